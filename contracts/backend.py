@@ -1,0 +1,351 @@
+"""The internal endpoints of the PHP side, called by the sidecar and its workers.
+
+Every call is a signed POST (:mod:`contracts.signing`) with a JSON body under ``/internal``. Every
+answer is JSON. Calls may be repeated after a time-out, so each is idempotent, and says by what.
+Times are integers of unix milliseconds, UTC. A ``*_uid`` is the ``_uid`` of a row.
+
+An answer that is not 2xx carries :class:`ErrorAnswer`. 401, 404 and 409 are final for the call as
+it was made; everything else (500, HTML, a time-out) says nothing about what happened.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from contracts.lenient import LenientModel, StrictModel
+
+#: Most updates in one ``process-webhooks`` call and most results in one
+#: ``update-message-statuses`` call.
+MAX_BATCH = 1000
+
+#: Most rows that one claim may ask for.
+MAX_CLAIM = 1000
+
+
+class QueueStatus:
+    """``whatsapp_message_queue.status``."""
+
+    QUEUED = 1
+    ERROR = 2
+    PROCESSING = 3
+    AWAITING_STATUS = 4
+    EXPIRED = 5
+    UNKNOWN = 6
+
+
+class ErrorCode(StrEnum):
+    """Codes of refusals that the caller acts on."""
+
+    VENDOR_UNKNOWN = "vendor_unknown"
+    CAMPAIGN_UNKNOWN = "campaign_unknown"
+    CAMPAIGN_PAUSED = "campaign_paused"
+    CAMPAIGN_CANCELLED = "campaign_cancelled"
+    FENCE_STALE = "fence_stale"
+    REQUEST_INVALID = "request_invalid"
+    BODY_TOO_LARGE = "body_too_large"
+
+
+class ErrorDetail(LenientModel):
+    """``code`` is one of :class:`ErrorCode` or :class:`contracts.signing.Refusal`."""
+
+    code: str
+    message: str
+
+
+class ErrorAnswer(LenientModel):
+    error: ErrorDetail
+
+
+# -- webhooks ------------------------------------------------------------------------------------
+
+
+class UpdateKind(StrEnum):
+    #: A customer's message (an element of ``value.messages``).
+    MESSAGE = "message"
+    #: A message sent from the business's own phone (an element of ``value.message_echoes``).
+    ECHO = "echo"
+    #: What became of a message (an element of ``value.statuses``).
+    STATUS = "status"
+    #: A change that has none of these lists: account, template, number and so on.
+    CHANGE = "change"
+
+
+class Update(StrictModel):
+    """One single update out of a webhook.
+
+    ``payload`` is a complete webhook envelope that holds nothing but this update (with its
+    change's metadata, and the contacts that belong to it), so that a routine that was written for
+    a whole webhook can take it as it is. ``lower_statuses`` are the status objects of the same
+    message that were folded into this one because it ranks higher; oldest first.
+    """
+
+    id: str = Field(description="Stable over retries; the answer refers to it.")
+    vendor_uid: str
+    kind: UpdateKind
+    received_at: int = Field(description="When the sidecar acknowledged the webhook, unix ms.")
+    attempt: int = Field(description="1 for the first time that PHP sees this update.", ge=1)
+    payload: dict[str, Any]
+    lower_statuses: list[dict[str, Any]] = []
+
+
+class ProcessWebhooksRequest(StrictModel):
+    """Updates of one contact stand in the order in which they came. Idempotent by wamid, and by
+    wamid and rank for statuses."""
+
+    updates: list[Update] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class UpdateResult(LenientModel):
+    """``done``: applied, now or before. ``ignored``: nothing to do, and never will be. ``retry``:
+    not applied, bring it again later. A value that is not known counts as ``retry``."""
+
+    id: str
+    result: Literal["done", "ignored", "retry"] | str
+    reason: str | None = None
+    retry_after_ms: int | None = None
+
+
+class ProcessWebhooksAnswer(LenientModel):
+    """One result for every update; an update without a result counts as ``retry``."""
+
+    results: list[UpdateResult]
+
+
+class ProcessWebhookAnswer(LenientModel):
+    """Answer to one raw webhook, which was posted byte for byte as Meta sent it, with its
+    ``X-Hub-Signature-256`` header. Used for bodies that cannot be split. 404 with
+    ``vendor_unknown`` where there is no such vendor."""
+
+    result: Literal["done", "ignored", "retry"] | str
+    reason: str | None = None
+    retry_after_ms: int | None = None
+
+
+class StoredWebhook(StrictModel):
+    """A raw webhook for PHP's own webhook table. ``body`` is the text that Meta sent; bytes that
+    are not UTF-8 stand as ``body_base64`` instead."""
+
+    id: str = Field(description="Idempotency: the same id is stored once.")
+    vendor_uid: str
+    received_at: int
+    headers: dict[str, str]
+    body: str | None = None
+    body_base64: str | None = None
+
+
+class StoreWebhooksRequest(StrictModel):
+    webhooks: list[StoredWebhook] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class StoreWebhooksAnswer(LenientModel):
+    """``done`` or ``retry`` for each; ``ignored`` where the vendor does not exist."""
+
+    results: list[UpdateResult]
+
+
+# -- campaigns -----------------------------------------------------------------------------------
+
+
+class CampaignState(StrEnum):
+    """Kept by PHP beside the campaign, so that it survives a wiped Redis."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+
+
+class ClaimMessagesRequest(StrictModel):
+    """Move due rows of a campaign from 1 to 3 and return them, in the order of ``_id``.
+
+    ``claim_uid`` names the claim. With ``recover`` no row is claimed: the rows that this claim
+    still holds (status 3) are returned again, for a caller that never saw the first answer.
+    ``fence`` only grows; a claim with a lower one than PHP has seen for the campaign is refused
+    with 409 ``fence_stale``. 409 ``campaign_paused`` or ``campaign_cancelled`` by PHP's state.
+    Rows whose expiry has passed become 5 in the same call.
+    """
+
+    vendor_uid: str
+    campaign_uid: str
+    claim_uid: str
+    fence: int
+    limit: int = Field(ge=1, le=MAX_CLAIM)
+    recover: bool = False
+
+
+class ClaimedRow(LenientModel):
+    """A row as it was frozen by the claim. ``to`` is digits with the country code, no plus."""
+
+    uid: str
+    contact_uid: str | None = None
+    to: str
+    retries: int = 0
+    from_phone_number_id: str | None = None
+    template_name: str
+    template_language: str
+    components: list[Any] = []
+
+
+class ClaimMessagesAnswer(LenientModel):
+    """``due`` rows can be claimed now; ``queued`` counts all in status 1, the due ones included.
+    ``next_due_at`` is when the first of the others falls due."""
+
+    rows: list[ClaimedRow]
+    expired: int = 0
+    due: int = 0
+    queued: int = 0
+    next_due_at: int | None = None
+
+
+class ReleaseMessagesRequest(StrictModel):
+    """Return rows that were certainly not sent from 3 to 1, without counting an attempt; and, if
+    ``campaign_state`` is given, keep that as the campaign's state, with its reason.
+    Idempotent: a row that is not in 3 under ``claim_uid`` (any claim, if that is null) stays."""
+
+    vendor_uid: str
+    campaign_uid: str
+    row_uids: list[str] = Field(default=[], max_length=MAX_CLAIM)
+    claim_uid: str | None = None
+    campaign_state: CampaignState | None = None
+    reason: str | None = None
+
+
+class ReleaseMessagesAnswer(LenientModel):
+    released: int
+
+
+class SendOutcome(StrEnum):
+    #: The API took it: log row stored, queue row 4.
+    ACCEPTED = "accepted"
+    #: It will not be sent: queue row 2.
+    FAILED = "failed"
+    #: It was not sent and may be later: queue row 1, retries + 1, due at ``due_at``.
+    REQUEUE = "requeue"
+    #: It may have been sent: queue row 6, never sent again by itself.
+    UNKNOWN = "unknown"
+
+
+class SendError(StrictModel):
+    """``code`` is the Cloud API's, or null for a fault of the connection."""
+
+    code: int | None
+    message: str
+    details: str | None = None
+
+
+class SendResult(StrictModel):
+    """What became of one claimed row. Idempotent by row and outcome. ``accepted`` also settles a
+    row that is in 6 or was finished by an early status; nothing else changes a row that is not
+    in 3."""
+
+    uid: str
+    vendor_uid: str
+    campaign_uid: str
+    outcome: SendOutcome
+    at: int = Field(description="When the outcome was known, unix ms.")
+    phone_number_id: str
+    wamid: str | None = None
+    message_status: str | None = None
+    wa_id: str | None = Field(default=None, description="The recipient's, as the API returned it.")
+    response: dict[str, Any] | None = Field(default=None, description="The API's answer.")
+    error: SendError | None = None
+    due_at: int | None = None
+
+
+class UpdateMessageStatusesRequest(StrictModel):
+    results: list[SendResult] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class UpdateMessageStatusesAnswer(LenientModel):
+    """One result for every send, by the row's uid."""
+
+    results: list[UpdateResult]
+
+
+class DueCampaignsRequest(StrictModel):
+    """Without ``campaign_uids``: running campaigns with rows that are due. With: those, whatever
+    their rows and state (a campaign that does not exist is left out). Rows that stand in 3 for
+    more than ``stale_after_s`` become 6 in the same call."""
+
+    campaign_uids: list[str] | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    stale_after_s: int = Field(default=300, ge=1)
+
+
+class CampaignCounts(LenientModel):
+    """Rows of the queue by their status, and of the log by theirs. Outgoing messages only."""
+
+    queued: int = 0
+    error: int = 0
+    processing: int = 0
+    awaiting_status: int = 0
+    expired: int = 0
+    unknown: int = 0
+    accepted: int = 0
+    sent: int = 0
+    delivered: int = 0
+    read: int = 0
+    failed: int = 0
+
+
+class DueCampaign(LenientModel):
+    campaign_uid: str
+    vendor_uid: str
+    title: str | None = None
+    state: CampaignState = CampaignState.RUNNING
+    reason: str | None = None
+    due: int = 0
+    next_due_at: int | None = None
+    counts: CampaignCounts = CampaignCounts()
+
+
+class DueCampaignsAnswer(LenientModel):
+    campaigns: list[DueCampaign]
+    made_unknown: int = 0
+
+
+# -- configuration -------------------------------------------------------------------------------
+
+
+class VendorConfigRequest(StrictModel):
+    vendor_uids: list[str] = Field(min_length=1, max_length=1000)
+
+
+class PhoneNumber(LenientModel):
+    phone_number_id: str
+    display_phone_number: str | None = None
+    messages_per_second: float | None = Field(
+        default=None, description="Throughput of the number; null for the default, 80."
+    )
+
+
+class VendorConfig(LenientModel):
+    """``access_token`` and ``app_secrets`` are secrets: kept in memory only, never logged."""
+
+    vendor_uid: str
+    active: bool = True
+    access_token: str | None = Field(default=None, repr=False)
+    app_secrets: list[str] = Field(default=[], repr=False)
+    whatsapp_business_account_id: str | None = None
+    current_phone_number_id: str | None = None
+    phone_numbers: list[PhoneNumber] = []
+
+
+class VendorConfigAnswer(LenientModel):
+    """Vendors that do not exist stand in ``unknown``."""
+
+    vendors: list[VendorConfig]
+    unknown: list[str] = []
+
+
+# -- the endpoints -------------------------------------------------------------------------------
+
+PROCESS_WEBHOOK = "/internal/process-webhook/{vendor_uid}"
+PROCESS_WEBHOOKS = "/internal/process-webhooks"
+STORE_WEBHOOKS = "/internal/store-webhooks"
+CLAIM_MESSAGES = "/internal/claim-messages"
+RELEASE_MESSAGES = "/internal/release-messages"
+UPDATE_MESSAGE_STATUS = "/internal/update-message-status"
+UPDATE_MESSAGE_STATUSES = "/internal/update-message-statuses"
+DUE_CAMPAIGNS = "/internal/due-campaigns"
+VENDOR_CONFIG = "/internal/vendor-config"

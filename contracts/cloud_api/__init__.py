@@ -1,0 +1,1 @@
+"""Meta's side: webhook envelopes, the messages call, and the classes of its errors."""

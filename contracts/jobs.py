@@ -1,0 +1,49 @@
+"""The wake-ups that the sidecar sends to the workers, by name, so that neither imports the other.
+
+A Dramatiq message carries ids and nothing else: the inbox, the ledger and PHP's tables say what
+there is to do. Losing a wake-up costs a delay, and getting it twice costs nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Lane(StrEnum):
+    """The two lanes of the inbox: a flood of statuses must not delay a customer's message."""
+
+    MESSAGES = "messages"
+    STATUSES = "statuses"
+
+
+class Queue(StrEnum):
+    """Dramatiq queues, one for each kind of worker."""
+
+    MESSAGES = "messages"
+    STATUSES = "statuses"
+    CAMPAIGNS = "campaigns"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to put on which queue. ``args`` are ids."""
+
+    queue: Queue
+    actor: str
+    args: tuple[str, ...]
+
+
+DRAIN_MESSAGES_ACTOR = "drain_messages"
+DRAIN_STATUSES_ACTOR = "drain_statuses"
+SEND_CAMPAIGN_ACTOR = "send_campaign"
+
+
+def drain(lane: Lane) -> Job:
+    """There is something in this lane of the inbox."""
+    if lane is Lane.MESSAGES:
+        return Job(Queue.MESSAGES, DRAIN_MESSAGES_ACTOR, ())
+    return Job(Queue.STATUSES, DRAIN_STATUSES_ACTOR, ())
+
+
+def send_campaign(vendor_uid: str, campaign_uid: str) -> Job:
+    """This campaign has rows to send."""
+    return Job(Queue.CAMPAIGNS, SEND_CAMPAIGN_ACTOR, (vendor_uid, campaign_uid))

@@ -1,0 +1,91 @@
+"""The sidecar's own endpoints, beside the webhook routes.
+
+``/internal`` and ``/match-bot`` are called by PHP, signed as :mod:`contracts.signing` says, and
+never reachable from outside. A refusal carries the same error body as PHP's
+(:class:`contracts.backend.ErrorAnswer`).
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from contracts.backend import CampaignCounts, CampaignState
+from contracts.lenient import LenientModel, StrictModel
+
+WEBHOOK_PATHS = ("/webhook/{vendor_uid}", "/whatsapp-webhook/{vendor_uid}")
+CAMPAIGN = "/internal/campaigns/{campaign_uid}"
+CAMPAIGN_SEND = "/internal/campaigns/{campaign_uid}/send"
+CAMPAIGN_PAUSE = "/internal/campaigns/{campaign_uid}/pause"
+CAMPAIGN_RESUME = "/internal/campaigns/{campaign_uid}/resume"
+CAMPAIGN_CANCEL = "/internal/campaigns/{campaign_uid}/cancel"
+MATCH_BOT = "/match-bot"
+INVALIDATE = "/internal/invalidate"
+HEALTHZ = "/healthz"
+READYZ = "/readyz"
+
+
+class CampaignAnswer(StrictModel):
+    """Answer to send, pause, resume, cancel and GET: the campaign as it stands now.
+
+    ``active``: a worker holds the campaign or has been asked to take it. ``counts`` come from
+    PHP's tables at the time of the call.
+    """
+
+    campaign_uid: str
+    vendor_uid: str
+    state: CampaignState
+    reason: str | None = None
+    active: bool
+    due: int
+    next_due_at: int | None = None
+    counts: CampaignCounts
+
+
+class CampaignChange(LenientModel):
+    """Body of send, pause, resume and cancel. May be empty. ``reason`` is shown to people."""
+
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class MatchBotRequest(LenientModel):
+    """``vendor_uid`` or, as the analysis has it, ``vendorId``. The contact's facts decide about
+    welcome bots and contacts who disabled replies."""
+
+    message: str
+    vendor_uid: str | None = None
+    vendor_id: int | None = Field(default=None, alias="vendorId")
+    contact: dict[str, Any] | None = None
+
+
+class BotMatch(StrictModel):
+    bot_uid: str
+    trigger: str | None
+
+
+class MatchBotAnswer(StrictModel):
+    """``bot`` is the first of ``matches``, which stand in order of priority."""
+
+    bot: BotMatch | None
+    matches: list[BotMatch]
+
+
+class InvalidateScope(StrEnum):
+    SETTINGS = "settings"
+    BOTS = "bots"
+
+
+class InvalidateRequest(StrictModel):
+    """What PHP changed. ``vendor_uids`` null means every vendor."""
+
+    vendor_uids: list[str] | None = None
+    scopes: list[InvalidateScope] = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]
+
+
+class InvalidateAnswer(StrictModel):
+    result: Literal["done"] = "done"
+
+
+class Health(StrictModel):
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str] = {}
