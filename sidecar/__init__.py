@@ -1,0 +1,1 @@
+"""The HTTP face of the sidecar, and what it shares with the workers."""

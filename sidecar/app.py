@@ -1,0 +1,138 @@
+"""The HTTP application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from contracts import sidecar_api as api
+from contracts.jobs import drain
+from contracts.signing import Signer, Verifier
+from sidecar import keys
+from sidecar.backend import Backend
+from sidecar.campaigns import Campaigns
+from sidecar.doorbell import Doorbell, make_broker
+from sidecar.inbox import Inbox
+from sidecar.internal import CallRefused, Internal, parse
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
+from sidecar.settings import Settings, dramatiq_url
+from sidecar.vendors import Vendors
+from sidecar.webhook import WebhookEndpoint
+
+log = structlog.get_logger()
+
+
+def make_backend(settings: Settings) -> Backend:
+    """Return the PHP side as these settings describe it."""
+    key_id = settings.signing_key_id
+    signer = Signer(key_id, settings.signing_secrets[key_id])
+    return Backend(settings.backend_url, signer, timeout_s=settings.backend_timeout_s)
+
+
+def make_vendors(settings: Settings, backend: Backend) -> Vendors:
+    """Return the vendors' configuration as these settings want it kept."""
+    return Vendors(
+        backend,
+        ttl_s=settings.vendor_config_ttl_s,
+        unknown_ttl_s=settings.vendor_unknown_ttl_s,
+    )
+
+
+def create_app(settings: Settings, redis_url: str) -> Starlette:
+    """Return the application. ``redis_url`` is where the inbox is."""
+    redis = connect(redis_url, timeout_s=settings.inbox_write_timeout_ms / 1000)
+    doorbell = Doorbell(make_broker(dramatiq_url(settings, redis_url)))
+    backend = make_backend(settings)
+    vendors = make_vendors(settings, backend)
+    inbox = Inbox(
+        redis,
+        pending_limit_bytes=settings.inbox_pending_limit_bytes,
+        ring=lambda lane: doorbell.ring(drain(lane)),
+    )
+    webhook = WebhookEndpoint(
+        inbox=inbox,
+        vendors=vendors,
+        backend=backend,
+        backend_url=settings.backend_url,
+        app_secrets=settings.app_secret_bytes,
+        mode=settings.webhook_signature,
+        body_limit=settings.webhook_body_limit_bytes,
+    )
+    internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
+    campaigns = Campaigns(redis, backend, doorbell)
+    configuration = _Configuration(redis, vendors)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
+        try:
+            yield
+        finally:
+            await inbox.close()
+            doorbell.close()
+            await backend.close()
+            await redis.aclose()
+            log.info("stopped")
+
+    app = Starlette(
+        routes=[
+            *(Route(path, webhook, methods=["GET", "POST"]) for path in api.WEBHOOK_PATHS),
+            Route(api.CAMPAIGN_SEND, internal.route(campaigns.send), methods=["POST"]),
+            Route(api.CAMPAIGN_PAUSE, internal.route(campaigns.pause), methods=["POST"]),
+            Route(api.CAMPAIGN_RESUME, internal.route(campaigns.resume), methods=["POST"]),
+            Route(api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel), methods=["POST"]),
+            Route(api.CAMPAIGN, internal.route(campaigns.show), methods=["GET"]),
+            Route(api.INVALIDATE, internal.route(configuration.invalidate), methods=["POST"]),
+            Route(api.MATCH_BOT, internal.route(_match_bot), methods=["POST"]),
+            Route(api.HEALTHZ, _healthz, methods=["GET"]),
+            Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
+        ],
+        lifespan=lifespan,
+    )
+    app.state.inbox = inbox
+    app.state.webhook = webhook
+    return app
+
+
+class _Configuration:
+    def __init__(self, redis: Redis, vendors: Vendors) -> None:
+        self._redis = redis
+        self._vendors = vendors
+
+    async def invalidate(self, request: Request, body: bytes) -> api.InvalidateAnswer:
+        change = parse(api.InvalidateRequest, body)
+        self._vendors.forget(change.vendor_uids)
+        await self._redis.incr(keys.CONFIG_VERSION)
+        return api.InvalidateAnswer()
+
+
+async def _match_bot(request: Request, body: bytes) -> api.MatchBotAnswer:
+    parse(api.MatchBotRequest, body)
+    raise CallRefused(
+        501,
+        "bots_not_on_sidecar",
+        "bots are still matched by PHP in this version; keep PHP's own matching on",
+    )
+
+
+async def _healthz(request: Request) -> Response:
+    """The process runs and its loop turns."""
+    return JSONResponse({"status": "ok", "checks": {}})
+
+
+class _Readiness:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def show(self, request: Request) -> Response:
+        """Webhooks can be taken: Redis answers and accepts writes."""
+        try:
+            await self._redis.set("ready:probe", 1, ex=60)
+        except (*UNAVAILABLE, RedisError) as error:
+            checks = {"redis": str(error) or type(error).__name__}
+            return JSONResponse({"status": "unavailable", "checks": checks}, 503)
+        return JSONResponse({"status": "ok", "checks": {"redis": "ok"}})

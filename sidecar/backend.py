@@ -1,0 +1,142 @@
+"""Calls to PHP's internal endpoints: signed, with a time limit, and with errors that tell what
+may be concluded from them."""
+
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from contracts import backend as contract
+from contracts.signing import Signer
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class BackendError(Exception):
+    """A call to PHP did not give an answer that can be used."""
+
+
+class BackendUnavailable(BackendError):
+    """PHP was not reached, or is overloaded (502, 503, 504). It may or may not have acted."""
+
+
+class BackendFailed(BackendError):
+    """PHP answered 500, or nonsense, or nothing in time. It may or may not have acted, and it may
+    be this very request that it fails on."""
+
+
+class BackendRefused(BackendError):
+    """PHP said no (4xx), and nothing happened. ``code`` is its reason code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+
+
+class Backend:
+    """The PHP side, as seen by the sidecar and its workers. Belongs to one event loop."""
+
+    def __init__(
+        self, url: str, signer: Signer, *, timeout_s: float, connections: int = 32
+    ) -> None:
+        self._url = url
+        self._path = urlsplit(url).path
+        self._signer = signer
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 3.0))
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=20)
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(
+        self, path: str, request: BaseModel, answer: type[Answer], *, timeout_s: float | None = None
+    ) -> Answer:
+        """Post ``request`` to ``path`` and return PHP's answer, or raise :class:`BackendError`."""
+        body = request.model_dump_json(exclude_unset=True).encode()
+        return await self.post(path, body, answer, timeout_s=timeout_s)
+
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        answer: type[Answer],
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Like :meth:`call`, for a body that is made already."""
+        status, content = await self._exchange(path, body, headers, timeout_s)
+        if status != 200:
+            raise _refusal(path, status, content)
+        try:
+            return answer.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise BackendFailed(
+                f"{path} answered something else than documented: "
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from None
+
+    async def process_webhook(
+        self, vendor_uid: str, body: bytes, signature: str
+    ) -> contract.ProcessWebhookAnswer:
+        """Hand one raw webhook over, byte for byte, with Meta's signature if it had one."""
+        path = contract.PROCESS_WEBHOOK.format(vendor_uid=quote(vendor_uid, safe=""))
+        headers = {"X-Hub-Signature-256": signature} if signature else {}
+        return await self.post(path, body, contract.ProcessWebhookAnswer, headers=headers)
+
+    async def _exchange(
+        self, path: str, body: bytes, headers: dict[str, str] | None, timeout_s: float | None
+    ) -> tuple[int, bytes]:
+        signed = self._signer.headers("POST", self._path + path, body)
+        timeout = self._timeout if timeout_s is None else aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self.session.post(
+                self._url + path,
+                data=body,
+                headers={"Content-Type": "application/json", **signed, **(headers or {})},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status, await response.read()
+        except aiohttp.ClientConnectorError as error:
+            raise BackendUnavailable(f"{path}: cannot connect: {error}") from None
+        except TimeoutError:
+            raise BackendFailed(f"{path}: no answer in time") from None
+        except aiohttp.ClientError as error:
+            raise BackendFailed(f"{path}: {type(error).__name__}: {error}") from None
+
+
+def _refusal(path: str, status: int, content: bytes) -> BackendError:
+    if status in (502, 503, 504):
+        return BackendUnavailable(f"{path} answered {status}")
+    if 400 <= status < 500:
+        try:
+            detail = contract.ErrorAnswer.model_validate_json(content).error
+            return BackendRefused(status, detail.code, detail.message)
+        except ValidationError:
+            pass
+        if status == 429:
+            return BackendUnavailable(f"{path} answered {status}")
+    excerpt = content[:80].decode("utf-8", "replace").replace("\n", " ")
+    return BackendFailed(f"{path} answered {status}: {excerpt!r}")
+
+
+def encode(value: object) -> bytes:
+    """Return the JSON of a request that was put together from plain values."""
+    return orjson.dumps(value)

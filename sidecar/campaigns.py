@@ -1,0 +1,123 @@
+"""Starting, pausing, resuming and cancelling campaigns, and telling how they stand.
+
+PHP keeps the state of a campaign, so that it survives a wiped Redis; Redis holds what has to take
+effect at once. A change goes to Redis first where it stops sending, and to PHP first where it
+starts it, so that a failure half way errs on the side of not sending.
+"""
+
+from starlette.requests import Request
+
+from contracts import backend as contract
+from contracts.backend import CampaignState, ErrorCode
+from contracts.jobs import send_campaign
+from contracts.sidecar_api import CampaignAnswer, CampaignChange
+from sidecar import keys
+from sidecar.backend import Backend
+from sidecar.doorbell import Doorbell
+from sidecar.internal import CallRefused, parse
+from sidecar.redis_client import Redis
+
+
+def campaign_lease(campaign_uid: str) -> str:
+    """Name of the lease that whoever sends the campaign holds."""
+    return f"campaign:{campaign_uid}"
+
+
+class Campaigns:
+    """The handlers of ``/internal/campaigns/{campaign_uid}`` and below."""
+
+    def __init__(self, redis: Redis, backend: Backend, doorbell: Doorbell) -> None:
+        self._redis = redis
+        self._backend = backend
+        self._doorbell = doorbell
+
+    async def show(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Tell how a campaign stands."""
+        return await self._answer(await self._find(request))
+
+    async def send(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Start a campaign. One that runs already is left as it is."""
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request)
+        if campaign.state is not CampaignState.RUNNING:
+            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
+        return await self._start(campaign)
+
+    async def resume(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Go on with a campaign that was paused."""
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request)
+        if campaign.state is CampaignState.CANCELLED:
+            raise CallRefused(
+                409,
+                ErrorCode.CAMPAIGN_CANCELLED,
+                "the campaign was cancelled; to start it again, call send",
+            )
+        if campaign.state is CampaignState.PAUSED:
+            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
+        return await self._start(campaign)
+
+    async def pause(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Stop sending. Rows that were claimed and not sent go back to the queue."""
+        return await self._stop(request, body, CampaignState.PAUSED)
+
+    async def cancel(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Like pause; only send starts the campaign again."""
+        return await self._stop(request, body, CampaignState.CANCELLED)
+
+    async def _stop(self, request: Request, body: bytes, state: CampaignState) -> CampaignAnswer:
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request)
+        await self._redis.set(keys.halt(campaign.campaign_uid), state.value)
+        return await self._answer(await self._keep(campaign, state, change.reason))
+
+    async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.delete(keys.halt(campaign.campaign_uid))
+        pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
+        await pipeline.execute()
+        self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
+        return await self._answer(campaign)
+
+    async def _find(self, request: Request) -> contract.DueCampaign:
+        campaign_uid = request.path_params["campaign_uid"]
+        answer = await self._backend.call(
+            contract.DUE_CAMPAIGNS,
+            contract.DueCampaignsRequest(campaign_uids=[campaign_uid]),
+            contract.DueCampaignsAnswer,
+        )
+        for campaign in answer.campaigns:
+            if campaign.campaign_uid == campaign_uid:
+                return campaign
+        raise CallRefused(404, ErrorCode.CAMPAIGN_UNKNOWN, f"PHP knows no campaign {campaign_uid}")
+
+    async def _keep(
+        self, campaign: contract.DueCampaign, state: CampaignState, reason: str | None
+    ) -> contract.DueCampaign:
+        await self._backend.call(
+            contract.RELEASE_MESSAGES,
+            contract.ReleaseMessagesRequest(
+                vendor_uid=campaign.vendor_uid,
+                campaign_uid=campaign.campaign_uid,
+                campaign_state=state,
+                reason=reason,
+            ),
+            contract.ReleaseMessagesAnswer,
+        )
+        return campaign.model_copy(update={"state": state, "reason": reason})
+
+    async def _answer(self, campaign: contract.DueCampaign) -> CampaignAnswer:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.exists(keys.lease(campaign_lease(campaign.campaign_uid)))
+        pipeline.hexists(keys.CAMPAIGNS, campaign.campaign_uid)
+        held, listed = await pipeline.execute()
+        return CampaignAnswer(
+            campaign_uid=campaign.campaign_uid,
+            vendor_uid=campaign.vendor_uid,
+            state=campaign.state,
+            reason=campaign.reason,
+            active=bool(held or listed),
+            due=campaign.due,
+            next_due_at=campaign.next_due_at,
+            counts=campaign.counts,
+        )

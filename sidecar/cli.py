@@ -1,0 +1,75 @@
+"""The command line. What belongs to the workers or the simulator is started as a module of its
+own, so that the sidecar imports neither."""
+
+import os
+import sys
+
+import click
+
+from sidecar import logs
+from sidecar.settings import InvalidSettings, Settings
+
+PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="whatsapp-sidecar")
+def main() -> None:
+    """Takes WhatsApp webhooks and campaign sending off a Laravel application."""
+
+
+def load_settings(process: str) -> Settings:
+    """Return the settings, with logging set up by them; or end with one line that says what is
+    wrong."""
+    try:
+        settings = Settings.load()
+    except InvalidSettings as error:
+        raise click.ClickException(str(error)) from None
+    logs.configure(settings.log_level, settings.log_format, process)
+    return settings
+
+
+@main.command()
+def serve() -> None:
+    """Take webhooks and internal calls (HTTP)."""
+    from sidecar.serve import serve as run
+
+    run(load_settings("serve"))
+
+
+@main.command()
+def check() -> None:
+    """Check settings, Redis, PHP and the signature round trip, and say what to do."""
+    from sidecar.check import check as run
+
+    sys.exit(run())
+
+
+@main.command(context_settings=PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def worker(arguments: tuple[str, ...]) -> None:
+    """Drain the inbox and send campaigns (Dramatiq)."""
+    _become("workers", *arguments)
+
+
+@main.command(context_settings=PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def simulate(arguments: tuple[str, ...]) -> None:
+    """Run a simulated Cloud API or backend to develop against."""
+    _become("simulator", *arguments)
+
+
+@main.command(context_settings=PASS_ON)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def demo(arguments: tuple[str, ...]) -> None:
+    """Run the main job end to end on this machine, and compare the counts."""
+    _become("simulator", "demo", *arguments)
+
+
+def _become(module: str, *arguments: str) -> None:
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])
+
+
+if __name__ == "__main__":
+    main()

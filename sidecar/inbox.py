@@ -1,0 +1,211 @@
+"""The inbox: webhooks that were acknowledged and are not yet settled, on disk in Redis.
+
+A webhook belongs to a lane (customers' messages or statuses) and a vendor, and each pair has a
+stream. All webhooks that arrive while one write is under way share the next one: a *group
+commit*, one MULTI/EXEC in one round trip. An entry of a stream holds the webhooks that one group
+had for it, as pairs of Meta's signature header and the raw body; its id says when it was taken.
+
+With the append-only file on and ``fsync`` always, the answer to EXEC comes after the bytes are on
+disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
+
+Whoever drains a lane holds its lease and reads from the head; entries are deleted when they are
+settled, and not before. A crash in between repeats work, and loses none.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+
+#: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
+#: can bound what it takes at a time.
+MAX_ENTRY_WEBHOOKS = 256
+MAX_ENTRY_BYTES = 512 * 1024
+
+
+class InboxUnavailable(Exception):
+    """The webhook is not on disk (or it is not known that it is). Answer 503."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """Webhooks that share a write. ``entries`` are the arguments of one XADD each."""
+
+    written: asyncio.Future[None]
+    entries: list[tuple[Lane, str, list[bytes]]] = field(default_factory=list)
+    open: dict[tuple[Lane, str], tuple[list[bytes], int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes) -> None:
+        fields, size = self.open.get((lane, vendor_uid), (None, 0))
+        size += len(body)
+        if fields is None or len(fields) >= 2 * MAX_ENTRY_WEBHOOKS or size > MAX_ENTRY_BYTES:
+            fields, size = [], len(body)
+            self.entries.append((lane, vendor_uid, fields))
+        fields.append(signature)
+        fields.append(body)
+        self.open[lane, vendor_uid] = (fields, size)
+        self.counts[vendor_uid] = self.counts.get(vendor_uid, 0) + 1
+        self.size += len(body)
+
+
+class Inbox:
+    """The writing side. ``ring`` is called with a lane that somebody has to be woken for.
+
+    ``writes`` counts round trips to Redis, ``webhooks`` what went with them.
+    """
+
+    def __init__(
+        self, redis: Redis, *, pending_limit_bytes: int, ring: Callable[[Lane], None]
+    ) -> None:
+        self._redis = redis
+        self._pending_limit_bytes = pending_limit_bytes
+        self._ring = ring
+        self._pending: _Group | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self.writes = 0
+        self.webhooks = 0
+
+    def put(
+        self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes
+    ) -> asyncio.Future[None]:
+        """Return a future that is done when the webhook is on disk. It raises
+        :class:`InboxUnavailable` if Redis is away, full or slow.
+        """
+        group = self._pending
+        if group is None:
+            loop = asyncio.get_running_loop()
+            group = self._pending = _Group(loop.create_future())
+            if self._writer is None:
+                # Not at once: the other requests of this turn of the loop come along.
+                loop.call_soon(self._start_writer)
+        elif group.size > self._pending_limit_bytes:
+            raise InboxUnavailable("too many webhooks wait for Redis")
+        group.add(lane, vendor_uid, signature, body)
+        return group.written
+
+    def _start_writer(self) -> None:
+        if self._writer is None and self._pending is not None:
+            self._writer = asyncio.create_task(self._write_groups(), name="inbox writer")
+
+    async def _write_groups(self) -> None:
+        try:
+            while (group := self._pending) is not None:
+                self._pending = None
+                await self._write(group)
+        finally:
+            self._writer = None
+
+    async def _write(self, group: _Group) -> None:
+        lanes = list(dict.fromkeys(lane for lane, _, _ in group.entries))
+        try:
+            answers = await self._commit(group, lanes)
+        except (*UNAVAILABLE, RedisError) as error:
+            if not group.written.cancelled():
+                group.written.set_exception(InboxUnavailable(str(error) or type(error).__name__))
+                group.written.exception()  # retrieved: every waiter may have gone away
+            return
+        self.writes += 1
+        self.webhooks += sum(group.counts.values())
+        if not group.written.cancelled():
+            group.written.set_result(None)
+        for lane, newly_ready, drained in zip(
+            lanes, answers[: len(lanes)], answers[len(lanes) : 2 * len(lanes)], strict=True
+        ):
+            if newly_ready and not drained:
+                self._ring(lane)
+
+    async def _commit(self, group: _Group, lanes: list[Lane]) -> list[int]:
+        """Write the group. Return, for each lane, how many vendors were not ready before; then,
+        for each lane, whether somebody drains it already (who looks again before leaving)."""
+        pipeline = self._redis.pipeline(transaction=True)
+        for lane in lanes:
+            vendors = dict.fromkeys(v for entry_lane, v, _ in group.entries if entry_lane is lane)
+            pipeline.execute_command("SADD", keys.ready(lane), *vendors)
+        for lane in lanes:
+            pipeline.execute_command("EXISTS", keys.lease(drain_lease(lane)))
+        for lane, vendor_uid, fields in group.entries:
+            pipeline.execute_command("XADD", keys.inbox(lane, vendor_uid), "*", *fields)
+        for vendor_uid, count in group.counts.items():
+            pipeline.execute_command(
+                "HINCRBY", keys.counters(vendor_uid), "webhooks_received", count
+            )
+        answers: list[int] = await pipeline.execute()
+        return answers
+
+    async def close(self) -> None:
+        """Wait until everything that was put is written (or has failed)."""
+        while self._pending is not None or self._writer is not None:
+            self._start_writer()
+            if self._writer is not None:
+                await self._writer
+
+
+def drain_lease(lane: Lane) -> str:
+    """Name of the lease that whoever drains the lane holds."""
+    return f"drain:{lane}"
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One POST of Meta's, byte for byte."""
+
+    signature: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a vendor's stream."""
+
+    vendor_uid: str
+    id: str
+    webhooks: tuple[Webhook, ...]
+
+    @property
+    def received_at(self) -> int:
+        """When the webhooks were taken, unix ms."""
+        return int(self.id.partition("-")[0])
+
+
+class InboxReader:
+    """The reading side. Use it only under the lane's lease."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def vendors(self, lane: Lane) -> list[str]:
+        """Return the vendors that have something in this lane, in no particular order."""
+        members: set[bytes] = await self._redis.smembers(keys.ready(lane))
+        return [member.decode() for member in members]
+
+    async def read(self, lane: Lane, after: dict[str, str], count: int) -> dict[str, list[Entry]]:
+        """Return up to ``count`` entries for each vendor in ``after``, from behind the entry id
+        that stands there ("0" for the head). One round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for vendor_uid, last_id in after.items():
+            pipeline.execute_command(
+                "XRANGE", keys.inbox(lane, vendor_uid), f"({last_id}", "+", "COUNT", count
+            )
+        answers = await pipeline.execute()
+        return {
+            vendor_uid: [_entry(vendor_uid, entry_id, fields) for entry_id, fields in answer]
+            for vendor_uid, answer in zip(after, answers, strict=True)
+        }
+
+    async def depth(self, lane: Lane, vendor_uids: Iterable[str]) -> int:
+        """Return how many entries wait for these vendors."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for vendor_uid in vendor_uids:
+            pipeline.execute_command("XLEN", keys.inbox(lane, vendor_uid))
+        return sum(await pipeline.execute())
+
+
+def _entry(vendor_uid: str, entry_id: bytes, fields: list[bytes]) -> Entry:
+    pairs = zip(fields[::2], fields[1::2], strict=True)
+    webhooks = tuple(Webhook(signature, body) for signature, body in pairs)
+    return Entry(vendor_uid, entry_id.decode(), webhooks)

@@ -1,0 +1,99 @@
+"""What every internal route has in common: the signature is checked, and refusals look alike."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import orjson
+import structlog
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contracts.backend import ErrorCode
+from contracts.signing import Refusal, SignatureRefused, Verifier
+from sidecar import keys
+from sidecar.backend import BackendError, BackendRefused
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+
+log = structlog.get_logger()
+
+#: Internal calls are small; nothing that PHP sends comes near this.
+BODY_LIMIT = 1024 * 1024
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[Request, bytes], Awaitable[BaseModel]]
+
+
+class CallRefused(Exception):
+    """Answer ``status`` with this code and message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Internal:
+    """Wraps a handler of an internal route: verified calls reach it, others get 401."""
+
+    def __init__(self, verifier: Verifier, redis: Redis) -> None:
+        self._verifier = verifier
+        self._redis = redis
+
+    def route(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that gives the handler the verified body and answers with the
+        model that it returns."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await self._verified(request)
+                answer = await handler(request, body)
+            except SignatureRefused as error:
+                log.warning("internal_call_refused", path=request.url.path, reason=error.code)
+                return refusal(401, error.code, str(error))
+            except CallRefused as error:
+                return refusal(error.status, error.code, str(error))
+            except BackendRefused as error:
+                return refusal(error.status, error.code, f"PHP refused: {error}")
+            except BackendError as error:
+                return refusal(503, "backend_unavailable", f"PHP cannot be asked: {error}")
+            except (*UNAVAILABLE, RedisError) as error:
+                return refusal(503, "redis_unavailable", f"Redis cannot be used: {error}")
+            return Response(answer.model_dump_json(), media_type="application/json")
+
+        return endpoint
+
+    async def _verified(self, request: Request) -> bytes:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise CallRefused(
+                    413, ErrorCode.BODY_TOO_LARGE, f"the body is over {BODY_LIMIT} bytes"
+                )
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+        target = f"{path}?{query}" if query else path
+        verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
+        fresh = await self._redis.set(
+            keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s
+        )
+        if not fresh:
+            raise SignatureRefused(Refusal.NONCE_REPEATED)
+        return bytes(body)
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Return the body as a model, or refuse the call with 400. No body is an empty object."""
+    try:
+        return model.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise CallRefused(400, ErrorCode.REQUEST_INVALID, f"{where}: {first['msg']}") from None
+
+
+def refusal(status: int, code: str, message: str) -> Response:
+    """Return an :class:`contracts.backend.ErrorAnswer`."""
+    content = orjson.dumps({"error": {"code": code, "message": message}})
+    return Response(content, status, media_type="application/json")

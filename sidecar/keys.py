@@ -1,0 +1,84 @@
+"""Every Redis key of the sidecar, and what is behind it. Dramatiq has a database of its own.
+
+| key | type | what |
+|---|---|---|
+| inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
+| ready:{lane} | set | vendors whose stream in this lane is not empty |
+| lease:{name} | string | the fencing token of whoever holds it |
+| fence:{name} | string | the last fencing token that was given out |
+| deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
+| deferred:{lane}:{order key} | list | updates that wait, the first one alone |
+| dead | hash | dead letters by id |
+| dead:index | sorted set | ids of dead letters, by when they were given up (unix ms) |
+| seen:{digest} | string | a customer's message that PHP has; expires |
+| count:{vendor} | hash | the counters of the conservation equation |
+| nonce:{nonce} | string | an internal call that was accepted; expires |
+| backend:ok | string | when PHP last took a batch (unix ms) |
+| campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
+| ledger:{campaign} | hash | rows that were claimed and not yet settled with PHP |
+| claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
+| halt:{campaign} | string | paused or cancelled: no more slots are given out |
+| rate:{number} | string | when the number's next slot is (microseconds) |
+| config:version | string | grows when PHP says that configuration changed |
+"""
+
+from contracts.jobs import Lane
+
+COUNTERS_PREFIX = "count:"
+DEAD = "dead"
+DEAD_INDEX = "dead:index"
+BACKEND_OK = "backend:ok"
+CAMPAIGNS = "campaigns"
+CONFIG_VERSION = "config:version"
+
+
+def inbox(lane: Lane, vendor_uid: str) -> str:
+    return f"inbox:{lane}:{vendor_uid}"
+
+
+def ready(lane: Lane) -> str:
+    return f"ready:{lane}"
+
+
+def lease(name: str) -> str:
+    return f"lease:{name}"
+
+
+def fence(name: str) -> str:
+    return f"fence:{name}"
+
+
+def deferred(lane: Lane) -> str:
+    return f"deferred:{lane}"
+
+
+def deferred_items(lane: Lane, order_key: str) -> str:
+    return f"deferred:{lane}:{order_key}"
+
+
+def seen(digest: str) -> str:
+    return f"seen:{digest}"
+
+
+def counters(vendor_uid: str) -> str:
+    return f"{COUNTERS_PREFIX}{vendor_uid}"
+
+
+def nonce(value: str) -> str:
+    return f"nonce:{value}"
+
+
+def ledger(campaign_uid: str) -> str:
+    return f"ledger:{campaign_uid}"
+
+
+def claims(campaign_uid: str) -> str:
+    return f"claims:{campaign_uid}"
+
+
+def rate(phone_number_id: str) -> str:
+    return f"rate:{phone_number_id}"
+
+
+def halt(campaign_uid: str) -> str:
+    return f"halt:{campaign_uid}"

@@ -1,0 +1,22 @@
+-- Take a lease, and with it a fencing token that is higher than every one before it.
+--
+-- KEYS[1]  lease:{name}   string, expires: the token of the holder
+-- KEYS[2]  fence:{name}   string: the last token that was given out
+-- ARGV[1]  how long the lease lasts, in milliseconds
+--
+-- Returns the token, or 0 if somebody else holds the lease. Tokens are unix milliseconds, so that
+-- they keep growing when Redis has been wiped.
+
+if redis.call("EXISTS", KEYS[1]) == 1 then
+  return 0
+end
+local now = redis.call("TIME")
+local token = now[1] * 1000 + math.floor(now[2] / 1000)
+local last = tonumber(redis.call("GET", KEYS[2]) or "0")
+if token <= last then
+  token = last + 1
+end
+local text = string.format("%.0f", token)
+redis.call("SET", KEYS[2], text)
+redis.call("SET", KEYS[1], text, "PX", ARGV[1])
+return text

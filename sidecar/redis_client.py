@@ -1,0 +1,51 @@
+"""Connections to Redis (or Valkey), and the scripts that run inside it."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+#: Redis is away, or too slow: the same call may succeed later.
+UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+
+Redis = redis.asyncio.Redis
+
+__all__ = [
+    "UNAVAILABLE",
+    "AsyncScript",
+    "Redis",
+    "RedisError",
+    "ResponseError",
+    "connect",
+    "script",
+]
+
+_SCRIPTS = Path(__file__).parent / "lua"
+
+
+def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
+    """Return a client. Nothing is retried behind the caller's back: a write whose answer was
+    lost may have happened, and only the caller knows whether it may happen twice.
+    """
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    return redis.asyncio.Redis(connection_pool=pool)
+
+
+def script(client: Redis, name: str) -> AsyncScript:
+    """Return the script ``lua/{name}.lua``, which is sent once and then called by its digest."""
+    text = (_SCRIPTS / f"{name}.lua").read_text()
+    return cast(AsyncScript, cast(Any, client).register_script(text))

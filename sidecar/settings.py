@@ -1,0 +1,274 @@
+"""Settings: environment variables named ``SIDECAR_*``, and a TOML file.
+
+The file is the one that ``SIDECAR_CONFIG`` names, or ``sidecar.toml`` in the working directory if
+there is one. A variable wins over the file. ``sidecar.example.toml`` documents every setting.
+"""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+ENV_PREFIX = "SIDECAR_"
+CONFIG_VARIABLE = "SIDECAR_CONFIG"
+DEFAULT_CONFIG_FILE = "sidecar.toml"
+
+
+class InvalidSettings(Exception):
+    """A setting is missing or wrong. The message is one line that names it."""
+
+
+class SignatureMode(StrEnum):
+    ENFORCE = "enforce"
+    REPORT = "report"
+
+
+def _split_commas(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _parse_keys(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    keys: dict[str, str] = {}
+    for part in _split_commas(value):
+        key_id, colon, secret = part.partition(":")
+        if not (colon and key_id and secret):
+            raise ValueError("write it as id:secret, several separated by commas")
+        keys[key_id] = secret
+    return keys
+
+
+def _long_enough(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for key_id, secret in keys.items():
+        if len(secret.get_secret_value()) < 16:
+            raise ValueError(f"the secret of key {key_id!r} is shorter than 16 characters")
+    return keys
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError(f"{value!r} is not an http or https address")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str | None) -> str | None:
+    if value is not None and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError(f"{value!r} does not start with redis://, rediss:// or unix://")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, as one object that never changes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    # -- where things are --
+
+    #: Address that `sidecar serve` listens on. nginx stands in front of it.
+    host: str = "127.0.0.1"
+    port: int = Field(default=8600, ge=0, le=65535)
+    #: Root of the PHP application: /internal/* and /whatsapp-webhook/* are below it.
+    backend_url: HttpUrl
+    #: Redis or Valkey for the inbox and the ledger. Unset: an embedded Valkey in data_dir.
+    redis_url: RedisUrl = None
+    #: Redis for Dramatiq, which wants a database of its own. Unset: the next database number of
+    #: redis_url.
+    dramatiq_redis_url: RedisUrl = None
+    #: Folder of the embedded Valkey's append-only file and socket.
+    data_dir: Path = Path("var")
+    #: Root of the Cloud API, and the version of it that is called.
+    cloud_api_url: HttpUrl = "https://graph.facebook.com"
+    cloud_api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
+
+    # -- trust --
+
+    #: Keys for internal calls, as id:secret. The first one signs; all are accepted.
+    signing_keys: Annotated[
+        dict[str, SecretStr],
+        NoDecode,
+        BeforeValidator(_parse_keys),
+        AfterValidator(_long_enough),
+        Field(min_length=1),
+    ]
+    #: How far PHP's clock and ours may be apart.
+    signing_window_s: int = Field(default=300, ge=10, le=3600)
+    #: Meta app secrets that are valid for every vendor. Vendors' own come from PHP.
+    app_secrets: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split_commas)] = []
+    #: enforce: a webhook with a wrong signature gets 401. report: it is accepted and counted.
+    webhook_signature: SignatureMode = SignatureMode.ENFORCE
+
+    # -- webhooks --
+
+    #: Largest webhook that is accepted. Meta sends up to 3 MB.
+    webhook_body_limit_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    #: How long a write to the inbox may take before the webhook is answered with 503.
+    inbox_write_timeout_ms: int = Field(default=800, ge=50, le=5000)
+    #: Webhooks that wait for their write, in memory. Above this, 503.
+    inbox_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    #: How long a status may wait for others, to fill a batch. Customers' messages never wait.
+    status_wait_ms: int = Field(default=500, ge=0, le=10_000)
+    #: Most updates in one request to PHP.
+    status_batch_size: int = Field(default=1000, ge=1, le=1000)
+    message_batch_size: int = Field(default=50, ge=1, le=1000)
+    #: Requests with customers' messages that may be at PHP at the same time.
+    message_concurrency: int = Field(default=4, ge=1, le=64)
+    #: How long the same customer's message is recognised as a duplicate before PHP is asked.
+    duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
+    #: Tries for an update that PHP refuses, before it goes to the dead letters.
+    update_max_attempts: int = Field(default=10, ge=1, le=100)
+    #: First and longest pause before an update is tried again; it doubles in between.
+    update_retry_first_ms: int = Field(default=1000, ge=10)
+    update_retry_longest_ms: int = Field(default=300_000, ge=10)
+
+    # -- calls to PHP --
+
+    #: Longest that PHP may take for one call.
+    backend_timeout_s: float = Field(default=30.0, gt=0, le=300)
+    #: How long vendors' configuration is used before PHP is asked again.
+    vendor_config_ttl_s: float = Field(default=60.0, ge=1)
+    #: How long "no such vendor" is remembered.
+    vendor_unknown_ttl_s: float = Field(default=10.0, ge=0)
+
+    # -- campaigns --
+
+    #: How often PHP is asked for campaigns that are due.
+    due_campaigns_interval_s: float = Field(default=5.0, ge=0.5)
+    #: Rate of a number that PHP names none for. Meta's default; 20 for coexistence numbers.
+    messages_per_second: float = Field(default=80.0, gt=0, le=1000)
+    #: The part of a number's rate that is used, so that jitter does not exceed it.
+    rate_share: float = Field(default=0.99, gt=0, le=1)
+    #: Longest that the Cloud API may take to answer. After that the outcome is unknown.
+    send_timeout_s: float = Field(default=30.0, gt=0, le=120)
+    #: Calls to the Cloud API that one campaign may have under way in one worker process.
+    send_concurrency: int = Field(default=128, ge=1, le=1024)
+    #: Campaigns that one worker process sends at the same time.
+    campaign_concurrency: int = Field(default=8, ge=1, le=256)
+    #: Rows of one claim, in seconds of sending. Small enough to stop at once.
+    claim_s: float = Field(default=1.0, gt=0, le=30)
+    #: How long results of sends may wait for others before PHP is told.
+    result_wait_ms: int = Field(default=1000, ge=0, le=10_000)
+    #: Rows that stand in status 3 for longer than this become 6.
+    stale_claim_s: int = Field(default=300, ge=30)
+
+    # -- workers --
+
+    #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.
+    worker_poll_ms: int = Field(default=20, ge=1, le=1000)
+    #: How long work in flight may take to end after SIGTERM.
+    shutdown_timeout_s: float = Field(default=30.0, ge=1, le=600)
+    #: How long a dead worker's lease stands in the way of the next one.
+    lease_ttl_ms: int = Field(default=10_000, ge=500)
+    #: How often unfinished work is looked for whose wake-up was lost.
+    reconcile_interval_s: float = Field(default=1.0, ge=0.05)
+
+    # -- logs --
+
+    log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
+    #: json for machines, console for people.
+    log_format: str = Field(default="json", pattern=r"^(json|console)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        sources = [init_settings, env_settings]
+        if path := _config_file():
+            sources.append(TomlConfigSettingsSource(settings_cls, path))
+        return tuple(sources)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the settings, or raise :class:`InvalidSettings`. ``overrides`` win over both."""
+        _refuse_unknown_variables(set(cls.model_fields))
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise InvalidSettings(_explain(error)) from None
+        except (SettingsError, ValueError) as error:
+            raise InvalidSettings(f"the settings cannot be read: {error}") from None
+
+    @property
+    def signing_key_id(self) -> str:
+        return next(iter(self.signing_keys))
+
+    @property
+    def signing_secrets(self) -> dict[str, bytes]:
+        return {k: v.get_secret_value().encode() for k, v in self.signing_keys.items()}
+
+    @property
+    def app_secret_bytes(self) -> tuple[bytes, ...]:
+        return tuple(secret.get_secret_value().encode() for secret in self.app_secrets)
+
+
+def dramatiq_url(settings: Settings, redis_url: str) -> str:
+    """Return where Dramatiq keeps its wake-ups, given where the inbox is.
+
+    Dramatiq's maintenance walks all keys of its database, so it gets one of its own.
+    """
+    if settings.dramatiq_redis_url:
+        return settings.dramatiq_redis_url
+    parts = urlsplit(redis_url)
+    if parts.scheme == "unix":
+        query = [q for q in parts.query.split("&") if q and not q.startswith("db=")]
+        number = next((q[3:] for q in parts.query.split("&") if q.startswith("db=")), "0")
+        return urlunsplit(parts._replace(query="&".join([*query, f"db={int(number) + 1}"])))
+    number = parts.path.strip("/") or "0"
+    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
+
+
+def _config_file() -> Path | None:
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named:
+        path = Path(named)
+        if not path.is_file():
+            raise InvalidSettings(f"{CONFIG_VARIABLE} names {named}, which is not a file")
+        return path
+    default = Path(DEFAULT_CONFIG_FILE)
+    return default if default.is_file() else None
+
+
+def _refuse_unknown_variables(known: set[str]) -> None:
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(ENV_PREFIX)
+        if name == variable or variable == CONFIG_VARIABLE or name.lower() in known:
+            continue
+        raise InvalidSettings(f"there is no setting {variable}; see sidecar.example.toml")
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    where = f"{name} ({ENV_PREFIX}{name.upper()})"
+    if first["type"] == "missing":
+        return f"setting {where} is missing: set it in the environment or the file"
+    if first["type"] == "extra_forbidden":
+        return f"there is no setting {name}; see sidecar.example.toml"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"setting {where} is wrong: {message}"

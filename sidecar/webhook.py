@@ -1,0 +1,209 @@
+"""The webhook routes: what Meta calls.
+
+A POST is checked, put into the inbox and answered with exactly 200 when it is on disk. Nothing in
+it is parsed: a body of any shape that carries a valid signature is kept. This is a plain ASGI
+endpoint, without request and response objects, because it is the busiest one.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+import aiohttp
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from contracts.cloud_api.webhook import verify_token
+from contracts.jobs import Lane
+from sidecar.backend import Backend, BackendError
+from sidecar.inbox import Inbox, InboxUnavailable
+from sidecar.logs import Trouble
+from sidecar.settings import SignatureMode
+from sidecar.vendors import Vendors
+
+log = structlog.get_logger()
+
+_STATUSES = re.compile(rb'"statuses"\s*:')
+_MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
+
+#: What PHP answers to a webhook, and so what Meta has always got.
+DONE = b"done"
+
+
+def lane_of(body: bytes) -> Lane:
+    """Tell the lane by a look at the bytes. Only a body that certainly holds nothing but
+    statuses may wait; a wrong guess costs time and nothing else."""
+    if _STATUSES.search(body) and not _MESSAGES.search(body):
+        return Lane.STATUSES
+    return Lane.MESSAGES
+
+
+def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
+    """Tell whether Meta's header fits the exact bytes under one of the app secrets."""
+    given = signature.removeprefix(b"sha256=")
+    if len(given) != 64 or given == signature:
+        return False
+    return any(
+        hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), given)
+        for secret in secrets
+    )
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class WebhookEndpoint:
+    """ASGI endpoint for ``GET|POST /webhook/{vendor_uid}`` and its older name."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        vendors: Vendors,
+        backend: Backend,
+        backend_url: str,
+        app_secrets: tuple[bytes, ...],
+        mode: SignatureMode,
+        body_limit: int,
+    ) -> None:
+        self._inbox = inbox
+        self._vendors = vendors
+        self._backend = backend
+        self._backend_url = backend_url
+        self._app_secrets = app_secrets
+        self._enforce = mode is SignatureMode.ENFORCE
+        self._body_limit = body_limit
+        self._inbox_trouble = Trouble("inbox_unavailable")
+        #: Answers by reason, for the metrics.
+        self.counts: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        vendor_uid: str = scope["path_params"]["vendor_uid"]
+        if scope["method"] == "POST":
+            status, answer = await self._take(vendor_uid, scope, receive)
+        else:
+            status, answer = await self._verify(vendor_uid, scope)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", b"text/plain; charset=utf-8"),
+                    (b"content-length", b"%d" % len(answer)),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    # -- POST --
+
+    async def _take(self, vendor_uid: str, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        signature = b""
+        for name, value in scope["headers"]:
+            if name == b"x-hub-signature-256":
+                signature = value
+            elif name == b"content-length" and int(value) > self._body_limit:
+                return self._answer(413, "body_too_large")
+        try:
+            body = await _read(receive, self._body_limit)
+        except _TooLarge:
+            return self._answer(413, "body_too_large")
+        refusal = await self._refusal(vendor_uid, signature, body)
+        if refusal is not None:
+            return self._answer(*refusal, vendor_uid=vendor_uid)
+        try:
+            await self._inbox.put(lane_of(body), vendor_uid, signature[:128], body)
+        except InboxUnavailable as error:
+            self._inbox_trouble.failed(str(error))
+            return self._answer(503, "inbox_unavailable")
+        self._inbox_trouble.worked()
+        return 200, DONE
+
+    async def _refusal(
+        self, vendor_uid: str, signature: bytes, body: bytes
+    ) -> tuple[int, str] | None:
+        """Return why the webhook cannot be kept, as status and reason, or None."""
+        signed = signature_holds(signature, body, self._app_secrets)
+        asked, config = self._vendors.peek(vendor_uid)
+        if not asked and (signed or signature or not self._enforce):
+            try:
+                config = await self._vendors.get(vendor_uid)
+                asked = True
+            except BackendError:
+                asked = False
+        if not signed and config is not None:
+            secrets = (secret.encode() for secret in config.app_secrets)
+            signed = signature_holds(signature, body, secrets)
+        if not signed:
+            if not self._enforce:
+                self._count("signature_wrong_accepted")
+                log.warning("webhook_signature_wrong", vendor=vendor_uid, accepted=True)
+            elif asked or not signature:
+                return 401, "signature_missing" if not signature else "signature_wrong"
+            else:
+                # The vendor's own secrets are not known while PHP is down: Meta comes again.
+                return 503, "secrets_unavailable"
+        if asked and config is None:
+            return 404, "vendor_unknown"
+        return None
+
+    def _answer(
+        self, status: int, reason: str, *, vendor_uid: str | None = None
+    ) -> tuple[int, bytes]:
+        self._count(reason)
+        if status in (401, 404):
+            log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
+        return status, reason.encode()
+
+    def _count(self, reason: str) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    # -- GET --
+
+    async def _verify(self, vendor_uid: str, scope: Scope) -> tuple[int, bytes]:
+        """Hand the verification to PHP, which marks the vendor as verified. While PHP is down,
+        answer from the rule that it follows: the token is the SHA-1 of the vendor's uid."""
+        query = scope["query_string"].decode("latin-1")
+        url = f"{self._backend_url}/whatsapp-webhook/{quote(vendor_uid, safe='')}"
+        try:
+            async with self._backend.session.get(
+                f"{url}?{query}" if query else url,
+                timeout=aiohttp.ClientTimeout(total=5),
+                allow_redirects=False,
+            ) as response:
+                if response.status < 500:
+                    return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.warning("verification_without_php", vendor=vendor_uid, reason=str(error))
+        given = parse_qs(query)
+        token = given.get("hub.verify_token", [""])[0]
+        if hmac.compare_digest(token.encode(), verify_token(vendor_uid).encode()):
+            return 200, given.get("hub.challenge", [""])[0].encode()
+        return 403, b"verify_token_wrong"
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    message: MutableMapping[str, Any] = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > limit:
+            raise _TooLarge
+        return body
+    chunks, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        chunk = message.get("body", b"")
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            raise _TooLarge
+    return b"".join(chunks)
+
+
+def digest(*parts: str) -> str:
+    """Return a short name for something that must not be mixed up with anything else."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

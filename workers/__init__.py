@@ -1,0 +1,1 @@
+"""The Dramatiq actors: draining the inbox and sending campaigns."""
