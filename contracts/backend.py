@@ -61,13 +61,17 @@ class ErrorAnswer(LenientModel):
 
 
 class UpdateKind(StrEnum):
-    #: A customer's message (an element of ``value.messages``).
+    """What an update holds.
+
+    - ``message``: a customer's message (an element of ``value.messages``);
+    - ``echo``: a message sent from the business's own phone (of ``value.message_echoes``);
+    - ``status``: what became of a message (of ``value.statuses``);
+    - ``change``: a change that has none of these lists: account, template, number and so on.
+    """
+
     MESSAGE = "message"
-    #: A message sent from the business's own phone (an element of ``value.message_echoes``).
     ECHO = "echo"
-    #: What became of a message (an element of ``value.statuses``).
     STATUS = "status"
-    #: A change that has none of these lists: account, template, number and so on.
     CHANGE = "change"
 
 
@@ -215,13 +219,17 @@ class ReleaseMessagesAnswer(LenientModel):
 
 
 class SendOutcome(StrEnum):
-    #: The API took it: log row stored, queue row 4.
+    """What became of a send.
+
+    - ``accepted``: the API took it: log row stored, queue row 4;
+    - ``failed``: it will not be sent: queue row 2;
+    - ``requeue``: it was not sent and may be later: queue row 1, retries + 1, due at ``due_at``;
+    - ``unknown``: it may have been sent: queue row 6, never sent again by itself.
+    """
+
     ACCEPTED = "accepted"
-    #: It will not be sent: queue row 2.
     FAILED = "failed"
-    #: It was not sent and may be later: queue row 1, retries + 1, due at ``due_at``.
     REQUEUE = "requeue"
-    #: It may have been sent: queue row 6, never sent again by itself.
     UNKNOWN = "unknown"
 
 
@@ -241,6 +249,12 @@ class SendResult(StrictModel):
     uid: str
     vendor_uid: str
     campaign_uid: str
+    claim_uid: str | None = Field(
+        default=None,
+        description="The claim that the attempt belongs to. failed, requeue and unknown change a "
+        "row only while it is in 3 under this claim, so that a late report cannot touch a row "
+        "that somebody else has claimed since.",
+    )
     outcome: SendOutcome
     at: int = Field(description="When the outcome was known, unix ms.")
     phone_number_id: str

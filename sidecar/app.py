@@ -1,5 +1,6 @@
 """The HTTP application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -69,9 +70,11 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
+        following = asyncio.create_task(vendors.follow(redis, interval_s=1.0))
         try:
             yield
         finally:
+            following.cancel()
             await inbox.close()
             doorbell.close()
             await backend.close()

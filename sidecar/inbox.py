@@ -15,10 +15,11 @@ settled, and not before. A crash in between repeats work, and loses none.
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 from contracts.jobs import Lane
 from sidecar import keys
-from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
 #: can bound what it takes at a time.
@@ -180,7 +181,7 @@ class InboxReader:
 
     async def vendors(self, lane: Lane) -> list[str]:
         """Return the vendors that have something in this lane, in no particular order."""
-        members: set[bytes] = await self._redis.smembers(keys.ready(lane))
+        members = cast(Members, await self._redis.smembers(keys.ready(lane)))
         return [member.decode() for member in members]
 
     async def read(self, lane: Lane, after: dict[str, str], count: int) -> dict[str, list[Entry]]:

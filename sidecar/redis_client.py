@@ -19,12 +19,18 @@ Redis = redis.asyncio.Redis
 __all__ = [
     "UNAVAILABLE",
     "AsyncScript",
+    "Hash",
+    "Members",
     "Redis",
     "RedisError",
     "ResponseError",
     "connect",
     "script",
 ]
+
+#: redis-py cannot tell by its types that answers are bytes: give an answer one of these names.
+Members = set[bytes]
+Hash = dict[bytes, bytes]
 
 _SCRIPTS = Path(__file__).parent / "lua"
 

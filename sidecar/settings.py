@@ -161,13 +161,15 @@ class Settings(BaseSettings):
     #: Longest that the Cloud API may take to answer. After that the outcome is unknown.
     send_timeout_s: float = Field(default=30.0, gt=0, le=120)
     #: Calls to the Cloud API that one campaign may have under way in one worker process.
-    send_concurrency: int = Field(default=128, ge=1, le=1024)
+    send_concurrency: int = Field(default=256, ge=1, le=1024)
     #: Campaigns that one worker process sends at the same time.
     campaign_concurrency: int = Field(default=8, ge=1, le=256)
     #: Rows of one claim, in seconds of sending. Small enough to stop at once.
     claim_s: float = Field(default=1.0, gt=0, le=30)
+    #: The same error so many times in a row stops the campaign, where the error points at it.
+    stop_after_like_errors: int = Field(default=20, ge=1)
     #: How long results of sends may wait for others before PHP is told.
-    result_wait_ms: int = Field(default=1000, ge=0, le=10_000)
+    result_wait_ms: int = Field(default=250, ge=0, le=10_000)
     #: Rows that stand in status 3 for longer than this become 6.
     stale_claim_s: int = Field(default=300, ge=30)
 

@@ -4,10 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from contracts import backend as contract
+from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,20 @@ class Vendors:
         for vendor_uid in self._known if vendor_uids is None else vendor_uids:
             if known := self._known.get(vendor_uid):
                 self._known[vendor_uid] = _Known(known.config, self._clock())
+
+    async def follow(self, redis: Redis, *, interval_s: float) -> None:
+        """Look until cancelled whether PHP has said that configuration changed; it says so to
+        one process, and this is how the others learn of it."""
+        seen: bytes | None = None
+        while True:
+            try:
+                version = cast("bytes | None", await redis.get(keys.CONFIG_VERSION))
+            except (*UNAVAILABLE, RedisError):
+                version = seen  # whoever needs Redis for its work says that it is away
+            if version != seen:
+                self.forget(None)
+                seen = version
+            await asyncio.sleep(interval_s)
 
     def _ask(self, vendor_uid: str) -> asyncio.Task[None]:
         task = self._asking.get(vendor_uid)

@@ -5,8 +5,11 @@ code alone, and on the HTTP status only where there is no code. The class is our
 Meta's advice. The same failure may arrive as an answer, as a status, or as both.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 class ErrorClass(StrEnum):
@@ -124,20 +127,30 @@ _RULES = (
 RULES = {rule.code: rule for rule in _RULES}
 
 
-def rule_for(code: int | None, http_status: int) -> ErrorRule:
+def rule_for(code: object, http_status: int) -> ErrorRule:
     """Return what to do about an error answer.
 
-    ``code`` is ``error.code`` of the body, or None where there was none (an HTML page of a
-    gateway, say). A code that is new to us fails its message if the status is 4xx and counts as
-    a fault of the service if it is not.
+    ``code`` is ``error.code`` of the body as it came, or None where there was none (an HTML page
+    of a gateway, say); what is not an integer, in digits at least, counts as none. A code that is
+    new to us fails its message if the status is 4xx and counts as a fault of the service if it is
+    not.
     """
-    if code is not None and code in RULES:
-        return RULES[code]
-    if code is not None and 200 <= code <= 299:
-        return ErrorRule(code, "permission missing or removed", _C.PAUSE_ACCOUNT, 403)
+    number = _as_number(code)
+    if number is not None and number in RULES:
+        return RULES[number]
+    if number is not None and 200 <= number <= 299:
+        return ErrorRule(number, "permission missing or removed", _C.PAUSE_ACCOUNT, 403)
     if 400 <= http_status < 500 and http_status not in (408, 429):
-        meaning = "error without a code" if code is None else "error with a code that is new to us"
-        return ErrorRule(code or 0, meaning, _C.FAIL, http_status, stop_when_repeated=True)
+        meaning = (
+            "error without a code" if number is None else "error with a code that is new to us"
+        )
+        return ErrorRule(number or 0, meaning, _C.FAIL, http_status, stop_when_repeated=True)
     if http_status == 429:
-        return ErrorRule(code or 0, "throttled without a known code", _C.RETRY_NUMBER, 429)
-    return ErrorRule(code or 0, "fault on Meta's side", _C.RETRY_SERVICE, http_status)
+        return ErrorRule(number or 0, "throttled without a known code", _C.RETRY_NUMBER, 429)
+    return ErrorRule(number or 0, "fault on Meta's side", _C.RETRY_SERVICE, http_status)
+
+
+def _as_number(code: object) -> int | None:
+    if isinstance(code, str) and _DIGITS.fullmatch(code):
+        return int(code)
+    return code if isinstance(code, int) and not isinstance(code, bool) else None

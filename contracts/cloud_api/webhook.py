@@ -19,32 +19,33 @@ SIGNATURE_HEADER = "X-Hub-Signature-256"
 #: Meta sends payloads of up to 3 MB (webhooks overview).
 MAX_BODY_BYTES = 3 * 1024 * 1024
 
-#: Rank of a status: a message only ever moves to a higher one. ``failed`` is apart: see
-#: :func:`higher_status`.
+#: Rank of a status: a message only ever moves to a higher one, in whatever order they come.
+#: ``failed`` stands below ``delivered``: it ends a message that was not delivered yet (Meta lists
+#: "unable to deliver" as a trigger, so it may follow ``sent``), and only a proof of delivery ends
+#: ``failed``.
 STATUS_RANK = {
     "accepted": 1,
-    "held_for_quality_assessment": 1,
-    "sent": 2,
-    "delivered": 3,
-    "read": 4,
-    "played": 5,
+    "held_for_quality_assessment": 2,
+    "sent": 3,
+    "failed": 4,
+    "delivered": 5,
+    "read": 6,
+    "played": 7,
 }
 
 
 def higher_status(current: str | None, new: str) -> bool:
-    """Tell whether ``new`` moves a message up from ``current``.
+    """Tell whether ``new`` moves a message up from ``current`` (None: it has no status yet).
 
-    ``failed`` ends a message that was not delivered yet, and nothing but a proof of delivery
-    ends ``failed`` (Meta lists "unable to deliver" as a trigger, so it may follow ``sent``).
-    A status that is not known ranks lowest: it never replaces a known one.
+    This is a total order, so the same statuses end in the same state in any order. A status that
+    is not known ranks below every known one; of two such, the one that sorts later counts as
+    higher, which means nothing but does not depend on which came first.
     """
-    if current is None:
-        return True
-    if new == "failed":
-        return STATUS_RANK.get(current, 0) < STATUS_RANK["delivered"] and current != "failed"
-    if current == "failed":
-        return STATUS_RANK.get(new, 0) >= STATUS_RANK["delivered"]
-    return STATUS_RANK.get(new, 0) > STATUS_RANK.get(current, 0)
+    return current is None or _height(new) > _height(current)
+
+
+def _height(status: str) -> tuple[int, str]:
+    return STATUS_RANK.get(status, 0), status
 
 
 def sign(app_secret: bytes, body: bytes) -> str:

@@ -1,30 +1,40 @@
 -- Record what became of a batch: all of it or nothing, and only while the lease is held.
 --
--- KEYS[1]   lease:{name}
--- KEYS[2]   ready:{lane}
--- KEYS[3..] inbox:{lane}:{vendor}, the streams that entries are taken from
--- ARGV[1]   the holder's token
--- ARGV[2]   how many arguments follow for each stream's vendor: the vendor's uid, one per stream
--- then commands, each as the number of its arguments followed by these
+-- KEYS[1]  lease:{name}
+-- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty
+-- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
+-- ARGV[1]  the holder's token
+-- then commands, each as the number of its words followed by the words; a 0 ends them
+-- then the streams that entries were taken from, as pairs of key and vendor, led by their count
+-- then the lists that items were taken from, as pairs of key and order key, led by their count
 --
--- Returns 1, or 0 if the lease is lost; then nothing was done. A stream that has become empty is
--- deleted, and its vendor is no longer ready.
+-- Returns 1, or 0 if the lease is lost; then nothing was done. A stream or list that has become
+-- empty leaves its index.
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return 0
 end
-local streams = tonumber(ARGV[2])
-local at = 3 + streams
-while at <= #ARGV do
-  local count = tonumber(ARGV[at])
-  redis.call(unpack(ARGV, at + 1, at + count))
-  at = at + count + 1
+local at = 2
+while ARGV[at] ~= "0" do
+  local words = tonumber(ARGV[at])
+  redis.call(unpack(ARGV, at + 1, at + words))
+  at = at + words + 1
 end
+at = at + 1
+local streams = tonumber(ARGV[at])
 for index = 1, streams do
-  local stream = KEYS[2 + index]
-  if redis.call("XLEN", stream) == 0 then
-    redis.call("DEL", stream)
-    redis.call("SREM", KEYS[2], ARGV[2 + index])
+  local key, vendor = ARGV[at + 2 * index - 1], ARGV[at + 2 * index]
+  if redis.call("XLEN", key) == 0 then
+    redis.call("DEL", key)
+    redis.call("SREM", KEYS[2], vendor)
+  end
+end
+at = at + 2 * streams + 1
+local lists = tonumber(ARGV[at])
+for index = 1, lists do
+  local key, order_key = ARGV[at + 2 * index - 1], ARGV[at + 2 * index]
+  if redis.call("EXISTS", key) == 0 then
+    redis.call("ZREM", KEYS[3], order_key)
   end
 end
 return 1

@@ -1,0 +1,148 @@
+"""The endpoints of the PHP side."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from contracts import backend
+from contracts.cloud_api import webhook
+from contracts.openapi.document import Document, build
+from contracts.openapi.endpoint import (
+    Body,
+    Endpoint,
+    Parameter,
+    documentation,
+    json_body,
+    refusal,
+)
+from contracts.openapi.security import META_SIGNATURE, SIGNED, unsigned_refusal
+
+_VENDOR_UNKNOWN = "`vendor_unknown`: there is no such vendor."
+
+_REFUSALS = {
+    400: refusal("`request_invalid`: the body is not of the documented shape. Nothing happened."),
+    401: unsigned_refusal(),
+    413: refusal("`body_too_large`: ask for less in one call. Nothing happened."),
+    503: refusal("Overloaded or in maintenance: make the same call again later, signed anew."),
+}
+
+
+def _call(
+    path: str,
+    tag: str,
+    summary: str,
+    request: type[BaseModel],
+    answer: type[BaseModel],
+    description: str = "",
+    refusals: Mapping[int, Body] | None = None,
+) -> Endpoint:
+    return Endpoint(
+        method="post",
+        path=path,
+        name=path.rpartition("/")[2].replace("-", "_"),
+        tag=tag,
+        summary=summary,
+        description=description or documentation(request),
+        request=json_body(request),
+        answers={200: json_body(answer), **_REFUSALS, **(refusals or {})},
+        security=SIGNED,
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        method="post",
+        path=backend.PROCESS_WEBHOOK,
+        name="process_webhook",
+        tag="webhooks",
+        summary="Apply one raw webhook",
+        description=documentation(backend.ProcessWebhookAnswer),
+        parameters=(
+            Parameter(
+                webhook.SIGNATURE_HEADER,
+                "header",
+                f"Meta's, as it came; missing if it was. {META_SIGNATURE}",
+                required=False,
+            ),
+        ),
+        request=Body("The bytes that Meta sent, which need not be JSON.", media_type="*/*"),
+        answers={
+            200: json_body(backend.ProcessWebhookAnswer),
+            **_REFUSALS,
+            404: refusal(_VENDOR_UNKNOWN),
+        },
+        security=SIGNED,
+    ),
+    _call(
+        backend.PROCESS_WEBHOOKS,
+        "webhooks",
+        "Apply a batch of single updates",
+        backend.ProcessWebhooksRequest,
+        backend.ProcessWebhooksAnswer,
+    ),
+    _call(
+        backend.STORE_WEBHOOKS,
+        "webhooks",
+        "Put raw webhooks into PHP's own webhook table",
+        backend.StoreWebhooksRequest,
+        backend.StoreWebhooksAnswer,
+        "Hands webhooks back to PHP's own cron. Idempotent by `id`, which is stored once.",
+    ),
+    _call(
+        backend.CLAIM_MESSAGES,
+        "campaigns",
+        "Claim rows of a campaign that are due",
+        backend.ClaimMessagesRequest,
+        backend.ClaimMessagesAnswer,
+        refusals={
+            404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign."),
+            409: refusal(
+                "`campaign_paused` or `campaign_cancelled`: the campaign's state says so. "
+                "`fence_stale`: another worker owns the campaign by now. Nothing was claimed."
+            ),
+        },
+    ),
+    _call(
+        backend.RELEASE_MESSAGES,
+        "campaigns",
+        "Return claimed rows that were not sent, and keep the campaign's state",
+        backend.ReleaseMessagesRequest,
+        backend.ReleaseMessagesAnswer,
+        refusals={404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign.")},
+    ),
+    _call(
+        backend.UPDATE_MESSAGE_STATUS,
+        "campaigns",
+        "Record what became of one send",
+        backend.SendResult,
+        backend.UpdateResult,
+    ),
+    _call(
+        backend.UPDATE_MESSAGE_STATUSES,
+        "campaigns",
+        "Record what became of many sends",
+        backend.UpdateMessageStatusesRequest,
+        backend.UpdateMessageStatusesAnswer,
+        documentation(backend.SendResult),
+    ),
+    _call(
+        backend.DUE_CAMPAIGNS,
+        "campaigns",
+        "Find campaigns with rows to send, or look at some",
+        backend.DueCampaignsRequest,
+        backend.DueCampaignsAnswer,
+    ),
+    _call(
+        backend.VENDOR_CONFIG,
+        "configuration",
+        "Read vendors' numbers and secrets",
+        backend.VendorConfigRequest,
+        backend.VendorConfigAnswer,
+        documentation(backend.VendorConfig),
+    ),
+)
+
+
+def document() -> Document:
+    """Return the document of the PHP side."""
+    return build("PHP side of the WhatsApp sidecar", documentation(backend), ENDPOINTS)

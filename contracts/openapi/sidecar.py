@@ -1,0 +1,226 @@
+"""The endpoints of the sidecar."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel
+
+from contracts import sidecar_api
+from contracts.cloud_api import webhook
+from contracts.openapi.document import Document, build
+from contracts.openapi.endpoint import (
+    Body,
+    Endpoint,
+    Parameter,
+    documentation,
+    json_body,
+    refusal,
+    text_body,
+)
+from contracts.openapi.security import META_SIGNED, SIGNED, unsigned_refusal
+
+_INVALID = refusal("`request_invalid`: the body is not of the documented shape. Nothing happened.")
+_UNAVAILABLE = refusal("PHP or Redis cannot be reached: make the same call later, signed anew.")
+_CAMPAIGN_UNKNOWN = refusal("`campaign_unknown`: PHP knows no such campaign.")
+_CAMPAIGN_CANCELLED = refusal("`campaign_cancelled`: only send starts it again. Nothing happened.")
+_NOT_ON_SIDECAR = refusal("This version does not match bots: PHP must do it. Nothing happened.")
+_REFUSALS = {
+    400: _INVALID,
+    401: unsigned_refusal(),
+    413: refusal("`body_too_large`: nothing happened."),
+    503: _UNAVAILABLE,
+}
+
+
+def _verify_webhook(path: str, name: str) -> Endpoint:
+    return Endpoint(
+        method="get",
+        path=path,
+        name=name,
+        tag="webhooks",
+        summary="Verify the address of the webhook",
+        description="Handed to PHP, which marks the vendor's webhook as verified, and whose answer "
+        "is passed on; answered from the rule of the token when PHP cannot be reached.",
+        parameters=(
+            Parameter("hub.mode", "query", "Always `subscribe`."),
+            Parameter("hub.challenge", "query", "What the answer must be."),
+            Parameter("hub.verify_token", "query", "Lowercase hex of the SHA-1 of `vendor_uid`."),
+        ),
+        answers={
+            200: text_body("The challenge and nothing else."),
+            403: Body("The token is not the vendor's.", media_type="*/*"),
+            404: Body("PHP's answer for a vendor that does not exist.", media_type="*/*"),
+        },
+    )
+
+
+def _receive_webhook(path: str, name: str) -> Endpoint:
+    return Endpoint(
+        method="post",
+        path=path,
+        name=name,
+        tag="webhooks",
+        summary="Receive a webhook",
+        description="Answered with 200 when the body is on disk. What cannot be read is kept and "
+        "handed to PHP as it came. A webhook may come several times and in any order.",
+        request=Body(documentation(webhook.Webhook), webhook.Webhook, lenient=True),
+        answers={
+            200: text_body("`done`: the webhook is on disk."),
+            401: text_body(
+                "The reason in a word: the signature is missing or does not fit the body. Nothing "
+                "was stored. Never given where signatures are only reported."
+            ),
+            404: text_body("`vendor_unknown`: PHP knows no such vendor. Nothing was stored."),
+            413: text_body("`body_too_large`: it is over the limit. Nothing was stored."),
+            503: text_body(
+                "The reason in a word: Redis cannot be reached or is full, or the vendor's app "
+                "secret is not known while PHP is down. Nothing was stored; whoever stands in "
+                "front should give the webhook to PHP, or else Meta brings it again."
+            ),
+        },
+        security=META_SIGNED,
+    )
+
+
+def _campaign(
+    method: Literal["get", "post"],
+    path: str,
+    name: str,
+    summary: str,
+    description: str,
+    refusals: Mapping[int, Body] | None = None,
+) -> Endpoint:
+    body = json_body(sidecar_api.CampaignChange, required=False) if method == "post" else None
+    return Endpoint(
+        method=method,
+        path=path,
+        name=name,
+        tag="campaigns",
+        summary=summary,
+        description=description,
+        request=body,
+        answers={
+            200: json_body(sidecar_api.CampaignAnswer),
+            404: _CAMPAIGN_UNKNOWN,
+            **_REFUSALS,
+            **(refusals or {}),
+        },
+        security=SIGNED,
+    )
+
+
+def _call(
+    path: str,
+    tag: str,
+    summary: str,
+    request: type[BaseModel],
+    answer: type[BaseModel],
+    refusals: Mapping[int, Body] | None = None,
+) -> Endpoint:
+    return Endpoint(
+        method="post",
+        path=path,
+        name=path.rpartition("/")[2].replace("-", "_"),
+        tag=tag,
+        summary=summary,
+        description=documentation(request),
+        request=json_body(request),
+        answers={200: json_body(answer), **_REFUSALS, **(refusals or {})},
+        security=SIGNED,
+    )
+
+
+def _health(path: str, name: str, summary: str, answers: dict[int, Body]) -> Endpoint:
+    return Endpoint(
+        method="get",
+        path=path,
+        name=name,
+        tag="health",
+        summary=summary,
+        description="Not signed; changes nothing.",
+        answers=answers,
+    )
+
+
+_WEBHOOK, _WHATSAPP_WEBHOOK = sidecar_api.WEBHOOK_PATHS
+
+ENDPOINTS = (
+    _verify_webhook(_WEBHOOK, "verify_webhook"),
+    _receive_webhook(_WEBHOOK, "receive_webhook"),
+    _verify_webhook(_WHATSAPP_WEBHOOK, "verify_whatsapp_webhook"),
+    _receive_webhook(_WHATSAPP_WEBHOOK, "receive_whatsapp_webhook"),
+    _campaign(
+        "get",
+        sidecar_api.CAMPAIGN,
+        "campaign",
+        "Look at a campaign",
+        "Changes nothing.",
+    ),
+    _campaign(
+        "post",
+        sidecar_api.CAMPAIGN_SEND,
+        "campaign_send",
+        "Start a campaign",
+        "Has the campaign's due rows sent. For a campaign that is running already, it only answers "
+        "with its state, so it may be repeated.",
+    ),
+    _campaign(
+        "post",
+        sidecar_api.CAMPAIGN_PAUSE,
+        "campaign_pause",
+        "Pause a campaign",
+        "Nothing more is sent until it is resumed; what was claimed and not sent is returned. May "
+        "be repeated.",
+    ),
+    _campaign(
+        "post",
+        sidecar_api.CAMPAIGN_RESUME,
+        "campaign_resume",
+        "Resume a paused campaign",
+        "Has the campaign's due rows sent again. May be repeated.",
+        {409: _CAMPAIGN_CANCELLED},
+    ),
+    _campaign(
+        "post",
+        sidecar_api.CAMPAIGN_CANCEL,
+        "campaign_cancel",
+        "Cancel a campaign",
+        "Nothing more is sent, until send starts it again; what was claimed and not sent is "
+        "returned. May be repeated.",
+    ),
+    _call(
+        sidecar_api.MATCH_BOT,
+        "bots",
+        "Find the bots that a message triggers",
+        sidecar_api.MatchBotRequest,
+        sidecar_api.MatchBotAnswer,
+        {501: _NOT_ON_SIDECAR},
+    ),
+    _call(
+        sidecar_api.INVALIDATE,
+        "configuration",
+        "Forget what was read from PHP",
+        sidecar_api.InvalidateRequest,
+        sidecar_api.InvalidateAnswer,
+    ),
+    _health(
+        sidecar_api.HEALTHZ,
+        "healthz",
+        "Is the process alive?",
+        {200: json_body(sidecar_api.Health, "It is.")},
+    ),
+    _health(
+        sidecar_api.READYZ,
+        "readyz",
+        "Can webhooks be taken?",
+        {
+            200: json_body(sidecar_api.Health, "They can."),
+            503: json_body(sidecar_api.Health, "They cannot; `checks` says why."),
+        },
+    ),
+)
+
+
+def document() -> Document:
+    """Return the document of the sidecar."""
+    return build("WhatsApp sidecar", documentation(sidecar_api), ENDPOINTS)

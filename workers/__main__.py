@@ -1,0 +1,60 @@
+"""``sidecar worker``: one worker process."""
+
+import asyncio
+import signal
+import sys
+import threading
+
+import click
+import dramatiq
+import uvloop
+from dramatiq.worker import Worker
+
+from contracts.jobs import Queue
+from sidecar import embedded
+from sidecar.cli import load_settings
+from sidecar.settings import Settings, dramatiq_url
+from workers.actors import make_worker_broker
+from workers.runtime import Runtime
+
+#: Threads that the drains of the two lanes may hold, beside those of the campaigns.
+_SPARE_THREADS = 4
+
+
+@click.command(name="worker")
+@click.argument("queues", nargs=-1, type=click.Choice([queue.value for queue in Queue]))
+def main(queues: tuple[str, ...]) -> None:
+    """Drain the inbox and send campaigns, until SIGTERM.
+
+    QUEUES are messages, statuses and campaigns; none means all of them. Give each a process of
+    its own where one CPU core is not enough. Any number of processes may run at the same time.
+    """
+    settings = load_settings("worker")
+    with embedded.redis_url(settings) as redis_url:
+        _work(settings, redis_url, queues or tuple(queue.value for queue in Queue))
+
+
+def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    broker: dramatiq.Broker = make_worker_broker(
+        dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url)
+    )
+    threads = settings.campaign_concurrency + _SPARE_THREADS
+    worker = Worker(
+        broker,
+        queues=set(queues),
+        worker_timeout=settings.worker_poll_ms,
+        worker_threads=threads,
+    )
+    worker.start()
+    click.echo(f"working on {', '.join(queues)}")
+    stop.wait()
+    worker.stop(timeout=int(settings.shutdown_timeout_s * 1000))
+    broker.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(prog_name="sidecar worker"))

@@ -1,0 +1,48 @@
+"""A breaker towards PHP: while PHP is ill, the inbox waits instead of knocking."""
+
+import random
+import time
+from collections.abc import Callable
+
+from sidecar.logs import Trouble
+
+
+class Breaker:
+    """Opens when a call shows that PHP is ill, for a pause that doubles up to ``longest_s``.
+
+    After the pause one attempt is let through; its outcome closes the breaker or opens it again.
+    """
+
+    def __init__(
+        self,
+        event: str,
+        *,
+        first_s: float = 0.2,
+        longest_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._trouble = Trouble(event)
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._clock = clock
+        self._jitter = jitter
+        self._pause_s = 0.0
+        self._open_until = 0.0
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait before the next attempt; 0 if it may be made now."""
+        return max(0.0, self._open_until - self._clock())
+
+    def failed(self, reason: str) -> None:
+        """Open, because PHP is ill."""
+        self._pause_s = min(self._longest_s, max(self._first_s, 2 * self._pause_s))
+        self._open_until = self._clock() + self._pause_s * (0.75 + 0.5 * self._jitter())
+        self._trouble.failed(reason)
+
+    def worked(self) -> None:
+        """Close, because PHP has done something."""
+        self._pause_s = 0.0
+        self._open_until = 0.0
+        self._trouble.worked()

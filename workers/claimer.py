@@ -1,0 +1,84 @@
+"""Claiming a campaign's rows, one claim ahead of what is being sent."""
+
+import uuid
+
+from contracts import backend as contract
+from contracts.backend import ClaimedRow
+from sidecar.backend import Backend, BackendRefused
+from sidecar.lease import Lease
+from workers.ledger import Ledger
+from workers.rows import QueuedRow
+
+
+class CampaignStopped(Exception):
+    """PHP refuses claims for the campaign: it is paused or cancelled, or somebody newer has it."""
+
+
+class Claimer:
+    """Claims for whoever holds the campaign. ``exhausted``: no row is due any more."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        ledger: Ledger,
+        lease: Lease,
+        *,
+        vendor_uid: str,
+        campaign_uid: str,
+    ) -> None:
+        self._backend = backend
+        self._ledger = ledger
+        self._lease = lease
+        self._vendor_uid = vendor_uid
+        self._campaign_uid = campaign_uid
+        self._unanswered: str | None = None
+        self.exhausted = False
+
+    async def claim(self, limit: int, now: int) -> list[QueuedRow]:
+        """Return the next rows, written down as claimed. Raises ``BackendError`` if PHP did
+        not answer; the next call then starts with asking what that claim has brought."""
+        if self._unanswered is not None:
+            claim_uid = self._unanswered
+            rows = await self._ask(claim_uid, limit, recover=True)
+            await self._note(claim_uid, rows)
+            if rows:
+                return [QueuedRow(row, claim_uid) for row in rows]
+        claim_uid = str(uuid.uuid4())
+        await self._ledger.about_to_claim(claim_uid, now)
+        self._unanswered = claim_uid
+        rows = await self._ask(claim_uid, limit, recover=False)
+        await self._note(claim_uid, rows)
+        return [QueuedRow(row, claim_uid) for row in rows]
+
+    async def recover(self, claim_uid: str) -> None:
+        """Write down the rows that an earlier holder's claim has brought."""
+        await self._note(claim_uid, await self._ask(claim_uid, contract.MAX_CLAIM, recover=True))
+
+    async def _note(self, claim_uid: str, rows: list[ClaimedRow]) -> None:
+        await self._ledger.claimed(claim_uid, [row.uid for row in rows])
+        if self._unanswered == claim_uid:
+            self._unanswered = None
+
+    async def _ask(self, claim_uid: str, limit: int, *, recover: bool) -> list[ClaimedRow]:
+        request = contract.ClaimMessagesRequest(
+            vendor_uid=self._vendor_uid,
+            campaign_uid=self._campaign_uid,
+            claim_uid=claim_uid,
+            fence=self._lease.token,
+            limit=limit,
+            recover=recover,
+        )
+        try:
+            answer = await self._backend.call(
+                contract.CLAIM_MESSAGES, request, contract.ClaimMessagesAnswer
+            )
+        except BackendRefused as error:
+            if error.status not in (404, 409):
+                raise
+            if not recover:
+                # Refused means that nothing was claimed.
+                await self._note(claim_uid, [])
+            raise CampaignStopped(error.code) from None
+        if not recover:
+            self.exhausted = answer.due == 0
+        return answer.rows

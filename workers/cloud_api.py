@@ -1,0 +1,164 @@
+"""The messages call, and what may be concluded from how it ends.
+
+aiohttp is used as it is, without httpx in front of it: the transport that joins the two reports a
+connection that breaks after the request was sent as a failure to connect, and a message that may
+have been sent would be sent again (``docs/decisions/0002-http-client.md``).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+from contracts.backend import ClaimedRow, SendError
+from contracts.cloud_api.errors import ErrorRule, rule_for
+
+#: Idle connections are closed before the other side does it: a connection that is closed while a
+#: request is on its way leaves that request's outcome unknown.
+KEEPALIVE_S = 15.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    wamid: str
+    message_status: str | None
+    wa_id: str | None
+    response: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The API answered with an error: the message was certainly not sent."""
+
+    rule: ErrorRule
+    error: SendError
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """No connection came about: the message was certainly not sent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeUnknown:
+    """The request may have arrived. It must not be repeated."""
+
+    reason: str
+
+
+Attempt = Accepted | Refused | NotSent | OutcomeUnknown
+
+
+def template_message(row: ClaimedRow) -> bytes:
+    """Return the body of the messages call for a row, as
+    :class:`contracts.cloud_api.messages.TemplateMessage` describes it."""
+    return orjson.dumps(
+        {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": f"+{row.to.lstrip('+')}",
+            "type": "template",
+            "template": {
+                "name": row.template_name,
+                "language": {"code": row.template_language},
+                "components": row.components,
+            },
+            "biz_opaque_callback_data": row.uid,
+        }
+    )
+
+
+class CloudApi:
+    """Calls the Cloud API. Belongs to one event loop."""
+
+    def __init__(self, url: str, version: str, *, timeout_s: float) -> None:
+        self._root = f"{url}/{version}"
+        self._timeout = aiohttp.ClientTimeout(
+            total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s / 2)
+        )
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Content-Type": "application/json"},
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
+        """Send one message. Never raises for what the network or the API does."""
+        try:
+            async with self.session.post(
+                f"{self._root}/{number}/messages",
+                data=body,
+                headers={"Authorization": f"Bearer {access_token}"},
+                allow_redirects=False,
+            ) as response:
+                return conclude(response.status, await response.read())
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return NotSent(f"cannot connect to the Cloud API: {error}")
+        except TimeoutError:
+            return OutcomeUnknown("the Cloud API did not answer in time")
+        except aiohttp.ClientError as error:
+            return OutcomeUnknown(f"the connection broke: {type(error).__name__}: {error}")
+
+
+def conclude(status: int, content: bytes) -> Attempt:
+    """Return what an answer means. An answer that is neither an acceptance nor an error of the
+    API's own may come from a gateway that has passed the request on: its outcome is unknown,
+    unless the gateway says that the service is not there (503)."""
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    if 200 <= status < 300:
+        message = _first(body.get("messages"))
+        if isinstance(wamid := message.get("id"), str):
+            wa_id = _first(body.get("contacts")).get("wa_id")
+            message_status = message.get("message_status")
+            return Accepted(
+                wamid,
+                message_status if isinstance(message_status, str) else None,
+                wa_id if isinstance(wa_id, str) else None,
+                body,
+            )
+        return OutcomeUnknown(f"the Cloud API answered {status} without a message id")
+    error = body.get("error")
+    if not isinstance(error, dict):
+        error = {}
+    code = error.get("code")
+    if not isinstance(code, int):
+        code = None
+    if code is None and (status >= 500 and status != 503):
+        return OutcomeUnknown(f"answer {status} without an error code of the Cloud API's")
+    rule = rule_for(code, status)
+    data = error.get("error_data")
+    details = data.get("details") if isinstance(data, dict) else None
+    message_text = str(error.get("message") or rule.meaning)
+    return Refused(rule, SendError(code=code, message=message_text, details=_text(details)))
+
+
+def _first(value: Any) -> dict[str, Any]:
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return value[0]
+    return {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,124 @@
+"""Ringing again for whatever is not finished, and finding what has fallen due.
+
+A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its ring, or on a
+worker that has stalled (``docs/decisions/0001-wake-ups.md``). This costs a delay, and nothing
+else: one process of all looks every second for work that nobody holds. It also asks PHP for
+campaigns that are due, which is what replaces the campaign cron.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+
+from contracts import backend as contract
+from contracts.jobs import Job, Lane, drain, send_campaign
+from sidecar import keys
+from sidecar.backend import Backend, BackendError
+from sidecar.campaigns import campaign_lease
+from sidecar.inbox import drain_lease
+from sidecar.lease import Lease, Leases
+from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
+from sidecar.settings import Settings
+
+log = structlog.get_logger()
+
+LEASE = "reconciler"
+
+
+class Reconciler:
+    """``ring`` wakes a worker for a job."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        backend: Backend,
+        leases: Leases,
+        ring: Callable[[Job], None],
+    ) -> None:
+        self._settings = settings
+        self._redis = redis
+        self._backend = backend
+        self._leases = leases
+        self._ring = ring
+        self._redis_trouble = Trouble("reconciler_without_redis")
+        self._php_trouble = Trouble("due_campaigns_unavailable")
+        self._ask_php_at = 0.0
+
+    async def run(self) -> None:
+        """Reconcile until cancelled, while no other process does."""
+        while True:
+            try:
+                async with self._leases.hold(LEASE) as lease:
+                    if lease is not None:
+                        await self._reconcile(lease)
+                self._redis_trouble.worked()
+            except (*UNAVAILABLE, RedisError) as error:
+                self._redis_trouble.failed(str(error))
+            await asyncio.sleep(self._settings.reconcile_interval_s)
+
+    async def _reconcile(self, lease: Lease) -> None:
+        while not lease.lost.is_set():
+            await self.ring_for_waiting_lanes()
+            await self.ring_for_listed_campaigns()
+            if time.monotonic() >= self._ask_php_at:
+                self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
+                await self.find_due_campaigns()
+            await asyncio.sleep(self._settings.reconcile_interval_s)
+
+    async def ring_for_waiting_lanes(self) -> None:
+        """Ring for every lane that has something to do and nobody who does it."""
+        now = time.time_ns() // 1_000_000
+        pipeline = self._redis.pipeline(transaction=False)
+        for lane in Lane:
+            pipeline.exists(keys.ready(lane))
+            pipeline.zcount(keys.deferred(lane), 0, now)
+            pipeline.exists(keys.lease(drain_lease(lane)))
+        answers = await pipeline.execute()
+        for index, lane in enumerate(Lane):
+            ready, due, held = answers[3 * index : 3 * index + 3]
+            if (ready or due) and not held:
+                self._ring(drain(lane))
+
+    async def ring_for_listed_campaigns(self) -> None:
+        """Ring for every campaign that is to be sent and that nobody sends."""
+        listed = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
+        if not listed:
+            return
+        campaigns = [(c.decode(), vendor.decode()) for c, vendor in listed.items()]
+        pipeline = self._redis.pipeline(transaction=False)
+        for campaign_uid, _ in campaigns:
+            pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
+        for (campaign_uid, vendor_uid), held in zip(
+            campaigns, await pipeline.execute(), strict=True
+        ):
+            if not held:
+                self._ring(send_campaign(vendor_uid, campaign_uid))
+
+    async def find_due_campaigns(self) -> None:
+        """Ask PHP what is due, and put it on the list."""
+        try:
+            answer = await self._backend.call(
+                contract.DUE_CAMPAIGNS,
+                contract.DueCampaignsRequest(stale_after_s=self._settings.stale_claim_s),
+                contract.DueCampaignsAnswer,
+            )
+        except BackendError as error:
+            self._php_trouble.failed(str(error))
+            return
+        self._php_trouble.worked()
+        if answer.made_unknown:
+            log.warning("stale_rows_made_unknown", rows=answer.made_unknown)
+        for campaign in answer.campaigns:
+            if campaign.due and campaign.state is contract.CampaignState.RUNNING:
+                await self._list(campaign)
+
+    async def _list(self, campaign: contract.DueCampaign) -> None:
+        if await self._redis.exists(keys.halt(campaign.campaign_uid)):
+            return  # being paused at this moment, and PHP does not know yet
+        if await self._redis.hsetnx(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid):
+            self._ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

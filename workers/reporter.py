@@ -1,0 +1,147 @@
+"""Outcomes of sends: into the ledger as soon as they are known, and to PHP in batches."""
+
+import asyncio
+from contextlib import suppress
+
+from contracts import backend as contract
+from contracts.backend import SendResult
+from sidecar.backend import Backend, BackendError, BackendRefused
+from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, RedisError
+from workers.breaker import Breaker
+from workers.ledger import Ledger
+
+
+class Reporter:
+    """Reports the outcomes of one campaign's sends. ``settled`` is called with how many rows PHP
+    has taken.
+
+    An outcome is written to the ledger with all others that came while the last write was under
+    way. If Redis is away, PHP is told all the same: what this process knows, it knows.
+    """
+
+    def __init__(self, backend: Backend, ledger: Ledger, *, wait_s: float) -> None:
+        self._backend = backend
+        self._ledger = ledger
+        self._wait_s = wait_s
+        self._fresh: list[SendResult] = []
+        self._known: dict[str, SendResult] = {}
+        self._something = asyncio.Event()
+        self._breaker = Breaker("results_not_taken_by_php")
+        self._redis_trouble = Trouble("results_not_in_ledger")
+        self._writer: asyncio.Task[None] | None = None
+        self._teller: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._writer = asyncio.create_task(self._write_ledger(), name="reporter ledger")
+        self._teller = asyncio.create_task(self._tell_php(), name="reporter")
+
+    def add(self, result: SendResult) -> None:
+        """Report an outcome, soon."""
+        self._fresh.append(result)
+        self._something.set()
+
+    def add_known(self, results: list[SendResult]) -> None:
+        """Report outcomes that are in the ledger already."""
+        self._known.update((result.uid, result) for result in results)
+
+    @property
+    def unreported(self) -> int:
+        """How many outcomes PHP does not have yet."""
+        return len(self._fresh) + len(self._known)
+
+    async def flush(self, timeout_s: float) -> None:
+        """Report what there is, for at most so long; the ledger keeps what PHP did not take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.unreported:
+                    await self._write_fresh()
+                    if not await self._tell_once():
+                        await asyncio.sleep(max(0.05, self._breaker.wait_s))
+
+    async def finish(self, timeout_s: float) -> None:
+        """Stop, and report what is left as :meth:`flush` does."""
+        for task in (self._writer, self._teller):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        await self.flush(timeout_s)
+
+    async def _write_ledger(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            await self._write_fresh()
+
+    async def _write_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        self._known.update((result.uid, result) for result in fresh)
+        try:
+            await self._ledger.known(fresh)
+        except (*UNAVAILABLE, RedisError) as error:
+            self._redis_trouble.failed(str(error))
+        else:
+            self._redis_trouble.worked()
+
+    async def _tell_php(self) -> None:
+        while True:
+            await asyncio.sleep(max(self._wait_s, self._breaker.wait_s))
+            await self._tell_once()
+
+    async def _tell_once(self) -> bool:
+        """Tell PHP all that is known. Return whether it took any of it."""
+        batch = list(self._known.values())[: contract.MAX_BATCH]
+        if not batch:
+            return True
+        try:
+            taken = await self._tell(batch)
+        except BackendRefused as error:
+            # One of them is not as PHP wants it; alone, each of the others gets through.
+            taken = await self._tell_each(batch, str(error))
+        except BackendError as error:
+            self._breaker.failed(str(error))
+            return False
+        if taken:
+            self._breaker.worked()
+            await self._drop(batch, taken)
+        return bool(taken)
+
+    async def _tell(self, batch: list[SendResult]) -> set[str]:
+        answer = await self._backend.call(
+            contract.UPDATE_MESSAGE_STATUSES,
+            contract.UpdateMessageStatusesRequest(results=batch),
+            contract.UpdateMessageStatusesAnswer,
+        )
+        retried = [r.reason for r in answer.results if r.result not in ("done", "ignored")]
+        if retried:
+            self._breaker.failed(f"PHP wants {len(retried)} results again: {retried[0]}")
+        return {r.id for r in answer.results if r.result in ("done", "ignored")}
+
+    async def _tell_each(self, batch: list[SendResult], reason: str) -> set[str]:
+        taken: set[str] = set()
+        for result in batch:
+            try:
+                answer = await self._backend.call(
+                    contract.UPDATE_MESSAGE_STATUS, result, contract.UpdateResult
+                )
+            except BackendError as error:
+                reason = str(error)
+                continue
+            if answer.result in ("done", "ignored"):
+                taken.add(result.uid)
+        if len(taken) < len(batch):
+            self._breaker.failed(reason)
+        return taken
+
+    async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
+        told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]
+        for result in told:
+            del self._known[result.uid]
+        try:
+            await self._ledger.settled([result.uid for result in told])
+        except (*UNAVAILABLE, RedisError) as error:
+            # The entry stays; whoever reads it reports again, and PHP has it already.
+            self._redis_trouble.failed(str(error))

@@ -1,0 +1,126 @@
+"""What the actors of one worker process share: connections, and the wish to stop."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from contracts.jobs import Lane, drain, send_campaign
+from sidecar.app import make_backend, make_vendors
+from sidecar.backend import BackendError
+from sidecar.campaigns import campaign_lease
+from sidecar.doorbell import Doorbell, make_broker
+from sidecar.lease import Leases
+from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, RedisError, connect
+from sidecar.settings import Settings, dramatiq_url
+from workers.breaker import Breaker
+from workers.campaign import CampaignRun
+from workers.cloud_api import CloudApi
+from workers.delivery import Delivery
+from workers.drain import Drain, LanePolicy
+from workers.limiter import Limiter
+from workers.reconciler import Reconciler
+
+log = structlog.get_logger()
+
+#: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.
+REDIS_TIMEOUT_S = 5.0
+
+
+class Runtime:
+    """Lives on the event loop of the worker process; make it and close it there."""
+
+    def __init__(self, settings: Settings, redis_url: str) -> None:
+        self._settings = settings
+        self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
+        self._doorbell = Doorbell(make_broker(dramatiq_url(settings, redis_url)))
+        self._backend = make_backend(settings)
+        self._vendors = make_vendors(settings, self._backend)
+        self._leases = Leases(self._redis, settings.lease_ttl_ms)
+        self._limiter = Limiter(self._redis)
+        self._cloud_api = CloudApi(
+            settings.cloud_api_url,
+            settings.cloud_api_version,
+            timeout_s=settings.send_timeout_s,
+        )
+        self._deliveries = {
+            lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
+        }
+        self._reconciler = Reconciler(
+            settings, self._redis, self._backend, self._leases, self._doorbell.ring
+        )
+        self._campaigns_running = 0
+        self._campaign_trouble: dict[str, Trouble] = {}
+        self._background: list[asyncio.Task[None]] = []
+        self.stopping = False
+
+    async def start(self) -> None:
+        """Start what runs beside the actors."""
+        self._background = [
+            asyncio.create_task(self._reconciler.run(), name="reconciler"),
+            asyncio.create_task(
+                self._vendors.follow(self._redis, interval_s=1.0), name="configuration"
+            ),
+        ]
+
+    async def close(self) -> None:
+        """End it all. The actors have ended before."""
+        for task in self._background:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._doorbell.close()
+        await self._backend.close()
+        await self._cloud_api.close()
+        await self._redis.aclose()
+
+    async def drain(self, lane: Lane) -> None:
+        """Drain a lane, unless another worker does."""
+        work = Drain(
+            LanePolicy.of(lane, self._settings),
+            self._settings,
+            self._redis,
+            self._leases,
+            self._deliveries[lane],
+            lambda: self.stopping,
+        )
+        if await work.run():
+            self._doorbell.ring(drain(lane))
+
+    async def send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
+        """Send a campaign, unless another worker does or this one has enough to do."""
+        if self.stopping or self._campaigns_running >= self._settings.campaign_concurrency:
+            return  # the reconciler rings again
+        self._campaigns_running += 1
+        trouble = self._campaign_trouble.setdefault(
+            campaign_uid, Trouble("campaign_not_sent", vendor=vendor_uid, campaign=campaign_uid)
+        )
+        try:
+            async with self._leases.hold(campaign_lease(campaign_uid)) as lease:
+                more = False
+                if lease is not None:
+                    config = await self._vendors.get(vendor_uid)
+                    if config is None:
+                        trouble.failed("PHP knows no such vendor")
+                        return
+                    more = await CampaignRun(
+                        self._settings,
+                        self._redis,
+                        self._backend,
+                        self._cloud_api,
+                        self._limiter,
+                        config,
+                        lease,
+                        campaign_uid=campaign_uid,
+                        stopping=lambda: self.stopping,
+                    ).run()
+        except (BackendError, *UNAVAILABLE, RedisError) as error:
+            trouble.failed(str(error))
+        else:
+            trouble.worked()
+            self._campaign_trouble.pop(campaign_uid, None)
+            if more:
+                self._doorbell.ring(send_campaign(vendor_uid, campaign_uid))
+        finally:
+            self._campaigns_running -= 1
