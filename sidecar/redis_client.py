@@ -48,7 +48,14 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    return redis.asyncio.Redis(connection_pool=pool)
+    client = redis.asyncio.Redis(connection_pool=pool)
+    # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
+    cast(Any, client).set_response_callback("XRANGE", _as_it_came)
+    return client
+
+
+def _as_it_came(answer: Any, **options: Any) -> Any:
+    return answer
 
 
 def script(client: Redis, name: str) -> AsyncScript:

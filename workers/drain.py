@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.inbox import Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from workers.deferred import Deferred
 from workers.delivery import UNTRIED, Delivery, Fate, Verdict, Verdicts
-from workers.fold import fold
+from workers.fold import Folded, fold
 from workers.item import Item
 from workers.ledger import LedgerView
 from workers.seen import Seen
@@ -33,9 +32,8 @@ log = structlog.get_logger()
 #: How long one drain goes on before it makes room for other work of the process.
 QUANTUM_S = 20.0
 
-#: A status whose send is not recorded yet waits this long before it is looked at again, and at
-#: most so long in all: then PHP gets it, and finds the send by its callback data.
-EARLY_PAUSE_MS = 250
+#: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
+#: the same, and finds the send by its callback data.
 EARLY_LONGEST_MS = 60_000
 
 
@@ -73,6 +71,7 @@ class Drain:
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
+        self._statuses = policy.lane is Lane.STATUSES
         self._settings = settings
         self._redis = redis
         self._leases = leases
@@ -103,10 +102,7 @@ class Drain:
         while time.monotonic() < end and not self._stopping() and not lease.lost.is_set():
             if self._delivery.breaker.wait_s > 0:
                 await asyncio.sleep(min(self._delivery.breaker.wait_s, 0.5))
-                continue
-            worked = await self._turn_deferred(lease)
-            worked = await self._turn_fresh(lease) or worked
-            if not worked and not await self._anything_now():
+            elif not await self._turn(lease) and not await self._anything_now():
                 return
 
     async def _anything_now(self) -> bool:
@@ -114,35 +110,67 @@ class Drain:
             return False  # the reconciler comes back to it
         return bool(await self._inbox.vendors(self._lane)) or await self._deferred.any_due(now_ms())
 
-    # -- what comes from the inbox --
+    # -- one turn --
 
-    async def _turn_fresh(self, lease: Lease) -> bool:
+    async def _turn(self, lease: Lease) -> bool:
+        """Handle the next batch. Return whether anything was settled.
+
+        What has waited without being refused goes with what is fresh; what PHP has refused
+        before goes apart from it, so that it harms no other request.
+        """
         entries = await self._take()
-        if not entries:
-            return False
-        items = [item for entry in entries for item in split_entry(entry)]
+        due = await self._deferred.due(now_ms(), limit=200, whole=self._statuses)
+        refused = {key: items for key, items in due.items() if any(i.attempts for i in items)}
+        waited = {key: items for key, items in due.items() if key not in refused}
+        settled = False
+        if refused:
+            self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
+            settled = await self._handle(lease, [], refused)
+        if entries or waited:
+            settled = await self._handle(lease, entries, waited) or settled
+        return settled
+
+    async def _handle(
+        self, lease: Lease, entries: list[Entry], waited: dict[str, list[Item]]
+    ) -> bool:
+        """Hand over updates out of the inbox and such that have waited, and settle them. Return
+        False if PHP could not be asked for any of them; then all stays where it is."""
         settlement = Settlement(self._redis, self._lane, lease)
-        for item in items:
+        fresh = [item for entry in entries for item in split_entry(entry)]
+        folded = fold([item for items in waited.values() for item in items] + fresh)
+        ready, behind, early = await self._sift(folded, set(waited), settlement)
+        verdicts = await self._deliver(ready)
+        if ready and all(verdicts[item.id].fate is Fate.UNTRIED for item in ready):
+            return False
+        for item in fresh:
             settlement.count(item.vendor_uid, "updates")
-        folded = fold(items)
         for item in folded.duplicates:
             settlement.count(item.vendor_uid, "duplicates")
         for item in folded.lower:
             settlement.count(item.vendor_uid, "folded")
-        ready = await self._sift(folded.items, settlement)
-        verdicts = await self._deliver(ready)
-        if ready and all(verdicts[item.id].fate is Fate.UNTRIED for item in ready):
-            return False  # all of it stays in the inbox
+        now = now_ms()
+        for order_key, items in waited.items():
+            settlement.take_deferred(order_key, len(items), next_due_at=now)
+        for item in behind:
+            settlement.defer(item, now)
+        for item in early:
+            item.reason = "its send is not recorded yet"
+            self._wait(item, now + max(self._policy.wait_ms, 50), waited, settlement)
         for item in ready:
-            self._record(item, verdicts[item.id], settlement, settlement.defer)
+            self._record(item, verdicts[item.id], waited, settlement)
+        self._delete(entries, settlement)
+        await settlement.commit()
+        return True
+
+    def _delete(self, entries: list[Entry], settlement: Settlement) -> None:
         by_vendor: dict[str, list[str]] = {}
         for entry in entries:
             by_vendor.setdefault(entry.vendor_uid, []).append(entry.id)
             settlement.count(entry.vendor_uid, "webhooks_done", len(entry.webhooks))
         for vendor_uid, entry_ids in by_vendor.items():
             settlement.delete_entries(vendor_uid, entry_ids)
-        await settlement.commit()
-        return True
+
+    # -- what comes from the inbox --
 
     async def _take(self) -> list[Entry]:
         """Return the next entries, an equal share for every vendor, once the oldest has waited
@@ -181,32 +209,40 @@ class Drain:
                     del after[vendor_uid]
         return taken
 
-    async def _sift(self, items: list[Item], settlement: Settlement) -> list[Item]:
-        """Return the items that PHP should get now. The others are duplicates, or have to wait:
-        behind an earlier one of the same contact, or for their send to be recorded."""
-        held = await self._deferred.held(items)
-        seen = await self._seen.which(items) if self._lane is Lane.MESSAGES else set()
-        early = await self._ledger.unsettled(items) if self._lane is Lane.STATUSES else set()
+    async def _sift(
+        self, folded: Folded, waited: set[str], settlement: Settlement
+    ) -> tuple[list[Item], list[Item], list[Item]]:
+        """Return the items that PHP should get now, those that have to wait behind an earlier
+        one of the same contact, and those whose send is not recorded yet. The rest are
+        duplicates."""
+        held = await self._deferred.held(folded.items)
+        seen = set() if self._statuses else await self._seen.which(folded.items)
+        early = await self._ledger.unsettled(folded.items) if self._statuses else set()
+        if self._statuses:
+            held -= waited  # all of their statuses are here, folded
         ready: list[Item] = []
+        behind: list[Item] = []
+        too_early: list[Item] = []
         now = now_ms()
-        for item in items:
+        first_of = {item.order_key: item.id for item in reversed(folded.items)}
+        for item in folded.items:
+            is_waited = item.order_key in waited and first_of[item.order_key] == item.id
             if item.id in seen:
                 settlement.count(item.vendor_uid, "duplicates")
-            elif item.order_key in held:
-                settlement.defer(item, now)
-            elif item.id in early:
-                item.reason = "its send is not recorded yet"
-                settlement.defer(item, now + EARLY_PAUSE_MS)
+            elif item.order_key in held and not is_waited:
+                behind.append(item)
+            elif item.id in early and now - item.received_at < EARLY_LONGEST_MS:
+                too_early.append(item)
             else:
                 ready.append(item)
-        return ready
+        return ready, behind, too_early
 
     async def _deliver(self, items: list[Item]) -> Verdicts:
         """Hand items over. Of one contact's messages the next goes only when PHP has taken the
         one before; otherwise it waits behind it, untried."""
         verdicts: Verdicts = {}
         stuck: set[str] = set()
-        waves = [items] if self._lane is Lane.STATUSES else _waves(items)
+        waves = [items] if self._statuses else _waves(items)
         for wave in waves:
             free = [item for item in wave if item.order_key not in stuck]
             verdicts.update({i.id: UNTRIED for i in wave if i.order_key in stuck})
@@ -224,49 +260,22 @@ class Drain:
             )
         return verdicts
 
-    # -- what was deferred --
-
-    async def _turn_deferred(self, lease: Lease) -> bool:
-        """Try again what is due. Of one contact's messages only the first; of one message's
-        statuses all, folded."""
-        due = await self._deferred.due(now_ms(), limit=200, whole=self._lane is Lane.STATUSES)
-        if not due:
-            return False
-        settlement = Settlement(self._redis, self._lane, lease)
-        now = now_ms()
-        self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
-        folded = fold([item for items in due.values() for item in items])
-        for item in folded.duplicates:
-            settlement.count(item.vendor_uid, "duplicates")
-        for item in folded.lower:
-            settlement.count(item.vendor_uid, "folded")
-        early = await self._ledger.unsettled(folded.items)
-        ready = [
-            item
-            for item in folded.items
-            if item.id not in early or now - item.received_at > EARLY_LONGEST_MS
-        ]
-        verdicts = await self._deliver(ready)
-        if ready and not early and all(v.fate is Fate.UNTRIED for v in verdicts.values()):
-            return False
-        for order_key, items in due.items():
-            settlement.take_deferred(order_key, len(items), next_due_at=now)
-        for item in folded.items:
-            if item.id in verdicts:
-                self._record(item, verdicts[item.id], settlement, settlement.put_back)
-            else:
-                settlement.put_back(item, now + EARLY_PAUSE_MS)
-        await settlement.commit()
-        return True
-
     # -- outcomes --
+
+    def _wait(
+        self, item: Item, due_at: int, waited: dict[str, list[Item]], settlement: Settlement
+    ) -> None:
+        if item.order_key in waited:
+            settlement.put_back(item, due_at)
+        else:
+            settlement.defer(item, due_at)
 
     def _record(
         self,
         item: Item,
         verdict: Verdict,
+        waited: dict[str, list[Item]],
         settlement: Settlement,
-        again: Callable[[Item, int], None],
     ) -> None:
         now = now_ms()
         if verdict.answered:
@@ -277,7 +286,7 @@ class Drain:
                 settlement.remember(key, self._settings.duplicate_window_s)
             return
         if verdict.fate is Fate.UNTRIED:
-            again(item, now + 1000)
+            self._wait(item, now + 1000, waited, settlement)
             return
         item.attempts += 1
         item.reason = verdict.reason
@@ -294,7 +303,7 @@ class Drain:
             )
             settlement.bury(item, now)
         else:
-            again(item, now + self._pause_ms(item, verdict))
+            self._wait(item, now + self._pause_ms(item, verdict), waited, settlement)
 
     def _pause_ms(self, item: Item, verdict: Verdict) -> int:
         if verdict.retry_after_ms is not None:
