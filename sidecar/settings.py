@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     #: The same error so many times in a row stops the campaign, where the error points at it.
     stop_after_like_errors: int = Field(default=20, ge=1)
     #: How long results of sends may wait for others before PHP is told.
-    result_wait_ms: int = Field(default=250, ge=0, le=10_000)
+    result_wait_ms: int = Field(default=400, ge=0, le=10_000)
     #: Rows that stand in status 3 for longer than this become 6.
     stale_claim_s: int = Field(default=300, ge=30)
 

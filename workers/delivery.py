@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from contracts import backend as contract
+from contracts.backend import UpdateKind
 from sidecar.backend import (
     Backend,
     BackendError,
@@ -157,9 +158,17 @@ def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> V
 
 
 def _parts(items: list[Item], batch_size: int, concurrency: int) -> list[list[Item]]:
-    """Return the requests to make: as many as may be made at once, none over the largest size.
-    Bodies that cannot be split stand alone."""
+    """Return the requests to make. Customers' messages are spread over as many as may be made at
+    once, because each takes PHP a while; the rest goes along. Bodies that cannot be split stand
+    alone."""
     parts = [[item] for item in items if item.kind is None]
-    rest = [item for item in items if item.kind is not None]
-    size = min(batch_size, max(1, -(-len(rest) // concurrency)))
-    return parts + [rest[start : start + size] for start in range(0, len(rest), size)]
+    messages = [item for item in items if item.kind is UpdateKind.MESSAGE]
+    rest = [item for item in items if item.kind not in (None, UpdateKind.MESSAGE)]
+    size = min(batch_size, max(1, -(-len(messages) // concurrency)))
+    groups = [messages[start : start + size] for start in range(0, len(messages), size)]
+    for group in groups:
+        room = batch_size - len(group)
+        group += rest[:room]
+        rest = rest[room:]
+    groups += [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
+    return parts + groups

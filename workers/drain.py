@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import structlog
 
 from contracts.jobs import Lane
+from sidecar import keys
 from sidecar.inbox import Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
