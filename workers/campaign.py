@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any
 
 import structlog
 
@@ -24,13 +23,15 @@ from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
 from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
-from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
+from workers.clock import now_ms
+from workers.cloud_api import CloudApi
 from workers.ledger import Ledger
 from workers.limiter import Halted, Limiter, NotTheHolder
-from workers.outcomes import Decision, decide
 from workers.pacer import Pacer
+from workers.release import Release
 from workers.reporter import Reporter
 from workers.rows import QueuedRow, Rows
+from workers.sender import Sender
 
 log = structlog.get_logger()
 
@@ -50,10 +51,6 @@ class End(StrEnum):
 
 #: After these the campaign is not to be sent until somebody starts it again.
 FINAL = (End.HALTED, End.PAUSED, End.REFUSED)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class CampaignRun:
@@ -104,12 +101,24 @@ class CampaignRun:
             start=self._start,
         )
         self._sends: set[asyncio.Task[None]] = set()
-        self._unsent: list[tuple[str, str]] = []
+        self._release = Release(
+            backend, self._ledger, vendor_uid=self._vendor_uid, campaign_uid=campaign_uid
+        )
         self._ended = asyncio.Event()
         self._end_reason: End | None = None
         self._pause_reason: str | None = None
-        self._throttled_in_a_row = 0
-        self._like_errors: tuple[int, int] = (0, 0)
+        self._sender = Sender(
+            cloud_api,
+            limiter,
+            self._ledger,
+            config,
+            campaign_uid=campaign_uid,
+            stop_after_like_errors=settings.stop_after_like_errors,
+            report=self._reporter.add,
+            put_back=self._rows.put_back,
+            give_back=lambda row: self._release.add(row.uid, row.claim_uid),
+            pause=self._pause,
+        )
         self._claiming_until = time.monotonic() + QUANTUM_S
 
     async def run(self) -> bool:
@@ -121,27 +130,35 @@ class CampaignRun:
             await self._leave()
             return False
         self._reporter.start()
-        work = (self._claim(), self._take_slots(), self._pacer.start_at_slots())
-        tasks = [asyncio.create_task(coroutine) for coroutine in work]
+        claiming = asyncio.create_task(self._claim())
+        pacing = [
+            asyncio.create_task(self._take_slots()),
+            asyncio.create_task(self._pacer.start_at_slots()),
+        ]
         try:
             while not self._over():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), 0.05)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await _cancel(pacing)
+            # A claim that is under way is better finished than found again by the next holder.
+            await asyncio.wait([claiming], timeout=self._settings.backend_timeout_s)
+            await _cancel([claiming])
             await self._wind_up()
         return self._end_reason is None and not self._claimer.exhausted and not self._stopping()
 
+    def _must_end(self) -> bool:
+        return self._ended.is_set() or self._stopping() or self._lease.lost.is_set()
+
     def _over(self) -> bool:
-        if self._ended.is_set() or self._stopping() or self._lease.lost.is_set():
+        if self._must_end():
             return True
         nothing_left = not (self._rows or self._pacer.planned or self._sends)
         return nothing_left and not self._may_claim()
 
     def _may_claim(self) -> bool:
-        return not self._claimer.exhausted and time.monotonic() < self._claiming_until
+        in_time = time.monotonic() < self._claiming_until
+        return in_time and not self._claimer.exhausted and not self._must_end()
 
     def _end(self, reason: End) -> None:
         if self._end_reason is None:
@@ -198,7 +215,7 @@ class CampaignRun:
                 await asyncio.sleep(breaker.wait_s)
 
     def _start(self, row: QueuedRow, number: str) -> None:
-        task = asyncio.create_task(self._send(row, number))
+        task = asyncio.create_task(self._sender.send(row, number))
         self._sends.add(task)
         task.add_done_callback(self._sent)
 
@@ -209,82 +226,11 @@ class CampaignRun:
             self._log.error("send_failed", exc_info=error)
             self._end(End.FAILED)
 
-    async def _send(self, row: QueuedRow, number: str) -> None:
-        if not number or not self._config.access_token:
-            what = "access token" if number else "sending number"
-            self._pause(f"the vendor has no {what}")
-            self._unsent.append((row.claim_uid, row.uid))
-            return
-        attempt = await self._cloud_api.send(
-            number, self._config.access_token, template_message(row.row)
-        )
-        throttled = isinstance(attempt, Refused) and attempt.rule.error_class == "retry_number"
-        self._throttled_in_a_row = self._throttled_in_a_row + 1 if throttled else 0
-        decision = decide(row.row, attempt, throttled_in_a_row=self._throttled_in_a_row)
-        self._count_like_errors(attempt)
-        if decision.pause_reason:
-            self._pause(decision.pause_reason)
-        if decision.outcome is None:
-            await self._not_sent(row, number, attempt, decision)
-        else:
-            self._reporter.add(self._result(row, number, attempt, decision))
-
-    async def _not_sent(
-        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
-    ) -> None:
-        if isinstance(attempt, Refused | NotSent):
-            reason = attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
-            self._log.warning("not_sent", number=number, row=row.uid, reason=reason)
-        try:
-            await self._ledger.not_sent(row.uid, row.claim_uid)
-            if decision.hold_number_s:
-                await self._limiter.hold(number, decision.hold_number_s)
-        finally:
-            if decision.give_back:
-                self._unsent.append((row.claim_uid, row.uid))
-            else:
-                self._rows.put_back(row)
-
-    def _count_like_errors(self, attempt: Attempt) -> None:
-        """Stop the campaign when one error comes many times in a row that looks like the
-        message's own, and so must be the campaign's."""
-        if not (isinstance(attempt, Refused) and attempt.rule.stop_when_repeated):
-            if isinstance(attempt, Accepted):
-                self._like_errors = (0, 0)
-            return
-        code, times = self._like_errors
-        times = times + 1 if code == attempt.rule.code else 1
-        self._like_errors = (attempt.rule.code, times)
-        if times >= self._settings.stop_after_like_errors:
-            self._pause(f"{times} times in a row: {attempt.rule.code} {attempt.error.message}")
-
     def _pause(self, reason: str) -> None:
         if self._pause_reason is None:
             self._pause_reason = reason[:500]
             self._log.error("campaign_paused", reason=reason)
         self._end(End.PAUSED)
-
-    def _result(
-        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
-    ) -> SendResult:
-        assert decision.outcome is not None
-        now = now_ms()
-        accepted = attempt if isinstance(attempt, Accepted) else None
-        return SendResult(
-            uid=row.uid,
-            vendor_uid=self._vendor_uid,
-            campaign_uid=self._campaign_uid,
-            claim_uid=row.claim_uid,
-            outcome=decision.outcome,
-            at=now,
-            phone_number_id=number,
-            wamid=accepted.wamid if accepted else None,
-            message_status=accepted.message_status if accepted else None,
-            wa_id=accepted.wa_id if accepted else None,
-            response=accepted.response if accepted else None,
-            error=decision.error,
-            due_at=now + int(decision.due_in_s * 1000) if decision.due_in_s is not None else None,
-        )
 
     # -- beginning and end --
 
@@ -298,7 +244,8 @@ class CampaignRun:
         self._reporter.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():
             self._reporter.add(self._unknown(row_uid, claim_uid, number))
-        self._unsent += [(claim_uid, row_uid) for row_uid, claim_uid in state.claimed.items()]
+        for row_uid, claim_uid in state.claimed.items():
+            self._release.add(row_uid, claim_uid)
         if state.claimed or state.sending or state.known:
             self._log.warning(
                 "leftovers_found",
@@ -307,7 +254,7 @@ class CampaignRun:
                 known=len(state.known),
             )
         await self._reporter.flush(self._settings.backend_timeout_s)
-        await self._release()
+        await self._release.commit()
 
     def _unknown(self, row_uid: str, claim_uid: str, number: str) -> SendResult:
         return SendResult(
@@ -323,46 +270,30 @@ class CampaignRun:
 
     async def _wind_up(self) -> None:
         """Give back what was not sent, wait for what is under way, and report it all."""
-        self._give_back(self._pacer.take_unstarted())
+        self._release.add_rows(self._pacer.take_unstarted())
         if self._sends:
             await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
-        self._give_back(self._rows.take(len(self._rows)))
+        self._release.add_rows(self._rows.take(len(self._rows)))
         try:
             if self._pause_reason is not None:
                 await self._redis.set(keys.halt(self._campaign_uid), CampaignState.PAUSED.value)
             await self._reporter.finish(self._settings.backend_timeout_s)
-            await self._release()
+            await self._release.commit()
+            if self._pause_reason is not None:
+                await self._release.pause_campaign(self._pause_reason)
             await self._leave()
         except (BackendError, *UNAVAILABLE, RedisError) as error:
             # The ledger has it all; the reconciler has somebody come back to it.
             self._log.warning("campaign_left_unsettled", reason=str(error))
-
-    def _give_back(self, rows: list[QueuedRow]) -> None:
-        self._unsent += [(row.claim_uid, row.uid) for row in rows]
-
-    async def _release(self) -> None:
-        """Return what was not sent to PHP's queue. Each row goes back under its own claim, so
-        that a late call cannot return a row that somebody else has claimed since."""
-        by_claim: dict[str, list[str]] = {}
-        for claim_uid, row_uid in self._unsent:
-            by_claim.setdefault(claim_uid, []).append(row_uid)
-        self._unsent = []
-        for claim_uid, row_uids in by_claim.items():
-            for start in range(0, len(row_uids), contract.MAX_CLAIM):
-                chunk = row_uids[start : start + contract.MAX_CLAIM]
-                await self._call_release(row_uids=chunk, claim_uid=claim_uid)
-                await self._ledger.settled(chunk)
-        if self._pause_reason is not None:
-            await self._call_release(campaign_state=CampaignState.PAUSED, reason=self._pause_reason)
-
-    async def _call_release(self, **fields: Any) -> None:
-        request = contract.ReleaseMessagesRequest(
-            vendor_uid=self._vendor_uid, campaign_uid=self._campaign_uid, **fields
-        )
-        await self._backend.call(contract.RELEASE_MESSAGES, request, contract.ReleaseMessagesAnswer)
 
     async def _leave(self) -> None:
         """Take the campaign off the list of those that are being sent, if nothing is left."""
         finished = self._end_reason in FINAL if self._end_reason else self._claimer.exhausted
         if finished and await self._ledger.empty():
             await self._redis.hdel(keys.CAMPAIGNS, self._campaign_uid)
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

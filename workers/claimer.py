@@ -9,6 +9,9 @@ from sidecar.lease import Lease
 from workers.ledger import Ledger
 from workers.rows import QueuedRow
 
+#: Room between the fences of two holders, whose tokens may be neighbours.
+CALLS_PER_LEASE = 1000
+
 
 class CampaignStopped(Exception):
     """PHP refuses claims for the campaign: it is paused or cancelled, or somebody newer has it."""
@@ -32,6 +35,7 @@ class Claimer:
         self._vendor_uid = vendor_uid
         self._campaign_uid = campaign_uid
         self._unanswered: str | None = None
+        self._calls = 0
         self.exhausted = False
 
     async def claim(self, limit: int, now: int) -> list[QueuedRow]:
@@ -54,6 +58,13 @@ class Claimer:
         """Write down the rows that an earlier holder's claim has brought."""
         await self._note(claim_uid, await self._ask(claim_uid, contract.MAX_CLAIM, recover=True))
 
+    def _next_fence(self) -> int:
+        """Every call's fence is higher than the last one's. So when PHP gets to a claim late,
+        after its caller has given up on it and asked what it had brought, it refuses the claim,
+        and no row is left in status 3 that nobody knows of."""
+        self._calls += 1
+        return self._lease.token * CALLS_PER_LEASE + self._calls
+
     async def _note(self, claim_uid: str, rows: list[ClaimedRow]) -> None:
         await self._ledger.claimed(claim_uid, [row.uid for row in rows])
         if self._unanswered == claim_uid:
@@ -64,7 +75,7 @@ class Claimer:
             vendor_uid=self._vendor_uid,
             campaign_uid=self._campaign_uid,
             claim_uid=claim_uid,
-            fence=self._lease.token,
+            fence=self._next_fence(),
             limit=limit,
             recover=recover,
         )

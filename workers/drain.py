@@ -9,7 +9,6 @@ what it has.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -19,9 +18,11 @@ from sidecar.inbox import Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
+from workers.clock import now_ms
 from workers.deferred import Deferred
 from workers.delivery import UNTRIED, Delivery, Fate, Verdict, Verdicts
 from workers.fold import Folded, fold
+from workers.intake import Intake, LanePolicy
 from workers.item import Item
 from workers.ledger import LedgerView
 from workers.seen import Seen
@@ -36,26 +37,6 @@ QUANTUM_S = 20.0
 #: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
 #: the same, and finds the send by its callback data.
 EARLY_LONGEST_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class LanePolicy:
-    """How a lane is drained. ``wait_ms``: how long the oldest webhook may wait for others."""
-
-    lane: Lane
-    wait_ms: int
-    batch_size: int
-    concurrency: int
-
-    @classmethod
-    def of(cls, lane: Lane, settings: Settings) -> "LanePolicy":
-        if lane is Lane.STATUSES:
-            return cls(lane, settings.status_wait_ms, settings.status_batch_size, 1)
-        return cls(lane, 0, settings.message_batch_size, settings.message_concurrency)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Drain:
@@ -78,7 +59,7 @@ class Drain:
         self._leases = leases
         self._delivery = delivery
         self._stopping = stopping
-        self._inbox = InboxReader(redis)
+        self._intake = Intake(InboxReader(redis), policy)
         self._deferred = Deferred(redis, policy.lane)
         self._seen = Seen(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
@@ -109,7 +90,7 @@ class Drain:
     async def _anything_now(self) -> bool:
         if self._delivery.breaker.wait_s > 0:
             return False  # the reconciler comes back to it
-        return bool(await self._inbox.vendors(self._lane)) or await self._deferred.any_due(now_ms())
+        return await self._intake.waiting() or await self._deferred.any_due(now_ms())
 
     # -- one turn --
 
@@ -119,7 +100,7 @@ class Drain:
         What has waited without being refused goes with what is fresh; what PHP has refused
         before goes apart from it, so that it harms no other request.
         """
-        entries = await self._take()
+        entries = await self._intake.take()
         due = await self._deferred.due(now_ms(), limit=200, whole=self._statuses)
         refused = {key: items for key, items in due.items() if any(i.attempts for i in items)}
         waited = {key: items for key, items in due.items() if key not in refused}
@@ -171,44 +152,7 @@ class Drain:
         for vendor_uid, entry_ids in by_vendor.items():
             settlement.delete_entries(vendor_uid, entry_ids)
 
-    # -- what comes from the inbox --
-
-    async def _take(self) -> list[Entry]:
-        """Return the next entries, an equal share for every vendor, once the oldest has waited
-        for long enough."""
-        vendors = await self._inbox.vendors(self._lane)
-        if not vendors:
-            return []
-        if self._policy.wait_ms:
-            heads = await self._inbox.read(self._lane, dict.fromkeys(vendors, "0"), 1)
-            oldest = min((e[0].received_at for e in heads.values() if e), default=0)
-            pause_ms = oldest + self._policy.wait_ms - now_ms()
-            if oldest and pause_ms > 0:
-                await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
-                vendors = await self._inbox.vendors(self._lane)
-        return await self._read(vendors)
-
-    async def _read(self, vendors: list[str]) -> list[Entry]:
-        limit = self._policy.batch_size * self._policy.concurrency
-        share = max(1, limit // len(vendors))
-        after = dict.fromkeys(vendors, "0")
-        taken: list[Entry] = []
-        total, count = 0, 4
-        webhooks = dict.fromkeys(vendors, 0)
-        while after and total < limit:
-            found = await self._inbox.read(self._lane, after, min(count, share))
-            count = min(4 * count, 64)
-            for vendor_uid, entries in found.items():
-                for entry in entries:
-                    if webhooks[vendor_uid] >= share:
-                        break
-                    taken.append(entry)
-                    webhooks[vendor_uid] += len(entry.webhooks)
-                    total += len(entry.webhooks)
-                    after[vendor_uid] = entry.id
-                if not entries or webhooks[vendor_uid] >= share:
-                    del after[vendor_uid]
-        return taken
+    # -- what PHP should get --
 
     async def _sift(
         self, folded: Folded, waited: set[str], settlement: Settlement

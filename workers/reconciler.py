@@ -23,6 +23,7 @@ from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
+from workers.clock import now_ms
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class Reconciler:
 
     async def ring_for_waiting_lanes(self) -> None:
         """Ring for every lane that has something to do and nobody who does it."""
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         pipeline = self._redis.pipeline(transaction=False)
         for lane in Lane:
             pipeline.exists(keys.ready(lane))

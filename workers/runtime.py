@@ -18,7 +18,8 @@ from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
-from workers.drain import Drain, LanePolicy
+from workers.drain import Drain
+from workers.intake import LanePolicy
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
 

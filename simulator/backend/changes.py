@@ -1,0 +1,37 @@
+"""Changes that are neither message nor status."""
+
+from typing import Any
+
+from simulator.backend.contacts import split_name, upsert
+from simulator.backend.envelope import Part, objects, text
+from simulator.backend.outcome import DONE, Outcome, ignored
+from simulator.backend.vendors import DISCONNECTED_AT, Vendor
+from simulator.backend.work import Work
+
+
+def apply_change(work: Work, vendor: Vendor, part: Part) -> Outcome:
+    if part.field == "account_update" and part.value.get("event") == "PARTNER_REMOVED":
+        if not vendor.settings.get(DISCONNECTED_AT):
+            work.vendors.set(vendor, DISCONNECTED_AT, work.now)
+        return DONE
+    if part.field == "smb_app_state_sync":
+        return _sync_contacts(work, vendor, part.value)
+    return ignored("field_not_used")
+
+
+def _sync_contacts(work: Work, vendor: Vendor, value: dict[str, Any]) -> Outcome:
+    """Upsert the contacts of the business's phone. What was removed there is kept here."""
+    outcome = ignored("no_contacts")
+    for change in objects(value.get("state_sync")):
+        contact = change.get("contact")
+        if change.get("type") != "contact" or change.get("action") == "remove":
+            continue
+        if not isinstance(contact, dict):
+            continue
+        wa_id = "".join(filter(str.isdecimal, text(contact.get("phone_number")) or ""))
+        if wa_id:
+            names = split_name(text(contact.get("full_name")))
+            first = text(contact.get("first_name"))
+            upsert(work, vendor, wa_id, names if first is None else {**names, "first_name": first})
+            outcome = DONE
+    return outcome

@@ -1,0 +1,171 @@
+"""``claim-messages`` and ``release-messages``: rows of the queue between 1 and 3."""
+
+from typing import Any
+
+from contracts.backend import ClaimMessagesRequest, QueueStatus, ReleaseMessagesRequest
+from simulator.backend.campaigns import (
+    Campaign,
+    check_fence,
+    check_running,
+    find_campaign,
+    remember_fence,
+    set_state,
+)
+from simulator.backend.database import Row
+from simulator.backend.jsontext import dump, load, section
+from simulator.backend.times import to_ms
+from simulator.backend.work import Work
+
+#: When a row expires, as column text; null if never. Indexed under these very words.
+EXPIRY = "nullif(replace(substr(json_extract(__data, '$.expiry_at'), 1, 19), 'T', ' '), '')"
+
+_RETURNED = """
+    _id, _uid, phone_with_country_code, retries, __data,
+    (SELECT _uid FROM contacts WHERE contacts._id = contacts__id) AS contact_uid
+"""
+
+
+def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
+    """Claim due rows, or with ``recover`` return what the claim holds.
+
+    A claim can be recovered while the campaign is paused: its holder has to release the rows.
+    """
+    vendor = work.vendors.get(request.vendor_uid)
+    campaign = find_campaign(work, vendor, request.campaign_uid)
+    check_fence(campaign, request.fence)
+    if not request.recover:
+        check_running(campaign)
+    remember_fence(work, campaign, request.fence)
+    expired = _expire(work, campaign)
+    if request.recover:
+        rows = _claimed(work, campaign, request.claim_uid)
+    else:
+        rows = _claim(work, campaign, request)
+    rows.sort(key=lambda row: row["_id"])
+    return {"rows": _frozen(work, campaign, rows), "expired": expired, **_waiting(work, campaign)}
+
+
+def _expire(work: Work, campaign: Campaign) -> int:
+    response = {
+        "error_message": "The message expired before it could be sent.",
+        "error_status": "campaign_expired_error",
+    }
+    return work.db.execute(
+        "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
+        " __data = json_set(__data, '$.process_response', json(?))"
+        f" WHERE campaigns__id = ? AND status = 1 AND {EXPIRY} <= ?",
+        (QueueStatus.EXPIRED, work.now, dump(response), campaign.id, work.now),
+    ).rowcount
+
+
+def _claim(work: Work, campaign: Campaign, request: ClaimMessagesRequest) -> list[Row]:
+    claim = {"uid": request.claim_uid, "fence": request.fence, "at": work.now_ms}
+    return work.db.rows(
+        "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
+        " __data = json_set(coalesce(__data, '{}'), '$.sidecar.claim', json(?))"
+        " WHERE _id IN (SELECT _id FROM whatsapp_message_queue INDEXED BY queue_claim"
+        "   WHERE campaigns__id = ? AND status = 1 AND scheduled_at <= ? ORDER BY _id LIMIT ?)"
+        f" RETURNING {_RETURNED}",
+        (
+            QueueStatus.PROCESSING,
+            work.now,
+            dump(claim),
+            campaign.id,
+            work.now,
+            request.limit,
+        ),
+    )
+
+
+def _claimed(work: Work, campaign: Campaign, claim_uid: str) -> list[Row]:
+    return work.db.rows(
+        f"SELECT {_RETURNED} FROM whatsapp_message_queue"
+        " WHERE campaigns__id = ? AND status = ?"
+        " AND json_extract(__data, '$.sidecar.claim.uid') = ?",
+        (campaign.id, QueueStatus.PROCESSING, claim_uid),
+    )
+
+
+def _frozen(work: Work, campaign: Campaign, rows: list[Row]) -> list[dict[str, Any]]:
+    """Return the rows' parameters. Rows that lack what a send needs become 2."""
+    frozen: list[dict[str, Any]] = []
+    unusable: list[int] = []
+    for row in rows:
+        parameters = _parameters(row, campaign)
+        if parameters["to"] and parameters["template_name"] and parameters["template_language"]:
+            frozen.append(parameters)
+        else:
+            unusable.append(row["_id"])
+    if unusable:
+        response = {
+            "error_message": "The row has no phone number, or no template and language.",
+            "error_status": "campaign_data_invalid_error",
+        }
+        work.db.execute(
+            "UPDATE whatsapp_message_queue SET status = ?,"
+            " __data = json_set(__data, '$.process_response', json(?))"
+            " WHERE _id IN (SELECT value FROM json_each(?))",
+            (QueueStatus.ERROR, dump(response), dump(unusable)),
+        )
+    return frozen
+
+
+def _parameters(row: Row, campaign: Campaign) -> dict[str, Any]:
+    data = section(load(row["__data"]), "campaign_data")
+    components = data.get("messageComponents")
+    number = data.get("fromPhoneNumberId")
+    return {
+        "uid": row["_uid"],
+        "contact_uid": row["contact_uid"],
+        "to": "".join(filter(str.isdecimal, row["phone_with_country_code"] or "")),
+        "retries": row["retries"] or 0,
+        "from_phone_number_id": str(number) if number else None,
+        "template_name": data.get("whatsAppTemplateName") or campaign.template_name,
+        "template_language": data.get("whatsAppTemplateLanguage") or campaign.template_language,
+        "components": components if isinstance(components, list) else [],
+    }
+
+
+def _waiting(work: Work, campaign: Campaign) -> dict[str, Any]:
+    row = work.db.row(
+        "SELECT"
+        " (SELECT count(*) FROM whatsapp_message_queue"
+        "  WHERE campaigns__id = ?1 AND status = 1) AS queued,"
+        " (SELECT count(*) FROM whatsapp_message_queue"
+        "  WHERE campaigns__id = ?1 AND status = 1 AND scheduled_at <= ?2) AS due,"
+        " (SELECT min(scheduled_at) FROM whatsapp_message_queue"
+        "  WHERE campaigns__id = ?1 AND status = 1 AND scheduled_at > ?2) AS next_due_at",
+        (campaign.id, work.now),
+    )
+    assert row is not None
+    next_due_at = row["next_due_at"]
+    return {
+        "due": row["due"],
+        "queued": row["queued"],
+        "next_due_at": None if next_due_at is None else to_ms(next_due_at),
+    }
+
+
+def release_messages(work: Work, request: ReleaseMessagesRequest) -> dict[str, Any]:
+    """Return rows that were not sent, and keep the campaign's state if one is given."""
+    vendor = work.vendors.get(request.vendor_uid)
+    campaign = find_campaign(work, vendor, request.campaign_uid)
+    released = 0
+    if request.row_uids:
+        released = work.db.execute(
+            "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
+            " __data = json_remove(__data, '$.sidecar.claim')"
+            " WHERE _uid IN (SELECT value FROM json_each(?)) AND campaigns__id = ? AND status = ?"
+            " AND (?6 IS NULL OR json_extract(__data, '$.sidecar.claim.uid') = ?6)",
+            (
+                QueueStatus.QUEUED,
+                work.now,
+                dump(request.row_uids),
+                campaign.id,
+                QueueStatus.PROCESSING,
+                request.claim_uid,
+            ),
+        ).rowcount
+    if request.campaign_state is not None:
+        set_state(work, campaign, request.campaign_state, request.reason)
+    return {"released": released}

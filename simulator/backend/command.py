@@ -1,0 +1,183 @@
+"""``simulate backend``: the embedded backend as a process of its own."""
+
+import gc
+import logging
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import structlog
+import uvicorn
+from pydantic import SecretBytes
+
+from simulator.backend.app import create_app
+from simulator.backend.config import BackendConfig
+from simulator.backend.connection import DroppableProtocol
+from simulator.backend.database import open_database
+from simulator.backend.seed import seed_campaign, seed_installation
+
+
+def _parse_keys(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, bytes]:
+    keys = {}
+    for value in values:
+        key_id, _, secret = value.partition(":")
+        if not (key_id and secret):
+            raise click.BadParameter("a signing key is written ID:SECRET")
+        keys[key_id] = secret.encode()
+    return keys
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens as soon as it does."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # What was made until now stays; a collection need not walk it in the middle of a call.
+        gc.collect()
+        gc.freeze()
+        if self.started:
+            click.echo(f"listening on {self._url}")
+
+
+@click.command("backend")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--database",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="SQLite file, kept when the server stops. Default: a temporary one.",
+)
+@click.option(
+    "--key",
+    "keys",
+    metavar="ID:SECRET",
+    callback=_parse_keys,
+    multiple=True,
+    help="Signing key; several may be given. Default: a random one, told on stderr.",
+)
+@click.option("--full-sync", is_flag=True, help="Survive a power cut, not only a killed process.")
+@click.option("--seed-vendors", default=0, help="Vendors to make in an empty database.")
+@click.option("--seed-messages", default=0, help="Messages in each of these vendors' campaigns.")
+@click.option("--access-token", default="simulated-access-token", help="Of the seeded vendors.")
+@click.option("--app-secret", default="simulated-app-secret", help="Of the seeded vendors.")
+def command(
+    host: str,
+    port: int,
+    database: Path | None,
+    keys: dict[str, bytes],
+    full_sync: bool,
+    seed_vendors: int,
+    seed_messages: int,
+    access_token: str,
+    app_secret: str,
+) -> None:
+    """Serve the PHP side's contract from a SQLite database.
+
+    Prints "listening on URL" on stdout when it is ready. What it seeded is told on stderr.
+    """
+    _log_to_stderr()
+    with (
+        _exit_on_sigterm(),
+        _database_file(database) as path,
+        _listening_socket(host, port) as listener,
+    ):
+        if seed_vendors:
+            _seed(path, seed_vendors, seed_messages, access_token, app_secret)
+        config = BackendConfig(
+            database=path,
+            keys={
+                key_id: SecretBytes(secret) for key_id, secret in (keys or _random_key()).items()
+            },
+            synchronous="FULL" if full_sync else "NORMAL",
+        )
+        server = _Server(
+            uvicorn.Config(
+                create_app(config),
+                http=DroppableProtocol,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,
+                timeout_keep_alive=75,
+            ),
+            f"http://{host}:{listener.getsockname()[1]}",
+        )
+        server.run(sockets=[listener])
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """End in the ordinary way: uvicorn raises the signal again when it has stopped, and what is
+    temporary has still to be cleared away."""
+    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _random_key() -> dict[str, bytes]:
+    secret = secrets.token_hex(16)
+    click.echo(f"signing key simulator:{secret}", err=True)
+    return {"simulator": secret.encode()}
+
+
+@contextmanager
+def _database_file(path: Path | None) -> Iterator[Path]:
+    if path is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="embedded-backend-") as folder:
+        yield Path(folder) / "backend.sqlite3"
+
+
+@contextmanager
+def _listening_socket(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        listener = socket.create_server((host, port), backlog=2048)
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    with listener:
+        yield listener
+
+
+def _seed(path: Path, vendors: int, messages: int, access_token: str, app_secret: str) -> None:
+    connection = open_database(path)
+    try:
+        if connection.execute("SELECT 1 FROM vendors").fetchone() is not None:
+            click.echo("the database has vendors already: nothing was seeded", err=True)
+            return
+        for vendor in seed_installation(
+            connection, vendors=vendors, access_token=access_token, app_secret=app_secret
+        ):
+            numbers = ",".join(vendor.phone_number_ids)
+            click.echo(f"vendor {vendor.uid} numbers {numbers}", err=True)
+            if messages:
+                campaign = seed_campaign(connection, vendor.uid, messages=messages)
+                click.echo(f"campaign {campaign.uid} messages {messages}", err=True)
+    finally:
+        connection.close()

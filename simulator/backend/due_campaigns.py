@@ -1,0 +1,131 @@
+"""``due-campaigns``: which campaigns have rows to send, and how far they are."""
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from contracts.backend import CampaignState, DueCampaignsRequest, QueueStatus
+from simulator.backend.campaigns import read_reason, read_state
+from simulator.backend.database import Row
+from simulator.backend.jsontext import dump, load, section
+from simulator.backend.times import to_ms, to_text
+from simulator.backend.work import Work
+
+_QUEUE_COUNTS = {
+    QueueStatus.QUEUED: "queued",
+    QueueStatus.ERROR: "error",
+    QueueStatus.PROCESSING: "processing",
+    QueueStatus.AWAITING_STATUS: "awaiting_status",
+    QueueStatus.EXPIRED: "expired",
+    QueueStatus.UNKNOWN: "unknown",
+}
+
+#: What is not listed counts as accepted: held ones, and states that are new to us.
+_LOG_COUNTS = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "played": "read",
+    "failed": "failed",
+}
+
+_COLUMNS = """
+    campaigns._id, campaigns._uid, campaigns.title, campaigns.__data, vendors._uid AS vendor_uid
+    FROM campaigns JOIN vendors ON vendors._id = campaigns.vendors__id
+"""
+
+
+def due_campaigns(work: Work, request: DueCampaignsRequest) -> dict[str, Any]:
+    made_unknown = _settle_stale(work, request.stale_after_s)
+    if request.campaign_uids is None:
+        rows = _with_due_rows(work, request.limit)
+    else:
+        rows = work.db.rows(
+            f"SELECT {_COLUMNS} WHERE campaigns._uid IN (SELECT value FROM json_each(?))"
+            " ORDER BY campaigns._id LIMIT ?",
+            (dump(request.campaign_uids), request.limit),
+        )
+    return {"campaigns": _described(work, rows), "made_unknown": made_unknown}
+
+
+def _settle_stale(work: Work, stale_after_s: int) -> int:
+    """A row that stands in 3 for too long may have been sent, so it is not sent again."""
+    response = {
+        "error_message": "What became of the message is not known; its status will tell.",
+        "error_status": "awaited_response_error",
+    }
+    return work.db.execute(
+        "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
+        " __data = json_set(coalesce(__data, '{}'), '$.process_response', json(?))"
+        " WHERE status = 3 AND updated_at < ?",
+        (
+            QueueStatus.UNKNOWN,
+            work.now,
+            dump(response),
+            to_text(work.now_ms - stale_after_s * 1000),
+        ),
+    ).rowcount
+
+
+def _with_due_rows(work: Work, limit: int) -> list[Row]:
+    """Return running campaigns, the one whose rows have been due for longest first."""
+    return work.db.rows(
+        "SELECT * FROM (SELECT (SELECT min(scheduled_at) FROM whatsapp_message_queue AS queue"
+        "   WHERE queue.campaigns__id = campaigns._id AND queue.status = 1) AS due_at,"
+        f" {_COLUMNS}"
+        " WHERE coalesce(json_extract(campaigns.__data, '$.sidecar.state'), 'running')"
+        "   NOT IN (?, ?))"
+        " WHERE due_at <= ? ORDER BY due_at, _id LIMIT ?",
+        (CampaignState.PAUSED.value, CampaignState.CANCELLED.value, work.now, limit),
+    )
+
+
+def _described(work: Work, rows: list[Row]) -> list[dict[str, Any]]:
+    ids = dump([row["_id"] for row in rows])
+    counts = _counts(work, ids)
+    waiting = {
+        row["campaigns__id"]: row
+        for row in work.db.rows(
+            "SELECT campaigns__id, sum(scheduled_at <= ?1) AS due,"
+            " min(CASE WHEN scheduled_at > ?1 THEN scheduled_at END) AS next_due_at"
+            " FROM whatsapp_message_queue"
+            " WHERE campaigns__id IN (SELECT value FROM json_each(?2)) AND status = 1"
+            " GROUP BY campaigns__id",
+            (work.now, ids),
+        )
+    }
+    return [_campaign(row, waiting.get(row["_id"]), counts[row["_id"]]) for row in rows]
+
+
+def _counts(work: Work, ids: str) -> defaultdict[int, Counter[str]]:
+    counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for row in work.db.rows(
+        "SELECT campaigns__id, status, count(*) AS rows FROM whatsapp_message_queue"
+        " WHERE campaigns__id IN (SELECT value FROM json_each(?)) GROUP BY 1, 2",
+        (ids,),
+    ):
+        name = _QUEUE_COUNTS.get(row["status"])
+        if name is not None:
+            counts[row["campaigns__id"]][name] += row["rows"]
+    for row in work.db.rows(
+        "SELECT campaigns__id, status, count(*) AS rows FROM whatsapp_message_logs"
+        " WHERE campaigns__id IN (SELECT value FROM json_each(?)) AND is_incoming_message = 0"
+        " GROUP BY 1, 2",
+        (ids,),
+    ):
+        counts[row["campaigns__id"]][_LOG_COUNTS.get(row["status"], "accepted")] += row["rows"]
+    return counts
+
+
+def _campaign(row: Row, waiting: Row | None, counts: Counter[str]) -> dict[str, Any]:
+    sidecar = section(load(row["__data"]), "sidecar")
+    next_due_at = waiting["next_due_at"] if waiting else None
+    return {
+        "campaign_uid": row["_uid"],
+        "vendor_uid": row["vendor_uid"],
+        "title": row["title"],
+        "state": read_state(sidecar).value,
+        "reason": read_reason(sidecar),
+        "due": (waiting["due"] or 0) if waiting else 0,
+        "next_due_at": None if next_due_at is None else to_ms(next_due_at),
+        "counts": counts,
+    }

@@ -1,0 +1,99 @@
+"""PHP's own public routes: Meta verifies and posts here when the sidecar does not stand before."""
+
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign, verify_token
+from simulator.backend.body import read_body, refused_answer
+from simulator.backend.engine import Engine
+from simulator.backend.refusal import Refused
+from simulator.backend.vendors import WEBHOOK_VERIFIED_AT, Vendor
+from simulator.backend.webhook_table import store_raw
+from simulator.backend.work import Work
+
+PATH = "/whatsapp-webhook/{vendor_uid}"
+
+#: The installation's own webhook, which belongs to no vendor.
+BASE_WEBHOOK = "service-whatsapp"
+
+_NAME = "whatsapp-webhook"
+
+
+def public_routes(engine: Engine) -> list[Route]:
+    webhook = _Webhook(engine)
+    return [
+        Route(PATH, webhook.verify, methods=["GET"]),
+        Route(PATH, webhook.receive, methods=["POST"]),
+    ]
+
+
+class _Webhook:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def verify(self, request: Request) -> Response:
+        """Answer Meta's verification with the bare challenge, and mark the vendor as verified."""
+        return self._counted(await self._verify(request))
+
+    async def receive(self, request: Request) -> Response:
+        """Put a webhook that the vendor's app signed into the webhook table."""
+        return self._counted(await self._receive(request))
+
+    def _counted(self, response: Response) -> Response:
+        self._engine.report.requests[_NAME][str(response.status_code)] += 1
+        return response
+
+    async def _verify(self, request: Request) -> Response:
+        vendor_uid: str = request.path_params["vendor_uid"]
+        challenge = _parameter(request, "challenge")
+        token = _parameter(request, "verify_token").encode()
+        right = hmac.compare_digest(token, verify_token(vendor_uid).encode())
+        if not right or not challenge or _parameter(request, "mode") != "subscribe":
+            return PlainTextResponse("Forbidden", 403)
+
+        def mark(work: Work) -> bool:
+            vendor = work.vendors.find(vendor_uid)
+            if vendor is not None:
+                work.vendors.set(vendor, WEBHOOK_VERIFIED_AT, work.now)
+            return vendor is not None or vendor_uid == BASE_WEBHOOK
+
+        if not await self._engine.unsigned(mark):
+            return PlainTextResponse("Forbidden", 403)
+        return PlainTextResponse(challenge)
+
+    async def _receive(self, request: Request) -> Response:
+        try:
+            body = await read_body(request, self._engine.config.max_body_bytes)
+        except Refused as refused:
+            return refused_answer(refused)
+        vendor_uid: str = request.path_params["vendor_uid"]
+        signature = request.headers.get(SIGNATURE_HEADER, "")
+        headers = dict(request.headers)
+
+        def store(work: Work) -> Response:
+            vendor = work.vendors.find(vendor_uid)
+            if vendor is None:
+                return PlainTextResponse("Not Found", 404)
+            if not _signed(vendor, signature, body):
+                return PlainTextResponse("Unauthorized", 401)
+            store_raw(work, vendor, headers, body)
+            return PlainTextResponse("done")
+
+        return await self._engine.unsigned(store)
+
+
+def _parameter(request: Request, name: str) -> str:
+    """Return a ``hub.*`` parameter. PHP makes underscores of the dots in their names."""
+    query = request.query_params
+    return query.get(f"hub.{name}") or query.get(f"hub_{name}") or ""
+
+
+def _signed(vendor: Vendor, signature: str, body: bytes) -> bool:
+    """Tell whether one of the vendor's app secrets made this signature."""
+    return any(
+        hmac.compare_digest(sign(secret.encode(), body).encode(), signature.encode())
+        for secret in vendor.app_secrets
+    )

@@ -1,0 +1,110 @@
+"""One row of the queue on its way to the log: what accepted results and early statuses share."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator.backend.database import Row
+from simulator.backend.jsontext import dump, load, section
+
+#: Namespace of the uids of log rows. A log row's uid follows from its queue row's uid and its
+#: wamid, so that the unique index keeps it from being stored twice.
+_NAMESPACE = uuid.UUID("9d0c6f0a-5a5b-4f4f-9a49-6b1c2f2d7f10")
+
+QUEUE_COLUMNS = """
+    queue._id, queue._uid, queue.vendors__id, queue.campaigns__id, queue.contacts__id,
+    queue.status, queue.phone_with_country_code, queue.retries, queue.__data
+"""
+
+
+@dataclass(slots=True)
+class QueueRow:
+    """A row of the queue as the call found it, and what a call makes of it."""
+
+    id: int
+    uid: str
+    vendor_id: int
+    campaign_id: int | None
+    contact_id: int | None
+    status: int
+    phone: str
+    retries: int
+    data: dict[str, Any]
+    #: ``__data.sidecar``: the claim, the results that were applied, the wamids that are over.
+    sidecar: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, row: Row) -> "QueueRow":
+        data = load(row["__data"])
+        return cls(
+            id=row["_id"],
+            uid=row["_uid"],
+            vendor_id=row["vendors__id"],
+            campaign_id=row["campaigns__id"],
+            contact_id=row["contacts__id"],
+            status=row["status"],
+            phone=row["phone_with_country_code"] or "",
+            retries=row["retries"] or 0,
+            data=data,
+            sidecar=section(data, "sidecar"),
+        )
+
+    def remembers(self, name: str, value: str) -> bool:
+        """Tell whether ``value`` stands in the list ``name`` of ``__data.sidecar``."""
+        values = self.sidecar.get(name)
+        return isinstance(values, list) and value in values
+
+    def remember(self, name: str, value: str) -> None:
+        values = self.sidecar.get(name)
+        kept = values if isinstance(values, list) else []
+        self.sidecar = {**self.sidecar, name: [*kept, value]}
+
+
+#: List in a queue row's ``__data.sidecar``: wamids of sends that failed and are to be sent anew.
+#: Neither their results nor their statuses say anything about the row any more.
+SUPERSEDED = "superseded_wamids"
+#: List in a queue row's ``__data.sidecar``: results that were applied, as ``outcome:at``.
+RESULTS = "results"
+
+
+def log_uid(queue_row_uid: str, wamid: str) -> str:
+    """Return the ``_uid`` of the log row for this send."""
+    return str(uuid.uuid5(_NAMESPACE, f"{queue_row_uid}:{wamid}"))
+
+
+def log_row(
+    row: QueueRow,
+    *,
+    wamid: str,
+    status: str,
+    wa_id: str | None,
+    phone_number_id: str | None,
+    response: dict[str, Any] | None,
+    now: str,
+) -> dict[str, Any]:
+    """Return the columns of the log row for a send that the API accepted."""
+    campaign_data = section(row.data, "campaign_data")
+    number = phone_number_id or campaign_data.get("fromPhoneNumberId")
+    return {
+        "_uid": log_uid(row.uid, wamid),
+        "created_at": now,
+        "updated_at": now,
+        "vendors__id": row.vendor_id,
+        "contacts__id": row.contact_id,
+        "campaigns__id": row.campaign_id,
+        "status": status,
+        "wamid": wamid,
+        "contact_wa_id": wa_id or row.phone,
+        "wab_phone_number_id": str(number) if number else None,
+        "is_incoming_message": 0,
+        "__data": dump(
+            {
+                "contact_data": row.data.get("contact_data"),
+                "initial_response": response,
+                "template_proforma": campaign_data.get("templateProforma"),
+                "template_components": campaign_data.get("templateComponents"),
+                "template_component_values": campaign_data.get("messageComponents"),
+                "sidecar": {"queue_row_uid": row.uid},
+            }
+        ),
+    }

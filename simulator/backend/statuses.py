@@ -1,0 +1,243 @@
+"""Statuses: a message's status only moves up, whatever order they come in.
+
+A status finds its log row by (vendor, wamid). Where there is none, it is earlier than the result of
+its send, or that result was lost: then the callback data names the row of the queue, and the log
+row is made from that. A row of the queue goes when a status has come for it.
+"""
+
+from typing import Any
+
+from contracts.backend import QueueStatus
+from contracts.cloud_api.webhook import STATUS_RANK, higher_status
+from simulator.backend.database import Row
+from simulator.backend.envelope import Part, objects, phone_number_id, text
+from simulator.backend.jsontext import dump, load, section
+from simulator.backend.outcome import DONE, Outcome, ignored
+from simulator.backend.send_results import MAX_RETRIES
+from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, log_row
+from simulator.backend.times import to_text, to_text_up, unix_seconds_ms
+from simulator.backend.vendors import Vendor
+from simulator.backend.work import Work
+
+#: "Not delivered, to keep the ecosystem healthy": may be tried again, hours later.
+HEALTHY_ERROR = 131049
+
+_HOUR_MS = 3_600_000
+_DELIVERED_RANK = STATUS_RANK["delivered"]
+
+#: Rows whose send may have gone out. Of other rows it is known that their send failed, and a
+#: failed status about them says what is known already.
+_IN_FLIGHT = (QueueStatus.PROCESSING, QueueStatus.AWAITING_STATUS, QueueStatus.UNKNOWN)
+
+_LOG_COLUMNS = "_id, status, messaged_at, campaigns__id, contacts__id, __data"
+
+
+def apply_status(
+    work: Work,
+    vendor: Vendor,
+    part: Part,
+    lower: list[dict[str, Any]],
+    received_at: int | None,
+    attempt: int,
+) -> Outcome:
+    """Apply a status and the lower ones that were folded into it.
+
+    ``received_at`` (unix ms) is None for a raw webhook; its own time stands for it then.
+    """
+    wamid = text(part.item.get("id"))
+    if wamid is None:
+        return ignored("status_without_id")
+    statuses = [status for status in (*objects(lower), part.item) if text(status.get("status"))]
+    if not statuses:
+        return ignored("status_without_status")
+    log = _find_log(work, vendor, wamid)
+    if log is None:
+        row = _find_queue_row(work, vendor, statuses)
+        if row is not None and row.remembers(SUPERSEDED, wamid):
+            return DONE
+        if row is None or not _settles(row, statuses):
+            return _unknown(work, part.item, received_at, attempt)
+        log = _create_log(work, row, wamid, phone_number_id(part.value))
+    _Change(work, vendor, log, wamid, statuses).apply()
+    return DONE
+
+
+def _find_log(work: Work, vendor: Vendor, wamid: str) -> Row | None:
+    return work.db.row(
+        f"SELECT {_LOG_COLUMNS} FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
+        (vendor.id, wamid),
+    )
+
+
+def _find_queue_row(work: Work, vendor: Vendor, statuses: list[dict[str, Any]]) -> QueueRow | None:
+    """Return the row of the queue that the callback data names."""
+    for status in statuses:
+        uid = text(status.get("biz_opaque_callback_data"))
+        if uid is not None:
+            row = work.db.row(
+                f"SELECT {QUEUE_COLUMNS} FROM whatsapp_message_queue AS queue"
+                " WHERE _uid = ? AND vendors__id = ?",
+                (uid, vendor.id),
+            )
+            return None if row is None else QueueRow.of(row)
+    return None
+
+
+def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
+    """Tell whether the statuses prove that the row was sent."""
+    return row.status in _IN_FLIGHT or any(status["status"] != "failed" for status in statuses)
+
+
+def _create_log(work: Work, row: QueueRow, wamid: str, number: str | None) -> Row:
+    work.db.insert(
+        "whatsapp_message_logs",
+        log_row(
+            row,
+            wamid=wamid,
+            status="accepted",
+            wa_id=None,
+            phone_number_id=number,
+            response=None,
+            now=work.now,
+        ),
+    )
+    log = work.db.row(
+        f"SELECT {_LOG_COLUMNS} FROM whatsapp_message_logs WHERE _id = last_insert_rowid()"
+    )
+    assert log is not None
+    return log
+
+
+def _unknown(work: Work, status: dict[str, Any], received_at: int | None, attempt: int) -> Outcome:
+    """Ask for the status again for a while: its send may still be being recorded."""
+    config = work.config
+    since = received_at if received_at is not None else unix_seconds_ms(status.get("timestamp"))
+    if since is None or work.now_ms - since >= config.status_grace_s * 1000:
+        return ignored("message_unknown")
+    wait_ms = config.status_retry_ms * 2 ** min(attempt - 1, 30)
+    return Outcome("retry", "message_unknown", min(wait_ms, config.status_retry_max_ms))
+
+
+class _Change:
+    """What the statuses make of a log row."""
+
+    def __init__(
+        self, work: Work, vendor: Vendor, log: Row, wamid: str, statuses: list[dict[str, Any]]
+    ) -> None:
+        self._work = work
+        self._vendor = vendor
+        self._log = log
+        self._wamid = wamid
+        self._status: str | None = log["status"]
+        self._messaged_at: str | None = log["messaged_at"]
+        self._error: dict[str, Any] | None = None
+        for status in statuses:
+            self._take(status)
+
+    def _take(self, status: dict[str, Any]) -> None:
+        name = status["status"]
+        if name == "delivered":
+            self._messaged_at = self._time_of(status)
+        if higher_status(self._status, name):
+            self._status = name
+            self._error = _error_of(status) if name == "failed" else None
+            if STATUS_RANK.get(name, 0) > _DELIVERED_RANK and self._messaged_at is None:
+                self._messaged_at = self._time_of(status)
+
+    def _time_of(self, status: dict[str, Any]) -> str:
+        ms = unix_seconds_ms(status.get("timestamp"))
+        return self._work.now if ms is None else to_text(ms)
+
+    def apply(self) -> None:
+        data = load(self._log["__data"])
+        moved = self._status != self._log["status"]
+        if moved and self._error is not None and self._send_again(data):
+            return
+        if moved or self._messaged_at != self._log["messaged_at"]:
+            self._store(data, moved)
+        if self._log["campaigns__id"] is not None:
+            self._delete_queue_row(data)
+
+    def _store(self, data: dict[str, Any], moved: bool) -> None:
+        changed = ""
+        parameters: list[Any] = [self._status, self._messaged_at, self._work.now]
+        if moved and (self._error is not None or "error" in data):
+            changed = ", __data = json_set(coalesce(__data, '{}'), '$.error', json(?))"
+            parameters.append(dump(self._error))
+        self._work.db.execute(
+            "UPDATE whatsapp_message_logs"
+            f" SET status = ?, messaged_at = ?, updated_at = ?{changed} WHERE _id = ?",
+            (*parameters, self._log["_id"]),
+        )
+
+    def _delete_queue_row(self, data: dict[str, Any]) -> None:
+        where, parameters = self._queue_row(data)
+        self._work.db.execute(f"DELETE FROM whatsapp_message_queue WHERE {where}", parameters)
+
+    def _queue_row(self, data: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+        """Return the condition for the log row's row of the queue. The cron's own log rows do not
+        name it; of theirs, the contact's rows that have been sent are meant."""
+        uid = section(data, "sidecar").get("queue_row_uid")
+        if uid is not None:
+            return "_uid = ?", (uid,)
+        return (
+            "vendors__id = ? AND campaigns__id = ? AND contacts__id = ? AND status IN (3, 4, 6)",
+            (self._vendor.id, self._log["campaigns__id"], self._log["contacts__id"]),
+        )
+
+    def _send_again(self, data: dict[str, Any]) -> bool:
+        """Give the row of the queue back, hours later, if the error and the vendor allow it."""
+        assert self._error is not None
+        if self._error["code"] != HEALTHY_ERROR or not self._vendor.requeues_healthy_error:
+            return False
+        where, parameters = self._queue_row(data)
+        found = self._work.db.row(
+            f"SELECT {QUEUE_COLUMNS} FROM whatsapp_message_queue AS queue WHERE {where}", parameters
+        )
+        if found is None or (found["retries"] or 0) >= MAX_RETRIES:
+            return False
+        self._requeue(QueueRow.of(found))
+        self._work.db.execute(
+            "DELETE FROM whatsapp_message_logs WHERE _id = ?", (self._log["_id"],)
+        )
+        return True
+
+    def _requeue(self, row: QueueRow) -> None:
+        assert self._error is not None
+        retries = row.retries + 1
+        row.remember(SUPERSEDED, self._wamid)
+        row.sidecar.pop("claim", None)
+        response = {
+            "error_message": str(self._error["message"] or self._error["title"] or ""),
+            "error_status": str(HEALTHY_ERROR),
+        }
+        self._work.db.execute(
+            "UPDATE whatsapp_message_queue SET status = ?, retries = ?, scheduled_at = ?,"
+            " updated_at = ?, __data = json_set(coalesce(__data, '{}'),"
+            " '$.sidecar', json(?), '$.process_response', json(?)) WHERE _id = ?",
+            (
+                QueueStatus.QUEUED,
+                retries,
+                to_text_up(self._work.now_ms + retries * _HOUR_MS),
+                self._work.now,
+                dump(row.sidecar),
+                dump(response),
+                row.id,
+            ),
+        )
+
+
+def _error_of(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the first error of a failed status, as it is kept in the log row."""
+    errors = objects(status.get("errors"))
+    error = errors[0] if errors else {}
+    details = error.get("error_data")
+    code = error.get("code")
+    if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 9:
+        code = int(code)
+    return {
+        "code": code,
+        "title": error.get("title"),
+        "message": error.get("message"),
+        "details": details.get("details") if isinstance(details, dict) else None,
+    }

@@ -1,0 +1,40 @@
+"""``vendor-config``: a vendor's numbers and secrets, out of ``vendor_settings``."""
+
+from typing import Any
+
+from contracts.backend import VendorConfigRequest
+from simulator.backend import vendors
+from simulator.backend.vendors import Vendor
+from simulator.backend.work import Work
+
+
+def vendor_config(work: Work, request: VendorConfigRequest) -> dict[str, Any]:
+    found = work.vendors.load(request.vendor_uids)
+    known = {vendor.uid for vendor in found}
+    return {
+        "vendors": [_config(vendor) for vendor in found],
+        "unknown": [uid for uid in dict.fromkeys(request.vendor_uids) if uid not in known],
+    }
+
+
+def _config(vendor: Vendor) -> dict[str, Any]:
+    settings = vendor.settings
+    return {
+        "vendor_uid": vendor.uid,
+        "active": vendor.active,
+        "access_token": settings.get(vendors.ACCESS_TOKEN) or None,
+        "app_secrets": vendor.app_secrets,
+        "whatsapp_business_account_id": settings.get(vendors.BUSINESS_ACCOUNT_ID) or None,
+        "current_phone_number_id": settings.get(vendors.CURRENT_PHONE_NUMBER_ID) or None,
+        "phone_numbers": [_phone_number(number) for number in vendor.phone_numbers],
+    }
+
+
+def _phone_number(number: dict[str, Any]) -> dict[str, Any]:
+    rate = number.get("messages_per_second")
+    display = number.get("display_phone_number")
+    return {
+        "phone_number_id": number["id"],
+        "display_phone_number": display if isinstance(display, str) else None,
+        "messages_per_second": rate if isinstance(rate, int | float) and rate > 0 else None,
+    }

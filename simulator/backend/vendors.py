@@ -1,0 +1,134 @@
+"""Vendors and their settings."""
+
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import orjson
+
+from contracts.backend import ErrorCode
+from simulator.backend.database import Database
+from simulator.backend.jsontext import dump
+from simulator.backend.refusal import Refused
+
+#: Names in ``vendor_settings``. The first two are the application's own.
+CURRENT_PHONE_NUMBER_ID = "current_phone_number_id"
+REQUEUE_HEALTHY_ERROR = "enable_requeue_healthy_error_msg"
+ACCESS_TOKEN = "whatsapp_access_token"
+BUSINESS_ACCOUNT_ID = "whatsapp_business_account_id"
+#: JSON: a list of {id, display_phone_number, messages_per_second}.
+PHONE_NUMBERS = "whatsapp_phone_numbers"
+#: JSON: a list of texts.
+APP_SECRETS = "whatsapp_app_secrets"
+WEBHOOK_VERIFIED_AT = "webhook_verified_at"
+DISCONNECTED_AT = "whatsapp_account_disconnected_at"
+
+_ACTIVE = 1
+_TRUE = frozenset({"1", "true", "on", "yes"})
+
+
+def _json_list(text: str | None) -> list[Any]:
+    try:
+        value = orjson.loads(text or "[]")
+    except orjson.JSONDecodeError:
+        return []
+    return value if isinstance(value, list) else []
+
+
+class Vendor:
+    """A vendor as it stood when the call began."""
+
+    def __init__(self, id_: int, uid: str, status: int | None, settings: Mapping[str, str]) -> None:
+        self.id = id_
+        self.uid = uid
+        self.active = status == _ACTIVE
+        self.settings = settings
+
+    @cached_property
+    def phone_numbers(self) -> list[dict[str, Any]]:
+        """Every number, the current one included, with its ``id`` as text."""
+        numbers = [
+            {**number, "id": str(number["id"])}
+            for number in _json_list(self.settings.get(PHONE_NUMBERS))
+            if isinstance(number, dict) and number.get("id")
+        ]
+        current = self.settings.get(CURRENT_PHONE_NUMBER_ID)
+        if current and all(number["id"] != current for number in numbers):
+            numbers.append({"id": current})
+        return numbers
+
+    @cached_property
+    def phone_number_ids(self) -> frozenset[str]:
+        return frozenset(number["id"] for number in self.phone_numbers)
+
+    @cached_property
+    def app_secrets(self) -> list[str]:
+        secrets = _json_list(self.settings.get(APP_SECRETS))
+        return [secret for secret in secrets if isinstance(secret, str) and secret]
+
+    @property
+    def requeues_healthy_error(self) -> bool:
+        return str(self.settings.get(REQUEUE_HEALTHY_ERROR) or "").lower() in _TRUE
+
+
+class Vendors:
+    """Vendors by uid, each read once."""
+
+    def __init__(self, db: Database, now: str) -> None:
+        self._db = db
+        self._now = now
+        self._known: dict[str, Vendor | None] = {}
+
+    def find(self, uid: str) -> Vendor | None:
+        if uid not in self._known:
+            self.load([uid])
+        return self._known[uid]
+
+    def get(self, uid: str) -> Vendor:
+        """Return the vendor, or refuse the call."""
+        vendor = self.find(uid)
+        if vendor is None:
+            raise Refused(ErrorCode.VENDOR_UNKNOWN, f"there is no vendor {uid!r}")
+        return vendor
+
+    def load(self, uids: list[str]) -> list[Vendor]:
+        """Read these vendors in two statements; return those that exist, in the order given."""
+        rows = self._db.rows(
+            "SELECT _id, _uid, status FROM vendors WHERE _uid IN (SELECT value FROM json_each(?))",
+            (dump(uids),),
+        )
+        settings: dict[int, dict[str, str]] = {row["_id"]: {} for row in rows}
+        for row in self._db.rows(
+            "SELECT vendors__id, name, value FROM vendor_settings"
+            " WHERE vendors__id IN (SELECT value FROM json_each(?)) ORDER BY _id",
+            (dump(list(settings)),),
+        ):
+            settings[row["vendors__id"]][row["name"]] = row["value"]
+        self._known.update(dict.fromkeys(uids))
+        for row in rows:
+            vendor = Vendor(row["_id"], row["_uid"], row["status"], settings[row["_id"]])
+            self._known[vendor.uid] = vendor
+        found = (self._known[uid] for uid in dict.fromkeys(uids))
+        return [vendor for vendor in found if vendor is not None]
+
+    def set(self, vendor: Vendor, name: str, value: str) -> None:
+        """Write one setting."""
+        changed = self._db.execute(
+            "UPDATE vendor_settings SET value = ?, updated_at = ?"
+            " WHERE vendors__id = ? AND name = ?",
+            (value, self._now, vendor.id, name),
+        ).rowcount
+        if not changed:
+            self._db.insert(
+                "vendor_settings",
+                {
+                    "_uid": str(uuid.uuid4()),
+                    "created_at": self._now,
+                    "vendors__id": vendor.id,
+                    "name": name,
+                    "value": value,
+                    "data_type": 1,
+                },
+            )
+        del self._known[vendor.uid]

@@ -1,0 +1,136 @@
+"""``process-webhooks`` and ``process-webhook``: updates are applied one by one, in one transaction.
+
+A fault in one update undoes that one alone, and asks for it again.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import structlog
+
+from contracts.backend import ProcessWebhooksRequest, Update, UpdateKind
+from simulator.backend.changes import apply_change
+from simulator.backend.envelope import Part, split
+from simulator.backend.faults import ItemPoisoned
+from simulator.backend.incoming import apply_echo, apply_message
+from simulator.backend.outcome import Outcome, ignored
+from simulator.backend.statuses import apply_status
+from simulator.backend.work import Work
+
+logger = structlog.get_logger(__name__)
+
+
+def process_webhooks(work: Work, request: ProcessWebhooksRequest) -> dict[str, Any]:
+    """Apply a batch of updates, and answer for each."""
+    work.vendors.load(list({update.vendor_uid for update in request.updates}))
+    _count_messages(work, (update.kind for update in request.updates))
+    return {
+        "results": [
+            {"id": update.id, **_process(work, update).as_json()} for update in request.updates
+        ]
+    }
+
+
+def _process(work: Work, update: Update) -> Outcome:
+    part = next(split(update.payload), None)
+    if part is None or part.kind is not update.kind:
+        return _count(work, update.kind, ignored("payload_without_update"))
+    return _guarded(
+        work,
+        update.vendor_uid,
+        part,
+        lower=update.lower_statuses,
+        received_at=update.received_at,
+        attempt=update.attempt,
+    )
+
+
+def process_webhook(work: Work, vendor_uid: str, body: bytes) -> dict[str, Any]:
+    """Apply one raw webhook, whatever its bytes are; refused if there is no such vendor.
+
+    ``retry`` if any of its updates is to be brought again: the others are not done twice.
+    """
+    work.vendors.get(vendor_uid)
+    outcome = _process_raw(work, vendor_uid, body)
+    work.report.raw_webhooks[f"{outcome.result}:{outcome.reason or ''}".rstrip(":")] += 1
+    return outcome.as_json()
+
+
+def _process_raw(work: Work, vendor_uid: str, body: bytes) -> Outcome:
+    try:
+        webhook = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ignored("body_not_json")
+    if not isinstance(webhook, dict) or not isinstance(webhook.get("entry"), list):
+        return ignored("body_not_a_webhook")
+    parts = list(split(webhook))
+    if not parts:
+        return ignored("webhook_without_updates")
+    _count_messages(work, (part.kind for part in parts))
+    return _together([_guarded(work, vendor_uid, part) for part in parts])
+
+
+def _together(outcomes: list[Outcome]) -> Outcome:
+    """Return the answer for all: the first that has to be retried, or was done, or was ignored."""
+    for result in ("retry", "done"):
+        for outcome in outcomes:
+            if outcome.result == result:
+                return outcome
+    return outcomes[0]
+
+
+def _guarded(
+    work: Work,
+    vendor_uid: str,
+    part: Part,
+    *,
+    lower: list[dict[str, Any]] | None = None,
+    received_at: int | None = None,
+    attempt: int = 1,
+) -> Outcome:
+    """Apply one update so that a fault in it undoes nothing else."""
+    try:
+        with work.db.savepoint():
+            work.faults.check_item(part)
+            outcome = _apply(work, vendor_uid, part, lower or [], received_at, attempt)
+    except ItemPoisoned as fault:
+        outcome = Outcome("retry", f"error: {fault}")
+    except Exception as error:
+        logger.exception("update_failed", kind=part.kind, vendor_uid=vendor_uid)
+        outcome = Outcome("retry", f"error: {type(error).__name__}: {error}"[:500])
+    return _count(work, part.kind, outcome)
+
+
+def _apply(
+    work: Work,
+    vendor_uid: str,
+    part: Part,
+    lower: list[dict[str, Any]],
+    received_at: int | None,
+    attempt: int,
+) -> Outcome:
+    vendor = work.vendors.find(vendor_uid)
+    if vendor is None:
+        return ignored("vendor_unknown")
+    if not vendor.active:
+        return ignored("vendor_inactive")
+    if part.kind is UpdateKind.STATUS:
+        return apply_status(work, vendor, part, lower, received_at, attempt)
+    if part.kind is UpdateKind.MESSAGE:
+        return apply_message(work, vendor, part)
+    if part.kind is UpdateKind.ECHO:
+        return apply_echo(work, vendor, part)
+    return apply_change(work, vendor, part)
+
+
+def _count(work: Work, kind: UpdateKind, outcome: Outcome) -> Outcome:
+    work.report.updates[kind.value][outcome.result] += 1
+    if outcome.reason is not None:
+        work.report.reasons[outcome.reason] += 1
+    return outcome
+
+
+def _count_messages(work: Work, kinds: Iterator[UpdateKind]) -> None:
+    if UpdateKind.MESSAGE in set(kinds):
+        work.report.calls_with_messages += 1

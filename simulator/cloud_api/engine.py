@@ -1,0 +1,125 @@
+"""The simulated platform behind the HTTP endpoints."""
+
+import asyncio
+from dataclasses import dataclass
+from random import Random
+
+from simulator.cloud_api.clock import Clock
+from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.customers import Customers
+from simulator.cloud_api.delivery import Delivery
+from simulator.cloud_api.fault import Faults
+from simulator.cloud_api.ledger import Ledger
+from simulator.cloud_api.lifecycle import Lifecycle, drawn_code
+from simulator.cloud_api.message import Message
+from simulator.cloud_api.number import Number, Numbers
+from simulator.cloud_api.outbox import Outbox
+from simulator.cloud_api.recipient import Magic, MagicKind
+from simulator.cloud_api.refusal import Refusal
+from simulator.cloud_api.request import SendRequest
+from simulator.cloud_api.scheduler import Scheduler
+from simulator.cloud_api.subscription import Subscription
+from simulator.cloud_api.wamid import WamidMint
+
+_THROUGHPUT = 130429
+_PAIR = 131056
+
+
+@dataclass(slots=True)
+class Accepted:
+    """``early`` ends when the message's first status, posted already, was answered or failed."""
+
+    message: Message
+    held: bool
+    early: "asyncio.Future[int | None] | None"
+
+
+class Engine:
+    def __init__(self, config: CloudApiConfig) -> None:
+        self.config = config
+        self.clock = Clock()
+        rng = Random(config.seed)
+        # What is drawn when a message is accepted may not depend on what happens meanwhile.
+        self._rng = Random(None if config.seed is None else config.seed + 1)
+        self._mint = WamidMint()
+        self.scheduler = Scheduler(self.clock)
+        self.ledger = Ledger()
+        self.delivery = Delivery(config, self.clock, self.scheduler, self.ledger)
+        self.numbers = Numbers(config, self.clock.now(), self._subscribe)
+        self.outbox = Outbox(config, self.clock, rng, self.scheduler, self.delivery)
+        self.customers = Customers(
+            config, self.clock, rng, self._mint, self.numbers, self.ledger, self.outbox
+        )
+        self._lifecycle = Lifecycle(
+            config,
+            self.clock,
+            self._rng,
+            rng,
+            self.scheduler,
+            self.ledger,
+            self.outbox,
+            self.customers,
+        )
+        self.faults = Faults(self.clock, rng)
+        for spec in config.faults:
+            self.faults.add(spec)
+
+    def start(self) -> None:
+        """Begin to send statuses and customers' messages. Needs a running loop."""
+        loop = asyncio.get_running_loop()
+        self.scheduler.start(loop)
+        self.customers.start(loop)
+
+    async def stop(self) -> None:
+        """Drop whatever is still to come."""
+        self.customers.stop()
+        self.scheduler.stop()
+        for subscription in self.numbers.subscriptions():
+            await subscription.stop()
+
+    def is_idle(self) -> bool:
+        """Whether nothing is scheduled, waiting or under way."""
+        return not len(self.scheduler) and not self.delivery.pending and self.customers.is_finished
+
+    def pause_webhooks(self, *, paused: bool) -> None:
+        """Hold webhooks back, or let them go. Those under way are finished."""
+        self.delivery.paused = paused
+        for subscription in self.numbers.subscriptions():
+            subscription.pump()
+
+    def accept(self, number: Number, request: SendRequest, magic: Magic | None) -> Accepted:
+        """Accept a message, or raise :class:`Refusal`."""
+        if magic is not None and magic.kind is MagicKind.ERROR:
+            raise Refusal(magic.code)
+        if self.config.error_shares:
+            self._refuse_by_chance()
+        now = self.clock.now()
+        if not number.bucket.has_token(now):
+            number.throttled += 1
+            raise Refusal(_THROUGHPUT, "Too many messages from this phone number in a short time.")
+        if not number.pairs.allows(request.wa_id, now):
+            raise Refusal(_PAIR, "Too many messages to this recipient in a short time.")
+        number.bucket.take()
+        number.pairs.count(request.wa_id, now)
+        return self._accepted(number, request, magic, now)
+
+    def _accepted(
+        self, number: Number, request: SendRequest, magic: Magic | None, now: float
+    ) -> Accepted:
+        wamid = self._mint.outgoing(request.wa_id)
+        message = Message(wamid, number, request.to, request.wa_id, request.callback_data)
+        self.ledger.accept(message, now)
+        held = self._lifecycle.begin(message, magic)
+        share = self.config.early_share
+        if share and not held and self._rng.random() < share:
+            return Accepted(message, held, self._lifecycle.start_early(message))
+        self._lifecycle.start(message, held=held)
+        return Accepted(message, held, None)
+
+    def _refuse_by_chance(self) -> None:
+        code = drawn_code(self._rng, self.config.error_shares)
+        if code is not None:
+            raise Refusal(code)
+
+    def _subscribe(self, url: str, app_secret: str) -> Subscription:
+        return Subscription(url, app_secret, self.config, self.delivery)

@@ -1,0 +1,138 @@
+"""What customers write: the part of a message that is named after its type.
+
+Shapes are those of the messages reference. ``context`` is what the message answers, if anything.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+_TEXTS = (
+    "Hi, is this still available?",
+    "yes please",
+    "How much is the delivery?",
+    "STOP",
+    "Thank you! 🙏",
+    "Grüß Gott, wann öffnen Sie morgen?",
+    "¿Puedo cambiar la dirección de envío?",
+    "Merci, c'est noté. À bientôt !",
+    "धन्यवाद, कल मिलते हैं 🙂",
+    "شكرا جزيلا",
+)
+NAMES = ("Aarav", "Zoë", "José", "Maria", "Mehmet", "Łukasz", "Priya", "John", "Fatima", "李娜")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The message that a customer's message answers: its wamid, and the number it came from."""
+
+    wamid: str
+    from_: str
+
+
+Content = dict[str, Any]
+
+
+def text(body: str) -> Content:
+    return {"type": "text", "text": {"body": body}}
+
+
+def _text(rng: Random, _answered: Answered | None) -> Content:
+    return text(rng.choice(_TEXTS))
+
+
+def _media(kind: str, mime_type: str, **more: object) -> Callable[..., Content]:
+    def content(rng: Random, _answered: Answered | None) -> Content:
+        media_id = str(rng.randrange(10**14, 10**15))
+        sha256 = hashlib.sha256(media_id.encode()).hexdigest()
+        media = {"mime_type": mime_type, "sha256": sha256, "id": media_id, **more}
+        return {"type": kind, kind: media}
+
+    return content
+
+
+def _location(rng: Random, _answered: Answered | None) -> Content:
+    location = {
+        "latitude": round(rng.uniform(-60, 60), 6),
+        "longitude": round(rng.uniform(-180, 180), 6),
+        "name": "Café Zentral",
+    }
+    return {"type": "location", "location": location}
+
+
+def _contacts(rng: Random, _answered: Answered | None) -> Content:
+    name = rng.choice(NAMES)
+    phone = f"+1555{rng.randrange(10**7):07d}"
+    card = {
+        "name": {"formatted_name": name, "first_name": name},
+        "phones": [{"phone": phone, "wa_id": phone[1:], "type": "CELL"}],
+    }
+    return {"type": "contacts", "contacts": [card]}
+
+
+def _button(rng: Random, _answered: Answered | None) -> Content:
+    label = rng.choice(("Yes", "No", "Stop promotions"))
+    return {"type": "button", "button": {"payload": label, "text": label}}
+
+
+def _interactive(rng: Random, _answered: Answered | None) -> Content:
+    if rng.random() < 0.5:
+        reply: Content = {
+            "type": "button_reply",
+            "button_reply": {"id": "confirm", "title": "Confirm"},
+        }
+    else:
+        item = {"id": "slot-1", "title": "Tomorrow, 9:00", "description": "First free slot"}
+        reply = {"type": "list_reply", "list_reply": item}
+    return {"type": "interactive", "interactive": reply}
+
+
+def _reaction(rng: Random, answered: Answered | None) -> Content:
+    if answered is None:
+        return _text(rng, answered)
+    emoji = rng.choice(("👍", "❤️", ""))
+    return {"type": "reaction", "reaction": {"message_id": answered.wamid, "emoji": emoji}}
+
+
+def _order(rng: Random, _answered: Answered | None) -> Content:
+    item = {
+        "product_retailer_id": f"sku-{rng.randrange(1000)}",
+        "quantity": rng.randrange(1, 4),
+        "item_price": 19.9,
+        "currency": "EUR",
+    }
+    catalog_id = str(rng.randrange(10**14, 10**15))
+    return {"type": "order", "order": {"catalog_id": catalog_id, "product_items": [item]}}
+
+
+def _unsupported(_rng: Random, _answered: Answered | None) -> Content:
+    error = {
+        "code": 131051,
+        "title": "Message type unknown",
+        "message": "Message type unknown",
+        "error_data": {"details": "Message type is currently not supported."},
+    }
+    return {"type": "unsupported", "errors": [error]}
+
+
+#: By type: makes the content. A reaction without a message to react to becomes a text.
+MESSAGE_TYPES: dict[str, Callable[[Random, Answered | None], Content]] = {
+    "text": _text,
+    "image": _media("image", "image/jpeg", caption="Is it this one? é"),
+    "audio": _media("audio", "audio/ogg; codecs=opus", voice=True),
+    "document": _media("document", "application/pdf", filename="Rechnung März.pdf"),
+    "video": _media("video", "video/mp4"),
+    "sticker": _media("sticker", "image/webp", animated=False),
+    "location": _location,
+    "contacts": _contacts,
+    "button": _button,
+    "interactive": _interactive,
+    "reaction": _reaction,
+    "order": _order,
+    "unsupported": _unsupported,
+}
+
+#: Types that say which message they answer.
+ANSWERING_TYPES = frozenset({"button", "interactive"})

@@ -1,0 +1,50 @@
+"""What was accepted, created and acknowledged: the truth that others are checked against."""
+
+from simulator.cloud_api.message import STATUS_NAMES, Inbound, Message, StatusUpdate
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.inbound: list[Inbound] = []
+        #: How often each ``biz_opaque_callback_data`` (each recipient, without) was accepted.
+        self.accepts: dict[str, int] = {}
+        #: How many of those were accepted more than once.
+        self.sent_twice = 0
+        self.recipients: set[str] = set()
+        self.refused: dict[int, int] = {}
+        self.statuses_created = [0] * len(STATUS_NAMES)
+        self.statuses_acknowledged = [0] * len(STATUS_NAMES)
+        self.inbound_acknowledged = 0
+
+    def accept(self, message: Message, now: float) -> None:
+        message.accepted_at = now
+        message.number.throughput.record(now)
+        self.messages.append(message)
+        self.recipients.add(message.wa_id)
+        key = message.accept_key
+        accepts = self.accepts.get(key, 0) + 1
+        self.accepts[key] = accepts
+        if accepts == 2:
+            self.sent_twice += 1
+
+    def refuse(self, code: int) -> None:
+        self.refused[code] = self.refused.get(code, 0) + 1
+
+    def create_status(self, message: Message, kind: int, now: float) -> StatusUpdate:
+        message.created |= 1 << kind
+        self.statuses_created[kind] += 1
+        return StatusUpdate(message, kind, int(now))
+
+    def create_inbound(self, inbound: Inbound) -> None:
+        self.inbound.append(inbound)
+
+    def acknowledge_status(self, message: Message, kind: int) -> None:
+        if not message.acknowledged >> kind & 1:
+            message.acknowledged |= 1 << kind
+            self.statuses_acknowledged[kind] += 1
+
+    def acknowledge_inbound(self, inbound: Inbound) -> None:
+        if not inbound.acknowledged:
+            inbound.acknowledged = True
+            self.inbound_acknowledged += 1

@@ -1,0 +1,111 @@
+"""Messages that were accepted, their statuses, and customers' messages."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.cloud_api.ledger import Ledger
+    from simulator.cloud_api.number import Number
+
+#: Kinds of statuses, as indexes of :data:`STATUS_NAMES`; plain integers, as they are many.
+SENT, DELIVERED, READ, FAILED = range(4)
+STATUS_NAMES = ("sent", "delivered", "read", "failed")
+
+#: The statuses a message goes through, in order.
+Plan = tuple[int, ...]
+
+
+class Message:
+    """One accepted send. There may be hundreds of thousands, so this is kept small.
+
+    ``created`` and ``acknowledged`` are bits ``1 << kind``. ``step`` is how far the plan is
+    carried out. ``held`` is a status that waits to be overtaken by the next one.
+    """
+
+    __slots__ = (
+        "accepted_at",
+        "acknowledged",
+        "callback_data",
+        "created",
+        "failed_code",
+        "held",
+        "number",
+        "plan",
+        "step",
+        "to",
+        "wa_id",
+        "wamid",
+    )
+
+    def __init__(
+        self, wamid: str, number: "Number", to: str, wa_id: str, callback_data: str | None
+    ) -> None:
+        self.wamid = wamid
+        self.number = number
+        self.to = to
+        self.wa_id = wa_id
+        self.callback_data = callback_data
+        self.accepted_at = 0.0
+        self.created = 0
+        self.acknowledged = 0
+        self.plan: Plan = ()
+        self.step = 0
+        self.failed_code: int | None = None
+        self.held: StatusUpdate | None = None
+
+    @property
+    def accept_key(self) -> str:
+        """What tells that two sends are the same message."""
+        return self.wa_id if self.callback_data is None else self.callback_data
+
+
+class Inbound:
+    """One message from a customer."""
+
+    __slots__ = ("acknowledged", "created_at", "from_", "number", "type", "wamid")
+
+    def __init__(self, wamid: str, number: "Number", from_: str, type_: str, now: float) -> None:
+        self.wamid = wamid
+        self.number = number
+        self.from_ = from_
+        self.type = type_
+        self.created_at = now
+        self.acknowledged = False
+
+
+class StatusUpdate:
+    """A status on its way. ``timestamp`` is in unix seconds."""
+
+    __slots__ = ("kind", "message", "timestamp")
+
+    def __init__(self, message: Message, kind: int, timestamp: int) -> None:
+        self.message = message
+        self.kind = kind
+        self.timestamp = timestamp
+
+    @property
+    def number(self) -> "Number":
+        return self.message.number
+
+    def acknowledge(self, ledger: "Ledger") -> None:
+        ledger.acknowledge_status(self.message, self.kind)
+
+
+class InboundUpdate:
+    """A customer's message on its way. ``contact`` and ``body`` are JSON."""
+
+    __slots__ = ("body", "contact", "inbound")
+
+    def __init__(self, inbound: Inbound, contact: str, body: str) -> None:
+        self.inbound = inbound
+        self.contact = contact
+        self.body = body
+
+    @property
+    def number(self) -> "Number":
+        return self.inbound.number
+
+    def acknowledge(self, ledger: "Ledger") -> None:
+        ledger.acknowledge_inbound(self.inbound)
+
+
+Update = StatusUpdate | InboundUpdate

@@ -1,0 +1,20 @@
+"""One webhook on its way: delivered, or tried again until it is."""
+
+import asyncio
+from typing import Protocol
+
+from simulator.cloud_api.ledger import Ledger
+
+
+class Post(Protocol):
+    """``retry_ms`` is the delay before the next try, 0 before the first failure. ``answer`` is
+    told how the first try ended: the HTTP status, or None where no answer came."""
+
+    retries: bool
+    retry_ms: float
+    created_at: float
+    answer: "asyncio.Future[int | None] | None"
+
+    def body(self) -> bytes: ...
+    def signature(self, app_secret: str, body: bytes) -> str | None: ...
+    def acknowledge(self, ledger: Ledger) -> None: ...

@@ -1,0 +1,135 @@
+"""``POST /{version}/{phone_number_id}/messages``: the hot path."""
+
+import asyncio
+from json.encoder import encode_basestring_ascii
+
+from starlette.types import Receive, Scope, Send
+
+from simulator.cloud_api.asgi import answer, close, is_still_there, read_body, reset, transport_of
+from simulator.cloud_api.engine import Accepted, Engine
+from simulator.cloud_api.fault import Fault, FaultKind
+from simulator.cloud_api.number import Number
+from simulator.cloud_api.recipient import magic_of
+from simulator.cloud_api.refusal import Refusal
+from simulator.cloud_api.request import ReadReceipt, SendRequest, read_request
+
+_HTML = (b"content-type", b"text/html; charset=utf-8")
+_HTML_500 = b"<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
+
+_TOKEN = 190
+_NUMBER = 33
+_THROUGHPUT = 130429
+_SENDER = 131021
+
+
+class SendEndpoint:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        #: Connections whose answer is being held back.
+        self._held_back: set[asyncio.Transport] = set()
+
+    def stop(self) -> None:
+        """Drop the connections that are waiting for an answer on purpose."""
+        for transport in list(self._held_back):
+            transport.abort()
+
+    async def __call__(
+        self, scope: Scope, receive: Receive, send: Send, phone_number_id: str
+    ) -> None:
+        faults = self._engine.faults
+        if faults.active and faults.before_read(phone_number_id):
+            await reset(scope, receive)
+            return
+        body = await read_body(receive)
+        if body is None:
+            return
+        fault = None
+        try:
+            number = self._number(scope, phone_number_id)
+            request = read_request(body)
+            if isinstance(request, ReadReceipt):
+                await answer(send, 200, b'{"success":true}')
+                return
+            if faults.active:
+                fault = faults.after_read(phone_number_id, request.digits)
+                if fault is not None and await self._refused_by(fault, send):
+                    return
+            accepted = self._accept(number, request)
+        except Refusal as refusal:
+            self._engine.ledger.refuse(refusal.code)
+            await answer(send, refusal.http_status, refusal.body())
+            return
+        if accepted.early is not None:
+            await asyncio.wait([accepted.early], timeout=self._engine.config.early_wait_ms / 1000)
+        if fault is not None and not await self._answered_in_spite_of(fault, scope, receive):
+            return
+        await answer(send, 200, _answer_body(accepted))
+
+    def _number(self, scope: Scope, phone_number_id: str) -> Number:
+        number = self._engine.numbers.get(phone_number_id)
+        if number is None:
+            if _authorization(scope) is None:
+                raise Refusal(_TOKEN, "An access token is required.")
+            raise Refusal(
+                _NUMBER,
+                f"Object with ID '{phone_number_id}' does not exist, cannot be loaded due to "
+                "missing permissions, or does not support this operation.",
+            )
+        if _authorization(scope) != number.authorization:
+            raise Refusal(_TOKEN, "The access token is missing or invalid.")
+        return number
+
+    def _accept(self, number: Number, request: SendRequest) -> Accepted:
+        if request.digits == number.display_phone_number:
+            raise Refusal(_SENDER)
+        return self._engine.accept(number, request, magic_of(request.digits))
+
+    async def _refused_by(self, fault: Fault, send: Send) -> bool:
+        """Carry out a fault that keeps the message from being accepted."""
+        kind = fault.spec.kind
+        if kind is FaultKind.ERROR:
+            raise Refusal(fault.spec.code or 0)
+        if kind is FaultKind.THROTTLE:
+            raise Refusal(_THROUGHPUT)
+        if kind is FaultKind.HTTP_500:
+            await answer(send, 500, b"")
+            return True
+        if kind is FaultKind.HTML_500:
+            await answer(send, 500, _HTML_500, _HTML)
+            return True
+        return False
+
+    async def _answered_in_spite_of(self, fault: Fault, scope: Scope, receive: Receive) -> bool:
+        """Carry out a fault of an accepted message; tell whether it is answered after all."""
+        if fault.spec.kind is FaultKind.RESET_AFTER_ACCEPT:
+            await reset(scope, receive)
+            return False
+        transport = transport_of(scope)
+        self._held_back.add(transport)
+        try:
+            if not await is_still_there(receive, fault.seconds):
+                return False
+        finally:
+            self._held_back.discard(transport)
+        if fault.spec.kind is FaultKind.SLOW:
+            return True
+        await close(transport, receive)
+        return False
+
+
+def _authorization(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            given: bytes = value
+            return given
+    return None
+
+
+def _answer_body(accepted: Accepted) -> bytes:
+    message = accepted.message
+    held = ',"message_status":"held_for_quality_assessment"' if accepted.held else ""
+    return (
+        f'{{"messaging_product":"whatsapp","contacts":[{{"input":'
+        f'{encode_basestring_ascii(message.to)},"wa_id":"{message.wa_id}"}}],'
+        f'"messages":[{{"id":"{message.wamid}"{held}}}]}}'
+    ).encode("ascii")

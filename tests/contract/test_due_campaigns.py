@@ -1,0 +1,171 @@
+"""``due-campaigns``: which campaigns have rows to send, and how far they are."""
+
+from typing import Any
+
+import pytest
+
+from contracts.backend import QueueStatus
+from tests.contract.caller import Caller
+from tests.contract.payloads import (
+    accepted,
+    failed,
+    now_ms,
+    result,
+    status,
+    status_object,
+    wamid_of,
+)
+from tests.contract.under_test import Campaign, Vendor
+
+LONG_AGO = "2001-01-01 00:00:00"
+
+
+async def _due_uids(caller: Caller, **fields: Any) -> list[str]:
+    return [campaign.campaign_uid for campaign in (await caller.due(**fields)).campaigns]
+
+
+async def test_campaigns_with_due_rows_are_found(caller: Caller, vendor: Vendor) -> None:
+    due = caller.backend.seed_campaign(vendor, 2)
+    later = caller.backend.seed_campaign(vendor, 2, scheduled_at=now_ms() + 3_600_000)
+    paused = caller.backend.seed_campaign(vendor, 2)
+    cancelled = caller.backend.seed_campaign(vendor, 2)
+    claimed = caller.backend.seed_campaign(vendor, 2)
+    await caller.release(paused, campaign_state="paused")
+    await caller.release(cancelled, campaign_state="cancelled")
+    await caller.claim(claimed)
+    found = await _due_uids(caller, limit=1000)
+    assert due.uid in found
+    assert not {later.uid, paused.uid, cancelled.uid, claimed.uid} & set(found)
+
+
+async def test_a_requeued_row_is_found_when_it_falls_due(
+    caller: Caller, campaign: Campaign
+) -> None:
+    await caller.claim(campaign)
+    due_at = (now_ms() // 1000 + 60) * 1000
+    await caller.report(result(campaign, campaign.row_uids[0], "requeue", due_at=due_at))
+    assert campaign.uid not in await _due_uids(caller, limit=1000)
+    assert (await caller.due(campaign)).campaigns[0].next_due_at == due_at
+    caller.backend.change(
+        "whatsapp_message_queue", {"scheduled_at": LONG_AGO}, _uid=campaign.row_uids[0]
+    )
+    assert campaign.uid in await _due_uids(caller, limit=1000)
+
+
+async def test_the_longest_waiting_comes_first(caller: Caller, vendor: Vendor) -> None:
+    """So that a limit starves nobody."""
+    campaigns = [caller.backend.seed_campaign(vendor, 1) for _ in range(3)]
+    for campaign, year in zip(campaigns, (1993, 1991, 1992), strict=True):
+        caller.backend.change(
+            "whatsapp_message_queue",
+            {"scheduled_at": f"{year}-01-01 00:00:00"},
+            campaigns__id=campaign.id,
+        )
+    first, second, third = campaigns
+    assert await _due_uids(caller, limit=2) == [second.uid, third.uid]
+    assert (await _due_uids(caller, limit=3))[2] == first.uid
+    for campaign in campaigns:
+        await caller.claim(campaign)
+
+
+async def test_a_campaign_is_described(caller: Caller, vendor: Vendor) -> None:
+    campaign = caller.backend.seed_campaign(vendor, 12)
+    uids = campaign.row_uids
+    later = (now_ms() // 1000 + 3600) * 1000
+    await caller.claim(campaign, 10)
+    await caller.report(
+        *(accepted(campaign, uid) for uid in uids[:5]),
+        failed(campaign, uids[5]),
+        result(campaign, uids[6], "unknown"),
+        result(campaign, uids[7], "requeue", due_at=later),
+    )
+    caller.backend.change("whatsapp_message_queue", {"status": QueueStatus.EXPIRED}, _uid=uids[8])
+    for uid, name in zip(uids, ("sent", "delivered", "read", "failed"), strict=False):
+        await caller.process(status(vendor, status_object(wamid_of(uid), name)))
+    (described,) = (await caller.due(campaign)).campaigns
+    assert (described.campaign_uid, described.vendor_uid) == (campaign.uid, vendor.uid)
+    assert described.title
+    assert (described.state, described.reason) == ("running", None)
+    assert (described.due, described.next_due_at) == (2, later)
+    assert described.counts.model_dump() == {
+        "queued": 3,
+        "error": 1,
+        "processing": 1,
+        "awaiting_status": 1,
+        "expired": 1,
+        "unknown": 1,
+        "accepted": 1,
+        "sent": 1,
+        "delivered": 1,
+        "read": 1,
+        "failed": 1,
+    }
+
+
+async def test_named_campaigns_are_described_whatever_their_state(
+    caller: Caller, vendor: Vendor
+) -> None:
+    empty = caller.backend.seed_campaign(vendor, 0)
+    paused = caller.backend.seed_campaign(vendor, 1)
+    await caller.release(paused, campaign_state="paused", reason="night")
+    described = {row.campaign_uid: row for row in (await caller.due(empty, paused)).campaigns}
+    assert described[empty.uid].due == 0
+    assert described[empty.uid].next_due_at is None
+    assert (described[paused.uid].state, described[paused.uid].reason) == ("paused", "night")
+
+
+async def test_a_campaign_that_does_not_exist_is_left_out(
+    caller: Caller, campaign: Campaign
+) -> None:
+    answer = await caller.call(
+        "/internal/due-campaigns", {"campaign_uids": ["nothing", campaign.uid]}
+    )
+    assert [row["campaign_uid"] for row in answer["campaigns"]] == [campaign.uid]
+    assert (await caller.call("/internal/due-campaigns", {"campaign_uids": []}))["campaigns"] == []
+
+
+async def test_customers_messages_are_not_counted(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    await caller.report(accepted(campaign, campaign.row_uids[0]))
+    caller.backend.change(
+        "whatsapp_message_logs", {"is_incoming_message": 1}, campaigns__id=campaign.id
+    )
+    assert (await caller.due(campaign)).campaigns[0].counts.accepted == 0
+
+
+async def test_rows_that_stand_in_3_become_6(caller: Caller, vendor: Vendor) -> None:
+    campaign = caller.backend.seed_campaign(vendor, 3)
+    await caller.claim(campaign, 2)
+    old, young, _ = campaign.row_uids
+    caller.backend.change("whatsapp_message_queue", {"updated_at": LONG_AGO}, _uid=old)
+    answer = await caller.due(campaign, stale_after_s=300)
+    assert answer.made_unknown >= 1
+    assert (answer.campaigns[0].counts.unknown, answer.campaigns[0].counts.processing) == (1, 1)
+    row = caller.backend.rows("whatsapp_message_queue", _uid=old)[0]
+    assert row["status"] == QueueStatus.UNKNOWN
+    assert row["__data"]["process_response"]["error_status"] == "awaited_response_error"
+    row = caller.backend.rows("whatsapp_message_queue", _uid=young)[0]
+    assert row["status"] == QueueStatus.PROCESSING
+    assert (await caller.due(campaign)).made_unknown == 0
+
+
+@pytest.mark.parametrize("queue_status", [1, 2, 4, 5, 6])
+async def test_old_rows_in_another_status_stay(
+    caller: Caller, campaign: Campaign, queue_status: int
+) -> None:
+    values = {"status": queue_status, "updated_at": LONG_AGO}
+    caller.backend.change("whatsapp_message_queue", values, campaigns__id=campaign.id)
+    assert (await caller.due(campaign)).made_unknown == 0
+    rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+    assert {row["status"] for row in rows} == {queue_status}
+
+
+async def test_a_stale_row_is_settled_by_its_result(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    caller.backend.change(
+        "whatsapp_message_queue", {"updated_at": LONG_AGO}, campaigns__id=campaign.id
+    )
+    await caller.due(campaign)
+    await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
+    counts = (await caller.due(campaign)).campaigns[0].counts
+    assert (counts.awaiting_status, counts.unknown) == (3, 0)

@@ -1,0 +1,366 @@
+"""``update-message-statuses``: what became of claimed rows, recorded once."""
+
+import itertools
+from typing import Any
+
+import orjson
+import pytest
+
+from contracts import backend as contract
+from contracts.backend import QueueStatus, SendOutcome
+from tests.contract.caller import Caller
+from tests.contract.payloads import (
+    T0,
+    accepted,
+    failed,
+    now_ms,
+    result,
+    status,
+    status_object,
+    wamid_of,
+)
+from tests.contract.under_test import BackendUnderTest, Campaign, Row, Vendor
+
+ERROR = {"code": 130429, "message": "Rate limit hit", "details": None}
+
+
+def _row(backend: BackendUnderTest, uid: str) -> Row:
+    return backend.rows("whatsapp_message_queue", _uid=uid)[0]
+
+
+def _logs(backend: BackendUnderTest, campaign: Campaign) -> list[Row]:
+    return backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+
+
+async def _snapshot(caller: Caller, campaign: Campaign) -> Any:
+    """Everything that a result could change, but for ``updated_at``."""
+    tables = {
+        "whatsapp_message_queue": {"campaigns__id": campaign.id},
+        "whatsapp_message_logs": {"campaigns__id": campaign.id},
+        "contacts": {"vendors__id": campaign.vendor.id},
+    }
+    return [
+        [{**row, "updated_at": None} for row in caller.backend.rows(table, **where)]
+        for table, where in tables.items()
+    ]
+
+
+async def test_accepted_is_stored_with_everything(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    queued = _row(caller.backend, uid)
+    report = accepted(campaign, uid, message_status="held_for_quality_assessment")
+    (answer,) = await caller.report(report)
+    assert (answer.id, answer.result) == (uid, "done")
+    assert _row(caller.backend, uid)["status"] == QueueStatus.AWAITING_STATUS
+    (log,) = _logs(caller.backend, campaign)
+    assert log["vendors__id"] == campaign.vendor.id
+    assert log["contacts__id"] == queued["contacts__id"]
+    assert log["status"] == "held_for_quality_assessment"
+    assert log["wamid"] == wamid_of(uid)
+    assert log["contact_wa_id"] == campaign.recipients[0]
+    assert log["wab_phone_number_id"] == campaign.vendor.phone_number_ids[0]
+    assert log["is_incoming_message"] == 0
+    assert log["messaged_at"] is None
+    data, source = log["__data"], queued["__data"]
+    assert data["contact_data"] == source["contact_data"]
+    assert data["initial_response"] == report["response"]
+    assert data["template_proforma"] == source["campaign_data"]["templateProforma"]
+    assert data["template_components"] == source["campaign_data"]["templateComponents"]
+    assert data["template_component_values"] == source["campaign_data"]["messageComponents"]
+
+
+async def test_without_a_message_status_it_is_accepted(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    await caller.report(accepted(campaign, campaign.row_uids[0], message_status=None))
+    assert _logs(caller.backend, campaign)[0]["status"] == "accepted"
+
+
+async def test_the_contact_learns_the_number_that_the_api_knows(
+    caller: Caller, campaign: Campaign
+) -> None:
+    await caller.claim(campaign)
+    first, second = campaign.row_uids[:2]
+    await caller.report(
+        accepted(campaign, first, wa_id="999123"), accepted(campaign, second, wa_id=None)
+    )
+    logs = _logs(caller.backend, campaign)
+    assert [log["contact_wa_id"] for log in logs] == ["999123", campaign.recipients[1]]
+    contacts = [caller.backend.rows("contacts", _id=log["contacts__id"])[0] for log in logs]
+    assert [contact["wa_id"] for contact in contacts] == ["999123", campaign.recipients[1]]
+
+
+@pytest.mark.parametrize(("code", "error_status"), [(131026, "131026"), (None, None)])
+async def test_failed_becomes_2_with_its_reason(
+    caller: Caller, campaign: Campaign, code: int | None, error_status: str | None
+) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    (answer,) = await caller.report(failed(campaign, uid, code))
+    assert answer.result == "done"
+    row = _row(caller.backend, uid)
+    assert row["status"] == QueueStatus.ERROR
+    response = row["__data"]["process_response"]
+    assert "Message undeliverable" in response["error_message"]
+    assert "no such user" in response["error_message"]
+    assert response["error_status"]
+    if error_status is not None:
+        assert response["error_status"] == error_status
+    assert _logs(caller.backend, campaign) == []
+
+
+async def test_requeue_waits_until_it_is_due(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    due_at = (now_ms() // 1000 + 90) * 1000
+    await caller.report(result(campaign, uid, "requeue", due_at=due_at, error=ERROR))
+    row = _row(caller.backend, uid)
+    assert (row["status"], row["retries"]) == (QueueStatus.QUEUED, 1)
+    claim = await caller.claim(campaign)
+    assert (claim.rows, claim.next_due_at) == ([], due_at)
+
+
+async def test_requeue_is_never_early(caller: Caller, campaign: Campaign) -> None:
+    """The column holds whole seconds."""
+    await caller.claim(campaign)
+    second = (now_ms() // 1000 + 90) * 1000
+    await caller.report(result(campaign, campaign.row_uids[0], "requeue", due_at=second + 1))
+    assert (await caller.claim(campaign)).next_due_at == second + 1000
+
+
+async def test_a_requeued_row_is_claimed_with_its_retries(
+    caller: Caller, campaign: Campaign
+) -> None:
+    await caller.claim(campaign)
+    await caller.report(result(campaign, campaign.row_uids[0], "requeue", due_at=now_ms() - 5000))
+    (row,) = (await caller.claim(campaign)).rows
+    assert (row.uid, row.retries) == (campaign.row_uids[0], 1)
+
+
+async def test_more_than_five_retries_are_an_error(caller: Caller, campaign: Campaign) -> None:
+    uid = campaign.row_uids[0]
+    statuses = []
+    for attempt in range(6):
+        await caller.claim(campaign)
+        report = result(campaign, uid, "requeue", due_at=now_ms() - 5000, error=ERROR, at=attempt)
+        await caller.report(report)
+        statuses.append(_row(caller.backend, uid)["status"])
+    assert statuses == [QueueStatus.QUEUED] * 5 + [QueueStatus.ERROR]
+    row = _row(caller.backend, uid)
+    assert row["retries"] == 5
+    assert "Rate limit hit" in row["__data"]["process_response"]["error_message"]
+
+
+async def test_unknown_becomes_6(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    error = {"code": None, "message": "no answer in time"}
+    await caller.report(result(campaign, uid, "unknown", error=error))
+    row = _row(caller.backend, uid)
+    assert row["status"] == QueueStatus.UNKNOWN
+    response = row["__data"]["process_response"]
+    assert response["error_status"] == "awaited_response_error"
+    assert "no answer in time" in response["error_message"]
+    assert [row.uid for row in (await caller.claim(campaign)).rows] == []
+
+
+async def test_accepted_settles_a_row_in_6(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    await caller.report(result(campaign, uid, "unknown"))
+    (answer,) = await caller.report(accepted(campaign, uid))
+    assert answer.result == "done"
+    assert _row(caller.backend, uid)["status"] == QueueStatus.AWAITING_STATUS
+    assert len(_logs(caller.backend, campaign)) == 1
+
+
+@pytest.mark.parametrize("queue_status", [1, 2, 5])
+async def test_accepted_settles_a_row_that_somebody_gave_back(
+    caller: Caller, campaign: Campaign, queue_status: int
+) -> None:
+    """It has gone out, so it must not go out again."""
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    caller.backend.change("whatsapp_message_queue", {"status": queue_status}, _uid=uid)
+    (answer,) = await caller.report(accepted(campaign, uid))
+    assert answer.result == "done"
+    assert _row(caller.backend, uid)["status"] == QueueStatus.AWAITING_STATUS
+    assert len(_logs(caller.backend, campaign)) == 1
+    assert (await caller.claim(campaign)).rows == []
+
+
+@pytest.mark.parametrize("outcome", list(SendOutcome))
+async def test_a_result_that_comes_twice_changes_nothing(
+    caller: Caller, campaign: Campaign, outcome: SendOutcome
+) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    report = _result_of(campaign, uid, outcome)
+    await caller.report(report)
+    before = await _snapshot(caller, campaign)
+    answers = [*await caller.report(report), *await caller.report(report, report)]
+    assert [answer.result for answer in answers] == ["done"] * 3
+    assert await _snapshot(caller, campaign) == before
+
+
+async def test_a_result_twice_in_one_batch_counts_once(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    first, second = campaign.row_uids[:2]
+    again = result(campaign, second, "requeue", due_at=now_ms())
+    answers = await caller.report(
+        accepted(campaign, first), accepted(campaign, first), again, again
+    )
+    assert [answer.result for answer in answers] == ["done"] * 4
+    assert len(_logs(caller.backend, campaign)) == 1
+    assert _row(caller.backend, second)["retries"] == 1
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (earlier, later)
+        for earlier, later in itertools.permutations(SendOutcome, 2)
+        if later is not SendOutcome.ACCEPTED
+    ],
+)
+async def test_nothing_but_accepted_changes_a_row_that_is_not_in_3(
+    caller: Caller, campaign: Campaign, earlier: SendOutcome, later: SendOutcome
+) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    await caller.report(_result_of(campaign, uid, earlier))
+    before = await _snapshot(caller, campaign)
+    (answer,) = await caller.report(_result_of(campaign, uid, later))
+    assert answer.result == "ignored"
+    assert answer.reason
+    assert await _snapshot(caller, campaign) == before
+
+
+async def test_a_late_repeat_says_nothing_about_the_next_attempt(
+    caller: Caller, campaign: Campaign
+) -> None:
+    """The row was claimed again meanwhile: given back now, it would be sent twice."""
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    report = result(campaign, uid, "requeue", due_at=now_ms() - 5000)
+    await caller.report(report)
+    await caller.claim(campaign, claim_uid="next")
+    (answer,) = await caller.report(report)
+    assert answer.result == "done"
+    row = _row(caller.backend, uid)
+    assert (row["status"], row["retries"]) == (QueueStatus.PROCESSING, 1)
+    (answer,) = await caller.report({**report, "at": report["at"] + 1})
+    assert answer.result == "done"
+    assert _row(caller.backend, uid)["retries"] == 2
+
+
+async def test_accepted_after_an_early_status(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    early = status_object(wamid_of(uid), "delivered", row_uid=uid)
+    assert (await caller.process(status(campaign.vendor, early)))[0].result == "done"
+    assert caller.backend.rows("whatsapp_message_queue", _uid=uid) == []
+    report = accepted(campaign, uid, wa_id="999321")
+    for _ in range(2):
+        (answer,) = await caller.report(report)
+        assert answer.result == "done"
+        (log,) = _logs(caller.backend, campaign)
+        assert log["status"] == "delivered"
+        assert log["__data"]["initial_response"] == report["response"]
+        assert log["contact_wa_id"] == "999321"
+        contact = caller.backend.rows("contacts", _id=log["contacts__id"])[0]
+        assert contact["wa_id"] == "999321"
+        assert caller.backend.rows("whatsapp_message_queue", _uid=uid) == []
+
+
+@pytest.mark.parametrize("outcome", ["failed", "requeue", "unknown"])
+async def test_other_results_after_an_early_status(
+    caller: Caller, campaign: Campaign, outcome: str
+) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    await caller.process(status(campaign.vendor, status_object(wamid_of(uid), "sent", row_uid=uid)))
+    before = await _snapshot(caller, campaign)
+    (answer,) = await caller.report(_result_of(campaign, uid, SendOutcome(outcome)))
+    assert answer.result in ("done", "ignored")
+    assert await _snapshot(caller, campaign) == before
+
+
+async def test_a_row_that_is_not_there_is_ignored(caller: Caller, campaign: Campaign) -> None:
+    stranger = caller.backend.seed_vendor()
+    other = caller.backend.seed_campaign(campaign.vendor, 1)
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    answers = await caller.report(
+        {**accepted(campaign, uid), "uid": "nobody"},
+        {**accepted(campaign, uid), "vendor_uid": stranger.uid},
+        {**accepted(campaign, uid), "campaign_uid": other.uid},
+    )
+    assert [answer.result for answer in answers] == ["ignored"] * 3
+    assert _row(caller.backend, uid)["status"] == QueueStatus.PROCESSING
+    assert _logs(caller.backend, campaign) == []
+
+
+async def test_accepted_without_a_wamid_is_not_recorded(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    (answer,) = await caller.report(accepted(campaign, uid, wamid=None))
+    assert answer.result == "ignored"
+    assert _row(caller.backend, uid)["status"] == QueueStatus.PROCESSING
+
+
+async def test_one_batch_of_many_outcomes_and_vendors(caller: Caller, vendor: Vendor) -> None:
+    campaigns = [
+        caller.backend.seed_campaign(owner, 4)
+        for owner in (vendor, vendor, caller.backend.seed_vendor())
+    ]
+    reports = []
+    for campaign in campaigns:
+        await caller.claim(campaign)
+        reports += [
+            _result_of(campaign, uid, outcome)
+            for uid, outcome in zip(campaign.row_uids, SendOutcome, strict=True)
+        ]
+    answers = await caller.report(*reports)
+    assert [answer.id for answer in answers] == [report["uid"] for report in reports]
+    assert {answer.result for answer in answers} == {"done"}
+    for campaign in campaigns:
+        rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+        assert [row["status"] for row in rows] == [4, 2, 1, 6]
+        assert len(_logs(caller.backend, campaign)) == 1
+
+
+async def test_one_result_alone(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    report = accepted(campaign, campaign.row_uids[0])
+    answer = await caller.call(contract.UPDATE_MESSAGE_STATUS, report)
+    result_of = contract.UpdateResult.model_validate(answer)
+    assert (result_of.id, result_of.result) == (campaign.row_uids[0], "done")
+    assert len(_logs(caller.backend, campaign)) == 1
+
+
+async def test_accepted_does_not_lower_a_status(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    uid = campaign.row_uids[0]
+    await caller.report(accepted(campaign, uid))
+    await caller.process(status(campaign.vendor, status_object(wamid_of(uid), "read", at=T0)))
+    await caller.report(accepted(campaign, uid))
+    (log,) = _logs(caller.backend, campaign)
+    assert log["status"] == "read"
+
+
+async def test_times_beyond_the_columns_are_no_failure(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    report = result(campaign, campaign.row_uids[0], "requeue", due_at=2**62)
+    answer = await caller.signed(
+        contract.UPDATE_MESSAGE_STATUSES, orjson.dumps({"results": [report]})
+    )
+    assert answer.status in (200, 400)
+
+
+def _result_of(campaign: Campaign, uid: str, outcome: SendOutcome) -> dict[str, Any]:
+    if outcome is SendOutcome.ACCEPTED:
+        return accepted(campaign, uid)
+    if outcome is SendOutcome.FAILED:
+        return failed(campaign, uid)
+    return result(campaign, uid, outcome, due_at=now_ms() + 60_000, error=ERROR)

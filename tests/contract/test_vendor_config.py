@@ -1,0 +1,50 @@
+"""``vendor-config``: numbers and secrets."""
+
+from contracts import backend as contract
+from tests.contract.caller import Caller
+from tests.contract.under_test import Vendor
+
+
+async def _config(caller: Caller, *uids: str) -> contract.VendorConfigAnswer:
+    answer = await caller.call(contract.VENDOR_CONFIG, {"vendor_uids": list(uids)})
+    return contract.VendorConfigAnswer.model_validate(answer)
+
+
+async def test_a_vendor_is_described(caller: Caller) -> None:
+    vendor = caller.backend.seed_vendor(numbers=2, messages_per_second=250)
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.vendor_uid == vendor.uid
+    assert config.active is True
+    assert config.access_token == vendor.access_token
+    assert config.app_secrets == [vendor.app_secret]
+    assert config.whatsapp_business_account_id == vendor.business_account_id
+    assert config.current_phone_number_id == vendor.phone_number_ids[0]
+    numbers = config.phone_numbers
+    assert tuple(number.phone_number_id for number in numbers) == vendor.phone_number_ids
+    assert [number.messages_per_second for number in numbers] == [250, 250]
+
+
+async def test_without_a_rate_it_is_null(caller: Caller, vendor: Vendor) -> None:
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.phone_numbers[0].messages_per_second is None
+
+
+async def test_an_inactive_vendor_says_so(caller: Caller, vendor: Vendor) -> None:
+    caller.backend.change("vendors", {"status": 2}, _id=vendor.id)
+    assert (await _config(caller, vendor.uid)).vendors[0].active is False
+
+
+async def test_unknown_vendors_are_named(caller: Caller, vendor: Vendor) -> None:
+    other = caller.backend.seed_vendor()
+    answer = await _config(caller, "nobody", other.uid, vendor.uid, "nothing")
+    assert {config.vendor_uid for config in answer.vendors} == {vendor.uid, other.uid}
+    assert set(answer.unknown) == {"nobody", "nothing"}
+
+
+async def test_a_vendor_without_settings_has_none(caller: Caller, vendor: Vendor) -> None:
+    caller.backend.delete("vendor_settings", vendors__id=vendor.id)
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.access_token is None
+    assert config.app_secrets == []
+    assert config.current_phone_number_id is None
+    assert config.phone_numbers == []

@@ -1,0 +1,127 @@
+"""Sending one row, and acting on how it ended."""
+
+from collections.abc import Callable
+
+import structlog
+
+from contracts import backend as contract
+from contracts.backend import SendResult
+from contracts.cloud_api.errors import ErrorClass
+from workers.clock import now_ms
+from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
+from workers.ledger import Ledger
+from workers.limiter import Limiter
+from workers.outcomes import Decision, decide
+from workers.rows import QueuedRow
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """Sends the rows of one campaign, each once it has a slot.
+
+    ``report`` takes outcomes; ``put_back`` a row that is to be tried again here, ``give_back``
+    one that returns to PHP's queue; ``pause`` the reason why the campaign cannot go on.
+    """
+
+    def __init__(
+        self,
+        cloud_api: CloudApi,
+        limiter: Limiter,
+        ledger: Ledger,
+        config: contract.VendorConfig,
+        *,
+        campaign_uid: str,
+        stop_after_like_errors: int,
+        report: Callable[[SendResult], None],
+        put_back: Callable[[QueuedRow], None],
+        give_back: Callable[[QueuedRow], None],
+        pause: Callable[[str], None],
+    ) -> None:
+        self._cloud_api = cloud_api
+        self._limiter = limiter
+        self._ledger = ledger
+        self._config = config
+        self._campaign_uid = campaign_uid
+        self._stop_after_like_errors = stop_after_like_errors
+        self._report = report
+        self._put_back = put_back
+        self._give_back = give_back
+        self._pause = pause
+        self._throttled_in_a_row = 0
+        self._like_errors: tuple[int, int] = (0, 0)
+        self._log = log.bind(vendor=config.vendor_uid, campaign=campaign_uid)
+
+    async def send(self, row: QueuedRow, number: str) -> None:
+        """Send a row from a number, and see to what follows."""
+        if not number or not self._config.access_token:
+            what = "access token" if number else "sending number"
+            self._pause(f"the vendor has no {what}")
+            self._give_back(row)
+            return
+        attempt = await self._cloud_api.send(
+            number, self._config.access_token, template_message(row.row)
+        )
+        throttled = (
+            isinstance(attempt, Refused) and attempt.rule.error_class is ErrorClass.RETRY_NUMBER
+        )
+        self._throttled_in_a_row = self._throttled_in_a_row + 1 if throttled else 0
+        decision = decide(row.row, attempt, throttled_in_a_row=self._throttled_in_a_row)
+        self._count_like_errors(attempt)
+        if decision.pause_reason:
+            self._pause(decision.pause_reason)
+        if decision.outcome is None:
+            await self._not_sent(row, number, attempt, decision)
+        else:
+            self._report(self._result(row, number, attempt, decision))
+
+    async def _not_sent(
+        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
+    ) -> None:
+        if isinstance(attempt, Refused | NotSent):
+            reason = attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
+            self._log.warning("not_sent", number=number, row=row.uid, reason=reason)
+        try:
+            await self._ledger.not_sent(row.uid, row.claim_uid)
+            if decision.hold_number_s:
+                await self._limiter.hold(number, decision.hold_number_s)
+        finally:
+            if decision.give_back:
+                self._give_back(row)
+            else:
+                self._put_back(row)
+
+    def _count_like_errors(self, attempt: Attempt) -> None:
+        """Stop the campaign when one error comes many times in a row that looks like the
+        message's own, and so must be the campaign's."""
+        if not (isinstance(attempt, Refused) and attempt.rule.stop_when_repeated):
+            if isinstance(attempt, Accepted):
+                self._like_errors = (0, 0)
+            return
+        code, times = self._like_errors
+        times = times + 1 if code == attempt.rule.code else 1
+        self._like_errors = (attempt.rule.code, times)
+        if times >= self._stop_after_like_errors:
+            self._pause(f"{times} times in a row: {attempt.rule.code} {attempt.error.message}")
+
+    def _result(
+        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
+    ) -> SendResult:
+        assert decision.outcome is not None
+        now = now_ms()
+        accepted = attempt if isinstance(attempt, Accepted) else None
+        return SendResult(
+            uid=row.uid,
+            vendor_uid=self._config.vendor_uid,
+            campaign_uid=self._campaign_uid,
+            claim_uid=row.claim_uid,
+            outcome=decision.outcome,
+            at=now,
+            phone_number_id=number,
+            wamid=accepted.wamid if accepted else None,
+            message_status=accepted.message_status if accepted else None,
+            wa_id=accepted.wa_id if accepted else None,
+            response=accepted.response if accepted else None,
+            error=decision.error,
+            due_at=now + int(decision.due_in_s * 1000) if decision.due_in_s is not None else None,
+        )
