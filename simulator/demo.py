@@ -181,6 +181,8 @@ class Demo:
 def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
+        if any(keep.iterdir()):
+            raise click.ClickException(f"{keep} is not empty; name a folder that is")
         yield keep
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-demo-") as folder:

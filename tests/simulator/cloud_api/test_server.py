@@ -5,10 +5,11 @@ import aiohttp
 import httpx
 import pytest
 
+from simulator.cloud_api import server
 from simulator.cloud_api.app import create_app
 from simulator.cloud_api.config import DEFAULT_PHONE_NUMBER_ID, CloudApiConfig
 from simulator.cloud_api.server import running
-from tests.simulator.cloud_api.helpers import message, simulating
+from tests.simulator.cloud_api.helpers import Receiver, eventually, message, simulating
 
 
 async def test_serves_and_stops() -> None:
@@ -50,6 +51,19 @@ async def test_answers_are_not_held_back() -> None:
         (connection,) = connections
         peer = connection.transport.get_extra_info("socket")
         assert peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_requests_that_do_not_end_are_cut_off(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_SHUTDOWN_S", 0.05)
+    receiver.delay_s = 0.5
+    async with simulating(receiver.url) as api:
+        waiting = asyncio.create_task(api.control("POST", "webhook", b"{}"))
+        await eventually(lambda: bool(receiver.webhooks))
+        api.simulator.server.stop()
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await waiting
 
 
 async def test_under_any_server() -> None:

@@ -167,20 +167,36 @@ async def test_idle_connection_that_was_closed_costs_no_retry() -> None:
 
 
 async def test_webhooks_can_move(receiver: Receiver) -> None:
-    receiver.answer = 500
-    async with receiving() as other, simulating(receiver.url, **_ONE) as api:
+    settings = {"retry_first_ms": 300, "retry_max_ms": 300, **_ONE}
+    async with (
+        receiving() as second,
+        receiving() as third,
+        simulating(receiver.url, **settings) as api,
+    ):
+        receiver.answers = [500]
         await api.send("+491511")
-        await eventually(lambda: api.simulator.engine.delivery.refused >= 1)
+        await eventually(lambda: api.simulator.engine.delivery.refused == 1)
         await api.control("POST", "pause-webhooks")
         await api.send("+491512")
-        order = {"url": other.url}
-        assert (await api.control("POST", "webhook-url", order)).json["url"] == other.url
+        await eventually(lambda: api.simulator.engine.delivery.pending == 2)
+        for url in (second.url, third.url):
+            answer = await api.control("POST", "webhook-url", {"url": url})
+            assert answer.json["url"] == url
         await api.control("POST", "resume-webhooks")
         # Those that waited, those to be tried again, and those to come.
         await api.send("+491513")
         report = await api.idle()
         assert report["statuses_acknowledged"]["sent"] == 3
-        assert len(other.webhooks) == 3
+        assert [len(one.webhooks) for one in (receiver, second, third)] == [1, 0, 3]
+
+
+async def test_webhooks_can_move_back(receiver: Receiver) -> None:
+    async with receiving() as other, simulating(receiver.url, **_ONE) as api:
+        for url in (receiver.url, other.url, receiver.url):
+            await api.control("POST", "webhook-url", {"url": url})
+            await api.send()
+            await api.idle()
+        assert [len(one.webhooks) for one in (receiver, other)] == [2, 1]
 
 
 async def test_url_of_an_account_and_of_a_number(receiver: Receiver) -> None:
