@@ -12,6 +12,7 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -19,52 +20,21 @@ import click
 import redis
 import uvloop
 
+from bench.webhooks import webhook_body
 from contracts.cloud_api.webhook import sign
+from simulator.backend.database import open_database
+from simulator.backend.seed import seed_installation
 from simulator.processes import Installation
 
 VENDORS = 8
 CONTENT_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 
-def webhook_body(number: int) -> bytes:
-    """Return a realistic status webhook; nine in ten webhooks are statuses."""
-    wamid = f"wamid.HBgMNDkxNTEyMzQ1Njc4FQIAERgS{number:016d}"
-    value: dict[str, object] = {
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15550100000", "phone_number_id": "106540352242922"},
-    }
-    if number % 10:
-        value["statuses"] = [
-            {
-                "id": wamid,
-                "status": ("sent", "delivered", "read")[number % 3],
-                "timestamp": "1760000000",
-                "recipient_id": f"4915550{number:07d}",
-                "biz_opaque_callback_data": f"7f0c0000-0000-4000-8000-{number:012d}",
-                "pricing": {"billable": True, "pricing_model": "PMP", "category": "marketing"},
-            }
-        ]
-    else:
-        value["contacts"] = [{"profile": {"name": "Customer"}, "wa_id": f"4915550{number:07d}"}]
-        value["messages"] = [
-            {
-                "from": f"4915550{number:07d}",
-                "id": wamid,
-                "timestamp": "1760000000",
-                "type": "text",
-                "text": {"body": "Is the shop open on Sunday?"},
-            }
-        ]
-    change = {"field": "messages", "value": value}
-    entry = {"id": "102290129340398", "changes": [change]}
-    return json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
-
-
-def request(number: int) -> bytes:
+def request(number: int, vendors: list[str]) -> bytes:
     body = webhook_body(number)
     signature = sign(Installation.APP_SECRET.encode(), body)
     return (
-        f"POST /webhook/bench-vendor-{number % VENDORS} HTTP/1.1\r\nHost: sidecar\r\n"
+        f"POST /webhook/{vendors[number % len(vendors)]} HTTP/1.1\r\nHost: sidecar\r\n"
         f"Content-Type: application/json\r\nX-Hub-Signature-256: {signature}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body
@@ -152,8 +122,10 @@ class Load:
         return result
 
 
-async def measure(port: int, connections: int, seconds: float) -> dict[str, object]:
-    load = Load([request(number) for number in range(20_000)])
+async def measure(
+    port: int, vendors: list[str], connections: int, seconds: float
+) -> dict[str, object]:
+    load = Load([request(number, vendors) for number in range(20_000)])
     loop = asyncio.get_running_loop()
     opened = [
         (await loop.create_connection(lambda: Connection(load), "127.0.0.1", port))[1]
@@ -176,16 +148,17 @@ async def measure(port: int, connections: int, seconds: float) -> dict[str, obje
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures.")
 def main(seconds: float, connections: int, json_file: Path | None) -> None:
     """Measure webhooks acknowledged on disk per second."""
-    vendors = [f"bench-vendor-{number}" for number in range(VENDORS)]
     with tempfile.TemporaryDirectory() as folder, Installation(Path(folder)) as installation:
         redis_url = installation.start_redis()
-        backend = installation.start_backend(*(f"--vendor={vendor}" for vendor in vendors))
+        with closing(open_database(installation.database)) as connection:
+            vendors = [v.uid for v in seed_installation(connection, vendors=VENDORS)]
+        backend = installation.start_backend()
         installation.configure_defaults(backend.url)
         sidecar = installation.start_sidecar()
         os.sched_setaffinity(sidecar.pid, {0})
         for pid in (0, installation.redis_pid):
             os.sched_setaffinity(pid, {1})
-        figures = uvloop.run(measure(sidecar.port, connections, seconds))
+        figures = uvloop.run(measure(sidecar.port, vendors, connections, seconds))
         client = redis.Redis.from_url(redis_url)
         figures["stored"] = sum(
             int(client.hget(f"count:{vendor}", "webhooks_received") or 0) for vendor in vendors

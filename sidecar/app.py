@@ -16,7 +16,7 @@ from contracts.signing import Signer, Verifier
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import Campaigns
-from sidecar.doorbell import Doorbell, make_broker
+from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.inbox import Inbox
 from sidecar.internal import CallRefused, Internal, parse
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
@@ -46,7 +46,7 @@ def make_vendors(settings: Settings, backend: Backend) -> Vendors:
 def create_app(settings: Settings, redis_url: str) -> Starlette:
     """Return the application. ``redis_url`` is where the inbox is."""
     redis = connect(redis_url, timeout_s=settings.inbox_write_timeout_ms / 1000)
-    doorbell = Doorbell(make_broker(dramatiq_url(settings, redis_url)))
+    doorbell = Doorbell(WakeUpBroker(dramatiq_url(settings, redis_url)))
     backend = make_backend(settings)
     vendors = make_vendors(settings, backend)
     inbox = Inbox(

@@ -48,7 +48,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
-    client = redis.asyncio.Redis(connection_pool=pool)
+    client = redis.asyncio.Redis.from_pool(pool)
     # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
     cast(Any, client).set_response_callback("XRANGE", _as_it_came)
     return client

@@ -11,7 +11,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
 from contracts import jobs
-from sidecar.doorbell import make_broker
+from sidecar.doorbell import WakeUpBroker
 from workers.runtime import Runtime
 
 
@@ -49,7 +49,7 @@ class RuntimeMiddleware(dramatiq.Middleware):
 
 def make_worker_broker(url: str, make_runtime: Callable[[], Runtime]) -> dramatiq.Broker:
     """Return a broker with all actors declared. ``make_runtime`` is called on the worker's loop."""
-    broker = make_broker(url)
+    broker = WakeUpBroker(url)
     middleware = RuntimeMiddleware(make_runtime)
     broker.add_middleware(AsyncIO())
     broker.add_middleware(middleware)

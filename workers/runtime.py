@@ -9,7 +9,7 @@ from contracts.jobs import Lane, drain, send_campaign
 from sidecar.app import make_backend, make_vendors
 from sidecar.backend import BackendError
 from sidecar.campaigns import campaign_lease
-from sidecar.doorbell import Doorbell, make_broker
+from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.lease import Leases
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
@@ -35,7 +35,7 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
-        self._doorbell = Doorbell(make_broker(dramatiq_url(settings, redis_url)))
+        self._doorbell = Doorbell(WakeUpBroker(dramatiq_url(settings, redis_url)))
         self._backend = make_backend(settings)
         self._vendors = make_vendors(settings, self._backend)
         self._leases = Leases(self._redis, settings.lease_ttl_ms)
