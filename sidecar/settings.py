@@ -163,7 +163,7 @@ class Settings(BaseSettings):
     #: Calls to the Cloud API that one campaign may have under way in one worker process.
     send_concurrency: int = Field(default=256, ge=1, le=1024)
     #: Campaigns that one worker process sends at the same time.
-    campaign_concurrency: int = Field(default=8, ge=1, le=256)
+    campaign_concurrency: int = Field(default=32, ge=1, le=1024)
     #: Rows of one claim, in seconds of sending. Small enough to stop at once.
     claim_s: float = Field(default=1.0, gt=0, le=30)
     #: The same error so many times in a row stops the campaign, where the error points at it.

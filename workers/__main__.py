@@ -17,8 +17,9 @@ from sidecar.settings import Settings, dramatiq_url
 from workers.actors import make_worker_broker
 from workers.runtime import Runtime
 
-#: Threads that the drains of the two lanes may hold, beside those of the campaigns.
-_SPARE_THREADS = 4
+#: Each lane's drain holds a thread while it runs; the others begin campaigns, and find out that a
+#: lane is being drained already.
+_THREADS = 4
 
 
 @click.command(name="worker")
@@ -42,12 +43,11 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     broker: dramatiq.Broker = make_worker_broker(
         dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url)
     )
-    threads = settings.campaign_concurrency + _SPARE_THREADS
     worker = Worker(
         broker,
         queues=set(queues),
         worker_timeout=settings.worker_poll_ms,
-        worker_threads=threads,
+        worker_threads=_THREADS,
     )
     worker.start()
     click.echo(f"working on {', '.join(queues)}")

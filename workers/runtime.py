@@ -5,12 +5,13 @@ from contextlib import suppress
 
 import structlog
 
+from contracts.backend import VendorConfig
 from contracts.jobs import Lane, drain, send_campaign
 from sidecar.app import make_backend, make_vendors
 from sidecar.backend import BackendError
 from sidecar.campaigns import campaign_lease
 from sidecar.doorbell import Doorbell, WakeUpBroker
-from sidecar.lease import Leases
+from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
@@ -51,7 +52,7 @@ class Runtime:
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
-        self._campaigns_running = 0
+        self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_trouble: dict[str, Trouble] = {}
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
@@ -66,7 +67,13 @@ class Runtime:
         ]
 
     async def close(self) -> None:
-        """End it all. The actors have ended before."""
+        """End it all. The actors have ended before; campaigns that are being sent are wound up
+        first, for as long as a shutdown may take."""
+        self.stopping = True
+        if self._campaigns:
+            await asyncio.wait(
+                list(self._campaigns.values()), timeout=self._settings.shutdown_timeout_s
+            )
         for task in self._background:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -90,38 +97,53 @@ class Runtime:
             self._doorbell.ring(drain(lane))
 
     async def send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
-        """Send a campaign, unless another worker does or this one has enough to do."""
-        if self.stopping or self._campaigns_running >= self._settings.campaign_concurrency:
-            return  # the reconciler rings again
-        self._campaigns_running += 1
+        """Begin to send a campaign, unless this process has enough to do. Returns at once: a
+        campaign takes minutes, in which it needs the event loop and no thread of Dramatiq's."""
+        full = len(self._campaigns) >= self._settings.campaign_concurrency
+        if self.stopping or full or campaign_uid in self._campaigns:
+            return  # the reconciler rings again for what nobody holds
+        task = asyncio.create_task(
+            self._send_campaign(vendor_uid, campaign_uid), name=f"campaign {campaign_uid}"
+        )
+        self._campaigns[campaign_uid] = task
+        task.add_done_callback(lambda done: self._campaign_ended(campaign_uid, done))
+
+    def _campaign_ended(self, campaign_uid: str, task: asyncio.Task[None]) -> None:
+        del self._campaigns[campaign_uid]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("campaign_failed", campaign=campaign_uid, exc_info=error)
+
+    async def _send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
         trouble = self._campaign_trouble.setdefault(
             campaign_uid, Trouble("campaign_not_sent", vendor=vendor_uid, campaign=campaign_uid)
         )
         try:
             async with self._leases.hold(campaign_lease(campaign_uid)) as lease:
-                more = False
-                if lease is not None:
-                    config = await self._vendors.get(vendor_uid)
-                    if config is None:
-                        trouble.failed("PHP knows no such vendor")
-                        return
-                    more = await CampaignRun(
-                        self._settings,
-                        self._redis,
-                        self._backend,
-                        self._cloud_api,
-                        self._limiter,
-                        config,
-                        lease,
-                        campaign_uid=campaign_uid,
-                        stopping=lambda: self.stopping,
-                    ).run()
+                if lease is None:
+                    return  # another worker sends it
+                config = await self._vendors.get(vendor_uid)
+                if config is None:
+                    trouble.failed("PHP knows no such vendor")
+                    return
+                more = await self._run(config, campaign_uid, lease)
         except (BackendError, *UNAVAILABLE, RedisError) as error:
             trouble.failed(str(error))
-        else:
-            trouble.worked()
-            self._campaign_trouble.pop(campaign_uid, None)
-            if more:
-                self._doorbell.ring(send_campaign(vendor_uid, campaign_uid))
-        finally:
-            self._campaigns_running -= 1
+            return
+        trouble.worked()
+        self._campaign_trouble.pop(campaign_uid, None)
+        if more:
+            self._doorbell.ring(send_campaign(vendor_uid, campaign_uid))
+
+    async def _run(self, config: VendorConfig, campaign_uid: str, lease: Lease) -> bool:
+        run = CampaignRun(
+            self._settings,
+            self._redis,
+            self._backend,
+            self._cloud_api,
+            self._limiter,
+            config,
+            lease,
+            campaign_uid=campaign_uid,
+            stopping=lambda: self.stopping,
+        )
+        return await run.run()

@@ -151,7 +151,7 @@ class _Change:
     def apply(self) -> None:
         data = load(self._log["__data"])
         moved = self._status != self._log["status"]
-        if moved and self._error is not None and self._send_again(data):
+        if self._error is not None and self._send_again(data):
             return
         if moved or self._messaged_at != self._log["messaged_at"]:
             self._store(data, moved)

@@ -92,8 +92,8 @@ def _guarded(
     """Apply one update so that a fault in it undoes nothing else."""
     try:
         with work.db.savepoint():
-            work.faults.check_item(part)
             outcome = _apply(work, vendor_uid, part, lower or [], received_at, attempt)
+            work.faults.check_item(part)
     except ItemPoisoned as fault:
         outcome = Outcome("retry", f"error: {fault}")
     except Exception as error:

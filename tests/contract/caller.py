@@ -10,6 +10,7 @@ import orjson
 from contracts import backend as contract
 from contracts.signing import Signer
 from tests.contract.under_test import BackendUnderTest, Campaign, Vendor
+from tests.contracts.conformance import assert_conforms, load
 
 
 class Answer:
@@ -51,9 +52,11 @@ class Caller:
     async def signed(
         self, path: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Send these bytes, signed."""
+        """Send these bytes, signed. The answer must be one that the OpenAPI document allows."""
         signature = self.signer.headers("POST", path, body)
-        return await self.raw(path, body, {**signature, **(headers or {})})
+        answer = await self.raw(path, body, {**signature, **(headers or {})})
+        assert_conforms(load("backend"), "POST", path, answer.status, answer.json)
+        return answer
 
     async def call(self, path: str, request: Mapping[str, Any]) -> Any:
         """Send a request that must be answered with 200, and return the answer."""

@@ -34,7 +34,7 @@ def _synced(number: str, name: str | None, action: str = "add") -> dict[str, Any
 
 async def test_contacts_of_the_phone_are_upserted(caller: Caller, vendor: Vendor) -> None:
     first = [_synced("+999 1001", "Ada Stone"), _synced("9991002", "Ben Hill")]
-    second = [_synced("9991001", "Ada Rivers"), _synced("9991002", None, "remove")]
+    second = [_synced("9991001", "Ada Rivers"), _synced("9991002", "Not Ben", "remove")]
     for contacts in (first, second):
         (answer,) = await caller.process(
             change(vendor, "smb_app_state_sync", {"state_sync": contacts})

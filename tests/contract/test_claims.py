@@ -77,14 +77,16 @@ async def test_the_claim_is_kept_in_the_row(caller: Caller, campaign: Campaign) 
 
 async def test_rows_that_are_not_due_stay(caller: Caller, vendor: Vendor) -> None:
     due_at = (now_ms() // 1000 + 3600) * 1000
-    campaign = caller.backend.seed_campaign(vendor, 2, scheduled_at=due_at)
-    uid = campaign.row_uids[1]
-    caller.backend.change(
-        "whatsapp_message_queue", {"scheduled_at": "2001-01-01 00:00:00"}, _uid=uid
-    )
-    claim = await caller.claim(campaign)
-    assert [row.uid for row in claim.rows] == [uid]
-    assert (claim.due, claim.queued, claim.next_due_at) == (0, 1, due_at)
+    campaign = caller.backend.seed_campaign(vendor, 3, scheduled_at=due_at)
+    for uid in campaign.row_uids[1:]:
+        caller.backend.change(
+            "whatsapp_message_queue", {"scheduled_at": "2001-01-01 00:00:00"}, _uid=uid
+        )
+    for uid, left in zip(campaign.row_uids[1:], (1, 0), strict=True):
+        claim = await caller.claim(campaign, 1)
+        assert [row.uid for row in claim.rows] == [uid]
+        assert (claim.due, claim.queued, claim.next_due_at) == (left, left + 1, due_at)
+    assert (await caller.claim(campaign)).rows == []
 
 
 @pytest.mark.parametrize("status", [2, 3, 4, 5, 6])

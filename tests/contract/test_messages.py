@@ -124,10 +124,11 @@ async def test_a_contact_who_hides_the_number_is_known_by_user_id(
 
 
 async def test_number_and_user_id_are_joined(caller: Caller, vendor: Vendor) -> None:
-    """First both are seen, then only the user id, then only the number."""
+    """First only the number is seen, then both, then only the user id, then the number again."""
     both = [{"wa_id": SENDER, "user_id": "GB.7", "profile": {"name": "Ada"}}]
     hidden = [{"user_id": "GB.7"}]
     await caller.process(
+        message(vendor, message_object("wamid.0", SENDER)),
         message(vendor, message_object("wamid.a", SENDER), contacts=both),
         message(vendor, message_object("wamid.b", None, from_user_id="GB.7"), contacts=hidden),
         message(vendor, message_object("wamid.c", SENDER)),
@@ -135,6 +136,20 @@ async def test_number_and_user_id_are_joined(caller: Caller, vendor: Vendor) -> 
     (contact,) = _contacts(caller.backend, vendor)
     assert contact["wa_id"] == SENDER
     assert {log["contacts__id"] for log in _logs(caller.backend, vendor)} == {contact["_id"]}
+
+
+async def test_a_user_who_shows_the_number_later_is_the_same_contact(
+    caller: Caller, vendor: Vendor
+) -> None:
+    hidden = [{"user_id": "GB.9"}]
+    both = [{"wa_id": SENDER, "user_id": "GB.9"}]
+    await caller.process(
+        message(vendor, message_object("wamid.a", None, from_user_id="GB.9"), contacts=hidden),
+        message(vendor, message_object("wamid.b", SENDER), contacts=both),
+        message(vendor, message_object("wamid.c", SENDER)),
+    )
+    (contact,) = _contacts(caller.backend, vendor)
+    assert contact["wa_id"] == SENDER
 
 
 async def test_a_reply_names_what_it_answers(caller: Caller, campaign: Campaign) -> None:

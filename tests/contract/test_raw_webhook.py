@@ -104,6 +104,21 @@ async def test_a_young_status_of_an_unknown_message_is_asked_for_again(
         assert (answer.result, answer.reason) == (result, "message_unknown")
 
 
+async def test_one_update_that_has_to_come_again_asks_for_all(
+    caller: Caller, vendor: Vendor
+) -> None:
+    """The others are not done twice."""
+    value = messaging(
+        vendor,
+        messages=[message_object("m", SENDER)],
+        statuses=[status_object("nothing", "sent", at=int(time.time()))],
+    )
+    webhook = {"entry": [{"changes": [{"field": "messages", "value": value}]}]}
+    for _ in range(2):
+        assert (await caller.process_raw(vendor, orjson.dumps(webhook))).result == "retry"
+        assert len(caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id)) == 1
+
+
 async def test_an_inactive_vendor_is_ignored(caller: Caller, vendor: Vendor) -> None:
     caller.backend.change("vendors", {"status": 0}, _id=vendor.id)
     value = messaging(vendor, messages=[message_object("m", SENDER)])

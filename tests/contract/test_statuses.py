@@ -169,6 +169,21 @@ async def test_rows_of_the_crons_own_sends_end_too(caller: Caller, campaign: Cam
     assert [row["_uid"] for row in left] == list(campaign.row_uids[1:])
 
 
+async def test_a_queued_row_of_the_same_contact_stays(caller: Caller, campaign: Campaign) -> None:
+    """The cron's log row means a row that was sent, not one that waits."""
+    wamid = await _sent(caller, campaign)
+    log = _log(caller.backend, campaign.vendor, wamid)
+    caller.backend.change("whatsapp_message_logs", {"__data.sidecar": None}, _id=log["_id"])
+    caller.backend.change(
+        "whatsapp_message_queue",
+        {"status": QueueStatus.QUEUED, "contacts__id": log["contacts__id"]},
+        _uid=campaign.row_uids[1],
+    )
+    await caller.process(status(campaign.vendor, status_object(wamid, "sent")))
+    left = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+    assert [row["_uid"] for row in left] == list(campaign.row_uids[1:])
+
+
 async def test_a_status_that_is_new_to_us_changes_nothing(
     caller: Caller, campaign: Campaign
 ) -> None:

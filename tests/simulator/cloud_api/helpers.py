@@ -21,7 +21,8 @@ from simulator.cloud_api.config import (
 )
 from simulator.cloud_api.server import Running, running
 
-#: Nothing happens by chance, and everything at once.
+#: Nothing happens by chance, and everything at once and in order: webhooks on more than one
+#: connection overtake each other.
 QUIET: dict[str, Any] = {
     "seed": 1,
     "messages_per_s": 100_000,
@@ -35,6 +36,7 @@ QUIET: dict[str, Any] = {
     "duplicate_share": 0,
     "reorder_share": 0,
     "early_share": 0,
+    "webhook_connections": 1,
     "retry_first_ms": 20,
     "retry_max_ms": 60,
 }

@@ -49,6 +49,7 @@ async def test_layouts(receiver: Receiver, layout: str) -> None:
     }
     async with simulating(receiver.url, **settings) as api:
         await _send_many(api, 4)
+        await eventually(lambda: len(receiver.webhooks) == 1)
         await api.control("POST", "inbound", {"count": 4})
         await eventually(lambda: len(receiver.webhooks) == 2)
         statuses = next(one for one in receiver.webhooks if one.updates("statuses"))

@@ -190,6 +190,27 @@ async def test_webhooks_can_move(receiver: Receiver) -> None:
         assert [len(one.webhooks) for one in (receiver, second, third)] == [1, 0, 3]
 
 
+async def test_connection_that_closes_as_webhooks_move(receiver: Receiver) -> None:
+    moved = asyncio.Event()
+    second = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(_OK)
+        await reader.readuntil(b"\r\n\r\n")
+        second.set()
+        await moved.wait()
+
+    delays = {"delivered_delay_ms": (50, 50), "read_share": 0}
+    async with _serving(handle) as url, simulating(url, **delays) as api:
+        await api.send()
+        await asyncio.wait_for(second.wait(), 10)
+        await api.control("POST", "webhook-url", {"url": receiver.url})
+        moved.set()
+        await api.idle()
+        assert receiver.statuses() == ["delivered"]
+
+
 async def test_webhooks_can_move_back(receiver: Receiver) -> None:
     async with receiving() as other, simulating(receiver.url, **_ONE) as api:
         for url in (receiver.url, other.url, receiver.url):
