@@ -1,0 +1,35 @@
+.PHONY: help install demo test lint bench-ingest bench-handover openapi lock clean
+
+help:            ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
+
+install:         ## Make .venv with what the sidecar needs
+	@scripts/install runtime
+
+demo: install    ## Run the main job end to end on this machine; ARGS="--messages 20000"
+	@.venv/bin/sidecar demo $(ARGS)
+
+test:            ## Install what the tests need, and run all checks and tests; ARGS="-k inbox"
+	@scripts/install dev
+	@scripts/lint
+	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+
+lint:            ## Check style, types and generated files
+	@scripts/install dev
+	@scripts/lint
+
+bench-ingest: install ## Webhooks acknowledged on disk per second, by one process; ARGS="--seconds 20"
+	@.venv/bin/python -m bench.ingest $(ARGS)
+
+bench-handover: install ## Time from a customer's message to PHP when idle
+	@.venv/bin/python -m bench.handover $(ARGS)
+
+openapi:         ## Generate the OpenAPI documents from the contracts
+	@scripts/install dev
+	@.venv/bin/python -m contracts.openapi
+
+lock:            ## Pin the newest versions that pyproject.toml allows
+	@scripts/lock
+
+clean:           ## Remove what was installed and generated here
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var
