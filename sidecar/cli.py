@@ -1,12 +1,17 @@
 """The command line. What belongs to the workers or the simulator is started as a module of its
 own, so that the sidecar imports neither."""
 
+import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 
 import click
+import orjson
 
-from sidecar import logs
+from sidecar import embedded, logs
+from sidecar.dead_letters import DeadLetters
+from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import InvalidSettings, Settings
 
 PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
@@ -43,6 +48,76 @@ def check() -> None:
     from sidecar.check import check as run
 
     sys.exit(run())
+
+
+@main.group(name="dead-letters")
+def dead_letters() -> None:
+    """Look at updates that PHP would not take, and have them tried again."""
+
+
+@dead_letters.command(name="list")
+@click.option("--vendor", help="Only this vendor's.")
+def list_dead_letters(vendor: str | None) -> None:
+    """Print one line of JSON for each, the oldest first, without its payload."""
+
+    async def run(letters: DeadLetters) -> None:
+        async for letter in letters.all(vendor):
+            click.echo(orjson.dumps(letter.summary).decode())
+
+    _with_dead_letters(run)
+
+
+@dead_letters.command(name="show")
+@click.argument("letter_id", metavar="ID")
+def show_dead_letter(letter_id: str) -> None:
+    """Print one of them whole. This is a customer's data."""
+
+    async def run(letters: DeadLetters) -> None:
+        letter = await letters.get(letter_id)
+        if letter is None:
+            raise click.ClickException(f"there is no dead letter {letter_id}")
+        click.echo(orjson.dumps(letter.update, option=orjson.OPT_INDENT_2).decode())
+
+    _with_dead_letters(run)
+
+
+@dead_letters.command(name="replay")
+@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--vendor", help="With --all: only this vendor's.")
+def replay_dead_letters(letter_ids: tuple[str, ...], everything: bool, vendor: str | None) -> None:
+    """Have them handed to PHP again, as if for the first time."""
+    if bool(letter_ids) == everything:
+        raise click.UsageError("name the letters, or say --all")
+
+    async def run(letters: DeadLetters) -> None:
+        if everything:
+            chosen = [letter async for letter in letters.all(vendor)]
+        else:
+            found = [(letter_id, await letters.get(letter_id)) for letter_id in letter_ids]
+            if missing := [letter_id for letter_id, letter in found if letter is None]:
+                raise click.ClickException(f"there is no dead letter {', '.join(missing)}")
+            chosen = [letter for _, letter in found if letter is not None]
+        replayed = [await letters.replay(letter) for letter in chosen]
+        click.echo(f"{sum(replayed)} replayed; workers take them up within a second")
+
+    _with_dead_letters(run)
+
+
+def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
+    settings = load_settings("dead-letters")
+
+    async def connected(redis_url: str) -> None:
+        client = connect(redis_url, timeout_s=5.0)
+        try:
+            await run(DeadLetters(client))
+        except (*UNAVAILABLE, RedisError) as error:
+            raise click.ClickException(f"Redis cannot be used: {error}") from None
+        finally:
+            await client.aclose()
+
+    with embedded.redis_url(settings) as redis_url:
+        asyncio.run(connected(redis_url))
 
 
 @main.command(context_settings=PASS_ON)

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import orjson
+
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.lease import Lease
@@ -61,7 +63,8 @@ class Settlement:
 
     def bury(self, item: Item, now: int) -> None:
         """Put an item among the dead letters."""
-        self._commands.append(("HSET", keys.DEAD, item.id, item.dump()))
+        letter = orjson.dumps({"lane": self._lane.value, "item": orjson.Fragment(item.dump())})
+        self._commands.append(("HSET", keys.DEAD, item.id, letter))
         self._commands.append(("ZADD", keys.DEAD_INDEX, now, item.id))
         self.count(item.vendor_uid, "dead")
 
