@@ -9,7 +9,7 @@ the Cloud API counted; any difference is an error.
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -36,10 +36,19 @@ WORKERS = ("messages", "statuses", "campaigns")
 class Demo:
     """One run in one folder."""
 
-    def __init__(self, folder: Path, *, messages: int, rate: float, replies: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        messages: int,
+        rate: float,
+        replies: int,
+        cloud_api_options: Sequence[str] = (),
+    ) -> None:
         self.messages = messages
         self.rate = rate
         self.replies = replies
+        self.cloud_api_options = cloud_api_options
         self.installation = Installation(folder)
         self.vendor: SeededVendor
         self.campaign: SeededCampaign
@@ -76,6 +85,7 @@ class Demo:
             *("--webhook-url", f"{self.sidecar.url}/webhook/{self.vendor.uid}"),
             *("--inbound-per-s", str(max(1.0, self.replies / self._expected_s))),
             *("--inbound-total", str(self.replies)),
+            *self.cloud_api_options,
         )
         installation.configure(cloud_api_url=self.cloud_api.url)
         for queue in WORKERS:
@@ -102,7 +112,7 @@ class Demo:
         with closing(client):
             while True:
                 time.sleep(0.5)
-                report = self._get(self.cloud_api, "report")
+                report = self.get(self.cloud_api, "report")
                 found = tally(self.installation.database)
                 applied = statuses_applied(found.outgoing)
                 received, done = (
@@ -144,7 +154,7 @@ class Demo:
         )
 
     def backend_report(self) -> dict[str, Any]:
-        return self._get(self.backend, "report")
+        return self.get(self.backend, "report")
 
     def memory_mb(self) -> dict[str, dict[str, float]]:
         """Return each process's memory after a fifth of the time and at the end."""
@@ -168,7 +178,8 @@ class Demo:
             if not process.running:
                 raise ProcessFailed(f"{name} has ended:\n{process.last_words()}")
 
-    def _get(self, process: Process, what: str) -> dict[str, Any]:
+    def get(self, process: Process, what: str) -> dict[str, Any]:
+        """Return what a simulator says of itself."""
         with urlopen(f"{process.url}/_simulator/{what}", timeout=10) as response:
             return cast("dict[str, Any]", orjson.loads(response.read()))
 
@@ -204,7 +215,7 @@ def run(folder: Path, messages: int, rate: float, replies: int) -> tuple[dict[st
         seconds = time.monotonic() - started
         comparison = demo.compare()
         report = demo.backend_report()
-        sim = demo._get(demo.cloud_api, "report")
+        sim = demo.get(demo.cloud_api, "report")
         memory = demo.memory_mb()
     requests = sum(sum(by_status.values()) for by_status in report["requests"].values())
     figures = {

@@ -32,6 +32,8 @@ class Process:
         self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path
     ) -> None:
         self.name = name
+        self.arguments = arguments
+        self.environment = dict(environment)
         self.log = log
         self.url = ""
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -139,6 +141,7 @@ class Installation:
         self.environment: dict[str, str] = {}
         self.redis_url = ""
         self._redis: ValkeyServer | None = None
+        self._redis_port: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -155,13 +158,14 @@ class Installation:
         """Stop everything, the last started first."""
         for name in reversed(list(self.processes)):
             self.processes.pop(name).stop()
-        if self._redis is not None:
+        if self._redis is not None and self._redis.is_running():
             self._redis.stop()
-            self._redis = None
+        self._redis = None
 
-    def start_redis(self) -> str:
+    def start_redis(self, port: int | None = None) -> str:
         """Start a Valkey that has written to disk whatever it has answered."""
         self._redis = ValkeyServer(
+            port=port,
             data_dir=self.folder / "redis",
             persist=True,
             config={
@@ -173,6 +177,16 @@ class Installation:
         self._redis.start()
         self.redis_url = f"redis://127.0.0.1:{self._redis.port}/0"
         return self.redis_url
+
+    def crash_redis(self) -> None:
+        """Kill Valkey at once. :meth:`restart_redis` brings it back."""
+        assert self._redis is not None
+        self._redis_port = self._redis.port
+        self._redis.terminate()
+
+    def restart_redis(self) -> None:
+        """Start Valkey again where it was, on the files that it has left."""
+        self.start_redis(self._redis_port)
 
     @property
     def redis_pid(self) -> int:
@@ -193,6 +207,22 @@ class Installation:
         self.processes[name] = process
         process.wait_until_ready()
         return process
+
+    def crash(self, name: str) -> None:
+        """Kill a part at once. :meth:`restart` brings it back."""
+        self.processes[name].kill()
+
+    def restart(self, name: str) -> Process:
+        """Start a part again as it was, on the port that it had; kill it if it still runs."""
+        old = self.processes[name]
+        if old.running:
+            old.kill()
+        arguments, environment = list(old.arguments), dict(old.environment)
+        if "--port" in arguments:
+            arguments[arguments.index("--port") + 1] = str(old.port)
+        elif old.url:
+            environment["SIDECAR_PORT"] = str(old.port)
+        return self.start(name, *arguments, environment=environment)
 
     def start_backend(self, *arguments: str) -> Process:
         """Start the embedded backend on this installation's database."""

@@ -8,7 +8,7 @@ moment what is known of each row, and a new holder starts by settling what the l
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
 
@@ -25,8 +25,8 @@ from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
 from workers.clock import now_ms
 from workers.cloud_api import CloudApi
-from workers.ledger import Ledger
-from workers.limiter import Halted, Limiter, NotTheHolder
+from workers.ledger import Halted, Ledger, NotTheHolder
+from workers.limiter import Limiter
 from workers.pacer import Pacer
 from workers.release import Release
 from workers.reporter import Reporter
@@ -92,6 +92,7 @@ class CampaignRun:
         self._rows = Rows()
         self._pacer = Pacer(
             limiter,
+            self._ledger,
             lease,
             campaign_uid,
             self._rows,
@@ -132,8 +133,8 @@ class CampaignRun:
         self._reporter.start()
         claiming = asyncio.create_task(self._claim())
         pacing = [
-            asyncio.create_task(self._take_slots()),
-            asyncio.create_task(self._pacer.start_at_slots()),
+            asyncio.create_task(self._keep_up(self._pacer.plan)),
+            asyncio.create_task(self._keep_up(self._pacer.start_at_slots)),
         ]
         try:
             while not self._over():
@@ -199,11 +200,11 @@ class CampaignRun:
 
     # -- pacing and sending --
 
-    async def _take_slots(self) -> None:
-        breaker = Breaker("slots_not_given_by_redis")
+    async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
+        breaker = Breaker("sending_held_up_by_redis")
         while True:
             try:
-                await self._pacer.plan()
+                await work()
             except Halted:
                 self._end(End.HALTED)
                 return

@@ -86,13 +86,13 @@ class Delivery:
         waiting = [part]
         failures_in_a_row = 0
         worked = False
-        reason = ""
+        reason = illness = ""
         while waiting:
             items = waiting.pop()
             try:
                 verdicts.update(await self._post(items))
             except BackendUnavailable as error:
-                self.breaker.failed(str(error))
+                illness = str(error)
                 break
             except BackendError as error:
                 reason = str(error)
@@ -112,10 +112,10 @@ class Delivery:
         if worked or (suspects and len(part) == 1):
             for item_id, why in suspects.items():
                 verdicts[item_id] = Verdict(Fate.RETRY, why, answered=worked)
-        if worked:
+        if illness or not worked:
+            self.breaker.failed(illness or reason)
+        else:
             self.breaker.worked()
-        elif reason:
-            self.breaker.failed(reason)
         return verdicts
 
     async def _post(self, items: list[Item]) -> Verdicts:

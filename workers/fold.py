@@ -34,6 +34,9 @@ def fold(items: list[Item]) -> Folded:
         if item.kind is not UpdateKind.STATUS:
             _keep_first(folded, places, item)
             continue
+        if item.status is None:  # whatever it says instead, nothing else stands for it
+            folded.items.append(item)
+            continue
         exact = (item.vendor_uid, item.wamid, item.status)
         if exact in seen_statuses:
             folded.duplicates.append(item)
@@ -62,13 +65,16 @@ def _keep_first(folded: Folded, places: dict[tuple[str, str, str | None], int], 
 
 def _merge(folded: Folded, kept: Item, new: Item) -> Item:
     """Return the higher of two statuses of one message, with the other one inside."""
-    if new.status is not None and higher_status(kept.status, new.status):
+    assert new.status is not None
+    if higher_status(kept.status, new.status):
         high, low = new, kept
     else:
         high, low = kept, new
     folded.lower.append(low)
     high.lower_statuses = [*kept.lower_statuses, *new.lower_statuses, _status_object(low)]
     high.attempts = max(kept.attempts, new.attempts)
+    failed_at = [at for at in (kept.first_failed_at, new.first_failed_at) if at is not None]
+    high.first_failed_at = min(failed_at, default=None)
     high.callback_data = high.callback_data or low.callback_data
     return high
 

@@ -1,9 +1,9 @@
 """The ledger: what is known of every claimed row until PHP has it, on disk in Redis.
 
-A row is *claimed*, then *sending* (written in the step that gives out its slot, before the call),
-then *known* (written when the call is over), and is dropped when PHP has recorded the outcome. So
-after a crash: claimed rows were certainly not sent, known ones are reported, and for those that
-were being sent nobody can tell.
+A row is *claimed*, then *sending* (written right before the call, together with the others whose
+slots have come), then *known* (written when the call is over), and is dropped when PHP has
+recorded the outcome. So after a crash: claimed rows were certainly not sent, known ones are
+reported, and for those that were being sent nobody can tell.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,10 @@ from typing import Any, cast
 
 from contracts.backend import SendResult, UpdateKind
 from sidecar import keys
-from sidecar.redis_client import Hash, Redis
+from sidecar.lease import Lease
+from sidecar.redis_client import Hash, Redis, script
 from workers.item import Item
+from workers.rows import QueuedRow
 
 _CLAIMED = b"c:"
 _SENDING = b"s:"
@@ -34,11 +36,29 @@ class LedgerState:
     known: list[SendResult]
 
 
+class Halted(Exception):
+    """The campaign is paused or cancelled."""
+
+
+class NotTheHolder(Exception):
+    """Somebody else holds the campaign now."""
+
+
+def refuse(answer: int, campaign_uid: str) -> None:
+    """Raise what a script's answer of -1 or -2 stands for."""
+    if answer == -1:
+        raise NotTheHolder(campaign_uid)
+    if answer == -2:
+        raise Halted(campaign_uid)
+
+
 class Ledger:
     """The ledger of one campaign."""
 
     def __init__(self, redis: Redis, campaign_uid: str) -> None:
         self._redis = redis
+        self._campaign_uid = campaign_uid
+        self._begin = script(redis, "begin")
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
 
@@ -58,6 +78,18 @@ class Ledger:
         """Return the claims of which it is not known what they have brought."""
         claims = cast(list[bytes], await self._redis.hkeys(self._claims))
         return [claim.decode() for claim in claims]
+
+    async def begin(self, lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
+        """Note that rows are about to be sent, each from its number, in one round trip. Raises
+        :class:`Halted`, :class:`NotTheHolder`; then they must not be sent."""
+        states: list[str | bytes] = []
+        for row, number in sends:
+            states += [row.uid, sending(number, row.claim_uid)]
+        answer = await self._begin(
+            keys=[lease.key, keys.halt(self._campaign_uid), self._ledger],
+            args=[lease.token, *states],
+        )
+        refuse(answer, self._campaign_uid)
 
     async def not_sent(self, row_uid: str, claim_uid: str) -> None:
         """Note that a row that was about to be sent certainly was not."""

@@ -14,20 +14,11 @@ from sidecar import keys
 from sidecar.campaigns import campaign_lease
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
-from workers.ledger import sending
-from workers.rows import QueuedRow
+from workers.ledger import refuse
 
 #: How far ahead slots are given out. Long enough to hide a round trip, short enough to stop at
 #: once.
 AHEAD_S = 0.25
-
-
-class Halted(Exception):
-    """The campaign is paused or cancelled."""
-
-
-class NotTheHolder(Exception):
-    """Somebody else holds the campaign now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +39,20 @@ class Limiter:
         self._hold = script(redis, "hold")
 
     async def grant(
-        self, lease: Lease, campaign_uid: str, number: str, rate: float, rows: list[QueuedRow]
+        self, lease: Lease, campaign_uid: str, number: str, *, rate: float, wanted: int
     ) -> Grant:
-        """Take slots for the first of these rows and note in the ledger that they are about to
-        be sent. ``rate`` is messages per second. Raises :class:`Halted`,
+        """Take up to so many slots. ``rate`` is messages per second. Raises :class:`Halted`,
         :class:`NotTheHolder`."""
         gap_us = 1_000_000 / rate
-        intents: list[str | bytes] = []
-        for row in rows:
-            intents += [row.uid, sending(number, row.claim_uid)]
         count, *times = await self._grant(
             keys=[
                 keys.lease(campaign_lease(campaign_uid)),
                 keys.halt(campaign_uid),
                 keys.rate(number),
-                keys.ledger(campaign_uid),
             ],
-            args=[lease.token, gap_us, AHEAD_S * 1_000_000, *intents],
+            args=[lease.token, gap_us, AHEAD_S * 1_000_000, wanted],
         )
-        if count == -1:
-            raise NotTheHolder(campaign_uid)
-        if count == -2:
-            raise Halted(campaign_uid)
+        refuse(count, campaign_uid)
         delay_us, clock_us = times
         return Grant(count, delay_us / 1e6, gap_us / 1e6, clock_us / 1e6)
 

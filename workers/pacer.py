@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from math import ceil
 
 from sidecar.lease import Lease
+from workers.ledger import Ledger
 from workers.limiter import AHEAD_S, Grant, Limiter
 from workers.rows import QueuedRow, Rows
 
 #: A new offset between the clocks counts at once if it is smaller (a quicker answer) and slowly
 #: if it is larger, in case one of the clocks drifts.
 _DRIFT_S = 0.0001
+
+#: A row whose slot is further in the past (the process was held up) gets another slot: sends that
+#: have piled up would otherwise go out in one burst, above the rate.
+LATE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class Pacer:
     def __init__(
         self,
         limiter: Limiter,
+        ledger: Ledger,
         lease: Lease,
         campaign_uid: str,
         rows: Rows,
@@ -42,6 +48,7 @@ class Pacer:
         start: Callable[[QueuedRow, str], None],
     ) -> None:
         self._limiter = limiter
+        self._ledger = ledger
         self._lease = lease
         self._campaign_uid = campaign_uid
         self._rows = rows
@@ -50,29 +57,34 @@ class Pacer:
         self._room = room
         self._start = start
         self._planned: deque[_Planned] = deque()
+        self._beginning: list[_Planned] = []
         self._more = asyncio.Event()
         self._offset: float | None = None
 
     @property
     def planned(self) -> int:
         """How many rows have a slot and are not started yet."""
-        return len(self._planned)
+        return len(self._planned) + len(self._beginning)
 
     def take_unstarted(self) -> list[QueuedRow]:
-        """Return the rows that had a slot and were certainly not started."""
-        rows = [planned.row for planned in self._planned]
+        """Return the rows that had a slot and were certainly not started. The ledger may say of
+        some that they are being sent; they are not."""
+        rows = [planned.row for planned in [*self._beginning, *self._planned]]
+        self._beginning = []
         self._planned.clear()
         return rows
 
+    # -- taking slots --
+
     async def plan(self) -> None:
-        """Take slots until cancelled. What the limiter raises is passed on."""
+        """Take slots until cancelled. Raises what the limiter raises; it may then go on."""
         loop = asyncio.get_running_loop()
         while True:
             ahead_s = self._planned[-1].at - loop.time() if self._planned else 0.0
             if ahead_s > AHEAD_S / 2:
                 await asyncio.sleep(ahead_s - AHEAD_S / 2)
                 continue
-            room = self._room() - len(self._planned)
+            room = self._room() - self.planned
             if not self._rows or room <= 0:
                 self._rows.changed.clear()
                 await self._rows.changed.wait()
@@ -85,10 +97,15 @@ class Pacer:
         number = self._number_of(self._rows.first(1, self._number_of)[0])
         rate = self._rate_of(number)
         rows = self._rows.first(min(room, ceil(rate * AHEAD_S) + 1), self._number_of)
-        grant = await self._limiter.grant(self._lease, self._campaign_uid, number, rate, rows)
+        grant = await self._limiter.grant(
+            self._lease, self._campaign_uid, number, rate=rate, wanted=len(rows)
+        )
         first_at = self._local_time(grant)
-        for index, row in enumerate(self._rows.take(grant.count)):
-            self._planned.append(_Planned(first_at + index * grant.gap_s, row, number))
+        # What is in front may have changed meanwhile: a slot is a number's, not a row's.
+        front = self._rows.first(grant.count, self._number_of)
+        if front and self._number_of(front[0]) == number:
+            for index, row in enumerate(self._rows.take(len(front))):
+                self._planned.append(_Planned(first_at + index * grant.gap_s, row, number))
         self._more.set()
         return grant
 
@@ -101,8 +118,11 @@ class Pacer:
         self._offset = offset
         return grant.clock_s + grant.delay_s + offset
 
+    # -- starting --
+
     async def start_at_slots(self) -> None:
-        """Start what has a slot, until cancelled."""
+        """Start what has a slot, until cancelled. Raises what the ledger raises; it may then go
+        on, and no row is lost."""
         loop = asyncio.get_running_loop()
         while True:
             if not self._planned:
@@ -113,5 +133,37 @@ class Pacer:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
-            planned = self._planned.popleft()
+            await self._begin(self._take_due(loop.time()))
+
+    def _take_due(self, now: float) -> list[_Planned]:
+        """Return what is due, all that came while the last ones were written down. What is too
+        late goes back in front of the rows."""
+        due: list[_Planned] = []
+        while self._planned and self._planned[0].at <= now:
+            due.append(self._planned.popleft())
+        late = [planned for planned in due if now - planned.at > LATE_S]
+        self._put_back(late)
+        return [planned for planned in due if now - planned.at <= LATE_S]
+
+    async def _begin(self, due: list[_Planned]) -> None:
+        if not due:
+            return
+        self._beginning = due
+        began_at = asyncio.get_running_loop().time()
+        try:
+            await self._ledger.begin(self._lease, [(p.row, p.number) for p in due])
+        except Exception:
+            self._beginning = []
+            self._put_back(due)
+            raise
+        self._beginning = []
+        if asyncio.get_running_loop().time() - began_at > AHEAD_S:
+            # Redis was held up: by now these would be a burst.
+            self._put_back(due)
+            return
+        for planned in due:
             self._start(planned.row, planned.number)
+
+    def _put_back(self, planned: list[_Planned]) -> None:
+        for one in reversed(planned):
+            self._rows.put_back(one.row)

@@ -19,6 +19,9 @@ _LISTS = {
     "statuses": UpdateKind.STATUS,
 }
 
+#: Levels of an envelope that is taken apart.
+_DEEPEST = 170
+
 
 def split_entry(entry: Entry) -> list[Item]:
     """Return the updates of all webhooks of an inbox entry, in the order in which they came."""
@@ -55,12 +58,14 @@ class _Shapeless(Exception):
 
 
 def _refuse_too_deep(envelope: Any, body: bytes) -> None:
-    """Refuse what can be read and cannot be written: orjson writes some 250 levels, and what we
-    write wraps an envelope in a few more."""
-    if body.count(b"{") + body.count(b"[") < 200:
+    """Refuse what can be read here and perhaps not where it goes. orjson writes 254 levels, and
+    some readers stop at 200 (pydantic does); what we write wraps an envelope in a few more."""
+    if body.count(b"{") + body.count(b"[") < _DEEPEST:
         return
+    for _ in range(254 - _DEEPEST):
+        envelope = [envelope]
     try:
-        orjson.dumps([[[[[[[[envelope]]]]]]]])
+        orjson.dumps(envelope)
     except orjson.JSONEncodeError:
         raise _Shapeless from None
 
@@ -116,8 +121,8 @@ def _contacts_of(element: dict[str, Any], contacts: Any) -> Any:
     """Return the contacts that an update is from or to; all of them if that is not clear."""
     if not isinstance(contacts, list) or len(contacts) == 1:
         return contacts
-    phones = {element.get("from"), element.get("recipient_id"), element.get("to")} - {None}
-    users = {element.get("from_user_id"), element.get("recipient_user_id")} - {None}
+    phones = _given(element, "from", "recipient_id", "to")
+    users = _given(element, "from_user_id", "recipient_user_id", "to_user_id")
     mine = [
         contact
         for contact in contacts
@@ -127,6 +132,11 @@ def _contacts_of(element: dict[str, Any], contacts: Any) -> Any:
     return mine or contacts
 
 
+def _given(element: dict[str, Any], *names: str) -> list[Any]:
+    """Return what stands under these names, of whatever type it is (so no set)."""
+    return [element[name] for name in names if element.get(name) is not None]
+
+
 def _update(
     entry: Entry, kind: UpdateKind, element: dict[str, Any], payload: dict[str, Any]
 ) -> Item:
@@ -134,9 +144,9 @@ def _update(
     if kind is UpdateKind.STATUS:
         order_key = f"{entry.vendor_uid}/{wamid}"
     else:
-        who = element.get("to") if kind is UpdateKind.ECHO else element.get("from")
-        contact = _text(who) or _text(element.get("from_user_id")) or "unknown"
-        order_key = f"{entry.vendor_uid}/{contact}"
+        side = "to" if kind is UpdateKind.ECHO else "from"
+        who = _text(element.get(side)) or _text(element.get(f"{side}_user_id"))
+        order_key = f"{entry.vendor_uid}/{who or 'unknown'}"
     item = _item(entry, kind, order_key, payload)
     item.wamid = wamid
     if kind is UpdateKind.STATUS:

@@ -1,0 +1,75 @@
+"""The main job from one command, as the README has it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contracts.cloud_api.webhook import STATUS_RANK
+from simulator.comparison import Comparison, is_applied
+
+#: Requests to the backend for 1,000 messages, beside those that carry a customer's message.
+MOST_REQUESTS = 60
+
+
+def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sidecar.cli", "demo", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+
+def test_the_main_job(tmp_path: Path) -> None:
+    result = run_demo("--json", str(tmp_path / "demo.json"))
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = json.loads((tmp_path / "demo.json").read_text())
+    assert figures["messages"] == figures["accepted"] == figures["settled"] == 1000
+    assert figures["statuses_received"] == figures["statuses_applied"] == 3000
+    assert figures["replies_received"] == figures["replies_applied"] == 100
+    assert figures["sent_twice"] == figures["lost"] == 0
+    assert figures["seconds"] > 0
+    with_messages = figures["backend_requests_with_customers_messages"]
+    assert figures["backend_requests"] - with_messages <= MOST_REQUESTS
+    assert figures["throughput"]["throttled"] == 0
+    assert "has arrived" in result.stdout
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "something").touch()
+    result = run_demo("--keep", str(tmp_path))
+    assert result.returncode == 1
+    assert "is not empty" in result.stderr
+
+
+COMPLETE = Comparison(
+    messages=10,
+    accepted=10,
+    settled=10,
+    statuses_received=30,
+    statuses_applied=30,
+    replies_received=2,
+    replies_applied=2,
+    sent_twice=0,
+    lost=0,
+)
+
+
+@pytest.mark.parametrize("field", COMPLETE.as_dict())
+def test_any_difference_is_an_error(field: str) -> None:
+    assert COMPLETE.differences == []
+    values = COMPLETE.as_dict()
+    values[field] += 1
+    assert Comparison(**values).differences
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "read"])
+def test_a_status_counts_as_applied_in_its_state_or_a_higher_one(status: str) -> None:
+    assert not is_applied(status, None)
+    assert not is_applied(status, "accepted")
+    for state in ("sent", "delivered", "read"):
+        assert is_applied(status, state) is (STATUS_RANK[state] >= STATUS_RANK[status])
