@@ -21,6 +21,7 @@ from sidecar.backend import Backend, BackendError
 from sidecar.lease import Lease
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
+from sidecar.tasks import cancel
 from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
 from workers.clock import now_ms
@@ -141,10 +142,10 @@ class CampaignRun:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), 0.05)
         finally:
-            await _cancel(pacing)
+            await cancel(pacing)
             # A claim that is under way is better finished than found again by the next holder.
             await asyncio.wait([claiming], timeout=self._settings.backend_timeout_s)
-            await _cancel([claiming])
+            await cancel([claiming])
             await self._wind_up()
         return self._end_reason is None and not self._claimer.exhausted and not self._stopping()
 
@@ -292,9 +293,3 @@ class CampaignRun:
         finished = self._end_reason in FINAL if self._end_reason else self._claimer.exhausted
         if finished and await self._ledger.empty():
             await self._redis.hdel(keys.CAMPAIGNS, self._campaign_uid)
-
-
-async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -38,6 +38,10 @@ QUANTUM_S = 20.0
 #: the same, and finds the send by its callback data.
 EARLY_LONGEST_MS = 60_000
 
+#: An update that failed while PHP may have been ill is tried again after at most so long: when PHP
+#: is well again, a customer's message need not wait for the end of a long pause.
+ILL_LONGEST_MS = 10_000
+
 
 class Drain:
     """Drains one lane. ``stopping`` tells that the process wants to end."""
@@ -108,7 +112,7 @@ class Drain:
         if refused:
             self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
             settled = await self._handle(lease, [], refused)
-        if entries or waited:
+        if entries or waited or self._intake.empty:
             settled = await self._handle(lease, entries, waited) or settled
         return settled
 
@@ -149,6 +153,8 @@ class Drain:
         for entry in entries:
             by_vendor.setdefault(entry.vendor_uid, []).append(entry.id)
             settlement.count(entry.vendor_uid, "webhooks_done", len(entry.webhooks))
+        for vendor_uid in self._intake.empty:
+            by_vendor.setdefault(vendor_uid, [])  # so that it leaves the index
         for vendor_uid, entry_ids in by_vendor.items():
             settlement.delete_entries(vendor_uid, entry_ids)
 
@@ -248,7 +254,10 @@ class Drain:
             )
             settlement.bury(item, now)
         else:
-            self._wait(item, now + self._pause_ms(item, verdict), waited, settlement)
+            pause_ms = self._pause_ms(item, verdict)
+            if not php_is_well:
+                pause_ms = min(pause_ms, ILL_LONGEST_MS)
+            self._wait(item, now + pause_ms, waited, settlement)
 
     def _pause_ms(self, item: Item, verdict: Verdict) -> int:
         if verdict.retry_after_ms is not None:

@@ -25,13 +25,21 @@ class LanePolicy:
         return cls(lane, 0, settings.message_batch_size, settings.message_concurrency)
 
 
+#: About so many bytes are taken at a time: a thousand webhooks may be three gigabytes.
+TURN_BYTES = 16 * 1024 * 1024
+
+
 class Intake:
-    """Reads a lane fairly. It deletes nothing: what was read and not settled is read again."""
+    """Reads a lane fairly. It deletes nothing: what was read and not settled is read again.
+
+    ``empty``: vendors that had nothing at the last look, although the index says that they have.
+    """
 
     def __init__(self, reader: InboxReader, policy: LanePolicy) -> None:
         self._reader = reader
         self._policy = policy
         self._lane = policy.lane
+        self.empty: list[str] = []
 
     async def waiting(self) -> bool:
         """Tell whether anything is in the lane."""
@@ -40,36 +48,56 @@ class Intake:
     async def take(self) -> list[Entry]:
         """Return the next entries, an equal share for every vendor, once the oldest has waited
         for long enough."""
+        self.empty = []
         vendors = await self._reader.vendors(self._lane)
-        if not vendors:
-            return []
-        if self._policy.wait_ms:
+        if vendors and self._policy.wait_ms:
             heads = await self._reader.read(self._lane, dict.fromkeys(vendors, "0"), 1)
             oldest = min((e[0].received_at for e in heads.values() if e), default=0)
             pause_ms = oldest + self._policy.wait_ms - now_ms()
             if oldest and pause_ms > 0:
                 await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
                 vendors = await self._reader.vendors(self._lane)
-        return await self._read(vendors)
+        return await self._read(vendors) if vendors else []
 
     async def _read(self, vendors: list[str]) -> list[Entry]:
         limit = self._policy.batch_size * self._policy.concurrency
         share = max(1, limit // len(vendors))
+        quotas = {v: _Quota(share, max(1, TURN_BYTES // len(vendors))) for v in vendors}
         after = dict.fromkeys(vendors, "0")
         taken: list[Entry] = []
-        total, count = 0, 4
-        webhooks = dict.fromkeys(vendors, 0)
-        while after and total < limit:
+        count = 1
+        while after and sum(len(entry.webhooks) for entry in taken) < limit:
             found = await self._reader.read(self._lane, after, min(count, share))
-            count = min(4 * count, 64)
+            self.empty += [v for v, entries in found.items() if not entries and after[v] == "0"]
             for vendor_uid, entries in found.items():
                 for entry in entries:
-                    if webhooks[vendor_uid] >= share:
-                        break
-                    taken.append(entry)
-                    webhooks[vendor_uid] += len(entry.webhooks)
-                    total += len(entry.webhooks)
-                    after[vendor_uid] = entry.id
-                if not entries or webhooks[vendor_uid] >= share:
+                    if not quotas[vendor_uid].used_up:
+                        quotas[vendor_uid].use(entry)
+                        taken.append(entry)
+                        after[vendor_uid] = entry.id
+                if not entries or quotas[vendor_uid].used_up:
                     del after[vendor_uid]
+            # More than before, and not many times what may be taken.
+            size = sum(map(_size, taken)) // max(1, len(taken)) + 1
+            count = min(4 * count, 64, 1 + TURN_BYTES // len(vendors) // size)
         return taken
+
+
+@dataclass(slots=True)
+class _Quota:
+    """What one vendor may still have of a turn."""
+
+    webhooks: int
+    bytes: int
+
+    @property
+    def used_up(self) -> bool:
+        return self.webhooks <= 0 or self.bytes <= 0
+
+    def use(self, entry: Entry) -> None:
+        self.webhooks -= len(entry.webhooks)
+        self.bytes -= _size(entry)
+
+
+def _size(entry: Entry) -> int:
+    return sum(len(webhook.body) for webhook in entry.webhooks)

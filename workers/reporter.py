@@ -8,6 +8,7 @@ from contracts.backend import SendResult
 from sidecar.backend import Backend, BackendError, BackendRefused
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
+from sidecar.tasks import cancel
 from workers.breaker import Breaker
 from workers.ledger import Ledger
 
@@ -61,11 +62,7 @@ class Reporter:
 
     async def finish(self, timeout_s: float) -> None:
         """Stop, and report what is left as :meth:`flush` does."""
-        for task in (self._writer, self._teller):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await cancel([self._writer, self._teller])
         await self.flush(timeout_s)
 
     async def _write_ledger(self) -> None:

@@ -1,7 +1,6 @@
 """What the actors of one worker process share: connections, and the wish to stop."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -15,6 +14,7 @@ from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
+from sidecar.tasks import cancel
 from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
@@ -74,10 +74,7 @@ class Runtime:
             await asyncio.wait(
                 list(self._campaigns.values()), timeout=self._settings.shutdown_timeout_s
             )
-        for task in self._background:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await cancel(self._background)
         self._doorbell.close()
         await self._backend.close()
         await self._cloud_api.close()

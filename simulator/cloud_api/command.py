@@ -37,7 +37,7 @@ def _option(name: str, kind: Any, text: str) -> Callable[[_Command], _Command]:
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with settings (CloudApiConfig); the other options go before it.",
+    help="JSON file with settings (CloudApiConfig); the other options win over it.",
 )
 @click.option("--phone-number-id", "phone_number_ids", multiple=True, help="May be repeated.")
 @_option("--rate", float, "Messages per second that each number accepts.")

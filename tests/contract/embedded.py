@@ -160,6 +160,6 @@ def _condition(where: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
 
 def _decoded(row: sqlite3.Row) -> Row:
     return {
-        name: orjson.loads(row[name]) if name in _JSON_COLUMNS and row[name] else row[name]
-        for name in row.keys()  # noqa: SIM118
+        name: orjson.loads(value) if name in _JSON_COLUMNS and value else value
+        for name, value in dict(row).items()
     }

@@ -5,9 +5,13 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from contracts.backend import SendOutcome
 from tests.contract.under_test import Campaign, Vendor
 
 _ids = itertools.count(1)
+
+#: What the API answers when a number sends too fast.
+RATE_ERROR = {"code": 130429, "message": "Rate limit hit", "details": None}
 
 #: Unix seconds of the first event in a test.
 T0 = 1_750_000_000
@@ -64,6 +68,15 @@ def failed(
     """Return the result of a send that the API refused."""
     error = {"code": code, "message": "Message undeliverable", "details": "no such user"}
     return result(campaign, row_uid, "failed", **{"error": error, **fields})
+
+
+def result_of(campaign: Campaign, uid: str, outcome: SendOutcome) -> dict[str, Any]:
+    """Return a result with this outcome; a requeued row is due in a minute."""
+    if outcome is SendOutcome.ACCEPTED:
+        return accepted(campaign, uid)
+    if outcome is SendOutcome.FAILED:
+        return failed(campaign, uid)
+    return result(campaign, uid, outcome, due_at=now_ms() + 60_000, error=RATE_ERROR)
 
 
 def update(vendor: Vendor, kind: str, payload: dict[str, Any], **fields: Any) -> dict[str, Any]:

@@ -1,8 +1,5 @@
 """``update-message-statuses``: what became of claimed rows, recorded once."""
 
-import itertools
-from typing import Any
-
 import orjson
 import pytest
 
@@ -10,18 +7,15 @@ from contracts import backend as contract
 from contracts.backend import QueueStatus, SendOutcome
 from tests.contract.caller import Caller
 from tests.contract.payloads import (
-    T0,
+    RATE_ERROR,
     accepted,
     failed,
     now_ms,
     result,
-    status,
-    status_object,
+    result_of,
     wamid_of,
 )
 from tests.contract.under_test import BackendUnderTest, Campaign, Row, Vendor
-
-ERROR = {"code": 130429, "message": "Rate limit hit", "details": None}
 
 
 def _row(backend: BackendUnderTest, uid: str) -> Row:
@@ -30,19 +24,6 @@ def _row(backend: BackendUnderTest, uid: str) -> Row:
 
 def _logs(backend: BackendUnderTest, campaign: Campaign) -> list[Row]:
     return backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
-
-
-async def _snapshot(caller: Caller, campaign: Campaign) -> Any:
-    """Everything that a result could change, but for ``updated_at``."""
-    tables = {
-        "whatsapp_message_queue": {"campaigns__id": campaign.id},
-        "whatsapp_message_logs": {"campaigns__id": campaign.id},
-        "contacts": {"vendors__id": campaign.vendor.id},
-    }
-    return [
-        [{**row, "updated_at": None} for row in caller.backend.rows(table, **where)]
-        for table, where in tables.items()
-    ]
 
 
 async def test_accepted_is_stored_with_everything(caller: Caller, campaign: Campaign) -> None:
@@ -113,7 +94,7 @@ async def test_requeue_waits_until_it_is_due(caller: Caller, campaign: Campaign)
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     due_at = (now_ms() // 1000 + 90) * 1000
-    await caller.report(result(campaign, uid, "requeue", due_at=due_at, error=ERROR))
+    await caller.report(result(campaign, uid, "requeue", due_at=due_at, error=RATE_ERROR))
     row = _row(caller.backend, uid)
     assert (row["status"], row["retries"]) == (QueueStatus.QUEUED, 1)
     claim = await caller.claim(campaign)
@@ -142,7 +123,9 @@ async def test_more_than_five_retries_are_an_error(caller: Caller, campaign: Cam
     statuses = []
     for attempt in range(6):
         await caller.claim(campaign)
-        report = result(campaign, uid, "requeue", due_at=now_ms() - 5000, error=ERROR, at=attempt)
+        report = result(
+            campaign, uid, "requeue", due_at=now_ms() - 5000, error=RATE_ERROR, at=attempt
+        )
         await caller.report(report)
         statuses.append(_row(caller.backend, uid)["status"])
     assert statuses == [QueueStatus.QUEUED] * 5 + [QueueStatus.ERROR]
@@ -189,103 +172,6 @@ async def test_accepted_settles_a_row_that_somebody_gave_back(
     assert (await caller.claim(campaign)).rows == []
 
 
-@pytest.mark.parametrize("outcome", list(SendOutcome))
-async def test_a_result_that_comes_twice_changes_nothing(
-    caller: Caller, campaign: Campaign, outcome: SendOutcome
-) -> None:
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    report = _result_of(campaign, uid, outcome)
-    await caller.report(report)
-    before = await _snapshot(caller, campaign)
-    answers = [*await caller.report(report), *await caller.report(report, report)]
-    assert [answer.result for answer in answers] == ["done"] * 3
-    assert await _snapshot(caller, campaign) == before
-
-
-async def test_a_result_twice_in_one_batch_counts_once(caller: Caller, campaign: Campaign) -> None:
-    await caller.claim(campaign)
-    first, second = campaign.row_uids[:2]
-    again = result(campaign, second, "requeue", due_at=now_ms())
-    answers = await caller.report(
-        accepted(campaign, first), accepted(campaign, first), again, again
-    )
-    assert [answer.result for answer in answers] == ["done"] * 4
-    assert len(_logs(caller.backend, campaign)) == 1
-    assert _row(caller.backend, second)["retries"] == 1
-
-
-@pytest.mark.parametrize(
-    ("earlier", "later"),
-    [
-        (earlier, later)
-        for earlier, later in itertools.permutations(SendOutcome, 2)
-        if later is not SendOutcome.ACCEPTED
-    ],
-)
-async def test_nothing_but_accepted_changes_a_row_that_is_not_in_3(
-    caller: Caller, campaign: Campaign, earlier: SendOutcome, later: SendOutcome
-) -> None:
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    await caller.report(_result_of(campaign, uid, earlier))
-    before = await _snapshot(caller, campaign)
-    (answer,) = await caller.report(_result_of(campaign, uid, later))
-    assert answer.result == "ignored"
-    assert answer.reason
-    assert await _snapshot(caller, campaign) == before
-
-
-async def test_a_late_repeat_says_nothing_about_the_next_attempt(
-    caller: Caller, campaign: Campaign
-) -> None:
-    """The row was claimed again meanwhile: given back now, it would be sent twice."""
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    report = result(campaign, uid, "requeue", due_at=now_ms() - 5000)
-    await caller.report(report)
-    await caller.claim(campaign, claim_uid="next")
-    (answer,) = await caller.report(report)
-    assert answer.result == "done"
-    row = _row(caller.backend, uid)
-    assert (row["status"], row["retries"]) == (QueueStatus.PROCESSING, 1)
-    (answer,) = await caller.report({**report, "at": report["at"] + 1})
-    assert answer.result == "done"
-    assert _row(caller.backend, uid)["retries"] == 2
-
-
-async def test_accepted_after_an_early_status(caller: Caller, campaign: Campaign) -> None:
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    early = status_object(wamid_of(uid), "delivered", row_uid=uid)
-    assert (await caller.process(status(campaign.vendor, early)))[0].result == "done"
-    assert caller.backend.rows("whatsapp_message_queue", _uid=uid) == []
-    report = accepted(campaign, uid, wa_id="999321")
-    for _ in range(2):
-        (answer,) = await caller.report(report)
-        assert answer.result == "done"
-        (log,) = _logs(caller.backend, campaign)
-        assert log["status"] == "delivered"
-        assert log["__data"]["initial_response"] == report["response"]
-        assert log["contact_wa_id"] == "999321"
-        contact = caller.backend.rows("contacts", _id=log["contacts__id"])[0]
-        assert contact["wa_id"] == "999321"
-        assert caller.backend.rows("whatsapp_message_queue", _uid=uid) == []
-
-
-@pytest.mark.parametrize("outcome", ["failed", "requeue", "unknown"])
-async def test_other_results_after_an_early_status(
-    caller: Caller, campaign: Campaign, outcome: str
-) -> None:
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    await caller.process(status(campaign.vendor, status_object(wamid_of(uid), "sent", row_uid=uid)))
-    before = await _snapshot(caller, campaign)
-    (answer,) = await caller.report(_result_of(campaign, uid, SendOutcome(outcome)))
-    assert answer.result in ("done", "ignored")
-    assert await _snapshot(caller, campaign) == before
-
-
 async def test_a_row_that_is_not_there_is_ignored(caller: Caller, campaign: Campaign) -> None:
     stranger = caller.backend.seed_vendor()
     other = caller.backend.seed_campaign(campaign.vendor, 1)
@@ -318,7 +204,7 @@ async def test_one_batch_of_many_outcomes_and_vendors(caller: Caller, vendor: Ve
     for campaign in campaigns:
         await caller.claim(campaign)
         reports += [
-            _result_of(campaign, uid, outcome)
+            result_of(campaign, uid, outcome)
             for uid, outcome in zip(campaign.row_uids, SendOutcome, strict=True)
         ]
     answers = await caller.report(*reports)
@@ -339,16 +225,6 @@ async def test_one_result_alone(caller: Caller, campaign: Campaign) -> None:
     assert len(_logs(caller.backend, campaign)) == 1
 
 
-async def test_accepted_does_not_lower_a_status(caller: Caller, campaign: Campaign) -> None:
-    await caller.claim(campaign)
-    uid = campaign.row_uids[0]
-    await caller.report(accepted(campaign, uid))
-    await caller.process(status(campaign.vendor, status_object(wamid_of(uid), "read", at=T0)))
-    await caller.report(accepted(campaign, uid))
-    (log,) = _logs(caller.backend, campaign)
-    assert log["status"] == "read"
-
-
 async def test_times_beyond_the_columns_are_no_failure(caller: Caller, campaign: Campaign) -> None:
     await caller.claim(campaign)
     report = result(campaign, campaign.row_uids[0], "requeue", due_at=2**62)
@@ -356,11 +232,3 @@ async def test_times_beyond_the_columns_are_no_failure(caller: Caller, campaign:
         contract.UPDATE_MESSAGE_STATUSES, orjson.dumps({"results": [report]})
     )
     assert answer.status in (200, 400)
-
-
-def _result_of(campaign: Campaign, uid: str, outcome: SendOutcome) -> dict[str, Any]:
-    if outcome is SendOutcome.ACCEPTED:
-        return accepted(campaign, uid)
-    if outcome is SendOutcome.FAILED:
-        return failed(campaign, uid)
-    return result(campaign, uid, outcome, due_at=now_ms() + 60_000, error=ERROR)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import aiohttp
 import orjson
+import pytest
 from click.testing import CliRunner
 
 from simulator.__main__ import main
-from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.config import DEFAULT_PHONE_NUMBER_ID, CloudApiConfig
 from tests.simulator.cloud_api.helpers import Receiver, eventually, message
 
 
@@ -49,6 +50,27 @@ async def test_runs_until_told_to_stop(receiver: Receiver) -> None:
         assert process.wait(timeout=10) == 0
         assert process.stdout is not None
         assert process.stdout.read() == ""
+
+
+async def test_faults_of_the_connection(tmp_path: Path) -> None:
+    # In a process of its own it runs on uvloop, whose transports are not asyncio's.
+    kinds = ("reset_before_read", "reset_after_accept", "timeout_after_accept", "slow")
+    faults = [{"kind": kind, "times": 1, "seconds": 0.1} for kind in kinds]
+    path = tmp_path / "config.json"
+    path.write_text(orjson.dumps({"faults": faults}).decode())
+    with _started("--config", str(path)) as (url, _):
+        headers = {"Authorization": "Bearer simulated-access-token"}
+        send = f"/v25.0/{DEFAULT_PHONE_NUMBER_ID}/messages"
+        async with aiohttp.ClientSession(url, headers=headers) as session:
+            for _ in kinds[:3]:
+                with pytest.raises(aiohttp.ClientConnectionError):
+                    await session.post(send, json=message())
+            async with session.post(send, json=message()) as answer:
+                assert answer.status == 200
+            async with session.get("/_simulator/report") as answer:
+                report = await answer.json()
+        assert report["faults"] == dict.fromkeys(kinds, 1)
+        assert report["accepted"] == 3
 
 
 async def test_settings_from_a_file(tmp_path: Path) -> None:
