@@ -242,9 +242,9 @@ class SendError(StrictModel):
 
 
 class SendResult(StrictModel):
-    """What became of one claimed row. Idempotent by row and outcome. ``accepted`` also settles a
-    row that is in 6 or was finished by an early status; nothing else changes a row that is not
-    in 3."""
+    """What became of one claimed row. Idempotent by row, outcome and time. ``accepted`` is a fact,
+    and settles a row whatever its status is, also one that an early status has finished; nothing
+    else changes a row that is not in 3."""
 
     uid: str
     vendor_uid: str

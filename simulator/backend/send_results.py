@@ -78,6 +78,8 @@ class _Batch:
             return None
         if row.status != QueueStatus.PROCESSING:
             return None if row.status == _REACHED[result.outcome] else "row_not_in_processing"
+        if result.claim_uid and row.claim_uid != result.claim_uid:
+            return "claimed_anew"
         row.remember(RESULTS, mark)
         if result.outcome is SendOutcome.FAILED:
             self._fail(row, _response(result))

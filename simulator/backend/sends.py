@@ -49,6 +49,12 @@ class QueueRow:
             sidecar=section(data, "sidecar"),
         )
 
+    @property
+    def claim_uid(self) -> str | None:
+        """The claim that holds the row, if one does."""
+        uid = section(self.sidecar, "claim").get("uid")
+        return uid if isinstance(uid, str) else None
+
     def remembers(self, name: str, value: str) -> bool:
         """Tell whether ``value`` stands in the list ``name`` of ``__data.sidecar``."""
         values = self.sidecar.get(name)

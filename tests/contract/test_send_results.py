@@ -232,3 +232,28 @@ async def test_times_beyond_the_columns_are_no_failure(caller: Caller, campaign:
         contract.UPDATE_MESSAGE_STATUSES, orjson.dumps({"results": [report]})
     )
     assert answer.status in (200, 400)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "requeue", "unknown"])
+async def test_a_late_report_leaves_a_row_alone_that_was_claimed_anew(
+    caller: Caller, campaign: Campaign, outcome: str
+) -> None:
+    uid = campaign.row_uids[0]
+    await caller.claim(campaign, claim_uid="first-claim", limit=1)
+    await caller.release(campaign, [uid], claim_uid="first-claim")
+    await caller.claim(campaign, claim_uid="second-claim", limit=1)
+    late = {**result(campaign, uid, outcome, error=RATE_ERROR), "claim_uid": "first-claim"}
+    (answer,) = await caller.report(late)
+    assert (answer.result, answer.reason) == ("ignored", "claimed_anew")
+    assert _row(caller.backend, uid)["status"] == QueueStatus.PROCESSING
+    await caller.report({**late, "claim_uid": "second-claim"})
+    assert _row(caller.backend, uid)["status"] != QueueStatus.PROCESSING
+
+
+async def test_a_late_acceptance_counts_all_the_same(caller: Caller, campaign: Campaign) -> None:
+    uid = campaign.row_uids[0]
+    await caller.claim(campaign, claim_uid="first-claim", limit=1)
+    await caller.release(campaign, [uid], claim_uid="first-claim")
+    await caller.claim(campaign, claim_uid="second-claim", limit=1)
+    await caller.report({**accepted(campaign, uid), "claim_uid": "first-claim"})
+    assert _row(caller.backend, uid)["status"] == QueueStatus.AWAITING_STATUS
