@@ -21,6 +21,7 @@ from sidecar.inbox import Inbox
 from sidecar.internal import CallRefused, Internal, parse
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
+from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
 from sidecar.webhook import WebhookEndpoint
 
@@ -45,12 +46,14 @@ def make_vendors(settings: Settings, backend: Backend) -> Vendors:
 
 def create_app(settings: Settings, redis_url: str) -> Starlette:
     """Return the application. ``redis_url`` is where the inbox is."""
-    redis = connect(redis_url, timeout_s=settings.inbox_write_timeout_ms / 1000)
-    doorbell = Doorbell(WakeUpBroker(dramatiq_url(settings, redis_url)))
+    timeout_s = settings.inbox_write_timeout_ms / 1000
+    redis = connect(redis_url, timeout_s=timeout_s)
+    doorbell = Doorbell(WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=timeout_s))
     backend = make_backend(settings)
     vendors = make_vendors(settings, backend)
     inbox = Inbox(
         redis,
+        timeout_s=timeout_s,
         pending_limit_bytes=settings.inbox_pending_limit_bytes,
         ring=lambda lane: doorbell.ring(drain(lane)),
     )
@@ -74,7 +77,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         try:
             yield
         finally:
-            following.cancel()
+            await cancel([following])
             await inbox.close()
             doorbell.close()
             await backend.close()
@@ -96,6 +99,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         ],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.inbox = inbox
     app.state.webhook = webhook
     return app

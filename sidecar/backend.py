@@ -114,7 +114,7 @@ class Backend:
                 allow_redirects=False,
             ) as response:
                 return response.status, await response.read()
-        except aiohttp.ClientConnectorError as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise BackendUnavailable(f"{path}: cannot connect: {error}") from None
         except TimeoutError:
             raise BackendFailed(f"{path}: no answer in time") from None
@@ -133,8 +133,8 @@ def _refusal(path: str, status: int, content: bytes) -> BackendError:
             pass
         if status == 429:
             return BackendUnavailable(f"{path} answered {status}")
-    excerpt = content[:80].decode("utf-8", "replace").replace("\n", " ")
-    return BackendFailed(f"{path} answered {status}: {excerpt!r}")
+    # Not what it answered: an error page may repeat the request, which is a customer's.
+    return BackendFailed(f"{path} answered {status}; PHP's log says why")
 
 
 def encode(value: object) -> bytes:

@@ -49,8 +49,8 @@ def check() -> int:
     try:
         with embedded.redis_url(settings) as redis_url:
             asyncio.run(_check_all(settings, redis_url, report))
-    except OSError as error:
-        report.fail("redis", f"the embedded Valkey did not start: {error}; look at data_dir")
+    except embedded.EmbeddedFailed as error:
+        report.fail("redis", str(error))
     return 1 if report.failed else 0
 
 

@@ -37,9 +37,13 @@ def load_settings(process: str) -> Settings:
 @main.command()
 def serve() -> None:
     """Take webhooks and internal calls (HTTP)."""
+    from sidecar.serve import CannotServe
     from sidecar.serve import serve as run
 
-    run(load_settings("serve"))
+    try:
+        run(load_settings("serve"))
+    except (CannotServe, embedded.EmbeddedFailed) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()
@@ -116,8 +120,11 @@ def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
         finally:
             await client.aclose()
 
-    with embedded.redis_url(settings) as redis_url:
-        asyncio.run(connected(redis_url))
+    try:
+        with embedded.redis_url(settings) as redis_url:
+            asyncio.run(connected(redis_url))
+    except embedded.EmbeddedFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command(context_settings=PASS_ON)

@@ -8,7 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import dramatiq
+import redis
 from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from contracts.jobs import Job
 from sidecar.logs import Trouble
@@ -24,11 +27,25 @@ class WakeUpBroker(RedisBroker):
     No retries, no time limits, no results: the state machines of inbox and ledger do all that.
     No delays either: they block each other (Dramatiq #431), ours are in sorted sets of our own;
     and a consumer that polls for none costs as much as one that polls for something.
+
+    ``timeout_s``: with it, a call that Redis does not answer is given up after twice that time.
+    Without, redis-py decides, which may take it minutes; that is for those who only consume.
     """
 
-    def __init__(self, url: str, *, heartbeat_timeout_ms: int = 15_000) -> None:
+    def __init__(
+        self, url: str, *, heartbeat_timeout_ms: int = 15_000, timeout_s: float | None = None
+    ) -> None:
+        client: redis.Redis | None = None
+        if timeout_s is not None:
+            client = redis.Redis.from_url(
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 1),
+            )
         super().__init__(  # type: ignore[no-untyped-call]
-            url=url,
+            url=None if client else url,
+            client=client,
             middleware=[],
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=heartbeat_timeout_ms,
@@ -39,6 +56,9 @@ class WakeUpBroker(RedisBroker):
             self.emit_before("declare_queue", queue_name)
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
+
+    def close(self) -> None:
+        self.client.connection_pool.disconnect()
 
 
 def message(job: Job) -> "dramatiq.Message[None]":

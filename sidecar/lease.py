@@ -1,13 +1,14 @@
 """A lease with a fencing token: one holder at a time, and proof of who came later."""
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
 from sidecar import keys
-from sidecar.redis_client import UNAVAILABLE, Redis, script
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, script
+from sidecar.tasks import cancel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,9 +53,7 @@ class Leases:
         try:
             yield lease
         finally:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
+            await cancel([keeper])
             await self._give_back(lease)
 
     async def _keep(self, lease: Lease) -> None:
@@ -66,7 +65,7 @@ class Leases:
             asked_at = loop.time()
             try:
                 held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])
-            except UNAVAILABLE:
+            except (*UNAVAILABLE, RedisError):
                 if loop.time() >= kept_until:
                     lease.lost.set()
                     return
@@ -80,5 +79,5 @@ class Leases:
     async def _give_back(self, lease: Lease) -> None:
         try:
             await self._renew(keys=[lease.key], args=[lease.token, 0])
-        except UNAVAILABLE as error:
+        except (*UNAVAILABLE, RedisError) as error:
             log.warning("lease_not_given_back", lease=lease.name, error=str(error))

@@ -25,6 +25,7 @@ __all__ = [
     "RedisError",
     "ResponseError",
     "connect",
+    "reason_of",
     "script",
 ]
 
@@ -56,6 +57,12 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
 
 def _as_it_came(answer: Any, **options: Any) -> Any:
     return answer
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error says, without the command that redis-py puts in front of it: its
+    arguments may be a customer's message."""
+    return str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
 
 
 def script(client: Redis, name: str) -> AsyncScript:

@@ -1,6 +1,9 @@
 """``sidecar serve``: the HTTP face under uvicorn."""
 
+import signal
 import socket
+import sys
+from types import FrameType
 
 import click
 import uvicorn
@@ -11,18 +14,41 @@ from sidecar.app import create_app
 from sidecar.settings import Settings
 
 
+class CannotServe(Exception):
+    """The address cannot be listened on. The message is one line that says why."""
+
+
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Requests under way are finished first."""
-    with embedded.redis_url(settings) as redis_url:
-        uvloop.run(_serve(settings, redis_url))
+    """Serve until SIGTERM or SIGINT. Requests under way are finished first. Raises
+    :class:`CannotServe`, and ``EmbeddedFailed`` where the embedded Valkey does not start."""
+    # uvicorn puts its own handlers in front of these, and calls these when it has shut down.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
+    with _listen(settings) as listening, embedded.redis_url(settings) as redis_url:
+        uvloop.run(_serve(settings, redis_url, listening))
 
 
-async def _serve(settings: Settings, redis_url: str) -> None:
-    listening = socket.create_server((settings.host, settings.port), backlog=2048)
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotServe(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; "
+            "look at the settings host and port"
+        ) from None
+
+
+async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -> None:
     port = listening.getsockname()[1]
     config = uvicorn.Config(
         create_app(settings, redis_url),
         http="httptools",
+        lifespan="on",
         ws="none",
         log_config=None,
         access_log=False,
@@ -32,7 +58,8 @@ async def _serve(settings: Settings, redis_url: str) -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
-    server = _Server(config, f"http://{settings.host}:{port}")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server = _Server(config, f"http://{host}:{port}")
     await server.serve(sockets=[listening])
 
 

@@ -5,10 +5,10 @@ there is one. A variable wins over the file. ``sidecar.example.toml`` documents 
 """
 
 import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -16,9 +16,10 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
+
+from sidecar.url import HttpUrl, RedisUrl, next_database
 
 ENV_PREFIX = "SIDECAR_"
 CONFIG_VARIABLE = "SIDECAR_CONFIG"
@@ -48,32 +49,26 @@ def _parse_keys(value: Any) -> Any:
         key_id, colon, secret = part.partition(":")
         if not (colon and key_id and secret):
             raise ValueError("write it as id:secret, several separated by commas")
+        if key_id in keys:
+            raise ValueError(f"key {key_id!r} is there twice")
         keys[key_id] = secret
     return keys
 
 
-def _long_enough(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
+def _check_keys(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
     for key_id, secret in keys.items():
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", key_id):
+            raise ValueError("a key's id is made of letters, digits, dots, - and _")
         if len(secret.get_secret_value()) < 16:
             raise ValueError(f"the secret of key {key_id!r} is shorter than 16 characters")
     return keys
 
 
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{value!r} is not an http or https address")
-    return value.rstrip("/")
-
-
-def _redis_url(value: str | None) -> str | None:
-    if value is not None and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError(f"{value!r} does not start with redis://, rediss:// or unix://")
-    return value
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
+def _check_secrets(secrets: list[SecretStr]) -> list[SecretStr]:
+    # An empty secret would be one that everybody knows.
+    if not all(secret.get_secret_value() for secret in secrets):
+        raise ValueError("a secret is empty")
+    return secrets
 
 
 class Settings(BaseSettings):
@@ -91,10 +86,10 @@ class Settings(BaseSettings):
     #: Root of the PHP application: /internal/* and /whatsapp-webhook/* are below it.
     backend_url: HttpUrl
     #: Redis or Valkey for the inbox and the ledger. Unset: an embedded Valkey in data_dir.
-    redis_url: RedisUrl = None
+    redis_url: RedisUrl = Field(default=None, repr=False)
     #: Redis for Dramatiq, which wants a database of its own. Unset: the next database number of
     #: redis_url.
-    dramatiq_redis_url: RedisUrl = None
+    dramatiq_redis_url: RedisUrl = Field(default=None, repr=False)
     #: Folder of the embedded Valkey's append-only file and socket.
     data_dir: Path = Path("var")
     #: Root of the Cloud API, and the version of it that is called.
@@ -108,13 +103,15 @@ class Settings(BaseSettings):
         dict[str, SecretStr],
         NoDecode,
         BeforeValidator(_parse_keys),
-        AfterValidator(_long_enough),
+        AfterValidator(_check_keys),
         Field(min_length=1),
     ]
     #: How far PHP's clock and ours may be apart.
     signing_window_s: int = Field(default=300, ge=10, le=3600)
     #: Meta app secrets that are valid for every vendor. Vendors' own come from PHP.
-    app_secrets: Annotated[list[SecretStr], NoDecode, BeforeValidator(_split_commas)] = []
+    app_secrets: Annotated[
+        list[SecretStr], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_secrets)
+    ] = []
     #: enforce: a webhook with a wrong signature gets 401. report: it is accepted and counted.
     webhook_signature: SignatureMode = SignatureMode.ENFORCE
 
@@ -201,7 +198,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         sources = [init_settings, env_settings]
         if path := _config_file():
-            sources.append(TomlConfigSettingsSource(settings_cls, path))
+            try:
+                sources.append(TomlConfigSettingsSource(settings_cls, path))
+            except (OSError, ValueError) as error:
+                raise InvalidSettings(f"{path} cannot be read: {error}") from None
         return tuple(sources)
 
     @classmethod
@@ -212,8 +212,6 @@ class Settings(BaseSettings):
             return cls(**overrides)
         except ValidationError as error:
             raise InvalidSettings(_explain(error)) from None
-        except (SettingsError, ValueError) as error:
-            raise InvalidSettings(f"the settings cannot be read: {error}") from None
 
     @property
     def signing_key_id(self) -> str:
@@ -233,15 +231,7 @@ def dramatiq_url(settings: Settings, redis_url: str) -> str:
 
     Dramatiq's maintenance walks all keys of its database, so it gets one of its own.
     """
-    if settings.dramatiq_redis_url:
-        return settings.dramatiq_redis_url
-    parts = urlsplit(redis_url)
-    if parts.scheme == "unix":
-        query = [q for q in parts.query.split("&") if q and not q.startswith("db=")]
-        number = next((q[3:] for q in parts.query.split("&") if q.startswith("db=")), "0")
-        return urlunsplit(parts._replace(query="&".join([*query, f"db={int(number) + 1}"])))
-    number = parts.path.strip("/") or "0"
-    return urlunsplit(parts._replace(path=f"/{int(number) + 1}"))
+    return settings.dramatiq_redis_url or next_database(redis_url)
 
 
 def _config_file() -> Path | None:

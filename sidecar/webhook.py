@@ -5,16 +5,17 @@ it is parsed: a body of any shape that carries a valid signature is kept. This i
 endpoint, without request and response objects, because it is the busiest one.
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, MutableMapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import parse_qs, quote
 
 import aiohttp
 import structlog
 from starlette.types import Receive, Scope, Send
+from yarl import URL
 
 from contracts.cloud_api.webhook import verify_token
 from contracts.jobs import Lane
@@ -29,6 +30,18 @@ log = structlog.get_logger()
 _STATUSES = re.compile(rb'"statuses"\s*:')
 _MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
 
+#: ``_uid`` of a row is char(36). Anything else in its place names no vendor, and PHP is not asked.
+_VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: How long a webhook waits for what PHP says of its vendor. Then it is kept without.
+VENDOR_WAIT_S = 2.0
+
+#: Statuses with which PHP answers a verification; any other comes from something in between.
+_VERIFIED = (200, 403, 404)
+
+#: What may stand in a query as it is.
+_QUERY = "!$&'()*+,;=:@/?%-._~[]"
+
 #: What PHP answers to a webhook, and so what Meta has always got.
 DONE = b"done"
 
@@ -42,18 +55,25 @@ def lane_of(body: bytes) -> Lane:
 
 
 def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
-    """Tell whether Meta's header fits the exact bytes under one of the app secrets."""
+    """Tell whether Meta's header fits the exact bytes under one of the app secrets. One that is
+    empty counts for nothing: anybody could sign with it."""
     given = signature.removeprefix(b"sha256=")
     if len(given) != 64 or given == signature:
         return False
     return any(
         hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), given)
         for secret in secrets
+        if secret
     )
 
 
-class _TooLarge(Exception):
-    pass
+class _Refused(Exception):
+    """The body is not taken: answer so, with this reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
 
 
 class WebhookEndpoint:
@@ -83,7 +103,9 @@ class WebhookEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         vendor_uid: str = scope["path_params"]["vendor_uid"]
-        if scope["method"] == "POST":
+        if not _VENDOR_UID.fullmatch(vendor_uid):
+            status, answer = self._answer(404, "vendor_unknown", vendor_uid=vendor_uid[:64])
+        elif scope["method"] == "POST":
             status, answer = await self._take(vendor_uid, scope, receive)
         else:
             status, answer = await self._verify(vendor_uid, scope)
@@ -106,12 +128,12 @@ class WebhookEndpoint:
         for name, value in scope["headers"]:
             if name == b"x-hub-signature-256":
                 signature = value
-            elif name == b"content-length" and int(value) > self._body_limit:
+            elif name == b"content-length" and _exceeds(value, self._body_limit):
                 return self._answer(413, "body_too_large")
         try:
             body = await _read(receive, self._body_limit)
-        except _TooLarge:
-            return self._answer(413, "body_too_large")
+        except _Refused as refused:
+            return self._answer(refused.status, refused.reason)
         refusal = await self._refusal(vendor_uid, signature, body)
         if refusal is not None:
             return self._answer(*refusal, vendor_uid=vendor_uid)
@@ -131,9 +153,10 @@ class WebhookEndpoint:
         asked, config = self._vendors.peek(vendor_uid)
         if not asked and (signed or signature or not self._enforce):
             try:
-                config = await self._vendors.get(vendor_uid)
+                async with asyncio.timeout(VENDOR_WAIT_S):
+                    config = await self._vendors.get(vendor_uid)
                 asked = True
-            except BackendError:
+            except (BackendError, TimeoutError):
                 asked = False
         if not signed and config is not None:
             secrets = (secret.encode() for secret in config.app_secrets)
@@ -167,41 +190,46 @@ class WebhookEndpoint:
     async def _verify(self, vendor_uid: str, scope: Scope) -> tuple[int, bytes]:
         """Hand the verification to PHP, which marks the vendor as verified. While PHP is down,
         answer from the rule that it follows: the token is the SHA-1 of the vendor's uid."""
-        query = scope["query_string"].decode("latin-1")
-        url = f"{self._backend_url}/whatsapp-webhook/{quote(vendor_uid, safe='')}"
+        query = quote(scope["query_string"], safe=_QUERY)
+        url = f"{self._backend_url}/whatsapp-webhook/{vendor_uid}?{query}"
         try:
             async with self._backend.session.get(
-                f"{url}?{query}" if query else url,
+                URL(url, encoded=True),
                 timeout=aiohttp.ClientTimeout(total=5),
                 allow_redirects=False,
             ) as response:
-                if response.status < 500:
+                if response.status in _VERIFIED:
                     return response.status, await response.read()
+                reason = f"PHP answered {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("verification_without_php", vendor=vendor_uid, reason=str(error))
+            reason = str(error) or type(error).__name__
+        log.warning("verification_without_php", vendor=vendor_uid, reason=reason)
         given = parse_qs(query)
         token = given.get("hub.verify_token", [""])[0]
-        if hmac.compare_digest(token.encode(), verify_token(vendor_uid).encode()):
-            return 200, given.get("hub.challenge", [""])[0].encode()
+        challenge = given.get("hub.challenge", [""])[0]
+        right = hmac.compare_digest(token.encode(), verify_token(vendor_uid).encode())
+        if right and challenge:
+            return 200, challenge.encode()
         return 403, b"verify_token_wrong"
 
 
+def _exceeds(content_length: bytes, limit: int) -> bool:
+    """Tell whether the header announces more. One that is no number is left to the server."""
+    return content_length.isdigit() and (len(content_length) > 18 or int(content_length) > limit)
+
+
 async def _read(receive: Receive, limit: int) -> bytes:
-    message: MutableMapping[str, Any] = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > limit:
-            raise _TooLarge
-        return body
-    chunks, size = [body], len(body)
-    while message.get("more_body", False):
+    chunks, size = [], 0
+    while True:
         message = await receive()
-        chunk = message.get("body", b"")
-        chunks.append(chunk)
-        size += len(chunk)
+        if message["type"] == "http.disconnect":
+            raise _Refused(400, "body_broken_off")  # nobody reads it, and nothing is kept
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > limit:
-            raise _TooLarge
-    return b"".join(chunks)
+            raise _Refused(413, "body_too_large")
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def digest(*parts: str) -> str:

@@ -38,6 +38,8 @@ log = structlog.get_logger()
 
 #: How long one run claims before it makes room for other campaigns.
 QUANTUM_S = 60.0
+#: PHP says that rows are due and gives none (it found them unusable, or a cron was faster).
+NOTHING_CLAIMED_PAUSE_S = 0.5
 
 
 class End(StrEnum):
@@ -178,7 +180,10 @@ class CampaignRun:
                     await asyncio.sleep(0.02)
                     continue
                 try:
-                    self._rows.append(await self._claimer.claim(size, now_ms()))
+                    rows = await self._claimer.claim(size, now_ms())
+                    self._rows.append(rows)
+                    if not rows:
+                        await asyncio.sleep(NOTHING_CLAIMED_PAUSE_S)
                 except (BackendError, *UNAVAILABLE, RedisError) as error:
                     breaker.failed(str(error))
                     await asyncio.sleep(breaker.wait_s)
