@@ -1,0 +1,61 @@
+"""Addresses, as settings hold them.
+
+What is said about a wrong one does not repeat it: it may hold a password.
+"""
+
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+
+def _http_url(value: str) -> str:
+    parts = _split(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is not an http:// or https:// address")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("it has more than a host, a port and a path")
+    return value.rstrip("/")
+
+
+def _redis_url(value: str | None) -> str | None:
+    if value is not None:
+        parts = _split(value)
+        if parts.scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("it does not start with redis://, rediss:// or unix://")
+        if not _database(parts).isdecimal():
+            raise ValueError("its database is not a number")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
+
+
+def next_database(redis_url: str) -> str:
+    """Return the address of the database with the next number on the same Redis."""
+    parts = urlsplit(redis_url)
+    number = int(_database(parts)) + 1
+    query = [q for q in parts.query.split("&") if q and not q.startswith("db=")]
+    if parts.scheme == "unix":
+        path, query = parts.path, [*query, f"db={number}"]
+    else:
+        path = f"/{number}"
+    # Not urlunsplit: it drops the two slashes of a unix:// address, which redis-py wants.
+    return f"{parts.scheme}://{parts.netloc}{path}" + ("?" + "&".join(query) if query else "")
+
+
+def _split(value: str) -> SplitResult:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("this is no address; is a character in it not percent-encoded?") from None
+    return parts
+
+
+def _database(parts: SplitResult) -> str:
+    """Return the number of the database, which redis-py looks for in the query first."""
+    named = next((q[3:] for q in parts.query.split("&") if q.startswith("db=")), "")
+    path = "" if parts.scheme == "unix" else parts.path.strip("/")
+    return named or path or "0"
