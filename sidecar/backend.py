@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import orjson
 from pydantic import BaseModel, ValidationError
+from yarl import URL
 
 from contracts import backend as contract
 from contracts.signing import Signer
@@ -107,7 +108,7 @@ class Backend:
         timeout = self._timeout if timeout_s is None else aiohttp.ClientTimeout(total=timeout_s)
         try:
             async with self.session.post(
-                self._url + path,
+                URL(self._url + path, encoded=True),  # as it was signed
                 data=body,
                 headers={"Content-Type": "application/json", **signed, **(headers or {})},
                 timeout=timeout,

@@ -3,6 +3,7 @@
 What is said about a wrong one does not repeat it: it may hold a password.
 """
 
+import re
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,6 +16,8 @@ def _http_url(value: str) -> str:
         raise ValueError("it is not an http:// or https:// address")
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise ValueError("it has more than a host, a port and a path")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("a character in it is not percent-encoded")
     return value.rstrip("/")
 
 
