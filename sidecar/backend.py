@@ -46,7 +46,7 @@ class Backend:
         self._url = url
         self._path = urlsplit(url).path
         self._signer = signer
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, 3.0))
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s / 2, 3.0))
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
 

@@ -133,7 +133,7 @@ class Settings(BaseSettings):
     #: How long the same customer's message is recognised as a duplicate before PHP is asked.
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
     #: Tries for an update that PHP refuses, before it goes to the dead letters.
-    update_max_attempts: int = Field(default=10, ge=1, le=100)
+    update_max_attempts: int = Field(default=12, ge=1, le=100)
     #: First and longest pause before an update is tried again; it doubles in between.
     update_retry_first_ms: int = Field(default=1000, ge=10)
     update_retry_longest_ms: int = Field(default=300_000, ge=10)

@@ -260,10 +260,11 @@ class Drain:
             self._wait(item, now + pause_ms, waited, settlement)
 
     def _pause_ms(self, item: Item, verdict: Verdict) -> int:
-        if verdict.retry_after_ms is not None:
-            return max(0, min(verdict.retry_after_ms, self._settings.update_retry_longest_ms))
+        """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
+        attempts together are to last longer than PHP waits for a message it does not know."""
         doubled: int = self._settings.update_retry_first_ms * 2 ** min(item.attempts - 1, 30)
-        return min(doubled, self._settings.update_retry_longest_ms)
+        pause_ms = max(doubled, verdict.retry_after_ms or 0)
+        return min(pause_ms, self._settings.update_retry_longest_ms)
 
 
 def _waves(items: list[Item]) -> list[list[Item]]:

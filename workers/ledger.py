@@ -98,7 +98,7 @@ class Ledger:
     async def known(self, results: list[SendResult]) -> None:
         """Note outcomes, in one round trip."""
         states: dict[Any, Any] = {
-            r.uid: _KNOWN + r.model_dump_json(exclude_none=True).encode() for r in results
+            r.uid: _KNOWN + r.model_dump_json(exclude_defaults=True).encode() for r in results
         }
         await self._redis.hset(self._ledger, mapping=states)
 

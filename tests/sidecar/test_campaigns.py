@@ -1,0 +1,181 @@
+"""Starting, pausing, resuming and cancelling a campaign."""
+
+import orjson
+import pytest
+from aiohttp import web
+
+from contracts.jobs import Queue
+from sidecar import keys
+from sidecar.campaigns import campaign_lease
+from sidecar.lease import Leases
+from sidecar.redis_client import Redis, connect
+from tests.eventually import eventually
+from tests.sidecar.php import Call, Php, json_answer, refusal
+from tests.sidecar.service import VENDOR, Service
+
+UID = "5b1f0c1e-8d4c-4c39-9a55-0a1b2c3d4e5f"
+PATH = f"/internal/campaigns/{UID}"
+COUNTS = {"queued": 7, "read": 2}
+
+
+@pytest.fixture(autouse=True)
+def campaign(php: Php) -> None:
+    php.add_campaign(UID, VENDOR, title="Spring", due=5, next_due_at=1767225600000, counts=COUNTS)
+
+
+def overloaded(call: Call) -> web.Response | None:
+    """Changes of the state fail."""
+    return refusal(503, "overloaded") if "release" in call.target else None
+
+
+async def wake_ups(redis_url: str) -> list[tuple[str, ...]]:
+    """Return the ids that the wake-ups for campaigns carry."""
+    redis: Redis = connect(redis_url.removesuffix("/0") + "/1", timeout_s=5.0)
+    messages = await redis.hvals(f"dramatiq:{Queue.CAMPAIGNS.value}.msgs")
+    await redis.aclose()
+    return [tuple(orjson.loads(message)["args"]) for message in messages]
+
+
+async def test_how_a_campaign_stands(service: Service) -> None:
+    answer = await service.call("GET", PATH)
+    assert answer.status_code == 200
+    told = answer.json()
+    counts = told.pop("counts")
+    assert told == {
+        "campaign_uid": UID,
+        "vendor_uid": VENDOR,
+        "state": "running",
+        "reason": None,
+        "active": False,
+        "due": 5,
+        "next_due_at": 1767225600000,
+    }
+    assert {name: count for name, count in counts.items() if count} == COUNTS
+
+
+@pytest.mark.parametrize("verb", ["", "/send", "/pause", "/resume", "/cancel"])
+async def test_an_unknown_campaign(service: Service, verb: str) -> None:
+    method = "POST" if verb else "GET"
+    answer = await service.call(method, f"/internal/campaigns/nobody-knows{verb}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "campaign_unknown"
+    assert await service.redis.keys("halt:*") == []
+    assert await service.redis.keys(keys.CAMPAIGNS) == []
+
+
+async def test_php_answers_for_another_campaign(service: Service, php: Php) -> None:
+    other = {"campaign_uid": "other", "vendor_uid": VENDOR}
+    php.override = lambda call: json_answer({"campaigns": [other]})
+    assert (await service.call("GET", PATH)).status_code == 404
+
+
+async def test_starting(service: Service, php: Php, redis_url: str) -> None:
+    await service.redis.set(keys.halt(UID), "paused")
+    answer = await service.call("POST", f"{PATH}/send")
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "running"
+    assert answer.json()["active"] is True
+    assert await service.redis.hgetall(keys.CAMPAIGNS) == {UID.encode(): VENDOR.encode()}
+    assert await service.redis.get(keys.halt(UID)) is None
+    assert php.asked("/internal/release-messages") == []
+    assert await eventually(lambda: wake_ups(redis_url)) == [(VENDOR, UID)]
+
+
+async def test_starting_twice_answers_with_the_state(service: Service, php: Php) -> None:
+    first = await service.call("POST", f"{PATH}/send")
+    second = await service.call("POST", f"{PATH}/send")
+    assert second.status_code == 200
+    assert second.json() == first.json()
+    assert php.asked("/internal/release-messages") == []
+
+
+async def test_active_while_a_worker_holds_it(service: Service) -> None:
+    async with Leases(service.redis, ttl_ms=5000).hold(campaign_lease(UID)):
+        assert (await service.call("GET", PATH)).json()["active"] is True
+    assert (await service.call("GET", PATH)).json()["active"] is False
+
+
+@pytest.mark.parametrize(("verb", "state"), [("pause", "paused"), ("cancel", "cancelled")])
+async def test_stopping(service: Service, php: Php, verb: str, state: str) -> None:
+    answer = await service.call("POST", f"{PATH}/{verb}", b'{"reason": "wrong template"}')
+    assert answer.status_code == 200
+    assert answer.json()["state"] == state
+    assert answer.json()["reason"] == "wrong template"
+    assert await service.redis.get(keys.halt(UID)) == state.encode()
+    assert php.campaigns[UID]["state"] == state
+    [call] = php.asked("/internal/release-messages")
+    assert call.json == {
+        "vendor_uid": VENDOR,
+        "campaign_uid": UID,
+        "campaign_state": state,
+        "reason": "wrong template",
+    }
+    again = await service.call("POST", f"{PATH}/{verb}")
+    assert (again.status_code, again.json()["state"]) == (200, state)
+
+
+async def test_stopping_takes_effect_before_php_knows(service: Service, php: Php) -> None:
+    php.override = overloaded
+    answer = await service.call("POST", f"{PATH}/pause")
+    assert answer.status_code == 503
+    assert await service.redis.get(keys.halt(UID)) == b"paused"
+
+
+async def test_starting_takes_effect_only_when_php_knows(service: Service, php: Php) -> None:
+    await service.call("POST", f"{PATH}/cancel")
+
+    php.override = overloaded
+    assert (await service.call("POST", f"{PATH}/send")).status_code == 503
+    assert await service.redis.get(keys.halt(UID)) == b"cancelled"
+    assert await service.redis.keys(keys.CAMPAIGNS) == []
+
+
+@pytest.mark.parametrize("verb", ["resume", "send"])
+async def test_going_on_after_a_pause(
+    service: Service, php: Php, redis_url: str, verb: str
+) -> None:
+    await service.call("POST", f"{PATH}/pause", b'{"reason": "lunch"}')
+    answer = await service.call("POST", f"{PATH}/{verb}")
+    assert answer.status_code == 200
+    assert answer.json()["state"] == "running"
+    assert answer.json()["reason"] is None
+    assert php.campaigns[UID]["state"] == "running"
+    assert await service.redis.get(keys.halt(UID)) is None
+    assert await eventually(lambda: wake_ups(redis_url)) == [(VENDOR, UID)]
+
+
+async def test_resuming_one_that_runs(service: Service, php: Php) -> None:
+    answer = await service.call("POST", f"{PATH}/resume")
+    assert (answer.status_code, answer.json()["state"]) == (200, "running")
+    assert php.asked("/internal/release-messages") == []
+
+
+async def test_resuming_one_that_was_cancelled(service: Service, php: Php) -> None:
+    await service.call("POST", f"{PATH}/cancel")
+    answer = await service.call("POST", f"{PATH}/resume")
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "campaign_cancelled"
+    assert await service.redis.get(keys.halt(UID)) == b"cancelled"
+    assert php.campaigns[UID]["state"] == "cancelled"
+    answer = await service.call("POST", f"{PATH}/send")
+    assert (answer.status_code, answer.json()["state"]) == (200, "running")
+
+
+@pytest.mark.parametrize("verb", ["send", "pause", "resume", "cancel"])
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"null", b'{"reason": 5}', b'{"reason": "%s"}' % (b"x" * 501), b"\xff"]
+)
+async def test_a_body_of_another_shape(service: Service, php: Php, verb: str, body: bytes) -> None:
+    answer = await service.call("POST", f"{PATH}/{verb}", body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "request_invalid"
+    assert php.calls == []
+    assert await service.redis.keys("halt:*") == []
+
+
+async def test_the_state_is_phps_also_when_redis_was_wiped(service: Service) -> None:
+    await service.call("POST", f"{PATH}/pause")
+    await service.redis.flushall()
+    answer = await service.call("GET", PATH)
+    assert answer.json()["state"] == "paused"
+    assert answer.json()["active"] is False

@@ -1,0 +1,181 @@
+"""The doorbell: wake-ups reach Dramatiq's queue, and nobody waits for that."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import dramatiq
+import orjson
+import pytest
+import redis as blocking_redis
+from structlog.testing import capture_logs
+
+from contracts.jobs import Job, Lane, Queue, drain, send_campaign
+from sidecar.doorbell import Doorbell, WakeUpBroker, message
+from tests.eventually import eventually
+
+
+class Gate(dramatiq.Broker):
+    """A broker whose enqueueing waits until it is let through, and then may fail."""
+
+    def __init__(self) -> None:
+        super().__init__(middleware=[])
+        self.open = threading.Event()
+        self.entered = threading.Event()
+        self.error: Exception | None = None
+        self.jobs: list[tuple[str, tuple[str, ...]]] = []
+        self.threads: set[str] = set()
+
+    def enqueue(self, message, *, delay=None):  # type: ignore[no-untyped-def]
+        self.threads.add(threading.current_thread().name)
+        self.entered.set()
+        assert self.open.wait(10)
+        if self.error is not None:
+            raise self.error
+        self.jobs.append((message.actor_name, tuple(message.args)))
+        return message
+
+
+@pytest.fixture
+def dramatiq_url(redis_url: str) -> str:
+    return redis_url.removesuffix("/0") + "/1"
+
+
+def test_the_message_of_a_job() -> None:
+    made = message(send_campaign("v", "c"))
+    assert made.queue_name == Queue.CAMPAIGNS
+    assert made.actor_name == "send_campaign"
+    assert list(made.args) == ["v", "c"]
+    assert made.options == {}
+
+
+def test_wake_ups_arrive_in_dramatiqs_queues(dramatiq_url: str) -> None:
+    doorbell = Doorbell(WakeUpBroker(dramatiq_url, timeout_s=5.0))
+    jobs = [drain(Lane.MESSAGES), drain(Lane.STATUSES), send_campaign("v", "c")]
+    for job in jobs:
+        doorbell.ring(job)
+    doorbell.close()
+    assert doorbell.rings == 3
+
+    consumer = WakeUpBroker(dramatiq_url)
+    for job in jobs:
+        consumer.declare_queue(job.queue)
+        messages = consumer.consume(job.queue, timeout=1000)
+        found = next(messages)
+        assert found is not None
+        assert (found.actor_name, tuple(found.args)) == (job.actor, job.args)
+        messages.ack(found)
+        assert next(messages) is None
+        messages.close()
+    consumer.close()
+
+
+def test_no_queue_has_delayed_messages(dramatiq_url: str) -> None:
+    broker = WakeUpBroker(dramatiq_url)
+    broker.declare_queue("messages")
+    broker.declare_queue("messages")
+    assert broker.get_declared_queues() == {"messages"}
+    assert broker.delay_queues == set()
+    broker.close()
+
+
+def test_rings_that_wait_are_one_ring() -> None:
+    broker = Gate()
+    doorbell = Doorbell(broker)
+    doorbell.ring(drain(Lane.MESSAGES))
+    assert broker.entered.wait(5)
+    for _ in range(100):
+        doorbell.ring(drain(Lane.MESSAGES))
+        doorbell.ring(send_campaign("v", "c"))
+    broker.open.set()
+    doorbell.close()
+    # The first was on its way already when the others came: they are one more.
+    assert broker.jobs == [
+        ("drain_messages", ()),
+        ("drain_messages", ()),
+        ("send_campaign", ("v", "c")),
+    ]
+    assert doorbell.rings == 3
+
+
+async def test_ringing_does_not_wait() -> None:
+    broker = Gate()
+    doorbell = Doorbell(broker)
+    began = time.monotonic()
+    for number in range(100):
+        doorbell.ring(send_campaign("v", str(number)))
+    assert time.monotonic() - began < 5, "it waits for a broker that never answers"
+    assert broker.jobs == []
+    broker.open.set()
+    await eventually(lambda: len(broker.jobs) == 100)
+    assert threading.current_thread().name not in broker.threads
+    assert len(broker.threads) == 1
+    doorbell.close()
+
+
+def test_a_ring_that_fails_is_logged_once() -> None:
+    broker = Gate()
+    broker.open.set()
+    broker.error = ConnectionError("no Redis")
+    doorbell = Doorbell(broker)
+
+    def ring(job: Job) -> None:
+        before = len(doorbell._waiting)
+        doorbell.ring(job)
+        doorbell._thread.submit(lambda: None).result()
+        assert before == len(doorbell._waiting) == 0
+
+    with capture_logs() as logs:
+        for number in range(50):
+            ring(send_campaign("v", str(number)))
+        broker.error = None
+        ring(drain(Lane.MESSAGES))
+        doorbell.close()
+    assert [(line["event"], line["log_level"]) for line in logs] == [
+        ("doorbell_failed", "warning"),
+        ("doorbell_failed_over", "info"),
+    ]
+    assert logs[0]["reason"] == "ConnectionError: no Redis"
+    assert logs[1]["times"] == 50
+    assert broker.jobs == [("drain_messages", ())]
+    assert doorbell.rings == 1
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a Redis that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/1"
+
+
+def test_closing_does_not_wait_for_a_redis_that_hangs(silent: str) -> None:
+    doorbell = Doorbell(WakeUpBroker(silent, timeout_s=0.1))
+    doorbell.ring(drain(Lane.MESSAGES))
+    with capture_logs() as logs:
+        doorbell.close()
+    assert doorbell.rings == 0
+    assert [line["event"] for line in logs] == ["doorbell_failed"]
+
+
+def test_closing_does_not_wait_for_a_redis_that_is_away() -> None:
+    doorbell = Doorbell(WakeUpBroker("redis://127.0.0.1:9/1", timeout_s=0.1))
+    doorbell.ring(drain(Lane.MESSAGES))
+    with capture_logs() as logs:
+        doorbell.close()
+    [line] = logs
+    assert "127.0.0.1:9" in line["reason"]
+
+
+def test_the_first_ring_after_a_restart_of_redis_gets_through(dramatiq_url: str) -> None:
+    doorbell = Doorbell(WakeUpBroker(dramatiq_url, timeout_s=5.0))
+    with blocking_redis.Redis.from_url(dramatiq_url) as outside:
+        doorbell.ring(drain(Lane.MESSAGES))
+        doorbell._thread.submit(lambda: None).result()
+        outside.client_kill_filter(_type="normal", skipme=True)
+        doorbell.ring(drain(Lane.MESSAGES))
+        doorbell.close()
+        assert doorbell.rings == 2
+        messages = outside.hvals("dramatiq:messages.msgs")
+        assert isinstance(messages, list)
+        assert [orjson.loads(found)["actor_name"] for found in messages] == ["drain_messages"] * 2

@@ -1,0 +1,267 @@
+"""Vendors' configuration: asked once for many, kept while PHP is down, and bounded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.signing import Signer
+from sidecar import keys
+from sidecar.backend import Backend, BackendError, BackendUnavailable
+from sidecar.redis_client import Redis, connect
+from sidecar.vendors import RETRY_S, Vendors
+from tests import trust
+from tests.eventually import eventually
+from tests.sidecar.php import Php
+from tests.sidecar.service import VENDOR
+
+TTL_S = 60.0
+UNKNOWN_TTL_S = 10.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def vendors(php: Php, clock: Clock) -> AsyncIterator[Vendors]:
+    signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
+    backend = Backend(php.url, signer, timeout_s=5.0)
+    yield Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=UNKNOWN_TTL_S, clock=clock)
+    await backend.close()
+
+
+def asked(php: Php) -> int:
+    return len(php.asked("/internal/vendor-config"))
+
+
+async def secrets(vendors: Vendors, vendor_uid: str = VENDOR) -> list[str]:
+    config = await vendors.get(vendor_uid)
+    assert config is not None
+    return config.app_secrets
+
+
+async def test_one_question_for_many(vendors: Vendors, php: Php) -> None:
+    assert vendors.peek(VENDOR) == (False, None)
+    found = await asyncio.gather(*(vendors.get(VENDOR) for _ in range(10)))
+    assert all(config is not None and config.vendor_uid == VENDOR for config in found)
+    assert vendors.peek(VENDOR) == (True, found[0])
+    await vendors.get(VENDOR)
+    assert asked(php) == 1
+    assert php.calls[0].json == {"vendor_uids": [VENDOR]}
+
+
+async def test_vendors_are_asked_for_at_the_same_time(vendors: Vendors, php: Php) -> None:
+    php.open.clear()
+    one = asyncio.create_task(vendors.get(VENDOR))
+    other = asyncio.create_task(vendors.get("nobody"))
+    await eventually(lambda: asked(php) == 2)
+    php.open.set()
+    assert await one is not None
+    assert await other is None
+
+
+async def test_an_old_value_is_used_while_a_new_one_is_fetched(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    await vendors.get(VENDOR)
+    php.add_vendor(VENDOR, "new")
+    clock.now += TTL_S - 1
+    assert await secrets(vendors) == []
+    assert asked(php) == 1
+    clock.now += 1
+    php.open.clear()
+    for _ in range(5):
+        assert await secrets(vendors) == []
+    await eventually(lambda: asked(php) == 2)
+    php.open.set()
+    await eventually(lambda: _secrets(vendors) == ["new"])
+    assert asked(php) == 2
+
+
+def _secrets(vendors: Vendors) -> list[str]:
+    config = vendors.peek(VENDOR)[1]
+    assert config is not None
+    return config.app_secrets
+
+
+async def test_an_old_value_is_used_while_php_is_down(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    php.add_vendor(VENDOR, "old")
+    assert await secrets(vendors) == ["old"]
+    await php.stop()
+    for _ in range(3):
+        clock.now += 10 * TTL_S
+        assert await secrets(vendors) == ["old"]
+        await asyncio.sleep(0.02)
+    php.add_vendor(VENDOR, "new")
+    await php.start()
+    clock.now += RETRY_S
+    await eventually(lambda: _secrets(vendors) == ["new"])
+
+
+async def test_php_that_is_ill_is_not_asked_for_every_webhook(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    await vendors.get(VENDOR)
+    await php.stop()
+    clock.now += TTL_S
+    with capture_logs() as logs:
+        for _ in range(20):
+            vendors.peek(VENDOR)
+            with pytest.raises(BackendUnavailable):
+                await vendors.get("other")
+            await asyncio.sleep(0.005)
+    assert len(logs) == 1
+
+    await php.start()
+    with pytest.raises(BackendUnavailable):
+        await vendors.get("other")
+    assert asked(php) == 1
+    clock.now += RETRY_S
+    with capture_logs() as logs:
+        assert await vendors.get("other") is None
+    assert [line["event"] for line in logs] == ["vendor_config_unavailable_over"]
+
+
+async def test_a_vendor_that_php_never_answered_for(vendors: Vendors, php: Php) -> None:
+    await php.stop()
+    found = await asyncio.gather(*(vendors.get(VENDOR) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(error, BackendError) for error in found)
+    assert vendors.peek(VENDOR) == (False, None)
+
+
+async def test_how_long_an_unknown_vendor_is_remembered(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    assert await vendors.get("later") is None
+    assert vendors.peek("later") == (True, None)
+    php.add_vendor("later")
+    clock.now += UNKNOWN_TTL_S - 0.1
+    assert await vendors.get("later") is None
+    assert asked(php) == 1
+    clock.now += 0.1
+    assert vendors.peek("later") == (False, None)
+    assert await vendors.get("later") is not None
+    assert asked(php) == 2
+
+
+async def test_a_vendor_that_vanished(vendors: Vendors, php: Php, clock: Clock) -> None:
+    await vendors.get(VENDOR)
+    del php.vendors[VENDOR]
+    clock.now += TTL_S
+    assert await vendors.get(VENDOR) is not None
+    await eventually(lambda: vendors.peek(VENDOR) == (True, None))
+
+
+async def test_made_up_vendors_do_not_fill_the_memory(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    for number in range(50):
+        await vendors.get(f"made-up-{number}")
+        clock.now += 1.0
+    assert len(vendors._unknown) <= UNKNOWN_TTL_S
+    await php.stop()
+    for number in range(20):
+        with pytest.raises(BackendError):
+            await vendors.get(f"not-asked-{number}")
+        clock.now += 0.5
+    assert len(vendors._failed) <= 2
+    assert vendors._asking == {}
+
+
+async def test_forgetting_one_vendor(vendors: Vendors, php: Php) -> None:
+    php.add_vendor("other")
+    await vendors.get(VENDOR)
+    await vendors.get("other")
+    assert await vendors.get("nobody") is None
+    php.add_vendor(VENDOR, "new")
+    php.add_vendor("other", "new")
+    php.add_vendor("nobody", "new")
+    vendors.forget([VENDOR, "nobody", "never-heard-of"])
+    await secrets(vendors)
+    assert await secrets(vendors, "nobody") == ["new"]
+    await eventually(lambda: _secrets(vendors) == ["new"])
+    assert await secrets(vendors, "other") == []
+
+
+async def test_forgetting_all(vendors: Vendors, php: Php) -> None:
+    await vendors.get(VENDOR)
+    await vendors.get("nobody")
+    await php.stop()
+    with pytest.raises(BackendError):
+        await vendors.get("down")
+    await php.start()
+    for uid in (VENDOR, "nobody", "down"):
+        php.add_vendor(uid, "new")
+    vendors.forget(None)
+    assert await secrets(vendors, "nobody") == ["new"]
+    assert await secrets(vendors, "down") == ["new"]
+    assert await secrets(vendors) == []
+    await eventually(lambda: _secrets(vendors) == ["new"])
+
+
+async def test_a_question_that_is_given_up_goes_on_for_the_others(
+    vendors: Vendors, php: Php
+) -> None:
+    php.open.clear()
+    leaving = asyncio.create_task(vendors.get(VENDOR))
+    staying = asyncio.create_task(vendors.get(VENDOR))
+    await eventually(lambda: asked(php) == 1)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    php.open.set()
+    assert await staying is not None
+    assert asked(php) == 1
+
+
+async def test_what_changed_elsewhere_is_followed(vendors: Vendors, php: Php, redis: Redis) -> None:
+    await vendors.get(VENDOR)
+    following = asyncio.create_task(vendors.follow(redis, interval_s=0.01))
+    await asyncio.sleep(0.05)
+    await vendors.get(VENDOR)
+    assert asked(php) == 1
+    for number in (2, 3):
+        await redis.incr(keys.CONFIG_VERSION)
+        await eventually(partial(_asked_again, vendors, php, number))
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+
+
+def _asked_again(vendors: Vendors, php: Php, number: int) -> bool:
+    vendors.peek(VENDOR)
+    return asked(php) == number
+
+
+async def test_following_goes_on_without_redis(vendors: Vendors) -> None:
+    redis = connect("redis://127.0.0.1:9/0", timeout_s=1.0)
+    with capture_logs() as logs:
+        following = asyncio.create_task(vendors.follow(redis, interval_s=0.001))
+        await asyncio.sleep(0.05)
+        assert not following.done()
+    assert logs == []
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    await redis.aclose()
+
+
+async def test_secrets_are_not_shown(vendors: Vendors, php: Php) -> None:
+    php.add_vendor(VENDOR, "hunter2-hunter2")
+    config = await vendors.get(VENDOR)
+    assert "hunter2" not in repr(config)
+    assert "hunter2" not in str(vendors.__dict__)

@@ -1,0 +1,147 @@
+"""What a webhook gets that depends on others: on what PHP says of its vendor, and on Redis."""
+
+import asyncio
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar import webhook
+from tests.eventually import eventually
+from tests.sidecar.conftest import MakeService
+from tests.sidecar.php import Php, refusal
+from tests.sidecar.service import VENDOR, Service
+
+OWN_SECRET = "secret-of-the-vendors-own-app"
+
+# -- vendors -------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_vendor_is_asked_for_once(make_service: MakeService, php: Php) -> None:
+    service = await make_service(vendor_unknown_ttl_s=0.4)
+    answers = await asyncio.gather(*(service.webhook(b"{}", vendor_uid="nobody") for _ in range(9)))
+    answers.append(await service.webhook(b"{}", vendor_uid="nobody"))
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, "vendor_unknown")}
+    assert len(php.asked("/internal/vendor-config")) == 1
+    assert await service.is_empty()
+
+    php.add_vendor("nobody")
+
+    async def taken() -> bool:
+        return (await service.webhook(b"{}", vendor_uid="nobody")).status_code == 200
+
+    await eventually(taken, every_s=0.05)
+
+
+async def test_a_known_vendor_is_asked_for_once(service: Service, php: Php) -> None:
+    await asyncio.gather(*(service.webhook(b"{}") for _ in range(20)))
+    await service.webhook(b"{}")
+    assert len(php.asked("/internal/vendor-config")) == 1
+    assert len(await service.bodies()) == 21
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 401, 404])
+async def test_a_webhook_is_kept_while_php_is_ill(service: Service, php: Php, status: int) -> None:
+    php.override = lambda call: refusal(status, "ill")
+    assert (await service.webhook(b"{}", vendor_uid="nobody")).status_code == 200
+    assert await service.bodies(vendor_uid="nobody") == [b"{}"]
+
+
+async def test_a_webhook_is_kept_while_php_is_down(service: Service, php: Php) -> None:
+    await php.stop()
+    with capture_logs() as logs:
+        for number in range(20):
+            answer = await service.webhook(b"{}", vendor_uid=f"v{number}")
+            assert answer.status_code == 200
+    assert len([line for line in logs if line["log_level"] != "info"]) == 1
+
+
+async def test_a_webhook_is_kept_while_php_hangs(
+    service: Service, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "VENDOR_WAIT_S", 0.1)
+    php.open.clear()
+    assert (await service.webhook(b"{}")).status_code == 200
+    assert await service.bodies() == [b"{}"]
+    php.open.set()
+
+
+async def test_while_php_is_down_an_unknown_secret_is_nobodys_fault(
+    service: Service, php: Php
+) -> None:
+    """Nothing can be said about the signature, so whoever brings the webhook tries again."""
+    await php.stop()
+    answer = await service.webhook(b"{}", secret=OWN_SECRET)
+    assert (answer.status_code, answer.text) == (503, "secrets_unavailable")
+    assert (await service.webhook(b"{}", secret=None)).status_code == 401
+    assert await service.is_empty()
+
+
+async def test_secrets_that_were_known_serve_on_while_php_is_down(
+    make_service: MakeService, php: Php
+) -> None:
+    service = await make_service(vendor_config_ttl_s=1)
+    php.add_vendor(VENDOR, OWN_SECRET)
+    assert (await service.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+    await php.stop()
+    await service.call("POST", "/internal/invalidate")
+    for _ in range(3):
+        assert (await service.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "uid",
+    [
+        "%76%00",
+        "a%2Fb",
+        "a/b",
+        "..",
+        "%2E%2E",
+        "v%20",
+        "%C3%BC",
+        "%FF",
+        "x" * 65,
+        "x" * 1000,
+        "v.1",
+    ],
+)
+async def test_what_can_be_no_vendor_is_not_asked_for(service: Service, php: Php, uid: str) -> None:
+    for method in ("POST", "GET"):
+        answer = await service.client.request(method, f"/webhook/{uid}", content=b"{}")
+        assert answer.status_code == 404
+    assert php.calls == []
+    assert await service.is_empty()
+
+
+async def test_a_vendor_whose_uid_came_percent_encoded(service: Service) -> None:
+    encoded = "".join(f"%{ord(letter):02X}" for letter in VENDOR)
+    assert (await service.webhook(b"{}", vendor_uid=encoded)).status_code == 200
+    assert await service.bodies() == [b"{}"]
+
+
+# -- Redis ---------------------------------------------------------------------------------------
+
+
+async def test_without_redis(make_service: MakeService) -> None:
+    service = await make_service(redis_url="redis://127.0.0.1:9/0")
+    with capture_logs() as logs:
+        for _ in range(10):
+            began = time.monotonic()
+            answer = await service.webhook(b"{}")
+            assert (answer.status_code, answer.text) == (503, "inbox_unavailable")
+            assert time.monotonic() - began < 1.0
+    assert service.counts == {"inbox_unavailable": 10}
+    warnings = [line for line in logs if line["event"] == "inbox_unavailable"]
+    assert len(warnings) == 1
+    assert "127.0.0.1:9" in warnings[0]["reason"]
+
+
+async def test_without_redis_what_is_wrong_is_refused_as_ever(make_service: MakeService) -> None:
+    service = await make_service(redis_url="redis://127.0.0.1:9/0")
+    assert (await service.webhook(b"{}", secret=None)).status_code == 401
+    assert (await service.webhook(b"{}", vendor_uid="nobody")).status_code == 404
+
+
+async def test_the_counter_of_received_webhooks(service: Service) -> None:
+    await asyncio.gather(*(service.webhook(b"{}") for _ in range(3)))
+    assert await service.redis.hgetall(f"count:{VENDOR}") == {b"webhooks_received": b"3"}

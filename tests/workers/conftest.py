@@ -1,0 +1,107 @@
+"""Fixtures of the workers' tests, beside those that all tests share."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from contracts.jobs import Lane
+from sidecar.backend import Backend
+from sidecar.inbox import drain_lease
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import Redis
+from tests import trust
+from tests.conftest import MakeSettings
+from tests.contract.embedded import EmbeddedBackend
+from tests.workers import php as php_side
+from tests.workers.lane import LaneUnderTest
+from tests.workers.php import Php
+
+MakeLane = Callable[..., LaneUnderTest]
+
+
+@pytest.fixture
+def leases(redis: Redis) -> Leases:
+    return Leases(redis, 10_000)
+
+
+@pytest.fixture
+async def drain_lease_held(leases: Leases) -> AsyncIterator[Lease]:
+    """The lease of the lane of statuses."""
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        yield lease
+
+
+@pytest.fixture
+async def php() -> AsyncIterator[Php]:
+    """A PHP side that says of everything that it is done, until it is told otherwise."""
+    async with php_side.running() as running:
+        yield running
+
+
+@pytest.fixture
+async def backend(php: Php) -> AsyncIterator[Backend]:
+    """The workers' client of :func:`php`."""
+    backend = php_side.client(php.url)
+    yield backend
+    await backend.close()
+
+
+@pytest.fixture
+async def make_lane(
+    redis: Redis, leases: Leases, backend: Backend, make_settings: MakeSettings
+) -> AsyncIterator[MakeLane]:
+    """Make lanes. At the end of the test the books of each must balance."""
+    lanes: list[LaneUnderTest] = []
+
+    def make(lane: Lane, to: Backend = backend, **settings: Any) -> LaneUnderTest:
+        values = {"status_wait_ms": 0, "update_retry_first_ms": 10_000, **settings}
+        lanes.append(LaneUnderTest(lane, make_settings(**values), redis, leases, to))
+        return lanes[-1]
+
+    yield make
+    for lane in lanes:
+        await lane.assert_books_balance()
+
+
+@pytest.fixture
+def messages(make_lane: MakeLane) -> LaneUnderTest:
+    return make_lane(Lane.MESSAGES)
+
+
+@pytest.fixture
+def statuses(make_lane: MakeLane) -> LaneUnderTest:
+    return make_lane(Lane.STATUSES)
+
+
+class RealBackend(EmbeddedBackend):
+    keys = {trust.KEY_ID: trust.SIGNING_SECRET.encode()}
+
+
+@pytest.fixture(scope="session")
+def embedded_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBackend]:
+    with RealBackend(tmp_path_factory.mktemp("backend")) as running:
+        yield running
+
+
+@pytest.fixture
+def embedded(embedded_process: EmbeddedBackend) -> Iterator[EmbeddedBackend]:
+    """The embedded backend. Tests share it, and keep apart by vendors of their own."""
+    yield embedded_process
+    embedded_process.cure()
+
+
+@pytest.fixture
+async def real_php(embedded: EmbeddedBackend) -> AsyncIterator[Php]:
+    """The embedded backend, behind a PHP side that fails on demand."""
+    async with php_side.running(embedded.base_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def real_backend(real_php: Php) -> AsyncIterator[Backend]:
+    """The workers' client of :func:`real_php`."""
+    backend = php_side.client(real_php.url)
+    yield backend
+    await backend.close()

@@ -1,0 +1,109 @@
+"""A lane of the inbox under test, with its drain and its books."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.backend import Backend
+from sidecar.inbox import Inbox
+from sidecar.lease import Leases
+from sidecar.redis_client import Redis
+from sidecar.settings import Settings
+from tests.workers.payloads import VENDOR
+from workers.breaker import Breaker
+from workers.clock import now_ms
+from workers.delivery import Delivery
+from workers.drain import Drain
+from workers.intake import LanePolicy
+from workers.item import Item
+
+
+@dataclass
+class LaneUnderTest:
+    lane: Lane
+    settings: Settings
+    redis: Redis
+    leases: Leases
+    backend: Backend
+    stopping: bool = False
+    delivery: Delivery = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.delivery = Delivery(self.backend, Breaker("php_ill", first_s=0.02, longest_s=0.05))
+
+    async def receive(self, *bodies: bytes, vendor: str = VENDOR) -> None:
+        """Put webhooks into the inbox, each in a group commit of its own."""
+        inbox = Inbox(
+            self.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None
+        )
+        for body in bodies:
+            await inbox.put(self.lane, vendor, b"sha256=", body)
+        await inbox.close()
+
+    async def receive_long_ago(self, body: bytes, age_ms: int, vendor: str = VENDOR) -> None:
+        """Put a webhook into the inbox that has been there for a while."""
+        await self.redis.sadd(keys.ready(self.lane), vendor)
+        await self.redis.execute_command(
+            "XADD", keys.inbox(self.lane, vendor), f"{now_ms() - age_ms}-0", b"sha256=", body
+        )
+        await self.redis.hincrby(keys.counters(vendor), "webhooks_received", 1)
+
+    def make(self, stopping: Callable[[], bool] | None = None) -> Drain:
+        """Make what drains the lane."""
+        return Drain(
+            LanePolicy.of(self.lane, self.settings),
+            self.settings,
+            self.redis,
+            self.leases,
+            self.delivery,
+            stopping or (lambda: self.stopping),
+        )
+
+    async def drain(self) -> bool:
+        return await self.make().run()
+
+    async def waiting(self, vendor: str = VENDOR) -> int:
+        """Return how many webhooks are in a vendor's stream."""
+        entries = await self.redis.execute_command(
+            "XRANGE", keys.inbox(self.lane, vendor), "-", "+"
+        )
+        return sum(len(fields) // 2 for _, fields in entries)
+
+    async def deferred(self) -> dict[str, list[Item]]:
+        """Return what waits, by order key; the index must fit."""
+        found = {}
+        for key in await self.redis.zrange(keys.deferred(self.lane), 0, -1):
+            name = key.decode()
+            items = await self.redis.lrange(keys.deferred_items(self.lane, name), 0, -1)
+            found[name] = [Item.load(item) for item in items]
+            assert found[name], f"{name} is in the index, and nothing waits there"
+        lists = await self.redis.keys(keys.deferred_items(self.lane, "*"))
+        assert len(lists) == len(found), "something waits that is not in the index"
+        return found
+
+    async def make_due(self) -> None:
+        """Let the time pass until everything that waits is due."""
+        for key in await self.redis.zrange(keys.deferred(self.lane), 0, -1):
+            await self.redis.zadd(keys.deferred(self.lane), {key: 1})
+
+    async def counters(self, vendor: str = VENDOR) -> dict[str, int]:
+        found = await self.redis.hgetall(keys.counters(vendor))
+        return {name.decode(): int(count) for name, count in found.items()}
+
+    async def assert_books_balance(self) -> None:
+        """What came in is done, or waits, or is dead: for every vendor."""
+        waiting: dict[str, int] = {}
+        for items in (await self.deferred()).values():
+            for item in items:
+                waiting[item.vendor_uid] = waiting.get(item.vendor_uid, 0) + 1
+        for key in await self.redis.keys(keys.COUNTERS_PREFIX + "*"):
+            vendor = key.decode().removeprefix(keys.COUNTERS_PREFIX)
+            counts = await self.counters(vendor)
+            in_stream = await self.waiting(vendor)
+            assert counts.get("webhooks_received", 0) == counts.get("webhooks_done", 0) + in_stream
+            ends = ("duplicates", "folded", "done", "ignored", "dead")
+            ended = sum(counts.get(name, 0) for name in ends)
+            assert counts.get("updates", 0) == ended + waiting.get(vendor, 0), counts
+            ready = await self.redis.sismember(keys.ready(self.lane), vendor)
+            assert bool(ready) == bool(in_stream)

@@ -1,0 +1,62 @@
+"""What waits in a lane, as the drain reads it."""
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.redis_client import Redis
+from tests.workers.payloads import item
+from workers.deferred import Deferred
+from workers.item import Item
+
+LANE = Lane.MESSAGES
+
+
+async def put(redis: Redis, order_key: str, due_at: int, count: int = 1) -> list[Item]:
+    items = [item(order_key=order_key) for _ in range(count)]
+    for one in items:
+        await redis.rpush(keys.deferred_items(LANE, order_key), one.dump())
+    await redis.zadd(keys.deferred(LANE), {order_key: due_at})
+    return items
+
+
+async def test_the_first_of_each_that_is_due_the_longest_due_first(redis: Redis) -> None:
+    late = await put(redis, "late", 300, 2)
+    early = await put(redis, "early", 100, 3)
+    await put(redis, "not yet", 501)
+    deferred = Deferred(redis, LANE)
+    assert list((await deferred.due(500, limit=10, whole=False)).items()) == [
+        ("early", early[:1]),
+        ("late", late[:1]),
+    ]
+    assert await deferred.due(500, limit=10, whole=True) == {"early": early, "late": late}
+    assert list(await deferred.due(500, limit=1, whole=False)) == ["early"]
+
+
+async def test_nothing_is_due(redis: Redis) -> None:
+    deferred = Deferred(redis, LANE)
+    assert await deferred.due(500, limit=10, whole=True) == {}
+    assert not await deferred.any_due(500)
+    await put(redis, "a", 501)
+    assert await deferred.due(500, limit=10, whole=True) == {}
+    assert not await deferred.any_due(500)
+    assert await deferred.any_due(501)
+
+
+async def test_lanes_are_apart(redis: Redis) -> None:
+    await put(redis, "a", 1)
+    other = Deferred(redis, Lane.STATUSES)
+    assert not await other.any_due(10)
+    assert await other.held([item(order_key="a")]) == set()
+
+
+async def test_who_has_to_wait_behind_something(redis: Redis) -> None:
+    await put(redis, "a", 10**15)
+    deferred = Deferred(redis, LANE)
+    items = [item(order_key=key) for key in ("a", "b", "a")]
+    assert await deferred.held(items) == {"a"}
+    assert await deferred.held([]) == set()
+
+
+async def test_an_order_key_may_hold_any_text(redis: Redis) -> None:
+    key = "vendor/\x00 ü:*{}\n"
+    [one] = await put(redis, key, 1)
+    assert await Deferred(redis, LANE).due(1, limit=1, whole=False) == {key: [one]}

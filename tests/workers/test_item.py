@@ -1,0 +1,52 @@
+"""Items survive being written down, and become updates as the contract has them."""
+
+import orjson
+import pytest
+
+from contracts.backend import Update, UpdateKind
+from tests.workers.payloads import RECEIVED_AT, item, status
+from workers.item import Item
+
+
+@pytest.mark.parametrize("kind", [*UpdateKind, None])
+def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
+    before = item(
+        kind,
+        lower_statuses=[status("wamid.9", "sent")],
+        attempts=3,
+        first_failed_at=12,
+        reason="PHP said no",
+        callback_data="row-1",
+        signature="sha256=ab\xff",
+    )
+    assert Item.load(before.dump()) == before
+
+
+def test_the_bytes_of_a_whole_body_survive() -> None:
+    body = bytes(range(256))
+    assert Item.load(item(None, body=body).dump()).body == body
+
+
+def test_a_later_version_may_add_fields_and_drop_those_with_a_default() -> None:
+    values = orjson.loads(item().dump())
+    del values["reason"]
+    loaded = Item.load(orjson.dumps({**values, "added_later": 1}))
+    assert loaded.reason is None
+
+
+def test_an_update_is_as_the_contract_has_it() -> None:
+    one = item(UpdateKind.STATUS, attempts=2, lower_statuses=[status("wamid.9", "sent")])
+    update = Update.model_validate_json(orjson.dumps(one.as_update()))
+    assert update.id == one.id
+    assert update.vendor_uid == one.vendor_uid
+    assert update.kind is UpdateKind.STATUS
+    assert update.received_at == RECEIVED_AT
+    assert update.attempt == 3
+    assert update.payload == one.payload
+    assert update.lower_statuses == one.lower_statuses
+
+
+def test_the_first_attempt_is_number_one_and_without_lower_statuses() -> None:
+    update = item().as_update()
+    assert update["attempt"] == 1
+    assert "lower_statuses" not in update

@@ -1,0 +1,167 @@
+"""The ledger: what is known of a row survives, and nothing is written for somebody else."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contracts.backend import SendError, SendOutcome, UpdateKind
+from sidecar import keys
+from sidecar.campaigns import campaign_lease
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import Redis
+from tests.workers.payloads import VENDOR, item
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
+from workers.item import Item
+from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, refuse
+
+
+@pytest.fixture
+def ledger(redis: Redis) -> Ledger:
+    return Ledger(redis, CAMPAIGN)
+
+
+@pytest.fixture
+async def lease(leases: Leases) -> AsyncIterator[Lease]:
+    async with leases.hold(campaign_lease(CAMPAIGN)) as lease:
+        assert lease is not None
+        yield lease
+
+
+async def test_an_empty_ledger(ledger: Ledger) -> None:
+    assert await ledger.empty()
+    assert await ledger.open_claims() == []
+    state = await ledger.load()
+    assert (state.claimed, state.sending, state.known) == ({}, {}, [])
+
+
+async def test_a_claim_is_open_until_its_rows_are_noted(ledger: Ledger) -> None:
+    await ledger.about_to_claim(CLAIM, 5)
+    assert await ledger.open_claims() == [CLAIM]
+    assert not await ledger.empty()
+    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    assert await ledger.open_claims() == []
+    assert (await ledger.load()).claimed == {"row-1": CLAIM, "row-2": CLAIM}
+
+
+async def test_a_claim_that_has_brought_nothing_is_closed(ledger: Ledger) -> None:
+    await ledger.about_to_claim(CLAIM, 5)
+    await ledger.claimed(CLAIM, [])
+    assert await ledger.empty()
+
+
+async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
+    row = queued("row-1")
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.begin(lease, [(row, NUMBER)])
+    assert (await ledger.load()).sending == {"row-1": (CLAIM, NUMBER)}
+    known = result("row-1", message_status="accepted", wa_id="999", response={"messages": []})
+    await ledger.known([known])
+    state = await ledger.load()
+    assert (state.claimed, state.sending, state.known) == ({}, {}, [known])
+    await ledger.settled(["row-1"])
+    assert await ledger.empty()
+
+
+async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
+    ledger: Ledger, lease: Lease
+) -> None:
+    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    await ledger.not_sent("row-1", CLAIM)
+    state = await ledger.load()
+    assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
+
+
+async def test_a_claim_that_is_noted_again_forgets_nothing(ledger: Ledger, lease: Lease) -> None:
+    """What is being sent must never look as if it had only been claimed."""
+    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    await ledger.known([result("row-2")])
+    await ledger.claimed(CLAIM, ["row-1", "row-2", "row-3"])
+    state = await ledger.load()
+    assert list(state.sending) == ["row-1"]
+    assert [one.uid for one in state.known] == ["row-2"]
+    assert list(state.claimed) == ["row-3"]
+
+
+async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
+    results = [
+        result("row-1", SendOutcome.FAILED, error=SendError(code=1, message="x", details="ü")),
+        result("row-2", SendOutcome.REQUEUE, due_at=7),
+        result("row-3", SendOutcome.UNKNOWN, error=SendError(code=None, message="x")),
+        result("row-4"),
+    ]
+    await ledger.known(results)
+    known = (await ledger.load()).known
+    assert sorted(known, key=lambda one: one.uid) == results
+
+
+async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) -> None:
+    await ledger.begin(lease, [(queued("row:1"), "110:2")])
+    assert (await ledger.load()).sending == {"row:1": (CLAIM, "110:2")}
+
+
+# -- only for the holder, and while it is not halted --
+
+
+async def test_nothing_begins_without_the_lease(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
+    for token in (lease.token + 1, None):
+        if token is None:
+            await redis.delete(lease.key)
+        else:
+            await redis.set(lease.key, token)
+        with pytest.raises(NotTheHolder, match=CAMPAIGN):
+            await ledger.begin(lease, [(queued("row-1"), NUMBER), (queued("row-2"), NUMBER)])
+    state = await ledger.load()
+    assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
+
+
+async def test_nothing_begins_when_the_campaign_is_halted(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    await redis.set(keys.halt(CAMPAIGN), "paused")
+    with pytest.raises(Halted, match=CAMPAIGN):
+        await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert await ledger.empty()
+
+
+async def test_many_begin_at_once(ledger: Ledger, lease: Lease) -> None:
+    rows = [queued(f"row-{number}") for number in range(5000)]
+    await ledger.begin(lease, [(row, NUMBER) for row in rows])
+    assert len((await ledger.load()).sending) == 5000
+
+
+def test_what_a_script_answers() -> None:
+    refuse(1, CAMPAIGN)
+    refuse(0, CAMPAIGN)
+
+
+# -- the view of the drain --
+
+
+def early(row_uid: str | None, vendor_uid: str = VENDOR) -> Item:
+    return item(UpdateKind.STATUS, vendor_uid=vendor_uid, callback_data=row_uid)
+
+
+async def test_which_sends_are_not_recorded_yet(ledger: Ledger, redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, mapping={CAMPAIGN: VENDOR, "other": VENDOR, "c3": "vendor-2"})
+    await ledger.claimed(CLAIM, ["row-1"])
+    await Ledger(redis, "other").claimed(CLAIM, ["row-2"])
+    await Ledger(redis, "c3").claimed(CLAIM, ["row-3"])
+    items = [early(uid) for uid in ("row-1", "row-2", "row-3", "row-4", None)]
+    message = item(callback_data="row-1")
+    found = await LedgerView(redis).unsettled([*items, message])
+    assert found == {items[0].id, items[1].id}
+
+
+async def test_another_vendors_rows_are_of_no_interest(ledger: Ledger, redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, CAMPAIGN, VENDOR)
+    await ledger.claimed(CLAIM, ["row-1"])
+    assert await LedgerView(redis).unsettled([early("row-1", "vendor-2")]) == set()
+
+
+async def test_redis_is_not_asked_where_no_status_names_a_row(redis: Redis) -> None:
+    await redis.aclose()
+    assert await LedgerView(redis).unsettled([early(None), item()]) == set()

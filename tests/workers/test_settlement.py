@@ -1,0 +1,220 @@
+"""What is recorded about a batch is recorded at once, or not at all."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.lease import Lease
+from sidecar.redis_client import Redis, ResponseError
+from tests.workers.payloads import VENDOR, item
+from workers.settlement import LeaseLost, Settlement
+
+LANE = Lane.STATUSES
+STREAM = keys.inbox(LANE, VENDOR)
+
+
+@pytest.fixture
+def settlement(redis: Redis, drain_lease_held: Lease) -> Settlement:
+    return Settlement(redis, LANE, drain_lease_held)
+
+
+async def put(redis: Redis, count: int, vendor: str = VENDOR) -> list[str]:
+    await redis.sadd(keys.ready(LANE), vendor)
+    pipeline = redis.pipeline()
+    for _ in range(count):
+        pipeline.xadd(keys.inbox(LANE, vendor), {"signature": "body"})
+    return [entry_id.decode() for entry_id in await pipeline.execute()]
+
+
+async def snapshot(redis: Redis) -> dict[bytes, Any]:
+    """Return everything that is in Redis."""
+    return {key: await redis.dump(key) for key in await redis.keys("*")}
+
+
+def everything(settlement: Settlement, entry_ids: list[str]) -> None:
+    """Have one of each thing recorded."""
+    settlement.delete_entries(VENDOR, entry_ids)
+    settlement.count(VENDOR, "webhooks_done", 3)
+    settlement.defer(item(order_key="a"), 5)
+    settlement.take_deferred("b", 1, next_due_at=6)
+    settlement.put_back(item(order_key="c"), 7)
+    settlement.bury(item(), 8)
+    settlement.remember("seen:x", 60)
+    settlement.note_backend_worked(9)
+
+
+async def test_nothing_happens_before_the_commit(redis: Redis, settlement: Settlement) -> None:
+    before = await snapshot(redis)
+    everything(settlement, ["1-0"])
+    assert await snapshot(redis) == before
+
+
+async def test_nothing_is_recorded_when_the_lease_is_lost(
+    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+) -> None:
+    entry_ids = await put(redis, 2)
+    await redis.set(drain_lease_held.key, drain_lease_held.token + 1)
+    before = await snapshot(redis)
+    everything(settlement, entry_ids)
+    with pytest.raises(LeaseLost, match="statuses"):
+        await settlement.commit()
+    assert await snapshot(redis) == before
+
+
+async def test_nothing_is_recorded_when_the_lease_has_expired(
+    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+) -> None:
+    await redis.delete(drain_lease_held.key)
+    before = await snapshot(redis)
+    everything(settlement, ["1-0"])
+    with pytest.raises(LeaseLost):
+        await settlement.commit()
+    assert await snapshot(redis) == before
+
+
+async def test_everything_is_recorded(redis: Redis, settlement: Settlement) -> None:
+    entry_ids = await put(redis, 3)
+    everything(settlement, entry_ids[:2])
+    await settlement.commit()
+    assert await redis.xlen(STREAM) == 1
+    assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"3", b"dead": b"1"}
+    assert await redis.zrange(keys.deferred(LANE), 0, -1, withscores=True) == [
+        (b"a", 5.0),
+        (b"c", 7.0),
+    ]
+    assert await redis.get("seen:x") == b"1"
+    assert 0 < await redis.ttl("seen:x") <= 60
+    assert await redis.get(keys.BACKEND_OK) == b"9"
+
+
+async def test_an_empty_stream_leaves_the_index(redis: Redis, settlement: Settlement) -> None:
+    entry_ids = await put(redis, 2)
+    await put(redis, 1, "vendor-2")
+    settlement.delete_entries(VENDOR, entry_ids)
+    await settlement.commit()
+    assert await redis.smembers(keys.ready(LANE)) == {b"vendor-2"}
+    assert not await redis.exists(STREAM)
+
+
+async def test_a_stream_with_something_left_stays(redis: Redis, settlement: Settlement) -> None:
+    entry_ids = await put(redis, 2)
+    settlement.delete_entries(VENDOR, entry_ids[:1])
+    await settlement.commit()
+    assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
+
+
+async def test_what_came_meanwhile_is_not_forgotten(redis: Redis, settlement: Settlement) -> None:
+    entry_ids = await put(redis, 2)
+    settlement.delete_entries(VENDOR, entry_ids)
+    await put(redis, 1)
+    await settlement.commit()
+    assert await redis.xlen(STREAM) == 1
+    assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
+
+
+async def test_a_vendor_that_is_ready_without_a_stream_leaves_the_index(
+    redis: Redis, settlement: Settlement
+) -> None:
+    await redis.sadd(keys.ready(LANE), VENDOR)
+    settlement.delete_entries(VENDOR, [])
+    await settlement.commit()
+    assert await redis.smembers(keys.ready(LANE)) == set()
+
+
+async def test_an_item_waits_behind_those_that_wait_and_keeps_their_time(
+    redis: Redis, settlement: Settlement
+) -> None:
+    first, second = item(order_key="a"), item(order_key="a")
+    settlement.defer(first, 5)
+    settlement.defer(second, 3)
+    await settlement.commit()
+    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
+        first.dump(),
+        second.dump(),
+    ]
+    assert await redis.zscore(keys.deferred(LANE), "a") == 5
+
+
+async def test_items_are_taken_from_the_front(
+    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+) -> None:
+    items = [item(order_key="a") for _ in range(3)]
+    for one in items:
+        settlement.defer(one, 5)
+    await settlement.commit()
+    later = Settlement(redis, LANE, drain_lease_held)
+    later.take_deferred("a", 2, next_due_at=11)
+    await later.commit()
+    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [items[2].dump()]
+    assert await redis.zscore(keys.deferred(LANE), "a") == 11
+    last = Settlement(redis, LANE, drain_lease_held)
+    last.take_deferred("a", 1, next_due_at=12)
+    await last.commit()
+    assert await redis.zscore(keys.deferred(LANE), "a") is None
+    assert not await redis.exists(keys.deferred_items(LANE, "a"))
+
+
+async def test_what_is_put_back_stands_in_front_at_its_own_time(
+    redis: Redis, settlement: Settlement
+) -> None:
+    behind, refused = item(order_key="a"), item(order_key="a")
+    settlement.defer(behind, 5)
+    settlement.take_deferred("a", 0, next_due_at=6)
+    settlement.put_back(refused, 99)
+    await settlement.commit()
+    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
+        refused.dump(),
+        behind.dump(),
+    ]
+    assert await redis.zscore(keys.deferred(LANE), "a") == 99
+
+
+async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
+    redis: Redis, settlement: Settlement
+) -> None:
+    one = item(reason="PHP said no", attempts=10)
+    settlement.bury(one, 77)
+    await settlement.commit()
+    letter = orjson.loads(await redis.hget(keys.DEAD, one.id) or b"")
+    assert letter == {"lane": "statuses", "item": orjson.loads(one.dump())}
+    assert await redis.zscore(keys.DEAD_INDEX, one.id) == 77
+    assert await redis.hget(keys.counters(VENDOR), "dead") == b"1"
+
+
+async def test_counts_add_up_and_nothing_is_counted_as_nothing(
+    redis: Redis, settlement: Settlement
+) -> None:
+    settlement.count(VENDOR, "updates")
+    settlement.count(VENDOR, "updates", 4)
+    settlement.count("vendor-2", "updates", 2)
+    settlement.count(VENDOR, "folded", 0)
+    await settlement.commit()
+    assert await redis.hgetall(keys.counters(VENDOR)) == {b"updates": b"5"}
+    assert await redis.hgetall(keys.counters("vendor-2")) == {b"updates": b"2"}
+
+
+async def test_more_than_lua_can_spread_at_once(redis: Redis, settlement: Settlement) -> None:
+    """Lua's ``unpack`` gives up at 8,000 words."""
+    entry_ids = await put(redis, 9_001)
+    settlement.delete_entries(VENDOR, entry_ids[:9_000])
+    for number in range(3_000):
+        settlement.defer(item(order_key=f"k{number}"), number)
+    await settlement.commit()
+    assert await redis.xlen(STREAM) == 1
+    assert await redis.zcard(keys.deferred(LANE)) == 3_000
+
+
+async def test_nothing_to_record_is_no_error(settlement: Settlement) -> None:
+    await settlement.commit()
+
+
+async def test_a_command_that_redis_refuses_is_an_error(
+    redis: Redis, settlement: Settlement
+) -> None:
+    await redis.set(keys.deferred(LANE), "not a sorted set")
+    settlement.defer(item(order_key="a"), 5)
+    with pytest.raises(ResponseError):
+        await settlement.commit()
