@@ -172,7 +172,7 @@ async def test_an_update_is_tried_again_alone_later_and_later(
     assert attempts == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("asked", "pause"), [(70_000, 70_000), (10**9, 300_000), (-5, 1_000), (200, 1_000)])
+@pytest.mark.parametrize(("asked", "pause"), [(70_000, 70_000), (10**9, 300_000), (-5, 10_000), (200, 10_000)])
 async def test_php_says_when_to_come_again(
     php: Php, statuses: LaneUnderTest, asked: int, pause: int
 ) -> None:
