@@ -138,7 +138,7 @@ class _Readiness:
     async def show(self, request: Request) -> Response:
         """Webhooks can be taken: Redis answers and accepts writes."""
         try:
-            await self._redis.set("ready:probe", 1, ex=60)
+            await self._redis.set(keys.PROBE, 1, ex=60)
         except (*UNAVAILABLE, RedisError) as error:
             checks = {"redis": str(error) or type(error).__name__}
             return JSONResponse({"status": "unavailable", "checks": checks}, 503)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import click
 
 from contracts import backend as contract
-from sidecar import embedded, logs
+from sidecar import embedded, keys, logs
 from sidecar.app import make_backend
 from sidecar.backend import BackendError, BackendRefused
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
@@ -64,7 +64,7 @@ async def _check_redis(settings: Settings, redis_url: str, report: _Report) -> N
     other = connect(dramatiq_url(settings, redis_url), timeout_s=2.0)
     try:
         started = time.perf_counter()
-        await client.set("ready:probe", 1, ex=60)
+        await client.set(keys.PROBE, 1, ex=60)
         took_ms = (time.perf_counter() - started) * 1000
         report.ok("redis", f"a write took {took_ms:.1f} ms")
         await other.execute_command("PING")  # type: ignore[no-untyped-call]

@@ -28,8 +28,8 @@ class WakeUpBroker(RedisBroker):
     No delays either: they block each other (Dramatiq #431), ours are in sorted sets of our own;
     and a consumer that polls for none costs as much as one that polls for something.
 
-    ``timeout_s``: with it, a call that Redis does not answer is given up after twice that time.
-    Without, redis-py decides, which may take it minutes; that is for those who only consume.
+    ``timeout_s``: with it, a call that Redis does not answer is given up after that time. Without,
+    redis-py decides, which may take it minutes; that is for those who only consume.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class WakeUpBroker(RedisBroker):
                 url,
                 socket_timeout=timeout_s,
                 socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 1),
+                retry=Retry(NoBackoff(), 0),
             )
         super().__init__(  # type: ignore[no-untyped-call]
             url=None if client else url,

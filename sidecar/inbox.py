@@ -124,9 +124,11 @@ class Inbox:
         reason = f"Redis has not written it in {self._timeout_s} s"
         return _Group(written, loop.call_later(self._timeout_s, _settle, written, reason))
 
-    def _start_writer(self) -> None:
+    def _start_writer(self) -> asyncio.Task[None] | None:
+        """Return the task that writes, if there is anything to write."""
         if self._writer is None and self._pending is not None:
             self._writer = asyncio.create_task(self._write_groups(), name="inbox writer")
+        return self._writer
 
     async def _write_groups(self) -> None:
         try:
@@ -177,10 +179,8 @@ class Inbox:
 
     async def close(self) -> None:
         """Wait until everything that was put is written (or has failed)."""
-        while self._pending is not None or self._writer is not None:
-            self._start_writer()
-            if self._writer is not None:
-                await self._writer
+        while writer := self._start_writer():
+            await writer
 
 
 def drain_lease(lane: Lane) -> str:

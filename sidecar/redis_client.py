@@ -49,10 +49,26 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )
+    pool.connection_class = _says_that_it_is_closed(pool.connection_class)
     client = redis.asyncio.Redis.from_pool(pool)
     # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
     cast(Any, client).set_response_callback("XRANGE", _as_it_came)
     return client
+
+
+def _says_that_it_is_closed(base: Any) -> Any:
+    """Return a kind of connection that raises a connection's error when it is used after the
+    other side has closed it. uvloop raises RuntimeError there, which redis-py passes on, and
+    which nobody who is prepared for a Redis that goes away would catch."""
+
+    class Connection(base):  # type: ignore[misc]
+        async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
+            try:
+                await super().send_packed_command(*arguments, **options)
+            except RuntimeError as error:
+                raise RedisConnectionError(f"the connection is closed: {error}") from error
+
+    return Connection
 
 
 def _as_it_came(answer: Any, **options: Any) -> Any:

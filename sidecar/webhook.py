@@ -6,7 +6,6 @@ endpoint, without request and response objects, because it is the busiest one.
 """
 
 import asyncio
-import hashlib
 import hmac
 import re
 from collections.abc import Iterable
@@ -230,8 +229,3 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise _Refused(413, "body_too_large")
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def digest(*parts: str) -> str:
-    """Return a short name for something that must not be mixed up with anything else."""
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

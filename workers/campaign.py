@@ -15,7 +15,7 @@ from enum import StrEnum
 import structlog
 
 from contracts import backend as contract
-from contracts.backend import CampaignState, SendError, SendOutcome, SendResult
+from contracts.backend import ErrorCode, SendError, SendOutcome, SendResult
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.lease import Lease
@@ -26,6 +26,7 @@ from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
 from workers.clock import now_ms
 from workers.cloud_api import CloudApi
+from workers.halt import Halt
 from workers.ledger import Halted, Ledger, NotTheHolder
 from workers.limiter import Limiter
 from workers.pacer import Pacer
@@ -108,6 +109,7 @@ class CampaignRun:
         self._release = Release(
             backend, self._ledger, vendor_uid=self._vendor_uid, campaign_uid=campaign_uid
         )
+        self._halt = Halt(redis, self._release, campaign_uid)
         self._ended = asyncio.Event()
         self._end_reason: End | None = None
         self._pause_reason: str | None = None
@@ -129,16 +131,20 @@ class CampaignRun:
         """Send until nothing is due, or something ends it. Return whether rows are left that
         somebody should be woken for. Raises if PHP or Redis is away at the beginning."""
         await self._settle_leftovers()
-        if await self._redis.exists(keys.halt(self._campaign_uid)):
+        if await self._halt.stands():
+            await self._halt.tell_php()
             self._end(End.HALTED)
             await self._leave()
             return False
+        self._log.info("campaign_run_started", fence=self._lease.token)
         self._reporter.start()
         claiming = asyncio.create_task(self._claim())
         pacing = [
             asyncio.create_task(self._keep_up(self._pacer.plan)),
             asyncio.create_task(self._keep_up(self._pacer.start_at_slots)),
         ]
+        for task in (claiming, *pacing):
+            task.add_done_callback(self._work_ended)
         try:
             while not self._over():
                 with suppress(TimeoutError):
@@ -148,8 +154,22 @@ class CampaignRun:
             # A claim that is under way is better finished than found again by the next holder.
             await asyncio.wait([claiming], timeout=self._settings.backend_timeout_s)
             await cancel([claiming])
+            self._log.info(
+                "campaign_run_ended",
+                reason=self._end_reason,
+                lease_lost=self._lease.lost.is_set(),
+                stopping=self._stopping(),
+                exhausted=self._claimer.exhausted,
+                rows_left=len(self._rows) + self._pacer.planned,
+                under_way=len(self._sends),
+            )
             await self._wind_up()
         return self._end_reason is None and not self._claimer.exhausted and not self._stopping()
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._log.error("campaign_work_failed", exc_info=error)
+            self._end(End.FAILED)
 
     def _must_end(self) -> bool:
         return self._ended.is_set() or self._stopping() or self._lease.lost.is_set()
@@ -182,7 +202,7 @@ class CampaignRun:
                 try:
                     rows = await self._claimer.claim(size, now_ms())
                     self._rows.append(rows)
-                    if not rows:
+                    if not rows and not self._claimer.exhausted:
                         await asyncio.sleep(NOTHING_CLAIMED_PAUSE_S)
                 except (BackendError, *UNAVAILABLE, RedisError) as error:
                     breaker.failed(str(error))
@@ -191,7 +211,8 @@ class CampaignRun:
                     breaker.worked()
         except CampaignStopped as error:
             self._log.info("claims_refused", reason=str(error))
-            self._end(End.REFUSED)
+            newer = str(error) == ErrorCode.FENCE_STALE
+            self._end(End.LEASE_LOST if newer else End.REFUSED)
 
     def _claim_size(self) -> int:
         rate = self._rate_of(self._config.current_phone_number_id or "")
@@ -283,11 +304,11 @@ class CampaignRun:
         self._release.add_rows(self._rows.take(len(self._rows)))
         try:
             if self._pause_reason is not None:
-                await self._redis.set(keys.halt(self._campaign_uid), CampaignState.PAUSED.value)
+                await self._halt.pause(self._pause_reason)
             await self._reporter.finish(self._settings.backend_timeout_s)
             await self._release.commit()
             if self._pause_reason is not None:
-                await self._release.pause_campaign(self._pause_reason)
+                await self._halt.tell_php()
             await self._leave()
         except (BackendError, *UNAVAILABLE, RedisError) as error:
             # The ledger has it all; the reconciler has somebody come back to it.

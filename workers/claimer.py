@@ -3,7 +3,7 @@
 import uuid
 
 from contracts import backend as contract
-from contracts.backend import ClaimedRow
+from contracts.backend import ClaimedRow, ErrorCode
 from sidecar.backend import Backend, BackendRefused
 from sidecar.lease import Lease
 from workers.ledger import Ledger
@@ -12,9 +12,13 @@ from workers.rows import QueuedRow
 #: Room between the fences of two holders, whose tokens may be neighbours.
 CALLS_PER_LEASE = 1000
 
+#: There is no such campaign any more, and so no row of it.
+GONE = (ErrorCode.CAMPAIGN_UNKNOWN, ErrorCode.VENDOR_UNKNOWN)
+
 
 class CampaignStopped(Exception):
-    """PHP refuses claims for the campaign: it is paused or cancelled, or somebody newer has it."""
+    """PHP refuses claims for the campaign: it is paused or cancelled or gone, or somebody newer
+    has it. The text is PHP's code."""
 
 
 class Claimer:
@@ -86,8 +90,8 @@ class Claimer:
         except BackendRefused as error:
             if error.status not in (404, 409):
                 raise
-            if not recover:
-                # Refused means that nothing was claimed.
+            if not recover or error.code in GONE:
+                # Refused means that nothing was claimed, and of what is gone nothing is held.
                 await self._note(claim_uid, [])
             raise CampaignStopped(error.code) from None
         if not recover:

@@ -12,7 +12,7 @@ import aiohttp
 import orjson
 
 from contracts.backend import ClaimedRow, SendError
-from contracts.cloud_api.errors import ErrorRule, rule_for
+from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
 
 #: Idle connections are closed before the other side does it: a connection that is closed while a
 #: request is on its way leaves that request's outcome unknown.
@@ -101,6 +101,10 @@ class CloudApi:
 
     async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
         """Send one message. Never raises for what the network or the API does."""
+        if not access_token.isprintable():
+            # No header may hold it, so nothing is sent; it is as good as a token that is wrong.
+            message = "the access token holds a line break or another control character"
+            return Refused(RULES[190], SendError(code=None, message=message))
         try:
             async with self.session.post(
                 f"{self._root}/{number}/messages",
@@ -129,7 +133,8 @@ def conclude(status: int, content: bytes) -> Attempt:
         body = {}
     if 200 <= status < 300:
         message = _first(body.get("messages"))
-        if isinstance(wamid := message.get("id"), str):
+        wamid = message.get("id")
+        if isinstance(wamid, str) and wamid:
             wa_id = _first(body.get("contacts")).get("wa_id")
             message_status = message.get("message_status")
             return Accepted(
@@ -142,9 +147,7 @@ def conclude(status: int, content: bytes) -> Attempt:
     error = body.get("error")
     if not isinstance(error, dict):
         error = {}
-    code = error.get("code")
-    if not isinstance(code, int):
-        code = None
+    code = _code(error.get("code"))
     if code is None and (status >= 500 and status != 503):
         return OutcomeUnknown(f"answer {status} without an error code of the Cloud API's")
     rule = rule_for(code, status)
@@ -158,6 +161,12 @@ def _first(value: Any) -> dict[str, Any]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return value[0]
     return {}
+
+
+def _code(value: Any) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str | None:

@@ -74,5 +74,6 @@ def _requeue(row: ClaimedRow, rule: ErrorRule, error: SendError, pause_s: float)
 
 
 def _reason(error: SendError) -> str:
+    code = "" if error.code is None else f"{error.code} "
     details = f": {error.details}" if error.details else ""
-    return f"{error.code} {error.message}{details}"[:500]
+    return f"{code}{error.message}{details}"[:500]

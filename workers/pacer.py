@@ -15,14 +15,16 @@ from workers.rows import QueuedRow, Rows
 #: if it is larger, in case one of the clocks drifts.
 _DRIFT_S = 0.0001
 
-#: A row whose slot is further in the past (the process was held up) gets another slot: sends that
-#: have piled up would otherwise go out in one burst, above the rate.
+#: A row whose slot is further in the past than this, and than half the time between two slots, gets
+#: another one: the process was held up, and sends that have piled up would otherwise go out in one
+#: burst, above the rate.
 LATE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
     at: float
+    too_late_at: float
     row: QueuedRow
     number: str
 
@@ -104,8 +106,10 @@ class Pacer:
         # What is in front may have changed meanwhile: a slot is a number's, not a row's.
         front = self._rows.first(grant.count, self._number_of)
         if front and self._number_of(front[0]) == number:
+            late_s = max(LATE_S, grant.gap_s / 2)
             for index, row in enumerate(self._rows.take(len(front))):
-                self._planned.append(_Planned(first_at + index * grant.gap_s, row, number))
+                at = first_at + index * grant.gap_s
+                self._planned.append(_Planned(at, at + late_s, row, number))
         self._more.set()
         return grant
 
@@ -141,9 +145,8 @@ class Pacer:
         due: list[_Planned] = []
         while self._planned and self._planned[0].at <= now:
             due.append(self._planned.popleft())
-        late = [planned for planned in due if now - planned.at > LATE_S]
-        self._put_back(late)
-        return [planned for planned in due if now - planned.at <= LATE_S]
+        self._put_back([planned for planned in due if now > planned.too_late_at])
+        return [planned for planned in due if now <= planned.too_late_at]
 
     async def _begin(self, due: list[_Planned]) -> None:
         if not due:

@@ -60,6 +60,9 @@ class Reconciler:
                 self._redis_trouble.worked()
             except (*UNAVAILABLE, RedisError) as error:
                 self._redis_trouble.failed(str(error))
+            except Exception:
+                # Whatever it was: without the reconciler a lost wake-up would be lost for good.
+                log.exception("reconciler_failed")
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:

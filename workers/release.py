@@ -4,7 +4,8 @@ from typing import Any
 
 from contracts import backend as contract
 from contracts.backend import CampaignState
-from sidecar.backend import Backend
+from sidecar.backend import Backend, BackendRefused
+from workers.claimer import GONE
 from workers.ledger import Ledger
 from workers.rows import QueuedRow
 
@@ -40,7 +41,11 @@ class Release:
         for claim_uid, row_uids in rows.items():
             for start in range(0, len(row_uids), contract.MAX_CLAIM):
                 chunk = row_uids[start : start + contract.MAX_CLAIM]
-                await self._call(row_uids=chunk, claim_uid=claim_uid)
+                try:
+                    await self._call(row_uids=chunk, claim_uid=claim_uid)
+                except BackendRefused as error:
+                    if error.code not in GONE:
+                        raise
                 await self._ledger.settled(chunk)
 
     async def pause_campaign(self, reason: str) -> None:

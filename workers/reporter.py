@@ -5,11 +5,12 @@ from contextlib import suppress
 
 from contracts import backend as contract
 from contracts.backend import SendResult
-from sidecar.backend import Backend, BackendError, BackendRefused
+from sidecar.backend import Backend, BackendError, BackendUnavailable
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
+from workers.delivery import ILL_AFTER_FAILURES
 from workers.ledger import Ledger
 
 
@@ -29,6 +30,7 @@ class Reporter:
         self._known: dict[str, SendResult] = {}
         self._something = asyncio.Event()
         self._breaker = Breaker("results_not_taken_by_php")
+        self._trouble = Trouble("some_results_not_taken_by_php")
         self._redis_trouble = Trouble("results_not_in_ledger")
         self._writer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
@@ -91,52 +93,64 @@ class Reporter:
     async def _tell_once(self) -> bool:
         """Tell PHP all that is known. Return whether it took any of it."""
         batch = list(self._known.values())[: contract.MAX_BATCH]
-        if not batch:
-            return True
-        try:
-            taken = await self._tell(batch)
-        except BackendRefused as error:
-            # One of them is not as PHP wants it; alone, each of the others gets through.
-            taken = await self._tell_each(batch, str(error))
-        except BackendError as error:
-            self._breaker.failed(str(error))
-            return False
-        if taken:
-            self._breaker.worked()
-            await self._drop(batch, taken)
-        return bool(taken)
+        return not batch or await self._tell_parts(batch)
 
-    async def _tell(self, batch: list[SendResult]) -> set[str]:
-        answer = await self._backend.call(
-            contract.UPDATE_MESSAGE_STATUSES,
-            contract.UpdateMessageStatusesRequest(results=batch),
-            contract.UpdateMessageStatusesAnswer,
-        )
-        retried = [r.reason for r in answer.results if r.result not in ("done", "ignored")]
-        if retried:
-            self._breaker.failed(f"PHP wants {len(retried)} results again: {retried[0]}")
-        return {r.id for r in answer.results if r.result in ("done", "ignored")}
-
-    async def _tell_each(self, batch: list[SendResult], reason: str) -> set[str]:
-        taken: set[str] = set()
-        for result in batch:
+    async def _tell_parts(self, batch: list[SendResult]) -> bool:
+        """Tell PHP, and return whether it took anything. Where it fails as a whole, it may be a
+        single result that it fails on: then it is told the halves."""
+        worked = False
+        reason = ""
+        failures = 0
+        waiting = [batch]
+        while waiting and (worked or failures < ILL_AFTER_FAILURES):
+            part = waiting.pop()
             try:
-                answer = await self._backend.call(
-                    contract.UPDATE_MESSAGE_STATUS, result, contract.UpdateResult
-                )
+                answers = await self._tell(part, failures > 0)
+            except BackendUnavailable as error:
+                reason = str(error)
+                break
             except BackendError as error:
                 reason = str(error)
+                failures += 1
+                if middle := len(part) // 2:
+                    waiting += [part[:middle], part[middle:]]
                 continue
-            if answer.result in ("done", "ignored"):
-                taken.add(result.uid)
-        if len(taken) < len(batch):
-            self._breaker.failed(reason)
-        return taken
+            taken = {r.id for r in answers if r.result in ("done", "ignored")}
+            worked |= bool(taken)
+            await self._drop(part, taken)
+            if again := [r.reason for r in answers if r.id not in taken]:
+                reason = f"PHP wants results again: {again[0]}"
+        self._note(worked, reason)
+        return worked
+
+    def _note(self, worked: bool, reason: str) -> None:
+        if not worked:
+            self._breaker.failed(reason or "PHP gave no answer for any of them")
+            return
+        self._breaker.worked()
+        if reason:
+            self._trouble.failed(reason)
+        else:
+            self._trouble.worked()
+
+    async def _tell(self, part: list[SendResult], halved: bool) -> list[contract.UpdateResult]:
+        if halved and len(part) == 1:
+            path = contract.UPDATE_MESSAGE_STATUS
+            answer = await self._backend.call(path, part[0], contract.UpdateResult)
+            return [answer.model_copy(update={"id": part[0].uid})]
+        answers = await self._backend.call(
+            contract.UPDATE_MESSAGE_STATUSES,
+            contract.UpdateMessageStatusesRequest(results=part),
+            contract.UpdateMessageStatusesAnswer,
+        )
+        return answers.results
 
     async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
         told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]
         for result in told:
             del self._known[result.uid]
+        if not told:
+            return
         try:
             await self._ledger.settled([result.uid for result in told])
         except (*UNAVAILABLE, RedisError) as error:

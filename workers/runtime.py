@@ -6,6 +6,7 @@ import structlog
 
 from contracts.backend import VendorConfig
 from contracts.jobs import Lane, drain, send_campaign
+from sidecar import keys
 from sidecar.app import make_backend, make_vendors
 from sidecar.backend import BackendError
 from sidecar.campaigns import campaign_lease
@@ -21,6 +22,7 @@ from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy
+from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
 
@@ -36,7 +38,9 @@ class Runtime:
     def __init__(self, settings: Settings, redis_url: str) -> None:
         self._settings = settings
         self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
-        self._doorbell = Doorbell(WakeUpBroker(dramatiq_url(settings, redis_url)))
+        self._doorbell = Doorbell(
+            WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=REDIS_TIMEOUT_S)
+        )
         self._backend = make_backend(settings)
         self._vendors = make_vendors(settings, self._backend)
         self._leases = Leases(self._redis, settings.lease_ttl_ms)
@@ -117,10 +121,13 @@ class Runtime:
         try:
             async with self._leases.hold(campaign_lease(campaign_uid)) as lease:
                 if lease is None:
+                    self._campaign_trouble.pop(campaign_uid, None)
                     return  # another worker sends it
                 config = await self._vendors.get(vendor_uid)
                 if config is None:
                     trouble.failed("PHP knows no such vendor")
+                    if await Ledger(self._redis, campaign_uid).empty():
+                        await self._redis.hdel(keys.CAMPAIGNS, campaign_uid)
                     return
                 more = await self._run(config, campaign_uid, lease)
         except (BackendError, *UNAVAILABLE, RedisError) as error:

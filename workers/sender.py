@@ -1,20 +1,20 @@
 """Sending one row, and acting on how it ended."""
 
+import time
 from collections.abc import Callable
 
-import structlog
+import orjson
 
 from contracts import backend as contract
-from contracts.backend import SendResult
+from contracts.backend import SendError, SendOutcome, SendResult
 from contracts.cloud_api.errors import ErrorClass
+from sidecar.logs import Trouble
 from workers.clock import now_ms
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.outcomes import Decision, decide
 from workers.rows import QueuedRow
-
-log = structlog.get_logger()
 
 
 class Sender:
@@ -49,8 +49,11 @@ class Sender:
         self._give_back = give_back
         self._pause = pause
         self._throttled_in_a_row = 0
+        self._held_until = 0.0
         self._like_errors: tuple[int, int] = (0, 0)
-        self._log = log.bind(vendor=config.vendor_uid, campaign=campaign_uid)
+        self._trouble = Trouble(
+            "messages_not_sent", vendor=config.vendor_uid, campaign=campaign_uid
+        )
 
     async def send(self, row: QueuedRow, number: str) -> None:
         """Send a row from a number, and see to what follows."""
@@ -59,28 +62,45 @@ class Sender:
             self._pause(f"the vendor has no {what}")
             self._give_back(row)
             return
-        attempt = await self._cloud_api.send(
-            number, self._config.access_token, template_message(row.row)
-        )
-        throttled = (
-            isinstance(attempt, Refused) and attempt.rule.error_class is ErrorClass.RETRY_NUMBER
-        )
-        self._throttled_in_a_row = self._throttled_in_a_row + 1 if throttled else 0
-        decision = decide(row.row, attempt, throttled_in_a_row=self._throttled_in_a_row)
+        try:
+            body = template_message(row.row)
+        except orjson.JSONEncodeError as error:
+            message = f"the row's components cannot be sent as JSON: {error}"
+            failed = Decision(SendOutcome.FAILED, SendError(code=None, message=message))
+            self._report(self._result(row, number, None, failed))
+            return
+        started_at = time.monotonic()
+        attempt = await self._cloud_api.send(number, self._config.access_token, body)
+        decision = self._decide(row, attempt, started_at)
         self._count_like_errors(attempt)
         if decision.pause_reason:
             self._pause(decision.pause_reason)
         if decision.outcome is None:
             await self._not_sent(row, number, attempt, decision)
         else:
+            self._trouble.worked()
             self._report(self._result(row, number, attempt, decision))
+
+    def _decide(self, row: QueuedRow, attempt: Attempt, started_at: float) -> Decision:
+        """Decide what follows. A number that was throttled is held, longer every time; calls that
+        were under way by then, or had their slots already, are no further time."""
+        throttled = (
+            isinstance(attempt, Refused) and attempt.rule.error_class is ErrorClass.RETRY_NUMBER
+        )
+        if started_at >= self._held_until:
+            self._throttled_in_a_row = self._throttled_in_a_row + 1 if throttled else 0
+        decision = decide(row.row, attempt, throttled_in_a_row=self._throttled_in_a_row)
+        if throttled:
+            self._held_until = time.monotonic() + decision.hold_number_s
+        return decision
 
     async def _not_sent(
         self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
     ) -> None:
-        if isinstance(attempt, Refused | NotSent):
-            reason = attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
-            self._log.warning("not_sent", number=number, row=row.uid, reason=reason)
+        assert isinstance(attempt, Refused | NotSent)
+        self._trouble.failed(
+            attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
+        )
         try:
             await self._ledger.not_sent(row.uid, row.claim_uid)
             if decision.hold_number_s:
@@ -105,7 +125,7 @@ class Sender:
             self._pause(f"{times} times in a row: {attempt.rule.code} {attempt.error.message}")
 
     def _result(
-        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
+        self, row: QueuedRow, number: str, attempt: Attempt | None, decision: Decision
     ) -> SendResult:
         assert decision.outcome is not None
         now = now_ms()

@@ -1,18 +1,24 @@
 """The application as a whole: its routes, health, and configuration."""
 
+import asyncio
+from contextlib import aclosing
+
 import orjson
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from contracts import sidecar_api as api
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.app import create_app
 from sidecar.inbox import InboxReader
-from sidecar.redis_client import Redis
+from sidecar.redis_client import Redis, connect
+from tests import trust
 from tests.conftest import MakeSettings
 from tests.contracts.conformance import load
 from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
+from tests.sidecar.payloads import message_webhook, status_webhook
 from tests.sidecar.php import Php
 from tests.sidecar.service import VENDOR, Service
 
@@ -100,9 +106,47 @@ async def test_invalidate_refuses_what_it_does_not_know(service: Service) -> Non
     assert await service.redis.get(keys.CONFIG_VERSION) is None
 
 
+async def test_a_webhook_has_a_worker_woken(service: Service, redis_url: str) -> None:
+    for _ in range(3):
+        await service.webhook(message_webhook())
+    await service.webhook(status_webhook())
+    async with aclosing(connect(redis_url.removesuffix("/0") + "/1", timeout_s=5.0)) as dramatiq:
+        await eventually(lambda: dramatiq.exists("dramatiq:statuses.msgs"))
+        for lane in Lane:
+            [message] = await dramatiq.hvals(f"dramatiq:{lane}.msgs")
+            assert orjson.loads(message)["actor_name"] == f"drain_{lane}"
+    assert await service.redis.keys("dramatiq:*") == []
+
+
+async def test_no_secret_is_logged(make_service: MakeService, redis_url: str) -> None:
+    with capture_logs() as logs:
+        service = await make_service(webhook_signature="report")
+        await service.webhook(message_webhook(text="Dear Ada"), secret="of somebody else")
+        await service.webhook(message_webhook(text="Dear Ada"))
+        await service.call("POST", api.INVALIDATE, b"Dear Ada")
+        await service.request("POST", api.INVALIDATE, content=b"Dear Ada")
+    assert {line["event"] for line in logs} == {
+        "started",
+        "webhook_signature_wrong",
+        "internal_call_refused",
+    }
+    for hidden in (trust.APP_SECRET, trust.SIGNING_SECRET, "Ada"):
+        assert hidden not in str(logs)
+
+
 async def test_a_slash_too_many_is_no_redirect(service: Service) -> None:
     for target in (f"/webhook/{VENDOR}/", "/healthz/"):
         assert (await service.client.get(target)).status_code == 404
+
+
+async def test_nothing_goes_on_after_the_shutdown(
+    make_settings: MakeSettings, redis_url: str, php: Php
+) -> None:
+    before = asyncio.all_tasks()
+    app = create_app(make_settings(backend_url=php.url), redis_url)
+    async with app.router.lifespan_context(app):
+        await eventually(lambda: len(asyncio.all_tasks()) > len(before))
+    assert asyncio.all_tasks() == before
 
 
 async def test_the_shutdown_writes_what_is_waiting(
@@ -111,5 +155,5 @@ async def test_the_shutdown_writes_what_is_waiting(
     app = create_app(make_settings(), redis_url)
     async with app.router.lifespan_context(app):
         written = app.state.inbox.put(Lane.MESSAGES, VENDOR, b"", b"{}")
-    await written
+    assert written.done()
     assert await InboxReader(redis).depth(Lane.MESSAGES, [VENDOR]) == 1

@@ -167,3 +167,20 @@ async def test_nobody_joins_a_group_whose_time_is_over(own_valkey: ValkeyServer)
         found = (await InboxReader(outside).read(Lane.MESSAGES, {"v": "0"}, 100))["v"]
         # The first one came through after all, as may happen; the second was never written.
         assert [entry.webhooks[0].body for entry in found] == [b"1", b"3"]
+
+
+async def test_what_was_refused_is_not_written_later(own_valkey: ValkeyServer) -> None:
+    async with client(url_of(own_valkey)) as outside, client(url_of(own_valkey), 5.0) as redis:
+        await outside.flushall()
+        inbox = make_inbox(redis, timeout_s=0.1)
+        await outside.client_pause(60_000, all=False)
+        writing = inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"1")
+        await asyncio.sleep(0.05)
+        waiting = inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"2")
+        for put in (writing, waiting):
+            with pytest.raises(InboxUnavailable):
+                await put
+        await outside.client_unpause()
+        await inbox.close()
+        found = (await InboxReader(outside).read(Lane.MESSAGES, {"v": "0"}, 100))["v"]
+        assert [entry.webhooks[0].body for entry in found] == [b"1"]

@@ -60,9 +60,11 @@ async def test_two_holders_never_at_once(redis: Redis) -> None:
 
 
 async def test_it_is_given_back_at_once(leases: Leases, redis: Redis) -> None:
+    before = asyncio.all_tasks()
     async with leases.hold("a"):
         assert 0 < await redis.pttl("lease:a") <= TTL_MS
     assert await redis.exists("lease:a") == 0
+    assert asyncio.all_tasks() == before
     with pytest.raises(ZeroDivisionError):
         async with leases.hold("a"):
             raise ZeroDivisionError

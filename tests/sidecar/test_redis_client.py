@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import uvloop
 from redis.exceptions import ResponseError
 
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect, reason_of, script
@@ -32,7 +33,7 @@ async def test_a_write_whose_answer_was_lost_is_not_repeated() -> None:
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer what a connection begins with, and break off at the write."""
         async for command in commands(reader):
-            if command in ("INCR", "MULTI"):
+            if command in ("INCRBY", "MULTI"):
                 writes.append(command)
                 break
             writer.write(b"+OK\r\n")
@@ -43,12 +44,12 @@ async def test_a_write_whose_answer_was_lost_is_not_repeated() -> None:
         async with aclosing(connect(url, timeout_s=1.0)) as client:
             with pytest.raises(UNAVAILABLE):
                 await client.incr("a")
-            assert writes == ["INCR"]
+            assert writes == ["INCRBY"]
             pipeline = client.pipeline(transaction=True)
             pipeline.incr("a")
             with pytest.raises(UNAVAILABLE):
                 await pipeline.execute()
-            assert writes == ["INCR", "MULTI"]
+            assert writes == ["INCRBY", "MULTI"]
 
 
 async def test_nobody_listens() -> None:
@@ -127,3 +128,22 @@ async def test_scripts_survive_a_wiped_redis(redis: Redis) -> None:
 )
 def test_the_reason_of_an_error(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+def test_a_connection_that_uvloop_finds_closed_is_unavailable(redis_url: str) -> None:
+    """uvloop raises RuntimeError there; a worker once stood still for it."""
+
+    async def use_after_close() -> None:
+        client = connect(redis_url, timeout_s=2)
+        pool = client.connection_pool
+        connection = await pool.get_connection()
+        try:
+            cast(Any, connection)._writer.transport.abort()
+            await asyncio.sleep(0)
+            with pytest.raises(UNAVAILABLE):
+                await connection.send_command("PING")
+        finally:
+            await pool.release(connection)
+            await client.aclose()
+
+    uvloop.run(use_after_close())

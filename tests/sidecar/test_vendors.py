@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from contracts.signing import Signer
@@ -116,20 +117,20 @@ async def test_php_that_is_ill_is_not_asked_for_every_webhook(
     vendors: Vendors, php: Php, clock: Clock
 ) -> None:
     await vendors.get(VENDOR)
-    await php.stop()
+    php.override = lambda call: web.Response(status=500)
     clock.now += TTL_S
     with capture_logs() as logs:
         for _ in range(20):
-            vendors.peek(VENDOR)
-            with pytest.raises(BackendUnavailable):
+            assert vendors.peek(VENDOR)[0]
+            with pytest.raises(BackendError):
                 await vendors.get("other")
             await asyncio.sleep(0.005)
     assert len(logs) == 1
+    assert asked(php) == 3, "once when it was well, and once for each vendor"
 
-    await php.start()
+    php.override = None
     with pytest.raises(BackendUnavailable):
         await vendors.get("other")
-    assert asked(php) == 1
     clock.now += RETRY_S
     with capture_logs() as logs:
         assert await vendors.get("other") is None
@@ -156,6 +157,15 @@ async def test_how_long_an_unknown_vendor_is_remembered(
     assert vendors.peek("later") == (False, None)
     assert await vendors.get("later") is not None
     assert asked(php) == 2
+
+
+async def test_an_unknown_vendor_need_not_be_remembered(php: Php, clock: Clock) -> None:
+    backend = Backend(php.url, Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode()), timeout_s=5.0)
+    vendors = Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=0, clock=clock)
+    for number in range(2):
+        assert await vendors.get("nobody") is None
+        assert asked(php) == number + 1
+    await backend.close()
 
 
 async def test_a_vendor_that_vanished(vendors: Vendors, php: Php, clock: Clock) -> None:
@@ -226,6 +236,16 @@ async def test_a_question_that_is_given_up_goes_on_for_the_others(
     php.open.set()
     assert await staying is not None
     assert asked(php) == 1
+
+
+async def test_questions_at_the_end_of_the_process(vendors: Vendors, php: Php) -> None:
+    php.open.clear()
+    waiting = asyncio.create_task(vendors.get(VENDOR))
+    await eventually(lambda: asked(php) == 1)
+    vendors._asking[VENDOR].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert vendors._asking == {}
 
 
 async def test_what_changed_elsewhere_is_followed(vendors: Vendors, php: Php, redis: Redis) -> None:

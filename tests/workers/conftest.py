@@ -1,12 +1,14 @@
 """Fixtures of the workers' tests, beside those that all tests share."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
 from contracts.jobs import Lane
 from sidecar.backend import Backend
+from sidecar.campaigns import campaign_lease
 from sidecar.inbox import drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
@@ -16,8 +18,12 @@ from tests.contract.embedded import EmbeddedBackend
 from tests.workers import php as php_side
 from tests.workers.lane import LaneUnderTest
 from tests.workers.php import Php
+from tests.workers.rows import CAMPAIGN
+from tests.workers.stage import RATE, Stage, cloud_for
+from workers.ledger import Ledger
 
 MakeLane = Callable[..., LaneUnderTest]
+MakeStage = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
@@ -87,9 +93,11 @@ def embedded_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embed
 
 @pytest.fixture
 def embedded(embedded_process: EmbeddedBackend) -> Iterator[EmbeddedBackend]:
-    """The embedded backend. Tests share it, and keep apart by vendors of their own."""
+    """The embedded backend. Tests share it, and keep apart by vendors of their own; no test
+    leaves rows behind that are due."""
     yield embedded_process
     embedded_process.cure()
+    embedded_process.delete("whatsapp_message_queue")
 
 
 @pytest.fixture
@@ -105,3 +113,64 @@ async def real_backend(real_php: Php) -> AsyncIterator[Backend]:
     backend = php_side.client(real_php.url)
     yield backend
     await backend.close()
+
+
+@pytest.fixture
+async def campaign_lease_held(leases: Leases) -> AsyncIterator[Lease]:
+    """The lease of the campaign of :mod:`tests.workers.rows`."""
+    async with leases.hold(campaign_lease(CAMPAIGN)) as lease:
+        assert lease is not None
+        yield lease
+
+
+@pytest.fixture
+def ledger(redis: Redis) -> Ledger:
+    return Ledger(redis, CAMPAIGN)
+
+
+@pytest.fixture
+async def make_stage(
+    embedded: EmbeddedBackend,
+    real_php: Php,
+    real_backend: Backend,
+    redis: Redis,
+    make_settings: MakeSettings,
+) -> AsyncIterator[MakeStage]:
+    """Make campaigns to send. At the end of the test no message may have been sent twice."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            messages: int = 12,
+            *,
+            rate: float = RATE,
+            numbers: int = 1,
+            cloud: dict[str, Any] | None = None,
+            from_phone_number_id: str | None = None,
+            **settings: Any,
+        ) -> Stage:
+            vendor = embedded.seed_vendor(numbers=numbers, messages_per_second=rate)
+            campaign = embedded.seed_campaign(
+                vendor, messages, from_phone_number_id=from_phone_number_id
+            )
+            stage = Stage(
+                embedded,
+                real_php,
+                real_backend,
+                redis,
+                await stack.enter_async_context(cloud_for(vendor, **(cloud or {}))),
+                vendor,
+                campaign,
+                make_settings(**{"result_wait_ms": 10, "backend_timeout_s": 2, **settings}),
+                rate,
+            )
+            stack.push_async_callback(stage.cloud_api.close)
+            stack.callback(stage.assert_nothing_sent_twice)
+            return stage
+
+        yield make
+
+
+@pytest.fixture
+async def stage(make_stage: MakeStage) -> Stage:
+    """A campaign of twelve messages, at a rate that needs no patience."""
+    return await make_stage()

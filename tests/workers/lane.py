@@ -34,9 +34,7 @@ class LaneUnderTest:
 
     async def receive(self, *bodies: bytes, vendor: str = VENDOR) -> None:
         """Put webhooks into the inbox, each in a group commit of its own."""
-        inbox = Inbox(
-            self.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None
-        )
+        inbox = Inbox(self.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
         for body in bodies:
             await inbox.put(self.lane, vendor, b"sha256=", body)
         await inbox.close()

@@ -91,7 +91,11 @@ async def test_each_update_gets_its_own_answer(php: Php, delivery: Delivery) -> 
     php.always(
         BATCH,
         answer(
-            {"results": [{"id": one.id, **given[n]} for n, one in reversed([*enumerate(items[:5])])]}
+            {
+                "results": [
+                    {"id": one.id, **given[n]} for n, one in reversed([*enumerate(items[:5])])
+                ]
+            }
         ),
     )
     verdicts = await deliver(delivery, items)
@@ -252,9 +256,7 @@ async def test_nothing_was_tried_when_php_is_not_there(
     assert delivery.breaker.wait_s > 0
 
 
-async def test_nothing_was_tried_when_php_refuses_connections(
-    php: Php, delivery: Delivery
-) -> None:
+async def test_nothing_was_tried_when_php_refuses_connections(php: Php, delivery: Delivery) -> None:
     await php.stop()
     items = statuses(1)
     assert fates(await deliver(delivery, items), items) == [Fate.UNTRIED]

@@ -129,9 +129,7 @@ async def test_what_php_did_not_take_is_no_duplicate(php: Php, messages: LaneUnd
     assert (await messages.counters())["duplicates"] == 1
 
 
-async def test_what_comes_while_it_drains_is_drained_too(
-    php: Php, messages: LaneUnderTest
-) -> None:
+async def test_what_comes_while_it_drains_is_drained_too(php: Php, messages: LaneUnderTest) -> None:
     async def more(call: Call) -> Answer:
         if len(php.calls) < 4:
             await messages.receive(*texts(f"more-{len(php.calls)}"))
@@ -149,9 +147,7 @@ async def test_what_comes_while_it_drains_is_drained_too(
 async def test_an_update_is_tried_again_alone_later_and_later(
     php: Php, make_lane: MakeLane
 ) -> None:
-    lane = make_lane(
-        Lane.STATUSES, update_retry_first_ms=1000, update_retry_longest_ms=3000
-    )
+    lane = make_lane(Lane.STATUSES, update_retry_first_ms=1000, update_retry_longest_ms=3000)
     php.rules.append(retry("bad"))  # type: ignore[arg-type]
     pauses = []
     await lane.receive(webhook(statuses=[status("bad")]), webhook(statuses=[status("good")]))
@@ -172,7 +168,9 @@ async def test_an_update_is_tried_again_alone_later_and_later(
     assert attempts == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(("asked", "pause"), [(70_000, 70_000), (10**9, 300_000), (-5, 10_000), (200, 10_000)])
+@pytest.mark.parametrize(
+    ("asked", "pause"), [(70_000, 70_000), (10**9, 300_000), (-5, 10_000), (200, 10_000)]
+)
 async def test_php_says_when_to_come_again(
     php: Php, statuses: LaneUnderTest, asked: int, pause: int
 ) -> None:
@@ -209,16 +207,16 @@ async def test_later_messages_of_a_contact_wait_behind_the_one_that_failed(
     assert await messages.deferred() == {}
 
 
-async def test_one_contacts_messages_go_one_after_the_other(
-    php: Php, make_lane: MakeLane
-) -> None:
+async def test_one_contacts_messages_go_one_after_the_other(php: Php, make_lane: MakeLane) -> None:
     """Requests are made at the same time, but not with messages of the same contact."""
     lane = make_lane(Lane.MESSAGES, message_concurrency=4)
     done: list[str] = []
 
     async def slowly(call: Call) -> Answer:
-        ids = [u["payload"]["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
-               for u in call.json["updates"]]
+        ids = [
+            u["payload"]["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
+            for u in call.json["updates"]
+        ]
         senders = [one.partition(".")[0] for one in ids]
         assert len(set(senders)) == len(senders)
         await asyncio.sleep(0.01)
@@ -227,12 +225,16 @@ async def test_one_contacts_messages_go_one_after_the_other(
 
     php.when(BATCH, slowly)
     bodies = [
-        webhook(messages=[message(f"9990{who}", f"{who}.{n}")]) for n in range(4) for who in range(5)
+        webhook(messages=[message(f"9990{who}", f"{who}.{n}")])
+        for n in range(4)
+        for who in range(5)
     ]
     await lane.receive(*bodies)
     await lane.drain()
     for who in range(5):
-        assert [one for one in done if one.startswith(f"{who}.")] == [f"{who}.{n}" for n in range(4)]
+        assert [one for one in done if one.startswith(f"{who}.")] == [
+            f"{who}.{n}" for n in range(4)
+        ]
     assert php.most_at_once > 1
 
 

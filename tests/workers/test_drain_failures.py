@@ -20,11 +20,11 @@ from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Row, Vendor
 from tests.eventually import eventually
+from tests.valkey import start_valkey, url_of
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import account, change, envelope, message, status, value, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, results
-from tests.valkey import start_valkey, url_of
 from workers import drain as drain_module
 from workers.breaker import Breaker
 from workers.clock import now_ms
@@ -116,9 +116,7 @@ async def test_nobody_knocks_while_the_breaker_is_open(
     assert len(php.calls) == 1
 
 
-async def test_a_status_is_not_given_up_because_php_is_down(
-    php: Php, make_lane: MakeLane
-) -> None:
+async def test_a_status_is_not_given_up_because_php_is_down(php: Php, make_lane: MakeLane) -> None:
     lane = make_lane(Lane.STATUSES, update_max_attempts=1)
     php.always(BATCH, Answer(503))
     await lane.receive(webhook(statuses=[status()]))
@@ -408,9 +406,7 @@ async def test_a_full_redis_is_drained(
     server = start_valkey(tmp_path)
     redis = connect(url_of(server), timeout_s=5)
     try:
-        lane = LaneUnderTest(
-            Lane.MESSAGES, make_settings(), redis, Leases(redis, 10_000), backend
-        )
+        lane = LaneUnderTest(Lane.MESSAGES, make_settings(), redis, Leases(redis, 10_000), backend)
         php.rules.append(lambda call: results(call, "retry") if b"99922" in call.body else None)
         await lane.receive(*texts(20), *texts(5, "99922"))
         await redis.config_set("maxmemory", 1)

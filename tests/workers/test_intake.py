@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,7 +140,7 @@ async def test_what_comes_meanwhile_goes_along(
     async def meanwhile(_seconds: float) -> None:
         await put(redis, "b", 1)
 
-    monkeypatch.setattr(intake_module.asyncio, "sleep", meanwhile)
+    monkeypatch.setattr(intake_module, "asyncio", SimpleNamespace(sleep=meanwhile))
     assert webhooks(await an_intake(redis, wait_ms=60_000).take()) == {"a": 1, "b": 1}
 
 
@@ -152,7 +153,7 @@ async def test_a_clock_that_is_behind_makes_nobody_wait_for_longer(
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 
-    monkeypatch.setattr(intake_module.asyncio, "sleep", pause)
+    monkeypatch.setattr(intake_module, "asyncio", SimpleNamespace(sleep=pause))
     await an_intake(redis, wait_ms=500).take()
     assert pauses == [0.5]
 
@@ -166,7 +167,7 @@ async def test_somebody_else_drains_it_meanwhile(
     async def meanwhile(_seconds: float) -> None:
         await redis.flushdb()
 
-    monkeypatch.setattr(intake_module.asyncio, "sleep", meanwhile)
+    monkeypatch.setattr(intake_module, "asyncio", SimpleNamespace(sleep=meanwhile))
     assert await an_intake(redis, wait_ms=500).take() == []
 
 

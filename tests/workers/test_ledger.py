@@ -1,13 +1,11 @@
 """The ledger: what is known of a row survives, and nothing is written for somebody else."""
 
-from collections.abc import AsyncIterator
 
 import pytest
 
 from contracts.backend import SendError, SendOutcome, UpdateKind
 from sidecar import keys
-from sidecar.campaigns import campaign_lease
-from sidecar.lease import Lease, Leases
+from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from tests.workers.payloads import VENDOR, item
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
@@ -16,15 +14,8 @@ from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, refuse
 
 
 @pytest.fixture
-def ledger(redis: Redis) -> Ledger:
-    return Ledger(redis, CAMPAIGN)
-
-
-@pytest.fixture
-async def lease(leases: Leases) -> AsyncIterator[Lease]:
-    async with leases.hold(campaign_lease(CAMPAIGN)) as lease:
-        assert lease is not None
-        yield lease
+def lease(campaign_lease_held: Lease) -> Lease:
+    return campaign_lease_held
 
 
 async def test_an_empty_ledger(ledger: Ledger) -> None:
@@ -103,9 +94,7 @@ async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) 
 # -- only for the holder, and while it is not halted --
 
 
-async def test_nothing_begins_without_the_lease(
-    ledger: Ledger, lease: Lease, redis: Redis
-) -> None:
+async def test_nothing_begins_without_the_lease(ledger: Ledger, lease: Lease, redis: Redis) -> None:
     await ledger.claimed(CLAIM, ["row-1"])
     for token in (lease.token + 1, None):
         if token is None:

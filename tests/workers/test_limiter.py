@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -62,10 +61,8 @@ def assert_exact(taken: list[float], rate: float) -> None:
 
 
 @pytest.fixture
-async def lease(leases: Leases) -> AsyncIterator[Lease]:
-    async with leases.hold(campaign_lease(CAMPAIGN)) as lease:
-        assert lease is not None
-        yield lease
+def lease(campaign_lease_held: Lease) -> Lease:
+    return campaign_lease_held
 
 
 async def test_slots_are_evenly_spaced(redis: Redis, lease: Lease) -> None:

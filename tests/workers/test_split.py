@@ -49,7 +49,9 @@ def element(one: Item) -> dict[str, Any]:
     """Return the one update of an item's envelope."""
     assert one.kind is not None
     lists = {
-        name: content for name, content in only_change(one)["value"].items() if name in LISTS.values()
+        name: content
+        for name, content in only_change(one)["value"].items()
+        if name in LISTS.values()
     }
     assert list(lists) == [LISTS[one.kind]]
     [only] = lists[LISTS[one.kind]]
@@ -108,7 +110,9 @@ def test_messages_and_statuses_of_one_change_come_out_apart() -> None:
 
 
 def test_an_item_says_whose_it_is_when_it_came_and_which_it_is() -> None:
-    items = split_entry(entry(webhook(messages=[message(), message()]), webhook(messages=[message()])))
+    items = split_entry(
+        entry(webhook(messages=[message(), message()]), webhook(messages=[message()]))
+    )
     assert {one.vendor_uid for one in items} == {VENDOR}
     assert {one.received_at for one in items} == {RECEIVED_AT}
     assert [one.id for one in items] == [
@@ -349,7 +353,13 @@ KEYS = st.sampled_from(
     [
         *("object", "entry", "id", "time", "changes", "field", "value", "metadata", "contacts"),
         *("messages", "message_echoes", "statuses", "errors", "from", "to", "wa_id", "user_id"),
-        *("recipient_id", "from_user_id", "recipient_user_id", "status", "biz_opaque_callback_data"),
+        *(
+            "recipient_id",
+            "from_user_id",
+            "recipient_user_id",
+            "status",
+            "biz_opaque_callback_data",
+        ),
     ]
 ) | st.text(max_size=5)
 SCALARS = (
@@ -373,15 +383,17 @@ ELEMENTS = _maybe(st.lists(_maybe(st.dictionaries(KEYS, JSON, max_size=6)), max_
 VALUES = _maybe(
     st.fixed_dictionaries(
         {},
-        optional={
-            name: ELEMENTS for name in ("messages", "message_echoes", "statuses", "contacts", "errors")
-        },
+        optional=dict.fromkeys(("messages", "message_echoes", "statuses", "contacts", "errors"), ELEMENTS),
     )
 )
 CHANGES = _maybe(st.lists(_maybe(st.fixed_dictionaries({"value": VALUES})), max_size=3))
 WEBHOOKS = _maybe(
     st.fixed_dictionaries(
-        {"entry": _maybe(st.lists(_maybe(st.fixed_dictionaries({"changes": CHANGES})), max_size=3))},
+        {
+            "entry": _maybe(
+                st.lists(_maybe(st.fixed_dictionaries({"changes": CHANGES})), max_size=3)
+            )
+        },
         optional={"object": JSON},
     )
 )

@@ -1,0 +1,156 @@
+"""Logs: one object a line, and what goes wrong over and over once."""
+
+import subprocess
+import sys
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar.logs import Trouble
+
+#: In a process of its own: setting logging up is for good.
+SCRIPT = """
+import logging, sys
+import structlog
+from sidecar import logs
+logs.configure({level!r}, {form!r}, "serve")
+log = structlog.get_logger()
+{body}
+"""
+
+
+def logged(body: str, *, level: str = "info", form: str = "json") -> list[str]:
+    """Return the lines that a process has logged."""
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(level=level, form=form, body=body)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert run.stdout == ""
+    return run.stderr.splitlines()
+
+
+def parsed(body: str, **options: str) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in logged(body, **options)]
+
+
+def test_one_object_a_line() -> None:
+    [line] = parsed("log.info('started', vendor='v', text='a\\nb', size=5, path=sys, odd={1: 2})")
+    assert line.pop("timestamp").endswith("Z")
+    assert line.pop("path").startswith("<module 'sys'")
+    assert line == {
+        "event": "started",
+        "level": "info",
+        "process": "serve",
+        "vendor": "v",
+        "text": "a\nb",
+        "size": 5,
+        "odd": {"1": 2},
+    }
+
+
+def test_what_libraries_log_looks_alike() -> None:
+    lines = parsed("logging.getLogger('uvicorn.error').warning('slow %s', 'loop')")
+    [line] = lines
+    assert line["event"] == "slow loop"
+    assert line["level"] == "warning"
+    assert line["process"] == "serve"
+    assert "timestamp" in line
+
+
+def test_an_error_stands_in_its_line() -> None:
+    body = "try:\n    1 / 0\nexcept ZeroDivisionError:\n    log.exception('failed')"
+    [line] = parsed(body)
+    assert line["level"] == "error"
+    assert "ZeroDivisionError: division by zero" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_levels(level: str, shown: list[str]) -> None:
+    body = "\n".join(
+        f"log.{name}('ours')\nlogging.getLogger('lib').{name}('theirs')"
+        for name in ("debug", "info", "warning", "error")
+    )
+    lines = parsed(body, level=level)
+    for event in ("ours", "theirs"):
+        assert [line["level"] for line in lines if line["event"] == event] == shown
+
+
+def test_what_is_noisy_is_kept_down() -> None:
+    body = (
+        "logging.getLogger('dramatiq.broker').info('enqueued')\n"
+        "logging.getLogger('asyncio').info('using selector')\n"
+        "logging.getLogger('dramatiq.broker').warning('lost')"
+    )
+    assert [line["event"] for line in parsed(body, level="debug")] == ["lost"]
+    assert parsed(body, level="error") == []
+
+
+def test_for_people() -> None:
+    [line] = logged("log.warning('lease_lost', lease='drain:messages')", form="console")
+    assert "lease_lost" in line
+    assert "lease=drain:messages" in line
+    assert "process=serve" in line
+    assert "\x1b" not in line
+
+
+# -- trouble -------------------------------------------------------------------------------------
+
+
+def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
+    with capture_logs() as logs:
+        trouble = Trouble("php_down", lane="messages")
+        trouble.worked()
+        for _ in range(1000):
+            trouble.failed("no answer in time")
+        trouble.worked()
+        trouble.worked()
+    assert logs == [
+        {
+            "event": "php_down",
+            "lane": "messages",
+            "log_level": "warning",
+            "reason": "no answer in time",
+            "times": 1,
+        },
+        {
+            "event": "php_down_over",
+            "lane": "messages",
+            "log_level": "info",
+            "reason": "no answer in time",
+            "times": 1000,
+        },
+    ]
+
+
+def test_another_reason_is_told_too() -> None:
+    with capture_logs() as logs:
+        trouble = Trouble("php_down")
+        for reason in ("refused", "refused", "500", "500", "refused"):
+            trouble.failed(reason)
+    assert [(line["reason"], line["times"]) for line in logs] == [
+        ("refused", 1),
+        ("500", 3),
+        ("refused", 5),
+    ]
+
+
+def test_the_next_trouble_is_told_again() -> None:
+    with capture_logs() as logs:
+        trouble = Trouble("php_down")
+        for _ in range(2):
+            trouble.failed("refused")
+            trouble.worked()
+    assert [line["times"] for line in logs] == [1, 1, 1, 1]

@@ -1,0 +1,194 @@
+"""A campaign under test: real Redis, the embedded backend, and the simulated Cloud API."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.backend import PhoneNumber, VendorConfig
+from sidecar import keys
+from sidecar.backend import Backend
+from sidecar.campaigns import campaign_lease
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import Redis
+from sidecar.settings import Settings
+from simulator.cloud_api.config import CloudApiConfig, PhoneNumberConfig
+from simulator.cloud_api.fault import FaultKind, FaultSpec
+from simulator.cloud_api.server import Running, running
+from tests.contract.embedded import EmbeddedBackend
+from tests.contract.under_test import Campaign, Row, Vendor
+from tests.eventually import eventually
+from tests.simulator.cloud_api.helpers import QUIET
+from tests.workers.php import Php
+from workers.campaign import CampaignRun
+from workers.cloud_api import CloudApi
+from workers.ledger import Ledger
+from workers.limiter import Limiter
+
+#: Fast enough to send a small campaign at once, and known to the backend for every vendor.
+RATE = 1000.0
+
+
+@dataclass
+class Stage:
+    """``settings`` are the workers'. ``stopping`` is what the process wishes."""
+
+    embedded: EmbeddedBackend
+    php: Php
+    backend: Backend
+    redis: Redis
+    cloud: Running
+    vendor: Vendor
+    campaign: Campaign
+    settings: Settings
+    rate: float = RATE
+    stopping: bool = False
+    ledger: Ledger = field(init=False)
+    cloud_api: CloudApi = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.redis, self.campaign.uid)
+        self.cloud_api = CloudApi(self.cloud.url, "v26.0", timeout_s=self.settings.send_timeout_s)
+
+    @property
+    def config(self) -> VendorConfig:
+        numbers = self.vendor.phone_number_ids
+        return VendorConfig(
+            vendor_uid=self.vendor.uid,
+            access_token=self.vendor.access_token,
+            current_phone_number_id=numbers[0],
+            phone_numbers=[
+                PhoneNumber(phone_number_id=number, messages_per_second=self.rate)
+                for number in numbers
+            ],
+        )
+
+    def make_run(
+        self,
+        lease: Lease,
+        *,
+        redis: Redis | None = None,
+        backend: Backend | None = None,
+        cloud_api: CloudApi | None = None,
+        stopping: Callable[[], bool] | None = None,
+    ) -> CampaignRun:
+        redis = redis or self.redis
+        return CampaignRun(
+            self.settings,
+            redis,
+            backend or self.backend,
+            cloud_api or self.cloud_api,
+            Limiter(redis),
+            self.config,
+            lease,
+            campaign_uid=self.campaign.uid,
+            stopping=stopping or (lambda: self.stopping),
+        )
+
+    @asynccontextmanager
+    async def held(self, ttl_ms: int = 10_000, redis: Redis | None = None) -> AsyncIterator[Lease]:
+        """Hold the campaign's lease, and have it on the list."""
+        await self.redis.hset(keys.CAMPAIGNS, self.campaign.uid, self.vendor.uid)
+        leases = Leases(redis or self.redis, ttl_ms)
+        async with leases.hold(campaign_lease(self.campaign.uid)) as lease:
+            assert lease is not None, "somebody holds the campaign"
+            yield lease
+
+    async def run(self) -> bool:
+        """Run once, as an actor does. Return whether somebody is to be woken for the rest."""
+        async with self.held() as lease:
+            return await self.make_run(lease).run()
+
+    async def run_to_the_end(self) -> None:
+        """Run as often as the reconciler would, until the campaign leaves the list."""
+
+        async def left() -> bool:
+            await self.run()
+            return not await self.listed()
+
+        await eventually(left, 20)
+
+    async def listed(self) -> bool:
+        return bool(await self.redis.hexists(keys.CAMPAIGNS, self.campaign.uid))
+
+    async def token(self) -> int:
+        """Return the newest fencing token."""
+        return int(await self.redis.get(keys.fence(campaign_lease(self.campaign.uid))) or 0)
+
+    async def drop_lease(self) -> None:
+        """Let the time pass until a dead holder's lease has expired."""
+        await self.redis.delete(keys.lease(campaign_lease(self.campaign.uid)))
+
+    # -- what arrived where --
+
+    def queue(self) -> list[Row]:
+        return self.embedded.rows("whatsapp_message_queue", campaigns__id=self.campaign.id)
+
+    def statuses(self) -> Counter[int]:
+        """Count the rows of the queue by their status."""
+        return Counter(row["status"] for row in self.queue())
+
+    def status_of(self, row_uid: str) -> int | None:
+        rows = self.embedded.rows("whatsapp_message_queue", _uid=row_uid)
+        return rows[0]["status"] if rows else None
+
+    def logged(self) -> list[str]:
+        """Return the rows that PHP has in its log as sent, as often as they stand there."""
+        logs = self.embedded.rows("whatsapp_message_logs", campaigns__id=self.campaign.id)
+        return [row["__data"]["sidecar"]["queue_row_uid"] for row in logs]
+
+    def accepts(self) -> dict[str, int]:
+        """Return how often the Cloud API has accepted each row."""
+        return dict(self.cloud.engine.ledger.accepts)
+
+    def assert_nothing_sent_twice(self) -> None:
+        assert self.cloud.engine.ledger.sent_twice == 0, self.accepts()
+        logged = self.logged()
+        assert len(set(logged)) == len(logged)
+
+    def assert_settled(self) -> None:
+        """Every row has ended, and what PHP says of it is true."""
+        self.assert_nothing_sent_twice()
+        statuses = {row["_uid"]: row["status"] for row in self.queue()}
+        assert set(statuses.values()) <= {2, 4, 5, 6}, Counter(statuses.values())
+        accepted = set(self.accepts())
+        logged = set(self.logged())
+        assert logged <= accepted
+        for uid in self.campaign.row_uids:
+            status = statuses.get(uid)
+            if status == 4:
+                assert uid in accepted & logged
+            elif status == 2:
+                assert uid not in accepted
+            elif status is None:
+                assert uid in logged, "a row leaves the queue when a status came for it"
+
+    def all_accepted(self) -> bool:
+        return self.statuses() == {4: len(self.campaign.row_uids)}
+
+    # -- what goes wrong --
+
+    def fault(self, kind: FaultKind, **more: Any) -> None:
+        self.cloud.engine.faults.add(FaultSpec(kind=kind, **more))
+
+    def no_faults(self) -> None:
+        self.cloud.engine.faults.clear()
+
+    async def halt(self, state: str = "paused") -> None:
+        await self.redis.set(keys.halt(self.campaign.uid), state)
+
+
+@asynccontextmanager
+async def cloud_for(vendor: Vendor, **config: Any) -> AsyncIterator[Running]:
+    """Run a Cloud API that knows the vendor, and does nothing by chance."""
+    numbers = [PhoneNumberConfig(phone_number_id=number) for number in vendor.phone_number_ids]
+    values = {
+        **QUIET,
+        "access_token": vendor.access_token,
+        "app_secret": vendor.app_secret,
+        "phone_numbers": numbers,
+        **config,
+    }
+    async with running(CloudApiConfig(**values)) as cloud:
+        yield cloud

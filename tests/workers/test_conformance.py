@@ -1,0 +1,90 @@
+"""What the workers ask of PHP is what the contract says, for every endpoint that they call.
+
+The PHP side of these tests holds every request of every test against the OpenAPI document, as far
+as it is not too large. Here each endpoint is called at least once, with all that a request may
+hold.
+"""
+
+import orjson
+import pytest
+
+from contracts import backend as contract
+from contracts.backend import SendError, SendOutcome, UpdateKind
+from contracts.jobs import Lane
+from sidecar.backend import Backend
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import Redis
+from tests.conftest import MakeSettings
+from tests.contracts.conformance import assert_request_conforms, load
+from tests.workers.payloads import item, status
+from tests.workers.php import Answer, Php
+from tests.workers.rows import CAMPAIGN, result
+from workers.breaker import Breaker
+from workers.claimer import Claimer
+from workers.delivery import Delivery
+from workers.ledger import Ledger
+from workers.reconciler import Reconciler
+from workers.release import Release
+from workers.reporter import Reporter
+
+#: The sidecar calls these; the workers do not.
+NOT_CALLED = {contract.STORE_WEBHOOKS, contract.VENDOR_CONFIG}
+
+ENDPOINTS = {
+    value
+    for name, value in vars(contract).items()
+    if name.isupper() and isinstance(value, str) and value.startswith("/internal/")
+}
+
+
+async def test_every_endpoint_is_asked_as_documented(
+    php: Php,
+    backend: Backend,
+    redis: Redis,
+    leases: Leases,
+    ledger: Ledger,
+    campaign_lease_held: Lease,
+    make_settings: MakeSettings,
+) -> None:
+    delivery = Delivery(backend, Breaker("php_ill"))
+    updates = [item(kind) for kind in UpdateKind]
+    updates.append(item(UpdateKind.STATUS, attempts=3, lower_statuses=[status("wamid.1")]))
+    await delivery.deliver([*updates, item(None)], batch_size=1000, concurrency=4)
+    claimer = Claimer(
+        backend, ledger, campaign_lease_held, vendor_uid="vendor-1", campaign_uid=CAMPAIGN
+    )
+    await claimer.claim(10, now=5)
+    await claimer.recover("old")
+    release = Release(backend, ledger, vendor_uid="vendor-1", campaign_uid=CAMPAIGN)
+    release.add("row-1", "claim")
+    await release.commit()
+    await release.pause_campaign("why")
+    reporter = Reporter(backend, ledger, wait_s=0)
+    for number, outcome in enumerate(SendOutcome):
+        reporter.add(result(f"row-{number}", outcome))
+    full = SendError(code=1, message="x", details="y")
+    reporter.add(result("row-9", SendOutcome.REQUEUE, error=full, due_at=5))
+    php.once(contract.UPDATE_MESSAGE_STATUSES, Answer(500))
+    php.when(
+        contract.UPDATE_MESSAGE_STATUSES,
+        lambda call: Answer(500) if b"row-9" in call.body else None,
+    )
+    await reporter.flush(5)
+    settings = make_settings()
+    await Reconciler(settings, redis, backend, leases, lambda _job: None).find_due_campaigns()
+    called = {call.path for call in php.calls}
+    whole = contract.PROCESS_WEBHOOK.format(vendor_uid="vendor-1")
+    assert called == {*(ENDPOINTS - NOT_CALLED - {contract.PROCESS_WEBHOOK}), whole}
+    php.assert_conforms()
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_full_batch_is_as_documented(php: Php, backend: Backend, lane: Lane) -> None:
+    """Also one that is too large to be checked at the end of every test."""
+    kind = UpdateKind.STATUS if lane is Lane.STATUSES else UpdateKind.MESSAGE
+    delivery = Delivery(backend, Breaker("php_ill"))
+    items = [item(kind) for _ in range(contract.MAX_BATCH)]
+    await delivery.deliver(items, batch_size=contract.MAX_BATCH, concurrency=1)
+    [call] = php.calls
+    assert len(call.json["updates"]) == contract.MAX_BATCH
+    assert_request_conforms(load("backend"), "POST", call.path, orjson.loads(call.body))

@@ -1,0 +1,72 @@
+"""A halt stands at once, and PHP learns of it in the end."""
+
+import pytest
+
+from contracts import backend as contract
+from sidecar import keys
+from sidecar.backend import Backend, BackendError
+from sidecar.redis_client import Redis
+from tests.workers.php import Answer, Php
+from tests.workers.rows import CAMPAIGN
+from workers.halt import Halt
+from workers.ledger import Ledger
+from workers.release import Release
+
+KEY = keys.halt(CAMPAIGN)
+
+
+@pytest.fixture
+def halt(redis: Redis, backend: Backend, ledger: Ledger) -> Halt:
+    release = Release(backend, ledger, vendor_uid="vendor-1", campaign_uid=CAMPAIGN)
+    return Halt(redis, release, CAMPAIGN)
+
+
+async def test_a_pause_stands_and_php_is_told_why_once(php: Php, halt: Halt, redis: Redis) -> None:
+    assert not await halt.stands()
+    await halt.pause("131042 payment: problème")
+    assert await halt.stands()
+    assert not php.calls
+    await halt.tell_php()
+    await halt.tell_php()
+    [call] = php.calls
+    assert call.json["campaign_state"] == "paused"
+    assert call.json["reason"] == "131042 payment: problème"
+    assert await redis.get(KEY) == b"paused"
+
+
+async def test_php_is_told_later_if_it_is_away(php: Php, halt: Halt) -> None:
+    await halt.pause("why")
+    gone = php.always(contract.RELEASE_MESSAGES, Answer(503))
+    with pytest.raises(BackendError):
+        await halt.tell_php()
+    php.forget(gone)
+    await halt.tell_php()
+    assert php.calls[-1].json["reason"] == "why"
+
+
+@pytest.mark.parametrize("state", ["paused", "cancelled"])
+async def test_a_persons_halt_is_left_as_it_is(
+    php: Php, halt: Halt, redis: Redis, state: str
+) -> None:
+    await redis.set(KEY, state)
+    await halt.pause("why")
+    await halt.tell_php()
+    assert not php.calls
+    assert await redis.get(KEY) == state.encode()
+
+
+async def test_a_campaign_that_was_resumed_meanwhile_is_not_halted_again(
+    php: Php, halt: Halt, redis: Redis
+) -> None:
+    async def resume(_call: object) -> None:
+        await redis.delete(KEY)
+
+    php.when(contract.RELEASE_MESSAGES, resume)
+    await halt.pause("why")
+    await halt.tell_php()
+    assert not await halt.stands()
+
+
+async def test_nothing_is_told_where_nothing_stands(php: Php, halt: Halt) -> None:
+    await halt.tell_php()
+    assert not php.calls

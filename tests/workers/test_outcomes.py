@@ -1,0 +1,142 @@
+"""What follows from each way in which a send may end."""
+
+from typing import Any
+
+import pytest
+
+from contracts.backend import SendError, SendOutcome
+from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
+from tests.workers.rows import claimed_row
+from workers.cloud_api import Accepted, NotSent, OutcomeUnknown, Refused
+from workers.outcomes import (
+    MAX_RETRIES,
+    SERVICE_LONGEST_S,
+    THROTTLED_FIRST_S,
+    THROTTLED_LONGEST_S,
+    UNREACHABLE_PAUSE_S,
+    Decision,
+    decide,
+)
+
+
+def refused(rule: ErrorRule, details: str | None = None) -> Refused:
+    return Refused(rule, SendError(code=rule.code, message=rule.meaning, details=details))
+
+
+def after(rule: ErrorRule, retries: int = 0, throttled_in_a_row: int = 1) -> Decision:
+    row = claimed_row(retries=retries)
+    return decide(row, refused(rule), throttled_in_a_row=throttled_in_a_row)
+
+
+def plain(attempt: Any) -> Decision:
+    return decide(claimed_row(), attempt, throttled_in_a_row=0)
+
+
+def test_accepted() -> None:
+    assert plain(Accepted("wamid.1", None, None, {})) == Decision(SendOutcome.ACCEPTED)
+
+
+def test_unknown_is_never_tried_again_here() -> None:
+    decision = plain(OutcomeUnknown("no answer"))
+    assert decision == Decision(SendOutcome.UNKNOWN, SendError(code=None, message="no answer"))
+
+
+def test_not_sent_is_kept_and_the_number_waits_a_little() -> None:
+    assert plain(NotSent("refused")) == Decision(None, hold_number_s=UNREACHABLE_PAUSE_S)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: str(rule.code))
+def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
+    decision = after(rule)
+    error = SendError(code=rule.code, message=rule.meaning)
+    assert decision.error == error
+    match rule.error_class:
+        case ErrorClass.RETRY_NUMBER:
+            assert decision == Decision(None, error, hold_number_s=THROTTLED_FIRST_S)
+        case ErrorClass.RETRY_PAIR:
+            assert decision == Decision(SendOutcome.REQUEUE, error, due_in_s=1)
+        case ErrorClass.RETRY_SERVICE:
+            assert decision.outcome is SendOutcome.REQUEUE
+            assert decision.due_in_s
+            assert decision.hold_number_s == 0
+        case ErrorClass.DELAY | ErrorClass.FAIL | ErrorClass.SUPPRESS:
+            assert decision == Decision(SendOutcome.FAILED, error)
+        case ErrorClass.STOP_CAMPAIGN:
+            assert decision.outcome is SendOutcome.FAILED
+            assert str(rule.code) in (decision.pause_reason or "")
+        case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT:
+            assert decision.outcome is None
+            assert decision.give_back, "the message itself has nothing wrong with it"
+            assert str(rule.code) in (decision.pause_reason or "")
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: str(rule.code))
+def test_every_row_ends_in_the_end(rule: ErrorRule) -> None:
+    """Only what counts no attempt may come again for ever, and that stops the number or the
+    campaign meanwhile."""
+    decision = after(rule, retries=MAX_RETRIES)
+    if decision.outcome is None:
+        assert decision.hold_number_s > 0 or decision.pause_reason
+    else:
+        assert decision.outcome is SendOutcome.FAILED
+
+
+@pytest.mark.parametrize(
+    ("code", "retries", "outcome"),
+    [
+        (131000, 2, SendOutcome.REQUEUE),
+        (131000, 3, SendOutcome.FAILED),
+        (1, 1, SendOutcome.REQUEUE),
+        (1, 2, SendOutcome.FAILED),
+        (135000, 0, SendOutcome.REQUEUE),
+        (135000, 1, SendOutcome.FAILED),
+        (131056, 4, SendOutcome.REQUEUE),
+        (131056, 5, SendOutcome.FAILED),
+    ],
+)
+def test_some_codes_are_tried_less_often(code: int, retries: int, outcome: SendOutcome) -> None:
+    assert after(RULES[code], retries).outcome is outcome
+
+
+def test_one_recipient_waits_as_meta_advises() -> None:
+    pauses = [after(RULES[131056], retries).due_in_s for retries in range(5)]
+    assert pauses == [1, 4, 16, 64, 256]
+
+
+def test_a_faulty_service_is_left_alone_for_longer_and_longer() -> None:
+    pauses = [after(RULES[131016], retries).due_in_s for retries in range(5)]
+    assert pauses == [5, 10, 20, 40, 80]
+    new = ErrorRule(999_999, "new", ErrorClass.RETRY_SERVICE, 500, max_retries=99)
+    assert (after(new, retries=4).due_in_s or 0) <= SERVICE_LONGEST_S
+
+
+def test_a_throttled_number_waits_longer_every_time() -> None:
+    pauses = [after(RULES[130429], throttled_in_a_row=n).hold_number_s for n in range(1, 9)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, THROTTLED_LONGEST_S]
+    assert after(RULES[130429], throttled_in_a_row=5000).hold_number_s == THROTTLED_LONGEST_S
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "outcome"),
+    [
+        (200, 403, None),
+        (299, 403, None),
+        (999_999, 400, SendOutcome.FAILED),
+        (999_999, 500, SendOutcome.REQUEUE),
+        (None, 400, SendOutcome.FAILED),
+        (None, 503, SendOutcome.REQUEUE),
+        (None, 429, None),
+    ],
+)
+def test_codes_that_are_new_or_missing(
+    code: int | None, status: int, outcome: SendOutcome | None
+) -> None:
+    assert after(rule_for(code, status)).outcome is outcome
+
+
+def test_a_reason_says_what_the_api_said_and_is_bounded() -> None:
+    attempt = refused(RULES[132015], details="template offer was paused")
+    decision = decide(claimed_row(), attempt, throttled_in_a_row=0)
+    assert decision.pause_reason == "132015 template paused: template offer was paused"
+    long = refused(RULES[132015], details="x" * 10_000)
+    assert len(decide(claimed_row(), long, throttled_in_a_row=0).pause_reason or "") == 500

@@ -1,0 +1,230 @@
+"""Whatever nobody does is rung for again, and what falls due is found."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts import backend as contract
+from contracts.jobs import Job, Lane, drain, send_campaign
+from sidecar import keys
+from sidecar.backend import Backend
+from sidecar.campaigns import campaign_lease
+from sidecar.inbox import drain_lease
+from sidecar.lease import Leases
+from sidecar.redis_client import Redis
+from sidecar.tasks import cancel
+from tests.conftest import MakeSettings
+from tests.eventually import eventually
+from tests.workers.php import Answer, Php, answer
+from workers.clock import now_ms
+from workers.reconciler import LEASE, Reconciler
+
+DUE = contract.DUE_CAMPAIGNS
+JOB = send_campaign("vendor-1", "c1")
+
+
+class Bell(list[Job]):
+    """The jobs that were rung for."""
+
+    def ring(self, job: Job) -> None:
+        self.append(job)
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()
+
+
+@pytest.fixture
+def reconciler(
+    make_settings: MakeSettings, redis: Redis, backend: Backend, leases: Leases, bell: Bell
+) -> Reconciler:
+    settings = make_settings(
+        reconcile_interval_s=0.05, due_campaigns_interval_s=0.5, stale_claim_s=77
+    )
+    return Reconciler(settings, redis, backend, leases, bell.ring)
+
+
+def due(**more: Any) -> dict[str, Any]:
+    return {"campaign_uid": "c1", "vendor_uid": "vendor-1", "state": "running", "due": 3, **more}
+
+
+def say(php: Php, *campaigns: dict[str, Any], made_unknown: int = 0) -> None:
+    php.always(DUE, answer({"campaigns": list(campaigns), "made_unknown": made_unknown}))
+
+
+# -- lanes --
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_a_lane_that_nobody_drains_is_rung_for(
+    reconciler: Reconciler, bell: Bell, redis: Redis, lane: Lane
+) -> None:
+    await reconciler.ring_for_waiting_lanes()
+    assert bell == []
+    await redis.sadd(keys.ready(lane), "vendor-1")
+    await reconciler.ring_for_waiting_lanes()
+    assert bell == [drain(lane)]
+
+
+@pytest.mark.parametrize(("due_in_ms", "rings"), [(-1, 1), (60_000, 0)])
+async def test_what_has_waited_is_rung_for_when_it_is_due(
+    reconciler: Reconciler, bell: Bell, redis: Redis, due_in_ms: int, rings: int
+) -> None:
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"a": now_ms() + due_in_ms})
+    await reconciler.ring_for_waiting_lanes()
+    assert bell == [drain(Lane.MESSAGES)] * rings
+
+
+async def test_a_lane_that_somebody_drains_is_left_alone(
+    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+) -> None:
+    for lane in Lane:
+        await redis.sadd(keys.ready(lane), "vendor-1")
+    async with leases.hold(drain_lease(Lane.STATUSES)):
+        await reconciler.ring_for_waiting_lanes()
+    assert bell == [drain(Lane.MESSAGES)]
+
+
+# -- campaigns on the list --
+
+
+async def test_campaigns_that_nobody_sends_are_rung_for(
+    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+) -> None:
+    await reconciler.ring_for_listed_campaigns()
+    assert bell == []
+    await redis.hset(keys.CAMPAIGNS, mapping={"c1": "vendor-1", "c2": "vendor-2"})
+    async with leases.hold(campaign_lease("c2")):
+        await reconciler.ring_for_listed_campaigns()
+    assert bell == [JOB]
+    await reconciler.ring_for_listed_campaigns()
+    assert bell[1:] == [JOB, send_campaign("vendor-2", "c2")]
+
+
+# -- what has fallen due --
+
+
+async def test_a_campaign_that_is_due_is_put_on_the_list_and_rung_for_once(
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+) -> None:
+    say(php, due())
+    for _ in range(3):
+        await reconciler.find_due_campaigns()
+    assert bell == [JOB]
+    assert await redis.hgetall(keys.CAMPAIGNS) == {b"c1": b"vendor-1"}
+    assert php.calls[0].json == {"stale_after_s": 77}
+
+
+@pytest.mark.parametrize("more", [{"state": "paused"}, {"state": "cancelled"}, {"due": 0}])
+async def test_others_are_not(
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, more: dict[str, Any]
+) -> None:
+    say(php, due(**more))
+    await reconciler.find_due_campaigns()
+    assert bell == []
+    assert not await redis.exists(keys.CAMPAIGNS)
+
+
+@pytest.mark.parametrize("halt", ["paused", "cancelled", "paused:131042 payment problem"])
+async def test_a_halted_campaign_is_not_begun_although_php_says_that_it_runs(
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, halt: str
+) -> None:
+    await redis.set(keys.halt("c1"), halt)
+    say(php, due())
+    await reconciler.find_due_campaigns()
+    assert bell == []
+    assert not await redis.exists(keys.CAMPAIGNS)
+
+
+async def test_rows_that_php_has_made_unknown_are_told(php: Php, reconciler: Reconciler) -> None:
+    say(php, made_unknown=4)
+    with capture_logs() as logs:
+        await reconciler.find_due_campaigns()
+    assert [(log["event"], log["rows"]) for log in logs] == [("stale_rows_made_unknown", 4)]
+
+
+async def test_a_php_that_does_not_answer_is_logged_once(
+    php: Php, reconciler: Reconciler, bell: Bell
+) -> None:
+    gone = php.always(DUE, Answer(500))
+    with capture_logs() as logs:
+        for _ in range(5):
+            await reconciler.find_due_campaigns()
+        php.forget(gone)
+        await reconciler.find_due_campaigns()
+    assert [log["event"] for log in logs] == [
+        "due_campaigns_unavailable",
+        "due_campaigns_unavailable_over",
+    ]
+    assert bell == []
+
+
+# -- all of it, again and again --
+
+
+@asynccontextmanager
+async def running(reconciler: Reconciler) -> AsyncIterator[None]:
+    task = asyncio.create_task(reconciler.run())
+    try:
+        yield
+    finally:
+        await cancel([task])
+
+
+async def test_it_goes_on_and_on(
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+) -> None:
+    async with running(reconciler):
+        await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+        await eventually(lambda: bell.count(drain(Lane.MESSAGES)) >= 3)
+        say(php, due())
+        await eventually(lambda: bell.count(JOB) >= 2)
+    asked = len(php.to(DUE))
+    assert 1 <= asked < len(bell), "PHP is asked less often than Redis"
+
+
+async def test_one_process_of_all_does_it(
+    make_settings: MakeSettings, redis: Redis, backend: Backend, leases: Leases
+) -> None:
+    bells = [Bell(), Bell()]
+    settings = make_settings(reconcile_interval_s=0.05)
+    both = [Reconciler(settings, redis, backend, leases, bell.ring) for bell in bells]
+    await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+    async with running(both[1]):
+        async with running(both[0]):
+            await eventually(lambda: sum(map(len, bells)) >= 4)
+            assert sum(bool(bell) for bell in bells) == 1
+        await eventually(lambda: bells[1])
+
+
+async def test_it_outlives_a_redis_that_fails(
+    reconciler: Reconciler, bell: Bell, redis: Redis
+) -> None:
+    await redis.set(keys.CAMPAIGNS, "not a hash")
+    with capture_logs() as logs:
+        async with running(reconciler):
+            await asyncio.sleep(0.25)
+            await redis.delete(keys.CAMPAIGNS)
+            await redis.hset(keys.CAMPAIGNS, "c1", "vendor-1")
+            await eventually(lambda: bell)
+    events = [log["event"] for log in logs]
+    assert events.count("reconciler_without_redis") == 1
+
+
+async def test_it_gives_way_when_its_lease_is_lost(
+    reconciler: Reconciler, redis: Redis, leases: Leases, bell: Bell
+) -> None:
+    short = Leases(redis, 300)
+    reconciler._leases = short
+    async with running(reconciler):
+        await eventually(lambda: redis.exists(keys.lease(LEASE)))
+        await redis.set(keys.lease(LEASE), "1", px=60_000)
+        await asyncio.sleep(0.3)
+        await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+        await asyncio.sleep(0.2)
+        assert bell == []

@@ -1,0 +1,270 @@
+"""What the actors of a process do, and that it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from contracts import backend as contract
+from contracts.jobs import Job, Lane, drain, send_campaign
+from sidecar import keys
+from sidecar.campaigns import campaign_lease
+from sidecar.redis_client import Redis
+from tests.conftest import MakeSettings
+from tests.eventually import eventually
+from tests.workers.conftest import MakeStage
+from tests.workers.payloads import VENDOR, message, webhook
+from tests.workers.php import Answer, Php, answer
+from tests.workers.stage import Stage
+from workers import drain as drain_module
+from workers import runtime as module
+from workers.campaign import CampaignRun
+from workers.runtime import Runtime
+
+MakeRuntime = Callable[..., Runtime]
+
+
+class Bell(list[Job]):
+    """Stands for the doorbell."""
+
+    ring = list.append
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def make_runtime(
+    make_settings: MakeSettings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[MakeRuntime]:
+    monkeypatch.setattr(module, "Doorbell", lambda _broker: Bell())
+    made: list[Runtime] = []
+
+    def make(php: Php, cloud_url: str = "http://127.0.0.1:9", **settings: Any) -> Runtime:
+        values = {
+            "backend_url": php.url,
+            "cloud_api_url": cloud_url,
+            "backend_timeout_s": 2,
+            "reconcile_interval_s": 0.05,
+            "result_wait_ms": 10,
+            **settings,
+        }
+        made.append(Runtime(make_settings(**values), redis_url))
+        return made[-1]
+
+    yield make
+    for runtime in made:
+        await runtime.close()
+
+
+def bell(runtime: Runtime) -> Bell:
+    found: Any = runtime._doorbell
+    assert isinstance(found, Bell)
+    return found
+
+
+async def put(redis: Redis, lane: Lane, body: bytes) -> None:
+    await redis.sadd(keys.ready(lane), VENDOR)
+    await redis.execute_command("XADD", keys.inbox(lane, VENDOR), "*", b"", body)
+
+
+async def test_a_lane_is_drained(php: Php, make_runtime: MakeRuntime, redis: Redis) -> None:
+    runtime = make_runtime(php)
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    await runtime.drain(Lane.MESSAGES)
+    assert len(php.batches) == 1
+    assert bell(runtime) == []
+
+
+async def test_somebody_is_woken_for_what_is_left_in_a_lane(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain_module, "QUANTUM_S", 0)
+    runtime = make_runtime(php)
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    await runtime.drain(Lane.MESSAGES)
+    assert bell(runtime) == [drain(Lane.MESSAGES)]
+
+
+async def test_a_process_that_ends_drains_nothing_more(
+    php: Php, make_runtime: MakeRuntime, redis: Redis
+) -> None:
+    runtime = make_runtime(php)
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    runtime.stopping = True
+    await runtime.drain(Lane.MESSAGES)
+    assert php.batches == []
+    assert bell(runtime) == []
+
+
+async def test_the_lanes_have_a_breaker_each(
+    php: Php, make_runtime: MakeRuntime, redis: Redis
+) -> None:
+    runtime = make_runtime(php)
+    php.when(
+        contract.PROCESS_WEBHOOKS, lambda call: Answer(503) if b"statuses" in call.body else None
+    )
+    await put(redis, Lane.STATUSES, webhook(statuses=[{"id": "wamid.1", "status": "sent"}]))
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    await runtime.drain(Lane.STATUSES)
+    await runtime.drain(Lane.MESSAGES)
+    assert await redis.exists(keys.ready(Lane.STATUSES))
+    assert not await redis.exists(keys.ready(Lane.MESSAGES))
+
+
+# -- campaigns --
+
+
+async def start(stage: Stage, runtime: Runtime) -> None:
+    await stage.redis.hset(keys.CAMPAIGNS, stage.campaign.uid, stage.vendor.uid)
+    await runtime.send_campaign(stage.vendor.uid, stage.campaign.uid)
+
+
+async def test_a_campaign_is_sent_and_nobody_waits_for_it(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    stage = await make_stage()
+    runtime = make_runtime(stage.php, stage.cloud.url)
+    await start(stage, runtime)
+    assert not stage.accepts(), "the actor has returned, and holds no thread"
+    await eventually(stage.all_accepted)
+    await eventually(lambda: not runtime._campaigns)
+    assert not await stage.listed()
+
+
+async def test_a_campaign_that_another_worker_sends_is_left_alone(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    stage = await make_stage()
+    runtime = make_runtime(stage.php, stage.cloud.url)
+    async with stage.held():
+        await start(stage, runtime)
+        await eventually(lambda: not runtime._campaigns)
+    assert stage.statuses() == {1: 12}
+    assert runtime._campaign_trouble == {}
+
+
+async def test_a_campaign_is_begun_once_and_no_more_than_are_allowed(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def run(self: CampaignRun) -> bool:
+        begun.append(self._campaign_uid)
+        await go_on.wait()
+        return False
+
+    monkeypatch.setattr(CampaignRun, "run", run)
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php, campaign_concurrency=2)
+    for uid in ("c1", "c1", "c2", "c3"):
+        await runtime.send_campaign("v", uid)
+    await eventually(lambda: len(begun) == 2)
+    assert begun == ["c1", "c2"]
+    go_on.set()
+    await eventually(lambda: not runtime._campaigns)
+    await runtime.send_campaign("v", "c3")
+    await eventually(lambda: begun == ["c1", "c2", "c3"])
+    runtime.stopping = True
+    await runtime.send_campaign("v", "c4")
+    assert "c4" not in runtime._campaigns
+
+
+async def test_somebody_is_woken_for_what_is_left_of_a_campaign(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(self: CampaignRun) -> bool:
+        return True
+
+    monkeypatch.setattr(CampaignRun, "run", run)
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php)
+    await runtime.send_campaign("v", "c1")
+    await eventually(lambda: bell(runtime) == [send_campaign("v", "c1")])
+    assert not await redis.exists(keys.lease(campaign_lease("c1"))), "whoever comes finds it free"
+
+
+async def test_a_campaign_that_fails_takes_nothing_else_along(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(self: CampaignRun) -> bool:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(CampaignRun, "run", run)
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php)
+    await runtime.send_campaign("v", "c1")
+    await eventually(lambda: not runtime._campaigns)
+    assert not await redis.exists(keys.lease(campaign_lease("c1")))
+
+
+@pytest.mark.parametrize("given", [Answer(503), Answer(500), Answer(200, b"{}")])
+async def test_php_does_not_say_who_the_vendor_is(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, given: Answer
+) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c1", "v")
+    php.always(contract.VENDOR_CONFIG, given)
+    runtime = make_runtime(php)
+    for _ in range(2):
+        await runtime.send_campaign("v", "c1")
+        await eventually(lambda: not runtime._campaigns)
+    assert await redis.hexists(keys.CAMPAIGNS, "c1")
+
+
+@pytest.mark.parametrize("leftovers", [False, True])
+async def test_a_vendor_that_is_gone_is_forgotten_unless_something_is_left_of_it(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, leftovers: bool
+) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c1", "v")
+    if leftovers:
+        await redis.hset(keys.ledger("c1"), "row-1", "c:claim")
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [], "unknown": ["v"]}))
+    runtime = make_runtime(php)
+    await runtime.send_campaign("v", "c1")
+    await eventually(lambda: not runtime._campaigns)
+    assert bool(await redis.hexists(keys.CAMPAIGNS, "c1")) is leftovers
+
+
+# -- beginning and end --
+
+
+async def test_it_reconciles_while_it_runs(
+    php: Php, make_runtime: MakeRuntime, redis: Redis
+) -> None:
+    runtime = make_runtime(php)
+    await runtime.start()
+    await redis.hset(keys.CAMPAIGNS, "c1", "v")
+    await eventually(lambda: send_campaign("v", "c1") in bell(runtime))
+    await runtime.close()
+    assert all(task.done() for task in runtime._background)
+
+
+async def test_a_change_of_configuration_is_followed(
+    php: Php, make_runtime: MakeRuntime, redis: Redis
+) -> None:
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php)
+    await runtime.start()
+    await runtime._vendors.get("v")
+    await redis.incr(keys.CONFIG_VERSION)
+
+    async def asked_again() -> bool:
+        await runtime._vendors.get("v")
+        return len(php.to(contract.VENDOR_CONFIG)) > 1
+
+    await eventually(asked_again)
+
+
+async def test_campaigns_are_wound_up_before_it_ends(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    stage = await make_stage(200, rate=80)
+    runtime = make_runtime(stage.php, stage.cloud.url)
+    await start(stage, runtime)
+    await eventually(lambda: len(stage.accepts()) > 5)
+    await runtime.close()
+    assert stage.statuses() == {4: len(stage.accepts()), 1: 200 - len(stage.accepts())}
+    assert await stage.ledger.empty()
+    assert not await stage.redis.exists(keys.lease(campaign_lease(stage.campaign.uid)))
