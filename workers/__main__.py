@@ -31,6 +31,13 @@ def main(queues: tuple[str, ...]) -> None:
     its own where one CPU core is not enough. Any number of processes may run at the same time.
     """
     settings = load_settings("worker")
+    try:
+        _run(settings, queues)
+    except embedded.EmbeddedFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _run(settings: Settings, queues: tuple[str, ...]) -> None:
     with embedded.redis_url(settings) as redis_url:
         _work(settings, redis_url, queues or tuple(queue.value for queue in Queue))
 

@@ -47,20 +47,23 @@ class Claimer:
         not answer; the next call then starts with asking what that claim has brought."""
         if self._unanswered is not None:
             claim_uid = self._unanswered
-            rows = await self._ask(claim_uid, limit, recover=True)
-            await self._note(claim_uid, rows)
-            if rows:
-                return [QueuedRow(row, claim_uid) for row in rows]
+            answer = await self._ask(claim_uid, limit, recover=True)
+            await self._note(claim_uid, answer.rows)
+            if answer.rows:
+                return [QueuedRow(row, claim_uid) for row in answer.rows]
         claim_uid = str(uuid.uuid4())
         await self._ledger.about_to_claim(claim_uid, now)
         self._unanswered = claim_uid
-        rows = await self._ask(claim_uid, limit, recover=False)
-        await self._note(claim_uid, rows)
-        return [QueuedRow(row, claim_uid) for row in rows]
+        answer = await self._ask(claim_uid, limit, recover=False)
+        await self._note(claim_uid, answer.rows)
+        # Not before the rows are there: whoever sees neither takes the campaign for finished.
+        self.exhausted = answer.due == 0
+        return [QueuedRow(row, claim_uid) for row in answer.rows]
 
     async def recover(self, claim_uid: str) -> None:
         """Write down the rows that an earlier holder's claim has brought."""
-        await self._note(claim_uid, await self._ask(claim_uid, contract.MAX_CLAIM, recover=True))
+        answer = await self._ask(claim_uid, contract.MAX_CLAIM, recover=True)
+        await self._note(claim_uid, answer.rows)
 
     def _next_fence(self) -> int:
         """Every call's fence is higher than the last one's. So when PHP gets to a claim late,
@@ -74,7 +77,9 @@ class Claimer:
         if self._unanswered == claim_uid:
             self._unanswered = None
 
-    async def _ask(self, claim_uid: str, limit: int, *, recover: bool) -> list[ClaimedRow]:
+    async def _ask(
+        self, claim_uid: str, limit: int, *, recover: bool
+    ) -> contract.ClaimMessagesAnswer:
         request = contract.ClaimMessagesRequest(
             vendor_uid=self._vendor_uid,
             campaign_uid=self._campaign_uid,
@@ -84,7 +89,7 @@ class Claimer:
             recover=recover,
         )
         try:
-            answer = await self._backend.call(
+            return await self._backend.call(
                 contract.CLAIM_MESSAGES, request, contract.ClaimMessagesAnswer
             )
         except BackendRefused as error:
@@ -94,6 +99,3 @@ class Claimer:
                 # Refused means that nothing was claimed, and of what is gone nothing is held.
                 await self._note(claim_uid, [])
             raise CampaignStopped(error.code) from None
-        if not recover:
-            self.exhausted = answer.due == 0
-        return answer.rows

@@ -147,8 +147,6 @@ class Reporter:
 
     async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
         told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]
-        for result in told:
-            del self._known[result.uid]
         if not told:
             return
         try:
@@ -156,3 +154,7 @@ class Reporter:
         except (*UNAVAILABLE, RedisError) as error:
             # The entry stays; whoever reads it reports again, and PHP has it already.
             self._redis_trouble.failed(str(error))
+        # Not before: whoever is broken off here tells PHP again, and drops the entries then.
+        for result in told:
+            if self._known.get(result.uid) is result:
+                del self._known[result.uid]

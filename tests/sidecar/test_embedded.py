@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sidecar import embedded
 from sidecar.embedded import DURABLE, EmbeddedFailed
@@ -28,13 +30,19 @@ with embedded.redis_url(Settings.load()) as url:
 
 
 @pytest.fixture
-def settings(make_settings: MakeSettings) -> Settings:
-    return make_settings()
+def settings(make_settings: MakeSettings) -> Iterator[Settings]:
+    """A server that a failed test has left is ended."""
+    settings = make_settings()
+    yield settings
+    url = f"unix://{settings.data_dir}/valkey.sock"
+    with connected(url) as client, suppress(redis.RedisError):
+        client.shutdown(nosave=True)
 
 
 @contextmanager
 def connected(url: str) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(url, decode_responses=True) as client:
+    retry = Retry(NoBackoff(), 0)
+    with redis.Redis.from_url(url, decode_responses=True, retry=retry) as client:
         yield client
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import uvloop
@@ -135,10 +135,10 @@ def test_a_connection_that_uvloop_finds_closed_is_unavailable(redis_url: str) ->
 
     async def use_after_close() -> None:
         client = connect(redis_url, timeout_s=2)
-        pool = client.connection_pool
+        pool: Any = client.connection_pool
         connection = await pool.get_connection()
         try:
-            cast(Any, connection)._writer.transport.abort()
+            connection._writer.transport.abort()
             await asyncio.sleep(0)
             with pytest.raises(UNAVAILABLE):
                 await connection.send_command("PING")

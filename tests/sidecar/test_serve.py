@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -33,6 +33,7 @@ class Serving:
     def __init__(self, folder: Path) -> None:
         self.log = folder / "serve.log"
         self._processes: list[Process] = []
+        self._others: list[Callable[[], object]] = []
 
     def start(self, **settings: object) -> Process:
         values = {
@@ -48,9 +49,15 @@ class Serving:
         process.wait_until_ready()
         return process
 
+    def on_stop(self, call: Callable[[], object]) -> None:
+        """Have this called too, for what a process may leave behind."""
+        self._others.append(call)
+
     def stop(self) -> None:
         for process in self._processes:
             process.stop()
+        for call in self._others:
+            call()
 
     def logged(self) -> list[str]:
         """Return the events that were logged; each line must be JSON."""
@@ -126,13 +133,14 @@ async def test_the_embedded_valkey_ends_with_it_and_keeps_what_was_acknowledged(
     assert not socket_path.exists()
 
     process = serving.start(data_dir=data_dir)
-    assert await post(http, process.url, b"2") == (200, b"done")
-    process.kill()
-    assert socket_path.exists(), "the server outlives a sidecar that is killed"
-
-    process = serving.start(data_dir=data_dir)
-    assert await post(http, process.url, b"3") == (200, b"done")
     with blocking_redis.Redis(unix_socket_path=str(socket_path)) as client:
+        serving.on_stop(lambda: client.shutdown(nosave=True) if socket_path.exists() else None)
+        assert await post(http, process.url, b"2") == (200, b"done")
+        process.kill()
+        assert socket_path.exists(), "the server outlives a sidecar that is killed"
+
+        process = serving.start(data_dir=data_dir)
+        assert await post(http, process.url, b"3") == (200, b"done")
         assert client.xlen(keys.inbox(Lane.MESSAGES, VENDOR)) == 3
     assert await asyncio.to_thread(process.stop) == 0
     assert not socket_path.exists()
