@@ -11,6 +11,7 @@ demo: install    ## Run the main job end to end on this machine; ARGS="--message
 
 test:            ## Install what the tests need, and run all checks and tests; ARGS="-k inbox"
 	@scripts/install dev
+	@scripts/install-stack || [ -z "$$CI" ]
 	@scripts/lint
 	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 

@@ -7,17 +7,33 @@ import pytest
 
 from tests.contract.caller import Caller
 from tests.contract.embedded import EmbeddedBackend
+from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import BackendUnderTest, Campaign, Vendor
+from tests.stack.packages import require_stack, wanted
+
+#: Laravel is not collected where it cannot be started.
+BACKENDS = ["embedded", "laravel"] if wanted() else ["embedded"]
 
 
-@pytest.fixture(scope="session", params=["embedded"])
-def backend(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[BackendUnderTest]:
-    """A running backend. Tests share it, and keep apart by vendors of their own."""
-    assert request.param == "embedded"
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendUnderTest]:
     with EmbeddedBackend(tmp_path_factory.mktemp("embedded-backend")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def laravel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackendUnderTest]:
+    require_stack()
+    with LaravelBackend(tmp_path_factory.mktemp("laravel")) as running:
+        yield running
+        assert running.refused_statements() == []
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> BackendUnderTest:
+    """A running backend. Tests share it, and keep apart by vendors of their own."""
+    running: BackendUnderTest = request.getfixturevalue(request.param)
+    return running
 
 
 @pytest.fixture

@@ -1,0 +1,111 @@
+<?php
+
+declare(strict_types=1);
+
+use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
+
+return [
+    // Where this application reaches the sidecar, without a slash at the end.
+    'url' => env('SIDECAR_URL', 'http://127.0.0.1:8080'),
+
+    // How long this application waits for the sidecar, in seconds.
+    'timeout' => (float) env('SIDECAR_TIMEOUT', 5),
+
+    // Signing keys that are valid now: "id:secret", several parted by commas. The first one signs
+    // the calls to the sidecar. To rotate, add the new key on both sides, put it first, and remove
+    // the old one later.
+    'keys' => env('SIDECAR_KEYS', ''),
+
+    // How far the clocks of both sides may be apart, in seconds.
+    'window' => (int) env('SIDECAR_WINDOW', 300),
+
+    // Where ids of calls are remembered, so that no call is accepted twice: the name of a cache
+    // store that all PHP machines share, or "files" for a folder of this machine. Null takes the
+    // application's default store, and files if that one keeps one file per entry or keeps nothing.
+    'replay_store' => env('SIDECAR_REPLAY_STORE'),
+
+    // Largest body of a call, in bytes. nginx's client_max_body_size and PHP's post_max_size must
+    // not be smaller.
+    'max_body_bytes' => 16 * 1024 * 1024,
+
+    // The database connection; null for the application's default one.
+    'connection' => env('SIDECAR_DB_CONNECTION'),
+
+    // Isolation level of the package's transactions; null leaves the connection's own, for a MySQL
+    // whose binlog_format is STATEMENT.
+    'isolation' => env('SIDECAR_DB_ISOLATION', 'READ COMMITTED') ?: null,
+
+    'tables' => [
+        'vendors' => 'vendors',
+        'vendor_settings' => 'vendor_settings',
+        'contacts' => 'contacts',
+        'campaigns' => 'campaigns',
+        'queue' => 'whatsapp_message_queue',
+        'logs' => 'whatsapp_message_logs',
+        'webhooks' => env('SIDECAR_WEBHOOK_TABLE', 'whatsapp_webhook_queue'),
+    ],
+
+    // Width of the log's status column. Longer statuses are cut; the API's answer in the row's
+    // __data has them in full.
+    'log_status_length' => 10,
+
+    // vendors.status of a vendor with an active plan.
+    'active_vendor_status' => 1,
+
+    // Names in vendor_settings. Values that Laravel has encrypted are decrypted.
+    'settings' => [
+        'access_token' => 'whatsapp_access_token',
+        'business_account_id' => 'whatsapp_business_account_id',
+        'current_phone_number_id' => 'current_phone_number_id',
+        // JSON: a list of {id, display_phone_number, messages_per_second}.
+        'phone_numbers' => 'whatsapp_phone_numbers',
+        // JSON: a list of texts; or one text.
+        'app_secrets' => 'whatsapp_app_secrets',
+        'requeue_healthy_error' => 'enable_requeue_healthy_error_msg',
+        'webhook_verified_at' => 'webhook_verified_at',
+        'disconnected_at' => 'whatsapp_account_disconnected_at',
+    ],
+
+    // App secrets that hold for every vendor, parted by commas (one app for the whole installation).
+    'app_secrets' => env('SIDECAR_APP_SECRETS', ''),
+
+    // Who handles customers' messages, echoes and account changes: HostRoutineEngine calls the
+    // application's own routine, SchemaEngine works on the tables itself.
+    'engine' => env('SIDECAR_ENGINE', HostRoutineEngine::class),
+
+    'host_routine' => [
+        'class' => env(
+            'SIDECAR_HOST_CLASS',
+            'App\\Yantrana\\Components\\WhatsAppService\\WhatsAppServiceEngine'
+        ),
+        'method' => env('SIDECAR_HOST_METHOD', 'processWebhookRequest'),
+        // What its second argument is: "id" (vendors._id) or "uid" (vendors._uid).
+        'vendor' => env('SIDECAR_HOST_VENDOR', 'id'),
+    ],
+
+    // How long after its receipt a status of an unknown message is asked for again, in seconds; the
+    // first wait and the longest one, in milliseconds. The wait doubles per attempt.
+    'status_grace' => 600,
+    'status_retry_ms' => 1000,
+    'status_retry_max_ms' => 60000,
+
+    // Which vendors are the sidecar's, so that the crons leave them alone: "all", "none", a list of
+    // uids (in the environment: parted by commas), or the name of an invokable class that returns
+    // such a list.
+    'vendors' => env('SIDECAR_VENDORS', 'none'),
+
+    // Models whose rows the crons read. The scope holds on the command line only, so that people
+    // still see the rows in the browser.
+    'scoped_models' => [
+        'App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppMessageQueueModel',
+        'App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppWebhookModel',
+    ],
+
+    // PHP's own webhook route, for nginx to fall back to when the sidecar is down, and the path it
+    // answers under.
+    'fallback_route' => (bool) env('SIDECAR_FALLBACK_ROUTE', false),
+    'fallback_path' => 'whatsapp-webhook/{vendorUid}',
+
+    // Middleware of both groups of routes, beside the package's own.
+    'middleware' => [],
+];

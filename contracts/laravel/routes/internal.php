@@ -1,0 +1,16 @@
+<?php
+
+declare(strict_types=1);
+
+use Illuminate\Support\Facades\Route;
+use WhatsappSidecar\Laravel\Http\InternalController;
+
+Route::post('process-webhook/{vendorUid}', [InternalController::class, 'processWebhook']);
+Route::post('process-webhooks', [InternalController::class, 'processWebhooks']);
+Route::post('store-webhooks', [InternalController::class, 'storeWebhooks']);
+Route::post('claim-messages', [InternalController::class, 'claimMessages']);
+Route::post('release-messages', [InternalController::class, 'releaseMessages']);
+Route::post('update-message-status', [InternalController::class, 'updateMessageStatus']);
+Route::post('update-message-statuses', [InternalController::class, 'updateMessageStatuses']);
+Route::post('due-campaigns', [InternalController::class, 'dueCampaigns']);
+Route::post('vendor-config', [InternalController::class, 'vendorConfig']);

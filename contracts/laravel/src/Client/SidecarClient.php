@@ -1,0 +1,119 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Client;
+
+use JsonException;
+use WhatsappSidecar\Laravel\Signing\Signer;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/** Signed calls to the sidecar. Each returns its JSON answer as an array, or throws SidecarError. */
+final class SidecarClient
+{
+    public function __construct(
+        private Transport $transport,
+        private Signer $signer,
+        private string $url,
+        private float $timeoutS
+    ) {
+    }
+
+    /** Have a campaign's due rows sent now. */
+    public function sendCampaign(string $campaignUid): array
+    {
+        return $this->post($this->campaign($campaignUid, 'send'), []);
+    }
+
+    /** @param string|null $reason shown to people */
+    public function pause(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->post($this->campaign($campaignUid, 'pause'), ['reason' => $reason]);
+    }
+
+    public function resume(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->post($this->campaign($campaignUid, 'resume'), ['reason' => $reason]);
+    }
+
+    public function cancel(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->post($this->campaign($campaignUid, 'cancel'), ['reason' => $reason]);
+    }
+
+    /** Return how far a campaign is. */
+    public function progress(string $campaignUid): array
+    {
+        return $this->call('GET', $this->campaign($campaignUid), '');
+    }
+
+    /**
+     * Return the bots that answer a message, in order of priority.
+     *
+     * @param array<string, mixed>|null $contact facts that decide about welcome bots and opt-outs
+     */
+    public function matchBot(string $vendorUid, string $message, ?array $contact = null): array
+    {
+        $contact = $contact === null ? null : (object) $contact;
+
+        return $this->post('/match-bot', ['vendor_uid' => $vendorUid, 'message' => $message, 'contact' => $contact]);
+    }
+
+    /**
+     * Say what was changed, so that the sidecar reads it anew.
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     * @param list<string> $scopes of "settings" and "bots"
+     */
+    public function invalidate(?array $vendorUids = null, array $scopes = ['settings', 'bots']): array
+    {
+        return $this->post('/internal/invalidate', ['vendor_uids' => $vendorUids, 'scopes' => $scopes]);
+    }
+
+    /** Return whether the sidecar says that it works. */
+    public function health(): array
+    {
+        return $this->call('GET', '/healthz', '');
+    }
+
+    private function campaign(string $uid, ?string $what = null): string
+    {
+        return '/internal/campaigns/' . rawurlencode($uid) . ($what === null ? '' : "/{$what}");
+    }
+
+    /** @param array<string, mixed> $request */
+    private function post(string $target, array $request): array
+    {
+        return $this->call('POST', $target, Json::dump((object) $request));
+    }
+
+    private function call(string $method, string $target, string $body): array
+    {
+        $headers = $this->signer->headers($method, $this->prefix() . $target, $body);
+        [$status, $answer] = $this->transport->send($method, $this->url . $target, $headers, $body, $this->timeoutS);
+        try {
+            $content = json_decode($answer, true, 512, JSON_THROW_ON_ERROR);
+        } catch (JsonException) {
+            throw new SidecarError("the sidecar answered {$method} {$target} with {$status} and no JSON; is"
+                . " SIDECAR_URL ({$this->url}) the sidecar's address?", null, $status);
+        }
+        if ($status >= 400 || ! is_array($content)) {
+            $reason = $content['error']['code'] ?? null;
+            $message = $content['error']['message'] ?? 'no reason was given';
+            throw new SidecarError(
+                "the sidecar refused {$method} {$target} with {$status}"
+                    . ($reason === null ? '' : " {$reason}") . ": {$message}",
+                $reason,
+                $status
+            );
+        }
+
+        return $content;
+    }
+
+    /** Return the path under which the sidecar stands, which is signed too. */
+    private function prefix(): string
+    {
+        return rtrim((string) parse_url($this->url, PHP_URL_PATH), '/');
+    }
+}

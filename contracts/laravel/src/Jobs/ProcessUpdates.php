@@ -1,0 +1,182 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Jobs;
+
+use Illuminate\Contracts\Events\Dispatcher;
+use Throwable;
+use WhatsappSidecar\Laravel\Engine\Engine;
+use WhatsappSidecar\Laravel\Events\UpdateTaken;
+use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
+use WhatsappSidecar\Laravel\Webhook\Outcome;
+use WhatsappSidecar\Laravel\Webhook\Update;
+
+/**
+ * Applies a batch of updates, and answers for each. Statuses are applied together, after the others,
+ * whose order is kept. A fault in one update has that one alone come again.
+ */
+final class ProcessUpdates
+{
+    private const MAX_UPDATES = 1000;
+
+    private const FIELDS = ['id', 'vendor_uid', 'kind', 'received_at', 'attempt', 'payload', 'lower_statuses'];
+
+    private const KINDS = ['message', 'echo', 'status', 'change'];
+
+    private const LOGGED = 'SELECT vendors__id, wamid FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s)';
+
+    public function __construct(
+        private Database $db,
+        private Vendors $vendors,
+        private Engine $engine,
+        private ApplyStatuses $statuses,
+        private Dispatcher $events
+    ) {
+    }
+
+    /** @return array<string, mixed> */
+    public function run(string $body): array
+    {
+        $ids = [];
+        $updates = [];
+        foreach (Input::ofBody($body, ['updates'])->parts('updates', self::FIELDS, self::MAX_UPDATES) as $input) {
+            $ids[] = $input->text('id');
+            $updates[] = self::update($input);
+        }
+        $outcomes = $this->process($updates);
+
+        return ['results' => array_map(
+            static fn (string $id, Outcome $outcome): array => ['id' => $id] + $outcome->json(),
+            $ids,
+            $outcomes
+        )];
+    }
+
+    /**
+     * @param list<Update|null> $updates null for one whose payload does not hold what it should
+     *
+     * @return list<Outcome> in the same order
+     */
+    public function process(array $updates): array
+    {
+        $known = array_values(array_filter($updates));
+        $vendors = $this->vendors->load(array_column($known, 'vendorUid'));
+        $logged = $this->logged($known, $vendors);
+        $outcomes = [];
+        $statuses = [];
+        foreach ($updates as $position => $update) {
+            $vendor = $update === null ? null : $vendors[$update->vendorUid] ?? null;
+            $outcomes[$position] = $this->refused($update, $vendor) ?? $this->announced($vendor, $update);
+            if ($outcomes[$position] === null && $update->part->kind === 'status') {
+                $statuses[$position] = [$vendor, $update];
+            } elseif ($outcomes[$position] === null) {
+                $outcomes[$position] = $this->handled($vendor, $update, $logged);
+            }
+        }
+
+        return array_values(array_replace($outcomes, $this->statuses->apply($statuses)));
+    }
+
+    private static function update(Input $input): ?Update
+    {
+        $kind = $input->oneOf('kind', self::KINDS);
+        $payload = $input->object('payload');
+        $vendorUid = $input->text('vendor_uid');
+        $receivedAt = $input->integer('received_at');
+        $attempt = $input->integer('attempt', 1);
+        $lower = $input->objects('lower_statuses');
+        $part = Envelope::split($payload)[0] ?? null;
+
+        return $part === null || $part->kind !== $kind
+            ? null
+            : new Update($vendorUid, $part, $payload, $lower, $receivedAt, $attempt);
+    }
+
+    private function refused(?Update $update, ?Vendor $vendor): ?Outcome
+    {
+        return match (true) {
+            $update === null => Outcome::ignored('payload_without_update'),
+            $vendor === null => Outcome::ignored('vendor_unknown'),
+            ! $vendor->active => Outcome::ignored('vendor_inactive'),
+            default => null,
+        };
+    }
+
+    private function announced(Vendor $vendor, Update $update): ?Outcome
+    {
+        try {
+            $this->events->dispatch(new UpdateTaken($vendor, $update));
+        } catch (Throwable $error) {
+            report($error);
+
+            return Outcome::failed($error);
+        }
+
+        return null;
+    }
+
+    /** @param array<string, true> $logged */
+    private function handled(Vendor $vendor, Update $update, array &$logged): Outcome
+    {
+        $wamid = $update->part->kind === 'change' ? null : $update->part->wamid();
+        $key = "{$vendor->id} {$wamid}";
+        if ($wamid !== null && isset($logged[$key])) {
+            return Outcome::done();
+        }
+        $connection = $this->db->connection();
+        $level = $connection->transactionLevel();
+        try {
+            $outcome = $this->engine->apply($vendor, $update);
+        } catch (Throwable $error) {
+            report($error);
+            $outcome = Outcome::failed($error);
+        }
+        if ($connection->transactionLevel() > $level) {
+            $connection->rollBack($level);
+            if ($outcome->result === 'done') {
+                $outcome = Outcome::retry('error: the routine left a transaction open, which was rolled back');
+            }
+        }
+        if ($wamid !== null && $outcome->result === 'done') {
+            $logged[$key] = true;
+        }
+
+        return $outcome;
+    }
+
+    /**
+     * Return which of the messages are in the log already.
+     *
+     * @param list<Update> $updates
+     * @param array<string, Vendor> $vendors
+     *
+     * @return array<string, true>
+     */
+    private function logged(array $updates, array $vendors): array
+    {
+        $wamids = [];
+        foreach ($updates as $update) {
+            if (in_array($update->part->kind, ['message', 'echo'], true) && $update->part->wamid() !== null) {
+                $wamids[] = $update->part->wamid();
+            }
+        }
+        if ($wamids === [] || $vendors === []) {
+            return [];
+        }
+        $ids = array_map(static fn (Vendor $vendor): int => $vendor->id, array_values($vendors));
+        $logged = [];
+        foreach ($this->db->rows(
+            sprintf(self::LOGGED, Database::marks($ids), Database::marks($wamids)),
+            [...$ids, ...$wamids]
+        ) as $row) {
+            $logged["{$row->vendors__id} {$row->wamid}"] = true;
+        }
+
+        return $logged;
+    }
+}

@@ -1,0 +1,93 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Jobs;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Http\Input;
+
+/** What became of one claimed row. */
+final class SendResult
+{
+    public const FIELDS = [
+        'uid', 'vendor_uid', 'campaign_uid', 'claim_uid', 'outcome', 'at', 'phone_number_id', 'wamid',
+        'message_status', 'wa_id', 'response', 'error', 'due_at',
+    ];
+
+    public const OUTCOMES = ['accepted', 'failed', 'requeue', 'unknown'];
+
+    public string $uid;
+
+    public string $vendorUid;
+
+    public string $campaignUid;
+
+    public ?string $claimUid;
+
+    public string $outcome;
+
+    public int $at;
+
+    public string $phoneNumberId;
+
+    public ?string $wamid;
+
+    public ?string $messageStatus;
+
+    public ?string $waId;
+
+    public stdClass $response;
+
+    public ?int $dueAt;
+
+    public bool $hasError = false;
+
+    private ?int $errorCode = null;
+
+    private string $errorMessage = 'No reason was given.';
+
+    public static function of(Input $input): self
+    {
+        $result = new self();
+        $result->uid = $input->text('uid');
+        $result->vendorUid = $input->text('vendor_uid');
+        $result->campaignUid = $input->text('campaign_uid');
+        $result->claimUid = $input->optionalText('claim_uid');
+        $result->outcome = $input->oneOf('outcome', self::OUTCOMES);
+        $result->at = $input->integer('at');
+        $result->phoneNumberId = $input->text('phone_number_id');
+        $result->wamid = $input->optionalText('wamid');
+        $result->messageStatus = $input->optionalText('message_status');
+        $result->waId = $input->optionalText('wa_id');
+        $result->response = $input->optionalObject('response') ?? new stdClass();
+        $result->dueAt = $input->optionalInteger('due_at');
+        $error = $input->part('error', ['code', 'message', 'details']);
+        if ($error !== null) {
+            $result->hasError = true;
+            $result->errorCode = $error->optionalInteger('code');
+            $details = $error->optionalText('details');
+            $result->errorMessage = $error->text('message') . ($details ? ": {$details}" : '');
+        }
+
+        return $result;
+    }
+
+    /** The mark by which the row remembers the result. */
+    public function mark(): string
+    {
+        return "{$this->outcome}:{$this->at}";
+    }
+
+    /**
+     * Return `process_response`: the message, and the API's code unless a status is given.
+     *
+     * @return array{error_message: string, error_status: string}
+     */
+    public function processResponse(?string $status = null): array
+    {
+        $code = $this->errorCode === null ? 'connection_error' : (string) $this->errorCode;
+
+        return ['error_message' => $this->errorMessage, 'error_status' => $status ?? $code];
+    }
+}

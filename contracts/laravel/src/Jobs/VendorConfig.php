@@ -1,0 +1,67 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Jobs;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Store\Vendors;
+
+/** Returns vendors' numbers and secrets. */
+final class VendorConfig
+{
+    private const MAX_VENDORS = 1000;
+
+    public function __construct(private Vendors $vendors)
+    {
+    }
+
+    /** @return array<string, mixed> */
+    public function run(string $body): array
+    {
+        $uids = Input::ofBody($body, ['vendor_uids'])->texts('vendor_uids', self::MAX_VENDORS, 1);
+        $found = $this->vendors->load($uids);
+
+        return [
+            'vendors' => array_map([self::class, 'config'], array_values($found)),
+            'unknown' => array_values(array_unique(array_filter(
+                $uids,
+                static fn (string $uid): bool => ! isset($found[$uid])
+            ))),
+        ];
+    }
+
+    /** @return array<string, mixed> */
+    private static function config(Vendor $vendor): array
+    {
+        $numbers = [];
+        foreach ($vendor->phoneNumbers() as $key => $number) {
+            $numbers[] = self::number(substr($key, 1), $number);
+        }
+
+        return [
+            'vendor_uid' => $vendor->uid,
+            'active' => $vendor->active,
+            'access_token' => $vendor->setting('access_token'),
+            'app_secrets' => $vendor->appSecrets(),
+            'whatsapp_business_account_id' => $vendor->setting('business_account_id'),
+            'current_phone_number_id' => $vendor->setting('current_phone_number_id'),
+            'phone_numbers' => $numbers,
+        ];
+    }
+
+    /** @return array<string, mixed> */
+    private static function number(string $id, stdClass $number): array
+    {
+        $display = $number->display_phone_number ?? null;
+        $rate = $number->messages_per_second ?? null;
+
+        return [
+            'phone_number_id' => $id,
+            'display_phone_number' => is_string($display) ? $display : null,
+            'messages_per_second' => (is_int($rate) || is_float($rate)) && $rate > 0 ? $rate : null,
+        ];
+    }
+}

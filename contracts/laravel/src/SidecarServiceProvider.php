@@ -1,0 +1,140 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel;
+
+use Illuminate\Contracts\Container\Container;
+use Illuminate\Support\Facades\Route;
+use Illuminate\Support\ServiceProvider;
+use InvalidArgumentException;
+use WhatsappSidecar\Laravel\Client\CurlTransport;
+use WhatsappSidecar\Laravel\Client\SidecarClient;
+use WhatsappSidecar\Laravel\Client\Transport;
+use WhatsappSidecar\Laravel\Console\CheckCommand;
+use WhatsappSidecar\Laravel\Console\StatusCommand;
+use WhatsappSidecar\Laravel\Engine\Engine;
+use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
+use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
+use WhatsappSidecar\Laravel\Jobs\StatusGrace;
+use WhatsappSidecar\Laravel\Scopes\SidecarVendorsScope;
+use WhatsappSidecar\Laravel\Signing\CacheNonces;
+use WhatsappSidecar\Laravel\Signing\FileNonces;
+use WhatsappSidecar\Laravel\Signing\Keys;
+use WhatsappSidecar\Laravel\Signing\Nonces;
+use WhatsappSidecar\Laravel\Signing\Verifier;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\SidecarVendors;
+use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Support\Clock;
+
+/** Registers the package with the application. */
+final class SidecarServiceProvider extends ServiceProvider
+{
+    /** Cache drivers that keep one file per entry without cleaning up, or keep nothing. */
+    private const NO_STORE = ['file', 'array', 'null'];
+
+    public function register(): void
+    {
+        $this->mergeConfigFrom(__DIR__ . '/../config/sidecar.php', 'sidecar');
+        $this->registerSigning();
+        $this->registerStore();
+        $this->app->singleton(Transport::class, CurlTransport::class);
+        $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
+            $app->make(Transport::class),
+            $app->make(Signing\Signer::class),
+            rtrim((string) config('sidecar.url'), '/'),
+            (float) config('sidecar.timeout')
+        ));
+        $this->app->bind(HostRoutineEngine::class, static fn (Container $app): HostRoutineEngine => new HostRoutineEngine(
+            $app,
+            (string) config('sidecar.host_routine.class'),
+            (string) config('sidecar.host_routine.method'),
+            (string) config('sidecar.host_routine.vendor')
+        ));
+        $this->app->bind(Engine::class, static function (Container $app): Engine {
+            $engine = $app->make(config('sidecar.engine'));
+
+            return $engine instanceof Engine ? $engine : throw new InvalidArgumentException(
+                'sidecar.engine: ' . get_class($engine) . ' does not implement ' . Engine::class
+            );
+        });
+        $this->app->bind(StatusGrace::class, static fn (): StatusGrace => new StatusGrace(
+            (int) config('sidecar.status_grace'),
+            (int) config('sidecar.status_retry_ms'),
+            (int) config('sidecar.status_retry_max_ms')
+        ));
+    }
+
+    public function boot(): void
+    {
+        if (! $this->app->routesAreCached()) {
+            $middleware = (array) config('sidecar.middleware');
+            Route::prefix('internal')
+                ->middleware([VerifySidecarSignature::class, ...$middleware])
+                ->group(__DIR__ . '/../routes/internal.php');
+            if (config('sidecar.fallback_route')) {
+                Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
+            }
+        }
+        if ($this->app->runningInConsole()) {
+            $this->publishes([__DIR__ . '/../config/sidecar.php' => config_path('sidecar.php')], 'sidecar-config');
+            $this->commands([StatusCommand::class, CheckCommand::class]);
+            $this->scopeModels();
+        }
+    }
+
+    private function registerSigning(): void
+    {
+        $this->app->singleton(Clock::class);
+        $this->app->singleton(Keys::class, static fn (): Keys => Keys::parse(config('sidecar.keys') ?? ''));
+        $this->app->singleton(Nonces::class, function (Container $app): Nonces {
+            $store = config('sidecar.replay_store');
+            $driver = config('cache.stores.' . ($store ?? config('cache.default')) . '.driver');
+            if ($store === 'files' || ($store === null && in_array($driver, [null, ...self::NO_STORE], true))) {
+                return new FileNonces(storage_path('framework/sidecar'), $app->make(Clock::class));
+            }
+
+            return new CacheNonces($app->make('cache')->store($store));
+        });
+        $this->app->bind(Verifier::class, static fn (Container $app): Verifier => new Verifier(
+            $app->make(Keys::class),
+            $app->make(Nonces::class),
+            $app->make(Clock::class),
+            (int) config('sidecar.window')
+        ));
+    }
+
+    private function registerStore(): void
+    {
+        $this->app->singleton(Database::class, static fn (Container $app): Database => new Database(
+            $app->make('db'),
+            config('sidecar.connection'),
+            config('sidecar.isolation'),
+            config('sidecar.tables')
+        ));
+        $this->app->bind(Vendors::class, static fn (Container $app): Vendors => new Vendors(
+            $app->make(Database::class),
+            $app->make('encrypter'),
+            $app->make(Clock::class),
+            config('sidecar.settings'),
+            array_values(array_filter(explode(',', (string) config('sidecar.app_secrets')), 'strlen')),
+            (int) config('sidecar.active_vendor_status')
+        ));
+        $this->app->singleton(SidecarVendors::class, static fn (Container $app): SidecarVendors => new SidecarVendors(
+            $app,
+            config('sidecar.vendors'),
+            config('sidecar.tables.vendors')
+        ));
+    }
+
+    /** Have the crons' models skip vendors that are the sidecar's. */
+    private function scopeModels(): void
+    {
+        foreach ((array) config('sidecar.scoped_models') as $model) {
+            if (class_exists($model)) {
+                $model::addGlobalScope(new SidecarVendorsScope($this->app->make(SidecarVendors::class)));
+            }
+        }
+    }
+}

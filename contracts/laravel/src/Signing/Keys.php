@@ -1,0 +1,57 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Signing;
+
+use InvalidArgumentException;
+
+/** The signing keys that are valid now, by id. */
+final class Keys
+{
+    /** @param array<string, string> $secrets */
+    public function __construct(private array $secrets)
+    {
+    }
+
+    /** @param string|array<string, string> $value "id:secret,id:secret", or secrets by id */
+    public static function parse(string|array $value): self
+    {
+        if (is_array($value)) {
+            return new self($value);
+        }
+        $secrets = [];
+        foreach (array_filter(array_map('trim', explode(',', $value)), 'strlen') as $position => $key) {
+            [$id, $secret] = explode(':', $key, 2) + [1 => ''];
+            if ($id === '' || $secret === '') {
+                throw new InvalidArgumentException(
+                    'sidecar.keys: key ' . ($position + 1) . ' is not of the form id:secret; see SIDECAR_KEYS'
+                );
+            }
+            $secrets[$id] = $secret;
+        }
+
+        return new self($secrets);
+    }
+
+    public function secret(string $id): ?string
+    {
+        return $this->secrets[$id] ?? null;
+    }
+
+    /** @return array{string, string} id and secret of the key that signs */
+    public function signing(): array
+    {
+        $id = array_key_first($this->secrets);
+        if ($id === null) {
+            throw new InvalidArgumentException('sidecar.keys: there is no signing key; set SIDECAR_KEYS=id:secret');
+        }
+
+        return [(string) $id, $this->secrets[$id]];
+    }
+
+    public function count(): int
+    {
+        return count($this->secrets);
+    }
+}

@@ -1,0 +1,69 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Http\Refused;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/** A campaign as it stood when the call began. Its state and fence are in `__data.sidecar`. */
+final class Campaign
+{
+    public const STATES = ['running', 'paused', 'cancelled'];
+
+    private stdClass $sidecar;
+
+    public function __construct(
+        public int $id,
+        public string $uid,
+        public ?string $templateName,
+        public ?string $templateLanguage,
+        ?string $data
+    ) {
+        $this->sidecar = Json::section(Json::object($data), 'sidecar');
+    }
+
+    /** Return the state; a campaign without one runs. */
+    public static function stateOf(stdClass $sidecar): string
+    {
+        $state = $sidecar->state ?? null;
+
+        return in_array($state, self::STATES, true) ? $state : 'running';
+    }
+
+    public static function reasonOf(stdClass $sidecar): ?string
+    {
+        return is_string($sidecar->reason ?? null) ? $sidecar->reason : null;
+    }
+
+    public function fence(): int
+    {
+        return is_int($this->sidecar->fence ?? null) ? $this->sidecar->fence : 0;
+    }
+
+    /** Refuse the call if the campaign is paused or cancelled. */
+    public function checkRunning(): void
+    {
+        $state = self::stateOf($this->sidecar);
+        if ($state !== 'running') {
+            $reason = self::reasonOf($this->sidecar);
+            throw Refused::conflict(
+                "campaign_{$state}",
+                "campaign '{$this->uid}' is {$state}" . ($reason === null ? '' : ": {$reason}")
+            );
+        }
+    }
+
+    /** Refuse the call if a higher fence has been seen. */
+    public function checkFence(int $fence): void
+    {
+        if ($fence < $this->fence()) {
+            throw Refused::conflict(
+                'fence_stale',
+                "campaign '{$this->uid}' is owned under fence {$this->fence()}, not {$fence}"
+            );
+        }
+    }
+}

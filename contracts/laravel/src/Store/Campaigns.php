@@ -1,0 +1,56 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use WhatsappSidecar\Laravel\Http\Refused;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/** Reads campaigns, and keeps their state and fence. */
+final class Campaigns
+{
+    private const MERGED = "__data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)";
+
+    public function __construct(private Database $db, private Vendors $vendors)
+    {
+    }
+
+    /**
+     * Return the vendor's campaign, or refuse the call. The row is locked until the transaction ends,
+     * so that claims of one campaign come one after the other.
+     */
+    public function lock(string $vendorUid, string $uid): Campaign
+    {
+        $vendorId = $this->vendors->id($vendorUid);
+        $row = $this->db->row(
+            'SELECT _id, _uid, vendors__id, template_name, template_language, __data FROM {campaigns}'
+                . ' WHERE _uid = ? FOR UPDATE',
+            [$uid]
+        );
+        if ($row === null || $row->_uid !== $uid || (int) $row->vendors__id !== $vendorId) {
+            throw Refused::campaignUnknown($vendorUid, $uid);
+        }
+
+        return new Campaign((int) $row->_id, $row->_uid, $row->template_name, $row->template_language, $row->__data);
+    }
+
+    /** Keep the fence; it only grows. */
+    public function rememberFence(Campaign $campaign, int $fence): void
+    {
+        if ($fence > $campaign->fence()) {
+            $this->db->change(
+                'UPDATE {campaigns} SET ' . self::MERGED . ' WHERE _id = ?',
+                [Json::dump(['sidecar' => ['fence' => $fence]]), $campaign->id]
+            );
+        }
+    }
+
+    public function setState(Campaign $campaign, string $state, ?string $reason, string $now): void
+    {
+        $this->db->change(
+            'UPDATE {campaigns} SET updated_at = ?, ' . self::MERGED . ' WHERE _id = ?',
+            [$now, Json::dump(['sidecar' => ['state' => $state, 'reason' => $reason]]), $campaign->id]
+        );
+    }
+}

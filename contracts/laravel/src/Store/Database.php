@@ -1,0 +1,232 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use Closure;
+use Illuminate\Database\ConnectionInterface;
+use Illuminate\Database\ConnectionResolverInterface;
+use Illuminate\Database\QueryException;
+use stdClass;
+use Throwable;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/**
+ * The application's tables. In SQL, a name in braces stands for a table: `{queue}`.
+ *
+ * What is written for many rows goes as one JSON parameter, so that it is one statement however many
+ * rows there are (MariaDB 10.6 or newer, MySQL 8.0.19 or newer).
+ */
+final class Database
+{
+    /** A deadlock undoes a whole transaction, which is then made again, up to this often. */
+    private const ATTEMPTS = 5;
+
+    /** Rows of one INSERT: their number, and bytes well below the usual max_allowed_packet. */
+    private const INSERT_ROWS = 1000;
+
+    private const INSERT_BYTES = 2_000_000;
+
+    /** ER_KEY_DOES_NOT_EXITS */
+    private const NO_SUCH_INDEX = 1176;
+
+    /** @var array<string, string> */
+    private array $names = [];
+
+    /** @param array<string, string> $tables */
+    public function __construct(
+        private ConnectionResolverInterface $connections,
+        private ?string $connection,
+        private ?string $isolation,
+        array $tables
+    ) {
+        foreach ($tables as $key => $table) {
+            $this->names['{' . $key . '}'] = $table;
+        }
+    }
+
+    public function connection(): ConnectionInterface
+    {
+        return $this->connections->connection($this->connection);
+    }
+
+    /** Return the name of a table, without quotes and prefix. */
+    public function table(string $key): string
+    {
+        return $this->names['{' . $key . '}'];
+    }
+
+    /**
+     * @param list<mixed> $bindings
+     *
+     * @return list<stdClass>
+     */
+    public function rows(string $sql, array $bindings = []): array
+    {
+        return $this->connection()->select($this->sql($sql), $bindings, false);
+    }
+
+    /**
+     * Return rows that are found by an index of contracts/sql/indexes.sql, if it is there. Its name
+     * stands for %s in the SQL.
+     *
+     * @param list<mixed> $bindings
+     *
+     * @return list<stdClass>
+     */
+    public function rowsByIndex(string $sql, string $index, array $bindings): array
+    {
+        try {
+            return $this->rows(sprintf($sql, "FORCE INDEX ({$index})"), $bindings);
+        } catch (QueryException $error) {
+            if ((int) ($error->errorInfo[1] ?? 0) !== self::NO_SUCH_INDEX) {
+                throw $error;
+            }
+        }
+
+        return $this->rows(sprintf($sql, ''), $bindings);
+    }
+
+    /** @param list<mixed> $bindings */
+    public function row(string $sql, array $bindings = []): ?stdClass
+    {
+        return $this->rows($sql, $bindings)[0] ?? null;
+    }
+
+    /**
+     * @param list<mixed> $bindings
+     *
+     * @return int how many rows have changed
+     */
+    public function change(string $sql, array $bindings = []): int
+    {
+        return $this->connection()->affectingStatement($this->sql($sql), $bindings);
+    }
+
+    /**
+     * Insert rows (all with the same columns) whose `_uid` is not there yet.
+     *
+     * @param list<array<string, mixed>> $rows
+     */
+    public function insertMissing(string $table, array $rows): void
+    {
+        if ($rows === []) {
+            return;
+        }
+        $columns = array_keys($rows[0]);
+        $mark = '(' . self::marks($columns) . ')';
+        foreach (self::chunks($rows) as $chunk) {
+            // INSERT IGNORE would swallow every other fault too.
+            $this->change(
+                "INSERT INTO {{$table}} (" . implode(', ', $columns) . ') VALUES '
+                    . implode(', ', array_fill(0, count($chunk), $mark)) . ' ON DUPLICATE KEY UPDATE _uid = _uid',
+                array_merge(...array_map('array_values', $chunk))
+            );
+        }
+    }
+
+    /**
+     * Change many rows, each in its own way. In $set, `new.<name>` stands for the row's own value.
+     *
+     * @param array<string, string> $columns SQL types of the values, by name; `id` is the row's `_id`
+     * @param list<mixed> $bindings those of $set
+     * @param list<array<string, mixed>> $rows
+     */
+    public function changeEach(string $table, array $columns, string $set, array $bindings, array $rows): void
+    {
+        if ($rows === []) {
+            return;
+        }
+        $columns = ['id' => 'BIGINT UNSIGNED'] + $columns;
+        $this->change(
+            'UPDATE ' . self::jsonTable($columns, 'new')
+                . " STRAIGHT_JOIN {{$table}} AS old ON old._id = new.id SET {$set}",
+            [Json::dump($rows), ...$bindings]
+        );
+    }
+
+    /**
+     * Return a table made of a JSON parameter, which must be a list of objects.
+     *
+     * @param array<string, string> $columns SQL types by name
+     */
+    public static function jsonTable(array $columns, string $alias): string
+    {
+        $parts = [];
+        foreach ($columns as $name => $type) {
+            $parts[] = "{$name} {$type} PATH '$.{$name}'";
+        }
+
+        return "JSON_TABLE(?, '$[*]' COLUMNS (" . implode(', ', $parts) . ")) AS {$alias}";
+    }
+
+    /**
+     * Run the function in a transaction of its own, and again after a deadlock.
+     *
+     * @template T
+     *
+     * @param Closure(): T $function
+     *
+     * @return T
+     */
+    public function transaction(Closure $function): mixed
+    {
+        $connection = $this->connection();
+        if ($connection->transactionLevel() > 0) {
+            return $connection->transaction($function);
+        }
+        for ($attempt = 1; ; $attempt++) {
+            try {
+                if ($this->isolation !== null) {
+                    // Holds for the next transaction only.
+                    $connection->statement("SET TRANSACTION ISOLATION LEVEL {$this->isolation}");
+                }
+
+                return $connection->transaction($function);
+            } catch (Throwable $error) {
+                if ($attempt >= self::ATTEMPTS || ! Conflict::is($error)) {
+                    throw $error;
+                }
+            }
+        }
+    }
+
+    /** Return as many question marks as there are values. */
+    public static function marks(array $values): string
+    {
+        return $values === [] ? 'NULL' : implode(', ', array_fill(0, count($values), '?'));
+    }
+
+    private function sql(string $sql): string
+    {
+        $prefix = $this->connection()->getTablePrefix();
+
+        return strtr($sql, array_map(
+            static fn (string $name): string => '`' . $prefix . str_replace('`', '', $name) . '`',
+            $this->names
+        ));
+    }
+
+    /**
+     * @param list<array<string, mixed>> $rows
+     *
+     * @return iterable<list<array<string, mixed>>>
+     */
+    private static function chunks(array $rows): iterable
+    {
+        $chunk = [];
+        $bytes = 0;
+        foreach ($rows as $row) {
+            $size = array_sum(array_map(static fn (mixed $value): int => strlen((string) $value), $row));
+            if ($chunk !== [] && (count($chunk) >= self::INSERT_ROWS || $bytes + $size > self::INSERT_BYTES)) {
+                yield $chunk;
+                $chunk = [];
+                $bytes = 0;
+            }
+            $chunk[] = $row;
+            $bytes += $size;
+        }
+        yield $chunk;
+    }
+}

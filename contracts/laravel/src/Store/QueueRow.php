@@ -1,0 +1,96 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/** A row of the queue as the call found it, and what the call makes of it. */
+final class QueueRow
+{
+    /** List in `__data.sidecar`: results that were applied, as `outcome:at`. */
+    public const RESULTS = 'results';
+
+    /**
+     * List in `__data.sidecar`: wamids of sends that failed and are to be sent anew. Neither their
+     * results nor their statuses say anything about the row any more.
+     */
+    public const SUPERSEDED = 'superseded_wamids';
+
+    public const COLUMNS = '_id, _uid, vendors__id, campaigns__id, contacts__id, status,'
+        . ' phone_with_country_code, retries, __data';
+
+    public int $id;
+
+    public string $uid;
+
+    public int $vendorId;
+
+    public ?int $campaignId;
+
+    public ?int $contactId;
+
+    public int $status;
+
+    public string $phone;
+
+    public int $retries;
+
+    public stdClass $data;
+
+    /** `__data.sidecar` without the claim. */
+    public stdClass $sidecar;
+
+    /** The claim that holds the row, if one does. */
+    public ?string $claimUid;
+
+    public bool $gone = false;
+
+    public function __construct(stdClass $row)
+    {
+        $this->id = (int) $row->_id;
+        $this->uid = $row->_uid;
+        $this->vendorId = (int) $row->vendors__id;
+        $this->campaignId = $row->campaigns__id === null ? null : (int) $row->campaigns__id;
+        $this->contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
+        $this->status = (int) $row->status;
+        $this->phone = (string) $row->phone_with_country_code;
+        $this->retries = (int) $row->retries;
+        $this->data = Json::object($row->__data);
+        $this->sidecar = Json::section($this->data, 'sidecar');
+        $uid = Json::section($this->sidecar, 'claim')->uid ?? null;
+        $this->claimUid = is_string($uid) ? $uid : null;
+    }
+
+    public function remembers(string $list, string $value): bool
+    {
+        $values = $this->sidecar->{$list} ?? null;
+
+        return is_array($values) && in_array($value, $values, true);
+    }
+
+    public function remember(string $list, string $value): void
+    {
+        $values = $this->sidecar->{$list} ?? null;
+        $this->sidecar->{$list} = [...(is_array($values) ? $values : []), $value];
+    }
+
+    /**
+     * Return the merge patch of `__data` that keeps what is remembered and gives the claim up.
+     *
+     * @param array<string, string>|null $response `process_response`
+     */
+    public function patch(?array $response): string
+    {
+        $patch = ['sidecar' => ['claim' => null]];
+        foreach ([self::RESULTS, self::SUPERSEDED] as $list) {
+            if (isset($this->sidecar->{$list})) {
+                $patch['sidecar'][$list] = $this->sidecar->{$list};
+            }
+        }
+
+        return Json::dump($response === null ? $patch : $patch + ['process_response' => $response]);
+    }
+}

@@ -1,0 +1,61 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use Illuminate\Contracts\Container\Container;
+use InvalidArgumentException;
+
+/** Which vendors are the sidecar's, as config('sidecar.vendors') says. */
+final class SidecarVendors
+{
+    public function __construct(private Container $container, private mixed $value, private string $table)
+    {
+    }
+
+    public function all(): bool
+    {
+        return $this->value() === 'all';
+    }
+
+    /** @return list<string> */
+    public function uids(): array
+    {
+        $value = $this->value();
+
+        return is_array($value) ? array_values($value) : [];
+    }
+
+    public function owns(string $uid): bool
+    {
+        return $this->all() || in_array($uid, $this->uids(), true);
+    }
+
+    public function table(): string
+    {
+        return $this->table;
+    }
+
+    /** @return 'all'|list<string> */
+    private function value(): string|array
+    {
+        $value = $this->value;
+        if (is_string($value) && class_exists($value)) {
+            $value = $this->container->call([$this->container->make($value), '__invoke']);
+        } elseif ($value instanceof \Closure) {
+            $value = $value();
+        }
+        if ($value === 'all' || is_array($value)) {
+            return $value;
+        }
+        if ($value === null || $value === '' || $value === 'none') {
+            return [];
+        }
+        if (! is_string($value)) {
+            throw new InvalidArgumentException('sidecar.vendors: must be "all", "none", or a list of uids');
+        }
+
+        return array_values(array_filter(array_map('trim', explode(',', $value)), 'strlen'));
+    }
+}

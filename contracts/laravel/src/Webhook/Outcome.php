@@ -1,0 +1,58 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Webhook;
+
+/** What became of one update. */
+final class Outcome
+{
+    /** @param list<array<string, mixed>> $effects network I/O that the sidecar is asked to do */
+    private function __construct(
+        public string $result,
+        public ?string $reason = null,
+        public ?int $retryAfterMs = null,
+        public array $effects = []
+    ) {
+    }
+
+    /**
+     * Applied, now or before.
+     *
+     * @param list<array<string, mixed>> $effects
+     */
+    public static function done(array $effects = []): self
+    {
+        return new self('done', null, null, $effects);
+    }
+
+    /** Nothing to do, and never will be. */
+    public static function ignored(string $reason): self
+    {
+        return new self('ignored', $reason);
+    }
+
+    /** Not applied; to be brought again. */
+    public static function retry(string $reason, ?int $afterMs = null): self
+    {
+        return new self('retry', $reason, $afterMs);
+    }
+
+    public static function failed(\Throwable $error): self
+    {
+        $text = 'error: ' . get_class($error) . ': ' . $error->getMessage();
+
+        return self::retry(mb_substr(mb_scrub($text), 0, 500));
+    }
+
+    /** @return array<string, mixed> */
+    public function json(): array
+    {
+        $answer = ['result' => $this->result, 'reason' => $this->reason];
+        if ($this->retryAfterMs !== null) {
+            $answer['retry_after_ms'] = $this->retryAfterMs;
+        }
+
+        return $this->effects === [] ? $answer : $answer + ['effects' => $this->effects];
+    }
+}

@@ -1,0 +1,93 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Tests;
+
+use PHPUnit\Framework\TestCase;
+use WhatsappSidecar\Laravel\Client\SidecarClient;
+use WhatsappSidecar\Laravel\Client\SidecarError;
+use WhatsappSidecar\Laravel\Client\Transport;
+use WhatsappSidecar\Laravel\Signing\Keys;
+use WhatsappSidecar\Laravel\Signing\SignatureRefused;
+use WhatsappSidecar\Laravel\Signing\Signer;
+use WhatsappSidecar\Laravel\Signing\Verifier;
+
+final class ClientTest extends TestCase implements Transport
+{
+    /** @var array{int, string} */
+    private array $answer = [200, '{"state": "running"}'];
+
+    /** @var array{string, string, string} */
+    private array $sent;
+
+    /** @dataProvider calls */
+    public function testEveryCallIsSignedForItsTarget(
+        string $name,
+        array $arguments,
+        string $method,
+        string $target,
+        string $body
+    ): void {
+        self::assertSame(['state' => 'running'], $this->client()->{$name}(...$arguments));
+        self::assertSame([$method, 'http://sidecar:8080/base' . $target], array_slice($this->sent, 0, 2));
+        self::assertEquals(json_decode($body), json_decode($this->sent[2]));
+    }
+
+    public static function calls(): array
+    {
+        $null = '{"reason": null}';
+
+        return [
+            ['sendCampaign', ['c/1'], 'POST', '/internal/campaigns/c%2F1/send', '{}'],
+            ['pause', ['c', 'why'], 'POST', '/internal/campaigns/c/pause', '{"reason": "why"}'],
+            ['resume', ['c'], 'POST', '/internal/campaigns/c/resume', $null],
+            ['cancel', ['c'], 'POST', '/internal/campaigns/c/cancel', $null],
+            ['progress', ['c'], 'GET', '/internal/campaigns/c', ''],
+            ['health', [], 'GET', '/healthz', ''],
+            ['matchBot', ['v', 'hi'], 'POST', '/match-bot', '{"vendor_uid": "v", "message": "hi", "contact": null}'],
+            ['invalidate', [['v'], ['bots']], 'POST', '/internal/invalidate', '{"vendor_uids": ["v"], "scopes": ["bots"]}'],
+        ];
+    }
+
+    public function testARefusalSaysWhy(): void
+    {
+        $this->answer = [409, '{"error": {"code": "campaign_paused", "message": "it is paused"}}'];
+        try {
+            $this->client()->sendCampaign('c');
+            self::fail('no error');
+        } catch (SidecarError $error) {
+            self::assertSame(['campaign_paused', 409], [$error->reason, $error->status]);
+            self::assertStringContainsString('it is paused', $error->getMessage());
+        }
+    }
+
+    public function testAnAnswerThatIsNoJsonIsAnError(): void
+    {
+        $this->answer = [502, '<html>'];
+        $this->expectException(SidecarError::class);
+        $this->expectExceptionMessage('SIDECAR_URL');
+        $this->client()->progress('c');
+    }
+
+    public function send(string $method, string $url, array $headers, string $body, float $timeoutS): array
+    {
+        $this->sent = [$method, $url, $body];
+        $target = substr($url, strlen('http://sidecar:8080'));
+        $verifier = new Verifier(Keys::parse('k:s'), new MemoryNonces(), new StoppedClock(1700000000000), 300);
+        try {
+            $verifier->verify($method, $target, static fn (string $name): ?string => $headers[$name] ?? null, $body);
+        } catch (SignatureRefused $refused) {
+            self::fail($refused->getMessage());
+        }
+
+        return $this->answer;
+    }
+
+    private function client(): SidecarClient
+    {
+        $signer = new Signer(Keys::parse('k:s'), new StoppedClock(1700000000000));
+
+        return new SidecarClient($this, $signer, 'http://sidecar:8080/base', 1.0);
+    }
+}

@@ -1,0 +1,10 @@
+<?php
+
+declare(strict_types=1);
+
+// What this installation sets; the rest is the package's own config/sidecar.php.
+return [
+    'engine' => env('SIDECAR_ENGINE', WhatsappSidecar\Laravel\Engine\SchemaEngine::class),
+    'fallback_route' => (bool) env('SIDECAR_FALLBACK_ROUTE', true),
+    'scoped_models' => [App\Models\QueuedMessage::class],
+];

@@ -1,0 +1,47 @@
+"""One stack that this folder's tests share, on vendors of their own."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.under_test import Campaign, Vendor
+from tests.stack.packages import require_stack, wanted
+
+#: Where the stack cannot be started, test_packages.py alone says so.
+collect_ignore = (
+    []
+    if wanted()
+    else [
+        file.name
+        for file in Path(__file__).parent.glob("test_*.py")
+        if file.stem != "test_packages"
+    ]
+)
+
+
+@pytest.fixture(scope="session")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaravelBackend]:
+    require_stack()
+    with LaravelBackend(tmp_path_factory.mktemp("laravel")) as running:
+        yield running
+        assert running.refused_statements() == []
+
+
+@pytest.fixture
+async def caller(backend: LaravelBackend) -> AsyncIterator[Caller]:
+    async with aiohttp.ClientSession() as session:
+        yield Caller(backend, session)
+
+
+@pytest.fixture
+def vendor(backend: LaravelBackend) -> Vendor:
+    return backend.seed_vendor()
+
+
+@pytest.fixture
+def campaign(backend: LaravelBackend, vendor: Vendor) -> Campaign:
+    return backend.seed_campaign(vendor, 3)

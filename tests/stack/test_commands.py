@@ -1,0 +1,120 @@
+"""What the package adds to artisan, and the client that the admin's code uses."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from contracts.signing import SignatureRefused, Verifier
+from tests.contract.laravel import LaravelBackend
+from tests.contract.under_test import Campaign, Vendor
+
+UNKNOWN = b'{"error": {"code": "campaign_unknown", "message": "there is no such campaign"}}'
+
+
+@pytest.fixture
+def sidecar() -> Iterator[HTTPServer]:
+    """A sidecar that checks signatures, knows no campaign, and is in good health."""
+    verifier = Verifier(LaravelBackend.keys)
+
+    def answer(request: Request) -> Response:
+        if request.path == "/healthz":
+            return Response('{"status": "ok", "checks": {}}', 200)
+        target = request.environ["REQUEST_URI"]
+        try:
+            verifier.verify(request.method, target, dict(request.headers), request.get_data())
+        except SignatureRefused as refused:
+            body = f'{{"error": {{"code": "{refused.code}", "message": "{refused}"}}}}'
+            return Response(body, 401)
+        return Response(UNKNOWN, 404)
+
+    with HTTPServer() as server:
+        server.expect_request(re.compile(".*")).respond_with_handler(answer)
+        yield server
+
+
+def test_status_says_who_owns_what(
+    backend: LaravelBackend, vendor: Vendor, campaign: Campaign
+) -> None:
+    other = backend.seed_vendor()
+    done = backend.installation.application.artisan("sidecar:status", SIDECAR_VENDORS=vendor.uid)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
+    cells = [cell.strip() for cell in lines[vendor.uid].split("|")]
+    assert cells[3:6] == ["sidecar", str(len(campaign.row_uids)), "0"]
+    assert lines[other.uid].split("|")[3].strip() == "php"
+
+
+def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTTPServer) -> None:
+    done = backend.installation.application.artisan(
+        "sidecar:check", SIDECAR_URL=sidecar.url_for("").rstrip("/")
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout
+    assert "signed round trip" in done.stdout
+
+
+def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: HTTPServer) -> None:
+    done = backend.installation.application.artisan(
+        "sidecar:check",
+        SIDECAR_URL=sidecar.url_for("").rstrip("/"),
+        SIDECAR_KEYS="first:not-the-sidecars-secret",
+    )
+    assert done.returncode == 1
+    assert "signature_mismatch" in done.stdout
+
+
+def test_check_says_that_nobody_answers(backend: LaravelBackend) -> None:
+    done = backend.installation.application.artisan(
+        "sidecar:check", SIDECAR_URL="http://127.0.0.1:9"
+    )
+    assert done.returncode == 1
+    assert "does not answer" in done.stdout
+    assert "SIDECAR_URL" in done.stdout
+
+
+def test_check_names_a_routine_that_is_missing(backend: LaravelBackend) -> None:
+    engine = "WhatsappSidecar\\Laravel\\Engine\\HostRoutineEngine"
+    done = backend.installation.application.artisan("sidecar:check", SIDECAR_ENGINE=engine)
+    assert done.returncode == 1
+    assert "SIDECAR_HOST_CLASS" in done.stdout
+
+
+@pytest.mark.parametrize(("setting", "there"), [("true", True), ("false", False)])
+def test_the_webhook_route_can_be_left_out(
+    backend: LaravelBackend, setting: str, there: bool
+) -> None:
+    done = backend.installation.application.artisan(
+        "route:list", "--json", SIDECAR_FALLBACK_ROUTE=setting
+    )
+    paths = [route["uri"] for route in orjson.loads(done.stdout)]
+    assert ("whatsapp-webhook/{vendorUid}" in paths) is there
+    assert "internal/claim-messages" in paths
+
+
+@pytest.mark.parametrize("what", ["config", "route"])
+def test_settings_and_routes_can_be_cached(
+    backend: LaravelBackend, tmp_path: Path, what: str
+) -> None:
+    caches = {f"APP_{name}_CACHE": str(tmp_path / f"{name}.php") for name in ("CONFIG", "ROUTES")}
+    run = backend.installation.application.artisan
+    done = run(f"{what}:cache", **caches)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = run("route:list", "--json", **caches)
+    paths = [route["uri"] for route in orjson.loads(again.stdout)]
+    assert "internal/claim-messages" in paths
+
+
+def test_the_cron_takes_what_is_its_own(backend: LaravelBackend, vendor: Vendor) -> None:
+    mine = backend.seed_campaign(vendor, 2)
+    run = backend.installation.application.artisan
+    nothing = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="all")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    others = run("campaign:process", "--rows=100000", SIDECAR_VENDORS=f" {vendor.uid} ,x")
+    assert not set(others.stdout.split()) & set(mine.row_uids)
+    everything = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="none")
+    assert set(mine.row_uids) <= set(everything.stdout.split())

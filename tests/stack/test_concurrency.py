@@ -1,0 +1,85 @@
+"""Claims, the application's own cron and results, all at the same moment."""
+
+import asyncio
+from collections import Counter
+
+from contracts.backend import QueueStatus
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.payloads import accepted, status, status_object, wamid_of
+from tests.contract.under_test import Campaign, Vendor
+
+ROWS = 10_000
+
+
+async def _claim_all(caller: Caller, campaign: Campaign, name: str) -> list[str]:
+    taken: list[str] = []
+    for turn in range(ROWS):
+        claim = await caller.claim(campaign, 250, claim_uid=f"{name}-{turn}")
+        taken += [row.uid for row in claim.rows]
+        if not claim.rows and claim.due == 0:
+            break
+    return taken
+
+
+async def _cron(backend: LaravelBackend, vendor: Vendor, owned: str) -> list[str]:
+    """Run the campaign cron a few times; return what it took."""
+    taken: list[str] = []
+    for _ in range(4):
+        done = await asyncio.to_thread(
+            backend.installation.application.artisan, "campaign:process", SIDECAR_VENDORS=owned
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        taken += done.stdout.split()
+    return taken
+
+
+async def test_every_row_is_taken_once(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Two claimers and the cron; the vendor is the sidecar's, another one the cron's."""
+    campaign = backend.seed_campaign(vendor, ROWS)
+    other = backend.seed_campaign(backend.seed_vendor(), 100)
+    first, second, cron = await asyncio.gather(
+        _claim_all(caller, campaign, "a"),
+        _claim_all(caller, campaign, "b"),
+        _cron(backend, vendor, owned=vendor.uid),
+    )
+    taken = Counter(first + second)
+    assert sorted(taken) == sorted(campaign.row_uids)
+    assert set(taken.values()) == {1}
+    assert not set(cron) & set(campaign.row_uids)
+    assert set(other.row_uids) <= set(cron)
+
+
+async def test_result_and_early_status_of_one_send(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """They come at the same moment: one log row, and no row of the queue left behind."""
+    campaign = backend.seed_campaign(vendor, 120)
+    await caller.claim(campaign, 120)
+    calls = []
+    for start in range(0, 120, 20):
+        uids = campaign.row_uids[start : start + 20]
+        reports = [accepted(campaign, uid) for uid in uids]
+        updates = [
+            status(vendor, status_object(wamid_of(uid), "delivered", row_uid=uid)) for uid in uids
+        ]
+        calls += [caller.report(*reports), caller.process(*reversed(updates))]
+    answers = await asyncio.gather(*calls)
+    assert {answer.result for batch in answers for answer in batch} == {"done"}
+    logs = backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+    assert sorted(log["wamid"] for log in logs) == sorted(map(wamid_of, campaign.row_uids))
+    assert {log["status"] for log in logs} == {"delivered"}
+    assert all(log["__data"]["initial_response"] for log in logs)
+    assert backend.rows("whatsapp_message_queue", campaigns__id=campaign.id) == []
+
+
+async def test_the_same_batch_twice_at_once(caller: Caller, campaign: Campaign) -> None:
+    await caller.claim(campaign)
+    reports = [accepted(campaign, uid) for uid in campaign.row_uids]
+    await asyncio.gather(*(caller.report(*reports) for _ in range(4)))
+    logs = caller.backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+    assert len(logs) == len(campaign.row_uids)
+    rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+    assert {row["status"] for row in rows} == {QueueStatus.AWAITING_STATUS}

@@ -1,0 +1,87 @@
+"""Customers' messages through the application's own webhook routine."""
+
+import copy
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.payloads import change, echo, message, message_object
+from tests.contract.under_test import Row, Vendor
+from tests.stack.application import Application
+
+SENDER = "999700000001"
+
+
+@pytest.fixture(scope="module")
+def application(
+    backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Application]:
+    """The application with the other engine, on the same database."""
+    folder: Path = tmp_path_factory.mktemp("host") / "application"
+    environment = {
+        **backend.installation.application.environment,
+        "SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
+        "SIDECAR_HOST_CLASS": r"App\HostRoutine",
+    }
+    running = Application(folder, environment, workers=1)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def host(backend: LaravelBackend, application: Application) -> AsyncIterator[Caller]:
+    async with aiohttp.ClientSession() as session:
+        behind_it = copy.copy(backend)
+        behind_it.base_url = application.base_url
+        yield Caller(behind_it, session)
+
+
+def _logs(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
+    return backend.rows("whatsapp_message_logs", vendors__id=vendor.id)
+
+
+async def test_each_update_is_a_request_of_its_own(
+    host: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    answers = await host.process(
+        message(vendor, message_object("h.1", SENDER, text={"body": "one"})),
+        echo(vendor, message_object("h.2", "99900000000", to=SENDER, text={"body": "two"})),
+        change(vendor, "account_update", {"event": "PARTNER_ADDED"}),
+    )
+    assert [answer.result for answer in answers] == ["done"] * 3
+    assert [(log["wamid"], log["message"]) for log in _logs(backend, vendor)] == [
+        ("h.1", "messages: one"),
+        ("h.2", "smb_message_echoes: two"),
+        (None, "account_update: "),
+    ]
+
+
+async def test_a_message_that_is_in_the_log_is_not_handed_over_again(
+    host: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    update = message(vendor, message_object("h.1", SENDER))
+    for _ in range(2):
+        answers = await host.process(update, update)
+        assert [answer.result for answer in answers] == ["done", "done"]
+    assert len(_logs(backend, vendor)) == 1
+
+
+async def test_an_exception_fails_that_update_alone(
+    host: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    answers = await host.process(
+        message(vendor, message_object("h.1", SENDER, text={"body": "first"})),
+        message(vendor, message_object("h.2", SENDER, text={"body": "fails"})),
+        message(vendor, message_object("h.3", SENDER, text={"body": "forgets its transaction"})),
+        message(vendor, message_object("h.4", SENDER, text={"body": "last"})),
+    )
+    assert [answer.result for answer in answers] == ["done", "retry", "retry", "done"]
+    assert "the routine fails" in (answers[1].reason or "")
+    assert "transaction" in (answers[2].reason or "")
+    stored = {log["wamid"] for log in _logs(backend, vendor)}
+    assert stored >= {"h.1", "h.4"}
+    assert "h.3" not in stored

@@ -1,0 +1,59 @@
+"""Watching a demo that runs, until it has come to rest."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from contracts.backend import QueueStatus
+from simulator.backend.tally import tally
+from simulator.comparison import statuses_applied
+from simulator.demo import Demo
+
+MESSAGES = 500
+RATE = 200.0
+QUICK_CUSTOMERS = (
+    *("--sent-delay-ms", "20", "200"),
+    *("--delivered-delay-ms", "20", "300"),
+    *("--read-delay-ms", "20", "400"),
+    *("--inbound-per-s", "15"),
+)
+WAIT_S = 60.0
+
+
+def accepted(demo: Demo) -> int:
+    count: int = demo.get(demo.cloud_api, "report")["accepted"]
+    return count
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {WAIT_S} s for {what}"
+        time.sleep(0.02)
+
+
+def wait_for_accepted(demo: Demo, count: int) -> None:
+    wait_for(lambda: accepted(demo) >= count, f"{count} messages")
+
+
+def at_rest(demo: Demo) -> bool:
+    """Everything that was created has arrived, and no row waits for anything but a person."""
+    report = demo.get(demo.cloud_api, "report")
+    found = tally(demo.installation.database)
+    return (
+        report["idle"]
+        and set(found.queue) <= {QueueStatus.UNKNOWN}
+        and statuses_applied(found.outgoing) == sum(report["statuses"].values())
+        and found.incoming == report["inbound"]["created"]
+    )
+
+
+def assert_complete(demo: Demo, *, unknown: int = 0) -> None:
+    """Wait for rest, then compare. Up to so many rows may be unknown: what a worker had written
+    down as being sent when it was killed, and had not handed to the network yet."""
+    wait_for(lambda: at_rest(demo), "rest")
+    comparison = demo.compare()
+    left = tally(demo.installation.database).queue.get(QueueStatus.UNKNOWN, 0)
+    assert left <= unknown
+    complete = replace(comparison, messages=comparison.messages - left)
+    assert complete.differences == []
