@@ -44,6 +44,10 @@ _QUERY = "!$&'()*+,;=:@/?%-._~[]"
 #: What PHP answers to a webhook, and so what Meta has always got.
 DONE = b"done"
 
+#: How long PHP may take to answer a verification. Below what nginx waits for us, so that a PHP that
+#: hangs does not make nginx take the sidecar for dead.
+VERIFICATION_TIMEOUT_S = 3.0
+
 
 def lane_of(body: bytes) -> Lane:
     """Tell the lane by a look at the bytes. Only a body that certainly holds nothing but
@@ -194,7 +198,7 @@ class WebhookEndpoint:
         try:
             async with self._backend.session.get(
                 URL(url, encoded=True),
-                timeout=aiohttp.ClientTimeout(total=5),
+                timeout=aiohttp.ClientTimeout(total=VERIFICATION_TIMEOUT_S),
                 allow_redirects=False,
             ) as response:
                 if response.status in _VERIFIED:

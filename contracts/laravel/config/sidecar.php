@@ -6,7 +6,7 @@ use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 
 return [
     // Where this application reaches the sidecar, without a slash at the end.
-    'url' => env('SIDECAR_URL', 'http://127.0.0.1:8080'),
+    'url' => env('SIDECAR_URL', 'http://127.0.0.1:8600'),
 
     // How long this application waits for the sidecar, in seconds.
     'timeout' => (float) env('SIDECAR_TIMEOUT', 5),

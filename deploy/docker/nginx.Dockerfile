@@ -1,0 +1,13 @@
+# nginx on the configuration in nginx/, in the version that the tests use.
+FROM debian:12.12-slim
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates curl nginx-light \
+    && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled
+COPY deploy/docker/nginx.conf /etc/nginx/nginx.conf
+COPY deploy/docker/site.conf /etc/nginx/site.conf
+COPY nginx/sidecar /etc/nginx/sidecar
+COPY tests/laravel_app/public /srv/whatsapp/tests/laravel_app/public
+USER www-data
+EXPOSE 8080
+STOPSIGNAL SIGQUIT
+CMD ["nginx", "-e", "stderr"]

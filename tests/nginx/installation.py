@@ -1,0 +1,184 @@
+"""The real sidecar, worker and backend behind a real nginx, and Meta in front of it."""
+
+import asyncio
+import itertools
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import orjson
+
+from contracts.backend import PROCESS_WEBHOOK
+from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from contracts.signing import Signer
+from simulator.backend.database import open_database
+from simulator.backend.seed import seed_installation
+from simulator.backend.tally import incoming_wamids
+from simulator.processes import Installation
+from tests.nginx.server import IMPATIENT, Nginx, free_ports
+from tests.sidecar.payloads import message_webhook
+
+PHONE_NUMBER_ID = "110000000000001"
+#: How long Meta is taken to wait before it comes again. The real pauses are longer.
+PAUSE_S = 0.1
+#: Between two webhooks of one connection, where they come all the time.
+LULL_S = 0.05
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Site:
+    """A whole installation. ``vendor_uid`` is its only vendor."""
+
+    installation: Installation
+    nginx: Nginx
+    vendor_uid: str
+
+    @property
+    def webhook_url(self) -> str:
+        return f"{self.nginx.url}/whatsapp-webhook/{self.vendor_uid}"
+
+    def applied(self) -> Counter[str]:
+        """The wamids of the customers' messages in PHP's log, with how often each is there."""
+        return Counter(incoming_wamids(self.installation.database))
+
+    def _read(self) -> "closing[sqlite3.Connection]":
+        uri = f"{self.installation.database.as_uri()}?mode=ro"
+        return closing(sqlite3.connect(uri, uri=True, timeout=10))
+
+    def is_stored(self, wamid: str) -> bool:
+        """Tell whether PHP's own webhook table has it."""
+        sql = "SELECT 1 FROM whatsapp_webhook_queue WHERE instr(payload, ?)"
+        with self._read() as connection:
+            return connection.execute(sql, (f'"{wamid}"',)).fetchone() is not None
+
+    def stored(self) -> dict[str, tuple[bytes, str]]:
+        """What PHP's own webhook table holds: by wamid, the payload and Meta's signature."""
+        with self._read() as connection:
+            rows = connection.execute("SELECT payload, headers FROM whatsapp_webhook_queue")
+            found: dict[str, tuple[bytes, str]] = {}
+            for payload, headers in rows:
+                value = orjson.loads(payload)["entry"][0]["changes"][0]["value"]
+                wamid = value["messages"][0]["id"]
+                assert wamid not in found, f"{wamid} is twice in PHP's table"
+                signature = orjson.loads(headers)[SIGNATURE_HEADER.lower()]
+                found[wamid] = (payload.encode(), signature)
+            return found
+
+    def sidecar_connections(self) -> int:
+        """Connections to the sidecar, those that were closed in the last minute included."""
+        port = f":{self.installation.processes['sidecar'].port:04X}"
+        lines = Path("/proc/net/tcp").read_text().splitlines()
+        return sum(line.split()[2].endswith(port) for line in lines[1:])
+
+    async def run_cron(self, session: aiohttp.ClientSession, wamids: set[str]) -> None:
+        """Have PHP work off these of the webhooks in its own table, as its cron does."""
+        key_id, secret = Installation.SIGNING_KEY
+        path = PROCESS_WEBHOOK.format(vendor_uid=self.vendor_uid)
+        bodies = iter([body for wamid, (body, _) in self.stored().items() if wamid in wamids])
+
+        async def post_in_turn() -> None:
+            for body in bodies:
+                headers = Signer(key_id, secret.encode()).headers("POST", path, body)
+                url = self.nginx.internal_url + path
+                async with session.post(url, data=body, headers=headers) as answer:
+                    assert answer.status == 200, await answer.text()
+
+        await asyncio.gather(*(post_in_turn() for _ in range(8)))
+
+
+@contextmanager
+def running_site(folder: Path) -> Iterator[Site]:
+    """Start everything. PHP is reached as shipped: over nginx, the sidecar's calls too."""
+    with Installation(folder) as installation:
+        installation.start_redis()
+        with closing(open_database(installation.database)) as connection:
+            [vendor] = seed_installation(
+                connection,
+                phone_number_ids=[PHONE_NUMBER_ID],
+                access_token=installation.ACCESS_TOKEN,
+                app_secret=installation.APP_SECRET,
+            )
+        backend = installation.start_backend()
+        public, internal = free_ports(2)
+        installation.configure_defaults(f"http://127.0.0.1:{internal}")
+        sidecar = installation.start_sidecar()
+        with Nginx(
+            folder / "nginx",
+            sidecar=f"127.0.0.1:{sidecar.port}",
+            php=f"127.0.0.1:{backend.port}",
+            ports=(public, internal),
+            files=IMPATIENT,
+        ) as nginx:
+            installation.start_worker()
+            yield Site(installation, nginx, vendor.uid)
+
+
+@dataclass
+class Meta:
+    """Posts webhooks, each with one customer's message, and comes again with what did not get
+    exactly 200. ``acknowledged`` holds each that did, by its wamid."""
+
+    site: Site
+    session: aiohttp.ClientSession
+    acknowledged: dict[str, bytes] = field(default_factory=dict)
+    #: Answers by status, 0 for none at all.
+    answers: Counter[int] = field(default_factory=Counter)
+
+    async def send(self, count: int, *, concurrency: int = 16) -> None:
+        """Have so many new webhooks acknowledged."""
+        left = iter(range(count))
+
+        async def post_in_turn() -> None:
+            for _ in left:
+                await self.send_one()
+
+        await asyncio.gather(*(post_in_turn() for _ in range(min(concurrency, count))))
+
+    async def send_one(self) -> str:
+        """Have one webhook acknowledged, and return its wamid."""
+        return await self._deliver(message_webhook(next(_numbers), "Grüße"))
+
+    @asynccontextmanager
+    async def sending(self, *, concurrency: int) -> AsyncIterator[None]:
+        """Send all the time, until the block ends and what was begun is acknowledged."""
+        ended = asyncio.Event()
+
+        async def post_in_turn() -> None:
+            while not ended.is_set():
+                await self.send_one()
+                await asyncio.sleep(LULL_S)
+
+        tasks = [asyncio.create_task(post_in_turn()) for _ in range(concurrency)]
+        try:
+            yield
+        finally:
+            ended.set()
+            await asyncio.gather(*tasks)
+
+    async def _deliver(self, body: bytes) -> str:
+        while True:
+            code = await self._post(body)
+            self.answers[code] += 1
+            if code == 200:
+                break
+            await asyncio.sleep(PAUSE_S)
+        value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
+        wamid: str = value["messages"][0]["id"]
+        self.acknowledged[wamid] = body
+        return wamid
+
+    async def _post(self, body: bytes) -> int:
+        headers = {SIGNATURE_HEADER: sign(Installation.APP_SECRET.encode(), body)}
+        try:
+            async with self.session.post(
+                self.site.webhook_url, data=body, headers=headers
+            ) as answer:
+                return answer.status
+        except aiohttp.ClientError:
+            return 0
