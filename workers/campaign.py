@@ -298,15 +298,21 @@ class CampaignRun:
 
     async def _wind_up(self) -> None:
         """Give back what was not sent, wait for what is under way, and report it all."""
-        self._release.add_rows(self._pacer.take_unstarted())
+        unsent = self._pacer.take_unstarted()
         if self._sends:
             await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
-        self._release.add_rows(self._rows.take(len(self._rows)))
+        unsent += self._rows.take(len(self._rows))
+        self._release.add_rows(unsent)
+        mine = not (self._lease.lost.is_set() or self._end_reason is End.LEASE_LOST)
+        if unsent and mine:
+            # Some were written down as being sent, and then were not.
+            with suppress(*UNAVAILABLE, RedisError):
+                await self._ledger.not_sent(unsent)
+        await self._reporter.finish(self._settings.backend_timeout_s)
         try:
             if self._pause_reason is not None:
                 await self._halt.pause(self._pause_reason)
-            await self._reporter.finish(self._settings.backend_timeout_s)
-            await self._release.commit()
+            await self._release.commit(forget=mine)
             if self._pause_reason is not None:
                 await self._halt.tell_php()
             await self._leave()

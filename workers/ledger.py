@@ -91,9 +91,10 @@ class Ledger:
         )
         refuse(answer, self._campaign_uid)
 
-    async def not_sent(self, row_uid: str, claim_uid: str) -> None:
-        """Note that a row that was about to be sent certainly was not."""
-        await self._redis.hset(self._ledger, row_uid, _CLAIMED + claim_uid.encode())
+    async def not_sent(self, rows: list[QueuedRow]) -> None:
+        """Note that rows that were (perhaps) about to be sent certainly were not."""
+        states: dict[Any, Any] = {row.uid: _CLAIMED + row.claim_uid.encode() for row in rows}
+        await self._redis.hset(self._ledger, mapping=states)
 
     async def known(self, results: list[SendResult]) -> None:
         """Note outcomes, in one round trip."""

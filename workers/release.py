@@ -34,9 +34,10 @@ class Release:
         for row in rows:
             self.add(row.uid, row.claim_uid)
 
-    async def commit(self) -> None:
-        """Tell PHP, then drop the rows from the ledger. Raises ``BackendError``; what PHP has not
-        taken by then stays in the ledger, for the next holder of the campaign."""
+    async def commit(self, *, forget: bool = True) -> None:
+        """Tell PHP, then drop the rows from the ledger, unless somebody else holds the campaign
+        now and the ledger is theirs (``forget``). Raises ``BackendError``; what PHP has not taken
+        by then stays in the ledger, for the next holder."""
         rows, self._rows = self._rows, {}
         for claim_uid, row_uids in rows.items():
             for start in range(0, len(row_uids), contract.MAX_CLAIM):
@@ -46,7 +47,8 @@ class Release:
                 except BackendRefused as error:
                     if error.code not in GONE:
                         raise
-                await self._ledger.settled(chunk)
+                if forget:
+                    await self._ledger.settled(chunk)
 
     async def pause_campaign(self, reason: str) -> None:
         """Have PHP keep that the campaign is paused, and why."""

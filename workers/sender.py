@@ -102,7 +102,7 @@ class Sender:
             attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
         )
         try:
-            await self._ledger.not_sent(row.uid, row.claim_uid)
+            await self._ledger.not_sent([row])
             if decision.hold_number_s:
                 await self._limiter.hold(number, decision.hold_number_s)
         finally:

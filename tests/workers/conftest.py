@@ -20,10 +20,14 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
+from workers.breaker import Breaker
+from workers.cloud_api import CloudApi
+from workers.delivery import Delivery
 from workers.ledger import Ledger
 
 MakeLane = Callable[..., LaneUnderTest]
 MakeStage = Callable[..., Awaitable[Stage]]
+MakeApi = Callable[..., CloudApi]
 
 
 @pytest.fixture
@@ -174,3 +178,30 @@ async def make_stage(
 async def stage(make_stage: MakeStage) -> Stage:
     """A campaign of twelve messages, at a rate that needs no patience."""
     return await make_stage()
+
+
+@pytest.fixture
+def delivery(backend: Backend) -> Delivery:
+    return Delivery(backend, Breaker("php_ill"))
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign's pauses, which are held to their lengths elsewhere."""
+    monkeypatch.setattr("workers.outcomes.THROTTLED_FIRST_S", 0.03)
+    monkeypatch.setattr("workers.outcomes.UNREACHABLE_PAUSE_S", 0.05)
+    monkeypatch.setattr("workers.campaign.NOTHING_CLAIMED_PAUSE_S", 0.01)
+
+
+@pytest.fixture
+async def make_api() -> AsyncIterator[MakeApi]:
+    """Make clients of the Cloud API."""
+    made: list[CloudApi] = []
+
+    def make(url: str, timeout_s: float = 5.0) -> CloudApi:
+        made.append(CloudApi(url, "v26.0", timeout_s=timeout_s))
+        return made[-1]
+
+    yield make
+    for api in made:
+        await api.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 from contracts.jobs import Lane
 from sidecar import keys
@@ -10,6 +11,7 @@ from sidecar.inbox import Inbox
 from sidecar.lease import Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
+from tests.eventually import eventually
 from tests.workers.payloads import VENDOR
 from workers.breaker import Breaker
 from workers.clock import now_ms
@@ -42,9 +44,8 @@ class LaneUnderTest:
     async def receive_long_ago(self, body: bytes, age_ms: int, vendor: str = VENDOR) -> None:
         """Put a webhook into the inbox that has been there for a while."""
         await self.redis.sadd(keys.ready(self.lane), vendor)
-        await self.redis.execute_command(
-            "XADD", keys.inbox(self.lane, vendor), f"{now_ms() - age_ms}-0", b"sha256=", body
-        )
+        stream, entry_id = keys.inbox(self.lane, vendor), f"{now_ms() - age_ms}-0"
+        await _execute(self.redis, "XADD", stream, entry_id, b"sha256=", body)
         await self.redis.hincrby(keys.counters(vendor), "webhooks_received", 1)
 
     def make(self, stopping: Callable[[], bool] | None = None) -> Drain:
@@ -61,32 +62,51 @@ class LaneUnderTest:
     async def drain(self) -> bool:
         return await self.make().run()
 
+    async def drain_when_it_may(self) -> None:
+        """Drain as the reconciler would have it done: again and again, until nothing is left."""
+
+        async def empty() -> bool:
+            await self.make_due()
+            await self.drain()
+            ready = await self.redis.exists(keys.ready(self.lane))
+            return not ready and not await self.deferred()
+
+        await eventually(empty)
+
     async def waiting(self, vendor: str = VENDOR) -> int:
         """Return how many webhooks are in a vendor's stream."""
-        entries = await self.redis.execute_command(
-            "XRANGE", keys.inbox(self.lane, vendor), "-", "+"
-        )
+        entries = await _execute(self.redis, "XRANGE", keys.inbox(self.lane, vendor), "-", "+")
         return sum(len(fields) // 2 for _, fields in entries)
 
     async def deferred(self) -> dict[str, list[Item]]:
         """Return what waits, by order key; the index must fit."""
         found = {}
-        for key in await self.redis.zrange(keys.deferred(self.lane), 0, -1):
-            name = key.decode()
-            items = await self.redis.lrange(keys.deferred_items(self.lane, name), 0, -1)
+        for name in await self._order_keys():
+            items = await _execute(
+                self.redis, "LRANGE", keys.deferred_items(self.lane, name), 0, -1
+            )
             found[name] = [Item.load(item) for item in items]
             assert found[name], f"{name} is in the index, and nothing waits there"
         lists = await self.redis.keys(keys.deferred_items(self.lane, "*"))
         assert len(lists) == len(found), "something waits that is not in the index"
         return found
 
+    async def next_due_at(self) -> int:
+        """Return when what waits is due, which must be under one order key."""
+        [name] = await self._order_keys()
+        return int(await self.redis.zscore(keys.deferred(self.lane), name) or 0)
+
     async def make_due(self) -> None:
         """Let the time pass until everything that waits is due."""
-        for key in await self.redis.zrange(keys.deferred(self.lane), 0, -1):
-            await self.redis.zadd(keys.deferred(self.lane), {key: 1})
+        for name in await self._order_keys():
+            await self.redis.zadd(keys.deferred(self.lane), {name: 1})
+
+    async def _order_keys(self) -> list[str]:
+        names = await _execute(self.redis, "ZRANGE", keys.deferred(self.lane), 0, -1)
+        return [name.decode() for name in names]
 
     async def counters(self, vendor: str = VENDOR) -> dict[str, int]:
-        found = await self.redis.hgetall(keys.counters(vendor))
+        found = await _execute(self.redis, "HGETALL", keys.counters(vendor))
         return {name.decode(): int(count) for name, count in found.items()}
 
     async def assert_books_balance(self) -> None:
@@ -95,7 +115,7 @@ class LaneUnderTest:
         for items in (await self.deferred()).values():
             for item in items:
                 waiting[item.vendor_uid] = waiting.get(item.vendor_uid, 0) + 1
-        for key in await self.redis.keys(keys.COUNTERS_PREFIX + "*"):
+        for key in await _execute(self.redis, "KEYS", keys.COUNTERS_PREFIX + "*"):
             vendor = key.decode().removeprefix(keys.COUNTERS_PREFIX)
             counts = await self.counters(vendor)
             in_stream = await self.waiting(vendor)
@@ -105,3 +125,15 @@ class LaneUnderTest:
             assert counts.get("updates", 0) == ended + waiting.get(vendor, 0), counts
             ready = await self.redis.sismember(keys.ready(self.lane), vendor)
             assert bool(ready) == bool(in_stream)
+
+
+async def _execute(redis: Redis, *words: str | bytes | int) -> Any:
+    """Give Redis a command, and return what it answers as it comes."""
+    return await cast(Any, redis).execute_command(*words)
+
+
+async def put(redis: Redis, lane: Lane, *bodies: bytes, vendor: str = VENDOR) -> None:
+    """Put webhooks into the inbox, an entry each."""
+    await redis.sadd(keys.ready(lane), vendor)
+    for body in bodies:
+        await _execute(redis, "XADD", keys.inbox(lane, vendor), "*", b"", body)

@@ -55,6 +55,16 @@ def webhook(**lists: Any) -> bytes:
     return orjson.dumps(envelope(account(change(value(**lists)))))
 
 
+def texts(*wamids: str, sender: str = "99911") -> list[bytes]:
+    """Return webhooks with a customer's message each."""
+    return [webhook(messages=[message(sender, wamid)]) for wamid in wamids]
+
+
+def some_texts(count: int, sender: str = "99911", **lists: Any) -> list[bytes]:
+    """Return so many webhooks with a customer's message each, that nobody has seen before."""
+    return [webhook(messages=[message(sender)], **lists) for _ in range(count)]
+
+
 def entry(*bodies: bytes, vendor_uid: str = VENDOR, at: int = RECEIVED_AT) -> Entry:
     """Return an inbox entry that holds these bodies."""
     webhooks = tuple(Webhook(b"sha256=%d" % index, body) for index, body in enumerate(bodies))

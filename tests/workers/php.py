@@ -48,7 +48,7 @@ DROP = Answer(drop=True)
 HTML_500 = Answer(500, b"<!DOCTYPE html><title>Server Error</title>")
 
 #: Looks at a call, and answers it or leaves it (None) to the rule before.
-Rule = Callable[[Call], "Answer | None | Awaitable[Answer | None]"]
+Rule = Callable[[Call], Answer | Awaitable[Answer | None] | None]
 
 
 def answer(value: Any, status: int = 200) -> Answer:
@@ -64,6 +64,22 @@ def results(call: Call, result: str = "done", **more: Any) -> Answer:
     batch = call.json.get("updates") or call.json.get("results")
     ids = [one.get("id") or one["uid"] for one in batch]
     return answer({"results": [{"id": one, "result": result, **more} for one in ids]})
+
+
+def wanting_again(*names: str, **more: Any) -> Rule:
+    """Make a rule that takes all updates but those in which one of these names stands."""
+
+    def rule(call: Call) -> Answer | None:
+        if call.path != contract.PROCESS_WEBHOOKS:
+            return None
+        given = []
+        for update in call.json["updates"]:
+            again = any(name in str(update["payload"]) for name in names)
+            word = {"result": "retry", "reason": "locked", **more} if again else {"result": "done"}
+            given.append({"id": update["id"], **word})
+        return answer({"results": given})
+
+    return rule
 
 
 @dataclass
@@ -83,6 +99,16 @@ class Php:
     def to(self, path: str) -> list[Call]:
         """Return the calls to an endpoint."""
         return [call for call in self.calls if call.path == path]
+
+    @property
+    def wamids(self) -> list[str]:
+        """The ids of the messages and statuses that came, in order."""
+        found = []
+        for update in (update for batch in self.batches for update in batch):
+            value = update["payload"]["entry"][0]["changes"][0]["value"]
+            [one] = value.get("messages") or value["statuses"]
+            found.append(one["id"])
+        return found
 
     @property
     def batches(self) -> list[list[Any]]:

@@ -43,7 +43,7 @@ class Process:
 
     async def start(self) -> None:
         """Begin to send."""
-        loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
         loop.set_task_factory(_make_task)
         _process.set(self)
         self._main = asyncio.create_task(self._send())

@@ -5,6 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import orjson
+
+from workers.cloud_api import Attempt, CloudApi
+
+ACCEPTED = orjson.dumps(
+    {
+        "messaging_product": "whatsapp",
+        "contacts": [{"input": "+999", "wa_id": "999"}],
+        "messages": [{"id": "wamid.1", "message_status": "accepted"}],
+    }
+)
+
 #: What becomes of a connection.
 Behaviour = Callable[["Connection"], Awaitable[None]]
 
@@ -88,3 +100,8 @@ async def misbehaving(*behaviours: Behaviour) -> AsyncIterator[Misbehaving]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # what was aborted is closed in the next turn of the loop
+
+
+async def send(api: CloudApi, body: bytes = b"{}") -> Attempt:
+    """Send a message, of which nobody reads the body."""
+    return await api.send("110", "token", body)

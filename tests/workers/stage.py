@@ -133,6 +133,18 @@ class Stage:
         rows = self.embedded.rows("whatsapp_message_queue", _uid=row_uid)
         return rows[0]["status"] if rows else None
 
+    def process_response(self, row_uid: str) -> dict[str, Any]:
+        """Return what PHP has written to a row about how its send failed."""
+        [row] = self.embedded.rows("whatsapp_message_queue", _uid=row_uid)
+        found: dict[str, Any] = row["__data"]["process_response"]
+        return found
+
+    def campaign_data(self) -> dict[str, Any]:
+        """Return what PHP keeps of the campaign for the sidecar."""
+        [row] = self.embedded.rows("campaigns", _uid=self.campaign.uid)
+        found: dict[str, Any] = row["__data"]["sidecar"]
+        return found
+
     def logged(self) -> list[str]:
         """Return the rows that PHP has in its log as sent, as often as they stand there."""
         logs = self.embedded.rows("whatsapp_message_logs", campaigns__id=self.campaign.id)

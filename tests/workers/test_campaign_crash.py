@@ -1,8 +1,7 @@
-"""The process dies, or stands still, at any moment: no message is sent twice, and every row ends."""
+"""The process dies, or stands still, at any moment: nothing is sent twice, and every row ends."""
 
 import asyncio
 import random
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,6 @@ from sidecar.lease import Lease
 from tests.workers.conftest import MakeStage
 from tests.workers.power import Process
 from tests.workers.stage import Stage
-from workers import outcomes
 from workers.ledger import Ledger
 from workers.rows import QueuedRow
 
@@ -21,13 +19,11 @@ MESSAGES = 12
 SHARES = {130429: 0.15, 131026: 0.1, 131016: 0.1}
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "THROTTLED_FIRST_S", 0.02)
+pytestmark = pytest.mark.usefixtures("short_pauses")
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+def begun(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The rows of which any process has written that it is about to send them."""
     rows: set[str] = set()
     begin = Ledger.begin
@@ -37,7 +33,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         await begin(self, lease, sends)
 
     monkeypatch.setattr(Ledger, "begin", note)
-    yield rows
+    return rows
 
 
 async def make(make_stage: MakeStage, *, faults: bool = True) -> Stage:

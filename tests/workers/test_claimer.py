@@ -77,6 +77,23 @@ async def test_nothing_is_due_any_more(php: Php, claimer: Claimer) -> None:
     assert not claimer.exhausted
 
 
+async def test_it_is_not_exhausted_before_the_last_rows_are_there(
+    php: Php, claimer: Claimer, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sees no rows and no more to claim ends the run."""
+    seen: list[bool] = []
+    claimed = ledger.claimed
+
+    async def look(claim_uid: str, row_uids: list[str]) -> None:
+        await claimed(claim_uid, row_uids)
+        seen.append(claimer.exhausted)
+
+    monkeypatch.setattr(ledger, "claimed", look)
+    giving(php, ["row-1"], due=0)
+    await claimer.claim(10, now=5)
+    assert seen == [False]
+
+
 async def test_every_call_has_a_higher_fence(php: Php, claimer: Claimer, redis: Redis) -> None:
     for _ in range(3):
         await claimer.claim(10, now=5)

@@ -1,6 +1,5 @@
 """The ledger: what is known of a row survives, and nothing is written for somebody else."""
 
-
 import pytest
 
 from contracts.backend import SendError, SendOutcome, UpdateKind
@@ -56,8 +55,9 @@ async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
 async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
     ledger: Ledger, lease: Lease
 ) -> None:
-    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
-    await ledger.not_sent("row-1", CLAIM)
+    row = queued("row-1")
+    await ledger.begin(lease, [(row, NUMBER)])
+    await ledger.not_sent([row])
     state = await ledger.load()
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
 

@@ -80,6 +80,16 @@ async def test_rows_of_a_campaign_that_was_deleted_need_not_go_back(
     assert await ledger.empty()
 
 
+async def test_somebody_elses_ledger_is_left_alone(
+    php: Php, release: Release, ledger: Ledger
+) -> None:
+    await ledger.claimed("b", ["row-1"])
+    release.add("row-1", "a")
+    await release.commit(forget=False)
+    assert len(php.calls) == 1
+    assert (await ledger.load()).claimed == {"row-1": "b"}
+
+
 async def test_the_campaign_is_paused_with_the_reason(php: Php, release: Release) -> None:
     await release.pause_campaign("131042 payment problem")
     [call] = php.calls

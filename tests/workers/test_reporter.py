@@ -1,5 +1,6 @@
 """Outcomes reach the ledger and PHP, whichever of them is away."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -282,6 +283,27 @@ async def test_what_was_added_last_is_reported_too(
     reporter.start()
     for one in known(5):
         reporter.add(one)
+    await reporter.finish(5)
+    assert reporter.unreported == 0
+    assert await ledger.empty()
+
+
+async def test_it_ends_just_when_the_ledger_is_to_forget(
+    php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP has been told; nothing may be left behind for somebody else to find."""
+    settled = ledger.settled
+    reached = asyncio.Event()
+
+    async def hang(_uids: list[str]) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ledger, "settled", hang)
+    reporter.start()
+    reporter.add(result("row-1"))
+    await asyncio.wait_for(reached.wait(), 5)
+    monkeypatch.setattr(ledger, "settled", settled)
     await reporter.finish(5)
     assert reporter.unreported == 0
     assert await ledger.empty()

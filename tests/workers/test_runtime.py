@@ -14,7 +14,8 @@ from sidecar.redis_client import Redis
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
-from tests.workers.payloads import VENDOR, message, webhook
+from tests.workers.lane import put
+from tests.workers.payloads import message, webhook
 from tests.workers.php import Answer, Php, answer
 from tests.workers.stage import Stage
 from workers import drain as drain_module
@@ -62,11 +63,6 @@ def bell(runtime: Runtime) -> Bell:
     found: Any = runtime._doorbell
     assert isinstance(found, Bell)
     return found
-
-
-async def put(redis: Redis, lane: Lane, body: bytes) -> None:
-    await redis.sadd(keys.ready(lane), VENDOR)
-    await redis.execute_command("XADD", keys.inbox(lane, VENDOR), "*", b"", body)
 
 
 async def test_a_lane_is_drained(php: Php, make_runtime: MakeRuntime, redis: Redis) -> None:
@@ -162,11 +158,11 @@ async def test_a_campaign_is_begun_once_and_no_more_than_are_allowed(
     for uid in ("c1", "c1", "c2", "c3"):
         await runtime.send_campaign("v", uid)
     await eventually(lambda: len(begun) == 2)
-    assert begun == ["c1", "c2"]
+    assert sorted(begun) == ["c1", "c2"]
     go_on.set()
     await eventually(lambda: not runtime._campaigns)
     await runtime.send_campaign("v", "c3")
-    await eventually(lambda: begun == ["c1", "c2", "c3"])
+    await eventually(lambda: sorted(begun) == ["c1", "c2", "c3"])
     runtime.stopping = True
     await runtime.send_campaign("v", "c4")
     assert "c4" not in runtime._campaigns

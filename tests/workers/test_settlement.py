@@ -29,7 +29,7 @@ async def put(redis: Redis, count: int, vendor: str = VENDOR) -> list[str]:
     return [entry_id.decode() for entry_id in await pipeline.execute()]
 
 
-async def snapshot(redis: Redis) -> dict[bytes, Any]:
+async def snapshot(redis: Redis) -> dict[Any, Any]:
     """Return everything that is in Redis."""
     return {key: await redis.dump(key) for key in await redis.keys("*")}
 

@@ -1,0 +1,51 @@
+"""Taking webhooks apart, and looking at what came out."""
+
+from typing import Any
+
+import orjson
+
+from contracts.backend import UpdateKind
+from tests.workers.payloads import entry
+from workers.item import Item
+from workers.split import split_entry
+
+LISTS = {
+    UpdateKind.MESSAGE: "messages",
+    UpdateKind.ECHO: "message_echoes",
+    UpdateKind.STATUS: "statuses",
+}
+
+
+def split(body: Any) -> list[Item]:
+    return split_entry(entry(body if isinstance(body, bytes) else orjson.dumps(body)))
+
+
+def only_change(one: Item) -> dict[str, Any]:
+    """Return the one change of an item's envelope."""
+    assert one.payload is not None
+    [only_account] = one.payload["entry"]
+    [only] = only_account["changes"]
+    found: dict[str, Any] = only
+    return found
+
+
+def element(one: Item) -> dict[str, Any]:
+    """Return the one update of an item's envelope."""
+    assert one.kind is not None
+    lists = {
+        name: content
+        for name, content in only_change(one)["value"].items()
+        if name in LISTS.values()
+    }
+    assert list(lists) == [LISTS[one.kind]]
+    [only] = lists[LISTS[one.kind]]
+    found: dict[str, Any] = only
+    return found
+
+
+def whole(body: bytes) -> Item:
+    """Return the item of a body that is not split."""
+    [one] = split(body)
+    assert (one.kind, one.payload, one.wamid) == (None, None, None)
+    assert one.body == body
+    return one

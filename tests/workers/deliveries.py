@@ -1,0 +1,40 @@
+"""Handing updates to PHP, and looking at what became of them."""
+
+from collections.abc import Callable, Iterable
+
+from contracts import backend as contract
+from contracts.backend import UpdateKind
+from tests.workers.payloads import item
+from tests.workers.php import HTML_500, Answer, Call
+from workers.delivery import Delivery, Fate, Verdicts
+from workers.item import Item
+
+STATUS = UpdateKind.STATUS
+BATCH = contract.PROCESS_WEBHOOKS
+
+
+async def deliver(
+    delivery: Delivery, items: list[Item], batch_size: int = 1000, concurrency: int = 1
+) -> Verdicts:
+    verdicts = await delivery.deliver(items, batch_size=batch_size, concurrency=concurrency)
+    assert set(verdicts) == {one.id for one in items}
+    return verdicts
+
+
+def statuses(count: int) -> list[Item]:
+    return [item(STATUS) for _ in range(count)]
+
+
+def fates(verdicts: Verdicts, items: Iterable[Item]) -> list[Fate]:
+    return [verdicts[one.id].fate for one in items]
+
+
+def fails_on(bad: list[Item]) -> Callable[[Call], Answer | None]:
+    """Make a PHP that answers 500 to every request with one of these."""
+    ids = {one.id for one in bad}
+
+    def rule(call: Call) -> Answer | None:
+        found = any(update["id"] in ids for update in call.json["updates"])
+        return HTML_500 if found else None
+
+    return rule

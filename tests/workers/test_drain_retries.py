@@ -1,0 +1,255 @@
+"""Updates that PHP wants again, refuses for good, or should not get yet."""
+
+import asyncio
+
+import pytest
+
+from contracts import backend as contract
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.redis_client import Redis
+from tests.eventually import eventually
+from tests.workers.conftest import MakeLane
+from tests.workers.lane import LaneUnderTest
+from tests.workers.payloads import VENDOR, message, status, texts, webhook
+from tests.workers.php import Answer, Call, Php, results, wanting_again
+from workers.clock import now_ms
+
+BATCH = contract.PROCESS_WEBHOOKS
+
+
+# -- an update that PHP wants again --
+
+
+async def test_an_update_is_tried_again_alone_later_and_later(
+    php: Php, make_lane: MakeLane
+) -> None:
+    lane = make_lane(Lane.STATUSES, update_retry_first_ms=1000, update_retry_longest_ms=3000)
+    php.rules.append(wanting_again("bad"))
+    pauses = []
+    await lane.receive(webhook(statuses=[status("bad")]), webhook(statuses=[status("good")]))
+    for attempt in range(1, 5):
+        before = now_ms()
+        await lane.drain()
+        [[waiting]] = (await lane.deferred()).values()
+        assert waiting.attempts == attempt
+        assert waiting.reason == "locked"
+        due_at = await lane.next_due_at()
+        pauses.append(round((due_at - before) / 1000))
+        await lane.drain()  # not due yet
+        await lane.receive(webhook(statuses=[status(f"good-{attempt}")]))
+        await lane.make_due()
+    assert pauses == [1, 2, 3, 3]
+    assert [len(batch) for batch in php.batches] == [2, 1, 1, 1, 1, 1, 1]
+    attempts = [u["attempt"] for batch in php.batches for u in batch if "bad" in str(u)]
+    assert attempts == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"), [(70_000, 70_000), (10**9, 300_000), (-5, 10_000), (200, 10_000)]
+)
+async def test_php_says_when_to_come_again(
+    php: Php, statuses: LaneUnderTest, asked: int, pause: int
+) -> None:
+    php.rules.append(wanting_again("bad", retry_after_ms=asked))
+    statuses.stopping = True
+    await statuses.receive(webhook(statuses=[status("bad")]))
+    before = now_ms()
+    drain = statuses.make(stopping=lambda: bool(php.calls))
+    await drain.run()
+    due_at = await statuses.next_due_at()
+    assert before + pause <= due_at <= now_ms() + pause
+
+
+async def test_later_messages_of_a_contact_wait_behind_the_one_that_failed(
+    php: Php, messages: LaneUnderTest
+) -> None:
+    rule = wanting_again("a1")
+    php.rules.append(rule)
+    await messages.receive(*texts("a1", "a2"), *texts("b1", sender="99922"))
+    await messages.drain()
+    await messages.receive(*texts("a3"), *texts("b2", sender="99922"))
+    await messages.drain()
+    assert sorted(php.wamids) == ["a1", "b1", "b2"]
+    [waiting] = (await messages.deferred()).values()
+    assert [one.wamid for one in waiting] == ["a1", "a2", "a3"]
+    assert [one.attempts for one in waiting] == [1, 0, 0]
+    php.rules.clear()
+    php.calls.clear()
+    await messages.make_due()
+    await messages.drain()
+    assert php.wamids == ["a1", "a2", "a3"]
+    assert await messages.deferred() == {}
+
+
+async def test_one_contacts_messages_go_one_after_the_other(php: Php, make_lane: MakeLane) -> None:
+    """Requests are made at the same time, but not with messages of the same contact."""
+    lane = make_lane(Lane.MESSAGES, message_concurrency=4)
+    done: list[str] = []
+
+    async def slowly(call: Call) -> Answer:
+        ids = [
+            u["payload"]["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
+            for u in call.json["updates"]
+        ]
+        senders = [one.partition(".")[0] for one in ids]
+        assert len(set(senders)) == len(senders)
+        await asyncio.sleep(0.01)
+        done.extend(ids)
+        return results(call)
+
+    php.when(BATCH, slowly)
+    bodies = [
+        webhook(messages=[message(f"9990{who}", f"{who}.{n}")])
+        for n in range(4)
+        for who in range(5)
+    ]
+    await lane.receive(*bodies)
+    await lane.drain()
+    for who in range(5):
+        assert [one for one in done if one.startswith(f"{who}.")] == [
+            f"{who}.{n}" for n in range(4)
+        ]
+    assert php.most_at_once > 1
+
+
+async def test_a_refused_message_that_is_taken_frees_those_behind_it_one_by_one(
+    php: Php, messages: LaneUnderTest
+) -> None:
+    php.rules.append(wanting_again("a1", "a2"))
+    await messages.receive(*texts("a1", "a2", "a3"))
+    await messages.drain()
+    php.rules[0] = wanting_again("a2")
+    await messages.make_due()
+    await messages.drain()
+    [waiting] = (await messages.deferred()).values()
+    assert [(one.wamid, one.attempts) for one in waiting] == [("a2", 1), ("a3", 0)]
+    assert "a3" not in php.wamids
+
+
+async def test_statuses_behind_a_refused_one_are_folded_with_it(
+    php: Php, statuses: LaneUnderTest
+) -> None:
+    php.rules.append(wanting_again("wamid.1"))
+    await statuses.receive(webhook(statuses=[status("wamid.1", "sent")]))
+    await statuses.drain()
+    await statuses.receive(webhook(statuses=[status("wamid.1", "read")]))
+    await statuses.receive(webhook(statuses=[status("wamid.1", "delivered")]))
+    await statuses.drain()
+    [waiting] = (await statuses.deferred()).values()
+    assert [one.status for one in waiting] == ["sent", "delivered", "read"] or [
+        one.status for one in waiting
+    ] == ["sent", "read"]
+    php.rules.clear()
+    await statuses.make_due()
+    await statuses.drain()
+    last = php.batches[-1][0]
+    assert "read" in str(last["payload"])
+    assert sorted(one["status"] for one in last["lower_statuses"]) == ["delivered", "sent"]
+    assert last["attempt"] == 2
+
+
+# -- giving up --
+
+
+async def test_an_update_that_php_refuses_again_and_again_is_given_up(
+    php: Php, make_lane: MakeLane
+) -> None:
+    lane = make_lane(Lane.MESSAGES, update_max_attempts=3)
+    php.rules.append(wanting_again("bad"))
+    await lane.receive(*texts("bad", "behind"))
+    for _ in range(3):
+        await lane.drain()
+        await lane.make_due()
+    await lane.drain()
+    assert php.wamids == ["bad", "bad", "bad", "behind"]
+    [letter_id] = await lane.redis.hkeys(keys.DEAD)
+    assert await lane.redis.zscore(keys.DEAD_INDEX, letter_id)
+    letter = await lane.redis.hget(keys.DEAD, letter_id)
+    assert b"locked" in (letter or b"")
+    assert (await lane.counters())["dead"] == 1
+    assert await lane.deferred() == {}
+
+
+async def test_an_update_that_php_fails_on_is_given_up_only_if_php_takes_others(
+    php: Php, make_lane: MakeLane
+) -> None:
+    lane = make_lane(Lane.STATUSES, update_max_attempts=2)
+    php.when(BATCH, lambda call: Answer(500) if b"bad" in call.body else None)
+    await lane.receive(webhook(statuses=[status("bad")]))
+
+    async def try_again() -> None:
+        await eventually(lambda: lane.delivery.breaker.wait_s == 0)
+        await lane.make_due()
+        await lane.drain()
+
+    for _ in range(5):
+        await try_again()
+    [[waiting]] = (await lane.deferred()).values()
+    assert waiting.attempts == 5
+    assert await lane.redis.hlen(keys.DEAD) == 0, "PHP may be ill, for all we know"
+    await lane.receive(webhook(statuses=[status("good")]))
+    await try_again()
+    await try_again()
+    assert await lane.redis.hlen(keys.DEAD) == 1
+    assert await lane.deferred() == {}
+
+
+async def test_a_poisoned_update_costs_the_others_nothing(
+    php: Php, statuses: LaneUnderTest
+) -> None:
+    php.when(BATCH, lambda call: Answer(500) if b"bad" in call.body else None)
+    bodies = [webhook(statuses=[status(f"good-{n}")]) for n in range(30)]
+    await statuses.receive(*bodies[:15], webhook(statuses=[status("bad")]), *bodies[15:])
+    await statuses.drain()
+    assert (await statuses.counters())["done"] == 30
+    [[waiting]] = (await statuses.deferred()).values()
+    assert (waiting.wamid, waiting.attempts) == ("bad", 1)
+
+
+# -- statuses that come before their send is recorded --
+
+
+@pytest.fixture
+async def unrecorded(redis: Redis) -> None:
+    """Row row-1 of campaign c1 is being sent."""
+    await redis.hset(keys.CAMPAIGNS, "c1", VENDOR)
+    await redis.hset(keys.ledger("c1"), "row-1", "s:claim:110")
+
+
+@pytest.mark.usefixtures("unrecorded")
+async def test_an_early_status_waits_until_its_send_is_recorded(
+    php: Php, statuses: LaneUnderTest
+) -> None:
+    await statuses.receive(
+        webhook(statuses=[status("wamid.1", row="row-1")]),
+        webhook(statuses=[status("wamid.2", row="row-2")]),
+        webhook(statuses=[status("wamid.3")]),
+    )
+    await statuses.drain()
+    assert php.wamids == ["wamid.2", "wamid.3"]
+    await statuses.receive(webhook(statuses=[status("wamid.1", "read")]))
+    for _ in range(2):
+        await statuses.make_due()
+        await statuses.drain()
+    assert "wamid.1" not in php.wamids
+    await statuses.redis.hdel(keys.ledger("c1"), "row-1")
+    await statuses.make_due()
+    await statuses.drain()
+    last = php.batches[-1][0]
+    assert "read" in str(last["payload"])
+    assert last["attempt"] == 1, "PHP has not seen it before"
+
+
+@pytest.mark.usefixtures("unrecorded")
+async def test_an_early_status_does_not_wait_for_ever(php: Php, statuses: LaneUnderTest) -> None:
+    await statuses.receive_long_ago(webhook(statuses=[status("wamid.1", row="row-1")]), 61_000)
+    await statuses.drain()
+    assert php.wamids == ["wamid.1"]
+
+
+@pytest.mark.usefixtures("unrecorded")
+async def test_a_status_of_another_vendor_does_not_wait(php: Php, statuses: LaneUnderTest) -> None:
+    await statuses.receive(webhook(statuses=[status("wamid.1", row="row-1")]), vendor="vendor-2")
+    await statuses.drain()
+    assert php.wamids == ["wamid.1"]
