@@ -22,10 +22,13 @@ async def _claim_all(caller: Caller, campaign: Campaign, name: str) -> list[str]
     return taken
 
 
-async def _cron(backend: LaravelBackend, vendor: Vendor, owned: str) -> list[str]:
-    """Run the campaign cron a few times; return what it took."""
+async def _cron(backend: LaravelBackend, owned: str, wanted: set[str]) -> list[str]:
+    """Run the campaign cron until it has taken what it should, four times at least; return all
+    that it took. It may find due rows of other tests in the tables."""
     taken: list[str] = []
-    for _ in range(4):
+    for turn in range(100):
+        if turn >= 4 and wanted <= set(taken):
+            break
         done = await asyncio.to_thread(
             backend.installation.application.artisan, "campaign:process", SIDECAR_VENDORS=owned
         )
@@ -43,7 +46,7 @@ async def test_every_row_is_taken_once(
     first, second, cron = await asyncio.gather(
         _claim_all(caller, campaign, "a"),
         _claim_all(caller, campaign, "b"),
-        _cron(backend, vendor, owned=vendor.uid),
+        _cron(backend, owned=vendor.uid, wanted=set(other.row_uids)),
     )
     taken = Counter(first + second)
     assert sorted(taken) == sorted(campaign.row_uids)

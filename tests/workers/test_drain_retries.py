@@ -149,6 +149,21 @@ async def test_statuses_behind_a_refused_one_are_folded_with_it(
     assert last["attempt"] == 2
 
 
+async def test_all_that_waits_under_one_key_goes_together_in_the_lane_of_statuses(
+    php: Php, statuses: LaneUnderTest
+) -> None:
+    """Nothing has to come before anything else there. (These name no message.)"""
+    php.when(BATCH, lambda call: results(call, "retry"))
+    bodies = [webhook(statuses=[{"status": "sent", "n": n}]) for n in range(3)]
+    await statuses.receive(*bodies)
+    await statuses.drain()
+    assert [len(items) for items in (await statuses.deferred()).values()] == [3]
+    php.rules.clear()
+    await statuses.make_due()
+    await statuses.drain()
+    assert [len(batch) for batch in php.batches] == [3, 3]
+
+
 # -- giving up --
 
 

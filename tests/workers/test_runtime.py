@@ -159,6 +159,8 @@ async def test_a_campaign_is_begun_once_and_no_more_than_are_allowed(
         await runtime.send_campaign("v", uid)
     await eventually(lambda: len(begun) == 2)
     assert sorted(begun) == ["c1", "c2"]
+    await asyncio.sleep(0.05)
+    assert set(runtime._campaigns) == {"c1", "c2"}
     go_on.set()
     await eventually(lambda: not runtime._campaigns)
     await runtime.send_campaign("v", "c3")
