@@ -67,7 +67,7 @@ async def test_the_inbox_waits_for_a_php_that_is_down_and_says_why_once(
     await php.stop()
     await messages.receive(*some_texts(20))
     with capture_logs() as logs:
-        for _ in range(30):
+        for _ in range(10):
             await messages.drain()
         await php.start()
         await messages.drain_when_it_may()

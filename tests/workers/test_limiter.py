@@ -11,47 +11,14 @@ from sidecar import keys
 from sidecar.campaigns import campaign_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis, connect
+from tests.workers import slots
 from tests.workers.rows import CAMPAIGN, NUMBER
+from tests.workers.slots import slots_of, take
 from workers.ledger import Halted, NotTheHolder
-from workers.limiter import AHEAD_S, Grant, Limiter
+from workers.limiter import AHEAD_S, Limiter
 
 #: Slots are given out in whole microseconds.
 ROUNDING_S = 2e-6
-
-#: Takes slots in a process of its own, and prints when they are.
-TAKER = """
-import asyncio, sys
-from sidecar.lease import Leases
-from sidecar.redis_client import connect
-from workers.limiter import Limiter
-from tests.workers.test_limiter import take
-async def main(url, campaign, rate, count):
-    redis = connect(url, timeout_s=5)
-    async with Leases(redis, 10_000).hold("campaign:" + campaign) as lease:
-        for slot in await take(Limiter(redis), lease, campaign, float(rate), int(count)):
-            sys.stdout.write(f"{slot!r}\\n")
-    await redis.aclose()
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-def slots(grant: Grant) -> list[float]:
-    """Return when the slots are, on Redis's clock."""
-    return [grant.clock_s + grant.delay_s + n * grant.gap_s for n in range(grant.count)]
-
-
-async def take(
-    limiter: Limiter, lease: Lease, campaign: str, rate: float, count: int
-) -> list[float]:
-    """Take so many slots as a worker does, a few at a time."""
-    taken: list[float] = []
-    while len(taken) < count:
-        wanted = min(7 + len(taken) % 40, count - len(taken))
-        grant = await limiter.grant(lease, campaign, NUMBER, rate=rate, wanted=wanted)
-        assert grant.count <= wanted
-        taken += slots(grant)
-        await asyncio.sleep(grant.delay_s if grant.count == 0 else 0)
-    return taken
 
 
 def assert_exact(taken: list[float], rate: float) -> None:
@@ -90,7 +57,7 @@ async def test_many_campaigns_and_clients_share_a_number(redis_url: str) -> None
 def test_processes_share_a_number(redis_url: str) -> None:
     takers = [
         subprocess.Popen(
-            [sys.executable, "-c", TAKER, redis_url, f"c{number}", "3000", "700"],
+            [sys.executable, slots.__file__, redis_url, f"c{number}", "3000", "700"],
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -116,7 +83,7 @@ async def test_slots_are_given_out_a_little_ahead_and_no_more(
     assert grant.count == int(AHEAD_S * rate) + 1
     again = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=rate, wanted=1)
     if again.count == 0:
-        ahead = slots(grant)[-1] + grant.gap_s - again.clock_s
+        ahead = slots_of(grant)[-1] + grant.gap_s - again.clock_s
         assert again.delay_s == pytest.approx(ahead - AHEAD_S, abs=0.001)
 
 
@@ -127,7 +94,7 @@ async def test_an_idle_number_saves_nothing_up(redis: Redis, lease: Lease) -> No
     second = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=100, wanted=100)
     assert second.delay_s == 0
     assert second.count <= 26
-    assert slots(second)[0] >= slots(first)[0] + 0.1
+    assert slots_of(second)[0] >= slots_of(first)[0] + 0.1
 
 
 async def test_numbers_do_not_wait_for_each_other(redis: Redis, lease: Lease) -> None:
@@ -153,7 +120,7 @@ async def test_a_hold_does_not_take_back_slots(redis: Redis, lease: Lease) -> No
     before = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=20, wanted=5)
     await limiter.hold(NUMBER, 0.01)
     after = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=20, wanted=1)
-    assert_exact(slots(before) + slots(after), 20)
+    assert_exact(slots_of(before) + slots_of(after), 20)
 
 
 async def test_what_is_kept_of_a_number_expires(redis: Redis, lease: Lease) -> None:

@@ -1,0 +1,48 @@
+"""Taking slots of a number as a worker does; also as a process of its own::
+
+    python slots.py REDIS_URL CAMPAIGN RATE COUNT
+
+prints when the slots are that it got, on Redis's clock.
+"""
+
+import asyncio
+import sys
+
+from sidecar.campaigns import campaign_lease
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import connect
+from workers.limiter import Grant, Limiter
+
+NUMBER = "110"
+
+
+def slots_of(grant: Grant) -> list[float]:
+    """Return when the slots are, on Redis's clock."""
+    return [grant.clock_s + grant.delay_s + n * grant.gap_s for n in range(grant.count)]
+
+
+async def take(
+    limiter: Limiter, lease: Lease, campaign: str, rate: float, count: int
+) -> list[float]:
+    """Take so many slots, a few at a time."""
+    taken: list[float] = []
+    while len(taken) < count:
+        wanted = min(7 + len(taken) % 40, count - len(taken))
+        grant = await limiter.grant(lease, campaign, NUMBER, rate=rate, wanted=wanted)
+        assert grant.count <= wanted
+        taken += slots_of(grant)
+        await asyncio.sleep(grant.delay_s if grant.count == 0 else 0)
+    return taken
+
+
+async def main(url: str, campaign: str, rate: str, count: str) -> None:
+    redis = connect(url, timeout_s=5)
+    async with Leases(redis, 10_000).hold(campaign_lease(campaign)) as lease:
+        assert lease is not None
+        for slot in await take(Limiter(redis), lease, campaign, float(rate), int(count)):
+            sys.stdout.write(f"{slot!r}\n")
+    await redis.aclose()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
