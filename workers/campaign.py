@@ -39,6 +39,9 @@ log = structlog.get_logger()
 
 #: How long one run claims before it makes room for other campaigns.
 QUANTUM_S = 60.0
+#: How long rows may wait after that, because their number is held, say. Then they go back: PHP
+#: would take them for unknown if they stood in status 3 for minutes.
+LINGER_S = 30.0
 #: PHP says that rows are due and gives none (it found them unusable, or a cron was faster).
 NOTHING_CLAIMED_PAUSE_S = 0.5
 
@@ -177,6 +180,8 @@ class CampaignRun:
     def _over(self) -> bool:
         if self._must_end():
             return True
+        if time.monotonic() >= self._claiming_until + LINGER_S:
+            return True
         nothing_left = not (self._rows or self._pacer.planned or self._sends)
         return nothing_left and not self._may_claim()
 
@@ -303,6 +308,7 @@ class CampaignRun:
             await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
         unsent += self._rows.take(len(self._rows))
         self._release.add_rows(unsent)
+        self._claimer.exhausted &= not unsent  # what goes back is due again
         mine = not (self._lease.lost.is_set() or self._end_reason is End.LEASE_LOST)
         if unsent and mine:
             # Some were written down as being sent, and then were not.

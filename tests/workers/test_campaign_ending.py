@@ -100,6 +100,17 @@ async def test_the_process_wants_to_end(make_stage: MakeStage) -> None:
     assert await stage.listed(), "somebody else is to go on with it"
 
 
+async def test_the_process_wants_to_end_when_everything_is_claimed(make_stage: MakeStage) -> None:
+    """What goes back is due again, so the campaign is not finished."""
+    stage = await make_stage(60, rate=40, claim_s=3)
+    run = asyncio.create_task(stage.run())
+    await eventually(lambda: len(stage.accepts()) > 2)
+    stage.stopping = True
+    await run
+    assert stage.statuses()[1] > 0
+    assert await stage.listed()
+
+
 async def test_a_send_under_way_is_waited_for(make_stage: MakeStage) -> None:
     stage = await make_stage(1)
     stage.fault(FaultKind.SLOW, seconds=0.4)

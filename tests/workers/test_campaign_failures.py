@@ -145,6 +145,25 @@ async def test_php_gives_no_rows_though_some_are_due(stage: Stage) -> None:
     assert len(stage.php.to(contract.CLAIM_MESSAGES)) < 20
 
 
+async def test_rows_that_cannot_be_sent_for_long_go_back(
+    make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP would call them unknown if they stood in status 3 for minutes; and then nobody would
+    send them if this process ended."""
+    monkeypatch.setattr("workers.campaign.QUANTUM_S", 0.1)
+    monkeypatch.setattr("workers.campaign.LINGER_S", 0.1)
+    stage = await make_stage()
+    api = stage.cloud_api
+    url, api._root = api._root, "http://127.0.0.1:9/v26.0"
+    assert await stage.run() is True, "somebody is to be woken for them"
+    assert stage.statuses() == {1: 12}
+    assert await stage.listed()
+    assert await stage.ledger.empty()
+    api._root = url
+    await stage.run_to_the_end()
+    assert stage.all_accepted()
+
+
 # -- Redis, and bugs --
 
 
