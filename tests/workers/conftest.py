@@ -164,7 +164,7 @@ async def make_stage(
                 await stack.enter_async_context(cloud_for(vendor, **(cloud or {}))),
                 vendor,
                 campaign,
-                make_settings(**{"result_wait_ms": 10, "backend_timeout_s": 2, **settings}),
+                make_settings(**{"result_wait_ms": 10, "backend_timeout_s": 10, **settings}),
                 rate,
             )
             stack.push_async_callback(stage.cloud_api.close)

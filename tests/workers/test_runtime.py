@@ -46,7 +46,7 @@ async def make_runtime(
         values = {
             "backend_url": php.url,
             "cloud_api_url": cloud_url,
-            "backend_timeout_s": 2,
+            "backend_timeout_s": 10,
             "reconcile_interval_s": 0.05,
             "result_wait_ms": 10,
             **settings,
