@@ -6,7 +6,7 @@ RUN apt-get update \
 COPY deploy/docker/nginx.conf /etc/nginx/nginx.conf
 COPY deploy/docker/site.conf /etc/nginx/site.conf
 COPY nginx/sidecar /etc/nginx/sidecar
-COPY tests/laravel_app/public /srv/whatsapp/tests/laravel_app/public
+COPY simulator/stack/laravel_app/public /srv/whatsapp/simulator/stack/laravel_app/public
 USER www-data
 EXPOSE 8080
 STOPSIGNAL SIGQUIT

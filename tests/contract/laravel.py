@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from simulator.stack.installation import Installation
+from simulator.stack.seeding import Seeding
 from tests.contract.under_test import Campaign, Row, Vendor
-from tests.stack.installation import Installation
-from tests.stack.seeding import Seeding
 
 _JSON_COLUMNS = ("__data", "headers", "payload")
 

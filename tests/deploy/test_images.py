@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.stack.nginx import SHIPPED, substitute
 from tests.deploy.compose import services
 from tests.deploy.files import DEPLOY, ROOT
-from tests.nginx.server import SHIPPED, substitute
 
 DOCKER = DEPLOY / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
@@ -78,7 +78,7 @@ def test_nginx_is_set_up_as_shipped() -> None:
             "server unix:/run/php/php8.2-fpm.sock;": f"server {address['php']}:9000;",
             "listen 80;": "listen 8080;",
             "listen 127.0.0.1:8601;": f"listen {address['nginx']}:8601;",
-            "/var/www/whatsapp/public": "/srv/whatsapp/tests/laravel_app/public",
+            "/var/www/whatsapp/public": "/srv/whatsapp/simulator/stack/laravel_app/public",
             "/var/log/nginx/whatsapp.log": "/dev/stdout",
             "/var/log/nginx/whatsapp-internal.log": "/dev/stdout",
         },

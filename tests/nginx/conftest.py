@@ -6,8 +6,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulator.stack.nginx import Nginx, find_nginx
 from tests.nginx.packages import require
-from tests.nginx.server import Nginx, find_nginx
 from tests.nginx.stub import Stub
 
 

@@ -19,7 +19,7 @@ from simulator.backend.database import open_database
 from simulator.backend.seed import seed_installation
 from simulator.backend.tally import incoming_wamids
 from simulator.processes import Installation
-from tests.nginx.server import IMPATIENT, Nginx, free_ports
+from simulator.stack.nginx import IMPATIENT, Nginx, free_ports
 from tests.sidecar.payloads import message_webhook
 
 PHONE_NUMBER_ID = "110000000000001"

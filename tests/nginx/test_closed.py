@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.stack.nginx import Nginx
 from tests.nginx.packages import require
 from tests.nginx.raw import ask
-from tests.nginx.server import Nginx
 from tests.nginx.stub import Stub
 
 REFUSED = (400, 404)

@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulator.stack.nginx import SHIPPED, find_nginx, free_ports, substitute
 from tests.eventually import eventually
-from tests.nginx.server import SHIPPED, find_nginx, free_ports, substitute
 from tests.nginx.stub import Stub
 
 DOCKER = SHIPPED.parent / "deploy" / "docker"

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from tests.nginx.server import IMPATIENT, Nginx
+from simulator.stack.nginx import IMPATIENT, Nginx
 from tests.nginx.stub import Answer, Stub, drop, hang, status
 from tests.nginx.test_routes import LARGE, UID
 from tests.trust import APP_SECRET

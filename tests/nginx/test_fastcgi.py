@@ -9,8 +9,8 @@ import pytest
 from yarl import URL
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from simulator.stack.nginx import Nginx
 from tests.nginx.fastcgi import Fpm
-from tests.nginx.server import Nginx
 from tests.nginx.stub import Stub, status
 from tests.nginx.test_routes import LARGE, UID
 from tests.trust import APP_SECRET

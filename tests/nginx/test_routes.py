@@ -10,8 +10,8 @@ import pytest
 from yarl import URL
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from simulator.stack.nginx import Nginx
 from tests.eventually import eventually
-from tests.nginx.server import Nginx
 from tests.nginx.stub import Stub
 from tests.trust import APP_SECRET
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulator.stack.nginx import Nginx, free_ports
 from tests.nginx.certificates import Authority
-from tests.nginx.server import Nginx, free_ports
 from tests.nginx.stub import Stub
 from tests.nginx.test_routes import UID
 

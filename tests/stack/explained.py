@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.stack.mariadb import MariaDB, Row
+from simulator.stack.mariadb import MariaDB, Row
 
 _TABLES = (
     "vendors",

@@ -7,11 +7,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulator.stack.application import Application
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import change, echo, message, message_object
 from tests.contract.under_test import Row, Vendor
-from tests.stack.application import Application
 
 SENDER = "999700000001"
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from simulator.stack.installation import INDEXES, INDEXES_DOWN
+from simulator.stack.mariadb import MariaDB
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import (
@@ -17,8 +19,6 @@ from tests.contract.payloads import (
 )
 from tests.contract.under_test import Campaign
 from tests.stack.explained import plans, recorded
-from tests.stack.installation import INDEXES, INDEXES_DOWN
-from tests.stack.mariadb import MariaDB
 
 OURS = (
     "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME LIKE 'sidecar%'"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.application import APPLICATION
-from tests.stack.installation import CONTRACTS
-from tests.stack.packages import program, require_stack
+from simulator.stack.application import APPLICATION
+from simulator.stack.installation import CONTRACTS
+from simulator.stack.packages import program
+from tests.stack.packages import require_stack
 
 PACKAGE = CONTRACTS / "laravel"
 FILES = sorted(

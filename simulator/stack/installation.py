@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.stack.application import APPLICATION, Application
-from tests.stack.mariadb import DATABASE, MariaDB
+from simulator.stack.application import APPLICATION, Application
+from simulator.stack.mariadb import DATABASE, MariaDB
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 INDEXES = CONTRACTS / "sql" / "indexes.sql"

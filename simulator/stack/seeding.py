@@ -5,7 +5,7 @@ from pathlib import Path
 
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
-from tests.stack.mariadb import MariaDB
+from simulator.stack.mariadb import MariaDB
 
 #: In the order in which their foreign keys want them.
 _TABLES = ("vendors", "vendor_settings", "contacts", "campaigns", "whatsapp_message_queue")

@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.stack.child import Child
-from tests.stack.packages import program
+from simulator.stack.child import Child
+from simulator.stack.packages import program
 
-APPLICATION = Path(__file__).resolve().parents[1] / "laravel_app"
+APPLICATION = Path(__file__).resolve().with_name("laravel_app")
 
 _POOL = """\
 [global]

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from tests.stack.child import Child
-from tests.stack.packages import program
+from simulator.stack.child import Child
+from simulator.stack.packages import program
 
 DATABASE = "reference"
 Row = dict[str, Any]
