@@ -2,8 +2,12 @@
 
 PHP keeps the state of a campaign, so that it survives a wiped Redis; Redis holds what has to take
 effect at once. A change goes to Redis first where it stops sending, and to PHP first where it
-starts it, so that a failure half way errs on the side of not sending.
+starts it, so that a failure half way errs on the side of not sending. A stop that PHP could not
+be told of is told by the campaign's worker (``sidecar/halts.py``); a start that died half way is
+found by the reconciler.
 """
+
+import time
 
 from starlette.requests import Request
 
@@ -14,6 +18,7 @@ from contracts.sidecar_api import CampaignAnswer, CampaignChange
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.doorbell import Doorbell
+from sidecar.halts import Halt, Halts
 from sidecar.internal import CallRefused, parse
 from sidecar.redis_client import Redis
 
@@ -28,6 +33,7 @@ class Campaigns:
 
     def __init__(self, redis: Redis, backend: Backend, doorbell: Doorbell) -> None:
         self._redis = redis
+        self._halts = Halts(redis)
         self._backend = backend
         self._doorbell = doorbell
 
@@ -68,8 +74,11 @@ class Campaigns:
     async def _stop(self, request: Request, body: bytes, state: CampaignState) -> CampaignAnswer:
         change = parse(CampaignChange, body)
         campaign = await self._find(request)
-        await self._redis.set(keys.halt(campaign.campaign_uid), state.value)
-        return await self._answer(await self._keep(campaign, state, change.reason))
+        halt = Halt(state, change.reason)
+        await self._halts.put(campaign.campaign_uid, campaign.vendor_uid, halt)
+        campaign = await self._keep(campaign, state, change.reason)
+        await self._halts.told(campaign.campaign_uid, halt, time.time_ns() // 1_000_000)
+        return await self._answer(campaign)
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
         pipeline = self._redis.pipeline(transaction=True)

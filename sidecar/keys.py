@@ -17,7 +17,7 @@
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
 | ledger:{campaign} | hash | rows that were claimed and not yet settled with PHP |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
-| halt:{campaign} | string | paused or cancelled: no more slots are given out (workers/halt.py) |
+| halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
 | rate:{number} | string | when the number's next slot is (microseconds) |
 | probe | string | a write that only tells whether writes are taken; expires |
 | config:version | string | grows when PHP says that configuration changed |

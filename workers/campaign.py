@@ -319,8 +319,7 @@ class CampaignRun:
             if self._pause_reason is not None:
                 await self._halt.pause(self._pause_reason)
             await self._release.commit(forget=mine)
-            if self._pause_reason is not None:
-                await self._halt.tell_php()
+            await self._halt.tell_php()
             await self._leave()
         except (BackendError, *UNAVAILABLE, RedisError) as error:
             # The ledger has it all; the reconciler has somebody come back to it.

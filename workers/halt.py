@@ -1,38 +1,32 @@
-"""The halt of a campaign: it stands in Redis at once, and PHP is told of it until it knows.
-
-A person's halt (``paused`` or ``cancelled``, set by the sidecar) PHP knows already. One of our own
-carries its reason (``paused:`` and the reason) for as long as PHP does not know it.
-"""
-
-from typing import cast
+"""Telling PHP of a campaign's halt until it knows (``sidecar/halts.py``)."""
 
 from contracts.backend import CampaignState
-from sidecar import keys
+from sidecar import halts
 from sidecar.redis_client import Redis
+from workers.clock import now_ms
 from workers.release import Release
-
-_UNTOLD = f"{CampaignState.PAUSED}:".encode()
 
 
 class Halt:
     def __init__(self, redis: Redis, release: Release, campaign_uid: str) -> None:
-        self._redis = redis
+        self._halts = halts.Halts(redis)
         self._release = release
-        self._key = keys.halt(campaign_uid)
+        self._campaign_uid = campaign_uid
 
     async def stands(self) -> bool:
         """Tell whether the campaign is halted."""
-        return bool(await self._redis.exists(self._key))
+        return await self._halts.find(self._campaign_uid) is not None
 
     async def pause(self, reason: str) -> None:
         """Halt the campaign, unless somebody else has."""
-        await self._redis.set(self._key, _UNTOLD + reason.encode(), nx=True)
+        halt = halts.Halt(CampaignState.PAUSED, reason)
+        await self._halts.put_if_none(self._campaign_uid, halt)
 
     async def tell_php(self) -> None:
-        """Have PHP keep that the campaign is paused and why, if it does not know. Raises
+        """Have PHP keep that the campaign is halted and why, if it does not know. Raises
         ``BackendError``; then it is to be called again."""
-        value = cast("bytes | None", await self._redis.get(self._key))
-        if value is None or not value.startswith(_UNTOLD):
+        halt = await self._halts.find(self._campaign_uid)
+        if halt is None or halt.told_at is not None:
             return
-        await self._release.pause_campaign(value.removeprefix(_UNTOLD).decode())
-        await self._redis.set(self._key, CampaignState.PAUSED.value, xx=True)
+        await self._release.keep_state(halt.state, halt.reason)
+        await self._halts.told(self._campaign_uid, halt, now_ms())

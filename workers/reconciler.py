@@ -18,6 +18,7 @@ from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.campaigns import campaign_lease
+from sidecar.halts import Halts
 from sidecar.inbox import drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
@@ -28,6 +29,10 @@ from workers.clock import now_ms
 log = structlog.get_logger()
 
 LEASE = "reconciler"
+
+#: A halt that PHP has been told of for longer than this, and does not know, is one that PHP has
+#: lifted: whoever resumed the campaign died before Redis knew. Longer than PHP may take to answer.
+LIFTED_MS = 60_000
 
 
 class Reconciler:
@@ -43,6 +48,7 @@ class Reconciler:
     ) -> None:
         self._settings = settings
         self._redis = redis
+        self._halts = Halts(redis)
         self._backend = backend
         self._leases = leases
         self._ring = ring
@@ -122,7 +128,12 @@ class Reconciler:
                 await self._list(campaign)
 
     async def _list(self, campaign: contract.DueCampaign) -> None:
-        if await self._redis.exists(keys.halt(campaign.campaign_uid)):
-            return  # being paused at this moment, and PHP does not know yet
+        halt = await self._halts.find(campaign.campaign_uid)
+        if halt is not None:
+            if halt.told_at is None or halt.told_at > now_ms() - LIFTED_MS:
+                return  # being paused at this moment, and PHP did not know yet
+            if not await self._halts.lift(campaign.campaign_uid, halt):
+                return
+            log.warning("outdated_halt_lifted", campaign=campaign.campaign_uid)
         if await self._redis.hsetnx(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid):
             self._ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

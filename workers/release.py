@@ -50,9 +50,9 @@ class Release:
                 if forget:
                     await self._ledger.settled(chunk)
 
-    async def pause_campaign(self, reason: str) -> None:
-        """Have PHP keep that the campaign is paused, and why."""
-        await self._call(campaign_state=CampaignState.PAUSED, reason=reason)
+    async def keep_state(self, state: CampaignState, reason: str | None) -> None:
+        """Have PHP keep that the campaign is paused or cancelled, and why."""
+        await self._call(campaign_state=state, reason=reason)
 
     async def _call(self, **fields: Any) -> None:
         request = contract.ReleaseMessagesRequest(

@@ -4,9 +4,11 @@ import orjson
 import pytest
 from aiohttp import web
 
+from contracts.backend import CampaignState
 from contracts.jobs import Queue
 from sidecar import keys
 from sidecar.campaigns import campaign_lease
+from sidecar.halts import Halt, Halts
 from sidecar.lease import Leases
 from sidecar.redis_client import Redis, connect
 from tests.eventually import eventually
@@ -26,6 +28,12 @@ def campaign(php: Php) -> None:
 def overloaded(call: Call) -> web.Response | None:
     """Changes of the state fail."""
     return refusal(503, "overloaded") if "release" in call.target else None
+
+
+async def still_cancelled(service: Service) -> None:
+    halt = await Halts(service.redis).find(UID)
+    assert halt is not None
+    assert halt.state is CampaignState.CANCELLED
 
 
 async def wake_ups(redis_url: str) -> list[tuple[str, ...]]:
@@ -70,7 +78,7 @@ async def test_php_answers_for_another_campaign(service: Service, php: Php) -> N
 
 
 async def test_starting(service: Service, php: Php, redis_url: str) -> None:
-    await service.redis.set(keys.halt(UID), "paused")
+    await Halts(service.redis).put(UID, VENDOR, Halt(CampaignState.PAUSED))
     answer = await service.call("POST", f"{PATH}/send")
     assert answer.status_code == 200
     assert answer.json()["state"] == "running"
@@ -101,7 +109,10 @@ async def test_stopping(service: Service, php: Php, verb: str, state: str) -> No
     assert answer.status_code == 200
     assert answer.json()["state"] == state
     assert answer.json()["reason"] == "wrong template"
-    assert await service.redis.get(keys.halt(UID)) == state.encode()
+    halt = await Halts(service.redis).find(UID)
+    assert halt is not None
+    assert (halt.state, halt.reason) == (state, "wrong template")
+    assert halt.told_at is not None
     assert php.campaigns[UID]["state"] == state
     [call] = php.asked("/internal/release-messages")
     assert call.json == {
@@ -115,10 +126,12 @@ async def test_stopping(service: Service, php: Php, verb: str, state: str) -> No
 
 
 async def test_stopping_takes_effect_before_php_knows(service: Service, php: Php) -> None:
+    """And a worker is to see to it that PHP is told."""
     php.override = overloaded
-    answer = await service.call("POST", f"{PATH}/pause")
+    answer = await service.call("POST", f"{PATH}/pause", b'{"reason": "lunch"}')
     assert answer.status_code == 503
-    assert await service.redis.get(keys.halt(UID)) == b"paused"
+    assert await Halts(service.redis).find(UID) == Halt(CampaignState.PAUSED, "lunch", None)
+    assert await service.redis.hgetall(keys.CAMPAIGNS) == {UID.encode(): VENDOR.encode()}
 
 
 async def test_starting_takes_effect_only_when_php_knows(service: Service, php: Php) -> None:
@@ -126,8 +139,7 @@ async def test_starting_takes_effect_only_when_php_knows(service: Service, php: 
 
     php.override = overloaded
     assert (await service.call("POST", f"{PATH}/send")).status_code == 503
-    assert await service.redis.get(keys.halt(UID)) == b"cancelled"
-    assert await service.redis.keys(keys.CAMPAIGNS) == []
+    await still_cancelled(service)
 
 
 @pytest.mark.parametrize("verb", ["resume", "send"])
@@ -155,7 +167,7 @@ async def test_resuming_one_that_was_cancelled(service: Service, php: Php) -> No
     answer = await service.call("POST", f"{PATH}/resume")
     assert answer.status_code == 409
     assert answer.json()["error"]["code"] == "campaign_cancelled"
-    assert await service.redis.get(keys.halt(UID)) == b"cancelled"
+    await still_cancelled(service)
     assert php.campaigns[UID]["state"] == "cancelled"
     answer = await service.call("POST", f"{PATH}/send")
     assert (answer.status_code, answer.json()["state"]) == (200, "running")

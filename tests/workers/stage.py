@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.backend import PhoneNumber, VendorConfig
+from contracts.backend import CampaignState, PhoneNumber, VendorConfig
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
+from sidecar.halts import Halt, Halts
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
@@ -22,6 +23,7 @@ from tests.eventually import eventually
 from tests.simulator.cloud_api.helpers import QUIET
 from tests.workers.php import Php
 from workers.campaign import CampaignRun
+from workers.clock import now_ms
 from workers.cloud_api import CloudApi
 from workers.ledger import Ledger
 from workers.limiter import Limiter
@@ -187,8 +189,10 @@ class Stage:
     def no_faults(self) -> None:
         self.cloud.engine.faults.clear()
 
-    async def halt(self, state: str = "paused") -> None:
-        await self.redis.set(keys.halt(self.campaign.uid), state)
+    async def halt(self, state: str = "paused", *, php_knows: bool = True) -> None:
+        """Halt the campaign as a person would."""
+        halt = Halt(CampaignState(state), "by hand", now_ms() if php_knows else None)
+        await Halts(self.redis).put(self.campaign.uid, self.vendor.uid, halt)
 
 
 @asynccontextmanager

@@ -42,6 +42,20 @@ async def test_a_halt_takes_effect_at_once(make_stage: MakeStage, state: str) ->
     assert not await stage.listed()
 
 
+async def test_php_is_told_of_a_halt_that_the_sidecar_could_not_tell_it_of(
+    make_stage: MakeStage,
+) -> None:
+    stage = await make_stage(200, rate=80)
+    run = asyncio.create_task(stage.run())
+    await eventually(lambda: len(stage.accepts()) > 10)
+    await stage.halt(php_knows=False)
+    assert await run is False
+    told = [call.json for call in stage.php.to(contract.RELEASE_MESSAGES)]
+    states = [(call["campaign_state"], call["reason"]) for call in told if "campaign_state" in call]
+    assert states == [("paused", "by hand")]
+    assert not await stage.listed()
+
+
 async def test_a_halted_campaign_is_not_begun(stage: Stage) -> None:
     await stage.halt()
     assert await stage.run() is False

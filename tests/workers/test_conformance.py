@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from contracts import backend as contract
-from contracts.backend import SendError, SendOutcome, UpdateKind
+from contracts.backend import CampaignState, SendError, SendOutcome, UpdateKind
 from contracts.jobs import Lane
 from sidecar.backend import Backend
 from sidecar.lease import Lease, Leases
@@ -58,7 +58,7 @@ async def test_every_endpoint_is_asked_as_documented(
     release = Release(backend, ledger, vendor_uid="vendor-1", campaign_uid=CAMPAIGN)
     release.add("row-1", "claim")
     await release.commit()
-    await release.pause_campaign("why")
+    await release.keep_state(CampaignState.PAUSED, "why")
     reporter = Reporter(backend, ledger, wait_s=0)
     for number, outcome in enumerate(SendOutcome):
         reporter.add(result(f"row-{number}", outcome))

@@ -3,7 +3,8 @@
 import pytest
 
 from contracts import backend as contract
-from sidecar import keys
+from contracts.backend import CampaignState
+from sidecar import halts, keys
 from sidecar.backend import Backend, BackendError
 from sidecar.redis_client import Redis
 from tests.workers.php import Answer, Php
@@ -13,6 +14,7 @@ from workers.ledger import Ledger
 from workers.release import Release
 
 KEY = keys.halt(CAMPAIGN)
+STOPPED = (CampaignState.PAUSED, CampaignState.CANCELLED)
 
 
 @pytest.fixture
@@ -31,7 +33,9 @@ async def test_a_pause_stands_and_php_is_told_why_once(php: Php, halt: Halt, red
     [call] = php.calls
     assert call.json["campaign_state"] == "paused"
     assert call.json["reason"] == "131042 payment: problème"
-    assert await redis.get(KEY) == b"paused"
+    standing = await halts.Halts(redis).find(CAMPAIGN)
+    assert standing is not None
+    assert standing.told_at is not None
 
 
 async def test_php_is_told_later_if_it_is_away(php: Php, halt: Halt) -> None:
@@ -44,15 +48,27 @@ async def test_php_is_told_later_if_it_is_away(php: Php, halt: Halt) -> None:
     assert php.calls[-1].json["reason"] == "why"
 
 
-@pytest.mark.parametrize("state", ["paused", "cancelled"])
+@pytest.mark.parametrize("state", list(STOPPED))
 async def test_a_persons_halt_is_left_as_it_is(
-    php: Php, halt: Halt, redis: Redis, state: str
+    php: Php, halt: Halt, redis: Redis, state: CampaignState
 ) -> None:
-    await redis.set(KEY, state)
+    persons = halts.Halt(state, "lunch", told_at=1)
+    await halts.Halts(redis).put(CAMPAIGN, "vendor-1", persons)
     await halt.pause("why")
     await halt.tell_php()
     assert not php.calls
-    assert await redis.get(KEY) == state.encode()
+    assert await halts.Halts(redis).find(CAMPAIGN) == persons
+
+
+@pytest.mark.parametrize("state", list(STOPPED))
+async def test_php_is_told_of_a_persons_halt_that_it_does_not_know(
+    php: Php, halt: Halt, redis: Redis, state: CampaignState
+) -> None:
+    await halts.Halts(redis).put(CAMPAIGN, "vendor-1", halts.Halt(state, "lunch"))
+    await halt.tell_php()
+    await halt.tell_php()
+    [call] = php.calls
+    assert (call.json["campaign_state"], call.json["reason"]) == (state, "lunch")
 
 
 async def test_a_campaign_that_was_resumed_meanwhile_is_not_halted_again(

@@ -13,6 +13,7 @@ from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
+from sidecar.halts import Halt, Halts
 from sidecar.inbox import drain_lease
 from sidecar.lease import Leases
 from sidecar.redis_client import Redis
@@ -130,15 +131,42 @@ async def test_others_are_not(
     assert not await redis.exists(keys.CAMPAIGNS)
 
 
-@pytest.mark.parametrize("halt", ["paused", "cancelled", "paused:131042 payment problem"])
+@pytest.mark.parametrize("told_s_ago", [None, 0, 50])
 async def test_a_halted_campaign_is_not_begun_although_php_says_that_it_runs(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, halt: str
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, told_s_ago: int | None
 ) -> None:
-    await redis.set(keys.halt("c1"), halt)
+    told_at = None if told_s_ago is None else now_ms() - told_s_ago * 1000
+    halt = Halt(contract.CampaignState.PAUSED, "why", told_at)
+    await Halts(redis).put("c1", "vendor-1", halt)
+    await redis.delete(keys.CAMPAIGNS)
     say(php, due())
     await reconciler.find_due_campaigns()
     assert bell == []
     assert not await redis.exists(keys.CAMPAIGNS)
+    assert await Halts(redis).find("c1") == halt
+
+
+async def test_a_halt_that_php_has_lifted_long_ago_goes(
+    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+) -> None:
+    """Whoever resumed the campaign died between PHP and Redis."""
+    halt = Halt(contract.CampaignState.PAUSED, "why", now_ms() - 61_000)
+    await Halts(redis).put("c1", "vendor-1", halt)
+    await redis.delete(keys.CAMPAIGNS)
+    say(php, due())
+    with capture_logs() as logs:
+        await reconciler.find_due_campaigns()
+    assert bell == [JOB]
+    assert await Halts(redis).find("c1") is None
+    assert [log["event"] for log in logs] == ["outdated_halt_lifted"]
+
+
+async def test_a_halt_that_is_put_again_meanwhile_stays(redis: Redis) -> None:
+    old = Halt(contract.CampaignState.PAUSED, "why", 1)
+    new = Halt(contract.CampaignState.CANCELLED, "why not", None)
+    await Halts(redis).put("c1", "vendor-1", new)
+    assert not await Halts(redis).lift("c1", old)
+    assert await Halts(redis).find("c1") == new
 
 
 async def test_rows_that_php_has_made_unknown_are_told(php: Php, reconciler: Reconciler) -> None:

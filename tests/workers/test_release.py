@@ -91,7 +91,7 @@ async def test_somebody_elses_ledger_is_left_alone(
 
 
 async def test_the_campaign_is_paused_with_the_reason(php: Php, release: Release) -> None:
-    await release.pause_campaign("131042 payment problem")
+    await release.keep_state(CampaignState.PAUSED, "131042 payment problem")
     [call] = php.calls
     assert call.json["campaign_state"] == CampaignState.PAUSED
     assert call.json["reason"] == "131042 payment problem"
