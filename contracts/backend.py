@@ -223,7 +223,8 @@ class SendOutcome(StrEnum):
 
     - ``accepted``: the API took it: log row stored, queue row 4;
     - ``failed``: it will not be sent: queue row 2;
-    - ``requeue``: it was not sent and may be later: queue row 1, retries + 1, due at ``due_at``;
+    - ``requeue``: it was not sent and may be later: queue row 1, due at ``due_at``, and retries + 1
+      if it was ``attempted``;
     - ``unknown``: it may have been sent: queue row 6, never sent again by itself.
     """
 
@@ -256,6 +257,10 @@ class SendResult(StrictModel):
         "that somebody else has claimed since.",
     )
     outcome: SendOutcome
+    attempted: bool = Field(
+        default=True,
+        description="False for a requeue of a row that was never tried: it counts no retry.",
+    )
     at: int = Field(description="When the outcome was known, unix ms.")
     phone_number_id: str
     wamid: str | None = None
@@ -331,16 +336,28 @@ class PhoneNumber(LenientModel):
     messages_per_second: float | None = Field(
         default=None, description="Throughput of the number; null for the default, 80."
     )
+    coexistence: bool = Field(
+        default=False,
+        description="Also used in the WhatsApp Business app: Meta allows it 20 per second.",
+    )
 
 
 class VendorConfig(LenientModel):
-    """``access_token`` and ``app_secrets`` are secrets: kept in memory only, never logged."""
+    """``access_token`` and ``app_secrets`` are secrets: kept in memory only, never logged.
+
+    Meta limits how many different users a business portfolio may write to in any 24 hours, all its
+    numbers together. With ``daily_recipients`` campaigns keep to so many; null: no limit is kept.
+    """
 
     vendor_uid: str
     active: bool = True
     access_token: str | None = Field(default=None, repr=False)
     app_secrets: list[str] = Field(default=[], repr=False)
     whatsapp_business_account_id: str | None = None
+    portfolio_id: str | None = Field(
+        default=None, description="The business portfolio; null: the account stands for it."
+    )
+    daily_recipients: int | None = None
     current_phone_number_id: str | None = None
     phone_numbers: list[PhoneNumber] = []
 

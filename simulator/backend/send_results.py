@@ -133,10 +133,11 @@ class _Batch:
         self._change(row, QueueStatus.ERROR, response)
 
     def _requeue(self, row: QueueRow, result: SendResult) -> None:
-        if row.retries >= MAX_RETRIES:
-            self._fail(row, _response(result, "retries_exhausted_error"))
-            return
-        row.retries += 1
+        if result.attempted:
+            if row.retries >= MAX_RETRIES:
+                self._fail(row, _response(result, "retries_exhausted_error"))
+                return
+            row.retries += 1
         minute_ms = 60_000
         due_at = result.due_at
         if due_at is None:

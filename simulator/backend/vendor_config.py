@@ -1,5 +1,6 @@
 """``vendor-config``: a vendor's numbers and secrets, out of ``vendor_settings``."""
 
+import re
 from typing import Any
 
 from contracts.backend import VendorConfigRequest
@@ -25,6 +26,8 @@ def _config(vendor: Vendor) -> dict[str, Any]:
         "access_token": settings.get(vendors.ACCESS_TOKEN) or None,
         "app_secrets": vendor.app_secrets,
         "whatsapp_business_account_id": settings.get(vendors.BUSINESS_ACCOUNT_ID) or None,
+        "portfolio_id": settings.get(vendors.PORTFOLIO_ID) or None,
+        "daily_recipients": _count(settings.get(vendors.DAILY_RECIPIENTS)),
         "current_phone_number_id": settings.get(vendors.CURRENT_PHONE_NUMBER_ID) or None,
         "phone_numbers": [_phone_number(number) for number in vendor.phone_numbers],
     }
@@ -37,4 +40,11 @@ def _phone_number(number: dict[str, Any]) -> dict[str, Any]:
         "phone_number_id": number["id"],
         "display_phone_number": display if isinstance(display, str) else None,
         "messages_per_second": rate if isinstance(rate, int | float) and rate > 0 else None,
+        # Meta's own name for it, in its list of an account's numbers.
+        "coexistence": number.get("is_on_biz_app") is True,
     }
+
+
+def _count(text: str | None) -> int | None:
+    digits = (text or "").strip()
+    return int(digits) if re.fullmatch("[0-9]{1,9}", digits) and int(digits) > 0 else None

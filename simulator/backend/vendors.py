@@ -17,7 +17,9 @@ CURRENT_PHONE_NUMBER_ID = "current_phone_number_id"
 REQUEUE_HEALTHY_ERROR = "enable_requeue_healthy_error_msg"
 ACCESS_TOKEN = "whatsapp_access_token"
 BUSINESS_ACCOUNT_ID = "whatsapp_business_account_id"
-#: JSON: a list of {id, display_phone_number, messages_per_second}.
+PORTFOLIO_ID = "whatsapp_portfolio_id"
+DAILY_RECIPIENTS = "whatsapp_daily_recipients"
+#: JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app}.
 PHONE_NUMBERS = "whatsapp_phone_numbers"
 #: JSON: a list of texts.
 APP_SECRETS = "whatsapp_app_secrets"

@@ -102,6 +102,19 @@ async def test_requeue_waits_until_it_is_due(caller: Caller, campaign: Campaign)
     assert (claim.rows, claim.next_due_at) == ([], due_at)
 
 
+async def test_a_row_that_was_never_tried_counts_no_retry(
+    caller: Caller, campaign: Campaign
+) -> None:
+    uid = campaign.row_uids[0]
+    caller.backend.change("whatsapp_message_queue", {"retries": 5}, _uid=uid)
+    due_at = now_ms() + 90_000
+    await caller.claim(campaign)
+    await caller.report(result(campaign, uid, "requeue", due_at=due_at, attempted=False))
+    row = _row(caller.backend, uid)
+    assert (row["status"], row["retries"]) == (QueueStatus.QUEUED, 5)
+    assert (await caller.claim(campaign)).next_due_at is not None
+
+
 async def test_requeue_is_never_early(caller: Caller, campaign: Campaign) -> None:
     """The column holds whole seconds."""
     await caller.claim(campaign)

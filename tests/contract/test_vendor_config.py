@@ -1,5 +1,9 @@
 """``vendor-config``: numbers and secrets."""
 
+import json
+
+import pytest
+
 from contracts import backend as contract
 from tests.contract.caller import Caller
 from tests.contract.under_test import Vendor
@@ -27,6 +31,33 @@ async def test_a_vendor_is_described(caller: Caller) -> None:
 async def test_without_a_rate_it_is_null(caller: Caller, vendor: Vendor) -> None:
     (config,) = (await _config(caller, vendor.uid)).vendors
     assert config.phone_numbers[0].messages_per_second is None
+
+
+async def test_a_number_that_is_also_in_the_app_says_so(caller: Caller, vendor: Vendor) -> None:
+    numbers = [{"id": "1", "is_on_biz_app": True}, {"id": "2", "is_on_biz_app": "no"}]
+    caller.backend.set_setting(vendor, "whatsapp_phone_numbers", json.dumps(numbers))
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert {number.phone_number_id: number.coexistence for number in config.phone_numbers} == {
+        "1": True,
+        "2": False,
+        vendor.phone_number_ids[0]: False,
+    }
+
+
+async def test_the_portfolio_and_its_limit(caller: Caller, vendor: Vendor) -> None:
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert (config.portfolio_id, config.daily_recipients) == (None, None)
+    caller.backend.set_setting(vendor, "whatsapp_portfolio_id", "portfolio-1")
+    caller.backend.set_setting(vendor, "whatsapp_daily_recipients", "2000")
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert (config.portfolio_id, config.daily_recipients) == ("portfolio-1", 2000)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5", "2K", "1e3", "12345678901"])
+async def test_a_limit_that_is_no_number_is_none(caller: Caller, vendor: Vendor, text: str) -> None:
+    caller.backend.set_setting(vendor, "whatsapp_daily_recipients", text)
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.daily_recipients is None
 
 
 async def test_an_inactive_vendor_says_so(caller: Caller, vendor: Vendor) -> None:

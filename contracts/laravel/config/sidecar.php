@@ -57,7 +57,10 @@ return [
         'access_token' => 'whatsapp_access_token',
         'business_account_id' => 'whatsapp_business_account_id',
         'current_phone_number_id' => 'current_phone_number_id',
-        // JSON: a list of {id, display_phone_number, messages_per_second}.
+        'portfolio_id' => 'whatsapp_portfolio_id',
+        // How many different users the portfolio may write to in 24 hours, if that is limited.
+        'daily_recipients' => 'whatsapp_daily_recipients',
+        // JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app}.
         'phone_numbers' => 'whatsapp_phone_numbers',
         // JSON: a list of texts; or one text.
         'app_secrets' => 'whatsapp_app_secrets',

@@ -71,9 +71,9 @@ final class Input
         return $value;
     }
 
-    public function flag(string $name): bool
+    public function flag(string $name, bool $default = false): bool
     {
-        $value = $this->fields->{$name} ?? false;
+        $value = $this->fields->{$name} ?? $default;
 
         return is_bool($value) ? $value : throw $this->wrong($name, 'must be true or false');
     }

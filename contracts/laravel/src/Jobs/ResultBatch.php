@@ -230,12 +230,14 @@ final class ResultBatch
 
     private function requeue(QueueRow $row, SendResult $result): void
     {
-        if ($row->retries >= QueueStatus::MAX_RETRIES) {
-            $this->change($row, QueueStatus::ERROR, $result->processResponse('retries_exhausted_error'));
+        if ($result->attempted) {
+            if ($row->retries >= QueueStatus::MAX_RETRIES) {
+                $this->change($row, QueueStatus::ERROR, $result->processResponse('retries_exhausted_error'));
 
-            return;
+                return;
+            }
+            $row->retries++;
         }
-        $row->retries++;
         $this->change(
             $row,
             QueueStatus::QUEUED,

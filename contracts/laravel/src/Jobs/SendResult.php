@@ -11,8 +11,8 @@ use WhatsappSidecar\Laravel\Http\Input;
 final class SendResult
 {
     public const FIELDS = [
-        'uid', 'vendor_uid', 'campaign_uid', 'claim_uid', 'outcome', 'at', 'phone_number_id', 'wamid',
-        'message_status', 'wa_id', 'response', 'error', 'due_at',
+        'uid', 'vendor_uid', 'campaign_uid', 'claim_uid', 'outcome', 'attempted', 'at', 'phone_number_id',
+        'wamid', 'message_status', 'wa_id', 'response', 'error', 'due_at',
     ];
 
     public const OUTCOMES = ['accepted', 'failed', 'requeue', 'unknown'];
@@ -26,6 +26,8 @@ final class SendResult
     public ?string $claimUid;
 
     public string $outcome;
+
+    public bool $attempted;
 
     public int $at;
 
@@ -55,6 +57,7 @@ final class SendResult
         $result->campaignUid = $input->text('campaign_uid');
         $result->claimUid = $input->optionalText('claim_uid');
         $result->outcome = $input->oneOf('outcome', self::OUTCOMES);
+        $result->attempted = $input->flag('attempted', true);
         $result->at = $input->integer('at');
         $result->phoneNumberId = $input->text('phone_number_id');
         $result->wamid = $input->optionalText('wamid');

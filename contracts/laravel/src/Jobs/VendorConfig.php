@@ -47,6 +47,8 @@ final class VendorConfig
             'access_token' => $vendor->setting('access_token'),
             'app_secrets' => $vendor->appSecrets(),
             'whatsapp_business_account_id' => $vendor->setting('business_account_id'),
+            'portfolio_id' => $vendor->setting('portfolio_id'),
+            'daily_recipients' => self::count($vendor->setting('daily_recipients')),
             'current_phone_number_id' => $vendor->setting('current_phone_number_id'),
             'phone_numbers' => $numbers,
         ];
@@ -62,6 +64,15 @@ final class VendorConfig
             'phone_number_id' => $id,
             'display_phone_number' => is_string($display) ? $display : null,
             'messages_per_second' => (is_int($rate) || is_float($rate)) && $rate > 0 ? $rate : null,
+            // Meta's own name for it, in its list of an account's numbers.
+            'coexistence' => ($number->is_on_biz_app ?? null) === true,
         ];
+    }
+
+    private static function count(?string $text): ?int
+    {
+        $digits = trim((string) $text);
+
+        return preg_match('/\A[0-9]{1,9}\z/', $digits) === 1 && (int) $digits > 0 ? (int) $digits : null;
     }
 }
