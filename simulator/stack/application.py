@@ -1,12 +1,13 @@
-"""The reference application behind PHP-FPM and nginx."""
+"""The reference application in PHP-FPM."""
 
 import os
-import socket
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
-from simulator.stack.child import Child
+from simulator.ports import listens
+from simulator.processes import Process
 from simulator.stack.packages import program
 
 APPLICATION = Path(__file__).resolve().with_name("laravel_app")
@@ -31,105 +32,61 @@ php_admin_flag[display_errors] = off
 {environment}
 """
 
-_SERVER = """\
-{user}
-worker_processes 1;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-events {{ worker_connections 512; }}
-http {{
-    access_log off;
-    client_max_body_size 32m;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            include /etc/nginx/fastcgi_params;
-            fastcgi_param SCRIPT_FILENAME {root}/public/index.php;
-            fastcgi_param SCRIPT_NAME /index.php;
-            fastcgi_pass unix:{folder}/fpm.sock;
-            fastcgi_read_timeout 60s;
-        }}
-    }}
-}}
-"""
 
+class Application(Process):
+    """PHP-FPM in a folder, with one pool. ``variables`` are what PHP sees besides its own
+    folders."""
 
-class Application:
-    """Starts both servers in a folder. ``environment`` is what PHP sees besides its own folders."""
-
-    def __init__(self, folder: Path, environment: Mapping[str, str], workers: int = 3) -> None:
-        folder.mkdir()
-        self.folder = folder
+    def __init__(self, folder: Path, variables: Mapping[str, str], workers: int = 3) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.socket = folder / "fpm.sock"
         self.storage = folder / "storage"
+        self.variables = {**variables, **_folders(self.storage)}
+        self._settings = folder / "fpm.conf"
+        self._workers = workers
+        command = [program("php-fpm8.2"), "--nodaemonize", "--fpm-config", str(self._settings)]
+        if os.geteuid() == 0:
+            command.append("--allow-to-run-as-root")
+        super().__init__("php-fpm", command, folder / "fpm.err")
+
+    def start(self) -> Self:
         for name in ("framework/cache/data", "framework/views", "logs", "bootstrap"):
-            (self.storage / name).mkdir(parents=True)
-        self.environment = {**environment, **_folders(self.storage)}
-        root = os.geteuid() == 0
-        self._php = self._start_php(workers, root)
-        try:
-            self.port = free_port()
-            self._nginx = self._start_nginx(root)
-        except BaseException:
-            self._php.stop()
-            raise
-        self.base_url = f"http://127.0.0.1:{self.port}"
-
-    def _start_php(self, workers: int, root: bool) -> Child:
+            (self.storage / name).mkdir(parents=True, exist_ok=True)
         settings = _POOL.format(
-            folder=self.folder,
-            user="user = root" if root else "",
-            workers=workers,
-            environment="\n".join(f'env[{k}] = "{v}"' for k, v in self.environment.items()),
+            folder=self._settings.parent,
+            user="user = root" if os.geteuid() == 0 else "",
+            workers=self._workers,
+            environment="\n".join(f'env[{k}] = "{v}"' for k, v in self.variables.items()),
         )
-        (self.folder / "fpm.conf").write_text(settings)
-        arguments = ["--nodaemonize", "--fpm-config", str(self.folder / "fpm.conf")]
-        child = Child(
-            [program("php-fpm8.2"), *arguments, *(["--allow-to-run-as-root"] if root else [])],
-            self.folder / "fpm.out",
-        )
-        child.wait_until((self.folder / "fpm.sock").exists)
-        return child
+        self._settings.write_text(settings)
+        return super().start()
 
-    def _start_nginx(self, root: bool) -> Child:
-        settings = _SERVER.format(
-            folder=self.folder, user="user root;" if root else "", port=self.port, root=APPLICATION
-        )
-        (self.folder / "nginx.conf").write_text(settings)
-        child = Child(
-            [
-                *(program("nginx"), "-e", str(self.folder / "nginx.log")),
-                *("-p", str(self.folder), "-c", str(self.folder / "nginx.conf")),
-            ],
-            self.folder / "nginx.out",
-        )
-        child.wait_until(lambda: _answers(self.port))
-        return child
+    def is_ready(self) -> bool:
+        return listens(self.socket)
 
     def artisan(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of the application's."""
         return subprocess.run(
             [program("php"), str(APPLICATION / "artisan"), *arguments],
-            env={**os.environ, **self.environment, **environment},
+            env={**os.environ, **self.variables, **environment},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
 
-    def log(self) -> str:
+    def versions(self) -> str:
+        """Return those of Laravel and PHP."""
+        words = self.artisan("--version").stdout.split()
+        php = subprocess.run(
+            [program("php"), "-r", "echo PHP_VERSION;"], capture_output=True, text=True, check=True
+        )
+        return f"Laravel {words[-1] if words else '?'}, PHP {php.stdout}"
+
+    def logged(self) -> str:
         """Return what the application has logged."""
         file = self.storage / "logs" / "laravel.log"
         return file.read_text() if file.exists() else ""
-
-    def stop(self) -> None:
-        self._nginx.stop()
-        self._php.stop()
 
 
 def _folders(storage: Path) -> dict[str, str]:
@@ -138,18 +95,3 @@ def _folders(storage: Path) -> dict[str, str]:
         "APP_STORAGE": str(storage),
         **{f"APP_{name.upper()}_CACHE": str(storage / f"bootstrap/{name}.php") for name in caches},
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True

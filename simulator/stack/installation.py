@@ -1,50 +1,119 @@
-"""The whole of it: database, application and web server."""
+"""An installation as users have it: Laravel in PHP-FPM, MariaDB, Redis and nginx."""
 
 import base64
 import secrets
+import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.installation import Installation
+from simulator.ports import free_ports
+from simulator.processes import Process
 from simulator.stack.application import APPLICATION, Application
+from simulator.stack.database import Database
 from simulator.stack.mariadb import DATABASE, MariaDB
+from simulator.stack.mariadb_tables import MariaDbTables
+from simulator.stack.nginx import Nginx
+from simulator.stack.packages import find, program
+from simulator.stack.seeding import Seeding
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 INDEXES = CONTRACTS / "sql" / "indexes.sql"
 INDEXES_DOWN = CONTRACTS / "sql" / "indexes_down.sql"
 
 
-class Installation:
-    """Use as a context manager: starts everything, and stops it by its ids."""
+class StackInstallation(Installation):
+    """``processes`` has ``mariadb``, ``php-fpm`` and ``nginx`` beside those that every
+    installation has. nginx is as shipped; Redis is Debian's, or the embedded Valkey where there is
+    none. ``php`` is what PHP sees besides what it needs; ``durable`` has MariaDB sync each commit.
+    """
 
     def __init__(
-        self, folder: Path, keys: Mapping[str, bytes], environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        keys: dict[str, bytes] | None = None,
+        *,
+        php: Mapping[str, str] | None = None,
+        php_workers: int = 5,
+        durable: bool = False,
     ) -> None:
-        self._folder = folder
-        self._key = base64.b64encode(secrets.token_bytes(32)).decode()
-        self._keys = ",".join(f"{key_id}:{secret.decode()}" for key_id, secret in keys.items())
-        self._environment = dict(environment or {})
+        super().__init__(folder, keys)
+        [sidecar_port] = free_ports(1)
+        self.configure(port=sidecar_port)
+        encryption_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        schema = (APPLICATION / "schema.sql").read_text() + INDEXES.read_text()
+        self.mariadb = MariaDB(folder / "mariadb", schema, encryption_key, durable=durable)
+        #: SQL for those who look from outside.
+        self.database: Database = self.mariadb.connect()
+        self.tables = MariaDbTables(self.database)
+        self.seeding = Seeding(self.database)
+        self.application = Application(
+            folder / "php",
+            {
+                "APP_KEY": f"base64:{encryption_key}",
+                "DB_SOCKET": str(self.mariadb.socket),
+                "DB_DATABASE": DATABASE,
+                "SIDECAR_URL": f"http://127.0.0.1:{sidecar_port}",
+                "SIDECAR_KEYS": self.signing_keys,
+                "SIDECAR_VENDORS": "all",
+                **(php or {}),
+            },
+            php_workers,
+        )
+        self.nginx = Nginx(
+            folder / "nginx",
+            sidecar=f"127.0.0.1:{sidecar_port}",
+            php=f"unix:{self.application.socket}",
+            php_over_http=False,
+            root=APPLICATION / "public",
+        )
 
-    def __enter__(self) -> "Installation":
-        schema = APPLICATION / "schema.sql"
-        self.database = MariaDB(self._folder / "mariadb", schema, self._key)
-        try:
-            self.database.script(INDEXES.read_text())
-            self.application = Application(
-                self._folder / "application",
-                {
-                    "APP_KEY": f"base64:{self._key}",
-                    "DB_SOCKET": str(self.database.socket),
-                    "DB_DATABASE": DATABASE,
-                    "SIDECAR_KEYS": self._keys,
-                    **self._environment,
-                },
-            )
-        except BaseException:
-            self.database.stop()
-            raise
-        self.base_url = self.application.base_url
-        return self
+    def redis_program(self) -> str | None:
+        return find("redis-server")
 
-    def __exit__(self, *_: object) -> None:
-        self.application.stop()
-        self.database.stop()
+    def start_backend(self) -> Process:
+        self.add(self.mariadb)
+        self.add(self.application)
+        self.configure(backend_url=self.nginx.internal_url)
+        return self.add(self.nginx)
+
+    def webhook_url(self, vendor_uid: str) -> str:
+        return f"{self.nginx.url}/whatsapp-webhook/{vendor_uid}"
+
+    def stop(self) -> None:
+        super().stop()
+        self.seeding.close()
+        self.database.close()
+
+    def _seed_vendors(self, options: dict[str, Any]) -> list[SeededVendor]:
+        return self.seeding.vendors(**options)
+
+    def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
+        return self.seeding.campaign(vendor_uid, messages, **options)
+
+    def backend_requests(self) -> Counter[str]:
+        return Counter(
+            line["path"].removeprefix("/internal/") for line in self.nginx.internal_requests()
+        )
+
+    def backend_statements(self) -> int:
+        return self.database.statements()
+
+    def description(self) -> str:
+        redis = self.redis_program()
+        return "the real stack: " + ", ".join(
+            [
+                f"nginx {_version(program('nginx'), '-v').rpartition('/')[2]}",
+                self.application.versions(),
+                f"MariaDB {self.mariadb.version().partition('-')[0]}",
+                f"Redis {_version(redis, '--version').split()[2][2:]}" if redis else "Valkey",
+            ]
+        )
+
+
+def _version(path: str, option: str) -> str:
+    done = subprocess.run([path, option], capture_output=True, text=True, check=True)
+    return (done.stdout + done.stderr).strip()

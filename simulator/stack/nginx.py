@@ -1,21 +1,25 @@
 """A private nginx on the files of ``nginx/``, in a folder and on ports of its own.
 
-What is tested is what is shipped: the folder ``nginx/sidecar`` as it is, and ``nginx/site.conf``
-with nothing changed but its addresses and paths.
+What runs is what is shipped: the folder ``nginx/sidecar`` as it is, and ``nginx/site.conf`` with
+nothing changed but its addresses and paths.
 """
 
 import os
 import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import orjson
+
+from simulator.ports import free_ports, listens
+from simulator.processes import Process
+from simulator.stack.packages import find, program
 
 SHIPPED = Path(__file__).parents[2] / "nginx"
-START_TIMEOUT_S = 10.0
+
+#: An address at which there is no sidecar.
+NO_SIDECAR = "127.0.0.1:9"
 
 #: For ``files``: a sidecar that hangs is waited for for one second, and not for four.
 IMPATIENT = {"sidecar/public.conf": {"proxy_read_timeout 4s": "proxy_read_timeout 1s"}}
@@ -40,17 +44,8 @@ http {{
 
 
 def find_nginx() -> str | None:
-    """Return the path of nginx, which Debian does not put into everybody's PATH."""
-    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on."""
-    with_sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in with_sockets]
-    for listener in with_sockets:
-        listener.close()
-    return ports
+    """Return the path of nginx, or None where there is none."""
+    return find("nginx")
 
 
 def substitute(text: str, replacements: Mapping[str, str]) -> str:
@@ -62,9 +57,10 @@ def substitute(text: str, replacements: Mapping[str, str]) -> str:
     return text
 
 
-class Nginx:
-    """One nginx. ``sidecar`` and ``php`` are addresses as ``upstream`` takes them; ``files`` are
-    further replacements in the shipped files, by their names."""
+class Nginx(Process):
+    """One nginx. ``sidecar`` and ``php`` are addresses as ``upstream`` takes them; ``root`` is the
+    application's folder ``public``, an empty one if not given; ``files`` are further replacements
+    in the shipped files, by their names."""
 
     def __init__(
         self,
@@ -74,68 +70,45 @@ class Nginx:
         php: str,
         php_over_http: bool = True,
         ports: tuple[int, int] | None = None,
+        root: Path | None = None,
         files: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder = folder
-        self.port, self.internal_port = ports or free_ports(2)
+        self.error_log = folder / "error.log"
+        self.access_log = folder / "access.log"
+        self.root = root or folder / "public"
+        port, self.internal_port = ports or free_ports(2)
         #: Where it speaks TLS, for those who have it do so.
         self.https_port = 0
         self._sidecar, self._php = sidecar, php
         self._php_over_http = php_over_http
-        self._files: dict[str, Mapping[str, str]] = dict(files or {})
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        self._files = dict(files or {})
+        command = [program("nginx"), "-p", str(folder), "-e", str(self.error_log)]
+        command += ["-c", str(folder / "nginx.conf")]
+        super().__init__("nginx", command, folder / "stderr.log", port=port)
 
     @property
     def internal_url(self) -> str:
         return f"http://127.0.0.1:{self.internal_port}"
 
-    @property
-    def root(self) -> Path:
-        """The application's folder ``public``."""
-        return self.folder / "public"
+    def start(self) -> Self:
+        if not (self.folder / "nginx.conf").exists():
+            self._write()
+        return super().start()
 
-    @property
-    def access_log(self) -> Path:
-        return self.folder / "access.log"
+    def is_ready(self) -> bool:
+        return listens(self.port)
 
-    @property
-    def error_log(self) -> Path:
-        return self.folder / "error.log"
-
-    def __enter__(self) -> Self:
-        self._write()
-        binary = find_nginx()
-        assert binary is not None
-        main = self.folder / "nginx.conf"
-        with (self.folder / "stderr.log").open("wb") as stderr:
-            self._popen = subprocess.Popen(
-                [binary, "-p", str(self.folder), "-e", str(self.error_log), "-c", str(main)],
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-            )
-        try:
-            self._wait_until_ready()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop()
+    def internal_requests(self) -> Iterator[dict[str, Any]]:
+        """Yield what the access log has of each call that reached PHP without the sidecar in
+        between, in the order in which they ended."""
+        with (self.folder / "internal.log").open("rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    yield orjson.loads(line)
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.root.mkdir(exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         shutil.copytree(SHIPPED / "sidecar", self.folder / "sidecar")
         site = {
             "server 127.0.0.1:8600 ": f"server {self._sidecar} ",
@@ -158,33 +131,3 @@ class Nginx:
             path.write_text(substitute(path.read_text(), replacements))
         user = "user root;" if os.geteuid() == 0 else ""
         (self.folder / "nginx.conf").write_text(_MAIN.format(folder=self.folder, user=user))
-
-    def _wait_until_ready(self) -> None:
-        assert self._popen is not None
-        end = time.monotonic() + START_TIMEOUT_S
-        pause = 0.005
-        while True:
-            if self._popen.poll() is not None:
-                words = (self.folder / "stderr.log").read_text()
-                raise AssertionError(f"nginx did not start:\n{words}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                if time.monotonic() > end:
-                    raise AssertionError("nginx does not listen") from None
-            else:
-                return
-            # A process that starts cannot be awaited in any other way.
-            try:
-                self._popen.wait(pause)
-            except subprocess.TimeoutExpired:
-                continue
-
-    def _stop(self) -> None:
-        assert self._popen is not None
-        self._popen.terminate()
-        try:
-            self._popen.wait(10)
-        except subprocess.TimeoutExpired:
-            self._popen.kill()
-            self._popen.wait()

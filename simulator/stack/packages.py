@@ -14,9 +14,14 @@ _PHP = "require 'Illuminate/autoload.php'; foreach (['pdo_mysql', 'mbstring', 'c
 _PHP += " extension_loaded($name) || exit(1);"
 
 
+def find(name: str) -> str | None:
+    """Return the path of a program, or None where there is none."""
+    return shutil.which(name, path=os.pathsep.join(_FOLDERS))
+
+
 def program(name: str) -> str:
     """Return the path of one of the programs that :func:`missing` has not named."""
-    found = shutil.which(name, path=os.pathsep.join(_FOLDERS))
+    found = find(name)
     if found is None:
         raise FileNotFoundError(f"there is no {name}; run scripts/install-stack as root")
     return found
@@ -25,8 +30,7 @@ def program(name: str) -> str:
 @cache
 def missing() -> list[str]:
     """Return what is missing on this machine; nothing if the stack can be started."""
-    path = os.pathsep.join(_FOLDERS)
-    lacking = [name for name in _PROGRAMS if shutil.which(name, path=path) is None]
+    lacking = [name for name in _PROGRAMS if find(name) is None]
     if "php" not in lacking:
         php = [program("php"), "-d", "error_reporting=0", "-r", _PHP]
         if subprocess.run(php, capture_output=True, check=False).returncode != 0:

@@ -2,10 +2,11 @@
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
-from simulator.stack.mariadb import MariaDB
+from simulator.stack.database import Database
 
 #: In the order in which their foreign keys want them.
 _TABLES = ("vendors", "vendor_settings", "contacts", "campaigns", "whatsapp_message_queue")
@@ -17,49 +18,21 @@ _SECRET = frozenset({"whatsapp_access_token"})
 class Seeding:
     """Adds vendors and campaigns. Both databases give rows the same ``_id``."""
 
-    def __init__(self, database: MariaDB) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._model: sqlite3.Connection = open_database(Path(":memory:"))
 
-    def vendors(
-        self,
-        *,
-        vendors: int = 1,
-        phone_number_ids: list[str],
-        access_token: str,
-        app_secret: str,
-        messages_per_second: float | None = None,
-    ) -> list[SeededVendor]:
+    def vendors(self, **options: Any) -> list[SeededVendor]:
+        """As :func:`~simulator.backend.seed.seed_installation`."""
         before = self._align()
-        seeded = seed_installation(
-            self._model,
-            vendors=vendors,
-            phone_number_ids=phone_number_ids,
-            access_token=access_token,
-            app_secret=app_secret,
-            messages_per_second=messages_per_second,
-        )
+        seeded = seed_installation(self._model, **options)
         self._copy(before)
         return seeded
 
-    def campaign(
-        self,
-        vendor_uid: str,
-        messages: int,
-        *,
-        scheduled_at_ms: int | None = None,
-        expiry_at_ms: int | None = None,
-        from_phone_number_id: str | None = None,
-    ) -> SeededCampaign:
+    def campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
+        """As :func:`~simulator.backend.seed.seed_campaign`."""
         before = self._align()
-        seeded = seed_campaign(
-            self._model,
-            vendor_uid,
-            messages=messages,
-            scheduled_at_ms=scheduled_at_ms,
-            expiry_at_ms=expiry_at_ms,
-            from_phone_number_id=from_phone_number_id,
-        )
+        seeded = seed_campaign(self._model, vendor_uid, messages=messages, **options)
         self._copy(before)
         return seeded
 

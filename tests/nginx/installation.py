@@ -15,11 +15,9 @@ import orjson
 from contracts.backend import PROCESS_WEBHOOK
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.signing import Signer
-from simulator.backend.database import open_database
-from simulator.backend.seed import seed_installation
-from simulator.backend.tally import incoming_wamids
-from simulator.processes import Installation
-from simulator.stack.nginx import IMPATIENT, Nginx, free_ports
+from simulator.embedded import EmbeddedInstallation
+from simulator.ports import free_ports
+from simulator.stack.nginx import IMPATIENT, Nginx
 from tests.sidecar.payloads import message_webhook
 
 PHONE_NUMBER_ID = "110000000000001"
@@ -35,7 +33,7 @@ _numbers = itertools.count()
 class Site:
     """A whole installation. ``vendor_uid`` is its only vendor."""
 
-    installation: Installation
+    installation: EmbeddedInstallation
     nginx: Nginx
     vendor_uid: str
 
@@ -45,7 +43,7 @@ class Site:
 
     def applied(self) -> Counter[str]:
         """The wamids of the customers' messages in PHP's log, with how often each is there."""
-        return Counter(incoming_wamids(self.installation.database))
+        return Counter(self.installation.tables.incoming_wamids())
 
     def _read(self) -> "closing[sqlite3.Connection]":
         uri = f"{self.installation.database.as_uri()}?mode=ro"
@@ -78,7 +76,7 @@ class Site:
 
     async def run_cron(self, session: aiohttp.ClientSession, wamids: set[str]) -> None:
         """Have PHP work off these of the webhooks in its own table, as its cron does."""
-        key_id, secret = Installation.SIGNING_KEY
+        key_id, secret = EmbeddedInstallation.SIGNING_KEY
         path = PROCESS_WEBHOOK.format(vendor_uid=self.vendor_uid)
         bodies = iter([body for wamid, (body, _) in self.stored().items() if wamid in wamids])
 
@@ -95,18 +93,12 @@ class Site:
 @contextmanager
 def running_site(folder: Path) -> Iterator[Site]:
     """Start everything. PHP is reached as shipped: over nginx, the sidecar's calls too."""
-    with Installation(folder) as installation:
+    with EmbeddedInstallation(folder) as installation:
         installation.start_redis()
-        with closing(open_database(installation.database)) as connection:
-            [vendor] = seed_installation(
-                connection,
-                phone_number_ids=[PHONE_NUMBER_ID],
-                access_token=installation.ACCESS_TOKEN,
-                app_secret=installation.APP_SECRET,
-            )
         backend = installation.start_backend()
+        [vendor] = installation.seed_vendors(phone_number_ids=[PHONE_NUMBER_ID])
         public, internal = free_ports(2)
-        installation.configure_defaults(f"http://127.0.0.1:{internal}")
+        installation.configure(backend_url=f"http://127.0.0.1:{internal}")
         sidecar = installation.start_sidecar()
         with Nginx(
             folder / "nginx",
@@ -174,7 +166,7 @@ class Meta:
         return wamid
 
     async def _post(self, body: bytes) -> int:
-        headers = {SIGNATURE_HEADER: sign(Installation.APP_SECRET.encode(), body)}
+        headers = {SIGNATURE_HEADER: sign(EmbeddedInstallation.APP_SECRET.encode(), body)}
         try:
             async with self.session.post(
                 self.site.webhook_url, data=body, headers=headers

@@ -8,7 +8,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from simulator.stack.nginx import SHIPPED, find_nginx, free_ports, substitute
+from simulator.ports import free_ports
+from simulator.stack.nginx import SHIPPED, find_nginx, substitute
 from tests.eventually import eventually
 from tests.nginx.stub import Stub
 

@@ -2,15 +2,13 @@
 applied or in PHP's own table, and what Meta sent twice or nginx gave to both is applied once."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
 
 import aiohttp
 import pytest
 
 from contracts.cloud_api.webhook import sign
-from simulator.processes import Installation
+from simulator.installation import Installation
 from tests.eventually import eventually
 from tests.nginx.installation import Meta, Site, running_site
 
@@ -119,13 +117,12 @@ async def test_the_sidecar_is_killed_under_load(site: Site, meta: Meta) -> None:
 
 async def test_the_sidecar_hangs(site: Site, meta: Meta) -> None:
     await back_at_the_sidecar(meta)
-    pid = site.installation.processes["sidecar"].pid
     concurrency = 10
-    os.kill(pid, signal.SIGSTOP)
+    site.installation.suspend("sidecar")
     try:
         await meta.send(200, concurrency=concurrency)
     finally:
-        os.kill(pid, signal.SIGCONT)
+        site.installation.resume("sidecar")
     assert set(meta.answers) == {200}
     await back_at_the_sidecar(meta)
     # What waited in the sidecar's sockets, one more for each time that nginx looked again.
@@ -134,11 +131,11 @@ async def test_the_sidecar_hangs(site: Site, meta: Meta) -> None:
 
 
 async def test_redis_is_down(site: Site, meta: Meta) -> None:
-    site.installation.crash_redis()
+    site.installation.crash("redis")
     try:
         await meta.send(100)
     finally:
-        site.installation.restart_redis()
+        site.installation.restart("redis")
     assert set(meta.answers) == {200}
     await back_at_the_sidecar(meta)
     _, by_php = await assert_complete(meta)

@@ -7,7 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from simulator.stack.nginx import Nginx, free_ports
+from simulator.ports import free_ports
+from simulator.stack.nginx import Nginx
 from tests.nginx.certificates import Authority
 from tests.nginx.stub import Stub
 from tests.nginx.test_routes import UID

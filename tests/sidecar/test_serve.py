@@ -17,7 +17,7 @@ from contracts.jobs import Lane
 from sidecar import keys, serve
 from sidecar.inbox import InboxReader
 from sidecar.redis_client import Redis
-from simulator.processes import Process, ProcessFailed
+from simulator.processes import Process, ProcessFailed, python
 from tests import trust
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
@@ -40,14 +40,14 @@ class Serving:
             "backend_url": "http://127.0.0.1:9",
             "signing_keys": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
             "app_secrets": trust.APP_SECRET,
-            "port": 0,
+            "port": "{port}",
             **settings,
         }
         environment = {f"SIDECAR_{name.upper()}": str(value) for name, value in values.items()}
-        process = Process("sidecar", ["sidecar.cli", "serve"], environment, self.log)
+        command = python("sidecar.cli", "serve")
+        process = Process("sidecar", command, self.log, environment=environment)
         self._processes.append(process)
-        process.wait_until_ready()
-        return process
+        return process.start()
 
     def on_stop(self, call: Callable[[], object]) -> None:
         """Have this called too, for what a process may leave behind."""
@@ -136,7 +136,7 @@ async def test_the_embedded_valkey_ends_with_it_and_keeps_what_was_acknowledged(
     with blocking_redis.Redis(unix_socket_path=str(socket_path)) as client:
         serving.on_stop(lambda: client.shutdown(nosave=True) if socket_path.exists() else None)
         assert await post(http, process.url, b"2") == (200, b"done")
-        process.kill()
+        os.kill(process.pid, signal.SIGKILL)
         assert socket_path.exists(), "the server outlives a sidecar that is killed"
 
         process = serving.start(data_dir=data_dir)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simulator.stack.mariadb import MariaDB, Row
+from simulator.stack.database import Database, Row
 
 _TABLES = (
     "vendors",
@@ -17,7 +17,7 @@ _TABLES = (
 
 
 @contextmanager
-def recorded(database: MariaDB) -> Iterator[list[str]]:
+def recorded(database: Database) -> Iterator[list[str]]:
     """Fill a list with the statements of everybody else's that ran meanwhile."""
     statements: list[str] = []
     database.rows("TRUNCATE TABLE mysql.general_log")
@@ -36,7 +36,7 @@ def recorded(database: MariaDB) -> Iterator[list[str]]:
         ]
 
 
-def plans(database: MariaDB, statement: str) -> list[Row]:
+def plans(database: Database, statement: str) -> list[Row]:
     """Return how a statement finds its rows in the application's tables, a row per table.
 
     ``INSERT`` finds none, and tables made of JSON are no tables.

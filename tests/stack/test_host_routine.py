@@ -7,7 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from simulator.stack.application import Application
+from simulator.stack.application import APPLICATION, Application
+from simulator.stack.nginx import NO_SIDECAR, Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import change, echo, message, message_object
@@ -17,26 +18,33 @@ SENDER = "999700000001"
 
 
 @pytest.fixture(scope="module")
-def application(
-    backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Application]:
-    """The application with the other engine, on the same database."""
-    folder: Path = tmp_path_factory.mktemp("host") / "application"
-    environment = {
-        **backend.installation.application.environment,
+def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application with the other engine, on the same database. Gives its address."""
+    folder: Path = tmp_path_factory.mktemp("host")
+    variables = {
+        **backend.installation.application.variables,
         "SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
         "SIDECAR_HOST_CLASS": r"App\HostRoutine",
     }
-    running = Application(folder, environment, workers=1)
-    yield running
-    running.stop()
+    public = APPLICATION / "public"
+    with (
+        Application(folder / "php", variables, workers=1) as php,
+        Nginx(
+            folder / "nginx",
+            sidecar=NO_SIDECAR,
+            php=f"unix:{php.socket}",
+            php_over_http=False,
+            root=public,
+        ) as nginx,
+    ):
+        yield nginx.internal_url
 
 
 @pytest.fixture
-async def host(backend: LaravelBackend, application: Application) -> AsyncIterator[Caller]:
+async def host(backend: LaravelBackend, application: str) -> AsyncIterator[Caller]:
     async with aiohttp.ClientSession() as session:
         behind_it = copy.copy(backend)
-        behind_it.base_url = application.base_url
+        behind_it.base_url = application
         yield Caller(behind_it, session)
 
 

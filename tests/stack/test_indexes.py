@@ -2,8 +2,8 @@
 
 import pytest
 
+from simulator.stack.database import Database
 from simulator.stack.installation import INDEXES, INDEXES_DOWN
-from simulator.stack.mariadb import MariaDB
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import (
@@ -124,7 +124,7 @@ async def test_a_user_who_hides_the_number_is_looked_for_among_the_vendors_conta
 
 
 def test_the_scripts_may_run_twice_and_be_taken_back(backend: LaravelBackend) -> None:
-    database: MariaDB = backend.database
+    database: Database = backend.database
     before = _indexes(database)
     assert len(before) == 9
     database.script(INDEXES.read_text())
@@ -136,5 +136,5 @@ def test_the_scripts_may_run_twice_and_be_taken_back(backend: LaravelBackend) ->
     assert _indexes(database) == before
 
 
-def _indexes(database: MariaDB) -> set[str]:
+def _indexes(database: Database) -> set[str]:
     return {row["INDEX_NAME"] for row in database.rows(OURS)}

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from contracts.backend import QueueStatus
-from simulator.backend.tally import tally
 from simulator.comparison import statuses_applied
 from simulator.demo import Demo
 
@@ -15,7 +14,6 @@ QUICK_CUSTOMERS = (
     *("--sent-delay-ms", "20", "200"),
     *("--delivered-delay-ms", "20", "300"),
     *("--read-delay-ms", "20", "400"),
-    *("--inbound-per-s", "15"),
 )
 WAIT_S = 60.0
 
@@ -39,7 +37,7 @@ def wait_for_accepted(demo: Demo, count: int) -> None:
 def at_rest(demo: Demo) -> bool:
     """Everything that was created has arrived, and no row waits for anything but a person."""
     report = demo.get(demo.cloud_api, "report")
-    found = tally(demo.installation.database)
+    found = demo.installation.tables.tally()
     return (
         report["idle"]
         and set(found.queue) <= {QueueStatus.UNKNOWN}
@@ -53,7 +51,7 @@ def assert_complete(demo: Demo, *, unknown: int = 0) -> None:
     down as being sent when it was killed, and had not handed to the network yet."""
     wait_for(lambda: at_rest(demo), "rest")
     comparison = demo.compare()
-    left = tally(demo.installation.database).queue.get(QueueStatus.UNKNOWN, 0)
+    left = demo.installation.tables.tally().queue.get(QueueStatus.UNKNOWN, 0)
     assert left <= unknown
     complete = replace(comparison, messages=comparison.messages - left)
     assert complete.differences == []

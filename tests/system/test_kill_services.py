@@ -2,7 +2,6 @@
 
 import redis
 
-from simulator.backend.tally import tally
 from simulator.demo import Demo
 from tests.system.running import MESSAGES, assert_complete, wait_for, wait_for_accepted
 
@@ -19,15 +18,15 @@ def test_sidecar_killed(demo: Demo) -> None:
 
 def test_redis_killed_with_its_append_only_file_kept(demo: Demo) -> None:
     wait_for_accepted(demo, 200)
-    demo.installation.crash_redis()
-    demo.installation.restart_redis()
+    demo.installation.crash("redis")
+    demo.installation.restart("redis")
     assert_complete(demo)
 
 
 def test_backend_killed(demo: Demo) -> None:
     wait_for_accepted(demo, 200)
     demo.installation.crash("backend")
-    demo.backend = demo.installation.restart("backend")
+    demo.installation.restart("backend")
     assert_complete(demo)
 
 
@@ -41,13 +40,13 @@ def test_redis_wiped(demo: Demo) -> None:
     client.close()
 
     def nothing_left() -> bool:
-        queue = tally(demo.installation.database).queue
+        queue = demo.installation.tables.tally().queue
         return not queue.get(1) and not queue.get(3) and demo.get(demo.cloud_api, "report")["idle"]
 
     wait_for(nothing_left, "every row to be out of 1 and 3")
     report = demo.get(demo.cloud_api, "report")
     assert report["sent_twice"] == 0
-    found = tally(demo.installation.database)
+    found = demo.installation.tables.tally()
     assert not found.doubles
     assert found.sent_messages + found.queue.get(6, 0) >= MESSAGES
     assert report["accepted"] <= MESSAGES

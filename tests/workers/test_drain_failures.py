@@ -13,8 +13,8 @@ from sidecar.backend import Backend
 from sidecar.inbox import InboxUnavailable, drain_lease
 from sidecar.lease import Leases
 from sidecar.redis_client import connect
+from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
-from tests.valkey import start_valkey, url_of
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import some_texts, status, webhook
@@ -211,9 +211,8 @@ async def test_a_full_redis_is_drained(
     php: Php, backend: Backend, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     """It takes nothing more in; but what is in it leaves, and that makes room."""
-    server = start_valkey(tmp_path)
-    redis = connect(url_of(server), timeout_s=5)
-    try:
+    with RedisServer(tmp_path) as server:
+        redis = connect(server.url, timeout_s=5)
         lane = LaneUnderTest(Lane.MESSAGES, make_settings(), redis, Leases(redis, 10_000), backend)
         php.rules.append(lambda call: results(call, "retry") if b"99922" in call.body else None)
         await lane.receive(*some_texts(20), *some_texts(5, "99922"))
@@ -225,6 +224,4 @@ async def test_a_full_redis_is_drained(
         assert (await lane.counters())["done"] == 20
         assert await lane.waiting() == 0
         assert [len(waiting) for waiting in (await lane.deferred()).values()] == [5]
-    finally:
         await redis.aclose()
-        server.stop()

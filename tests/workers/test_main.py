@@ -13,7 +13,7 @@ from sidecar import keys
 from sidecar.doorbell import WakeUpBroker, message
 from sidecar.redis_client import connect
 from sidecar.url import next_database
-from simulator.processes import Process, ProcessFailed
+from simulator.processes import Process, ProcessFailed, python
 from tests import trust
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
@@ -43,11 +43,13 @@ async def start_worker(
             "SIDECAR_STATUS_WAIT_MS": "0",
         }
         process = Process(
-            f"worker-{len(started)}", ["workers", *queues], environment, tmp_path / "worker.log"
+            f"worker-{len(started)}",
+            python("workers", *queues),
+            tmp_path / "worker.log",
+            environment=environment,
         )
         started.append(process)
-        await asyncio.to_thread(process.wait_until_ready)
-        return process
+        return await asyncio.to_thread(process.start)
 
     yield start
     for process in started:
@@ -128,10 +130,10 @@ async def test_a_process_for_each_queue(make_stage: MakeStage, start_worker: Sta
 
 
 def test_it_says_what_is_wrong_with_its_settings(own_environment: None, tmp_path: Path) -> None:
-    process = Process("worker", ["workers"], {"SIDECAR_BACKEND_URL": "x"}, tmp_path / "log")
+    environment = {"SIDECAR_BACKEND_URL": "x"}
+    process = Process("worker", python("workers"), tmp_path / "log", environment=environment)
     with pytest.raises(ProcessFailed, match="SIDECAR_"):
-        process.wait_until_ready()
-    process.stop()
+        process.start()
 
 
 def test_it_knows_its_queues(own_environment: None) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from simulator.backend.command import command
-from simulator.backend.tally import tally
+from simulator.backend.sqlite_tables import SqliteTables
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def test_a_ready_made_installation(tmp_path: Path) -> None:
         with _running(*arguments, temporary=tmp_path) as (process, _url):
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=10)
-        counts = tally(database)
+        counts = SqliteTables(database).tally()
         assert (counts.queue, counts.contacts) == ({1: 10}, 10)
 
 

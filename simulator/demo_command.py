@@ -1,0 +1,184 @@
+"""``sidecar demo``: runs the demo, shows it, and ends with an error if anything differs."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+
+from simulator.comparison import Comparison
+from simulator.cost import Cost
+from simulator.demo import PHONE_NUMBER_ID, Demo
+from simulator.embedded import EmbeddedInstallation
+from simulator.installation import Installation
+from simulator.processes import ProcessFailed
+from simulator.stack.packages import missing
+
+
+@click.command(name="demo")
+@click.option("--messages", default=1000, show_default=True, help="Messages of the campaign.")
+@click.option("--rate", default=250.0, show_default=True, help="Messages/s that the number allows.")
+@click.option(
+    "--replies", type=int, help="Customers' messages meanwhile.  [default: a tenth of messages]"
+)
+@click.option(
+    "--stack",
+    is_flag=True,
+    help="On nginx, PHP-FPM, Laravel, MariaDB and Redis, which scripts/install-stack installs.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
+)
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep tables and logs in a folder.")
+def command(
+    messages: int,
+    rate: float,
+    replies: int | None,
+    stack: bool,
+    json_file: Path | None,
+    keep: Path | None,
+) -> None:
+    """Run the main job end to end on this machine, and compare the counts."""
+    count = messages // 10 if replies is None else replies
+    with _folder(keep) as folder:
+        try:
+            with _installation(folder, stack) as installation:
+                demo = Demo(installation, messages=messages, rate=rate)
+                figures, differences = run(demo, count, alone_first=stack)
+                ran_on = installation.description()
+        except ProcessFailed as error:
+            raise click.ClickException(str(error)) from None
+    click.echo("\n" + _table(figures))
+    if json_file is not None:
+        json_file.write_bytes(orjson.dumps(figures, option=orjson.OPT_INDENT_2) + b"\n")
+    if differences:
+        raise click.ClickException("the counts differ: " + "; ".join(differences))
+    click.echo(
+        "every message was sent once, and everything that was acknowledged has arrived, "
+        f"on {ran_on}"
+    )
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        if any(keep.iterdir()):
+            raise click.ClickException(f"{keep} is not empty; name a folder that is")
+        yield keep.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="sidecar-demo-") as folder:
+        yield Path(folder)
+
+
+def _installation(folder: Path, stack: bool) -> Installation:
+    if not stack:
+        return EmbeddedInstallation(folder)
+    if lacking := missing():
+        raise click.ClickException(
+            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
+        )
+    from simulator.stack.installation import StackInstallation
+
+    return StackInstallation(folder)
+
+
+def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any], list[str]]:
+    """Run the demo and return its figures, and what does not fit. With ``alone_first`` a campaign
+    without customers goes before, to see what it costs by itself."""
+    click.echo("starting everything ...")
+    demo.start()
+    for name, process in demo.installation.processes.items():
+        click.echo(f"  {name:<18} pid {process.pid:<8} {process.url if process.port else ''}")
+    differences: list[str] = []
+    figures: dict[str, Any] = {}
+    if alone_first:
+        comparison, figures["campaign_alone"] = _campaign(demo, 0)
+        differences += comparison.differences
+    comparison, cost = _campaign(demo, replies)
+    differences += comparison.differences
+    report = demo.get(demo.cloud_api, "report")
+    figures |= {
+        **comparison.as_dict(),
+        **cost,
+        "throughput": report["numbers"][PHONE_NUMBER_ID],
+        "refused_by_cloud_api": report["refused"],
+        "webhooks": report["webhooks"],
+        "memory_mb": demo.memory_mb(),
+    }
+    if isinstance(demo.installation, EmbeddedInstallation):
+        figures["backend_requests_with_customers_messages"] = demo.installation.report()[
+            "calls_with_messages"
+        ]
+    return figures, differences
+
+
+def _campaign(demo: Demo, replies: int) -> tuple[Comparison, dict[str, Any]]:
+    """Run one campaign. Return what arrived, and what it has cost."""
+    before, started = Cost.of(demo.installation), time.monotonic()
+    state = demo.start_campaign(replies)
+    beside = f" while {replies} messages come from customers" if replies else ""
+    click.echo(f"campaign of {demo.messages} messages started{beside}: {state['state']}")
+    _show(demo.watch())
+    seconds = round(time.monotonic() - started, 1)
+    cost = Cost.of(demo.installation).since(before)
+    return demo.compare(), {"seconds": seconds, **cost.as_dict()}
+
+
+def _show(lines: Iterator[str]) -> None:
+    live = sys.stdout.isatty()
+    line = ""
+    for number, line in enumerate(lines):
+        if live:
+            click.echo(f"\r{line}", nl=False)
+        elif number % 4 == 0:
+            click.echo(line)
+    click.echo(f"\r{line}" if live else line)
+
+
+def _table(figures: dict[str, Any]) -> str:
+    rows = [
+        ("", "Cloud API counted", "backend's tables say"),
+        ("messages sent", figures["accepted"], figures["settled"]),
+        ("statuses", figures["statuses_received"], figures["statuses_applied"]),
+        ("customers' messages", figures["replies_received"], figures["replies_applied"]),
+    ]
+    throughput = figures["throughput"]
+    memory = ", ".join(
+        f"{name} {mb['early']} -> {mb['end']}" for name, mb in figures["memory_mb"].items()
+    )
+    cpu = ", ".join(
+        f"{part} {spent:.1f}" for part, spent in figures["cpu_s"].items() if part != "cloud-api"
+    )
+    return "\n".join(
+        [
+            *(f"{name:<22}{a!s:>18}{b!s:>24}" for name, a, b in rows),
+            f"sent twice {figures['sent_twice']}, lost {figures['lost']}",
+            *_costs(figures),
+            f"rate: {throughput['average_per_s']:.1f}/s on average, at most "
+            f"{throughput['worst_second']} in any second, {throughput['throttled']} throttled",
+            f"CPU seconds: {cpu}",
+            f"memory in MB, early -> end: {memory}",
+            f"took {figures['seconds']} s",
+        ]
+    )
+
+
+def _costs(figures: dict[str, Any]) -> list[str]:
+    """Say what the calls to the backend were, those with customers' messages by themselves."""
+    alone = figures.get("campaign_alone")
+    if alone is None:
+        with_messages = figures["backend_requests_with_customers_messages"]
+        others = figures["backend_requests"] - with_messages
+        return [f"requests to the backend: {others}, and {with_messages} with customers' messages"]
+    return [
+        f"a campaign alone: {alone['backend_requests']} requests to PHP, "
+        f"{alone['sql_statements']} SQL statements",
+        f"with customers' messages: {figures['backend_requests']} requests to PHP, "
+        f"{figures['sql_statements']} SQL statements",
+    ]

@@ -1,0 +1,72 @@
+"""An installation whose PHP side is the embedded backend, on SQLite."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Connection
+from typing import Any, cast
+from urllib.request import urlopen
+
+from simulator.backend.database import open_database
+from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
+from simulator.backend.sqlite_tables import SqliteTables
+from simulator.installation import Installation
+from simulator.processes import Process, python
+
+
+class EmbeddedInstallation(Installation):
+    """``database`` is the file with the backend's tables."""
+
+    def __init__(self, folder: Path, keys: dict[str, bytes] | None = None) -> None:
+        super().__init__(folder, keys)
+        self.database = folder / "backend.sqlite"
+        self.tables = SqliteTables(self.database)
+
+    def start_backend(self, *arguments: str) -> Process:
+        keys = [f"--key={key}" for key in self.signing_keys.split(",")]
+        command = ["simulator", "backend", "--port", "{port}", "--database", str(self.database)]
+        backend = self.add(
+            Process("backend", python(*command, *keys, *arguments), self.folder / "backend.log")
+        )
+        self.configure(backend_url=backend.url)
+        return backend
+
+    def webhook_url(self, vendor_uid: str) -> str:
+        return f"{self.processes['sidecar'].url}/webhook/{vendor_uid}"
+
+    def _seed_vendors(self, options: dict[str, Any]) -> list[SeededVendor]:
+        with self._writing() as connection:
+            return seed_installation(connection, **options)
+
+    def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
+        with self._writing() as connection:
+            return seed_campaign(connection, vendor_uid, messages=messages, **options)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        connection = open_database(self.database)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def report(self) -> dict[str, Any]:
+        """Return what the backend has counted since it was started."""
+        with urlopen(f"{self.processes['backend'].url}/_simulator/report", timeout=10) as answer:
+            return cast("dict[str, Any]", json.load(answer))
+
+    def description(self) -> str:
+        return "the embedded backend and Valkey"
+
+    def backend_statements(self) -> int:
+        return int(self.report()["sql_statements"])
+
+    def backend_requests(self) -> Counter[str]:
+        return Counter(
+            {
+                endpoint: sum(by_status.values())
+                for endpoint, by_status in self.report()["requests"].items()
+            }
+        )
