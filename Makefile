@@ -1,4 +1,4 @@
-.PHONY: help install demo test lint bench-ingest bench-handover openapi lock clean
+.PHONY: help install demo test lint bench-ingest bench-handover bench-flood openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -24,6 +24,9 @@ bench-ingest: install ## Webhooks acknowledged on disk per second, by one proces
 
 bench-handover: install ## Time from a customer's message to PHP when idle
 	@.venv/bin/python -m bench.handover $(ARGS)
+
+bench-flood: install ## The same while 3,000 statuses a second come in; ARGS="--rate 1000"
+	@.venv/bin/python -m bench.flood $(ARGS)
 
 openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev

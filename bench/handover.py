@@ -76,7 +76,7 @@ async def measure(folder: Path, messages: int) -> dict[str, Any]:
         sidecar = await asyncio.to_thread(installation.start_sidecar)
         worker = await asyncio.to_thread(installation.start_worker)
         async with aiohttp.ClientSession() as session:
-            took = [await _one(session, sidecar.url, php, n) for n in range(messages + 5)][5:]
+            took = [await _idle(session, sidecar.url, php, n) for n in range(messages + 5)][5:]
         idle_started, cpu = time.perf_counter(), worker.cpu_s() + sidecar.cpu_s()
         await asyncio.sleep(5)
         idle = (worker.cpu_s() + sidecar.cpu_s() - cpu) / (time.perf_counter() - idle_started)
@@ -91,7 +91,8 @@ async def measure(folder: Path, messages: int) -> dict[str, Any]:
     }
 
 
-async def _one(session: aiohttp.ClientSession, url: str, php: Php, number: int) -> float:
+async def hand_over(session: aiohttp.ClientSession, url: str, php: Php, number: int) -> float:
+    """Send a customer's message, and return how long it took to PHP, in seconds."""
     body = webhook_body(number * 10)
     wamid = orjson.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
     headers = {"X-Hub-Signature-256": sign(EmbeddedInstallation.APP_SECRET.encode(), body)}
@@ -102,9 +103,14 @@ async def _one(session: aiohttp.ClientSession, url: str, php: Php, number: int) 
         while wamid not in php.arrived:
             php.changed.clear()
             await php.changed.wait()
+    return php.arrived[wamid] - started
+
+
+async def _idle(session: aiohttp.ClientSession, url: str, php: Php, number: int) -> float:
+    took = await hand_over(session, url, php, number)
     # Long enough for the worker to have gone idle again, and not in step with its polling.
     await asyncio.sleep(0.2 + 0.013 * (number % 7))
-    return php.arrived[wamid] - started
+    return took
 
 
 @click.command()
