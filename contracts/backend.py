@@ -22,6 +22,10 @@ MAX_BATCH = 1000
 #: Most rows that one claim may ask for.
 MAX_CLAIM = 1000
 
+#: Most webhooks that one ``pending-webhooks`` call may ask for or name, and how far those that are
+#: left are counted.
+MAX_PENDING = 1000
+
 
 class QueueStatus:
     """``whatsapp_message_queue.status``."""
@@ -146,6 +150,59 @@ class StoreWebhooksAnswer(LenientModel):
     """``done`` or ``retry`` for each; ``ignored`` where the vendor does not exist."""
 
     results: list[UpdateResult]
+
+
+class PendingWebhooksRequest(StrictModel):
+    """Take over webhooks that PHP has stored in its own table while the sidecar was down.
+
+    Two phases. First the pending rows that ``taken`` names are deleted: whoever calls has them on
+    disk. Then the oldest pending webhooks (by ``_id``) are returned, and nothing else is done to
+    them: a row that nobody names in ``taken`` stays pending, for the next call, the application's
+    cron or a person. So a caller that dies in between gets the same page again, and PHP recognises
+    what it is handed twice, by wamid, and by wamid and rank. A uid in ``taken`` that is not there,
+    not pending or not a sidecar vendor's is passed over; the call may be repeated.
+
+    Only rows of vendors that are on the sidecar are returned, counted or deleted. Others, and rows
+    of vendors that do not exist, are the cron's, and stand in nobody's way. A cron that works on a
+    sidecar vendor's rows all the same may handle a row that is taken over too; the one who comes
+    second finds that it is done.
+    """
+
+    limit: int = Field(
+        default=200, ge=0, le=MAX_PENDING, description="0 to name taken ones and get none."
+    )
+    max_bytes: int = Field(
+        default=8 * 1024 * 1024,
+        ge=1,
+        description="Most bytes of headers and payloads, as they are stored. The first webhook is "
+        "returned however large it is.",
+    )
+    taken: list[str] = Field(default=[], max_length=MAX_PENDING)
+
+
+class PendingWebhook(LenientModel):
+    """A stored webhook. ``body`` is the text that Meta sent, as the column gives it back: MySQL 8
+    keeps the values of a JSON column and not their text (blanks go, keys change places), so Meta's
+    signature, which stands among the ``headers``, need not fit any more. PHP's route has checked it
+    before it stored the webhook, and is not asked again. Bytes that are not UTF-8 stand as
+    ``body_base64`` instead. A row without a payload comes with an empty body, which is no webhook
+    and ends as one that is ignored: no row blocks those behind it. ``received_at`` is when PHP
+    stored it, to the second."""
+
+    uid: str
+    vendor_uid: str
+    received_at: int
+    headers: dict[str, str] = {}
+    body: str | None = None
+    body_base64: str | None = None
+
+
+class PendingWebhooksAnswer(LenientModel):
+    """``pending``: how many are left behind those returned, counted up to 1,000."""
+
+    webhooks: list[PendingWebhook]
+    deleted: int = 0
+    pending: int = 0
 
 
 # -- campaigns -----------------------------------------------------------------------------------
@@ -319,8 +376,71 @@ class DueCampaign(LenientModel):
 
 
 class DueCampaignsAnswer(LenientModel):
+    """``pending_webhooks``: how many stored webhooks wait to be taken over
+    (:class:`PendingWebhooksRequest`), counted up to 1,000; 0 where ``campaign_uids`` were given."""
+
     campaigns: list[DueCampaign]
     made_unknown: int = 0
+    pending_webhooks: int = 0
+
+
+class UnknownMessagesRequest(StrictModel):
+    """List rows that stand in 6 for longer than ``older_than_s``: nobody knows whether the message
+    was sent, and no status has come that would tell. The longest-standing first, of all vendors or
+    of one, of all campaigns or of one. ``after`` is ``next`` of the page before."""
+
+    vendor_uid: str | None = None
+    campaign_uid: str | None = None
+    older_than_s: int = Field(default=86_400, ge=0)
+    limit: int = Field(default=100, ge=1, le=MAX_CLAIM)
+    after: str | None = Field(default=None, max_length=100)
+
+
+class UnknownMessage(LenientModel):
+    """``since``: when the row became 6, unix ms. ``to`` is digits with the country code."""
+
+    uid: str
+    vendor_uid: str
+    campaign_uid: str | None = None
+    to: str
+    since: int
+    reason: str | None = None
+    phone_number_id: str | None = None
+
+
+class UnknownMessagesAnswer(LenientModel):
+    """``next`` is where the next page begins; null where this is the last one."""
+
+    messages: list[UnknownMessage]
+    next: str | None = None
+
+
+class ResolveAction(StrEnum):
+    """What a person decides about a row of unknown outcome.
+
+    - ``resend``: back to 1, its retries as they are. The customer may get the message twice;
+    - ``give_up``: 2, with ``error_status`` ``unknown_given_up_error``.
+    """
+
+    RESEND = "resend"
+    GIVE_UP = "give_up"
+
+
+class ResolveMessagesRequest(StrictModel):
+    """Settle rows that stand in 6, as a person has decided. A row that is in 6 no more is
+    ``ignored``, so the call may be repeated, and a status that came first wins. ``reason`` is kept
+    with a row that is given up."""
+
+    row_uids: list[str] = Field(min_length=1, max_length=MAX_CLAIM)
+    action: ResolveAction
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class ResolveMessagesAnswer(LenientModel):
+    """``done`` or ``ignored`` for each row, by its uid: ``row_unknown`` where there is no such row
+    (a status may have settled and removed it), ``row_not_in_unknown`` where it is not in 6."""
+
+    results: list[UpdateResult]
 
 
 # -- configuration -------------------------------------------------------------------------------
@@ -374,9 +494,12 @@ class VendorConfigAnswer(LenientModel):
 PROCESS_WEBHOOK = "/internal/process-webhook/{vendor_uid}"
 PROCESS_WEBHOOKS = "/internal/process-webhooks"
 STORE_WEBHOOKS = "/internal/store-webhooks"
+PENDING_WEBHOOKS = "/internal/pending-webhooks"
 CLAIM_MESSAGES = "/internal/claim-messages"
 RELEASE_MESSAGES = "/internal/release-messages"
 UPDATE_MESSAGE_STATUS = "/internal/update-message-status"
 UPDATE_MESSAGE_STATUSES = "/internal/update-message-statuses"
 DUE_CAMPAIGNS = "/internal/due-campaigns"
+UNKNOWN_MESSAGES = "/internal/unknown-messages"
+RESOLVE_MESSAGES = "/internal/resolve-messages"
 VENDOR_CONFIG = "/internal/vendor-config"

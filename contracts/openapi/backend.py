@@ -89,6 +89,13 @@ ENDPOINTS = (
         "Hands webhooks back to PHP's own cron. Idempotent by `id`, which is stored once.",
     ),
     _call(
+        backend.PENDING_WEBHOOKS,
+        "webhooks",
+        "Take over webhooks out of PHP's own webhook table",
+        backend.PendingWebhooksRequest,
+        backend.PendingWebhooksAnswer,
+    ),
+    _call(
         backend.CLAIM_MESSAGES,
         "campaigns",
         "Claim rows of a campaign that are due",
@@ -131,6 +138,20 @@ ENDPOINTS = (
         "Find campaigns with rows to send, or look at some",
         backend.DueCampaignsRequest,
         backend.DueCampaignsAnswer,
+    ),
+    _call(
+        backend.UNKNOWN_MESSAGES,
+        "campaigns",
+        "List messages of unknown outcome",
+        backend.UnknownMessagesRequest,
+        backend.UnknownMessagesAnswer,
+    ),
+    _call(
+        backend.RESOLVE_MESSAGES,
+        "campaigns",
+        "Resend messages of unknown outcome, or give them up",
+        backend.ResolveMessagesRequest,
+        backend.ResolveMessagesAnswer,
     ),
     _call(
         backend.VENDOR_CONFIG,

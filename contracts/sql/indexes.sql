@@ -21,7 +21,7 @@ ALTER TABLE whatsapp_message_queue
     ADD INDEX IF NOT EXISTS sidecar_queue_due (status, campaigns__id, scheduled_at),
     ALGORITHM=INPLACE, LOCK=NONE;
 
--- Rows that a dead claim left in 3.
+-- Rows that a dead claim left in 3; rows of unknown outcome, the longest-standing first.
 ALTER TABLE whatsapp_message_queue
     ADD INDEX IF NOT EXISTS sidecar_queue_stale (status, updated_at),
     ALGORITHM=INPLACE, LOCK=NONE;
@@ -49,6 +49,16 @@ ALTER TABLE contacts
 -- The webhook cron's oldest pending rows (phase 1).
 ALTER TABLE whatsapp_webhook_queue
     ADD INDEX IF NOT EXISTS sidecar_webhooks_pending (status, created_at),
+    ALGORITHM=INPLACE, LOCK=NONE;
+
+-- The oldest pending webhooks, past those of vendors that are not on the sidecar.
+ALTER TABLE whatsapp_webhook_queue
+    ADD INDEX IF NOT EXISTS sidecar_webhooks_order (status, _id, vendors__id),
+    ALGORITHM=INPLACE, LOCK=NONE;
+
+-- Whether a vendor on the sidecar has any: asked every few seconds.
+ALTER TABLE whatsapp_webhook_queue
+    ADD INDEX IF NOT EXISTS sidecar_webhooks_vendor (status, vendors__id),
     ALGORITHM=INPLACE, LOCK=NONE;
 
 -- A vendor's numbers and secrets, out of all of its settings.

@@ -8,4 +8,6 @@ ALTER TABLE whatsapp_message_logs DROP INDEX IF EXISTS sidecar_logs_wamid, ALGOR
 ALTER TABLE whatsapp_message_logs DROP INDEX IF EXISTS sidecar_logs_campaign, ALGORITHM=INPLACE, LOCK=NONE;
 ALTER TABLE contacts DROP INDEX IF EXISTS sidecar_contacts_wa_id, ALGORITHM=INPLACE, LOCK=NONE;
 ALTER TABLE whatsapp_webhook_queue DROP INDEX IF EXISTS sidecar_webhooks_pending, ALGORITHM=INPLACE, LOCK=NONE;
+ALTER TABLE whatsapp_webhook_queue DROP INDEX IF EXISTS sidecar_webhooks_order, ALGORITHM=INPLACE, LOCK=NONE;
+ALTER TABLE whatsapp_webhook_queue DROP INDEX IF EXISTS sidecar_webhooks_vendor, ALGORITHM=INPLACE, LOCK=NONE;
 ALTER TABLE vendor_settings DROP INDEX IF EXISTS sidecar_settings_name, ALGORITHM=INPLACE, LOCK=NONE;

@@ -7,6 +7,7 @@ from contracts.backend import CampaignState, DueCampaignsRequest, QueueStatus
 from simulator.backend.campaigns import read_reason, read_state
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
+from simulator.backend.pending_webhooks import count_pending
 from simulator.backend.times import to_ms, to_text
 from simulator.backend.work import Work
 
@@ -36,15 +37,21 @@ _COLUMNS = """
 
 def due_campaigns(work: Work, request: DueCampaignsRequest) -> dict[str, Any]:
     made_unknown = _settle_stale(work, request.stale_after_s)
+    pending = 0
     if request.campaign_uids is None:
         rows = _with_due_rows(work, request.limit)
+        pending = count_pending(work)
     else:
         rows = work.db.rows(
             f"SELECT {_COLUMNS} WHERE campaigns._uid IN (SELECT value FROM json_each(?))"
             " ORDER BY campaigns._id LIMIT ?",
             (dump(request.campaign_uids), request.limit),
         )
-    return {"campaigns": _described(work, rows), "made_unknown": made_unknown}
+    return {
+        "campaigns": _described(work, rows),
+        "made_unknown": made_unknown,
+        "pending_webhooks": pending,
+    }
 
 
 def _settle_stale(work: Work, stale_after_s: int) -> int:

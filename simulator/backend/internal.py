@@ -24,8 +24,10 @@ from simulator.backend.connection import drop_connection, wait_for_disconnect
 from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
+from simulator.backend.pending_webhooks import pending_webhooks
 from simulator.backend.refusal import Refused
 from simulator.backend.send_results import update_message_status, update_message_statuses
+from simulator.backend.unknown_messages import resolve_messages, unknown_messages
 from simulator.backend.vendor_config import vendor_config
 from simulator.backend.webhook_table import store_webhooks
 from simulator.backend.webhooks import process_webhook, process_webhooks
@@ -65,6 +67,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.PROCESS_WEBHOOK: _raw_webhook,
     contract.PROCESS_WEBHOOKS: _json(contract.ProcessWebhooksRequest, process_webhooks),
     contract.STORE_WEBHOOKS: _json(contract.StoreWebhooksRequest, store_webhooks),
+    contract.PENDING_WEBHOOKS: _json(contract.PendingWebhooksRequest, pending_webhooks),
     contract.CLAIM_MESSAGES: _json(contract.ClaimMessagesRequest, claim_messages),
     contract.RELEASE_MESSAGES: _json(contract.ReleaseMessagesRequest, release_messages),
     contract.UPDATE_MESSAGE_STATUS: _json(contract.SendResult, update_message_status),
@@ -72,6 +75,8 @@ OPERATIONS: Mapping[str, Operation] = {
         contract.UpdateMessageStatusesRequest, update_message_statuses
     ),
     contract.DUE_CAMPAIGNS: _json(contract.DueCampaignsRequest, due_campaigns),
+    contract.UNKNOWN_MESSAGES: _json(contract.UnknownMessagesRequest, unknown_messages),
+    contract.RESOLVE_MESSAGES: _json(contract.ResolveMessagesRequest, resolve_messages),
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
 }
 

@@ -106,6 +106,8 @@ CREATE INDEX IF NOT EXISTS queue_claim
     ON whatsapp_message_queue (campaigns__id, _id, scheduled_at) WHERE status = 1;
 -- Rows that a dead claim left behind.
 CREATE INDEX IF NOT EXISTS queue_stale ON whatsapp_message_queue (updated_at) WHERE status = 3;
+-- Rows of unknown outcome, the longest-standing first.
+CREATE INDEX IF NOT EXISTS queue_unknown ON whatsapp_message_queue (updated_at, _id) WHERE status = 6;
 -- Rows whose expiry has passed. The expression stands in claims.py too, word for word.
 CREATE INDEX IF NOT EXISTS queue_expiry
     ON whatsapp_message_queue (

@@ -25,6 +25,8 @@ PHONE_NUMBERS = "whatsapp_phone_numbers"
 APP_SECRETS = "whatsapp_app_secrets"
 WEBHOOK_VERIFIED_AT = "webhook_verified_at"
 DISCONNECTED_AT = "whatsapp_account_disconnected_at"
+#: There for a vendor that is not on the sidecar: its stored webhooks are the cron's.
+LEFT_TO_PHP = "left_to_php"
 
 _ACTIVE = 1
 _TRUE = frozenset({"1", "true", "on", "yes"})

@@ -17,7 +17,7 @@ from simulator.backend.work import Work
 _NAMESPACE = uuid.UUID("0b0f6d1e-2c9c-4f55-8a55-1f6f6a0a4a5e")
 
 #: In the stored headers of a body that is not UTF-8: the payload is its base64.
-_ENCODING_HEADER = "x-sidecar-payload-encoding"
+ENCODING_HEADER = "x-sidecar-payload-encoding"
 
 
 def store_webhooks(work: Work, request: StoreWebhooksRequest) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _content(webhook: StoredWebhook) -> tuple[dict[str, str], str] | None:
 
 
 def _encoded(headers: dict[str, str], text: str) -> tuple[dict[str, str], str]:
-    return {**headers, _ENCODING_HEADER: "base64"}, dump(text)
+    return {**headers, ENCODING_HEADER: "base64"}, dump(text)
 
 
 def _payload(text: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 
 from simulator.backend.database import open_database
+from simulator.backend.vendors import LEFT_TO_PHP
 from simulator.embedded import EmbeddedInstallation
 from tests.contract.installed import InstalledBackend
-from tests.contract.under_test import Row
+from tests.contract.under_test import Row, Vendor
 
 
 class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
@@ -41,6 +42,9 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[Row]:
         return [dict(row) for row in self._connection.execute(sql, parameters)]
+
+    def leave_to_php(self, vendor: Vendor) -> None:
+        self.set_setting(vendor, LEFT_TO_PHP, "1")
 
     def poison(self, text: str) -> None:
         fault = {"endpoint": "process-webhooks", "kind": "item_error", "body_contains": text}

@@ -6,7 +6,7 @@ from typing import Any
 from simulator.stack.database import Database
 from simulator.stack.installation import StackInstallation
 from tests.contract.installed import InstalledBackend
-from tests.contract.under_test import Row
+from tests.contract.under_test import Row, Vendor
 
 
 class LaravelBackend(InstalledBackend[StackInstallation]):
@@ -14,7 +14,9 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
     json_set = "JSON_SET(COALESCE(__data, '{{}}'), '$.{}', JSON_EXTRACT(?, '$'))"
 
     def install(self, folder: Path) -> StackInstallation:
-        return StackInstallation(folder, dict(self.keys), php={"SIDECAR_VENDORS": "none"})
+        return StackInstallation(
+            folder, dict(self.keys), php={"SIDECAR_VENDORS": "App\\OwnedVendors"}
+        )
 
     @property
     def database(self) -> Database:
@@ -28,6 +30,10 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
         refused is made again piece by piece, so the answers do not tell."""
         log = self.installation.application.logged().splitlines()
         return [line[:500] for line in log if "SQLSTATE" in line and ".ERROR:" in line]
+
+    def leave_to_php(self, vendor: Vendor) -> None:
+        with (self.installation.application.storage / "left-to-php").open("a") as left:
+            left.write(f"{vendor.uid}\n")
 
     @property
     def _poison(self) -> Path:

@@ -16,6 +16,9 @@ JSON_ENDPOINTS = [
     contract.UPDATE_MESSAGE_STATUS,
     contract.UPDATE_MESSAGE_STATUSES,
     contract.DUE_CAMPAIGNS,
+    contract.PENDING_WEBHOOKS,
+    contract.UNKNOWN_MESSAGES,
+    contract.RESOLVE_MESSAGES,
     contract.VENDOR_CONFIG,
 ]
 

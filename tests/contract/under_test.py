@@ -70,6 +70,10 @@ class BackendUnderTest(Protocol):
     def delete(self, table: str, **where: Any) -> None:
         """Delete rows."""
 
+    def leave_to_php(self, vendor: Vendor) -> None:
+        """Take the vendor off the sidecar, on which all others are: its stored webhooks are the
+        cron's."""
+
     def poison(self, text: str) -> None:
         """From now on an update whose payload contains ``text`` raises in the routine."""
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from simulator.stack.database import Database
+from contracts.backend import PENDING_WEBHOOKS, RESOLVE_MESSAGES, UNKNOWN_MESSAGES
+from simulator.stack.database import Database, Row
 from simulator.stack.installation import INDEXES, INDEXES_DOWN
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
@@ -41,7 +42,16 @@ SETTINGS = """
     FROM whatsapp_message_queue WHERE _id % 10 = 0
 """
 
+#: A vendor whose cron does not work, and one that is on the sidecar; and one of no vendor.
+WEBHOOKS = """
+    INSERT INTO whatsapp_webhook_queue (_uid, created_at, vendors__id, headers, payload, status)
+    SELECT UUID(), created_at, CASE _id % 100 WHEN 0 THEN NULL WHEN 1 THEN ? ELSE ? END, '{}', '{}',
+           IF(_id % 2, 'pending', 'failed')
+    FROM whatsapp_message_queue
+"""
+
 LARGE = ("whatsapp_message_queue", "whatsapp_message_logs", "contacts", "campaigns")
+MANY = ("vendor_settings", "whatsapp_webhook_queue", *LARGE)
 
 
 @pytest.fixture
@@ -53,8 +63,12 @@ def busy(backend: LaravelBackend) -> Campaign:
             campaign = backend.seed_campaign(vendor, 300)
     backend.database.rows(LOGS_OF_QUEUE)
     backend.database.rows("UPDATE whatsapp_message_queue SET status = 4 WHERE _id % 10 = 0")
+    backend.database.rows("UPDATE whatsapp_message_queue SET status = 6 WHERE _id % 10 = 1")
     backend.database.rows(SETTINGS)
-    for table in ("vendor_settings", *LARGE):
+    strangers = backend.seed_vendor()
+    backend.leave_to_php(strangers)
+    backend.database.rows(WEBHOOKS, (campaign.vendor.id, strangers.id))
+    for table in MANY:
         backend.database.rows(f"ANALYZE TABLE {table}")
     return campaign
 
@@ -81,6 +95,27 @@ async def _everything(caller: Caller, campaign: Campaign) -> None:
     )
     await caller.due(limit=1000)
     await caller.due(campaign)
+    await _resolve_unknown(caller, campaign)
+    await _take_over(caller)
+
+
+async def _resolve_unknown(caller: Caller, campaign: Campaign) -> None:
+    request = {"older_than_s": 0, "limit": 2}
+    page = await caller.call(UNKNOWN_MESSAGES, request)
+    for more in ({}, {"vendor_uid": campaign.vendor.uid, "campaign_uid": campaign.uid}):
+        await caller.call(UNKNOWN_MESSAGES, {**request, **more, "after": page["next"]})
+    uids = [message["uid"] for message in page["messages"]]
+    assert len(uids) == 2
+    for uid, action in zip(uids, ("resend", "give_up"), strict=True):
+        await caller.call(RESOLVE_MESSAGES, {"row_uids": [uid], "action": action})
+
+
+async def _take_over(caller: Caller) -> None:
+    taken: list[str] = []
+    for _ in range(2):
+        answer = await caller.call(PENDING_WEBHOOKS, {"limit": 10, "taken": taken})
+        taken = [webhook["uid"] for webhook in answer["webhooks"]]
+        assert len(taken) == 10
 
 
 async def test_every_statement_uses_an_index(
@@ -110,6 +145,55 @@ async def test_the_expiry_check_reads_what_is_claimed_and_no_more(
     assert "filesort" not in (plan["Extra"] or "")
 
 
+async def test_stored_webhooks_are_walked_in_their_order_and_counted_by_vendor(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    """However many rows wait, and whoever else's."""
+    with recorded(backend.database) as statements:
+        await _take_over(caller)
+    selects = [s for s in statements if s.startswith("SELECT")]
+    walks = [s for s in selects if "ORDER BY page._id" in s]
+    counts = [s for s in selects if "AS bounded" in s]
+    rows = [s for s in selects if "webhooks.created_at" in s]
+    assert (len(walks), len(counts), len(rows)) == (2, 2, 2)
+    for statement in walks:
+        *rest, walk = _plans_of(backend, statement, "webhooks")
+        assert (walk["key"], walk["type"]) == ("sidecar_webhooks_order", "ref"), walk
+        assert "Using index" in walk["Extra"]
+        assert [plan["type"] for plan in rest] == ["eq_ref"]
+    for statement in counts:
+        (plan,) = _plans_of(backend, statement, "webhooks")
+        assert (plan["key"], plan["type"]) == ("sidecar_webhooks_vendor", "ref"), plan
+        assert "Using index" in plan["Extra"]
+    for statement in rows:
+        (plan,) = _plans_of(backend, statement, "webhooks")
+        assert (plan["key"], plan["type"]) == ("PRIMARY", "range"), plan
+    (deletion,) = [s for s in statements if s.startswith("DELETE")]
+    (plan,) = _plans_of(backend, deletion, "webhooks")
+    assert (plan["key"], plan["type"]) == ("whatsapp_webhook_queue__uid", "range"), plan
+
+
+def _plans_of(backend: LaravelBackend, statement: str, table: str) -> list[Row]:
+    """Return how a statement finds the rows of one table. None of its rows may be sorted: the
+    first page of many would cost as much as all of them."""
+    found = plans(backend.database, statement)
+    extras = [plan["Extra"] or "" for plan in found]
+    assert not any("filesort" in extra or "temporary" in extra for extra in extras), found
+    return [plan for plan in found if plan["table"] == table]
+
+
+async def test_rows_of_unknown_outcome_are_walked_in_their_order(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    with recorded(backend.database) as statements:
+        await _resolve_unknown(caller, busy)
+    walks = [s for s in statements if "ORDER BY queue.updated_at" in s]
+    assert len(walks) == 3
+    for statement in walks:
+        (plan,) = _plans_of(backend, statement, "queue")
+        assert (plan["key"], plan["type"]) == ("sidecar_queue_stale", "range"), plan
+
+
 async def test_a_user_who_hides_the_number_is_looked_for_among_the_vendors_contacts(
     caller: Caller, backend: LaravelBackend, busy: Campaign
 ) -> None:
@@ -126,7 +210,7 @@ async def test_a_user_who_hides_the_number_is_looked_for_among_the_vendors_conta
 def test_the_scripts_may_run_twice_and_be_taken_back(backend: LaravelBackend) -> None:
     database: Database = backend.database
     before = _indexes(database)
-    assert len(before) == 9
+    assert len(before) == 11
     database.script(INDEXES.read_text())
     assert _indexes(database) == before
     for _ in range(2):

@@ -3,6 +3,12 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from contracts.backend import (
+    PENDING_WEBHOOKS,
+    RESOLVE_MESSAGES,
+    STORE_WEBHOOKS,
+    QueueStatus,
+)
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import accepted, failed, result, status, status_object, wamid_of
@@ -66,3 +72,44 @@ async def test_statuses(caller: Caller, backend: LaravelBackend, vendor: Vendor)
         counts.append(await _statements(backend, partial(caller.process, *updates)))
     assert counts[0] == counts[1]
     assert counts[1] <= CONNECT + 14
+
+
+async def test_taking_over_webhooks(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Both halves of it in one call: what was taken goes, and the next page comes."""
+    backend.delete("whatsapp_webhook_queue")
+    webhook = {"vendor_uid": vendor.uid, "received_at": 0, "headers": {}, "body": "{}"}
+    counts = []
+    for size in (2, 500):
+        batch = [{"id": f"counted-{size}-{n}", **webhook} for n in range(2 * size)]
+        await caller.call(STORE_WEBHOOKS, {"webhooks": batch})
+        page = await caller.call(PENDING_WEBHOOKS, {"limit": size})
+        taken = [one["uid"] for one in page["webhooks"]]
+        request = {"limit": size, "taken": taken}
+        counts.append(await _statements(backend, partial(caller.call, PENDING_WEBHOOKS, request)))
+        assert len(backend.rows("whatsapp_webhook_queue")) == size
+        backend.delete("whatsapp_webhook_queue")
+    assert counts[0] == counts[1]
+    assert counts[1] <= CONNECT + 8
+
+
+async def test_resolving_messages_of_unknown_outcome(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    counts = []
+    for messages in (4, 500):
+        campaign = await _claimed(caller, vendor, messages)
+        await caller.report(*(result(campaign, uid, "unknown") for uid in campaign.row_uids))
+        for action, uids in (
+            ("resend", campaign.row_uids[::2]),
+            ("give_up", campaign.row_uids[1::2]),
+        ):
+            request = {"row_uids": list(uids), "action": action}
+            counts.append(
+                await _statements(backend, partial(caller.call, RESOLVE_MESSAGES, request))
+            )
+        left = backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+        assert {row["status"] for row in left} == {QueueStatus.QUEUED, QueueStatus.ERROR}
+    assert len(set(counts)) == 1
+    assert counts[0] <= CONNECT + 6

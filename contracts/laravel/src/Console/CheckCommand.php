@@ -24,6 +24,7 @@ final class CheckCommand extends Command
         'queue' => ['sidecar_queue_due', 'sidecar_queue_claim', 'sidecar_queue_stale'],
         'logs' => ['sidecar_logs_wamid', 'sidecar_logs_campaign'],
         'contacts' => ['sidecar_contacts_wa_id'],
+        'webhooks' => ['sidecar_webhooks_order', 'sidecar_webhooks_vendor'],
         'vendor_settings' => ['sidecar_settings_name'],
     ];
 

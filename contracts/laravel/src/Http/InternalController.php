@@ -10,11 +10,14 @@ use Illuminate\Http\Response;
 use Throwable;
 use WhatsappSidecar\Laravel\Jobs\ClaimMessages;
 use WhatsappSidecar\Laravel\Jobs\DueCampaigns;
+use WhatsappSidecar\Laravel\Jobs\PendingWebhooks;
 use WhatsappSidecar\Laravel\Jobs\ProcessRawWebhook;
 use WhatsappSidecar\Laravel\Jobs\ProcessUpdates;
 use WhatsappSidecar\Laravel\Jobs\RecordResults;
 use WhatsappSidecar\Laravel\Jobs\ReleaseMessages;
+use WhatsappSidecar\Laravel\Jobs\ResolveMessages;
 use WhatsappSidecar\Laravel\Jobs\StoreWebhooks;
+use WhatsappSidecar\Laravel\Jobs\UnknownMessages;
 use WhatsappSidecar\Laravel\Jobs\VendorConfig;
 
 /** The signed endpoints under /internal. Each hands the exact body to one job. */
@@ -31,6 +34,11 @@ final class InternalController
     }
 
     public function storeWebhooks(Request $request, StoreWebhooks $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function pendingWebhooks(Request $request, PendingWebhooks $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }
@@ -56,6 +64,16 @@ final class InternalController
     }
 
     public function dueCampaigns(Request $request, DueCampaigns $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function unknownMessages(Request $request, UnknownMessages $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function resolveMessages(Request $request, ResolveMessages $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }

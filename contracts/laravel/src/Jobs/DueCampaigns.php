@@ -9,6 +9,7 @@ use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Campaign;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
+use WhatsappSidecar\Laravel\Store\WebhookBacklog;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -66,7 +67,7 @@ final class DueCampaigns
     private const STALE = 'UPDATE {queue} SET status = 6, updated_at = ?,'
         . " __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE status = 3 AND updated_at < ?";
 
-    public function __construct(private Database $db, private Clock $clock)
+    public function __construct(private Database $db, private Clock $clock, private WebhookBacklog $backlog)
     {
     }
 
@@ -85,6 +86,7 @@ final class DueCampaigns
                 $uids === null ? $this->withDueRows($limit, Time::text($nowMs)) : $this->named($uids, $limit),
                 Time::text($nowMs)
             ),
+            'pending_webhooks' => $uids === null ? $this->backlog->count() : 0,
         ];
     }
 

@@ -25,6 +25,9 @@ final class ResultBatch
         'unknown' => QueueStatus::UNKNOWN,
     ];
 
+    private const IDS = 'SELECT 0 AS is_campaign, _id, _uid FROM {vendors} WHERE _uid IN (%s)'
+        . ' UNION ALL SELECT 1, _id, _uid FROM {campaigns} WHERE _uid IN (%s)';
+
     /** Rows of the log by vendor and wamid; `early` if only a status is known of them. */
     private const LOGGED = 'SELECT _id, contacts__id, contact_wa_id, vendors__id, wamid,'
         . " JSON_TYPE(JSON_EXTRACT(__data, '$.initial_response')) = 'NULL' AS early FROM {logs}"
@@ -82,23 +85,26 @@ final class ResultBatch
 
     private function read(): void
     {
-        $this->vendorIds = $this->ids('vendors', array_column($this->results, 'vendorUid'));
-        $this->campaignIds = $this->ids('campaigns', array_column($this->results, 'campaignUid'));
+        $this->readIds();
         $this->rows = $this->queue->lock(array_values(array_unique(array_column($this->results, 'uid'))));
         $this->logged = $this->readLogged();
     }
 
-    /**
-     * @param list<string> $uids
-     *
-     * @return array<string, int>
-     */
-    private function ids(string $table, array $uids): array
+    private function readIds(): void
     {
-        $uids = array_values(array_unique($uids));
-        $rows = $this->db->rows("SELECT _id, _uid FROM {{$table}} WHERE _uid IN (" . Database::marks($uids) . ')', $uids);
-
-        return array_map('intval', array_column($rows, '_id', '_uid'));
+        $vendors = array_values(array_unique(array_column($this->results, 'vendorUid')));
+        $campaigns = array_values(array_unique(array_column($this->results, 'campaignUid')));
+        $this->vendorIds = $this->campaignIds = [];
+        foreach ($this->db->rows(
+            sprintf(self::IDS, Database::marks($vendors), Database::marks($campaigns)),
+            [...$vendors, ...$campaigns]
+        ) as $row) {
+            if ($row->is_campaign) {
+                $this->campaignIds[$row->_uid] = (int) $row->_id;
+            } else {
+                $this->vendorIds[$row->_uid] = (int) $row->_id;
+            }
+        }
     }
 
     /** @return array<string, stdClass> */

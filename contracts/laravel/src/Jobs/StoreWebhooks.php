@@ -21,7 +21,7 @@ final class StoreWebhooks
     private const FIELDS = ['id', 'vendor_uid', 'received_at', 'headers', 'body', 'body_base64'];
 
     /** In the stored headers of a body that is not UTF-8: the payload is its base64. */
-    private const ENCODING_HEADER = 'x-sidecar-payload-encoding';
+    public const ENCODING_HEADER = 'x-sidecar-payload-encoding';
 
     public function __construct(private Database $db, private Vendors $vendors, private Clock $clock)
     {

@@ -73,6 +73,22 @@ final class Queue
         }
     }
 
+    /**
+     * Have rows sent again: nothing is left of how their last attempt ended.
+     *
+     * @param list<int> $ids
+     */
+    public function requeue(array $ids, string $now): void
+    {
+        if ($ids !== []) {
+            $this->db->change(
+                "UPDATE {queue} SET status = 1, updated_at = ?, __data = JSON_REMOVE(__data, '$.process_response')"
+                    . ' WHERE _id IN (' . Database::marks($ids) . ')',
+                [$now, ...$ids]
+            );
+        }
+    }
+
     /** @return array<string, QueueRow> */
     public static function byUid(array $rows): array
     {

@@ -27,6 +27,14 @@ final class SidecarVendors
         return is_array($value) ? array_values($value) : [];
     }
 
+    /** @return list<string>|null the uids; null if every vendor is the sidecar's */
+    public function only(): ?array
+    {
+        $value = $this->value();
+
+        return is_array($value) ? array_values($value) : null;
+    }
+
     public function owns(string $uid): bool
     {
         return $this->all() || in_array($uid, $this->uids(), true);

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Store;
 
 use Illuminate\Contracts\Encryption\DecryptException;
 use Illuminate\Contracts\Encryption\Encrypter;
+use stdClass;
 use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -14,6 +15,12 @@ use WhatsappSidecar\Laravel\Support\Uuid;
 /** Vendors by uid, with the settings that the sidecar needs. */
 final class Vendors
 {
+    /** A row for each of a vendor's settings that are wanted, or one without a name. */
+    private const WITH_SETTINGS = 'SELECT vendors._id, vendors._uid, vendors.status, settings.name, settings.value'
+        . ' FROM {vendors} AS vendors LEFT JOIN {vendor_settings} AS settings'
+        . ' ON settings.vendors__id = vendors._id AND settings.name IN (%s)'
+        . ' WHERE vendors._uid IN (%s) ORDER BY settings._id';
+
     /**
      * @param array<string, string> $names names in vendor_settings, by the package's own
      * @param list<string> $sharedSecrets
@@ -51,7 +58,7 @@ final class Vendors
     }
 
     /**
-     * Read vendors in two statements.
+     * Read vendors with their settings in one statement.
      *
      * @param list<string> $uids
      *
@@ -60,14 +67,16 @@ final class Vendors
     public function load(array $uids): array
     {
         $uids = array_values(array_unique($uids));
-        $marks = Database::marks($uids);
-        $rows = $this->db->rows("SELECT _id, _uid, status FROM {vendors} WHERE _uid IN ({$marks})", $uids);
-        $settings = $rows === [] ? [] : $this->settings(array_column($rows, '_id'));
+        $rows = $this->db->rows(
+            sprintf(self::WITH_SETTINGS, Database::marks($this->names), Database::marks($uids)),
+            [...array_values($this->names), ...$uids]
+        );
+        $settings = $this->settings($rows);
         $vendors = array_fill_keys($uids, null);
         foreach ($rows as $row) {
             // The database does not tell letters' case apart.
             if (array_key_exists($row->_uid, $vendors)) {
-                $vendors[$row->_uid] = new Vendor(
+                $vendors[$row->_uid] ??= new Vendor(
                     (int) $row->_id,
                     $row->_uid,
                     (int) $row->status === $this->activeStatus,
@@ -109,22 +118,17 @@ final class Vendors
     }
 
     /**
-     * @param list<int> $ids
+     * @param list<stdClass> $rows one for each setting of a vendor, the last one of a name last
      *
-     * @return array<int, array<string, ?string>>
+     * @return array<int, array<string, ?string>> by the vendor's `_id`
      */
-    private function settings(array $ids): array
+    private function settings(array $rows): array
     {
         $names = array_flip($this->names);
-        $rows = $this->db->rows(
-            'SELECT vendors__id, name, value FROM {vendor_settings} WHERE vendors__id IN ('
-                . Database::marks($ids) . ') AND name IN (' . Database::marks($this->names) . ') ORDER BY _id',
-            [...$ids, ...array_values($this->names)]
-        );
         $settings = [];
         foreach ($rows as $row) {
             if (isset($names[$row->name])) {
-                $settings[$row->vendors__id][$names[$row->name]] = $this->decrypted($row->value);
+                $settings[$row->_id][$names[$row->name]] = $this->decrypted($row->value);
             }
         }
 
