@@ -39,7 +39,7 @@ class RuntimeMiddleware(dramatiq.Middleware):
         self._runtime = loop.run_coroutine(start())
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
-        self.runtime.stopping = True
+        self.runtime.stop()
 
     def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         loop = get_event_loop_thread()

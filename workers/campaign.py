@@ -302,11 +302,27 @@ class CampaignRun:
         )
 
     async def _wind_up(self) -> None:
-        """Give back what was not sent, wait for what is under way, and report it all."""
-        unsent = self._pacer.take_unstarted()
-        if self._sends:
-            await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
-        unsent += self._rows.take(len(self._rows))
+        """Give back what was not sent, while what is under way ends, and report it all."""
+        unsent = self._pacer.take_unstarted() + self._rows.take(len(self._rows))
+        giving_back = asyncio.create_task(self._give_back(unsent))
+        try:
+            if self._sends:
+                await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
+            await self._reporter.finish(self._settings.backend_timeout_s)
+            if self._pause_reason is not None:
+                await self._halt.pause(self._pause_reason)
+            await giving_back
+            await self._give_back(self._rows.take(len(self._rows)))
+            await self._halt.tell_php()
+            await self._leave()
+        except (BackendError, *UNAVAILABLE, RedisError) as error:
+            # The ledger has it all; the reconciler has somebody come back to it.
+            self._log.warning("campaign_left_unsettled", reason=str(error))
+        finally:
+            await cancel([giving_back, *self._sends])
+            await self._reporter.stop()
+
+    async def _give_back(self, unsent: list[QueuedRow]) -> None:
         self._release.add_rows(unsent)
         self._claimer.exhausted &= not unsent  # what goes back is due again
         mine = not (self._lease.lost.is_set() or self._end_reason is End.LEASE_LOST)
@@ -314,16 +330,7 @@ class CampaignRun:
             # Some were written down as being sent, and then were not.
             with suppress(*UNAVAILABLE, RedisError):
                 await self._ledger.not_sent(unsent)
-        await self._reporter.finish(self._settings.backend_timeout_s)
-        try:
-            if self._pause_reason is not None:
-                await self._halt.pause(self._pause_reason)
-            await self._release.commit(forget=mine)
-            await self._halt.tell_php()
-            await self._leave()
-        except (BackendError, *UNAVAILABLE, RedisError) as error:
-            # The ledger has it all; the reconciler has somebody come back to it.
-            self._log.warning("campaign_left_unsettled", reason=str(error))
+        await self._release.commit(forget=mine)
 
     async def _leave(self) -> None:
         """Take the campaign off the list of those that are being sent, if nothing is left."""

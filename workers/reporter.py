@@ -64,8 +64,12 @@ class Reporter:
 
     async def finish(self, timeout_s: float) -> None:
         """Stop, and report what is left as :meth:`flush` does."""
-        await cancel([self._writer, self._teller])
+        await self.stop()
         await self.flush(timeout_s)
+
+    async def stop(self) -> None:
+        """Report nothing more."""
+        await cancel([self._writer, self._teller])
 
     async def _write_ledger(self) -> None:
         while True:

@@ -1,6 +1,7 @@
 """What the actors of one worker process share: connections, and the wish to stop."""
 
 import asyncio
+import time
 
 import structlog
 
@@ -60,6 +61,7 @@ class Runtime:
         self._campaign_trouble: dict[str, Trouble] = {}
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
+        self._leave_at: float | None = None
 
     async def start(self) -> None:
         """Start what runs beside the actors."""
@@ -70,14 +72,23 @@ class Runtime:
             ),
         ]
 
+    def stop(self) -> None:
+        """Begin nothing more, and wind up campaigns: from now on a shutdown takes its time."""
+        if self._leave_at is None:
+            self._leave_at = time.monotonic() + self._settings.shutdown_timeout_s
+        self.stopping = True
+
     async def close(self) -> None:
         """End it all. The actors have ended before; campaigns that are being sent are wound up
-        first, for as long as a shutdown may take."""
-        self.stopping = True
+        first, for as long as a shutdown may take. What is left is in the ledger."""
+        self.stop()
         if self._campaigns:
-            await asyncio.wait(
-                list(self._campaigns.values()), timeout=self._settings.shutdown_timeout_s
-            )
+            assert self._leave_at is not None
+            left_s = max(0.0, self._leave_at - time.monotonic())
+            await asyncio.wait(list(self._campaigns.values()), timeout=left_s)
+        for campaign_uid in self._campaigns:
+            log.warning("campaign_not_wound_up_in_time", campaign=campaign_uid)
+        await cancel(list(self._campaigns.values()))
         await cancel(self._background)
         self._doorbell.close()
         await self._backend.close()

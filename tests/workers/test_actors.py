@@ -36,6 +36,9 @@ class Recorder:
         self.loops.add(id(asyncio.get_running_loop()))
         self.events.append("start")
 
+    def stop(self) -> None:
+        self.stopping = True
+
     async def close(self) -> None:
         self.events.append(f"close, stopping: {self.stopping}")
 

@@ -135,6 +135,19 @@ async def test_a_send_under_way_is_waited_for(make_stage: MakeStage) -> None:
     assert stage.all_accepted()
 
 
+async def test_rows_go_back_while_a_send_is_waited_for(make_stage: MakeStage) -> None:
+    stage = await make_stage(100, rate=10, claim_s=10)
+    stage.fault(FaultKind.SLOW, seconds=3)
+    run = asyncio.create_task(stage.run())
+    await eventually(lambda: len(stage.accepts()) > 0)
+    stage.stopping = True
+    await eventually(lambda: stage.statuses()[1] >= 80)
+    assert not run.done()
+    assert stage.statuses()[3] > 0
+    await run
+    assert stage.statuses()[3] == 0
+
+
 async def test_a_holder_that_has_lost_the_campaign_leaves_the_new_ones_ledger_alone(
     make_stage: MakeStage,
 ) -> None:
@@ -151,7 +164,7 @@ async def test_a_holder_that_has_lost_the_campaign_leaves_the_new_ones_ledger_al
     assert set(theirs) <= set(state.sending)
     assert not state.claimed
     assert stage.statuses()[3] == 0
-    await stage.redis.delete(keys.ledger(stage.campaign.uid))
+    await stage.redis.flushall()  # the rows of the other one never were
 
 
 # -- what an earlier holder has left --

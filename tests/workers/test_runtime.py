@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar import keys
 from sidecar.campaigns import campaign_lease
 from sidecar.redis_client import Redis
+from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
@@ -265,4 +267,24 @@ async def test_campaigns_are_wound_up_before_it_ends(
     await runtime.close()
     assert stage.statuses() == {4: len(stage.accepts()), 1: 200 - len(stage.accepts())}
     assert await stage.ledger.empty()
+    assert not await stage.redis.exists(keys.lease(campaign_lease(stage.campaign.uid)))
+
+
+async def test_what_does_not_end_in_time_is_left_in_the_ledger(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    """The Cloud API hangs. The time begins when the process is told to end."""
+    stage = await make_stage(3)
+    stage.fault(FaultKind.SLOW, seconds=20)
+    runtime = make_runtime(stage.php, stage.cloud.url, shutdown_timeout_s=1)
+    await start(stage, runtime)
+    await eventually(lambda: len(stage.accepts()) == 3)
+    runtime.stop()
+    with capture_logs() as logs:
+        await asyncio.wait_for(runtime.close(), 10)
+    assert "campaign_not_wound_up_in_time" in [log["event"] for log in logs]
+    left = await stage.ledger.load()
+    assert len(left.sending) + len(left.known) == 3
+    assert {result.outcome for result in left.known} <= {contract.SendOutcome.UNKNOWN}
+    assert await stage.listed()
     assert not await stage.redis.exists(keys.lease(campaign_lease(stage.campaign.uid)))
