@@ -5,7 +5,11 @@ import pytest
 
 from simulator.demo import Demo
 from simulator.embedded import EmbeddedInstallation
+from tests.stack.packages import wanted
 from tests.system.running import MESSAGES, QUICK_CUSTOMERS, RATE
+
+#: Where the stack cannot be started, tests/stack/test_packages.py says so.
+collect_ignore = [] if wanted() else ["test_demo_stack.py"]
 
 
 @pytest.fixture
