@@ -46,7 +46,7 @@ class _Group:
     timer: asyncio.TimerHandle
     entries: list[tuple[Lane, str, list[bytes]]] = field(default_factory=list)
     open: dict[tuple[Lane, str], tuple[list[bytes], int]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[tuple[Lane, str], int] = field(default_factory=dict)
     size: int = 0
 
     def add(self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes) -> None:
@@ -58,7 +58,7 @@ class _Group:
         fields.append(signature)
         fields.append(body)
         self.open[lane, vendor_uid] = (fields, size)
-        self.counts[vendor_uid] = self.counts.get(vendor_uid, 0) + 1
+        self.counts[lane, vendor_uid] = self.counts.get((lane, vendor_uid), 0) + 1
         self.size += len(body)
 
     def settle(self, reason: str | None = None) -> None:
@@ -170,10 +170,11 @@ class Inbox:
             pipeline.execute_command("EXISTS", keys.lease(drain_lease(lane)))
         for lane, vendor_uid, fields in group.entries:
             pipeline.execute_command("XADD", keys.inbox(lane, vendor_uid), "*", *fields)
-        for vendor_uid, count in group.counts.items():
-            pipeline.execute_command(
-                "HINCRBY", keys.counters(vendor_uid), "webhooks_received", count
-            )
+        for (lane, vendor_uid), count in group.counts.items():
+            counters = keys.counters(vendor_uid)
+            pipeline.execute_command("HINCRBY", counters, "webhooks_received", count)
+            pipeline.execute_command("HINCRBY", keys.waiting(lane), vendor_uid, count)
+        pipeline.execute_command("SADD", keys.VENDORS, *dict.fromkeys(v for _, v in group.counts))
         answers: list[int] = await pipeline.execute()
         return answers
 

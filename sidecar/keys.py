@@ -4,6 +4,7 @@
 |---|---|---|
 | inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
+| waiting:{lane} | hash | how many webhooks are in each vendor's stream |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
@@ -11,11 +12,13 @@
 | dead | hash | dead letters by id |
 | dead:index | sorted set | ids of dead letters, by when they were given up (unix ms) |
 | seen:{digest} | string | a customer's message that PHP has; expires |
-| count:{vendor} | hash | the counters of the conservation equation |
+| count:{vendor} | hash | the counters of the conservation equation (sidecar/counters.py) |
+| vendors | set | vendors that have counters |
 | nonce:{nonce} | string | an internal call that was accepted; expires |
 | backend:ok | string | when PHP last took a batch (unix ms) |
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
 | ledger:{campaign} | hash | rows that were claimed and not yet settled with PHP |
+| ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
 | halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
 | rate:{number} | string | when the number's next slot is (microseconds) |
@@ -30,6 +33,8 @@ DEAD = "dead"
 DEAD_INDEX = "dead:index"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
+LEDGERS = "ledgers"
+VENDORS = "vendors"
 CONFIG_VERSION = "config:version"
 PROBE = "probe"
 
@@ -40,6 +45,10 @@ def inbox(lane: Lane, vendor_uid: str) -> str:
 
 def ready(lane: Lane) -> str:
     return f"ready:{lane}"
+
+
+def waiting(lane: Lane) -> str:
+    return f"waiting:{lane}"
 
 
 def lease(name: str) -> str:

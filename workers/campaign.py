@@ -87,7 +87,7 @@ class CampaignRun:
         self._vendor_uid = config.vendor_uid
         self._stopping = stopping
         self._log = log.bind(vendor=self._vendor_uid, campaign=campaign_uid)
-        self._ledger = Ledger(redis, campaign_uid)
+        self._ledger = Ledger(redis, campaign_uid, self._vendor_uid)
         self._claimer = Claimer(
             backend,
             self._ledger,

@@ -48,14 +48,14 @@ class Claimer:
         if self._unanswered is not None:
             claim_uid = self._unanswered
             answer = await self._ask(claim_uid, limit, recover=True)
-            await self._note(claim_uid, answer.rows)
+            await self._note(claim_uid, answer.rows, answer.expired)
             if answer.rows:
                 return [QueuedRow(row, claim_uid) for row in answer.rows]
         claim_uid = str(uuid.uuid4())
         await self._ledger.about_to_claim(claim_uid, now)
         self._unanswered = claim_uid
         answer = await self._ask(claim_uid, limit, recover=False)
-        await self._note(claim_uid, answer.rows)
+        await self._note(claim_uid, answer.rows, answer.expired)
         # Not before the rows are there: whoever sees neither takes the campaign for finished.
         self.exhausted = answer.due == 0
         return [QueuedRow(row, claim_uid) for row in answer.rows]
@@ -63,7 +63,7 @@ class Claimer:
     async def recover(self, claim_uid: str) -> None:
         """Write down the rows that an earlier holder's claim has brought."""
         answer = await self._ask(claim_uid, contract.MAX_CLAIM, recover=True)
-        await self._note(claim_uid, answer.rows)
+        await self._note(claim_uid, answer.rows, answer.expired)
 
     def _next_fence(self) -> int:
         """Every call's fence is higher than the last one's. So when PHP gets to a claim late,
@@ -72,8 +72,8 @@ class Claimer:
         self._calls += 1
         return self._lease.token * CALLS_PER_LEASE + self._calls
 
-    async def _note(self, claim_uid: str, rows: list[ClaimedRow]) -> None:
-        await self._ledger.claimed(claim_uid, [row.uid for row in rows])
+    async def _note(self, claim_uid: str, rows: list[ClaimedRow], expired: int = 0) -> None:
+        await self._ledger.claimed(claim_uid, [row.uid for row in rows], expired=expired)
         if self._unanswered == claim_uid:
             self._unanswered = None
 

@@ -149,14 +149,14 @@ class Drain:
         return True
 
     def _delete(self, entries: list[Entry], settlement: Settlement) -> None:
-        by_vendor: dict[str, list[str]] = {}
+        by_vendor: dict[str, list[Entry]] = {}
         for entry in entries:
-            by_vendor.setdefault(entry.vendor_uid, []).append(entry.id)
-            settlement.count(entry.vendor_uid, "webhooks_done", len(entry.webhooks))
+            by_vendor.setdefault(entry.vendor_uid, []).append(entry)
         for vendor_uid in self._intake.empty:
             by_vendor.setdefault(vendor_uid, [])  # so that it leaves the index
-        for vendor_uid, entry_ids in by_vendor.items():
-            settlement.delete_entries(vendor_uid, entry_ids)
+        for vendor_uid, mine in by_vendor.items():
+            webhooks = sum(len(entry.webhooks) for entry in mine)
+            settlement.delete_entries(vendor_uid, [entry.id for entry in mine], webhooks)
 
     # -- what PHP should get --
 

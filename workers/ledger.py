@@ -4,12 +4,19 @@ A row is *claimed*, then *sending* (written right before the call, together with
 slots have come), then *known* (written when the call is over), and is dropped when PHP has
 recorded the outcome. So after a crash: claimed rows were certainly not sent, known ones are
 reported, and for those that were being sent nobody can tell.
+
+A state is a letter and the claim that it belongs to (and more), separated by colons; the scripts
+read these two. What a late process says of a row that has ended, or was claimed anew, is not
+written.
+
+The scripts also move the vendor's counters, with the rows that they count: a row that comes into
+the ledger is *claimed*, and one that leaves it has ended in one of :data:`ENDS` (sidecar/counters).
 """
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
-from contracts.backend import SendResult, UpdateKind
+from contracts.backend import SendOutcome, SendResult, UpdateKind
 from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Hash, Redis, script
@@ -20,10 +27,24 @@ _CLAIMED = b"c:"
 _SENDING = b"s:"
 _KNOWN = b"k:"
 
+#: The counter of each end.
+ENDS = {
+    SendOutcome.ACCEPTED: "accepted",
+    SendOutcome.FAILED: "failed",
+    SendOutcome.REQUEUE: "requeued",
+    SendOutcome.UNKNOWN: "unknown",
+}
+RELEASED = "released"
+
 
 def sending(number: str, claim_uid: str) -> bytes:
     """Return the state of a row of a claim that is about to be sent from a number."""
     return _SENDING + f"{claim_uid}:{number}".encode()
+
+
+def _known(result: SendResult) -> bytes:
+    head = f"{result.claim_uid or ''}:{ENDS[result.outcome]}:".encode()
+    return _KNOWN + head + result.model_dump_json(exclude_defaults=True).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +74,31 @@ def refuse(answer: int, campaign_uid: str) -> None:
 
 
 class Ledger:
-    """The ledger of one campaign."""
+    """The ledger of one campaign of a vendor."""
 
-    def __init__(self, redis: Redis, campaign_uid: str) -> None:
+    def __init__(self, redis: Redis, campaign_uid: str, vendor_uid: str) -> None:
         self._redis = redis
         self._campaign_uid = campaign_uid
-        self._begin = script(redis, "begin")
+        self._vendor_uid = vendor_uid
+        self._scripts = {
+            name: script(redis, name) for name in ("claimed", "begin", "noted", "settled")
+        }
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
+        #: What the scripts are given that move rows into the ledger or out of it.
+        self._books = [self._ledger, keys.LEDGERS, keys.counters(vendor_uid), keys.VENDORS]
 
     async def about_to_claim(self, claim_uid: str, now: int) -> None:
         """Note a claim before PHP is asked for it, so that its rows are found whatever happens."""
         await self._redis.hset(self._claims, claim_uid, now)
 
-    async def claimed(self, claim_uid: str, row_uids: list[str]) -> None:
-        """Note the rows that the claim has brought. States that rows have already are kept."""
-        pipeline = self._redis.pipeline(transaction=True)
-        for row_uid in row_uids:
-            pipeline.hsetnx(self._ledger, row_uid, _CLAIMED + claim_uid.encode())
-        pipeline.hdel(self._claims, claim_uid)
-        await pipeline.execute()
+    async def claimed(self, claim_uid: str, row_uids: list[str], *, expired: int = 0) -> None:
+        """Note the rows that the claim has brought; states that they have already are kept.
+        ``expired`` is how many rows PHP found to be too old, which is only counted."""
+        await self._scripts["claimed"](
+            keys=[*self._books, self._claims],
+            args=[self._campaign_uid, self._vendor_uid, claim_uid, expired, *row_uids],
+        )
 
     async def open_claims(self) -> list[str]:
         """Return the claims of which it is not known what they have brought."""
@@ -85,27 +111,35 @@ class Ledger:
         states: list[str | bytes] = []
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
-        answer = await self._begin(
-            keys=[lease.key, keys.halt(self._campaign_uid), self._ledger],
-            args=[lease.token, *states],
+        answer = await self._scripts["begin"](
+            keys=[lease.key, keys.halt(self._campaign_uid), *self._books],
+            args=[lease.token, self._campaign_uid, self._vendor_uid, *states],
         )
         refuse(answer, self._campaign_uid)
 
     async def not_sent(self, rows: list[QueuedRow]) -> None:
         """Note that rows that were (perhaps) about to be sent certainly were not."""
-        states: dict[Any, Any] = {row.uid: _CLAIMED + row.claim_uid.encode() for row in rows}
-        await self._redis.hset(self._ledger, mapping=states)
+        await self._note([(r.uid, r.claim_uid, _CLAIMED + r.claim_uid.encode()) for r in rows])
 
     async def known(self, results: list[SendResult]) -> None:
-        """Note outcomes, in one round trip."""
-        states: dict[Any, Any] = {
-            r.uid: _KNOWN + r.model_dump_json(exclude_defaults=True).encode() for r in results
-        }
-        await self._redis.hset(self._ledger, mapping=states)
+        """Note outcomes of rows that are in the ledger, in one round trip."""
+        await self._note([(r.uid, r.claim_uid or "", _known(r)) for r in results])
 
-    async def settled(self, row_uids: list[str]) -> None:
-        """Drop rows that PHP has."""
-        await self._redis.hdel(self._ledger, *row_uids)
+    async def _note(self, states: list[tuple[str, str, bytes]]) -> None:
+        flat = [word for state in states for word in state]
+        await self._scripts["noted"](keys=[self._ledger], args=flat)
+
+    async def settled(self, results: list[SendResult]) -> None:
+        """Drop rows whose outcome PHP has, and count them."""
+        await self._drop([(r.uid, r.claim_uid or "", ENDS[r.outcome]) for r in results])
+
+    async def released(self, claim_uid: str, row_uids: list[str]) -> None:
+        """Drop rows that PHP has back, and count them."""
+        await self._drop([(row_uid, claim_uid, RELEASED) for row_uid in row_uids])
+
+    async def _drop(self, ends: list[tuple[str, str, str]]) -> None:
+        flat = [word for end in ends for word in end]
+        await self._scripts["settled"](keys=self._books[:3], args=[self._campaign_uid, *flat])
 
     async def empty(self) -> bool:
         """Tell whether nothing is left to be settled."""
@@ -123,7 +157,7 @@ class Ledger:
                 claim_uid, _, number = value.removeprefix(_SENDING).decode().partition(":")
                 state.sending[row_uid.decode()] = (claim_uid, number)
             elif value.startswith(_KNOWN):
-                state.known.append(SendResult.model_validate_json(value.removeprefix(_KNOWN)))
+                state.known.append(SendResult.model_validate_json(value.split(b":", 3)[3]))
             else:
                 state.claimed[row_uid.decode()] = value.removeprefix(_CLAIMED).decode()
         return state

@@ -48,7 +48,7 @@ class Release:
                     if error.code not in GONE:
                         raise
                 if forget:
-                    await self._ledger.settled(chunk)
+                    await self._ledger.released(claim_uid, chunk)
 
     async def keep_state(self, state: CampaignState, reason: str | None) -> None:
         """Have PHP keep that the campaign is paused or cancelled, and why."""

@@ -154,7 +154,7 @@ class Reporter:
         if not told:
             return
         try:
-            await self._ledger.settled([result.uid for result in told])
+            await self._ledger.settled(told)
         except (*UNAVAILABLE, RedisError) as error:
             # The entry stays; whoever reads it reports again, and PHP has it already.
             self._redis_trouble.failed(str(error))

@@ -137,7 +137,7 @@ class Runtime:
                 config = await self._vendors.get(vendor_uid)
                 if config is None:
                     trouble.failed("PHP knows no such vendor")
-                    if await Ledger(self._redis, campaign_uid).empty():
+                    if await Ledger(self._redis, campaign_uid, vendor_uid).empty():
                         await self._redis.hdel(keys.CAMPAIGNS, campaign_uid)
                     return
                 more = await self._run(config, campaign_uid, lease)

@@ -34,10 +34,13 @@ class Settlement:
         """Add to one of the vendor's counters."""
         self._counts[vendor_uid, what] += by
 
-    def delete_entries(self, vendor_uid: str, entry_ids: list[str]) -> None:
-        """Take entries out of the inbox."""
+    def delete_entries(self, vendor_uid: str, entry_ids: list[str], webhooks: int = 0) -> None:
+        """Take entries out of the inbox, with so many webhooks in them."""
         stream = keys.inbox(self._lane, vendor_uid)
         self._streams[stream] = vendor_uid
+        if webhooks:
+            self.count(vendor_uid, "webhooks_done", webhooks)
+            self._commands.append(("HINCRBY", keys.waiting(self._lane), vendor_uid, -webhooks))
         for start in range(0, len(entry_ids), _CHUNK):
             self._commands.append(("XDEL", stream, *entry_ids[start : start + _CHUNK]))
 
@@ -90,6 +93,11 @@ class Settlement:
             arguments.append(len(pairs))
             for key, name in pairs.items():
                 arguments += [key, name]
-        index_keys = [self._lease.key, keys.ready(self._lane), keys.deferred(self._lane)]
+        index_keys = [
+            self._lease.key,
+            keys.ready(self._lane),
+            keys.deferred(self._lane),
+            keys.waiting(self._lane),
+        ]
         if not await self._script(keys=index_keys, args=arguments):
             raise LeaseLost(self._lease.name)

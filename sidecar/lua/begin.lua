@@ -3,11 +3,17 @@
 --
 -- KEYS[1]  lease:campaign:{campaign}
 -- KEYS[2]  halt:{campaign}    set: the campaign is paused or cancelled
--- KEYS[3]  ledger:{campaign}  hash: row -> state
+-- KEYS[3]  ledger:{campaign}  hash: row -> state (workers/ledger.py)
+-- KEYS[4]  ledgers            hash: campaigns whose ledger is not empty -> vendor
+-- KEYS[5]  count:{vendor}     hash: counters
+-- KEYS[6]  vendors            set: vendors with counters
 -- ARGV[1]  the holder's fencing token
--- ARGV[2..] for each row its uid, and what the ledger says of it from now on
+-- ARGV[2]  the campaign
+-- ARGV[3]  the vendor
+-- ARGV[4..] for each row its uid, and its state from now on
 --
--- Returns 1. -1 if the lease is lost, -2 if the campaign is halted; then nothing is written.
+-- Returns 1. -1 if the lease is lost, -2 if the campaign is halted; then nothing is written. A row
+-- that is not in the ledger counts as claimed.
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return -1
@@ -15,7 +21,13 @@ end
 if redis.call("EXISTS", KEYS[2]) == 1 then
   return -2
 end
-for index = 2, #ARGV, 2 do
-  redis.call("HSET", KEYS[3], ARGV[index], ARGV[index + 1])
+local new = 0
+for index = 4, #ARGV, 2 do
+  new = new + redis.call("HSET", KEYS[3], ARGV[index], ARGV[index + 1])
+end
+if new > 0 then
+  redis.call("HSET", KEYS[4], ARGV[2], ARGV[3])
+  redis.call("HINCRBY", KEYS[5], "claimed", new)
+  redis.call("SADD", KEYS[6], ARGV[3])
 end
 return 1

@@ -5,6 +5,7 @@
 -- KEYS[1]  lease:{name}
 -- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty
 -- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
+-- KEYS[4]  waiting:{lane}   hash: webhooks in each vendor's stream
 -- ARGV[1]  the holder's token
 -- then commands, each as the number of its words followed by the words; a 0 ends them
 -- then the streams that entries were taken from, as pairs of key and vendor, led by their count
@@ -29,6 +30,7 @@ for index = 1, streams do
   if redis.call("XLEN", key) == 0 then
     redis.call("DEL", key)
     redis.call("SREM", KEYS[2], vendor)
+    redis.call("HDEL", KEYS[4], vendor)
   end
 end
 at = at + 2 * streams + 1

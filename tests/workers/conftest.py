@@ -17,6 +17,7 @@ from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
 from tests.workers import php as php_side
 from tests.workers.lane import LaneUnderTest
+from tests.workers.payloads import VENDOR
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
@@ -129,7 +130,7 @@ async def campaign_lease_held(leases: Leases) -> AsyncIterator[Lease]:
 
 @pytest.fixture
 def ledger(redis: Redis) -> Ledger:
-    return Ledger(redis, CAMPAIGN)
+    return Ledger(redis, CAMPAIGN, VENDOR)
 
 
 @pytest.fixture
@@ -140,7 +141,8 @@ async def make_stage(
     redis: Redis,
     make_settings: MakeSettings,
 ) -> AsyncIterator[MakeStage]:
-    """Make campaigns to send. At the end of the test no message may have been sent twice."""
+    """Make campaigns to send. At the end of the test no message may have been sent twice, and the
+    books must balance."""
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -169,6 +171,7 @@ async def make_stage(
             )
             stack.push_async_callback(stage.cloud_api.close)
             stack.callback(stage.assert_nothing_sent_twice)
+            stack.push_async_callback(stage.assert_books_balance)
             return stage
 
         yield make

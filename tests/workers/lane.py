@@ -7,6 +7,7 @@ from typing import Any, cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
+from sidecar.counters import Counters
 from sidecar.inbox import Inbox
 from sidecar.lease import Leases
 from sidecar.redis_client import Redis
@@ -36,10 +37,7 @@ class LaneUnderTest:
 
     async def receive(self, *bodies: bytes, vendor: str = VENDOR) -> None:
         """Put webhooks into the inbox, each in a group commit of its own."""
-        inbox = Inbox(self.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
-        for body in bodies:
-            await inbox.put(self.lane, vendor, b"sha256=", body)
-        await inbox.close()
+        await put(self.redis, self.lane, *bodies, vendor=vendor)
 
     async def receive_long_ago(self, body: bytes, age_ms: int, vendor: str = VENDOR) -> None:
         """Put a webhook into the inbox that has been there for a while."""
@@ -47,6 +45,8 @@ class LaneUnderTest:
         stream, entry_id = keys.inbox(self.lane, vendor), f"{now_ms() - age_ms}-0"
         await _execute(self.redis, "XADD", stream, entry_id, b"sha256=", body)
         await self.redis.hincrby(keys.counters(vendor), "webhooks_received", 1)
+        await self.redis.hincrby(keys.waiting(self.lane), vendor, 1)
+        await self.redis.sadd(keys.VENDORS, vendor)
 
     def make(self, stopping: Callable[[], bool] | None = None) -> Drain:
         """Make what drains the lane."""
@@ -125,6 +125,10 @@ class LaneUnderTest:
             assert counts.get("updates", 0) == ended + waiting.get(vendor, 0), counts
             ready = await self.redis.sismember(keys.ready(self.lane), vendor)
             assert bool(ready) == bool(in_stream)
+        for books in await Counters(self.redis).read():
+            assert books.balanced, books
+            assert books.updates.parts["waiting"] == waiting.get(books.vendor_uid, 0)
+            assert books.waiting[self.lane] == await self.waiting(books.vendor_uid)
 
 
 async def _execute(redis: Redis, *words: str | bytes | int) -> Any:
@@ -134,6 +138,7 @@ async def _execute(redis: Redis, *words: str | bytes | int) -> Any:
 
 async def put(redis: Redis, lane: Lane, *bodies: bytes, vendor: str = VENDOR) -> None:
     """Put webhooks into the inbox, an entry each."""
-    await redis.sadd(keys.ready(lane), vendor)
+    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
     for body in bodies:
-        await _execute(redis, "XADD", keys.inbox(lane, vendor), "*", b"", body)
+        await inbox.put(lane, vendor, b"sha256=", body)
+    await inbox.close()

@@ -10,6 +10,7 @@ from contracts.backend import CampaignState, PhoneNumber, VendorConfig
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
+from sidecar.counters import Counters
 from sidecar.halts import Halt, Halts
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
@@ -50,7 +51,7 @@ class Stage:
     cloud_api: CloudApi = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self.redis, self.campaign.uid)
+        self.ledger = Ledger(self.redis, self.campaign.uid, self.vendor.uid)
         self.cloud_api = CloudApi(self.cloud.url, "v26.0", timeout_s=self.settings.send_timeout_s)
 
     @property
@@ -177,6 +178,11 @@ class Stage:
                 assert uid not in accepted
             elif status is None:
                 assert uid in logged, "a row leaves the queue when a status came for it"
+
+    async def assert_books_balance(self) -> None:
+        """What was claimed has ended, or is in the ledger."""
+        for books in await Counters(self.redis).read():
+            assert books.balanced, books
 
     def all_accepted(self) -> bool:
         return self.statuses() == {4: len(self.campaign.row_uids)}

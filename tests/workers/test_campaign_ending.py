@@ -199,7 +199,7 @@ async def test_leftovers_are_settled_each_as_it_stands(stage: Stage) -> None:
     )
     await claim(stage, [*claimed, *sending, *known])
     await claim(stage, opened, "open")
-    await stage.ledger.claimed("old", [*claimed, *sending])
+    await stage.ledger.claimed("old", [*claimed, *sending, *known])
     number = stage.vendor.phone_number_ids[0]
     async with stage.held() as lease:
         rows = [QueuedRow(claimed_row(uid), "old") for uid in sending]
@@ -231,6 +231,7 @@ async def test_an_unknown_outcome_of_an_old_claim_does_not_touch_a_new_one(
     """The row was given back and claimed by somebody else meanwhile."""
     first = stage.campaign.row_uids[0]
     await claim(stage, [first], "new")
+    await stage.ledger.claimed("old", [first])
     await stage.ledger.known([unknown(stage, first, SendOutcome.UNKNOWN)])
     await stage.run()
     assert stage.status_of(first) == 3

@@ -84,8 +84,8 @@ async def test_it_is_not_exhausted_before_the_last_rows_are_there(
     seen: list[bool] = []
     claimed = ledger.claimed
 
-    async def look(claim_uid: str, row_uids: list[str]) -> None:
-        await claimed(claim_uid, row_uids)
+    async def look(claim_uid: str, row_uids: list[str], *, expired: int) -> None:
+        await claimed(claim_uid, row_uids, expired=expired)
         seen.append(claimer.exhausted)
 
     monkeypatch.setattr(ledger, "claimed", look)
@@ -159,7 +159,7 @@ async def test_redis_goes_away_when_php_has_claimed(
 ) -> None:
     giving(php, ["row-1"])
 
-    async def fail(*_: object) -> None:
+    async def fail(*_: object, **__: object) -> None:
         raise UNAVAILABLE[0]("gone")
 
     with monkeypatch.context() as patch:
@@ -254,7 +254,7 @@ def real_claimer(
 ) -> Claimer:
     return Claimer(
         real_backend,
-        Ledger(redis, campaign.uid),
+        Ledger(redis, campaign.uid, campaign.vendor.uid),
         campaign_lease_held,
         vendor_uid=campaign.vendor.uid,
         campaign_uid=campaign.uid,

@@ -48,7 +48,7 @@ async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
     await ledger.known([known])
     state = await ledger.load()
     assert (state.claimed, state.sending, state.known) == ({}, {}, [known])
-    await ledger.settled(["row-1"])
+    await ledger.settled([known])
     assert await ledger.empty()
 
 
@@ -81,9 +81,19 @@ async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
         result("row-3", SendOutcome.UNKNOWN, error=SendError(code=None, message="x")),
         result("row-4"),
     ]
+    await ledger.claimed(CLAIM, [one.uid for one in results])
     await ledger.known(results)
     known = (await ledger.load()).known
     assert sorted(known, key=lambda one: one.uid) == results
+
+
+async def test_nothing_is_noted_of_a_row_that_has_ended(ledger: Ledger) -> None:
+    """What is written late, after PHP was told, must not make it look as if it were to be told."""
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.settled([result("row-1")])
+    await ledger.known([result("row-1")])
+    await ledger.not_sent([queued("row-1")])
+    assert await ledger.empty()
 
 
 async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) -> None:
@@ -137,8 +147,8 @@ def early(row_uid: str | None, vendor_uid: str = VENDOR) -> Item:
 async def test_which_sends_are_not_recorded_yet(ledger: Ledger, redis: Redis) -> None:
     await redis.hset(keys.CAMPAIGNS, mapping={CAMPAIGN: VENDOR, "other": VENDOR, "c3": "vendor-2"})
     await ledger.claimed(CLAIM, ["row-1"])
-    await Ledger(redis, "other").claimed(CLAIM, ["row-2"])
-    await Ledger(redis, "c3").claimed(CLAIM, ["row-3"])
+    await Ledger(redis, "other", VENDOR).claimed(CLAIM, ["row-2"])
+    await Ledger(redis, "c3", "vendor-2").claimed(CLAIM, ["row-3"])
     items = [early(uid) for uid in ("row-1", "row-2", "row-3", "row-4", None)]
     message = item(callback_data="row-1")
     found = await LedgerView(redis).unsettled([*items, message])

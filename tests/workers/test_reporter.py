@@ -11,11 +11,11 @@ from contracts import backend as contract
 from contracts.backend import SendOutcome, SendResult
 from sidecar import keys
 from sidecar.backend import Backend
-from sidecar.redis_client import Redis
+from sidecar.redis_client import UNAVAILABLE, Redis
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
-from tests.workers.rows import CAMPAIGN, result
+from tests.workers.rows import CAMPAIGN, CLAIM, result
 from workers.ledger import Ledger
 from workers.reporter import Reporter
 
@@ -45,6 +45,7 @@ async def reported(reporter: Reporter) -> None:
 async def test_outcomes_go_to_php_and_leave_the_ledger(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-0", "row-1", "row-2"])
     reporter.start()
     for one in known(3):
         reporter.add(one)
@@ -88,6 +89,7 @@ async def test_a_batch_is_no_larger_than_php_takes(php: Php, reporter: Reporter)
 async def test_the_ledger_has_it_before_php_is_told(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
     seen: list[Any] = []
 
     async def look(call: Call) -> Answer:
@@ -104,6 +106,7 @@ async def test_the_ledger_has_it_before_php_is_told(
 async def test_leftovers_are_reported_and_leave_the_ledger(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-0", "row-1"])
     await ledger.known(known(2))
     reporter.add_known((await ledger.load()).known)
     await reporter.flush(5)
@@ -118,6 +121,7 @@ async def test_leftovers_are_reported_and_leave_the_ledger(
 async def test_php_is_ill_for_a_while(
     php: Php, reporter: Reporter, ledger: Ledger, given: Answer
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
     illness = php.always(MANY, given)
     reporter.start()
     reporter.add(result("row-1"))
@@ -145,6 +149,7 @@ async def test_php_is_down_and_the_log_says_why_once(php: Php, reporter: Reporte
 async def test_a_flush_ends_in_time_and_the_ledger_keeps_the_rest(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
     php.when(MANY, php_side.hang)
     reporter.add(result("row-1"))
     await reporter.flush(0.1)
@@ -160,6 +165,7 @@ async def test_the_answer_is_lost_and_php_is_told_again(php: Php, reporter: Repo
 
 
 async def test_php_wants_some_again(php: Php, reporter: Reporter, ledger: Ledger) -> None:
+    await ledger.claimed(CLAIM, ["row-0", "row-1", "row-2"])
     asked: list[str] = []
 
     def rule(call: Call) -> Answer:
@@ -197,6 +203,7 @@ async def test_a_missing_or_new_word_counts_as_not_taken(php: Php, reporter: Rep
 async def test_one_that_php_cannot_take_does_not_keep_the_others_back(
     php: Php, reporter: Reporter, ledger: Ledger, given: Answer
 ) -> None:
+    await ledger.claimed(CLAIM, [f"row-{number}" for number in range(8)])
     php.rules.append(lambda call: given if b"row-1" in call.body else None)
     for one in known(8):
         reporter.add(one)
@@ -225,6 +232,7 @@ async def test_php_goes_away_while_it_is_told_in_parts(php: Php, reporter: Repor
 async def test_an_answer_about_something_else_takes_nothing(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
     php.always(MANY, answer({"results": [{"id": "somebody else's", "result": "done"}]}))
     reporter.add(result("row-1"))
     with capture_logs() as logs:
@@ -255,9 +263,13 @@ async def test_one_that_php_wants_again_is_logged_once_and_slows_nobody(
 
 
 async def test_php_is_told_although_redis_is_away(
-    php: Php, reporter: Reporter, redis: Redis
+    php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await redis.set(keys.ledger(CAMPAIGN), "not a hash")
+    async def fail(_results: list[SendResult]) -> None:
+        raise UNAVAILABLE[0]("gone")
+
+    monkeypatch.setattr(ledger, "known", fail)
+    monkeypatch.setattr(ledger, "settled", fail)
     with capture_logs() as logs:
         reporter.start()
         for one in known(3):
@@ -273,6 +285,7 @@ async def test_redis_comes_back(reporter: Reporter, ledger: Ledger, redis: Redis
     reporter.add(result("row-1"))
     await reporter.flush(5)
     await redis.delete(keys.ledger(CAMPAIGN))
+    await ledger.claimed(CLAIM, ["row-2"])
     reporter.add(result("row-2"))
     await reporter.flush(5)
     assert await ledger.empty()
@@ -284,6 +297,7 @@ async def test_redis_comes_back(reporter: Reporter, ledger: Ledger, redis: Redis
 async def test_what_was_added_last_is_reported_too(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
     reporter.start()
     for one in known(5):
         reporter.add(one)
@@ -296,10 +310,11 @@ async def test_it_ends_just_when_the_ledger_is_to_forget(
     php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PHP has been told; nothing may be left behind for somebody else to find."""
+    await ledger.claimed(CLAIM, ["row-1"])
     settled = ledger.settled
     reached = asyncio.Event()
 
-    async def hang(_uids: list[str]) -> None:
+    async def hang(_results: list[SendResult]) -> None:
         reached.set()
         await asyncio.Event().wait()
 
@@ -317,6 +332,7 @@ async def test_an_outcome_that_changes_while_php_is_told_is_not_lost(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
     """A row was requeued, claimed again and accepted before PHP answered."""
+    await ledger.claimed(CLAIM, ["row-1"])
 
     async def meanwhile(call: Call) -> Answer:
         if len(php.calls) == 1:

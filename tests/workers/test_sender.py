@@ -85,6 +85,7 @@ def desk(redis: Redis, ledger: Ledger) -> Desk:
 async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> QueuedRow:
     desk.api.attempts = list(attempts)
     row = queued(retries=retries)
+    await desk.ledger.claimed(CLAIM, [row.uid])
     await desk.sender().send(row, NUMBER)
     assert desk.handed_on == 1
     return row

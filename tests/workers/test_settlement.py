@@ -106,6 +106,21 @@ async def test_a_stream_with_something_left_stays(redis: Redis, settlement: Sett
     assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
 
 
+async def test_webhooks_that_leave_a_stream_do_not_wait_any_more(
+    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+) -> None:
+    entry_ids = await put(redis, 2)
+    await redis.hset(keys.waiting(LANE), VENDOR, 7)
+    settlement.delete_entries(VENDOR, entry_ids[:1], 4)
+    await settlement.commit()
+    assert await redis.hgetall(keys.waiting(LANE)) == {VENDOR.encode(): b"3"}
+    assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"4"}
+    rest = Settlement(redis, LANE, drain_lease_held)
+    rest.delete_entries(VENDOR, entry_ids[1:], 3)
+    await rest.commit()
+    assert not await redis.exists(keys.waiting(LANE))
+
+
 async def test_what_came_meanwhile_is_not_forgotten(redis: Redis, settlement: Settlement) -> None:
     entry_ids = await put(redis, 2)
     settlement.delete_entries(VENDOR, entry_ids)

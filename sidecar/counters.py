@@ -1,0 +1,143 @@
+"""The conservation equation: everything that came in is accounted for, for every vendor.
+
+- webhooks: received = done + waiting in the inbox
+- updates:  split = done + ignored + duplicate + folded + waiting to be tried again + dead
+- sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger)
+
+What has come and what has ended is counted in ``count:{vendor}``, each counter in the same MULTI
+or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
+what is in flight is not counted but measured where it is. Both together are read in one script. So
+a difference means that something was lost or counted twice: a bug, or somebody's hand in Redis.
+``expired`` is what PHP said of its own rows; it is in no equation.
+"""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.inbox import MAX_ENTRY_WEBHOOKS
+from sidecar.redis_client import Members, Redis, script
+
+#: Each order key that waits is a list of its own, about a microsecond to look at. Above so many,
+#: measuring would hold up Redis for longer than it is worth.
+MOST_ORDER_KEYS = 20_000
+#: Vendors that are read at one moment.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """One vendor's (or everybody's) ``total = sum(parts)``. A part is None if there was too much
+    of it to be measured; then there is no difference to speak of."""
+
+    name: str
+    total: int
+    parts: dict[str, int | None]
+
+    @property
+    def difference(self) -> int | None:
+        """Return total minus parts: more than 0 is missing, less than 0 came from nowhere."""
+        measured = [part for part in self.parts.values() if part is not None]
+        return self.total - sum(measured) if len(measured) == len(self.parts) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One vendor's equations. ``waiting`` is how many webhooks are in each lane's inbox."""
+
+    vendor_uid: str
+    webhooks: Equation
+    updates: Equation
+    sends: Equation
+    expired: int = 0
+    waiting: dict[Lane, int] = field(default_factory=dict)
+
+    @property
+    def equations(self) -> tuple[Equation, Equation, Equation]:
+        return self.webhooks, self.updates, self.sends
+
+    @property
+    def balanced(self) -> bool:
+        """Tell whether no equation shows a difference."""
+        return not any(equation.difference for equation in self.equations)
+
+
+class Counters:
+    """Reads the books. Writes nothing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._books = script(redis, "books")
+
+    async def read(self) -> list[Books]:
+        """Return the books of all vendors, by their uid; each vendor's at one moment."""
+        members = cast(Members, await self._redis.smembers(keys.VENDORS))
+        vendors = sorted(member.decode() for member in members)
+        books: list[Books] = []
+        for start in range(0, len(vendors), CHUNK):
+            books += await self._read(vendors[start : start + CHUNK])
+        return books
+
+    async def _read(self, vendors: list[str]) -> list[Books]:
+        names = [keys.LEDGERS, *map(keys.deferred, Lane), *map(keys.waiting, Lane)]
+        for vendor_uid in vendors:
+            names += [keys.counters(vendor_uid), *(keys.inbox(lane, vendor_uid) for lane in Lane)]
+        found = await self._books(keys=names, args=[MOST_ORDER_KEYS, keys.ledger(""), *vendors])
+        return [_books(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)]
+
+
+def _books(
+    vendor_uid: str,
+    counters: list[bytes],
+    message_entries: int,
+    messages: int,
+    status_entries: int,
+    statuses: int,
+    deferred: int,
+    in_flight: int,
+) -> Books:
+    names = (name.decode() for name in counters[::2])
+    count = dict(zip(names, map(int, counters[1::2]), strict=True))
+    waiting = {
+        Lane.MESSAGES: _measured(messages, message_entries),
+        Lane.STATUSES: _measured(statuses, status_entries),
+    }
+    return Books(
+        vendor_uid,
+        Equation(
+            "webhooks",
+            count.get("webhooks_received", 0),
+            {"done": count.get("webhooks_done", 0), "waiting": sum(waiting.values())},
+        ),
+        Equation(
+            "updates",
+            count.get("updates", 0),
+            {
+                "done": count.get("done", 0),
+                "ignored": count.get("ignored", 0),
+                "duplicate": count.get("duplicates", 0),
+                "folded": count.get("folded", 0),
+                "waiting": None if deferred < 0 else deferred,
+                "dead": count.get("dead", 0),
+            },
+        ),
+        Equation(
+            "sends",
+            count.get("claimed", 0),
+            {
+                **{n: count.get(n, 0) for n in ("accepted", "failed", "requeued", "unknown")},
+                "released": count.get("released", 0),
+                "in_flight": in_flight,
+            },
+        ),
+        expired=count.get("expired", 0),
+        waiting=waiting,
+    )
+
+
+def _measured(counted: int, entries: int) -> int:
+    """Return how many webhooks are in so many entries of a stream. To look into them would be to
+    read all bodies; but an entry holds at least one and at most so many, and an empty stream none,
+    so what was counted into the stream is believed within these bounds."""
+    return min(max(counted, entries), entries * MAX_ENTRY_WEBHOOKS)
