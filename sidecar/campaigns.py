@@ -82,7 +82,7 @@ class Campaigns:
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.delete(keys.halt(campaign.campaign_uid))
+        pipeline.delete(keys.halt(campaign.campaign_uid), keys.wait(campaign.campaign_uid))
         pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
         await pipeline.execute()
         self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

@@ -21,7 +21,14 @@
 | ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
 | halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
-| rate:{number} | string | when the number's next slot is (microseconds) |
+| wait:{campaign} | string | why it can send nothing for long (a hold, a budget); expires |
+| number:{number} | hash | its next slot, rate and hold (sidecar/numbers.py); expires |
+| numbers | sorted set | number:* of a day, by when slots were last asked for (microseconds) |
+| turns:{number} | sorted set | campaigns, until when they have had their share; expires |
+| wanting:{number} | sorted set | campaigns that want more slots, until when that counts; expires |
+| pair:{number}:{recipient} | string | when the recipient may have more (lua/grant.lua); expires |
+| hold:{scope}:{id} | hash | an account or app that is held: until, pause, reason; expires |
+| recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | config:version | string | grows when PHP says that configuration changed |
 """
@@ -36,6 +43,7 @@ CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
 VENDORS = "vendors"
 CONFIG_VERSION = "config:version"
+NUMBERS = "numbers"
 PROBE = "probe"
 
 
@@ -87,9 +95,33 @@ def claims(campaign_uid: str) -> str:
     return f"claims:{campaign_uid}"
 
 
-def rate(phone_number_id: str) -> str:
-    return f"rate:{phone_number_id}"
-
-
 def halt(campaign_uid: str) -> str:
     return f"halt:{campaign_uid}"
+
+
+def wait(campaign_uid: str) -> str:
+    return f"wait:{campaign_uid}"
+
+
+def number(phone_number_id: str) -> str:
+    return f"number:{phone_number_id}"
+
+
+def turns(phone_number_id: str) -> str:
+    return f"turns:{phone_number_id}"
+
+
+def wanting(phone_number_id: str) -> str:
+    return f"wanting:{phone_number_id}"
+
+
+def pair(phone_number_id: str, recipient: str) -> str:
+    return f"pair:{phone_number_id}:{recipient}"
+
+
+def hold(scope: str, id_: str) -> str:
+    return f"hold:{scope}:{id_}"
+
+
+def recipients(portfolio: str) -> str:
+    return f"recipients:{portfolio}"

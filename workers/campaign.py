@@ -1,7 +1,7 @@
 """Sending one campaign: claim, pace, send, settle.
 
-Whoever sends holds the campaign's lease. The claimer stays one claim ahead; the pacer takes slots
-from the number's limiter, a quarter of a second ahead; each send starts at its slot; outcomes go
+Whoever sends holds the campaign's lease. The claimer stays one claim ahead; a pacer for each number
+takes slots from the limiter, a quarter of a second ahead; each send starts at its slot; outcomes go
 to the reporter. Nothing here is trusted to run once, alone or to its end: the ledger says at any
 moment what is known of each row, and a new holder starts by settling what the last one has left.
 """
@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import StrEnum
+from math import ceil
 
 import structlog
 
@@ -29,10 +30,12 @@ from workers.cloud_api import CloudApi
 from workers.halt import Halt
 from workers.ledger import Halted, Ledger, NotTheHolder
 from workers.limiter import Limiter
-from workers.pacer import Pacer
+from workers.limits import Limits
+from workers.pacer import Blocked, Pacer
+from workers.pacers import Pacers
 from workers.release import Release
 from workers.reporter import Reporter
-from workers.rows import QueuedRow, Rows
+from workers.rows import QueuedRow
 from workers.sender import Sender
 
 log = structlog.get_logger()
@@ -44,6 +47,8 @@ QUANTUM_S = 60.0
 LINGER_S = 30.0
 #: PHP says that rows are due and gives none (it found them unusable, or a cron was faster).
 NOTHING_CLAIMED_PAUSE_S = 0.5
+#: After this a campaign that waits for a hold or a budget looks again: either may have been lifted.
+LONGEST_WAIT_S = 300.0
 
 
 class End(StrEnum):
@@ -52,6 +57,7 @@ class End(StrEnum):
     HALTED = "halted"
     PAUSED = "paused"
     REFUSED = "refused"
+    WAITING = "waiting"
     LEASE_LOST = "lease_lost"
     FAILED = "failed"
 
@@ -96,18 +102,8 @@ class CampaignRun:
             campaign_uid=campaign_uid,
         )
         self._reporter = Reporter(backend, self._ledger, wait_s=settings.result_wait_ms / 1000)
-        self._rows = Rows()
-        self._pacer = Pacer(
-            limiter,
-            self._ledger,
-            lease,
-            campaign_uid,
-            self._rows,
-            number_of=self._number_of,
-            rate_of=self._rate_of,
-            room=lambda: settings.send_concurrency - len(self._sends),
-            start=self._start,
-        )
+        self._pacers = Pacers(self._number_of, self._make_pacer)
+        self._pacing: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
         self._release = Release(
             backend, self._ledger, vendor_uid=self._vendor_uid, campaign_uid=campaign_uid
@@ -116,6 +112,7 @@ class CampaignRun:
         self._ended = asyncio.Event()
         self._end_reason: End | None = None
         self._pause_reason: str | None = None
+        self._blocked: Blocked | None = None
         self._sender = Sender(
             cloud_api,
             limiter,
@@ -124,7 +121,7 @@ class CampaignRun:
             campaign_uid=campaign_uid,
             stop_after_like_errors=settings.stop_after_like_errors,
             report=self._reporter.add,
-            put_back=self._rows.put_back,
+            put_back=self._pacers.put_back,
             give_back=lambda row: self._release.add(row.uid, row.claim_uid),
             pause=self._pause,
         )
@@ -139,31 +136,29 @@ class CampaignRun:
             self._end(End.HALTED)
             await self._leave()
             return False
+        if await self._redis.exists(keys.wait(self._campaign_uid)):
+            return False
         self._log.info("campaign_run_started", fence=self._lease.token)
         self._reporter.start()
         claiming = asyncio.create_task(self._claim())
-        pacing = [
-            asyncio.create_task(self._keep_up(self._pacer.plan)),
-            asyncio.create_task(self._keep_up(self._pacer.start_at_slots)),
-        ]
-        for task in (claiming, *pacing):
-            task.add_done_callback(self._work_ended)
+        claiming.add_done_callback(self._work_ended)
         try:
             while not self._over():
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._ended.wait(), 0.05)
         finally:
-            await cancel(pacing)
+            await cancel(self._pacing)
             # A claim that is under way is better finished than found again by the next holder.
             await asyncio.wait([claiming], timeout=self._settings.backend_timeout_s)
             await cancel([claiming])
+            await cancel(self._pacing)  # those of numbers that it has brought
             self._log.info(
                 "campaign_run_ended",
                 reason=self._end_reason,
                 lease_lost=self._lease.lost.is_set(),
                 stopping=self._stopping(),
                 exhausted=self._claimer.exhausted,
-                rows_left=len(self._rows) + self._pacer.planned,
+                rows_left=self._pacers.unstarted,
                 under_way=len(self._sends),
             )
             await self._wind_up()
@@ -182,8 +177,13 @@ class CampaignRun:
             return True
         if time.monotonic() >= self._claiming_until + LINGER_S:
             return True
-        nothing_left = not (self._rows or self._pacer.planned or self._sends)
-        return nothing_left and not self._may_claim()
+        if self._sends or self._pacers.planned:
+            return False
+        if blocked := self._pacers.blocked():
+            self._blocked = blocked
+            self._end(End.WAITING)
+            return True
+        return not (self._pacers.unstarted or self._may_claim())
 
     def _may_claim(self) -> bool:
         in_time = time.monotonic() < self._claiming_until
@@ -201,12 +201,12 @@ class CampaignRun:
         size = self._claim_size()
         try:
             while self._may_claim():
-                if len(self._rows) > size // 2:
+                if self._pacers.waiting > size // 2:
                     await asyncio.sleep(0.02)
                     continue
                 try:
                     rows = await self._claimer.claim(size, now_ms())
-                    self._rows.append(rows)
+                    self._pacers.append(rows)
                     if not rows and not self._claimer.exhausted:
                         await asyncio.sleep(NOTHING_CLAIMED_PAUSE_S)
                 except (BackendError, *UNAVAILABLE, RedisError) as error:
@@ -220,17 +220,34 @@ class CampaignRun:
             self._end(End.LEASE_LOST if newer else End.REFUSED)
 
     def _claim_size(self) -> int:
-        rate = self._rate_of(self._config.current_phone_number_id or "")
-        return max(10, min(int(rate * self._settings.claim_s), contract.MAX_CLAIM))
+        limits = self._limits_of(self._config.current_phone_number_id or "")
+        return max(10, min(int(limits.rate * self._settings.claim_s), contract.MAX_CLAIM))
 
     def _number_of(self, queued: QueuedRow) -> str:
         return queued.row.from_phone_number_id or self._config.current_phone_number_id or ""
 
-    def _rate_of(self, number: str) -> float:
-        rates = {p.phone_number_id: p.messages_per_second for p in self._config.phone_numbers}
-        return (rates.get(number) or self._settings.messages_per_second) * self._settings.rate_share
+    def _limits_of(self, number: str) -> Limits:
+        return Limits.of(self._config, number, self._settings)
 
     # -- pacing and sending --
+
+    def _make_pacer(self, number: str) -> Pacer:
+        limits = self._limits_of(number)
+        pacer = Pacer(
+            self._limiter,
+            self._ledger,
+            self._lease,
+            self._campaign_uid,
+            limits,
+            room=lambda: self._settings.send_concurrency - len(self._sends) - self._pacers.planned,
+            start=lambda row: self._start(row, limits),
+            postpone=lambda row, wait_s: self._postpone(row, number, wait_s),
+        )
+        for work in (pacer.plan, pacer.begin_before_slots, pacer.start_at_slots):
+            task = asyncio.create_task(self._keep_up(work))
+            task.add_done_callback(self._work_ended)
+            self._pacing.append(task)
+        return pacer
 
     async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
         breaker = Breaker("sending_held_up_by_redis")
@@ -247,17 +264,21 @@ class CampaignRun:
                 breaker.failed(str(error))
                 await asyncio.sleep(breaker.wait_s)
 
-    def _start(self, row: QueuedRow, number: str) -> None:
-        task = asyncio.create_task(self._sender.send(row, number))
+    def _start(self, row: QueuedRow, limits: Limits) -> None:
+        task = asyncio.create_task(self._sender.send(row, limits))
         self._sends.add(task)
         task.add_done_callback(self._sent)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sends.discard(task)
-        self._rows.changed.set()  # there is room for one more
+        self._pacers.there_is_room()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("send_failed", exc_info=error)
             self._end(End.FAILED)
+
+    def _postpone(self, row: QueuedRow, number: str, wait_s: float) -> None:
+        """Have a row wait in PHP's queue, which counts no retry for it."""
+        self._report(row.uid, row.claim_uid, number, SendOutcome.REQUEUE, wait_s=wait_s)
 
     def _pause(self, reason: str) -> None:
         if self._pause_reason is None:
@@ -276,7 +297,8 @@ class CampaignRun:
         state = await self._ledger.load()
         self._reporter.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():
-            self._reporter.add(self._unknown(row_uid, claim_uid, number))
+            error = SendError(code=None, message="the worker ended between the call and its record")
+            self._report(row_uid, claim_uid, number, SendOutcome.UNKNOWN, error)
         for row_uid, claim_uid in state.claimed.items():
             self._release.add(row_uid, claim_uid)
         if state.claimed or state.sending or state.known:
@@ -289,30 +311,45 @@ class CampaignRun:
         await self._reporter.flush(self._settings.backend_timeout_s)
         await self._release.commit()
 
-    def _unknown(self, row_uid: str, claim_uid: str, number: str) -> SendResult:
-        return SendResult(
-            uid=row_uid,
-            vendor_uid=self._vendor_uid,
-            campaign_uid=self._campaign_uid,
-            claim_uid=claim_uid,
-            outcome=SendOutcome.UNKNOWN,
-            at=now_ms(),
-            phone_number_id=number,
-            error=SendError(code=None, message="the worker ended between the call and its record"),
+    def _report(
+        self,
+        row_uid: str,
+        claim_uid: str,
+        number: str,
+        outcome: SendOutcome,
+        error: SendError | None = None,
+        *,
+        wait_s: float | None = None,
+    ) -> None:
+        now = now_ms()
+        self._reporter.add(
+            SendResult(
+                uid=row_uid,
+                vendor_uid=self._vendor_uid,
+                campaign_uid=self._campaign_uid,
+                claim_uid=claim_uid,
+                outcome=outcome,
+                attempted=wait_s is None,
+                at=now,
+                phone_number_id=number,
+                error=error,
+                due_at=None if wait_s is None else now + ceil(wait_s * 1000),
+            )
         )
 
     async def _wind_up(self) -> None:
         """Give back what was not sent, while what is under way ends, and report it all."""
-        unsent = self._pacer.take_unstarted() + self._rows.take(len(self._rows))
-        giving_back = asyncio.create_task(self._give_back(unsent))
+        giving_back = asyncio.create_task(self._give_back(self._pacers.take_unstarted()))
         try:
+            if self._blocked is not None:
+                await self._wait_for(self._blocked)
             if self._sends:
                 await asyncio.wait(self._sends, timeout=self._settings.send_timeout_s + 1)
             await self._reporter.finish(self._settings.backend_timeout_s)
             if self._pause_reason is not None:
                 await self._halt.pause(self._pause_reason)
             await giving_back
-            await self._give_back(self._rows.take(len(self._rows)))
+            await self._give_back(self._pacers.take_unstarted())
             await self._halt.tell_php()
             await self._leave()
         except (BackendError, *UNAVAILABLE, RedisError) as error:
@@ -331,6 +368,13 @@ class CampaignRun:
             with suppress(*UNAVAILABLE, RedisError):
                 await self._ledger.not_sent(unsent)
         await self._release.commit(forget=mine)
+
+    async def _wait_for(self, blocked: Blocked) -> None:
+        """Have the campaign left alone for a while; it stays on the list."""
+        wait_s = min(blocked.until - time.monotonic(), LONGEST_WAIT_S)
+        self._log.warning("campaign_waits", reason=blocked.reason, seconds=round(wait_s))
+        wait_ms = max(1, ceil(wait_s * 1000))
+        await self._redis.set(keys.wait(self._campaign_uid), blocked.reason, px=wait_ms)
 
     async def _leave(self) -> None:
         """Take the campaign off the list of those that are being sent, if nothing is left."""

@@ -36,6 +36,11 @@ ENDS = {
 }
 RELEASED = "released"
 
+#: How long before its slot a row is written down as being sent, at most. That takes a write to
+#: disk, and sends should not go out in the rhythm of the disk; but after a crash nobody can tell of
+#: what was written down whether it was sent.
+BEGIN_AHEAD_S = 0.05
+
 
 def sending(number: str, claim_uid: str) -> bytes:
     """Return the state of a row of a claim that is about to be sent from a number."""
@@ -65,12 +70,18 @@ class NotTheHolder(Exception):
     """Somebody else holds the campaign now."""
 
 
+class NumberHeld(Exception):
+    """Nothing goes out from the number for a while."""
+
+
 def refuse(answer: int, campaign_uid: str) -> None:
-    """Raise what a script's answer of -1 or -2 stands for."""
+    """Raise what a script's answer below zero stands for."""
     if answer == -1:
         raise NotTheHolder(campaign_uid)
     if answer == -2:
         raise Halted(campaign_uid)
+    if answer == -3:
+        raise NumberHeld(campaign_uid)
 
 
 class Ledger:
@@ -107,13 +118,19 @@ class Ledger:
 
     async def begin(self, lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
         """Note that rows are about to be sent, each from its number, in one round trip. Raises
-        :class:`Halted`, :class:`NotTheHolder`; then they must not be sent."""
+        :class:`Halted`, :class:`NotTheHolder`, :class:`NumberHeld`; then they must not be sent."""
         states: list[str | bytes] = []
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
         answer = await self._scripts["begin"](
-            keys=[lease.key, keys.halt(self._campaign_uid), *self._books],
-            args=[lease.token, self._campaign_uid, self._vendor_uid, *states],
+            keys=[
+                *(lease.key, keys.halt(self._campaign_uid), *self._books),
+                *{keys.number(number) for _, number in sends},
+            ],
+            args=[
+                *(lease.token, self._campaign_uid, self._vendor_uid),
+                *(int(BEGIN_AHEAD_S * 1_000_000), *states),
+            ],
         )
         refuse(answer, self._campaign_uid)
 

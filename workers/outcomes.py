@@ -1,16 +1,12 @@
 """What follows from how a send ended, by the error classes of the Cloud API (contract, errors)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from contracts.backend import ClaimedRow, SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown, Refused
+from workers.holds import UNREACHABLE, Hold, hold_for
 
-#: The number's pause after it was throttled: doubles with every throttling in a row.
-THROTTLED_FIRST_S = 1.0
-THROTTLED_LONGEST_S = 60.0
-#: The pause when the Cloud API cannot be reached.
-UNREACHABLE_PAUSE_S = 1.0
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
 SERVICE_FIRST_S = 5.0
 SERVICE_LONGEST_S = 600.0
@@ -25,37 +21,39 @@ class Decision:
     """What to do with a row after an attempt.
 
     ``outcome`` None: the row was not sent and is kept for another attempt; with ``give_back`` it
-    returns to PHP's queue without counting one. ``hold_number_s``: nothing is sent from the number
-    for so long. ``pause_reason``: the campaign is paused, until a person resumes it.
+    returns to PHP's queue without counting one. ``hold`` is put on the number, account or app;
+    ``hold_pair_s`` on the recipient, for so long. ``pause_reason``: the campaign is paused, until a
+    person resumes it.
     """
 
     outcome: SendOutcome | None
     error: SendError | None = None
     due_in_s: float | None = None
     give_back: bool = False
-    hold_number_s: float = 0.0
+    hold: Hold | None = None
+    hold_pair_s: float = 0.0
     pause_reason: str | None = None
 
 
-def decide(row: ClaimedRow, attempt: Attempt, *, throttled_in_a_row: int) -> Decision:
-    """Return what follows. ``throttled_in_a_row`` counts this attempt, if it was throttled."""
+def decide(row: ClaimedRow, attempt: Attempt) -> Decision:
+    """Return what follows."""
     if isinstance(attempt, Accepted):
         return Decision(SendOutcome.ACCEPTED)
     if isinstance(attempt, OutcomeUnknown):
         return Decision(SendOutcome.UNKNOWN, SendError(code=None, message=attempt.reason))
     if isinstance(attempt, NotSent):
-        return Decision(None, hold_number_s=UNREACHABLE_PAUSE_S)
-    return _refused(row, attempt, throttled_in_a_row)
+        return Decision(None, hold=Hold(UNREACHABLE, attempt.reason))
+    return _refused(row, attempt)
 
 
-def _refused(row: ClaimedRow, attempt: Refused, throttled_in_a_row: int) -> Decision:
+def _refused(row: ClaimedRow, attempt: Refused) -> Decision:
     rule, error = attempt.rule, attempt.error
     match rule.error_class:
         case ErrorClass.RETRY_NUMBER:
-            pause_s = THROTTLED_FIRST_S * 2.0 ** min(throttled_in_a_row - 1, 10)
-            return Decision(None, error, hold_number_s=min(pause_s, THROTTLED_LONGEST_S))
+            return Decision(None, error, hold=hold_for(rule, _reason(error)))
         case ErrorClass.RETRY_PAIR:
-            return _requeue(row, rule, error, float(PAIR_BASE**row.retries))
+            pause_s = float(PAIR_BASE ** min(row.retries, MAX_RETRIES))
+            return replace(_requeue(row, rule, error, pause_s), hold_pair_s=pause_s)
         case ErrorClass.RETRY_SERVICE:
             pause_s = min(SERVICE_FIRST_S * 2.0**row.retries, SERVICE_LONGEST_S)
             return _requeue(row, rule, error, pause_s)

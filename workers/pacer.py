@@ -1,24 +1,40 @@
-"""Starting each send at its slot."""
+"""Starting each send of a campaign from one number at its slot."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from math import ceil
 
 from sidecar.lease import Lease
-from workers.ledger import Ledger
+from workers.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.limiter import AHEAD_S, Grant, Limiter
+from workers.limits import Limits
 from workers.rows import QueuedRow, Rows
-
-#: A new offset between the clocks counts at once if it is smaller (a quicker answer) and slowly
-#: if it is larger, in case one of the clocks drifts.
-_DRIFT_S = 0.0001
 
 #: A row whose slot is further in the past than this, and than half the time between two slots, gets
 #: another one: the process was held up, and sends that have piled up would otherwise go out in one
 #: burst, above the rate.
 LATE_S = 0.02
+
+#: How long to wait before slots are asked for again, at most: a hold may be lifted.
+POLL_S = 1.0
+
+#: What has to wait for longer than this does so in PHP's queue, and not in status 3.
+PATIENCE_S = 30.0
+
+#: Rows that are kept here although their recipients have had too much for the moment.
+MOST_PARKED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing goes out until then (``time.monotonic``), and why."""
+
+    until: float
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +42,15 @@ class _Planned:
     at: float
     too_late_at: float
     row: QueuedRow
-    number: str
 
 
 class Pacer:
-    """Takes slots for the rows of one campaign and starts each send at its slot.
+    """Takes slots for the rows of one campaign that are sent from one number, and starts each send
+    at its slot.
 
-    ``number_of`` and ``rate_of`` tell from which number a row is sent and how fast that may go;
-    ``room`` how many more sends may be under way; ``start`` starts one.
+    ``room`` tells how many more sends may be planned or under way; ``start`` starts one;
+    ``postpone`` takes a row that cannot be sent for so many seconds. ``blocked`` is set while a
+    hold or a budget keeps everything back for longer than rows should wait here.
     """
 
     def __init__(
@@ -42,131 +59,184 @@ class Pacer:
         ledger: Ledger,
         lease: Lease,
         campaign_uid: str,
-        rows: Rows,
+        limits: Limits,
         *,
-        number_of: Callable[[QueuedRow], str],
-        rate_of: Callable[[str], float],
         room: Callable[[], int],
-        start: Callable[[QueuedRow, str], None],
+        start: Callable[[QueuedRow], None],
+        postpone: Callable[[QueuedRow, float], None],
     ) -> None:
         self._limiter = limiter
         self._ledger = ledger
         self._lease = lease
         self._campaign_uid = campaign_uid
-        self._rows = rows
-        self._number_of = number_of
-        self._rate_of = rate_of
+        self._limits = limits
         self._room = room
         self._start = start
+        self._postpone = postpone
+        self._unsent: list[str] = []
+        self._asking: list[QueuedRow] = []
         self._planned: deque[_Planned] = deque()
         self._beginning: list[_Planned] = []
+        self._begun: deque[_Planned] = deque()
+        self._write_s = 0.0
         self._more = asyncio.Event()
-        self._offset: float | None = None
+        self._more_begun = asyncio.Event()
+        self.rows = Rows()
+        self.blocked: Blocked | None = None
 
     @property
     def planned(self) -> int:
-        """How many rows have a slot and are not started yet."""
-        return len(self._planned) + len(self._beginning)
+        """How many rows have a slot, or are asked one for, and are not started yet."""
+        slots = len(self._planned) + len(self._beginning) + len(self._begun)
+        return len(self._asking) + slots
+
+    @property
+    def unstarted(self) -> int:
+        """How many rows are here at all."""
+        return self.planned + len(self.rows) + self.rows.parked
 
     def take_unstarted(self) -> list[QueuedRow]:
-        """Return the rows that had a slot and were certainly not started. The ledger may say of
-        some that they are being sent; they are not."""
-        rows = [planned.row for planned in [*self._beginning, *self._planned]]
+        """Return the rows that were certainly not started, once nothing runs any more. The ledger
+        may say of some that they are being sent; they are not."""
+        planned = [*self._begun, *self._beginning, *self._planned]
+        self._begun.clear()
         self._beginning = []
         self._planned.clear()
-        return rows
+        return [one.row for one in planned] + self.rows.take_all()
+
+    def put_back(self, rows: list[QueuedRow]) -> None:
+        """Take rows again that had slots and certainly were not sent."""
+        self._unsent += [row.row.to for row in rows]
+        self.rows.put_back(rows)
 
     # -- taking slots --
 
     async def plan(self) -> None:
         """Take slots until cancelled. Raises what the limiter raises; it may then go on."""
-        loop = asyncio.get_running_loop()
         while True:
-            ahead_s = self._planned[-1].at - loop.time() if self._planned else 0.0
-            if ahead_s > AHEAD_S / 2:
-                await asyncio.sleep(ahead_s - AHEAD_S / 2)
-                continue
-            room = self._room() - self.planned
-            if not self._rows or room <= 0:
-                self._rows.changed.clear()
-                await self._rows.changed.wait()
-                continue
-            grant = await self._ask(room)
-            if grant.count == 0:
-                await asyncio.sleep(min(grant.delay_s, 1.0))
+            room = min(self._room(), ceil(self._limits.rate * AHEAD_S) + 1)
+            asked = self.rows.take(room, time.monotonic()) if room > 0 else []
+            if asked:
+                grant = await self._ask(asked)
+                await asyncio.sleep(min(grant.again_s, POLL_S))
+            else:
+                await self._wait_for_rows()
 
-    async def _ask(self, room: int) -> Grant:
-        number = self._number_of(self._rows.first(1, self._number_of)[0])
-        rate = self._rate_of(number)
-        rows = self._rows.first(min(room, ceil(rate * AHEAD_S) + 1), self._number_of)
-        grant = await self._limiter.grant(
-            self._lease, self._campaign_uid, number, rate=rate, wanted=len(rows)
-        )
-        first_at = self._local_time(grant)
-        # What is in front may have changed meanwhile: a slot is a number's, not a row's.
-        front = self._rows.first(grant.count, self._number_of)
-        if front and self._number_of(front[0]) == number:
-            late_s = max(LATE_S, grant.gap_s / 2)
-            for index, row in enumerate(self._rows.take(len(front))):
-                at = first_at + index * grant.gap_s
-                self._planned.append(_Planned(at, at + late_s, row, number))
-        self._more.set()
+    async def _wait_for_rows(self) -> None:
+        self.rows.changed.clear()
+        wait_s = None
+        if self._room() > 0 and (unparks_at := self.rows.unparks_at) is not None:
+            wait_s = max(0.0, unparks_at - time.monotonic())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self.rows.changed.wait()
+
+    async def _ask(self, asked: list[QueuedRow]) -> Grant:
+        self._asking = asked
+        left = asked
+        unsent, self._unsent = self._unsent, []
+        try:
+            grant = await self._limiter.grant(
+                self._lease,
+                self._campaign_uid,
+                self._limits,
+                [row.row.to for row in asked],
+                unsent=unsent,
+            )
+            left = self._assign(asked, grant)
+        finally:
+            self._asking = []
+            self.rows.put_back(left)
         return grant
 
-    def _local_time(self, grant: Grant) -> float:
-        """Return when the first slot is on this process's clock. The offset between the clocks
-        is taken from the quickest answer, so that a slow one does not move slots together."""
-        offset = asyncio.get_running_loop().time() - grant.clock_s
-        if self._offset is not None:
-            offset = min(offset, self._offset + _DRIFT_S)
-        self._offset = offset
-        return grant.clock_s + grant.delay_s + offset
+    def _assign(self, asked: list[QueuedRow], grant: Grant) -> list[QueuedRow]:
+        """Give the rows what the limiter has said; return those that have nothing yet."""
+        now = time.monotonic()
+        at = self._limiter.clock.local(grant.clock_s + grant.delay_s)
+        # Where every write takes long, nothing would ever be in time.
+        late_s = max(LATE_S, grant.gap_s / 2, self._write_s)
+        looked_at = grant.count + len(grant.refused)
+        for place, row in enumerate(asked[:looked_at]):
+            if place in grant.refused:
+                self._wait_for_recipient(row, grant.refused[place], now)
+            else:
+                self._planned.append(_Planned(at, at + late_s, row))
+                at += grant.gap_s
+        self._more.set()
+        blocked = grant.reason is not None and grant.again_s > PATIENCE_S
+        self.blocked = Blocked(now + grant.again_s, grant.reason or "") if blocked else None
+        return asked[looked_at:]
 
-    # -- starting --
+    def _wait_for_recipient(self, row: QueuedRow, wait_s: float, now: float) -> None:
+        if wait_s > PATIENCE_S or self.rows.parked >= MOST_PARKED:
+            self._postpone(row, wait_s)
+        else:
+            self.rows.park(row, now + wait_s)
 
-    async def start_at_slots(self) -> None:
-        """Start what has a slot, until cancelled. Raises what the ledger raises; it may then go
-        on, and no row is lost."""
-        loop = asyncio.get_running_loop()
+    # -- writing down, and starting --
+
+    async def begin_before_slots(self) -> None:
+        """Write down what is about to be sent, shortly before its slots, until cancelled. Raises
+        what the ledger raises; it may then go on, and no row is lost."""
         while True:
             if not self._planned:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            pause_s = self._planned[0].at - loop.time()
+            pause_s = self._planned[0].at - BEGIN_AHEAD_S - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
-            await self._begin(self._take_due(loop.time()))
+            due = self._take(self._planned, time.monotonic() + BEGIN_AHEAD_S)
+            if due:
+                await self._begin(due)
 
-    def _take_due(self, now: float) -> list[_Planned]:
-        """Return what is due, all that came while the last ones were written down. What is too
-        late goes back in front of the rows."""
+    async def start_at_slots(self) -> None:
+        """Start what is written down at its slots, until cancelled."""
+        while True:
+            if not self._begun:
+                self._more_begun.clear()
+                await self._more_begun.wait()
+                continue
+            pause_s = self._begun[0].at - time.monotonic()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+                continue
+            for planned in self._take(self._begun, time.monotonic()):
+                self._start(planned.row)
+
+    def _take(self, rows: deque[_Planned], until: float) -> list[_Planned]:
+        """Take what has its slot until then. What is too late goes back in front of the rows."""
         due: list[_Planned] = []
-        while self._planned and self._planned[0].at <= now:
-            due.append(self._planned.popleft())
+        while rows and rows[0].at <= until:
+            due.append(rows.popleft())
+        now = time.monotonic()
         self._put_back([planned for planned in due if now > planned.too_late_at])
         return [planned for planned in due if now <= planned.too_late_at]
 
     async def _begin(self, due: list[_Planned]) -> None:
-        if not due:
-            return
         self._beginning = due
-        began_at = asyncio.get_running_loop().time()
+        began_at = time.monotonic()
+        # A process that stood still may hold the campaign no more, and somebody else has called
+        # these rows unknown.
+        latest = began_at + AHEAD_S
         try:
-            await self._ledger.begin(self._lease, [(p.row, p.number) for p in due])
+            await self._ledger.begin(self._lease, [(p.row, self._limits.number) for p in due])
+        except NumberHeld:
+            # It was held after it gave these slots, and so the later ones do not count either.
+            self._beginning = []
+            self._put_back([*due, *self._planned])
+            self._planned.clear()
+            return
         except Exception:
             self._beginning = []
             self._put_back(due)
             raise
         self._beginning = []
-        if asyncio.get_running_loop().time() - began_at > AHEAD_S:
-            # Redis was held up: by now these would be a burst.
-            self._put_back(due)
-            return
-        for planned in due:
-            self._start(planned.row, planned.number)
+        self._write_s = max(time.monotonic() - began_at, self._write_s / 2)
+        self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
+        self._more_begun.set()
 
     def _put_back(self, planned: list[_Planned]) -> None:
-        for one in reversed(planned):
-            self._rows.put_back(one.row)
+        if planned:
+            self.put_back([one.row for one in planned])

@@ -1,9 +1,11 @@
 """Claimed rows that wait to be sent."""
 
 import asyncio
+import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from contracts.backend import ClaimedRow
 
@@ -21,35 +23,50 @@ class QueuedRow:
 
 
 class Rows:
-    """Claimed rows that wait to be sent, in order."""
+    """Claimed rows that wait to be sent from one number, in order, and apart from them those that
+    wait for their recipients (*parked*). Times are seconds of one clock."""
 
     def __init__(self) -> None:
         self._rows: deque[QueuedRow] = deque()
+        self._parked: list[tuple[float, int, QueuedRow]] = []
+        self._order = count()
         self.changed = asyncio.Event()
 
     def __len__(self) -> int:
+        """How many wait only for slots."""
         return len(self._rows)
+
+    @property
+    def parked(self) -> int:
+        return len(self._parked)
+
+    @property
+    def unparks_at(self) -> float | None:
+        """When the first of those that are parked may go."""
+        return self._parked[0][0] if self._parked else None
 
     def append(self, rows: Iterable[QueuedRow]) -> None:
         self._rows.extend(rows)
         self.changed.set()
 
-    def put_back(self, row: QueuedRow) -> None:
-        """Put a row in front: it was not sent after all."""
-        self._rows.appendleft(row)
+    def put_back(self, rows: list[QueuedRow]) -> None:
+        """Put rows in front, in their order: they were not sent after all."""
+        self._rows.extendleft(reversed(rows))
         self.changed.set()
 
-    def first(self, count: int, number_of: Callable[[QueuedRow], str]) -> list[QueuedRow]:
-        """Return up to so many rows from the front that are sent from the same number."""
-        found: list[QueuedRow] = []
-        for row in self._rows:
-            if len(found) == count or (found and number_of(row) != number_of(found[0])):
-                break
-            found.append(row)
-        return found
+    def park(self, row: QueuedRow, until: float) -> None:
+        """Keep a row apart until then."""
+        heapq.heappush(self._parked, (until, next(self._order), row))
 
-    def take(self, count: int) -> list[QueuedRow]:
-        """Take so many rows from the front."""
-        taken = [self._rows.popleft() for _ in range(min(count, len(self._rows)))]
-        self.changed.set()
-        return taken
+    def take(self, most: int, now: float) -> list[QueuedRow]:
+        """Take so many rows from the front; what was parked until now comes first."""
+        while self._parked and self._parked[0][0] <= now:
+            self._rows.appendleft(heapq.heappop(self._parked)[2])
+        return [self._rows.popleft() for _ in range(min(most, len(self._rows)))]
+
+    def take_all(self) -> list[QueuedRow]:
+        """Take everything, what is parked as well."""
+        rows = [*self._rows, *(row for _, _, row in sorted(self._parked))]
+        self._rows.clear()
+        self._parked.clear()
+        return rows

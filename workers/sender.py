@@ -1,18 +1,17 @@
 """Sending one row, and acting on how it ended."""
 
-import time
 from collections.abc import Callable
 
 import orjson
 
 from contracts import backend as contract
 from contracts.backend import SendError, SendOutcome, SendResult
-from contracts.cloud_api.errors import ErrorClass
 from sidecar.logs import Trouble
 from workers.clock import now_ms
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
 from workers.ledger import Ledger
 from workers.limiter import Limiter
+from workers.limits import Limits
 from workers.outcomes import Decision, decide
 from workers.rows import QueuedRow
 
@@ -48,15 +47,14 @@ class Sender:
         self._put_back = put_back
         self._give_back = give_back
         self._pause = pause
-        self._throttled_in_a_row = 0
-        self._held_until = 0.0
         self._like_errors: tuple[int, int] = (0, 0)
         self._trouble = Trouble(
             "messages_not_sent", vendor=config.vendor_uid, campaign=campaign_uid
         )
 
-    async def send(self, row: QueuedRow, number: str) -> None:
+    async def send(self, row: QueuedRow, limits: Limits) -> None:
         """Send a row from a number, and see to what follows."""
+        number = limits.number
         if not number or not self._config.access_token:
             what = "access token" if number else "sending number"
             self._pause(f"the vendor has no {what}")
@@ -69,33 +67,29 @@ class Sender:
             failed = Decision(SendOutcome.FAILED, SendError(code=None, message=message))
             self._report(self._result(row, number, None, failed))
             return
-        started_at = time.monotonic()
+        sent_at = self._limiter.clock.now()
         attempt = await self._cloud_api.send(number, self._config.access_token, body)
-        decision = self._decide(row, attempt, started_at)
+        decision = decide(row.row, attempt)
         self._count_like_errors(attempt)
         if decision.pause_reason:
             self._pause(decision.pause_reason)
         if decision.outcome is None:
-            await self._not_sent(row, number, attempt, decision)
-        else:
-            self._trouble.worked()
+            await self._not_sent(row, limits, attempt, decision, sent_at)
+            return
+        self._trouble.worked()
+        try:
+            if decision.hold_pair_s:
+                await self._limiter.hold_pair(number, row.row.to, decision.hold_pair_s)
+        finally:
             self._report(self._result(row, number, attempt, decision))
 
-    def _decide(self, row: QueuedRow, attempt: Attempt, started_at: float) -> Decision:
-        """Decide what follows. A number that was throttled is held, longer every time; calls that
-        were under way by then, or had their slots already, are no further time."""
-        throttled = (
-            isinstance(attempt, Refused) and attempt.rule.error_class is ErrorClass.RETRY_NUMBER
-        )
-        if started_at >= self._held_until:
-            self._throttled_in_a_row = self._throttled_in_a_row + 1 if throttled else 0
-        decision = decide(row.row, attempt, throttled_in_a_row=self._throttled_in_a_row)
-        if throttled:
-            self._held_until = time.monotonic() + decision.hold_number_s
-        return decision
-
     async def _not_sent(
-        self, row: QueuedRow, number: str, attempt: Attempt, decision: Decision
+        self,
+        row: QueuedRow,
+        limits: Limits,
+        attempt: Attempt,
+        decision: Decision,
+        sent_at: float,
     ) -> None:
         assert isinstance(attempt, Refused | NotSent)
         self._trouble.failed(
@@ -103,8 +97,8 @@ class Sender:
         )
         try:
             await self._ledger.not_sent([row])
-            if decision.hold_number_s:
-                await self._limiter.hold(number, decision.hold_number_s)
+            if decision.hold is not None:
+                await self._limiter.hold(limits, decision.hold, sent_at=sent_at)
         finally:
             if decision.give_back:
                 self._give_back(row)

@@ -7,13 +7,15 @@
 -- KEYS[4]  ledgers            hash: campaigns whose ledger is not empty -> vendor
 -- KEYS[5]  count:{vendor}     hash: counters
 -- KEYS[6]  vendors            set: vendors with counters
+-- KEYS[7..] number:{number}    hash: of each number that sends; it may be held by now (hold.lua)
 -- ARGV[1]  the holder's fencing token
 -- ARGV[2]  the campaign
 -- ARGV[3]  the vendor
--- ARGV[4..] for each row its uid, and its state from now on
+-- ARGV[4]  in how many microseconds the rows will be sent, at most
+-- ARGV[5..] for each row its uid, and its state from now on
 --
--- Returns 1. -1 if the lease is lost, -2 if the campaign is halted; then nothing is written. A row
--- that is not in the ledger counts as claimed.
+-- Returns 1. -1 if the lease is lost, -2 if the campaign is halted, -3 if a number is held then; and
+-- nothing is written. A row that is not in the ledger counts as claimed.
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return -1
@@ -21,8 +23,15 @@ end
 if redis.call("EXISTS", KEYS[2]) == 1 then
   return -2
 end
+local time = redis.call("TIME")
+local sent_at = time[1] * 1000000 + time[2] + ARGV[4]
+for index = 7, #KEYS do
+  if tonumber(redis.call("HGET", KEYS[index], "until") or 0) > sent_at then
+    return -3
+  end
+end
 local new = 0
-for index = 4, #ARGV, 2 do
+for index = 5, #ARGV, 2 do
   new = new + redis.call("HSET", KEYS[3], ARGV[index], ARGV[index + 1])
 end
 if new > 0 then

@@ -1,16 +1,41 @@
--- Give out sending slots of a number, evenly spaced on Redis's clock.
+-- Give out sending slots of a number, evenly spaced on Redis's clock, to the next rows of one
+-- campaign. Times are microseconds.
 --
 -- KEYS[1]  lease:campaign:{campaign}
--- KEYS[2]  halt:{campaign}     set: the campaign is paused or cancelled
--- KEYS[3]  rate:{number}       string: when the next slot is, in microseconds of Redis's clock
+-- KEYS[2]  halt:{campaign}         set: the campaign is paused or cancelled
+-- KEYS[3]  number:{number}         hash: the next slot, the rate, a hold (sidecar/numbers.py)
+-- KEYS[4]  hold:account:{account}  hash: until, pause, reason (hold.lua)
+-- KEYS[5]  hold:app:{app}          hash: the same
+-- KEYS[6]  turns:{number}          sorted set: campaigns, until when they have had their share
+-- KEYS[7]  wanting:{number}        sorted set: campaigns that want more than they got, until when
+--                                  that counts
+-- KEYS[8]  recipients:{portfolio}  sorted set: recipients of 24 hours, by their last slot
+-- KEYS[9]  pair:{number}:          and the recipient  string: began:due (see below)
+-- KEYS[10] numbers                 sorted set: KEYS[3] of all numbers, by when they were asked last
 -- ARGV[1]  the holder's fencing token
--- ARGV[2]  time between two slots, in microseconds
--- ARGV[3]  how far ahead slots may be given out, in microseconds
--- ARGV[4]  how many slots are wanted
+-- ARGV[2]  the campaign
+-- ARGV[3]  the number's configured rate, per second
+-- ARGV[4]  how far ahead slots may be given out
+-- ARGV[5]  how far ahead a slot is at least
+-- ARGV[6]  how many recipients the portfolio may have in 24 hours; 0: any number
+-- ARGV[7]  how many recipients follow of earlier slots whose rows were not sent after all
+-- ARGV[8..] these, and then the rows' recipients
 --
--- Returns {slots, microseconds until the first of them, Redis's clock in microseconds}; the slots
--- are ARGV[2] apart. {0, microseconds until it makes sense to ask again, clock} if none is free
--- now. {-1} if the lease is lost, {-2} if the campaign is halted.
+-- Returns {-1} if the lease is lost, {-2} if the campaign is halted; else
+-- {slots, time until the first, time between two, time until it makes sense to ask again, clock,
+--  why nothing goes out now or "", then in pairs: a row (from 0) whose recipient has had too much,
+--  and the time until it may have more}. Rows get slots in their order; those are left out.
+
+local SECOND, DAY = 1000000, 86400000000
+-- A campaign that has not asked for so long wants nothing any more.
+local FORGOTTEN = 1250000
+-- After the number was throttled its rate climbs like TCP CUBIC (RFC 9438): from CUT of the rate
+-- that was refused fast towards that, slowly around it, and faster and faster beyond. CLIMB: how
+-- long it takes back to the full rate, if that is what was refused.
+local CUT, LEAST, CLIMB = 0.8, 0.05, 30000000
+-- Meta's limit of a pair is one message in 6 s; up to 45 may go within 6 s and borrow from the
+-- future: after 20, the next is due 2 minutes later. A tenth of a second is for delays on the way.
+local PAIR, BURST, BURST_WINDOW = 6100000, 45, 5900000
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return {-1}
@@ -19,15 +44,123 @@ if redis.call("EXISTS", KEYS[2]) == 1 then
   return {-2}
 end
 local time = redis.call("TIME")
-local now = time[1] * 1000000 + time[2]
-local gap = tonumber(ARGV[2])
-local ahead = tonumber(ARGV[3])
-local start = math.max(now, tonumber(redis.call("GET", KEYS[3]) or "0"))
-if start > now + ahead then
-  return {0, math.ceil(start - now - ahead), now}
+local now = time[1] * SECOND + time[2]
+local campaign, rate, daily = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[6])
+local ahead, least = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+-- The time between two slots.
+local number = redis.call("HMGET", KEYS[3], "next", "ceiling", "climbs_from")
+local share = 1
+if number[2] then
+  local ceiling = tonumber(number[2])
+  local climbed = math.max(0, now - number[3]) / CLIMB
+  share = ceiling + (1 - CUT) * (climbed - ceiling ^ (1 / 3)) ^ 3
+  share = math.max(LEAST, math.min(1, share))
+  if share == 1 then
+    redis.call("HDEL", KEYS[3], "ceiling", "climbs_from")
+  end
 end
-local slots = math.min(tonumber(ARGV[4]), math.floor((now + ahead - start) / gap) + 1)
-local next_free = start + slots * gap
-local keep_ms = math.ceil((next_free - now) / 1000) + 60000
-redis.call("SET", KEYS[3], string.format("%.0f", next_free), "PX", keep_ms)
-return {slots, math.floor(start - now), now}
+local gap = math.ceil(SECOND / (rate * share))
+
+-- When the next slot is. (A clock that was set back must not stop the number: hence the minimum.)
+local free = math.max(now + least, math.min(tonumber(number[1] or 0), now + ahead + gap))
+local reason = ""
+for key = 3, 5 do
+  local hold = redis.call("HMGET", KEYS[key], "until", "reason")
+  if hold[1] and tonumber(hold[1]) > free then
+    free = tonumber(hold[1])
+    reason = free > now + ahead and hold[2] or ""
+  end
+end
+
+-- Campaigns that want more than they get share equally: each gets slots as far ahead as if it had a
+-- slower number for itself.
+redis.call("ZREM", KEYS[7], campaign)
+local turn = gap * (1 + redis.call("ZCOUNT", KEYS[7], now, now + FORGOTTEN))
+local had = tonumber(redis.call("ZSCORE", KEYS[6], campaign) or 0)
+had = math.max(now + least, math.min(had, now + ahead + turn))
+local most = 1 + math.min(math.floor((now + ahead - free) / gap), math.floor((now + ahead - had) / turn))
+
+local used = 0
+if daily > 0 then
+  redis.call("ZREMRANGEBYSCORE", KEYS[8], "-inf", now - DAY)
+  used = redis.call("ZCARD", KEYS[8])
+end
+
+local first = 8 + tonumber(ARGV[7])
+for index = 8, first - 1 do
+  local key = KEYS[9] .. ARGV[index]
+  local began, due = string.match(redis.call("GET", key) or "", "^(%d+):(%d+)$")
+  if began and tonumber(began) > 0 then
+    due = due - PAIR
+    if due - began < PAIR then
+      redis.call("DEL", key)
+    else
+      redis.call("SET", key, string.format("%.0f:%.0f", began, due), "KEEPTTL")
+    end
+  end
+end
+
+-- Return when a recipient may have a message at the earliest, from when a burst counts, and when
+-- the next one is due if it gets the slot at this time.
+local function pair(recipient, at)
+  local state = redis.call("GET", KEYS[9] .. recipient)
+  if state then
+    local colon = string.find(state, ":", 1, true)
+    local began, due = tonumber(string.sub(state, 1, colon - 1)), tonumber(string.sub(state, colon + 1))
+    if at < began + BURST_WINDOW and due - began < BURST * PAIR then
+      return at, began, due + PAIR
+    elseif at < due then
+      return due
+    end
+  end
+  return at, at, at + PAIR
+end
+
+local slots, index, refused, exhausted = 0, first, {}, false
+while slots < most and index <= #ARGV do
+  local recipient, at = ARGV[index], free + slots * gap
+  local possible, began, due = pair(recipient, at)
+  if possible > at then
+    refused[#refused + 1] = index - first
+    refused[#refused + 1] = possible - now
+  else
+    exhausted = daily > 0 and used >= daily and not redis.call("ZSCORE", KEYS[8], recipient)
+    if exhausted then
+      break
+    end
+    if daily > 0 then
+      used = used + redis.call("ZADD", KEYS[8], at, recipient)
+    end
+    local state = string.format("%.0f:%.0f", began, due)
+    redis.call("SET", KEYS[9] .. recipient, state, "PX", math.ceil((due - now) / 1000))
+    slots = slots + 1
+  end
+  index = index + 1
+end
+
+local next_free, had_until = free + slots * gap, had + slots * turn
+local again = math.max(next_free, had_until) - now - ahead / 2
+if exhausted then
+  local oldest = redis.call("ZRANGE", KEYS[8], used - daily, used - daily, "WITHSCORES")
+  again = oldest[2] + DAY - now
+  reason = ARGV[6] .. " recipients of the portfolio in 24 hours are used up"
+elseif index <= #ARGV then
+  redis.call("ZADD", KEYS[7], now + FORGOTTEN, campaign)
+  redis.call("PEXPIRE", KEYS[7], 60000)
+end
+if slots > 0 then
+  redis.call("HSET", KEYS[3], "next", next_free)
+  redis.call("ZADD", KEYS[6], had_until, campaign)
+  redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
+  redis.call("PEXPIRE", KEYS[6], math.ceil((had_until - now) / 1000) + 60000)
+  if daily > 0 then
+    redis.call("PEXPIRE", KEYS[8], DAY / 1000 + 60000)
+  end
+end
+redis.call("HSET", KEYS[3], "rate", rate, "share", share, "account", KEYS[4], "app", KEYS[5],
+  "recipients", KEYS[8], "daily", daily)
+redis.call("PEXPIRE", KEYS[3], math.ceil((next_free - now) / 1000) + 600000)
+redis.call("ZADD", KEYS[10], now, KEYS[3])
+redis.call("ZREMRANGEBYSCORE", KEYS[10], "-inf", now - DAY)
+return {slots, free - now, gap, math.max(0, again), now, reason, unpack(refused)}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.workers.payloads import VENDOR
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
+from workers import holds
 from workers.breaker import Breaker
 from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
@@ -191,8 +193,9 @@ def delivery(backend: Backend) -> Delivery:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A campaign's pauses, which are held to their lengths elsewhere."""
-    monkeypatch.setattr("workers.outcomes.THROTTLED_FIRST_S", 0.03)
-    monkeypatch.setattr("workers.outcomes.UNREACHABLE_PAUSE_S", 0.05)
+    monkeypatch.setitem(holds.PAUSES, 130429, replace(holds.THROTTLED, first_s=0.03))
+    unreachable = replace(holds.UNREACHABLE, first_s=0.05, longest_s=0.05)
+    monkeypatch.setattr("workers.outcomes.UNREACHABLE", unreachable)
     monkeypatch.setattr("workers.campaign.NOTHING_CLAIMED_PAUSE_S", 0.01)
 
 

@@ -6,14 +6,30 @@ prints when the slots are that it got, on Redis's clock.
 """
 
 import asyncio
+import itertools
 import sys
+from typing import Any
 
 from sidecar.campaigns import campaign_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import connect
 from workers.limiter import Grant, Limiter
+from workers.limits import Limits
 
 NUMBER = "110"
+
+_recipients = itertools.count(1)
+
+
+def limits(rate: float, number: str = NUMBER, **more: Any) -> Limits:
+    """Return a number's limits, of which only the rate matters."""
+    values = {"account": "account-1", "app": "app-1", "portfolio": "portfolio-1", **more}
+    return Limits(number, rate, **values)
+
+
+def recipients(count: int) -> list[str]:
+    """Return so many that have never had anything."""
+    return [f"999{next(_recipients):08d}" for _ in range(count)]
 
 
 def slots_of(grant: Grant) -> list[float]:
@@ -28,10 +44,12 @@ async def take(
     taken: list[float] = []
     while len(taken) < count:
         wanted = min(7 + len(taken) % 40, count - len(taken))
-        grant = await limiter.grant(lease, campaign, NUMBER, rate=rate, wanted=wanted)
+        # Processes that take slots of a number may not make up the same recipients.
+        to = [f"{campaign} {recipient}" for recipient in recipients(wanted)]
+        grant = await limiter.grant(lease, campaign, limits(rate), to)
         assert grant.count <= wanted
         taken += slots_of(grant)
-        await asyncio.sleep(grant.delay_s if grant.count == 0 else 0)
+        await asyncio.sleep(min(grant.again_s, 1.0))
     return taken
 
 

@@ -35,7 +35,8 @@ RATE = 1000.0
 
 @dataclass
 class Stage:
-    """``settings`` are the workers'. ``stopping`` is what the process wishes."""
+    """``settings`` are the workers'. ``stopping`` is what the process wishes. ``more_config`` is
+    of the vendor."""
 
     embedded: EmbeddedBackend
     php: Php
@@ -47,6 +48,7 @@ class Stage:
     settings: Settings
     rate: float = RATE
     stopping: bool = False
+    more_config: dict[str, Any] = field(default_factory=dict)
     ledger: Ledger = field(init=False)
     cloud_api: CloudApi = field(init=False)
 
@@ -65,6 +67,7 @@ class Stage:
                 PhoneNumber(phone_number_id=number, messages_per_second=self.rate)
                 for number in numbers
             ],
+            **self.more_config,
         )
 
     def make_run(

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from contracts import backend as contract
+from sidecar import keys
 from simulator.cloud_api.fault import FaultKind
 from tests.workers.conftest import MakeStage
 from tests.workers.stage import Stage
@@ -129,6 +130,8 @@ async def test_one_recipient_too_often_waits_alone(stage: Stage) -> None:
     [row] = stage.embedded.rows("whatsapp_message_queue", _uid=uid)
     assert (row["status"], row["retries"]) == (1, 1)
     stage.no_faults()
+    pair = keys.pair(stage.vendor.phone_number_ids[0], to)
+    assert await stage.redis.delete(pair), "other campaigns leave it alone as well"
     stage.embedded.change(
         "whatsapp_message_queue", {"scheduled_at": "2020-01-01 00:00:00"}, _uid=uid
     )

@@ -257,7 +257,7 @@ async def test_a_token_that_no_header_may_hold_is_refused_before_it_is_sent(
         assert isinstance(attempt, Refused)
         assert attempt.rule.error_class is ErrorClass.PAUSE_ACCOUNT
         assert server.connections == 0
-    decision = decide(claimed_row(), attempt, throttled_in_a_row=0)
+    decision = decide(claimed_row(), attempt)
     assert decision.pause_reason == attempt.error.message
 
 

@@ -13,9 +13,9 @@ from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis, connect
 from tests.workers import slots
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.slots import slots_of, take
-from workers.ledger import Halted, NotTheHolder
-from workers.limiter import AHEAD_S, Limiter
+from tests.workers.slots import limits, recipients, slots_of, take
+from workers.ledger import BEGIN_AHEAD_S, Halted, NotTheHolder
+from workers.limiter import AHEAD_S, Grant, Limiter
 
 #: Slots are given out in whole microseconds.
 ROUNDING_S = 2e-6
@@ -30,6 +30,12 @@ def assert_exact(taken: list[float], rate: float) -> None:
 @pytest.fixture
 def lease(campaign_lease_held: Lease) -> Lease:
     return campaign_lease_held
+
+
+async def ask(
+    limiter: Limiter, lease: Lease, *, rate: float, wanted: int, number: str = NUMBER
+) -> Grant:
+    return await limiter.grant(lease, CAMPAIGN, limits(rate, number), recipients(wanted))
 
 
 async def test_slots_are_evenly_spaced(redis: Redis, lease: Lease) -> None:
@@ -77,58 +83,74 @@ async def test_slots_are_given_out_a_little_ahead_and_no_more(
     redis: Redis, lease: Lease, rate: float
 ) -> None:
     limiter = Limiter(redis)
-    grant = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=rate, wanted=5000)
-    assert grant.delay_s == 0
-    assert grant.gap_s == pytest.approx(1 / rate)
-    assert grant.count == int(AHEAD_S * rate) + 1
-    again = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=rate, wanted=1)
-    if again.count == 0:
-        ahead = slots_of(grant)[-1] + grant.gap_s - again.clock_s
-        assert again.delay_s == pytest.approx(ahead - AHEAD_S, abs=0.001)
+    grant = await ask(limiter, lease, rate=rate, wanted=1000)
+    assert grant.delay_s == BEGIN_AHEAD_S
+    assert grant.gap_s == pytest.approx(1 / rate, abs=ROUNDING_S)
+    assert grant.count == int((AHEAD_S - BEGIN_AHEAD_S) * rate) + 1
+    ahead_s = BEGIN_AHEAD_S + grant.count * grant.gap_s
+    assert grant.again_s == pytest.approx(ahead_s - AHEAD_S / 2, abs=ROUNDING_S)
+    assert (grant.refused, grant.reason) == ({}, None)
+
+
+async def test_who_asks_too_early_is_told_when_to_come(redis: Redis, lease: Lease) -> None:
+    limiter = Limiter(redis)
+    first = await ask(limiter, lease, rate=2, wanted=5)
+    again = await ask(limiter, lease, rate=2, wanted=5)
+    assert (first.count, again.count) == (1, 0)
+    free_at = slots_of(first)[0] + first.gap_s
+    assert again.again_s == pytest.approx(free_at - again.clock_s - AHEAD_S / 2, abs=0.001)
+    assert again.reason is None
 
 
 async def test_an_idle_number_saves_nothing_up(redis: Redis, lease: Lease) -> None:
     limiter = Limiter(redis)
-    first = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=100, wanted=1)
+    first = await ask(limiter, lease, rate=100, wanted=1)
     await asyncio.sleep(0.1)
-    second = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=100, wanted=100)
-    assert second.delay_s == 0
+    second = await ask(limiter, lease, rate=100, wanted=100)
+    assert second.delay_s == BEGIN_AHEAD_S
     assert second.count <= 26
     assert slots_of(second)[0] >= slots_of(first)[0] + 0.1
 
 
 async def test_numbers_do_not_wait_for_each_other(redis: Redis, lease: Lease) -> None:
     limiter = Limiter(redis)
-    await limiter.grant(lease, CAMPAIGN, "1", rate=10, wanted=100)
-    other = await limiter.grant(lease, CAMPAIGN, "2", rate=10, wanted=1)
-    assert (other.count, other.delay_s) == (1, 0)
+    await ask(limiter, lease, rate=10, wanted=100, number="1")
+    other = await ask(limiter, lease, rate=10, wanted=1, number="2")
+    assert (other.count, other.delay_s) == (1, BEGIN_AHEAD_S)
 
 
-async def test_a_number_is_held(redis: Redis, lease: Lease) -> None:
+async def test_the_clock_is_learned_from_the_answers(redis: Redis, lease: Lease) -> None:
     limiter = Limiter(redis)
-    await limiter.hold(NUMBER, 2.0)
-    grant = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=100, wanted=5)
+    await ask(limiter, lease, rate=10, wanted=1)
+    seconds, micros = await redis.time()
+    assert limiter.clock.now() == pytest.approx(seconds + micros / 1e6, abs=0.5)
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_the_number(
+    redis: Redis, lease: Lease
+) -> None:
+    limiter = Limiter(redis)
+    grant = await ask(limiter, lease, rate=100, wanted=5)
+    in_an_hour = int((grant.clock_s + 3600) * 1_000_000)
+    await redis.hset(keys.number(NUMBER), "next", in_an_hour)
+    await redis.zadd(keys.turns(NUMBER), {CAMPAIGN: in_an_hour})
+    await redis.zadd(keys.wanting(NUMBER), {"another": in_an_hour})
+    grant = await ask(limiter, lease, rate=100, wanted=5)
     assert grant.count == 0
-    assert grant.delay_s == pytest.approx(2.0 - AHEAD_S, abs=0.2)
-    await limiter.hold(NUMBER, 0.5)
-    again = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=100, wanted=5)
-    assert again.delay_s > 1.0, "a shorter hold does not end a longer one"
+    assert grant.again_s <= AHEAD_S
 
 
-async def test_a_hold_does_not_take_back_slots(redis: Redis, lease: Lease) -> None:
+async def test_everything_that_is_kept_expires(redis: Redis, lease: Lease) -> None:
     limiter = Limiter(redis)
-    before = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=20, wanted=5)
-    await limiter.hold(NUMBER, 0.01)
-    after = await limiter.grant(lease, CAMPAIGN, NUMBER, rate=20, wanted=1)
-    assert_exact(slots_of(before) + slots_of(after), 20)
-
-
-async def test_what_is_kept_of_a_number_expires(redis: Redis, lease: Lease) -> None:
-    limiter = Limiter(redis)
-    await limiter.grant(lease, CAMPAIGN, NUMBER, rate=10, wanted=3)
-    assert 60_000 <= await redis.pttl(keys.rate(NUMBER)) <= 61_000
-    await limiter.hold(NUMBER, 30)
-    assert 89_000 <= await redis.pttl(keys.rate(NUMBER)) <= 91_000
+    await limiter.grant(lease, CAMPAIGN, limits(10, daily_recipients=9), recipients(100))
+    await limiter.throttled("another", limiter.clock.now())
+    await limiter.hold_pair(NUMBER, "1", 30)
+    kept = [key async for key in redis.scan_iter()]
+    assert len(kept) >= 8
+    ours = {lease.key, keys.fence(campaign_lease(CAMPAIGN)), keys.NUMBERS}
+    for key in kept:
+        if key.decode() not in ours:
+            assert 0 < await redis.pttl(key) <= 86_460_000, key
 
 
 # -- refusals --
@@ -137,15 +159,15 @@ async def test_what_is_kept_of_a_number_expires(redis: Redis, lease: Lease) -> N
 async def test_no_slots_without_the_lease(redis: Redis, lease: Lease) -> None:
     await redis.set(lease.key, lease.token + 1)
     with pytest.raises(NotTheHolder):
-        await Limiter(redis).grant(lease, CAMPAIGN, NUMBER, rate=10, wanted=3)
+        await ask(Limiter(redis), lease, rate=10, wanted=3)
     await redis.delete(lease.key)
     with pytest.raises(NotTheHolder):
-        await Limiter(redis).grant(lease, CAMPAIGN, NUMBER, rate=10, wanted=3)
-    assert not await redis.exists(keys.rate(NUMBER))
+        await ask(Limiter(redis), lease, rate=10, wanted=3)
+    assert not await redis.exists(keys.number(NUMBER))
 
 
 async def test_no_slots_for_a_halted_campaign(redis: Redis, lease: Lease) -> None:
     await redis.set(keys.halt(CAMPAIGN), "cancelled")
     with pytest.raises(Halted):
-        await Limiter(redis).grant(lease, CAMPAIGN, NUMBER, rate=10, wanted=3)
-    assert not await redis.exists(keys.rate(NUMBER))
+        await ask(Limiter(redis), lease, rate=10, wanted=3)
+    assert not await redis.exists(keys.number(NUMBER))

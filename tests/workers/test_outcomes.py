@@ -8,28 +8,20 @@ from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
 from tests.workers.rows import claimed_row
 from workers.cloud_api import Accepted, NotSent, OutcomeUnknown, Refused
-from workers.outcomes import (
-    MAX_RETRIES,
-    SERVICE_LONGEST_S,
-    THROTTLED_FIRST_S,
-    THROTTLED_LONGEST_S,
-    UNREACHABLE_PAUSE_S,
-    Decision,
-    decide,
-)
+from workers.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
+from workers.outcomes import MAX_RETRIES, SERVICE_LONGEST_S, Decision, decide
 
 
 def refused(rule: ErrorRule, details: str | None = None) -> Refused:
     return Refused(rule, SendError(code=rule.code, message=rule.meaning, details=details))
 
 
-def after(rule: ErrorRule, retries: int = 0, throttled_in_a_row: int = 1) -> Decision:
-    row = claimed_row(retries=retries)
-    return decide(row, refused(rule), throttled_in_a_row=throttled_in_a_row)
+def after(rule: ErrorRule, retries: int = 0) -> Decision:
+    return decide(claimed_row(retries=retries), refused(rule))
 
 
 def plain(attempt: Any) -> Decision:
-    return decide(claimed_row(), attempt, throttled_in_a_row=0)
+    return decide(claimed_row(), attempt)
 
 
 def test_accepted() -> None:
@@ -42,7 +34,7 @@ def test_unknown_is_never_tried_again_here() -> None:
 
 
 def test_not_sent_is_kept_and_the_number_waits_a_little() -> None:
-    assert plain(NotSent("refused")) == Decision(None, hold_number_s=UNREACHABLE_PAUSE_S)
+    assert plain(NotSent("refused")) == Decision(None, hold=Hold(UNREACHABLE, "refused"))
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: str(rule.code))
@@ -52,13 +44,14 @@ def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
     assert decision.error == error
     match rule.error_class:
         case ErrorClass.RETRY_NUMBER:
-            assert decision == Decision(None, error, hold_number_s=THROTTLED_FIRST_S)
+            reason = f"{rule.code} {rule.meaning}"
+            assert decision == Decision(None, error, hold=Hold(PAUSES[rule.code], reason))
         case ErrorClass.RETRY_PAIR:
-            assert decision == Decision(SendOutcome.REQUEUE, error, due_in_s=1)
+            assert decision == Decision(SendOutcome.REQUEUE, error, due_in_s=1, hold_pair_s=1)
         case ErrorClass.RETRY_SERVICE:
             assert decision.outcome is SendOutcome.REQUEUE
             assert decision.due_in_s
-            assert decision.hold_number_s == 0
+            assert decision.hold is None
         case ErrorClass.DELAY | ErrorClass.FAIL | ErrorClass.SUPPRESS:
             assert decision == Decision(SendOutcome.FAILED, error)
         case ErrorClass.STOP_CAMPAIGN:
@@ -76,7 +69,7 @@ def test_every_row_ends_in_the_end(rule: ErrorRule) -> None:
     campaign meanwhile."""
     decision = after(rule, retries=MAX_RETRIES)
     if decision.outcome is None:
-        assert decision.hold_number_s > 0 or decision.pause_reason
+        assert decision.hold or decision.pause_reason
     else:
         assert decision.outcome is SendOutcome.FAILED
 
@@ -99,8 +92,10 @@ def test_some_codes_are_tried_less_often(code: int, retries: int, outcome: SendO
 
 
 def test_one_recipient_waits_as_meta_advises() -> None:
-    pauses = [after(RULES[131056], retries).due_in_s for retries in range(5)]
-    assert pauses == [1, 4, 16, 64, 256]
+    decisions = [after(RULES[131056], retries) for retries in range(5)]
+    assert [decision.due_in_s for decision in decisions] == [1, 4, 16, 64, 256]
+    assert [decision.hold_pair_s for decision in decisions] == [1, 4, 16, 64, 256]
+    assert after(RULES[131056], 5000).hold_pair_s == 4**MAX_RETRIES
 
 
 def test_a_faulty_service_is_left_alone_for_longer_and_longer() -> None:
@@ -110,10 +105,32 @@ def test_a_faulty_service_is_left_alone_for_longer_and_longer() -> None:
     assert (after(new, retries=4).due_in_s or 0) <= SERVICE_LONGEST_S
 
 
-def test_a_throttled_number_waits_longer_every_time() -> None:
-    pauses = [after(RULES[130429], throttled_in_a_row=n).hold_number_s for n in range(1, 9)]
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, THROTTLED_LONGEST_S]
-    assert after(RULES[130429], throttled_in_a_row=5000).hold_number_s == THROTTLED_LONGEST_S
+@pytest.mark.parametrize(
+    ("code", "status", "scope", "slow"),
+    [
+        (130429, 429, Scope.NUMBER, True),
+        (131057, 503, Scope.NUMBER, False),
+        (80007, 429, Scope.ACCOUNT, False),
+        (4, 429, Scope.APP, False),
+        (None, 429, Scope.NUMBER, True),
+        (999_999, 429, Scope.NUMBER, True),
+    ],
+)
+def test_what_is_held_and_whether_it_is_slowed(
+    code: int | None, status: int, scope: Scope, slow: bool
+) -> None:
+    hold = after(rule_for(code, status)).hold
+    assert hold is not None
+    assert (hold.pause.scope, hold.pause.slow) == (scope, slow)
+    assert hold.reason
+
+
+def test_every_code_that_holds_has_its_pause() -> None:
+    holding = {c for c, rule in RULES.items() if rule.error_class is ErrorClass.RETRY_NUMBER}
+    assert set(PAUSES) == holding
+    assert PAUSES[130429] == THROTTLED
+    for pause in PAUSES.values():
+        assert 0 < pause.first_s <= pause.longest_s
 
 
 @pytest.mark.parametrize(
@@ -136,7 +153,7 @@ def test_codes_that_are_new_or_missing(
 
 def test_a_reason_says_what_the_api_said_and_is_bounded() -> None:
     attempt = refused(RULES[132015], details="template offer was paused")
-    decision = decide(claimed_row(), attempt, throttled_in_a_row=0)
+    decision = plain(attempt)
     assert decision.pause_reason == "132015 template paused: template offer was paused"
     long = refused(RULES[132015], details="x" * 10_000)
-    assert len(decide(claimed_row(), long, throttled_in_a_row=0).pause_reason or "") == 500
+    assert len(plain(long).pause_reason or "") == 500

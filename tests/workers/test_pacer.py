@@ -15,10 +15,13 @@ from sidecar.redis_client import UNAVAILABLE, Redis
 from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.slots import limits
 from workers import pacer as module
-from workers.ledger import Halted, Ledger, NotTheHolder
+from workers.holds import Hold, Pause, Scope
+from workers.ledger import BEGIN_AHEAD_S, Halted, Ledger, NotTheHolder
 from workers.limiter import AHEAD_S, Grant, Limiter
-from workers.pacer import LATE_S, Pacer
+from workers.limits import Limits
+from workers.pacer import LATE_S, PATIENCE_S, Pacer
 from workers.rows import QueuedRow, Rows
 
 #: Redis's clock and this process's are compared by asking.
@@ -33,10 +36,9 @@ class Track:
     lease: Lease
     ledger: Ledger
     limiter: Limiter
-    rate: float = 200.0
     room: int = 10_000
-    rows: Rows = field(default_factory=Rows)
-    started: list[tuple[float, str, str]] = field(default_factory=list)
+    started: list[tuple[float, str]] = field(default_factory=list)
+    postponed: list[tuple[str, float]] = field(default_factory=list)
     pacer: Pacer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,24 +47,32 @@ class Track:
             self.ledger,
             self.lease,
             CAMPAIGN,
-            self.rows,
-            number_of=lambda row: row.row.from_phone_number_id or NUMBER,
-            rate_of=lambda _number: self.rate,
-            room=lambda: self.room - len(self.started),
+            limits(200.0),
+            room=lambda: self.room - len(self.started) - self.pacer.planned,
             start=self._start,
+            postpone=lambda row, wait_s: self.postponed.append((row.uid, wait_s)),
         )
 
-    def _start(self, row: QueuedRow, number: str) -> None:
-        self.started.append((asyncio.get_running_loop().time(), row.uid, number))
+    def _start(self, row: QueuedRow) -> None:
+        self.started.append((time.monotonic(), row.uid))
+
+    def limited(self, limits: Limits) -> None:
+        """Have other limits, before it runs."""
+        self.pacer._limits = limits
+
+    @property
+    def rows(self) -> Rows:
+        return self.pacer.rows
 
     @property
     def uids(self) -> list[str]:
-        return [uid for _, uid, _ in self.started]
+        return [uid for _, uid in self.started]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[list[asyncio.Task[None]]]:
         tasks = [
             asyncio.create_task(self.pacer.plan()),
+            asyncio.create_task(self.pacer.begin_before_slots()),
             asyncio.create_task(self.pacer.start_at_slots()),
         ]
         try:
@@ -82,13 +92,12 @@ def track(redis: Redis, campaign_lease_held: Lease, ledger: Ledger) -> Track:
 async def test_every_row_starts_once_and_no_faster_than_the_rate(track: Track) -> None:
     rows = [queued() for _ in range(60)]
     track.rows.append(rows)
-    began_at = asyncio.get_running_loop().time()
+    began_at = time.monotonic()
     async with track.running():
         await track.has_started(60)
     assert sorted(track.uids) == sorted(row.uid for row in rows)
-    assert {number for _, _, number in track.started} == {NUMBER}
-    for count, (at, _, _) in enumerate(track.started):
-        assert at >= began_at + count / track.rate - CLOCKS_S
+    for count, (at, _) in enumerate(track.started):
+        assert at >= began_at + count / 200 - CLOCKS_S
 
 
 async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
@@ -105,9 +114,9 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     track.ledger.begin = note  # type: ignore[method-assign]
     start = track.pacer._start
 
-    def check(row: QueuedRow, number: str) -> None:
+    def check(row: QueuedRow) -> None:
         assert row.uid in begun
-        start(row, number)
+        start(row)
 
     track.pacer._start = check
     async with track.running():
@@ -137,26 +146,16 @@ async def test_no_more_are_under_way_than_there_is_room_for(track: Track) -> Non
         await track.has_started(10)
 
 
-async def test_rows_of_several_numbers_start_from_their_own(track: Track) -> None:
-    track.rows.append([queued(from_phone_number_id=number) for number in ("1", "1", "2", "1")])
-    async with track.running():
-        await track.has_started(4)
-    assert sorted(number for _, _, number in track.started) == ["1", "1", "1", "2"]
-    assert await track.redis.exists(keys.rate("1"), keys.rate("2")) == 2
-
-
-async def test_what_is_in_front_may_change_while_slots_are_asked_for(
+async def test_a_row_that_comes_back_while_slots_are_asked_for_is_started_once(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A send that failed puts its row back just then. Every row still starts once, and as one
-    that is written down."""
     grant = track.limiter.grant
     late = [queued(f"late-{n}") for n in range(3)]
 
     async def meanwhile(*args: Any, **more: Any) -> Grant:
         given = await grant(*args, **more)
         if late:
-            track.rows.put_back(late.pop())
+            track.rows.put_back([late.pop()])
         return given
 
     monkeypatch.setattr(track.limiter, "grant", meanwhile)
@@ -169,43 +168,128 @@ async def test_what_is_in_front_may_change_while_slots_are_asked_for(
     assert set((await track.ledger.load()).sending) == set(track.uids)
 
 
-async def test_a_slot_is_not_used_for_another_number(
+async def test_rows_that_are_asked_slots_for_are_not_lost_from_sight(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grant = track.limiter.grant
-    other = [queued("other", from_phone_number_id="2")]
+    """Otherwise the campaign would look finished just then."""
+    asked = asyncio.Event()
 
-    async def meanwhile(*args: Any, **more: Any) -> Grant:
-        given = await grant(*args, **more)
-        if other:
-            track.rows.put_back(other.pop())
-        return given
+    async def hang(*_: object, **__: object) -> None:
+        asked.set()
+        await asyncio.Event().wait()
 
-    monkeypatch.setattr(track.limiter, "grant", meanwhile)
-    track.rows.append([queued("row", from_phone_number_id="1")])
+    monkeypatch.setattr(track.limiter, "grant", hang)
+    track.rows.append([queued("row-1"), queued("row-2")])
     async with track.running():
-        await track.has_started(2)
-    assert {uid: number for _, uid, number in track.started} == {"other": "2", "row": "1"}
+        await asyncio.wait_for(asked.wait(), 5)
+        assert (track.pacer.planned, track.pacer.unstarted, len(track.rows)) == (2, 2, 0)
+    assert [row.uid for row in track.pacer.take_unstarted()] == ["row-1", "row-2"]
+
+
+# -- recipients that have had too much --
+
+
+async def test_a_row_that_comes_back_unsent_has_not_used_up_its_recipient(track: Track) -> None:
+    row = queued()
+    track.rows.append([row])
+    async with track.running():
+        for count in range(1, 100):
+            await track.has_started(count)
+            track.pacer.put_back([row])
+        await track.has_started(100)
+    assert not track.postponed
+
+
+async def test_a_recipient_that_has_had_too_much_waits_alone(track: Track) -> None:
+    await track.limiter.hold_pair(NUMBER, "1", 0.4)
+    track.rows.append([queued("held", to="1"), *(queued(f"row-{n}") for n in range(20))])
+    began_at = time.monotonic()
+    async with track.running():
+        await track.has_started(21)
+    assert track.uids[-1] == "held"
+    assert track.started[-1][0] >= began_at + 0.4 - CLOCKS_S
+    assert not track.postponed
+
+
+async def test_one_that_waits_for_long_does_so_in_the_queue(track: Track) -> None:
+    await track.limiter.hold_pair(NUMBER, "1", PATIENCE_S + 30)
+    track.rows.append([queued("held", to="1"), queued("other")])
+    async with track.running():
+        await track.has_started(1)
+        await eventually(lambda: track.postponed)
+    assert track.uids == ["other"]
+    [(uid, wait_s)] = track.postponed
+    assert uid == "held"
+    assert PATIENCE_S + 25 < wait_s <= PATIENCE_S + 30
+    assert track.pacer.unstarted == 0
+
+
+async def test_not_too_many_wait_here(track: Track, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_PARKED", 3)
+    await track.limiter.hold_pair(NUMBER, "1", 20)
+    track.rows.append([queued(to="1") for _ in range(10)])
+    async with track.running():
+        await eventually(lambda: len(track.postponed) == 7)
+    assert track.rows.parked == 3
+
+
+# -- being held --
+
+
+async def test_a_hold_stops_also_what_has_a_slot(track: Track) -> None:
+    track.limited(limits(40.0))
+    track.rows.append([queued() for _ in range(40)])
+    async with track.running():
+        await track.has_started(3)
+        await track.limiter.throttled(NUMBER, track.limiter.clock.now())
+        held_at, before = time.monotonic(), len(track.started)
+        await track.has_started(before + 5)
+    late = [at for at, _ in track.started[before:]]
+    begun = BEGIN_AHEAD_S * 40 + 1
+    assert sum(at < held_at + 1 - CLOCKS_S for at in late) <= begun, "what was written down"
+    rest = track.pacer.take_unstarted()
+    assert len({*track.uids, *(row.uid for row in rest)}) == 40
+
+
+@pytest.mark.parametrize(("seconds", "blocked"), [(PATIENCE_S + 5, True), (5.0, False)])
+async def test_it_tells_when_all_has_to_wait_for_long(
+    track: Track, seconds: float, blocked: bool
+) -> None:
+    pause = Pause(Scope.ACCOUNT, seconds, seconds)
+    where = limits(200.0)
+    await track.limiter.hold(where, Hold(pause, "80007 limit"), sent_at=time.time())
+    track.rows.append([queued(), queued()])
+    async with track.running():
+        if blocked:
+            block = await eventually(lambda: track.pacer.blocked)
+            assert block.reason == "80007 limit"
+            assert 30 < block.until - time.monotonic() < seconds * 1.25
+            await track.redis.delete(keys.hold("account", where.account))
+            await track.has_started(2)
+        else:
+            await eventually(lambda: track.pacer.planned == 0)
+    assert track.pacer.blocked is None
+    assert not track.postponed, "the campaign waits as a whole"
 
 
 # -- ending --
 
 
 async def test_rows_that_were_not_started_are_given_out_again(track: Track) -> None:
-    track.rate = 20.0
+    track.limited(limits(20.0))
     rows = [queued() for _ in range(20)]
     track.rows.append(rows)
     async with track.running():
         await track.has_started(2)
+        planned = track.pacer.planned
     unstarted = track.pacer.take_unstarted()
-    assert track.pacer.planned == 0
+    assert track.pacer.unstarted == 0
     assert track.pacer.take_unstarted() == []
-    left = track.rows.take(100)
-    assert sorted([*track.uids, *(row.uid for row in [*unstarted, *left])]) == sorted(
-        row.uid for row in rows
-    )
-    assert 0 < len(unstarted) <= AHEAD_S * track.rate + 1
-    assert set((await track.ledger.load()).sending) == set(track.uids)
+    assert sorted([*track.uids, *(row.uid for row in unstarted)]) == sorted(row.uid for row in rows)
+    assert 0 < planned <= AHEAD_S * 20 + 1
+    written_down = set((await track.ledger.load()).sending)
+    assert set(track.uids) <= written_down
+    assert len(written_down) <= len(track.uids) + BEGIN_AHEAD_S * 20 + 1
 
 
 async def test_a_halted_campaign_starts_nothing_more(track: Track) -> None:
@@ -213,23 +297,23 @@ async def test_a_halted_campaign_starts_nothing_more(track: Track) -> None:
     async with track.running() as tasks:
         await track.has_started(5)
         await track.redis.set(keys.halt(CAMPAIGN), "paused")
-        await eventually(lambda: all(task.done() for task in tasks))
-        count = len(track.started)
-        assert {type(task.exception()) for task in tasks} == {Halted}
-    rest = [*track.pacer.take_unstarted(), *track.rows.take(1000)]
-    assert count + len(rest) == 200
-    assert set((await track.ledger.load()).sending) == set(track.uids)
+        await eventually(lambda: tasks[0].done() and tasks[1].done())
+        assert {type(task.exception()) for task in tasks[:2]} == {Halted}
+    count = len(track.started)
+    assert count + len(track.pacer.take_unstarted()) == 200
+    assert set(track.uids) <= set((await track.ledger.load()).sending)
 
 
 async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: Track) -> None:
-    track.rate = 20.0
+    track.limited(limits(20.0))
     track.rows.append([queued() for _ in range(20)])
     async with track.running() as tasks:
         await track.has_started(2)
         await track.redis.set(track.lease.key, track.lease.token + 1)
         await eventually(tasks[1].done)
         assert isinstance(tasks[1].exception(), NotTheHolder)
-    assert set((await track.ledger.load()).sending) == set(track.uids)
+    assert set(track.uids) <= set((await track.ledger.load()).sending)
+    assert len(track.started) <= 2 + (AHEAD_S + BEGIN_AHEAD_S) * 20
 
 
 Step = Callable[..., Awaitable[Any]]
@@ -287,26 +371,27 @@ async def test_it_is_stopped_while_it_writes_down(
 
 async def test_what_piled_up_does_not_go_out_in_one_burst(track: Track) -> None:
     """The process stood still for longer than slots are given out ahead."""
-    track.rate = 100.0
+    track.limited(limits(100.0))
     track.rows.append([queued() for _ in range(60)])
     async with track.running():
         await track.has_started(3)
         time.sleep(0.4)
-        went_on_at = asyncio.get_running_loop().time()
+        went_on_at = time.monotonic()
         before = len(track.started)
         await track.has_started(60)
-    burst = LATE_S * track.rate + 1
-    for count, (at, _, _) in enumerate(track.started[before:]):
-        assert at >= went_on_at + (count - burst) / track.rate - CLOCKS_S
+    burst = LATE_S * 100 + 1
+    for count, (at, _) in enumerate(track.started[before:]):
+        assert at >= went_on_at + (count - burst) / 100 - CLOCKS_S
     assert len(set(track.uids)) == 60
 
 
 async def test_redis_was_held_up_while_it_was_written_down(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "AHEAD_S", 0.02)
+    """By then these would be a burst, so they get other slots."""
+    track.limited(limits(100.0))
     begin = track.ledger.begin
-    slow = [0.1]
+    slow = [0.3]
 
     async def slowly(*args: Any) -> None:
         if slow:
@@ -314,11 +399,34 @@ async def test_redis_was_held_up_while_it_was_written_down(
         await begin(*args)
 
     monkeypatch.setattr(track.ledger, "begin", slowly)
-    rows = [queued() for _ in range(10)]
+    rows = [queued() for _ in range(30)]
     track.rows.append(rows)
     async with track.running():
-        await track.has_started(10)
+        await track.has_started(30)
     assert sorted(track.uids) == sorted(row.uid for row in rows)
+    times = [at for at, _ in track.started]
+    for earlier, later in zip(times, times[10:], strict=False):
+        assert later - earlier >= 0.1 - LATE_S - CLOCKS_S
+
+
+async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even at a rate at which half a minute is not late: the campaign may be somebody else's
+    by now."""
+    track.limited(limits(0.02))
+    begin = track.ledger.begin
+
+    async def and_stand_still(*args: Any) -> None:
+        await begin(*args)
+        asyncio.get_running_loop().call_soon(time.sleep, AHEAD_S + 0.1)
+
+    monkeypatch.setattr(track.ledger, "begin", and_stand_still)
+    track.rows.append([queued("row-1")])
+    async with track.running():
+        await eventually(lambda: track.pacer._unsent)
+    assert not track.started
+    assert [row.uid for row in track.pacer.take_unstarted()] == ["row-1"]
 
 
 async def test_a_slow_number_is_not_starved_by_a_loop_that_is_a_little_late(
@@ -326,7 +434,7 @@ async def test_a_slow_number_is_not_starved_by_a_loop_that_is_a_little_late(
 ) -> None:
     """One row, at one in ten seconds, on a loop that is always 30 ms late: it is started at its
     first slot, and does not wait for another and another."""
-    track.rate = 0.1
+    track.limited(limits(0.1))
     sleep = asyncio.sleep
 
     async def late(seconds: float) -> None:
@@ -337,7 +445,8 @@ async def test_a_slow_number_is_not_starved_by_a_loop_that_is_a_little_late(
             return late if name == "sleep" else getattr(asyncio, name)
 
     track.rows.append([queued()])
-    await track.limiter.hold(NUMBER, 0.1)
+    pause = Pause(Scope.NUMBER, 0.1, 0.1)
+    await track.limiter.hold(limits(0.1), Hold(pause, "a test"), sent_at=time.time())
     monkeypatch.setattr(module, "asyncio", Lagging())
     async with track.running():
         await track.has_started(1)

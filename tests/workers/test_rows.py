@@ -1,11 +1,11 @@
 """Claimed rows that wait to be sent."""
 
+from collections.abc import Callable
+
+import pytest
+
 from tests.workers.rows import queued
-from workers.rows import QueuedRow, Rows
-
-
-def number_of(row: QueuedRow) -> str:
-    return row.row.from_phone_number_id or ""
+from workers.rows import Rows
 
 
 def test_rows_come_out_in_order() -> None:
@@ -14,36 +14,51 @@ def test_rows_come_out_in_order() -> None:
     rows.append([first, second])
     rows.append([third])
     assert len(rows) == 3
-    assert rows.take(2) == [first, second]
-    assert rows.take(5) == [third]
+    assert rows.take(2, 0) == [first, second]
+    assert rows.take(5, 0) == [third]
     assert not rows
 
 
-def test_a_row_that_was_not_sent_is_the_next() -> None:
+def test_rows_that_were_not_sent_are_the_next_in_their_order() -> None:
     rows = Rows()
-    first, second = queued(), queued()
-    rows.append([second])
-    rows.put_back(first)
-    assert rows.take(2) == [first, second]
+    first, second, third = queued(), queued(), queued()
+    rows.append([third])
+    rows.put_back([first, second])
+    assert rows.take(3, 0) == [first, second, third]
 
 
-def test_only_rows_of_one_number_go_together() -> None:
+def test_what_is_parked_waits_apart_and_then_comes_first() -> None:
     rows = Rows()
-    for number in ("1", "1", "2", "1"):
-        rows.append([queued(from_phone_number_id=number)])
-    assert [number_of(row) for row in rows.first(10, number_of)] == ["1", "1"]
-    assert len(rows.first(1, number_of)) == 1
-    assert len(rows) == 4, "it looks, and takes nothing"
-    assert Rows().first(3, number_of) == []
+    early, late, other = queued(), queued(), queued()
+    rows.append([other])
+    rows.park(late, 20.0)
+    rows.park(early, 10.0)
+    assert (len(rows), rows.parked, rows.unparks_at) == (1, 2, 10.0)
+    assert rows.take(1, 9.9) == [other]
+    assert rows.take(5, 9.9) == []
+    assert rows.take(5, 10.0) == [early]
+    assert rows.unparks_at == 20.0
+    assert rows.take(5, 30.0) == [late]
+    assert rows.unparks_at is None
 
 
-def test_whoever_waits_is_told_of_every_change() -> None:
+def test_everything_can_be_taken_back() -> None:
     rows = Rows()
-    for change in (
-        lambda: rows.append([queued()]),
-        lambda: rows.put_back(queued()),
-        lambda: rows.take(1),
-    ):
-        rows.changed.clear()
-        change()
-        assert rows.changed.is_set()
+    one, parked = queued(), queued()
+    rows.append([one])
+    rows.park(parked, 20.0)
+    assert rows.take_all() == [one, parked]
+    assert rows.take_all() == []
+    assert (len(rows), rows.parked) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda rows: rows.append([queued()]), lambda rows: rows.put_back([queued()])],
+    ids=["append", "put_back"],
+)
+def test_whoever_waits_is_told_of_what_comes(change: Callable[[Rows], None]) -> None:
+    rows = Rows()
+    rows.changed.clear()
+    change(rows)
+    assert rows.changed.is_set()

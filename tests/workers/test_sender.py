@@ -1,7 +1,6 @@
 """One row is sent, and what follows is done."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +10,7 @@ from contracts.cloud_api.errors import rule_for
 from sidecar import keys
 from sidecar.redis_client import Redis, ResponseError
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
-from workers import sender as module
+from tests.workers.slots import limits
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, OutcomeUnknown, Refused
 from workers.ledger import Ledger
 from workers.limiter import Limiter
@@ -70,11 +69,11 @@ class Desk:
         """How many rows have gone one way or another."""
         return len(self.reported) + len(self.put_back) + len(self.given_back)
 
-    async def held_ms(self) -> int:
-        """Return for how long the number is held."""
+    async def held_ms(self, key: str = keys.number(NUMBER)) -> int:
+        """Return for how long the number, or something else, is held."""
         seconds, micros = await self.redis.time()
-        free = int(await self.redis.get(keys.rate(NUMBER)) or 0)
-        return (free - seconds * 1_000_000 - micros) // 1000
+        until = int(await self.redis.hget(key, "until") or 0)
+        return max(0, until - seconds * 1_000_000 - micros) // 1000
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> QueuedRow:
     desk.api.attempts = list(attempts)
     row = queued(retries=retries)
     await desk.ledger.claimed(CLAIM, [row.uid])
-    await desk.sender().send(row, NUMBER)
+    await desk.sender().send(row, limits(80.0))
     assert desk.handed_on == 1
     return row
 
@@ -118,20 +117,52 @@ async def test_a_row_that_is_to_come_later_says_when(desk: Desk) -> None:
     [one] = desk.reported
     assert one.outcome is SendOutcome.REQUEUE
     assert one.due_at == one.at + 16_000
+    assert one.attempted
+
+
+async def test_a_recipient_that_has_had_too_much_gets_nothing_for_a_while(desk: Desk) -> None:
+    """Not from another row either, or another campaign."""
+    row = await send(desk, refused(131056), retries=2)
+    assert 15_000 < await desk.redis.pttl(keys.pair(NUMBER, row.row.to)) <= 16_000
+    assert await desk.held_ms() == 0
 
 
 async def test_a_row_that_was_not_sent_is_claimed_again_and_comes_back(desk: Desk) -> None:
     row = await send(desk, NotSent("cannot connect"))
     assert desk.put_back == [row]
     assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
-    assert 500 < await desk.held_ms() <= 1000
+    assert 500 < await desk.held_ms() <= 1250
+    assert not await desk.redis.hexists(keys.number(NUMBER), "ceiling"), "that is not its speed"
 
 
-async def test_a_throttled_row_comes_back_and_the_number_waits(desk: Desk) -> None:
+async def test_a_throttled_row_comes_back_and_the_number_waits_and_slows(desk: Desk) -> None:
     row = await send(desk, refused(130429))
     assert desk.put_back == [row]
-    assert 500 < await desk.held_ms() <= 1000
+    assert 500 < await desk.held_ms() <= 1250
+    assert await desk.redis.hexists(keys.number(NUMBER), "ceiling")
     assert not desk.reasons
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [(80007, keys.hold("account", "account-1")), (4, keys.hold("app", "app-1"))],
+)
+async def test_a_limit_of_calls_holds_what_it_is_of(desk: Desk, code: int, key: str) -> None:
+    row = await send(desk, refused(code))
+    assert desk.put_back == [row]
+    assert 55_000 < await desk.held_ms(key) <= 75_000
+    assert await desk.redis.hget(key, "reason") == f"{code} error {code}".encode()
+    assert await desk.held_ms() == 0
+
+
+async def test_calls_that_were_under_way_are_throttled_together(desk: Desk) -> None:
+    """Twenty calls at once meet the limit: that is one throttling, and no reason to be silent
+    for a minute."""
+    sender = desk.sender()
+    desk.api.attempts = [refused(130429)]
+    for _ in range(20):
+        await sender.send(queued(), limits(80.0))
+    assert await desk.held_ms() <= 1250
 
 
 async def test_an_account_that_is_locked_gives_the_row_back_and_pauses(desk: Desk) -> None:
@@ -161,7 +192,7 @@ async def test_nothing_is_sent_without_a_number_or_a_token(
     desk: Desk, number: str, token: str | None, reason: str
 ) -> None:
     row = queued()
-    await desk.sender(token).send(row, number)
+    await desk.sender(token).send(row, limits(80.0, number))
     assert desk.given_back == [row]
     assert desk.reasons == [reason]
     assert not desk.api.calls
@@ -170,7 +201,7 @@ async def test_nothing_is_sent_without_a_number_or_a_token(
 async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
     """A number of more than 64 bits, say. It would otherwise end the campaign, and count as
     perhaps sent."""
-    await desk.sender().send(queued(components=[{"index": 2**80}]), NUMBER)
+    await desk.sender().send(queued(components=[{"index": 2**80}]), limits(80.0))
     [one] = desk.reported
     assert one.outcome is SendOutcome.FAILED
     assert "components" in (one.error.message if one.error else "")
@@ -183,80 +214,20 @@ async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: R
         desk.api.attempts = [refused(code)]
         row = queued()
         with pytest.raises(ResponseError):
-            await desk.sender().send(row, NUMBER)
+            await desk.sender().send(row, limits(80.0))
         assert rows == [row]
 
 
 # -- many in a row --
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
-    return clock
-
-
-async def test_a_number_waits_longer_each_time_it_is_throttled(desk: Desk, clock: Clock) -> None:
-    sender = desk.sender()
-    desk.api.attempts = [refused(130429)]
-    held = []
-    for _ in range(4):
-        await desk.redis.delete(keys.rate(NUMBER))
-        await sender.send(queued(), NUMBER)
-        held.append(round(await desk.held_ms() / 1000))
-        clock.now += held[-1]
-    assert held == [1, 2, 4, 8]
-
-
-async def test_calls_that_were_under_way_are_throttled_together(desk: Desk, clock: Clock) -> None:
-    """Twenty calls at once meet the limit: that is one throttling, and no reason to be silent
-    for a minute."""
-    sender = desk.sender()
-    desk.api.attempts = [refused(130429)]
-    for _ in range(20):
-        await sender.send(queued(), NUMBER)
-        clock.now += 0.0125
-    assert await desk.held_ms() <= 1000
-
-
-async def test_a_number_that_is_taken_again_begins_anew(desk: Desk, clock: Clock) -> None:
-    sender = desk.sender()
-    desk.api.attempts = [refused(130429), refused(130429), ACCEPTED, refused(130429)]
-    for _ in range(4):
-        await desk.redis.delete(keys.rate(NUMBER))
-        await sender.send(queued(), NUMBER)
-        clock.now += 10
-    assert 0 < await desk.held_ms() <= 1000
-
-
-async def test_what_was_accepted_while_the_number_waits_does_not_end_it(
-    desk: Desk, clock: Clock
-) -> None:
-    """It was under way before."""
-    sender = desk.sender()
-    desk.api.attempts = [refused(130429), ACCEPTED, refused(130429)]
-    await sender.send(queued(), NUMBER)
-    await sender.send(queued(), NUMBER)
-    clock.now += 1.5
-    await sender.send(queued(), NUMBER)
-    assert 1000 < await desk.held_ms() <= 2000
-
-
 async def test_the_same_error_many_times_in_a_row_stops_the_campaign(desk: Desk) -> None:
     sender = desk.sender(like_errors=3)
     desk.api.attempts = [refused(131009)]
     for _ in range(2):
-        await sender.send(queued(), NUMBER)
+        await sender.send(queued(), limits(80.0))
     assert not desk.reasons
-    await sender.send(queued(), NUMBER)
+    await sender.send(queued(), limits(80.0))
     assert desk.reasons == ["3 times in a row: 131009 error 131009"]
     assert [one.outcome for one in desk.reported] == [SendOutcome.FAILED] * 3
 
@@ -271,7 +242,7 @@ async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk, between: At
     bad = refused(131009)
     desk.api.attempts = [bad, bad, between, bad, bad, between]
     for _ in range(6):
-        await sender.send(queued(), NUMBER)
+        await sender.send(queued(), limits(80.0))
     assert not desk.reasons
 
 
@@ -280,7 +251,7 @@ async def test_errors_about_recipients_do_not_interrupt_a_row_of_errors(desk: De
     bad = refused(131009)
     desk.api.attempts = [bad, refused(131026), bad, OutcomeUnknown("x"), bad, bad]
     for _ in range(5):
-        await sender.send(queued(), NUMBER)
+        await sender.send(queued(), limits(80.0))
     assert len(desk.reasons) == 1
 
 
@@ -289,7 +260,7 @@ async def test_a_reason_is_logged_once(desk: Desk) -> None:
     desk.api.attempts = [*[NotSent("cannot connect")] * 50, ACCEPTED]
     with capture_logs() as logs:
         for _ in range(51):
-            await sender.send(queued(), NUMBER)
+            await sender.send(queued(), limits(80.0))
     assert [log["event"] for log in logs] == ["messages_not_sent", "messages_not_sent_over"]
     assert logs[0]["campaign"] == CAMPAIGN
     assert "token" not in str(logs)
