@@ -20,12 +20,16 @@ class BackendError(Exception):
 
 
 class BackendUnavailable(BackendError):
-    """PHP was not reached, or is overloaded (502, 503, 504). It may or may not have acted."""
+    """PHP was not reached, or is overloaded (502, 503). It may or may not have acted."""
 
 
 class BackendFailed(BackendError):
     """PHP answered 500, or nonsense, or nothing in time. It may or may not have acted, and it may
     be this very request that it fails on."""
+
+
+class BackendTimedOut(BackendFailed):
+    """No answer in time, here or at what stands in front of PHP (504)."""
 
 
 class BackendRefused(BackendError):
@@ -46,6 +50,7 @@ class Backend:
         self._url = url
         self._path = urlsplit(url).path
         self._signer = signer
+        self.timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s / 2, 3.0))
         self._connections = connections
         self._session: aiohttp.ClientSession | None = None
@@ -118,14 +123,16 @@ class Backend:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise BackendUnavailable(f"{path}: cannot connect: {error}") from None
         except TimeoutError:
-            raise BackendFailed(f"{path}: no answer in time") from None
+            raise BackendTimedOut(f"{path}: no answer in time") from None
         except aiohttp.ClientError as error:
             raise BackendFailed(f"{path}: {type(error).__name__}: {error}") from None
 
 
 def _refusal(path: str, status: int, content: bytes) -> BackendError:
-    if status in (502, 503, 504):
+    if status in (502, 503):
         return BackendUnavailable(f"{path} answered {status}")
+    if status == 504:
+        return BackendTimedOut(f"{path} answered {status}")
     if 400 <= status < 500:
         try:
             detail = contract.ErrorAnswer.model_validate_json(content).error

@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
     #: Tries for an update that PHP refuses, before it goes to the dead letters.
     update_max_attempts: int = Field(default=12, ge=1, le=100)
+    #: So often a worker may die on a lane's work before it is taken one by one, and then on one
+    #: webhook before that goes to the dead letters.
+    drain_most_deaths: int = Field(default=3, ge=1, le=100)
     #: First and longest pause before an update is tried again; it doubles in between.
     update_retry_first_ms: int = Field(default=1000, ge=10)
     update_retry_longest_ms: int = Field(default=300_000, ge=10)

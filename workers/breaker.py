@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 from sidecar.logs import Trouble
 
@@ -11,6 +12,7 @@ class Breaker:
     """Opens when a call shows that PHP is ill, for a pause that doubles up to ``longest_s``.
 
     After the pause one attempt is let through; its outcome closes the breaker or opens it again.
+    ``event`` and ``context`` are for the log.
     """
 
     def __init__(
@@ -21,14 +23,26 @@ class Breaker:
         longest_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
+        **context: Any,
     ) -> None:
-        self._trouble = Trouble(event)
+        self._trouble = Trouble(event, **context)
         self._first_s = first_s
         self._longest_s = longest_s
         self._clock = clock
         self._jitter = jitter
         self._pause_s = 0.0
         self._open_until = 0.0
+
+    def another(self, event: str, **context: Any) -> "Breaker":
+        """Return a breaker with the same pauses, for something else."""
+        return Breaker(
+            event,
+            first_s=self._first_s,
+            longest_s=self._longest_s,
+            clock=self._clock,
+            jitter=self._jitter,
+            **context,
+        )
 
     @property
     def wait_s(self) -> float:

@@ -1,10 +1,11 @@
 """Updates that wait: to be tried again, behind an earlier one, or for their send to be recorded."""
 
-from typing import cast
+from collections.abc import Set
+from typing import Any, cast
 
 from contracts.jobs import Lane
 from sidecar import keys
-from sidecar.redis_client import Redis
+from sidecar.redis_client import Redis, script
 from workers.item import Item
 
 
@@ -14,21 +15,21 @@ class Deferred:
     def __init__(self, redis: Redis, lane: Lane) -> None:
         self._redis = redis
         self._lane = lane
+        self._postpone = script(redis, "postpone")
 
-    async def any_due(self, now: int) -> bool:
-        """Tell whether something is due."""
-        return bool(await self._redis.zcount(keys.deferred(self._lane), 0, now))
+    async def how_many_due(self, now: int) -> int:
+        """Return under how many order keys something is due."""
+        return int(await self._redis.zcount(keys.deferred(self._lane), 0, now))
 
-    async def due(self, now: int, *, limit: int, whole: bool) -> dict[str, list[Item]]:
+    async def due(
+        self, now: int, *, limit: int, whole: bool, under_way: Set[str] = frozenset()
+    ) -> dict[str, list[Item]]:
         """Return what is due, by order key, the longest due first: the first item of each, or
-        with ``whole`` all of them."""
-        answer = await self._redis.zrangebyscore(
-            keys.deferred(self._lane), 0, now, start=0, num=limit
-        )
-        order_keys = cast(list[bytes], answer)
-        if not order_keys:
+        with ``whole`` all of them. What is ``under_way`` already is left out."""
+        found = await self.due_keys(now, limit=limit + len(under_way))
+        names = [name for name in found if name not in under_way]
+        if not names:
             return {}
-        names = [order_key.decode() for order_key in order_keys]
         pipeline = self._redis.pipeline(transaction=False)
         for name in names:
             pipeline.lrange(keys.deferred_items(self._lane, name), 0, -1 if whole else 0)
@@ -37,6 +38,23 @@ class Deferred:
             name: [Item.load(data) for data in items]
             for name, items in zip(names, lists, strict=True)
         }
+
+    async def due_keys(self, now: int, *, limit: int) -> list[str]:
+        """Return order keys under which something is due, the longest due first."""
+        index = keys.deferred(self._lane)
+        answer = await self._redis.zrangebyscore(index, 0, now, start=0, num=limit)
+        return [order_key.decode() for order_key in cast(list[bytes], answer)]
+
+    async def kept(self, order_key: str, *, whole: bool) -> list[bytes]:
+        """Return what waits under an order key as it is kept: the first item, or all."""
+        items = keys.deferred_items(self._lane, order_key)
+        answer = await cast(Any, self._redis).lrange(items, 0, -1 if whole else 0)
+        return cast(list[bytes], answer)
+
+    async def postpone(self, order_keys: list[str], due_at: int) -> None:
+        """Have order keys stand aside until then, so that others are seen."""
+        if order_keys:
+            await self._postpone(keys=[keys.deferred(self._lane)], args=[due_at, *order_keys])
 
     async def held(self, items: list[Item]) -> set[str]:
         """Return those order keys of the items under which something waits."""

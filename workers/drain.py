@@ -4,47 +4,55 @@ One drain at a time holds the lane's lease. Each turn takes what is there, up to
 an equal share for every vendor, takes it apart, drops what PHP has already, hands the rest over,
 and records the outcome at once. A crash anywhere before that repeats the turn, and PHP recognises
 what it has.
+
+What PHP has refused before, and everything of vendors on whose updates it hangs, goes beside that,
+each vendor in turns of its own: none of it may hold up what is fresh.
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Callable
 
 import structlog
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.inbox import Entry, InboxReader, drain_lease
+from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
+from workers.beside import Beside
+from workers.care import Care
+from workers.careful import Careful
 from workers.clock import now_ms
+from workers.company import Company
 from workers.deferred import Deferred
-from workers.delivery import UNTRIED, Delivery, Fate, Verdict, Verdicts
-from workers.fold import Folded, fold
+from workers.delivery import Delivery
 from workers.intake import Intake, LanePolicy
 from workers.item import Item
-from workers.ledger import LedgerView
-from workers.seen import Seen
 from workers.settlement import LeaseLost, Settlement
 from workers.split import split_entry
+from workers.turn import Turn
 
 log = structlog.get_logger()
 
 #: How long one drain goes on before it makes room for other work of the process.
 QUANTUM_S = 20.0
 
-#: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
-#: the same, and finds the send by its callback data.
-EARLY_LONGEST_MS = 60_000
+#: Most order keys of what waits that are looked at in one turn.
+DUE_LIMIT = 200
 
-#: An update that failed while PHP may have been ill is tried again after at most so long: when PHP
-#: is well again, a customer's message need not wait for the end of a long pause.
-ILL_LONGEST_MS = 10_000
+#: When what waits is looked at again whose vendor's turn is still under way.
+BUSY_MS = 2000
+
+#: While there is nothing to do but to wait for the turns beside, this is how often it is looked for
+#: something fresh.
+LOOK_AGAIN_S = 0.02
 
 
 class Drain:
-    """Drains one lane. ``stopping`` tells that the process wants to end."""
+    """Drains one lane. ``stopping`` tells that the process wants to end; ``company`` are the drains
+    of the same process."""
 
     def __init__(
         self,
@@ -54,6 +62,7 @@ class Drain:
         leases: Leases,
         delivery: Delivery,
         stopping: Callable[[], bool],
+        company: Company | None = None,
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
@@ -63,11 +72,18 @@ class Drain:
         self._leases = leases
         self._delivery = delivery
         self._stopping = stopping
-        self._intake = Intake(InboxReader(redis), policy)
+        self._company = company or Company()
+        self._reader = InboxReader(redis)
+        self._intake = Intake(self._reader, policy)
         self._deferred = Deferred(redis, policy.lane)
-        self._seen = Seen(redis, settings.duplicate_window_s)
-        self._ledger = LedgerView(redis)
-        self._backend_ok_at = 0
+        self._beside = Beside()
+        self._care = Care(
+            redis,
+            policy.lane,
+            most=settings.drain_most_deaths,
+            units=policy.batch_size * policy.concurrency + MAX_ENTRY_WEBHOOKS + DUE_LIMIT,
+        )
+        self._end = 0.0
 
     async def run(self) -> bool:
         """Drain until there is nothing left to do now, or the quantum is over. Return whether
@@ -84,197 +100,165 @@ class Drain:
         return not self._stopping() and await self._anything_now()
 
     async def _drain(self, lease: Lease) -> None:
-        end = time.monotonic() + QUANTUM_S
-        while time.monotonic() < end and not self._stopping() and not lease.lost.is_set():
-            if self._delivery.breaker.wait_s > 0:
-                await asyncio.sleep(min(self._delivery.breaker.wait_s, 0.5))
-            elif not await self._turn(lease) and not await self._anything_now():
-                return
+        self._end = time.monotonic() + QUANTUM_S
+        await self._care.begin()
+        try:
+            while self._goes_on(lease):
+                self._beside.clear_ended()
+                if self._delivery.breaker.wait_s > 0:
+                    await asyncio.sleep(min(self._delivery.breaker.wait_s, 0.5))
+                elif self._care.left:
+                    await self._careful(lease).step()
+                elif not await self._turn(lease) and (
+                    self._is_over or not await self._anything_now()
+                ):
+                    if not self._beside:
+                        break
+                    await self._beside.wait(LOOK_AGAIN_S)
+        finally:
+            await self._beside.cancel()
+        await self._care.end()
+
+    def _goes_on(self, lease: Lease) -> bool:
+        if self._stopping() or lease.lost.is_set():
+            return False
+        return bool(self._beside) or not self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() >= self._end
 
     async def _anything_now(self) -> bool:
         if self._delivery.breaker.wait_s > 0:
             return False  # the reconciler comes back to it
-        return await self._intake.waiting() or await self._deferred.any_due(now_ms())
+        apart = self._delivery.apart.vendors()
+        if await self._intake.waiting({v for v in apart if not self._may_start_beside(v)}):
+            return True
+        return await self._deferred.how_many_due(now_ms()) > len(self._beside.order_keys)
 
-    # -- one turn --
+    # -- turns with what is fresh --
 
     async def _turn(self, lease: Lease) -> bool:
-        """Handle the next batch. Return whether anything was settled.
-
-        What has waited without being refused goes with what is fresh; what PHP has refused
-        before goes apart from it, so that it harms no other request.
-        """
-        entries = await self._intake.take()
-        due = await self._deferred.due(now_ms(), limit=200, whole=self._statuses)
-        refused = {key: items for key, items in due.items() if any(i.attempts for i in items)}
-        waited = {key: items for key, items in due.items() if key not in refused}
-        settled = False
-        if refused:
-            self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
-            settled = await self._handle(lease, [], refused)
-        if entries or waited or self._intake.empty:
-            settled = await self._handle(lease, entries, waited) or settled
-        return settled
-
-    async def _handle(
-        self, lease: Lease, entries: list[Entry], waited: dict[str, list[Item]]
-    ) -> bool:
-        """Hand over updates out of the inbox and such that have waited, and settle them. Return
-        False if PHP could not be asked for any of them; then all stays where it is."""
-        settlement = Settlement(self._redis, self._lane, lease)
-        fresh = [item for entry in entries for item in split_entry(entry)]
-        folded = fold([item for items in waited.values() for item in items] + fresh)
-        ready, behind, early = await self._sift(folded, set(waited), settlement)
-        verdicts = await self._deliver(ready)
-        if ready and all(verdicts[item.id].fate is Fate.UNTRIED for item in ready):
+        """Handle the next batch, and have what must not go with it handled beside. Return whether
+        anything was settled."""
+        entries = await self._intake.take(self._delivery.apart.vendors())
+        waited = await self._due(lease)
+        for vendor_uid in random.sample(self._intake.passed_over, len(self._intake.passed_over)):
+            self._start_beside(lease, vendor_uid, {})
+        empty = self._intake.empty
+        if not (entries or waited or empty):
             return False
-        for item in fresh:
-            settlement.count(item.vendor_uid, "updates")
-        for item in folded.duplicates:
-            settlement.count(item.vendor_uid, "duplicates")
-        for item in folded.lower:
-            settlement.count(item.vendor_uid, "folded")
-        now = now_ms()
-        for order_key, items in waited.items():
-            settlement.take_deferred(order_key, len(items), next_due_at=now)
-        for item in behind:
-            settlement.defer(item, now)
-        for item in early:
-            item.reason = "its send is not recorded yet"
-            self._wait(item, now + max(self._policy.wait_ms, 50), waited, settlement)
-        for item in ready:
-            self._record(item, verdicts[item.id], waited, settlement)
-        self._delete(entries, settlement)
-        await settlement.commit()
+
+        def close(settlement: Settlement) -> None:
+            _delete(entries, empty, settlement)
+            if not self._beside:  # those may still kill us
+                self._care.settled(settlement)
+
+        async with self._company.together():
+            turn = self._make_turn(lease, self._policy.concurrency)
+            return await turn.make(_split(entries), waited, close)
+
+    async def _due(self, lease: Lease) -> dict[str, list[Item]]:
+        """Return what has waited and may go with what is fresh; have the rest handled beside."""
+        due = await self._deferred.due(
+            now_ms(),
+            limit=DUE_LIMIT,
+            whole=self._statuses,
+            under_way=self._beside.order_keys,
+        )
+        apart = self._delivery.apart.vendors()
+        mine: dict[str, list[Item]] = {}
+        others: dict[str, dict[str, list[Item]]] = {}
+        for order_key, items in due.items():
+            vendor_uid = items[0].vendor_uid
+            if vendor_uid in apart or any(item.attempts for item in items):
+                others.setdefault(vendor_uid, {})[order_key] = items
+            else:
+                mine[order_key] = items
+        left: list[str] = []
+        for vendor_uid, waited in others.items():
+            if not self._start_beside(lease, vendor_uid, waited):
+                left += waited
+        await self._deferred.postpone(left, now_ms() + BUSY_MS)
+        return mine
+
+    def _make_turn(self, lease: Lease, concurrency: int) -> Turn:
+        return Turn(
+            self._lane,
+            self._settings,
+            self._redis,
+            lease,
+            lambda items: self._delivery.deliver(
+                items, batch_size=self._policy.batch_size, concurrency=concurrency
+            ),
+        )
+
+    # -- turns beside --
+
+    def _may_start_beside(self, vendor_uid: str) -> bool:
+        return (
+            self._beside.has_room_for(vendor_uid) and self._delivery.apart.wait_s(vendor_uid) == 0
+        )
+
+    def _start_beside(self, lease: Lease, vendor_uid: str, due: dict[str, list[Item]]) -> bool:
+        """Begin a turn with what is due of one vendor. Return False if that cannot be now."""
+        if self._is_over or not self._may_start_beside(vendor_uid):
+            return False
+        self._beside.start(vendor_uid, self._turn_beside(lease, vendor_uid, due), set(due))
         return True
 
-    def _delete(self, entries: list[Entry], settlement: Settlement) -> None:
-        by_vendor: dict[str, list[Entry]] = {}
-        for entry in entries:
-            by_vendor.setdefault(entry.vendor_uid, []).append(entry)
-        for vendor_uid in self._intake.empty:
-            by_vendor.setdefault(vendor_uid, [])  # so that it leaves the index
-        for vendor_uid, mine in by_vendor.items():
-            webhooks = sum(len(entry.webhooks) for entry in mine)
-            settlement.delete_entries(vendor_uid, [entry.id for entry in mine], webhooks)
-
-    # -- what PHP should get --
-
-    async def _sift(
-        self, folded: Folded, waited: set[str], settlement: Settlement
-    ) -> tuple[list[Item], list[Item], list[Item]]:
-        """Return the items that PHP should get now, those that have to wait behind an earlier
-        one of the same contact, and those whose send is not recorded yet. The rest are
-        duplicates."""
-        held = await self._deferred.held(folded.items)
-        seen = set() if self._statuses else await self._seen.which(folded.items)
-        early = await self._ledger.unsettled(folded.items) if self._statuses else set()
-        if self._statuses:
-            held -= waited  # all of their statuses are here, folded
-        ready: list[Item] = []
-        behind: list[Item] = []
-        too_early: list[Item] = []
-        now = now_ms()
-        first_of = {item.order_key: item.id for item in reversed(folded.items)}
-        for item in folded.items:
-            is_waited = item.order_key in waited and first_of[item.order_key] == item.id
-            if item.id in seen:
-                settlement.count(item.vendor_uid, "duplicates")
-            elif item.order_key in held and not is_waited:
-                behind.append(item)
-            elif item.id in early and now - item.received_at < EARLY_LONGEST_MS:
-                too_early.append(item)
-            else:
-                ready.append(item)
-        return ready, behind, too_early
-
-    async def _deliver(self, items: list[Item]) -> Verdicts:
-        """Hand items over. Of one contact's messages the next goes only when PHP has taken the
-        one before; otherwise it waits behind it, untried."""
-        verdicts: Verdicts = {}
-        stuck: set[str] = set()
-        waves = [items] if self._statuses else _waves(items)
-        for wave in waves:
-            free = [item for item in wave if item.order_key not in stuck]
-            verdicts.update({i.id: UNTRIED for i in wave if i.order_key in stuck})
-            verdicts.update(
-                await self._delivery.deliver(
-                    free,
-                    batch_size=self._policy.batch_size,
-                    concurrency=self._policy.concurrency,
-                )
-            )
-            stuck.update(
-                item.order_key
-                for item in wave
-                if verdicts[item.id].fate in (Fate.RETRY, Fate.UNTRIED)
-            )
-        return verdicts
-
-    # -- outcomes --
-
-    def _wait(
-        self, item: Item, due_at: int, waited: dict[str, list[Item]], settlement: Settlement
-    ) -> None:
-        if item.order_key in waited:
-            settlement.put_back(item, due_at)
-        else:
-            settlement.defer(item, due_at)
-
-    def _record(
-        self,
-        item: Item,
-        verdict: Verdict,
-        waited: dict[str, list[Item]],
-        settlement: Settlement,
-    ) -> None:
-        now = now_ms()
-        if verdict.answered:
-            settlement.note_backend_worked(now)
-        if verdict.fate in (Fate.DONE, Fate.IGNORED):
-            settlement.count(item.vendor_uid, verdict.fate.value)
-            if key := self._seen.key(item):
-                settlement.remember(key, self._settings.duplicate_window_s)
+    async def _turn_beside(self, lease: Lease, vendor_uid: str, due: dict[str, list[Item]]) -> None:
+        """Handle what PHP has refused before; then the rest, if the vendor is apart."""
+        apart = vendor_uid in self._delivery.apart.vendors()
+        refused = {k: items for k, items in due.items() if any(i.attempts for i in items)}
+        waited = {k: items for k, items in due.items() if k not in refused}
+        turn = self._make_turn_of(lease, vendor_uid)
+        if refused:
+            async with self._company.together():
+                await turn.make([], refused, lambda _settlement: None)
+        intake = Intake(self._reader, self._policy)
+        entries = await intake.take_of(vendor_uid) if apart else []
+        if not (entries or waited or intake.empty):
             return
-        if verdict.fate is Fate.UNTRIED:
-            self._wait(item, now + 1000, waited, settlement)
-            return
-        item.attempts += 1
-        item.reason = verdict.reason
-        item.first_failed_at = item.first_failed_at or now
-        php_is_well = verdict.answered or self._backend_ok_at > item.first_failed_at
-        if item.attempts >= self._settings.update_max_attempts and php_is_well:
-            log.error(
-                "update_given_up",
-                vendor=item.vendor_uid,
-                update=item.id,
-                wamid=item.wamid,
-                attempts=item.attempts,
-                reason=item.reason,
+        async with self._company.together():
+            settled = await turn.make(
+                _split(entries), waited, lambda s: _delete(entries, intake.empty, s)
             )
-            settlement.bury(item, now)
-        else:
-            pause_ms = self._pause_ms(item, verdict)
-            if not php_is_well:
-                pause_ms = min(pause_ms, ILL_LONGEST_MS)
-            self._wait(item, now + pause_ms, waited, settlement)
+        if settled and apart:
+            self._delivery.apart.acquit(vendor_uid)
 
-    def _pause_ms(self, item: Item, verdict: Verdict) -> int:
-        """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
-        attempts together are to last longer than PHP waits for a message it does not know."""
-        doubled: int = self._settings.update_retry_first_ms * 2 ** min(item.attempts - 1, 30)
-        pause_ms = max(doubled, verdict.retry_after_ms or 0)
-        return min(pause_ms, self._settings.update_retry_longest_ms)
+    def _make_turn_of(self, lease: Lease, vendor_uid: str) -> Turn:
+        return Turn(
+            self._lane,
+            self._settings,
+            self._redis,
+            lease,
+            lambda items: self._delivery.deliver_apart(
+                vendor_uid, items, batch_size=self._policy.batch_size
+            ),
+        )
+
+    def _careful(self, lease: Lease) -> Careful:
+        return Careful(
+            self._lane,
+            self._care,
+            self._reader,
+            self._deferred,
+            self._company,
+            lambda vendor_uid: self._make_turn_of(lease, vendor_uid),
+            lambda: Settlement(self._redis, self._lane, lease),
+        )
 
 
-def _waves(items: list[Item]) -> list[list[Item]]:
-    """Return the items so that each wave has at most one of every order key."""
-    waves: list[list[Item]] = []
-    places: dict[str, int] = {}
-    for item in items:
-        place = places.get(item.order_key, 0)
-        places[item.order_key] = place + 1
-        if place == len(waves):
-            waves.append([])
-        waves[place].append(item)
-    return waves
+def _split(entries: list[Entry]) -> list[Item]:
+    return [item for entry in entries for item in split_entry(entry)]
+
+
+def _delete(entries: list[Entry], empty: list[str], settlement: Settlement) -> None:
+    """Have entries leave the inbox, and vendors that have nothing leave the index."""
+    by_vendor: dict[str, list[Entry]] = {vendor_uid: [] for vendor_uid in empty}
+    for entry in entries:
+        by_vendor.setdefault(entry.vendor_uid, []).append(entry)
+    for vendor_uid, mine in by_vendor.items():
+        webhooks = sum(len(entry.webhooks) for entry in mine)
+        settlement.delete_entries(vendor_uid, [entry.id for entry in mine], webhooks)

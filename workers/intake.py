@@ -1,6 +1,7 @@
 """Taking webhooks out of a lane: when, how many, and whose."""
 
 import asyncio
+from collections.abc import Set
 from dataclasses import dataclass
 
 from contracts.jobs import Lane
@@ -33,6 +34,7 @@ class Intake:
     """Reads a lane fairly. It deletes nothing: what was read and not settled is read again.
 
     ``empty``: vendors that had nothing at the last look, although the index says that they have.
+    ``passed_over``: vendors that have something and were not to be looked at.
     """
 
     def __init__(self, reader: InboxReader, policy: LanePolicy) -> None:
@@ -40,26 +42,47 @@ class Intake:
         self._policy = policy
         self._lane = policy.lane
         self.empty: list[str] = []
+        self.passed_over: list[str] = []
 
-    async def waiting(self) -> bool:
-        """Tell whether anything is in the lane."""
-        return bool(await self._reader.vendors(self._lane))
+    async def waiting(self, apart: Set[str] = frozenset()) -> bool:
+        """Tell whether anything is in the lane that is not of a vendor who is ``apart``."""
+        return not set(await self._reader.vendors(self._lane)) <= apart
 
-    async def take(self) -> list[Entry]:
-        """Return the next entries, an equal share for every vendor, once the oldest has waited
-        for long enough."""
-        self.empty = []
-        vendors = await self._reader.vendors(self._lane)
-        if vendors and self._policy.wait_ms:
-            heads = await self._reader.read(self._lane, dict.fromkeys(vendors, "0"), 1)
-            oldest = min((e[0].received_at for e in heads.values() if e), default=0)
-            pause_ms = oldest + self._policy.wait_ms - now_ms()
-            if oldest and pause_ms > 0:
-                await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
-                vendors = await self._reader.vendors(self._lane)
-        return await self._read(vendors) if vendors else []
+    async def take(self, apart: Set[str] = frozenset()) -> list[Entry]:
+        """Return the next entries of all vendors but those ``apart``, an equal share for each,
+        once the oldest has waited for long enough."""
+        vendors = await self._ready(apart)
+        if await self._wait_for_others(vendors):
+            vendors = await self._ready(apart)
+        return await self._read(vendors)
+
+    async def take_of(self, vendor_uid: str) -> list[Entry]:
+        """Return the next entries of one vendor in the same way."""
+        await self._wait_for_others([vendor_uid])
+        return await self._read([vendor_uid])
+
+    async def _ready(self, apart: Set[str]) -> list[str]:
+        ready = await self._reader.vendors(self._lane)
+        self.passed_over = [vendor for vendor in ready if vendor in apart]
+        return [vendor for vendor in ready if vendor not in apart]
+
+    async def _wait_for_others(self, vendors: list[str]) -> bool:
+        """Wait until the oldest webhook has waited for long enough. Return whether that took any
+        time."""
+        if not vendors or not self._policy.wait_ms:
+            return False
+        heads = await self._reader.read(self._lane, dict.fromkeys(vendors, "0"), 1)
+        oldest = min((e[0].received_at for e in heads.values() if e), default=0)
+        pause_ms = oldest + self._policy.wait_ms - now_ms()
+        if not oldest or pause_ms <= 0:
+            return False
+        await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
+        return True
 
     async def _read(self, vendors: list[str]) -> list[Entry]:
+        self.empty = []
+        if not vendors:
+            return []
         limit = self._policy.batch_size * self._policy.concurrency
         share = max(1, limit // len(vendors))
         quotas = {v: _Quota(share, max(1, TURN_BYTES // len(vendors))) for v in vendors}

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
+from sidecar.inbox import Webhook
 
 
 @dataclass(slots=True)
@@ -34,6 +35,19 @@ class Item:
     first_failed_at: int | None = None
     reason: str | None = None
 
+    @classmethod
+    def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Item":
+        """Return a webhook as it is, under a name of its own."""
+        return cls(
+            id=name,
+            vendor_uid=vendor_uid,
+            received_at=received_at,
+            kind=None,
+            order_key=name,
+            body=webhook.body,
+            signature=webhook.signature.decode("latin-1"),
+        )
+
     def as_update(self) -> dict[str, Any]:
         """Return it as :class:`contracts.backend.Update`, in plain values."""
         assert self.kind is not None
@@ -50,7 +64,8 @@ class Item:
         return update
 
     def dump(self) -> bytes:
-        """Return it as bytes that :meth:`load` understands, also in later versions."""
+        """Return it as bytes that :meth:`load` understands, also in later versions. The reason
+        stands last (:func:`with_reason`)."""
         return orjson.dumps(
             {
                 "id": self.id,
@@ -78,3 +93,9 @@ class Item:
         values["kind"] = UpdateKind(kind) if kind else None
         values["body"] = base64.b64decode(values["body"])
         return cls(**{name: values[name] for name in cls.__slots__ if name in values})
+
+
+def with_reason(dumped: bytes, reason: str) -> bytes:
+    """Return what :meth:`Item.dump` gave with another reason, without reading the rest."""
+    head, name, _ = dumped.rpartition(b'"reason":')
+    return head + name + orjson.dumps(reason) + b"}"

@@ -20,6 +20,7 @@ from sidecar.tasks import cancel
 from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
+from workers.company import Company
 from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy
@@ -54,6 +55,7 @@ class Runtime:
         self._deliveries = {
             lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
         }
+        self._company = Company()
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
@@ -104,6 +106,7 @@ class Runtime:
             self._leases,
             self._deliveries[lane],
             lambda: self.stopping,
+            self._company,
         )
         if await work.run():
             self._doorbell.ring(drain(lane))

@@ -1,5 +1,6 @@
 """Everything that is recorded about a batch, put together and then written at once."""
 
+import hashlib
 from collections import Counter
 
 import orjson
@@ -8,7 +9,7 @@ from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
-from workers.item import Item
+from workers.item import Item, with_reason
 
 #: Most ids in one XDEL: Lua can spread only so many words.
 _CHUNK = 1000
@@ -70,6 +71,19 @@ class Settlement:
         self._commands.append(("HSET", keys.DEAD, item.id, letter))
         self._commands.append(("ZADD", keys.DEAD_INDEX, now, item.id))
         self.count(item.vendor_uid, "dead")
+
+    def bury_unread(self, dumped: bytes, vendor_uid: str, reason: str, now: int) -> None:
+        """Put an item among the dead letters that nobody may read, as it was kept."""
+        letter_id = f"{vendor_uid}/unread/{hashlib.blake2b(dumped, digest_size=16).hexdigest()}"
+        kept = orjson.Fragment(with_reason(dumped, reason))
+        letter = orjson.dumps({"lane": self._lane.value, "item": kept})
+        self._commands.append(("HSET", keys.DEAD, letter_id, letter))
+        self._commands.append(("ZADD", keys.DEAD_INDEX, now, letter_id))
+        self.count(vendor_uid, "dead")
+
+    def also(self, *command: str | bytes | int) -> None:
+        """Have a command of the caller's done along with the rest."""
+        self._commands.append(command)
 
     def remember(self, seen_key: str, window_s: int) -> None:
         """Keep in mind that PHP has this message."""

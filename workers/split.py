@@ -41,16 +41,7 @@ def split_webhook(webhook: Webhook, entry: Entry, name: str) -> list[Item]:
         items = []
     if items:
         return items
-    whole = Item(
-        id=name,
-        vendor_uid=entry.vendor_uid,
-        received_at=entry.received_at,
-        kind=None,
-        order_key=name,
-        body=webhook.body,
-        signature=webhook.signature.decode("latin-1"),
-    )
-    return [whole]
+    return [Item.whole(name, entry.vendor_uid, entry.received_at, webhook)]
 
 
 class _Shapeless(Exception):

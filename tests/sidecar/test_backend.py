@@ -16,6 +16,7 @@ from sidecar.backend import (
     BackendError,
     BackendFailed,
     BackendRefused,
+    BackendTimedOut,
     BackendUnavailable,
     encode,
 )
@@ -86,13 +87,21 @@ async def test_connections_are_kept(httpserver: HTTPServer, make_backend: MakeBa
     await backend.close()
 
 
-@pytest.mark.parametrize("status", [502, 503, 504, 429])
+@pytest.mark.parametrize("status", [502, 503, 429])
 async def test_php_is_overloaded(
     httpserver: HTTPServer, make_backend: MakeBackend, status: int
 ) -> None:
     httpserver.expect_request(PATH).respond_with_data(TEXT, status=status)
     error = await failure(make_backend(httpserver.url_for("")), BackendUnavailable)
     assert str(error) == f"{PATH} answered {status}"
+
+
+async def test_what_stands_in_front_of_php_got_no_answer_in_time(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(PATH).respond_with_data(TEXT, status=504)
+    error = await failure(make_backend(httpserver.url_for("")), BackendTimedOut)
+    assert str(error) == f"{PATH} answered 504"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +232,7 @@ async def test_an_answer_that_breaks_off(answer: str, make_backend: MakeBackend)
 
 
 async def test_no_answer_in_time(make_backend: MakeBackend) -> None:
-    error = await served("hang", make_backend, BackendFailed, timeout_s=0.2)
+    error = await served("hang", make_backend, BackendTimedOut, timeout_s=0.2)
     assert str(error) == f"{PATH}: no answer in time"
 
 

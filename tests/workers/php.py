@@ -29,6 +29,12 @@ class Call:
     path: str
     body: bytes
     headers: dict[str, str]
+    transport: asyncio.BaseTransport | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the caller has closed the connection."""
+        return self.transport is None or self.transport.is_closing()
 
     @property
     def json(self) -> Any:
@@ -175,7 +181,8 @@ class Php:
             assert_request_conforms(document, "POST", call.path, body)
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        call = Call(request.raw_path, await request.read(), dict(request.headers))
+        body = await request.read()
+        call = Call(request.raw_path, body, dict(request.headers), request.transport)
         self.calls.append(call)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -241,7 +248,8 @@ async def running(behind: str | None = None) -> AsyncIterator[Php]:
     php.assert_conforms()
 
 
-async def hang(_call: Call) -> Answer:
+async def hang(call: Call) -> Answer:
     """Answer nothing, until the caller has gone."""
-    await asyncio.Event().wait()
+    while not call.gone:
+        await asyncio.sleep(0.01)
     return DROP

@@ -18,17 +18,19 @@ from tests.conftest import MakeSettings
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import some_texts, status, webhook
-from tests.workers.php import DROP, HTML_500, Answer, Call, Php, results
+from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
 from workers import drain as drain_module
 from workers.breaker import Breaker
 from workers.clock import now_ms
-from workers.drain import ILL_LONGEST_MS
+from workers.turn import ILL_LONGEST_MS
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- PHP --
 
 
-@pytest.mark.parametrize("given", [HTML_500, Answer(503), Answer(200, b"<html>"), DROP])
+@pytest.mark.parametrize(
+    "given", [HTML_500, Answer(503), Answer(200, b"<html>"), answer({"results": []}), DROP]
+)
 async def test_everything_waits_for_a_php_that_is_ill(
     php: Php, make_lane: MakeLane, given: Answer
 ) -> None:

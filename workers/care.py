@@ -1,0 +1,82 @@
+"""What is known of drains that did not come to their end, because the worker died.
+
+A drain notes that it begins, and strikes the note off with the first thing that it settles. So what
+stands there when the next one begins tells how often in a row a worker has died (or failed in a way
+that nobody thought of) before anything was settled. After a few times the lane's work is taken one
+by one: each unit is noted before it is begun and struck off in its settlement. One that was begun
+again and again and is still there is what kills the workers.
+
+This is written under the lane's lease.
+"""
+
+from typing import cast
+
+import structlog
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.redis_client import Redis, script
+from workers.settlement import Settlement
+
+log = structlog.get_logger()
+
+
+class Care:
+    """``most``: so many times a drain, and then a unit, may be begun and not come to its end.
+    ``left``: how many units are still to be taken one by one. ``unit``: the one that is under way,
+    or was when the worker died; None if there is none."""
+
+    def __init__(self, redis: Redis, lane: Lane, *, most: int, units: int) -> None:
+        self._redis = redis
+        self._lane = lane
+        self._key = keys.care(lane)
+        self._script = script(redis, "care")
+        self._most = most
+        self._units = units
+        self._noted = False
+        self.left = 0
+        self.unit: str | None = None
+
+    async def begin(self) -> None:
+        """Note that a drain begins."""
+        times = await self._note("begun", self._most, self._units)
+        self._noted = True
+        if times > self._most:
+            log.error("drain_taken_one_by_one", lane=self._lane, deaths=times - 1)
+
+    async def begin_unit(self, unit: str) -> bool:
+        """Note that a unit is begun. Return whether it may be: False if it kills the workers."""
+        return await self._note("tries", unit) <= self._most
+
+    async def _note(self, *arguments: str | int) -> int:
+        times, left, unit = await self._script(keys=[self._key], args=list(arguments))
+        self.left = int(left)
+        self.unit = cast(bytes, unit).decode() or None
+        return int(times)
+
+    def settled(self, settlement: Settlement) -> None:
+        """Strike the drain off, together with what it settles."""
+        if self._noted:
+            settlement.also("HDEL", self._key, "begun")
+            self._noted = False
+
+    def unit_settled(self, settlement: Settlement, next_unit: str | None) -> None:
+        """Strike a unit off. ``next_unit``: the one that has to come next."""
+        self.settled(settlement)
+        self.left -= 1
+        self.unit = next_unit
+        settlement.also("HINCRBY", self._key, "left", -1)
+        settlement.also("HDEL", self._key, "tries", "unit")
+        if next_unit is not None:
+            settlement.also("HSET", self._key, "unit", next_unit)
+
+    async def forget(self) -> None:
+        """Take nothing one by one any more."""
+        self.left, self.unit, self._noted = 0, None, False
+        await self._redis.delete(self._key)
+
+    async def end(self) -> None:
+        """The drain ends as it should, and may have settled nothing."""
+        if self._noted:
+            self._noted = False
+            await self._redis.hdel(self._key, "begun")

@@ -1,0 +1,143 @@
+"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.care`).
+
+A unit is a single webhook at the head of a vendor's stream, or what waits under one order key.
+While one is under way nothing else is done in this process, so that it is known who did it. The
+entry at the head stays until its last webhook is settled; its unit says how far it is.
+"""
+
+import random
+from collections.abc import Callable
+
+import structlog
+
+from contracts.jobs import Lane
+from sidecar.inbox import Entry, InboxReader
+from workers.care import Care
+from workers.clock import now_ms
+from workers.company import Company
+from workers.deferred import Deferred
+from workers.item import Item
+from workers.settlement import Settlement
+from workers.split import split_webhook
+from workers.turn import Turn
+
+log = structlog.get_logger()
+
+REASON = "worker died"
+
+
+class Careful:
+    """Makes turns with one unit each. ``turn_of`` makes a turn with a vendor's updates;
+    ``settlement`` makes an empty settlement."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        care: Care,
+        reader: InboxReader,
+        deferred: Deferred,
+        company: Company,
+        turn_of: Callable[[str], Turn],
+        settlement: Callable[[], Settlement],
+    ) -> None:
+        self._lane = lane
+        self._statuses = lane is Lane.STATUSES
+        self._care = care
+        self._reader = reader
+        self._deferred = deferred
+        self._company = company
+        self._turn_of = turn_of
+        self._settlement = settlement
+
+    async def step(self) -> None:
+        """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
+        by one any more."""
+        async with self._company.alone():
+            unit = self._care.unit or await self._next()
+            if unit is None or not await self._take(unit):
+                await self._care.forget()
+
+    async def _next(self) -> str | None:
+        if self._care.left <= 0:
+            return None
+        # By turns, so that neither keeps the other waiting.
+        find = [self._next_waiting, self._next_webhook]
+        if self._care.left % 2:
+            find.reverse()
+        return await find[0]() or await find[1]()
+
+    async def _next_waiting(self) -> str | None:
+        names = await self._deferred.due_keys(now_ms(), limit=1)
+        return f"waiting {names[0]}" if names else None
+
+    async def _next_webhook(self) -> str | None:
+        vendors = await self._reader.vendors(self._lane)
+        random.shuffle(vendors)
+        for vendor_uid in vendors:
+            if entry := await self._head(vendor_uid):
+                return _webhook(entry, 0)
+        return None
+
+    async def _head(self, vendor_uid: str) -> Entry | None:
+        heads = await self._reader.read(self._lane, {vendor_uid: "0"}, 1)
+        return heads[vendor_uid][0] if heads[vendor_uid] else None
+
+    async def _take(self, unit: str) -> bool:
+        """Take a unit. Return False if PHP could not be asked, or if the unit is gone."""
+        innocent = await self._care.begin_unit(unit)
+        kind, _, name = unit.partition(" ")
+        if kind == "waiting":
+            return await self._take_waiting(name, innocent=innocent)
+        vendor_uid, entry_id, index = name.split(" ")
+        entry = await self._head(vendor_uid)
+        if entry is None or entry.id != entry_id:
+            return False
+        return await self._take_webhook(entry, int(index), innocent=innocent)
+
+    async def _take_webhook(self, entry: Entry, index: int, *, innocent: bool) -> bool:
+        webhook = entry.webhooks[index]
+        name = f"{entry.vendor_uid}/{entry.id}/{index}"
+        last = index + 1 == len(entry.webhooks)
+
+        def close(settlement: Settlement) -> None:
+            if last:
+                settlement.delete_entries(entry.vendor_uid, [entry.id], len(entry.webhooks))
+            self._care.unit_settled(settlement, None if last else _webhook(entry, index + 1))
+
+        if innocent:
+            fresh = split_webhook(webhook, entry, name)
+            return await self._turn_of(entry.vendor_uid).make(fresh, {}, close)
+        whole = Item.whole(name, entry.vendor_uid, entry.received_at, webhook)
+        whole.reason = REASON
+        log.error("update_given_up", vendor=whole.vendor_uid, update=whole.id, reason=REASON)
+        settlement = self._settlement()
+        settlement.count(whole.vendor_uid, "updates")
+        settlement.bury(whole, now_ms())
+        close(settlement)
+        await settlement.commit()
+        return True
+
+    async def _take_waiting(self, order_key: str, *, innocent: bool) -> bool:
+        vendor_uid = order_key.partition("/")[0]
+        kept = await self._deferred.kept(order_key, whole=self._statuses and innocent)
+        if not kept:
+            return False
+
+        def close(settlement: Settlement) -> None:
+            self._care.unit_settled(settlement, None)
+
+        if innocent:
+            items = [Item.load(data) for data in kept]
+            return await self._turn_of(vendor_uid).make([], {order_key: items}, close)
+        # Not read: reading it may be what kills.
+        log.error("update_given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
+        settlement = self._settlement()
+        settlement.take_deferred(order_key, 1, next_due_at=now_ms())
+        settlement.bury_unread(kept[0], vendor_uid, REASON, now_ms())
+        close(settlement)
+        await settlement.commit()
+        return True
+
+
+def _webhook(entry: Entry, index: int) -> str:
+    return f"webhook {entry.vendor_uid} {entry.id} {index}"
