@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     CAMPAIGN_PAUSED = "campaign_paused"
     CAMPAIGN_CANCELLED = "campaign_cancelled"
     FENCE_STALE = "fence_stale"
+    VENDOR_NOT_ON_SIDECAR = "vendor_not_on_sidecar"
     REQUEST_INVALID = "request_invalid"
     BODY_TOO_LARGE = "body_too_large"
 
@@ -222,7 +223,8 @@ class ClaimMessagesRequest(StrictModel):
     ``claim_uid`` names the claim. With ``recover`` no row is claimed: the rows that this claim
     still holds (status 3) are returned again, for a caller that never saw the first answer.
     ``fence`` only grows; a claim with a lower one than PHP has seen for the campaign is refused
-    with 409 ``fence_stale``. 409 ``campaign_paused`` or ``campaign_cancelled`` by PHP's state.
+    with 409 ``fence_stale``. 409 ``campaign_paused`` or ``campaign_cancelled`` by PHP's state. 409
+    ``vendor_not_on_sidecar`` where PHP's own crons send: they and a claim would take the same rows.
     Rows whose expiry has passed become 5 in the same call.
     """
 
@@ -339,9 +341,10 @@ class UpdateMessageStatusesAnswer(LenientModel):
 
 
 class DueCampaignsRequest(StrictModel):
-    """Without ``campaign_uids``: running campaigns with rows that are due. With: those, whatever
-    their rows and state (a campaign that does not exist is left out). Rows that stand in 3 for
-    more than ``stale_after_s`` become 6 in the same call."""
+    """Without ``campaign_uids``: running campaigns with rows that are due, of vendors on the
+    sidecar. With: those, whatever their rows, state and vendor (a campaign that does not exist is
+    left out). Rows of vendors on the sidecar that stand in 3 for more than ``stale_after_s`` become
+    6 in the same call."""
 
     campaign_uids: list[str] | None = None
     limit: int = Field(default=100, ge=1, le=1000)
@@ -370,6 +373,9 @@ class DueCampaign(LenientModel):
     title: str | None = None
     state: CampaignState = CampaignState.RUNNING
     reason: str | None = None
+    on_sidecar: bool = Field(
+        default=True, description="False where PHP's own crons send for the vendor."
+    )
     due: int = 0
     next_due_at: int | None = None
     counts: CampaignCounts = CampaignCounts()

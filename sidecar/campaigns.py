@@ -44,7 +44,7 @@ class Campaigns:
     async def send(self, request: Request, body: bytes) -> CampaignAnswer:
         """Start a campaign. One that runs already is left as it is."""
         change = parse(CampaignChange, body)
-        campaign = await self._find(request)
+        campaign = await self._find(request, to_be_sent=True)
         if campaign.state is not CampaignState.RUNNING:
             campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
         return await self._start(campaign)
@@ -52,7 +52,7 @@ class Campaigns:
     async def resume(self, request: Request, body: bytes) -> CampaignAnswer:
         """Go on with a campaign that was paused."""
         change = parse(CampaignChange, body)
-        campaign = await self._find(request)
+        campaign = await self._find(request, to_be_sent=True)
         if campaign.state is CampaignState.CANCELLED:
             raise CallRefused(
                 409,
@@ -88,7 +88,7 @@ class Campaigns:
         self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
         return await self._answer(campaign)
 
-    async def _find(self, request: Request) -> contract.DueCampaign:
+    async def _find(self, request: Request, *, to_be_sent: bool = False) -> contract.DueCampaign:
         campaign_uid = request.path_params["campaign_uid"]
         answer = await self._backend.call(
             contract.DUE_CAMPAIGNS,
@@ -97,6 +97,13 @@ class Campaigns:
         )
         for campaign in answer.campaigns:
             if campaign.campaign_uid == campaign_uid:
+                if to_be_sent and not campaign.on_sidecar:
+                    raise CallRefused(
+                        409,
+                        ErrorCode.VENDOR_NOT_ON_SIDECAR,
+                        f"campaigns of vendor {campaign.vendor_uid} are sent by PHP's own crons; "
+                        "put the vendor on the sidecar first (SIDECAR_VENDORS)",
+                    )
                 return campaign
         raise CallRefused(404, ErrorCode.CAMPAIGN_UNKNOWN, f"PHP knows no campaign {campaign_uid}")
 

@@ -105,7 +105,8 @@ ENDPOINTS = (
             404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign."),
             409: refusal(
                 "`campaign_paused` or `campaign_cancelled`: the campaign's state says so. "
-                "`fence_stale`: another worker owns the campaign by now. Nothing was claimed."
+                "`fence_stale`: another worker owns the campaign by now. "
+                "`vendor_not_on_sidecar`: PHP's own crons send for it. Nothing was claimed."
             ),
         },
     ),

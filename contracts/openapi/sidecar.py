@@ -22,7 +22,9 @@ from contracts.openapi.security import META_SIGNED, SIGNED, unsigned_refusal
 _INVALID = refusal("`request_invalid`: the body is not of the documented shape. Nothing happened.")
 _UNAVAILABLE = refusal("PHP or Redis cannot be reached: make the same call later, signed anew.")
 _CAMPAIGN_UNKNOWN = refusal("`campaign_unknown`: PHP knows no such campaign.")
-_CAMPAIGN_CANCELLED = refusal("`campaign_cancelled`: only send starts it again. Nothing happened.")
+_CRONS_SEND = "`vendor_not_on_sidecar`: PHP's own crons send for the vendor. Nothing happened."
+_SEND_REFUSED = refusal(_CRONS_SEND)
+_RESUME_REFUSED = refusal(f"`campaign_cancelled`: only send starts it again. {_CRONS_SEND}")
 _NOT_ON_SIDECAR = refusal("This version does not match bots: PHP must do it. Nothing happened.")
 _REFUSALS = {
     400: _INVALID,
@@ -163,6 +165,7 @@ ENDPOINTS = (
         "Start a campaign",
         "Has the campaign's due rows sent. For a campaign that is running already, it only answers "
         "with its state, so it may be repeated.",
+        {409: _SEND_REFUSED},
     ),
     _campaign(
         "post",
@@ -178,7 +181,7 @@ ENDPOINTS = (
         "campaign_resume",
         "Resume a paused campaign",
         "Has the campaign's due rows sent again. May be repeated.",
-        {409: _CAMPAIGN_CANCELLED},
+        {409: _RESUME_REFUSED},
     ),
     _campaign(
         "post",

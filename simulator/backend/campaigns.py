@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from contracts.backend import CampaignState, ErrorCode
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.refusal import Refused
-from simulator.backend.vendors import Vendor
+from simulator.backend.vendors import LEFT_TO_PHP, Vendor
 from simulator.backend.work import Work
 
 _MAX_FENCE = 2**63 - 1
@@ -70,6 +70,15 @@ def check_running(campaign: Campaign) -> None:
     if code is not None:
         because = f": {campaign.reason}" if campaign.reason else ""
         raise Refused(code, f"campaign {campaign.uid!r} is {campaign.state}{because}")
+
+
+def check_on_sidecar(vendor: Vendor) -> None:
+    """Refuse the call if the vendor's rows are the crons'."""
+    if LEFT_TO_PHP in vendor.settings:
+        raise Refused(
+            ErrorCode.VENDOR_NOT_ON_SIDECAR,
+            f"the campaigns of vendor {vendor.uid!r} are sent by PHP's own crons",
+        )
 
 
 def check_fence(campaign: Campaign, fence: int) -> None:

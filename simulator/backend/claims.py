@@ -6,6 +6,7 @@ from contracts.backend import ClaimMessagesRequest, QueueStatus, ReleaseMessages
 from simulator.backend.campaigns import (
     Campaign,
     check_fence,
+    check_on_sidecar,
     check_running,
     find_campaign,
     remember_fence,
@@ -34,6 +35,7 @@ def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
     campaign = find_campaign(work, vendor, request.campaign_uid)
     check_fence(campaign, request.fence)
     if not request.recover:
+        check_on_sidecar(vendor)
         check_running(campaign)
     remember_fence(work, campaign, request.fence)
     expired = _expire(work, campaign)

@@ -9,6 +9,7 @@ from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.pending_webhooks import count_pending
 from simulator.backend.times import to_ms, to_text
+from simulator.backend.vendors import ON_SIDECAR
 from simulator.backend.work import Work
 
 _QUEUE_COUNTS = {
@@ -29,8 +30,9 @@ _LOG_COUNTS = {
     "failed": "failed",
 }
 
-_COLUMNS = """
-    campaigns._id, campaigns._uid, campaigns.title, campaigns.__data, vendors._uid AS vendor_uid
+_COLUMNS = f"""
+    campaigns._id, campaigns._uid, campaigns.title, campaigns.__data, vendors._uid AS vendor_uid,
+    {ON_SIDECAR} AS on_sidecar
     FROM campaigns JOIN vendors ON vendors._id = campaigns.vendors__id
 """
 
@@ -63,7 +65,8 @@ def _settle_stale(work: Work, stale_after_s: int) -> int:
     return work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
         " __data = json_set(coalesce(__data, '{}'), '$.process_response', json(?))"
-        " WHERE status = 3 AND updated_at < ?",
+        f" WHERE status = 3 AND updated_at < ? AND vendors__id IN"
+        f" (SELECT _id FROM vendors WHERE {ON_SIDECAR})",
         (
             QueueStatus.UNKNOWN,
             work.now,
@@ -80,7 +83,7 @@ def _with_due_rows(work: Work, limit: int) -> list[Row]:
         "   WHERE queue.campaigns__id = campaigns._id AND queue.status = 1) AS due_at,"
         f" {_COLUMNS}"
         " WHERE coalesce(json_extract(campaigns.__data, '$.sidecar.state'), 'running')"
-        "   NOT IN (?, ?))"
+        f"   NOT IN (?, ?) AND {ON_SIDECAR})"
         " WHERE due_at <= ? ORDER BY due_at, _id LIMIT ?",
         (CampaignState.PAUSED.value, CampaignState.CANCELLED.value, work.now, limit),
     )
@@ -130,6 +133,7 @@ def _campaign(row: Row, waiting: Row | None, counts: Counter[str]) -> dict[str, 
         "campaign_uid": row["_uid"],
         "vendor_uid": row["vendor_uid"],
         "title": row["title"],
+        "on_sidecar": bool(row["on_sidecar"]),
         "state": read_state(sidecar).value,
         "reason": read_reason(sidecar),
         "due": (waiting["due"] or 0) if waiting else 0,

@@ -13,16 +13,14 @@ from contracts.backend import MAX_PENDING, PendingWebhooksRequest
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load
 from simulator.backend.times import to_ms
-from simulator.backend.vendors import LEFT_TO_PHP
+from simulator.backend.vendors import ON_SIDECAR
 from simulator.backend.webhook_table import ENCODING_HEADER
 from simulator.backend.work import Work
 
 #: Pending webhooks of vendors that exist and are on the sidecar.
 _PENDING = f"""
     whatsapp_webhook_queue AS webhooks JOIN vendors ON vendors._id = webhooks.vendors__id
-    WHERE webhooks.status = 'pending' AND NOT EXISTS (
-        SELECT 1 FROM vendor_settings AS setting
-        WHERE setting.vendors__id = vendors._id AND setting.name = '{LEFT_TO_PHP}')
+    WHERE webhooks.status = 'pending' AND {ON_SIDECAR}
 """
 
 

@@ -25,8 +25,11 @@ PHONE_NUMBERS = "whatsapp_phone_numbers"
 APP_SECRETS = "whatsapp_app_secrets"
 WEBHOOK_VERIFIED_AT = "webhook_verified_at"
 DISCONNECTED_AT = "whatsapp_account_disconnected_at"
-#: There for a vendor that is not on the sidecar: its stored webhooks are the cron's.
+#: There for a vendor that is not on the sidecar: its rows and its stored webhooks are the crons'.
 LEFT_TO_PHP = "left_to_php"
+#: SQL: the vendor of ``vendors._id`` is on the sidecar.
+ON_SIDECAR = f"""NOT EXISTS (SELECT 1 FROM vendor_settings AS setting
+    WHERE setting.vendors__id = vendors._id AND setting.name = '{LEFT_TO_PHP}')"""
 
 _ACTIVE = 1
 _TRUE = frozenset({"1", "true", "on", "yes"})

@@ -230,3 +230,19 @@ async def test_a_row_that_cannot_be_sent_is_an_error(caller: Caller, campaign: C
     row = _queue(caller.backend, campaign)[1]
     assert row["status"] == QueueStatus.ERROR
     assert row["__data"]["process_response"]["error_message"]
+
+
+async def test_nothing_is_claimed_where_the_crons_send(caller: Caller, vendor: Vendor) -> None:
+    """They and a claim would take the same rows. What was claimed before can be recovered."""
+    campaign = caller.backend.seed_campaign(vendor, 4)
+    before = await caller.claim(campaign, 1, claim_uid="before")
+    caller.backend.leave_to_php(vendor)
+    request = claim_request(campaign, 3, fence=2, claim_uid="after")
+    assert await caller.refusal(contract.CLAIM_MESSAGES, request) == (
+        409,
+        contract.ErrorCode.VENDOR_NOT_ON_SIDECAR,
+    )
+    assert _statuses(caller.backend, campaign) == [3, 1, 1, 1]
+    again = await caller.claim(campaign, 1, fence=3, claim_uid="before", recover=True)
+    assert again.rows == before.rows
+    assert await caller.release(campaign, campaign.row_uids[:1]) == 1

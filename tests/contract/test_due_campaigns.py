@@ -33,9 +33,27 @@ async def test_campaigns_with_due_rows_are_found(caller: Caller, vendor: Vendor)
     await caller.release(paused, campaign_state="paused")
     await caller.release(cancelled, campaign_state="cancelled")
     await caller.claim(claimed)
-    found = await _due_uids(caller, limit=1000)
+    answer = await caller.due(limit=1000)
+    assert all(campaign.on_sidecar for campaign in answer.campaigns)
+    found = [campaign.campaign_uid for campaign in answer.campaigns]
     assert due.uid in found
     assert not {later.uid, paused.uid, cancelled.uid, claimed.uid} & set(found)
+
+
+async def test_campaigns_that_the_crons_send_are_left_to_them(
+    caller: Caller, vendor: Vendor
+) -> None:
+    campaign = caller.backend.seed_campaign(vendor, 2)
+    caller.backend.change(
+        "whatsapp_message_queue",
+        {"status": QueueStatus.PROCESSING, "updated_at": LONG_AGO},
+        _uid=campaign.row_uids[0],
+    )
+    caller.backend.leave_to_php(vendor)
+    assert campaign.uid not in await _due_uids(caller, limit=1000)
+    [named] = (await caller.due(campaign)).campaigns
+    assert (named.due, named.on_sidecar) == (1, False)
+    assert named.counts.processing == 1, "the crons say when a row has been there for too long"
 
 
 async def test_a_requeued_row_is_found_when_it_falls_due(

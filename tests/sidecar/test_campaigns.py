@@ -125,6 +125,18 @@ async def test_stopping(service: Service, php: Php, verb: str, state: str) -> No
     assert (again.status_code, again.json()["state"]) == (200, state)
 
 
+@pytest.mark.parametrize("verb", ["send", "resume"])
+async def test_a_campaign_that_the_crons_send_is_left_to_them(
+    service: Service, php: Php, verb: str
+) -> None:
+    php.campaigns[UID]["on_sidecar"] = False
+    answer = await service.call("POST", f"{PATH}/{verb}")
+    assert answer.status_code == 409
+    assert answer.json()["error"]["code"] == "vendor_not_on_sidecar"
+    assert await service.redis.keys(keys.CAMPAIGNS) == []
+    assert (await service.call("POST", f"{PATH}/pause")).status_code == 200
+
+
 async def test_stopping_takes_effect_before_php_knows(service: Service, php: Php) -> None:
     """And a worker is to see to it that PHP is told."""
     php.override = overloaded
