@@ -1,4 +1,4 @@
-.PHONY: help install demo test lint bench-ingest bench-handover bench-flood openapi lock clean
+.PHONY: help install demo demo-stack test lint bench-ingest bench-handover bench-flood openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -8,6 +8,10 @@ install:         ## Make .venv with what the sidecar needs
 
 demo: install    ## Run the main job end to end on this machine; ARGS="--messages 20000"
 	@.venv/bin/sidecar demo $(ARGS)
+
+demo-stack: install ## The same on nginx, PHP-FPM, Laravel, MariaDB and Redis
+	@scripts/install-stack
+	@.venv/bin/sidecar demo --stack $(ARGS)
 
 test:            ## Install what the tests need, and run all checks and tests; ARGS="-k inbox"
 	@scripts/install dev

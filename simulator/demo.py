@@ -16,6 +16,7 @@ import redis
 from contracts import sidecar_api as api
 from contracts.signing import Signer
 from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.cloud_api.throughput import Throughput
 from simulator.comparison import Comparison, compare, statuses_applied
 from simulator.installation import Installation
 from simulator.processes import Process, ProcessFailed
@@ -43,8 +44,8 @@ class Demo:
         self.cloud_api_options = cloud_api_options
         self.vendor: SeededVendor
         self.campaigns: list[SeededCampaign] = []
-        #: What there was of statuses and customers' messages before the last campaign.
-        self._earlier_statuses = self._earlier_replies = 0
+        #: What there was in the log before the last campaign.
+        self._earlier_messages = self._earlier_statuses = self._earlier_replies = 0
         self.memory: list[tuple[float, dict[str, int]]] = []
 
     def start(self) -> None:
@@ -70,10 +71,6 @@ class Demo:
         return self.campaigns[-1]
 
     @property
-    def _earlier_rows(self) -> set[str]:
-        return {uid for campaign in self.campaigns[:-1] for uid in campaign.row_uids}
-
-    @property
     def cloud_api(self) -> Process:
         return self.installation.processes["cloud-api"]
 
@@ -81,6 +78,7 @@ class Demo:
         """Add a campaign and start it as the PHP admin would, and have customers write so many
         messages while it is sent. Return what the sidecar says of the campaign."""
         found = self.installation.tables.tally()
+        self._earlier_messages = found.sent_messages
         self._earlier_statuses = statuses_applied(found.outgoing)
         self._earlier_replies = found.incoming
         campaign = self.installation.seed_campaign(self.vendor.uid, self.messages, paused=True)
@@ -122,7 +120,7 @@ class Demo:
         counters = client.hmget(f"count:{self.vendor.uid}", "webhooks_received", "webhooks_done")
         received, done = (int(counter or 0) for counter in counters)
         line = (
-            f"sent {report['accepted'] - len(self._earlier_rows):>6} of {self.messages}   "
+            f"sent {report['accepted'] - self._earlier_messages:>6} of {self.messages}   "
             f"statuses applied {applied - self._earlier_statuses:>6}   "
             f"customers' messages {found.incoming - self._earlier_replies:>5}   "
             f"inbox {received - done:>5}"
@@ -139,13 +137,30 @@ class Demo:
     def compare(self) -> Comparison:
         """Compare what arrived where of the last campaign, and of the customers' messages since it
         was started."""
-        sent = [m for m in self._lines("messages") if m["callback_data"] not in self._earlier_rows]
         return compare(
             self.installation.tables,
             self.messages,
-            sent,
+            self._sent(),
             self._lines("inbound")[self._earlier_replies :],
         )
+
+    def throughput(self) -> dict[str, float | None]:
+        """Return how fast the Cloud API accepted the last campaign's messages; ``throttled``
+        counts those of all campaigns that it refused because they came too fast."""
+        throughput = Throughput()
+        for accepted_at in sorted(message["accepted_at"] for message in self._sent()):
+            throughput.record(accepted_at / 1000)
+        number = self.get(self.cloud_api, "report")["numbers"][PHONE_NUMBER_ID]
+        return {
+            "average_per_s": throughput.average_per_s(),
+            "worst_second": throughput.worst_second,
+            "throttled": number["throttled"],
+        }
+
+    def _sent(self) -> list[dict[str, Any]]:
+        """Return what the Cloud API has accepted, without earlier campaigns' messages."""
+        earlier = {uid for campaign in self.campaigns[:-1] for uid in campaign.row_uids}
+        return [m for m in self._lines("messages") if m["callback_data"] not in earlier]
 
     def memory_mb(self) -> dict[str, dict[str, float]]:
         """Return each process's memory after a fifth of the time and at the end."""

@@ -13,7 +13,7 @@ import orjson
 
 from simulator.comparison import Comparison
 from simulator.cost import Cost
-from simulator.demo import PHONE_NUMBER_ID, Demo
+from simulator.demo import Demo
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
 from simulator.processes import ProcessFailed
@@ -106,7 +106,7 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
     figures |= {
         **comparison.as_dict(),
         **cost,
-        "throughput": report["numbers"][PHONE_NUMBER_ID],
+        "throughput": demo.throughput(),
         "refused_by_cloud_api": report["refused"],
         "webhooks": report["webhooks"],
         "memory_mb": demo.memory_mb(),

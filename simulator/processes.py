@@ -28,6 +28,10 @@ class ProcessFailed(Exception):
     """A part did not start, or has ended when it should not. The message has its last words."""
 
 
+class ProcessHangs(ProcessFailed):
+    """A part runs, but is not ready in time."""
+
+
 def python(*arguments: str) -> list[str]:
     """Return the command for one of our own modules."""
     return [sys.executable, "-m", *arguments]
@@ -132,7 +136,7 @@ class Process:
             if not self.running:
                 raise ProcessFailed(f"{self.name} did not start:\n{self.last_words()}")
             if time.monotonic() > end:
-                raise ProcessFailed(
+                raise ProcessHangs(
                     f"{self.name} is not ready in {START_TIMEOUT_S:.0f} s:\n{self.last_words()}"
                 )
             with suppress(subprocess.TimeoutExpired):

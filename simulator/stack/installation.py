@@ -11,7 +11,7 @@ from typing import Any
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.installation import Installation
 from simulator.ports import free_ports
-from simulator.processes import Process
+from simulator.processes import Process, ProcessFailed
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.database import Database
 from simulator.stack.mariadb import DATABASE, MariaDB
@@ -23,6 +23,9 @@ from simulator.stack.seeding import Seeding
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 INDEXES = CONTRACTS / "sql" / "indexes.sql"
 INDEXES_DOWN = CONTRACTS / "sql" / "indexes_down.sql"
+
+#: What leaves room for the sockets' names in the 107 characters that their paths may have.
+_LONGEST_FOLDER = 107 - len("/mariadb/sql.sock")
 
 
 class StackInstallation(Installation):
@@ -41,6 +44,8 @@ class StackInstallation(Installation):
         durable: bool = False,
     ) -> None:
         super().__init__(folder, keys)
+        if len(str(folder)) > _LONGEST_FOLDER:
+            raise ProcessFailed(f"the path {folder} is too long for sockets; use a shorter one")
         [sidecar_port] = free_ports(1)
         self.configure(port=sidecar_port)
         encryption_key = base64.b64encode(secrets.token_bytes(32)).decode()

@@ -73,7 +73,8 @@ class MariaDB(Process):
         return str(row["version"])
 
     def _install(self) -> None:
-        arguments = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+        # With force it does without a host name that can be looked up.
+        arguments = ["--auth-root-authentication-method=normal", "--skip-test-db", "--force"]
         done = subprocess.run(
             [
                 *(program("mariadb-install-db"), "--no-defaults", *self._user, *arguments),
