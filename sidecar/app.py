@@ -56,6 +56,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         timeout_s=timeout_s,
         pending_limit_bytes=settings.inbox_pending_limit_bytes,
         ring=lambda lane: doorbell.ring(drain(lane)),
+        memory_share=settings.inbox_memory_share,
     )
     webhook = WebhookEndpoint(
         inbox=inbox,

@@ -20,6 +20,7 @@ from typing import cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of
+from sidecar.room import Room
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
 #: can bound what it takes at a time.
@@ -78,7 +79,8 @@ def _settle(written: _Written, reason: str | None) -> None:
 
 
 class Inbox:
-    """The writing side. ``ring`` is called with a lane that somebody has to be woken for.
+    """The writing side. ``ring`` is called with a lane that somebody has to be woken for. Nothing
+    is taken that would fill Redis beyond ``memory_share`` of its memory.
 
     ``writes`` counts round trips to Redis, ``webhooks`` what went with them.
     """
@@ -90,8 +92,10 @@ class Inbox:
         timeout_s: float,
         pending_limit_bytes: int,
         ring: Callable[[Lane], None],
+        memory_share: float = 1.0,
     ) -> None:
         self._redis = redis
+        self._room = Room(redis, memory_share)
         self._timeout_s = timeout_s
         self._pending_limit_bytes = pending_limit_bytes
         self._ring = ring
@@ -144,6 +148,9 @@ class Inbox:
     async def _write(self, group: _Group) -> None:
         lanes = list(dict.fromkeys(lane for lane, _, _ in group.entries))
         try:
+            if refusal := await self._room.refusal(group.size):
+                group.settle(refusal)
+                return
             answers = await self._commit(group, lanes)
             group.settle()
         except (*UNAVAILABLE, RedisError) as error:
@@ -151,6 +158,7 @@ class Inbox:
             return
         finally:
             group.settle("the write was broken off")
+        self._room.taken(group.size)
         self.writes += 1
         self.webhooks += sum(group.counts.values())
         for lane, newly_ready, drained in zip(

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     inbox_write_timeout_ms: int = Field(default=800, ge=50, le=5000)
     #: Webhooks that wait for their write, in memory. Above this, 503.
     inbox_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    #: The part of Redis's maxmemory up to which webhooks are taken. Beyond it, 503; the rest is for
+    #: the work that has begun.
+    inbox_memory_share: float = Field(default=0.8, gt=0, le=1)
     #: How long a status may wait for others, to fill a batch. Customers' messages never wait.
     status_wait_ms: int = Field(default=500, ge=0, le=10_000)
     #: Most updates in one request to PHP.
