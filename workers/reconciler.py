@@ -3,7 +3,8 @@
 A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its ring, or on a
 worker that has stalled (``docs/decisions/0001-wake-ups.md``). This costs a delay, and nothing
 else: one process of all looks every second for work that nobody holds. It also asks PHP for
-campaigns that are due, which is what replaces the campaign cron.
+campaigns that are due, which is what replaces the campaign cron, and is told in the same answer
+whether it has stored webhooks to take over (``workers/backlog.py``).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
+from workers.backlog import Backlog
 from workers.clock import now_ms
 
 log = structlog.get_logger()
@@ -55,6 +57,8 @@ class Reconciler:
         self._redis_trouble = Trouble("reconciler_without_redis")
         self._php_trouble = Trouble("due_campaigns_unavailable")
         self._ask_php_at = 0.0
+        self._backlog = Backlog(redis, backend, ring)
+        self._webhooks_wait = False
 
     async def run(self) -> None:
         """Reconcile until cancelled, while no other process does."""
@@ -78,6 +82,8 @@ class Reconciler:
             if time.monotonic() >= self._ask_php_at:
                 self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
                 await self.find_due_campaigns()
+            if self._webhooks_wait:
+                self._webhooks_wait = await self._backlog.take_over(lease)
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def ring_for_waiting_lanes(self) -> None:
@@ -110,7 +116,7 @@ class Reconciler:
                 self._ring(send_campaign(vendor_uid, campaign_uid))
 
     async def find_due_campaigns(self) -> None:
-        """Ask PHP what is due, and put it on the list."""
+        """Ask PHP what is due, and put it on the list; and whether stored webhooks wait."""
         try:
             answer = await self._backend.call(
                 contract.DUE_CAMPAIGNS,
@@ -121,6 +127,7 @@ class Reconciler:
             self._php_trouble.failed(str(error))
             return
         self._php_trouble.worked()
+        self._webhooks_wait = answer.pending_webhooks > 0
         if answer.made_unknown:
             log.warning("stale_rows_made_unknown", rows=answer.made_unknown)
         for campaign in answer.campaigns:

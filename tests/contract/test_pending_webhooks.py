@@ -107,6 +107,7 @@ async def test_the_oldest_comes_first_whatever_its_time(caller: Caller, vendor: 
         caller.backend.change(TABLE, times, _uid=_uids(caller.backend)[-1])
     bodies = [_content(webhook) for webhook in (await _ask(caller)).webhooks]
     assert bodies == [b"0", b"1", b"2"]
+    assert [_content(webhook) for webhook in (await _ask(caller, limit=1)).webhooks] == [b"0"]
 
 
 async def test_only_pending_rows_are_returned_and_deleted(caller: Caller, vendor: Vendor) -> None:
@@ -156,6 +157,7 @@ async def test_a_row_of_no_vendor_does_not_block_the_head(caller: Caller, vendor
         b'not "json"',
         b"\xff\x00{",
         b"[]",
+        b"YWJj",
         "\u2028 \U0001f600".encode(),
         # Deeper than a JSON column takes.
         b'{"a":' * 40 + b"1" + b"}" * 40,

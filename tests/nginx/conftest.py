@@ -7,6 +7,8 @@ import aiohttp
 import pytest
 
 from simulator.stack.nginx import Nginx, find_nginx
+from tests.nginx.installation import Meta, Site, running_site
+from tests.nginx.outage import Complete, make_complete
 from tests.nginx.packages import require
 from tests.nginx.stub import Stub
 
@@ -53,3 +55,21 @@ def nginx_behind_balancer(tmp_path: Path, sidecar: Stub, php: Stub) -> Iterator[
     folder = tmp_path / "nginx"
     with Nginx(folder, sidecar=sidecar.address, php=php.address, files=files) as server:
         yield server
+
+
+@pytest.fixture(scope="package")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The installation, which the tests of outages share; each leaves everything running."""
+    with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def meta(site: Site, client: aiohttp.ClientSession) -> Meta:
+    return Meta(site.webhook_url, client)
+
+
+@pytest.fixture
+async def complete(site: Site, meta: Meta) -> Complete:
+    """See :func:`tests.nginx.outage.make_complete`."""
+    return await make_complete(site, meta)

@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
@@ -15,14 +15,22 @@ import orjson
 from contracts.backend import PROCESS_WEBHOOK
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.signing import Signer
+from sidecar.counters import Books, Counters
+from sidecar.redis_client import connect
+from simulator.backend.database import open_database
+from simulator.backend.seed import SeededVendor
+from simulator.backend.vendors import LEFT_TO_PHP
 from simulator.embedded import EmbeddedInstallation
 from simulator.ports import free_ports
 from simulator.stack.nginx import IMPATIENT, Nginx
 from tests.sidecar.payloads import message_webhook
 
 PHONE_NUMBER_ID = "110000000000001"
+#: Longest that anything may take to arrive.
+WAIT_S = 30.0
 #: How long Meta is taken to wait before it comes again. The real pauses are longer.
 PAUSE_S = 0.1
+LEASE_TTL_MS = 2000
 #: Between two webhooks of one connection, where they come all the time.
 LULL_S = 0.05
 
@@ -31,42 +39,51 @@ _numbers = itertools.count()
 
 @dataclass
 class Site:
-    """A whole installation. ``vendor_uid`` is its only vendor."""
+    """A whole installation. ``vendor`` is its only one."""
 
     installation: EmbeddedInstallation
     nginx: Nginx
-    vendor_uid: str
+    vendor: SeededVendor
 
     @property
     def webhook_url(self) -> str:
-        return f"{self.nginx.url}/whatsapp-webhook/{self.vendor_uid}"
+        return f"{self.nginx.url}/whatsapp-webhook/{self.vendor.uid}"
 
     def applied(self) -> Counter[str]:
         """The wamids of the customers' messages in PHP's log, with how often each is there."""
         return Counter(self.installation.tables.incoming_wamids())
 
-    def _read(self) -> "closing[sqlite3.Connection]":
-        uri = f"{self.installation.database.as_uri()}?mode=ro"
-        return closing(sqlite3.connect(uri, uri=True, timeout=10))
-
-    def is_stored(self, wamid: str) -> bool:
-        """Tell whether PHP's own webhook table has it."""
-        sql = "SELECT 1 FROM whatsapp_webhook_queue WHERE instr(payload, ?)"
-        with self._read() as connection:
-            return connection.execute(sql, (f'"{wamid}"',)).fetchone() is not None
+    def _read(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.installation.tables.snapshot() as query:
+            return query(sql, [])
 
     def stored(self) -> dict[str, tuple[bytes, str]]:
         """What PHP's own webhook table holds: by wamid, the payload and Meta's signature."""
-        with self._read() as connection:
-            rows = connection.execute("SELECT payload, headers FROM whatsapp_webhook_queue")
-            found: dict[str, tuple[bytes, str]] = {}
-            for payload, headers in rows:
-                value = orjson.loads(payload)["entry"][0]["changes"][0]["value"]
-                wamid = value["messages"][0]["id"]
-                assert wamid not in found, f"{wamid} is twice in PHP's table"
-                signature = orjson.loads(headers)[SIGNATURE_HEADER.lower()]
-                found[wamid] = (payload.encode(), signature)
-            return found
+        found: dict[str, tuple[bytes, str]] = {}
+        for payload, headers in self._read("SELECT payload, headers FROM whatsapp_webhook_queue"):
+            wamid = wamid_of(payload)
+            assert wamid not in found, f"{wamid} is twice in PHP's table"
+            found[wamid] = (payload.encode(), orjson.loads(headers)[SIGNATURE_HEADER.lower()])
+        return found
+
+    def stored_so_far(self) -> int:
+        """How many rows PHP's own webhook table has ever got."""
+        rows = self._read("SELECT seq FROM sqlite_sequence WHERE name = 'whatsapp_webhook_queue'")
+        return int(rows[0][0]) if rows else 0
+
+    @contextmanager
+    def left_to_php(self) -> Iterator[None]:
+        """Take the vendor off the sidecar: what PHP stores is its cron's."""
+        with closing(open_database(self.installation.database)) as database:
+            database.execute(
+                "INSERT INTO vendor_settings (_uid, created_at, vendors__id, name, value)"
+                f" VALUES ('left', datetime(), ?, '{LEFT_TO_PHP}', '1')",
+                (self.vendor.id,),
+            )
+            try:
+                yield
+            finally:
+                database.execute("DELETE FROM vendor_settings WHERE _uid = 'left'")
 
     def sidecar_connections(self) -> int:
         """Connections to the sidecar, those that were closed in the last minute included."""
@@ -74,11 +91,11 @@ class Site:
         lines = Path("/proc/net/tcp").read_text().splitlines()
         return sum(line.split()[2].endswith(port) for line in lines[1:])
 
-    async def run_cron(self, session: aiohttp.ClientSession, wamids: set[str]) -> None:
-        """Have PHP work off these of the webhooks in its own table, as its cron does."""
+    async def run_cron(self, session: aiohttp.ClientSession) -> None:
+        """Have PHP work off its own table, as its cron does."""
         key_id, secret = EmbeddedInstallation.SIGNING_KEY
-        path = PROCESS_WEBHOOK.format(vendor_uid=self.vendor_uid)
-        bodies = iter([body for wamid, (body, _) in self.stored().items() if wamid in wamids])
+        path = PROCESS_WEBHOOK.format(vendor_uid=self.vendor.uid)
+        bodies = iter([body for body, _ in self.stored().values()])
 
         async def post_in_turn() -> None:
             for body in bodies:
@@ -88,6 +105,23 @@ class Site:
                     assert answer.status == 200, await answer.text()
 
         await asyncio.gather(*(post_in_turn() for _ in range(8)))
+        with closing(open_database(self.installation.database)) as database:
+            database.execute("DELETE FROM whatsapp_webhook_queue")
+
+
+def wamid_of(body: bytes | str) -> str:
+    """Return the id of the message in one of our webhooks."""
+    wamid: str = orjson.loads(body)["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
+    return wamid
+
+
+async def books(redis_url: str) -> Books | None:
+    """Return the books of the only vendor, which must balance; None before its first webhook."""
+    async with aclosing(connect(redis_url, timeout_s=5.0)) as redis:
+        found = await Counters(redis).read()
+    assert len(found) <= 1
+    assert all(books.balanced for books in found), found
+    return found[0] if found else None
 
 
 @contextmanager
@@ -98,7 +132,13 @@ def running_site(folder: Path) -> Iterator[Site]:
         backend = installation.start_backend()
         [vendor] = installation.seed_vendors(phone_number_ids=[PHONE_NUMBER_ID])
         public, internal = free_ports(2)
-        installation.configure(backend_url=f"http://127.0.0.1:{internal}")
+        installation.configure(
+            backend_url=f"http://127.0.0.1:{internal}",
+            # Stored webhooks are taken over soon, also after a worker was killed.
+            due_campaigns_interval_s=0.5,
+            reconcile_interval_s=0.1,
+            lease_ttl_ms=LEASE_TTL_MS,
+        )
         sidecar = installation.start_sidecar()
         with Nginx(
             folder / "nginx",
@@ -108,7 +148,7 @@ def running_site(folder: Path) -> Iterator[Site]:
             files=IMPATIENT,
         ) as nginx:
             installation.start_worker()
-            yield Site(installation, nginx, vendor.uid)
+            yield Site(installation, nginx, vendor)
 
 
 @dataclass
@@ -116,7 +156,7 @@ class Meta:
     """Posts webhooks, each with one customer's message, and comes again with what did not get
     exactly 200. ``acknowledged`` holds each that did, by its wamid."""
 
-    site: Site
+    url: str
     session: aiohttp.ClientSession
     acknowledged: dict[str, bytes] = field(default_factory=dict)
     #: Answers by status, 0 for none at all.
@@ -160,17 +200,14 @@ class Meta:
             if code == 200:
                 break
             await asyncio.sleep(PAUSE_S)
-        value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
-        wamid: str = value["messages"][0]["id"]
+        wamid = wamid_of(body)
         self.acknowledged[wamid] = body
         return wamid
 
     async def _post(self, body: bytes) -> int:
         headers = {SIGNATURE_HEADER: sign(EmbeddedInstallation.APP_SECRET.encode(), body)}
         try:
-            async with self.session.post(
-                self.site.webhook_url, data=body, headers=headers
-            ) as answer:
+            async with self.session.post(self.url, data=body, headers=headers) as answer:
                 return answer.status
         except aiohttp.ClientError:
             return 0

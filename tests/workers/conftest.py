@@ -22,6 +22,7 @@ from tests.workers.payloads import VENDOR
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
+from tests.workers.stored import TABLE, Stored
 from workers import holds
 from workers.breaker import Breaker
 from workers.cloud_api import CloudApi
@@ -211,3 +212,20 @@ async def make_api() -> AsyncIterator[MakeApi]:
     yield make
     for api in made:
         await api.close()
+
+
+@pytest.fixture
+async def stored(
+    embedded: EmbeddedBackend, real_php: Php, real_backend: Backend, redis: Redis
+) -> AsyncIterator[Stored]:
+    """Webhooks that PHP has stored, none yet. At the end of the test the books must balance."""
+    embedded.delete(TABLE)
+    yield (stored := Stored(embedded, real_php, real_backend, redis))
+    embedded.delete(TABLE)
+    await stored.assert_books_balance()
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stored webhooks are taken over three at a time."""
+    monkeypatch.setattr("workers.backlog.PAGE", 3)

@@ -20,7 +20,7 @@ from sidecar.redis_client import Redis
 from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.workers.php import Answer, Php, answer
+from tests.workers.php import Answer, Call, Php, answer
 from workers.clock import now_ms
 from workers.reconciler import LEASE, Reconciler
 
@@ -190,6 +190,65 @@ async def test_a_php_that_does_not_answer_is_logged_once(
         "due_campaigns_unavailable_over",
     ]
     assert bell == []
+
+
+# -- what PHP has stored --
+
+
+def stored(count: int) -> dict[str, Any]:
+    webhook = {"uid": "u", "vendor_uid": "vendor-1", "received_at": 0, "body": "{}"}
+    return {"webhooks": [webhook] * count, "pending": 0}
+
+
+async def test_nobody_asks_for_stored_webhooks_while_there_are_none(
+    php: Php, reconciler: Reconciler
+) -> None:
+    say(php)
+    async with running(reconciler):
+        await eventually(lambda: len(php.to(DUE)) >= 3)
+    assert php.to(contract.PENDING_WEBHOOKS) == []
+
+
+async def test_stored_webhooks_are_taken_over_when_php_says_that_there_are_any(
+    php: Php, reconciler: Reconciler, redis: Redis, bell: Bell
+) -> None:
+    waiting = [1]
+    php.when(DUE, lambda _: answer({"campaigns": [], "pending_webhooks": len(waiting)}))
+
+    def pending(call: Call) -> Answer:
+        if call.json.get("taken"):
+            assert waiting.pop()
+            return answer({"webhooks": [], "deleted": 1})
+        return answer(stored(len(waiting)))
+
+    php.when(contract.PENDING_WEBHOOKS, pending)
+    async with running(reconciler):
+        await eventually(lambda: not waiting)
+        asked = len(php.to(DUE))
+        await eventually(lambda: len(php.to(DUE)) >= asked + 2)
+    assert [call.json for call in php.to(contract.PENDING_WEBHOOKS)] == [
+        {"limit": 500},
+        {"limit": 0, "taken": ["u"]},
+    ]
+    assert await redis.xlen(keys.inbox(Lane.MESSAGES, "vendor-1")) == 1
+    assert drain(Lane.MESSAGES) in bell
+
+
+async def test_it_looks_after_other_things_while_there_is_much_to_take_over(
+    php: Php, reconciler: Reconciler, redis: Redis, bell: Bell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP is asked no more often for it, and lanes are rung for in between."""
+    monkeypatch.setattr("workers.backlog.QUANTUM_S", 0.05)
+    php.always(DUE, answer({"campaigns": [], "pending_webhooks": 1000}))
+    php.when(
+        contract.PENDING_WEBHOOKS,
+        lambda call: answer({**stored(call.json["limit"] and 1), "deleted": 1, "pending": 1000}),
+    )
+    async with running(reconciler):
+        await eventually(lambda: len(php.to(contract.PENDING_WEBHOOKS)) > 4)
+        await redis.sadd(keys.ready(Lane.STATUSES), "vendor-1")
+        await eventually(lambda: drain(Lane.STATUSES) in bell)
+        assert len(php.to(contract.PENDING_WEBHOOKS)) > 2 * len(php.to(DUE))
 
 
 # -- all of it, again and again --

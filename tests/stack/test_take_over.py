@@ -1,0 +1,88 @@
+"""The whole on the real thing: webhooks while the sidecar is stopped, started, stopped and killed.
+Every one is in PHP's table or applied, none twice, and in the end the table is empty."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+
+import aiohttp
+import orjson
+import pytest
+
+from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from simulator.stack.installation import StackInstallation
+from tests.eventually import eventually
+from tests.nginx.installation import PHONE_NUMBER_ID, Meta, books, wamid_of
+from tests.stack.packages import require_stack
+
+WAIT_S = 60.0
+STORED = "SELECT COUNT(*) AS found FROM whatsapp_webhook_queue"
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInstallation]:
+    require_stack()
+    with StackInstallation(tmp_path_factory.mktemp("stack")) as installation:
+        installation.start_redis()
+        installation.start_backend()
+        installation.configure(
+            due_campaigns_interval_s=0.5, reconcile_interval_s=0.1, lease_ttl_ms=2000
+        )
+        installation.start_sidecar()
+        installation.start_worker()
+        yield installation
+
+
+def _stored(installation: StackInstallation) -> int:
+    return int(installation.database.rows(STORED)[0]["found"])
+
+
+def _assert_stored_as_sent(installation: StackInstallation, meta: Meta, wamids: set[str]) -> None:
+    """Everything of these is there, and MariaDB keeps it so that Meta's signature fits."""
+    stored = {}
+    for row in installation.database.rows("SELECT payload, headers FROM whatsapp_webhook_queue"):
+        signature = orjson.loads(row["headers"])[SIGNATURE_HEADER.lower()]
+        stored[wamid_of(row["payload"])] = (row["payload"].encode(), signature)
+    secret = installation.APP_SECRET.encode()
+    for wamid in wamids:
+        body = meta.acknowledged[wamid]
+        assert stored[wamid] == (body, sign(secret, body))
+
+
+async def _assert_complete(installation: StackInstallation, meta: Meta) -> None:
+    sent = meta.acknowledged
+
+    def applied() -> Counter[str]:
+        return Counter(installation.tables.incoming_wamids())
+
+    await eventually(lambda: sent.keys() <= applied().keys(), WAIT_S, every_s=0.2)
+    await eventually(lambda: not _stored(installation), WAIT_S, every_s=0.2)
+    found = applied()
+    assert {wamid: found[wamid] for wamid in sent} == dict.fromkeys(sent, 1)
+
+    async def at_rest() -> bool:
+        found = await books(installation.redis_url)
+        assert found is not None
+        return found.webhooks.parts["waiting"] == found.updates.parts["waiting"] == 0
+
+    await eventually(at_rest, WAIT_S, every_s=0.2)
+
+
+async def test_stopped_started_stopped_and_killed(installation: StackInstallation) -> None:
+    [vendor] = installation.seed_vendors(phone_number_ids=[PHONE_NUMBER_ID])
+    async with aiohttp.ClientSession() as session:
+        meta = Meta(installation.webhook_url(vendor.uid), session)
+        await meta.send(100)
+        assert _stored(installation) == 0
+        for end in ("stop", "kill"):
+            for name in ("worker", "sidecar"):
+                getattr(installation.processes[name], end)()
+            before = set(meta.acknowledged)
+            await meta.send(300)
+            _assert_stored_as_sent(installation, meta, meta.acknowledged.keys() - before)
+            await asyncio.to_thread(installation.start, "sidecar")
+            await asyncio.to_thread(installation.start, "worker")
+            await meta.send(100)
+            await eventually(lambda: _stored(installation) < 300, WAIT_S)
+        await _assert_complete(installation, meta)
+        assert set(meta.answers) == {200}
