@@ -23,6 +23,7 @@ MATCH_BOT = "/match-bot"
 INVALIDATE = "/internal/invalidate"
 HEALTHZ = "/healthz"
 READYZ = "/readyz"
+METRICS = "/metrics"
 
 
 class CampaignAnswer(StrictModel):

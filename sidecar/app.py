@@ -19,9 +19,11 @@ from sidecar.campaigns import Campaigns
 from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.inbox import Inbox
 from sidecar.internal import CallRefused, Internal, parse
+from sidecar.metrics import Metrics
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
+from sidecar.telemetry import Telemetry
 from sidecar.vendors import Vendors
 from sidecar.webhook import WebhookEndpoint
 
@@ -70,16 +72,21 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
     campaigns = Campaigns(redis, backend, doorbell)
     configuration = _Configuration(redis, vendors)
+    telemetry = Telemetry(redis, "serve")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
-        following = asyncio.create_task(vendors.follow(redis, interval_s=1.0))
+        background = [
+            asyncio.create_task(vendors.follow(redis, interval_s=1.0), name="configuration"),
+            asyncio.create_task(telemetry.run(), name="telemetry"),
+        ]
         try:
             yield
         finally:
-            await cancel([following])
+            await cancel(background)
             await inbox.close()
+            await telemetry.close()
             doorbell.close()
             await backend.close()
             await redis.aclose()
@@ -97,6 +104,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.MATCH_BOT, internal.route(_match_bot), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
+            Route(api.METRICS, Metrics(redis, telemetry).show, methods=["GET"]),
         ],
         lifespan=lifespan,
     )

@@ -1,6 +1,7 @@
 """Calls to PHP's internal endpoints: signed, with a time limit, and with errors that tell what
 may be concluded from them."""
 
+import time
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -11,6 +12,7 @@ from yarl import URL
 
 from contracts import backend as contract
 from contracts.signing import Signer
+from sidecar.tally import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, TALLY
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -86,6 +88,23 @@ class Backend:
         timeout_s: float | None = None,
     ) -> Answer:
         """Like :meth:`call`, for a body that is made already."""
+        started_at = time.perf_counter()
+        try:
+            found = await self._post(path, body, answer, headers, timeout_s)
+        except BackendError as error:
+            _count(path, started_at, type(error).__name__.removeprefix("Backend").lower())
+            raise
+        _count(path, started_at, "ok", found)
+        return found
+
+    async def _post(
+        self,
+        path: str,
+        body: bytes,
+        answer: type[Answer],
+        headers: dict[str, str] | None,
+        timeout_s: float | None,
+    ) -> Answer:
         status, content = await self._exchange(path, body, headers, timeout_s)
         if status != 200:
             raise _refusal(path, status, content)
@@ -143,6 +162,15 @@ def _refusal(path: str, status: int, content: bytes) -> BackendError:
             return BackendUnavailable(f"{path} answered {status}")
     # Not what it answered: an error page may repeat the request, which is a customer's.
     return BackendFailed(f"{path} answered {status}; PHP's log says why")
+
+
+def _count(path: str, started_at: float, result: str, answer: BaseModel | None = None) -> None:
+    endpoint = path.removeprefix("/internal/").partition("/")[0]
+    TALLY.counter(BACKEND_REQUESTS, endpoint, result).add()
+    TALLY.histogram(BACKEND_SECONDS, endpoint).observe(time.perf_counter() - started_at)
+    if answer is not None:
+        lists = [len(value) for _, value in answer if isinstance(value, list)]
+        TALLY.counter(BACKEND_ITEMS, endpoint).add(lists[0] if lists else 1)
 
 
 def encode(value: object) -> bytes:

@@ -22,6 +22,9 @@
 | ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
 | halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
+| metrics | hash | what all processes have counted and timed (sidecar/tally.py) |
+| processes | set | ids of processes that run, or died without a word |
+| process:{id} | string | what one of them last said of itself; expires (sidecar/telemetry.py) |
 | wait:{campaign} | string | why it can send nothing for long (a hold, a budget); expires |
 | number:{number} | hash | its next slot, rate and hold (sidecar/numbers.py); expires |
 | numbers | sorted set | number:* of a day, by when slots were last asked for (microseconds) |
@@ -43,6 +46,8 @@ BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
 VENDORS = "vendors"
+METRICS = "metrics"
+PROCESSES = "processes"
 CONFIG_VERSION = "config:version"
 NUMBERS = "numbers"
 PROBE = "probe"
@@ -102,6 +107,10 @@ def claims(campaign_uid: str) -> str:
 
 def halt(campaign_uid: str) -> str:
     return f"halt:{campaign_uid}"
+
+
+def process(process_id: str) -> str:
+    return f"process:{process_id}"
 
 
 def wait(campaign_uid: str) -> str:

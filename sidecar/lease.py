@@ -40,6 +40,8 @@ class Leases:
         self._acquire = script(redis, "acquire")
         self._renew = script(redis, "renew")
         self._ttl_ms = ttl_ms
+        #: Names of the leases that are held from here.
+        self.held: set[str] = set()
 
     @asynccontextmanager
     async def hold(self, name: str) -> "AsyncIterator[Lease | None]":
@@ -50,9 +52,11 @@ class Leases:
             return
         lease = Lease(name, int(answer))
         keeper = asyncio.create_task(self._keep(lease), name=f"lease {name}")
+        self.held.add(name)
         try:
             yield lease
         finally:
+            self.held.discard(name)
             await cancel([keeper])
             await self._give_back(lease)
 

@@ -71,6 +71,11 @@ class Trouble:
             self._reason = reason
             self._log.warning(self._event, reason=reason, times=self._times)
 
+    @property
+    def reason(self) -> str | None:
+        """Why it does not work now, or None if it does."""
+        return self._reason
+
     def worked(self) -> None:
         """Log that it is over, if there was anything."""
         if self._reason is not None:

@@ -8,6 +8,7 @@ endpoint, without request and response objects, because it is the busiest one.
 import asyncio
 import hmac
 import re
+import time
 from collections.abc import Iterable
 from urllib.parse import parse_qs, quote
 
@@ -22,6 +23,7 @@ from sidecar.backend import Backend, BackendError
 from sidecar.inbox import Inbox, InboxUnavailable
 from sidecar.logs import Trouble
 from sidecar.settings import SignatureMode
+from sidecar.tally import ACK_SECONDS, TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.vendors import Vendors
 
 log = structlog.get_logger()
@@ -101,8 +103,10 @@ class WebhookEndpoint:
         self._enforce = mode is SignatureMode.ENFORCE
         self._body_limit = body_limit
         self._inbox_trouble = Trouble("inbox_unavailable")
-        #: Answers by reason, for the metrics.
+        #: Why webhooks were not, or should not have been, acknowledged.
         self.counts: dict[str, int] = {}
+        self._acknowledged = TALLY.counter(WEBHOOKS, "acknowledged")
+        self._ack_seconds = TALLY.histogram(ACK_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         vendor_uid: str = scope["path_params"]["vendor_uid"]
@@ -127,6 +131,7 @@ class WebhookEndpoint:
     # -- POST --
 
     async def _take(self, vendor_uid: str, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+        started_at = time.perf_counter()
         signature = b""
         for name, value in scope["headers"]:
             if name == b"x-hub-signature-256":
@@ -146,6 +151,8 @@ class WebhookEndpoint:
             self._inbox_trouble.failed(str(error))
             return self._answer(503, "inbox_unavailable")
         self._inbox_trouble.worked()
+        self._acknowledged.add()
+        self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
 
     async def _refusal(
@@ -167,6 +174,7 @@ class WebhookEndpoint:
         if not signed:
             if not self._enforce:
                 self._count("signature_wrong_accepted")
+                TALLY.counter(WEBHOOKS_UNSIGNED).add()
                 log.warning("webhook_signature_wrong", vendor=vendor_uid, accepted=True)
             elif asked or not signature:
                 return 401, "signature_missing" if not signature else "signature_wrong"
@@ -181,6 +189,7 @@ class WebhookEndpoint:
         self, status: int, reason: str, *, vendor_uid: str | None = None
     ) -> tuple[int, bytes]:
         self._count(reason)
+        TALLY.counter(WEBHOOKS, reason).add()
         if status in (401, 404):
             log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
         return status, reason.encode()

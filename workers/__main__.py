@@ -48,7 +48,7 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     broker: dramatiq.Broker = make_worker_broker(
-        dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url)
+        dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url, queues)
     )
     worker = Worker(
         broker,

@@ -45,6 +45,11 @@ class Breaker:
         )
 
     @property
+    def reason(self) -> str | None:
+        """Why PHP is taken to be ill, or None if it is well."""
+        return self._trouble.reason
+
+    @property
     def wait_s(self) -> float:
         """How long to wait before the next attempt; 0 if it may be made now."""
         return max(0.0, self._open_until - self._clock())

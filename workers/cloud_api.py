@@ -5,6 +5,7 @@ connection that breaks after the request was sent as a failure to connect, and a
 have been sent would be sent again (``docs/decisions/0002-http-client.md``).
 """
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import orjson
 
 from contracts.backend import ClaimedRow, SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
+from sidecar.tally import SEND_CALLS, SEND_SECONDS, TALLY
 
 #: Idle connections are closed before the other side does it: a connection that is closed while a
 #: request is on its way leaves that request's outcome unknown.
@@ -101,6 +103,13 @@ class CloudApi:
 
     async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
         """Send one message. Never raises for what the network or the API does."""
+        started_at = time.perf_counter()
+        attempt = await self._send(number, access_token, body)
+        TALLY.histogram(SEND_SECONDS).observe(time.perf_counter() - started_at)
+        TALLY.counter(SEND_CALLS, *_labels(attempt)).add()
+        return attempt
+
+    async def _send(self, number: str, access_token: str, body: bytes) -> Attempt:
         if not access_token.isprintable():
             # No header may hold it, so nothing is sent; it is as good as a token that is wrong.
             message = "the access token holds a line break or another control character"
@@ -119,6 +128,18 @@ class CloudApi:
             return OutcomeUnknown("the Cloud API did not answer in time")
         except aiohttp.ClientError as error:
             return OutcomeUnknown(f"the connection broke: {type(error).__name__}: {error}")
+
+
+def _labels(attempt: Attempt) -> tuple[str, str]:
+    """Return how a call ended and the error's code, for the metrics."""
+    match attempt:
+        case Accepted():
+            return "accepted", ""
+        case NotSent():
+            return "not_sent", ""
+        case Refused():
+            return attempt.rule.error_class.value, str(attempt.error.code or "")
+    return "unknown", ""
 
 
 def conclude(status: int, content: bytes) -> Attempt:

@@ -16,6 +16,7 @@ from sidecar.campaigns import campaign_lease
 from sidecar.lease import Lease
 from sidecar.numbers import NumberState, number_state
 from sidecar.redis_client import Redis, script
+from sidecar.tally import LIMITER_WAIT_SECONDS, LIMITER_WAITS, SLOTS, TALLY
 from workers.holds import THROTTLED, Hold, Scope
 from workers.ledger import BEGIN_AHEAD_S, refuse
 from workers.limits import Limits
@@ -100,6 +101,10 @@ class Limiter:
         refuse(count, campaign_uid)
         delay, gap, again, clock, reason, *refused = more
         self.clock.told(clock / 1e6)
+        TALLY.counter(SLOTS).add(count)
+        if count == 0:
+            TALLY.counter(LIMITER_WAITS).add()
+            TALLY.counter(LIMITER_WAIT_SECONDS).add(again / 1e6)
         return Grant(
             count=count,
             delay_s=delay / 1e6,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from typing import Any
 
 import structlog
 
@@ -17,6 +18,7 @@ from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
+from sidecar.telemetry import Telemetry
 from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
@@ -35,10 +37,12 @@ REDIS_TIMEOUT_S = 5.0
 
 
 class Runtime:
-    """Lives on the event loop of the worker process; make it and close it there."""
+    """Lives on the event loop of the worker process; make it and close it there. ``queues`` are
+    those that the process works on."""
 
-    def __init__(self, settings: Settings, redis_url: str) -> None:
+    def __init__(self, settings: Settings, redis_url: str, queues: tuple[str, ...] = ()) -> None:
         self._settings = settings
+        self._queues = queues
         self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
         self._doorbell = Doorbell(
             WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=REDIS_TIMEOUT_S)
@@ -59,6 +63,7 @@ class Runtime:
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
+        self._telemetry = Telemetry(self._redis, "worker", self._facts)
         self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_trouble: dict[str, Trouble] = {}
         self._background: list[asyncio.Task[None]] = []
@@ -72,7 +77,17 @@ class Runtime:
             asyncio.create_task(
                 self._vendors.follow(self._redis, interval_s=1.0), name="configuration"
             ),
+            asyncio.create_task(self._telemetry.run(), name="telemetry"),
         ]
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what an operator wants to know of this process (sidecar/processes.py)."""
+        breakers = {lane.value: d.breaker.reason for lane, d in self._deliveries.items()}
+        return {
+            "queues": list(self._queues),
+            "leases": sorted(self._leases.held),
+            "breakers": {lane: reason for lane, reason in breakers.items() if reason is not None},
+        }
 
     def stop(self) -> None:
         """Begin nothing more, and wind up campaigns: from now on a shutdown takes its time."""
@@ -92,6 +107,7 @@ class Runtime:
             log.warning("campaign_not_wound_up_in_time", campaign=campaign_uid)
         await cancel(list(self._campaigns.values()))
         await cancel(self._background)
+        await self._telemetry.close()
         self._doorbell.close()
         await self._backend.close()
         await self._cloud_api.close()

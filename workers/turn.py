@@ -10,6 +10,7 @@ from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
+from sidecar.tally import HANDOVER_SECONDS, TALLY
 from workers.clock import now_ms
 from workers.deferred import Deferred
 from workers.delivery import UNTRIED, Fate, Verdict, Verdicts
@@ -55,6 +56,7 @@ class Turn:
         self._seen = Seen(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
         self._backend_ok_at = 0
+        self._handover_seconds = TALLY.histogram(HANDOVER_SECONDS, lane.value)
 
     async def make(
         self,
@@ -167,6 +169,7 @@ class Turn:
             settlement.note_backend_worked(now)
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
             settlement.count(item.vendor_uid, verdict.fate.value)
+            self._handover_seconds.observe((now - item.received_at) / 1000)
             if key := self._seen.key(item):
                 settlement.remember(key, self._settings.duplicate_window_s)
             return

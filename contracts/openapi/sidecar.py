@@ -221,6 +221,12 @@ ENDPOINTS = (
             503: json_body(sidecar_api.Health, "They cannot; `checks` says why."),
         },
     ),
+    _health(
+        sidecar_api.METRICS,
+        "metrics",
+        "How is everything doing?",
+        {200: text_body("What Prometheus reads: the text exposition format, version 0.0.4.")},
+    ),
 )
 
 

@@ -19,6 +19,7 @@ ROUTES = [
     "/match-bot",
     "/healthz",
     "/readyz",
+    "/metrics",
     "/_simulator/report",
 ]
 
@@ -63,6 +64,9 @@ SPELLINGS = [
     "/index.php/index.php/internal/claim",
     "/match%2Dbot",
     "/Match-Bot/",
+    "//metrics",
+    "/%6detrics",
+    "/index.php/metrics",
     "/%5fsimulator/faults",
     "http://whatsapp.example.com/internal/claim",
     "HTTP://another.example.com//internal/claim",
@@ -117,6 +121,7 @@ def laravels_spellings(seed: int, tries: int) -> list[str]:
     [
         "/internals",
         "/my-internal/x",
+    "/my-metrics",
         "/console/internal/x",
         "/console?next=/internal/x",
         "/console?path=../x",

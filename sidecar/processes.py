@@ -1,0 +1,63 @@
+"""Which processes of the sidecar run, and which have died without a word."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+
+from sidecar import keys
+from sidecar.redis_client import Members, Redis
+from sidecar.telemetry import BEAT_S, KEEP_MS
+
+#: A process of which nothing was heard for so long is taken for dead, or cut off from Redis.
+SILENT_S = 3 * BEAT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """``role`` is serve or worker, ``queues`` what a worker works on. ``leases`` are the names of
+    those that it holds, ``breakers`` why PHP did not take what it was last given, by lane. Times
+    are unix ms."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    since: int
+    heard_ago_s: float
+    memory_bytes: int = 0
+    cpu_s: float = 0.0
+    queues: list[str] = field(default_factory=list)
+    leases: list[str] = field(default_factory=list)
+    breakers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        return self.heard_ago_s < SILENT_S
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+async def read_processes(redis: Redis) -> list[Process]:
+    """Return the processes that have not said that they end, the oldest first."""
+    ids = sorted(member.decode() for member in cast(Members, await redis.smembers(keys.PROCESSES)))
+    pipeline = redis.pipeline(transaction=False)
+    for process_id in ids:
+        pipeline.get(keys.process(process_id))
+        pipeline.pttl(keys.process(process_id))
+    answers = await pipeline.execute() if ids else []
+    found = [
+        _process(process_id, state, left_ms)
+        for process_id, state, left_ms in zip(ids, answers[::2], answers[1::2], strict=True)
+        if state is not None
+    ]
+    return sorted(found, key=lambda process: process.since)
+
+
+def _process(process_id: str, state: bytes, left_ms: int) -> Process:
+    values: dict[str, Any] = orjson.loads(state)
+    names = Process.__slots__  # what a later version says is no concern of this one
+    known = {name: value for name, value in values.items() if name in names}
+    return Process(id=process_id, heard_ago_s=max(0, KEEP_MS - left_ms) / 1000, **known)

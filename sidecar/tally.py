@@ -1,0 +1,181 @@
+"""What this process has counted and timed since it last told Redis (sidecar/telemetry.py).
+
+Every process counts for itself, in memory and for next to nothing; once a second what has come is
+added to what all processes have counted, which ``GET /metrics`` shows. So that may be a second
+behind, and a process that is killed takes a second's worth along. What must be exact is counted in
+Redis, together with what it counts (sidecar/counters.py).
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import orjson
+
+
+@dataclass(frozen=True)
+class Family:
+    """One metric, without the unit's suffix that counters get. With ``bounds``, a histogram."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+
+WEBHOOKS = Family(
+    "sidecar_webhooks",
+    "Webhooks by their answer: acknowledged, or why not.",
+    ("result",),
+)
+WEBHOOKS_UNSIGNED = Family(
+    "sidecar_webhooks_wrongly_signed_accepted",
+    "Acknowledged webhooks whose signature was wrong (webhook_signature is report).",
+)
+ACK_SECONDS = Family(
+    "sidecar_webhook_ack_seconds",
+    "From the first byte of a webhook to its 200: it is on disk by then.",
+    bounds=_FAST,
+)
+HANDOVER_SECONDS = Family(
+    "sidecar_handover_seconds",
+    "From a webhook's acknowledgement to PHP's word that an update of it is done or ignored.",
+    ("lane",),
+    _SLOW,
+)
+BACKEND_REQUESTS = Family(
+    "sidecar_backend_requests",
+    "Requests to PHP's internal endpoints, by how they ended.",
+    ("endpoint", "result"),
+)
+BACKEND_ITEMS = Family(
+    "sidecar_backend_items",
+    "Updates, results and rows that PHP's answers were about.",
+    ("endpoint",),
+)
+BACKEND_SECONDS = Family(
+    "sidecar_backend_request_seconds",
+    "Time of requests to PHP's internal endpoints, whatever their end.",
+    ("endpoint",),
+    _SLOW,
+)
+SEND_CALLS = Family(
+    "sidecar_send_calls",
+    "Calls to the Cloud API: accepted, not_sent, unknown, or the class and code of the error.",
+    ("result", "code"),
+)
+SEND_SECONDS = Family(
+    "sidecar_send_seconds", "Time of calls to the Cloud API, whatever their end.", bounds=_SLOW
+)
+SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
+LIMITER_WAITS = Family(
+    "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
+)
+LIMITER_WAIT_SECONDS = Family(
+    "sidecar_limiter_wait_seconds", "What the limiter has told callers to wait."
+)
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        WEBHOOKS,
+        WEBHOOKS_UNSIGNED,
+        ACK_SECONDS,
+        HANDOVER_SECONDS,
+        BACKEND_REQUESTS,
+        BACKEND_ITEMS,
+        BACKEND_SECONDS,
+        SEND_CALLS,
+        SEND_SECONDS,
+        SLOTS,
+        LIMITER_WAITS,
+        LIMITER_WAIT_SECONDS,
+    )
+}
+
+#: A histogram's sum stands beside its buckets under this name. ``INF`` is the bucket of the rest.
+SUM = "sum"
+INF = "+Inf"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What one number belongs to. ``part`` is empty for a counter; for a histogram the upper bound
+    of one bucket (in which only its own are counted), or :data:`SUM`."""
+
+    name: str
+    labels: tuple[str, ...]
+    part: str = ""
+
+    def dump(self) -> bytes:
+        return orjson.dumps([self.name, self.part, *self.labels])
+
+    @classmethod
+    def load(cls, data: bytes) -> "Series":
+        name, part, *labels = orjson.loads(data)
+        return cls(name, tuple(labels), part)
+
+
+class Counter:
+    """Only goes up."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def add(self, by: float = 1) -> None:
+        self.value += by
+
+
+class Histogram:
+    """Counts values by their size."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self._bounds, value)] += times
+        self.sum += value * times
+
+
+class Tally:
+    """The counters and histograms of one process. Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._counters: dict[tuple[Family, tuple[str, ...]], Counter] = {}
+        self._histograms: dict[tuple[Family, tuple[str, ...]], Histogram] = {}
+
+    def counter(self, family: Family, *labels: str) -> Counter:
+        """Return the counter with these values of the family's labels."""
+        found = self._counters.get((family, labels))
+        if found is None:
+            found = self._counters[family, labels] = Counter()
+        return found
+
+    def histogram(self, family: Family, *labels: str) -> Histogram:
+        """Return the histogram with these values of the family's labels."""
+        found = self._histograms.get((family, labels))
+        if found is None:
+            found = self._histograms[family, labels] = Histogram(family.bounds)
+        return found
+
+    def read(self) -> dict[Series, float]:
+        """Return all that was ever counted here; what is zero is left out."""
+        found = {Series(f.name, labels): c.value for (f, labels), c in self._counters.items()}
+        for (family, labels), histogram in self._histograms.items():
+            parts = [*map(repr, family.bounds), INF]
+            for part, count in zip(parts, histogram.counts, strict=True):
+                found[Series(family.name, labels, part)] = count
+            found[Series(family.name, labels, SUM)] = histogram.sum
+        return {series: value for series, value in found.items() if value}
+
+
+#: This process's.
+TALLY = Tally()

@@ -1,0 +1,129 @@
+"""Tells Redis once a second what this process has counted, and that it lives.
+
+All processes add to the same numbers, so whoever asks any ``sidecar serve`` for its metrics gets
+those of all of them, and a process that is restarted does not begin at zero. While Redis is away
+what is counted waits here.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from sidecar import keys
+from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError
+from sidecar.tally import TALLY, Series, Tally
+
+INTERVAL_S = 1.0
+#: A process says that it lives at least so often, also when it has counted nothing.
+BEAT_S = 4.0
+#: So long after it was last heard of, a process that died is forgotten. What is left of this time
+#: tells when it was heard of, on Redis's own clock.
+KEEP_MS = 24 * 3_600_000
+
+
+class Telemetry:
+    """One for each process. ``role`` is serve or worker; ``facts`` returns what else is to be known
+    of the process now: JSON of its own."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        role: str,
+        facts: Callable[[], dict[str, Any]] = dict,
+        tally: Tally = TALLY,
+    ) -> None:
+        self._redis = redis
+        self._facts = facts
+        self._tally = tally
+        self._told = tally.read()
+        self._beat_at = 0.0
+        self._known = False
+        self._trouble = Trouble("metrics_not_kept")
+        host, pid = socket.gethostname(), os.getpid()
+        self.process_id = f"{host}:{pid}:{time.time_ns() // 1_000_000}"
+        self._record = {
+            "role": role,
+            "host": host,
+            "pid": pid,
+            "since": time.time_ns() // 1_000_000,
+        }
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            await self.tell()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def tell(self) -> None:
+        """Tell what has come since the last time, if Redis takes it."""
+        try:
+            if not self._known:
+                await self._introduce()
+            await self._tell()
+        except (*UNAVAILABLE, RedisError) as error:
+            self._known = False
+            self._trouble.failed(str(error) or type(error).__name__)
+        else:
+            self._trouble.worked()
+
+    def untold(self) -> dict[Series, float]:
+        """Return what Redis does not have yet."""
+        counted = self._tally.read()
+        grown = {series: value - self._told.get(series, 0.0) for series, value in counted.items()}
+        return {series: by for series, by in grown.items() if by}
+
+    async def _tell(self) -> None:
+        grown = self.untold()
+        due = time.monotonic() >= self._beat_at
+        if not grown and not due:
+            return
+        pipeline = self._redis.pipeline(transaction=True)
+        for series, by in grown.items():
+            pipeline.hincrbyfloat(keys.METRICS, series.dump().decode(), by)
+        if due:
+            state = orjson.dumps({**self._record, **_usage(), **self._facts()})
+            pipeline.sadd(keys.PROCESSES, self.process_id)
+            pipeline.set(keys.process(self.process_id), state, px=KEEP_MS)
+        await pipeline.execute()
+        for series, by in grown.items():
+            self._told[series] = self._told.get(series, 0.0) + by
+        if due:
+            self._beat_at = time.monotonic() + BEAT_S
+
+    async def _introduce(self) -> None:
+        """Take those off the list that died long ago, and say at once that this one lives."""
+        listed = cast(Members, await self._redis.smembers(keys.PROCESSES))
+        pipeline = self._redis.pipeline(transaction=False)
+        for process_id in listed:
+            pipeline.exists(keys.process(process_id.decode()))
+        known = await pipeline.execute()
+        forgotten = [
+            process_id for process_id, there in zip(listed, known, strict=True) if not there
+        ]
+        if forgotten:
+            await self._redis.srem(keys.PROCESSES, *forgotten)
+        self._known, self._beat_at = True, 0.0
+
+    async def close(self) -> None:
+        """Tell what is left, and that the process ends as it should."""
+        await self.tell()
+        try:
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.srem(keys.PROCESSES, self.process_id)
+            pipeline.delete(keys.process(self.process_id))
+            await pipeline.execute()
+        except (*UNAVAILABLE, RedisError) as error:
+            self._trouble.failed(str(error) or type(error).__name__)
+
+
+def _usage() -> dict[str, float]:
+    """Return the process's memory and the processor time that it has taken."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {"memory_bytes": pages * os.sysconf("SC_PAGE_SIZE"), "cpu_s": time.process_time()}
