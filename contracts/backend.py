@@ -113,6 +113,11 @@ class UpdateResult(LenientModel):
     result: Literal["done", "ignored", "retry"] | str
     reason: str | None = None
     retry_after_ms: int | None = None
+    campaign_uid: str | None = Field(
+        default=None,
+        description="Of a status: the campaign of the message whose status it has changed. Left "
+        "out where it changed nothing, so that a failure that is told twice counts once.",
+    )
 
 
 class ProcessWebhooksAnswer(LenientModel):

@@ -11,11 +11,14 @@ class Outcome:
     result: Literal["done", "ignored", "retry"]
     reason: str | None = None
     retry_after_ms: int | None = None
+    campaign_uid: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"result": self.result, "reason": self.reason}
         if self.retry_after_ms is not None:
             answer["retry_after_ms"] = self.retry_after_ms
+        if self.campaign_uid is not None:
+            answer["campaign_uid"] = self.campaign_uid
         return answer
 
 

@@ -29,7 +29,10 @@ _DELIVERED_RANK = STATUS_RANK["delivered"]
 #: failed status about them says what is known already.
 _IN_FLIGHT = (QueueStatus.PROCESSING, QueueStatus.AWAITING_STATUS, QueueStatus.UNKNOWN)
 
-_LOG_COLUMNS = "_id, status, messaged_at, campaigns__id, contacts__id, __data"
+_LOG_COLUMNS = """
+    _id, status, messaged_at, campaigns__id, contacts__id, __data,
+    (SELECT _uid FROM campaigns WHERE campaigns._id = campaigns__id) AS campaign_uid
+"""
 
 
 def apply_status(
@@ -58,8 +61,8 @@ def apply_status(
         if row is None or not _settles(row, statuses):
             return _unknown(work, part.item, received_at, attempt)
         log = _create_log(work, row, wamid, phone_number_id(part.value))
-    _Change(work, vendor, log, wamid, statuses).apply()
-    return DONE
+    moved = _Change(work, vendor, log, wamid, statuses).apply()
+    return Outcome("done", campaign_uid=log["campaign_uid"] if moved else None)
 
 
 def _find_log(work: Work, vendor: Vendor, wamid: str) -> Row | None:
@@ -148,15 +151,17 @@ class _Change:
         ms = unix_seconds_ms(status.get("timestamp"))
         return self._work.now if ms is None else to_text(ms)
 
-    def apply(self) -> None:
+    def apply(self) -> bool:
+        """Write it, and tell whether the message's status is another one now."""
         data = load(self._log["__data"])
         moved = self._status != self._log["status"]
         if self._error is not None and self._send_again(data):
-            return
+            return moved
         if moved or self._messaged_at != self._log["messaged_at"]:
             self._store(data, moved)
         if self._log["campaigns__id"] is not None:
             self._delete_queue_row(data)
+        return moved
 
     def _store(self, data: dict[str, Any], moved: bool) -> None:
         changed = ""

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Jobs;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Store\QueueRow;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\StatusRank;
@@ -23,6 +24,7 @@ final class LogState
     private function __construct(
         public ?int $id,
         public ?int $campaignId,
+        public ?string $campaignUid,
         public ?int $contactId,
         public ?string $status,
         public ?string $messagedAt,
@@ -36,6 +38,7 @@ final class LogState
         return new self(
             (int) $row->_id,
             $row->campaigns__id === null ? null : (int) $row->campaigns__id,
+            $row->campaign_uid,
             $row->contacts__id === null ? null : (int) $row->contacts__id,
             $row->status,
             $row->messaged_at,
@@ -45,9 +48,18 @@ final class LogState
     }
 
     /** Return the state of a row that is still to be stored. */
-    public static function early(?int $campaignId, ?int $contactId, string $queueRowUid): self
+    public static function early(QueueRow $row): self
     {
-        return new self(null, $campaignId, $contactId, 'accepted', null, $queueRowUid, false);
+        return new self(
+            null,
+            $row->campaignId,
+            $row->campaignUid,
+            $row->contactId,
+            'accepted',
+            null,
+            $row->uid,
+            false
+        );
     }
 
     /**

@@ -96,12 +96,11 @@ final class StatusBatch
             if ($row === null || ! self::settles($row, $statuses)) {
                 return $this->grace->unknown($update, $this->nowMs);
             }
-            $this->found->logs[$key] = LogState::early($row->campaignId, $row->contactId, $row->uid);
+            $this->found->logs[$key] = LogState::early($row);
             $this->early[$key] = [$row, $wamid, $update->part->phoneNumberId()];
         }
-        $this->change($vendor, $key, $wamid, $statuses);
 
-        return Outcome::done();
+        return Outcome::done([], $this->change($vendor, $key, $wamid, $statuses));
     }
 
     /**
@@ -120,10 +119,15 @@ final class StatusBatch
         return in_array($row->status, self::IN_FLIGHT, true);
     }
 
-    /** @param list<stdClass> $statuses */
-    private function change(Vendor $vendor, string $key, string $wamid, array $statuses): void
+    /**
+     * @param list<stdClass> $statuses
+     *
+     * @return ?string the campaign's uid, if the message's status is another one now
+     */
+    private function change(Vendor $vendor, string $key, string $wamid, array $statuses): ?string
     {
         $log = $this->found->logs[$key];
+        $before = $log->status;
         $error = $log->take($statuses, $this->now);
         $rows = $this->found->rowsOf($vendor, $log);
         if ($error !== null && $this->sendAgain($vendor, $error, $rows[0] ?? null, $wamid)) {
@@ -132,7 +136,7 @@ final class StatusBatch
             }
             unset($this->found->logs[$key], $this->early[$key]);
 
-            return;
+            return $log->campaignUid;
         }
         if ($log->campaignId !== null) {
             foreach ($rows as $row) {
@@ -141,6 +145,8 @@ final class StatusBatch
                 unset($this->requeued[$row->id]);
             }
         }
+
+        return $log->status === $before ? null : $log->campaignUid;
     }
 
     /**

@@ -16,7 +16,8 @@ final class StatusRows
 {
     private const LOGS = 'SELECT _id, vendors__id, campaigns__id, contacts__id, status, wamid, messaged_at,'
         . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.sidecar.queue_row_uid')) AS queue_row_uid,"
-        . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error"
+        . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error,"
+        . ' (SELECT campaign._uid FROM {campaigns} AS campaign WHERE campaign._id = campaigns__id) AS campaign_uid'
         . ' FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s) ORDER BY _id FOR UPDATE';
 
     /** The cron's own log rows do not name their row of the queue. */

@@ -12,18 +12,19 @@ final class Outcome
         public string $result,
         public ?string $reason = null,
         public ?int $retryAfterMs = null,
-        public array $effects = []
+        public array $effects = [],
+        public ?string $campaignUid = null
     ) {
     }
 
     /**
-     * Applied, now or before.
+     * Applied, now or before. The campaign's uid is told where a message of it has another status now.
      *
      * @param list<array<string, mixed>> $effects
      */
-    public static function done(array $effects = []): self
+    public static function done(array $effects = [], ?string $campaignUid = null): self
     {
-        return new self('done', null, null, $effects);
+        return new self('done', null, null, $effects, $campaignUid);
     }
 
     /** Nothing to do, and never will be. */
@@ -51,6 +52,10 @@ final class Outcome
         $answer = ['result' => $this->result, 'reason' => $this->reason];
         if ($this->retryAfterMs !== null) {
             $answer['retry_after_ms'] = $this->retryAfterMs;
+        }
+
+        if ($this->campaignUid !== null) {
+            $answer['campaign_uid'] = $this->campaignUid;
         }
 
         return $this->effects === [] ? $answer : $answer + ['effects' => $this->effects];
