@@ -39,7 +39,7 @@ RELEASED = "released"
 #: How long before its slot a row is written down as being sent, at most. That takes a write to
 #: disk, and sends should not go out in the rhythm of the disk; but after a crash nobody can tell of
 #: what was written down whether it was sent.
-BEGIN_AHEAD_S = 0.05
+BEGIN_AHEAD_S = 0.02
 
 
 def sending(number: str, claim_uid: str) -> bytes:

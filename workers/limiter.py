@@ -24,7 +24,7 @@ from workers.redis_clock import RedisClock
 
 #: How far ahead slots are given out. Long enough to hide a round trip, short enough to stop at
 #: once.
-AHEAD_S = 0.3
+AHEAD_S = 0.25
 
 #: A pause is longer by up to this share, so that not everybody comes back at the same moment.
 _JITTER = 0.25

@@ -78,6 +78,7 @@ class Pacer:
         self._planned: deque[_Planned] = deque()
         self._beginning: list[_Planned] = []
         self._begun: deque[_Planned] = deque()
+        self._late: list[QueuedRow] = []
         self._write_s = 0.0
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
@@ -88,7 +89,7 @@ class Pacer:
     def planned(self) -> int:
         """How many rows have a slot, or are asked one for, and are not started yet."""
         slots = len(self._planned) + len(self._beginning) + len(self._begun)
-        return len(self._asking) + slots
+        return len(self._asking) + slots + len(self._late)
 
     @property
     def unstarted(self) -> int:
@@ -99,21 +100,26 @@ class Pacer:
         """Return the rows that were certainly not started, once nothing runs any more. The ledger
         may say of some that they are being sent; they are not."""
         planned = [*self._begun, *self._beginning, *self._planned]
+        rows = [*self._late, *(one.row for one in planned), *self.rows.take_all()]
+        self._late = []
         self._begun.clear()
         self._beginning = []
         self._planned.clear()
-        return [one.row for one in planned] + self.rows.take_all()
+        return rows
 
     def put_back(self, rows: list[QueuedRow]) -> None:
         """Take rows again that had slots and certainly were not sent."""
-        self._unsent += [row.row.to for row in rows]
-        self.rows.put_back(rows)
+        if rows:
+            self._unsent += [row.row.to for row in rows]
+            self.rows.put_back(rows)
 
     # -- taking slots --
 
     async def plan(self) -> None:
         """Take slots until cancelled. Raises what the limiter raises; it may then go on."""
         while True:
+            if self._late:
+                await self._withdraw()
             room = min(self._room(), ceil(self._limits.rate * AHEAD_S) + 1)
             asked = self.rows.take(room, time.monotonic()) if room > 0 else []
             if asked:
@@ -121,6 +127,15 @@ class Pacer:
                 await asyncio.sleep(min(grant.again_s, POLL_S))
             else:
                 await self._wait_for_rows()
+
+    async def _withdraw(self) -> None:
+        """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
+        could tell if the process died now."""
+        late, self._late = self._late, []
+        try:
+            await self._ledger.not_sent(late)
+        finally:
+            self.put_back(late)
 
     async def _wait_for_rows(self) -> None:
         self.rows.changed.clear()
@@ -187,7 +202,8 @@ class Pacer:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
-            due = self._take(self._planned, time.monotonic() + BEGIN_AHEAD_S)
+            due, late = self._take(self._planned, time.monotonic() + BEGIN_AHEAD_S)
+            self.put_back(late)
             if due:
                 await self._begin(due)
 
@@ -202,17 +218,25 @@ class Pacer:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
-            for planned in self._take(self._begun, time.monotonic()):
+            due, late = self._take(self._begun, time.monotonic())
+            for planned in due:
                 self._start(planned.row)
+            if late:
+                self._late += late
+                self.rows.changed.set()
 
-    def _take(self, rows: deque[_Planned], until: float) -> list[_Planned]:
-        """Take what has its slot until then. What is too late goes back in front of the rows."""
+    def _take(self, rows: deque[_Planned], until: float) -> tuple[list[_Planned], list[QueuedRow]]:
+        """Take what has its slot until then, and apart from it what is too late by now."""
         due: list[_Planned] = []
-        while rows and rows[0].at <= until:
-            due.append(rows.popleft())
+        late: list[QueuedRow] = []
         now = time.monotonic()
-        self._put_back([planned for planned in due if now > planned.too_late_at])
-        return [planned for planned in due if now <= planned.too_late_at]
+        while rows and rows[0].at <= until:
+            planned = rows.popleft()
+            if now <= planned.too_late_at:
+                due.append(planned)
+            else:
+                late.append(planned.row)
+        return due, late
 
     async def _begin(self, due: list[_Planned]) -> None:
         self._beginning = due
@@ -225,18 +249,14 @@ class Pacer:
         except NumberHeld:
             # It was held after it gave these slots, and so the later ones do not count either.
             self._beginning = []
-            self._put_back([*due, *self._planned])
+            self.put_back([one.row for one in (*due, *self._planned)])
             self._planned.clear()
             return
         except Exception:
             self._beginning = []
-            self._put_back(due)
+            self.put_back([one.row for one in due])
             raise
         self._beginning = []
         self._write_s = max(time.monotonic() - began_at, self._write_s / 2)
         self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
         self._more_begun.set()
-
-    def _put_back(self, planned: list[_Planned]) -> None:
-        if planned:
-            self.put_back([one.row for one in planned])

@@ -86,7 +86,7 @@ async def test_slots_are_given_out_a_little_ahead_and_no_more(
     grant = await ask(limiter, lease, rate=rate, wanted=1000)
     assert grant.delay_s == BEGIN_AHEAD_S
     assert grant.gap_s == pytest.approx(1 / rate, abs=ROUNDING_S)
-    assert grant.count == int((AHEAD_S - BEGIN_AHEAD_S) * rate) + 1
+    assert grant.count == int(round((AHEAD_S - BEGIN_AHEAD_S) * rate, 6)) + 1
     ahead_s = BEGIN_AHEAD_S + grant.count * grant.gap_s
     assert grant.again_s == pytest.approx(ahead_s - AHEAD_S / 2, abs=ROUNDING_S)
     assert (grant.refused, grant.reason) == ({}, None)
@@ -108,7 +108,7 @@ async def test_an_idle_number_saves_nothing_up(redis: Redis, lease: Lease) -> No
     await asyncio.sleep(0.1)
     second = await ask(limiter, lease, rate=100, wanted=100)
     assert second.delay_s == BEGIN_AHEAD_S
-    assert second.count <= 26
+    assert second.count <= AHEAD_S * 100
     assert slots_of(second)[0] >= slots_of(first)[0] + 0.1
 
 

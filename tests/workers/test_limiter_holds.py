@@ -222,4 +222,4 @@ async def test_who_may_not_go_for_want_of_recipients_leaves_the_slots_to_others(
             second, recipients(9), daily_recipients=1, campaign="used up", portfolio="small"
         )
         assert waits.count == 0
-    assert await desk.granted(4, recipients(300), campaign="another", rate=100.0) == 26
+    assert await desk.granted(4, recipients(300), campaign="another", rate=100.0) == 24

@@ -416,16 +416,22 @@ async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down
     by now."""
     track.limited(limits(0.02))
     begin = track.ledger.begin
+    written_down = asyncio.Event()
+
+    async def says_that_it_was_not_sent() -> bool:
+        return set((await track.ledger.load()).claimed) == {"row-1"}
 
     async def and_stand_still(*args: Any) -> None:
         await begin(*args)
+        written_down.set()
         asyncio.get_running_loop().call_soon(time.sleep, AHEAD_S + 0.1)
 
     monkeypatch.setattr(track.ledger, "begin", and_stand_still)
     track.rows.append([queued("row-1")])
     async with track.running():
-        await eventually(lambda: track.pacer._unsent)
-    assert not track.started
+        await asyncio.wait_for(written_down.wait(), 5)
+        await eventually(says_that_it_was_not_sent)
+        assert not track.started
     assert [row.uid for row in track.pacer.take_unstarted()] == ["row-1"]
 
 
