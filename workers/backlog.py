@@ -59,7 +59,14 @@ _SIGNATURE = re.compile("sha256=[0-9a-f]{64}")
 class Backlog:
     """Run it where a lease keeps others away. Two at once would do no harm, and work twice."""
 
-    def __init__(self, redis: Redis, backend: Backend, ring: Callable[[Job], None]) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        backend: Backend,
+        ring: Callable[[Job], None],
+        *,
+        memory_share: float = 1.0,
+    ) -> None:
         self._redis = redis
         self._backend = backend
         self._inbox = Inbox(
@@ -67,6 +74,7 @@ class Backlog:
             timeout_s=WRITE_TIMEOUT_S,
             pending_limit_bytes=WRITE_BYTES,
             ring=lambda lane: ring(drain(lane)),
+            memory_share=memory_share,
         )
         self._trouble = Trouble("stored_webhooks_not_taken_over")
         self._taken = 0
