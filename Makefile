@@ -32,6 +32,9 @@ bench-handover: install ## Time from a customer's message to PHP when idle
 bench-flood: install ## The same while 3,000 statuses a second come in; ARGS="--rate 1000"
 	@.venv/bin/python -m bench.flood $(ARGS)
 
+bench-limits: install ## How exactly four workers keep a number's limit; ARGS="--rate 1000"
+	@.venv/bin/python -m bench.limits $(ARGS)
+
 openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
 	@.venv/bin/python -m contracts.openapi
