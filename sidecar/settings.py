@@ -155,7 +155,7 @@ class Settings(BaseSettings):
 
     # -- campaigns --
 
-    #: How often PHP is asked for campaigns that are due.
+    #: How often PHP is asked for campaigns that are due, and whether it has webhooks to take over.
     due_campaigns_interval_s: float = Field(default=5.0, ge=0.5)
     #: Rate of a number that PHP names none for. Meta's default; 20 for coexistence numbers.
     messages_per_second: float = Field(default=80.0, gt=0, le=1000)
