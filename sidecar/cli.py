@@ -13,6 +13,7 @@ from sidecar import embedded, logs
 from sidecar.dead_letters import DeadLetters
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import InvalidSettings, Settings
+from sidecar.status import status
 from sidecar.unknown import unknown
 
 PASS_ON = {"ignore_unknown_options": True, "help_option_names": []}
@@ -128,6 +129,7 @@ def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
         raise click.ClickException(str(error)) from None
 
 
+main.add_command(status)
 main.add_command(unknown)
 
 

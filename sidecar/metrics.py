@@ -25,7 +25,7 @@ from starlette.responses import Response
 from sidecar.counters import Books
 from sidecar.logs import Trouble
 from sidecar.overview import Observer, Overview
-from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, reason_of
 from sidecar.tally import FAMILIES, INF, SUM, Family, Series
 from sidecar.telemetry import Telemetry
 
@@ -61,7 +61,7 @@ class Metrics:
             self._last = overview.metrics
             self._trouble.worked()
         except (*UNAVAILABLE, RedisError) as error:
-            self._trouble.failed(str(error) or type(error).__name__)
+            self._trouble.failed(reason_of(error))
         counted = dict(self._last)
         for series, by in self._telemetry.untold().items():
             counted[series] = counted.get(series, 0.0) + by

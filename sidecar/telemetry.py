@@ -17,7 +17,7 @@ import orjson
 
 from sidecar import keys
 from sidecar.logs import Trouble
-from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError
+from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of, script
 from sidecar.tally import TALLY, Series, Tally
 
 INTERVAL_S = 1.0
@@ -40,6 +40,7 @@ class Telemetry:
         tally: Tally = TALLY,
     ) -> None:
         self._redis = redis
+        self._script = script(redis, "tell")
         self._facts = facts
         self._tally = tally
         self._told = tally.read()
@@ -69,7 +70,7 @@ class Telemetry:
             await self._tell()
         except (*UNAVAILABLE, RedisError) as error:
             self._known = False
-            self._trouble.failed(str(error) or type(error).__name__)
+            self._trouble.failed(reason_of(error))
         else:
             self._trouble.worked()
 
@@ -84,14 +85,12 @@ class Telemetry:
         due = time.monotonic() >= self._beat_at
         if not grown and not due:
             return
-        pipeline = self._redis.pipeline(transaction=True)
-        for series, by in grown.items():
-            pipeline.hincrbyfloat(keys.METRICS, series.dump().decode(), by)
-        if due:
-            state = orjson.dumps({**self._record, **_usage(), **self._facts()})
-            pipeline.sadd(keys.PROCESSES, self.process_id)
-            pipeline.set(keys.process(self.process_id), state, px=KEEP_MS)
-        await pipeline.execute()
+        state = orjson.dumps({**self._record, **_usage(), **self._facts()}) if due else b""
+        pairs = [word for series, by in grown.items() for word in (series.dump(), by)]
+        await self._script(
+            keys=[keys.METRICS, keys.PROCESSES, keys.process(self.process_id)],
+            args=[self.process_id, state, KEEP_MS, *pairs],
+        )
         for series, by in grown.items():
             self._told[series] = self._told.get(series, 0.0) + by
         if due:
@@ -114,13 +113,15 @@ class Telemetry:
     async def close(self) -> None:
         """Tell what is left, and that the process ends as it should."""
         await self.tell()
+        if self._trouble.reason is not None:
+            return
         try:
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.srem(keys.PROCESSES, self.process_id)
             pipeline.delete(keys.process(self.process_id))
             await pipeline.execute()
         except (*UNAVAILABLE, RedisError) as error:
-            self._trouble.failed(str(error) or type(error).__name__)
+            self._trouble.failed(reason_of(error))
 
 
 def _usage() -> dict[str, float]:

@@ -40,11 +40,12 @@ class Call:
 @dataclass
 class Php:
     """``vendors`` by uid, as ``vendor-config`` gives them; ``campaigns`` by uid, as
-    ``due-campaigns`` does. ``override`` may answer a call instead. While ``open`` is not set,
-    answers wait."""
+    ``due-campaigns`` does; ``unknown`` as ``unknown-messages`` does. ``override`` may answer a call
+    instead. While ``open`` is not set, answers wait."""
 
     vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unknown: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     override: Override | None = None
     url: str = ""
@@ -124,6 +125,8 @@ class Php:
                 campaign["state"] = call.json["campaign_state"]
                 campaign["reason"] = call.json.get("reason")
                 return {"released": 0}
+            case "unknown-messages":
+                return {"messages": self.unknown, "next": None}
         raise AssertionError("nobody expected this call")
 
     def _verification(self, request: web.Request) -> Answer:

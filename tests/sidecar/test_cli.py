@@ -53,7 +53,7 @@ def test_help_names_every_command() -> None:
         assert shown.exit_code == 0
         for command in main.commands:
             assert command in shown.stdout
-    ours = {"serve", "worker", "check", "dead-letters", "unknown", "demo", "simulate"}
+    ours = {"serve", "worker", "check", "dead-letters", "unknown", "status", "demo", "simulate"}
     assert ours == set(main.commands)
 
 

@@ -2,21 +2,24 @@
 
 import os
 import socket
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from structlog.testing import capture_logs
 
 from sidecar import keys
 from sidecar.processes import Process, read_processes
-from sidecar.redis_client import UNAVAILABLE, Redis
+from sidecar.redis_client import UNAVAILABLE, Hash, Redis, connect
 from sidecar.tally import SLOTS, WEBHOOKS, Series, Tally
 from sidecar.telemetry import KEEP_MS, Telemetry
+from simulator.redis_server import RedisServer
 
 SLOTS_SERIES = Series("sidecar_limiter_slots", ())
 
 
 async def kept(redis: Redis) -> dict[Series, float]:
-    return {Series.load(k): float(v) for k, v in (await redis.hgetall(keys.METRICS)).items()}
+    found = cast(Hash, await redis.hgetall(keys.METRICS))
+    return {Series.load(series): float(value) for series, value in found.items()}
 
 
 async def only(redis: Redis) -> Process:
@@ -68,8 +71,8 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
         raise UNAVAILABLE[0]("gone")
 
     with monkeypatch.context() as patch, capture_logs() as logs:
-        patch.setattr("redis.asyncio.client.Pipeline.execute", gone)
         patch.setattr(type(redis), "smembers", gone)
+        patch.setattr(type(redis), "evalsha", gone)
         for _ in range(3):
             tally.counter(SLOTS).add()
             await telemetry.tell()
@@ -155,3 +158,17 @@ async def test_the_oldest_comes_first(redis: Redis) -> None:
         telemetry._record["since"] = 10 - number
         await telemetry.tell()
     assert [process.since for process in await read_processes(redis)] == [8, 9, 10]
+
+
+async def test_redis_is_full(redis: Redis, tmp_path: Path) -> None:
+    """Just then somebody will ask."""
+    tally = Tally()
+    with RedisServer(tmp_path / "full") as server:
+        full = connect(server.url, timeout_s=5.0)
+        telemetry = Telemetry(full, "worker", tally=tally)
+        tally.counter(SLOTS).add()
+        await full.config_set("maxmemory", "1")
+        await telemetry.tell()
+        assert await kept(full) == {SLOTS_SERIES: 1}
+        assert (await only(full)).alive
+        await full.aclose()

@@ -1,0 +1,203 @@
+"""What is wrong, in the order in which a person should look at it, and what to do about each."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from contracts.jobs import Lane, Queue
+from sidecar.counters import Books
+from sidecar.duration import duration
+from sidecar.report import Report
+from sidecar.settings import Settings
+
+#: A webhook that has waited for longer is late: customers' messages go on at once, and statuses
+#: after ``status_wait_ms``.
+LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
+#: What should have been tried again so long ago is late.
+OVERDUE_S = 30.0
+#: A process that died longer ago is history.
+RECENT_S = 600.0
+
+_FULL = "What fills it is below: what waits, or dead letters. Raise maxmemory if there is room."
+_WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``do``: what a person may do about it."""
+
+    what: str
+    do: str
+
+
+def redis_is_away(reason: str) -> Problem:
+    return Problem(
+        f"Redis cannot be asked: {reason}",
+        "Start it, or look at the setting redis_url. Meanwhile webhooks are answered with 503, and "
+        "nginx hands them to PHP; nothing is sent. Nothing that was acknowledged is lost.",
+    )
+
+
+def problems(report: Report, settings: Settings) -> list[Problem]:
+    """Return what is wrong; nothing if all is well."""
+    return [
+        *_redis(report, settings),
+        *_processes(report),
+        *_php(report),
+        *_lanes(report),
+        *_books(report),
+        *_left_for_a_person(report),
+    ]
+
+
+def _redis(report: Report, settings: Settings) -> Iterator[Problem]:
+    redis = report.overview.redis
+    share = settings.inbox_memory_share
+    if not redis.durable:
+        yield Problem(
+            "Redis does not write what it is given to disk: if it dies, webhooks that were "
+            "acknowledged are lost",
+            "Set appendonly yes and appendfsync always; see sidecar check.",
+        )
+    elif not redis.writes_ok:
+        yield Problem(
+            "Redis could not write to its append-only file",
+            "Look at its log, and whether its disk is full.",
+        )
+    if redis.evicts:
+        yield Problem(
+            "Redis throws away what it likes when its memory is full, webhooks included",
+            "Set maxmemory-policy noeviction.",
+        )
+    if redis.used_share >= share:
+        yield Problem(
+            f"Redis has used {redis.used_share:.0%} of its maxmemory: webhooks are answered with "
+            "503, and go to PHP",
+            _FULL,
+        )
+    elif redis.used_share >= 0.8 * share:
+        yield Problem(
+            f"Redis has used {redis.used_share:.0%} of its maxmemory; from {share:.0%} on webhooks "
+            "are answered with 503",
+            _FULL,
+        )
+
+
+def _books(report: Report) -> Iterator[Problem]:
+    for books in report.unbalanced:
+        yield Problem(
+            f"The books of vendor {books.vendor_uid} do not balance: {_difference(books)}",
+            "Nothing was done about it. Keep Redis's append-only file and the logs, and report it: "
+            "this must not happen unless somebody has changed Redis by hand.",
+        )
+    if report.dead_difference:
+        yield Problem(
+            f"{abs(report.dead_difference)} dead letters "
+            + ("are missing in" if report.dead_difference > 0 else "more than counted are in")
+            + " the list",
+            "This must not happen unless somebody has changed Redis by hand.",
+        )
+
+
+def _difference(books: Books) -> str:
+    words = []
+    for equation in books.equations:
+        if equation.difference:
+            where = "missing" if equation.difference > 0 else "from nowhere"
+            words.append(f"{abs(equation.difference)} {equation.name} {where}")
+    return ", ".join(words)
+
+
+def _processes(report: Report) -> Iterator[Problem]:
+    overview = report.overview
+    alive = overview.alive
+    if not any(process.role == "serve" for process in alive):
+        yield Problem(
+            "No sidecar serve runs: webhooks go to PHP",
+            "Start it: systemctl start sidecar, or sidecar serve.",
+        )
+    if missing := _missing(report):
+        yield Problem(
+            f"No worker works on {', '.join(missing)}: what comes for them waits",
+            f"Start one: systemctl start sidecar-worker, or sidecar worker {' '.join(missing)}.",
+        )
+    for process in overview.processes:
+        if not process.alive and process.heard_ago_s < RECENT_S:
+            yield Problem(
+                f"The {process.role} {process.name} has said nothing for "
+                f"{duration(process.heard_ago_s)}: it was killed, or hangs",
+                "Whoever else runs takes up its work. Look at its log and at the kernel's (OOM).",
+            )
+
+
+def _missing(report: Report) -> list[str]:
+    """Return the queues that nobody works on."""
+    covered = {queue for process in report.overview.alive for queue in process.queues}
+    return [queue.value for queue in Queue if queue.value not in covered]
+
+
+def _php(report: Report) -> Iterator[Problem]:
+    for lane, reason in report.overview.breakers.items():
+        yield Problem(
+            f"PHP does not take {_WHAT[Lane(lane)]}: {reason}",
+            "Look at PHP's log; sidecar check tries the way to it. What waits is safe, and is "
+            "handed over when PHP is well.",
+        )
+    if report.php.error is not None:
+        yield Problem(
+            f"PHP does not answer: {report.php.error}",
+            "Does it run, and is backend_url right? sidecar check says more.",
+        )
+
+
+def _lanes(report: Report) -> Iterator[Problem]:
+    for lane, state in report.overview.lanes.items():
+        deferred = report.deferred[lane]
+        if state.oldest_s > LATE_S[lane]:
+            drained = state.held_s is not None
+            who = f"{state.holder or 'somebody'} drains them" if drained else "nobody drains them"
+            yield Problem(
+                f"{state.webhooks:,} webhooks with {_WHAT[lane]} wait, the oldest for "
+                f"{duration(state.oldest_s)}; {who}",
+                "There must be a worker for them: see above."
+                if lane.value in _missing(report)
+                else "If PHP is slow, give it more processes; if a worker's core is full, give the "
+                f"lane a worker of its own: sidecar worker {lane}.",
+            )
+        if state.next_due_in_s is not None and state.next_due_in_s < -OVERDUE_S:
+            yield Problem(
+                f"{state.due:,} of {state.deferred:,} {_unit(lane)} that wait are due, the first "
+                f"since {duration(-state.next_due_in_s)}",
+                f"Is there a worker for {lane}, and does PHP answer? See below.",
+            )
+        if deferred.deaths or deferred.one_by_one:
+            yield Problem(
+                f"A worker has died {deferred.deaths} times on {_WHAT[lane]}; "
+                f"{deferred.one_by_one:,} of them are taken one by one to find the one that kills",
+                "It ends among the dead letters. Look at the worker's log for what killed it.",
+            )
+
+
+def _left_for_a_person(report: Report) -> Iterator[Problem]:
+    overview = report.overview
+    if overview.dead_letters:
+        yield Problem(
+            f"PHP would not take {overview.dead_letters:,} updates; the oldest was given up "
+            f"{duration(overview.oldest_dead_letter_s)} ago",
+            "sidecar dead-letters list says why; when that is mended: sidecar dead-letters replay "
+            "--all.",
+        )
+    if report.php.unknown_for_long:
+        yield Problem(
+            "There are messages of which nobody has known for a day whether they were sent",
+            "sidecar unknown list shows them; send them again or give them up.",
+        )
+    for campaign in report.campaigns:
+        if campaign.state == "paused" and campaign.halt and campaign.halt.reason:
+            yield Problem(
+                f"Campaign {campaign.uid} is paused: {campaign.halt.reason}",
+                "Resume it when that is dealt with.",
+            )
+
+
+def _unit(lane: Lane) -> str:
+    return "contacts" if lane is Lane.MESSAGES else "messages"

@@ -1,0 +1,187 @@
+"""Everything that ``sidecar status`` tells, in one object."""
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from contracts import backend as contract
+from contracts.jobs import Lane
+from sidecar.backend import Backend, BackendError
+from sidecar.counters import Books, Equation
+from sidecar.numbers import NumberState, number_state, numbers
+from sidecar.overview import Observer, Overview
+from sidecar.redis_client import Redis
+from sidecar.waiting import CampaignWork, Deferred, read_campaigns, read_deferred
+
+#: A difference that is still there after so long is no work in between two reads.
+LOOK_AGAIN_S = 0.5
+#: PHP is asked for what it knows of campaigns, if it answers within this time.
+PHP_TIMEOUT_S = 3.0
+#: No row becomes unknown because somebody looks.
+_NEVER_S = 10 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class PhpReport:
+    """``error`` says why PHP did not answer. ``campaigns`` are its own counts."""
+
+    error: str | None = None
+    campaigns: dict[str, contract.DueCampaign] = field(default_factory=dict)
+    unknown_for_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    overview: Overview
+    deferred: dict[Lane, Deferred]
+    campaigns: list[CampaignWork]
+    numbers: list[NumberState]
+    php: PhpReport
+    #: Vendors whose books showed a difference, and the same one a moment later.
+    unbalanced: list[Books]
+    #: How many dead letters the counters and the list differ by, twice.
+    dead_difference: int
+
+    @property
+    def balanced(self) -> bool:
+        return not self.unbalanced and not self.dead_difference
+
+
+async def read_report(redis: Redis, backend: Backend) -> Report:
+    """Look at everything. Changes nothing. Raises what redis-py raises when Redis is away."""
+    observer = Observer(redis)
+    overview = await observer.read()
+    campaigns = await read_campaigns(redis, overview)
+    states = [await number_state(redis, number) for number in await numbers(redis)]
+    unbalanced, dead_difference = await _standing_differences(observer, overview)
+    return Report(
+        overview=overview,
+        deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
+        campaigns=campaigns,
+        numbers=[state for state in states if state is not None],
+        php=await _ask_php(backend, [one.uid for one in campaigns if one.state != "cancelled"]),
+        unbalanced=unbalanced,
+        dead_difference=dead_difference,
+    )
+
+
+async def _standing_differences(observer: Observer, overview: Overview) -> tuple[list[Books], int]:
+    """Return what shows a difference twice."""
+    first = {books.vendor_uid: books for books in overview.books if not books.balanced}
+    dead = _dead_difference(overview)
+    if not first and not dead:
+        return [], 0
+    await asyncio.sleep(LOOK_AGAIN_S)
+    again = await observer.read()
+    standing = [
+        books
+        for books in again.books
+        if books.vendor_uid in first and _same_difference(books, first[books.vendor_uid])
+    ]
+    return standing, dead if _dead_difference(again) == dead else 0
+
+
+def _same_difference(one: Books, other: Books) -> bool:
+    return any(
+        a.difference and a.difference == b.difference
+        for a, b in zip(one.equations, other.equations, strict=True)
+    )
+
+
+def _dead_difference(overview: Overview) -> int:
+    counted = sum(books.updates.parts["dead"] or 0 for books in overview.books)
+    return counted - overview.dead_letters
+
+
+async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
+    campaigns: list[contract.DueCampaign] = []
+    try:
+        if campaign_uids:
+            due = contract.DueCampaignsRequest(
+                campaign_uids=campaign_uids[:100], stale_after_s=_NEVER_S
+            )
+            found = await backend.call(
+                contract.DUE_CAMPAIGNS, due, contract.DueCampaignsAnswer, timeout_s=PHP_TIMEOUT_S
+            )
+            campaigns = found.campaigns
+        unknown = await backend.call(
+            contract.UNKNOWN_MESSAGES,
+            contract.UnknownMessagesRequest(limit=1),
+            contract.UnknownMessagesAnswer,
+            timeout_s=PHP_TIMEOUT_S,
+        )
+    except BackendError as error:
+        return PhpReport(error=str(error))
+    return PhpReport(
+        campaigns={one.campaign_uid: one for one in campaigns},
+        unknown_for_long=bool(unknown.messages),
+    )
+
+
+def total(books: list[Books], name: str) -> Equation:
+    """Return one equation of all vendors together. What could not be measured counts as 0."""
+    equations = [next(e for e in one.equations if e.name == name) for one in books]
+    parts: dict[str, int | None] = {}
+    for equation in equations:
+        for part, value in equation.parts.items():
+            parts[part] = (parts.get(part) or 0) + (value or 0)
+    return Equation(name, sum(equation.total for equation in equations), parts)
+
+
+# -- as JSON --
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return it in plain values. Ages and durations are seconds, times unix ms."""
+    overview = report.overview
+    php = report.php
+    return {
+        "at": overview.now,
+        "redis": {"up": True, **asdict(overview.redis)},
+        "processes": [{**asdict(p), "alive": p.alive} for p in overview.processes],
+        "reconciler": overview.reconciler,
+        "php": {
+            "answers": php.error is None,
+            "error": php.error,
+            "took_updates_s_ago": overview.backend_ok_s,
+            "breakers": overview.breakers,
+        },
+        "lanes": {
+            lane.value: {**asdict(state), "waiting_because": asdict(report.deferred[lane])}
+            for lane, state in overview.lanes.items()
+        },
+        "dead_letters": {
+            "count": overview.dead_letters,
+            "oldest_s": overview.oldest_dead_letter_s,
+        },
+        "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
+        "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
+        "equation": {
+            "balanced": report.balanced,
+            "dead_letters_difference": report.dead_difference,
+            "unbalanced": [books.vendor_uid for books in report.unbalanced],
+            "vendors": {books.vendor_uid: _books_json(books) for books in overview.books},
+        },
+    }
+
+
+def _campaign_json(one: CampaignWork, php: contract.DueCampaign | None) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "state": one.state,
+        "in_flight": one.in_flight,
+        "php": None if php is None else php.model_dump(mode="json"),
+    }
+
+
+def _books_json(books: Books) -> dict[str, Any]:
+    first = {"webhooks": "received", "updates": "split", "sends": "claimed"}
+    found: dict[str, Any] = {
+        equation.name: {
+            first[equation.name]: equation.total,
+            **equation.parts,
+            "difference": equation.difference,
+        }
+        for equation in books.equations
+    }
+    return {**found, "expired": books.expired}
