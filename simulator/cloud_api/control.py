@@ -2,6 +2,7 @@
 
 - ``GET report``: the counts (:func:`simulator.cloud_api.report.report`).
 - ``GET messages``, ``GET inbound``: every message, one JSON object a line.
+- ``GET mishaps``: every send that was refused or hit by a fault, likewise.
 - ``POST inbound`` :class:`InboundOrder`: customers write.
 - ``GET | POST | DELETE faults``: see, add (:class:`~simulator.cloud_api.fault.FaultSpec`), clear.
 - ``POST pause-webhooks``, ``POST resume-webhooks``.
@@ -31,7 +32,7 @@ from simulator.cloud_api.engine import Engine
 from simulator.cloud_api.fault import Fault, FaultSpec
 from simulator.cloud_api.number import Number
 from simulator.cloud_api.raw_post import RawPost, Signature
-from simulator.cloud_api.report import inbound_lines, message_lines, report
+from simulator.cloud_api.report import inbound_lines, message_lines, mishap_lines, report
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -67,6 +68,7 @@ class Control:
             Route("/report", self.report, methods=["GET"]),
             Route("/messages", self.messages, methods=["GET"]),
             Route("/inbound", self.inbound, methods=["GET"]),
+            Route("/mishaps", self.mishaps, methods=["GET"]),
             Route("/inbound", self.write_inbound, methods=["POST"]),
             Route("/faults", self.list_faults, methods=["GET"]),
             Route("/faults", self.add_fault, methods=["POST"]),
@@ -85,6 +87,9 @@ class Control:
 
     async def inbound(self, _request: Request) -> Response:
         return _stream(inbound_lines(self._engine.ledger))
+
+    async def mishaps(self, _request: Request) -> Response:
+        return _stream(mishap_lines(self._engine.ledger))
 
     async def write_inbound(self, request: Request) -> Response:
         order = await _read(request, InboundOrder)

@@ -19,6 +19,8 @@ class FaultKind(StrEnum):
     HTTP_500 = "http_500"
     #: Not accepted; answered 500 with a gateway's HTML page.
     HTML_500 = "html_500"
+    #: Not accepted; answered 503 with an empty body: the service is not there.
+    HTTP_503 = "http_503"
     #: Not accepted; the connection is reset before the body is read.
     RESET_BEFORE_READ = "reset_before_read"
     #: Accepted, but the connection is reset instead of an answer.

@@ -1,6 +1,16 @@
 """What was accepted, created and acknowledged: the truth that others are checked against."""
 
+from typing import NamedTuple
+
 from simulator.cloud_api.message import STATUS_NAMES, Inbound, Message, StatusUpdate
+
+
+class Mishap(NamedTuple):
+    """What a send met with: an error code, or the name of a fault."""
+
+    at: float
+    callback_data: str | None
+    what: str
 
 
 class Ledger:
@@ -13,6 +23,8 @@ class Ledger:
         self.sent_twice = 0
         self.recipients: set[str] = set()
         self.refused: dict[int, int] = {}
+        #: Sends that were refused or hit by a fault.
+        self.mishaps: list[Mishap] = []
         self.statuses_created = [0] * len(STATUS_NAMES)
         self.statuses_acknowledged = [0] * len(STATUS_NAMES)
         self.inbound_acknowledged = 0
@@ -30,6 +42,9 @@ class Ledger:
 
     def refuse(self, code: int) -> None:
         self.refused[code] = self.refused.get(code, 0) + 1
+
+    def meet(self, what: str, callback_data: str | None, now: float) -> None:
+        self.mishaps.append(Mishap(now, callback_data, what))
 
     def create_status(self, message: Message, kind: int, now: float) -> StatusUpdate:
         message.created |= 1 << kind

@@ -83,6 +83,14 @@ def inbound_lines(ledger: Ledger) -> Iterator[bytes]:
         yield orjson.dumps(line) + b"\n"
 
 
+def mishap_lines(ledger: Ledger) -> Iterator[bytes]:
+    """One line of JSON for every send that was refused or hit by a fault."""
+    for at in range(len(ledger.mishaps)):
+        one = ledger.mishaps[at]
+        line = {"at": _ms(one.at), "callback_data": one.callback_data, "what": one.what}
+        yield orjson.dumps(line) + b"\n"
+
+
 def _message(ledger: Ledger, message: Message) -> dict[str, Any]:
     return {
         "wamid": message.wamid,

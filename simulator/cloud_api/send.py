@@ -37,26 +37,30 @@ class SendEndpoint:
         self, scope: Scope, receive: Receive, send: Send, phone_number_id: str
     ) -> None:
         faults = self._engine.faults
-        if faults.active and faults.before_read(phone_number_id):
+        if faults.active and (fault := faults.before_read(phone_number_id)):
+            self._meet(fault.spec.kind.value, None)
             await reset(scope, receive)
             return
         body = await read_body(receive)
         if body is None:
             return
         fault = None
+        callback_data = None
         try:
             number = self._number(scope, phone_number_id)
             request = read_request(body)
             if isinstance(request, ReadReceipt):
                 await answer(send, 200, b'{"success":true}')
                 return
+            callback_data = request.callback_data
             if faults.active:
                 fault = faults.after_read(phone_number_id, request.digits)
-                if fault is not None and await self._refused_by(fault, send):
+                if fault is not None and await self._refused_by(fault, callback_data, send):
                     return
             accepted = self._accept(number, request)
         except Refusal as refusal:
             self._engine.ledger.refuse(refusal.code)
+            self._meet(str(refusal.code), callback_data)
             await answer(send, refusal.http_status, refusal.body())
             return
         if accepted.early is not None:
@@ -84,13 +88,21 @@ class SendEndpoint:
             raise Refusal(_SENDER)
         return self._engine.accept(number, request, magic_of(request.digits))
 
-    async def _refused_by(self, fault: Fault, send: Send) -> bool:
+    def _meet(self, what: str, callback_data: str | None) -> None:
+        engine = self._engine
+        engine.ledger.meet(what, callback_data, engine.clock.now())
+
+    async def _refused_by(self, fault: Fault, callback_data: str | None, send: Send) -> bool:
         """Carry out a fault that keeps the message from being accepted."""
         kind = fault.spec.kind
         if kind is FaultKind.ERROR:
             raise Refusal(fault.spec.code or 0)
         if kind is FaultKind.THROTTLE:
             raise Refusal(_THROUGHPUT)
+        self._meet(kind.value, callback_data)
+        if kind is FaultKind.HTTP_503:
+            await answer(send, 503, b"")
+            return True
         if kind is FaultKind.HTTP_500:
             await answer(send, 500, b"")
             return True

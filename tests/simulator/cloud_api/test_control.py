@@ -1,5 +1,7 @@
 import time
+from contextlib import suppress
 
+import aiohttp
 import pytest
 
 from tests.simulator.cloud_api.helpers import Receiver, receiving, simulating
@@ -53,6 +55,28 @@ async def test_messages_that_are_not_acknowledged() -> None:
         await api.idle()
         (line,) = await api.lines("messages")
         assert line["statuses"] == {"sent": False, "delivered": False, "read": False}
+
+
+async def test_mishaps() -> None:
+    async with simulating() as api:
+        faults = ("http_500", "throttle", "reset_after_accept", "reset_before_read")
+        before = time.time() * 1000
+        assert (await api.send("+1 999 0131026", biz_opaque_callback_data="refused")).code == 131026
+        assert (await api.send(biz_opaque_callback_data="fine")).status == 200
+        for kind in faults:
+            await api.control("POST", "faults", {"kind": kind, "times": 1})
+            with suppress(aiohttp.ClientConnectionError):
+                await api.send(biz_opaque_callback_data=kind)
+            await api.control("DELETE", "faults")
+        lines = await api.lines("mishaps")
+        assert all(before - 1 <= line["at"] <= time.time() * 1000 + 1 for line in lines)
+        assert [(line["callback_data"], line["what"]) for line in lines] == [
+            ("refused", "131026"),
+            ("http_500", "http_500"),
+            ("throttle", "130429"),
+            ("reset_after_accept", "reset_after_accept"),
+            (None, "reset_before_read"),
+        ]
 
 
 async def test_many_lines() -> None:

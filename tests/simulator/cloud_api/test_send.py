@@ -238,15 +238,17 @@ async def test_error_before_acceptance() -> None:
         await api.control("POST", "faults", {"kind": "http_500", "times": 1})
         await api.control("POST", "faults", {"kind": "html_500", "times": 1})
         await api.control("POST", "faults", {"kind": "throttle", "times": 1})
-        empty, html, throttled, fine = [await api.send() for _ in range(4)]
+        await api.control("POST", "faults", {"kind": "http_503", "times": 1})
+        empty, html, throttled, away, fine = [await api.send() for _ in range(5)]
         assert (empty.status, empty.body) == (500, b"")
         assert html.status == 500
         assert html.content_type.startswith("text/html")
         assert html.body.startswith(b"<!DOCTYPE html>")
         assert (throttled.status, throttled.code) == (429, 130429)
+        assert (away.status, away.body) == (503, b"")
         assert fine.status == 200
         report = await api.report()
-        assert report["faults"] == {"http_500": 1, "html_500": 1, "throttle": 1}
+        assert report["faults"] == {"http_500": 1, "html_500": 1, "throttle": 1, "http_503": 1}
         assert report["accepted"] == 1
 
 
