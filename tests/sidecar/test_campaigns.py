@@ -174,6 +174,15 @@ async def test_resuming_one_that_runs(service: Service, php: Php) -> None:
     assert php.asked("/internal/release-messages") == []
 
 
+@pytest.mark.parametrize("verb", ["send", "resume"])
+async def test_a_person_may_have_it_look_again_whether_it_still_has_to_wait(
+    service: Service, verb: str
+) -> None:
+    await service.redis.set(keys.wait(UID), "a hold")
+    await service.call("POST", f"{PATH}/{verb}")
+    assert not await service.redis.exists(keys.wait(UID))
+
+
 async def test_resuming_one_that_was_cancelled(service: Service, php: Php) -> None:
     await service.call("POST", f"{PATH}/cancel")
     answer = await service.call("POST", f"{PATH}/resume")

@@ -9,7 +9,7 @@ from sidecar.redis_client import Redis
 from tests.workers.payloads import VENDOR, item
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
 from workers.item import Item
-from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, refuse
+from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
 
 
 @pytest.fixture
@@ -124,6 +124,33 @@ async def test_nothing_begins_when_the_campaign_is_halted(
     with pytest.raises(Halted, match=CAMPAIGN):
         await ledger.begin(lease, [(queued("row-1"), NUMBER)])
     assert await ledger.empty()
+
+
+async def test_nothing_begins_while_its_number_is_held(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    """It was held after it had given the slots."""
+    seconds, micros = await redis.time()
+    hold_ends = seconds * 1_000_000 + micros + 60_000_000
+    await redis.hset(keys.number("held"), "until", hold_ends)
+    sends = [(queued("row-1"), NUMBER), (queued("row-2"), "held")]
+    with pytest.raises(NumberHeld):
+        await ledger.begin(lease, sends)
+    assert (await ledger.load()).sending == {}
+    await redis.hset(keys.number("held"), "until", hold_ends - 120_000_000)
+    await ledger.begin(lease, sends)
+    assert set((await ledger.load()).sending) == {"row-1", "row-2"}
+
+
+async def test_what_is_sent_when_the_hold_is_over_may_begin_before(
+    ledger: Ledger, lease: Lease, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are written down a little before their slots."""
+    monkeypatch.setattr("workers.ledger.BEGIN_AHEAD_S", 60.0)
+    seconds, _ = await redis.time()
+    await redis.hset(keys.number(NUMBER), "until", (seconds + 50) * 1_000_000)
+    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert set((await ledger.load()).sending) == {"row-1"}
 
 
 async def test_many_begin_at_once(ledger: Ledger, lease: Lease) -> None:
