@@ -107,6 +107,6 @@ def test_what_others_run_is_counted(installation: StackInstallation, vendor: See
     installation.tables.tally()
     assert installation.backend_statements() == before[0]
     asked(installation, vendor)
-    # use, set names, set sql_mode, and the vendor
-    assert installation.backend_statements() == before[0] + 4
+    # use, set, and the vendor with its settings
+    assert installation.backend_statements() == before[0] + 3
     assert installation.backend_requests() - before[1] == {"vendor-config": 1}

@@ -15,7 +15,7 @@ from tests.contract.payloads import accepted, failed, result, status, status_obj
 from tests.contract.under_test import Campaign, Vendor
 
 #: The statements that a connection begins with, which every call of PHP's makes anew.
-CONNECT = 3
+CONNECT = 2
 
 
 async def _statements(backend: LaravelBackend, call: Callable[[], Awaitable[object]]) -> int:

@@ -12,6 +12,12 @@ final class Campaigns
 {
     private const MERGED = "__data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)";
 
+    /** The vendor is read without a lock: campaigns of one vendor need not wait for each other. */
+    private const LOCKED = 'SELECT campaigns._id, campaigns._uid, campaigns.template_name,'
+        . ' campaigns.template_language, campaigns.__data,'
+        . ' (SELECT vendors._uid FROM {vendors} AS vendors WHERE vendors._id = campaigns.vendors__id) AS vendor_uid'
+        . ' FROM {campaigns} AS campaigns WHERE campaigns._uid = ? FOR UPDATE';
+
     public function __construct(private Database $db, private Vendors $vendors)
     {
     }
@@ -22,13 +28,9 @@ final class Campaigns
      */
     public function lock(string $vendorUid, string $uid): Campaign
     {
-        $vendorId = $this->vendors->id($vendorUid);
-        $row = $this->db->row(
-            'SELECT _id, _uid, vendors__id, template_name, template_language, __data FROM {campaigns}'
-                . ' WHERE _uid = ? FOR UPDATE',
-            [$uid]
-        );
-        if ($row === null || $row->_uid !== $uid || (int) $row->vendors__id !== $vendorId) {
+        $row = $this->db->row(self::LOCKED, [$uid]);
+        if ($row === null || $row->_uid !== $uid || $row->vendor_uid !== $vendorUid) {
+            $this->vendors->id($vendorUid); // refuses the call too, if it is the vendor who is unknown
             throw Refused::campaignUnknown($vendorUid, $uid);
         }
 
