@@ -20,12 +20,14 @@ SECRETS = {
     "APP_KEY": "base64:a-key",
     "DB_PASSWORD": "a-password",
     "DB_ROOT_PASSWORD": "another-password",
+    "GRAFANA_PASSWORD": "one-more-password",
 }
 
 
 def test_the_whole_stack_is_there() -> None:
     workers = {f"worker-{queue}" for queue in Queue}
-    assert SERVICES.keys() == {"nginx", "sidecar", "php", "mariadb", "redis", *workers}
+    others = {"nginx", "sidecar", "php", "mariadb", "redis", "prometheus", "grafana"}
+    assert SERVICES.keys() == others | workers
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -50,7 +52,7 @@ def test_every_service(name: str) -> None:
 def test_images_are_pinned(name: str) -> None:
     image, _, tag = SERVICES[name]["image"].rpartition(":")
     assert image
-    assert re.match(r"\d+\.\d+\.\d+", tag)
+    assert re.match(r"v?\d+\.\d+\.\d+", tag)
 
 
 def test_our_images_have_the_projects_version() -> None:
@@ -63,7 +65,8 @@ def test_our_images_have_the_projects_version() -> None:
 
 def test_only_nginx_is_reached_from_outside() -> None:
     assert {name: s["ports"] for name, s in SERVICES.items() if "ports" in s} == {
-        "nginx": ["80:8080"]
+        "nginx": ["80:8080"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
     assert compose.load()["networks"]["data"] == {"internal": True}
     for name in ("mariadb", "redis"):
