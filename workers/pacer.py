@@ -131,10 +131,11 @@ class Pacer:
     async def _withdraw(self) -> None:
         """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
         could tell if the process died now."""
-        late, self._late = self._late, []
+        late = list(self._late)  # they stay there meanwhile: a run that sees no rows ends
         try:
             await self._ledger.not_sent(late)
         finally:
+            del self._late[: len(late)]
             self.put_back(late)
 
     async def _wait_for_rows(self) -> None:

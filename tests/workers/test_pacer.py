@@ -385,6 +385,29 @@ async def test_what_piled_up_does_not_go_out_in_one_burst(track: Track) -> None:
     assert len(set(track.uids)) == 60
 
 
+async def test_what_is_taken_back_in_the_ledger_is_still_there_meanwhile(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A campaign's run ends when it sees no rows any more."""
+    there: list[int] = []
+    not_sent = track.ledger.not_sent
+
+    async def look(rows: list[QueuedRow]) -> None:
+        there.append(track.pacer.unstarted + len(track.started))
+        await not_sent(rows)
+
+    monkeypatch.setattr(track.ledger, "not_sent", look)
+    track.limited(limits(100.0))
+    track.rows.append([queued() for _ in range(30)])
+    async with track.running():
+        await track.has_started(3)
+        await eventually(lambda: len(track.pacer._begun) > 0)
+        time.sleep(0.4)
+        await track.has_started(30)
+    assert there == [30] * len(there)
+    assert there, "nothing was too late"
+
+
 async def test_redis_was_held_up_while_it_was_written_down(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
