@@ -29,8 +29,9 @@ METRICS = "/metrics"
 class CampaignAnswer(StrictModel):
     """Answer to send, pause, resume, cancel and GET: the campaign as it stands now.
 
-    ``active``: a worker holds the campaign or has been asked to take it. ``counts`` come from
-    PHP's tables at the time of the call.
+    ``active``: a worker holds the campaign or has been asked to take it. ``waits_for``: why it
+    sends nothing for longer although it runs (a limit, a budget, an error that passes); it goes on
+    by itself. ``counts`` come from PHP's tables at the time of the call.
     """
 
     campaign_uid: str
@@ -38,6 +39,7 @@ class CampaignAnswer(StrictModel):
     state: CampaignState
     reason: str | None = None
     active: bool
+    waits_for: str | None = None
     due: int
     next_due_at: int | None = None
     counts: CampaignCounts

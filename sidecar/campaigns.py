@@ -20,7 +20,12 @@ from sidecar.backend import Backend
 from sidecar.doorbell import Doorbell
 from sidecar.halts import Halt, Halts
 from sidecar.internal import CallRefused, parse
+from sidecar.pauses import LIFTED_S, Pauses
 from sidecar.redis_client import Redis
+
+#: How errors of a campaign are told, which are counted for each by itself: by the answer to the
+#: send, or by a status.
+ERROR_PATHS = ("answer", "status")
 
 
 def campaign_lease(campaign_uid: str) -> str:
@@ -34,6 +39,7 @@ class Campaigns:
     def __init__(self, redis: Redis, backend: Backend, doorbell: Doorbell) -> None:
         self._redis = redis
         self._halts = Halts(redis)
+        self._pauses = Pauses(redis)
         self._backend = backend
         self._doorbell = doorbell
 
@@ -81,8 +87,17 @@ class Campaigns:
         return await self._answer(campaign)
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
+        """Have it sent. A person wants it, so what stands in the way is tried again: pauses of the
+        vendor's numbers and accounts, and errors of the campaign that were counted."""
+        uid = campaign.campaign_uid
+        paused = [one for one in await self._pauses.all() if one.vendor_uid == campaign.vendor_uid]
+        await self._pauses.lift(paused)
+        seconds, micros = await self._redis.time()
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.delete(keys.halt(campaign.campaign_uid), keys.wait(campaign.campaign_uid))
+        pipeline.delete(
+            *(keys.halt(uid), keys.wait(uid)), *(keys.errors(uid, path) for path in ERROR_PATHS)
+        )
+        pipeline.set(keys.lifted("campaign", uid), seconds * 1000 + micros // 1000, ex=LIFTED_S)
         pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
         await pipeline.execute()
         self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
@@ -126,13 +141,15 @@ class Campaigns:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(keys.lease(campaign_lease(campaign.campaign_uid)))
         pipeline.hexists(keys.CAMPAIGNS, campaign.campaign_uid)
-        held, listed = await pipeline.execute()
+        pipeline.get(keys.wait(campaign.campaign_uid))
+        held, listed, waits = await pipeline.execute()
         return CampaignAnswer(
             campaign_uid=campaign.campaign_uid,
             vendor_uid=campaign.vendor_uid,
             state=campaign.state,
             reason=campaign.reason,
             active=bool(held or listed),
+            waits_for=None if waits is None else waits.decode(errors="replace"),
             due=campaign.due,
             next_due_at=campaign.next_due_at,
             counts=campaign.counts,

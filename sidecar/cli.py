@@ -11,6 +11,7 @@ import orjson
 
 from sidecar import embedded, logs
 from sidecar.dead_letters import DeadLetters
+from sidecar.numbers_command import numbers
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import InvalidSettings, Settings
 from sidecar.status import status
@@ -130,6 +131,7 @@ def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
 
 
 main.add_command(status)
+main.add_command(numbers)
 main.add_command(unknown)
 
 

@@ -25,6 +25,10 @@
 | metrics | hash | what all processes have counted and timed (sidecar/tally.py) |
 | processes | set | ids of processes that run, or died without a word |
 | process:{id} | string | what one of them last said of itself; expires (sidecar/telemetry.py) |
+| errors:{campaign}:{path} | string | a code, and how often it came in a row; expires |
+| pauses | hash | numbers and accounts that a person must resume (sidecar/pauses.py) |
+| lifted:{scope}:{id} | string | when a person had it tried again (unix ms); expires |
+| suppressed:{vendor}:{recipient} | string | why it gets nothing for a while; expires |
 | wait:{campaign} | string | why it can send nothing for long (a hold, a budget); expires |
 | number:{number} | hash | its next slot, rate and hold (sidecar/numbers.py); expires |
 | numbers | sorted set | number:* of a day, by when slots were last asked for (microseconds) |
@@ -50,6 +54,7 @@ METRICS = "metrics"
 PROCESSES = "processes"
 CONFIG_VERSION = "config:version"
 NUMBERS = "numbers"
+PAUSES = "pauses"
 PROBE = "probe"
 
 
@@ -107,6 +112,18 @@ def claims(campaign_uid: str) -> str:
 
 def halt(campaign_uid: str) -> str:
     return f"halt:{campaign_uid}"
+
+
+def errors(campaign_uid: str, path: str) -> str:
+    return f"errors:{campaign_uid}:{path}"
+
+
+def lifted(scope: str, id_: str) -> str:
+    return f"lifted:{scope}:{id_}"
+
+
+def suppressed(vendor_uid: str, recipient: str) -> str:
+    return f"suppressed:{vendor_uid}:{recipient}"
 
 
 def process(process_id: str) -> str:

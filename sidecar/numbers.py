@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sidecar import keys
+from sidecar.pauses import Paused
 from sidecar.redis_client import Hash, Redis
 
 _DAY_US = 86_400_000_000
@@ -31,7 +32,8 @@ class Budget:
 class NumberState:
     """Rates are messages per second: ``configured_rate`` is what is asked for, and
     ``effective_rate`` what was given when slots were asked for last, at ``asked_at`` (unix
-    seconds). ``held``, ``account_held`` and ``app_held`` are None where nothing is held.
+    seconds). ``held``, ``account_held`` and ``app_held`` are None where nothing is held; ``paused``
+    is what a person has to resume, the number or its account.
     ``campaigns_wanting`` counts the campaigns that would send faster if they could."""
 
     number: str
@@ -43,10 +45,13 @@ class NumberState:
     app_held: Held | None
     budget: Budget | None
     campaigns_wanting: int
+    paused: Paused | None = None
 
     @property
     def reason(self) -> str | None:
         """Why the number is slower than configured, or None."""
+        if self.paused is not None:
+            return str(self.paused)
         holds = [held for held in (self.held, self.account_held, self.app_held) if held]
         if holds:
             return max(holds, key=lambda held: held.until).reason
@@ -81,7 +86,9 @@ async def number_state(redis: Redis, number: str) -> NumberState | None:
     pipeline.zrevrangebyscore(
         recipients, "+inf", now_us - _DAY_US, max(0, daily - 1), 1, withscores=True
     )
-    account, app, wanting, asked_us, used, leaving = await pipeline.execute()
+    account_name = known[b"account"].decode().removeprefix("hold:")
+    pipeline.hmget(keys.PAUSES, keys.number(number), account_name)
+    account, app, wanting, asked_us, used, leaving, pauses = await pipeline.execute()
     rate = float(known[b"rate"])
     budget = None
     if daily:
@@ -97,6 +104,7 @@ async def number_state(redis: Redis, number: str) -> NumberState | None:
         app_held=_held(app, now_us),
         budget=budget,
         campaigns_wanting=wanting,
+        paused=next((Paused.load(value) for value in pauses if value is not None), None),
     )
 
 

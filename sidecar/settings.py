@@ -171,6 +171,8 @@ class Settings(BaseSettings):
     claim_s: float = Field(default=1.0, gt=0, le=30)
     #: The same error so many times in a row stops the campaign, where the error points at it.
     stop_after_like_errors: int = Field(default=20, ge=1)
+    #: How long a recipient gets nothing after a refusal that would come again. 0: not at all.
+    suppress_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
     #: How long results of sends may wait for others before PHP is told.
     result_wait_ms: int = Field(default=400, ge=0, le=10_000)
     #: Rows that stand in status 3 for longer than this become 6.

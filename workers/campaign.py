@@ -27,9 +27,10 @@ from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
 from workers.clock import now_ms
 from workers.cloud_api import CloudApi
+from workers.consequences import Consequences
 from workers.halt import Halt
 from workers.ledger import Halted, Ledger, NotTheHolder
-from workers.limiter import Limiter
+from workers.limiter import CampaignRests, Limiter, NumberPaused
 from workers.limits import Limits
 from workers.pacer import Blocked, Pacer
 from workers.pacers import Pacers
@@ -113,17 +114,21 @@ class CampaignRun:
         self._end_reason: End | None = None
         self._pause_reason: str | None = None
         self._blocked: Blocked | None = None
+        consequences = Consequences(settings, redis, limiter)
+        self._suppressed = consequences.suppressed
+        self._looking_up = False
         self._sender = Sender(
             cloud_api,
             limiter,
             self._ledger,
             config,
+            consequences,
             campaign_uid=campaign_uid,
-            stop_after_like_errors=settings.stop_after_like_errors,
             report=self._reporter.add,
             put_back=self._pacers.put_back,
             give_back=lambda row: self._release.add(row.uid, row.claim_uid),
             pause=self._pause,
+            rest=lambda: self._end(End.WAITING),
         )
         self._claiming_until = time.monotonic() + QUANTUM_S
 
@@ -177,7 +182,7 @@ class CampaignRun:
             return True
         if time.monotonic() >= self._claiming_until + LINGER_S:
             return True
-        if self._sends or self._pacers.planned:
+        if self._sends or self._pacers.planned or self._looking_up:
             return False
         if blocked := self._pacers.blocked():
             self._blocked = blocked
@@ -206,7 +211,7 @@ class CampaignRun:
                     continue
                 try:
                     rows = await self._claimer.claim(size, now_ms())
-                    self._pacers.append(rows)
+                    self._pacers.append(await self._without_suppressed(rows))
                     if not rows and not self._claimer.exhausted:
                         await asyncio.sleep(NOTHING_CLAIMED_PAUSE_S)
                 except (BackendError, *UNAVAILABLE, RedisError) as error:
@@ -218,6 +223,19 @@ class CampaignRun:
             self._log.info("claims_refused", reason=str(error))
             newer = str(error) == ErrorCode.FENCE_STALE
             self._end(End.LEASE_LOST if newer else End.REFUSED)
+
+    async def _without_suppressed(self, rows: list[QueuedRow]) -> list[QueuedRow]:
+        """Return those that may be sent; the others have failed."""
+        self._looking_up = True  # the rows are nowhere else meanwhile
+        try:
+            errors = await self._suppressed.find(self._vendor_uid, [row.row.to for row in rows])
+        finally:
+            self._looking_up = False
+        for row in rows:
+            if error := errors.get(row.row.to):
+                number = self._number_of(row)
+                self._report(row.uid, row.claim_uid, number, SendOutcome.FAILED, error)
+        return [row for row in rows if row.row.to not in errors]
 
     def _claim_size(self) -> int:
         limits = self._limits_of(self._config.current_phone_number_id or "")
@@ -259,6 +277,12 @@ class CampaignRun:
                 return
             except NotTheHolder:
                 self._end(End.LEASE_LOST)
+                return
+            except NumberPaused as error:
+                self._pause(str(error))
+                return
+            except CampaignRests:
+                self._end(End.WAITING)
                 return
             except (*UNAVAILABLE, RedisError) as error:
                 breaker.failed(str(error))

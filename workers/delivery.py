@@ -55,12 +55,14 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``answered``: PHP said so itself about this item, so PHP is well."""
+    """``answered``: PHP said so itself about this item, so PHP is well. ``campaign_uid``: of a
+    status, the campaign of the message that it has changed."""
 
     fate: Fate
     reason: str | None = None
     retry_after_ms: int | None = None
     answered: bool = True
+    campaign_uid: str | None = None
 
 
 UNTRIED = Verdict(Fate.UNTRIED, answered=False)
@@ -250,7 +252,8 @@ def _untried(items: list[Item]) -> Verdicts:
 
 def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> Verdict:
     if result.result in (Fate.DONE, Fate.IGNORED):
-        return Verdict(Fate(result.result), result.reason)
+        campaign_uid = getattr(result, "campaign_uid", None)
+        return Verdict(Fate(result.result), result.reason, campaign_uid=campaign_uid)
     reason = result.reason
     if result.result != Fate.RETRY:
         reason = f"PHP answered {result.result!r}: {reason}"

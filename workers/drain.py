@@ -31,6 +31,7 @@ from workers.delivery import Delivery
 from workers.intake import Intake, LanePolicy
 from workers.item import Item
 from workers.settlement import LeaseLost, Settlement
+from workers.signals import Signals
 from workers.split import split_entry
 from workers.turn import Turn
 
@@ -52,7 +53,7 @@ LOOK_AGAIN_S = 0.02
 
 class Drain:
     """Drains one lane. ``stopping`` tells that the process wants to end; ``company`` are the drains
-    of the same process."""
+    of the same process. ``signals`` takes what statuses tell of more than their message."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Drain:
         delivery: Delivery,
         stopping: Callable[[], bool],
         company: Company | None = None,
+        signals: Signals | None = None,
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
@@ -73,6 +75,7 @@ class Drain:
         self._delivery = delivery
         self._stopping = stopping
         self._company = company or Company()
+        self._signals = signals
         self._reader = InboxReader(redis)
         self._intake = Intake(self._reader, policy)
         self._deferred = Deferred(redis, policy.lane)
@@ -191,6 +194,7 @@ class Drain:
             lambda items: self._delivery.deliver(
                 items, batch_size=self._policy.batch_size, concurrency=concurrency
             ),
+            self._signals,
         )
 
     # -- turns beside --
@@ -236,6 +240,7 @@ class Drain:
             lambda items: self._delivery.deliver_apart(
                 vendor_uid, items, batch_size=self._policy.batch_size
             ),
+            self._signals,
         )
 
     def _careful(self, lease: Lease) -> Careful:

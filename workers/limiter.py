@@ -15,6 +15,7 @@ from sidecar import keys
 from sidecar.campaigns import campaign_lease
 from sidecar.lease import Lease
 from sidecar.numbers import NumberState, number_state
+from sidecar.pauses import Paused
 from sidecar.redis_client import Redis, script
 from sidecar.tally import LIMITER_WAIT_SECONDS, LIMITER_WAITS, SLOTS, TALLY
 from workers.holds import THROTTLED, Hold, Scope
@@ -28,6 +29,9 @@ AHEAD_S = 0.25
 
 #: A pause is longer by up to this share, so that not everybody comes back at the same moment.
 _JITTER = 0.25
+
+#: Answers of the script that only slots have.
+_PAUSED, _RESTS = -4, -5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class Grant:
     clock_s: float
     refused: dict[int, float]
     reason: str | None
+
+
+class NumberPaused(Exception):
+    """The number or its account is paused, until a person resumes it. The text says why."""
+
+
+class CampaignRests(Exception):
+    """The campaign has been told to rest for a while."""
 
 
 class Limiter:
@@ -71,7 +83,7 @@ class Limiter:
     ) -> Grant:
         """Take slots for rows to these recipients, as many as there are now. ``unsent`` are
         recipients that have had slots before and certainly no message. Raises :class:`Halted`,
-        :class:`NotTheHolder`."""
+        :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
         number = limits.number
         count, *more = await self._grant(
             keys=[
@@ -85,6 +97,8 @@ class Limiter:
                 keys.recipients(limits.portfolio),
                 keys.pair(number, ""),
                 keys.NUMBERS,
+                keys.PAUSES,
+                keys.wait(campaign_uid),
             ],
             args=[
                 lease.token,
@@ -99,6 +113,10 @@ class Limiter:
             ],
         )
         refuse(count, campaign_uid)
+        if count == _PAUSED:
+            raise NumberPaused(Paused.load(more[0]))
+        if count == _RESTS:
+            raise CampaignRests(campaign_uid)
         delay, gap, again, clock, reason, *refused = more
         self.clock.told(clock / 1e6)
         TALLY.counter(SLOTS).add(count)

@@ -9,6 +9,7 @@ import structlog
 
 from contracts.backend import PhoneNumber, VendorConfig
 from sidecar.settings import Settings
+from workers.holds import Scope
 
 log = structlog.get_logger()
 
@@ -31,6 +32,14 @@ class Limits:
     app: str
     portfolio: str
     daily_recipients: int | None = None
+
+    def name(self, scope: Scope) -> str:
+        """Return which number, account or app it is."""
+        return {
+            Scope.NUMBER: self.number,
+            Scope.ACCOUNT: self.account,
+            Scope.APP: self.app,
+        }[scope]
 
     @classmethod
     def of(cls, config: VendorConfig, number: str, settings: Settings) -> "Limits":

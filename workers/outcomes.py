@@ -1,11 +1,12 @@
 """What follows from how a send ended, by the error classes of the Cloud API (contract, errors)."""
 
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from contracts.backend import ClaimedRow, SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
-from workers.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown, Refused
-from workers.holds import UNREACHABLE, Hold, hold_for
+from workers.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
+from workers.holds import PAUSES, UNREACHABLE, Hold, Scope, hold_for
 
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
 SERVICE_FIRST_S = 5.0
@@ -18,12 +19,16 @@ MAX_RETRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do with a row after an attempt.
+    """What to do after an attempt.
 
-    ``outcome`` None: the row was not sent and is kept for another attempt; with ``give_back`` it
-    returns to PHP's queue without counting one. ``hold`` is put on the number, account or app;
-    ``hold_pair_s`` on the recipient, for so long. ``pause_reason``: the campaign is paused, until a
-    person resumes it.
+    With the row: ``outcome`` None means that it was not sent and is kept for another attempt; with
+    ``give_back`` it returns to PHP's queue without counting one.
+
+    With what it has in common with other messages, which is the same where a status tells of the
+    failure: ``hold`` is put on the number, account, app or campaign; ``hold_pair_s`` on the
+    recipient, for so long; ``suppress``: the recipient gets nothing for a while. ``pause``: the
+    number or the account is paused until a person resumes it. ``pause_reason``: the campaign is.
+    ``counts``: it is if this comes many times in a row.
     """
 
     outcome: SendOutcome | None
@@ -32,7 +37,15 @@ class Decision:
     give_back: bool = False
     hold: Hold | None = None
     hold_pair_s: float = 0.0
+    suppress: bool = False
+    pause: Scope | None = None
     pause_reason: str | None = None
+    counts: bool = False
+
+    @property
+    def stops_campaign(self) -> bool:
+        """Whether it is a defect that all messages of the campaign share."""
+        return self.pause_reason is not None and self.pause is None
 
 
 def decide(row: ClaimedRow, attempt: Attempt) -> Decision:
@@ -43,35 +56,47 @@ def decide(row: ClaimedRow, attempt: Attempt) -> Decision:
         return Decision(SendOutcome.UNKNOWN, SendError(code=None, message=attempt.reason))
     if isinstance(attempt, NotSent):
         return Decision(None, hold=Hold(UNREACHABLE, attempt.reason))
-    return _refused(row, attempt)
+    return decide_refused(attempt.rule, attempt.error, row.retries)
 
 
-def _refused(row: ClaimedRow, attempt: Refused) -> Decision:
-    rule, error = attempt.rule, attempt.error
+def decide_refused(rule: ErrorRule, error: SendError, retries: int = 0) -> Decision:
+    """Return what follows from an error. A status tells it of a message that was accepted, and so
+    is tried no more: what is said of the row counts only where the error is an answer."""
+    reason = reason_of(error)
     match rule.error_class:
-        case ErrorClass.RETRY_NUMBER:
-            return Decision(None, error, hold=hold_for(rule, _reason(error)))
+        case _ if rule.code in PAUSES or rule.error_class is ErrorClass.RETRY_NUMBER:
+            hold = hold_for(rule, reason)
+            at_rest = hold.pause.scope is Scope.CAMPAIGN
+            decision = Decision(None, error, hold=hold, give_back=at_rest)
         case ErrorClass.RETRY_PAIR:
-            pause_s = float(PAIR_BASE ** min(row.retries, MAX_RETRIES))
-            return replace(_requeue(row, rule, error, pause_s), hold_pair_s=pause_s)
+            pause_s = float(PAIR_BASE ** min(retries, MAX_RETRIES))
+            decision = replace(_requeue(retries, rule, error, pause_s), hold_pair_s=pause_s)
         case ErrorClass.RETRY_SERVICE:
-            pause_s = min(SERVICE_FIRST_S * 2.0**row.retries, SERVICE_LONGEST_S)
-            return _requeue(row, rule, error, pause_s)
-        case ErrorClass.DELAY | ErrorClass.FAIL | ErrorClass.SUPPRESS:
-            return Decision(SendOutcome.FAILED, error)
+            pause_s = min(SERVICE_FIRST_S * 2.0**retries, SERVICE_LONGEST_S)
+            decision = _requeue(retries, rule, error, pause_s)
+        case ErrorClass.DELAY | ErrorClass.FAIL:
+            decision = Decision(SendOutcome.FAILED, error)
+        case ErrorClass.SUPPRESS:
+            decision = Decision(SendOutcome.FAILED, error, suppress=True)
         case ErrorClass.STOP_CAMPAIGN:
-            return Decision(SendOutcome.FAILED, error, pause_reason=_reason(error))
+            decision = Decision(SendOutcome.FAILED, error, pause_reason=reason)
         case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT:
-            return Decision(None, error, give_back=True, pause_reason=_reason(error))
+            number = rule.error_class is ErrorClass.PAUSE_NUMBER
+            pause = Scope.NUMBER if number else Scope.ACCOUNT
+            decision = Decision(None, error, give_back=True, pause=pause, pause_reason=reason)
+        case never:
+            assert_never(never)
+    return replace(decision, counts=rule.stop_when_repeated)
 
 
-def _requeue(row: ClaimedRow, rule: ErrorRule, error: SendError, pause_s: float) -> Decision:
-    if row.retries >= min(rule.max_retries, MAX_RETRIES):
+def _requeue(retries: int, rule: ErrorRule, error: SendError, pause_s: float) -> Decision:
+    if retries >= min(rule.max_retries, MAX_RETRIES):
         return Decision(SendOutcome.FAILED, error)
     return Decision(SendOutcome.REQUEUE, error, due_in_s=pause_s)
 
 
-def _reason(error: SendError) -> str:
+def reason_of(error: SendError) -> str:
+    """Return an error in words for people."""
     code = "" if error.code is None else f"{error.code} "
     details = f": {error.details}" if error.details else ""
     return f"{code}{error.message}{details}"[:500]

@@ -101,7 +101,8 @@ class Reconciler:
                 self._ring(drain(lane))
 
     async def ring_for_listed_campaigns(self) -> None:
-        """Ring for every campaign that is to be sent and that nobody sends."""
+        """Ring for every campaign that is to be sent and that nobody sends. One that waits and has
+        nothing to be settled is left alone, unless it was halted and PHP is to be told."""
         listed = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
         if not listed:
             return
@@ -109,10 +110,14 @@ class Reconciler:
         pipeline = self._redis.pipeline(transaction=False)
         for campaign_uid, _ in campaigns:
             pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
-        for (campaign_uid, vendor_uid), held in zip(
-            campaigns, await pipeline.execute(), strict=True
-        ):
-            if not held:
+            pipeline.exists(keys.wait(campaign_uid))
+            pipeline.exists(
+                keys.halt(campaign_uid), keys.ledger(campaign_uid), keys.claims(campaign_uid)
+            )
+        answers = await pipeline.execute()
+        for index, (campaign_uid, vendor_uid) in enumerate(campaigns):
+            held, waits, something = answers[3 * index : 3 * index + 3]
+            if not held and (something or not waits):
                 self._ring(send_campaign(vendor_uid, campaign_uid))
 
     async def find_due_campaigns(self) -> None:

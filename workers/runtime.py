@@ -29,6 +29,7 @@ from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
+from workers.signals import Signals
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class Runtime:
             lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
         }
         self._company = Company()
+        self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
@@ -123,6 +125,7 @@ class Runtime:
             self._deliveries[lane],
             lambda: self.stopping,
             self._company,
+            self._signals if lane is Lane.STATUSES else None,
         )
         if await work.run():
             self._doorbell.ring(drain(lane))

@@ -7,8 +7,11 @@ import orjson
 from contracts import backend as contract
 from contracts.backend import SendError, SendOutcome, SendResult
 from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, RedisError
 from workers.clock import now_ms
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
+from workers.consequences import Consequences, Failure, Path
+from workers.holds import Scope
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.limits import Limits
@@ -20,7 +23,8 @@ class Sender:
     """Sends the rows of one campaign, each once it has a slot.
 
     ``report`` takes outcomes; ``put_back`` a row that is to be tried again here, ``give_back``
-    one that returns to PHP's queue; ``pause`` the reason why the campaign cannot go on.
+    one that returns to PHP's queue; ``pause`` the reason why the campaign cannot go on. ``rest`` is
+    called when it is to send nothing for a while.
     """
 
     def __init__(
@@ -29,25 +33,28 @@ class Sender:
         limiter: Limiter,
         ledger: Ledger,
         config: contract.VendorConfig,
+        consequences: Consequences,
         *,
         campaign_uid: str,
-        stop_after_like_errors: int,
         report: Callable[[SendResult], None],
         put_back: Callable[[QueuedRow], None],
         give_back: Callable[[QueuedRow], None],
         pause: Callable[[str], None],
+        rest: Callable[[], None],
     ) -> None:
         self._cloud_api = cloud_api
         self._limiter = limiter
         self._ledger = ledger
         self._config = config
+        self._consequences = consequences
         self._campaign_uid = campaign_uid
-        self._stop_after_like_errors = stop_after_like_errors
         self._report = report
         self._put_back = put_back
         self._give_back = give_back
         self._pause = pause
-        self._like_errors: tuple[int, int] = (0, 0)
+        self._rest = rest
+        #: Errors in a row may be counted, of this run or an earlier one.
+        self._errors_counted = True
         self._trouble = Trouble(
             "messages_not_sent", vendor=config.vendor_uid, campaign=campaign_uid
         )
@@ -70,7 +77,6 @@ class Sender:
         sent_at = self._limiter.clock.now()
         attempt = await self._cloud_api.send(number, self._config.access_token, body)
         decision = decide(row.row, attempt)
-        self._count_like_errors(attempt)
         if decision.pause_reason:
             self._pause(decision.pause_reason)
         if decision.outcome is None:
@@ -78,8 +84,10 @@ class Sender:
             return
         self._trouble.worked()
         try:
-            if decision.hold_pair_s:
-                await self._limiter.hold_pair(number, row.row.to, decision.hold_pair_s)
+            if isinstance(attempt, Refused):
+                await self._follow(row, limits, attempt.error, decision, sent_at)
+            elif isinstance(attempt, Accepted):
+                await self._end_row_of_errors()
         finally:
             self._report(self._result(row, number, attempt, decision))
 
@@ -92,31 +100,52 @@ class Sender:
         sent_at: float,
     ) -> None:
         assert isinstance(attempt, Refused | NotSent)
-        self._trouble.failed(
-            attempt.reason if isinstance(attempt, NotSent) else attempt.error.message
-        )
+        if isinstance(attempt, NotSent):
+            error = SendError(code=None, message=attempt.reason)
+        else:
+            error = attempt.error
+        self._trouble.failed(error.message)
         try:
             await self._ledger.not_sent([row])
-            if decision.hold is not None:
-                await self._limiter.hold(limits, decision.hold, sent_at=sent_at)
+            await self._follow(row, limits, error, decision, sent_at)
         finally:
             if decision.give_back:
                 self._give_back(row)
             else:
                 self._put_back(row)
 
-    def _count_like_errors(self, attempt: Attempt) -> None:
-        """Stop the campaign when one error comes many times in a row that looks like the
-        message's own, and so must be the campaign's."""
-        if not (isinstance(attempt, Refused) and attempt.rule.stop_when_repeated):
-            if isinstance(attempt, Accepted):
-                self._like_errors = (0, 0)
+    async def _follow(
+        self,
+        row: QueuedRow,
+        limits: Limits,
+        error: SendError,
+        decision: Decision,
+        sent_at: float,
+    ) -> None:
+        """Do what follows from an error for other messages."""
+        vendor_uid = self._config.vendor_uid
+        to = row.row.to
+        failure = Failure(vendor_uid, self._campaign_uid, limits, to, sent_at, error, decision)
+        for act in self._consequences.of(failure).values():
+            await act()
+        if decision.suppress:
+            await self._consequences.suppressed.add(vendor_uid, {to: error})
+        if decision.hold is not None and decision.hold.pause.scope is Scope.CAMPAIGN:
+            self._rest()
+        self._errors_counted |= decision.counts
+        reason = await self._consequences.count(failure, Path.ANSWER)
+        if reason and not decision.pause_reason:
+            self._pause(reason)
+
+    async def _end_row_of_errors(self) -> None:
+        if not self._errors_counted:
             return
-        code, times = self._like_errors
-        times = times + 1 if code == attempt.rule.code else 1
-        self._like_errors = (attempt.rule.code, times)
-        if times >= self._stop_after_like_errors:
-            self._pause(f"{times} times in a row: {attempt.rule.code} {attempt.error.message}")
+        self._errors_counted = False
+        try:
+            await self._consequences.worked(self._campaign_uid, Path.ANSWER)
+        except (*UNAVAILABLE, RedisError):
+            self._errors_counted = True  # the next one that is accepted ends it
+            raise
 
     def _result(
         self, row: QueuedRow, number: str, attempt: Attempt | None, decision: Decision

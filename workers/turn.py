@@ -19,6 +19,7 @@ from workers.item import Item
 from workers.ledger import LedgerView
 from workers.seen import Seen
 from workers.settlement import Settlement
+from workers.signals import Signals
 
 log = structlog.get_logger()
 
@@ -41,10 +42,17 @@ class Turn:
     """Makes turns of a lane under its lease. What PHP should get is given to ``deliver``.
 
     What has waited comes by its order key, as :meth:`workers.deferred.Deferred.due` gives it.
+    ``signals`` takes what statuses tell of more than their message.
     """
 
     def __init__(
-        self, lane: Lane, settings: Settings, redis: Redis, lease: Lease, deliver: Deliver
+        self,
+        lane: Lane,
+        settings: Settings,
+        redis: Redis,
+        lease: Lease,
+        deliver: Deliver,
+        signals: Signals | None = None,
     ) -> None:
         self._lane = lane
         self._statuses = lane is Lane.STATUSES
@@ -52,6 +60,7 @@ class Turn:
         self._redis = redis
         self._lease = lease
         self._deliver_free = deliver
+        self._signals = signals
         self._deferred = Deferred(redis, lane)
         self._seen = Seen(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
@@ -92,8 +101,13 @@ class Turn:
         await self._look_whether_php_is_well(ready)
         for item in ready:
             self._record(item, verdicts[item.id], waited, settlement)
+        heard = self._signals.hear(ready, verdicts) if self._signals else None
+        if heard:
+            heard.settle(settlement)
         close(settlement)
         await settlement.commit()
+        if self._signals and heard:
+            await self._signals.act(heard)
         return True
 
     # -- what PHP should get --

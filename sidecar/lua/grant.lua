@@ -12,6 +12,9 @@
 -- KEYS[8]  recipients:{portfolio}  sorted set: recipients of 24 hours, by their last slot
 -- KEYS[9]  pair:{number}:          and the recipient  string: began:due (see below)
 -- KEYS[10] numbers                 sorted set: KEYS[3] of all numbers, by when they were asked last
+-- KEYS[11] pauses                  hash: number:{number} or account:{account} -> JSON; a person must
+--                                  resume it (sidecar/pauses.py)
+-- KEYS[12] wait:{campaign}         set: the campaign rests
 -- ARGV[1]  the holder's fencing token
 -- ARGV[2]  the campaign
 -- ARGV[3]  the number's configured rate, per second
@@ -21,7 +24,8 @@
 -- ARGV[7]  how many recipients follow of earlier slots whose rows were not sent after all
 -- ARGV[8..] these, and then the rows' recipients
 --
--- Returns {-1} if the lease is lost, {-2} if the campaign is halted; else
+-- Returns {-1} if the lease is lost, {-2} if the campaign is halted, {-4, JSON} if the number or its
+-- account is paused, {-5} if the campaign rests; else
 -- {slots, time until the first, time between two, time until it makes sense to ask again, clock,
 --  why nothing goes out now or "", then in pairs: a row (from 0) whose recipient has had too much,
 --  and the time until it may have more}. Rows get slots in their order; those are left out.
@@ -42,6 +46,13 @@ if redis.call("GET", KEYS[1]) ~= ARGV[1] then
 end
 if redis.call("EXISTS", KEYS[2]) == 1 then
   return {-2}
+end
+local paused = redis.call("HMGET", KEYS[11], KEYS[3], string.sub(KEYS[4], #"hold:" + 1))
+if paused[1] or paused[2] then
+  return {-4, paused[1] or paused[2]}
+end
+if redis.call("EXISTS", KEYS[12]) == 1 then
+  return {-5}
 end
 local time = redis.call("TIME")
 local now = time[1] * SECOND + time[2]

@@ -154,7 +154,7 @@ class _Change:
     def apply(self) -> bool:
         """Write it, and tell whether the message's status is another one now."""
         data = load(self._log["__data"])
-        moved = self._status != self._log["status"]
+        moved: bool = self._status != self._log["status"]
         if self._error is not None and self._send_again(data):
             return moved
         if moved or self._messaged_at != self._log["messaged_at"]:

@@ -1,5 +1,7 @@
 """Starting, pausing, resuming and cancelling a campaign."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from aiohttp import web
@@ -7,13 +9,15 @@ from aiohttp import web
 from contracts.backend import CampaignState
 from contracts.jobs import Queue
 from sidecar import keys
-from sidecar.campaigns import campaign_lease
+from sidecar.campaigns import ERROR_PATHS, campaign_lease
 from sidecar.halts import Halt, Halts
 from sidecar.lease import Leases
+from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis, connect
 from tests.eventually import eventually
 from tests.sidecar.php import Call, Php, json_answer, refusal
 from tests.sidecar.service import VENDOR, Service
+from workers.consequences import Path
 
 UID = "5b1f0c1e-8d4c-4c39-9a55-0a1b2c3d4e5f"
 PATH = f"/internal/campaigns/{UID}"
@@ -55,6 +59,7 @@ async def test_how_a_campaign_stands(service: Service) -> None:
         "state": "running",
         "reason": None,
         "active": False,
+        "waits_for": None,
         "due": 5,
         "next_due_at": 1767225600000,
     }
@@ -87,6 +92,35 @@ async def test_starting(service: Service, php: Php, redis_url: str) -> None:
     assert await service.redis.get(keys.halt(UID)) is None
     assert php.asked("/internal/release-messages") == []
     assert await eventually(lambda: wake_ups(redis_url)) == [(VENDOR, UID)]
+
+
+async def test_why_it_waits_although_it_runs(service: Service) -> None:
+    await service.redis.set(keys.wait(UID), "134101 template still syncing")
+    answer = await service.call("GET", PATH)
+    assert answer.json()["waits_for"] == "134101 template still syncing"
+
+
+@pytest.mark.parametrize("verb", ["send", "resume"])
+async def test_a_person_has_everything_tried_again(service: Service, verb: str) -> None:
+    """What was paused for this vendor, and what was counted for this campaign."""
+    pauses = Pauses(service.redis)
+    mine = Paused("number", "110", VENDOR, 131048, "spam", 1)
+    of_others = Paused("account", "waba-2", "another vendor", 131031, "locked", 1)
+    for paused in (mine, replace(mine, scope="account", id="waba-1"), of_others):
+        await pauses.put(paused)
+    for key in (keys.errors(UID, "answer"), keys.errors(UID, "status"), keys.wait(UID)):
+        await service.redis.set(key, "131009 19")
+    await service.call("POST", f"{PATH}/{verb}")
+    assert await pauses.all() == [of_others]
+    assert not await service.redis.exists(
+        keys.errors(UID, "answer"), keys.errors(UID, "status"), keys.wait(UID)
+    )
+    assert await service.redis.exists(keys.lifted("campaign", UID)) == 1
+    assert await pauses.put(mine) is False, "it happened before"
+
+
+async def test_both_ways_in_which_errors_are_counted_are_forgotten() -> None:
+    assert set(ERROR_PATHS) == set(Path)
 
 
 async def test_starting_twice_answers_with_the_state(service: Service, php: Php) -> None:

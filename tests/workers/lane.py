@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from contracts.backend import VendorConfig
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
@@ -20,6 +21,8 @@ from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy
 from workers.item import Item
+from workers.limiter import Limiter
+from workers.signals import Signals
 
 
 @dataclass
@@ -30,10 +33,16 @@ class LaneUnderTest:
     leases: Leases
     backend: Backend
     stopping: bool = False
+    configs: dict[str, VendorConfig] = field(default_factory=dict)
     delivery: Delivery = field(init=False)
+    signals: Signals = field(init=False)
 
     def __post_init__(self) -> None:
+        self.signals = Signals(self.settings, self.redis, Limiter(self.redis), self._find_config)
         self.delivery = Delivery(self.backend, Breaker("php_ill", first_s=0.02, longest_s=0.05))
+
+    async def _find_config(self, vendor_uid: str) -> VendorConfig | None:
+        return self.configs.get(vendor_uid)
 
     async def receive(self, *bodies: bytes, vendor: str = VENDOR) -> None:
         """Put webhooks into the inbox, each in a group commit of its own."""
@@ -57,6 +66,7 @@ class LaneUnderTest:
             self.leases,
             self.delivery,
             stopping or (lambda: self.stopping),
+            signals=self.signals if self.lane is Lane.STATUSES else None,
         )
 
     async def drain(self) -> bool:

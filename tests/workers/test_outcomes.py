@@ -1,5 +1,6 @@
 """What follows from each way in which a send may end."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from tests.workers.rows import claimed_row
 from workers.cloud_api import Accepted, NotSent, OutcomeUnknown, Refused
 from workers.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
 from workers.outcomes import MAX_RETRIES, SERVICE_LONGEST_S, Decision, decide
+
+#: Of a class that a person has to end, and these end by themselves.
+LIFT_BY_THEMSELVES = {131064}
 
 
 def refused(rule: ErrorRule, details: str | None = None) -> Refused:
@@ -41,26 +45,36 @@ def test_not_sent_is_kept_and_the_number_waits_a_little() -> None:
 def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
     decision = after(rule)
     error = SendError(code=rule.code, message=rule.meaning)
+    reason = f"{rule.code} {rule.meaning}"
     assert decision.error == error
+    assert decision.counts == rule.stop_when_repeated
+    decision = replace(decision, counts=False)
+    if rule.code in PAUSES:
+        pause = PAUSES[rule.code]
+        at_rest = pause.scope is Scope.CAMPAIGN
+        assert decision == Decision(None, error, hold=Hold(pause, reason), give_back=at_rest)
+        return
     match rule.error_class:
-        case ErrorClass.RETRY_NUMBER:
-            reason = f"{rule.code} {rule.meaning}"
-            assert decision == Decision(None, error, hold=Hold(PAUSES[rule.code], reason))
         case ErrorClass.RETRY_PAIR:
             assert decision == Decision(SendOutcome.REQUEUE, error, due_in_s=1, hold_pair_s=1)
         case ErrorClass.RETRY_SERVICE:
-            assert decision.outcome is SendOutcome.REQUEUE
-            assert decision.due_in_s
-            assert decision.hold is None
-        case ErrorClass.DELAY | ErrorClass.FAIL | ErrorClass.SUPPRESS:
+            assert decision == Decision(SendOutcome.REQUEUE, error, due_in_s=5)
+        case ErrorClass.DELAY | ErrorClass.FAIL:
             assert decision == Decision(SendOutcome.FAILED, error)
+        case ErrorClass.SUPPRESS:
+            assert decision == Decision(SendOutcome.FAILED, error, suppress=True)
         case ErrorClass.STOP_CAMPAIGN:
-            assert decision.outcome is SendOutcome.FAILED
-            assert str(rule.code) in (decision.pause_reason or "")
+            assert decision == Decision(SendOutcome.FAILED, error, pause_reason=reason)
+            assert decision.stops_campaign
         case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT:
-            assert decision.outcome is None
-            assert decision.give_back, "the message itself has nothing wrong with it"
-            assert str(rule.code) in (decision.pause_reason or "")
+            number = rule.error_class is ErrorClass.PAUSE_NUMBER
+            paused = Scope.NUMBER if number else Scope.ACCOUNT
+            assert decision == Decision(
+                None, error, give_back=True, pause=paused, pause_reason=reason
+            ), "the message itself has nothing wrong with it"
+            assert not decision.stops_campaign
+        case _:
+            pytest.fail(f"{rule.code} is of a class without an action")
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: str(rule.code))
@@ -112,6 +126,9 @@ def test_a_faulty_service_is_left_alone_for_longer_and_longer() -> None:
         (131057, 503, Scope.NUMBER, False),
         (80007, 429, Scope.ACCOUNT, False),
         (4, 429, Scope.APP, False),
+        (131064, 429, Scope.ACCOUNT, False),
+        (132069, 429, Scope.CAMPAIGN, False),
+        (134101, 400, Scope.CAMPAIGN, False),
         (None, 429, Scope.NUMBER, True),
         (999_999, 429, Scope.NUMBER, True),
     ],
@@ -127,7 +144,7 @@ def test_what_is_held_and_whether_it_is_slowed(
 
 def test_every_code_that_holds_has_its_pause() -> None:
     holding = {c for c, rule in RULES.items() if rule.error_class is ErrorClass.RETRY_NUMBER}
-    assert set(PAUSES) == holding
+    assert set(PAUSES) == holding | LIFT_BY_THEMSELVES
     assert PAUSES[130429] == THROTTLED
     for pause in PAUSES.values():
         assert 0 < pause.first_s <= pause.longest_s

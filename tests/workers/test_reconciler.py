@@ -107,6 +107,29 @@ async def test_campaigns_that_nobody_sends_are_rung_for(
     assert bell[1:] == [JOB, send_campaign("vendor-2", "c2")]
 
 
+@pytest.mark.parametrize(
+    ("key", "rings"),
+    [
+        (None, 0),
+        (keys.halt("c1"), 1),
+        (keys.ledger("c1"), 1),
+        (keys.claims("c1"), 1),
+    ],
+)
+async def test_a_campaign_that_waits_is_left_alone_unless_something_is_to_be_settled(
+    reconciler: Reconciler, bell: Bell, redis: Redis, key: str | None, rings: int
+) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c1", "vendor-1")
+    await redis.set(keys.wait("c1"), "it rests", px=60_000)
+    if key is not None:
+        await redis.hset(key, "a", "b")
+    await reconciler.ring_for_listed_campaigns()
+    assert bell == [JOB] * rings
+    await redis.delete(keys.wait("c1"))
+    await reconciler.ring_for_listed_campaigns()
+    assert bell == [JOB] * (rings + 1)
+
+
 # -- what has fallen due --
 
 

@@ -9,9 +9,11 @@ from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from contracts.cloud_api.errors import rule_for
 from sidecar import keys
 from sidecar.redis_client import Redis, ResponseError
+from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, OutcomeUnknown, Refused
+from workers.consequences import Consequences
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.rows import QueuedRow
@@ -44,24 +46,29 @@ class Desk:
     api: Scripted
     ledger: Ledger
     redis: Redis
+    make_settings: MakeSettings
     reported: list[SendResult] = field(default_factory=list)
     put_back: list[QueuedRow] = field(default_factory=list)
     given_back: list[QueuedRow] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    rests: list[bool] = field(default_factory=list)
 
     def sender(self, access_token: str | None = "token", like_errors: int = 3) -> Sender:
         config = VendorConfig(vendor_uid="vendor-1", access_token=access_token)
+        limiter = Limiter(self.redis)
+        settings = self.make_settings(stop_after_like_errors=like_errors)
         return Sender(
             self.api,
-            Limiter(self.redis),
+            limiter,
             self.ledger,
             config,
+            Consequences(settings, self.redis, limiter),
             campaign_uid=CAMPAIGN,
-            stop_after_like_errors=like_errors,
             report=self.reported.append,
             put_back=self.put_back.append,
             give_back=self.given_back.append,
             pause=self.reasons.append,
+            rest=lambda: self.rests.append(True),
         )
 
     @property
@@ -77,8 +84,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(redis: Redis, ledger: Ledger) -> Desk:
-    return Desk(Scripted(ACCEPTED), ledger, redis)
+def desk(redis: Redis, ledger: Ledger, make_settings: MakeSettings) -> Desk:
+    return Desk(Scripted(ACCEPTED), ledger, redis, make_settings)
 
 
 async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> QueuedRow:

@@ -1,0 +1,57 @@
+"""Numbers and accounts that are paused until a person acts."""
+
+import asyncio
+
+import pytest
+
+from sidecar import keys
+from sidecar.pauses import LIFTED_S, Paused, Pauses
+from sidecar.redis_client import Redis
+
+SPAM = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1000)
+LOCKED = Paused("account", "waba-1", "vendor-1", 131031, "131031 locked", 2000)
+
+
+@pytest.fixture
+def pauses(redis: Redis) -> Pauses:
+    return Pauses(redis)
+
+
+async def test_what_is_paused_the_longest_first(pauses: Pauses) -> None:
+    assert await pauses.all() == []
+    assert await pauses.put(LOCKED)
+    assert await pauses.put(SPAM)
+    assert await pauses.all() == [SPAM, LOCKED]
+    assert str(SPAM) == "number 110 is paused: 131048 spam limit"
+
+
+async def test_the_first_reason_stands(pauses: Pauses) -> None:
+    await pauses.put(SPAM)
+    assert not await pauses.put(Paused("number", "110", "vendor-1", 33, "33 gone", 9000))
+    assert await pauses.all() == [SPAM]
+
+
+async def test_what_happened_before_a_person_acted_pauses_nothing(
+    pauses: Pauses, redis: Redis
+) -> None:
+    await pauses.put(SPAM)
+    await pauses.put(LOCKED)
+    await pauses.lift([SPAM])
+    assert await pauses.all() == [LOCKED]
+    assert not await pauses.put(SPAM)
+    lifted_at = int(await redis.get(keys.lifted("number", "110")) or 0)
+    seconds, _ = await redis.time()
+    assert abs(lifted_at / 1000 - seconds) < 10
+    later = Paused("number", "110", "vendor-1", 131048, "again", lifted_at + 1)
+    assert await pauses.put(later)
+    assert await pauses.all() == [LOCKED, later]
+    assert 0 < await redis.ttl(keys.lifted("number", "110")) <= LIFTED_S
+
+
+async def test_lifting_nothing(pauses: Pauses, redis: Redis) -> None:
+    await pauses.lift([])
+    assert await redis.keys("*") == []
+
+
+async def test_many_find_out_at_once(pauses: Pauses) -> None:
+    assert sum(await asyncio.gather(*(pauses.put(SPAM) for _ in range(20)))) == 1

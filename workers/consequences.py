@@ -1,0 +1,142 @@
+"""What follows from an error for other messages: for the recipient, the campaign, the number, the
+account and the app. The same whether an answer has told the error or a status."""
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from math import ceil
+
+import structlog
+
+from contracts.backend import CampaignState, SendError
+from sidecar import keys
+from sidecar.halts import Halt
+from sidecar.pauses import Paused, Pauses
+from sidecar.redis_client import Redis, script
+from sidecar.settings import Settings
+from workers.holds import Hold, Scope
+from workers.limiter import Limiter
+from workers.limits import Limits
+from workers.outcomes import Decision, reason_of
+from workers.suppressed import Suppressed
+
+log = structlog.get_logger()
+
+#: How long it is remembered how often an error came in a row.
+COUNT_KEPT_S = 86_400
+
+
+class Path(StrEnum):
+    """How an error was told. Errors in a row are counted for each by itself: what statuses tell is
+    of earlier messages than what answers tell, and neither may end the other's row."""
+
+    ANSWER = "answer"
+    STATUS = "status"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error of a campaign's message, and what was decided. ``at`` is when the message was sent
+    or, where that is not known, when it failed: unix seconds. Of ``limits`` only the names
+    matter."""
+
+    vendor_uid: str
+    campaign_uid: str
+    limits: Limits
+    recipient: str | None
+    at: float
+    error: SendError
+    decision: Decision
+
+
+#: What is to be done, by what it is done to: the last of several for the same is enough.
+Actions = dict[Hashable, Callable[[], Awaitable[object]]]
+
+
+class Consequences:
+    """Does what follows. Everything may be done twice, and says the same then, but for
+    :meth:`count`."""
+
+    def __init__(self, settings: Settings, redis: Redis, limiter: Limiter) -> None:
+        self._stop_after = settings.stop_after_like_errors
+        self._redis = redis
+        self._limiter = limiter
+        self._pauses = Pauses(redis)
+        self._failed = script(redis, "failed")
+        self.suppressed = Suppressed(redis, settings.suppress_s)
+
+    def of(self, failure: Failure) -> Actions:
+        """Return what is to be done, but for what is counted or suppressed."""
+        decision, limits = failure.decision, failure.limits
+        actions: Actions = {}
+        if decision.hold is not None:
+            scope = decision.hold.pause.scope
+            if scope is Scope.CAMPAIGN:
+                name = failure.campaign_uid
+                actions[scope, name] = partial(self._rest, name, decision.hold)
+            else:
+                actions[scope, limits.name(scope)] = partial(
+                    self._limiter.hold, limits, decision.hold, sent_at=failure.at
+                )
+        if decision.hold_pair_s and failure.recipient:
+            actions["pair", limits.number, failure.recipient] = partial(
+                self._limiter.hold_pair, limits.number, failure.recipient, decision.hold_pair_s
+            )
+        if decision.pause is not None:
+            name = limits.name(decision.pause)
+            actions["pause", decision.pause, name] = partial(
+                self._pause, decision.pause, name, failure
+            )
+        return actions
+
+    async def _rest(self, campaign_uid: str, hold: Hold) -> None:
+        """Have the campaign send nothing for a while; it stays on the list (``campaign.py``)."""
+        rest_ms = ceil(hold.pause.first_s * 1000)
+        await self._redis.set(keys.wait(campaign_uid), hold.reason, px=rest_ms)
+
+    async def _pause(self, scope: Scope, name: str, failure: Failure) -> None:
+        paused = Paused(
+            scope=scope.value,
+            id=name,
+            vendor_uid=failure.vendor_uid,
+            code=failure.error.code,
+            reason=reason_of(failure.error),
+            at=int(failure.at * 1000),
+        )
+        if await self._pauses.put(paused):
+            log.error(
+                "paused_until_resumed",
+                scope=paused.scope,
+                id=name,
+                vendor=failure.vendor_uid,
+                reason=paused.reason,
+            )
+
+    async def count(self, failure: Failure, path: Path, times: int = 1) -> str | None:
+        """Count an error of the campaign, and halt the campaign if it is to stop, by the error's
+        class or because the error has come too many times in a row. Return why, then."""
+        decision, error = failure.decision, failure.error
+        at_once = decision.stops_campaign
+        if not (at_once or decision.counts):
+            return None
+        most = 1 if at_once else self._stop_after
+        reason = reason_of(error) if at_once else f"{most} times in a row: {reason_of(error)}"[:500]
+        stopped = await self._failed(
+            keys=[
+                keys.errors(failure.campaign_uid, path),
+                keys.halt(failure.campaign_uid),
+                keys.CAMPAIGNS,
+                keys.lifted(Scope.CAMPAIGN, failure.campaign_uid),
+            ],
+            args=[
+                *(error.code or 0, times, most, int(failure.at * 1000)),
+                Halt(CampaignState.PAUSED, reason).dump(),
+                *(failure.campaign_uid, failure.vendor_uid, COUNT_KEPT_S * 1000),
+            ],
+        )
+        return reason if stopped else None
+
+    async def worked(self, campaign_uid: str, path: Path) -> None:
+        """End the campaign's errors in a row."""
+        await self._redis.delete(keys.errors(campaign_uid, path))

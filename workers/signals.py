@@ -1,0 +1,216 @@
+"""What statuses tell of recipients, campaigns, numbers and accounts.
+
+A failure may be told by the answer to the send, by a status, or by both. It counts here where PHP
+says that the status has changed the message of a campaign: so neither a repeated status counts, nor
+one whose failure the answer has told.
+
+It is acted on after the turn is settled. A worker that dies in between loses what this turn has
+told, and the next failure tells it again; nothing is counted twice, because PHP has the status by
+then and says that it changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from contracts.backend import SendError, VendorConfig
+from contracts.cloud_api.errors import rule_for
+from contracts.cloud_api.webhook import Entry, Status, Webhook, WebhookError
+from sidecar import keys
+from sidecar.backend import BackendError
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+from sidecar.settings import Settings
+from workers.consequences import Actions, Consequences, Failure, Path
+from workers.delivery import Fate, Verdicts
+from workers.item import Item
+from workers.limiter import Limiter
+from workers.limits import Limits
+from workers.outcomes import decide_refused
+from workers.settlement import Settlement
+
+log = structlog.get_logger()
+
+#: A status that is older than this says nothing any more of what passes by itself: webhooks that
+#: could not be taken are repeated for days.
+STALE_S = 600.0
+
+#: Of an error that is new to us, statuses do not tell the HTTP status: it is the message's own.
+_HTTP_STATUS = 400
+
+FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one turn has told of a campaign: an error that stops it; else its last errors in a row
+    that count, and whether something was sent before them (``broken``)."""
+
+    stop: Failure | None = None
+    last: Failure | None = None
+    times: int = 0
+    broken: bool = False
+
+    def failed(self, failure: Failure) -> None:
+        if failure.decision.stops_campaign:
+            self.stop = self.stop or failure
+        elif failure.decision.counts:
+            alike = self.last is not None and self.last.error.code == failure.error.code
+            self.times = self.times + 1 if alike else 1
+            self.last = failure
+
+    def sent(self) -> None:
+        self.broken, self.last, self.times = True, None, 0
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one turn has told: failures, with the account's part of their webhooks, and rows of
+    errors by campaign."""
+
+    failures: list[tuple[Failure, Entry]] = field(default_factory=list)
+    rows: dict[str, _Row] = field(default_factory=dict)
+
+    def settle(self, settlement: Settlement) -> None:
+        """Have errors in a row end with the turn where something was sent."""
+        for campaign_uid, row in self.rows.items():
+            if row.broken:
+                settlement.also("DEL", keys.errors(campaign_uid, Path.STATUS))
+
+
+class Signals:
+    """Takes what statuses tell. ``find_config`` returns a vendor's configuration, and is asked
+    only where something failed."""
+
+    def __init__(
+        self, settings: Settings, redis: Redis, limiter: Limiter, find_config: FindConfig
+    ) -> None:
+        self._settings = settings
+        self._consequences = Consequences(settings, redis, limiter)
+        self._find_config = find_config
+
+    def hear(self, items: list[Item], verdicts: Verdicts) -> Heard:
+        """Return what those of the items tell that PHP has applied."""
+        heard = Heard()
+        for item in items:
+            verdict = verdicts[item.id]
+            if verdict.fate is not Fate.DONE or verdict.campaign_uid is None:
+                continue
+            row = heard.rows.setdefault(verdict.campaign_uid, _Row())
+            if item.status == "failed":
+                entry, status = _read(item)
+                failure = self._failure(item, verdict.campaign_uid, entry, status)
+                heard.failures.append((failure, entry))
+                row.failed(failure)
+            elif _was_sent(item):
+                row.sent()
+        return heard
+
+    async def act(self, heard: Heard) -> None:
+        """Do what follows, all at the same time. What Redis does not take is lost, and said."""
+        if not heard.failures:
+            return
+        actions: Actions = {}
+        suppressed: dict[str, dict[str, SendError]] = {}
+        for failure, entry in heard.failures:
+            decision = failure.decision
+            if decision.suppress and failure.recipient:
+                errors = suppressed.setdefault(failure.vendor_uid, {})
+                errors[failure.recipient] = failure.error
+            if decision.hold or decision.pause:
+                limits = await self._limits(failure.vendor_uid, entry)
+                actions |= self._consequences.of(replace(failure, limits=limits))
+            else:
+                actions |= self._consequences.of(failure)
+        calls = [
+            *(act() for act in actions.values()),
+            *(self._consequences.suppressed.add(*one) for one in suppressed.items()),
+            *(self._count(row) for row in heard.rows.values()),
+        ]
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(error, (*UNAVAILABLE, RedisError)):
+                log.error("failures_told_by_statuses_lost", error=str(error))
+            elif isinstance(error, BaseException):
+                raise error
+
+    async def _count(self, row: _Row) -> None:
+        failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
+        if failure is None:
+            return
+        if reason := await self._consequences.count(failure, Path.STATUS, times):
+            log.error(
+                "campaign_paused",
+                vendor=failure.vendor_uid,
+                campaign=failure.campaign_uid,
+                reason=reason,
+            )
+
+    def _failure(self, item: Item, campaign_uid: str, entry: Entry, status: Status) -> Failure:
+        found = next((error for error in status.errors or [] if error), WebhookError())
+        rule = rule_for(found.code, _HTTP_STATUS)
+        details = (found.error_data or {}).get("details")
+        error = SendError(
+            code=found.code,
+            message=found.message or found.title or rule.meaning,
+            details=details if isinstance(details, str) else None,
+        )
+        at = _seconds(status.timestamp, item.received_at)
+        decision = decide_refused(rule, error)
+        if time.time() - at > STALE_S:
+            decision = replace(decision, hold=None, hold_pair_s=0.0)
+        limits = self._limits_of(VendorConfig(vendor_uid=item.vendor_uid), entry)
+        to = status.recipient_id
+        return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
+
+    async def _limits(self, vendor_uid: str, entry: Entry) -> Limits:
+        """Return the names of what a message was sent from, as campaigns of the vendor use them."""
+        try:
+            config = await self._find_config(vendor_uid)
+        except BackendError as error:
+            log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
+            config = None
+        if config is None:
+            config = VendorConfig(vendor_uid=vendor_uid, whatsapp_business_account_id=entry.id)
+        return self._limits_of(config, entry)
+
+    def _limits_of(self, config: VendorConfig, entry: Entry) -> Limits:
+        limits = Limits.of(config, _number(entry), self._settings)
+        if config.whatsapp_business_account_id is None or not entry.id:
+            return limits
+        return replace(limits, account=entry.id)
+
+
+def _was_sent(item: Item) -> bool:
+    """Tell whether a message has gone out just now. What is delivered or read may have been sent
+    long ago, and says nothing of what is being sent."""
+    lower = {status.get("status") for status in item.lower_statuses}
+    return item.status == "sent" or "sent" in lower
+
+
+def _read(item: Item) -> tuple[Entry, Status]:
+    """Return the account's part of an update, and the status in it."""
+    webhook = Webhook.model_validate(item.payload)
+    for entry in webhook.entry or []:
+        for change in (entry.changes if entry else None) or []:
+            value = change.value if change else None
+            for status in (value.statuses if value else None) or []:
+                if entry is not None and status is not None:
+                    return entry, status
+    return Entry(), Status()
+
+
+def _number(entry: Entry) -> str:
+    for change in entry.changes or []:
+        metadata = change.value.metadata if change and change.value else None
+        if metadata and metadata.phone_number_id:
+            return metadata.phone_number_id
+    return ""
+
+
+def _seconds(timestamp: str | None, received_at: int) -> float:
+    """Return when a status says that it happened, which was before it was received."""
+    if timestamp is not None and timestamp.isascii() and timestamp.isdigit():
+        return min(float(timestamp[:15]), received_at / 1000)
+    return received_at / 1000
