@@ -1,0 +1,90 @@
+"""``sidecar status`` beside an installation that works, whose processes are killed."""
+
+import json
+import os
+import subprocess
+from typing import Any
+
+from simulator.demo import Demo
+from simulator.processes import python
+from tests.system.running import assert_complete, at_rest, wait_for, wait_for_accepted
+
+WORKERS = ("worker-campaigns", "worker-statuses", "worker-messages")
+
+
+def look(demo: Demo) -> tuple[dict[str, Any], int]:
+    """Return what it says, and its exit code."""
+    done = subprocess.run(
+        python("sidecar.cli", "status", "--json"),
+        env={**os.environ, **demo.installation.environment},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout, done.stderr.decode()
+    return json.loads(done.stdout), done.returncode
+
+
+def assert_balanced(demo: Demo) -> dict[str, Any]:
+    """The books balance. Returns the vendor's."""
+    found, code = look(demo)
+    assert code == 0, found["problems"]
+    assert found["equation"]["balanced"] is True
+    books: dict[str, Any] = found["equation"]["vendors"].get(demo.vendor.uid, {})
+    for equation in ("webhooks", "updates", "sends"):
+        assert books[equation]["difference"] == 0, books
+    return books
+
+
+def test_the_books_balance_whatever_is_killed(demo: Demo) -> None:
+    for at in (60, 180, 300):
+        wait_for_accepted(demo, at)
+        assert_balanced(demo)
+        for name in (*WORKERS, "sidecar"):
+            demo.installation.crash(name)
+        assert_balanced(demo)
+        for name in ("sidecar", *WORKERS):
+            demo.installation.restart(name)
+        assert_balanced(demo)
+    demo.installation.crash("redis")
+    demo.installation.restart("redis")
+    assert_balanced(demo)
+    wait_for(lambda: at_rest(demo), "rest")
+    books = assert_balanced(demo)
+    webhooks, updates, sends = books["webhooks"], books["updates"], books["sends"]
+    assert webhooks["waiting"] == updates["waiting"] == updates["dead"] == sends["in_flight"] == 0
+    report = demo.get(demo.cloud_api, "report")
+    assert sends["accepted"] <= report["accepted"] <= sends["accepted"] + sends["unknown"]
+    assert webhooks["done"] >= report["webhooks"]["acknowledged"]
+
+
+def test_what_a_person_is_told(demo: Demo) -> None:
+    """While all runs, after a worker was killed, and with everything stopped."""
+    wait_for_accepted(demo, 50)
+    found, _ = look(demo)
+    assert found["problems"] == []
+    assert {p["role"] for p in found["processes"]} == {"serve", "worker"}
+    [campaign] = found["campaigns"]
+    assert (campaign["uid"], campaign["state"]) == (demo.campaign.uid, "running")
+    holder = campaign["holder"]
+    pid = demo.installation.processes["worker-campaigns"].pid
+    assert holder is None or holder.endswith(f":{pid}"), "it may not have said so yet"
+    [number] = found["numbers"]
+    assert number["configured_rate"] > 0
+    demo.installation.crash("worker-campaigns")
+
+    def told() -> bool:
+        problems = " ".join(problem["what"] for problem in look(demo)[0]["problems"])
+        return "No worker works on campaigns" in problems and f":{pid} has said nothing" in problems
+
+    wait_for(told, "it to be missed")
+    demo.installation.restart("worker-campaigns")
+    assert_complete(demo, unknown=30)
+    for name in (*WORKERS, "sidecar"):
+        assert demo.installation.processes[name].stop() == 0
+    found, code = look(demo)
+    assert code == 0
+    first, second, third = (problem["what"] for problem in found["problems"])
+    assert first.startswith("No sidecar serve runs")
+    assert second.startswith("No worker works on messages, statuses, campaigns")
+    assert f":{pid} has said nothing" in third, "who said that they end are not missed"
