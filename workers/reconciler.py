@@ -101,9 +101,11 @@ class Reconciler:
                 self._ring(drain(lane))
 
     async def ring_for_listed_campaigns(self) -> None:
-        """Ring for every campaign that is to be sent and that nobody sends. One that waits and has
+        """Ring for every campaign that is to be sent, or has something in its ledger (a holder that
+        was stalled may have left it there late), and that nobody sends. One that waits and has
         nothing to be settled is left alone, unless it was halted and PHP is to be told."""
         listed = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
+        listed = {**cast(Hash, await self._redis.hgetall(keys.LEDGERS)), **listed}
         if not listed:
             return
         campaigns = [(c.decode(), vendor.decode()) for c, vendor in listed.items()]

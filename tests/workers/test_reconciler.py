@@ -22,6 +22,7 @@ from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.php import Answer, Call, Php, answer
 from workers.clock import now_ms
+from workers.ledger import Ledger
 from workers.reconciler import LEASE, Reconciler
 
 DUE = contract.DUE_CAMPAIGNS
@@ -105,6 +106,21 @@ async def test_campaigns_that_nobody_sends_are_rung_for(
     assert bell == [JOB]
     await reconciler.ring_for_listed_campaigns()
     assert bell[1:] == [JOB, send_campaign("vendor-2", "c2")]
+
+
+async def test_a_campaign_that_is_not_listed_and_has_something_left_in_its_ledger(
+    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+) -> None:
+    ledger = Ledger(redis, "c1", "vendor-1")
+    await ledger.claimed("claim", ["row-1"])
+    async with leases.hold(campaign_lease("c1")):
+        await reconciler.ring_for_listed_campaigns()
+    assert bell == []
+    await reconciler.ring_for_listed_campaigns()
+    assert bell == [JOB]
+    await ledger.released("claim", ["row-1"])
+    await reconciler.ring_for_listed_campaigns()
+    assert bell == [JOB]
 
 
 @pytest.mark.parametrize(
