@@ -191,6 +191,11 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             "There are messages of which nobody has known for a day whether they were sent",
             "sidecar unknown list shows them; send them again or give them up.",
         )
+    for paused in report.paused:
+        yield Problem(
+            f"Nothing goes out: {paused}",
+            f"When that is mended: sidecar numbers resume {paused.id}, or resume a campaign of it.",
+        )
     for campaign in report.campaigns:
         if campaign.state == "paused" and campaign.halt and campaign.halt.reason:
             yield Problem(

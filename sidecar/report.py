@@ -10,6 +10,7 @@ from sidecar.backend import Backend, BackendError
 from sidecar.counters import Books, Equation
 from sidecar.numbers import NumberState, number_state, numbers
 from sidecar.overview import Observer, Overview
+from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis
 from sidecar.waiting import CampaignWork, Deferred, read_campaigns, read_deferred
 
@@ -36,6 +37,8 @@ class Report:
     deferred: dict[Lane, Deferred]
     campaigns: list[CampaignWork]
     numbers: list[NumberState]
+    #: Numbers and accounts that a person must resume.
+    paused: list[Paused]
     php: PhpReport
     #: Vendors whose books showed a difference, and the same one a moment later.
     unbalanced: list[Books]
@@ -58,6 +61,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         overview=overview,
         deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
         campaigns=campaigns,
+        paused=await Pauses(redis).all(),
         numbers=[state for state in states if state is not None],
         php=await _ask_php(backend, [one.uid for one in campaigns if one.state != "cancelled"]),
         unbalanced=unbalanced,
@@ -155,6 +159,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "oldest_s": overview.oldest_dead_letter_s,
         },
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
+        "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
         "equation": {
             "balanced": report.balanced,

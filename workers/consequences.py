@@ -75,7 +75,7 @@ class Consequences:
             if scope is Scope.CAMPAIGN:
                 name = failure.campaign_uid
                 actions[scope, name] = partial(self._rest, name, decision.hold)
-            else:
+            elif limits.name(scope):
                 actions[scope, limits.name(scope)] = partial(
                     self._limiter.hold, limits, decision.hold, sent_at=failure.at
                 )
@@ -83,8 +83,7 @@ class Consequences:
             actions["pair", limits.number, failure.recipient] = partial(
                 self._limiter.hold_pair, limits.number, failure.recipient, decision.hold_pair_s
             )
-        if decision.pause is not None:
-            name = limits.name(decision.pause)
+        if decision.pause is not None and (name := limits.name(decision.pause)):
             actions["pause", decision.pause, name] = partial(
                 self._pause, decision.pause, name, failure
             )
@@ -92,8 +91,12 @@ class Consequences:
 
     async def _rest(self, campaign_uid: str, hold: Hold) -> None:
         """Have the campaign send nothing for a while; it stays on the list (``campaign.py``)."""
-        rest_ms = ceil(hold.pause.first_s * 1000)
-        await self._redis.set(keys.wait(campaign_uid), hold.reason, px=rest_ms)
+        rest_s = hold.pause.first_s
+        key = keys.wait(campaign_uid)
+        if await self._redis.set(key, hold.reason, px=ceil(rest_s * 1000), get=True) is None:
+            log.warning(
+                "campaign_waits", campaign=campaign_uid, reason=hold.reason, seconds=round(rest_s)
+            )
 
     async def _pause(self, scope: Scope, name: str, failure: Failure) -> None:
         paused = Paused(

@@ -113,6 +113,7 @@ class Signals:
         if not heard.failures:
             return
         actions: Actions = {}
+        configs: dict[str, VendorConfig | None] = {}
         suppressed: dict[str, dict[str, SendError]] = {}
         for failure, entry in heard.failures:
             decision = failure.decision
@@ -120,7 +121,12 @@ class Signals:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
                 errors[failure.recipient] = failure.error
             if decision.hold or decision.pause:
-                limits = await self._limits(failure.vendor_uid, entry)
+                if failure.vendor_uid not in configs:
+                    configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
+                config = configs[failure.vendor_uid] or VendorConfig(
+                    vendor_uid=failure.vendor_uid, whatsapp_business_account_id=entry.id
+                )
+                limits = self._limits_of(config, entry)
                 actions |= self._consequences.of(replace(failure, limits=limits))
             else:
                 actions |= self._consequences.of(failure)
@@ -164,18 +170,15 @@ class Signals:
         to = status.recipient_id
         return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
 
-    async def _limits(self, vendor_uid: str, entry: Entry) -> Limits:
-        """Return the names of what a message was sent from, as campaigns of the vendor use them."""
+    async def _config(self, vendor_uid: str) -> VendorConfig | None:
         try:
-            config = await self._find_config(vendor_uid)
+            return await self._find_config(vendor_uid)
         except BackendError as error:
             log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
-            config = None
-        if config is None:
-            config = VendorConfig(vendor_uid=vendor_uid, whatsapp_business_account_id=entry.id)
-        return self._limits_of(config, entry)
+            return None
 
     def _limits_of(self, config: VendorConfig, entry: Entry) -> Limits:
+        """Return the names of what a message was sent from, as campaigns of the vendor use them."""
         limits = Limits.of(config, _number(entry), self._settings)
         if config.whatsapp_business_account_id is None or not entry.id:
             return limits

@@ -14,6 +14,7 @@ from sidecar.duration import duration
 from sidecar.halts import Halt, Halts
 from sidecar.inbox import Inbox, InboxReader
 from sidecar.overview import Observer, Overview
+from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis, connect
 from sidecar.settings import Settings
 from sidecar.status import _look
@@ -324,6 +325,18 @@ async def test_a_campaign_that_is_sent(look: MakeStatus, redis: Redis) -> None:
     shown, _ = await look(as_json=True)
     [campaign] = orjson.loads(shown)["campaigns"]
     assert (campaign["state"], campaign["in_flight"], campaign["vendor_uid"]) == ("running", 4, "v")
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis) -> None:
+    await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5))
+    page, _ = await look()
+    assert "1 PROBLEM" in page
+    assert "Nothing goes out: number 110 is paused: 131048 spam limit" in page
+    assert "sidecar numbers resume 110" in page
+    shown, _ = await look(as_json=True)
+    [paused] = orjson.loads(shown)["paused"]
+    assert (paused["scope"], paused["id"], paused["at"]) == ("number", "110", 5)
 
 
 @pytest.mark.usefixtures("running")

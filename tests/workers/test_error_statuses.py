@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -11,6 +12,7 @@ from contracts.backend import VendorConfig
 from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.backend import BackendUnavailable
 from sidecar.halts import Halts
 from sidecar.pauses import Pauses
 from sidecar.redis_client import UNAVAILABLE
@@ -117,6 +119,28 @@ async def test_a_vendor_that_php_says_nothing_of(lane: LaneUnderTest) -> None:
     lane.configs.clear()
     await hear(lane, failed("wamid.1", 131042))
     assert await seen(lane) == {"account paused"}
+
+
+async def test_php_does_not_say_anything_of_the_vendor_now(
+    lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def away(vendor_uid: str) -> None:
+        asked.append(vendor_uid)
+        raise BackendUnavailable("gone")
+
+    monkeypatch.setattr(lane.signals, "_find_config", away)
+    await hear(lane, *(failed(f"wamid.{n}", 131042) for n in range(5)))
+    assert await seen(lane) == {"account paused"}
+    assert asked == [VENDOR]
+
+
+async def test_a_status_that_does_not_say_which_number(lane: LaneUnderTest) -> None:
+    body = orjson.loads(failed("wamid.1", 131048))
+    del body["entry"][0]["changes"][0]["value"]["metadata"]
+    await hear(lane, orjson.dumps(body))
+    assert await seen(lane) == set()
 
 
 async def test_the_reason_is_the_apis(lane: LaneUnderTest) -> None:
