@@ -164,6 +164,12 @@ def _state(overview: Overview) -> Iterator[Metric]:
         "Campaigns that are being sent, or are to be.",
         [((), len(overview.campaigns))],
     )
+    yield _gauge(
+        "sidecar_paused",
+        "Numbers and accounts from which nothing goes out until a person resumes them.",
+        [((scope,), overview.paused.get(scope, 0)) for scope in ("number", "account")],
+        ("scope",),
+    )
     yield from _processes(overview)
 
 

@@ -1,5 +1,6 @@
 """Everything that Redis says of how the sidecar is doing, read without changing anything."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -53,7 +54,8 @@ class LaneState:
 class Overview:
     """``now`` is Redis's clock, unix ms. ``backend_ok_s``: how long ago PHP last took updates, None
     if it never has. ``reconciler`` tells whether somebody looks for work whose wake-up was lost.
-    ``metrics`` are the numbers of all processes together."""
+    ``paused`` counts the numbers and the accounts that a person must resume. ``metrics`` are the
+    numbers of all processes together."""
 
     now: int
     redis: RedisState
@@ -62,6 +64,7 @@ class Overview:
     oldest_dead_letter_s: float
     backend_ok_s: float | None
     reconciler: bool
+    paused: dict[str, int]
     campaigns: dict[str, str]
     ledgers: dict[str, str]
     books: list[Books]
@@ -104,6 +107,7 @@ class Observer:
         pipeline.zrange(keys.DEAD_INDEX, 0, 0, withscores=True)
         pipeline.get(keys.BACKEND_OK)
         pipeline.exists(keys.lease("reconciler"))
+        pipeline.hkeys(keys.PAUSES)
         for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS):
             pipeline.hgetall(name)
         (
@@ -115,6 +119,7 @@ class Observer:
             first_dead,
             ok,
             reconciler,
+            pauses,
             *hashes,
         ) = await pipeline.execute()
         campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
@@ -129,6 +134,7 @@ class Observer:
             oldest_dead_letter_s=(now - first_dead[0][1]) / 1000 if first_dead else 0.0,
             backend_ok_s=None if ok is None else (now - int(ok)) / 1000,
             reconciler=bool(reconciler),
+            paused=Counter(name.partition(b":")[0].decode() for name in pauses),
             campaigns=campaigns,
             ledgers=ledgers,
             books=books,

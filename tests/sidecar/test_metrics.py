@@ -96,12 +96,15 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
     await redis.set(keys.BACKEND_OK, (seconds - 30) * 1000)
     await redis.hset(keys.CAMPAIGNS, mapping={"c1": VENDOR, "c2": VENDOR})
     await redis.hset(keys.DEAD, "x", b"{}")
+    await redis.hset(keys.PAUSES, mapping={"number:1": b"{}", "number:2": b"{}"})
     await redis.zadd(keys.deferred(Lane.STATUSES), {"v/1": (seconds - 20) * 1000, "v/2": 10**15})
     await redis.set(keys.lease("drain:statuses"), 1)
     found = await scrape(service)
     assert 30 <= found["sidecar_backend_ok_age_seconds", ()] < 40
     assert found["sidecar_campaigns_active", ()] == 2
     assert found["sidecar_dead_letters", ()] == 1
+    assert found["sidecar_paused", ("number",)] == 2
+    assert found["sidecar_paused", ("account",)] == 0
     assert found["sidecar_deferred", ("statuses",)] == 2
     assert 20 <= found["sidecar_deferred_overdue_seconds", ("statuses",)] < 30
     assert found["sidecar_deferred_overdue_seconds", ("messages",)] == 0
