@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from contracts.cloud_api.errors import rule_for
 from sidecar import keys
-from sidecar.redis_client import Redis, ResponseError
+from sidecar.redis_client import UNAVAILABLE, Redis, ResponseError
 from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
@@ -251,6 +251,37 @@ async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk, between: At
     for _ in range(6):
         await sender.send(queued(), limits(80.0))
     assert not desk.reasons
+
+
+async def test_what_is_accepted_ends_the_row_of_an_earlier_run(desk: Desk) -> None:
+    bad = refused(131009)
+    desk.api.attempts = [bad, bad, ACCEPTED, bad, bad, bad]
+    for _ in range(5):
+        await desk.sender(like_errors=3).send(queued(), limits(80.0))
+    assert not desk.reasons
+    await desk.sender(like_errors=3).send(queued(), limits(80.0))
+    assert desk.reasons == ["3 times in a row: 131009 error 131009"]
+
+
+async def test_redis_is_away_when_a_row_of_errors_should_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was accepted is reported all the same, and the next one ends it."""
+    sender = desk.sender()
+    key = keys.errors(CAMPAIGN, "answer")
+    await desk.redis.set(key, "131009 2")
+    delete = desk.redis.delete
+
+    async def fail(*names: str) -> int:
+        monkeypatch.setattr(desk.redis, "delete", delete)
+        raise UNAVAILABLE[0]("gone")
+
+    monkeypatch.setattr(desk.redis, "delete", fail)
+    with pytest.raises(UNAVAILABLE):
+        await sender.send(queued(), limits(80.0))
+    await sender.send(queued(), limits(80.0))
+    assert len(desk.reported) == 2
+    assert not await desk.redis.exists(key)
 
 
 async def test_errors_about_recipients_do_not_interrupt_a_row_of_errors(desk: Desk) -> None:
