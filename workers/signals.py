@@ -18,7 +18,7 @@ import structlog
 
 from contracts.backend import SendError, VendorConfig
 from contracts.cloud_api.errors import rule_for
-from contracts.cloud_api.webhook import Entry, Status, Webhook, WebhookError
+from contracts.cloud_api.webhook import Status, WebhookError
 from sidecar import keys
 from sidecar.backend import BackendError
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
@@ -67,10 +67,9 @@ class _Row:
 
 @dataclass(slots=True)
 class Heard:
-    """What one turn has told: failures, with the account's part of their webhooks, and rows of
-    errors by campaign."""
+    """What one turn has told: failures, and rows of errors by campaign."""
 
-    failures: list[tuple[Failure, Entry]] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
 
     def settle(self, settlement: Settlement) -> None:
@@ -100,9 +99,8 @@ class Signals:
                 continue
             row = heard.rows.setdefault(verdict.campaign_uid, _Row())
             if item.status == "failed":
-                entry, status = _read(item)
-                failure = self._failure(item, verdict.campaign_uid, entry, status)
-                heard.failures.append((failure, entry))
+                failure = _failure(item, verdict.campaign_uid)
+                heard.failures.append(failure)
                 row.failed(failure)
             elif _was_sent(item):
                 row.sent()
@@ -115,7 +113,7 @@ class Signals:
         actions: Actions = {}
         configs: dict[str, VendorConfig | None] = {}
         suppressed: dict[str, dict[str, SendError]] = {}
-        for failure, entry in heard.failures:
+        for failure in heard.failures:
             decision = failure.decision
             if decision.suppress and failure.recipient:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
@@ -123,10 +121,7 @@ class Signals:
             if decision.hold or decision.pause:
                 if failure.vendor_uid not in configs:
                     configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
-                config = configs[failure.vendor_uid] or VendorConfig(
-                    vendor_uid=failure.vendor_uid, whatsapp_business_account_id=entry.id
-                )
-                limits = self._limits_of(config, entry)
+                limits = self._limits_of(failure, configs[failure.vendor_uid])
                 actions |= self._consequences.of(replace(failure, limits=limits))
             else:
                 actions |= self._consequences.of(failure)
@@ -153,23 +148,6 @@ class Signals:
                 reason=reason,
             )
 
-    def _failure(self, item: Item, campaign_uid: str, entry: Entry, status: Status) -> Failure:
-        found = next((error for error in status.errors or [] if error), WebhookError())
-        rule = rule_for(found.code, _HTTP_STATUS)
-        details = (found.error_data or {}).get("details")
-        error = SendError(
-            code=found.code,
-            message=found.message or found.title or rule.meaning,
-            details=details if isinstance(details, str) else None,
-        )
-        at = _seconds(status.timestamp, item.received_at)
-        decision = decide_refused(rule, error)
-        if time.time() - at > STALE_S:
-            decision = replace(decision, hold=None, hold_pair_s=0.0)
-        limits = self._limits_of(VendorConfig(vendor_uid=item.vendor_uid), entry)
-        to = status.recipient_id
-        return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
-
     async def _config(self, vendor_uid: str) -> VendorConfig | None:
         try:
             return await self._find_config(vendor_uid)
@@ -177,12 +155,37 @@ class Signals:
             log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
             return None
 
-    def _limits_of(self, config: VendorConfig, entry: Entry) -> Limits:
+    def _limits_of(self, failure: Failure, config: VendorConfig | None) -> Limits:
         """Return the names of what a message was sent from, as campaigns of the vendor use them."""
-        limits = Limits.of(config, _number(entry), self._settings)
-        if config.whatsapp_business_account_id is None or not entry.id:
+        told = failure.limits
+        if config is None:
+            config = VendorConfig(
+                vendor_uid=failure.vendor_uid, whatsapp_business_account_id=told.account or None
+            )
+        limits = Limits.of(config, told.number, self._settings)
+        if config.whatsapp_business_account_id is None or not told.account:
             return limits
-        return replace(limits, account=entry.id)
+        return replace(limits, account=told.account)
+
+
+def _failure(item: Item, campaign_uid: str) -> Failure:
+    """Return what a failed status tells. Its limits are what the webhook names, and no more."""
+    status, number, account = _read(item)
+    found = next((error for error in status.errors or [] if error), WebhookError())
+    rule = rule_for(found.code, _HTTP_STATUS)
+    details = (found.error_data or {}).get("details")
+    error = SendError(
+        code=found.code,
+        message=found.message or found.title or rule.meaning,
+        details=details if isinstance(details, str) else None,
+    )
+    at = _seconds(status.timestamp, item.received_at)
+    decision = decide_refused(rule, error)
+    if time.time() - at > STALE_S:
+        decision = replace(decision, hold=None, hold_pair_s=0.0)
+    limits = Limits(number, rate=0.0, account=account or "", app="", portfolio="")
+    to = status.recipient_id
+    return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
 
 
 def _was_sent(item: Item) -> bool:
@@ -192,24 +195,20 @@ def _was_sent(item: Item) -> bool:
     return item.status == "sent" or "sent" in lower
 
 
-def _read(item: Item) -> tuple[Entry, Status]:
-    """Return the account's part of an update, and the status in it."""
-    webhook = Webhook.model_validate(item.payload)
-    for entry in webhook.entry or []:
-        for change in (entry.changes if entry else None) or []:
-            value = change.value if change else None
-            for status in (value.statuses if value else None) or []:
-                if entry is not None and status is not None:
-                    return entry, status
-    return Entry(), Status()
-
-
-def _number(entry: Entry) -> str:
-    for change in entry.changes or []:
-        metadata = change.value.metadata if change and change.value else None
-        if metadata and metadata.phone_number_id:
-            return metadata.phone_number_id
-    return ""
+def _read(item: Item) -> tuple[Status, str, str | None]:
+    """Return the status of an update that is one (``split.py``), and the number and the account
+    that its message was sent from, as far as they are told."""
+    assert item.payload is not None
+    account = item.payload["entry"][0]
+    value = account["changes"][0]["value"]
+    metadata = value.get("metadata")
+    number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+    account_id = account.get("id")
+    return (
+        Status.model_validate(value["statuses"][0]),
+        number if isinstance(number, str) else "",
+        account_id if isinstance(account_id, str) and account_id else None,
+    )
 
 
 def _seconds(timestamp: str | None, received_at: int) -> float:
