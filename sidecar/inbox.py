@@ -178,11 +178,15 @@ class Inbox:
             pipeline.execute_command("EXISTS", keys.lease(drain_lease(lane)))
         for lane, vendor_uid, fields in group.entries:
             pipeline.execute_command("XADD", keys.inbox(lane, vendor_uid), "*", *fields)
+        received: dict[str, int] = {}
         for (lane, vendor_uid), count in group.counts.items():
-            counters = keys.counters(vendor_uid)
-            pipeline.execute_command("HINCRBY", counters, "webhooks_received", count)
+            received[vendor_uid] = received.get(vendor_uid, 0) + count
             pipeline.execute_command("HINCRBY", keys.waiting(lane), vendor_uid, count)
-        pipeline.execute_command("SADD", keys.VENDORS, *dict.fromkeys(v for _, v in group.counts))
+        for vendor_uid, count in received.items():
+            pipeline.execute_command(
+                "HINCRBY", keys.counters(vendor_uid), "webhooks_received", count
+            )
+        pipeline.execute_command("SADD", keys.VENDORS, *received)
         answers: list[int] = await pipeline.execute()
         return answers
 
