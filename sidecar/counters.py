@@ -19,9 +19,9 @@ from sidecar import keys
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS
 from sidecar.redis_client import Members, Redis, script
 
-#: Each order key that waits is a list of its own, about a microsecond to look at. Above so many,
-#: measuring would hold up Redis for longer than it is worth.
-MOST_ORDER_KEYS = 20_000
+#: Each order key that waits is a list of its own, half a microsecond to look at. Above so many,
+#: measuring would hold up webhooks for longer than it is worth.
+MOST_ORDER_KEYS = 5000
 #: Vendors that are read at one moment.
 CHUNK = 500
 

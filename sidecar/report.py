@@ -123,12 +123,13 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
 
 
 def total(books: list[Books], name: str) -> Equation:
-    """Return one equation of all vendors together. What could not be measured counts as 0."""
+    """Return one equation of all vendors together."""
     equations = [next(e for e in one.equations if e.name == name) for one in books]
     parts: dict[str, int | None] = {}
     for equation in equations:
         for part, value in equation.parts.items():
-            parts[part] = (parts.get(part) or 0) + (value or 0)
+            so_far = parts.get(part, 0)
+            parts[part] = None if value is None or so_far is None else so_far + value
     return Equation(name, sum(equation.total for equation in equations), parts)
 
 

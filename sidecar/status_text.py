@@ -160,11 +160,14 @@ def _books(report: Report) -> Iterator[str]:
         yield _equation(total(books, name), first)
     expired = sum(one.expired for one in books)
     yield f"{'':<9} and {expired:,} rows expired before they were claimed"
+    if any(equation.difference is None for one in books for equation in one.equations):
+        yield "? is too much to be measured at once; the rest balances as far as can be told"
     yield "balanced" if report.balanced else "NOT BALANCED, see above"
 
 
 def _equation(equation: Equation, first: str) -> str:
     parts = " + ".join(
-        f"{value or 0:,} {name.replace('_', ' ')}" for name, value in equation.parts.items()
+        f"{'?' if value is None else f'{value:,}'} {name.replace('_', ' ')}"
+        for name, value in equation.parts.items()
     )
     return f"{equation.name:<9} {equation.total:,} {first} = {parts}"

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.backend import CampaignState
 from contracts.jobs import Lane, Queue
-from sidecar import embedded, keys, report
+from sidecar import counters, embedded, keys, report
 from sidecar.duration import duration
 from sidecar.halts import Halt, Halts
 from sidecar.inbox import Inbox, InboxReader
@@ -194,6 +194,21 @@ async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> N
     assert "1 x locked" in page
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds - 100) * 1000})
     await assert_problem(look, "1 of 1 contacts that wait are due", "worker for messages")
+
+
+@pytest.mark.usefixtures("running")
+async def test_more_waits_than_is_measured(
+    look: MakeStatus, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "MOST_ORDER_KEYS", 0)
+    await redis.sadd(keys.VENDORS, "v")
+    await redis.hset(keys.counters("v"), "updates", 1)
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), b'{"received_at": 1}')
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
+    page, failed = await look()
+    assert not failed
+    assert "1 split = 0 done + 0 ignored + 0 duplicate + 0 folded + ? waiting + 0 dead" in page
+    assert "? is too much to be measured at once" in page
 
 
 @pytest.mark.usefixtures("running")
