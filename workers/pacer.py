@@ -19,6 +19,10 @@ from workers.rows import QueuedRow, Rows
 #: burst, above the rate.
 LATE_S = 0.02
 
+#: When so many writes in a row take longer, rows may be late by two of them, the one before and
+#: their own: where every write is slow, nothing would ever be in time.
+SLOW_WRITES = 8
+
 #: How long to wait before slots are asked for again, at most: a hold may be lifted.
 POLL_S = 1.0
 
@@ -79,7 +83,7 @@ class Pacer:
         self._beginning: list[_Planned] = []
         self._begun: deque[_Planned] = deque()
         self._late: list[QueuedRow] = []
-        self._write_s = 0.0
+        self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
         self.rows = Rows()
@@ -169,8 +173,9 @@ class Pacer:
         """Give the rows what the limiter has said; return those that have nothing yet."""
         now = time.monotonic()
         at = self._limiter.clock.local(grant.clock_s + grant.delay_s)
-        # Where every write takes long, nothing would ever be in time.
-        late_s = max(LATE_S, grant.gap_s / 2, self._write_s)
+        late_s = max(LATE_S, grant.gap_s / 2)
+        if len(self._writes_s) == SLOW_WRITES:
+            late_s = max(late_s, 2 * min(self._writes_s))
         looked_at = grant.count + len(grant.refused)
         for place, row in enumerate(asked[:looked_at]):
             if place in grant.refused:
@@ -258,6 +263,6 @@ class Pacer:
             self.put_back([one.row for one in due])
             raise
         self._beginning = []
-        self._write_s = max(time.monotonic() - began_at, self._write_s / 2)
+        self._writes_s.append(time.monotonic() - began_at)
         self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
         self._more_begun.set()

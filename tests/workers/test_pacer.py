@@ -432,6 +432,23 @@ async def test_redis_was_held_up_while_it_was_written_down(
         assert later - earlier >= 0.1 - LATE_S - CLOCKS_S
 
 
+async def test_a_redis_that_is_always_slow_does_not_keep_everything_back(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write takes longer than a row may be late."""
+    track.limited(limits(100.0))
+    begin = track.ledger.begin
+
+    async def slowly(*args: Any) -> None:
+        await asyncio.sleep(0.12)
+        await begin(*args)
+
+    monkeypatch.setattr(track.ledger, "begin", slowly)
+    track.rows.append([queued() for _ in range(20)])
+    async with track.running():
+        await track.has_started(20)
+
+
 async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
