@@ -19,8 +19,11 @@ from simulator.cloud_api.throughput import Throughput
 from simulator.embedded import EmbeddedInstallation
 
 NUMBER = "106540352242922"
-#: Left out of the count: the campaigns do not begin at the same moment.
-WARM_UP_S = 5.0
+#: Counting begins so long after the last campaign has begun.
+WARM_UP_S = 2.0
+#: The campaigns do not begin at the same moment, and each must last to the end.
+SPARE_S = 30.0
+START_TIMEOUT_S = 60.0
 #: What the issue asks for, at a limit of 80: the average, and the most in any second.
 LEAST, MOST, WORST = 78.4 / 80, 1.0, 81 / 80
 
@@ -30,7 +33,7 @@ def measure(folder: Path, rate: float, seconds: float, workers: int) -> dict[str
         installation.start_redis()
         installation.start_backend()
         [vendor] = installation.seed_vendors(phone_number_ids=[NUMBER], messages_per_second=rate)
-        messages = int(rate * (seconds + 3 * WARM_UP_S) / workers) + 1
+        messages = int(rate * (seconds / workers + SPARE_S))
         campaigns = [
             installation.seed_campaign(vendor.uid, messages, paused=False) for _ in range(workers)
         ]
@@ -40,18 +43,17 @@ def measure(folder: Path, rate: float, seconds: float, workers: int) -> dict[str
         installation.configure(campaign_concurrency=1)
         for worker in range(workers):
             installation.start_worker("campaigns", name=f"worker-{worker}")
-        _wait_until_sent(cloud_api.url, int(rate * (seconds + 2 * WARM_UP_S)))
-        with urlopen(f"{cloud_api.url}/_simulator/messages", timeout=60) as response:
-            sent = [orjson.loads(line) for line in response]
+        rows = {row: place for place, c in enumerate(campaigns) for row in c.row_uids}
+        begin = _when_all_send(cloud_api.url, rows, workers) + WARM_UP_S
+        time.sleep(max(0.0, begin + seconds + 1 - time.time()))
+        sent = _messages(cloud_api.url)
         with urlopen(f"{cloud_api.url}/_simulator/report", timeout=60) as response:
             report = orjson.loads(response.read())
         cpu = {name: round(p.cpu_s(), 1) for name, p in installation.processes.items()}
-    begin = sent[0]["accepted_at"] / 1000 + WARM_UP_S
     counted = [one for one in sent if begin <= one["accepted_at"] / 1000 < begin + seconds]
     throughput = Throughput()
     for one in sent:
         throughput.record(one["accepted_at"] / 1000)
-    rows = {row: place for place, c in enumerate(campaigns) for row in c.row_uids}
     shares = [0] * workers
     for one in counted:
         shares[rows[one["callback_data"]]] += 1
@@ -67,16 +69,23 @@ def measure(folder: Path, rate: float, seconds: float, workers: int) -> dict[str
     }
 
 
-def _wait_until_sent(url: str, messages: int) -> None:
-    accepted, changed_at = 0, time.monotonic()
-    while accepted < messages:
+def _messages(url: str) -> list[dict[str, Any]]:
+    """Return what the Cloud API has accepted, in that order."""
+    with urlopen(f"{url}/_simulator/messages", timeout=60) as response:
+        return [orjson.loads(line) for line in response]
+
+
+def _when_all_send(url: str, rows: dict[str, int], workers: int) -> float:
+    """Wait until every campaign has begun, and return when the last one did."""
+    end = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < end:
+        begun: dict[int, float] = {}
+        for one in _messages(url):
+            begun.setdefault(rows[one["callback_data"]], one["accepted_at"] / 1000)
+        if len(begun) == workers:
+            return max(begun.values())
         time.sleep(0.5)
-        with urlopen(f"{url}/_simulator/report", timeout=10) as response:
-            now: int = orjson.loads(response.read())["accepted"]
-        if now > accepted:
-            accepted, changed_at = now, time.monotonic()
-        elif time.monotonic() - changed_at > 60:
-            raise click.ClickException(f"nothing was sent for a minute, after {accepted} messages")
+    raise click.ClickException(f"not all campaigns have begun within {START_TIMEOUT_S:.0f} s")
 
 
 @click.command()
