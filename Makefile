@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack test lint bench-ingest bench-handover bench-flood openapi lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe test lint bench-ingest bench-handover bench-flood openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -12,6 +12,14 @@ demo: install    ## Run the main job end to end on this machine; ARGS="--message
 demo-stack: install ## The same on nginx, PHP-FPM, Laravel, MariaDB and Redis
 	@scripts/install-stack
 	@.venv/bin/sidecar demo --stack $(ARGS)
+
+chaos: install   ## Kill and cut off parts of the real stack under load; ROUNDS=100 SEED=1
+	@scripts/install-stack
+	@.venv/bin/python -m simulator chaos --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1) $(ARGS)
+
+chaos-wipe: install ## Wipe Redis in the middle of a campaign; SEED=3 kills the workers with it
+	@scripts/install-stack
+	@.venv/bin/python -m simulator chaos --wipe --seed $(or $(SEED),1) $(ARGS)
 
 test:            ## Install what the tests need, and run all checks and tests; ARGS="-k inbox"
 	@scripts/install dev

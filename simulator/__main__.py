@@ -8,6 +8,7 @@ _COMMANDS = {
     "cloud-api": "simulator.cloud_api.command",
     "backend": "simulator.backend.command",
     "demo": "simulator.demo_command",
+    "chaos": "simulator.chaos.command",
 }
 
 

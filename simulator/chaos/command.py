@@ -1,0 +1,77 @@
+"""``python -m simulator chaos``."""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import orjson
+
+from simulator.chaos.round import run_round
+from simulator.chaos.stage import Stage
+from simulator.chaos.wipe import run_wipe
+from simulator.stack.packages import missing
+
+
+@click.command("chaos")
+@click.option("--rounds", default=20, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Of the first round; the next has +1.")
+@click.option(
+    "--wipe",
+    is_flag=True,
+    help="Instead of rounds: send one campaign, and wipe Redis in the middle of it.",
+)
+@click.option("--messages", default=10_000, show_default=True, help="Of the campaign with --wipe.")
+@click.option("--rate", default=1000.0, show_default=True, help="Its messages per second.")
+@click.option(
+    "--histories",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("var/chaos"),
+    show_default=True,
+    help="Where to put what is needed to understand a round that failed.",
+)
+def command(
+    rounds: int, seed: int, wipe: bool, messages: int, rate: float, histories: Path
+) -> None:
+    """Kill, suspend and cut off parts of the real stack under load, and count what arrived.
+
+    Prints a line of JSON for each round. A round that lost, doubled or left anything makes the
+    exit code 1; run it again alone with --rounds 1 and its seed.
+    """
+    if lacking := missing():
+        raise click.ClickException(
+            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
+        )
+    if wipe:
+        _wipe(seed, messages, rate)
+    else:
+        _rounds(rounds, seed, histories)
+
+
+def _wipe(seed: int, messages: int, rate: float) -> None:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        line, kept = run_wipe(Path(folder), seed=seed, messages=messages, rate=rate)
+    click.echo(orjson.dumps(line))
+    if not kept:
+        raise click.ClickException("a message was lost, sent twice or left")
+
+
+def _rounds(rounds: int, seed: int, histories: Path) -> None:
+    failed = []
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Stage(Path(folder)) as stage:
+        click.echo(
+            f"on {stage.installation.description()}; started in {time.monotonic() - began:.1f} s",
+            err=True,
+        )
+        for number in range(seed, seed + rounds):
+            line, kept = run_round(stage, number, histories)
+            click.echo(orjson.dumps(line))
+            sys.stdout.flush()
+            if not kept:
+                failed.append(number)
+    seconds = time.monotonic() - began
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {rounds} rounds failed: seeds {failed}")
+    click.echo(f"{rounds} rounds in {seconds:.0f} s: nothing lost, doubled or stuck", err=True)

@@ -1,0 +1,213 @@
+"""What the Cloud API, PHP's tables and Redis say after a round."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import orjson
+import redis
+
+from contracts.backend import UpdateKind
+from simulator.backend import envelope
+from simulator.chaos.injector import Injected
+from simulator.chaos.load import Work
+from simulator.chaos.stage import Stage
+
+
+class Update(NamedTuple):
+    """A status of a message, or a customer's message, whose status is empty."""
+
+    wamid: str
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """``due``: it may be sent now. ``changed_at`` in unix seconds, rounded down."""
+
+    uid: str
+    status: int
+    due: bool
+    changed_at: float
+    error: str | None = None
+
+
+class LogRow(NamedTuple):
+    """An outgoing message in PHP's log. ``queue_row_uid`` is the row that it comes from."""
+
+    queue_row_uid: str | None
+    wamid: str | None
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """What is left there. ``waiting`` names what is in the inbox, deferred, or listed to be sent;
+    ``ledgers`` are the rows in the ledgers. ``dead`` are dead letters, by wamid."""
+
+    waiting: list[str] = field(default_factory=list)
+    ledgers: dict[str, str] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+
+    @property
+    def empty(self) -> bool:
+        return not (self.waiting or self.ledgers)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """``messages``, ``inbound`` and ``mishaps`` are the Cloud API's lines. ``pending`` are updates
+    in PHP's own webhook table. ``differences`` are those of the conservation equation. ``ended``
+    are parts that have ended by themselves, or badly; ``rested`` tells whether everything else has
+    come to its end. ``rate`` is that of all vendors together, in messages per second."""
+
+    seeded: list[str]
+    rate: float
+    injected: list[Injected]
+    messages: list[dict[str, Any]]
+    inbound: list[dict[str, Any]]
+    mishaps: list[dict[str, Any]]
+    queue: dict[str, QueueRow]
+    outgoing: list[LogRow]
+    incoming: list[str]
+    pending: set[Update]
+    redis: Redis
+    differences: list[str]
+    ended: list[str]
+    rested: bool
+
+
+def collect(
+    stage: Stage,
+    work: Work,
+    injected: list[Injected],
+    *,
+    rate: float,
+    ended: list[str],
+    rested: bool,
+) -> Evidence:
+    """Ask everybody. All parts run."""
+    outgoing, incoming = log_rows(stage, work.vendor_uids)
+    return Evidence(
+        seeded=work.row_uids,
+        rate=rate,
+        injected=injected,
+        messages=stage.lines("messages"),
+        inbound=stage.lines("inbound"),
+        mishaps=stage.lines("mishaps"),
+        queue=queue_rows(stage, work.vendor_uids),
+        outgoing=outgoing,
+        incoming=incoming,
+        pending=pending_updates(stage, work.vendor_uids),
+        redis=left_in_redis(stage),
+        differences=equation_differences(stage.status(), work.vendor_uids),
+        ended=ended,
+        rested=rested,
+    )
+
+
+# -- PHP's tables --
+
+_OF = "vendors__id IN (SELECT _id FROM vendors WHERE _uid IN ({}))"
+_QUEUE = """
+SELECT _uid, status, COALESCE(scheduled_at <= UTC_TIMESTAMP(), 1) AS due,
+    UNIX_TIMESTAMP(COALESCE(updated_at, created_at)) AS changed_at,
+    JSON_VALUE(__data, '$.process_response.error_message') AS error
+FROM whatsapp_message_queue WHERE """
+_LOGS = """
+SELECT is_incoming_message, JSON_VALUE(__data, '$.sidecar.queue_row_uid') AS row_uid, wamid, status
+FROM whatsapp_message_logs WHERE """
+
+
+def _rows(stage: Stage, sql: str, vendor_uids: Sequence[str]) -> list[dict[str, Any]]:
+    of_vendors = _OF.format(", ".join("?" * len(vendor_uids)))
+    return stage.installation.database.rows(sql + of_vendors + " ORDER BY _id", vendor_uids)
+
+
+def queue_rows(stage: Stage, vendor_uids: Sequence[str]) -> dict[str, QueueRow]:
+    """Return the vendors' rows of the queue by uid."""
+    return {
+        row["_uid"]: QueueRow(
+            row["_uid"],
+            int(row["status"]),
+            bool(int(row["due"])),
+            float(row["changed_at"]),
+            row["error"],
+        )
+        for row in _rows(stage, _QUEUE, vendor_uids)
+    }
+
+
+def log_rows(stage: Stage, vendor_uids: Sequence[str]) -> tuple[list[LogRow], list[str]]:
+    """Return the vendors' outgoing messages, and the wamids of their incoming ones."""
+    rows = _rows(stage, _LOGS, vendor_uids)
+    outgoing = [
+        LogRow(row["row_uid"], row["wamid"], row["status"])
+        for row in rows
+        if not int(row["is_incoming_message"])
+    ]
+    return outgoing, [row["wamid"] for row in rows if int(row["is_incoming_message"])]
+
+
+def pending_updates(stage: Stage, vendor_uids: Sequence[str]) -> set[Update]:
+    """Return what is in the webhooks that PHP has stored and nobody has taken over."""
+    rows = _rows(stage, "SELECT payload FROM whatsapp_webhook_queue WHERE ", vendor_uids)
+    return {update for row in rows for update in updates_of(orjson.loads(row["payload"]))}
+
+
+def updates_of(webhook: dict[str, Any]) -> Iterable[Update]:
+    """Yield a webhook's statuses and customers' messages."""
+    for part in envelope.split(webhook):
+        if part.kind is UpdateKind.STATUS:
+            yield Update(str(part.item.get("id")), str(part.item.get("status")))
+        elif part.kind is UpdateKind.MESSAGE:
+            yield Update(str(part.item.get("id")))
+
+
+# -- Redis (sidecar/keys.py) --
+
+
+def left_in_redis(stage: Stage) -> Redis:
+    """Return what the sidecar and the workers have left, of whatever vendor."""
+    with stage.redis() as client:
+        return read_redis(client)
+
+
+def read_redis(client: "redis.Redis") -> Redis:
+    """Return the same, given a client of the sidecar's database."""
+    waiting: list[str] = []
+    ledgers: dict[str, str] = {}
+    for key in map(_text, client.scan_iter(match="inbox:*", count=1000)):
+        waiting += [key] * int(client.xlen(key))
+    for lane in ("messages", "statuses"):
+        name = f"deferred:{lane}"
+        for order_key in map(_text, cast(list[bytes], client.zrange(name, 0, -1))):
+            items = int(client.llen(f"{name}:{order_key}"))
+            waiting += [f"{name}:{order_key}"] * items
+    for key in map(_text, client.scan_iter(match="claims:*", count=1000)):
+        waiting.append(key)
+    for campaign in map(_text, cast(list[bytes], client.hkeys("campaigns"))):
+        waiting.append(f"campaigns {campaign}")
+    for key in map(_text, client.scan_iter(match="ledger:*", count=1000)):
+        states = cast(dict[bytes, bytes], client.hgetall(key))
+        ledgers |= {_text(row): _text(state) for row, state in states.items()}
+    letters = cast(list[bytes], client.hvals("dead"))
+    return Redis(waiting, ledgers, {orjson.loads(one)["item"]["wamid"] for one in letters})
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+def equation_differences(status: dict[str, Any], vendor_uids: Sequence[str]) -> list[str]:
+    """Return what ``sidecar status --json`` says of equations that do not hold, in words."""
+    equation = status["equation"]
+    found = [
+        f"vendor {vendor_uid}: {name} {orjson.dumps(parts).decode()}"
+        for vendor_uid in vendor_uids
+        for name, parts in equation["vendors"].get(vendor_uid, {}).items()
+        if isinstance(parts, dict) and parts["difference"]
+    ]
+    if difference := equation["dead_letters_difference"]:
+        found.append(f"dead letters counted and listed differ by {difference}")
+    return found

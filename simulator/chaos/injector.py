@@ -1,0 +1,138 @@
+"""Carries faults out, each on a thread of its own, and undoes them."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from contracts import sidecar_api as api
+from simulator.chaos.fault import API_FAULTS, Fault, Kind
+from simulator.chaos.stage import WORKERS, Stage, persist
+
+#: Where Dramatiq keeps its wake-ups: the next database of the same Redis.
+DRAMATIQ_DATABASE = 1
+#: Within this time a Redis that was killed or suspended is back.
+REDIS_BACK_S = 30.0
+
+#: Further fields of :class:`Injected`.
+Outcome = dict[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """A fault that was carried out and undone. Times are unix seconds. ``calls`` is how many
+    calls to the Cloud API it has cut off or held up on the way; ``exit_code`` that of a part that
+    was told to end."""
+
+    fault: Fault
+    began_at: float
+    ended_at: float
+    calls: int = 0
+    exit_code: int | None = None
+
+
+class Injector:
+    """Injects a round's faults. ``campaign_uids`` are those that may be paused."""
+
+    def __init__(self, stage: Stage, campaign_uids: list[str]) -> None:
+        self._stage = stage
+        self._campaign_uids = campaign_uids
+        self._carry_out: dict[Kind, Callable[[Fault], Outcome]] = {
+            Kind.CRASH: self._crash,
+            Kind.SUSPEND: self._suspend,
+            Kind.RESTART: self._restart,
+            Kind.REFUSE: self._refuse,
+            Kind.CUT: self._cut_way,
+            Kind.STALL: self._stall,
+            Kind.API: self._api,
+            Kind.FORGET: self._forget,
+            Kind.PAUSE: self._pause,
+        }
+
+    def run(self, faults: list[Fault]) -> list[Injected]:
+        """Inject each at its time from now. Return when all of them are undone. Raises what went
+        wrong with one of them, a part that does not start any more, say."""
+        began = time.monotonic()
+        with ThreadPoolExecutor(max_workers=max(1, len(faults))) as threads:
+            futures: list[Future[Injected]] = [
+                threads.submit(self._inject, fault, began) for fault in faults
+            ]
+        return [future.result() for future in futures]
+
+    def _inject(self, fault: Fault, began: float) -> Injected:
+        time.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+        began_at = time.time()
+        outcome = self._carry_out[fault.kind](fault) or {}
+        return Injected(fault, began_at, time.time(), **outcome)
+
+    # -- the parts --
+
+    def _crash(self, fault: Fault) -> None:
+        self._stage.installation.crash(fault.target)
+        time.sleep(fault.for_s)
+        self._stage.start(fault.target)
+
+    def _suspend(self, fault: Fault) -> None:
+        self._stage.installation.suspend(fault.target)
+        try:
+            time.sleep(fault.for_s)
+        finally:
+            self._stage.installation.resume(fault.target)
+
+    def _restart(self, fault: Fault) -> Outcome:
+        code = self._stage.installation.processes[fault.target].stop()
+        self._stage.start(fault.target)
+        return {"exit_code": code}
+
+    # -- the way to the Cloud API, and the Cloud API --
+
+    def _refuse(self, fault: Fault) -> None:
+        self._stage.way.close()
+        try:
+            time.sleep(fault.for_s)
+        finally:
+            self._stage.way.open()
+
+    def _cut_way(self, _fault: Fault) -> Outcome:
+        return {"calls": self._stage.way.cut()}
+
+    def _stall(self, fault: Fault) -> Outcome:
+        self._stage.way.hold()
+        try:
+            time.sleep(fault.for_s)
+        finally:
+            held = self._stage.way.release()
+        return {"calls": held}
+
+    def _api(self, fault: Fault) -> None:
+        spec: dict[str, Any] = dict(API_FAULTS[fault.target][0])
+        if fault.times is None:
+            self._stage.order("faults", {**spec, "seconds": fault.for_s})
+            time.sleep(fault.for_s)
+        else:
+            self._stage.order("faults", {**spec, "times": fault.times})
+
+    # -- Redis and PHP --
+
+    def _forget(self, _fault: Fault) -> None:
+        with self._stage.redis(DRAMATIQ_DATABASE) as client:
+            persist(client.flushdb, redis.RedisError, REDIS_BACK_S)
+
+    def _pause(self, fault: Fault) -> None:
+        campaign_uid = self._campaign_uids[int(fault.target)]
+        self._stage.call(api.CAMPAIGN_PAUSE, campaign_uid)
+        time.sleep(fault.for_s)
+        self._stage.call(api.CAMPAIGN_RESUME, campaign_uid)
+
+
+def worker_faults(injected: list[Injected]) -> list[Injected]:
+    """Return those that may have ended or held up a worker between a call and its record."""
+    parts = (*WORKERS, "redis")
+    return [
+        one
+        for one in injected
+        if one.fault.kind in (Kind.CRASH, Kind.SUSPEND) and one.fault.target in parts
+    ]

@@ -1,0 +1,48 @@
+"""One round: a load, its faults, rest, and the verdict."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from simulator.chaos.evidence import collect
+from simulator.chaos.fault import draw_faults
+from simulator.chaos.history import Logs, write_history
+from simulator.chaos.injector import Injector
+from simulator.chaos.load import CUSTOMERS_S, Work, draw_load
+from simulator.chaos.rest import wait_for_rest
+from simulator.chaos.stage import Stage
+from simulator.chaos.verdict import Verdict
+
+#: After the last fault everything comes to its end within this time, or never.
+REST_S = 60.0
+
+
+def run_round(stage: Stage, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:
+    """Run the round of a seed. Return its line, and whether it kept the promises; if not, what is
+    needed to understand it is in a folder below ``histories``, which the line names."""
+    started = time.monotonic()
+    logs = Logs(stage.installation.folder)
+    load = draw_load(seed)
+    faults = draw_faults(seed, len(load.campaigns))
+    work = Work(stage, load, seed)
+    work.begin()
+    loaded_until = time.monotonic() + CUSTOMERS_S
+    injected = Injector(stage, [campaign.uid for campaign in work.campaigns]).run(faults)
+    time.sleep(max(0.0, loaded_until - time.monotonic()))
+    ended = stage.ended()
+    for name in ended:
+        stage.start(name)
+    rested = wait_for_rest(stage, work, REST_S)
+    ended += stage.ended()
+    ended += [f"{o.fault} (exit code {o.exit_code})" for o in injected if o.exit_code]
+    rate = sum(load.rates)
+    verdict = Verdict(collect(stage, work, injected, rate=rate, ended=ended, rested=rested))
+    line = {
+        "seed": seed,
+        "faults": [str(fault) for fault in faults],
+        **verdict.line(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if verdict.violations:
+        line["history"] = str(write_history(histories / f"seed-{seed}", line, verdict, logs))
+    return line, not verdict.violations

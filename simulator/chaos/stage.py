@@ -1,0 +1,172 @@
+"""The installation that the rounds share: the real stack, on settings that make a round short."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.request import Request, urlopen
+
+import orjson
+import redis
+
+from contracts.signing import Signer
+from simulator.chaos.way import Way
+from simulator.ports import free_ports
+from simulator.processes import ProcessFailed, python
+from simulator.stack.installation import StackInstallation
+
+#: How long a crashed worker's lease stands in the way.
+LEASE_TTL_S = 1.5
+SEND_TIMEOUT_S = 2.0
+#: Nothing waits for long, so that a round does not: a part that was away is found again at once.
+SETTINGS = {
+    "lease_ttl_ms": int(LEASE_TTL_S * 1000),
+    "send_timeout_s": SEND_TIMEOUT_S,
+    "backend_timeout_s": 3,
+    "reconcile_interval_s": 0.2,
+    "due_campaigns_interval_s": 0.5,
+    "result_wait_ms": 100,
+    "status_wait_ms": 100,
+    "update_retry_first_ms": 100,
+    "update_retry_longest_ms": 1000,
+    "claim_s": 0.5,
+    "shutdown_timeout_s": 5,
+}
+#: How long the Cloud API takes to answer. So there are always calls under way to be hit, and
+#: statuses that are quicker than the answer to their send.
+LATENCY_S = 0.12
+WORKERS = ("worker-1", "worker-2")
+#: How long a part is started again and again that ends because another one is away.
+SUPERVISED_S = 60.0
+#: How long a signed call is made again.
+CALL_S = 60.0
+
+
+class Stage:
+    """Use as a context manager: starts everything but the Cloud API, and stops it. ``settings``
+    are the sidecar's that differ; with ``direct`` workers call the Cloud API itself, and not by the
+    way that can be cut."""
+
+    def __init__(
+        self, folder: Path, settings: dict[str, Any] | None = None, *, direct: bool = False
+    ) -> None:
+        self.installation = StackInstallation(folder, durable=True)
+        self.installation.configure(**SETTINGS | (settings or {}))
+        [self._cloud_api_port] = free_ports(1)
+        self.way = Way(self._cloud_api_port, latency_s=LATENCY_S)
+        self._cloud_api_url = f"http://127.0.0.1:{self._cloud_api_port}" if direct else self.way.url
+
+    def __enter__(self) -> Self:
+        installation = self.installation
+        self.way.__enter__()
+        try:
+            installation.start_redis()
+            installation.start_backend()
+            installation.start_sidecar()
+            installation.configure(cloud_api_url=self._cloud_api_url)
+            for name in WORKERS:
+                installation.start_worker(name=name)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.installation.stop()
+        finally:
+            self.way.__exit__(kind, error, traceback)
+
+    def new_cloud_api(self, config: dict[str, Any]) -> None:
+        """Put a new Cloud API in the place of the last one, with these settings
+        (:class:`simulator.cloud_api.config.CloudApiConfig`)."""
+        installation = self.installation
+        if (last := installation.processes.pop("cloud-api", None)) is not None:
+            last.stop()
+        file = installation.folder / "cloud-api.json"
+        file.write_bytes(orjson.dumps(config))
+        port = str(self._cloud_api_port)
+        installation.start_cloud_api("--config", str(file), "--port", port)
+
+    def ask(self, what: str) -> Any:
+        """Return what the Cloud API says of itself."""
+        with urlopen(self._control(what), timeout=60) as response:
+            return orjson.loads(response.read())
+
+    def lines(self, what: str) -> list[dict[str, Any]]:
+        """Return what it has on each of many, messages say."""
+        with urlopen(self._control(what), timeout=60) as response:
+            return [orjson.loads(line) for line in response]
+
+    def order(self, what: str, order: dict[str, Any]) -> None:
+        """Have it do something."""
+        with urlopen(self._control(what), orjson.dumps(order), timeout=60) as response:
+            response.read()
+
+    def _control(self, what: str) -> str:
+        return f"{self.installation.processes['cloud-api'].url}/_simulator/{what}"
+
+    def redis(self, database: int = 0) -> "redis.Redis":
+        """Return a client of its own, for those who look from outside."""
+        port = self.installation.processes["redis"].port
+        return redis.Redis(port=port, db=database, socket_timeout=10.0)
+
+    # -- what the PHP admin and the machine's supervisor do --
+
+    def call(self, path: str, campaign_uid: str) -> None:
+        """Make a signed call about a campaign, again and again while the sidecar, Redis or PHP is
+        away. ``path`` is one of :mod:`contracts.sidecar_api`."""
+        where = path.format(campaign_uid=campaign_uid)
+        sidecar = self.installation.processes["sidecar"]
+        persist(lambda: self._signed(sidecar.url, where), OSError, CALL_S)
+
+    def _signed(self, url: str, path: str) -> None:
+        key_id, secret = next(iter(self.installation.keys.items()))
+        headers = Signer(key_id, secret).headers("POST", path, b"{}")
+        with urlopen(Request(url + path, b"{}", headers), timeout=10) as response:
+            response.read()
+
+    def start(self, name: str) -> None:
+        """Start a part, again and again if it ends because another one is away."""
+        persist(lambda: self.installation.start(name), ProcessFailed, SUPERVISED_S)
+
+    def ended(self) -> list[str]:
+        """Return the parts that do not run."""
+        return [name for name, part in self.installation.processes.items() if not part.running]
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``sidecar status --json`` says. It ends with 1 where the equation does not
+        hold."""
+        done = subprocess.run(
+            [*python("sidecar.cli"), "status", "--json"],
+            env={**os.environ, **self.installation.environment},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode not in (0, 1) or not done.stdout:
+            raise ProcessFailed(f"sidecar status failed:\n{done.stderr.decode(errors='replace')}")
+        answer: dict[str, Any] = orjson.loads(done.stdout)
+        return answer
+
+
+def persist(work: Callable[[], object], error: type[Exception], seconds: float) -> None:
+    """Do something again and again while it fails with this error, for at most so long."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            work()
+        except error:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return

@@ -1,0 +1,228 @@
+"""Whether a round kept the promises: what was acknowledged against what is there."""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+from contracts.backend import QueueStatus
+from simulator.chaos.evidence import Evidence, QueueRow, Update
+from simulator.chaos.fault import Kind
+from simulator.chaos.injector import worker_faults
+from simulator.comparison import is_applied
+
+#: Faults of the Cloud API after which nobody can tell whether it took the message, though it did
+#: not.
+_INCONCLUSIVE = ("http_500", "html_500")
+#: Calls that may be under way when a worker or Redis dies, in seconds of sending.
+_UNDER_WAY_S = 0.25
+#: Idle connections that may be given a request at the moment in which they are closed.
+_CLOSED_WHILE_USED = 3
+_CLOSING = (Kind.REFUSE, Kind.CUT)
+#: PHP keeps times to the second.
+_CLOCK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """``promise`` is a field of :meth:`Verdict.line`; ``subject`` a row, a wamid or a name."""
+
+    promise: str
+    subject: str
+    what: str
+
+
+class Verdict:
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self._wamids_of_rows = {m["callback_data"]: m for m in evidence.messages}
+        self._hit = {m["callback_data"] for m in evidence.mishaps if m["what"] in _INCONCLUSIVE}
+        self._logged = {row.wamid: row.status for row in evidence.outgoing}
+
+    def line(self) -> dict[str, Any]:
+        """Return the counts as they are printed."""
+        by_promise = Counter(violation.promise for violation in self.violations)
+        return {
+            "acknowledged": len(self._acknowledged),
+            "applied": len(self._acknowledged) - len(self._not_applied),
+            "dead_lettered": len(self._dead_lettered),
+            "lost": by_promise["lost"],
+            "sent": len(self.evidence.messages),
+            "sent_twice": by_promise["sent_twice"],
+            "stuck": by_promise["stuck"],
+            "unknown": len(self._unknown),
+            "unknown_unexplained": by_promise["unknown_unexplained"],
+            "equation": not by_promise["equation"],
+            "ended": by_promise["ended"],
+        }
+
+    @cached_property
+    def violations(self) -> list[Violation]:
+        """Return everything that breaks a promise; nothing if the round was clean."""
+        evidence = self.evidence
+        return [
+            *self._lost(),
+            *self._lost_rows(),
+            *self._sent_twice(),
+            *self._stuck(),
+            *self._unexplained(),
+            *(Violation("equation", "equation", what) for what in evidence.differences),
+            *(
+                Violation("ended", part, f"{part} has ended, or not as it should")
+                for part in evidence.ended
+            ),
+        ]
+
+    # -- lost --
+
+    @cached_property
+    def _acknowledged(self) -> list[Update]:
+        statuses = [
+            Update(message["wamid"], status)
+            for message in self.evidence.messages
+            for status, acknowledged in message["statuses"].items()
+            if acknowledged
+        ]
+        messages = [Update(m["wamid"]) for m in self.evidence.inbound if m["acknowledged"]]
+        return statuses + messages
+
+    @cached_property
+    def _not_applied(self) -> list[Update]:
+        incoming = set(self.evidence.incoming)
+        return [
+            update
+            for update in self._acknowledged
+            if not (self._is_applied(update) if update.status else update.wamid in incoming)
+        ]
+
+    @cached_property
+    def _dead_lettered(self) -> list[Update]:
+        """Return what was given up in this round; letters of earlier ones are there still."""
+        dead = self.evidence.redis.dead
+        return [update for update in self._not_applied if update.wamid in dead]
+
+    def _is_applied(self, update: Update) -> bool:
+        logged = update.wamid in self._logged
+        return logged and is_applied(update.status, self._logged[update.wamid])
+
+    def _lost(self) -> list[Violation]:
+        evidence = self.evidence
+        return [
+            Violation(
+                "lost",
+                update.wamid,
+                f"{update.status or 'customer message'} was acknowledged; the log has "
+                f"{self._logged.get(update.wamid, 'nothing')!r}",
+            )
+            for update in self._not_applied
+            if update not in evidence.pending and update not in self._dead_lettered
+        ]
+
+    def _lost_rows(self) -> list[Violation]:
+        """Find rows that have left the queue without a message to show for it."""
+        logged = {row.queue_row_uid for row in self.evidence.outgoing}
+        gone = [uid for uid in self.evidence.seeded if uid not in self.evidence.queue]
+        return [
+            Violation("lost", uid, "the row is gone, and the log has no message of it")
+            for uid in gone
+            if uid not in logged
+        ]
+
+    # -- sent twice --
+
+    def _sent_twice(self) -> list[Violation]:
+        evidence = self.evidence
+        counts = [
+            ("accepted", Counter(message["callback_data"] for message in evidence.messages)),
+            ("stored", Counter(evidence.incoming)),
+            ("logged", Counter(row.wamid for row in evidence.outgoing)),
+            ("logged", Counter(row.queue_row_uid for row in evidence.outgoing)),
+        ]
+        return [
+            Violation("sent_twice", str(key), f"{what} {times} times")
+            for what, counter in counts
+            for key, times in counter.items()
+            if times > 1
+        ]
+
+    # -- stuck --
+
+    def _stuck(self) -> list[Violation]:
+        redis = self.evidence.redis
+        found = [
+            Violation("stuck", row.uid, what)
+            for row in self.evidence.queue.values()
+            if (what := self._why_stuck(row))
+        ]
+        found += [
+            Violation("stuck", row_uid, f"in the ledger: {state}")
+            for row_uid, state in redis.ledgers.items()
+        ]
+        found += [Violation("stuck", key, f"left in Redis: {key}") for key in redis.waiting]
+        found += [
+            Violation("stuck", update.wamid, f"pending in PHP's webhook table: {update.status}")
+            for update in self.evidence.pending
+        ]
+        if not self.evidence.rested:
+            found.append(Violation("stuck", "round", "something was still to be done in the end"))
+        return found
+
+    def _why_stuck(self, row: QueueRow) -> str | None:
+        if row.status == QueueStatus.PROCESSING:
+            return "in status 3"
+        if row.status == QueueStatus.QUEUED and row.due:
+            return "in status 1 though due"
+        if row.status == QueueStatus.AWAITING_STATUS and row.uid not in self._wamids_of_rows:
+            return "in status 4, and the Cloud API never accepted it"
+        if row.status != QueueStatus.UNKNOWN and self._has_acknowledged_status(row.uid):
+            return f"in status {row.status} although a status of it was acknowledged"
+        return None
+
+    def _has_acknowledged_status(self, row_uid: str) -> bool:
+        message = self._wamids_of_rows.get(row_uid)
+        return message is not None and any(message["statuses"].values())
+
+    # -- unknown --
+
+    @cached_property
+    def _unknown(self) -> list[QueueRow]:
+        rows = self.evidence.queue.values()
+        return [row for row in rows if row.status == QueueStatus.UNKNOWN]
+
+    def _unexplained(self) -> list[Violation]:
+        found = []
+        by_death = []
+        for row in self._unknown:
+            if self._has_acknowledged_status(row.uid):
+                found.append(self._not_explained(row, "but a status of it was acknowledged"))
+            elif row.uid not in self._hit and row.uid not in self._wamids_of_rows:
+                by_death.append(row)
+        by_death.sort(key=lambda row: row.changed_at)
+        room = self._explicable()
+        for row in by_death:
+            if room <= 0 or row.changed_at < self._first_death - _CLOCK_S:
+                found.append(self._not_explained(row, "and no fault of the round explains it"))
+            room -= 1
+        return found
+
+    @staticmethod
+    def _not_explained(row: QueueRow, why: str) -> Violation:
+        return Violation("unknown_unexplained", row.uid, f"in status 6 ({row.error}), {why}")
+
+    def _explicable(self) -> int:
+        """Return how many rows the round's faults may have made unknown, beside those that the
+        Cloud API itself was told to answer with nothing conclusive."""
+        injected = self.evidence.injected
+        dead = ceil(len(worker_faults(injected)) * self.evidence.rate * _UNDER_WAY_S)
+        closed = sum(one.fault.kind in _CLOSING for one in injected) * _CLOSED_WHILE_USED
+        return dead + closed + sum(one.calls for one in injected)
+
+    @property
+    def _first_death(self) -> float:
+        injected = self.evidence.injected
+        explaining = [
+            *worker_faults(injected),
+            *(o for o in injected if o.fault.kind in (*_CLOSING, Kind.STALL)),
+        ]
+        return min((one.began_at for one in explaining), default=float("inf"))

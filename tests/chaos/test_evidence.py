@@ -1,0 +1,96 @@
+"""Reading what is left: by the names and shapes that the sidecar and the workers use."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import redis as blocking
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.redis_client import Redis
+from simulator.chaos.evidence import Update, equation_differences, read_redis, updates_of
+from simulator.processes import python
+from tests import trust
+from tests.workers import payloads
+
+
+async def status_of(redis_url: str) -> dict[str, Any]:
+    """Return what the command prints."""
+    installation = {
+        "SIDECAR_REDIS_URL": redis_url,
+        "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
+        "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
+        "SIDECAR_APP_SECRETS": trust.APP_SECRET,
+    }
+    command = await asyncio.create_subprocess_exec(
+        *python("sidecar.cli", "status", "--json"),
+        env=os.environ | installation,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await command.communicate()
+    answer: dict[str, Any] = orjson.loads(output)
+    return answer
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator["blocking.Redis"]:
+    with blocking.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def test_nothing_left(client: "blocking.Redis") -> None:
+    assert read_redis(client).empty
+
+
+async def test_everything_that_can_be_left(redis: Redis, client: "blocking.Redis") -> None:
+    await redis.xadd(keys.inbox(Lane.STATUSES, "vendor"), {b"a": b"b"})
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"vendor/1": 1})
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "vendor/1"), b"1", b"2")
+    await redis.hset(keys.claims("c"), "claim", 1)
+    await redis.hset(keys.CAMPAIGNS, "c", "vendor")
+    await redis.hset(keys.ledger("c"), "row", "s:claim:number")
+    dead = payloads.item(wamid="wamid.1").dump()
+    letter = orjson.dumps({"lane": "messages", "item": orjson.Fragment(dead)})
+    await redis.hset(keys.DEAD, "1", letter)
+    found = read_redis(client)
+    assert sorted(found.waiting) == [
+        "campaigns c",
+        "claims:c",
+        "deferred:messages:vendor/1",
+        "deferred:messages:vendor/1",
+        "inbox:statuses:vendor",
+    ]
+    assert found.ledgers == {"row": "s:claim:number"}
+    assert found.dead == {"wamid.1"}
+    assert not found.empty
+
+
+def test_updates_of_a_webhook() -> None:
+    statuses = [payloads.status("wamid.1", "sent"), payloads.status("wamid.1", "read")]
+    body = payloads.webhook(messages=[payloads.message(wamid="wamid.in")], statuses=statuses)
+    assert set(updates_of(orjson.loads(body))) == {
+        Update("wamid.in"),
+        Update("wamid.1", "sent"),
+        Update("wamid.1", "read"),
+    }
+
+
+async def test_what_the_status_command_says_of_the_equation(redis: Redis, redis_url: str) -> None:
+    await redis.sadd(keys.VENDORS, "good", "bad", "earlier")
+    await redis.hset(keys.counters("good"), mapping={"updates": 2, "done": 1, "folded": 1})
+    for vendor in ("bad", "earlier"):
+        await redis.hset(keys.counters(vendor), mapping={"claimed": 3, "accepted": 2})
+    answer = await status_of(redis_url)
+    [difference] = equation_differences(answer, ["good", "bad"])
+    assert difference.startswith("vendor bad: sends")
+    assert equation_differences(answer, ["good", "new"]) == []
+
+
+async def test_dead_letters_that_nobody_counted(redis: Redis, redis_url: str) -> None:
+    await redis.hset(keys.DEAD, "1", "{}")
+    [difference] = equation_differences(await status_of(redis_url), [])
+    assert "dead letters" in difference

@@ -1,0 +1,277 @@
+"""A chaos suite that cannot fail is worth nothing: each kind of damage is planted once."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.backend import QueueStatus
+from simulator.chaos.evidence import Evidence, LogRow, QueueRow, Redis, Update
+from simulator.chaos.fault import Fault, Kind
+from simulator.chaos.injector import Injected
+from simulator.chaos.verdict import Verdict
+
+RATE = 80.0
+BEGAN_AT = 1_000_000.0
+ROW, OTHER = "row-1", "row-2"
+
+
+def message(row_uid: str, statuses: dict[str, bool] | None = None) -> dict[str, Any]:
+    if statuses is None:
+        statuses = {"sent": True, "delivered": True, "read": True}
+    return {"wamid": f"wamid.{row_uid}", "callback_data": row_uid, "statuses": statuses}
+
+
+def logged(row_uid: str, status: str) -> LogRow:
+    return LogRow(row_uid, f"wamid.{row_uid}", status)
+
+
+def queued(row_uid: str, status: int, *, due: bool = True, changed_at: float = 0.0) -> QueueRow:
+    return QueueRow(row_uid, status, due, changed_at or BEGAN_AT + 2)
+
+
+def injected(kind: Kind, target: str = "", calls: int = 0) -> Injected:
+    return Injected(Fault(1.0, kind, target), BEGAN_AT, BEGAN_AT + 1, calls)
+
+
+#: Two messages that were read, and a customer's message.
+CLEAN = Evidence(
+    seeded=[ROW, OTHER],
+    rate=RATE,
+    injected=[],
+    messages=[message(ROW), message(OTHER)],
+    inbound=[{"wamid": "wamid.in", "acknowledged": True}],
+    mishaps=[],
+    queue={},
+    outgoing=[logged(ROW, "read"), logged(OTHER, "read")],
+    incoming=["wamid.in"],
+    pending=set(),
+    redis=Redis(),
+    differences=[],
+    ended=[],
+    rested=True,
+)
+
+
+def with_row(status: int, *, accepted: bool, due: bool = True, **more: Any) -> Evidence:
+    """Row OTHER is still in the queue; if it was accepted, no status of it has come yet."""
+    sent = [message(OTHER, {})] if accepted else []
+    changes = {
+        "messages": [message(ROW), *sent],
+        "outgoing": [logged(ROW, "read")],
+        "queue": {OTHER: queued(OTHER, status, due=due)},
+    }
+    return replace(CLEAN, **{**changes, **more})
+
+
+def broken(evidence: Evidence) -> dict[str, int]:
+    """Return the promises that are broken, and how often."""
+    line = Verdict(evidence).line()
+    counts = ("lost", "sent_twice", "stuck", "unknown_unexplained", "ended")
+    found = {name: line[name] for name in counts if line[name]}
+    return found | ({} if line["equation"] else {"equation": 1})
+
+
+def test_a_clean_round() -> None:
+    verdict = Verdict(CLEAN)
+    assert verdict.violations == []
+    line = verdict.line()
+    assert (line["acknowledged"], line["applied"], line["sent"]) == (7, 7, 2)
+    assert broken(CLEAN) == {}
+
+
+# -- lost --
+
+
+def test_a_customers_message_is_lost() -> None:
+    evidence = replace(CLEAN, incoming=[])
+    assert broken(evidence) == {"lost": 1}
+    assert Verdict(evidence).line()["applied"] == 6
+
+
+def test_a_message_that_was_not_acknowledged_may_be_missing() -> None:
+    inbound = [{"wamid": "wamid.in", "acknowledged": False}]
+    assert broken(replace(CLEAN, inbound=inbound, incoming=[])) == {}
+
+
+@pytest.mark.parametrize("status", ["accepted", "sent", "failed", "delivered"])
+def test_a_status_is_lost(status: str) -> None:
+    assert broken(replace(CLEAN, outgoing=[logged(ROW, status), logged(OTHER, "read")]))["lost"] > 0
+
+
+def test_statuses_of_a_message_that_the_log_does_not_have() -> None:
+    assert broken(replace(CLEAN, outgoing=[logged(ROW, "read")])) == {"lost": 4}
+
+
+def test_a_failed_message_may_have_been_sent_before() -> None:
+    messages = [message(ROW, {"sent": True, "failed": True}), message(OTHER)]
+    outgoing = [logged(ROW, "failed"), logged(OTHER, "read")]
+    assert broken(replace(CLEAN, messages=messages, outgoing=outgoing)) == {}
+
+
+def test_what_is_in_the_dead_letters_is_not_lost() -> None:
+    evidence = replace(CLEAN, incoming=[], redis=Redis(dead={"wamid.in"}))
+    assert broken(evidence) == {}
+    line = Verdict(evidence).line()
+    assert (line["applied"], line["dead_lettered"]) == (6, 1)
+
+
+def test_what_php_has_stored_is_not_lost_but_stuck() -> None:
+    assert broken(replace(CLEAN, incoming=[], pending={Update("wamid.in")})) == {"stuck": 1}
+
+
+def test_a_row_that_is_gone_without_a_message() -> None:
+    evidence = replace(CLEAN, messages=[message(ROW)], outgoing=[logged(ROW, "read")])
+    assert broken(evidence) == {"lost": 1}
+
+
+# -- sent twice --
+
+
+def test_a_row_is_sent_twice() -> None:
+    again = {**message(ROW), "wamid": "wamid.again"}
+    outgoing = [*CLEAN.outgoing, LogRow(ROW, "wamid.again", "read")]
+    evidence = replace(CLEAN, messages=[*CLEAN.messages, again], outgoing=outgoing)
+    assert broken(evidence) == {"sent_twice": 2}  # by the Cloud API, and in the log
+
+
+def test_a_customers_message_is_stored_twice() -> None:
+    assert broken(replace(CLEAN, incoming=["wamid.in", "wamid.in"])) == {"sent_twice": 1}
+
+
+def test_a_message_is_logged_twice() -> None:
+    assert (
+        broken(replace(CLEAN, outgoing=[*CLEAN.outgoing, logged(ROW, "read")]))["sent_twice"] == 2
+    )
+
+
+# -- stuck --
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_row_stays_in_processing(accepted: bool) -> None:
+    assert broken(with_row(QueueStatus.PROCESSING, accepted=accepted)) == {"stuck": 1}
+
+
+def test_a_row_is_due_and_not_sent() -> None:
+    assert broken(with_row(QueueStatus.QUEUED, accepted=False)) == {"stuck": 1}
+    assert broken(with_row(QueueStatus.QUEUED, accepted=False, due=False)) == {}
+
+
+@pytest.mark.parametrize("status", [QueueStatus.ERROR, QueueStatus.EXPIRED])
+def test_a_row_ends_unsent(status: int) -> None:
+    assert broken(with_row(status, accepted=False)) == {}
+
+
+def test_a_row_waits_for_a_status() -> None:
+    outgoing = [logged(ROW, "read"), logged(OTHER, "accepted")]
+    evidence = with_row(QueueStatus.AWAITING_STATUS, accepted=True, outgoing=outgoing)
+    assert broken(evidence) == {}
+    messages = [message(ROW), message(OTHER, {"sent": True})]
+    outgoing = [logged(ROW, "read"), logged(OTHER, "sent")]
+    assert broken(replace(evidence, messages=messages, outgoing=outgoing)) == {"stuck": 1}
+
+
+def test_a_row_waits_for_a_status_of_nothing() -> None:
+    assert broken(with_row(QueueStatus.AWAITING_STATUS, accepted=False)) == {"stuck": 1}
+
+
+@pytest.mark.parametrize(
+    "redis",
+    [
+        Redis(ledgers={ROW: "s:claim:number"}),
+        Redis(waiting=["inbox:messages:vendor"]),
+        Redis(waiting=["claims:campaign"]),
+    ],
+)
+def test_something_is_left_in_redis(redis: Redis) -> None:
+    assert broken(replace(CLEAN, redis=redis)) == {"stuck": 1}
+
+
+def test_something_does_not_come_to_its_end() -> None:
+    assert broken(replace(CLEAN, rested=False)) == {"stuck": 1}
+
+
+# -- unknown --
+
+
+def unknown(*, accepted: bool = False, **more: Any) -> Evidence:
+    return with_row(QueueStatus.UNKNOWN, accepted=accepted, **more)
+
+
+def test_unknown_without_a_reason() -> None:
+    assert broken(unknown()) == {"unknown_unexplained": 1}
+    assert Verdict(unknown()).line()["unknown"] == 1
+
+
+def test_unknown_though_its_status_was_acknowledged() -> None:
+    evidence = unknown(
+        messages=[message(ROW), message(OTHER, {"sent": True})],
+        outgoing=[logged(ROW, "read"), logged(OTHER, "sent")],
+        injected=[injected(Kind.CRASH, "worker-1")],
+    )
+    assert broken(evidence) == {"unknown_unexplained": 1}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        injected(Kind.CRASH, "worker-1"),
+        injected(Kind.SUSPEND, "worker-2"),
+        injected(Kind.CRASH, "redis"),
+        injected(Kind.SUSPEND, "redis"),
+        injected(Kind.REFUSE),
+        injected(Kind.CUT, calls=1),
+        injected(Kind.STALL, calls=1),
+    ],
+    ids=lambda one: str(one.fault),
+)
+def test_faults_that_explain_an_unknown(fault: Injected) -> None:
+    assert broken(unknown(injected=[fault])) == {}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        injected(Kind.CRASH, "sidecar"),
+        injected(Kind.CRASH, "php-fpm"),
+        injected(Kind.SUSPEND, "mariadb"),
+        injected(Kind.CRASH, "nginx"),
+        injected(Kind.RESTART, "worker-1"),
+        injected(Kind.FORGET),
+        injected(Kind.PAUSE, "0"),
+        injected(Kind.API, "503"),
+    ],
+    ids=lambda one: str(one.fault),
+)
+def test_faults_that_do_not(fault: Injected) -> None:
+    assert broken(unknown(injected=[fault])) == {"unknown_unexplained": 1}
+
+
+def test_a_fault_explains_nothing_that_was_before_it() -> None:
+    rows = {OTHER: queued(OTHER, QueueStatus.UNKNOWN, changed_at=BEGAN_AT - 5)}
+    evidence = unknown(queue=rows, injected=[injected(Kind.CRASH, "worker-1")])
+    assert broken(evidence) == {"unknown_unexplained": 1}
+
+
+def test_a_fault_explains_no_more_calls_than_were_under_way() -> None:
+    rows = {f"row-{n}": queued(f"row-{n}", QueueStatus.UNKNOWN) for n in range(2, 60)}
+    evidence = unknown(seeded=[ROW, *rows], queue=rows, injected=[injected(Kind.CRASH, "worker-1")])
+    assert broken(evidence) == {"unknown_unexplained": 58 - int(RATE / 4)}
+
+
+@pytest.mark.parametrize(("what", "unexplained"), [("http_500", 0), ("html_500", 0), ("131026", 1)])
+def test_what_the_cloud_api_answered(what: str, unexplained: int) -> None:
+    mishaps = [{"callback_data": OTHER, "what": what}]
+    assert Verdict(unknown(mishaps=mishaps)).line()["unknown_unexplained"] == unexplained
+
+
+# -- the rest --
+
+
+def test_the_equation_does_not_hold() -> None:
+    assert broken(replace(CLEAN, differences=["sends: 7 != 6"])) == {"equation": 1}
+
+
+def test_a_part_has_ended() -> None:
+    assert broken(replace(CLEAN, ended=["worker-1"])) == {"ended": 1}
