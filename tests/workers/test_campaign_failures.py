@@ -208,8 +208,10 @@ async def test_a_bug_ends_the_run_and_the_next_one_finds_everything(
 ) -> None:
     name = {Claimer: "claim", Pacer: "plan", Sender: "send"}[owner]
     right = getattr(owner, name)
+    hit: list[str] = []  # on a busy machine several sends begin together
 
     async def wrong(*args: Any, **more: Any) -> Any:
+        hit.append(name)
         monkeypatch.setattr(owner, name, right)
         raise ValueError("a bug")
 
@@ -220,7 +222,7 @@ async def test_a_bug_ends_the_run_and_the_next_one_finds_everything(
     assert await stage.listed()
     await stage.run_to_the_end()
     stage.assert_settled()
-    assert stage.statuses()[6] == (1 if owner is Sender else 0)
+    assert stage.statuses()[6] == (len(hit) if owner is Sender else 0)
     assert not stage.statuses()[3]
 
 
