@@ -64,11 +64,13 @@ class Process:
         """Go on after standing still."""
         self._goes_on.set()
 
-    async def end(self) -> None:
-        """Wait until it has ended by itself."""
+    async def end(self) -> bool:
+        """Wait until it has ended by itself. Return what the actor does: whether somebody is to be
+        woken for the rest."""
         assert self._main is not None
-        await asyncio.wait_for(self._main, 20)
+        more = await asyncio.wait_for(self._main, 20)
         await self._close()
+        return more
 
     async def drop(self) -> None:
         """Drop what is left of it, as the kernel does."""
