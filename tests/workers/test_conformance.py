@@ -17,8 +17,9 @@ from sidecar.redis_client import Redis
 from tests.conftest import MakeSettings
 from tests.contracts.conformance import assert_request_conforms, load
 from tests.workers.payloads import item, status
-from tests.workers.php import Answer, Php
+from tests.workers.php import Answer, Php, answer
 from tests.workers.rows import CAMPAIGN, result
+from workers.backlog import Backlog
 from workers.breaker import Breaker
 from workers.claimer import Claimer
 from workers.delivery import Delivery
@@ -28,7 +29,12 @@ from workers.release import Release
 from workers.reporter import Reporter
 
 #: The sidecar calls these; the workers do not.
-NOT_CALLED = {contract.STORE_WEBHOOKS, contract.VENDOR_CONFIG}
+NOT_CALLED = {
+    contract.STORE_WEBHOOKS,
+    contract.VENDOR_CONFIG,
+    contract.UNKNOWN_MESSAGES,
+    contract.RESOLVE_MESSAGES,
+}
 
 ENDPOINTS = {
     value
@@ -72,6 +78,8 @@ async def test_every_endpoint_is_asked_as_documented(
     await reporter.flush(5)
     settings = make_settings()
     await Reconciler(settings, redis, backend, leases, lambda _job: None).find_due_campaigns()
+    php.always(contract.PENDING_WEBHOOKS, answer({"webhooks": [], "deleted": 0, "pending": 0}))
+    await Backlog(redis, backend, lambda _job: None).take_over(campaign_lease_held)
     called = {call.path for call in php.calls}
     whole = contract.PROCESS_WEBHOOK.format(vendor_uid="vendor-1")
     assert called == {*(ENDPOINTS - NOT_CALLED - {contract.PROCESS_WEBHOOK}), whole}
