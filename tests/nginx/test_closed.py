@@ -121,7 +121,7 @@ def laravels_spellings(seed: int, tries: int) -> list[str]:
     [
         "/internals",
         "/my-internal/x",
-    "/my-metrics",
+        "/my-metrics",
         "/console/internal/x",
         "/console?next=/internal/x",
         "/console?path=../x",
