@@ -110,6 +110,7 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
         "refused_by_cloud_api": report["refused"],
         "webhooks": report["webhooks"],
         "memory_mb": demo.memory_mb(),
+        "backend_errors": demo.installation.backend_errors(),
     }
     if isinstance(demo.installation, EmbeddedInstallation):
         figures["backend_requests_with_customers_messages"] = demo.installation.report()[
@@ -165,8 +166,15 @@ def _table(figures: dict[str, Any]) -> str:
             f"CPU seconds: {cpu}",
             f"memory in MB, early -> end: {memory}",
             f"took {figures['seconds']} s",
+            *_errors(figures["backend_errors"]),
         ]
     )
+
+
+def _errors(logged: list[str]) -> list[str]:
+    if not logged:
+        return []
+    return [f"errors that the backend has logged: {len(logged)}; the first: {logged[0][:500]}"]
 
 
 def _costs(figures: dict[str, Any]) -> list[str]:

@@ -57,6 +57,10 @@ class EmbeddedInstallation(Installation):
         with urlopen(f"{self.processes['backend'].url}/_simulator/report", timeout=10) as answer:
             return cast("dict[str, Any]", json.load(answer))
 
+    def backend_errors(self) -> list[str]:
+        log = self.processes["backend"].log.read_text(errors="replace")
+        return [line for line in log.splitlines() if '"level": "error"' in line]
+
     def description(self) -> str:
         return "the embedded backend and Valkey"
 

@@ -180,5 +180,10 @@ class Installation(ABC):
         """Return how many SQL statements the backend has run."""
 
     @abstractmethod
+    def backend_errors(self) -> list[str]:
+        """Return what the backend has logged of errors, a line each. It may have mended them: a
+        batch that fails is made again item by item, and no count tells."""
+
+    @abstractmethod
     def description(self) -> str:
         """Return what it runs on, in words."""

@@ -107,6 +107,9 @@ class StackInstallation(Installation):
     def backend_statements(self) -> int:
         return self.database.statements()
 
+    def backend_errors(self) -> list[str]:
+        return [line for line in self.application.logged().splitlines() if ".ERROR:" in line]
+
     def description(self) -> str:
         redis = self.redis_program()
         return "the real stack: " + ", ".join(

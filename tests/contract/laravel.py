@@ -28,8 +28,7 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
     def refused_statements(self) -> list[str]:
         """Return what the application's log says of SQL that the database refused. A batch that is
         refused is made again piece by piece, so the answers do not tell."""
-        log = self.installation.application.logged().splitlines()
-        return [line[:500] for line in log if "SQLSTATE" in line and ".ERROR:" in line]
+        return [line[:500] for line in self.installation.backend_errors() if "SQLSTATE" in line]
 
     def leave_to_php(self, vendor: Vendor) -> None:
         with (self.installation.application.storage / "left-to-php").open("a") as left:

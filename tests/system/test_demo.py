@@ -33,6 +33,7 @@ def test_the_main_job(tmp_path: Path) -> None:
     assert figures["replies_received"] == figures["replies_applied"] == 100
     assert figures["sent_twice"] == figures["lost"] == 0
     assert figures["seconds"] > 0
+    assert figures["backend_errors"] == []
     with_messages = figures["backend_requests_with_customers_messages"]
     assert figures["backend_requests"] - with_messages <= MOST_REQUESTS
     assert figures["throughput"]["throttled"] == 0

@@ -21,6 +21,7 @@ def test_the_main_job_on_the_real_stack(tmp_path: Path) -> None:
     assert figures["statuses_received"] == figures["statuses_applied"] == 3000
     assert figures["replies_received"] == figures["replies_applied"] == 100
     assert figures["sent_twice"] == figures["lost"] == 0
+    assert figures["backend_errors"] == []
     alone = figures["campaign_alone"]
     assert 0 < alone["backend_requests"] <= MOST_REQUESTS
     assert 0 < alone["sql_statements"] <= MOST_STATEMENTS
