@@ -37,7 +37,7 @@ def assert_balanced(demo: Demo) -> dict[str, Any]:
 
 
 def test_the_books_balance_whatever_is_killed(demo: Demo) -> None:
-    for at in (60, 180, 300):
+    for at in (60, 250):
         wait_for_accepted(demo, at)
         assert_balanced(demo)
         for name in (*WORKERS, "sidecar"):
