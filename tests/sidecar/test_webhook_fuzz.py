@@ -50,6 +50,7 @@ async def requested(
     query: bytes,
     headers: list[tuple[bytes, bytes]],
     pieces: list[bytes],
+    raw_path: bytes | None = None,
 ) -> int:
     """Make a request below the level of a client, which would refuse to send most of these."""
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces] + [
@@ -73,7 +74,7 @@ async def requested(
         "method": method,
         "scheme": "http",
         "path": path,
-        "raw_path": path.encode("utf-8", "replace"),
+        "raw_path": path.encode("utf-8", "replace") if raw_path is None else raw_path,
         "query_string": query,
         "root_path": "",
         "headers": headers,

@@ -95,7 +95,7 @@ class Php:
 
     behind: str | None = None
     url: str = ""
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list, repr=False)
     rules: list[Rule] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
