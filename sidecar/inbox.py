@@ -19,8 +19,8 @@ from typing import cast
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.headroom import Headroom
 from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of
-from sidecar.room import Room
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
 #: can bound what it takes at a time.
@@ -95,7 +95,7 @@ class Inbox:
         memory_share: float = 1.0,
     ) -> None:
         self._redis = redis
-        self._room = Room(redis, memory_share)
+        self._room = Headroom(redis, memory_share)
         self._timeout_s = timeout_s
         self._pending_limit_bytes = pending_limit_bytes
         self._ring = ring

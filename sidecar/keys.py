@@ -5,7 +5,7 @@
 | inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
-| care:{lane} | hash | drains that did not come to their end (workers/care.py) |
+| crashes:{lane} | hash | drains that did not come to their end (workers/crashes.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
@@ -70,8 +70,8 @@ def waiting(lane: Lane) -> str:
     return f"waiting:{lane}"
 
 
-def care(lane: Lane) -> str:
-    return f"care:{lane}"
+def crashes(lane: Lane) -> str:
+    return f"crashes:{lane}"
 
 
 def lease(name: str) -> str:

@@ -104,14 +104,14 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     """Return why updates of a lane wait."""
     order_keys = cast("list[bytes]", await redis.zrange(keys.deferred(lane), 0, MOST_LOOKED_AT - 1))
     pipeline = redis.pipeline(transaction=False)
-    pipeline.hmget(keys.care(lane), "begun", "left")
+    pipeline.hmget(keys.crashes(lane), "begun", "left")
     for order_key in order_keys:
         pipeline.lindex(keys.deferred_items(lane, order_key.decode()), 0)
-    care, *found = await pipeline.execute()
+    crashes, *found = await pipeline.execute()
     items = [orjson.loads(item) for item in found if item is not None]
     reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
     oldest = min((item["received_at"] for item in items), default=overview.now)
-    begun, left = (int(value or 0) for value in care)
+    begun, left = (int(value or 0) for value in crashes)
     # The drain that runs now has begun as well.
     deaths = max(0, begun - (overview.lanes[lane].held_s is not None))
     return Deferred(

@@ -27,8 +27,8 @@ from sidecar.backend import (
     BackendUnavailable,
     encode,
 )
-from workers.apart import VendorsApart
 from workers.breaker import Breaker
+from workers.bulkhead import Bulkhead
 from workers.item import Item
 
 #: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
@@ -75,7 +75,7 @@ class Delivery:
     def __init__(self, backend: Backend, breaker: Breaker) -> None:
         self._backend = backend
         self.breaker = breaker
-        self.apart = VendorsApart(breaker)
+        self.apart = Bulkhead(breaker)
         self.requests = 0
 
     async def deliver(self, items: list[Item], *, batch_size: int, concurrency: int) -> Verdicts:

@@ -21,16 +21,16 @@ from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from workers.beside import Beside
-from workers.care import Care
-from workers.careful import Careful
 from workers.clock import now_ms
-from workers.company import Company
+from workers.crashes import Crashes
 from workers.deferred import Deferred
 from workers.delivery import Delivery
 from workers.intake import Intake, LanePolicy
 from workers.item import Item
+from workers.poison import PoisonSearch
 from workers.settlement import LeaseLost, Settlement
+from workers.shared_lock import SharedLock
+from workers.side_turns import SideTurns
 from workers.signals import Signals
 from workers.split import split_entry
 from workers.turn import Turn
@@ -63,7 +63,7 @@ class Drain:
         leases: Leases,
         delivery: Delivery,
         stopping: Callable[[], bool],
-        company: Company | None = None,
+        company: SharedLock | None = None,
         signals: Signals | None = None,
     ) -> None:
         self._policy = policy
@@ -74,13 +74,13 @@ class Drain:
         self._leases = leases
         self._delivery = delivery
         self._stopping = stopping
-        self._company = company or Company()
+        self._company = company or SharedLock()
         self._signals = signals
         self._reader = InboxReader(redis)
         self._intake = Intake(self._reader, policy)
         self._deferred = Deferred(redis, policy.lane)
-        self._beside = Beside()
-        self._care = Care(
+        self._beside = SideTurns()
+        self._crashes = Crashes(
             redis,
             policy.lane,
             most=settings.drain_most_deaths,
@@ -104,14 +104,14 @@ class Drain:
 
     async def _drain(self, lease: Lease) -> None:
         self._end = time.monotonic() + QUANTUM_S
-        await self._care.begin()
+        await self._crashes.begin()
         try:
             while self._goes_on(lease):
                 self._beside.clear_ended()
                 if self._delivery.breaker.wait_s > 0:
                     await asyncio.sleep(min(self._delivery.breaker.wait_s, 0.5))
-                elif self._care.left:
-                    await self._careful(lease).step()
+                elif self._crashes.left:
+                    await self._poison_search(lease).step()
                 elif not await self._turn(lease) and (
                     self._is_over or not await self._anything_now()
                 ):
@@ -120,7 +120,7 @@ class Drain:
                     await self._beside.wait(LOOK_AGAIN_S)
         finally:
             await self._beside.cancel()
-        await self._care.end()
+        await self._crashes.end()
 
     def _goes_on(self, lease: Lease) -> bool:
         if self._stopping() or lease.lost.is_set():
@@ -155,7 +155,7 @@ class Drain:
         def close(settlement: Settlement) -> None:
             _delete(entries, empty, settlement)
             if not self._beside:  # those may still kill us
-                self._care.settled(settlement)
+                self._crashes.settled(settlement)
 
         async with self._company.together():
             turn = self._make_turn(lease, self._policy.concurrency)
@@ -243,10 +243,10 @@ class Drain:
             self._signals,
         )
 
-    def _careful(self, lease: Lease) -> Careful:
-        return Careful(
+    def _poison_search(self, lease: Lease) -> PoisonSearch:
+        return PoisonSearch(
             self._lane,
-            self._care,
+            self._crashes,
             self._reader,
             self._deferred,
             self._company,

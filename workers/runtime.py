@@ -22,13 +22,13 @@ from sidecar.telemetry import Telemetry
 from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
-from workers.company import Company
 from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
+from workers.shared_lock import SharedLock
 from workers.signals import Signals
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Runtime:
         self._deliveries = {
             lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
         }
-        self._company = Company()
+        self._company = SharedLock()
         self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring

@@ -213,9 +213,9 @@ async def test_more_waits_than_is_measured(
 
 @pytest.mark.usefixtures("running")
 async def test_work_that_kills_workers(look: MakeStatus, redis: Redis) -> None:
-    await redis.hset(keys.care(Lane.STATUSES), mapping={"begun": 2, "left": 40})
+    await redis.hset(keys.crashes(Lane.STATUSES), mapping={"begun": 2, "left": 40})
     await assert_problem(look, "died 2 times on statuses; 40 of them", "dead letters")
-    await redis.hset(keys.care(Lane.STATUSES), mapping={"begun": 1, "left": 0})
+    await redis.hset(keys.crashes(Lane.STATUSES), mapping={"begun": 1, "left": 0})
     await redis.set(keys.lease("drain:statuses"), 1)
     assert "All is well" in (await look())[0], "a drain that is under way is no death"
 

@@ -105,7 +105,7 @@ async def test_a_message_that_kills_every_worker_is_buried(
     assert (await lane.counters("vendor-2"))["done"] == 7
     assert "wamid.KILLER" not in php.wamids
     assert worker.deaths <= 2 * MOST + 1, "as a batch, and alone"
-    assert not await lane.redis.exists(keys.care(lane.lane))
+    assert not await lane.redis.exists(keys.crashes(lane.lane))
     letter = await only_letter(lane)
     assert letter.update["order_key"] == letter.id
     await DeadLetters(lane.redis).replay(letter)

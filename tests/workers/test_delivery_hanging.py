@@ -8,8 +8,8 @@ from contracts.backend import UpdateKind
 from tests.workers.deliveries import BATCH, deliver, fails_on, fates, statuses
 from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
-from workers.apart import APART_S, VendorsApart
 from workers.breaker import Breaker
+from workers.bulkhead import APART_S, Bulkhead
 from workers.delivery import ILL_AFTER_TIMEOUTS, Delivery, Fate, Verdicts
 from workers.item import Item
 
@@ -173,7 +173,7 @@ async def test_what_php_fails_on_is_no_reason_to_be_apart(php: Php, delivery: De
 
 def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
     now = 0.0
-    vendors = VendorsApart(Breaker("php_ill"), lambda: now)
+    vendors = Bulkhead(Breaker("php_ill"), lambda: now)
     vendors.suspect([VENDOR, OTHER], "it hung")
     now = APART_S - 1
     vendors.convict(VENDOR, "it hung again")
@@ -184,7 +184,7 @@ def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
 
 
 def test_who_was_only_suspected_comes_back_when_php_does_not_hang() -> None:
-    vendors = VendorsApart(Breaker("php_ill"))
+    vendors = Bulkhead(Breaker("php_ill"))
     vendors.suspect([VENDOR, OTHER], "it hung")
     vendors.convict(VENDOR, "it hung again")
     vendors.suspect([VENDOR], "and again among others")
@@ -195,7 +195,7 @@ def test_who_was_only_suspected_comes_back_when_php_does_not_hang() -> None:
 
 def test_each_vendor_has_a_pause_of_its_own() -> None:
     like = Breaker("php_ill", first_s=1.0, longest_s=4.0, clock=lambda: 0.0, jitter=lambda: 0.5)
-    vendors = VendorsApart(like)
+    vendors = Bulkhead(like)
     pauses = []
     for _ in range(4):
         vendors.failed(VENDOR, "it hung")

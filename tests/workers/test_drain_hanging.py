@@ -15,8 +15,8 @@ from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
-from workers import beside as beside_module
 from workers import drain as drain_module
+from workers import side_turns
 from workers.delivery import ILL_AFTER_TIMEOUTS
 
 BATCH = contract.PROCESS_WEBHOOKS
@@ -171,7 +171,7 @@ async def test_what_is_apart_costs_a_drain_nothing_when_it_has_to_wait(
 async def test_a_few_vendors_hang_at_a_time_and_no_more(
     php: Php, make_lane: MakeLane, patient: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beside_module, "MOST", 2)
+    monkeypatch.setattr(side_turns, "MOST", 2)
     lane = make_lane(Lane.MESSAGES, patient)
     hanging = Hanging(php)
     vendors = [f"vendor-{n}" for n in range(10, 16)]

@@ -1,4 +1,4 @@
-"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.care`).
+"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.crashes`).
 
 A unit is a single webhook at the head of a vendor's stream, or what waits under one order key.
 While one is under way nothing else is done in this process, so that it is known who did it. The
@@ -12,12 +12,12 @@ import structlog
 
 from contracts.jobs import Lane
 from sidecar.inbox import Entry, InboxReader
-from workers.care import Care
 from workers.clock import now_ms
-from workers.company import Company
+from workers.crashes import Crashes
 from workers.deferred import Deferred
 from workers.item import Item
 from workers.settlement import Settlement
+from workers.shared_lock import SharedLock
 from workers.split import split_webhook
 from workers.turn import Turn
 
@@ -26,23 +26,23 @@ log = structlog.get_logger()
 REASON = "worker died"
 
 
-class Careful:
+class PoisonSearch:
     """Makes turns with one unit each. ``turn_of`` makes a turn with a vendor's updates;
     ``settlement`` makes an empty settlement."""
 
     def __init__(
         self,
         lane: Lane,
-        care: Care,
+        crashes: Crashes,
         reader: InboxReader,
         deferred: Deferred,
-        company: Company,
+        company: SharedLock,
         turn_of: Callable[[str], Turn],
         settlement: Callable[[], Settlement],
     ) -> None:
         self._lane = lane
         self._statuses = lane is Lane.STATUSES
-        self._care = care
+        self._crashes = crashes
         self._reader = reader
         self._deferred = deferred
         self._company = company
@@ -53,16 +53,16 @@ class Careful:
         """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
         by one any more."""
         async with self._company.alone():
-            unit = self._care.unit or await self._next()
+            unit = self._crashes.unit or await self._next()
             if unit is None or not await self._take(unit):
-                await self._care.forget()
+                await self._crashes.forget()
 
     async def _next(self) -> str | None:
-        if self._care.left <= 0:
+        if self._crashes.left <= 0:
             return None
         # By turns, so that neither keeps the other waiting.
         find = [self._next_waiting, self._next_webhook]
-        if self._care.left % 2:
+        if self._crashes.left % 2:
             find.reverse()
         return await find[0]() or await find[1]()
 
@@ -84,7 +84,7 @@ class Careful:
 
     async def _take(self, unit: str) -> bool:
         """Take a unit. Return False if PHP could not be asked, or if the unit is gone."""
-        innocent = await self._care.begin_unit(unit)
+        innocent = await self._crashes.begin_unit(unit)
         kind, _, name = unit.partition(" ")
         if kind == "waiting":
             return await self._take_waiting(name, innocent=innocent)
@@ -102,7 +102,7 @@ class Careful:
         def close(settlement: Settlement) -> None:
             if last:
                 settlement.delete_entries(entry.vendor_uid, [entry.id], len(entry.webhooks))
-            self._care.unit_settled(settlement, None if last else _webhook(entry, index + 1))
+            self._crashes.unit_settled(settlement, None if last else _webhook(entry, index + 1))
 
         if innocent:
             fresh = split_webhook(webhook, entry, name)
@@ -124,7 +124,7 @@ class Careful:
             return False
 
         def close(settlement: Settlement) -> None:
-            self._care.unit_settled(settlement, None)
+            self._crashes.unit_settled(settlement, None)
 
         if innocent:
             items = [Item.load(data) for data in kept]

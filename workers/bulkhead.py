@@ -15,7 +15,7 @@ log = structlog.get_logger()
 APART_S = 600.0
 
 
-class VendorsApart:
+class Bulkhead:
     """Knows which vendors are apart, and for how long to leave PHP alone with what is theirs.
 
     One for each lane and process; its pauses are those of ``like``. Who is apart is not kept

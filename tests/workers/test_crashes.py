@@ -22,8 +22,8 @@ from tests.workers.payloads import VENDOR, message, some_texts, texts, webhook
 from tests.workers.php import HTML_500, Answer, Php
 from tests.workers.test_deaths import receive_together
 from workers import split
-from workers.company import Company
 from workers.settlement import Settlement
+from workers.shared_lock import SharedLock
 
 BATCH = contract.PROCESS_WEBHOOKS
 MOST = 2
@@ -55,7 +55,7 @@ KILLER = webhook(messages=[message("99999", "KILLER")])
 
 
 async def care(lane: LaneUnderTest) -> dict[str, str]:
-    found = cast(Hash, await lane.redis.hgetall(keys.care(lane.lane)))
+    found = cast(Hash, await lane.redis.hgetall(keys.crashes(lane.lane)))
     return {name.decode(): value.decode() for name, value in found.items()}
 
 
@@ -229,7 +229,7 @@ async def test_it_works_in_a_full_redis(
 
 
 async def test_any_number_works_together_or_one_alone() -> None:
-    company = Company()
+    company = SharedLock()
     under_way: list[str] = []
     most = {"together": 0, "alone": 0}
 
@@ -247,7 +247,7 @@ async def test_any_number_works_together_or_one_alone() -> None:
 
 
 async def test_who_wants_to_be_alone_is_not_kept_waiting_for_ever() -> None:
-    company = Company()
+    company = SharedLock()
     order: list[str] = []
     gate = asyncio.Event()
 
@@ -269,7 +269,7 @@ async def test_who_wants_to_be_alone_is_not_kept_waiting_for_ever() -> None:
 
 
 async def test_who_gives_up_waiting_to_be_alone_is_in_nobodys_way() -> None:
-    company = Company()
+    company = SharedLock()
     async with company.together():
 
         async def alone() -> None:

@@ -21,7 +21,7 @@ from workers.settlement import Settlement
 log = structlog.get_logger()
 
 
-class Care:
+class Crashes:
     """``most``: so many times a drain, and then a unit, may be begun and not come to its end.
     ``left``: how many units are still to be taken one by one. ``unit``: the one that is under way,
     or was when the worker died; None if there is none."""
@@ -29,8 +29,8 @@ class Care:
     def __init__(self, redis: Redis, lane: Lane, *, most: int, units: int) -> None:
         self._redis = redis
         self._lane = lane
-        self._key = keys.care(lane)
-        self._script = script(redis, "care")
+        self._key = keys.crashes(lane)
+        self._script = script(redis, "crashes")
         self._most = most
         self._units = units
         self._noted = False

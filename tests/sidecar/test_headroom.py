@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
+from sidecar.headroom import LOOK_AGAIN_S, LOOK_S, Headroom
 from sidecar.inbox import Inbox
 from sidecar.redis_client import Redis, ResponseError, connect
-from sidecar.room import LOOK_AGAIN_S, LOOK_S, Room
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
@@ -42,9 +42,9 @@ class Watch:
         return self.now
 
 
-def make_room(redis: Any, share: float = 0.8) -> tuple[Room, Watch]:
+def make_room(redis: Any, share: float = 0.8) -> tuple[Headroom, Watch]:
     watch = Watch()
-    return Room(redis, share, watch), watch
+    return Headroom(redis, share, watch), watch
 
 
 async def test_up_to_the_share_and_not_beyond() -> None:

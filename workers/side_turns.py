@@ -10,7 +10,7 @@ from sidecar.tasks import cancel
 MOST = 4
 
 
-class Beside:
+class SideTurns:
     """Holds the tasks, one for a vendor at a time. ``order_keys``: whose items are under way."""
 
     def __init__(self) -> None:

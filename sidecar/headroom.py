@@ -21,9 +21,9 @@ LOOK_AGAIN_S = 0.1
 BYTES_PER_BYTE = 1.5
 
 
-class Room:
-    """Room for webhooks, up to ``share`` of Redis's ``maxmemory``. With no ``maxmemory`` there is
-    always room.
+class Headroom:
+    """What room there is for webhooks, up to ``share`` of Redis's ``maxmemory``. With no
+    ``maxmemory`` there is always room.
 
     Redis is asked at most once a second; in between, what was written is added up.
     """

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Note, before it is done, that something is begun which may kill the process: a drain, or a single
--- unit of its work. Whoever comes through strikes it off again (workers/care.py).
+-- unit of its work. Whoever comes through strikes it off again (workers/crashes.py).
 -- It is also done when Redis is full: it counts, and takes no room to speak of.
 --
--- KEYS[1]  care:{lane}  hash: begun, tries, unit, left
+-- KEYS[1]  crashes:{lane}  hash: begun, tries, unit, left
 -- ARGV[1]  "begun" for a drain, "tries" for a unit
 -- for a drain:
 -- ARGV[2]  how often one may be begun before its work is taken one by one

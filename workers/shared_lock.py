@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Company:
+class SharedLock:
     """Lets any number work together, or one alone. Who wants to be alone is waited for by those who
     come later, so that their number does not keep it waiting."""
 
