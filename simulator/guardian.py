@@ -12,7 +12,9 @@ groups=" "
 while read -r sign group; do
     case $sign in
         +) groups="$groups$group " ;;
-        -) groups="${groups%% $group *} ${groups#* $group }" ;;
+        -) case $groups in
+            *" $group "*) groups="${groups%% $group *} ${groups#* $group }" ;;
+        esac ;;
     esac
 done
 for group in $groups; do
@@ -39,7 +41,7 @@ class Guardian:
         self._tell(f"+ {group}\n")
 
     def forget(self, group: int) -> None:
-        """The group has ended, and its id may soon be somebody else's."""
+        """The group has ended, and its id may soon be somebody else's. May be said again."""
         self._tell(f"- {group}\n")
 
     def _tell(self, line: str) -> None:

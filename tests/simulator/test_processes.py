@@ -112,3 +112,26 @@ os.kill(os.getpid(), signal.SIGKILL)
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     await eventually(lambda: not process_group.members(int(done.stdout)), 10)
+
+
+async def test_what_has_ended_may_be_killed_again(tmp_path: Path) -> None:
+    """Its group is forgotten once; nobody else's is touched when the program ends."""
+    program = f"""
+from pathlib import Path
+from simulator.guardian import guardian
+from tests.simulator.test_processes import part
+ended, lives = (part(Path({str(tmp_path)!r})).start() for _ in range(2))
+for _ in range(5):
+    ended.kill()
+guardian().forget(lives.pid)
+print(lives.pid, flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    group = int(done.stdout)
+    try:
+        assert process_group.members(group)
+    finally:
+        os.killpg(group, signal.SIGKILL)
