@@ -62,7 +62,7 @@ class Load:
 def draw_load(seed: int) -> Load:
     """Draw a load that takes two to three seconds where nothing goes wrong."""
     rng = Random(f"load {seed}")
-    rates = tuple(float(rng.randint(40, 70)) for _ in range(rng.randint(2, 3)))
+    rates = tuple(float(rng.randint(30, 60)) for _ in range(rng.randint(2, 3)))
     campaigns = []
     for vendor, rate in enumerate(rates):
         parts = rng.choice((1, 1, 2))
