@@ -10,8 +10,11 @@ import pytest
 from contracts.cloud_api.webhook import STATUS_RANK
 from simulator.comparison import Comparison, is_applied
 
-#: Requests to the backend for 1,000 messages, beside those that carry a customer's message.
+#: Requests to the backend for 1,000 messages, beside those that carry a customer's message, where
+#: they take so long. Batches go out by time: one that takes longer needs so many more a second.
 MOST_REQUESTS = 60
+QUICK_S = 15
+MOST_MORE_PER_S = 6
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +38,8 @@ def test_the_main_job(tmp_path: Path) -> None:
     assert figures["seconds"] > 0
     assert figures["backend_errors"] == []
     with_messages = figures["backend_requests_with_customers_messages"]
-    assert figures["backend_requests"] - with_messages <= MOST_REQUESTS
+    most = MOST_REQUESTS + MOST_MORE_PER_S * max(0.0, figures["seconds"] - QUICK_S)
+    assert figures["backend_requests"] - with_messages <= most
     assert figures["throughput"]["throttled"] == 0
     assert "has arrived" in result.stdout
 
