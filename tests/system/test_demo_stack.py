@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.stack.packages import require_stack
 from tests.system.test_demo import run_demo
 
-#: For 1,000 messages and their 3,000 statuses, without customers' messages, where they take so long.
+#: For 1,000 messages and their 3,000 statuses, without customers, where they take so long.
 #: Batches go out by time: one that takes longer needs so many more a second.
 MOST_REQUESTS = 50
 MOST_STATEMENTS = 500
