@@ -74,7 +74,7 @@ def _known(verdict: Verdict, subject: str, lines: list[bytes]) -> dict[str, Any]
         "cloud_api": messages + [m for m in evidence.inbound if m["wamid"] in names],
         "mishaps": [m for m in evidence.mishaps if m["callback_data"] in names],
         "queue": [asdict(row) for uid, row in evidence.queue.items() if uid in names],
-        "log": [row for row in evidence.outgoing if names & set(row[:2])],
+        "log": [row._asdict() for row in evidence.outgoing if names & set(row[:2])],
         "ledger": {uid: state for uid, state in evidence.redis.ledgers.items() if uid in names},
         "lines": [
             line.decode(errors="replace")[:2000]
