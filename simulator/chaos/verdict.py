@@ -15,8 +15,9 @@ from simulator.comparison import is_applied
 #: Faults of the Cloud API after which nobody can tell whether it took the message, though it did
 #: not.
 _INCONCLUSIVE = ("http_500", "html_500")
-#: Calls that may be under way when a worker or Redis dies, in seconds of sending.
-_UNDER_WAY_S = 0.25
+#: Rows that may be written down as being sent and not be sent yet when a worker or Redis dies, in
+#: seconds of sending, on a machine that has a lot else to do.
+_UNDER_WAY_S = 0.4
 #: Idle connections that may be given a request at the moment in which they are closed.
 _CLOSED_WHILE_USED = 3
 _CLOSING = (Kind.REFUSE, Kind.CUT)

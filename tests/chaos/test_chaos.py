@@ -13,6 +13,9 @@ from tests.stack.packages import require_stack
 FIRST_SEED = 1
 ROUNDS = 20
 
+#: A round that fails waits for a minute before it says so.
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:

@@ -257,7 +257,7 @@ def test_a_fault_explains_nothing_that_was_before_it() -> None:
 def test_a_fault_explains_no_more_calls_than_were_under_way() -> None:
     rows = {f"row-{n}": queued(f"row-{n}", QueueStatus.UNKNOWN) for n in range(2, 60)}
     evidence = unknown(seeded=[ROW, *rows], queue=rows, injected=[injected(Kind.CRASH, "worker-1")])
-    assert broken(evidence) == {"unknown_unexplained": 58 - int(RATE / 4)}
+    assert broken(evidence) == {"unknown_unexplained": 58 - int(RATE * 0.4)}
 
 
 @pytest.mark.parametrize(("what", "unexplained"), [("http_500", 0), ("html_500", 0), ("131026", 1)])

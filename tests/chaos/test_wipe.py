@@ -12,6 +12,9 @@ from tests.stack.packages import require_stack
 MESSAGES = 1000
 RATE = 1000.0
 
+#: Rows that a dead worker had stand in 3 for half a minute.
+pytestmark = pytest.mark.timeout(240)
+
 
 @pytest.mark.parametrize(("seed", "workers_killed"), [(1, False), (3, True)])
 def test_redis_wiped(tmp_path: Path, seed: int, workers_killed: bool) -> None:
