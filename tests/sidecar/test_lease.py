@@ -150,7 +150,7 @@ async def test_a_holder_that_is_cancelled_gives_it_back(leases: Leases, redis: R
 async def own(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Redis]:
     """A client of a server of its own, which tests make wait."""
     with RedisServer(tmp_path_factory.mktemp("own-valkey")) as server:
-        async with aclosing(connect(server.url, timeout_s=0.05)) as client:
+        async with aclosing(connect(server.url, timeout_s=0.2)) as client:
             yield client
 
 

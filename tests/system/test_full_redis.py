@@ -15,8 +15,8 @@ from tests.system.running import WAIT_S
 
 PHONE_NUMBER_ID = "110000000000001"
 #: What is left above the share has room for what a drain reads at a time.
-FREE = 64 * 1024 * 1024
-SHARE = 0.7
+FREE = 192 * 1024 * 1024
+SHARE = 0.6
 SIZE = 60_000
 
 
