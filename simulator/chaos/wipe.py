@@ -82,8 +82,8 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
         _wait_for(stage, wipe_after)
         with stage.redis() as client:
             client.flushall()
-        for name in WORKERS if kill_workers else ():
-            stage.installation.restart(name)
+        if kill_workers:
+            _kill_workers(stage)
         _wait_for_end(stage, vendor)
         sent = stage.lines("messages")
         outgoing, _ = log_rows(stage, [vendor.uid])
@@ -122,6 +122,14 @@ def _begin(stage: Stage, messages: int, rate: float) -> tuple[SeededVendor, Seed
     campaign = stage.installation.seed_campaign(vendor.uid, messages, paused=True)
     stage.call(api.CAMPAIGN_SEND, campaign.uid)
     return vendor, campaign
+
+
+def _kill_workers(stage: Stage) -> None:
+    """Kill them all before one is started again, so that nobody goes on with the campaign."""
+    for name in WORKERS:
+        stage.installation.crash(name)
+    for name in WORKERS:
+        stage.installation.start(name)
 
 
 def _wait_for(stage: Stage, accepted: int) -> None:
