@@ -6,7 +6,6 @@ takes updates, so that one clock measures both ends.
 """
 
 import asyncio
-import json
 import statistics
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import click
 import redis.asyncio as redis
 import uvloop
 
+from bench.figures import publish
 from bench.handover import VENDOR, Php, hand_over
 from bench.ingest import Connection, Load, request
 from simulator.embedded import EmbeddedInstallation
@@ -98,10 +98,7 @@ def main(rate: float, seconds: float, pause_s: float, json_file: Path | None) ->
     with tempfile.TemporaryDirectory() as folder:
         figures = uvloop.run(measure(Path(folder), rate, seconds, pause_s))
     figures["seconds"] = round(time.perf_counter() - started, 1)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if json_file:
-        json_file.write_text(text + "\n")
+    publish(figures, json_file)
     sys.exit(1 if figures["refused"] else 0)
 
 

@@ -5,7 +5,6 @@ configuration and takes updates, so that one clock measures both ends.
 """
 
 import asyncio
-import json
 import statistics
 import tempfile
 import time
@@ -18,6 +17,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
+from bench.figures import publish
 from bench.webhooks import webhook_body
 from contracts import backend as contract
 from contracts.cloud_api.webhook import sign
@@ -120,10 +120,7 @@ def main(messages: int, json_file: Path | None) -> None:
     """Measure the time from a webhook to PHP on an idle installation."""
     with tempfile.TemporaryDirectory() as folder:
         figures = uvloop.run(measure(Path(folder), messages))
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if json_file:
-        json_file.write_text(text + "\n")
+    publish(figures, json_file)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ generator (this process) on core 1. First at saturation, then at a steady 1,000/
 """
 
 import asyncio
-import json
 import os
 import re
 import resource
@@ -19,6 +18,7 @@ import click
 import redis
 import uvloop
 
+from bench.figures import publish
 from bench.webhooks import webhook_body
 from contracts.cloud_api.webhook import sign
 from simulator.embedded import EmbeddedInstallation
@@ -165,10 +165,7 @@ def main(seconds: float, connections: int, json_file: Path | None) -> None:
         client.close()
         cpu = resource.getrusage(resource.RUSAGE_SELF)
         figures["load_generator_cpu_s"] = round(cpu.ru_utime + cpu.ru_stime, 2)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if json_file:
-        json_file.write_text(text + "\n")
+    publish(figures, json_file)
     sys.exit(1 if figures["refused"] else 0)
 
 

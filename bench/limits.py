@@ -4,7 +4,6 @@ A real Valkey, the embedded backend, the simulated Cloud API, which counts and a
 limit, and as many workers as campaigns, all of one number.
 """
 
-import json
 import sys
 import tempfile
 import time
@@ -15,6 +14,7 @@ from urllib.request import urlopen
 import click
 import orjson
 
+from bench.figures import publish
 from simulator.cloud_api.throughput import Throughput
 from simulator.embedded import EmbeddedInstallation
 
@@ -97,10 +97,7 @@ def main(rate: float, seconds: float, workers: int, json_file: Path | None) -> N
     """Send from one number with several workers, and count how exactly its limit is kept."""
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), rate, seconds, workers)
-    text = json.dumps(figures, indent=2)
-    print(text)
-    if json_file:
-        json_file.write_text(text + "\n")
+    publish(figures, json_file)
     kept = (
         rate * LEAST <= figures["accepted_per_s"] <= rate * MOST
         and figures["worst_second"] <= rate * WORST
