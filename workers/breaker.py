@@ -56,9 +56,13 @@ class Breaker:
 
     def failed(self, reason: str) -> None:
         """Open, because PHP is ill."""
+        self.back_off()
+        self._trouble.failed(reason)
+
+    def back_off(self) -> None:
+        """Open, although PHP is well: it wants to be asked again later."""
         self._pause_s = min(self._longest_s, max(self._first_s, 2 * self._pause_s))
         self._open_until = self._clock() + self._pause_s * (0.75 + 0.5 * self._jitter())
-        self._trouble.failed(reason)
 
     def worked(self) -> None:
         """Close, because PHP has done something."""

@@ -102,7 +102,7 @@ class Reporter:
     async def _tell_parts(self, batch: list[SendResult]) -> bool:
         """Tell PHP, and return whether it took anything. Where it fails as a whole, it may be a
         single result that it fails on: then it is told the halves."""
-        worked = False
+        worked = answered = False
         reason = ""
         failures = 0
         waiting = [batch]
@@ -121,17 +121,21 @@ class Reporter:
                 continue
             taken = {r.id for r in answers if r.result in ("done", "ignored")}
             worked |= bool(taken)
+            answered |= bool(answers)
             await self._drop(part, taken)
             if again := [r.reason for r in answers if r.id not in taken]:
                 reason = f"PHP wants results again: {again[0]}"
-        self._note(worked, reason)
+        self._note(worked, answered, reason)
         return worked
 
-    def _note(self, worked: bool, reason: str) -> None:
-        if not worked:
+    def _note(self, worked: bool, answered: bool, reason: str) -> None:
+        if worked:
+            self._breaker.worked()
+        elif answered:
+            self._breaker.back_off()
+        else:
             self._breaker.failed(reason or "PHP gave no answer for any of them")
             return
-        self._breaker.worked()
         if reason:
             self._trouble.failed(reason)
         else:
