@@ -7,7 +7,7 @@ be told of is told by the campaign's worker (``sidecar/halts.py``); a start that
 found by the reconciler.
 """
 
-import time
+from enum import StrEnum
 
 from starlette.requests import Request
 
@@ -17,15 +17,21 @@ from contracts.jobs import send_campaign
 from contracts.sidecar_api import CampaignAnswer, CampaignChange
 from sidecar import keys
 from sidecar.backend import Backend
+from sidecar.clock import now_ms, redis_now_us
 from sidecar.doorbell import Doorbell
 from sidecar.halts import Halt, Halts
 from sidecar.internal import CallRefused, parse
 from sidecar.pauses import LIFTED_S, Pauses
 from sidecar.redis_client import Redis
 
-#: How errors of a campaign are told, which are counted for each by itself: by the answer to the
-#: send, or by a status.
-ERROR_PATHS = ("answer", "status")
+
+class ErrorPath(StrEnum):
+    """How an error of a campaign was told: by the answer to the send, or by a status. Errors in a
+    row are counted for each by itself: what statuses tell is of earlier messages than what answers
+    tell, and neither may end the other's row."""
+
+    ANSWER = "answer"
+    STATUS = "status"
 
 
 def campaign_lease(campaign_uid: str) -> str:
@@ -83,7 +89,7 @@ class Campaigns:
         halt = Halt(state, change.reason)
         await self._halts.put(campaign.campaign_uid, campaign.vendor_uid, halt)
         campaign = await self._keep(campaign, state, change.reason)
-        await self._halts.told(campaign.campaign_uid, halt, time.time_ns() // 1_000_000)
+        await self._halts.told(campaign.campaign_uid, halt, now_ms())
         return await self._answer(campaign)
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
@@ -92,12 +98,12 @@ class Campaigns:
         uid = campaign.campaign_uid
         paused = [one for one in await self._pauses.all() if one.vendor_uid == campaign.vendor_uid]
         await self._pauses.lift(paused)
-        seconds, micros = await self._redis.time()
+        now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(
-            *(keys.halt(uid), keys.wait(uid)), *(keys.errors(uid, path) for path in ERROR_PATHS)
+            *(keys.halt(uid), keys.wait(uid)), *(keys.errors(uid, path) for path in ErrorPath)
         )
-        pipeline.set(keys.lifted("campaign", uid), seconds * 1000 + micros // 1000, ex=LIFTED_S)
+        pipeline.set(keys.lifted("campaign", uid), now, ex=LIFTED_S)
         pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
         await pipeline.execute()
         self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

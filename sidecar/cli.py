@@ -1,7 +1,6 @@
 """The command line. What belongs to the workers or the simulator is started as a module of its
 own, so that the sidecar imports neither."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -12,7 +11,7 @@ import orjson
 from sidecar import embedded, logs
 from sidecar.dead_letters import DeadLetters
 from sidecar.numbers_command import numbers
-from sidecar.redis_client import UNAVAILABLE, RedisError, connect
+from sidecar.redis_command import run_with_redis
 from sidecar.settings import InvalidSettings, Settings
 from sidecar.status import status
 from sidecar.unknown import unknown
@@ -112,22 +111,7 @@ def replay_dead_letters(letter_ids: tuple[str, ...], everything: bool, vendor: s
 
 
 def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
-    settings = load_settings("dead-letters")
-
-    async def connected(redis_url: str) -> None:
-        client = connect(redis_url, timeout_s=5.0)
-        try:
-            await run(DeadLetters(client))
-        except (*UNAVAILABLE, RedisError) as error:
-            raise click.ClickException(f"Redis cannot be used: {error}") from None
-        finally:
-            await client.aclose()
-
-    try:
-        with embedded.redis_url(settings) as redis_url:
-            asyncio.run(connected(redis_url))
-    except embedded.EmbeddedFailed as error:
-        raise click.ClickException(str(error)) from None
+    run_with_redis(load_settings("dead-letters"), lambda redis: run(DeadLetters(redis)))
 
 
 main.add_command(status)

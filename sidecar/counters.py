@@ -57,6 +57,10 @@ class Books:
     def equations(self) -> tuple[Equation, Equation, Equation]:
         return self.webhooks, self.updates, self.sends
 
+    def equation(self, name: str) -> Equation:
+        """Return one of them by its name."""
+        return next(equation for equation in self.equations if equation.name == name)
+
     @property
     def balanced(self) -> bool:
         """Tell whether no equation shows a difference."""

@@ -1,7 +1,6 @@
 """Dead letters: updates that PHP refused again and again, kept with the reason until a person
 looks. They never expire."""
 
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,6 +9,7 @@ import orjson
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.clock import now_ms
 from sidecar.redis_client import Redis, script
 
 
@@ -79,6 +79,6 @@ class DeadLetters:
                 keys.deferred_items(letter.lane, order_key),
                 keys.counters(update["vendor_uid"]),
             ],
-            args=[letter.id, orjson.dumps(update), order_key, time.time_ns() // 1_000_000],
+            args=[letter.id, orjson.dumps(update), order_key, now_ms()],
         )
         return bool(answer)

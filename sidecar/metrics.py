@@ -279,10 +279,9 @@ def _books(books: list[Books]) -> Iterator[Metric]:
         "sidecar_equation_difference",
         "What is missing in the conservation equation or came from nowhere, of all vendors. "
         "Anything but 0 is a bug, or somebody's hand in Redis.",
-        [((name,), sum(abs(_difference(one, name)) for one in books)) for name in names],
+        [
+            ((name,), sum(abs(one.equation(name).difference or 0) for one in books))
+            for name in names
+        ],
         ("equation",),
     )
-
-
-def _difference(books: Books, name: str) -> int:
-    return next(e.difference or 0 for e in books.equations if e.name == name)

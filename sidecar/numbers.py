@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from sidecar import keys
+from sidecar.clock import redis_now_us
 from sidecar.pauses import Paused
 from sidecar.redis_client import Hash, Redis
 
@@ -70,8 +71,7 @@ async def numbers(redis: Redis) -> list[str]:
 
 async def number_state(redis: Redis, number: str) -> NumberState | None:
     """Return how a number stands, or None if nobody has asked for slots of it lately."""
-    seconds, micros = await redis.time()
-    now_us = seconds * 1_000_000 + micros
+    now_us = await redis_now_us(redis)
     known = cast(Hash, await redis.hgetall(keys.number(number)))
     if b"rate" not in known:
         return None

@@ -1,19 +1,17 @@
 """``sidecar numbers``: how fast the numbers are, why one is slow or silent, and letting those send
 again that are paused."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-from sidecar import embedded
+from sidecar.clock import utc_text
 from sidecar.duration import duration
-from sidecar.redis_client import UNAVAILABLE, RedisError, connect
+from sidecar.redis_command import run_with_redis
 
 if TYPE_CHECKING:
     from sidecar.numbers import NumberState
@@ -62,8 +60,9 @@ def _print_json(paused: "list[Paused]", states: "list[tuple[str, NumberState | N
 
 def _print(paused: "list[Paused]", states: "list[tuple[str, NumberState | None]]") -> None:
     for one in paused:
-        since = datetime.fromtimestamp(one.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        click.echo(f"PAUSED since {since}: {one.scope} {one.id} of vendor {one.vendor_uid}")
+        click.echo(
+            f"PAUSED since {utc_text(one.at)}: {one.scope} {one.id} of vendor {one.vendor_uid}"
+        )
         click.echo(f"    {one.reason}")
         click.echo(f"    When that is mended: sidecar numbers resume {one.id}")
     if not states:
@@ -116,19 +115,4 @@ def resume(ids: tuple[str, ...]) -> None:
 def _with_redis(run: "Callable[[Redis], Awaitable[None]]") -> None:
     from sidecar.cli import load_settings
 
-    settings = load_settings("numbers")
-
-    async def connected(redis_url: str) -> None:
-        client = connect(redis_url, timeout_s=5.0)
-        try:
-            await run(client)
-        except (*UNAVAILABLE, RedisError) as error:
-            raise click.ClickException(f"Redis cannot be used: {error}") from None
-        finally:
-            await client.aclose()
-
-    try:
-        with embedded.redis_url(settings) as redis_url:
-            asyncio.run(connected(redis_url))
-    except embedded.EmbeddedFailed as error:
-        raise click.ClickException(str(error)) from None
+    run_with_redis(load_settings("numbers"), run)

@@ -8,7 +8,7 @@ from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.counters import Books, Counters
 from sidecar.inbox import drain_lease
-from sidecar.processes import Process, read_processes
+from sidecar.processes import Process, holder_of, read_processes
 from sidecar.redis_client import Redis, script
 from sidecar.tally import Series
 
@@ -82,7 +82,7 @@ class Overview:
 
     def holder(self, lease: str) -> str | None:
         """Return the name of the process that says that it holds a lease."""
-        return next((p.name for p in self.alive if lease in p.leases), None)
+        return holder_of(self.processes, lease)
 
 
 class Observer:
@@ -92,10 +92,6 @@ class Observer:
         self._redis = redis
         self._counters = Counters(redis)
         self._heads = script(redis, "heads")
-
-    async def books(self) -> list[Books]:
-        """Return the books of all vendors."""
-        return await self._counters.read()
 
     async def read(self) -> Overview:
         """Return how things are. Raises what redis-py raises when Redis cannot be asked."""
@@ -125,7 +121,7 @@ class Observer:
         campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
         now = time[0] * 1000 + time[1] // 1000
         processes = await read_processes(self._redis)
-        books = await self.books()
+        books = await self._counters.read()
         return Overview(
             now=now,
             redis=_redis_state(server, memory, persistence),
@@ -153,16 +149,16 @@ class Observer:
         pipeline.zcard(keys.deferred(lane))
         pipeline.zcount(keys.deferred(lane), 0, now)
         pipeline.zrange(keys.deferred(lane), 0, 0, withscores=True)
-        pipeline.get(keys.lease(drain_lease(lane)))
-        deferred, due, first, token = await pipeline.execute()
         lease = drain_lease(lane)
+        pipeline.get(keys.lease(lease))
+        deferred, due, first, token = await pipeline.execute()
         return LaneState(
             lane=lane,
             webhooks=sum(one.waiting[lane] for one in books),
             vendors=vendors,
             oldest_s=max(0, now - int(head.partition(b"-")[0])) / 1000 if head else 0.0,
             held_s=None if token is None else max(0, now - int(token)) / 1000,
-            holder=next((p.name for p in processes if p.alive and lease in p.leases), None),
+            holder=holder_of(processes, lease),
             deferred=deferred,
             due=due,
             next_due_in_s=(first[0][1] - now) / 1000 if first else None,

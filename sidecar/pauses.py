@@ -14,6 +14,7 @@ from typing import cast
 import orjson
 
 from sidecar import keys
+from sidecar.clock import redis_now_us
 from sidecar.redis_client import Hash, Redis, script
 
 #: How long it is remembered that a person had something tried again: Meta repeats webhooks that
@@ -72,8 +73,7 @@ class Pauses:
         """Have them tried again."""
         if not pauses:
             return
-        seconds, micros = await self._redis.time()
-        now = seconds * 1000 + micros // 1000
+        now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hdel(keys.PAUSES, *(paused.name for paused in pauses))
         for paused in pauses:

@@ -164,8 +164,9 @@ def _lanes(report: Report) -> Iterator[Problem]:
                 f"lane a worker of its own: sidecar worker {lane}.",
             )
         if state.next_due_in_s is not None and state.next_due_in_s < -OVERDUE_S:
+            unit = waiting_unit(lane)
             yield Problem(
-                f"{state.due:,} of {state.deferred:,} {_unit(lane)} that wait are due, the first "
+                f"{state.due:,} of {state.deferred:,} {unit} that wait are due, the first "
                 f"since {duration(-state.next_due_in_s)}",
                 f"Is there a worker for {lane}, and does PHP answer? See below.",
             )
@@ -204,5 +205,6 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             )
 
 
-def _unit(lane: Lane) -> str:
+def waiting_unit(lane: Lane) -> str:
+    """Return what an order key of the lane stands for, in words."""
     return "contacts" if lane is Lane.MESSAGES else "messages"

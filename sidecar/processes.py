@@ -40,6 +40,11 @@ class Process:
         return f"{self.host}:{self.pid}"
 
 
+def holder_of(processes: list[Process], lease: str) -> str | None:
+    """Return the name of the living process that says that it holds a lease."""
+    return next((p.name for p in processes if p.alive and lease in p.leases), None)
+
+
 async def read_processes(redis: Redis) -> list[Process]:
     """Return the processes that have not said that they end, the oldest first."""
     ids = sorted(member.decode() for member in cast(Members, await redis.smembers(keys.PROCESSES)))

@@ -124,7 +124,7 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
 
 def total(books: list[Books], name: str) -> Equation:
     """Return one equation of all vendors together."""
-    equations = [next(e for e in one.equations if e.name == name) for one in books]
+    equations = [one.equation(name) for one in books]
     parts: dict[str, int | None] = {}
     for equation in equations:
         for part, value in equation.parts.items():

@@ -1,14 +1,14 @@
 """``sidecar status`` for a person who has just been woken: what is wrong stands first."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from textwrap import shorten
 
 from contracts.jobs import Lane
+from sidecar.clock import utc_text
 from sidecar.counters import Equation
 from sidecar.duration import duration
 from sidecar.numbers import NumberState
-from sidecar.problems import Problem
+from sidecar.problems import Problem, waiting_unit
 from sidecar.report import Report, total
 from sidecar.waiting import CampaignWork
 
@@ -18,7 +18,7 @@ MOST_SHOWN = 20
 
 def render(report: Report, problems: list[Problem]) -> str:
     """Return the page."""
-    at = datetime.fromtimestamp(report.overview.now / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    at = utc_text(report.overview.now)
     lines = [f"whatsapp-sidecar at {at}", "", *render_problems(problems)]
     for title, body in (
         ("PROCESSES", _processes(report)),
@@ -90,9 +90,8 @@ def _deferred(report: Report, lane: Lane) -> Iterator[str]:
     state, deferred = report.overview.lanes[lane], report.deferred[lane]
     due = state.next_due_in_s or 0.0
     when = f"the next is tried in {duration(due)}" if due > 0 else f"{state.due:,} of them now"
-    unit = "contacts" if lane is Lane.MESSAGES else "messages"
     yield (
-        f"          {state.deferred:,} {unit} wait on purpose, {when}; "
+        f"          {state.deferred:,} {waiting_unit(lane)} wait on purpose, {when}; "
         f"the oldest of those looked at is here for {duration(deferred.oldest_s)}"
     )
     for reason, count in list(deferred.reasons.items())[:3]:

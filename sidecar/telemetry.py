@@ -16,6 +16,7 @@ from typing import Any, cast
 import orjson
 
 from sidecar import keys
+from sidecar.clock import now_ms
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of, script
 from sidecar.tally import TALLY, Series, Tally
@@ -48,12 +49,13 @@ class Telemetry:
         self._known = False
         self._trouble = Trouble("metrics_not_kept")
         host, pid = socket.gethostname(), os.getpid()
-        self.process_id = f"{host}:{pid}:{time.time_ns() // 1_000_000}"
+        since = now_ms()
+        self.process_id = f"{host}:{pid}:{since}"
         self._record = {
             "role": role,
             "host": host,
             "pid": pid,
-            "since": time.time_ns() // 1_000_000,
+            "since": since,
         }
 
     async def run(self) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from contracts.backend import ResolveAction, UnknownMessage
+from sidecar.clock import utc_text
 
 if TYPE_CHECKING:
     from sidecar.unknown_messages import UnknownMessages
@@ -76,10 +76,14 @@ def list_unknown(
 
 
 def _described(message: UnknownMessage) -> str:
-    since = datetime.fromtimestamp(message.since / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     campaign = message.campaign_uid or "-"
     return _line(
-        since, message.uid, message.vendor_uid, campaign, message.to, message.reason or "-"
+        utc_text(message.since),
+        message.uid,
+        message.vendor_uid,
+        campaign,
+        message.to,
+        message.reason or "-",
     )
 
 

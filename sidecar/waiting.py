@@ -91,8 +91,8 @@ def _campaign(
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """What waits in a lane to be tried again: why, by how many of those that were looked at, and
-    since when the oldest of them is here. ``apart``: a worker has died ``deaths`` times in a row on
-    the lane's work, of which ``one_by_one`` units are now taken with care."""
+    since when the oldest of them is here. A worker has died ``deaths`` times in a row on the lane's
+    work, of which ``one_by_one`` units are now taken one by one."""
 
     reasons: dict[str, int]
     oldest_s: float

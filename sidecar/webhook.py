@@ -103,8 +103,6 @@ class WebhookEndpoint:
         self._enforce = mode is SignatureMode.ENFORCE
         self._body_limit = body_limit
         self._inbox_trouble = Trouble("inbox_unavailable")
-        #: Why webhooks were not, or should not have been, acknowledged.
-        self.counts: dict[str, int] = {}
         self._acknowledged = TALLY.counter(WEBHOOKS, "acknowledged")
         self._ack_seconds = TALLY.histogram(ACK_SECONDS)
 
@@ -173,7 +171,6 @@ class WebhookEndpoint:
             signed = signature_holds(signature, body, secrets)
         if not signed:
             if not self._enforce:
-                self._count("signature_wrong_accepted")
                 TALLY.counter(WEBHOOKS_UNSIGNED).add()
                 log.warning("webhook_signature_wrong", vendor=vendor_uid, accepted=True)
             elif asked or not signature:
@@ -188,14 +185,10 @@ class WebhookEndpoint:
     def _answer(
         self, status: int, reason: str, *, vendor_uid: str | None = None
     ) -> tuple[int, bytes]:
-        self._count(reason)
         TALLY.counter(WEBHOOKS, reason).add()
         if status in (401, 404):
             log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
         return status, reason.encode()
-
-    def _count(self, reason: str) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + 1
 
     # -- GET --
 

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from simulator.backend.seed import SeededCampaign, SeededVendor
@@ -40,12 +39,7 @@ class Installation(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     @property

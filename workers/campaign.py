@@ -19,13 +19,13 @@ from contracts import backend as contract
 from contracts.backend import ErrorCode, SendError, SendOutcome, SendResult
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
+from sidecar.clock import now_ms
 from sidecar.lease import Lease
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
 from workers.claimer import CampaignStopped, Claimer
-from workers.clock import now_ms
 from workers.cloud_api import CloudApi
 from workers.consequences import Consequences
 from workers.halt import Halt

@@ -3,7 +3,6 @@ account and the app. The same whether an answer has told the error or a status."
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from math import ceil
 
@@ -11,6 +10,7 @@ import structlog
 
 from contracts.backend import CampaignState, SendError
 from sidecar import keys
+from sidecar.campaigns import ErrorPath
 from sidecar.halts import Halt
 from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis, script
@@ -25,14 +25,6 @@ log = structlog.get_logger()
 
 #: How long it is remembered how often an error came in a row.
 COUNT_KEPT_S = 86_400
-
-
-class Path(StrEnum):
-    """How an error was told. Errors in a row are counted for each by itself: what statuses tell is
-    of earlier messages than what answers tell, and neither may end the other's row."""
-
-    ANSWER = "answer"
-    STATUS = "status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,7 @@ class Consequences:
                 reason=paused.reason,
             )
 
-    async def count(self, failure: Failure, path: Path, times: int = 1) -> str | None:
+    async def count(self, failure: Failure, path: ErrorPath, times: int = 1) -> str | None:
         """Count an error of the campaign, and halt the campaign if it is to stop, by the error's
         class or because the error has come too many times in a row. Return why, then."""
         decision, error = failure.decision, failure.error
@@ -140,6 +132,6 @@ class Consequences:
         )
         return reason if stopped else None
 
-    async def worked(self, campaign_uid: str, path: Path) -> None:
+    async def worked(self, campaign_uid: str, path: ErrorPath) -> None:
         """End the campaign's errors in a row."""
         await self._redis.delete(keys.errors(campaign_uid, path))

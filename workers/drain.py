@@ -12,19 +12,19 @@ each vendor in turns of its own: none of it may hold up what is fresh.
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from contracts.jobs import Lane
+from sidecar.clock import now_ms
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from workers.clock import now_ms
 from workers.crashes import Crashes
 from workers.deferred import Deferred
-from workers.delivery import Delivery
+from workers.delivery import Delivery, Verdicts
 from workers.intake import Intake, LanePolicy
 from workers.item import Item
 from workers.poison import PoisonSearch
@@ -33,7 +33,7 @@ from workers.shared_lock import SharedLock
 from workers.side_turns import SideTurns
 from workers.signals import Signals
 from workers.split import split_entry
-from workers.turn import Turn
+from workers.turn import Deliver, Turn
 
 log = structlog.get_logger()
 
@@ -52,8 +52,8 @@ LOOK_AGAIN_S = 0.02
 
 
 class Drain:
-    """Drains one lane. ``stopping`` tells that the process wants to end; ``company`` are the drains
-    of the same process. ``signals`` takes what statuses tell of more than their message."""
+    """Drains one lane. ``stopping`` tells that the process wants to end; ``lock`` is shared by the
+    drains of the same process. ``signals`` takes what statuses tell of more than their message."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Drain:
         leases: Leases,
         delivery: Delivery,
         stopping: Callable[[], bool],
-        company: SharedLock | None = None,
+        lock: SharedLock | None = None,
         signals: Signals | None = None,
     ) -> None:
         self._policy = policy
@@ -74,7 +74,7 @@ class Drain:
         self._leases = leases
         self._delivery = delivery
         self._stopping = stopping
-        self._company = company or SharedLock()
+        self._lock = lock or SharedLock()
         self._signals = signals
         self._reader = InboxReader(redis)
         self._intake = Intake(self._reader, policy)
@@ -157,8 +157,8 @@ class Drain:
             if not self._beside:  # those may still kill us
                 self._crashes.settled(settlement)
 
-        async with self._company.together():
-            turn = self._make_turn(lease, self._policy.concurrency)
+        async with self._lock.together():
+            turn = self._make_turn(lease, self._deliver)
             return await turn.make(_split(entries), waited, close)
 
     async def _due(self, lease: Lease) -> dict[str, list[Item]]:
@@ -185,16 +185,13 @@ class Drain:
         await self._deferred.postpone(left, now_ms() + BUSY_MS)
         return mine
 
-    def _make_turn(self, lease: Lease, concurrency: int) -> Turn:
-        return Turn(
-            self._lane,
-            self._settings,
-            self._redis,
-            lease,
-            lambda items: self._delivery.deliver(
-                items, batch_size=self._policy.batch_size, concurrency=concurrency
-            ),
-            self._signals,
+    def _make_turn(self, lease: Lease, deliver: Deliver) -> Turn:
+        return Turn(self._lane, self._settings, self._redis, lease, deliver, self._signals)
+
+    def _deliver(self, items: list[Item]) -> Awaitable[Verdicts]:
+        policy = self._policy
+        return self._delivery.deliver(
+            items, batch_size=policy.batch_size, concurrency=policy.concurrency
         )
 
     # -- turns beside --
@@ -218,13 +215,13 @@ class Drain:
         waited = {k: items for k, items in due.items() if k not in refused}
         turn = self._make_turn_of(lease, vendor_uid)
         if refused:
-            async with self._company.together():
+            async with self._lock.together():
                 await turn.make([], refused, lambda _settlement: None)
         intake = Intake(self._reader, self._policy)
         entries = await intake.take_of(vendor_uid) if apart else []
         if not (entries or waited or intake.empty):
             return
-        async with self._company.together():
+        async with self._lock.together():
             settled = await turn.make(
                 _split(entries), waited, lambda s: _delete(entries, intake.empty, s)
             )
@@ -232,15 +229,11 @@ class Drain:
             self._delivery.apart.acquit(vendor_uid)
 
     def _make_turn_of(self, lease: Lease, vendor_uid: str) -> Turn:
-        return Turn(
-            self._lane,
-            self._settings,
-            self._redis,
+        return self._make_turn(
             lease,
             lambda items: self._delivery.deliver_apart(
                 vendor_uid, items, batch_size=self._policy.batch_size
             ),
-            self._signals,
         )
 
     def _poison_search(self, lease: Lease) -> PoisonSearch:
@@ -249,7 +242,7 @@ class Drain:
             self._crashes,
             self._reader,
             self._deferred,
-            self._company,
+            self._lock,
             lambda vendor_uid: self._make_turn_of(lease, vendor_uid),
             lambda: Settlement(self._redis, self._lane, lease),
         )

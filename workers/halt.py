@@ -2,8 +2,8 @@
 
 from contracts.backend import CampaignState
 from sidecar import halts
+from sidecar.clock import now_ms
 from sidecar.redis_client import Redis
-from workers.clock import now_ms
 from workers.release import Release
 
 

@@ -5,9 +5,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from contracts.jobs import Lane
+from sidecar.clock import now_ms
 from sidecar.inbox import Entry, InboxReader
 from sidecar.settings import Settings
-from workers.clock import now_ms
 
 
 @dataclass(frozen=True, slots=True)

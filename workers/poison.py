@@ -11,8 +11,8 @@ from collections.abc import Callable
 import structlog
 
 from contracts.jobs import Lane
+from sidecar.clock import now_ms
 from sidecar.inbox import Entry, InboxReader
-from workers.clock import now_ms
 from workers.crashes import Crashes
 from workers.deferred import Deferred
 from workers.item import Item
@@ -36,7 +36,7 @@ class PoisonSearch:
         crashes: Crashes,
         reader: InboxReader,
         deferred: Deferred,
-        company: SharedLock,
+        lock: SharedLock,
         turn_of: Callable[[str], Turn],
         settlement: Callable[[], Settlement],
     ) -> None:
@@ -45,14 +45,14 @@ class PoisonSearch:
         self._crashes = crashes
         self._reader = reader
         self._deferred = deferred
-        self._company = company
+        self._lock = lock
         self._turn_of = turn_of
         self._settlement = settlement
 
     async def step(self) -> None:
         """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
         by one any more."""
-        async with self._company.alone():
+        async with self._lock.alone():
             unit = self._crashes.unit or await self._next()
             if unit is None or not await self._take(unit):
                 await self._crashes.forget()

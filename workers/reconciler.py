@@ -19,6 +19,7 @@ from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.campaigns import campaign_lease
+from sidecar.clock import now_ms
 from sidecar.halts import Halts
 from sidecar.inbox import drain_lease
 from sidecar.lease import Lease, Leases
@@ -26,7 +27,6 @@ from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
 from workers.backlog import Backlog
-from workers.clock import now_ms
 
 log = structlog.get_logger()
 
@@ -104,12 +104,13 @@ class Reconciler:
         """Ring for every campaign that is to be sent, or has something in its ledger (a holder that
         was stalled may have left it there late), and that nobody sends. One that waits and has
         nothing to be settled is left alone, unless it was halted and PHP is to be told."""
-        listed = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
-        listed = {**cast(Hash, await self._redis.hgetall(keys.LEDGERS)), **listed}
-        if not listed:
-            return
-        campaigns = [(c.decode(), vendor.decode()) for c, vendor in listed.items()]
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.LEDGERS)
+        pipeline.hgetall(keys.CAMPAIGNS)
+        unsettled, listed = cast("tuple[Hash, Hash]", tuple(await pipeline.execute()))
+        campaigns = [(c.decode(), v.decode()) for c, v in {**unsettled, **listed}.items()]
+        if not campaigns:
+            return
         for campaign_uid, _ in campaigns:
             pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
             pipeline.exists(keys.wait(campaign_uid))

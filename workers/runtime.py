@@ -60,7 +60,7 @@ class Runtime:
         self._deliveries = {
             lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
         }
-        self._company = SharedLock()
+        self._lock = SharedLock()
         self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
@@ -124,7 +124,7 @@ class Runtime:
             self._leases,
             self._deliveries[lane],
             lambda: self.stopping,
-            self._company,
+            self._lock,
             self._signals if lane is Lane.STATUSES else None,
         )
         if await work.run():

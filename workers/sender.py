@@ -6,11 +6,12 @@ import orjson
 
 from contracts import backend as contract
 from contracts.backend import SendError, SendOutcome, SendResult
+from sidecar.campaigns import ErrorPath
+from sidecar.clock import now_ms
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
-from workers.clock import now_ms
 from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
-from workers.consequences import Consequences, Failure, Path
+from workers.consequences import Consequences, Failure
 from workers.holds import Scope
 from workers.ledger import Ledger
 from workers.limiter import Limiter
@@ -133,7 +134,7 @@ class Sender:
         if decision.hold is not None and decision.hold.pause.scope is Scope.CAMPAIGN:
             self._rest()
         self._errors_counted |= decision.counts
-        reason = await self._consequences.count(failure, Path.ANSWER)
+        reason = await self._consequences.count(failure, ErrorPath.ANSWER)
         if reason and not decision.pause_reason:
             self._pause(reason)
 
@@ -142,7 +143,7 @@ class Sender:
             return
         self._errors_counted = False
         try:
-            await self._consequences.worked(self._campaign_uid, Path.ANSWER)
+            await self._consequences.worked(self._campaign_uid, ErrorPath.ANSWER)
         except (*UNAVAILABLE, RedisError):
             self._errors_counted = True  # the next one that is accepted ends it
             raise

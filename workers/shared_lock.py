@@ -1,4 +1,4 @@
-"""Who works in this process at the same time."""
+"""A lock that any number may share, and one may have alone."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -21,9 +21,10 @@ from contracts.cloud_api.errors import rule_for
 from contracts.cloud_api.webhook import Status, WebhookError
 from sidecar import keys
 from sidecar.backend import BackendError
+from sidecar.campaigns import ErrorPath
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
-from workers.consequences import Actions, Consequences, Failure, Path
+from workers.consequences import Actions, Consequences, Failure
 from workers.delivery import Fate, Verdicts
 from workers.item import Item
 from workers.limiter import Limiter
@@ -76,7 +77,7 @@ class Heard:
         """Have errors in a row end with the turn where something was sent."""
         for campaign_uid, row in self.rows.items():
             if row.broken:
-                settlement.also("DEL", keys.errors(campaign_uid, Path.STATUS))
+                settlement.also("DEL", keys.errors(campaign_uid, ErrorPath.STATUS))
 
 
 class Signals:
@@ -140,7 +141,7 @@ class Signals:
         failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
         if failure is None:
             return
-        if reason := await self._consequences.count(failure, Path.STATUS, times):
+        if reason := await self._consequences.count(failure, ErrorPath.STATUS, times):
             log.error(
                 "campaign_paused",
                 vendor=failure.vendor_uid,

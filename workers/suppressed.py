@@ -5,16 +5,15 @@ the call, and the number's reputation. It is kept per vendor; where it is lost, 
 refused by the Cloud API again.
 """
 
-from datetime import UTC, datetime
 from typing import cast
 
 import orjson
 
 from contracts.backend import SendError
 from sidecar import keys
+from sidecar.clock import now_ms, utc_text
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
-from workers.clock import now_ms
 
 
 class Suppressed:
@@ -57,6 +56,5 @@ class Suppressed:
 
 def _error(value: bytes) -> SendError:
     known = orjson.loads(value)
-    at = datetime.fromtimestamp(known["at"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    said = f"{known['code']} {known['message']}"
-    return SendError(code=known["code"], message=f"not sent: the recipient had {said} on {at}")
+    said = f"{known['code']} {known['message']} on {utc_text(known['at'])}"
+    return SendError(code=known["code"], message=f"not sent: the recipient had {said}")

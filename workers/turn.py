@@ -7,11 +7,11 @@ import structlog
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.clock import now_ms
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from sidecar.tally import HANDOVER_SECONDS, TALLY
-from workers.clock import now_ms
 from workers.deferred import Deferred
 from workers.delivery import UNTRIED, Fate, Verdict, Verdicts
 from workers.fold import Folded, fold

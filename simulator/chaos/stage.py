@@ -5,7 +5,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.request import Request, urlopen
 
@@ -74,16 +73,11 @@ class Stage:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
             self.installation.stop()
         finally:
-            self.way.__exit__(kind, error, traceback)
+            self.way.__exit__(*error)
 
     def new_cloud_api(self, config: dict[str, Any]) -> None:
         """Put a new Cloud API in the place of the last one, with these settings

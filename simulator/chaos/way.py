@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from threading import Thread
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from simulator.ports import free_ports
@@ -49,12 +48,7 @@ class Way:
         self._loop.call_soon_threadsafe(self._free.set)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._do(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -4,7 +4,6 @@ import sqlite3
 import urllib.request
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import orjson
@@ -23,14 +22,9 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
     def install(self, folder: Path) -> EmbeddedInstallation:
         return EmbeddedInstallation(folder, dict(self.keys))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._connection.close()
-        super().__exit__(kind, error, traceback)
+        super().__exit__(*error)
 
     @property
     def database(self) -> Path:

@@ -4,7 +4,6 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import orjson
@@ -52,12 +51,7 @@ class InstalledBackend(ABC, Generic[Installed]):
         self.base_url = self.installation.environment["SIDECAR_BACKEND_URL"]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.installation.stop()
 
     def seed_vendor(self, *, numbers: int = 1, messages_per_second: float | None = None) -> Vendor:

@@ -18,6 +18,7 @@ from sidecar.app import create_app
 from sidecar.inbox import Entry, InboxReader
 from sidecar.redis_client import Redis, connect
 from sidecar.settings import Settings
+from sidecar.tally import TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.webhook import WebhookEndpoint
 from tests import trust
 from tests.contracts.conformance import assert_conforms, load
@@ -36,11 +37,20 @@ class Service:
         self.client = client
         self.redis = redis
         self.endpoint: WebhookEndpoint = app.state.webhook
+        self._tallied = TALLY.read()
         self._signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
 
     @property
-    def counts(self) -> dict[str, int]:
-        return self.endpoint.counts
+    def counts(self) -> dict[str, float]:
+        """Why webhooks were not, or should not have been, acknowledged, since this was made."""
+        counts: dict[str, float] = {}
+        for series, value in TALLY.read().items():
+            by = value - self._tallied.get(series, 0.0)
+            if by and series.name == WEBHOOKS.name and series.labels != ("acknowledged",):
+                counts[series.labels[0]] = by
+            elif by and series.name == WEBHOOKS_UNSIGNED.name:
+                counts["signature_wrong_accepted"] = by
+        return counts
 
     async def request(self, method: str, target: str, **options: Any) -> httpx.Response:
         """Make a request, and check that the document allows its answer."""

@@ -9,7 +9,7 @@ from aiohttp import web
 from contracts.backend import CampaignState
 from contracts.jobs import Queue
 from sidecar import keys
-from sidecar.campaigns import ERROR_PATHS, campaign_lease
+from sidecar.campaigns import ErrorPath, campaign_lease
 from sidecar.halts import Halt, Halts
 from sidecar.lease import Leases
 from sidecar.pauses import Paused, Pauses
@@ -17,7 +17,6 @@ from sidecar.redis_client import Redis, connect
 from tests.eventually import eventually
 from tests.sidecar.php import Call, Php, json_answer, refusal
 from tests.sidecar.service import VENDOR, Service
-from workers.consequences import Path
 
 UID = "5b1f0c1e-8d4c-4c39-9a55-0a1b2c3d4e5f"
 PATH = f"/internal/campaigns/{UID}"
@@ -120,7 +119,7 @@ async def test_a_person_has_everything_tried_again(service: Service, verb: str) 
 
 
 async def test_both_ways_in_which_errors_are_counted_are_forgotten() -> None:
-    assert set(ERROR_PATHS) == set(Path)
+    assert set(ErrorPath) == {"answer", "status"}
 
 
 async def test_starting_twice_answers_with_the_state(service: Service, php: Php) -> None:

@@ -2,7 +2,6 @@
 customers' messages: wake-ups are lost, and nothing else."""
 
 import threading
-from types import TracebackType
 from typing import Self
 
 import redis
@@ -29,12 +28,7 @@ class Wiper:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._over.set()
         self._thread.join()
         self._client.close()

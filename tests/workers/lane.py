@@ -8,6 +8,7 @@ from contracts.backend import VendorConfig
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
+from sidecar.clock import now_ms
 from sidecar.counters import Counters
 from sidecar.inbox import Inbox
 from sidecar.lease import Leases
@@ -16,7 +17,6 @@ from sidecar.settings import Settings
 from tests.eventually import eventually
 from tests.workers.payloads import VENDOR
 from workers.breaker import Breaker
-from workers.clock import now_ms
 from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy

@@ -10,6 +10,7 @@ from contracts.backend import CampaignState, PhoneNumber, VendorConfig
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
+from sidecar.clock import now_ms
 from sidecar.counters import Counters
 from sidecar.halts import Halt, Halts
 from sidecar.lease import Lease, Leases
@@ -24,7 +25,6 @@ from tests.eventually import eventually
 from tests.simulator.cloud_api.helpers import QUIET
 from tests.workers.php import Php
 from workers.campaign import CampaignRun
-from workers.clock import now_ms
 from workers.cloud_api import CloudApi
 from workers.ledger import Ledger
 from workers.limiter import Limiter

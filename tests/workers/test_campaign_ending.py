@@ -9,13 +9,13 @@ import pytest
 from contracts import backend as contract
 from contracts.backend import ErrorCode, SendError, SendOutcome, SendResult
 from sidecar import keys
+from sidecar.clock import now_ms
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
 from tests.workers.php import refusal
 from tests.workers.rows import claimed_row
 from tests.workers.stage import Stage
-from workers.clock import now_ms
 from workers.rows import QueuedRow
 
 pytestmark = pytest.mark.usefixtures("short_pauses")

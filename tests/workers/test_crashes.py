@@ -229,12 +229,12 @@ async def test_it_works_in_a_full_redis(
 
 
 async def test_any_number_works_together_or_one_alone() -> None:
-    company = SharedLock()
+    lock = SharedLock()
     under_way: list[str] = []
     most = {"together": 0, "alone": 0}
 
     async def work(how: str) -> None:
-        async with getattr(company, how)():
+        async with getattr(lock, how)():
             under_way.append(how)
             most[how] = max(most[how], len(under_way))
             assert len(set(under_way)) == 1
@@ -247,7 +247,7 @@ async def test_any_number_works_together_or_one_alone() -> None:
 
 
 async def test_who_wants_to_be_alone_is_not_kept_waiting_for_ever() -> None:
-    company = SharedLock()
+    lock = SharedLock()
     order: list[str] = []
     gate = asyncio.Event()
 
@@ -257,11 +257,11 @@ async def test_who_wants_to_be_alone_is_not_kept_waiting_for_ever() -> None:
                 await gate.wait()
             order.append(name)
 
-    tasks = [asyncio.create_task(work("first", company.together, True))]
+    tasks = [asyncio.create_task(work("first", lock.together, True))]
     await asyncio.sleep(0)
-    tasks.append(asyncio.create_task(work("alone", company.alone)))
+    tasks.append(asyncio.create_task(work("alone", lock.alone)))
     await asyncio.sleep(0.001)
-    tasks += [asyncio.create_task(work(f"later-{n}", company.together)) for n in range(3)]
+    tasks += [asyncio.create_task(work(f"later-{n}", lock.together)) for n in range(3)]
     await asyncio.sleep(0.001)
     gate.set()
     await asyncio.gather(*tasks)
@@ -269,16 +269,16 @@ async def test_who_wants_to_be_alone_is_not_kept_waiting_for_ever() -> None:
 
 
 async def test_who_gives_up_waiting_to_be_alone_is_in_nobodys_way() -> None:
-    company = SharedLock()
-    async with company.together():
+    lock = SharedLock()
+    async with lock.together():
 
         async def alone() -> None:
-            async with company.alone():
+            async with lock.alone():
                 raise AssertionError("somebody else works")
 
         waiting = asyncio.create_task(alone())
         await asyncio.sleep(0.001)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        async with asyncio.timeout(5), company.together():
+        async with asyncio.timeout(5), lock.together():
             pass

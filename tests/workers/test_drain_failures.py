@@ -10,6 +10,7 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
+from sidecar.clock import now_ms
 from sidecar.inbox import InboxUnavailable, drain_lease
 from sidecar.lease import Leases
 from sidecar.redis_client import connect
@@ -21,7 +22,6 @@ from tests.workers.payloads import some_texts, status, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
 from workers import drain as drain_module
 from workers.breaker import Breaker
-from workers.clock import now_ms
 from workers.turn import ILL_LONGEST_MS
 
 BATCH = contract.PROCESS_WEBHOOKS

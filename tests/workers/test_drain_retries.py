@@ -7,13 +7,13 @@ import pytest
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.clock import now_ms
 from sidecar.redis_client import Redis
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, status, texts, webhook
 from tests.workers.php import Answer, Call, Php, results, wanting_again
-from workers.clock import now_ms
 
 BATCH = contract.PROCESS_WEBHOOKS
 

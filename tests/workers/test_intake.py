@@ -8,11 +8,11 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.clock import now_ms
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader
 from sidecar.redis_client import Redis
 from tests.conftest import MakeSettings
 from workers import intake as intake_module
-from workers.clock import now_ms
 from workers.intake import Intake, LanePolicy
 
 LANE = Lane.STATUSES

@@ -13,6 +13,7 @@ from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
+from sidecar.clock import now_ms
 from sidecar.halts import Halt, Halts
 from sidecar.inbox import drain_lease
 from sidecar.lease import Leases
@@ -21,7 +22,6 @@ from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.php import Answer, Call, Php, answer
-from workers.clock import now_ms
 from workers.ledger import Ledger
 from workers.reconciler import LEASE, Reconciler
 
