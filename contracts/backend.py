@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from contracts.bots import MatchedBots
+from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
 
 #: Most updates in one ``process-webhooks`` call and most results in one
@@ -86,7 +88,9 @@ class Update(StrictModel):
     ``payload`` is a complete webhook envelope that holds nothing but this update (with its
     change's metadata, and the contacts that belong to it), so that a routine that was written for
     a whole webhook can take it as it is. ``lower_statuses`` are the status objects of the same
-    message that were folded into this one because it ranks higher; oldest first.
+    message that were folded into this one because it ranks higher; oldest first. ``bots`` are those
+    that match a customer's message, where the vendor's bots are matched by the sidecar
+    (``VendorConfig.bots_on_sidecar``); null: PHP matches them itself.
     """
 
     id: str = Field(description="Stable over retries; the answer refers to it.")
@@ -96,6 +100,7 @@ class Update(StrictModel):
     attempt: int = Field(description="1 for the first time that PHP sees this update.", ge=1)
     payload: dict[str, Any]
     lower_statuses: list[dict[str, Any]] = []
+    bots: MatchedBots | None = None
 
 
 class ProcessWebhooksRequest(StrictModel):
@@ -107,7 +112,12 @@ class ProcessWebhooksRequest(StrictModel):
 
 class UpdateResult(LenientModel):
     """``done``: applied, now or before. ``ignored``: nothing to do, and never will be. ``retry``:
-    not applied, bring it again later. A value that is not known counts as ``retry``."""
+    not applied, bring it again later. A value that is not known counts as ``retry``.
+
+    ``effects`` are what the sidecar is asked to do (:mod:`contracts.effects`), with ``done`` only.
+    An update that PHP has applied before brings the same effects again, with the same ids, but for
+    messages whose outcome PHP knows: the answer that named them first may never have arrived.
+    """
 
     id: str
     result: Literal["done", "ignored", "retry"] | str
@@ -118,6 +128,7 @@ class UpdateResult(LenientModel):
         description="Of a status: the campaign of the message whose status it has changed. Left "
         "out where it changed nothing, so that a failure that is told twice counts once.",
     )
+    effects: list[dict[str, Any]] = []
 
 
 class ProcessWebhooksAnswer(LenientModel):
@@ -309,11 +320,16 @@ class SendError(StrictModel):
 class SendResult(StrictModel):
     """What became of one claimed row. Idempotent by row, outcome and time. ``accepted`` is a fact,
     and settles a row whatever its status is, also one that an early status has finished; nothing
-    else changes a row that is not in 3."""
+    else changes a row that is not in 3.
+
+    Without a campaign it tells of a :class:`contracts.effects.SendMessage`: ``uid`` is the row in
+    ``whatsapp_message_logs``, and the outcome ``accepted``, ``failed`` or ``unknown``. ``accepted``
+    gives the row its wamid and status; the others change only a row that has no wamid.
+    """
 
     uid: str
     vendor_uid: str
-    campaign_uid: str
+    campaign_uid: str | None = None
     claim_uid: str | None = Field(
         default=None,
         description="The claim that the attempt belongs to. failed, requeue and unknown change a "
@@ -474,7 +490,8 @@ class PhoneNumber(LenientModel):
 
 
 class VendorConfig(LenientModel):
-    """``access_token`` and ``app_secrets`` are secrets: kept in memory only, never logged.
+    """``access_token`` and ``app_secrets`` are secrets, as are those of ``ai_providers``,
+    ``forward`` and ``broadcaster``: kept in memory only, never logged.
 
     Meta limits how many different users a business portfolio may write to in any 24 hours, all its
     numbers together. With ``daily_recipients`` campaigns keep to so many; null: no limit is kept.
@@ -491,6 +508,12 @@ class VendorConfig(LenientModel):
     daily_recipients: int | None = None
     current_phone_number_id: str | None = None
     phone_numbers: list[PhoneNumber] = []
+    bots_on_sidecar: bool = Field(
+        default=False, description="Whether customers' messages are to come with their bots."
+    )
+    ai_providers: list[AiProvider] = []
+    forward: ForwardTarget | None = None
+    broadcaster: Broadcaster | None = None
 
 
 class VendorConfigAnswer(LenientModel):
@@ -514,3 +537,5 @@ DUE_CAMPAIGNS = "/internal/due-campaigns"
 UNKNOWN_MESSAGES = "/internal/unknown-messages"
 RESOLVE_MESSAGES = "/internal/resolve-messages"
 VENDOR_CONFIG = "/internal/vendor-config"
+BOTS = "/internal/bots"
+AI_ANSWERS = "/internal/ai-answers"

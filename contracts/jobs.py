@@ -7,6 +7,8 @@ there is to do. Losing a wake-up costs a delay, and getting it twice costs nothi
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contracts.effects import EffectKind
+
 
 class Lane(StrEnum):
     """The two lanes of the inbox: a flood of statuses must not delay a customer's message."""
@@ -21,6 +23,7 @@ class Queue(StrEnum):
     MESSAGES = "messages"
     STATUSES = "statuses"
     CAMPAIGNS = "campaigns"
+    EFFECTS = "effects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Job:
 DRAIN_MESSAGES_ACTOR = "drain_messages"
 DRAIN_STATUSES_ACTOR = "drain_statuses"
 SEND_CAMPAIGN_ACTOR = "send_campaign"
+DO_EFFECTS_ACTOR = "do_effects"
 
 
 def drain(lane: Lane) -> Job:
@@ -47,3 +51,8 @@ def drain(lane: Lane) -> Job:
 def send_campaign(vendor_uid: str, campaign_uid: str) -> Job:
     """This campaign has rows to send."""
     return Job(Queue.CAMPAIGNS, SEND_CAMPAIGN_ACTOR, (vendor_uid, campaign_uid))
+
+
+def do_effects(kind: EffectKind, vendor_uid: str) -> Job:
+    """This vendor has effects of this kind to be done."""
+    return Job(Queue.EFFECTS, DO_EFFECTS_ACTOR, (kind.value, vendor_uid))

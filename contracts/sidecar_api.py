@@ -6,11 +6,12 @@ never reachable from outside. A refusal carries the same error body as PHP's
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from contracts.backend import CampaignCounts, CampaignState
+from contracts.bots import BotMatch
 from contracts.lenient import LenientModel, StrictModel
 
 WEBHOOK_PATHS = ("/webhook/{vendor_uid}", "/whatsapp-webhook/{vendor_uid}")
@@ -21,6 +22,7 @@ CAMPAIGN_RESUME = "/internal/campaigns/{campaign_uid}/resume"
 CAMPAIGN_CANCEL = "/internal/campaigns/{campaign_uid}/cancel"
 MATCH_BOT = "/match-bot"
 INVALIDATE = "/internal/invalidate"
+EFFECTS = "/internal/effects"
 HEALTHZ = "/healthz"
 READYZ = "/readyz"
 METRICS = "/metrics"
@@ -51,19 +53,23 @@ class CampaignChange(LenientModel):
     reason: str | None = Field(default=None, max_length=500)
 
 
+class ContactFacts(LenientModel):
+    """What the contact's state decides. ``incoming_24h``: its messages of the last 24 hours, this
+    one included; null: not known, and then no welcome bot matches. ``quick_reply``: the message
+    answers a button, which is matched although the contact has disabled replies."""
+
+    incoming_24h: int | None = None
+    disable_reply_bot: bool = False
+    quick_reply: bool = False
+
+
 class MatchBotRequest(LenientModel):
-    """``vendor_uid`` or, as the analysis has it, ``vendorId``. The contact's facts decide about
-    welcome bots and contacts who disabled replies."""
+    """``vendor_uid`` or, as the analysis has it, ``vendorId`` (``vendors._id``)."""
 
     message: str
     vendor_uid: str | None = None
     vendor_id: int | None = Field(default=None, alias="vendorId")
-    contact: dict[str, Any] | None = None
-
-
-class BotMatch(StrictModel):
-    bot_uid: str
-    trigger: str | None
+    contact: ContactFacts = ContactFacts()
 
 
 class MatchBotAnswer(StrictModel):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from contracts import backend
+from contracts import backend, bots, effects
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -161,6 +161,21 @@ ENDPOINTS = (
         backend.VendorConfigRequest,
         backend.VendorConfigAnswer,
         documentation(backend.VendorConfig),
+    ),
+    _call(
+        backend.BOTS,
+        "configuration",
+        "Read vendors' bots",
+        bots.BotsRequest,
+        bots.BotsAnswer,
+        documentation(bots.VendorBots),
+    ),
+    _call(
+        backend.AI_ANSWERS,
+        "effects",
+        "Bring what AIs have answered",
+        effects.AiAnswersRequest,
+        backend.UpdateMessageStatusesAnswer,
     ),
 )
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from contracts import sidecar_api
+from contracts import effects, sidecar_api
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -25,7 +25,7 @@ _CAMPAIGN_UNKNOWN = refusal("`campaign_unknown`: PHP knows no such campaign.")
 _CRONS_SEND = "`vendor_not_on_sidecar`: PHP's own crons send for the vendor. Nothing happened."
 _SEND_REFUSED = refusal(_CRONS_SEND)
 _RESUME_REFUSED = refusal(f"`campaign_cancelled`: only send starts it again. {_CRONS_SEND}")
-_NOT_ON_SIDECAR = refusal("This version does not match bots: PHP must do it. Nothing happened.")
+_VENDOR_UNKNOWN = refusal("`vendor_unknown`: PHP knows no such vendor. Nothing happened.")
 _REFUSALS = {
     400: _INVALID,
     401: unsigned_refusal(),
@@ -197,7 +197,15 @@ ENDPOINTS = (
         "Find the bots that a message triggers",
         sidecar_api.MatchBotRequest,
         sidecar_api.MatchBotAnswer,
-        {501: _NOT_ON_SIDECAR},
+        {404: _VENDOR_UNKNOWN},
+    ),
+    _call(
+        sidecar_api.EFFECTS,
+        "effects",
+        "Have effects done that belong to no update",
+        effects.EffectsRequest,
+        effects.EffectsAnswer,
+        {404: _VENDOR_UNKNOWN},
     ),
     _call(
         sidecar_api.INVALIDATE,

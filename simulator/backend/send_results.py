@@ -68,7 +68,7 @@ class _Batch:
 
     def _decide(self, result: SendResult) -> str | None:
         """Plan what the result changes. Return why it changes nothing and never will, if so."""
-        row = self._rows.get((result.uid, result.vendor_uid, result.campaign_uid))
+        row = self._rows.get((result.uid, result.vendor_uid, result.campaign_uid or ""))
         if result.outcome is SendOutcome.ACCEPTED:
             return self._accept(result, row)
         if row is None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from contracts import jobs
+from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, Queue
 
 
@@ -19,7 +20,11 @@ def test_a_campaign_is_named_by_its_ids() -> None:
 
 
 def test_a_flood_of_statuses_is_not_in_the_way_of_messages() -> None:
-    made = [*map(jobs.drain, Lane), jobs.send_campaign("v", "c")]
+    made = [
+        *map(jobs.drain, Lane),
+        jobs.send_campaign("v", "c"),
+        jobs.do_effects(EffectKind.FORWARD, "v"),
+    ]
     assert len({job.queue for job in made}) == len({job.actor for job in made}) == len(made)
     assert {job.queue for job in made} == set(Queue)
 

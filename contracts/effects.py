@@ -1,0 +1,194 @@
+"""Effects: network I/O that PHP asks the sidecar to do, so that no PHP worker waits for it.
+
+PHP names effects in its answer about an update (``UpdateResult.effects``), or in a call of its own
+(``POST /internal/effects``). The sidecar keeps them on disk, does them with retries and limits, and
+tells PHP what it has to store: how a message was sent (``update-message-statuses``) and what an AI
+has answered (``ai-answers``).
+
+An effect's ``id`` makes it happen once: PHP gives the same effect the same id however often it is
+asked about the same update, and the sidecar takes an id once. It is a UUID.
+"""
+
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from contracts.lenient import LenientModel, StrictModel
+
+
+class EffectKind(StrEnum):
+    SEND_MESSAGE = "send_message"
+    AI_REPLY = "ai_reply"
+    FORWARD = "forward"
+    BROADCAST = "broadcast"
+
+
+class SendMessage(LenientModel):
+    """Send one message, ahead of campaigns, within the number's limits. ``id`` is the ``_uid`` of
+    its row in ``whatsapp_message_logs``, which PHP has stored with the status ``pending``; the
+    result comes as a :class:`contracts.backend.SendResult` without a campaign.
+
+    ``message`` is the messages call's body without ``messaging_product``, ``to`` and
+    ``biz_opaque_callback_data``: ``{"type": "text", "text": {"body": "..."}}`` and so on, of any
+    type that the Cloud API knows. ``to`` is digits with the country code. After ``expires_at``
+    (unix ms) it is not sent any more, and reported as failed.
+    """
+
+    kind: Literal[EffectKind.SEND_MESSAGE] = EffectKind.SEND_MESSAGE
+    id: str
+    to: str
+    message: dict[str, Any]
+    phone_number_id: str | None = Field(
+        default=None, description="Null: the vendor's current number."
+    )
+    expires_at: int | None = None
+
+
+class AiMessage(LenientModel):
+    """``role``: system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class AiReply(LenientModel):
+    """Ask an AI, and bring PHP its answer (:class:`AiAnswer`); what is sent of it, PHP decides
+    then. ``provider`` is the name of one of ``VendorConfig.ai_providers``, so no key stands here.
+
+    ``conversation`` names whom the answer is for (a contact). Of one conversation only the newest
+    question is asked: an older one that has no answer yet ends as ``superseded``. ``options`` are
+    added to the body of the call (``temperature``, ``max_tokens`` ...).
+    """
+
+    kind: Literal[EffectKind.AI_REPLY] = EffectKind.AI_REPLY
+    id: str
+    conversation: str
+    provider: str
+    model: str | None = None
+    messages: list[AiMessage] = Field(min_length=1)
+    options: dict[str, Any] = {}
+    expires_at: int | None = None
+
+
+class Forward(LenientModel):
+    """Post to the vendor's own webhook URL (``VendorConfig.forward``). ``body`` null: the update
+    itself, as the sidecar has it. May arrive more than once, as Meta's own webhooks may."""
+
+    kind: Literal[EffectKind.FORWARD] = EffectKind.FORWARD
+    id: str
+    body: dict[str, Any] | None = None
+
+
+class Broadcast(LenientModel):
+    """Trigger an event on the Pusher-compatible server (``VendorConfig.broadcaster``). Like events
+    that wait at the same time are sent once, so ``id`` may be left out."""
+
+    kind: Literal[EffectKind.BROADCAST] = EffectKind.BROADCAST
+    id: str | None = None
+    channels: list[str] = Field(min_length=1, max_length=100)
+    event: str
+    data: Any = None
+    socket_id: str | None = None
+
+
+Effect = SendMessage | AiReply | Forward | Broadcast
+
+_MODELS: dict[str, TypeAdapter[Any]] = {
+    EffectKind.SEND_MESSAGE: TypeAdapter(SendMessage),
+    EffectKind.AI_REPLY: TypeAdapter(AiReply),
+    EffectKind.FORWARD: TypeAdapter(Forward),
+    EffectKind.BROADCAST: TypeAdapter(Broadcast),
+}
+
+
+def parse_effect(value: Any) -> Effect:
+    """Return an effect as PHP has named it. Raises ``ValueError`` (also as pydantic's
+    ``ValidationError``), which says what is wrong with it."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    model = _MODELS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise ValueError(f"there is no effect of kind {kind!r}")
+    effect: Effect = model.validate_python(value)
+    return effect
+
+
+class AiOutcome(StrEnum):
+    """- ``answered``: ``text`` is the answer;
+    - ``failed``: there is none, and ``error`` says why;
+    - ``superseded``: a newer question of the same conversation came first, or it had expired.
+    """
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+
+
+class AiAnswer(StrictModel):
+    """What came of an :class:`AiReply`, named by its ``id``. ``usage`` as the provider tells it."""
+
+    id: str
+    vendor_uid: str
+    outcome: AiOutcome
+    text: str | None = None
+    error: str | None = None
+    usage: dict[str, Any] | None = None
+    at: int = Field(description="Unix ms.")
+
+
+class AiAnswersRequest(StrictModel):
+    """Bring answers. PHP drops one that a newer message of the contact's or a person's reply has
+    made stale (``ignored``, ``stale``); for the others it names the messages to send, the vendor's
+    failure message for ``failed`` among them, as ``effects`` of the result. Idempotent by id: the
+    same answer brings the same effects, as long as they are not sent."""
+
+    answers: list[AiAnswer] = Field(min_length=1, max_length=100)
+
+
+class AiProviderKind(StrEnum):
+    """``openai``: any API that speaks OpenAI's chat completions, below ``url``. ``flowise``: a
+    Flowise prediction, whose whole URL is ``url``."""
+
+    OPENAI = "openai"
+    FLOWISE = "flowise"
+
+
+class AiProvider(LenientModel):
+    """``api_key`` is a secret: kept in memory only, never logged."""
+
+    name: str
+    kind: AiProviderKind | str = AiProviderKind.OPENAI
+    url: str
+    api_key: str | None = Field(default=None, repr=False)
+    model: str | None = None
+
+
+class ForwardTarget(LenientModel):
+    """A vendor's own webhook URL. With a ``secret`` each post carries ``X-Hub-Signature-256``, as
+    Meta's do."""
+
+    url: str
+    secret: str | None = Field(default=None, repr=False)
+
+
+class Broadcaster(LenientModel):
+    """A server that speaks Pusher's HTTP API; ``url`` is its root (``https://api-eu.pusher.com``)."""
+
+    url: str
+    app_id: str
+    key: str
+    secret: str = Field(repr=False)
+
+
+class EffectsRequest(StrictModel):
+    """Body of ``POST /internal/effects`` on the sidecar: effects that belong to no update."""
+
+    vendor_uid: str
+    effects: list[dict[str, Any]] = Field(min_length=1, max_length=1000)
+
+
+class EffectsAnswer(StrictModel):
+    """``taken``: on disk now. ``known``: ids that were taken before."""
+
+    taken: int
+    known: int
