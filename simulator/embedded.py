@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
+from simulator.backend.seed_bots import SeedBot, seed_bots, seed_effects
 from simulator.backend.sqlite_tables import SqliteTables
 from simulator.installation import Installation
 from simulator.processes import Process, python
@@ -43,6 +44,14 @@ class EmbeddedInstallation(Installation):
     def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
         with self._writing() as connection:
             return seed_campaign(connection, vendor_uid, messages=messages, **options)
+
+    def seed_bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
+        with self._writing() as connection:
+            return seed_bots(connection, vendor_uid, bots)
+
+    def seed_effects(self, vendor_uid: str, **options: Any) -> None:
+        with self._writing() as connection:
+            seed_effects(connection, vendor_uid, **options)
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

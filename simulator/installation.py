@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.backend.seed_bots import SeedBot
 from simulator.processes import Process, python
 from simulator.redis_server import RedisServer
 from simulator.tables import Tables
@@ -164,6 +166,15 @@ class Installation(ABC):
     @abstractmethod
     def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
         """Add a campaign. ``options`` are those of :func:`simulator.backend.seed.seed_campaign`."""
+
+    @abstractmethod
+    def seed_bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
+        """Add bots, and return their uids."""
+
+    @abstractmethod
+    def seed_effects(self, vendor_uid: str, **options: Any) -> None:
+        """Write a vendor's settings. ``options`` are those of
+        :func:`simulator.backend.seed_bots.seed_effects`."""
 
     @abstractmethod
     def backend_requests(self) -> Counter[str]:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts import backend as contract
+from contracts.bots import BotsRequest
 from contracts.signing import SignatureRefused
 from simulator.backend.body import (
     JSON,
@@ -19,6 +20,7 @@ from simulator.backend.body import (
     refused_answer,
     request_target,
 )
+from simulator.backend.bots import bots
 from simulator.backend.claims import claim_messages, release_messages
 from simulator.backend.connection import drop_connection, wait_for_disconnect
 from simulator.backend.due_campaigns import due_campaigns
@@ -78,6 +80,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.UNKNOWN_MESSAGES: _json(contract.UnknownMessagesRequest, unknown_messages),
     contract.RESOLVE_MESSAGES: _json(contract.ResolveMessagesRequest, resolve_messages),
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
+    contract.BOTS: _json(BotsRequest, bots),
 }
 
 

@@ -171,6 +171,7 @@ CREATE TABLE IF NOT EXISTS bot_replies (
     bot_flows__id INTEGER,
     bot_replies__id INTEGER
 );
+CREATE INDEX IF NOT EXISTS bots_vendor ON bot_replies (vendors__id);
 
 CREATE TABLE IF NOT EXISTS bot_flows (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,8 +6,7 @@ Everything is made up. Recipients' numbers begin with 999, a country code that i
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from contracts.backend import CampaignState, QueueStatus
 from simulator.backend import vendors as settings
 from simulator.backend.jsontext import dump
 from simulator.backend.seed_contacts import Contact, seed_contacts
-from simulator.backend.seed_rows import insert_rows, next_id
+from simulator.backend.seed_rows import insert_rows, next_id, transaction, vendor_id
 from simulator.backend.seed_template import Components, personalised, proforma
 from simulator.backend.times import to_text
 
@@ -56,7 +55,7 @@ def seed_installation(
     """Add vendors. ``phone_number_ids`` are shared out among them in turn; a vendor for whom none
     is left gets one that follows from its ``_id``. The first number of a vendor is its current
     one. Calling it again adds further vendors."""
-    with _transaction(connection):
+    with transaction(connection):
         first = next_id(connection, "vendors")
         return [
             _seed_vendor(
@@ -96,12 +95,12 @@ def seed_campaign(
     now = to_text(now_ms)
     due = now if scheduled_at_ms is None else to_text(scheduled_at_ms)
     expiry_at = None if expiry_at_ms is None else to_text(expiry_at_ms)
-    with _transaction(connection):
-        vendor_id = _vendor_id(connection, vendor_uid)
-        contacts = seed_contacts(connection, vendor_id, first_contact, messages, now)
+    with transaction(connection):
+        owner = vendor_id(connection, vendor_uid)
+        contacts = seed_contacts(connection, owner, first_contact, messages, now)
         campaign_id = next_id(connection, "campaigns")
         campaign_uid = str(uuid.uuid4())
-        common = {"created_at": now, "updated_at": now, "vendors__id": vendor_id}
+        common = {"created_at": now, "updated_at": now, "vendors__id": owner}
         data: dict[str, Any] = {"expiry_at": expiry_at, "total_contacts": messages}
         if paused:
             data["sidecar"] = {"state": CampaignState.PAUSED}
@@ -153,24 +152,6 @@ def _queue_columns(contact: Contact) -> dict[str, Any]:
         "phone_with_country_code": contact.wa_id,
         "retries": 0,
     }
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _vendor_id(connection: sqlite3.Connection, uid: str) -> int:
-    row = connection.execute("SELECT _id FROM vendors WHERE _uid = ?", (uid,)).fetchone()
-    if row is None:
-        raise ValueError(f"there is no vendor {uid!r}; seed_installation makes vendors")
-    return int(row[0])
 
 
 def _seed_vendor(

@@ -3,11 +3,14 @@
 import uuid
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from contracts.backend import ErrorCode
+from contracts.bots import BotHours
+from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from simulator.backend.database import Database
 from simulator.backend.jsontext import dump
 from simulator.backend.refusal import Refused
@@ -25,6 +28,23 @@ PHONE_NUMBERS = "whatsapp_phone_numbers"
 APP_SECRETS = "whatsapp_app_secrets"
 WEBHOOK_VERIFIED_AT = "webhook_verified_at"
 DISCONNECTED_AT = "whatsapp_account_disconnected_at"
+#: Whether customers' messages come with the bots that match them.
+BOTS_ON_SIDECAR = "bots_on_sidecar"
+#: JSON: when bots answer (:class:`contracts.bots.BotHours`).
+BOT_HOURS = "bot_hours"
+#: JSON: a list of :class:`contracts.effects.AiProvider`.
+AI_PROVIDERS = "ai_providers"
+#: The provider that the AI bot asks, by its name; there is no AI bot without one.
+AI_BOT_PROVIDER = "ai_bot_provider"
+#: What the AI bot is told first.
+AI_BOT_INSTRUCTIONS = "ai_bot_instructions"
+#: What the customer reads where the AI bot has failed; nothing, if there is none.
+AI_BOT_FAILURE_MESSAGE = "ai_bot_failure_message"
+#: The vendor's own webhook, and what its posts are signed with.
+FORWARD_URL = "webhook_forward_url"
+FORWARD_SECRET = "webhook_forward_secret"
+#: JSON: :class:`contracts.effects.Broadcaster`.
+BROADCASTER = "broadcaster"
 #: There for a vendor that is not on the sidecar: its rows and its stored webhooks are the crons'.
 LEFT_TO_PHP = "left_to_php"
 #: SQL: the vendor of ``vendors._id`` is on the sidecar.
@@ -36,11 +56,27 @@ _TRUE = frozenset({"1", "true", "on", "yes"})
 
 
 def _json_list(text: str | None) -> list[Any]:
-    try:
-        value = orjson.loads(text or "[]")
-    except orjson.JSONDecodeError:
-        return []
+    value = _json(text)
     return value if isinstance(value, list) else []
+
+
+def _json(text: str | None) -> Any:
+    """Return the value of a setting that is JSON; None if it is none."""
+    try:
+        return orjson.loads(text or "null")
+    except orjson.JSONDecodeError:
+        return None
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _model(model: type[Model], value: Any) -> Model | None:
+    """Return it as the model; None if it does not fit, as if it were not set."""
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
 
 
 class Vendor:
@@ -76,7 +112,40 @@ class Vendor:
 
     @property
     def requeues_healthy_error(self) -> bool:
-        return str(self.settings.get(REQUEUE_HEALTHY_ERROR) or "").lower() in _TRUE
+        return self._is_on(REQUEUE_HEALTHY_ERROR)
+
+    @property
+    def bots_on_sidecar(self) -> bool:
+        return self._is_on(BOTS_ON_SIDECAR)
+
+    @cached_property
+    def bot_hours(self) -> BotHours | None:
+        return _model(BotHours, _json(self.settings.get(BOT_HOURS)))
+
+    @cached_property
+    def ai_providers(self) -> list[AiProvider]:
+        values = _json_list(self.settings.get(AI_PROVIDERS))
+        providers = (_model(AiProvider, value) for value in values)
+        return [provider for provider in providers if provider is not None]
+
+    @cached_property
+    def ai_bot(self) -> AiProvider | None:
+        """The provider that the AI bot asks."""
+        name = self.settings.get(AI_BOT_PROVIDER)
+        return next((one for one in self.ai_providers if one.name == name), None)
+
+    @cached_property
+    def forward(self) -> ForwardTarget | None:
+        url = self.settings.get(FORWARD_URL)
+        secret = self.settings.get(FORWARD_SECRET) or None
+        return ForwardTarget(url=url, secret=secret) if url else None
+
+    @cached_property
+    def broadcaster(self) -> Broadcaster | None:
+        return _model(Broadcaster, _json(self.settings.get(BROADCASTER)))
+
+    def _is_on(self, name: str) -> bool:
+        return str(self.settings.get(name) or "").lower() in _TRUE
 
 
 class Vendors:

@@ -4,11 +4,12 @@ import base64
 import secrets
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.backend.seed_bots import SeedBot
 from simulator.installation import Installation
 from simulator.ports import free_ports
 from simulator.processes import Process, ProcessFailed
@@ -98,6 +99,12 @@ class StackInstallation(Installation):
 
     def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
         return self.seeding.campaign(vendor_uid, messages, **options)
+
+    def seed_bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
+        return self.seeding.bots(vendor_uid, bots)
+
+    def seed_effects(self, vendor_uid: str, **options: Any) -> None:
+        self.seeding.effects(vendor_uid, **options)
 
     def backend_requests(self) -> Counter[str]:
         return Counter(

@@ -1,18 +1,23 @@
 """The simulator's ready-made installations in MariaDB: made in SQLite, and copied row by row."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
+from simulator.backend.seed_bots import SeedBot, seed_bots, seed_effects
 from simulator.stack.database import Database
 
 #: In the order in which their foreign keys want them.
-_TABLES = ("vendors", "vendor_settings", "contacts", "campaigns", "whatsapp_message_queue")
+_TABLES = (
+    *("vendors", "vendor_settings", "contacts", "campaigns", "whatsapp_message_queue"),
+    *("bot_flows", "bot_replies"),
+)
 
 #: Settings that the application keeps encrypted.
-_SECRET = frozenset({"whatsapp_access_token"})
+_SECRET = frozenset({"whatsapp_access_token", "ai_providers", "broadcaster"})
 
 
 class Seeding:
@@ -35,6 +40,19 @@ class Seeding:
         seeded = seed_campaign(self._model, vendor_uid, messages=messages, **options)
         self._copy(before)
         return seeded
+
+    def bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
+        """As :func:`~simulator.backend.seed_bots.seed_bots`."""
+        before = self._align()
+        seeded = seed_bots(self._model, vendor_uid, bots)
+        self._copy(before)
+        return seeded
+
+    def effects(self, vendor_uid: str, **options: Any) -> None:
+        """As :func:`~simulator.backend.seed_bots.seed_effects`."""
+        before = self._align()
+        seed_effects(self._model, vendor_uid, **options)
+        self._copy(before)
 
     def close(self) -> None:
         self._model.close()

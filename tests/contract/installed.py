@@ -8,6 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import orjson
 
+from simulator.backend.seed_bots import SeedBot
 from simulator.installation import Installation
 from tests.contract.under_test import Campaign, Row, Vendor
 
@@ -89,6 +90,12 @@ class InstalledBackend(ABC, Generic[Installed]):
             from_phone_number_id=from_phone_number_id,
         )
         return Campaign(seeded.uid, seeded.id, vendor, seeded.row_uids, seeded.recipients)
+
+    def seed_bots(self, vendor: Vendor, *bots: SeedBot) -> tuple[str, ...]:
+        return self.installation.seed_bots(vendor.uid, bots)
+
+    def seed_effects(self, vendor: Vendor, **options: Any) -> None:
+        self.installation.seed_effects(vendor.uid, **options)
 
     def set_setting(self, vendor: Vendor, name: str, value: str) -> None:
         self.delete("vendor_settings", vendors__id=vendor.id, name=name)

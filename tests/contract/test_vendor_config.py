@@ -5,6 +5,7 @@ import json
 import pytest
 
 from contracts import backend as contract
+from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from tests.contract.caller import Caller
 from tests.contract.under_test import Vendor
 
@@ -58,6 +59,30 @@ async def test_a_limit_that_is_no_number_is_none(caller: Caller, vendor: Vendor,
     caller.backend.set_setting(vendor, "whatsapp_daily_recipients", text)
     (config,) = (await _config(caller, vendor.uid)).vendors
     assert config.daily_recipients is None
+
+
+async def test_what_effects_need(caller: Caller, vendor: Vendor) -> None:
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.bots_on_sidecar is False
+    assert (config.ai_providers, config.forward, config.broadcaster) == ([], None, None)
+    ai = AiProvider(name="main", url="http://127.0.0.1:1/v1", api_key="sk-1", model="m")
+    forward = ForwardTarget(url="http://127.0.0.1:2/hook", secret="s-2")
+    pusher = Broadcaster(url="http://127.0.0.1:3", app_id="4", key="k", secret="s-3")
+    caller.backend.seed_effects(vendor, ai=ai, forward=forward, broadcaster=pusher)
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.bots_on_sidecar is True
+    assert config.ai_providers == [ai]
+    assert (config.forward, config.broadcaster) == (forward, pusher)
+
+
+async def test_providers_that_cannot_be_asked_are_left_out(caller: Caller, vendor: Vendor) -> None:
+    providers = [{"name": "no url"}, "text", {"name": "flow", "kind": "flowise", "url": "http://f"}]
+    caller.backend.set_setting(vendor, "ai_providers", json.dumps(providers))
+    caller.backend.set_setting(vendor, "broadcaster", "no JSON")
+    caller.backend.set_setting(vendor, "webhook_forward_url", "")
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert [provider.name for provider in config.ai_providers] == ["flow"]
+    assert (config.forward, config.broadcaster) == (None, None)
 
 
 async def test_an_inactive_vendor_says_so(caller: Caller, vendor: Vendor) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from simulator.backend.seed_bots import SeedBot
+
 Row = dict[str, Any]
 
 
@@ -53,6 +55,12 @@ class BackendUnderTest(Protocol):
         from_phone_number_id: str | None = None,
     ) -> Campaign:
         """Add a campaign whose rows are due at ``scheduled_at`` (at once, if not given)."""
+
+    def seed_bots(self, vendor: Vendor, *bots: SeedBot) -> tuple[str, ...]:
+        """Add bots, and return their uids."""
+
+    def seed_effects(self, vendor: Vendor, **options: Any) -> None:
+        """Write settings, as :func:`simulator.backend.seed_bots.seed_effects` does."""
 
     def set_setting(self, vendor: Vendor, name: str, value: str) -> None:
         """Write a row of ``vendor_settings``."""
