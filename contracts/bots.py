@@ -59,10 +59,13 @@ class MatchingRules(LenientModel):
 
     ``wildcard_spans_lines``: the ``*`` of ``Str::is`` also stands for line breaks.
     ``marks_are_letters``: a combining mark is part of a word (PCRE2 10.43 and newer).
+    ``numbers_by_value``: ``Str::is`` takes numbers of one value as equal, as in ``1`` and ``1.0``
+    (before Laravel 9).
     """
 
     wildcard_spans_lines: bool = False
     marks_are_letters: bool = False
+    numbers_by_value: bool = False
 
 
 class VendorBots(LenientModel):
