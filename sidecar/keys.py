@@ -37,10 +37,17 @@
 | pair:{number}:{recipient} | string | when the recipient may have more (lua/grant.lua); expires |
 | hold:{scope}:{id} | hash | an account or app that is held: until, pause, reason; expires |
 | recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
+| outbox:{kind} | set | vendors that have effects of this kind |
+| outbox:{kind}:{vendor} | sorted set | ids of effects, by when they are due (unix ms) |
+| effects:{kind}:{vendor} | hash | effects by id (sidecar/outbox.py) |
+| effect:{vendor}:{id} | string | an effect that was taken; expires |
+| urgent:{number} | string | replies that want slots of it, before any campaign; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
-| config:version | string | grows when PHP says that configuration changed |
+| config:version | string | the id of the last change of configuration |
+| config:changes | stream | the last changes that PHP told of (sidecar/config_changes.py) |
 """
 
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 
 COUNTERS_PREFIX = "count:"
@@ -53,6 +60,7 @@ VENDORS = "vendors"
 METRICS = "metrics"
 PROCESSES = "processes"
 CONFIG_VERSION = "config:version"
+CONFIG_CHANGES = "config:changes"
 NUMBERS = "numbers"
 PAUSES = "pauses"
 PROBE = "probe"
@@ -156,3 +164,23 @@ def hold(scope: str, id_: str) -> str:
 
 def recipients(portfolio: str) -> str:
     return f"recipients:{portfolio}"
+
+
+def urgent(phone_number_id: str) -> str:
+    return f"urgent:{phone_number_id}"
+
+
+def outbox(kind: EffectKind) -> str:
+    return f"outbox:{kind}"
+
+
+def outbox_of(kind: EffectKind, vendor_uid: str) -> str:
+    return f"outbox:{kind}:{vendor_uid}"
+
+
+def effects(kind: EffectKind, vendor_uid: str) -> str:
+    return f"effects:{kind}:{vendor_uid}"
+
+
+def effect(vendor_uid: str, effect_id: str) -> str:
+    return f"effect:{vendor_uid}:{effect_id}"

@@ -19,6 +19,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from sidecar.addresses import AllowList
 from sidecar.url import HttpUrl, RedisUrl, next_database
 
 ENV_PREFIX = "SIDECAR_"
@@ -69,6 +70,11 @@ def _check_secrets(secrets: list[SecretStr]) -> list[SecretStr]:
     if not all(secret.get_secret_value() for secret in secrets):
         raise ValueError("a secret is empty")
     return secrets
+
+
+def _check_outbound(entries: list[str]) -> list[str]:
+    AllowList(entries)
+    return entries
 
 
 class Settings(BaseSettings):
@@ -177,6 +183,31 @@ class Settings(BaseSettings):
     result_wait_ms: int = Field(default=400, ge=0, le=10_000)
     #: Rows that stand in status 3 for longer than this become 6.
     stale_claim_s: int = Field(default=300, ge=30)
+
+    # -- effects --
+
+    #: A reply that could not be sent for so long is not sent any more.
+    reply_expiry_s: int = Field(default=3600, ge=10, le=86_400)
+    #: A broadcast that could not be made for so long is left out: nobody waits for it any more.
+    broadcast_expiry_s: int = Field(default=60, ge=1, le=3600)
+    #: Tries for a forward or a broadcast, before it goes to the dead letters.
+    effect_max_attempts: int = Field(default=12, ge=1, le=100)
+    #: Forwards, and broadcasts, of one vendor that may wait; more are left out.
+    effects_limit: int = Field(default=100_000, ge=100)
+    #: Host names, addresses and networks that tenants' URLs may lead to although they are private.
+    outbound_allow: Annotated[
+        list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_outbound)
+    ] = []
+    #: Posts to one vendor's own webhook that may be under way at the same time.
+    forward_concurrency: int = Field(default=8, ge=1, le=256)
+    #: Longest that a vendor's own webhook may take to answer.
+    forward_timeout_s: float = Field(default=10.0, gt=0, le=120)
+    #: Questions of one vendor that AIs may be asked at the same time.
+    ai_concurrency: int = Field(default=50, ge=1, le=1024)
+    #: Longest that an AI may take to answer.
+    ai_timeout_s: float = Field(default=60.0, gt=0, le=600)
+    #: Tries for a question that an AI does not answer.
+    ai_max_attempts: int = Field(default=3, ge=1, le=20)
 
     # -- workers --
 

@@ -27,8 +27,9 @@ _THREADS = 4
 def main(queues: tuple[str, ...]) -> None:
     """Drain the inbox and send campaigns, until SIGTERM.
 
-    QUEUES are messages, statuses and campaigns; none means all of them. Give each a process of
-    its own where one CPU core is not enough. Any number of processes may run at the same time.
+    QUEUES are messages, statuses, campaigns and effects; none means all of them. Give each a
+    process of its own where one CPU core is not enough. Any number of processes may run at the same
+    time.
     """
     settings = load_settings("worker")
     try:

@@ -11,6 +11,7 @@ from dramatiq.asyncio import get_event_loop_thread
 from dramatiq.middleware import AsyncIO
 
 from contracts import jobs
+from contracts.effects import EffectKind
 from sidecar.doorbell import WakeUpBroker
 from workers.runtime import Runtime
 
@@ -71,5 +72,11 @@ def make_worker_broker(url: str, make_runtime: Callable[[], Runtime]) -> dramati
     )
     async def send_campaign(vendor_uid: str, campaign_uid: str) -> None:
         await middleware.runtime.send_campaign(vendor_uid, campaign_uid)
+
+    @dramatiq.actor(
+        broker=broker, queue_name=jobs.Queue.EFFECTS.value, actor_name=jobs.DO_EFFECTS_ACTOR
+    )
+    async def do_effects(kind: str, vendor_uid: str) -> None:
+        await middleware.runtime.do_effects(EffectKind(kind), vendor_uid)
 
     return broker

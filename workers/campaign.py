@@ -35,7 +35,7 @@ from workers.limits import Limits
 from workers.pacer import Blocked, Pacer
 from workers.pacers import Pacers
 from workers.release import Release
-from workers.reporter import Reporter
+from workers.reporter import Reporter, tell_php
 from workers.rows import QueuedRow
 from workers.sender import Sender
 
@@ -102,7 +102,9 @@ class CampaignRun:
             vendor_uid=self._vendor_uid,
             campaign_uid=campaign_uid,
         )
-        self._reporter = Reporter(backend, self._ledger, wait_s=settings.result_wait_ms / 1000)
+        self._reporter = Reporter(
+            tell_php(backend), self._ledger, wait_s=settings.result_wait_ms / 1000
+        )
         self._pacers = Pacers(self._number_of, self._make_pacer)
         self._pacing: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()

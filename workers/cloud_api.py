@@ -12,9 +12,10 @@ from typing import Any
 import aiohttp
 import orjson
 
-from contracts.backend import ClaimedRow, SendError
+from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
 from sidecar.tally import SEND_CALLS, SEND_SECONDS, TALLY
+from workers.rows import Reply, Row
 
 #: Idle connections are closed before the other side does it: a connection that is closed while a
 #: request is on its way leaves that request's outcome unknown.
@@ -55,20 +56,25 @@ class OutcomeUnknown:
 Attempt = Accepted | Refused | NotSent | OutcomeUnknown
 
 
-def template_message(row: ClaimedRow) -> bytes:
-    """Return the body of the messages call for a row, as
-    :class:`contracts.cloud_api.messages.TemplateMessage` describes it."""
+def message_body(row: Row) -> bytes:
+    """Return the body of the messages call for a row: for a campaign's, as
+    :class:`contracts.cloud_api.messages.TemplateMessage` describes it. Raises
+    ``orjson.JSONEncodeError``."""
+    if isinstance(row, Reply):
+        message = row.message
+    else:
+        template = {
+            "name": row.template_name,
+            "language": {"code": row.template_language},
+            "components": row.components,
+        }
+        message = {"type": "template", "template": template}
     return orjson.dumps(
         {
+            **message,
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             "to": f"+{row.to.lstrip('+')}",
-            "type": "template",
-            "template": {
-                "name": row.template_name,
-                "language": {"code": row.template_language},
-                "components": row.components,
-            },
             "biz_opaque_callback_data": row.uid,
         }
     )

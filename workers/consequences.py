@@ -48,9 +48,13 @@ Actions = dict[Hashable, Callable[[], Awaitable[object]]]
 
 class Consequences:
     """Does what follows. Everything may be done twice, and says the same then, but for
-    :meth:`count`."""
+    :meth:`count`. With ``of_campaign`` false nothing follows for the campaign: replies have little
+    in common, and those to others go on."""
 
-    def __init__(self, settings: Settings, redis: Redis, limiter: Limiter) -> None:
+    def __init__(
+        self, settings: Settings, redis: Redis, limiter: Limiter, *, of_campaign: bool = True
+    ) -> None:
+        self._of_campaign = of_campaign
         self._stop_after = settings.stop_after_like_errors
         self._redis = redis
         self._limiter = limiter
@@ -66,7 +70,8 @@ class Consequences:
             scope = decision.hold.pause.scope
             if scope is Scope.CAMPAIGN:
                 name = failure.campaign_uid
-                actions[scope, name] = partial(self._rest, name, decision.hold)
+                if self._of_campaign:
+                    actions[scope, name] = partial(self._rest, name, decision.hold)
             elif limits.name(scope):
                 actions[scope, limits.name(scope)] = partial(
                     self._limiter.hold, limits, decision.hold, sent_at=failure.at
@@ -113,7 +118,7 @@ class Consequences:
         class or because the error has come too many times in a row. Return why, then."""
         decision, error = failure.decision, failure.error
         at_once = decision.stops_campaign
-        if not (at_once or decision.counts):
+        if not (self._of_campaign and (at_once or decision.counts)):
             return None
         most = 1 if at_once else self._stop_after
         reason = reason_of(error) if at_once else f"{most} times in a row: {reason_of(error)}"[:500]

@@ -12,9 +12,10 @@ the rest, vendor by vendor, and there the item that PHP hangs on is looked for.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
@@ -56,13 +57,14 @@ class Fate(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """``answered``: PHP said so itself about this item, so PHP is well. ``campaign_uid``: of a
-    status, the campaign of the message that it has changed."""
+    status, the campaign of the message that it has changed. ``effects`` are to be done."""
 
     fate: Fate
     reason: str | None = None
     retry_after_ms: int | None = None
     answered: bool = True
     campaign_uid: str | None = None
+    effects: Sequence[dict[str, Any]] = ()
 
 
 UNTRIED = Verdict(Fate.UNTRIED, answered=False)
@@ -252,8 +254,14 @@ def _untried(items: list[Item]) -> Verdicts:
 
 def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> Verdict:
     if result.result in (Fate.DONE, Fate.IGNORED):
-        campaign_uid = getattr(result, "campaign_uid", None)
-        return Verdict(Fate(result.result), result.reason, campaign_uid=campaign_uid)
+        if isinstance(result, contract.ProcessWebhookAnswer):
+            return Verdict(Fate(result.result), result.reason)
+        return Verdict(
+            Fate(result.result),
+            result.reason,
+            campaign_uid=result.campaign_uid,
+            effects=result.effects,
+        )
     reason = result.reason
     if result.result != Fate.RETRY:
         reason = f"PHP answered {result.result!r}: {reason}"

@@ -34,6 +34,7 @@ from workers.side_turns import SideTurns
 from workers.signals import Signals
 from workers.split import split_entry
 from workers.turn import Deliver, Turn
+from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 
@@ -62,6 +63,7 @@ class Drain:
         redis: Redis,
         leases: Leases,
         delivery: Delivery,
+        effects: TurnEffects,
         stopping: Callable[[], bool],
         lock: SharedLock | None = None,
         signals: Signals | None = None,
@@ -73,6 +75,7 @@ class Drain:
         self._redis = redis
         self._leases = leases
         self._delivery = delivery
+        self._effects = effects
         self._stopping = stopping
         self._lock = lock or SharedLock()
         self._signals = signals
@@ -186,7 +189,9 @@ class Drain:
         return mine
 
     def _make_turn(self, lease: Lease, deliver: Deliver) -> Turn:
-        return Turn(self._lane, self._settings, self._redis, lease, deliver, self._signals)
+        return Turn(
+            self._lane, self._settings, self._redis, lease, deliver, self._effects, self._signals
+        )
 
     def _deliver(self, items: list[Item]) -> Awaitable[Verdicts]:
         policy = self._policy

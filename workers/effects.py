@@ -5,19 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from contracts.backend import VendorConfig
-from contracts.effects import Effect, EffectKind
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """An effect that waits. ``attempts`` that have failed so far; ``put_at`` is when it came, unix
-    ms. ``id`` is the effect's, or what stands for it."""
-
-    id: str
-    vendor_uid: str
-    effect: Effect
-    put_at: int
-    attempts: int = 0
+from contracts.effects import EffectKind
+from sidecar.outbox import Queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +36,9 @@ class GivenUp:
 
 
 End = Done | Again | GivenUp
+
+
+__all__ = ["Again", "Done", "End", "GivenUp", "Handler", "Queued"]
 
 
 class Handler(Protocol):

@@ -19,6 +19,7 @@ from typing import cast
 from contracts.backend import SendOutcome, SendResult, UpdateKind
 from sidecar import keys
 from sidecar.lease import Lease
+from sidecar.outbox import replies_of
 from sidecar.redis_client import Hash, Redis, script
 from workers.item import Item
 from workers.rows import QueuedRow
@@ -198,8 +199,7 @@ class LedgerView:
             for campaign, vendor in campaigns.items()
             if vendor.decode() in vendors
         ]
-        if not ledgers:
-            return set()
+        ledgers += [keys.ledger(replies_of(vendor_uid)) for vendor_uid in vendors]
         row_uids = [item.callback_data or "" for item in statuses]
         pipeline = self._redis.pipeline(transaction=False)
         for ledger in ledgers:

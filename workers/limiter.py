@@ -80,9 +80,11 @@ class Limiter:
         recipients: list[str],
         *,
         unsent: Sequence[str] = (),
+        urgent: bool = False,
     ) -> Grant:
         """Take slots for rows to these recipients, as many as there are now. ``unsent`` are
-        recipients that have had slots before and certainly no message. Raises :class:`Halted`,
+        recipients that have had slots before and certainly no message. ``urgent`` goes before all
+        that is not, and answers people, which no daily limit counts. Raises :class:`Halted`,
         :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
         number = limits.number
         count, *more = await self._grant(
@@ -99,6 +101,7 @@ class Limiter:
                 keys.NUMBERS,
                 keys.PAUSES,
                 keys.wait(campaign_uid),
+                keys.urgent(number),
             ],
             args=[
                 lease.token,
@@ -106,7 +109,8 @@ class Limiter:
                 limits.rate,
                 _us(AHEAD_S),
                 _us(BEGIN_AHEAD_S),
-                limits.daily_recipients or 0,
+                0 if urgent else limits.daily_recipients or 0,
+                int(urgent),
                 len(unsent),
                 *unsent,
                 *recipients,

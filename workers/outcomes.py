@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from contracts.backend import ClaimedRow, SendError, SendOutcome
+from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
 from workers.holds import PAUSES, UNREACHABLE, Hold, Scope, hold_for
+from workers.rows import Row
 
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
 SERVICE_FIRST_S = 5.0
@@ -48,7 +49,7 @@ class Decision:
         return self.pause_reason is not None and self.pause is None
 
 
-def decide(row: ClaimedRow, attempt: Attempt) -> Decision:
+def decide(row: Row, attempt: Attempt) -> Decision:
     """Return what follows."""
     if isinstance(attempt, Accepted):
         return Decision(SendOutcome.ACCEPTED)

@@ -53,8 +53,9 @@ class Pacer:
     at its slot.
 
     ``room`` tells how many more sends may be planned or under way; ``start`` starts one;
-    ``postpone`` takes a row that cannot be sent for so many seconds. ``blocked`` is set while a
-    hold or a budget keeps everything back for longer than rows should wait here.
+    ``postpone`` takes a row that cannot be sent for so many seconds. ``urgent``: it goes before
+    what is not. ``blocked`` is set while a hold or a budget keeps everything back for longer than
+    rows should wait here.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Pacer:
         room: Callable[[], int],
         start: Callable[[QueuedRow], None],
         postpone: Callable[[QueuedRow, float], None],
+        urgent: bool = False,
     ) -> None:
         self._limiter = limiter
         self._ledger = ledger
@@ -77,6 +79,7 @@ class Pacer:
         self._room = room
         self._start = start
         self._postpone = postpone
+        self._urgent = urgent
         self._unsent: list[str] = []
         self._asking: list[QueuedRow] = []
         self._planned: deque[_Planned] = deque()
@@ -162,6 +165,7 @@ class Pacer:
                 self._limits,
                 [row.row.to for row in asked],
                 unsent=unsent,
+                urgent=self._urgent,
             )
             left = self._assign(asked, grant)
         finally:

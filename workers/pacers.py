@@ -47,6 +47,11 @@ class Pacers:
         """Return the rows that were certainly not started, once nothing runs any more."""
         return [row for pacer in self._pacers.values() for row in pacer.take_unstarted()]
 
+    def take_blocked(self) -> list[QueuedRow]:
+        """Take the rows of numbers that are blocked."""
+        pacers = [pacer for pacer in self._pacers.values() if pacer.blocked and not pacer.planned]
+        return [row for pacer in pacers for row in pacer.rows.take_all()]
+
     def blocked(self) -> Blocked | None:
         """Return what ends first of that which blocks the rows, or None if any of them may go."""
         pacers = [pacer for pacer in self._pacers.values() if pacer.unstarted]

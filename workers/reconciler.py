@@ -15,7 +15,8 @@ from typing import cast
 import structlog
 
 from contracts import backend as contract
-from contracts.jobs import Job, Lane, drain, send_campaign
+from contracts.effects import EffectKind
+from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.campaigns import campaign_lease
@@ -24,6 +25,7 @@ from sidecar.halts import Halts
 from sidecar.inbox import drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
+from sidecar.outbox import effects_lease, vendor_of_replies
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
 from workers.backlog import Backlog
@@ -79,6 +81,7 @@ class Reconciler:
         while not lease.lost.is_set():
             await self.ring_for_waiting_lanes()
             await self.ring_for_listed_campaigns()
+            await self.ring_for_effects()
             if time.monotonic() >= self._ask_php_at:
                 self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
                 await self.find_due_campaigns()
@@ -108,7 +111,11 @@ class Reconciler:
         pipeline.hgetall(keys.LEDGERS)
         pipeline.hgetall(keys.CAMPAIGNS)
         unsettled, listed = cast("tuple[Hash, Hash]", tuple(await pipeline.execute()))
-        campaigns = [(c.decode(), v.decode()) for c, v in {**unsettled, **listed}.items()]
+        campaigns = [
+            (campaign.decode(), vendor.decode())
+            for campaign, vendor in {**unsettled, **listed}.items()
+            if vendor_of_replies(campaign.decode()) is None
+        ]
         if not campaigns:
             return
         for campaign_uid, _ in campaigns:
@@ -122,6 +129,37 @@ class Reconciler:
             held, waits, something = answers[3 * index : 3 * index + 3]
             if not held and (something or not waits):
                 self._ring(send_campaign(vendor_uid, campaign_uid))
+
+    async def ring_for_effects(self) -> None:
+        """Ring for every vendor's effects that are due and that nobody does, and for replies that
+        are in the ledger."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for kind in EffectKind:
+            pipeline.smembers(keys.outbox(kind))
+        pipeline.hkeys(keys.LEDGERS)
+        *members, ledgers = await pipeline.execute()
+        found = {
+            (kind, vendor.decode())
+            for kind, vendors in zip(EffectKind, members, strict=True)
+            for vendor in vendors
+        }
+        unsettled = {
+            (EffectKind.SEND_MESSAGE, vendor_uid)
+            for name in ledgers
+            if (vendor_uid := vendor_of_replies(name.decode())) is not None
+        }
+        wanted = sorted(found | unsettled)
+        if not wanted:
+            return
+        now = now_ms()
+        for kind, vendor_uid in wanted:
+            pipeline.zcount(keys.outbox_of(kind, vendor_uid), 0, now)
+            pipeline.exists(keys.lease(effects_lease(kind, vendor_uid)))
+        answers = await pipeline.execute()
+        for index, key in enumerate(wanted):
+            due, held = answers[2 * index : 2 * index + 2]
+            if not held and (due or key in unsettled):
+                self._ring(do_effects(*key))
 
     async def find_due_campaigns(self) -> None:
         """Ask PHP what is due, and put it on the list; and whether stored webhooks wait."""

@@ -1,6 +1,7 @@
 """Outcomes of sends: into the ledger as soon as they are known, and to PHP in batches."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from contracts import backend as contract
@@ -13,17 +14,38 @@ from workers.breaker import Breaker
 from workers.delivery import ILL_AFTER_FAILURES
 from workers.ledger import Ledger
 
+#: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises
+#: ``BackendError``.
+Tell = Callable[[list[SendResult], bool], Awaitable[list[contract.UpdateResult]]]
+
+
+def tell_php(backend: Backend) -> Tell:
+    """Return what tells PHP of outcomes; one that it has failed on, in a call of its own."""
+
+    async def tell(part: list[SendResult], halved: bool) -> list[contract.UpdateResult]:
+        if halved and len(part) == 1:
+            path = contract.UPDATE_MESSAGE_STATUS
+            answer = await backend.call(path, part[0], contract.UpdateResult)
+            return [answer.model_copy(update={"id": part[0].uid})]
+        answers = await backend.call(
+            contract.UPDATE_MESSAGE_STATUSES,
+            contract.UpdateMessageStatusesRequest(results=part),
+            contract.UpdateMessageStatusesAnswer,
+        )
+        return answers.results
+
+    return tell
+
 
 class Reporter:
-    """Reports the outcomes of one campaign's sends. ``settled`` is called with how many rows PHP
-    has taken.
+    """Reports the outcomes of one campaign's sends, by ``tell``.
 
     An outcome is written to the ledger with all others that came while the last write was under
     way. If Redis is away, PHP is told all the same: what this process knows, it knows.
     """
 
-    def __init__(self, backend: Backend, ledger: Ledger, *, wait_s: float) -> None:
-        self._backend = backend
+    def __init__(self, tell: Tell, ledger: Ledger, *, wait_s: float) -> None:
+        self._tell = tell
         self._ledger = ledger
         self._wait_s = wait_s
         self._fresh: list[SendResult] = []
@@ -140,18 +162,6 @@ class Reporter:
             self._trouble.failed(reason)
         else:
             self._trouble.worked()
-
-    async def _tell(self, part: list[SendResult], halved: bool) -> list[contract.UpdateResult]:
-        if halved and len(part) == 1:
-            path = contract.UPDATE_MESSAGE_STATUS
-            answer = await self._backend.call(path, part[0], contract.UpdateResult)
-            return [answer.model_copy(update={"id": part[0].uid})]
-        answers = await self._backend.call(
-            contract.UPDATE_MESSAGE_STATUSES,
-            contract.UpdateMessageStatusesRequest(results=part),
-            contract.UpdateMessageStatusesAnswer,
-        )
-        return answers.results
 
     async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
         told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]

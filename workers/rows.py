@@ -1,4 +1,4 @@
-"""Claimed rows that wait to be sent."""
+"""Rows that wait to be sent: of a campaign, as PHP has given them out, or replies."""
 
 import asyncio
 import heapq
@@ -6,15 +6,30 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from contracts.backend import ClaimedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A message that answers somebody (:class:`contracts.effects.SendMessage`)."""
+
+    uid: str
+    to: str
+    message: dict[str, Any]
+    retries: int = 0
+    from_phone_number_id: str | None = None
+
+
+Row = ClaimedRow | Reply
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedRow:
     """A row, and the claim that brought it."""
 
-    row: ClaimedRow
+    row: Row
     claim_uid: str
 
     @property

@@ -7,14 +7,18 @@ from typing import Any
 import structlog
 
 from contracts.backend import VendorConfig
-from contracts.jobs import Lane, drain, send_campaign
+from contracts.effects import EffectKind
+from contracts.jobs import Lane, Queue, drain, send_campaign
+from contracts.sidecar_api import InvalidateScope
 from sidecar import keys
 from sidecar.app import make_backend, make_vendors
 from sidecar.backend import BackendError
 from sidecar.campaigns import campaign_lease
+from sidecar.config_changes import ConfigChanges
 from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
+from sidecar.outbox import make_outbox
 from sidecar.redis_client import UNAVAILABLE, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
@@ -24,12 +28,14 @@ from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
 from workers.drain import Drain
+from workers.effect_runs import EffectRuns
 from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
 from workers.shared_lock import SharedLock
 from workers.signals import Signals
+from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 
@@ -50,6 +56,7 @@ class Runtime:
         )
         self._backend = make_backend(settings)
         self._vendors = make_vendors(settings, self._backend)
+        self._changes = ConfigChanges(self._redis, {InvalidateScope.SETTINGS: self._vendors})
         self._leases = Leases(self._redis, settings.lease_ttl_ms)
         self._limiter = Limiter(self._redis)
         self._cloud_api = CloudApi(
@@ -62,6 +69,22 @@ class Runtime:
         }
         self._lock = SharedLock()
         self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
+        self._outbox = make_outbox(settings, self._redis)
+        self._effects = EffectRuns(
+            settings,
+            self._redis,
+            self._backend,
+            self._cloud_api,
+            self._limiter,
+            self._outbox,
+            self._leases,
+            {},
+            self._vendors.get,
+            self._doorbell.ring,
+            here=not queues or Queue.EFFECTS in queues,
+            stopping=lambda: self.stopping,
+        )
+        self._turn_effects = TurnEffects(self._outbox, self._effects.wake)
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
@@ -74,11 +97,10 @@ class Runtime:
 
     async def start(self) -> None:
         """Start what runs beside the actors."""
+        await self._changes.look()  # before anything is asked for
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
-            asyncio.create_task(
-                self._vendors.follow(self._redis, interval_s=1.0), name="configuration"
-            ),
+            asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
         ]
 
@@ -101,16 +123,18 @@ class Runtime:
         """End it all. The actors have ended before; campaigns that are being sent are wound up
         first, for as long as a shutdown may take. What is left is in the ledger."""
         self.stop()
+        assert self._leave_at is not None
         if self._campaigns:
-            assert self._leave_at is not None
             left_s = max(0.0, self._leave_at - time.monotonic())
             await asyncio.wait(list(self._campaigns.values()), timeout=left_s)
         for campaign_uid in self._campaigns:
             log.warning("campaign_not_wound_up_in_time", campaign=campaign_uid)
         await cancel(list(self._campaigns.values()))
+        await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
         await cancel(self._background)
         await self._telemetry.close()
         self._doorbell.close()
+        await self._vendors.close()
         await self._backend.close()
         await self._cloud_api.close()
         await self._redis.aclose()
@@ -123,12 +147,17 @@ class Runtime:
             self._redis,
             self._leases,
             self._deliveries[lane],
+            self._turn_effects,
             lambda: self.stopping,
             self._lock,
             self._signals if lane is Lane.STATUSES else None,
         )
         if await work.run():
             self._doorbell.ring(drain(lane))
+
+    async def do_effects(self, kind: EffectKind, vendor_uid: str) -> None:
+        """Begin to do a vendor's effects of a kind, unless somebody does. Returns at once."""
+        self._effects.begin(kind, vendor_uid)
 
     async def send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
         """Begin to send a campaign, unless this process has enough to do. Returns at once: a

@@ -10,7 +10,7 @@ from sidecar.campaigns import ErrorPath
 from sidecar.clock import now_ms
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
-from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, template_message
+from workers.cloud_api import Accepted, Attempt, CloudApi, NotSent, Refused, message_body
 from workers.consequences import Consequences, Failure
 from workers.holds import Scope
 from workers.ledger import Ledger
@@ -69,7 +69,7 @@ class Sender:
             self._give_back(row)
             return
         try:
-            body = template_message(row.row)
+            body = message_body(row.row)
         except orjson.JSONEncodeError as error:
             message = f"the row's components cannot be sent as JSON: {error}"
             failed = Decision(SendOutcome.FAILED, SendError(code=None, message=message))

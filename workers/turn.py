@@ -20,6 +20,7 @@ from workers.ledger import LedgerView
 from workers.seen import Seen
 from workers.settlement import Settlement
 from workers.signals import Signals
+from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 
@@ -42,7 +43,8 @@ class Turn:
     """Makes turns of a lane under its lease. What PHP should get is given to ``deliver``.
 
     What has waited comes by its order key, as :meth:`workers.deferred.Deferred.due` gives it.
-    ``signals`` takes what statuses tell of more than their message.
+    ``effects`` takes what PHP asks for, and ``signals`` what statuses tell of more than their
+    message.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Turn:
         redis: Redis,
         lease: Lease,
         deliver: Deliver,
+        effects: TurnEffects,
         signals: Signals | None = None,
     ) -> None:
         self._lane = lane
@@ -61,6 +64,7 @@ class Turn:
         self._lease = lease
         self._deliver_free = deliver
         self._signals = signals
+        self._effects = effects
         self._deferred = Deferred(redis, lane)
         self._seen = Seen(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
@@ -105,7 +109,11 @@ class Turn:
         if heard:
             heard.settle(settlement)
         close(settlement)
+        # Before the updates are settled: whoever dies in between is told the same effects again,
+        # and the outbox knows them.
+        put = await self._effects.put(ready, verdicts)
         await settlement.commit()
+        self._effects.wake(put)
         if self._signals and heard:
             await self._signals.act(heard)
         return True

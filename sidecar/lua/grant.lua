@@ -15,14 +15,16 @@
 -- KEYS[11] pauses                  hash: number:{number} or account:{account} -> JSON; a person must
 --                                  resume it (sidecar/pauses.py)
 -- KEYS[12] wait:{campaign}         set: the campaign rests
+-- KEYS[13] urgent:{number}         string: a campaign that comes before all others wants more slots
 -- ARGV[1]  the holder's fencing token
 -- ARGV[2]  the campaign
 -- ARGV[3]  the number's configured rate, per second
 -- ARGV[4]  how far ahead slots may be given out
 -- ARGV[5]  how far ahead a slot is at least
 -- ARGV[6]  how many recipients the portfolio may have in 24 hours; 0: any number
--- ARGV[7]  how many recipients follow of earlier slots whose rows were not sent after all
--- ARGV[8..] these, and then the rows' recipients
+-- ARGV[7]  1 if the campaign comes before all others (a vendor's replies), else 0
+-- ARGV[8]  how many recipients follow of earlier slots whose rows were not sent after all
+-- ARGV[9..] these, and then the rows' recipients
 --
 -- Returns {-1} if the lease is lost, {-2} if the campaign is halted, {-4, JSON} if the number or its
 -- account is paused, {-5} if the campaign rests; else
@@ -33,6 +35,8 @@
 local SECOND, DAY = 1000000, 86400000000
 -- A campaign that has not asked for so long wants nothing any more.
 local FORGOTTEN = 1250000
+-- The same for one that comes before all others, ms.
+local URGENT_FORGOTTEN = 300
 -- After the number was throttled its rate climbs like TCP CUBIC (RFC 9438): from CUT of the rate
 -- that was refused fast towards that, slowly around it, and faster and faster beyond. CLIMB: how
 -- long it takes back to the full rate, if that is what was refused.
@@ -89,8 +93,16 @@ end
 redis.call("ZREM", KEYS[7], campaign)
 local turn = gap * (1 + redis.call("ZCOUNT", KEYS[7], now, now + FORGOTTEN))
 local had = tonumber(redis.call("ZSCORE", KEYS[6], campaign) or 0)
+local urgent = ARGV[7] == "1"
+if urgent then
+  turn, had = gap, 0
+end
 had = math.max(now + least, math.min(had, now + ahead + turn))
 local most = 1 + math.min(math.floor((now + ahead - free) / gap), math.floor((now + ahead - had) / turn))
+local yields = not urgent and redis.call("EXISTS", KEYS[13]) == 1
+if yields then
+  most = 0
+end
 
 local used = 0
 if daily > 0 then
@@ -98,8 +110,8 @@ if daily > 0 then
   used = redis.call("ZCARD", KEYS[8])
 end
 
-local first = 8 + tonumber(ARGV[7])
-for index = 8, first - 1 do
+local first = 9 + tonumber(ARGV[8])
+for index = 9, first - 1 do
   local key = KEYS[9] .. ARGV[index]
   local began, due = string.match(redis.call("GET", key) or "", "^(%d+):(%d+)$")
   if began and tonumber(began) > 0 then
@@ -152,17 +164,26 @@ end
 
 local next_free, had_until = free + slots * gap, had + slots * turn
 local again = math.max(next_free, had_until) - now - ahead / 2
+if yields then
+  again = math.max(again, ahead / 5)
+end
 if exhausted then
   local oldest = redis.call("ZRANGE", KEYS[8], used - daily, used - daily, "WITHSCORES")
   again = oldest[2] + DAY - now
   reason = ARGV[6] .. " recipients of the portfolio in 24 hours are used up"
+elseif index <= #ARGV and urgent then
+  redis.call("SET", KEYS[13], campaign, "PX", URGENT_FORGOTTEN)
 elseif index <= #ARGV then
   redis.call("ZADD", KEYS[7], now + FORGOTTEN, campaign)
   redis.call("PEXPIRE", KEYS[7], 60000)
+elseif urgent then
+  redis.call("DEL", KEYS[13])
 end
 if slots > 0 then
   redis.call("HSET", KEYS[3], "next", next_free)
-  redis.call("ZADD", KEYS[6], had_until, campaign)
+  if not urgent then
+    redis.call("ZADD", KEYS[6], had_until, campaign)
+  end
   redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
   redis.call("PEXPIRE", KEYS[6], math.ceil((had_until - now) / 1000) + 60000)
   if daily > 0 then

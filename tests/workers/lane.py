@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from contracts.backend import VendorConfig
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
@@ -12,6 +13,7 @@ from sidecar.clock import now_ms
 from sidecar.counters import Counters
 from sidecar.inbox import Inbox
 from sidecar.lease import Leases
+from sidecar.outbox import make_outbox
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from tests.eventually import eventually
@@ -23,6 +25,7 @@ from workers.intake import LanePolicy
 from workers.item import Item
 from workers.limiter import Limiter
 from workers.signals import Signals
+from workers.turn_effects import TurnEffects
 
 
 @dataclass
@@ -34,6 +37,7 @@ class LaneUnderTest:
     backend: Backend
     stopping: bool = False
     configs: dict[str, VendorConfig] = field(default_factory=dict)
+    woken: list[tuple[EffectKind, str]] = field(default_factory=list)
     delivery: Delivery = field(init=False)
     signals: Signals = field(init=False)
 
@@ -57,6 +61,9 @@ class LaneUnderTest:
         await self.redis.hincrby(keys.waiting(self.lane), vendor, 1)
         await self.redis.sadd(keys.VENDORS, vendor)
 
+    def _wake(self, kind: EffectKind, vendor_uid: str) -> None:
+        self.woken.append((kind, vendor_uid))
+
     def make(self, stopping: Callable[[], bool] | None = None) -> Drain:
         """Make what drains the lane."""
         return Drain(
@@ -65,6 +72,7 @@ class LaneUnderTest:
             self.redis,
             self.leases,
             self.delivery,
+            TurnEffects(make_outbox(self.settings, self.redis), self._wake),
             stopping or (lambda: self.stopping),
             signals=self.signals if self.lane is Lane.STATUSES else None,
         )

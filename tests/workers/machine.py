@@ -21,6 +21,7 @@ from sidecar import keys
 from sidecar.counters import Counters
 from sidecar.inbox import Inbox, drain_lease
 from sidecar.lease import Leases
+from sidecar.outbox import make_outbox
 from sidecar.redis_client import Redis, connect
 from sidecar.settings import Settings
 from simulator.cloud_api.fault import FaultKind, FaultSpec
@@ -37,6 +38,7 @@ from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.intake import LanePolicy
 from workers.reconciler import Reconciler
+from workers.turn_effects import TurnEffects
 
 T = TypeVar("T")
 
@@ -137,6 +139,7 @@ class DrainProcess(Process):
             self.redis,
             Leases(self.redis, settings.lease_ttl_ms),
             Delivery(self.backend, breaker),
+            TurnEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None),
             lambda: False,
         )
         return await drain.run()

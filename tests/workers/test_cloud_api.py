@@ -15,7 +15,7 @@ from workers.cloud_api import (
     OutcomeUnknown,
     Refused,
     conclude,
-    template_message,
+    message_body,
 )
 
 # -- what is sent --
@@ -39,7 +39,7 @@ async def test_the_call_is_as_meta_has_it(make_api: MakeApi) -> None:
 
 def test_the_body_is_as_the_contract_has_it() -> None:
     row = claimed_row("row-1", to="99911", components=[{"type": "body", "parameters": [1]}])
-    message = TemplateMessage.model_validate_json(template_message(row))
+    message = TemplateMessage.model_validate_json(message_body(row))
     assert message.to == "+99911"
     assert message.template.name == "offer"
     assert message.template.language.code == "en"
@@ -48,7 +48,7 @@ def test_the_body_is_as_the_contract_has_it() -> None:
 
 
 def test_a_plus_is_not_put_in_front_twice() -> None:
-    body = orjson.loads(template_message(claimed_row(to="+99911")))
+    body = orjson.loads(message_body(claimed_row(to="+99911")))
     assert body["to"] == "+99911"
 
 

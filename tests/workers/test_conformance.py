@@ -26,7 +26,7 @@ from workers.delivery import Delivery
 from workers.ledger import Ledger
 from workers.reconciler import Reconciler
 from workers.release import Release
-from workers.reporter import Reporter
+from workers.reporter import Reporter, tell_php
 
 #: The sidecar calls these; the workers do not.
 NOT_CALLED = {
@@ -65,7 +65,7 @@ async def test_every_endpoint_is_asked_as_documented(
     release.add("row-1", "claim")
     await release.commit()
     await release.keep_state(CampaignState.PAUSED, "why")
-    reporter = Reporter(backend, ledger, wait_s=0)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=0)
     for number, outcome in enumerate(SendOutcome):
         reporter.add(result(f"row-{number}", outcome))
     full = SendError(code=1, message="x", details="y")

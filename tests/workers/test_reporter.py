@@ -17,7 +17,7 @@ from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
 from tests.workers.rows import CAMPAIGN, CLAIM, result
 from workers.ledger import Ledger
-from workers.reporter import Reporter
+from workers.reporter import Reporter, tell_php
 
 MANY = contract.UPDATE_MESSAGE_STATUSES
 ONE = contract.UPDATE_MESSAGE_STATUS
@@ -25,7 +25,7 @@ ONE = contract.UPDATE_MESSAGE_STATUS
 
 @pytest.fixture
 async def reporter(backend: Backend, ledger: Ledger) -> AsyncIterator[Reporter]:
-    reporter = Reporter(backend, ledger, wait_s=0.01)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=0.01)
     yield reporter
     await reporter.finish(0.05)
 
@@ -70,7 +70,7 @@ async def test_php_gets_what_is_known_as_it_is(php: Php, reporter: Reporter) -> 
 
 
 async def test_outcomes_wait_for_others(php: Php, backend: Backend, ledger: Ledger) -> None:
-    reporter = Reporter(backend, ledger, wait_s=0.15)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=0.15)
     reporter.start()
     for one in known(50):
         reporter.add(one)

@@ -1,0 +1,36 @@
+"""Effects that PHP has named in its answers about updates: onto disk, and to whoever does them."""
+
+from collections.abc import Iterable
+
+from contracts.effects import Effect, EffectKind
+from sidecar.outbox import Outbox, parse_effects, with_update
+from workers.delivery import Fate, Verdicts
+from workers.effect_run import Wake
+from workers.item import Item
+
+
+class TurnEffects:
+    """``wake`` wakes whoever does a vendor's effects of a kind."""
+
+    def __init__(self, outbox: Outbox, wake: Wake) -> None:
+        self._outbox = outbox
+        self._wake = wake
+
+    async def put(self, items: list[Item], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
+        """Put what PHP has asked for about these items into the outboxes, and return of which kinds
+        and vendors it is."""
+        effects: dict[str, list[Effect]] = {}
+        for item in items:
+            verdict = verdicts[item.id]
+            if verdict.fate is Fate.DONE and verdict.effects:
+                named = parse_effects(item.vendor_uid, verdict.effects)
+                filled = [with_update(effect, item.payload) for effect in named]
+                effects.setdefault(item.vendor_uid, []).extend(filled)
+        for vendor_uid, of_vendor in effects.items():
+            await self._outbox.put(vendor_uid, of_vendor)
+        return {(effect.kind, vendor) for vendor, some in effects.items() for effect in some}
+
+    def wake(self, put: Iterable[tuple[EffectKind, str]]) -> None:
+        """Have them done."""
+        for kind, vendor_uid in put:
+            self._wake(kind, vendor_uid)
