@@ -69,6 +69,18 @@ SEND_CALLS = Family(
 SEND_SECONDS = Family(
     "sidecar_send_seconds", "Time of calls to the Cloud API, whatever their end.", bounds=_SLOW
 )
+EFFECT_CALLS = Family(
+    "sidecar_effect_calls",
+    "Calls that effects have led to, by the effect's kind and how they ended; and those that were "
+    "left out, because there is nowhere to call.",
+    ("kind", "result"),
+)
+EFFECT_SECONDS = Family(
+    "sidecar_effect_call_seconds",
+    "Time of calls that effects have led to, whatever their end.",
+    ("kind",),
+    _SLOW,
+)
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
     "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
@@ -89,6 +101,8 @@ FAMILIES = {
         BACKEND_SECONDS,
         SEND_CALLS,
         SEND_SECONDS,
+        EFFECT_CALLS,
+        EFFECT_SECONDS,
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,

@@ -191,6 +191,15 @@ def test_app_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Settings.load().app_secret_bytes == (b"one", b"two")
 
 
+def test_what_may_be_called_although_it_is_private(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_file(FILE + 'outbound_allow = ["flowise.internal", "10.0.0.0/8"]\n')
+    assert Settings.load().outbound_allow == ["flowise.internal", "10.0.0.0/8"]
+    monkeypatch.setenv("SIDECAR_OUTBOUND_ALLOW", "10.1.2.3, ::1")
+    assert Settings.load().outbound_allow == ["10.1.2.3", "::1"]
+    monkeypatch.setenv("SIDECAR_OUTBOUND_ALLOW", "10.1.2.3/8")
+    assert "'10.1.2.3/8' is neither a host name nor an address nor a network" in explanation()
+
+
 def test_secrets_are_never_shown(make_settings: MakeSettings) -> None:
     settings = make_settings(
         signing_keys=f"a:{SECRET}",

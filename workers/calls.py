@@ -1,0 +1,53 @@
+"""What the calls of effects have in common: how they are counted, and when to come again."""
+
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from contracts.effects import EffectKind
+from sidecar.tally import EFFECT_CALLS, EFFECT_SECONDS, TALLY
+
+#: Statuses that say: not now (RFC 9110, 6585, 8470).
+NOT_NOW = frozenset({408, 425, 429})
+
+
+def may_come_again(status: int) -> bool:
+    """Whether the same call may have a better end later."""
+    return status in NOT_NOW or status >= 500
+
+
+def result_of(status: int) -> str:
+    """Return the word under which an answer with this status is counted."""
+    if 200 <= status < 300:
+        return "ok"
+    if status in NOT_NOW:
+        return "not_now"
+    if status >= 500:
+        return "server_error"
+    return "refused"
+
+
+def count(kind: EffectKind, result: str, started_at: float | None = None) -> None:
+    """Count a call, and its time if there was one (``time.perf_counter()`` at its beginning)."""
+    TALLY.counter(EFFECT_CALLS, kind.value, result).add()
+    if started_at is not None:
+        TALLY.histogram(EFFECT_SECONDS, kind.value).observe(time.perf_counter() - started_at)
+
+
+def retry_after_s(value: str | None, longest_s: float) -> float | None:
+    """Return what a ``Retry-After`` header asks for, seconds or a date (RFC 9110, 10.2.3), but at
+    most ``longest_s``. None where it is missing, makes no sense, or asks for no pause."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        after_s = float(text)
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        after_s = (at - datetime.now(UTC)).total_seconds()
+    return min(after_s, longest_s) if after_s > 0 else None
