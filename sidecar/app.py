@@ -16,6 +16,7 @@ from contracts.signing import Signer, Verifier
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import Campaigns
+from sidecar.config_changes import ConfigChanges
 from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.inbox import Inbox
 from sidecar.internal import CallRefused, Internal, parse
@@ -71,14 +72,15 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     )
     internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
     campaigns = Campaigns(redis, backend, doorbell)
-    configuration = _Configuration(redis, vendors)
+    changes = ConfigChanges(redis, {api.InvalidateScope.SETTINGS: vendors})
     telemetry = Telemetry(redis, "serve")
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
+        await changes.look()  # before anything is asked for
         background = [
-            asyncio.create_task(vendors.follow(redis, interval_s=1.0), name="configuration"),
+            asyncio.create_task(changes.run(), name="configuration"),
             asyncio.create_task(telemetry.run(), name="telemetry"),
         ]
         try:
@@ -88,6 +90,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             await inbox.close()
             await telemetry.close()
             doorbell.close()
+            await vendors.close()
             await backend.close()
             await redis.aclose()
             log.info("stopped")
@@ -100,7 +103,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.CAMPAIGN_RESUME, internal.route(campaigns.resume), methods=["POST"]),
             Route(api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel), methods=["POST"]),
             Route(api.CAMPAIGN, internal.route(campaigns.show), methods=["GET"]),
-            Route(api.INVALIDATE, internal.route(configuration.invalidate), methods=["POST"]),
+            Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
             Route(api.MATCH_BOT, internal.route(_match_bot), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
@@ -114,15 +117,13 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     return app
 
 
-class _Configuration:
-    def __init__(self, redis: Redis, vendors: Vendors) -> None:
-        self._redis = redis
-        self._vendors = vendors
+class _Invalidation:
+    def __init__(self, changes: ConfigChanges) -> None:
+        self._changes = changes
 
-    async def invalidate(self, request: Request, body: bytes) -> api.InvalidateAnswer:
-        change = parse(api.InvalidateRequest, body)
-        self._vendors.forget(change.vendor_uids)
-        await self._redis.incr(keys.CONFIG_VERSION)
+    async def take(self, request: Request, body: bytes) -> api.InvalidateAnswer:
+        """Answered when every process will learn of it."""
+        await self._changes.announce(parse(api.InvalidateRequest, body))
         return api.InvalidateAnswer()
 
 

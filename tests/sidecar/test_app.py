@@ -80,7 +80,7 @@ async def test_invalidate_has_php_asked_again(service: Service, php: Php) -> Non
 
     await service.webhook(b"{}")
     await eventually(lambda: len(php.asked("/internal/vendor-config")) == 2)
-    assert await service.redis.get(keys.CONFIG_VERSION) == b"1"
+    assert await service.redis.xlen(keys.CONFIG_CHANGES) == 1
 
 
 async def test_invalidate_reaches_the_other_processes(make_service: MakeService, php: Php) -> None:

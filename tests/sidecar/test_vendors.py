@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 
 import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
 from contracts.signing import Signer
-from sidecar import keys
 from sidecar.backend import Backend, BackendError, BackendUnavailable
-from sidecar.redis_client import Redis, connect
-from sidecar.tasks import cancel
-from sidecar.vendors import RETRY_S, Vendors
+from sidecar.remote_cache import RETRY_S
+from sidecar.vendors import Vendors
 from tests import trust
 from tests.eventually import eventually
 from tests.sidecar.php import Php
@@ -40,7 +37,9 @@ def clock() -> Clock:
 async def vendors(php: Php, clock: Clock) -> AsyncIterator[Vendors]:
     signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
     backend = Backend(php.url, signer, timeout_s=5.0)
-    yield Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=UNKNOWN_TTL_S, clock=clock)
+    vendors = Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=UNKNOWN_TTL_S, clock=clock)
+    yield vendors
+    await vendors.close()
     await backend.close()
 
 
@@ -64,14 +63,17 @@ async def test_one_question_for_many(vendors: Vendors, php: Php) -> None:
     assert php.calls[0].json == {"vendor_uids": [VENDOR]}
 
 
-async def test_vendors_are_asked_for_at_the_same_time(vendors: Vendors, php: Php) -> None:
-    php.open.clear()
-    one = asyncio.create_task(vendors.get(VENDOR))
-    other = asyncio.create_task(vendors.get("nobody"))
-    await eventually(lambda: asked(php) == 2)
-    php.open.set()
-    assert await one is not None
-    assert await other is None
+async def test_one_question_for_many_vendors(vendors: Vendors, php: Php) -> None:
+    php.add_vendor("other")
+    found = await asyncio.gather(*(vendors.get(uid) for uid in (VENDOR, "nobody", "other")))
+    assert [config and config.vendor_uid for config in found] == [VENDOR, None, "other"]
+    [call] = php.calls
+    assert sorted(call.json["vendor_uids"]) == sorted([VENDOR, "nobody", "other"])
+
+
+async def test_php_gets_no_more_vendors_at_a_time_than_it_takes(vendors: Vendors, php: Php) -> None:
+    await asyncio.gather(*(vendors.get(f"v{number}") for number in range(1001)))
+    assert [len(call.json["vendor_uids"]) for call in php.calls] == [1000, 1]
 
 
 async def test_an_old_value_is_used_while_a_new_one_is_fetched(
@@ -127,7 +129,7 @@ async def test_php_that_is_ill_is_not_asked_for_every_webhook(
                 await vendors.get("other")
             await asyncio.sleep(0.005)
     assert len(logs) == 1
-    assert asked(php) == 3, "once when it was well, and once for each vendor"
+    assert asked(php) == 4, "once when it was well, once for both vendors, and once for each"
 
     php.override = None
     with pytest.raises(BackendUnavailable):
@@ -190,7 +192,7 @@ async def test_made_up_vendors_do_not_fill_the_memory(
             await vendors.get(f"not-asked-{number}")
         clock.now += 0.5
     assert len(vendors._failed) <= 2
-    assert vendors._asking == {}
+    assert vendors._asked == {}
 
 
 async def test_forgetting_one_vendor(vendors: Vendors, php: Php) -> None:
@@ -220,7 +222,6 @@ async def test_forgetting_all(vendors: Vendors, php: Php) -> None:
     vendors.forget(None)
     assert await secrets(vendors, "nobody") == ["new"]
     assert await secrets(vendors, "down") == ["new"]
-    assert await secrets(vendors) == []
     await eventually(lambda: _secrets(vendors) == ["new"])
 
 
@@ -243,44 +244,15 @@ async def test_questions_at_the_end_of_the_process(vendors: Vendors, php: Php) -
     php.open.clear()
     waiting = asyncio.create_task(vendors.get(VENDOR))
     await eventually(lambda: asked(php) == 1)
-    vendors._asking[VENDOR].cancel()
+    await vendors.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert vendors._asking == {}
-
-
-async def test_what_changed_elsewhere_is_followed(vendors: Vendors, php: Php, redis: Redis) -> None:
-    await vendors.get(VENDOR)
-    following = asyncio.create_task(vendors.follow(redis, interval_s=0.01))
-    await asyncio.sleep(0.05)
-    await vendors.get(VENDOR)
-    assert asked(php) == 1
-    for number in (2, 3):
-        await redis.incr(keys.CONFIG_VERSION)
-        await eventually(partial(_asked_again, vendors, php, number))
-    await cancel([following])
-    assert following.cancelled()
-
-
-def _asked_again(vendors: Vendors, php: Php, number: int) -> bool:
-    vendors.peek(VENDOR)
-    return asked(php) == number
-
-
-async def test_following_goes_on_without_redis(vendors: Vendors) -> None:
-    redis = connect("redis://127.0.0.1:9/0", timeout_s=1.0)
-    with capture_logs() as logs:
-        following = asyncio.create_task(vendors.follow(redis, interval_s=0.001))
-        await asyncio.sleep(0.05)
-        assert not following.done()
-    assert logs == []
-    await cancel([following])
-    assert following.cancelled()
-    await redis.aclose()
+    assert vendors._asked == {}
 
 
 async def test_secrets_are_not_shown(vendors: Vendors, php: Php) -> None:
     php.add_vendor(VENDOR, "hunter2-hunter2")
     config = await vendors.get(VENDOR)
+    assert "hunter2" in str(config and config.app_secrets)
     assert "hunter2" not in repr(config)
     assert "hunter2" not in str(vendors.__dict__)

@@ -9,8 +9,10 @@ from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.jobs import Job, Lane, drain, send_campaign
+from contracts.sidecar_api import InvalidateRequest
 from sidecar import keys
 from sidecar.campaigns import campaign_lease
+from sidecar.config_changes import ConfigChanges
 from sidecar.redis_client import Redis
 from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
@@ -248,13 +250,8 @@ async def test_a_change_of_configuration_is_followed(
     runtime = make_runtime(php)
     await runtime.start()
     await runtime._vendors.get("v")
-    await redis.incr(keys.CONFIG_VERSION)
-
-    async def asked_again() -> bool:
-        await runtime._vendors.get("v")
-        return len(php.to(contract.VENDOR_CONFIG)) > 1
-
-    await eventually(asked_again)
+    await ConfigChanges(redis, {}).announce(InvalidateRequest(vendor_uids=["v"]))
+    await eventually(lambda: len(php.to(contract.VENDOR_CONFIG)) == 2)
 
 
 async def test_campaigns_are_wound_up_before_it_ends(
