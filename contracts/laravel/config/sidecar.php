@@ -8,8 +8,10 @@ return [
     // Where this application reaches the sidecar, without a slash at the end.
     'url' => env('SIDECAR_URL', 'http://127.0.0.1:8600'),
 
-    // How long this application waits for the sidecar, in seconds.
+    // How long this application waits for the sidecar, in seconds; and for the bots of one message,
+    // which it finds itself after that.
     'timeout' => (float) env('SIDECAR_TIMEOUT', 5),
+    'match_timeout' => (float) env('SIDECAR_MATCH_TIMEOUT', 0.2),
 
     // Signing keys that are valid now: "id:secret", several parted by commas. The first one signs
     // the calls to the sidecar. To rotate, add the new key on both sides, put it first, and remove
@@ -43,6 +45,8 @@ return [
         'queue' => 'whatsapp_message_queue',
         'logs' => 'whatsapp_message_logs',
         'webhooks' => env('SIDECAR_WEBHOOK_TABLE', 'whatsapp_webhook_queue'),
+        'bots' => 'bot_replies',
+        'bot_flows' => 'bot_flows',
     ],
 
     // Width of the log's status column. Longer statuses are cut; the API's answer in the row's
@@ -67,6 +71,34 @@ return [
         'requeue_healthy_error' => 'enable_requeue_healthy_error_msg',
         'webhook_verified_at' => 'webhook_verified_at',
         'disconnected_at' => 'whatsapp_account_disconnected_at',
+        // Whether the vendor's bots are matched by the sidecar, beside those named by 'bots' below.
+        'bots_on_sidecar' => 'bots_on_sidecar',
+        // When bots answer. JSON {start, end, timezone, trigger_types}, or else a setting for each;
+        // bot_hours_on is a switch, for those who have one. Types are JSON, or parted by commas.
+        'bot_hours' => 'bot_hours',
+        'bot_hours_on' => 'enable_bot_timing_restrictions',
+        'bot_hours_start' => 'bot_start_timing',
+        'bot_hours_end' => 'bot_end_timing',
+        'bot_hours_timezone' => 'bot_timing_timezone',
+        'bot_hours_types' => 'bot_timing_trigger_types',
+        // JSON: a list of {name, kind, url, api_key, model}. A key of OpenAI's and a URL of Flowise's
+        // that stand by themselves make providers named "openai" and "flowise".
+        'ai_providers' => 'ai_providers',
+        'openai_api_key' => 'open_ai_access_key',
+        'openai_model' => 'open_ai_model_key',
+        'flowise_url' => 'flowise_url',
+        'flowise_api_key' => 'flowise_access_token',
+        // The provider that the AI bot asks, by its name; without one there is no AI bot. What it is
+        // told first, JSON that is added to each call, and what the customer reads where it fails.
+        'ai_bot_provider' => 'ai_bot_provider',
+        'ai_bot_instructions' => 'ai_bot_instructions',
+        'ai_bot_options' => 'ai_bot_options',
+        'ai_bot_failure_message' => 'ai_bot_failure_message',
+        // The vendor's own webhook, and what its posts are signed with.
+        'forward_url' => 'webhook_forward_url',
+        'forward_secret' => 'webhook_forward_secret',
+        // JSON {url, app_id, key, secret}: a broadcast server of the vendor's own.
+        'broadcaster' => 'broadcaster',
     ],
 
     // App secrets that hold for every vendor, parted by commas (one app for the whole installation).
@@ -96,6 +128,42 @@ return [
     // uids (in the environment: parted by commas), or the name of an invokable class that returns
     // such a list.
     'vendors' => env('SIDECAR_VENDORS', 'none'),
+
+    // Whose bots the sidecar matches, of the same kind as 'vendors'. Other vendors' are matched here.
+    'bots' => env('SIDECAR_BOTS', 'none'),
+
+    // SchemaEngine's AI bot: how many of the latest messages it is told, and how long a question and a
+    // bot's reply may wait, in seconds. After 24 hours Meta takes templates only.
+    'ai_history' => 10,
+    'ai_expires' => 300,
+    'reply_expires' => 86400,
+
+    // Broadcasts: the connection of config/broadcasting.php whose server the sidecar calls, the vendor's
+    // channel as it is on the wire, and the event that tells it of a change. {vendorUid} in the channel
+    // also says whose an event of this application's own is.
+    'broadcast' => [
+        'connection' => env('SIDECAR_BROADCAST_CONNECTION', 'pusher'),
+        'channel' => 'private-vendor-channel.{vendorUid}',
+        'event' => 'VendorChannelBroadcast',
+    ],
+
+    // Models that tell the sidecar when they change, and drop what is cached of them here. Their
+    // vendors__id says whose it is; a model without one is every vendor's.
+    'watched_models' => [
+        'bots' => [
+            'App\\Yantrana\\Components\\BotReply\\Models\\BotReplyModel',
+            'App\\Yantrana\\Components\\BotReply\\Models\\BotFlowModel',
+        ],
+        'settings' => [
+            'App\\Yantrana\\Components\\Vendor\\Models\\VendorModel',
+            'App\\Yantrana\\Components\\Vendor\\Models\\VendorSettingsModel',
+        ],
+    ],
+
+    // Sidecar::vendorSettings() and Sidecar::bots() read through this cache store (null: the default
+    // one), for so many seconds at most. PHP on several machines needs a store that all share.
+    'cache_store' => env('SIDECAR_CACHE_STORE'),
+    'cache_ttl' => (int) env('SIDECAR_CACHE_TTL', 300),
 
     // Models whose rows the crons read. The scope holds on the command line only, so that people
     // still see the rows in the browser.

@@ -17,3 +17,4 @@ Route::post('due-campaigns', [InternalController::class, 'dueCampaigns']);
 Route::post('unknown-messages', [InternalController::class, 'unknownMessages']);
 Route::post('resolve-messages', [InternalController::class, 'resolveMessages']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
+Route::post('bots', [InternalController::class, 'bots']);

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel;
 
 use Illuminate\Contracts\Container\Container;
+use Illuminate\Contracts\Foundation\CachesConfiguration;
 use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
@@ -17,12 +18,14 @@ use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Jobs\StatusGrace;
+use WhatsappSidecar\Laravel\Jobs\VendorConfig;
 use WhatsappSidecar\Laravel\Scopes\SidecarVendorsScope;
 use WhatsappSidecar\Laravel\Signing\CacheNonces;
 use WhatsappSidecar\Laravel\Signing\FileNonces;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Nonces;
 use WhatsappSidecar\Laravel\Signing\Verifier;
+use WhatsappSidecar\Laravel\Store\BroadcastConnection;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\Vendors;
@@ -31,12 +34,14 @@ use WhatsappSidecar\Laravel\Support\Clock;
 /** Registers the package with the application. */
 final class SidecarServiceProvider extends ServiceProvider
 {
+    private const CONFIG = __DIR__ . '/../config/sidecar.php';
+
     /** Cache drivers that keep one file per entry without cleaning up, or keep nothing. */
     private const NO_STORE = ['file', 'array', 'null'];
 
     public function register(): void
     {
-        $this->mergeConfigFrom(__DIR__ . '/../config/sidecar.php', 'sidecar');
+        $this->mergeConfig();
         $this->registerSigning();
         $this->registerStore();
         $this->app->singleton(Transport::class, CurlTransport::class);
@@ -78,9 +83,20 @@ final class SidecarServiceProvider extends ServiceProvider
             }
         }
         if ($this->app->runningInConsole()) {
-            $this->publishes([__DIR__ . '/../config/sidecar.php' => config_path('sidecar.php')], 'sidecar-config');
+            $this->publishes([self::CONFIG => config_path('sidecar.php')], 'sidecar-config');
             $this->commands([StatusCommand::class, CheckCommand::class]);
             $this->scopeModels();
+        }
+    }
+
+    /** Names that a copy of the settings does not have, of an older version say, are the package's. */
+    private function mergeConfig(): void
+    {
+        $this->mergeConfigFrom(self::CONFIG, 'sidecar');
+        if (! ($this->app instanceof CachesConfiguration && $this->app->configurationIsCached())) {
+            foreach (['tables', 'settings', 'broadcast'] as $name) {
+                config(["sidecar.{$name}" => config("sidecar.{$name}") + (require self::CONFIG)[$name]]);
+            }
         }
     }
 
@@ -119,13 +135,24 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make(Clock::class),
             config('sidecar.settings'),
             array_values(array_filter(explode(',', (string) config('sidecar.app_secrets')), 'strlen')),
-            (int) config('sidecar.active_vendor_status')
+            (int) config('sidecar.active_vendor_status'),
+            BroadcastConnection::broadcaster(
+                config('broadcasting.connections.' . config('sidecar.broadcast.connection'))
+            )
         ));
         $this->app->singleton(SidecarVendors::class, static fn (Container $app): SidecarVendors => new SidecarVendors(
             $app,
             config('sidecar.vendors'),
             config('sidecar.tables.vendors')
         ));
+        $this->app->when(VendorConfig::class)->needs(SidecarVendors::class)->give(
+            static fn (Container $app): SidecarVendors => new SidecarVendors(
+                $app,
+                config('sidecar.bots'),
+                config('sidecar.tables.vendors'),
+                'sidecar.bots'
+            )
+        );
     }
 
     /** Have the crons' models skip vendors that are the sidecar's. */

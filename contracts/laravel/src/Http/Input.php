@@ -134,6 +134,19 @@ final class Input
         return $values;
     }
 
+    /** @return list<int> none if it is missing */
+    public function integers(string $name, int $max): array
+    {
+        $values = $this->list($name, 0, $max) ?? [];
+        foreach ($values as $position => $value) {
+            if (! is_int($value)) {
+                throw $this->wrong("{$name}.{$position}", 'must be an integer of at most 64 bits');
+            }
+        }
+
+        return $values;
+    }
+
     /** @return list<stdClass> */
     public function objects(string $name, int $max = PHP_INT_MAX): array
     {

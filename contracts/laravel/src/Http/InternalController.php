@@ -8,6 +8,7 @@ use Closure;
 use Illuminate\Http\Request;
 use Illuminate\Http\Response;
 use Throwable;
+use WhatsappSidecar\Laravel\Jobs\Bots;
 use WhatsappSidecar\Laravel\Jobs\ClaimMessages;
 use WhatsappSidecar\Laravel\Jobs\DueCampaigns;
 use WhatsappSidecar\Laravel\Jobs\PendingWebhooks;
@@ -79,6 +80,11 @@ final class InternalController
     }
 
     public function vendorConfig(Request $request, VendorConfig $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function bots(Request $request, Bots $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }

@@ -6,15 +6,17 @@ namespace WhatsappSidecar\Laravel\Jobs;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
 
-/** Returns vendors' numbers and secrets. */
+/** Returns vendors' numbers and secrets, and whom the sidecar calls for them. */
 final class VendorConfig
 {
     private const MAX_VENDORS = 1000;
 
-    public function __construct(private Vendors $vendors)
+    /** @param SidecarVendors $bots those whose bots the sidecar matches */
+    public function __construct(private Vendors $vendors, private SidecarVendors $bots)
     {
     }
 
@@ -25,7 +27,7 @@ final class VendorConfig
         $found = $this->vendors->load($uids);
 
         return [
-            'vendors' => array_map([self::class, 'config'], array_values($found)),
+            'vendors' => array_map(fn (Vendor $vendor): array => $this->config($vendor), array_values($found)),
             'unknown' => array_values(array_unique(array_filter(
                 $uids,
                 static fn (string $uid): bool => ! isset($found[$uid])
@@ -34,7 +36,7 @@ final class VendorConfig
     }
 
     /** @return array<string, mixed> */
-    private static function config(Vendor $vendor): array
+    private function config(Vendor $vendor): array
     {
         $numbers = [];
         foreach ($vendor->phoneNumbers() as $key => $number) {
@@ -51,6 +53,10 @@ final class VendorConfig
             'daily_recipients' => self::count($vendor->setting('daily_recipients')),
             'current_phone_number_id' => $vendor->setting('current_phone_number_id'),
             'phone_numbers' => $numbers,
+            'bots_on_sidecar' => $vendor->hasBotsOnSidecar() || $this->bots->owns($vendor->uid),
+            'ai_providers' => $vendor->aiProviders(),
+            'forward' => $vendor->forward(),
+            'broadcaster' => $vendor->broadcaster(),
         ];
     }
 

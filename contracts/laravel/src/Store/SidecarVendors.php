@@ -7,11 +7,15 @@ namespace WhatsappSidecar\Laravel\Store;
 use Illuminate\Contracts\Container\Container;
 use InvalidArgumentException;
 
-/** Which vendors are the sidecar's, as config('sidecar.vendors') says. */
+/** Which vendors are the sidecar's, as config('sidecar.vendors') says; or another setting of its kind. */
 final class SidecarVendors
 {
-    public function __construct(private Container $container, private mixed $value, private string $table)
-    {
+    public function __construct(
+        private Container $container,
+        private mixed $value,
+        private string $table,
+        private string $name = 'sidecar.vendors'
+    ) {
     }
 
     public function all(): bool
@@ -61,7 +65,7 @@ final class SidecarVendors
             return [];
         }
         if (! is_string($value)) {
-            throw new InvalidArgumentException('sidecar.vendors: must be "all", "none", or a list of uids');
+            throw new InvalidArgumentException("{$this->name}: must be \"all\", \"none\", or a list of uids");
         }
 
         return array_values(array_filter(array_map('trim', explode(',', $value)), 'strlen'));

@@ -12,16 +12,20 @@ final class Vendor
 {
     private const TRUE = ['1', 'true', 'on', 'yes'];
 
+    private const OPENAI = 'https://api.openai.com/v1';
+
     /**
      * @param array<string, ?string> $settings values by the package's names for them
      * @param list<string> $sharedSecrets
+     * @param array<string, string>|null $sharedBroadcaster
      */
     public function __construct(
         public int $id,
         public string $uid,
         public bool $active,
         private array $settings,
-        private array $sharedSecrets
+        private array $sharedSecrets,
+        private ?array $sharedBroadcaster = null
     ) {
     }
 
@@ -72,6 +76,151 @@ final class Vendor
 
     public function requeuesHealthyError(): bool
     {
-        return in_array(strtolower((string) $this->setting('requeue_healthy_error')), self::TRUE, true);
+        return $this->isOn('requeue_healthy_error');
+    }
+
+    /** Tell whether the vendor's own setting has its bots matched by the sidecar. */
+    public function hasBotsOnSidecar(): bool
+    {
+        return $this->isOn('bots_on_sidecar');
+    }
+
+    /**
+     * Return when bots answer, as the contract's BotHours; null if they always do.
+     *
+     * @return array<string, mixed>|null
+     */
+    public function botHours(): ?array
+    {
+        $own = Json::object($this->setting('bot_hours'));
+        $on = $this->setting('bot_hours_on') === null || $this->isOn('bot_hours_on');
+        $separate = $on ? [
+            'start' => $this->setting('bot_hours_start'),
+            'end' => $this->setting('bot_hours_end'),
+            'timezone' => $this->setting('bot_hours_timezone'),
+            'trigger_types' => $this->types($this->setting('bot_hours_types')),
+        ] : [];
+        $hours = isset($own->start) ? (array) $own : $separate;
+        if (! is_string($hours['start'] ?? null) || ! is_string($hours['end'] ?? null)) {
+            return null;
+        }
+        $zone = $hours['timezone'] ?? null;
+        $types = $hours['trigger_types'] ?? null;
+
+        return [
+            'start' => $hours['start'],
+            'end' => $hours['end'],
+            'timezone' => is_string($zone) ? $zone : 'UTC',
+            'trigger_types' => is_array($types) ? array_values(array_filter($types, 'is_string')) : null,
+        ];
+    }
+
+    /**
+     * Return the providers that an AI can be asked of, as the contract's AiProvider.
+     *
+     * @return list<array<string, ?string>>
+     */
+    public function aiProviders(): array
+    {
+        $providers = [];
+        foreach (Json::list($this->setting('ai_providers')) as $value) {
+            $provider = self::texts($value, ['name', 'url'], ['kind', 'api_key', 'model']);
+            if ($provider !== null) {
+                $providers[] = ['kind' => $provider['kind'] ?? 'openai'] + $provider;
+            }
+        }
+        $taken = array_column($providers, 'name');
+        foreach ($this->separateProviders() as $provider) {
+            if (! in_array($provider['name'], $taken, true)) {
+                $providers[] = $provider;
+            }
+        }
+
+        return $providers;
+    }
+
+    /** Return the name of the provider that the vendor's AI bot asks; null if it has no AI bot. */
+    public function aiBotProvider(): ?string
+    {
+        $name = $this->setting('ai_bot_provider');
+
+        return in_array($name, array_column($this->aiProviders(), 'name'), true) ? $name : null;
+    }
+
+    /** @return array{url: string, secret: ?string}|null the vendor's own webhook */
+    public function forward(): ?array
+    {
+        $url = $this->setting('forward_url');
+
+        return $url === null ? null : ['url' => $url, 'secret' => $this->setting('forward_secret')];
+    }
+
+    /** @return array<string, string>|null the broadcast server, as the contract's Broadcaster */
+    public function broadcaster(): ?array
+    {
+        $own = self::texts(Json::object($this->setting('broadcaster')), ['url', 'app_id', 'key', 'secret'], []);
+
+        return $own ?? $this->sharedBroadcaster;
+    }
+
+    private function isOn(string $name): bool
+    {
+        return in_array(strtolower((string) $this->setting($name)), self::TRUE, true);
+    }
+
+    /** @return list<array<string, ?string>> */
+    private function separateProviders(): array
+    {
+        $key = $this->setting('openai_api_key');
+        $url = $this->setting('flowise_url');
+
+        return array_values(array_filter([
+            $key === null ? null : [
+                'name' => 'openai',
+                'kind' => 'openai',
+                'url' => self::OPENAI,
+                'api_key' => $key,
+                'model' => $this->setting('openai_model'),
+            ],
+            $url === null ? null : [
+                'name' => 'flowise',
+                'kind' => 'flowise',
+                'url' => $url,
+                'api_key' => $this->setting('flowise_api_key'),
+                'model' => null,
+            ],
+        ]));
+    }
+
+    /** @return list<string>|null */
+    private function types(?string $text): ?array
+    {
+        if ($text === null) {
+            return null;
+        }
+
+        return str_starts_with(ltrim($text), '[') ? Json::list($text) : array_map('trim', explode(',', $text));
+    }
+
+    /**
+     * Return an object's texts; null if one that it must have is not there, or one is no text.
+     *
+     * @param list<string> $needed
+     * @param list<string> $optional
+     *
+     * @return array<string, ?string>|null
+     */
+    private static function texts(mixed $value, array $needed, array $optional): ?array
+    {
+        $texts = [];
+        foreach ([...$needed, ...$optional] as $name) {
+            $text = $value instanceof stdClass ? $value->{$name} ?? null : null;
+            if (! is_string($text) && ($text !== null || in_array($name, $needed, true))) {
+                return null;
+            }
+            $texts[$name] = $text;
+        }
+
+        return $texts;
     }
 }

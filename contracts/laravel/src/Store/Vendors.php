@@ -19,11 +19,12 @@ final class Vendors
     private const WITH_SETTINGS = 'SELECT vendors._id, vendors._uid, vendors.status, settings.name, settings.value'
         . ' FROM {vendors} AS vendors LEFT JOIN {vendor_settings} AS settings'
         . ' ON settings.vendors__id = vendors._id AND settings.name IN (%s)'
-        . ' WHERE vendors._uid IN (%s) ORDER BY settings._id';
+        . ' WHERE vendors.%s IN (%s) ORDER BY settings._id';
 
     /**
      * @param array<string, string> $names names in vendor_settings, by the package's own
      * @param list<string> $sharedSecrets
+     * @param array<string, string>|null $broadcaster the one of vendors that have none of their own
      */
     public function __construct(
         private Database $db,
@@ -31,7 +32,8 @@ final class Vendors
         private Clock $clock,
         private array $names,
         private array $sharedSecrets,
-        private int $activeStatus
+        private int $activeStatus,
+        private ?array $broadcaster = null
     ) {
     }
 
@@ -67,26 +69,61 @@ final class Vendors
     public function load(array $uids): array
     {
         $uids = array_values(array_unique($uids));
-        $rows = $this->db->rows(
-            sprintf(self::WITH_SETTINGS, Database::marks($this->names), Database::marks($uids)),
-            [...array_values($this->names), ...$uids]
-        );
-        $settings = $this->settings($rows);
+        $found = [];
+        foreach ($this->read('_uid', $uids) as $vendor) {
+            $found[$vendor->uid] = $vendor;
+        }
         $vendors = array_fill_keys($uids, null);
-        foreach ($rows as $row) {
-            // The database does not tell letters' case apart.
-            if (array_key_exists($row->_uid, $vendors)) {
-                $vendors[$row->_uid] ??= new Vendor(
-                    (int) $row->_id,
-                    $row->_uid,
-                    (int) $row->status === $this->activeStatus,
-                    $settings[$row->_id] ?? [],
-                    $this->sharedSecrets
-                );
-            }
+
+        // The database does not tell letters' case apart.
+        return array_filter(array_replace($vendors, array_intersect_key($found, $vendors)));
+    }
+
+    /**
+     * Read vendors by their `_id`, with their settings, in one statement.
+     *
+     * @param list<int> $ids
+     *
+     * @return array<string, Vendor> those that exist, by uid
+     */
+    public function loadByIds(array $ids): array
+    {
+        $vendors = [];
+        foreach ($this->read('_id', array_values(array_unique($ids))) as $vendor) {
+            $vendors[$vendor->uid] = $vendor;
         }
 
-        return array_filter($vendors);
+        return $vendors;
+    }
+
+    /**
+     * @param list<int|string> $values
+     *
+     * @return array<int, Vendor> by `_id`
+     */
+    private function read(string $column, array $values): array
+    {
+        if ($values === []) {
+            return [];
+        }
+        $rows = $this->db->rows(
+            sprintf(self::WITH_SETTINGS, Database::marks($this->names), $column, Database::marks($values)),
+            [...array_values($this->names), ...$values]
+        );
+        $settings = $this->settings($rows);
+        $vendors = [];
+        foreach ($rows as $row) {
+            $vendors[$row->_id] ??= new Vendor(
+                (int) $row->_id,
+                $row->_uid,
+                (int) $row->status === $this->activeStatus,
+                $settings[$row->_id] ?? [],
+                $this->sharedSecrets,
+                $this->broadcaster
+            );
+        }
+
+        return $vendors;
     }
 
     /** Write one setting; $name is a key of config('sidecar.settings'). */

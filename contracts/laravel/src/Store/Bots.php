@@ -1,0 +1,100 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Bots\MatchingRules;
+
+/** Vendors' bots, in the order in which they are tried. */
+final class Bots
+{
+    private const INACTIVE = 2;
+
+    private const ACTIVE = 'COALESCE(bots.status, 0) <> ' . self::INACTIVE
+        . ' AND COALESCE(flows.status, 0) <> ' . self::INACTIVE . '%s';
+
+    private const SELECT = 'SELECT bots._uid, bots.vendors__id, bots.trigger_type, bots.reply_trigger,'
+        . ' ' . self::ACTIVE . ' AS active FROM {bots} AS bots'
+        . ' LEFT JOIN {bot_flows} AS flows ON flows._id = bots.bot_flows__id'
+        . ' WHERE bots.vendors__id IN (%s) ORDER BY bots.priority_index, bots._id';
+
+    private const REPLIES = 'SELECT bots._uid, bots.reply_text FROM {bots} AS bots'
+        . ' LEFT JOIN {bot_flows} AS flows ON flows._id = bots.bot_flows__id'
+        . ' WHERE bots.vendors__id = ? AND bots._uid IN (%s) AND ' . self::ACTIVE;
+
+    /** @var array<string, mixed>|null the same for as long as the process lives */
+    private static ?array $rules = null;
+
+    private ?bool $softDeletes = null;
+
+    public function __construct(private Database $db)
+    {
+    }
+
+    /**
+     * Return the bots of vendors, as the contract's VendorBots, in as many statements for one as for all.
+     *
+     * @param list<Vendor> $vendors
+     *
+     * @return list<array<string, mixed>>
+     */
+    public function of(array $vendors): array
+    {
+        if ($vendors === []) {
+            return [];
+        }
+        $ids = array_map(static fn (Vendor $vendor): int => $vendor->id, $vendors);
+        $bots = array_fill_keys($ids, []);
+        foreach ($this->db->rows(sprintf(self::SELECT, $this->notDeleted(), Database::marks($ids)), $ids) as $row) {
+            $bots[(int) $row->vendors__id][] = self::bot($row);
+        }
+        self::$rules ??= MatchingRules::probe();
+
+        return array_map(static fn (Vendor $vendor): array => [
+            'vendor_uid' => $vendor->uid,
+            'vendor_id' => $vendor->id,
+            'bots' => $bots[$vendor->id],
+            'hours' => $vendor->botHours(),
+            'rules' => self::$rules,
+        ], $vendors);
+    }
+
+    /**
+     * Return what bots reply, those that are active.
+     *
+     * @param list<string> $uids
+     *
+     * @return array<string, ?string> by the bot's uid
+     */
+    public function replies(Vendor $vendor, array $uids): array
+    {
+        if ($uids === []) {
+            return [];
+        }
+        $sql = sprintf(self::REPLIES, Database::marks($uids), $this->notDeleted());
+
+        return array_column($this->db->rows($sql, [$vendor->id, ...$uids]), 'reply_text', '_uid');
+    }
+
+    /** @return array<string, mixed> */
+    private static function bot(stdClass $row): array
+    {
+        return [
+            'bot_uid' => $row->_uid,
+            'trigger_type' => $row->trigger_type ?? '',
+            'reply_trigger' => $row->reply_trigger,
+            'active' => (bool) $row->active,
+        ];
+    }
+
+    /** Return the condition for a table whose rows are kept when they are deleted. */
+    private function notDeleted(): string
+    {
+        $this->softDeletes ??= $this->db->connection()->getSchemaBuilder()
+            ->hasColumn($this->db->table('bots'), 'deleted_at');
+
+        return $this->softDeletes ? ' AND bots.deleted_at IS NULL' : '';
+    }
+}
