@@ -3,59 +3,75 @@
 import uuid
 from typing import Any
 
+from contracts.backend import Update
 from simulator.backend.contacts import find_or_create
+from simulator.backend.database import Row
 from simulator.backend.envelope import Part, phone_number_id, text
 from simulator.backend.jsontext import dump
 from simulator.backend.outcome import DONE, Outcome, ignored
+from simulator.backend.replies import Said, replied, reply
 from simulator.backend.times import to_text, unix_seconds_ms
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
 
-def apply_message(work: Work, vendor: Vendor, part: Part) -> Outcome:
-    """Store a customer's message once, with its contact."""
+def apply_message(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
+    """Store a customer's message once, with its contact, and have the bots answer it. In a raw
+    webhook (``update`` is None) they do not."""
     if part.item.get("type") == "request_welcome":
         return ignored("request_welcome")
-    wa_id = text(part.item.get("from")) or text(part.contact.get("wa_id"))
-    user_id = text(part.item.get("from_user_id")) or text(part.contact.get("user_id"))
-    return _store(work, vendor, part, wa_id, user_id, incoming=True)
+    refused = _refused(vendor, part)
+    if refused is not None:
+        return refused
+    logged = _logged(work, vendor, part)
+    if logged is not None:
+        return DONE if update is None else Outcome("done", effects=replied(work, logged))
+    said = _store(work, vendor, part, "from", incoming=True)
+    if said is None:
+        return ignored("contact_without_id")
+    return (
+        DONE if update is None else Outcome("done", effects=reply(work, vendor, said, update.bots))
+    )
 
 
 def apply_echo(work: Work, vendor: Vendor, part: Part) -> Outcome:
     """Store a message that was sent from the business's own phone."""
-    wa_id = text(part.item.get("to")) or text(part.contact.get("wa_id"))
-    user_id = text(part.item.get("to_user_id")) or text(part.contact.get("user_id"))
-    return _store(work, vendor, part, wa_id, user_id, incoming=False)
+    refused = _refused(vendor, part)
+    if refused is not None:
+        return refused
+    if _logged(work, vendor, part) is None and not _store(work, vendor, part, "to", incoming=False):
+        return ignored("contact_without_id")
+    return DONE
 
 
-def _store(
-    work: Work,
-    vendor: Vendor,
-    part: Part,
-    wa_id: str | None,
-    user_id: str | None,
-    *,
-    incoming: bool,
-) -> Outcome:
-    item, number, wamid = part.item, phone_number_id(part.value), text(part.item.get("id"))
-    if number is None or number not in vendor.phone_number_ids:
+def _refused(vendor: Vendor, part: Part) -> Outcome | None:
+    if phone_number_id(part.value) not in vendor.phone_number_ids:
         return ignored("phone_number_unknown")
-    if wamid is None:
+    if text(part.item.get("id")) is None:
         return ignored("message_without_id")
-    if _is_logged(work, vendor, wamid):
-        return DONE
+    return None
+
+
+def _store(work: Work, vendor: Vendor, part: Part, side: str, *, incoming: bool) -> Said | None:
+    """Store a message whose contact it is ``from`` or ``to``; None if there is no telling whom."""
+    item, number, wamid = part.item, phone_number_id(part.value), text(part.item.get("id"))
+    assert number is not None
+    assert wamid is not None
+    wa_id = text(item.get(side)) or text(part.contact.get("wa_id"))
+    user_id = text(item.get(f"{side}_user_id")) or text(part.contact.get("user_id"))
     profile = part.contact.get("profile")
     name = text(profile.get("name")) if isinstance(profile, dict) else None
     contact_id = find_or_create(work, vendor, wa_id, user_id, name)
     if contact_id is None:
-        return ignored("contact_without_id")
+        return None
     context = item.get("context")
     context = context if isinstance(context, dict) else {}
     sent_at = unix_seconds_ms(item.get("timestamp"))
-    work.db.insert(
+    uid, said = str(uuid.uuid4()), message_text(item)
+    row_id = work.db.insert(
         "whatsapp_message_logs",
         {
-            "_uid": str(uuid.uuid4()),
+            "_uid": uid,
             "created_at": work.now,
             "updated_at": work.now,
             "vendors__id": vendor.id,
@@ -65,7 +81,7 @@ def _store(
             "contact_wa_id": wa_id,
             "wab_phone_number_id": number,
             "is_incoming_message": int(incoming),
-            "message": message_text(item),
+            "message": said,
             "messaged_at": work.now if sent_at is None else to_text(sent_at),
             "is_forwarded": int(
                 context.get("forwarded") is True or context.get("frequently_forwarded") is True
@@ -74,15 +90,21 @@ def _store(
             "__data": dump({"message": item, "contact": part.contact}),
         },
     )
-    return DONE
+    return Said(row_id, uid, wamid, contact_id, number, said, _is_quick_reply(item))
 
 
-def _is_logged(work: Work, vendor: Vendor, wamid: str) -> bool:
-    found = work.db.row(
-        "SELECT 1 FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
-        (vendor.id, wamid),
+def _logged(work: Work, vendor: Vendor, part: Part) -> Row | None:
+    return work.db.row(
+        "SELECT _id, __data FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
+        (vendor.id, text(part.item.get("id"))),
     )
-    return found is not None
+
+
+def _is_quick_reply(item: dict[str, Any]) -> bool:
+    """Tell whether the message answers a button, of a template or of an interactive message."""
+    interactive = item.get("interactive")
+    pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
+    return pressed or item.get("button") is not None
 
 
 def _replied_to(work: Work, vendor: Vendor, context: dict[str, Any]) -> str | None:

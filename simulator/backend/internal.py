@@ -12,7 +12,9 @@ from starlette.routing import Route
 
 from contracts import backend as contract
 from contracts.bots import BotsRequest
+from contracts.effects import AiAnswersRequest
 from contracts.signing import SignatureRefused
+from simulator.backend.ai_answers import ai_answers
 from simulator.backend.body import (
     JSON,
     error_answer,
@@ -81,6 +83,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.RESOLVE_MESSAGES: _json(contract.ResolveMessagesRequest, resolve_messages),
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
     contract.BOTS: _json(BotsRequest, bots),
+    contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
 }
 
 

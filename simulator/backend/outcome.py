@@ -1,5 +1,6 @@
 """What became of one update."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ class Outcome:
     reason: str | None = None
     retry_after_ms: int | None = None
     campaign_uid: str | None = None
+    effects: Sequence[dict[str, Any]] = ()
 
     def as_json(self) -> dict[str, Any]:
         answer: dict[str, Any] = {"result": self.result, "reason": self.reason}
@@ -19,6 +21,8 @@ class Outcome:
             answer["retry_after_ms"] = self.retry_after_ms
         if self.campaign_uid is not None:
             answer["campaign_uid"] = self.campaign_uid
+        if self.effects:
+            answer["effects"] = list(self.effects)
         return answer
 
 

@@ -141,6 +141,7 @@ CREATE INDEX IF NOT EXISTS logs_wamid ON whatsapp_message_logs (vendors__id, wam
 CREATE INDEX IF NOT EXISTS logs_campaign
     ON whatsapp_message_logs (campaigns__id, is_incoming_message, status)
     WHERE campaigns__id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS logs_contact ON whatsapp_message_logs (contacts__id, _id);
 
 CREATE TABLE IF NOT EXISTS whatsapp_webhook_queue (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,

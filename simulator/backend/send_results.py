@@ -1,4 +1,4 @@
-"""``update-message-status`` and ``update-message-statuses``: what became of claimed rows.
+"""``update-message-status`` and ``update-message-statuses``: what became of sends.
 
 A batch takes a constant number of statements: the rows are read together, every result is decided
 on by itself, and what was decided is written together.
@@ -14,6 +14,7 @@ from contracts.backend import (
 )
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump
+from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
     QUEUE_COLUMNS,
     RESULTS,
@@ -48,6 +49,7 @@ class _Batch:
     def __init__(self, work: Work, results: list[SendResult]) -> None:
         self._work = work
         self._results = results
+        self._messages = MessageResults(work, results)
         self._rows = self._read_rows()
         self._logged = self._read_logged()
         self._changed: dict[int, dict[str, Any]] = {}
@@ -68,7 +70,9 @@ class _Batch:
 
     def _decide(self, result: SendResult) -> str | None:
         """Plan what the result changes. Return why it changes nothing and never will, if so."""
-        row = self._rows.get((result.uid, result.vendor_uid, result.campaign_uid or ""))
+        if result.campaign_uid is None:
+            return self._messages.decide(result)
+        row = self._rows.get((result.uid, result.vendor_uid, result.campaign_uid))
         if result.outcome is SendOutcome.ACCEPTED:
             return self._accept(result, row)
         if row is None:
@@ -198,6 +202,8 @@ class _Batch:
 
     def _write(self) -> None:
         db, now = self._work.db, self._work.now
+        self._messages.write()
+        self._wa_ids |= self._messages.wa_ids
         db.insert_missing("whatsapp_message_logs", self._log_rows)
         if self._completed:
             db.execute(

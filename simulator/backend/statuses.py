@@ -2,12 +2,13 @@
 
 A status finds its log row by (vendor, wamid). Where there is none, it is earlier than the result of
 its send, or that result was lost: then the callback data names the row of the queue, and the log
-row is made from that. A row of the queue goes when a status has come for it.
+row is made from that, or it names the log row itself, of a message that belongs to no campaign. A
+row of the queue goes when a status has come for it.
 """
 
 from typing import Any
 
-from contracts.backend import QueueStatus
+from contracts.backend import QueueStatus, Update
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, objects, phone_number_id, text
@@ -35,22 +36,14 @@ _LOG_COLUMNS = """
 """
 
 
-def apply_status(
-    work: Work,
-    vendor: Vendor,
-    part: Part,
-    lower: list[dict[str, Any]],
-    received_at: int | None,
-    attempt: int,
-) -> Outcome:
-    """Apply a status and the lower ones that were folded into it.
-
-    ``received_at`` (unix ms) is None for a raw webhook; its own time stands for it then.
-    """
+def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
+    """Apply a status and the lower ones that were folded into it. ``update`` is None in a raw
+    webhook; the status's own time stands for its receipt then."""
     wamid = text(part.item.get("id"))
     if wamid is None:
         return ignored("status_without_id")
-    statuses = [status for status in (*objects(lower), part.item) if text(status.get("status"))]
+    lower = objects(update.lower_statuses) if update else []
+    statuses = [status for status in (*lower, part.item) if text(status.get("status"))]
     if not statuses:
         return ignored("status_without_status")
     log = _find_log(work, vendor, wamid)
@@ -58,9 +51,12 @@ def apply_status(
         row = _find_queue_row(work, vendor, statuses)
         if row is not None and row.remembers(SUPERSEDED, wamid):
             return DONE
-        if row is None or not _settles(row, statuses):
-            return _unknown(work, part.item, received_at, attempt)
-        log = _create_log(work, row, wamid, phone_number_id(part.value))
+        if row is None:
+            log = _settle_message(work, vendor, wamid, statuses)
+        elif _settles(row, statuses):
+            log = _create_log(work, row, wamid, phone_number_id(part.value))
+        if log is None:
+            return _unknown(work, part.item, update)
     moved = _Change(work, vendor, log, wamid, statuses).apply()
     return Outcome("done", campaign_uid=log["campaign_uid"] if moved else None)
 
@@ -74,16 +70,30 @@ def _find_log(work: Work, vendor: Vendor, wamid: str) -> Row | None:
 
 def _find_queue_row(work: Work, vendor: Vendor, statuses: list[dict[str, Any]]) -> QueueRow | None:
     """Return the row of the queue that the callback data names."""
-    for status in statuses:
-        uid = text(status.get("biz_opaque_callback_data"))
-        if uid is not None:
-            row = work.db.row(
-                f"SELECT {QUEUE_COLUMNS} FROM whatsapp_message_queue AS queue"
-                " WHERE _uid = ? AND vendors__id = ?",
-                (uid, vendor.id),
-            )
-            return None if row is None else QueueRow.of(row)
-    return None
+    row = work.db.row(
+        f"SELECT {QUEUE_COLUMNS} FROM whatsapp_message_queue AS queue"
+        " WHERE _uid = ? AND vendors__id = ?",
+        (_named(statuses), vendor.id),
+    )
+    return None if row is None else QueueRow.of(row)
+
+
+def _settle_message(
+    work: Work, vendor: Vendor, wamid: str, statuses: list[dict[str, Any]]
+) -> Row | None:
+    """Give the log row that the callback data names its wamid, if it has none; it was sent."""
+    return work.db.row(
+        "UPDATE whatsapp_message_logs SET wamid = ?, status = 'accepted', updated_at = ?"
+        " WHERE _uid = ? AND vendors__id = ? AND is_incoming_message = 0 AND wamid IS NULL"
+        f" RETURNING {_LOG_COLUMNS}",
+        (wamid, work.now, _named(statuses), vendor.id),
+    )
+
+
+def _named(statuses: list[dict[str, Any]]) -> str | None:
+    """Return the callback data."""
+    uids = (text(status.get("biz_opaque_callback_data")) for status in statuses)
+    return next((uid for uid in uids if uid is not None), None)
 
 
 def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
@@ -111,13 +121,13 @@ def _create_log(work: Work, row: QueueRow, wamid: str, number: str | None) -> Ro
     return log
 
 
-def _unknown(work: Work, status: dict[str, Any], received_at: int | None, attempt: int) -> Outcome:
+def _unknown(work: Work, status: dict[str, Any], update: Update | None) -> Outcome:
     """Ask for the status again for a while: its send may still be being recorded."""
     config = work.config
-    since = received_at if received_at is not None else unix_seconds_ms(status.get("timestamp"))
+    since = update.received_at if update else unix_seconds_ms(status.get("timestamp"))
     if since is None or work.now_ms - since >= config.status_grace_s * 1000:
         return ignored("message_unknown")
-    wait_ms = config.status_retry_ms * 2 ** min(attempt - 1, 30)
+    wait_ms = config.status_retry_ms * 2 ** min((update.attempt if update else 1) - 1, 30)
     return Outcome("retry", "message_unknown", min(wait_ms, config.status_retry_max_ms))
 
 

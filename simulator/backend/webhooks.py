@@ -4,6 +4,7 @@ A fault in one update undoes that one alone, and asks for it again.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,11 +12,13 @@ import structlog
 
 from contracts.backend import ProcessWebhooksRequest, Update, UpdateKind
 from simulator.backend.changes import apply_change
+from simulator.backend.effects import announcements
 from simulator.backend.envelope import Part, split
 from simulator.backend.faults import ItemPoisoned
 from simulator.backend.incoming import apply_echo, apply_message
 from simulator.backend.outcome import Outcome, ignored
 from simulator.backend.statuses import apply_status
+from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
 logger = structlog.get_logger(__name__)
@@ -36,20 +39,14 @@ def _process(work: Work, update: Update) -> Outcome:
     part = next(split(update.payload), None)
     if part is None or part.kind is not update.kind:
         return _count(work, update.kind, ignored("payload_without_update"))
-    return _guarded(
-        work,
-        update.vendor_uid,
-        part,
-        lower=update.lower_statuses,
-        received_at=update.received_at,
-        attempt=update.attempt,
-    )
+    return _guarded(work, update.vendor_uid, part, update)
 
 
 def process_webhook(work: Work, vendor_uid: str, body: bytes) -> dict[str, Any]:
     """Apply one raw webhook, whatever its bytes are; refused if there is no such vendor.
 
-    ``retry`` if any of its updates is to be brought again: the others are not done twice.
+    ``retry`` if any of its updates is to be brought again: the others are not done twice. Its
+    answer has no place for effects, so bots do not answer, and nothing is forwarded.
     """
     work.vendors.get(vendor_uid)
     outcome = _process_raw(work, vendor_uid, body)
@@ -80,19 +77,11 @@ def _together(outcomes: list[Outcome]) -> Outcome:
     return outcomes[0]
 
 
-def _guarded(
-    work: Work,
-    vendor_uid: str,
-    part: Part,
-    *,
-    lower: list[dict[str, Any]] | None = None,
-    received_at: int | None = None,
-    attempt: int = 1,
-) -> Outcome:
+def _guarded(work: Work, vendor_uid: str, part: Part, update: Update | None = None) -> Outcome:
     """Apply one update so that a fault in it undoes nothing else."""
     try:
         with work.db.savepoint():
-            outcome = _apply(work, vendor_uid, part, lower or [], received_at, attempt)
+            outcome = _apply(work, vendor_uid, part, update)
             work.faults.check_item(part)
     except ItemPoisoned as fault:
         outcome = Outcome("retry", f"error: {fault}")
@@ -102,23 +91,24 @@ def _guarded(
     return _count(work, part.kind, outcome)
 
 
-def _apply(
-    work: Work,
-    vendor_uid: str,
-    part: Part,
-    lower: list[dict[str, Any]],
-    received_at: int | None,
-    attempt: int,
-) -> Outcome:
+def _apply(work: Work, vendor_uid: str, part: Part, update: Update | None) -> Outcome:
     vendor = work.vendors.find(vendor_uid)
     if vendor is None:
         return ignored("vendor_unknown")
     if not vendor.active:
         return ignored("vendor_inactive")
+    outcome = _dispatch(work, vendor, part, update)
+    if update is None or outcome.result != "done":
+        return outcome
+    effects = [*outcome.effects, *announcements(vendor, part, update, outcome)]
+    return replace(outcome, effects=effects)
+
+
+def _dispatch(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
     if part.kind is UpdateKind.STATUS:
-        return apply_status(work, vendor, part, lower, received_at, attempt)
+        return apply_status(work, vendor, part, update)
     if part.kind is UpdateKind.MESSAGE:
-        return apply_message(work, vendor, part)
+        return apply_message(work, vendor, part, update)
     if part.kind is UpdateKind.ECHO:
         return apply_echo(work, vendor, part)
     return apply_change(work, vendor, part)

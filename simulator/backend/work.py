@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from simulator.backend.config import BackendConfig
-from simulator.backend.database import Database
+from simulator.backend.database import Database, Row
 from simulator.backend.faults import Faults
 from simulator.backend.report import Report
 from simulator.backend.times import to_text
@@ -21,6 +21,8 @@ class Work:
     now_ms: int
     now: str = field(init=False)
     vendors: Vendors = field(init=False)
+    #: Bots by vendor, as they were first read in this call.
+    bots: dict[int, list[Row]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.now = to_text(self.now_ms)

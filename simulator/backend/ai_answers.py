@@ -1,0 +1,108 @@
+"""``ai-answers``: what AIs have answered, and the messages that come of it."""
+
+from typing import Any
+
+import structlog
+
+from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
+from simulator.backend.database import Row
+from simulator.backend.jsontext import load, section
+from simulator.backend.messages import id_of, pending, to_send
+from simulator.backend.outcome import DONE, Outcome, ignored
+from simulator.backend.vendors import AI_BOT_FAILURE_MESSAGE, Vendor
+from simulator.backend.work import Work
+
+logger = structlog.get_logger(__name__)
+
+#: SQL: a message of the customer's, or one that a person has sent: by hand in the application, or
+#: from the business's own phone. What bots, AIs and campaigns send makes no answer stale.
+_MAKES_STALE = """
+    is_incoming_message = 1 OR messaged_by_users__id IS NOT NULL
+    OR (campaigns__id IS NULL AND coalesce(is_system_message, 0) = 0
+        AND json_extract(__data, '$.sidecar.source') IS NULL)
+"""
+
+
+def ai_answers(work: Work, request: AiAnswersRequest) -> dict[str, Any]:
+    """Take answers one by one: a fault in one has that one alone come again."""
+    work.vendors.load(list({answer.vendor_uid for answer in request.answers}))
+    return {
+        "results": [
+            {"id": answer.id, **_guarded(work, answer).as_json()} for answer in request.answers
+        ]
+    }
+
+
+def _guarded(work: Work, answer: AiAnswer) -> Outcome:
+    try:
+        with work.db.savepoint():
+            return _take(work, answer)
+    except Exception as error:
+        logger.exception("answer_failed", id=answer.id, vendor_uid=answer.vendor_uid)
+        return Outcome("retry", f"error: {type(error).__name__}: {error}"[:500])
+
+
+def _take(work: Work, answer: AiAnswer) -> Outcome:
+    vendor = work.vendors.find(answer.vendor_uid)
+    if vendor is None:
+        return ignored("vendor_unknown")
+    question = _question(work, vendor, answer.id)
+    if question is None:
+        return ignored("question_unknown")
+    sidecar = section(load(question["__data"]), "sidecar")
+    if sidecar.get("answered"):
+        return _again(work, answer)
+    if _is_stale(work, question):
+        outcome = ignored("stale")
+    else:
+        outcome = _send(work, vendor, question, answer)
+    work.db.execute(
+        "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar.answered', ?)"
+        " WHERE _id = ?",
+        (answer.outcome.value, question["_id"]),
+    )
+    return outcome
+
+
+def _question(work: Work, vendor: Vendor, id_: str) -> Row | None:
+    row = work.db.row(
+        "SELECT _id, contacts__id, wab_phone_number_id, __data FROM whatsapp_message_logs"
+        " WHERE _uid = ? AND vendors__id = ? AND is_incoming_message = 1",
+        (id_, vendor.id),
+    )
+    effects = [] if row is None else section(load(row["__data"]), "sidecar").get("effects") or []
+    asked = any(effect["kind"] == EffectKind.AI_REPLY for effect in effects)
+    return row if asked else None
+
+
+def _is_stale(work: Work, question: Row) -> bool:
+    newer = work.db.row(
+        "SELECT 1 FROM whatsapp_message_logs"
+        f" WHERE contacts__id = ? AND _id > ? AND ({_MAKES_STALE}) LIMIT 1",
+        (question["contacts__id"], question["_id"]),
+    )
+    return newer is not None
+
+
+def _send(work: Work, vendor: Vendor, question: Row, answer: AiAnswer) -> Outcome:
+    text = answer.text if answer.outcome is AiOutcome.ANSWERED else None
+    if answer.outcome is not AiOutcome.SUPERSEDED and not text:
+        text = vendor.settings.get(AI_BOT_FAILURE_MESSAGE)
+    contact = work.db.row(
+        "SELECT _id, wa_id FROM contacts WHERE _id = ?", (question["contacts__id"],)
+    )
+    if not text or contact is None or not contact["wa_id"]:
+        return DONE
+    number = question["wab_phone_number_id"]
+    uid = id_of(answer.id, "answer")
+    return Outcome("done", effects=[to_send(work, vendor, contact, uid, text, number, "ai")])
+
+
+def _again(work: Work, answer: AiAnswer) -> Outcome:
+    """Return the message of an answer that was taken before, as long as it waits to be sent."""
+    uid = id_of(answer.id, "answer")
+    if not pending(work, [uid]):
+        return DONE
+    row = work.db.row("SELECT __data FROM whatsapp_message_logs WHERE _uid = ?", (uid,))
+    assert row is not None
+    return Outcome("done", effects=[load(row["__data"])["sidecar"]["effect"]])

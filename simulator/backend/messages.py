@@ -1,0 +1,69 @@
+"""Messages that the sidecar is asked to send: their rows in the log, and their effects."""
+
+import uuid
+from typing import Any
+
+from contracts.effects import EffectKind
+from simulator.backend.database import Row
+from simulator.backend.jsontext import dump
+from simulator.backend.vendors import Vendor
+from simulator.backend.work import Work
+
+#: Namespace of ids that follow from an incoming message.
+_NAMESPACE = uuid.UUID("b3a1c9c4-6a0e-4d0f-8d5e-7f2f4f7a9b60")
+
+#: The log's status of a message that is to be sent.
+PENDING = "pending"
+
+#: How long after a customer's message a business may answer it in its own words.
+_WINDOW_MS = 24 * 3_600_000
+
+
+def id_of(*names: str) -> str:
+    """Return the id that follows from these names."""
+    return str(uuid.uuid5(_NAMESPACE, ":".join(names)))
+
+
+def to_send(
+    work: Work, vendor: Vendor, contact: Row, uid: str, text: str, number: str, source: str
+) -> dict[str, Any]:
+    """Store a text for a contact as pending, under ``uid``, and return the effect that sends it.
+
+    ``source`` says in the row who has written it, which is no person.
+    """
+    message = {"type": "text", "text": {"body": text}}
+    effect = {
+        "kind": EffectKind.SEND_MESSAGE.value,
+        "id": uid,
+        "to": contact["wa_id"],
+        "message": message,
+        "phone_number_id": number,
+        "expires_at": work.now_ms + _WINDOW_MS,
+    }
+    work.db.insert(
+        "whatsapp_message_logs",
+        {
+            "_uid": uid,
+            "created_at": work.now,
+            "updated_at": work.now,
+            "vendors__id": vendor.id,
+            "contacts__id": contact["_id"],
+            "status": PENDING,
+            "contact_wa_id": contact["wa_id"],
+            "wab_phone_number_id": number,
+            "is_incoming_message": 0,
+            "message": text,
+            "__data": dump({"sidecar": {"source": source, "effect": effect}}),
+        },
+    )
+    return effect
+
+
+def pending(work: Work, uids: list[str]) -> set[str]:
+    """Return those of these messages of which it is not known what became of them."""
+    rows = work.db.rows(
+        "SELECT _uid FROM whatsapp_message_logs WHERE _uid IN (SELECT value FROM json_each(?))"
+        " AND status = ? AND wamid IS NULL",
+        (dump(uids), PENDING),
+    )
+    return {row["_uid"] for row in rows}
