@@ -188,7 +188,9 @@ class EffectsRequest(StrictModel):
 
 
 class EffectsAnswer(StrictModel):
-    """``taken``: on disk now. ``known``: ids that were taken before."""
+    """``taken``: on disk now. ``known``: ids that were taken before. ``left_out``: forwards or
+    broadcasts of a vendor of whom too many wait already."""
 
     taken: int
     known: int
+    left_out: int = 0

@@ -15,12 +15,16 @@ from contracts.jobs import drain
 from contracts.signing import Signer, Verifier
 from sidecar import keys
 from sidecar.backend import Backend
+from sidecar.bots import Bots
 from sidecar.campaigns import Campaigns
 from sidecar.config_changes import ConfigChanges
 from sidecar.doorbell import Doorbell, WakeUpBroker
+from sidecar.effects_endpoint import EffectsEndpoint
 from sidecar.inbox import Inbox
-from sidecar.internal import CallRefused, Internal, parse
+from sidecar.internal import Internal, parse
+from sidecar.match_bot import MatchBot
 from sidecar.metrics import Metrics
+from sidecar.outbox import make_outbox
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
@@ -45,6 +49,11 @@ def make_vendors(settings: Settings, backend: Backend) -> Vendors:
         ttl_s=settings.vendor_config_ttl_s,
         unknown_ttl_s=settings.vendor_unknown_ttl_s,
     )
+
+
+def make_bots(settings: Settings, backend: Backend) -> Bots:
+    """Return vendors' bots as these settings want them kept."""
+    return Bots(backend, ttl_s=settings.bots_ttl_s, unknown_ttl_s=settings.vendor_unknown_ttl_s)
 
 
 def create_app(settings: Settings, redis_url: str) -> Starlette:
@@ -72,7 +81,11 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     )
     internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
     campaigns = Campaigns(redis, backend, doorbell)
-    changes = ConfigChanges(redis, {api.InvalidateScope.SETTINGS: vendors})
+    effects = EffectsEndpoint(make_outbox(settings, redis), vendors, doorbell)
+    bots = make_bots(settings, backend)
+    changes = ConfigChanges(
+        redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
+    )
     telemetry = Telemetry(redis, "serve")
 
     @asynccontextmanager
@@ -90,6 +103,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             await inbox.close()
             await telemetry.close()
             doorbell.close()
+            await bots.close()
             await vendors.close()
             await backend.close()
             await redis.aclose()
@@ -104,7 +118,8 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel), methods=["POST"]),
             Route(api.CAMPAIGN, internal.route(campaigns.show), methods=["GET"]),
             Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
-            Route(api.MATCH_BOT, internal.route(_match_bot), methods=["POST"]),
+            Route(api.MATCH_BOT, internal.route(MatchBot(bots).match), methods=["POST"]),
+            Route(api.EFFECTS, internal.route(effects.take), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
             Route(api.METRICS, Metrics(redis, telemetry).show, methods=["GET"]),
@@ -125,15 +140,6 @@ class _Invalidation:
         """Answered when every process will learn of it."""
         await self._changes.announce(parse(api.InvalidateRequest, body))
         return api.InvalidateAnswer()
-
-
-async def _match_bot(request: Request, body: bytes) -> api.MatchBotAnswer:
-    parse(api.MatchBotRequest, body)
-    raise CallRefused(
-        501,
-        "bots_not_on_sidecar",
-        "bots are still matched by PHP in this version; keep PHP's own matching on",
-    )
 
 
 async def _healthz(request: Request) -> Response:

@@ -2,7 +2,9 @@
 
 - webhooks: received = done + waiting in the inbox
 - updates:  split = done + ignored + duplicate + folded + waiting to be tried again + dead
-- sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger)
+- sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger);
+  replies count as well, as often as they are about to be sent
+- effects:  asked for = done + left out + dead + waiting in the outbox
 
 What has come and what has ended is counted in ``count:{vendor}``, each counter in the same MULTI
 or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
@@ -14,6 +16,7 @@ a difference means that something was lost or counted twice: a bug, or somebody'
 from dataclasses import dataclass, field
 from typing import cast
 
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS
@@ -50,12 +53,18 @@ class Books:
     webhooks: Equation
     updates: Equation
     sends: Equation
+    effects: Equation
     expired: int = 0
     waiting: dict[Lane, int] = field(default_factory=dict)
 
     @property
-    def equations(self) -> tuple[Equation, Equation, Equation]:
-        return self.webhooks, self.updates, self.sends
+    def equations(self) -> tuple[Equation, ...]:
+        return self.webhooks, self.updates, self.sends, self.effects
+
+    @property
+    def dead(self) -> int:
+        """Return how many dead letters the counters say that there are."""
+        return (self.updates.parts["dead"] or 0) + (self.effects.parts["dead"] or 0)
 
     def equation(self, name: str) -> Equation:
         """Return one of them by its name."""
@@ -87,6 +96,7 @@ class Counters:
         names = [keys.LEDGERS, *map(keys.deferred, Lane), *map(keys.waiting, Lane)]
         for vendor_uid in vendors:
             names += [keys.counters(vendor_uid), *(keys.inbox(lane, vendor_uid) for lane in Lane)]
+            names += [keys.outbox_of(kind, vendor_uid) for kind in EffectKind]
         found = await self._books(keys=names, args=[MOST_ORDER_KEYS, keys.ledger(""), *vendors])
         return [_books(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)]
 
@@ -100,6 +110,7 @@ def _books(
     statuses: int,
     deferred: int,
     in_flight: int,
+    effects: int,
 ) -> Books:
     names = (name.decode() for name in counters[::2])
     count = dict(zip(names, map(int, counters[1::2]), strict=True))
@@ -133,6 +144,16 @@ def _books(
                 **{n: count.get(n, 0) for n in ("accepted", "failed", "requeued", "unknown")},
                 "released": count.get("released", 0),
                 "in_flight": in_flight,
+            },
+        ),
+        Equation(
+            "effects",
+            count.get("effects", 0),
+            {
+                "done": count.get("effects_done", 0),
+                "left_out": count.get("effects_dropped", 0),
+                "dead": count.get("effects_dead", 0),
+                "waiting": effects,
             },
         ),
         expired=count.get("expired", 0),

@@ -1,5 +1,5 @@
-"""Dead letters: updates that PHP refused again and again, kept with the reason until a person
-looks. They never expire."""
+"""Dead letters: updates that PHP refused again and again, and effects that could not be done, kept
+with the reason until a person looks. They never expire."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,15 +10,17 @@ import orjson
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
+from sidecar.outbox import EffectReplay, Queued
 from sidecar.redis_client import Redis, script
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """``update`` is what was to be handed over, with the raw payload. Times are unix ms."""
+    """``update`` is what was to be handed over, with the raw payload; or the effect that was to be
+    done, which has no ``lane``. Times are unix ms."""
 
     id: str
-    lane: Lane
+    lane: Lane | None
     update: dict[str, Any]
     given_up_at: int
 
@@ -27,14 +29,16 @@ class DeadLetter:
         """Return what may be printed in a list or a log: no payload."""
         names = ("vendor_uid", "kind", "wamid", "received_at", "attempts", "reason")
         shown = {name: self.update.get(name) for name in names}
-        return {"id": self.id, "lane": self.lane.value, "given_up_at": self.given_up_at, **shown}
+        where = self.lane.value if self.lane else "outbox"
+        return {"id": self.id, "lane": where, "given_up_at": self.given_up_at, **shown}
 
 
 class DeadLetters:
-    """Lists and replays them. They are written by the drain."""
+    """Lists and replays them. They are written by the drain, and by those who do effects."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._effect = EffectReplay(redis)
         self._replay = script(redis, "replay")
 
     async def count(self) -> int:
@@ -64,11 +68,16 @@ class DeadLetters:
         if given_up_at is None:
             given_up_at = int(await self._redis.zscore(keys.DEAD_INDEX, letter_id) or 0)
         letter = orjson.loads(data)
-        return DeadLetter(letter_id, Lane(letter["lane"]), letter["item"], given_up_at)
+        lane = Lane(letter["lane"]) if "lane" in letter else None
+        return DeadLetter(letter_id, lane, letter["item"], given_up_at)
 
     async def replay(self, letter: DeadLetter) -> bool:
         """Have it tried again as if for the first time. Return False if somebody else has done
         so. Workers find it within a second."""
+        if letter.lane is None:
+            update = letter.update
+            queued = Queued.load(update["id"], update["vendor_uid"], update)
+            return await self._effect.replay(letter.id, queued)
         update = {**letter.update, "attempts": 0, "first_failed_at": None}
         order_key = update["order_key"]
         answer = await self._replay(

@@ -240,6 +240,9 @@ def _processes(overview: Overview) -> Iterator[Metric]:
 # -- the books --
 
 
+EFFECT_ENDS = ("done", "left_out", "dead")
+
+
 def _books(books: list[Books]) -> Iterator[Metric]:
     yield _counter(
         "sidecar_webhooks_received",
@@ -274,7 +277,18 @@ def _books(books: list[Books]) -> Iterator[Metric]:
         "Rows that were claimed and whose end PHP does not know yet.",
         [((), sum(one.sends.parts["in_flight"] or 0 for one in books))],
     )
-    names = ("webhooks", "updates", "sends")
+    yield _counter(
+        "sidecar_effects",
+        "Effects that PHP has asked for, by what became of them.",
+        [((end,), sum(one.effects.parts[end] or 0 for one in books)) for end in EFFECT_ENDS],
+        ("result",),
+    )
+    yield _gauge(
+        "sidecar_effects_waiting",
+        "Effects in the outbox.",
+        [((), sum(one.effects.parts["waiting"] or 0 for one in books))],
+    )
+    names = ("webhooks", "updates", "sends", "effects")
     yield _gauge(
         "sidecar_equation_difference",
         "What is missing in the conservation equation or came from nowhere, of all vendors. "

@@ -125,7 +125,6 @@ class Outbox:
         self._limit = limit
         self._put = script(redis, "put_effects")
         self._end = script(redis, "end_effects")
-        self._replay = script(redis, "replay_effect")
 
     async def put(self, vendor_uid: str, effects: Sequence[Effect]) -> Put:
         """Put effects on disk, each id once."""
@@ -188,6 +187,13 @@ class Outbox:
         names = [lease.key, *_keys(kind, vendor_uid), keys.counters(vendor_uid)]
         if not await self._end(keys=[*names, keys.DEAD, keys.DEAD_INDEX], args=arguments):
             raise LeaseLost(lease.name)
+
+
+class EffectReplay:
+    """Brings dead effects back to life."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._replay = script(redis, "replay_effect")
 
     async def replay(self, name: str, queued: Queued) -> bool:
         """Have a dead effect tried again as if for the first time. Return False if somebody else

@@ -44,6 +44,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_processes(report),
         *_php(report),
         *_lanes(report),
+        *_effects(report),
         *_books(report),
         *_left_for_a_person(report),
     ]
@@ -178,11 +179,23 @@ def _lanes(report: Report) -> Iterator[Problem]:
             )
 
 
+def _effects(report: Report) -> Iterator[Problem]:
+    for one in report.effects:
+        if one.overdue_s > OVERDUE_S:
+            yield Problem(
+                f"{one.due:,} effects ({one.kind}) are due, the first since "
+                f"{duration(one.overdue_s)}",
+                "Is there a worker for effects, and does PHP answer? The log says what it does not "
+                "like (effects_not_done, effects_failing).",
+            )
+
+
 def _left_for_a_person(report: Report) -> Iterator[Problem]:
     overview = report.overview
     if overview.dead_letters:
         yield Problem(
-            f"PHP would not take {overview.dead_letters:,} updates; the oldest was given up "
+            f"{overview.dead_letters:,} dead letters: updates that PHP would not take, or effects "
+            f"that could not be done; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
             "sidecar dead-letters list says why; when that is mended: sidecar dead-letters replay "
             "--all.",

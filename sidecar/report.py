@@ -13,6 +13,7 @@ from sidecar.overview import Observer, Overview
 from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis
 from sidecar.waiting import CampaignWork, Deferred, read_campaigns, read_deferred
+from sidecar.waiting_effects import WaitingEffects, read_effects
 
 #: A difference that is still there after so long is no work in between two reads.
 LOOK_AGAIN_S = 0.5
@@ -20,6 +21,10 @@ LOOK_AGAIN_S = 0.5
 PHP_TIMEOUT_S = 3.0
 #: No row becomes unknown because somebody looks.
 _NEVER_S = 10 * 365 * 86_400
+
+
+#: How the total of each equation is called.
+FIRST = {"webhooks": "received", "updates": "split", "sends": "claimed", "effects": "asked_for"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class PhpReport:
 class Report:
     overview: Overview
     deferred: dict[Lane, Deferred]
+    effects: list[WaitingEffects]
     campaigns: list[CampaignWork]
     numbers: list[NumberState]
     #: Numbers and accounts that a person must resume.
@@ -60,6 +66,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
     return Report(
         overview=overview,
         deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
+        effects=await read_effects(redis, overview.now),
         campaigns=campaigns,
         paused=await Pauses(redis).all(),
         numbers=[state for state in states if state is not None],
@@ -93,8 +100,7 @@ def _same_difference(one: Books, other: Books) -> bool:
 
 
 def _dead_difference(overview: Overview) -> int:
-    counted = sum(books.updates.parts["dead"] or 0 for books in overview.books)
-    return counted - overview.dead_letters
+    return sum(books.dead for books in overview.books) - overview.dead_letters
 
 
 async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
@@ -155,6 +161,7 @@ def as_json(report: Report) -> dict[str, Any]:
             lane.value: {**asdict(state), "waiting_because": asdict(report.deferred[lane])}
             for lane, state in overview.lanes.items()
         },
+        "effects": [asdict(one) for one in report.effects],
         "dead_letters": {
             "count": overview.dead_letters,
             "oldest_s": overview.oldest_dead_letter_s,
@@ -181,10 +188,9 @@ def _campaign_json(one: CampaignWork, php: contract.DueCampaign | None) -> dict[
 
 
 def _books_json(books: Books) -> dict[str, Any]:
-    first = {"webhooks": "received", "updates": "split", "sends": "claimed"}
     found: dict[str, Any] = {
         equation.name: {
-            first[equation.name]: equation.total,
+            FIRST[equation.name]: equation.total,
             **equation.parts,
             "difference": equation.difference,
         }

@@ -9,7 +9,7 @@ from sidecar.counters import Equation
 from sidecar.duration import duration
 from sidecar.numbers import NumberState
 from sidecar.problems import Problem, waiting_unit
-from sidecar.report import Report, total
+from sidecar.report import FIRST, Report, total
 from sidecar.waiting import CampaignWork
 
 #: Campaigns and numbers that are shown; all of them are in the JSON.
@@ -25,6 +25,7 @@ def render(report: Report, problems: list[Problem]) -> str:
         ("REDIS", _redis(report)),
         ("PHP", _php(report)),
         ("WEBHOOKS", _lanes(report)),
+        ("EFFECTS", _effects(report)),
         ("CAMPAIGNS", _campaigns(report)),
         ("NUMBERS", _numbers(report)),
         ("BOOKS, of all vendors", _books(report)),
@@ -98,6 +99,15 @@ def _deferred(report: Report, lane: Lane) -> Iterator[str]:
         yield f"            {count} x {reason}"
 
 
+def _effects(report: Report) -> Iterator[str]:
+    for one in report.effects:
+        late = f", {one.due:,} due, the first for {duration(one.overdue_s)}" if one.due else ""
+        vendors = f" of {one.vendors:,} vendors" if one.vendors else ""
+        yield f"{one.kind:<12} {one.waiting:,} wait{vendors}{late}"
+        for reason, count in list(one.reasons.items())[:3]:
+            yield f"            {count} x {shorten(reason, 80, placeholder='...')}"
+
+
 def _campaigns(report: Report) -> Iterator[str]:
     shown = [one for one in report.campaigns if one.state != "cancelled"]
     for one in shown[:MOST_SHOWN]:
@@ -155,8 +165,8 @@ def _books(report: Report) -> Iterator[str]:
     if not books:
         yield "nothing has come yet"
         return
-    for name, first in (("webhooks", "received"), ("updates", "split"), ("sends", "claimed")):
-        yield _equation(total(books, name), first)
+    for name, first in FIRST.items():
+        yield _equation(total(books, name), first.replace("_", " "))
     expired = sum(one.expired for one in books)
     yield f"{'':<9} and {expired:,} rows expired before they were claimed"
     if any(equation.difference is None for one in books for equation in one.equations):

@@ -10,6 +10,7 @@ from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.campaigns import campaign_lease
 from sidecar.halts import Halt
+from sidecar.outbox import vendor_of_replies
 from sidecar.overview import Overview
 from sidecar.redis_client import Redis
 
@@ -51,7 +52,8 @@ async def read_campaigns(redis: Redis, overview: Overview) -> list[CampaignWork]
         key.decode().removeprefix(keys.halt(""))
         async for key in redis.scan_iter(match=keys.halt("*"), count=5000)
     ]
-    uids = sorted({*overview.campaigns, *overview.ledgers, *halted})
+    found = {*overview.campaigns, *overview.ledgers, *halted}
+    uids = sorted(uid for uid in found if vendor_of_replies(uid) is None)
     pipeline = redis.pipeline(transaction=False)
     for uid in uids:
         pipeline.get(keys.halt(uid))

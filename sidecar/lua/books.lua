@@ -4,14 +4,16 @@
 -- KEYS[1]  ledgers                                      hash: campaign -> vendor
 -- KEYS[2]  deferred:messages   KEYS[3]  deferred:statuses   sorted sets: order keys
 -- KEYS[4]  waiting:messages    KEYS[5]  waiting:statuses    hashes: vendor -> webhooks
--- then for each vendor  count:{vendor}, inbox:messages:{vendor}, inbox:statuses:{vendor}
+-- then for each vendor  count:{vendor}, inbox:messages:{vendor}, inbox:statuses:{vendor}, and
+-- outbox:{kind}:{vendor} of the four kinds
 -- ARGV[1]  most order keys of a lane that are looked at: each is a list of its own
 -- ARGV[2]  what the keys of ledgers begin with
 -- ARGV[3..] the vendors
 --
 -- Returns for each vendor: its counters, flat; for each lane the entries in its stream and the
 -- webhooks that were counted into it; how many updates wait in the deferred lists of both lanes (-1
--- if there are too many to look at); how many rows are in its ledgers.
+-- if there are too many to look at); how many rows are in its ledgers; how many effects are in its
+-- outboxes.
 
 local deferred = {}
 local too_many = false
@@ -38,7 +40,11 @@ end
 local found = {}
 for index = 3, #ARGV do
   local vendor = ARGV[index]
-  local first = 6 + 3 * (index - 3)
+  local first = 6 + 7 * (index - 3)
+  local effects = 0
+  for outbox = first + 3, first + 6 do
+    effects = effects + redis.call("ZCARD", KEYS[outbox])
+  end
   found[#found + 1] = {
     redis.call("HGETALL", KEYS[first]),
     redis.call("XLEN", KEYS[first + 1]),
@@ -47,6 +53,7 @@ for index = 3, #ARGV do
     tonumber(redis.call("HGET", KEYS[5], vendor) or "0"),
     too_many and -1 or deferred[vendor] or 0,
     in_flight[vendor] or 0,
+    effects,
   }
 end
 return found
