@@ -10,7 +10,9 @@ import asyncio
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -22,6 +24,10 @@ CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 15.0
 #: Connections of one :class:`Outbound`, those that are kept for later among them.
 CONNECTIONS = 1024
+#: So much of a body that nobody wants is read, for so long, so that the connection can be used
+#: again.
+DRAIN_BYTES = 16 * 1024
+DRAIN_S = 1.0
 _DNS_THREADS = 16
 
 
@@ -130,6 +136,11 @@ class Outbound:
         self._public: aiohttp.ClientSession | None = None
         self._any: aiohttp.ClientSession | None = None
 
+    @classmethod
+    def anywhere(cls) -> Self:
+        """Return one for URLs that the operator chooses: every address may be called."""
+        return cls(["0.0.0.0/0", "::/0"])
+
     async def close(self) -> None:
         for session in (self._public, self._any):
             if session is not None:
@@ -148,7 +159,8 @@ class Outbound:
         limit_bytes: int = 0,
     ) -> Reply:
         """Post ``body``, and return the answer with up to ``limit_bytes`` of its body, within
-        ``timeout_s`` in all. Raises :class:`OutboundRefused` and :class:`OutboundFailed`.
+        ``timeout_s`` in all. With 0, what becomes of the body does not matter.
+        Raises :class:`OutboundRefused` and :class:`OutboundFailed`.
 
         Header values must hold no control characters.
         """
@@ -239,6 +251,9 @@ def _parse(url: str) -> tuple[URL, str]:
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
     if not limit:
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await _read(response, DRAIN_BYTES)
         return b"", False
     content = bytearray()
     async for chunk in response.content.iter_any():

@@ -30,12 +30,14 @@ Answer = Callable[[Hit], Awaitable[web.Response | int | str] | web.Response | in
 
 @dataclass
 class Target:
-    """``hits`` are the requests that came, ``under_way`` how many are not answered yet."""
+    """``hits`` are the requests that came, ``connections`` those that they came over, and
+    ``under_way`` is how many are not answered yet."""
 
     host: str
     port: int = 0
     hits: list[Hit] = field(default_factory=list)
     answer: Answer = field(default=lambda _hit: 200)
+    connections: list[asyncio.BaseTransport | None] = field(default_factory=list, repr=False)
     under_way: int = 0
     most_under_way: int = 0
 
@@ -57,6 +59,8 @@ class Target:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         hit = Hit(request.path, dict(request.query), dict(request.headers), await request.read())
         self.hits.append(hit)
+        if request.transport not in self.connections:
+            self.connections.append(request.transport)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

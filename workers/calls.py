@@ -11,6 +11,35 @@ from sidecar.tally import EFFECT_CALLS, EFFECT_SECONDS, TALLY
 NOT_NOW = frozenset({408, 425, 429})
 
 
+#: Most keys that a :class:`Once` remembers.
+_MOST_REMEMBERED = 10_000
+
+
+class Once:
+    """Tells whether something is so for the first time, for what is to be logged once for each
+    vendor. It may say so again, which costs a line in the log."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def first(self, key: str) -> bool:
+        if key in self._known:
+            return False
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known.add(key)
+        return True
+
+    def known(self, key: str) -> bool:
+        return key in self._known
+
+    def over(self, key: str) -> bool:
+        """It is not so any more. Return whether it was."""
+        was = key in self._known
+        self._known.discard(key)
+        return was
+
+
 def may_come_again(status: int) -> bool:
     """Whether the same call may have a better end later."""
     return status in NOT_NOW or status >= 500

@@ -10,7 +10,7 @@ from contracts.backend import VendorConfig
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.effects import EffectKind, Forward, ForwardTarget
 from sidecar.outbound import Outbound, OutboundFailed, OutboundRefused
-from workers.calls import count, may_come_again, result_of, retry_after_s
+from workers.calls import Once, count, may_come_again, result_of, retry_after_s
 from workers.effects import Again, Done, End, GivenUp, Queued
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ class Forwarder:
         self.at_once = at_once
         self._outbound = outbound
         self._timeout_s = timeout_s
-        self._without_target: set[str] = set()
+        self._without_target = Once()
 
     def arrived(self, queued: Queued) -> None:
         """There is nothing to note."""
@@ -53,7 +53,7 @@ class Forwarder:
         target = config.forward
         if target is None or not target.url:
             return self._nowhere(queued)
-        self._without_target.discard(queued.vendor_uid)
+        self._without_target.over(queued.vendor_uid)
         if effect.body is None:
             return GivenUp("it has no body; the update that it belongs to was not put with it")
         try:
@@ -87,9 +87,6 @@ class Forwarder:
 
     def _nowhere(self, queued: Queued) -> End:
         count(self.kind, "no_target")
-        if queued.vendor_uid not in self._without_target:
-            if len(self._without_target) >= 10_000:
-                self._without_target.clear()
-            self._without_target.add(queued.vendor_uid)
+        if self._without_target.first(queued.vendor_uid):
             log.info("forward_without_target", vendor=queued.vendor_uid)
         return Done()

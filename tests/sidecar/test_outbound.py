@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -255,6 +255,30 @@ async def test_a_body_is_read_up_to_the_limit(local: Target) -> None:
         local.answer = lambda _hit: web.Response(body=b"x")
         reply = await post(one, f"{local.url}/", limit_bytes=0)
         assert (reply.status, reply.body) == (200, b"")
+
+
+async def test_a_body_that_nobody_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read a little, so that the connection can be used again, and fails nothing."""
+    monkeypatch.setattr("sidecar.outbound.DRAIN_S", 0.1)
+    bodies = [b"", b"hello", b"hello", b"hello"]
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"{}"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+                await asyncio.sleep(0.02)
+                writer.write(bodies.pop(0))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, outbound("127.0.0.1") as one:
+        for _ in range(4):
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            assert (await post(one, url, limit_bytes=0)).status == 200
+    assert connections == 2, "a new one after the body that never came"
 
 
 async def test_a_body_that_unpacks_to_more_than_the_limit(local: Target) -> None:
