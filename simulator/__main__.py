@@ -7,6 +7,7 @@ import click
 _COMMANDS = {
     "cloud-api": "simulator.cloud_api.command",
     "backend": "simulator.backend.command",
+    "ai": "simulator.ai_provider.command",
     "demo": "simulator.demo_command",
     "chaos": "simulator.chaos.command",
 }

@@ -5,7 +5,7 @@ from json.encoder import encode_basestring_ascii
 
 from starlette.types import Receive, Scope, Send
 
-from simulator.cloud_api.asgi import answer, close, is_still_there, read_body, reset, transport_of
+from simulator.asgi import answer, close, is_still_there, read_body, reset, transport_of
 from simulator.cloud_api.engine import Accepted, Engine
 from simulator.cloud_api.fault import Fault, FaultKind
 from simulator.cloud_api.number import Number

@@ -1,88 +1,13 @@
 """Serving the simulated Cloud API, in a process of its own or beside a test."""
 
-import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from simulator.cloud_api.app import CloudApi, create_app
-from simulator.cloud_api.asgi import TRANSPORT
+from simulator.cloud_api.app import create_app
 from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.engine import Engine
-
-#: Idle connections are kept for this long, so that a client rarely sends into a closing one.
-_KEEP_ALIVE_S = 75
-
-#: How long the end waits for requests that are being answered.
-_SHUTDOWN_S = 1
-
-
-class _Protocol(HttpToolsProtocol):
-    """Hands the transport to the application, which breaks connections on demand."""
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
-
-
-class Server(uvicorn.Server):
-    """Leaves signals alone, tells when it listens, and stops at once."""
-
-    def __init__(self, app: CloudApi) -> None:
-        config = uvicorn.Config(
-            app,
-            http=_Protocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-        )
-        super().__init__(config)
-        self._app = app
-        self.listening = asyncio.Event()
-        self._stopping = asyncio.Event()
-
-    def stop(self) -> None:
-        self.should_exit = True
-        self._stopping.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-    async def main_loop(self) -> None:
-        counter = 0
-        while not await self.on_tick(counter):
-            counter += 10
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), 1)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Finish the requests that are under way, and wait for nothing else."""
-        self._app.let_go()
-        for server in self.servers:
-            server.close()
-        state = self.server_state
-        for connection in list(state.connections):
-            connection.shutdown()
-        if state.tasks:
-            _, late = await asyncio.wait(state.tasks, timeout=_SHUTDOWN_S)
-            for task in late:
-                task.cancel()
-        for connection in list(state.connections):
-            connection.transport.abort()
-        await self.lifespan.shutdown()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
+from simulator.server import Server, serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,34 +29,5 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serve while the context is open. Port 0: any free one."""
     app = create_app(config)
-    server = Server(app)
-    with _listen(host, port) as listener:
-        task = asyncio.create_task(server.serve(sockets=[listener]))
-        listening = asyncio.create_task(server.listening.wait())
-        await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
-        if task.done():
-            raise RuntimeError("the simulator did not start") from task.exception()
-        try:
-            yield Running(_url(listener), app.engine, server)
-        finally:
-            server.stop()
-            await task
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only for sockets that name their protocol.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    async with serving(app, host, port) as (url, server):
+        yield Running(url, app.engine, server)

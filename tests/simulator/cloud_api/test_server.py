@@ -5,7 +5,7 @@ import aiohttp
 import httpx
 import pytest
 
-from simulator.cloud_api import server
+from simulator import server
 from simulator.cloud_api.app import create_app
 from simulator.cloud_api.config import DEFAULT_PHONE_NUMBER_ID, CloudApiConfig
 from simulator.cloud_api.server import running

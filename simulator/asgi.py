@@ -7,8 +7,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-#: Extension of a scope in which the simulator's own server puts the connection's transport.
-TRANSPORT = "simulator.transport"
+from simulator.server import TRANSPORT
 
 #: Close with RST and drop what is not sent yet.
 _RESET = struct.pack("ii", 1, 0)
@@ -74,6 +73,6 @@ def transport_of(scope: Scope) -> asyncio.Transport:
     if transport is None:
         raise RuntimeError(
             "faults of the connection need the simulator's own server: "
-            "use simulator.cloud_api.server.running or python -m simulator cloud-api"
+            "use simulator.server or python -m simulator"
         )
     return transport
