@@ -146,6 +146,10 @@ class RemoteCache(ABC, Generic[Key, Value]):
             self._changed.add(key)
         self.renew()
 
+    def forget_unknown(self) -> None:
+        """Have PHP asked again for what it did not know."""
+        self._unknown.clear()
+
     def renew(self) -> None:
         """Ask for what has changed and has not been answered since, where it did not just fail."""
         for key in self._changed:

@@ -158,6 +158,11 @@ class Settings(BaseSettings):
     vendor_config_ttl_s: float = Field(default=60.0, ge=1)
     #: How long "no such vendor" is remembered.
     vendor_unknown_ttl_s: float = Field(default=10.0, ge=0)
+    #: How long a vendor's bots are used before PHP is asked again.
+    bots_ttl_s: float = Field(default=300.0, ge=1)
+    #: How long a customer's message may wait for PHP to say which bots its vendor has, where this
+    #: process does not know. Then it goes to PHP without, which matches it itself.
+    bots_wait_ms: int = Field(default=200, ge=0, le=2000)
 
     # -- campaigns --
 

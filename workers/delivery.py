@@ -31,6 +31,7 @@ from sidecar.backend import (
 from workers.breaker import Breaker
 from workers.bulkhead import Bulkhead
 from workers.item import Item
+from workers.matching import Matching
 
 #: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
 #: batch down to one item (2 ** 10 > 1000) and then find another half that works.
@@ -72,10 +73,14 @@ Verdicts = dict[str, Verdict]
 
 
 class Delivery:
-    """Hands items to PHP. One for each lane and process."""
+    """Hands items to PHP, customers' messages with their bots where there is ``matching``. One for
+    each lane and process."""
 
-    def __init__(self, backend: Backend, breaker: Breaker) -> None:
+    def __init__(
+        self, backend: Backend, breaker: Breaker, matching: Matching | None = None
+    ) -> None:
         self._backend = backend
+        self._matching = matching
         self.breaker = breaker
         self.apart = Bulkhead(breaker)
         self.requests = 0
@@ -94,6 +99,7 @@ class Delivery:
             async with gate:
                 if self.breaker.wait_s > 0:
                     return
+                await self._attach_bots(self._without_apart(part))
                 search = _Search(self._post)
                 await search.run(self._without_apart(part), self._give_up)
                 self._note(search)
@@ -111,6 +117,7 @@ class Delivery:
         for part in _parts(items, batch_size, 1):
             if self.breaker.wait_s > 0 or self.apart.wait_s(vendor_uid) > 0:
                 break
+            await self._attach_bots(part)
             search = _Search(self._post_apart)
             await search.run(part, _cut)
             if search.timeouts:
@@ -123,6 +130,10 @@ class Delivery:
                 self.apart.failed(vendor_uid, search.reason)
             verdicts.update(search.verdicts)
         return verdicts
+
+    async def _attach_bots(self, items: list[Item]) -> None:
+        if self._matching is not None:
+            await self._matching.attach(items)
 
     def _without_apart(self, items: list[Item]) -> list[Item]:
         apart = self.apart.vendors()

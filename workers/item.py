@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
+from contracts.bots import MatchedBots
 from sidecar.inbox import Webhook
 
 
@@ -16,7 +17,7 @@ class Item:
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
     ``attempts`` counts how often PHP refused it; ``first_failed_at`` and ``reason`` tell since
-    when and why. Times are unix ms.
+    when and why. ``bots`` are found anew for each attempt, and not kept. Times are unix ms.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Item:
     attempts: int = 0
     first_failed_at: int | None = None
     reason: str | None = None
+    bots: MatchedBots | None = None
 
     @classmethod
     def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Item":
@@ -61,6 +63,8 @@ class Item:
         }
         if self.lower_statuses:
             update["lower_statuses"] = self.lower_statuses
+        if self.bots is not None:
+            update["bots"] = self.bots.model_dump()
         return update
 
     def dump(self) -> bytes:

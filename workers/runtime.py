@@ -11,7 +11,7 @@ from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue, drain, send_campaign
 from contracts.sidecar_api import InvalidateScope
 from sidecar import keys
-from sidecar.app import make_backend, make_vendors
+from sidecar.app import make_backend, make_bots, make_vendors
 from sidecar.backend import BackendError
 from sidecar.campaigns import campaign_lease
 from sidecar.config_changes import ConfigChanges
@@ -32,6 +32,7 @@ from workers.effect_runs import EffectRuns
 from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
+from workers.matching import Matching
 from workers.reconciler import Reconciler
 from workers.shared_lock import SharedLock
 from workers.signals import Signals
@@ -56,7 +57,11 @@ class Runtime:
         )
         self._backend = make_backend(settings)
         self._vendors = make_vendors(settings, self._backend)
-        self._changes = ConfigChanges(self._redis, {InvalidateScope.SETTINGS: self._vendors})
+        self._bots = make_bots(settings, self._backend)
+        self._changes = ConfigChanges(
+            self._redis,
+            {InvalidateScope.SETTINGS: self._vendors, InvalidateScope.BOTS: self._bots},
+        )
         self._leases = Leases(self._redis, settings.lease_ttl_ms)
         self._limiter = Limiter(self._redis)
         self._cloud_api = CloudApi(
@@ -64,8 +69,10 @@ class Runtime:
             settings.cloud_api_version,
             timeout_s=settings.send_timeout_s,
         )
+        matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
-            lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php")) for lane in Lane
+            lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php"), matching)
+            for lane in Lane
         }
         self._lock = SharedLock()
         self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
@@ -134,6 +141,7 @@ class Runtime:
         await cancel(self._background)
         await self._telemetry.close()
         self._doorbell.close()
+        await self._bots.close()
         await self._vendors.close()
         await self._backend.close()
         await self._cloud_api.close()

@@ -39,11 +39,12 @@ class Call:
 
 @dataclass
 class Php:
-    """``vendors`` by uid, as ``vendor-config`` gives them; ``campaigns`` by uid, as
-    ``due-campaigns`` does; ``unknown`` as ``unknown-messages`` does. ``override`` may answer a call
-    instead. While ``open`` is not set, answers wait."""
+    """``vendors`` by uid, as ``vendor-config`` gives them; ``bots`` by uid, as ``bots`` does;
+    ``campaigns`` by uid, as ``due-campaigns`` does; ``unknown`` as ``unknown-messages`` does.
+    ``override`` may answer a call instead. While ``open`` is not set, answers wait."""
 
     vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bots: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)
     unknown: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -61,6 +62,19 @@ class Php:
     def add_vendor(self, uid: str, *app_secrets: str) -> str:
         self.vendors[uid] = {"vendor_uid": uid, "app_secrets": list(app_secrets)}
         return uid
+
+    def add_bots(self, uid: str, *triggers: str, vendor_id: int | None = None) -> None:
+        """Have the vendor's bots be one for each trigger, named after it: ``is``, or ``welcome``
+        where the trigger is empty."""
+        bots = [
+            {
+                "bot_uid": f"bot-{trigger}",
+                "trigger_type": "is" if trigger else "welcome",
+                "reply_trigger": trigger or None,
+            }
+            for trigger in triggers
+        ]
+        self.bots[uid] = {"vendor_uid": uid, "vendor_id": vendor_id, "bots": bots}
 
     def add_campaign(self, uid: str, vendor_uid: str, **values: Any) -> str:
         self.campaigns[uid] = {"campaign_uid": uid, "vendor_uid": vendor_uid, **values}
@@ -117,6 +131,12 @@ class Php:
                     "vendors": [self.vendors[uid] for uid in uids if uid in self.vendors],
                     "unknown": [uid for uid in uids if uid not in self.vendors],
                 }
+            case "bots":
+                uids = call.json.get("vendor_uids", [])
+                ids = call.json.get("vendor_ids", [])
+                found = self.bots.values()
+                named = [b for b in found if b["vendor_uid"] in uids or b["vendor_id"] in ids]
+                return {"vendors": named}
             case "due-campaigns":
                 uids = call.json["campaign_uids"]
                 return {"campaigns": [self.campaigns[u] for u in uids if u in self.campaigns]}

@@ -61,13 +61,6 @@ async def test_readyz_and_healthz_without_redis(make_service: MakeService) -> No
     assert (await service.request("GET", "/healthz")).status_code == 200
 
 
-async def test_bots_are_left_to_php(service: Service) -> None:
-    answer = await service.call("POST", api.MATCH_BOT, b'{"message": "hello", "vendorId": 5}')
-    assert answer.status_code == 501
-    assert answer.json()["error"]["code"] == "bots_not_on_sidecar"
-    assert (await service.call("POST", api.MATCH_BOT, b"{}")).status_code == 400
-
-
 async def test_invalidate_has_php_asked_again(service: Service, php: Php) -> None:
     await service.webhook(b"{}")
     await service.webhook(b"{}")

@@ -1,0 +1,267 @@
+"""Bots on customers' messages: attached before PHP gets them, from memory, and never waited for."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts import backend as contract
+from contracts.backend import UpdateKind
+from contracts.jobs import Lane
+from sidecar.backend import Backend
+from sidecar.bots import Bots
+from sidecar.redis_client import Redis
+from sidecar.vendors import Vendors
+from tests.conftest import MakeSettings
+from tests.eventually import eventually
+from tests.workers.lane import put
+from tests.workers.payloads import VENDOR, account, change, envelope, item, message, value, webhook
+from tests.workers.php import Answer, Call, Php, answer, hang, results, wanting_again
+from workers.breaker import Breaker
+from workers.delivery import Delivery
+from workers.item import Item
+from workers.matching import Matching
+from workers.runtime import Runtime
+
+Json = dict[str, Any]
+HELLO = {"bot_uid": "b1", "trigger_type": "is", "trigger": "hello"}
+ANYTHING = {"bot_uid": "b2", "trigger_type": "welcome", "trigger": None}
+WAIT_S = 0.2
+
+
+def knows(php: Php, *vendor_uids: str, on_sidecar: bool = True) -> None:
+    """Have PHP tell of vendors, each with a welcome bot and one that answers to hello."""
+
+    def config(call: Call) -> Answer:
+        mine = [uid for uid in call.json["vendor_uids"] if uid in vendor_uids]
+        return answer(
+            {"vendors": [{"vendor_uid": uid, "bots_on_sidecar": on_sidecar} for uid in mine]}
+        )
+
+    def bots(call: Call) -> Answer:
+        triggers = [("b1", "is", "hello"), ("b2", "welcome", None)]
+        bots = [
+            {"bot_uid": uid, "trigger_type": kind, "reply_trigger": trigger}
+            for uid, kind, trigger in triggers
+        ]
+        mine = [uid for uid in call.json["vendor_uids"] if uid in vendor_uids]
+        return answer({"vendors": [{"vendor_uid": uid, "bots": bots} for uid in mine]})
+
+    php.when(contract.VENDOR_CONFIG, config)
+    php.when(contract.BOTS, bots)
+
+
+def text(body: str = "hello", vendor_uid: str = VENDOR, **more: Any) -> Item:
+    """Return a customer's message on its way."""
+    one = message(**{"type": "text", "text": {"body": body}, **more})
+    payload = envelope(account(change(value(messages=[one]))))
+    return item(payload=payload, vendor_uid=vendor_uid)
+
+
+@pytest.fixture
+async def matching(backend: Backend) -> AsyncIterator[Matching]:
+    vendors = Vendors(backend, ttl_s=60, unknown_ttl_s=10)
+    bots = Bots(backend, ttl_s=60, unknown_ttl_s=10)
+    yield Matching(vendors, bots, wait_s=WAIT_S)
+    await bots.close()
+    await vendors.close()
+
+
+def attached(one: Item) -> list[Json] | None:
+    bots = one.as_update().get("bots")
+    return bots and bots["matches"]
+
+
+async def test_messages_get_their_bots(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR, "other")
+    items = [text(), text("bye"), text("hello", "other"), text(type="image", image={})]
+    await matching.attach(items)
+    assert [attached(one) for one in items] == [
+        [HELLO, ANYTHING],
+        [ANYTHING],
+        [HELLO, ANYTHING],
+        [ANYTHING],
+    ]
+    await matching.attach([text()])
+    assert [call.path for call in php.calls] == [contract.VENDOR_CONFIG, contract.BOTS]
+
+
+async def test_what_is_no_message_of_a_customers(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR)
+    kinds = [UpdateKind.STATUS, UpdateKind.ECHO, UpdateKind.CHANGE, None]
+    items = [*(item(kind) for kind in kinds), text(type="reaction"), text(type="system")]
+    await matching.attach(items)
+    assert all(one.bots is None for one in items)
+    assert php.calls == []
+
+
+async def test_vendors_whose_bots_php_matches(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR, on_sidecar=False)
+    items = [text(), text(vendor_uid="nobody")]
+    await matching.attach(items)
+    assert [attached(one) for one in items] == [None, None]
+    assert php.to(contract.BOTS) == []
+
+
+async def test_bots_are_found_once(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR)
+    one = text()
+    await matching.attach([one])
+    before = one.bots
+    await matching.attach([one])
+    assert one.bots is before
+
+
+async def test_bots_are_not_kept(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR)
+    one = text()
+    await matching.attach([one])
+    assert b"bots" not in one.dump()
+    assert Item.load(one.dump()).bots is None
+
+
+# -- what PHP does not say --
+
+
+@pytest.mark.parametrize("path", [contract.VENDOR_CONFIG, contract.BOTS])
+async def test_a_php_that_hangs(matching: Matching, php: Php, path: str) -> None:
+    """The first batch waits a little; from then on none does."""
+    knows(php, VENDOR, *(f"v{number}" for number in range(100)))
+    hanging = php.when(path, hang)
+    first = [text(vendor_uid=f"v{number}") for number in range(20)]
+    began = time.monotonic()
+    await matching.attach(first)
+    assert WAIT_S <= time.monotonic() - began < 10 * WAIT_S
+    assert all(one.bots is None for one in first)
+
+    began = time.monotonic()
+    for number in range(20, 100):
+        await matching.attach([text(vendor_uid=f"v{number}")])
+    assert time.monotonic() - began < 10 * WAIT_S, "not a wait for each"
+    php.forget(hanging)
+
+
+async def test_an_answer_that_comes_late_is_for_the_next(
+    matching: Matching, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "_wait_s", 0.01)
+    gate = asyncio.Event()
+
+    async def wait(call: Call) -> None:
+        await gate.wait()
+
+    knows(php, VENDOR)
+    php.when(contract.VENDOR_CONFIG, wait)
+    late = text()
+    await matching.attach([late])
+    gate.set()
+
+    async def known() -> bool:
+        one = text()
+        await matching.attach([one])
+        return attached(one) == [HELLO, ANYTHING]
+
+    await eventually(known)
+    assert late.bots is None
+    assert len(php.to(contract.VENDOR_CONFIG)) == 1
+
+
+async def test_a_php_that_fails(matching: Matching, php: Php) -> None:
+    knows(php, VENDOR)
+    php.always(contract.BOTS, Answer(500))
+    items = [text(), text(vendor_uid="nobody")]
+    with capture_logs() as logs:
+        await matching.attach(items)
+    assert [one.bots for one in items] == [None, None]
+    assert [line["event"] for line in logs] == ["bots_unavailable"]
+
+
+async def test_a_fault_of_ours(
+    matching: Matching, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def match(self, text: str, at: object) -> None:
+            raise ZeroDivisionError
+
+    knows(php, VENDOR)
+    await matching.attach([text()])
+    monkeypatch.setattr(matching._bots, "peek", lambda _vendor_uid: (True, Broken()))
+    items = [text(), text()]
+    with capture_logs() as logs:
+        await matching.attach(items)
+    assert [one.bots for one in items] == [None, None]
+    assert [line["event"] for line in logs] == ["bots_not_matched"] * 2
+
+
+async def test_nothing_is_left_running(
+    matching: Matching, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain that is ended while messages wait for their bots."""
+    monkeypatch.setattr(matching, "_wait_s", 60)
+    hanging = php.when(contract.VENDOR_CONFIG, hang)
+    before = asyncio.all_tasks()
+    attaching = asyncio.create_task(matching.attach([text()]))
+    await eventually(lambda: php.calls)
+    attaching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attaching
+    await matching._vendors.close()
+    php.forget(hanging)
+    await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+# -- on the way --
+
+
+async def test_the_delivery_hands_them_over(matching: Matching, backend: Backend, php: Php) -> None:
+    knows(php, VENDOR)
+    delivery = Delivery(backend, Breaker("ill"), matching)
+    items = [text("bye"), *(text() for _ in range(5))]
+    await delivery.deliver(items, batch_size=3, concurrency=2)
+    await delivery.deliver_apart(VENDOR, [text()], batch_size=3)
+    given = {update["id"]: update.get("bots") for batch in php.batches for update in batch}
+    assert given.pop(items[0].id) == {"matches": [ANYTHING]}
+    assert list(given.values()) == [{"matches": [HELLO, ANYTHING]}] * 6
+
+
+async def test_a_request_that_is_halved_keeps_them(
+    matching: Matching, backend: Backend, php: Php
+) -> None:
+    knows(php, VENDOR)
+    php.when(
+        contract.PROCESS_WEBHOOKS,
+        lambda call: Answer(500) if len(call.json["updates"]) > 1 else results(call),
+    )
+    delivery = Delivery(backend, Breaker("ill"), matching)
+    await delivery.deliver([text() for _ in range(4)], batch_size=4, concurrency=1)
+    assert len(php.batches) == 7
+    for batch in php.batches:
+        assert all(update["bots"] == {"matches": [HELLO, ANYTHING]} for update in batch)
+
+
+async def test_a_worker_hands_them_over(
+    php: Php, redis: Redis, redis_url: str, make_settings: MakeSettings
+) -> None:
+    """Also those that PHP wants again, with the bots of then."""
+    knows(php, VENDOR)
+    again = php.when(contract.PROCESS_WEBHOOKS, wanting_again("wamid.again"))
+    settings = make_settings(backend_url=php.url, update_retry_first_ms=10)
+    runtime = Runtime(settings, redis_url)
+    try:
+        one = message(wamid="wamid.again", type="text", text={"body": "hello"})
+        await put(redis, Lane.MESSAGES, webhook(messages=[one]))
+        await runtime.drain(Lane.MESSAGES)
+        php.forget(again)
+
+        async def handed_over() -> bool:
+            await runtime.drain(Lane.MESSAGES)
+            return any(update["attempt"] > 1 for batch in php.batches for update in batch)
+
+        await eventually(handed_over)
+    finally:
+        await runtime.close()
+    for batch in php.batches:
+        assert [update["bots"] for update in batch] == [{"matches": [HELLO, ANYTHING]}]

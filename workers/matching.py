@@ -1,0 +1,104 @@
+"""Attaching bots to customers' messages on their way to PHP.
+
+This never holds a message up for long, and never keeps one back: a message whose bots are not known
+in time goes without, and PHP matches it itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from contracts.backend import UpdateKind
+from contracts.bots import MatchedBots
+from contracts.cloud_api.text import message_text
+from sidecar.backend import BackendError
+from sidecar.bots import Bots
+from sidecar.matcher import Matcher
+from sidecar.tasks import cancel
+from sidecar.vendors import Vendors
+from workers.item import Item
+
+log = structlog.get_logger()
+
+#: After PHP has not answered in time, for how long no message waits for it.
+IMPATIENT_S = 5.0
+
+
+class Matching:
+    """Finds the bots of messages, from what is in memory. One for each process.
+
+    Of a vendor that is new to this process PHP is asked, and that may take ``wait_s``, for all
+    vendors of a batch together.
+    """
+
+    def __init__(self, vendors: Vendors, bots: Bots, *, wait_s: float) -> None:
+        self._vendors = vendors
+        self._bots = bots
+        self._wait_s = wait_s
+        self._impatient_until = 0.0
+
+    async def attach(self, items: Iterable[Item]) -> None:
+        """Attach their bots to those items that are customers' messages of vendors whose bots are
+        matched here."""
+        texts: dict[str, list[tuple[Item, str]]] = {}
+        for item in items:
+            text = _text_of(item) if item.kind is UpdateKind.MESSAGE else None
+            if text is not None and item.bots is None:
+                texts.setdefault(item.vendor_uid, []).append((item, text))
+        if cold := [vendor_uid for vendor_uid in texts if not self._find(vendor_uid)[0]]:
+            await self._wait(cold)
+        now = datetime.now(UTC)
+        for vendor_uid, mine in texts.items():
+            matcher = self._find(vendor_uid)[1]
+            if matcher is not None:
+                for item, text in mine:
+                    _match(matcher, item, text, now)
+
+    def _find(self, vendor_uid: str) -> tuple[bool, Matcher | None]:
+        """Return (True, the matcher or None where PHP matches), or (False, None) if that is not
+        known yet."""
+        known, config = self._vendors.peek(vendor_uid)
+        if config is None:
+            return known, None
+        return self._bots.peek(vendor_uid) if config.bots_on_sidecar else (True, None)
+
+    async def _wait(self, vendor_uids: list[str]) -> None:
+        """Have PHP asked, and wait a little where it has been quick lately."""
+        wait_s = 0.0 if time.monotonic() < self._impatient_until else self._wait_s
+        questions = [asyncio.create_task(self._learn(vendor_uid)) for vendor_uid in vendor_uids]
+        try:
+            _, late = await asyncio.wait(questions, timeout=wait_s)
+            if late and wait_s:
+                self._impatient_until = time.monotonic() + IMPATIENT_S
+        finally:
+            await cancel(questions)  # PHP's answer is for the next message
+
+    async def _learn(self, vendor_uid: str) -> None:
+        try:
+            config = await self._vendors.get(vendor_uid)
+            if config is not None and config.bots_on_sidecar:
+                await self._bots.get(vendor_uid)
+        except BackendError:
+            return  # the caches have said so
+
+
+def _text_of(item: Item) -> str | None:
+    assert item.payload is not None
+    message = item.payload["entry"][0]["changes"][0]["value"]["messages"][0]
+    return message_text(message)
+
+
+def _match(matcher: Matcher, item: Item, text: str, at: datetime) -> None:
+    try:
+        item.bots = MatchedBots(matches=matcher.match(text, at))
+    except Exception as error:  # a fault of ours, and PHP can still match it
+        log.error(
+            "bots_not_matched",
+            vendor=item.vendor_uid,
+            update=item.id,
+            wamid=item.wamid,
+            exc_info=error,
+        )
