@@ -99,12 +99,13 @@ class EffectRun:
             await cancel(list(self._calls))
 
     async def _take(self) -> None:
-        in_hand = len(self._waiting) + len(self._under_way)
-        if in_hand >= MOST_IN_HAND:
+        # What ends while the outbox is read may still be in the answer.
+        had = {*self._waiting, *self._under_way}
+        if len(had) >= MOST_IN_HAND:
             return
         kind = self._handler.kind
         for queued in await self._outbox.due(kind, self._vendor_uid, now_ms(), MOST_IN_HAND):
-            if queued.id not in self._waiting and queued.id not in self._under_way:
+            if queued.id not in had:
                 self._waiting[queued.id] = queued
                 self._handler.arrived(queued)
 

@@ -158,8 +158,10 @@ class ReplyRun:
         if room <= 0:
             return True
         now = now_ms()
+        # What ends while the outbox is read may still be in the answer.
+        had = set(self._in_hand)
         due = await self._outbox.due(KIND, self._vendor_uid, now, MOST_IN_HAND)
-        new = [queued for queued in due if queued.id not in self._in_hand][:room]
+        new = [queued for queued in due if queued.id not in had][:room]
         for queued in new:
             assert isinstance(queued.effect, SendMessage)
             self._in_hand[queued.id] = queued

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar import counters, keys
 from sidecar.counters import Books, Counters, Equation
@@ -53,6 +54,7 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
     counted: dict[Any, Any] = {name: 10**number for number, name in enumerate(names)}
     counted |= {name: 10**number for number, name in enumerate(sends)}
     counted |= {"webhooks_received": 7, "webhooks_done": 7, "updates": 11_115, "claimed": 11_112}
+    counted |= {"effects": 113, "effects_done": 1, "effects_dropped": 10, "effects_dead": 100}
     await redis.hset(keys.counters("v"), mapping={**counted, "expired": 5})
     await redis.sadd(keys.VENDORS, "v")
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1, "w/1": 1})
@@ -62,6 +64,9 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
     await redis.rpush(keys.deferred_items(Lane.STATUSES, "v/wamid/1"), "a")
     await redis.hset(keys.LEDGERS, mapping={"c1": "v", "c2": "w"})
     await redis.hset(keys.ledger("c1"), "row-1", "c:x")
+    await redis.zadd(keys.outbox_of(EffectKind.FORWARD, "v"), {"e1": 1})
+    await redis.zadd(keys.outbox_of(EffectKind.AI_REPLY, "v"), {"e2": 1})
+    await redis.zadd(keys.outbox_of(EffectKind.AI_REPLY, "w"), {"e3": 1})
     found = await only(books)
     assert found.webhooks.parts == {"done": 7, "waiting": 0}
     assert found.updates.parts == {
@@ -80,8 +85,10 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
         "released": 10_000,
         "in_flight": 1,
     }
+    assert found.effects.parts == {"done": 1, "left_out": 10, "dead": 100, "waiting": 2}
     assert found.expired == 5
-    assert [equation.difference for equation in found.equations] == [0, 0, 0]
+    assert found.dead == 10_100
+    assert [equation.difference for equation in found.equations] == [0, 0, 0, 0]
 
 
 # -- what shows --

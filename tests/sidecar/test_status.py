@@ -83,7 +83,7 @@ async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
     assert not failed
     titles = [line for line in rest if line and line[0] != " "]
     assert [title.split(",")[0] for title in titles] == [
-        *("PROCESSES", "REDIS", "PHP", "WEBHOOKS", "CAMPAIGNS", "NUMBERS", "BOOKS"),
+        *("PROCESSES", "REDIS", "PHP", "WEBHOOKS", "EFFECTS", "CAMPAIGNS", "NUMBERS", "BOOKS"),
     ]
     assert "every write is on disk" in page
     assert "answers, has taken no updates yet" in page
@@ -142,7 +142,7 @@ async def test_a_worker_was_killed(look: MakeStatus, redis: Redis) -> None:
     await assert_problem(look, "has said nothing for 60 s", "log")
     await redis.pexpire(keys.process(killed.process_id), KEEP_MS - 3_600_000)
     assert "All is well" in (await look())[0], "that was long ago"
-    await redis.srem(keys.PROCESSES, "worker messages statuses campaigns")
+    await redis.srem(keys.PROCESSES, "worker messages statuses campaigns effects")
     await assert_problem(look, "No worker works on messages, statuses, campaigns", "sidecar worker")
 
 
@@ -227,7 +227,7 @@ async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     await redis.sadd(keys.VENDORS, "v")
     await redis.hset(keys.DEAD, "x", b"{}")
     await redis.zadd(keys.DEAD_INDEX, {"x": (seconds - 7200) * 1000})
-    await assert_problem(look, "would not take 1 updates; the oldest was given up 2 h", "replay")
+    await assert_problem(look, "1 dead letters: updates that PHP would not take", "replay")
 
 
 @pytest.mark.parametrize(

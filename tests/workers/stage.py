@@ -48,6 +48,7 @@ class Stage:
     settings: Settings
     rate: float = RATE
     stopping: bool = False
+    without_token: bool = False
     more_config: dict[str, Any] = field(default_factory=dict)
     ledger: Ledger = field(init=False)
     cloud_api: CloudApi = field(init=False)
@@ -61,7 +62,7 @@ class Stage:
         numbers = self.vendor.phone_number_ids
         return VendorConfig(
             vendor_uid=self.vendor.uid,
-            access_token=self.vendor.access_token,
+            access_token=None if self.without_token else self.vendor.access_token,
             current_phone_number_id=numbers[0],
             phone_numbers=[
                 PhoneNumber(phone_number_id=number, messages_per_second=self.rate)
