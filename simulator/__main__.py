@@ -8,6 +8,8 @@ _COMMANDS = {
     "cloud-api": "simulator.cloud_api.command",
     "backend": "simulator.backend.command",
     "ai": "simulator.ai_provider.command",
+    "vendor-webhook": "simulator.vendor_webhook.command",
+    "pusher": "simulator.pusher.command",
     "demo": "simulator.demo_command",
     "chaos": "simulator.chaos.command",
 }
@@ -30,7 +32,8 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands)
 def main() -> None:
-    """Simulate what the sidecar stands between: the Cloud API or the PHP backend."""
+    """Simulate what the sidecar stands between: the Cloud API, the PHP backend, and the servers
+    that effects go to."""
 
 
 if __name__ == "__main__":

@@ -29,12 +29,6 @@ async def ai() -> AsyncIterator[SimulatedAi]:
         yield running
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        yield session
-
-
 async def _post(
     client: aiohttp.ClientSession, url: str, body: Any, **headers: str
 ) -> tuple[int, Any]:
