@@ -29,7 +29,8 @@ final class LogState
         public ?string $status,
         public ?string $messagedAt,
         public ?string $queueRowUid,
-        private bool $hasError
+        private bool $hasError,
+        public ?string $wamid = null
     ) {
     }
 
@@ -45,6 +46,26 @@ final class LogState
             in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid,
             (bool) $row->has_error
         );
+    }
+
+    /** Return the state of a message's row that a status gives its wamid: it was sent, as it says. */
+    public static function ofMessage(stdClass $row, string $wamid): self
+    {
+        $state = new self(
+            (int) $row->_id,
+            null,
+            null,
+            null,
+            'accepted',
+            $row->messaged_at,
+            null,
+            (bool) $row->has_error,
+            $wamid
+        );
+        $state->changed = true;
+        $state->errorChanged = (bool) $row->has_error;
+
+        return $state;
     }
 
     /** Return the state of a row that is still to be stored. */

@@ -12,7 +12,7 @@ use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Support\Clock;
 
 /**
- * Records what became of claimed rows, in a constant number of statements: the rows are read together,
+ * Records what became of claimed rows and of pending messages, in a constant number of statements: the rows are read together,
  * every result is decided on by itself, and what was decided is written together.
  */
 final class RecordResults
@@ -74,8 +74,18 @@ final class RecordResults
      */
     private function together(array $results): array
     {
-        return $this->db->transaction(
-            fn (): array => (new ResultBatch($this->db, $this->queue, $this->clock->nowMs(), $results))->apply()
-        );
+        $ofCampaigns = array_filter($results, static fn (SendResult $result): bool => $result->campaignUid !== null);
+        $others = array_diff_key($results, $ofCampaigns);
+
+        return $this->db->transaction(function () use ($ofCampaigns, $others): array {
+            $now = $this->clock->nowMs();
+            $rows = new ResultBatch($this->db, $this->queue, $now, array_values($ofCampaigns));
+            $messages = new MessageResults($this->db, $now, array_values($others));
+            $answers = array_combine(array_keys($ofCampaigns), $rows->apply())
+                + array_combine(array_keys($others), $messages->apply());
+            ksort($answers);
+
+            return array_values($answers);
+        });
     }
 }

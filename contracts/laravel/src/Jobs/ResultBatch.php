@@ -13,7 +13,7 @@ use WhatsappSidecar\Laravel\Store\QueueStatus;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Results that are recorded together, in one transaction. */
+/** Results of campaigns that are recorded together, in one transaction. */
 final class ResultBatch
 {
     private const MINUTE_MS = 60000;
@@ -72,6 +72,9 @@ final class ResultBatch
     /** @return list<array<string, mixed>> */
     public function apply(): array
     {
+        if ($this->results === []) {
+            return [];
+        }
         $this->read();
         $answers = array_map(function (SendResult $result): array {
             $reason = $this->decide($result);

@@ -7,7 +7,7 @@ namespace WhatsappSidecar\Laravel\Jobs;
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 
-/** What became of one claimed row. */
+/** What became of one claimed row; without a campaign, of one pending row of the log. */
 final class SendResult
 {
     public const FIELDS = [
@@ -21,7 +21,7 @@ final class SendResult
 
     public string $vendorUid;
 
-    public string $campaignUid;
+    public ?string $campaignUid;
 
     public ?string $claimUid;
 
@@ -49,12 +49,14 @@ final class SendResult
 
     private string $errorMessage = 'No reason was given.';
 
+    private ?string $errorDetails = null;
+
     public static function of(Input $input): self
     {
         $result = new self();
         $result->uid = $input->text('uid');
         $result->vendorUid = $input->text('vendor_uid');
-        $result->campaignUid = $input->text('campaign_uid');
+        $result->campaignUid = $input->optionalText('campaign_uid');
         $result->claimUid = $input->optionalText('claim_uid');
         $result->outcome = $input->oneOf('outcome', self::OUTCOMES);
         $result->attempted = $input->flag('attempted', true);
@@ -69,8 +71,8 @@ final class SendResult
         if ($error !== null) {
             $result->hasError = true;
             $result->errorCode = $error->optionalInteger('code');
-            $details = $error->optionalText('details');
-            $result->errorMessage = $error->text('message') . ($details ? ": {$details}" : '');
+            $result->errorMessage = $error->text('message');
+            $result->errorDetails = $error->optionalText('details');
         }
 
         return $result;
@@ -91,6 +93,23 @@ final class SendResult
     {
         $code = $this->errorCode === null ? 'connection_error' : (string) $this->errorCode;
 
-        return ['error_message' => $this->errorMessage, 'error_status' => $status ?? $code];
+        $message = $this->errorMessage . ($this->errorDetails ? ": {$this->errorDetails}" : '');
+
+        return ['error_message' => $message, 'error_status' => $status ?? $code];
+    }
+
+    /**
+     * Return the error as a failed status leaves it in a row of the log.
+     *
+     * @return array<string, mixed>
+     */
+    public function error(): array
+    {
+        return [
+            'code' => $this->errorCode,
+            'title' => null,
+            'message' => $this->errorMessage,
+            'details' => $this->errorDetails,
+        ];
     }
 }

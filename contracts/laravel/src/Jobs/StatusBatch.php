@@ -22,7 +22,8 @@ use WhatsappSidecar\Laravel\Webhook\Update;
  *
  * A status finds its log row by vendor and wamid. Where there is none, it is earlier than the result of
  * its send, or that result was lost: then the callback data names the row of the queue, and the log row
- * is made from that. A row of the queue goes when a status has come for it.
+ * is made from that; or it names the log row itself, of a message that belongs to no campaign, which gets
+ * its wamid so. A row of the queue goes when a status has come for it.
  *
  * Rows of the queue are locked before those of the log, here as in ResultBatch, so that a result and an
  * early status of one send take turns.
@@ -93,11 +94,14 @@ final class StatusBatch
             if ($row !== null && $row->remembers(QueueRow::SUPERSEDED, $wamid)) {
                 return Outcome::done();
             }
-            if ($row === null || ! self::settles($row, $statuses)) {
+            $message = $row === null ? $this->found->settle($vendor, $update, $wamid) : null;
+            if ($message === null && ($row === null || ! self::settles($row, $statuses))) {
                 return $this->grace->unknown($update, $this->nowMs);
             }
-            $this->found->logs[$key] = LogState::early($row);
-            $this->early[$key] = [$row, $wamid, $update->part->phoneNumberId()];
+            $this->found->logs[$key] = $message ?? LogState::early($row);
+            if ($message === null) {
+                $this->early[$key] = [$row, $wamid, $update->part->phoneNumberId()];
+            }
         }
 
         return Outcome::done([], $this->change($vendor, $key, $wamid, $statuses));
@@ -185,8 +189,14 @@ final class StatusBatch
         $this->storeEarly();
         $this->db->changeEach(
             'logs',
-            ['status' => 'VARCHAR(64)', 'messaged_at' => 'DATETIME', 'patch' => 'LONGTEXT'],
-            'old.status = new.status, old.messaged_at = new.messaged_at, old.updated_at = ?,'
+            [
+                'wamid' => 'VARCHAR(255)',
+                'status' => 'VARCHAR(64)',
+                'messaged_at' => 'DATETIME',
+                'patch' => 'LONGTEXT',
+            ],
+            'old.wamid = COALESCE(new.wamid, old.wamid), old.status = new.status,'
+                . ' old.messaged_at = new.messaged_at, old.updated_at = ?,'
                 . " old.__data = IF(new.patch IS NULL, old.__data, JSON_MERGE_PATCH(COALESCE(old.__data, '{}'), new.patch))",
             [$this->now],
             $this->changedLogs()
@@ -224,6 +234,7 @@ final class StatusBatch
             if ($log->id !== null && $log->changed) {
                 $changed[] = [
                     'id' => $log->id,
+                    'wamid' => $log->wamid,
                     'status' => $log->status,
                     'messaged_at' => $log->messagedAt,
                     'patch' => $log->errorChanged ? Json::dump(['error' => $log->error]) : null,

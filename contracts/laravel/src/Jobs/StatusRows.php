@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Jobs;
 
+use stdClass;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Store\QueueRow;
@@ -24,8 +25,17 @@ final class StatusRows
     private const OF_CONTACTS = 'SELECT ' . QueueRow::COLUMNS . ' FROM {queue} WHERE contacts__id IN (%s)'
         . ' AND campaigns__id IN (%s) AND status IN (3, 4, 6) FOR UPDATE';
 
+    /** Messages that belong to no campaign are named by their own uid, and may have no wamid yet. */
+    private const MESSAGES = 'SELECT _id, _uid, vendors__id, messaged_at,'
+        . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error"
+        . ' FROM {logs} WHERE _uid IN (%s) AND vendors__id IN (%s) AND is_incoming_message = 0 AND wamid IS NULL'
+        . ' ORDER BY _uid FOR UPDATE';
+
     /** @var array<string, QueueRow> */
     private array $rows;
+
+    /** @var array<string, stdClass> rows of the log without a wamid, by vendor and uid */
+    private array $messages = [];
 
     /** @var array<string, true> uids of the queue that have been looked up */
     private array $lookedUp = [];
@@ -54,6 +64,41 @@ final class StatusRows
         $this->rows = $this->queue->lock(array_map('strval', array_keys($uids)));
         $this->readLogs(array_keys($vendorIds), array_map('strval', array_keys($wamids)));
         $this->readRowsOfLogs();
+        $this->readMessages(array_keys($vendorIds), $statuses);
+    }
+
+    /**
+     * Read the messages that statuses of wamids name that are not in the log.
+     *
+     * @param list<int> $vendorIds
+     * @param array<int, array{Vendor, Update}> $statuses
+     */
+    private function readMessages(array $vendorIds, array $statuses): void
+    {
+        $uids = [];
+        foreach ($statuses as [$vendor, $update]) {
+            $uid = self::callbackUid($update);
+            $known = isset($this->rows[$uid ?? '']) || isset($this->logs["{$vendor->id} {$update->part->wamid()}"]);
+            if ($uid !== null && ! $known) {
+                $uids[] = $uid;
+            }
+        }
+        if ($uids !== []) {
+            $sql = sprintf(self::MESSAGES, Database::marks($uids), Database::marks($vendorIds));
+            foreach ($this->db->rows($sql, [...$uids, ...$vendorIds]) as $row) {
+                $this->messages["{$row->vendors__id} {$row->_uid}"] = $row;
+            }
+        }
+    }
+
+    /** Give the message that the callback data names its wamid, if it has none yet. */
+    public function settle(Vendor $vendor, Update $update, string $wamid): ?LogState
+    {
+        $key = "{$vendor->id} " . self::callbackUid($update);
+        $row = $this->messages[$key] ?? null;
+        unset($this->messages[$key]);
+
+        return $row === null ? null : LogState::ofMessage($row, $wamid);
     }
 
     /**
