@@ -18,3 +18,4 @@ Route::post('unknown-messages', [InternalController::class, 'unknownMessages']);
 Route::post('resolve-messages', [InternalController::class, 'resolveMessages']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
+Route::post('ai-answers', [InternalController::class, 'aiAnswers']);

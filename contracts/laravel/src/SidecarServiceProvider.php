@@ -14,9 +14,14 @@ use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\Transport;
 use WhatsappSidecar\Laravel\Console\CheckCommand;
 use WhatsappSidecar\Laravel\Console\StatusCommand;
+use WhatsappSidecar\Laravel\Effects\Announcements;
+use WhatsappSidecar\Laravel\Effects\Effects;
 use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
+use WhatsappSidecar\Laravel\Engine\Question;
+use WhatsappSidecar\Laravel\Engine\Replies;
 use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
+use WhatsappSidecar\Laravel\Jobs\AiAnswers;
 use WhatsappSidecar\Laravel\Jobs\StatusGrace;
 use WhatsappSidecar\Laravel\Jobs\VendorConfig;
 use WhatsappSidecar\Laravel\Scopes\SidecarVendorsScope;
@@ -44,6 +49,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->mergeConfig();
         $this->registerSigning();
         $this->registerStore();
+        $this->registerEffects();
         $this->app->singleton(Transport::class, CurlTransport::class);
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
@@ -153,6 +159,21 @@ final class SidecarServiceProvider extends ServiceProvider
                 'sidecar.bots'
             )
         );
+    }
+
+    private function registerEffects(): void
+    {
+        $this->app->singleton(Effects::class);
+        $this->app->bind(Announcements::class, static fn (): Announcements => new Announcements(
+            (string) config('sidecar.broadcast.channel'),
+            (string) config('sidecar.broadcast.event')
+        ));
+        $history = static fn (): int => (int) config('sidecar.ai_history');
+        $this->app->when(Question::class)->needs('$history')->give($history);
+        $seconds = [Question::class => 'ai_expires', Replies::class => 'reply_expires', AiAnswers::class => 'reply_expires'];
+        foreach ($seconds as $class => $name) {
+            $this->app->when($class)->needs('$expiresS')->give(static fn (): int => (int) config("sidecar.{$name}"));
+        }
     }
 
     /** Have the crons' models skip vendors that are the sidecar's. */

@@ -70,6 +70,22 @@ final class SidecarClient
         return $this->post('/internal/invalidate', ['vendor_uids' => $vendorUids, 'scopes' => $scopes]);
     }
 
+    /**
+     * Have effects done that belong to no update. Each is taken once, by its id.
+     *
+     * @param list<array<string, mixed>> $effects 1,000 at most
+     */
+    public function effects(string $vendorUid, array $effects): array
+    {
+        return $this->post('/internal/effects', ['vendor_uid' => $vendorUid, 'effects' => $effects]);
+    }
+
+    /** Return a client that waits no longer than this. */
+    public function within(float $timeoutS): self
+    {
+        return new self($this->transport, $this->signer, $this->url, $timeoutS);
+    }
+
     /** Return whether the sidecar says that it works. */
     public function health(): array
     {

@@ -5,8 +5,11 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Engine;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Effects\Announcements;
+use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Store\Contacts;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\MessageRow;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
@@ -25,7 +28,10 @@ final class SchemaEngine implements Engine
         private Database $db,
         private Contacts $contacts,
         private Vendors $vendors,
-        private Clock $clock
+        private Clock $clock,
+        private Replies $replies,
+        private Announcements $announcements,
+        private KeptEffects $kept
     ) {
     }
 
@@ -34,24 +40,30 @@ final class SchemaEngine implements Engine
         $part = $update->part;
 
         return $this->db->transaction(fn (): Outcome => match ($part->kind) {
-            'message' => $this->message($vendor, $part),
-            'echo' => $this->store($vendor, $part, 'to', false),
-            default => $this->change($vendor, $part),
+            'message' => $this->message($vendor, $update),
+            'echo' => $this->store($vendor, $update, 'to', false),
+            default => $this->announced($vendor, $update, $this->change($vendor, $part)),
         });
     }
 
-    private function message(Vendor $vendor, Part $part): Outcome
+    private function announced(Vendor $vendor, Update $update, Outcome $outcome): Outcome
     {
-        if (($part->item->type ?? null) === 'request_welcome') {
+        return $outcome->result === 'done' ? Outcome::done($this->announcements->of($vendor, $update)) : $outcome;
+    }
+
+    private function message(Vendor $vendor, Update $update): Outcome
+    {
+        if (($update->part->item->type ?? null) === 'request_welcome') {
             return Outcome::ignored('request_welcome');
         }
 
-        return $this->store($vendor, $part, 'from', true);
+        return $this->store($vendor, $update, 'from', true);
     }
 
-    /** Store a message once, with its contact: whom it is $from or $to. */
-    private function store(Vendor $vendor, Part $part, string $side, bool $incoming): Outcome
+    /** Store a message once, with its contact (whom it is $from or $to), and what bots answer to it. */
+    private function store(Vendor $vendor, Update $update, string $side, bool $incoming): Outcome
     {
+        $part = $update->part;
         $item = $part->item;
         $number = $part->phoneNumberId();
         $wamid = $part->wamid();
@@ -64,34 +76,45 @@ final class SchemaEngine implements Engine
         $waId = Envelope::text($item->{$side} ?? null) ?? Envelope::text($part->contact->wa_id ?? null);
         $userId = Envelope::text($item->{"{$side}_user_id"} ?? null) ?? Envelope::text($part->contact->user_id ?? null);
         $name = Envelope::text(Json::section($part->contact, 'profile')->name ?? null);
-        $contactId = $this->contacts->findOrCreate($vendor, $waId, $userId, $name);
-        if ($contactId === null) {
+        $contact = $this->contacts->findOrCreate($vendor, $waId, $userId, $name);
+        if ($contact === null) {
             return Outcome::ignored('contact_without_id');
         }
+        // Follows from the wamid, so that two calls at the same moment store it once.
+        $uid = Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}");
+        $text = MessageText::of($item);
+        [$effects, $replies] = $incoming && ! $update->isRaw()
+            ? $this->replies->to(new IncomingMessage($vendor, $update, $contact, $uid, $text, $number))
+            : [[], []];
+        $effects = [...$effects, ...$this->announcements->of($vendor, $update)];
         $context = Json::section($item, 'context');
         $now = Time::text($this->clock->nowMs());
         $sentAt = Time::metaMs($item->timestamp ?? null);
         $forwarded = ($context->forwarded ?? null) === true || ($context->frequently_forwarded ?? null) === true;
-        $this->db->insertMissing('logs', [[
-            // Follows from the wamid, so that two calls at the same moment store it once.
-            '_uid' => Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}"),
-            'created_at' => $now,
-            'updated_at' => $now,
+        $data = ['message' => Json::shallow($item), 'contact' => Json::shallow($part->contact)];
+        $rows = [MessageRow::of($now, [
+            '_uid' => $uid,
             'vendors__id' => $vendor->id,
-            'contacts__id' => $contactId,
+            'contacts__id' => $contact->id,
             'status' => $incoming ? 'received' : 'sent',
             'wamid' => $wamid,
             'contact_wa_id' => $waId,
             'wab_phone_number_id' => $number,
             'is_incoming_message' => (int) $incoming,
-            'message' => MessageText::of($item),
+            'message' => $text,
             'messaged_at' => $sentAt === null ? $now : Time::text($sentAt),
             'is_forwarded' => (int) $forwarded,
             'replied_to_whatsapp_message_logs__uid' => $this->repliedTo($vendor, $context),
-            '__data' => Json::dump(['message' => Json::shallow($item), 'contact' => Json::shallow($part->contact)]),
-        ]]);
+            '__data' => Json::dump(
+                $effects === [] ? $data : $data + ['sidecar' => ['effects' => KeptEffects::kept($effects)]]
+            ),
+        ]), ...$replies];
+        if ($this->db->insertMissing('logs', $rows) < count($rows) && $effects !== []) {
+            // Another call has stored it at the same moment, and what it has decided holds.
+            return Outcome::done($this->kept->ofMessage($vendor, $wamid));
+        }
 
-        return Outcome::done();
+        return Outcome::done($effects);
     }
 
     private function repliedTo(Vendor $vendor, stdClass $context): ?string

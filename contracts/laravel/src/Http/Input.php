@@ -160,6 +160,32 @@ final class Input
         return $values;
     }
 
+    /** Return an object that may have other fields than those that are read. */
+    public function open(string $name): ?self
+    {
+        $value = $this->optionalObject($name);
+
+        return $value === null ? null : new self($value, $this->at($name) . '.');
+    }
+
+    /**
+     * Return a list's objects, which may have other fields than those that are read.
+     *
+     * @return list<self>
+     */
+    public function openParts(string $name, int $max): array
+    {
+        if (! isset($this->fields->{$name})) {
+            throw $this->wrong($name, 'must be a list');
+        }
+        $parts = [];
+        foreach ($this->objects($name, $max) as $position => $value) {
+            $parts[] = new self($value, $this->at("{$name}.{$position}") . '.');
+        }
+
+        return $parts;
+    }
+
     /**
      * @param list<string> $names the fields that each of the objects may have
      *

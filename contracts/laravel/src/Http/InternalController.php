@@ -8,6 +8,7 @@ use Closure;
 use Illuminate\Http\Request;
 use Illuminate\Http\Response;
 use Throwable;
+use WhatsappSidecar\Laravel\Jobs\AiAnswers;
 use WhatsappSidecar\Laravel\Jobs\Bots;
 use WhatsappSidecar\Laravel\Jobs\ClaimMessages;
 use WhatsappSidecar\Laravel\Jobs\DueCampaigns;
@@ -85,6 +86,11 @@ final class InternalController
     }
 
     public function bots(Request $request, Bots $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function aiAnswers(Request $request, AiAnswers $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Jobs;
 
 use Throwable;
+use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Store\Conflict;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Queue;
@@ -20,7 +21,8 @@ final class ApplyStatuses
         private Database $db,
         private Queue $queue,
         private Clock $clock,
-        private StatusGrace $grace
+        private StatusGrace $grace,
+        private Announcements $announcements
     ) {
     }
 
@@ -65,7 +67,7 @@ final class ApplyStatuses
      */
     private function together(array $statuses): array
     {
-        return $this->db->transaction(
+        $outcomes = $this->db->transaction(
             fn (): array => (new StatusBatch(
                 $this->db,
                 $this->queue,
@@ -74,5 +76,14 @@ final class ApplyStatuses
                 $statuses
             ))->apply()
         );
+        foreach ($outcomes as $position => $outcome) {
+            if ($outcome->result === 'done') {
+                [$vendor, $update] = $statuses[$position];
+                $effects = $this->announcements->of($vendor, $update, $outcome->campaignUid);
+                $outcomes[$position] = Outcome::done($effects, $outcome->campaignUid);
+            }
+        }
+
+        return $outcomes;
     }
 }

@@ -6,6 +6,8 @@ namespace WhatsappSidecar\Laravel\Jobs;
 
 use Illuminate\Contracts\Events\Dispatcher;
 use Throwable;
+use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Events\UpdateTaken;
 use WhatsappSidecar\Laravel\Http\Input;
@@ -24,18 +26,23 @@ final class ProcessUpdates
 {
     private const MAX_UPDATES = 1000;
 
-    private const FIELDS = ['id', 'vendor_uid', 'kind', 'received_at', 'attempt', 'payload', 'lower_statuses'];
+    private const FIELDS = [
+        'id', 'vendor_uid', 'kind', 'received_at', 'attempt', 'payload', 'lower_statuses', 'bots',
+    ];
 
     private const KINDS = ['message', 'echo', 'status', 'change'];
 
-    private const LOGGED = 'SELECT vendors__id, wamid FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s)';
+    private const LOGGED = "SELECT vendors__id, wamid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar"
+        . ' FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s)';
 
     public function __construct(
         private Database $db,
         private Vendors $vendors,
         private Engine $engine,
         private ApplyStatuses $statuses,
-        private Dispatcher $events
+        private Dispatcher $events,
+        private Effects $effects,
+        private KeptEffects $kept
     ) {
     }
 
@@ -90,11 +97,23 @@ final class ProcessUpdates
         $receivedAt = $input->integer('received_at');
         $attempt = $input->integer('attempt', 1);
         $lower = $input->objects('lower_statuses');
+        $id = $input->text('id');
+        $bots = self::bots($input->open('bots'));
         $part = Envelope::split($payload)[0] ?? null;
 
         return $part === null || $part->kind !== $kind
             ? null
-            : new Update($vendorUid, $part, $payload, $lower, $receivedAt, $attempt);
+            : new Update($vendorUid, $part, $payload, $lower, $receivedAt, $attempt, $id, $bots);
+    }
+
+    /** @return list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null */
+    private static function bots(?Input $matched): ?array
+    {
+        return $matched === null ? null : array_map(static fn (Input $match): array => [
+            'bot_uid' => $match->text('bot_uid'),
+            'trigger_type' => $match->text('trigger_type'),
+            'trigger' => $match->optionalText('trigger'),
+        ], $matched->openParts('matches', PHP_INT_MAX));
     }
 
     private function refused(?Update $update, ?Vendor $vendor): ?Outcome
@@ -120,14 +139,29 @@ final class ProcessUpdates
         return null;
     }
 
-    /** @param array<string, true> $logged */
+    /** @param array<string, list<mixed>> $logged */
     private function handled(Vendor $vendor, Update $update, array &$logged): Outcome
     {
         $wamid = $update->part->kind === 'change' ? null : $update->part->wamid();
         $key = "{$vendor->id} {$wamid}";
         if ($wamid !== null && isset($logged[$key])) {
-            return Outcome::done();
+            return Outcome::done($update->isRaw() ? [] : $logged[$key]);
         }
+        try {
+            $outcome = $this->effects->during($vendor, $update, fn (): Outcome => $this->applied($vendor, $update));
+        } catch (Throwable $error) {
+            report($error);
+            $outcome = Outcome::failed($error);
+        }
+        if ($wamid !== null && $outcome->result === 'done') {
+            $logged[$key] = $outcome->effects;
+        }
+
+        return $outcome;
+    }
+
+    private function applied(Vendor $vendor, Update $update): Outcome
+    {
         $connection = $this->db->connection();
         $level = $connection->transactionLevel();
         try {
@@ -142,20 +176,17 @@ final class ProcessUpdates
                 $outcome = Outcome::retry('error: the routine left a transaction open, which was rolled back');
             }
         }
-        if ($wamid !== null && $outcome->result === 'done') {
-            $logged[$key] = true;
-        }
 
         return $outcome;
     }
 
     /**
-     * Return which of the messages are in the log already.
+     * Return which of the messages are in the log already, with the effects that they bring again.
      *
      * @param list<Update> $updates
      * @param array<string, Vendor> $vendors
      *
-     * @return array<string, true>
+     * @return array<string, list<mixed>>
      */
     private function logged(array $updates, array $vendors): array
     {
@@ -169,14 +200,14 @@ final class ProcessUpdates
             return [];
         }
         $ids = array_map(static fn (Vendor $vendor): int => $vendor->id, array_values($vendors));
-        $logged = [];
+        $sidecars = [];
         foreach ($this->db->rows(
             sprintf(self::LOGGED, Database::marks($ids), Database::marks($wamids)),
             [...$ids, ...$wamids]
         ) as $row) {
-            $logged["{$row->vendors__id} {$row->wamid}"] = true;
+            $sidecars["{$row->vendors__id} {$row->wamid}"] ??= $row->sidecar;
         }
 
-        return $logged;
+        return $this->kept->again($sidecars);
     }
 }

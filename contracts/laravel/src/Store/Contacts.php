@@ -15,7 +15,7 @@ final class Contacts
 {
     private const NAME_LENGTH = 150;
 
-    private const FOUND = "SELECT _id, wa_id, JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) AS user_id"
+    private const FOUND = "SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot, JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) AS user_id"
         . ' FROM {contacts} WHERE vendors__id = ? AND ';
 
     /** No index covers the user id; the vendor's contacts are read, for people who hide their number only. */
@@ -28,17 +28,19 @@ final class Contacts
     }
 
     /**
-     * Return the contact's `_id`; null if there is nothing to know them by. A contact who was known by
+     * Return the contact; null if there is nothing to know them by. A contact who was known by
      * one of the two ids learns the other.
      */
-    public function findOrCreate(Vendor $vendor, ?string $waId, ?string $userId, ?string $name): ?int
+    public function findOrCreate(Vendor $vendor, ?string $waId, ?string $userId, ?string $name): ?Contact
     {
         if ($waId === null && $userId === null) {
             return null;
         }
         $row = $this->find($vendor, $waId, $userId);
         if ($row === null) {
-            return $this->insert($vendor, $waId, $userId, self::split($name));
+            [$id, $uid] = $this->insert($vendor, $waId, $userId, self::split($name));
+
+            return new Contact($id, $uid, $waId);
         }
         if (($userId !== null && $row->user_id !== $userId) || ($waId !== null && ! $row->wa_id)) {
             $patch = $userId === null ? '{}' : Json::dump(['user_id' => $userId]);
@@ -49,7 +51,13 @@ final class Contacts
             );
         }
 
-        return (int) $row->_id;
+        return new Contact(
+            (int) $row->_id,
+            $row->_uid,
+            $row->wa_id ?: $waId,
+            (bool) $row->disable_reply_bot,
+            (bool) $row->disable_ai_bot
+        );
     }
 
     /** Create the contact, or take over the names that are given. */
@@ -80,8 +88,26 @@ final class Contacts
         return $row;
     }
 
-    /** @param array<string, ?string> $names */
-    private function insert(Vendor $vendor, ?string $waId, ?string $userId, array $names): int
+    /**
+     * Have bots' switches change the contact.
+     *
+     * @param array<string, int> $columns
+     */
+    public function change(Contact $contact, array $columns): void
+    {
+        $assignments = implode('', array_map(static fn (string $name): string => ", {$name} = ?", array_keys($columns)));
+        $this->db->change(
+            "UPDATE {contacts} SET updated_at = ?{$assignments} WHERE _id = ?",
+            [$this->now(), ...array_values($columns), $contact->id]
+        );
+    }
+
+    /**
+     * @param array<string, ?string> $names
+     *
+     * @return array{int, string} `_id` and `_uid`
+     */
+    private function insert(Vendor $vendor, ?string $waId, ?string $userId, array $names): array
     {
         // Follows from who it is, so that two calls at the same moment make one contact.
         $uid = Uuid::of(Uuid::CONTACTS, "{$vendor->uid}:" . ($waId ?? "user:{$userId}"));
@@ -96,7 +122,7 @@ final class Contacts
             '__data' => $userId === null ? null : Json::dump(['user_id' => $userId]),
         ]]);
 
-        return (int) $this->db->row('SELECT _id FROM {contacts} WHERE _uid = ?', [$uid])->_id;
+        return [(int) $this->db->row('SELECT _id FROM {contacts} WHERE _uid = ?', [$uid])->_id, $uid];
     }
 
     /** @return array{first_name: ?string, last_name: ?string} */

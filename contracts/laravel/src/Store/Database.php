@@ -108,22 +108,27 @@ final class Database
      * Insert rows (all with the same columns) whose `_uid` is not there yet.
      *
      * @param list<array<string, mixed>> $rows
+     *
+     * @return int how many were inserted
      */
-    public function insertMissing(string $table, array $rows): void
+    public function insertMissing(string $table, array $rows): int
     {
         if ($rows === []) {
-            return;
+            return 0;
         }
+        $inserted = 0;
         $columns = array_keys($rows[0]);
         $mark = '(' . self::marks($columns) . ')';
         foreach (self::chunks($rows) as $chunk) {
             // INSERT IGNORE would swallow every other fault too.
-            $this->change(
+            $inserted += $this->change(
                 "INSERT INTO {{$table}} (" . implode(', ', $columns) . ') VALUES '
                     . implode(', ', array_fill(0, count($chunk), $mark)) . ' ON DUPLICATE KEY UPDATE _uid = _uid',
                 array_merge(...array_map('array_values', $chunk))
             );
         }
+
+        return $inserted;
     }
 
     /**

@@ -16,6 +16,8 @@ final class Uuid
 
     public const CONTACTS = 'c1f6a9de-7f31-4c53-8a0e-4f6a2d1b9e34';
 
+    public const EFFECTS = '2f7c1d80-51f4-4b7e-9c43-0d6a8e5b7c19';
+
     /** Return the uid that follows from a name (RFC 9562, version 5). */
     public static function of(string $namespace, string $name): string
     {

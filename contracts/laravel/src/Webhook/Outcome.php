@@ -7,7 +7,7 @@ namespace WhatsappSidecar\Laravel\Webhook;
 /** What became of one update. */
 final class Outcome
 {
-    /** @param list<array<string, mixed>> $effects network I/O that the sidecar is asked to do */
+    /** @param list<mixed> $effects network I/O that the sidecar is asked to do */
     private function __construct(
         public string $result,
         public ?string $reason = null,
@@ -20,7 +20,7 @@ final class Outcome
     /**
      * Applied, now or before. The campaign's uid is told where a message of it has another status now.
      *
-     * @param list<array<string, mixed>> $effects
+     * @param list<mixed> $effects
      */
     public static function done(array $effects = [], ?string $campaignUid = null): self
     {

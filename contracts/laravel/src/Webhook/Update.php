@@ -14,6 +14,9 @@ final class Update
      * @param stdClass $payload a complete webhook envelope that holds nothing but this update
      * @param list<stdClass> $lowerStatuses status objects that were folded into this one
      * @param int|null $receivedAt unix ms; null for a raw webhook, whose own time stands for it
+     * @param string|null $id the sidecar's; null in a raw webhook
+     * @param list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null $bots those that
+     *     match; null where they are matched here
      */
     public function __construct(
         public string $vendorUid,
@@ -21,8 +24,29 @@ final class Update
         public stdClass $payload,
         public array $lowerStatuses = [],
         public ?int $receivedAt = null,
-        public int $attempt = 1
+        public int $attempt = 1,
+        public ?string $id = null,
+        public ?array $bots = null
     ) {
+    }
+
+    /** Tell whether it came in a raw webhook, whose answer has no place for effects. */
+    public function isRaw(): bool
+    {
+        return $this->id === null;
+    }
+
+    /** Return what the update is known by, however often it comes. */
+    public function name(): string
+    {
+        $item = $this->part->item;
+        $wamid = $this->part->kind === 'change' ? null : $this->part->wamid();
+        if ($wamid === null) {
+            return "update:{$this->id}";
+        }
+        $status = [Envelope::text($item->status ?? null), Json::dump($item->timestamp ?? null)];
+
+        return $this->part->kind === 'status' ? implode(':', [$wamid, ...$status]) : $wamid;
     }
 
     /** Return the payload's JSON. */

@@ -1,0 +1,296 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Effects;
+
+use Closure;
+use InvalidArgumentException;
+use WhatsappSidecar\Laravel\Client\SidecarClient;
+use WhatsappSidecar\Laravel\Client\SidecarError;
+use WhatsappSidecar\Laravel\Http\Refused;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Time;
+use WhatsappSidecar\Laravel\Support\Uuid;
+use WhatsappSidecar\Laravel\Webhook\Outcome;
+use WhatsappSidecar\Laravel\Webhook\Update;
+
+/**
+ * Network I/O that this application asks the sidecar to do.
+ *
+ * While an update is handled, effects go out with the answer about it; their ids follow from the update
+ * and from what is asked for, so that one that is handled twice asks for the same. At any other time
+ * each is posted to the sidecar, after the transaction that is open, if one is.
+ *
+ * A vendor is named by `_uid` or by `_id`.
+ */
+final class Effects
+{
+    private ?Collected $collected = null;
+
+    public function __construct(
+        private Database $db,
+        private Vendors $vendors,
+        private PendingMessages $messages,
+        private KeptEffects $kept,
+        private SidecarClient $client,
+        private Clock $clock
+    ) {
+    }
+
+    /**
+     * Handle an update: what is asked for meanwhile is added to its outcome, if it is done.
+     *
+     * @param Closure(): Outcome $handle
+     */
+    public function during(Vendor $vendor, Update $update, Closure $handle): Outcome
+    {
+        if ($update->isRaw()) {
+            return $handle();
+        }
+        $outer = $this->collected;
+        $collected = $this->collected = new Collected($vendor, $update);
+        try {
+            $outcome = $handle();
+        } finally {
+            $this->collected = $outer;
+        }
+        if ($outcome->result !== 'done' || $collected->effects === []) {
+            return $outcome;
+        }
+        $effects = [...$outcome->effects, ...$collected->effects];
+        if ($update->part->wamid() !== null && (! $collected->kept || $outcome->effects !== [])) {
+            $this->kept->keep($vendor, $update->part->wamid(), $effects);
+        }
+
+        return Outcome::done($effects, $outcome->campaignUid);
+    }
+
+    /**
+     * Return the bots that match the message that is being handled, as the sidecar has found them; null
+     * if there is none, or its bots are matched here.
+     *
+     * @return list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null
+     */
+    public function matchedBots(): ?array
+    {
+        return $this->collected === null ? null : $this->collected->update->bots;
+    }
+
+    /**
+     * Have a message sent, ahead of campaigns. It is stored in the log at once, as pending.
+     *
+     * @param string $to digits with the country code
+     * @param array<string, mixed> $message body of the messages call: type, and the part of that name
+     * @param int|null $contactId `contacts._id`; null looks the number up
+     * @param string|null $phoneNumberId null for the vendor's current number
+     * @param int|null $expiresAt unix ms; it is not sent later
+     * @param string|null $key what makes it one: a second call with the same key sends nothing new
+     * @param array<string, mixed> $columns further columns of the log row, messaged_by_users__id say
+     *
+     * @return string the `_uid` of its log row
+     *
+     * @throws SidecarError if it was refused (the row has failed then), or if the sidecar does not answer
+     *     (the row stays pending: it may have been taken; call again with the same key)
+     */
+    public function sendMessage(
+        int|string $vendor,
+        string $to,
+        array $message,
+        ?int $contactId = null,
+        ?string $phoneNumberId = null,
+        ?int $expiresAt = null,
+        ?string $key = null,
+        array $columns = []
+    ): string {
+        $vendor = $this->vendor($vendor);
+        if (! is_string($message['type'] ?? null)) {
+            throw new InvalidArgumentException('message: must have a type, as the body of the messages call');
+        }
+        $to = preg_replace('/\D/', '', $to);
+        if ($to === '') {
+            throw new InvalidArgumentException('to: must be a phone number with its country code');
+        }
+        $fields = ['to' => $to, 'message' => $message];
+        $effect = ['kind' => 'send_message', 'id' => $this->id($vendor, 'send_message', $key, $fields)] + $fields
+            + array_filter(['phone_number_id' => $phoneNumberId, 'expires_at' => $expiresAt]);
+        $contactId ??= $this->contactId($vendor, $to);
+        $now = Time::text($this->clock->nowMs());
+        $row = PendingMessages::row($vendor, $effect, $contactId, 'application', $now, $columns);
+        $added = $this->db->transaction(function () use ($vendor, $effect, $row): bool {
+            $this->messages->store([$row]);
+
+            return $this->add($vendor, $effect);
+        });
+        $waits = $key === null || isset($this->messages->effects([$effect['id']])[$effect['id']]);
+        if (! $added && $waits) {
+            $this->afterCommit(fn () => $this->postMessage($vendor, $effect));
+        }
+
+        return $effect['id'];
+    }
+
+    /**
+     * Have an AI asked. Its answer goes to the contact, unless somebody has written since.
+     *
+     * @param string $messageUid `_uid` of the customer's message in the log, which must be stored
+     * @param list<array{role: string, content: string}> $messages the conversation, the newest last
+     * @param string|null $provider null for the vendor's AI bot, or else its first provider
+     * @param array<string, mixed> $options added to the body of the call
+     * @param int|null $expiresAt unix ms; it is not asked later
+     *
+     * @return string the effect's id
+     *
+     * @throws SidecarError if the sidecar refused it or does not answer
+     */
+    public function aiReply(
+        int|string $vendor,
+        string $messageUid,
+        array $messages,
+        ?string $provider = null,
+        ?string $model = null,
+        array $options = [],
+        ?int $expiresAt = null
+    ): string {
+        $vendor = $this->vendor($vendor);
+        $provider ??= $vendor->aiBotProvider() ?? $vendor->aiProviders()[0]['name'] ?? null;
+        if ($provider === null) {
+            throw new InvalidArgumentException("vendor '{$vendor->uid}' has no AI provider in its settings");
+        }
+        $row = $this->db->row(
+            'SELECT contacts._uid FROM {logs} AS logs JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
+                . ' WHERE logs._uid = ? AND logs.vendors__id = ? AND logs.is_incoming_message = 1',
+            [$messageUid, $vendor->id]
+        );
+        if ($row === null) {
+            throw new InvalidArgumentException(
+                "messageUid: vendor '{$vendor->uid}' has no customer's message '{$messageUid}' in its log; store it"
+                    . ' with its contact before you ask'
+            );
+        }
+        $effect = ['kind' => 'ai_reply', 'id' => $messageUid, 'conversation' => $row->_uid, 'provider' => $provider]
+            + array_filter(['model' => $model, 'options' => $options, 'expires_at' => $expiresAt])
+            + ['messages' => $messages];
+        $this->addOrPost($vendor, $effect);
+
+        return $messageUid;
+    }
+
+    /**
+     * Have something posted to the vendor's own webhook; null for the update that is being handled.
+     *
+     * @param array<string, mixed>|null $body
+     */
+    public function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
+    {
+        $vendor = $this->vendor($vendor);
+        if ($body === null && $this->collected === null) {
+            throw new InvalidArgumentException('body: must be given, for no update is being handled');
+        }
+        $effect = ['kind' => 'forward', 'id' => $this->id($vendor, 'forward', $key, ['body' => $body])];
+        $this->addOrPost($vendor, $body === null ? $effect : $effect + ['body' => (object) $body]);
+    }
+
+    /** @param list<string> $channels as they are on the wire, 100 at most */
+    public function broadcast(
+        int|string $vendor,
+        array $channels,
+        string $event,
+        mixed $data = null,
+        ?string $socketId = null
+    ): void {
+        $effect = ['kind' => 'broadcast', 'channels' => $channels, 'event' => $event, 'data' => $data];
+        $this->addOrPost($this->vendor($vendor), $socketId === null ? $effect : $effect + ['socket_id' => $socketId]);
+    }
+
+    /** Return the vendor whose update is being handled. */
+    public function current(): ?Vendor
+    {
+        return $this->collected === null ? null : $this->collected->vendor;
+    }
+
+    private function vendor(int|string $named): Vendor
+    {
+        if ($this->collected !== null && $this->collected->isOf($named)) {
+            return $this->collected->vendor;
+        }
+        $found = is_int($named) ? $this->vendors->loadByIds([$named]) : $this->vendors->load([$named]);
+
+        return array_values($found)[0] ?? throw Refused::vendorUnknown((string) $named);
+    }
+
+    /** @param array<string, mixed> $fields */
+    private function id(Vendor $vendor, string $kind, ?string $key, array $fields): string
+    {
+        if ($this->collected !== null && $this->collected->isOf($vendor->uid)) {
+            return $this->collected->id("{$kind}:" . ($key === null ? sha1(Json::dump($fields)) : "key:{$key}"));
+        }
+
+        return $key === null ? Uuid::random() : Uuid::of(Uuid::EFFECTS, "{$vendor->uid}:{$kind}:key:{$key}");
+    }
+
+    private function contactId(Vendor $vendor, string $waId): ?int
+    {
+        $row = $this->db->row(
+            'SELECT _id FROM {contacts} WHERE vendors__id = ? AND wa_id = ? ORDER BY _id LIMIT 1',
+            [$vendor->id, $waId]
+        );
+
+        return $row === null ? null : (int) $row->_id;
+    }
+
+    /** @param array<string, mixed> $effect */
+    private function addOrPost(Vendor $vendor, array $effect): void
+    {
+        if (! $this->add($vendor, $effect)) {
+            $this->afterCommit(fn () => $this->client->effects($vendor->uid, [$effect]));
+        }
+    }
+
+    /**
+     * Add an effect to those of the update, and keep it with the message's row, if that is there.
+     *
+     * @param array<string, mixed> $effect
+     *
+     * @return bool whether an update of this vendor is being handled
+     */
+    private function add(Vendor $vendor, array $effect): bool
+    {
+        $collected = $this->collected;
+        if ($collected === null || ! $collected->isOf($vendor->uid)) {
+            return false;
+        }
+        $collected->effects[] = $effect;
+        $wamid = $collected->update->part->wamid();
+        $collected->kept = $wamid === null || $this->kept->keep($vendor, $wamid, $collected->effects);
+
+        return true;
+    }
+
+    private function afterCommit(Closure $post): void
+    {
+        $connection = $this->db->connection();
+        if ($connection->transactionLevel() === 0) {
+            $post();
+        } else {
+            $connection->afterCommit($post);
+        }
+    }
+
+    /** @param array<string, mixed> $effect */
+    private function postMessage(Vendor $vendor, array $effect): void
+    {
+        try {
+            $this->client->effects($vendor->uid, [$effect]);
+        } catch (SidecarError $error) {
+            if ($error->status !== null && $error->status >= 400 && $error->status < 500) {
+                $this->messages->fail($effect['id'], $error->getMessage(), Time::text($this->clock->nowMs()));
+            }
+            throw $error;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Effects;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
+
+/**
+ * The effects of an update, kept in `__data.sidecar.effects` of its message's log row: an update that
+ * was applied before brings them again. Of a message that is to be sent only the id is kept, the rest
+ * stands in its own row.
+ */
+final class KeptEffects
+{
+    public function __construct(private Database $db, private PendingMessages $messages)
+    {
+    }
+
+    /**
+     * Return effects as they are kept.
+     *
+     * @param list<array<string, mixed>> $effects
+     *
+     * @return list<array<string, mixed>>
+     */
+    public static function kept(array $effects): array
+    {
+        return array_map(
+            static fn (array $effect): array => $effect['kind'] === 'send_message'
+                ? ['kind' => $effect['kind'], 'id' => $effect['id']]
+                : $effect,
+            $effects
+        );
+    }
+
+    /**
+     * Keep all effects of an update so far.
+     *
+     * @param list<array<string, mixed>> $effects
+     *
+     * @return bool whether the message's row is there
+     */
+    public function keep(Vendor $vendor, string $wamid, array $effects): bool
+    {
+        return $this->db->change(
+            "UPDATE {logs} SET __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE vendors__id = ? AND wamid = ?",
+            [Json::dump(['sidecar' => ['effects' => self::kept($effects)]]), $vendor->id, $wamid]
+        ) > 0;
+    }
+
+    /**
+     * Return the effects that rows bring again: without messages of which it is known what became of
+     * them, and questions that are answered.
+     *
+     * @param array<string, ?string> $sidecars `__data.sidecar` of rows of the log
+     *
+     * @return array<string, list<array<string, mixed>|stdClass>> by the same keys
+     */
+    public function again(array $sidecars): array
+    {
+        $kept = $uids = [];
+        foreach ($sidecars as $key => $sidecar) {
+            $object = Json::object($sidecar);
+            $answered = isset($object->answer);
+            $kept[$key] = array_filter(
+                Envelope::objects($object->effects ?? null),
+                static fn (stdClass $effect): bool => ! ($answered && $effect->kind === 'ai_reply')
+            );
+            foreach ($kept[$key] as $effect) {
+                if ($effect->kind === 'send_message') {
+                    $uids[] = $effect->id;
+                }
+            }
+        }
+        $pending = $this->messages->effects($uids);
+
+        return array_map(static fn (array $effects): array => array_values(array_filter(array_map(
+            static fn (stdClass $effect): ?stdClass => $effect->kind === 'send_message'
+                ? $pending[$effect->id] ?? null
+                : $effect,
+            $effects
+        ))), $kept);
+    }
+
+    /** @return list<stdClass> what the row of a message brings again */
+    public function ofMessage(Vendor $vendor, string $wamid): array
+    {
+        $row = $this->db->row(
+            "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs} WHERE vendors__id = ? AND wamid = ? LIMIT 1",
+            [$vendor->id, $wamid]
+        );
+
+        return $this->again(['row' => $row->sidecar ?? null])['row'];
+    }
+}

@@ -1,0 +1,94 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Effects;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Engine\MessageText;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\MessageRow;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Support\Json;
+
+/**
+ * Messages that the sidecar is asked to send: rows of the log whose `_uid` is the effect's id. The
+ * effect is kept in `__data.effect`.
+ */
+final class PendingMessages
+{
+    public const STATUS = 'pending';
+
+    private const PENDING = "SELECT _uid, JSON_EXTRACT(__data, '$.effect') AS effect FROM {logs}"
+        . " WHERE _uid IN (%s) AND status = 'pending' AND wamid IS NULL";
+
+    public function __construct(private Database $db)
+    {
+    }
+
+    /**
+     * Return the log row of a message that is to be sent.
+     *
+     * @param array<string, mixed> $effect a SendMessage of the contract
+     * @param string $source who has written it, which is no person unless $columns say so
+     * @param array<string, mixed> $columns further columns of the row
+     *
+     * @return array<string, mixed>
+     */
+    public static function row(
+        Vendor $vendor,
+        array $effect,
+        ?int $contactId,
+        string $source,
+        string $now,
+        array $columns = []
+    ): array {
+        return MessageRow::of($now, $columns + [
+            '_uid' => $effect['id'],
+            'vendors__id' => $vendor->id,
+            'contacts__id' => $contactId,
+            'status' => self::STATUS,
+            'contact_wa_id' => $effect['to'],
+            'wab_phone_number_id' => $effect['phone_number_id'] ?? $vendor->setting('current_phone_number_id'),
+            'message' => MessageText::of(Json::read(Json::dump($effect['message']))),
+            'messaged_at' => $now,
+            '__data' => Json::dump(['effect' => $effect, 'sidecar' => ['source' => $source]]),
+        ]);
+    }
+
+    /** @param list<array<string, mixed>> $rows those that are not there yet are stored */
+    public function store(array $rows): void
+    {
+        $this->db->insertMissing('logs', $rows);
+    }
+
+    /**
+     * Return the effects of those messages of which it is not known what became of them.
+     *
+     * @param list<string> $uids
+     *
+     * @return array<string, stdClass> by uid
+     */
+    public function effects(array $uids): array
+    {
+        if ($uids === []) {
+            return [];
+        }
+        $effects = [];
+        foreach ($this->db->rows(sprintf(self::PENDING, Database::marks($uids)), $uids) as $row) {
+            $effects[$row->_uid] = Json::object($row->effect);
+        }
+
+        return $effects;
+    }
+
+    /** The sidecar does not take the message: it will not be sent. */
+    public function fail(string $uid, string $reason, string $now): void
+    {
+        $this->db->change(
+            "UPDATE {logs} SET status = 'failed', updated_at = ?, __data = JSON_MERGE_PATCH(__data, ?)"
+                . " WHERE _uid = ? AND status = 'pending' AND wamid IS NULL",
+            [$now, Json::dump(['error' => ['code' => null, 'title' => null, 'message' => $reason, 'details' => null]]), $uid]
+        );
+    }
+}

@@ -1,0 +1,125 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Engine;
+
+use WhatsappSidecar\Laravel\Bots\LoopMatcher;
+use WhatsappSidecar\Laravel\Effects\Collected;
+use WhatsappSidecar\Laravel\Effects\PendingMessages;
+use WhatsappSidecar\Laravel\Store\Bots;
+use WhatsappSidecar\Laravel\Store\Contacts;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Text;
+use WhatsappSidecar\Laravel\Support\Time;
+
+/** What bots answer to a customer's message, and the question for the AI where none of them matches. */
+final class Replies
+{
+    private const DAY_MS = 86400000;
+
+    private const SWITCHES = [
+        'start_promotional' => ['whatsapp_opt_out' => 0],
+        'stop_promotional' => ['whatsapp_opt_out' => 1],
+        'start_ai_bot' => ['disable_ai_bot' => 0],
+        'stop_ai_bot' => ['disable_ai_bot' => 1],
+    ];
+
+    private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
+        . ' ORDER BY _id DESC LIMIT 1';
+
+    public function __construct(
+        private Database $db,
+        private Bots $bots,
+        private Contacts $contacts,
+        private LoopMatcher $matcher,
+        private Question $question,
+        private Clock $clock,
+        private int $expiresS
+    ) {
+    }
+
+    /**
+     * Do what the bots say that match, before the message is stored itself.
+     *
+     * @return array{list<array<string, mixed>>, list<array<string, mixed>>} effects, and the log rows of
+     *     messages among them
+     */
+    public function to(IncomingMessage $message): array
+    {
+        $matches = $this->matches($message);
+        $texts = $this->bots->replies($message->vendor, array_column($matches, 'bot_uid'));
+        // Those that are still there, and active.
+        $matches = array_filter($matches, static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts));
+        $this->switch($message, array_column($matches, 'trigger_type'));
+        if ($message->contact->waId === null) {
+            return [[], []];
+        }
+        if ($matches === []) {
+            return [$this->question->about($message), []];
+        }
+        $effects = $rows = [];
+        $now = Time::text($this->clock->nowMs());
+        foreach ($matches as $match) {
+            foreach (Text::pieces((string) $texts[$match['bot_uid']]) as $place => $text) {
+                $effects[] = $effect = $this->effect($message, "bot:{$match['bot_uid']}:{$place}", $text);
+                $source = "bot {$match['bot_uid']}";
+                $rows[] = PendingMessages::row($message->vendor, $effect, $message->contact->id, $source, $now);
+            }
+        }
+
+        return [$effects, $rows];
+    }
+
+    /** @return list<array<string, mixed>> */
+    private function matches(IncomingMessage $message): array
+    {
+        if ($message->contact->disableReplyBot && ! $message->isQuickReply()) {
+            return [];
+        }
+        $matches = $message->update->bots;
+        if ($matches === null) {
+            [$bots] = $this->bots->of([$message->vendor]);
+            $matches = $this->matcher->match($bots, $message->text ?? '', intdiv($this->clock->nowMs(), 1000));
+        }
+        $welcome = in_array('welcome', array_column($matches, 'trigger_type'), true);
+
+        return $this->matcher->admitted($matches, [
+            'incoming_24h' => $welcome && $this->wroteBefore($message) ? 2 : 1,
+        ]);
+    }
+
+    /** Tell whether the contact has written in the last 24 hours, before this message. */
+    private function wroteBefore(IncomingMessage $message): bool
+    {
+        $latest = $this->db->row(self::LATEST, [$message->contact->id]);
+
+        return $latest !== null && Time::ms($latest->created_at) >= $this->clock->nowMs() - self::DAY_MS;
+    }
+
+    /** @param list<string> $types of the bots that match */
+    private function switch(IncomingMessage $message, array $types): void
+    {
+        $columns = array_merge([], ...array_values(array_filter(array_map(
+            static fn (string $type): array => self::SWITCHES[$type] ?? [],
+            $types
+        ))));
+        if ($columns !== []) {
+            $this->contacts->change($message->contact, $columns);
+        }
+    }
+
+    /** @return array<string, mixed> */
+    private function effect(IncomingMessage $message, string $place, string $text): array
+    {
+        return [
+            'kind' => 'send_message',
+            'id' => Collected::idOf($message->vendor, $message->update, $place),
+            'to' => $message->contact->waId,
+            'message' => ['type' => 'text', 'text' => ['body' => $text]],
+            'phone_number_id' => $message->phoneNumberId,
+            'expires_at' => $this->clock->nowMs() + $this->expiresS * 1000,
+        ];
+    }
+}
