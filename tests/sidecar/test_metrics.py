@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from contracts.jobs import Lane
 from sidecar import keys, metrics
 from sidecar.redis_client import Redis, RedisError
-from sidecar.tally import FAMILIES, Series
+from sidecar.tally import EFFECT_CALLS, EFFECT_SECONDS, FAMILIES, Series, Tally
 from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.payloads import message_webhook, status_webhook
@@ -147,6 +147,27 @@ async def test_what_other_processes_have_counted(service: Service, redis: Redis)
     assert found["sidecar_handover_seconds_sum", ("messages",)] == 400.25
     assert found["sidecar_send_calls_total", ("130429", "retry_number")] == 9
     assert not [name for name, _ in found if "not_any_more" in name]
+
+
+async def test_calls_that_effects_have_led_to(service: Service, redis: Redis) -> None:
+    before = await scrape(service)
+    workers = Tally()
+    workers.counter(EFFECT_CALLS, "forward", "ok").add(2)
+    workers.counter(EFFECT_CALLS, "forward", "refused_address").add()
+    workers.histogram(EFFECT_SECONDS, "ai_reply").observe(20.0, 3)
+    for series, value in workers.read().items():
+        await redis.hincrbyfloat(keys.METRICS, series.dump().decode(), value)
+    found = await scrape(service)
+
+    def grown(name: str, *labels: str) -> float:
+        return found[name, labels] - before.get((name, labels), 0)
+
+    assert grown("sidecar_effect_calls_total", "forward", "ok") == 2
+    assert grown("sidecar_effect_calls_total", "forward", "refused_address") == 1
+    assert grown("sidecar_effect_call_seconds_count", "ai_reply") == 3
+    assert grown("sidecar_effect_call_seconds_sum", "ai_reply") == 60
+    assert grown("sidecar_effect_call_seconds_bucket", "ai_reply", "10.0") == 0
+    assert grown("sidecar_effect_call_seconds_bucket", "ai_reply", "30.0") == 3
 
 
 async def test_who_runs(service: Service, redis: Redis) -> None:

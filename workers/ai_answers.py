@@ -1,0 +1,175 @@
+"""Bringing AIs' answers to PHP."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from contracts import backend as contract
+from contracts.backend import UpdateResult
+from contracts.effects import AiAnswer, AiAnswersRequest
+from sidecar.backend import (
+    Backend,
+    BackendError,
+    BackendFailed,
+    BackendRefused,
+    BackendUnavailable,
+)
+from sidecar.tasks import cancel
+from workers.breaker import Breaker
+from workers.effects import Again, Done, End
+
+#: Most answers of one request.
+MAX_BATCH = 100
+#: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
+#: batch down to one answer (2 ** 7 > 100) and then find another half that works.
+ILL_AFTER_FAILURES = 10
+#: How long an answer waits for others. It took the AI longer to write it.
+WAIT_S = 0.02
+#: Answers that are kept: those that PHP does not have, and the last ones that it has.
+MOST_KEPT = 5_000
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """``failed_at``: how many answers PHP had taken when it first failed on this one."""
+
+    answer: AiAnswer
+    failed_at: int | None = None
+
+
+class AiAnswers:
+    """Brings answers to PHP, those that come at the same time in one request.
+
+    An answer is kept when PHP has not taken it, so that nothing is asked twice; also for a while
+    when it has, for whoever could not write down that it has happened. While PHP is not there,
+    answers wait here.
+    """
+
+    def __init__(self, backend: Backend, *, most_kept: int = MOST_KEPT) -> None:
+        self._backend = backend
+        self._most_kept = most_kept
+        self._breaker = Breaker("ai_answers_not_taken_by_php")
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
+        self._waiting: dict[_Key, tuple[AiAnswer, asyncio.Future[End]]] = {}
+        self._teller: asyncio.Task[None] | None = None
+        self._taken = 0
+
+    async def close(self) -> None:
+        await cancel([self._teller])
+
+    def kept(self, vendor_uid: str, question_id: str) -> AiAnswer | None:
+        """Return the answer to a question that was brought before, or was to be."""
+        found = self._kept.get((vendor_uid, question_id))
+        return found.answer if found else None
+
+    async def bring(self, answer: AiAnswer) -> End:
+        """Bring an answer, and return what follows: ``Done`` with what PHP wants to have done, or
+        ``Again`` where PHP was asked and has not taken it."""
+        key = (answer.vendor_uid, answer.id)
+        self._kept.setdefault(key, _Kept(answer))
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most_kept:
+            self._kept.popitem(last=False)
+        future: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = answer, future
+        if self._teller is None or self._teller.done():
+            self._teller = asyncio.create_task(self._tell_all(), name="ai answers")
+            self._teller.add_done_callback(self._stopped)
+        try:
+            return await future
+        finally:
+            if self._waiting.get(key, (None, None))[1] is future:
+                del self._waiting[key]
+
+    def _stopped(self, teller: asyncio.Task[None]) -> None:
+        """Leave nobody waiting for a teller that has ended otherwise than it should."""
+        error = None if teller.cancelled() else teller.exception()
+        if error is None and not teller.cancelled():
+            return
+        for _, future in list(self._waiting.values()):
+            if not future.done():
+                future.set_exception(error or BackendUnavailable("the process stops"))
+
+    async def _tell_all(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(max(WAIT_S, self._breaker.wait_s))
+            batch = [answer for answer, _ in self._waiting.values()][:MAX_BATCH]
+            if batch:
+                await self._tell(batch)
+
+    async def _tell(self, batch: list[AiAnswer]) -> None:
+        """Tell PHP. Where it fails on the request as a whole, it may be one answer that it fails
+        on: then it is told the halves."""
+        parts = [batch]
+        failed: list[tuple[AiAnswer, str]] = []
+        failures = 0
+        reason = ""
+        answered = False
+        while parts and (answered or failures < ILL_AFTER_FAILURES):
+            part = parts.pop()
+            try:
+                results = await self._post(part)
+            except BackendUnavailable as error:
+                self._breaker.failed(str(error))
+                break
+            except BackendError as error:
+                failures += 1
+                reason = str(error)
+                if middle := len(part) // 2:
+                    parts += [part[middle:], part[:middle]]
+                else:
+                    failed.append((part[0], reason))
+                continue
+            answered = True
+            self._breaker.worked()
+            for answer in part:
+                self._settle(answer, self._end(answer, results.get(answer.id)))
+        if failures and not answered:
+            self._breaker.failed(reason)
+        for answer, why in failed:
+            self._settle(answer, self._failed(answer, why))
+
+    async def _post(self, part: list[AiAnswer]) -> dict[str, UpdateResult]:
+        request = AiAnswersRequest(answers=part)
+        try:
+            answer = await self._backend.call(
+                contract.AI_ANSWERS, request, contract.UpdateMessageStatusesAnswer
+            )
+        except BackendRefused as error:
+            if error.status in (401, 403, 404, 429):
+                # The route or the keys are wrong, or it is too much, whatever the answers are.
+                raise BackendUnavailable(str(error)) from None
+            raise
+        results = {result.id: result for result in answer.results}
+        if not any(one.id in results for one in part):
+            raise BackendFailed(f"{contract.AI_ANSWERS} gave no result for any of its answers")
+        return results
+
+    def _end(self, answer: AiAnswer, result: UpdateResult | None) -> End:
+        if result is not None and result.result in ("done", "ignored"):
+            self._taken += 1
+            return Done(result.effects if result.result == "done" else ())
+        if result is None:
+            return self._failed(answer, "PHP gave no result for this answer")
+        after_ms = result.retry_after_ms
+        return Again(
+            f"PHP wants the answer again later: {result.reason or 'it does not say why'}",
+            after_s=None if after_ms is None else max(0, after_ms) / 1000,
+        )
+
+    def _failed(self, answer: AiAnswer, reason: str) -> Again:
+        """PHP fails on this answer, or on all. It is this one's fault if PHP has taken another one
+        since it first failed."""
+        kept = self._kept.get((answer.vendor_uid, answer.id))
+        if kept is None or kept.failed_at is None:
+            if kept is not None:
+                kept.failed_at = self._taken
+            return Again(reason, counts=False)
+        return Again(reason, counts=self._taken > kept.failed_at)
+
+    def _settle(self, answer: AiAnswer, end: End) -> None:
+        waiting = self._waiting.pop((answer.vendor_uid, answer.id), None)
+        if waiting is not None and not waiting[1].done():
+            waiting[1].set_result(end)

@@ -1,0 +1,137 @@
+"""Asking AIs, and bringing PHP what they say."""
+
+import asyncio
+
+import structlog
+
+from contracts.backend import VendorConfig
+from contracts.effects import AiAnswer, AiOutcome, AiProvider, AiReply, EffectKind
+from sidecar.clock import now_ms
+from sidecar.tasks import cancel
+from workers.ai_answers import AiAnswers
+from workers.ai_provider import AiClient, NoAnswer, Said
+from workers.calls import count
+from workers.conversations import Conversations
+from workers.effects import Again, End, GivenUp, Queued
+
+log = structlog.get_logger()
+
+
+class AiReplies:
+    """Asks AIs: :class:`workers.effects.Handler` of ``ai_reply``.
+
+    Every question ends with PHP being told: its answer, that there is none after ``max_attempts``,
+    or that it is out of date. ``client`` and ``answers`` are the handler's own.
+    """
+
+    kind = EffectKind.AI_REPLY
+    batch = 1
+
+    def __init__(
+        self, client: AiClient, answers: AiAnswers, *, max_attempts: int, at_once: int
+    ) -> None:
+        self.at_once = at_once
+        self._client = client
+        self._answers = answers
+        self._max_attempts = max_attempts
+        self._conversations = Conversations()
+
+    def arrived(self, queued: Queued) -> None:
+        """Break off an older question of the same conversation."""
+        if isinstance(queued.effect, AiReply):
+            name = queued.effect.conversation
+            self._conversations.arrived(queued.vendor_uid, name, queued.id, queued.put_at)
+
+    async def close(self) -> None:
+        await self._answers.close()
+        await self._client.close()
+
+    async def do(self, config: VendorConfig, batch: list[Queued]) -> list[End]:
+        return list(await asyncio.gather(*(self._reply(config, queued) for queued in batch)))
+
+    async def _reply(self, config: VendorConfig, queued: Queued) -> End:
+        effect = queued.effect
+        if not isinstance(effect, AiReply):
+            return GivenUp(f"{effect.kind} is no question to an AI")
+        # What PHP was told once stays so: it may have acted on it, although its answer was lost.
+        answer = self._answers.kept(queued.vendor_uid, queued.id)
+        if answer is None:
+            found = await self._ask(config, queued, effect)
+            if isinstance(found, Again):
+                return found
+            answer = found
+        end = await self._answers.bring(answer)
+        if not isinstance(end, Again):
+            self._conversations.ended(queued.vendor_uid, effect.conversation, queued.id)
+        return end
+
+    async def _ask(
+        self, config: VendorConfig, queued: Queued, question: AiReply
+    ) -> AiAnswer | Again:
+        superseded = self._conversations.superseded(
+            queued.vendor_uid, question.conversation, queued.id
+        )
+        if superseded.is_set() or _expired(question):
+            return _answer(queued, AiOutcome.SUPERSEDED)
+        provider = next((p for p in config.ai_providers if p.name == question.provider), None)
+        if provider is None:
+            count(self.kind, "no_target")
+            found: Said | NoAnswer | None = NoAnswer(f"there is no AI named {question.provider!r}")
+        else:
+            found = await self._unless_superseded(provider, question, superseded)
+        if found is None:
+            return _answer(queued, AiOutcome.SUPERSEDED)
+        if isinstance(found, Said):
+            return _answer(queued, AiOutcome.ANSWERED, text=found.text, usage=found.usage)
+        if found.again and queued.attempts + 1 < self._max_attempts:
+            return Again(found.reason, after_s=found.after_s)
+        log.warning(
+            "ai_did_not_answer",
+            vendor=queued.vendor_uid,
+            effect=queued.id,
+            reason=found.reason,
+            attempts=queued.attempts + 1,
+        )
+        return _answer(queued, AiOutcome.FAILED, error=found.reason)
+
+    async def _unless_superseded(
+        self, provider: AiProvider, question: AiReply, superseded: asyncio.Event
+    ) -> Said | NoAnswer | None:
+        """Return what the AI says, or None if the question is out of date before it says it."""
+        left_s = None
+        if question.expires_at is not None:
+            left_s = max(0.0, (question.expires_at - now_ms()) / 1000)
+        asking = asyncio.create_task(self._client.ask(provider, question), name="ai")
+        newer = asyncio.create_task(superseded.wait(), name="newer question")
+        try:
+            await asyncio.wait({asking, newer}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done() and not superseded.is_set():
+                return asking.result()
+            if not asking.done():
+                count(self.kind, "superseded")
+            return None
+        finally:
+            await cancel([asking, newer])
+
+
+def _expired(question: AiReply) -> bool:
+    return question.expires_at is not None and question.expires_at <= now_ms()
+
+
+def _answer(
+    queued: Queued,
+    outcome: AiOutcome,
+    *,
+    text: str | None = None,
+    error: str | None = None,
+    usage: dict[str, object] | None = None,
+) -> AiAnswer:
+    return AiAnswer(
+        id=queued.id,
+        vendor_uid=queued.vendor_uid,
+        outcome=outcome,
+        text=text,
+        error=error,
+        usage=usage,
+        at=now_ms(),
+    )
