@@ -15,11 +15,13 @@ from sidecar.backend import Backend
 from sidecar.bots import Bots
 from sidecar.redis_client import Redis
 from sidecar.vendors import Vendors
+from simulator.backend.seed_bots import SeedBot
 from tests.conftest import MakeSettings
+from tests.contract.embedded import EmbeddedBackend
 from tests.eventually import eventually
 from tests.workers.lane import put
 from tests.workers.payloads import VENDOR, account, change, envelope, item, message, value, webhook
-from tests.workers.php import Answer, Call, Php, answer, hang, results, wanting_again
+from tests.workers.php import Answer, Call, Php, answer, hang, results, running, wanting_again
 from workers.breaker import Breaker
 from workers.delivery import Delivery
 from workers.item import Item
@@ -265,3 +267,28 @@ async def test_a_worker_hands_them_over(
         await runtime.close()
     for batch in php.batches:
         assert [update["bots"] for update in batch] == [{"matches": [HELLO, ANYTHING]}]
+
+
+async def test_with_a_backend(
+    embedded: EmbeddedBackend, redis: Redis, redis_url: str, make_settings: MakeSettings
+) -> None:
+    """From the rows of a vendor's bots to the answer that PHP has stored."""
+    vendor = embedded.seed_vendor()
+    embedded.seed_effects(vendor)
+    other, best = embedded.seed_bots(
+        vendor,
+        SeedBot("contains", "shoes, socks", "We have some.", priority=2),
+        SeedBot("starts_with", "Red", "Red it is."),
+    )
+    async with running(embedded.base_url) as php:
+        runtime = Runtime(make_settings(backend_url=php.url), redis_url)
+        try:
+            one = message(type="text", text={"body": "red SOCKS?"})
+            lists = {"metadata": {"phone_number_id": vendor.phone_number_ids[0]}, "messages": [one]}
+            await put(redis, Lane.MESSAGES, webhook(**lists), vendor=vendor.uid)
+            await runtime.drain(Lane.MESSAGES)
+        finally:
+            await runtime.close()
+        [[update]] = php.batches
+    assert [match["bot_uid"] for match in update["bots"]["matches"]] == [best, other]
+    assert [match["trigger"] for match in update["bots"]["matches"]] == ["red", "socks"]
