@@ -149,22 +149,21 @@ class Outbox:
     async def due(self, kind: EffectKind, vendor_uid: str, now: int, most: int) -> list[Queued]:
         """Return so many effects that are due, the longest-standing first."""
         _, due, bodies = _keys(kind, vendor_uid)
-        ids = cast(
-            "list[bytes]", await self._redis.zrange(due, 0, now, byscore=True, offset=0, num=most)
-        )
+        found = await self._redis.zrange(due, 0, now + 1, byscore=True, offset=0, num=most)
+        ids = cast("list[bytes]", found)
         if not ids:
             return []
         values = cast("list[bytes | None]", await self._redis.hmget(bodies, ids))
-        found = []
+        effects = []
         for effect_id, value in zip(ids, values, strict=True):
             if value is None:
                 continue
             try:
-                found.append(Queued.load(effect_id.decode(), vendor_uid, orjson.loads(value)))
+                effects.append(Queued.load(effect_id.decode(), vendor_uid, orjson.loads(value)))
             except ValueError as error:
                 # A later version has put it there; it is that one's again after an upgrade.
                 log.error("effect_not_understood", vendor=vendor_uid, kind=kind, error=str(error))
-        return found
+        return effects
 
     async def next_due_at(self, kind: EffectKind, vendor_uid: str) -> int | None:
         """Return when the first effect is due (unix ms), or None if there is none."""

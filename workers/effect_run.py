@@ -72,6 +72,7 @@ class EffectRun:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._more = asyncio.Event()
+        self._lease_lost = False
 
     def poke(self) -> None:
         """Have the outbox looked at now."""
@@ -80,23 +81,27 @@ class EffectRun:
     async def run(self) -> None:
         """Do what is due until nothing is, or the process stops or loses the lease."""
         try:
-            while not (self._stopping() or self._lease.lost.is_set()):
+            while not (self._stopping() or self._lost()):
+                await asyncio.sleep(self._redis_breaker.wait_s)
                 self._more.clear()
                 try:
                     await self._take()
-                    self._redis_breaker.worked()
                 except (*UNAVAILABLE, RedisError) as error:
                     self._redis_breaker.failed(str(error))
+                    continue
                 self._start()
                 if not (self._waiting or self._calls or self._redis_breaker.wait_s):
                     return
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(max(POLL_S, self._redis_breaker.wait_s)):
+                    async with asyncio.timeout(POLL_S):
                         await self._more.wait()
-            if self._calls and not self._lease.lost.is_set():
+            if self._calls and not self._lost():
                 await asyncio.wait(self._calls, timeout=STOP_S)
         finally:
             await cancel(list(self._calls))
+
+    def _lost(self) -> bool:
+        return self._lease_lost or self._lease.lost.is_set()
 
     async def _take(self) -> None:
         # What ends while the outbox is read may still be in the answer.
@@ -124,10 +129,17 @@ class EffectRun:
         self._calls.discard(task)
         self._under_way = {i: other for i, other in self._under_way.items() if other is not task}
         self._more.set()
-        if not task.cancelled() and (error := task.exception()):
-            if not isinstance(error, (LeaseLost, *UNAVAILABLE, RedisError)):
+        if task.cancelled():
+            return
+        # What happened and is not written down comes again from the outbox.
+        error = task.exception()
+        if error is None:
+            self._redis_breaker.worked()
+        elif isinstance(error, LeaseLost):
+            self._lease_lost = True
+        else:
+            if not isinstance(error, (*UNAVAILABLE, RedisError)):
                 log.error("effects_failed", vendor=self._vendor_uid, exc_info=error)
-            # What happened is not written down: it comes again from the outbox.
             self._redis_breaker.failed(f"{type(error).__name__}: {error}")
 
     async def _do(self, batch: list[Queued]) -> None:

@@ -1,6 +1,7 @@
 """Outcomes of sends: into the ledger as soon as they are known, and to PHP in batches."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -51,6 +52,7 @@ class Reporter:
         self._fresh: list[SendResult] = []
         self._known: dict[str, SendResult] = {}
         self._something = asyncio.Event()
+        self._last = asyncio.Event()
         self._breaker = Breaker("results_not_taken_by_php")
         self._trouble = Trouble("some_results_not_taken_by_php")
         self._redis_trouble = Trouble("results_not_in_ledger")
@@ -85,9 +87,14 @@ class Reporter:
                         await asyncio.sleep(max(0.05, self._breaker.wait_s))
 
     async def finish(self, timeout_s: float) -> None:
-        """Stop, and report what is left as :meth:`flush` does."""
+        """Stop, and report what is left, for at most so long. A report that is under way is better
+        ended than made again."""
+        end = time.monotonic() + timeout_s
+        self._last.set()
+        if self._teller is not None:
+            await asyncio.wait([self._teller], timeout=timeout_s)
         await self.stop()
-        await self.flush(timeout_s)
+        await self.flush(end - time.monotonic())
 
     async def stop(self) -> None:
         """Report nothing more."""
@@ -112,8 +119,11 @@ class Reporter:
             self._redis_trouble.worked()
 
     async def _tell_php(self) -> None:
-        while True:
-            await asyncio.sleep(max(self._wait_s, self._breaker.wait_s))
+        while not self._last.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(self._wait_s, self._breaker.wait_s)):
+                    await self._last.wait()
+                    return
             await self._tell_once()
 
     async def _tell_once(self) -> bool:

@@ -29,7 +29,8 @@ for index = 5, #ARGV, 4 do
     dropped = dropped + 1
   else
     redis.call("HSET", KEYS[at + 2], id, effect)
-    redis.call("ZADD", KEYS[at + 1], ARGV[2], id)
+    -- What comes together keeps its order.
+    redis.call("ZADD", KEYS[at + 1], ARGV[2] + taken / 1024, id)
     redis.call("SADD", KEYS[at], ARGV[1])
     taken = taken + 1
   end
