@@ -1,0 +1,33 @@
+"""The handlers of a worker process, as its settings have them."""
+
+from contracts.effects import EffectKind
+from sidecar.backend import Backend
+from sidecar.outbound import Outbound
+from sidecar.settings import Settings
+from workers.ai_answers import AiAnswers
+from workers.ai_provider import AiClient
+from workers.ai_reply import AiReplies
+from workers.broadcast import TIMEOUT_S, Broadcasts
+from workers.effects import Handler
+from workers.forward import Forwarder
+from workers.pusher import Pusher
+
+
+def make_handlers(settings: Settings, backend: Backend) -> dict[EffectKind, Handler]:
+    """Return a handler for every kind of effect but ``send_message``. Each has connections of its
+    own, and whoever asks for them closes them. ``backend`` stays open."""
+    client = AiClient(Outbound(settings.outbound_allow), timeout_s=settings.ai_timeout_s)
+    replies = AiReplies(
+        client,
+        AiAnswers(backend),
+        # Of what is given up otherwise PHP would never hear.
+        max_attempts=min(settings.ai_max_attempts, settings.effect_max_attempts),
+        at_once=settings.ai_concurrency,
+    )
+    forwarder = Forwarder(
+        Outbound(settings.outbound_allow),
+        timeout_s=settings.forward_timeout_s,
+        at_once=settings.forward_concurrency,
+    )
+    broadcasts = Broadcasts(Pusher(Outbound.anywhere(), timeout_s=TIMEOUT_S))
+    return {handler.kind: handler for handler in (replies, forwarder, broadcasts)}
