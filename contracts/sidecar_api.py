@@ -64,7 +64,10 @@ class ContactFacts(LenientModel):
 
 
 class MatchBotRequest(LenientModel):
-    """``vendor_uid`` or, as the analysis has it, ``vendorId`` (``vendors._id``)."""
+    """``vendor_uid`` or, as the analysis has it, ``vendorId`` (``vendors._id``). The first question
+    about a vendor has the sidecar ask PHP for its bots; later ones are answered from memory, also
+    while PHP is down. 404 ``vendor_unknown``; 503 ``backend_unavailable`` where PHP has never told
+    of the vendor and cannot be asked."""
 
     message: str
     vendor_uid: str | None = None
@@ -80,12 +83,18 @@ class MatchBotAnswer(StrictModel):
 
 
 class InvalidateScope(StrEnum):
+    """- ``settings``: what ``vendor-config`` tells;
+    - ``bots``: what ``bots`` tells, the bot hours among it.
+    """
+
     SETTINGS = "settings"
     BOTS = "bots"
 
 
 class InvalidateRequest(StrictModel):
-    """What PHP changed. ``vendor_uids`` null means every vendor."""
+    """What PHP changed. ``vendor_uids`` null means every vendor. Every process asks PHP again
+    within a second, so PHP calls after its transaction is committed. Where the call fails, the
+    change is found when what is kept has become old."""
 
     vendor_uids: list[str] | None = None
     scopes: list[InvalidateScope] = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]

@@ -245,9 +245,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
         before = self._known.get(key)
         self._unknown.drop(key)
         self._known[key] = _Known(
-            value,
-            fresh_until=now if key in self._changed else now + self._ttl_s,
-            used_at=before.used_at if before else now,
+            value, fresh_until=now + self._ttl_s, used_at=before.used_at if before else now
         )
 
     def _fail(self, wanted: Sequence[Key], error: BackendError) -> None:

@@ -142,14 +142,15 @@ async def test_a_change_while_php_is_away_is_fetched_when_it_is_back(cache: Cach
     cache.bad = {"a": BackendUnavailable("gone")}
     cache.forget(["a"])
     await eventually(lambda: len(cache.requests) == 2)
+    assert cache.peek("a") == (True, "1")
     for _ in range(3):
         cache.renew()
         await asyncio.sleep(0.01)
-    assert cache.peek("a") == (True, "1")
     assert len(cache.requests) == 2, "asked again before the pause was over"
     cache.bad = {}
     cache.now += RETRY_S
     cache.renew()
+    await eventually(lambda: len(cache.requests) == 3)
     await eventually(lambda: cache.peek("a") == (True, "2"))
     cache.now += RETRY_S
     cache.renew()
@@ -237,6 +238,17 @@ async def test_what_nobody_uses_is_dropped(cache: Cache) -> None:
     cache.now += SWEEP_S + 1
     await cache.get("c")
     assert set(cache._known) == {"b", "c"}
+
+
+async def test_a_renewal_is_no_use(cache: Cache) -> None:
+    cache.there = {"a": "1", "b": "1"}
+    await cache.get("a")
+    cache.now += KEEP_S - 1
+    cache.forget(["a"])
+    await eventually(lambda: len(cache.requests) == 2)
+    cache.now += SWEEP_S
+    await cache.get("b")
+    assert set(cache._known) == {"b"}
 
 
 async def test_nothing_is_dropped_while_php_is_away(cache: Cache) -> None:
