@@ -129,7 +129,8 @@ def worker(arguments: tuple[str, ...]) -> None:
 @main.command(context_settings=PASS_ON)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def simulate(arguments: tuple[str, ...]) -> None:
-    """Run a simulated Cloud API or backend to develop against."""
+    """Run something simulated to develop against: the Cloud API, the PHP backend, an AI, a
+    vendor's webhook or a Pusher server."""
     _become("simulator", *arguments)
 
 

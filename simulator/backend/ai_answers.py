@@ -17,7 +17,7 @@ logger = structlog.get_logger(__name__)
 #: SQL: a message of the customer's, or one that a person has sent: by hand in the application, or
 #: from the business's own phone. What bots, AIs and campaigns send makes no answer stale.
 _MAKES_STALE = """
-    is_incoming_message = 1 OR messaged_by_users__id IS NOT NULL
+    messaged_by_users__id IS NOT NULL
     OR (campaigns__id IS NULL AND coalesce(is_system_message, 0) = 0
         AND json_extract(__data, '$.sidecar.source') IS NULL)
 """

@@ -31,8 +31,8 @@ def announcements(
         effects.append(
             {
                 "kind": EffectKind.BROADCAST.value,
-                "channels": [f"private-vendor.{vendor.uid}"],
-                "event": "vendor.updated",
+                "channels": [f"private-vendor-channel.{vendor.uid}"],
+                "event": "VendorChannelBroadcast",
                 "data": {
                     "kind": part.kind.value,
                     "wa_id": text(whom) or text(item.get("recipient_id")),

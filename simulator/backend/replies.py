@@ -15,6 +15,9 @@ from simulator.backend.work import Work
 
 _DAY_MS = 24 * 3_600_000
 
+#: How long a question may wait for its answer.
+_QUESTION_MS = 5 * 60_000
+
 #: How many texts of a conversation the AI gets, the question included.
 _TURNS = 10
 
@@ -65,7 +68,7 @@ def reply(work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None) -
                 work,
                 vendor,
                 contact,
-                id_of(vendor.uid, said.wamid, bot["_uid"]),
+                id_of(said.wamid, bot["_uid"]),
                 bot["reply_text"],
                 said.number,
                 f"bot {bot['_uid']}",
@@ -170,5 +173,6 @@ def _question(work: Work, vendor: Vendor, contact: Row, said: Said) -> list[dict
             "conversation": contact["_uid"],
             "provider": provider.name,
             "messages": messages,
+            "expires_at": work.now_ms + _QUESTION_MS,
         }
     ]

@@ -191,6 +191,17 @@ async def test_a_campaigns_message_does_not(caller: Caller, vendor: Vendor) -> N
     assert texts(sends(result)) == ["We do."]
 
 
+async def test_a_bots_message_does_not(caller: Caller, vendor: Vendor) -> None:
+    asked = await _ask(caller, vendor)
+    (bot,) = caller.backend.seed_bots(vendor, SeedBot("is", "b", "B"))
+    (result,) = await caller.process(says(vendor, "b", [(bot, "is")], sender="999700000002"))
+    (reply,) = sends(result)
+    owner = {"contacts__id": contact_id(caller, vendor)}
+    caller.backend.change("whatsapp_message_logs", owner, _uid=reply.id)
+    (result,) = await _answer(caller, _answered(vendor, asked.id))
+    assert texts(sends(result)) == ["We do."]
+
+
 def contact_id(caller: Caller, vendor: Vendor) -> int:
     (row,) = caller.backend.rows("contacts", vendors__id=vendor.id, wa_id=CUSTOMER)
     return int(row["_id"])

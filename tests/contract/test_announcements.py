@@ -54,6 +54,14 @@ async def test_every_kind_is_forwarded(caller: Caller, vendor: Vendor) -> None:
     assert [effects_of(result) for result in again] == first
 
 
+async def test_what_meta_delivers_twice_is_forwarded_as_one(caller: Caller, vendor: Vendor) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET)
+    updates = _updates(vendor)[:3]
+    first = await caller.process(*updates)
+    again = await caller.process(*[{**update, "id": f"{update['id']}-b"} for update in updates])
+    assert [effects_of(result) for result in again] == [effects_of(result) for result in first]
+
+
 async def test_every_kind_is_broadcast(caller: Caller, vendor: Vendor) -> None:
     caller.backend.seed_effects(vendor, broadcaster=PUSHER)
     for result in await caller.process(*_updates(vendor)):

@@ -156,8 +156,11 @@ async def test_what_cannot_be_applied_is_ignored(caller: Caller, vendor: Vendor,
         sent(vendor, uid, wamid=None),
         outcome(vendor, uid, "requeue", due_at=1),
         sent(vendor, incoming["_uid"]),
+        sent(vendor, incoming["_uid"], wamid=incoming["wamid"]),
+        outcome(vendor, incoming["_uid"], "failed"),
     )
-    assert [answer.result for answer in answers] == ["ignored"] * 5
+    assert [answer.result for answer in answers] == ["ignored"] * 7
+    assert log(caller, incoming["_uid"]) == incoming
     assert _state(caller, uid) == ("pending", None)
 
 

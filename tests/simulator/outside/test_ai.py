@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import pytest
 
+from simulator import server
 from simulator.ai_provider import SimulatedAi, simulating_ai
 from simulator.outside.app import as_range
 from tests.eventually import eventually
@@ -116,7 +117,10 @@ async def test_an_answer_takes_its_time(ai: SimulatedAi, client: aiohttp.ClientS
         SimulatedAi((2.0, 1.0))
 
 
-async def test_stops_with_requests_open(client: aiohttp.ClientSession) -> None:
+async def test_stops_at_once_with_requests_open(
+    client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_SHUTDOWN_S", 3600)
     async with simulating_ai(3600.0) as ai:
         asked = asyncio.create_task(_ask(client, ai))
         await eventually(lambda: ai.traffic.open == 1)
