@@ -92,7 +92,7 @@ class Reporter:
         end = time.monotonic() + timeout_s
         self._last.set()
         if self._teller is not None:
-            await asyncio.wait([self._teller], timeout=timeout_s)
+            await asyncio.wait([self._teller], timeout=timeout_s / 2)
         await self.stop()
         await self.flush(end - time.monotonic())
 

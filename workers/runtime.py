@@ -29,6 +29,7 @@ from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
 from workers.drain import Drain
 from workers.effect_runs import EffectRuns
+from workers.handlers import make_handlers
 from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
@@ -85,7 +86,7 @@ class Runtime:
             self._limiter,
             self._outbox,
             self._leases,
-            {},
+            make_handlers(settings, self._backend),
             self._vendors.get,
             self._doorbell.ring,
             here=not queues or Queue.EFFECTS in queues,
