@@ -16,6 +16,7 @@ from pydantic import Field
 from contracts.bots import MatchedBots
 from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
+from contracts.modes import Mode, Modes
 
 #: Most updates in one ``process-webhooks`` call and most results in one
 #: ``update-message-statuses`` call.
@@ -508,8 +509,15 @@ class VendorConfig(LenientModel):
     daily_recipients: int | None = None
     current_phone_number_id: str | None = None
     phone_numbers: list[PhoneNumber] = []
+    modes: Modes = Field(
+        default=Modes(webhooks=Mode.SIDECAR, campaigns=Mode.SIDECAR),
+        description="Who does the vendor's work. Left out by a PHP that knows no modes: the "
+        "sidecar takes webhooks and campaigns.",
+    )
     bots_on_sidecar: bool = Field(
-        default=False, description="Whether customers' messages are to come with their bots."
+        default=False,
+        description="Whether customers' messages are to come with their bots: the mode of bots is "
+        "sidecar.",
     )
     ai_providers: list[AiProvider] = []
     forward: ForwardTarget | None = None
@@ -539,3 +547,5 @@ RESOLVE_MESSAGES = "/internal/resolve-messages"
 VENDOR_CONFIG = "/internal/vendor-config"
 BOTS = "/internal/bots"
 AI_ANSWERS = "/internal/ai-answers"
+MODES = "/internal/modes"
+OBSERVE = "/internal/observe"

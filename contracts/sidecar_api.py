@@ -13,6 +13,7 @@ from pydantic import Field
 from contracts.backend import CampaignCounts, CampaignState
 from contracts.bots import BotMatch
 from contracts.lenient import LenientModel, StrictModel
+from contracts.modes import Mode, Modes
 
 WEBHOOK_PATHS = ("/webhook/{vendor_uid}", "/whatsapp-webhook/{vendor_uid}")
 CAMPAIGN = "/internal/campaigns/{campaign_uid}"
@@ -23,6 +24,7 @@ CAMPAIGN_CANCEL = "/internal/campaigns/{campaign_uid}/cancel"
 MATCH_BOT = "/match-bot"
 INVALIDATE = "/internal/invalidate"
 EFFECTS = "/internal/effects"
+MODES = "/internal/modes"
 HEALTHZ = "/healthz"
 READYZ = "/readyz"
 METRICS = "/metrics"
@@ -102,6 +104,34 @@ class InvalidateRequest(StrictModel):
 
 class InvalidateAnswer(StrictModel):
     result: Literal["done"] = "done"
+
+
+class ModesChange(StrictModel):
+    """Move vendors' work, the same for each of them; null stays as it is. The call answers when it
+    is done or ``timeout_s`` have passed: what was claimed is returned or ended by then, so that
+    nothing is done twice. An empty list of vendors means every vendor."""
+
+    vendor_uids: list[str]
+    webhooks: Mode | None = None
+    campaigns: Mode | None = None
+    bots: Mode | None = None
+    by: str = Field(max_length=100)
+    reason: str | None = Field(default=None, max_length=500)
+    timeout_s: float = Field(default=30.0, gt=0, le=300)
+
+
+class MovedVendor(StrictModel):
+    """``modes`` as they are now. ``waits_for``: what keeps the change from being complete; it goes
+    on by itself where it can, and the call may be repeated."""
+
+    vendor_uid: str
+    modes: Modes
+    waits_for: str | None = None
+
+
+class ModesChanged(StrictModel):
+    version: int
+    vendors: list[MovedVendor]
 
 
 class Health(StrictModel):

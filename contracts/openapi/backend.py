@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from contracts import backend, bots, effects
+from contracts import backend, bots, effects, modes, observation
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -169,6 +169,25 @@ ENDPOINTS = (
         bots.BotsRequest,
         bots.BotsAnswer,
         documentation(bots.VendorBots),
+    ),
+    _call(
+        backend.MODES,
+        "configuration",
+        "Read or change who does vendors' work",
+        modes.ModesRequest,
+        modes.ModesAnswer,
+        refusals={
+            404: refusal(_VENDOR_UNKNOWN),
+            409: refusal("`fence_stale`: somebody else has changed modes. Nothing happened."),
+        },
+    ),
+    _call(
+        backend.OBSERVE,
+        "configuration",
+        "Tell what PHP has made of messages",
+        observation.ObserveRequest,
+        observation.ObserveAnswer,
+        documentation(observation.Observation),
     ),
     _call(
         backend.AI_ANSWERS,

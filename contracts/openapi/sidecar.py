@@ -200,6 +200,17 @@ ENDPOINTS = (
         {404: _VENDOR_UNKNOWN},
     ),
     _call(
+        sidecar_api.MODES,
+        "configuration",
+        "Move vendors' work to PHP or to the sidecar",
+        sidecar_api.ModesChange,
+        sidecar_api.ModesChanged,
+        {
+            404: _VENDOR_UNKNOWN,
+            409: refusal("`fence_stale`: somebody else has changed modes meanwhile; ask again."),
+        },
+    ),
+    _call(
         sidecar_api.EFFECTS,
         "effects",
         "Have effects done that belong to no update",
