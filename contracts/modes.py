@@ -1,8 +1,9 @@
 """Who does a vendor's work: PHP or the sidecar, for each capability by itself.
 
 PHP keeps the modes, in MySQL, beside the vendor's other settings: so they survive a wiped Redis,
-and PHP itself can refuse whoever acts by yesterday's modes. The sidecar reads them with the vendor's
-configuration (:class:`contracts.backend.VendorConfig`), and learns of a change as of any other.
+and PHP itself can refuse whoever acts by yesterday's modes. The sidecar reads them with the
+vendor's configuration (:class:`contracts.backend.VendorConfig`), and learns of a change as of any
+other.
 """
 
 from enum import StrEnum
