@@ -4,14 +4,19 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from contracts.backend import (
+    AI_ANSWERS,
+    BOTS,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
     STORE_WEBHOOKS,
     QueueStatus,
 )
+from contracts.effects import AiProvider
+from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import accepted, failed, result, status, status_object, wamid_of
+from tests.contract.talk import outcome, question, says, sends, sent
 from tests.contract.under_test import Campaign, Vendor
 
 #: The statements that a connection begins with, which every call of PHP's makes anew.
@@ -113,3 +118,91 @@ async def test_resolving_messages_of_unknown_outcome(
         assert {row["status"] for row in left} == {QueueStatus.QUEUED, QueueStatus.ERROR}
     assert len(set(counts)) == 1
     assert counts[0] <= CONNECT + 6
+
+
+async def test_a_message_that_a_bot_answers(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Vendor, log, contact, what the bot says, message and reply in one, and a transaction's three;
+    whose welcome it is takes one more."""
+    hello, is_open = backend.seed_bots(
+        vendor, SeedBot("welcome", None, "Hi."), SeedBot("is", "open", "At nine.")
+    )
+    await caller.process(says(vendor, "Hi"))
+    matches = [(is_open, "is")]
+    counts = [
+        await _statements(backend, partial(caller.process, says(vendor, "open", bots)))
+        for bots in ([], matches, [*matches, (hello, "welcome")])
+    ]
+    assert counts == [CONNECT + 7, CONNECT + 9, CONNECT + 10]
+
+
+async def test_bots_of_many_vendors(caller: Caller, backend: LaravelBackend) -> None:
+    vendors = [backend.seed_vendor() for _ in range(20)]
+    for vendor in vendors:
+        backend.seed_bots(vendor, *[SeedBot("is", "a", "A")] * 10)
+    counts = [
+        await _statements(
+            backend, partial(caller.call, BOTS, {"vendor_uids": [one.uid for one in some]})
+        )
+        for some in (vendors[:1], vendors)
+    ]
+    assert counts == [CONNECT + 3] * 2
+
+
+async def test_results_of_messages(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    (bot,) = backend.seed_bots(vendor, SeedBot("is", "open", "At nine."))
+    counts = []
+    for messages in (4, 200):
+        updates = [says(vendor, "open", [(bot, "is")]) for _ in range(messages)]
+        uids = [sends(one)[0].id for one in await caller.process(*updates)]
+        early = uids[3::4]
+        reports = [
+            outcome(vendor, uid, ("failed", "unknown")[position % 4 - 1])
+            if position % 4 in (1, 2)
+            else sent(vendor, uid, wa_id=f"9{position}")
+            for position, uid in enumerate(uids)
+        ]
+        statuses = [
+            status(vendor, status_object(f"wamid.of.{uid}", "sent", row_uid=uid)) for uid in early
+        ]
+        counts.append(
+            (
+                await _statements(backend, partial(caller.process, *statuses)),
+                await _statements(backend, partial(caller.report, *reports)),
+            )
+        )
+        rows = [backend.rows("whatsapp_message_logs", _uid=uid)[0]["status"] for uid in uids[:4]]
+        assert rows == ["accepted", "failed", "unknown", "sent"]
+    assert counts[0] == counts[1]
+    assert max(counts[1]) <= CONNECT + 8
+
+
+async def test_answers_of_ais(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    backend.seed_effects(vendor, ai=AiProvider(name="main", url="http://127.0.0.1:1"))
+    counts = []
+    for messages in (2, 100):
+        updates = [
+            says(vendor, "Hello?", sender=f"9997{messages}{position}")
+            for position in range(messages)
+        ]
+        ids = [question(one).id for one in await caller.process(*updates)]
+        base = {"vendor_uid": vendor.uid, "outcome": "answered", "text": "Yes.", "at": 1}
+        request = {"answers": [{"id": id_, **base} for id_ in ids]}
+        first = await _statements(backend, partial(caller.call, AI_ANSWERS, request))
+        again = await _statements(backend, partial(caller.call, AI_ANSWERS, request))
+        counts.append((first, again))
+    assert counts[0] == counts[1]
+    assert max(counts[1]) <= CONNECT + 8
+
+
+async def test_messages_that_come_again(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    (bot,) = backend.seed_bots(vendor, SeedBot("is", "open", "At nine."))
+    counts = []
+    for messages in (2, 200):
+        updates = [says(vendor, "open", [(bot, "is")]) for _ in range(messages)]
+        await caller.process(*updates)
+        counts.append(await _statements(backend, partial(caller.process, *updates)))
+    assert counts == [CONNECT + 3] * 2

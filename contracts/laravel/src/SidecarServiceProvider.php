@@ -4,11 +4,23 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel;
 
+use Illuminate\Broadcasting\BroadcastManager;
+use Illuminate\Contracts\Broadcasting\Broadcaster;
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Contracts\Foundation\CachesConfiguration;
+use Illuminate\Database\Eloquent\Model;
+use Illuminate\Database\Events\TransactionCommitted;
 use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
+use Psr\Log\LoggerInterface;
+use WhatsappSidecar\Laravel\Bots\BotMatching;
+use WhatsappSidecar\Laravel\Bots\LoopMatcher;
+use WhatsappSidecar\Laravel\Broadcasting\SidecarBroadcaster;
+use WhatsappSidecar\Laravel\Cache\CachedBots;
+use WhatsappSidecar\Laravel\Cache\CachedVendors;
+use WhatsappSidecar\Laravel\Cache\ChangedModels;
+use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\CurlTransport;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\Transport;
@@ -50,6 +62,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->registerSigning();
         $this->registerStore();
         $this->registerEffects();
+        $this->registerCache();
         $this->app->singleton(Transport::class, CurlTransport::class);
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
@@ -88,6 +101,8 @@ final class SidecarServiceProvider extends ServiceProvider
                 Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
             }
         }
+        $this->extendBroadcasting();
+        $this->watchModels();
         if ($this->app->runningInConsole()) {
             $this->publishes([self::CONFIG => config_path('sidecar.php')], 'sidecar-config');
             $this->commands([StatusCommand::class, CheckCommand::class]);
@@ -174,6 +189,70 @@ final class SidecarServiceProvider extends ServiceProvider
         foreach ($seconds as $class => $name) {
             $this->app->when($class)->needs('$expiresS')->give(static fn (): int => (int) config("sidecar.{$name}"));
         }
+    }
+
+    private function registerCache(): void
+    {
+        $this->app->singleton(VersionedCache::class, static fn (Container $app): VersionedCache => new VersionedCache(
+            $app->make('cache')->store(config('sidecar.cache_store')),
+            $app->make('encrypter'),
+            (int) config('sidecar.cache_ttl')
+        ));
+        $this->app->singleton(CachedVendors::class);
+        $this->app->singleton(CachedBots::class);
+        $this->app->singleton(BotMatching::class, static fn (Container $app): BotMatching => new BotMatching(
+            $app->make(SidecarClient::class)->within((float) config('sidecar.match_timeout')),
+            $app->make(CachedBots::class),
+            $app->make(LoopMatcher::class),
+            $app->make(Clock::class),
+            $app->make(LoggerInterface::class)
+        ));
+        $this->app->singleton(ChangedModels::class);
+        $this->app->when(ChangedModels::class)->needs('$atOnce')->give(
+            fn (): bool => $this->app->runningInConsole()
+        );
+    }
+
+    /** Add the broadcast driver "sidecar", and a connection of that name. */
+    private function extendBroadcasting(): void
+    {
+        if (config('broadcasting') !== null && config('broadcasting.connections.sidecar') === null) {
+            config(['broadcasting.connections.sidecar' => ['driver' => 'sidecar']]);
+        }
+        $this->callAfterResolving(BroadcastManager::class, static function (BroadcastManager $manager): void {
+            $manager->extend('sidecar', static fn (Container $app): SidecarBroadcaster => new SidecarBroadcaster(
+                $app->make(Effects::class),
+                static function () use ($manager): ?Broadcaster {
+                    $name = config('sidecar.broadcast.connection');
+
+                    return config("broadcasting.connections.{$name}") === null ? null : $manager->connection($name);
+                },
+                (string) config('sidecar.broadcast.channel')
+            ));
+        });
+    }
+
+    /** Have models of bots and settings tell of their changes. */
+    private function watchModels(): void
+    {
+        $events = $this->app->make('events');
+        $changes = fn (): ChangedModels => $this->app->make(ChangedModels::class);
+        foreach ((array) config('sidecar.watched_models') as $scope => $classes) {
+            foreach ($classes as $class) {
+                $class = ltrim($class, '\\');
+                $events->listen(
+                    ["eloquent.saved: {$class}", "eloquent.deleted: {$class}"],
+                    static fn (Model $model) => $changes()->changed($scope, $model)
+                );
+            }
+        }
+        // Built when a model has changed, and not with every request.
+        $ifThere = fn (): ?ChangedModels => $this->app->resolved(ChangedModels::class) ? $changes() : null;
+        $events->listen(
+            TransactionCommitted::class,
+            static fn (TransactionCommitted $event) => optional($ifThere())->committed($event)
+        );
+        $this->app->terminating(static fn () => optional($ifThere())->tell());
     }
 
     /** Have the crons' models skip vendors that are the sidecar's. */

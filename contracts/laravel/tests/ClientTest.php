@@ -45,7 +45,9 @@ final class ClientTest extends TestCase implements Transport
             ['cancel', ['c'], 'POST', '/internal/campaigns/c/cancel', $null],
             ['progress', ['c'], 'GET', '/internal/campaigns/c', ''],
             ['health', [], 'GET', '/healthz', ''],
-            ['matchBot', ['v', 'hi'], 'POST', '/match-bot', '{"vendor_uid": "v", "message": "hi", "contact": null}'],
+            ['matchBot', ['v', 'hi'], 'POST', '/match-bot', '{"vendor_uid": "v", "message": "hi"}'],
+            ['matchBot', [7, 'hi', []], 'POST', '/match-bot', '{"vendorId": 7, "message": "hi", "contact": {}}'],
+            ['effects', ['v', [['kind' => 'forward']]], 'POST', '/internal/effects', '{"vendor_uid": "v", "effects": [{"kind": "forward"}]}'],
             ['invalidate', [['v'], ['bots']], 'POST', '/internal/invalidate', '{"vendor_uids": ["v"], "scopes": ["bots"]}'],
         ];
     }

@@ -50,13 +50,14 @@ final class SidecarClient
     /**
      * Return the bots that answer a message, in order of priority.
      *
+     * @param int|string $vendor `_uid` or `_id`
      * @param array<string, mixed>|null $contact facts that decide about welcome bots and opt-outs
      */
-    public function matchBot(string $vendorUid, string $message, ?array $contact = null): array
+    public function matchBot(int|string $vendor, string $message, ?array $contact = null): array
     {
-        $contact = $contact === null ? null : (object) $contact;
+        $request = [is_int($vendor) ? 'vendorId' : 'vendor_uid' => $vendor, 'message' => $message];
 
-        return $this->post('/match-bot', ['vendor_uid' => $vendorUid, 'message' => $message, 'contact' => $contact]);
+        return $this->post('/match-bot', $contact === null ? $request : $request + ['contact' => (object) $contact]);
     }
 
     /**

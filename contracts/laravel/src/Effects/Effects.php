@@ -203,8 +203,9 @@ final class Effects
         mixed $data = null,
         ?string $socketId = null
     ): void {
-        $effect = ['kind' => 'broadcast', 'channels' => $channels, 'event' => $event, 'data' => $data];
-        $this->addOrPost($this->vendor($vendor), $socketId === null ? $effect : $effect + ['socket_id' => $socketId]);
+        $effect = ['kind' => 'broadcast', 'channels' => $channels, 'event' => $event, 'data' => $data]
+            + array_filter(['socket_id' => $socketId]);
+        $this->addOrPost($this->vendor($vendor), $effect);
     }
 
     /** Return the vendor whose update is being handled. */

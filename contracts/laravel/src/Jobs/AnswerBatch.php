@@ -122,9 +122,9 @@ final class AnswerBatch
     private function again(stdClass $kept): Outcome
     {
         $reason = Envelope::text($kept->ignored ?? null);
-        $effects = array_intersect_key($this->pending, array_flip($kept->messages ?? []));
+        $effects = array_map(fn (string $uid): ?stdClass => $this->pending[$uid] ?? null, $kept->messages ?? []);
 
-        return $reason === null ? Outcome::done(array_values($effects)) : Outcome::ignored($reason);
+        return $reason === null ? Outcome::done(array_values(array_filter($effects))) : Outcome::ignored($reason);
     }
 
     /** @return list<array<string, mixed>> */

@@ -126,6 +126,17 @@ final class Vendors
         return $vendors;
     }
 
+    /** @return array<string, ?string> every setting of a vendor in the clear, by its own name */
+    public function allSettings(int $id): array
+    {
+        $rows = $this->db->rows('SELECT name, value FROM {vendor_settings} WHERE vendors__id = ? ORDER BY _id', [$id]);
+
+        return array_map(
+            fn (?string $value): ?string => $this->decrypted($value),
+            array_column($rows, 'value', 'name')
+        );
+    }
+
     /** Write one setting; $name is a key of config('sidecar.settings'). */
     public function set(Vendor $vendor, string $name, string $value): void
     {

@@ -5,12 +5,15 @@ declare(strict_types=1);
 namespace App;
 
 use Illuminate\Http\Request;
+use Illuminate\Support\Facades\Broadcast;
 use Illuminate\Support\Facades\DB;
+use Illuminate\Support\Str;
 use RuntimeException;
+use WhatsappSidecar\Laravel\Sidecar;
 
 /**
  * A webhook routine as applications have one: it looks at the first update alone, asks request() too,
- * and has faults on demand.
+ * and has faults on demand. What was network I/O in it are effects.
  */
 final class HostRoutine
 {
@@ -23,9 +26,10 @@ final class HostRoutine
             DB::beginTransaction();
         }
         DB::table('whatsapp_message_logs')->insert([
-            '_uid' => substr(sha1($text . random_bytes(8)), 0, 36),
+            '_uid' => $uid = (string) Str::uuid(),
             'created_at' => gmdate('Y-m-d H:i:s'),
             'vendors__id' => $vendor,
+            'contacts__id' => DB::table('contacts')->where('wa_id', $item['from'] ?? '')->value('_id'),
             'wamid' => $item['id'] ?? null,
             'is_incoming_message' => 1,
             'message' => request()->input('entry.0.changes.0.field') . ': ' . $text,
@@ -33,6 +37,31 @@ final class HostRoutine
         if ($text === 'fails') {
             DB::beginTransaction();
             throw new RuntimeException('the routine fails');
+        }
+        foreach (explode(';', $text) as $order) {
+            $this->obey($order, $vendor, $item['from'] ?? '', $uid);
+        }
+        if (str_contains($text, 'fails at the end')) {
+            throw new RuntimeException('the routine fails at the end');
+        }
+    }
+
+    private function obey(string $order, int|string $vendor, string $from, string $uid): void
+    {
+        [$verb, $what] = explode(' ', trim($order), 2) + [1 => ''];
+        if ($verb === 'say') {
+            Sidecar::sendMessage($vendor, $from, ['type' => 'text', 'text' => ['body' => $what]]);
+        } elseif ($verb === 'match') {
+            foreach (Sidecar::matchedBots() ?? [] as $match) {
+                $message = ['type' => 'text', 'text' => ['body' => $match['trigger_type']]];
+                Sidecar::sendMessage($vendor, $from, $message, key: $match['bot_uid']);
+            }
+        } elseif ($verb === 'ask') {
+            Sidecar::aiReply($vendor, $uid, [['role' => 'user', 'content' => $what]], options: ['temperature' => 0]);
+        } elseif ($verb === 'forward') {
+            Sidecar::forward($vendor);
+        } elseif ($verb === 'broadcast') {
+            Broadcast::connection('sidecar')->broadcast(['private-anything'], $what, ['text' => $what]);
         }
     }
 }

@@ -1,0 +1,131 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Cache;
+
+use Illuminate\Database\Eloquent\Model;
+use Illuminate\Database\Events\TransactionCommitted;
+use Psr\Log\LoggerInterface;
+use Throwable;
+use WhatsappSidecar\Laravel\Client\SidecarClient;
+use WhatsappSidecar\Laravel\Store\Database;
+
+/**
+ * Tells the sidecar which vendors' bots and settings have changed, and drops what is cached of them
+ * here: both when the change is committed. The sidecar is told once at the end of a web request; on the
+ * command line after each transaction, or each change outside of one. Whether it can be told or not,
+ * nothing fails: without it, it reads everything anew within its own time.
+ */
+final class ChangedModels
+{
+    /** Of more vendors than this the sidecar is told that all may have changed. */
+    private const MOST = 1000;
+
+    private const TIMEOUT_S = 2.0;
+
+    /** @var array<int, true>|null vendors by `_id`; null for all */
+    private ?array $vendorIds = [];
+
+    /** @var array<string, true> uids of vendors that may be gone */
+    private array $vendorUids = [];
+
+    /** @var array<string, true> */
+    private array $scopes = [];
+
+    /** @param bool $atOnce there is no end of a request to wait for */
+    public function __construct(
+        private VersionedCache $cache,
+        private Database $db,
+        private SidecarClient $client,
+        private LoggerInterface $log,
+        private bool $atOnce
+    ) {
+    }
+
+    /** A row was written or deleted. Where a transaction is open, it has changed when that is committed. */
+    public function changed(string $scope, Model $model): void
+    {
+        $ids = $this->vendorsOf($model);
+        $uid = $model->getTable() === $this->db->table('vendors') ? (string) $model->getAttribute('_uid') : '';
+        $note = fn () => $this->note($scope, $ids, $uid);
+        $connection = $model->getConnection();
+        if ($connection->transactionLevel() > 0) {
+            $connection->afterCommit($note);
+
+            return;
+        }
+        $note();
+        if ($this->atOnce) {
+            $this->tell();
+        }
+    }
+
+    public function committed(TransactionCommitted $event): void
+    {
+        if ($this->atOnce && $event->connection->transactionLevel() === 0) {
+            $this->tell();
+        }
+    }
+
+    /** Tell the sidecar what has changed since it was told last. */
+    public function tell(): void
+    {
+        if ($this->scopes === []) {
+            return;
+        }
+        [$ids, $uids, $scopes] = [$this->vendorIds, $this->vendorUids, array_keys($this->scopes)];
+        [$this->vendorIds, $this->vendorUids, $this->scopes] = [[], [], []];
+        try {
+            $uids = $ids === null ? null : $this->uids(array_keys($ids), array_keys($uids));
+            if ($uids !== []) {
+                $this->client->within(self::TIMEOUT_S)->invalidate($uids, $scopes);
+            }
+        } catch (Throwable $error) {
+            $this->log->warning('The sidecar was not told that ' . implode(' and ', $scopes) . ' of '
+                . ($ids === null ? 'all vendors' : count($ids) . ' vendors') . ' have changed, and may use what it'
+                . " knows of them until it reads them anew: {$error->getMessage()}");
+        }
+    }
+
+    /** @param list<int>|null $ids */
+    private function note(string $scope, ?array $ids, string $uid): void
+    {
+        $this->cache->drop($scope, $ids);
+        $this->scopes[$scope] = true;
+        if ($uid !== '') {
+            $this->vendorUids[$uid] = true;
+        }
+        $this->vendorIds = $ids === null || $this->vendorIds === null
+            ? null
+            : $this->vendorIds + array_fill_keys($ids, true);
+        if (count($this->vendorIds ?? []) > self::MOST) {
+            $this->vendorIds = null;
+        }
+    }
+
+    /** @return list<int>|null whose the row is, and whose it was; null for every vendor's */
+    private function vendorsOf(Model $model): ?array
+    {
+        $column = $model->getTable() === $this->db->table('vendors') ? $model->getKeyName() : 'vendors__id';
+        $ids = array_filter([$model->getAttribute($column), $model->getOriginal($column)]);
+
+        return $ids === [] ? null : array_values(array_unique(array_map('intval', $ids)));
+    }
+
+    /**
+     * @param list<int> $ids
+     * @param list<string> $uids
+     *
+     * @return list<string>
+     */
+    private function uids(array $ids, array $uids): array
+    {
+        $rows = $ids === [] ? [] : $this->db->rows(
+            'SELECT _uid FROM {vendors} WHERE _id IN (' . Database::marks($ids) . ')',
+            $ids
+        );
+
+        return array_values(array_unique([...array_column($rows, '_uid'), ...array_map('strval', $uids)]));
+    }
+}

@@ -1,0 +1,17 @@
+<?php
+
+declare(strict_types=1);
+
+namespace App\Models;
+
+use Illuminate\Database\Eloquent\Model;
+
+/** A bot, as its form writes it. */
+final class BotReply extends Model
+{
+    protected $table = 'bot_replies';
+
+    protected $primaryKey = '_id';
+
+    protected $guarded = [];
+}

@@ -1,0 +1,17 @@
+<?php
+
+declare(strict_types=1);
+
+namespace App\Models;
+
+use Illuminate\Database\Eloquent\Model;
+
+/** A vendor. */
+final class Vendor extends Model
+{
+    protected $table = 'vendors';
+
+    protected $primaryKey = '_id';
+
+    protected $guarded = [];
+}

@@ -1,0 +1,37 @@
+"""PHP code that runs in the reference application."""
+
+import os
+import subprocess
+from typing import Any
+
+import orjson
+
+from simulator.stack.application import APPLICATION, Application
+from simulator.stack.packages import program
+
+_BOOT = f"""
+$app = require '{APPLICATION}/bootstrap/app.php';
+$app->make(Illuminate\\Contracts\\Http\\Kernel::class)->bootstrap();
+"""
+
+
+def run_php(application: Application, code: str, *, web: bool = True, **environment: str) -> Any:
+    """Run code and return what it returns, as JSON carries it. ``web``: as if in a web request,
+    which ends after the code; else as on the command line."""
+    console = "false" if web else "true"
+    script = f"{_BOOT} $answer = (function () use ($app) {{ {code} }})(); $app->terminate();"
+    done = subprocess.run(
+        [program("php"), "-r", f'{script} echo "\\n" . json_encode($answer);'],
+        env={
+            **os.environ,
+            **application.variables,
+            "APP_RUNNING_IN_CONSOLE": console,
+            **environment,
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return orjson.loads(done.stdout.splitlines()[-1])

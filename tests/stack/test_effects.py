@@ -1,0 +1,266 @@
+"""Effects that the application's own code asks for."""
+
+import copy
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from contracts.effects import AiReply, Broadcast, Forward, SendMessage, parse_effect
+from simulator.backend.seed_bots import SeedBot
+from simulator.stack.application import APPLICATION, Application
+from simulator.stack.nginx import NO_SIDECAR, Nginx
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
+from tests.contract.under_test import Row, Vendor
+from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.php_code import run_php
+
+EFFECTS = "/internal/effects"
+SIDECAR = "WhatsappSidecar\\Laravel\\Sidecar"
+
+
+@pytest.fixture(scope="module")
+def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The application with its own webhook routine, on the same database. Gives its address."""
+    folder: Path = tmp_path_factory.mktemp("host")
+    variables = {
+        **backend.installation.application.variables,
+        "SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
+        "SIDECAR_HOST_CLASS": r"App\HostRoutine",
+    }
+    with (
+        Application(folder / "php", variables, workers=1) as php,
+        Nginx(
+            folder / "nginx",
+            sidecar=NO_SIDECAR,
+            php=f"unix:{php.socket}",
+            php_over_http=False,
+            root=APPLICATION / "public",
+        ) as nginx,
+    ):
+        yield nginx.internal_url
+
+
+@pytest.fixture
+async def host(backend: LaravelBackend, application: str) -> AsyncIterator[Caller]:
+    async with aiohttp.ClientSession() as session:
+        behind_it = copy.copy(backend)
+        behind_it.base_url = application
+        yield Caller(behind_it, session)
+
+
+@pytest.fixture
+def sidecar() -> Iterator[CalledSidecar]:
+    with called_sidecar() as sidecar:
+        yield sidecar
+
+
+@pytest.fixture
+async def known(caller: Caller, vendor: Vendor) -> Vendor:
+    """A vendor to whom the customer has written before."""
+    await caller.process(says(vendor, "Hi"))
+    return vendor
+
+
+def _outgoing(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
+    return backend.rows("whatsapp_message_logs", vendors__id=vendor.id, is_incoming_message=0)
+
+
+async def test_the_routines_messages_go_out_with_its_update(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    (result,) = await host.process(says(known, "say One; say Two; say One"))
+    replies = sends(result)
+    assert texts(replies) == ["One", "Two", "One"]
+    assert len({uuid.UUID(reply.id) for reply in replies}) == 3
+    assert {reply.to for reply in replies} == {CUSTOMER}
+    rows = _outgoing(backend, known)
+    assert [row["_uid"] for row in rows] == [reply.id for reply in replies]
+    assert [row["message"] for row in rows] == ["One", "Two", "One"]
+    contact = backend.rows("contacts", vendors__id=known.id)[0]
+    assert {(row["status"], row["contacts__id"]) for row in rows} == {("pending", contact["_id"])}
+    assert rows[0]["__data"]["effect"] == result.effects[0]
+
+
+async def test_a_repeated_update_brings_them_again(host: Caller, known: Vendor) -> None:
+    update = says(known, "say One; forward; say Two; broadcast told")
+    (first,) = await host.process(update)
+    assert [type(effect) for effect in effects_of(first)] == [
+        SendMessage,
+        Forward,
+        SendMessage,
+        Broadcast,
+    ]
+    (again,) = await host.process({**update, "attempt": 2})
+    assert effects_of(again) == effects_of(first)
+    await host.report(sent(known, first.effects[0]["id"]))
+    (late,) = await host.process({**update, "attempt": 3})
+    assert effects_of(late) == effects_of(first)[1:]
+
+
+async def test_a_routine_that_fails_late_has_said_what_it_said(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    """Its message is in the log then, so it is not called again."""
+    update = says(known, "say One; or fails at the end")
+    (first,) = await host.process(update)
+    assert (first.result, first.effects) == ("retry", [])
+    (again,) = await host.process({**update, "attempt": 2})
+    assert texts(sends(again)) == ["One"]
+    assert len(_outgoing(backend, known)) == 1
+
+
+async def test_a_routine_asks_for_the_bots_that_match(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    first, second = backend.seed_bots(known, SeedBot("is", "match"), SeedBot("contains", "m"))
+    matches = [(second, "contains"), (first, "is")]
+    (result,) = await host.process(says(known, "match", matches))
+    assert texts(sends(result)) == ["contains", "is"]
+    (without,) = await host.process(says(known, "match", None))
+    assert sends(without) == []
+
+
+async def test_a_routine_asks_an_ai(
+    host: Caller, backend: LaravelBackend, known: Vendor, caller: Caller
+) -> None:
+    backend.set_setting(known, "ai_providers", '[{"name": "main", "url": "http://127.0.0.1:1"}]')
+    (result,) = await host.process(says(known, "ask Do you ship?"))
+    (question,) = effects_of(result)
+    assert isinstance(question, AiReply)
+    assert (question.provider, question.options) == ("main", {"temperature": 0})
+    assert [(one.role, one.content) for one in question.messages] == [("user", "Do you ship?")]
+    answer = {"id": question.id, "vendor_uid": known.uid, "outcome": "answered", "at": 1}
+    taken = await caller.call("/internal/ai-answers", {"answers": [{**answer, "text": "Yes."}]})
+    effect = parse_effect(taken["results"][0]["effects"][0])
+    assert isinstance(effect, SendMessage)
+    assert effect.message["text"]["body"] == "Yes."
+
+
+async def test_a_routines_broadcast_is_its_vendors(host: Caller, known: Vendor) -> None:
+    (result,) = await host.process(says(known, "broadcast told"))
+    (effect,) = effects_of(result)
+    assert isinstance(effect, Broadcast)
+    assert (effect.channels, effect.event) == (["private-anything"], "told")
+
+
+def _message(vendor: Vendor, more: str = "") -> str:
+    body = "['type' => 'text', 'text' => ['body' => 'Hello.']]"
+    return f"{SIDECAR}::sendMessage('{vendor.uid}', '+{CUSTOMER}', {body}{more})"
+
+
+def _attempt(code: str) -> str:
+    error = "WhatsappSidecar\\Laravel\\Client\\SidecarError"
+    return f"try {{ {code}; }} catch ({error} $error) {{ return $error->getMessage(); }}"
+
+
+async def test_outside_of_an_update_a_message_is_posted(
+    backend: LaravelBackend, known: Vendor, sidecar: CalledSidecar
+) -> None:
+    code = "return " + _message(known, ", columns: ['messaged_by_users__id' => 7]") + ";"
+    uid = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    (body,) = sidecar.called(EFFECTS)
+    (effect,) = body["effects"]
+    assert (body["vendor_uid"], effect["id"], effect["to"]) == (known.uid, uid, CUSTOMER)
+    (row,) = _outgoing(backend, known)
+    assert (row["_uid"], row["status"], row["messaged_by_users__id"]) == (uid, "pending", 7)
+    assert row["contacts__id"] == backend.rows("contacts", vendors__id=known.id)[0]["_id"]
+
+
+async def test_it_is_posted_after_the_transaction(
+    backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
+) -> None:
+    database = "Illuminate\\Support\\Facades\\DB"
+    rolled_back = f"{database}::beginTransaction(); {_message(vendor)}; {database}::rollBack();"
+    run_php(backend.installation.application, rolled_back, SIDECAR_URL=sidecar.url)
+    assert sidecar.calls == []
+    assert _outgoing(backend, vendor) == []
+    committed = f"{database}::transaction(fn () => {_message(vendor)});"
+    run_php(backend.installation.application, committed, SIDECAR_URL=sidecar.url)
+    assert len(sidecar.called(EFFECTS)) == len(_outgoing(backend, vendor)) == 1
+
+
+async def test_a_key_makes_it_one_message(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
+) -> None:
+    application = backend.installation.application
+    code = "return " + _message(vendor, ", key: 'order 7'") + ";"
+    first, second = (run_php(application, code, SIDECAR_URL=sidecar.url) for _ in range(2))
+    assert first == second
+    assert [body["effects"][0]["id"] for body in sidecar.called(EFFECTS)] == [first] * 2
+    assert len(_outgoing(backend, vendor)) == 1
+    await caller.report(sent(vendor, first))
+    assert run_php(application, code, SIDECAR_URL=sidecar.url) == first
+    assert len(sidecar.called(EFFECTS)) == 2
+
+
+async def test_a_refused_message_has_failed(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
+) -> None:
+    del sidecar.answers[EFFECTS]
+    code = _attempt(_message(vendor))
+    message = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    assert "it says no" in message
+    (row,) = _outgoing(backend, vendor)
+    assert row["status"] == "failed"
+    assert "it says no" in row["__data"]["error"]["message"]
+
+
+async def test_a_message_that_may_have_been_taken_stays_pending(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    message = run_php(backend.installation.application, _attempt(_message(vendor)))
+    assert "does not answer" in message
+    (row,) = _outgoing(backend, vendor)
+    assert log(caller, row["_uid"])["status"] == "pending"
+
+
+async def test_a_question_needs_its_message(backend: LaravelBackend, vendor: Vendor) -> None:
+    backend.set_setting(vendor, "ai_providers", '[{"name": "main", "url": "http://127.0.0.1:1"}]')
+    code = f"""
+        try {{ {SIDECAR}::aiReply('{vendor.uid}', 'nothing', []); }}
+        catch (InvalidArgumentException $error) {{ return $error->getMessage(); }}
+    """
+    assert "'nothing'" in run_php(backend.installation.application, code)
+
+
+MATCH = "/match-bot"
+
+
+def _match(vendor: Vendor, message: str, facts: str = "[]") -> str:
+    return f"return {SIDECAR}::matchBots('{message}', {vendor.id}, {facts});"
+
+
+def _uids(matches: list[dict[str, Any]]) -> list[str]:
+    return [match["bot_uid"] for match in matches]
+
+
+async def test_the_sidecar_is_asked_for_bots(
+    backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
+) -> None:
+    match = {"bot_uid": "b", "trigger_type": "is", "trigger": "hi"}
+    sidecar.answers[MATCH] = {"bot": match, "matches": [match]}
+    code = _match(vendor, "Hi", "['incoming_24h' => 1]")
+    matches = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    assert matches == [match]
+    assert sidecar.called(MATCH) == [
+        {"message": "Hi", "vendorId": vendor.id, "contact": {"incoming_24h": 1}}
+    ]
+
+
+async def test_without_a_sidecar_php_looks_itself(backend: LaravelBackend, vendor: Vendor) -> None:
+    hello, shoes = backend.seed_bots(
+        vendor, SeedBot("welcome", None, "Hi"), SeedBot("starts_with", "shoe", "Yes")
+    )
+    application = backend.installation.application
+    first = run_php(application, _match(vendor, "Shoes?", "['incoming_24h' => 1]"))
+    assert _uids(first) == [hello, shoes]
+    assert _uids(run_php(application, _match(vendor, "Shoes?"))) == [shoes]
+    facts = "['disable_reply_bot' => true]"
+    assert run_php(application, _match(vendor, "Shoes?", facts)) == []
+    assert "Bots are matched by PHP" in application.logged()
