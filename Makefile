@@ -43,6 +43,9 @@ bench-flood: install ## The same while 3,000 statuses a second come in; ARGS="--
 bench-limits: install ## How exactly four workers keep a number's limit; ARGS="--rate 1000"
 	@.venv/bin/python -m bench.limits $(ARGS)
 
+bench-replies: install ## Time until a bot and a slow AI have answered; ARGS="--stack"
+	@.venv/bin/python -m bench.replies $(ARGS)
+
 openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
 	@.venv/bin/python -m contracts.openapi

@@ -18,13 +18,14 @@ from contracts.signing import Signer
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.cloud_api.throughput import Throughput
 from simulator.comparison import Comparison, compare, statuses_applied
+from simulator.control import lines, order, read
 from simulator.installation import Installation
 from simulator.processes import Process, ProcessFailed
 
 PHONE_NUMBER_ID = "106540352242922"
 #: The demo gives up when nothing has changed for so long.
 STALLED_S = 60.0
-WORKERS = ("messages", "statuses", "campaigns")
+WORKERS = (("messages",), ("statuses",), ("campaigns", "effects"))
 
 
 class Demo:
@@ -62,8 +63,8 @@ class Demo:
             *("--webhook-url", installation.webhook_url(self.vendor.uid)),
             *self.cloud_api_options,
         )
-        for queue in WORKERS:
-            installation.start_worker(queue)
+        for queues in WORKERS:
+            installation.start_worker(*queues)
 
     @property
     def campaign(self) -> SeededCampaign:
@@ -85,7 +86,7 @@ class Demo:
         self.campaigns.append(campaign)
         if replies:
             per_s = replies / (self.messages / self.rate)
-            self._order("inbound", {"count": replies, "per_s": per_s})
+            order(self.cloud_api, "inbound", {"count": replies, "per_s": per_s})
         path = api.CAMPAIGN_SEND.format(campaign_uid=self.campaign.uid)
         key_id, secret = next(iter(self.installation.keys.items()))
         headers = Signer(key_id, secret).headers("POST", path, b"{}")
@@ -114,7 +115,7 @@ class Demo:
 
     def _progress(self, client: "redis.Redis") -> tuple[str, bool]:
         """Return where everything stands, in words, and whether it has all arrived."""
-        report = self.get(self.cloud_api, "report")
+        report = read(self.cloud_api, "report")
         found = self.installation.tables.tally()
         applied = statuses_applied(found.outgoing)
         counters = client.hmget(f"count:{self.vendor.uid}", "webhooks_received", "webhooks_done")
@@ -141,7 +142,7 @@ class Demo:
             self.installation.tables,
             self.messages,
             self._sent(),
-            self._lines("inbound")[self._earlier_replies :],
+            lines(self.cloud_api, "inbound")[self._earlier_replies :],
         )
 
     def throughput(self) -> dict[str, float | None]:
@@ -150,7 +151,7 @@ class Demo:
         throughput = Throughput()
         for accepted_at in sorted(message["accepted_at"] for message in self._sent()):
             throughput.record(accepted_at / 1000)
-        number = self.get(self.cloud_api, "report")["numbers"][PHONE_NUMBER_ID]
+        number = read(self.cloud_api, "report")["numbers"][PHONE_NUMBER_ID]
         return {
             "average_per_s": throughput.average_per_s(),
             "worst_second": throughput.worst_second,
@@ -160,7 +161,7 @@ class Demo:
     def _sent(self) -> list[dict[str, Any]]:
         """Return what the Cloud API has accepted, without earlier campaigns' messages."""
         earlier = {uid for campaign in self.campaigns[:-1] for uid in campaign.row_uids}
-        return [m for m in self._lines("messages") if m["callback_data"] not in earlier]
+        return [m for m in lines(self.cloud_api, "messages") if m["callback_data"] not in earlier]
 
     def memory_mb(self) -> dict[str, dict[str, float]]:
         """Return each process's memory after a fifth of the time and at the end."""
@@ -183,17 +184,3 @@ class Demo:
         for name, process in self.installation.processes.items():
             if not process.running:
                 raise ProcessFailed(f"{name} has ended:\n{process.last_words()}")
-
-    def get(self, process: Process, what: str) -> dict[str, Any]:
-        """Return what a simulator says of itself."""
-        with urlopen(f"{process.url}/_simulator/{what}", timeout=10) as response:
-            return cast("dict[str, Any]", orjson.loads(response.read()))
-
-    def _order(self, what: str, order: dict[str, Any]) -> None:
-        body = orjson.dumps(order)
-        with urlopen(f"{self.cloud_api.url}/_simulator/{what}", body, timeout=10) as response:
-            response.read()
-
-    def _lines(self, what: str) -> list[dict[str, Any]]:
-        with urlopen(f"{self.cloud_api.url}/_simulator/{what}", timeout=60) as response:
-            return [orjson.loads(line) for line in response]

@@ -12,6 +12,7 @@ import click
 import orjson
 
 from simulator.comparison import Comparison
+from simulator.control import read
 from simulator.cost import Cost
 from simulator.demo import Demo
 from simulator.embedded import EmbeddedInstallation
@@ -102,7 +103,7 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
         differences += comparison.differences
     comparison, cost = _campaign(demo, replies)
     differences += comparison.differences
-    report = demo.get(demo.cloud_api, "report")
+    report = read(demo.cloud_api, "report")
     figures |= {
         **comparison.as_dict(),
         **cost,

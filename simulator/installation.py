@@ -100,6 +100,13 @@ class Installation(ABC):
         self.configure(cloud_api_url=cloud_api.url)
         return cloud_api
 
+    def start_ai(self, latency_s: float) -> Process:
+        """Start a simulated AI that takes so long for each answer."""
+        seconds = str(latency_s)
+        return self._add_python(
+            "ai", *("simulator", "ai", "--port", "{port}", "--latency-s", seconds, seconds)
+        )
+
     def start_worker(self, *queues: str, name: str | None = None) -> Process:
         """Start a worker process for these queues; none means all."""
         return self._add_python(

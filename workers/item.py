@@ -50,6 +50,16 @@ class Item:
             signature=webhook.signature.decode("latin-1"),
         )
 
+    def whole_payload(self) -> dict[str, Any] | None:
+        """Return the envelope with the statuses that were folded into this one in front of it."""
+        if not (self.payload and self.lower_statuses):
+            return self.payload
+        account = self.payload["entry"][0]
+        change = account["changes"][0]
+        statuses = [*self.lower_statuses, *change["value"]["statuses"]]
+        change = {**change, "value": {**change["value"], "statuses": statuses}}
+        return {**self.payload, "entry": [{**account, "changes": [change]}]}
+
     def as_update(self) -> dict[str, Any]:
         """Return it as :class:`contracts.backend.Update`, in plain values."""
         assert self.kind is not None

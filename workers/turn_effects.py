@@ -24,7 +24,7 @@ class TurnEffects:
             verdict = verdicts[item.id]
             if verdict.fate is Fate.DONE and verdict.effects:
                 named = parse_effects(item.vendor_uid, verdict.effects)
-                filled = [with_update(effect, item.payload) for effect in named]
+                filled = [with_update(effect, item.whole_payload()) for effect in named]
                 effects.setdefault(item.vendor_uid, []).extend(filled)
         for vendor_uid, of_vendor in effects.items():
             await self._outbox.put(vendor_uid, of_vendor)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from contracts.backend import QueueStatus
 from simulator.comparison import statuses_applied
+from simulator.control import read
 from simulator.demo import Demo
 
 MESSAGES = 500
@@ -19,7 +20,7 @@ WAIT_S = 60.0
 
 
 def accepted(demo: Demo) -> int:
-    count: int = demo.get(demo.cloud_api, "report")["accepted"]
+    count: int = read(demo.cloud_api, "report")["accepted"]
     return count
 
 
@@ -36,7 +37,7 @@ def wait_for_accepted(demo: Demo, count: int) -> None:
 
 def at_rest(demo: Demo) -> bool:
     """Everything that was created has arrived, and no row waits for anything but a person."""
-    report = demo.get(demo.cloud_api, "report")
+    report = read(demo.cloud_api, "report")
     found = demo.installation.tables.tally()
     return (
         report["idle"]

@@ -2,6 +2,7 @@
 
 import redis
 
+from simulator.control import read
 from simulator.demo import Demo
 from tests.system.running import MESSAGES, assert_complete, wait_for, wait_for_accepted
 
@@ -13,7 +14,7 @@ def test_sidecar_killed(demo: Demo) -> None:
         demo.installation.crash("sidecar")
         demo.installation.restart("sidecar")
     assert_complete(demo)
-    assert demo.get(demo.cloud_api, "report")["webhooks"]["abandoned"] == 0
+    assert read(demo.cloud_api, "report")["webhooks"]["abandoned"] == 0
 
 
 def test_redis_killed_with_its_append_only_file_kept(demo: Demo) -> None:
@@ -41,10 +42,10 @@ def test_redis_wiped(demo: Demo) -> None:
 
     def nothing_left() -> bool:
         queue = demo.installation.tables.tally().queue
-        return not queue.get(1) and not queue.get(3) and demo.get(demo.cloud_api, "report")["idle"]
+        return not queue.get(1) and not queue.get(3) and read(demo.cloud_api, "report")["idle"]
 
     wait_for(nothing_left, "every row to be out of 1 and 3")
-    report = demo.get(demo.cloud_api, "report")
+    report = read(demo.cloud_api, "report")
     assert report["sent_twice"] == 0
     found = demo.installation.tables.tally()
     assert not found.doubles

@@ -5,11 +5,12 @@ import os
 import subprocess
 from typing import Any
 
+from simulator.control import read
 from simulator.demo import Demo
 from simulator.processes import python
 from tests.system.running import assert_complete, at_rest, wait_for, wait_for_accepted
 
-WORKERS = ("worker-campaigns", "worker-statuses", "worker-messages")
+WORKERS = ("worker-campaigns-effects", "worker-statuses", "worker-messages")
 
 
 def look(demo: Demo) -> tuple[dict[str, Any], int]:
@@ -53,7 +54,7 @@ def test_the_books_balance_whatever_is_killed(demo: Demo) -> None:
     books = assert_balanced(demo)
     webhooks, updates, sends = books["webhooks"], books["updates"], books["sends"]
     assert webhooks["waiting"] == updates["waiting"] == updates["dead"] == sends["in_flight"] == 0
-    report = demo.get(demo.cloud_api, "report")
+    report = read(demo.cloud_api, "report")
     assert sends["accepted"] <= report["accepted"] <= sends["accepted"] + sends["unknown"]
     assert webhooks["done"] >= report["webhooks"]["acknowledged"]
 
@@ -64,7 +65,7 @@ def test_what_a_person_is_told(demo: Demo) -> None:
     found, _ = look(demo)
     assert found["problems"] == []
     assert {p["role"] for p in found["processes"]} == {"serve", "worker"}
-    pid = demo.installation.processes["worker-campaigns"].pid
+    pid = demo.installation.processes["worker-campaigns-effects"].pid
     # On a busy machine it may be over by now.
     for campaign in found["campaigns"]:
         assert (campaign["uid"], campaign["state"]) == (demo.campaign.uid, "running")
@@ -72,14 +73,14 @@ def test_what_a_person_is_told(demo: Demo) -> None:
         assert holder is None or holder.endswith(f":{pid}"), "it may not have said so yet"
     for number in found["numbers"]:
         assert number["configured_rate"] > 0
-    demo.installation.crash("worker-campaigns")
+    demo.installation.crash("worker-campaigns-effects")
 
     def told() -> bool:
         problems = " ".join(problem["what"] for problem in look(demo)[0]["problems"])
         return "No worker works on campaigns" in problems and f":{pid} has said nothing" in problems
 
     wait_for(told, "it to be missed")
-    demo.installation.restart("worker-campaigns")
+    demo.installation.restart("worker-campaigns-effects")
     assert_complete(demo, unknown=30)
     for name in (*WORKERS, "sidecar"):
         assert demo.installation.processes[name].stop() == 0

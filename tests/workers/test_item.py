@@ -50,3 +50,17 @@ def test_the_first_attempt_is_number_one_and_without_lower_statuses() -> None:
     update = item().as_update()
     assert update["attempt"] == 1
     assert "lower_statuses" not in update
+
+
+def test_what_was_folded_stands_in_the_whole_payload() -> None:
+    value = {"metadata": {"phone_number_id": "1"}, "statuses": [{"id": "w", "status": "read"}]}
+    payload = {"object": "o", "entry": [{"id": "a", "changes": [{"field": "f", "value": value}]}]}
+    item = Item("i", "v", 1, UpdateKind.STATUS, "v/w", payload=payload)
+    assert item.whole_payload() is payload
+    item.lower_statuses = [{"id": "w", "status": "sent"}]
+    whole = item.whole_payload()
+    assert whole is not None
+    [change] = whole["entry"][0]["changes"]
+    assert [status["status"] for status in change["value"]["statuses"]] == ["sent", "read"]
+    assert change["value"]["metadata"] == value["metadata"]
+    assert len(value["statuses"]) == 1, "the payload itself stays as it is"
