@@ -106,8 +106,8 @@ class MatchedBots(LenientModel):
 
     Attached to a customer's message (``Update.bots``), where the sidecar does not know the contact:
     welcome bots are always among them there, and PHP leaves them out where it is not the contact's
-    first message in 24 hours, and all of them where the contact has disabled replies and the
-    message is no quick reply.
+    first message in 24 hours (by when PHP stored the others), and all of them where the contact has
+    disabled replies and the message is no quick reply. Where none is left, an AI may be asked.
     """
 
     matches: list[BotMatch]

@@ -139,7 +139,9 @@ class AiAnswer(StrictModel):
 class AiAnswersRequest(StrictModel):
     """Bring answers. PHP drops one that a newer message of the contact's or a person's reply has
     made stale (``ignored``, ``stale``); for the others it names the messages to send, the vendor's
-    failure message for ``failed`` among them, as ``effects`` of the result. Idempotent by id: the
+    failure message for ``failed`` among them, as ``effects`` of the result: several in order where
+    a text is longer than a message may be (4,096 characters). A contact who wants no AI any more
+    makes an answer stale too. Idempotent by id: what was decided about an answer holds, and the
     same answer brings the same effects, as long as they are not sent."""
 
     answers: list[AiAnswer] = Field(min_length=1, max_length=100)

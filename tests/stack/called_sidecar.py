@@ -18,7 +18,8 @@ class CalledSidecar:
     what is not there is refused."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        #: With which PHP finds it.
+        self.variables = {"SIDECAR_URL": url}
         self.calls: list[tuple[str, Any]] = []
         self.answers: dict[str, Any] = {
             "/internal/invalidate": {"result": "done"},

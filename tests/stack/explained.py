@@ -13,6 +13,8 @@ _TABLES = (
     "whatsapp_message_queue",
     "whatsapp_message_logs",
     "whatsapp_webhook_queue",
+    "bot_replies",
+    "bot_flows",
 )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,7 +16,13 @@ $app->make(Illuminate\\Contracts\\Http\\Kernel::class)->bootstrap();
 """
 
 
-def run_php(application: Application, code: str, *, web: bool = True, **environment: str) -> Any:
+def run_php(
+    application: Application,
+    code: str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    web: bool = True,
+) -> Any:
     """Run code and return what it returns, as JSON carries it. ``web``: as if in a web request,
     which ends after the code; else as on the command line."""
     console = "false" if web else "true"
@@ -26,7 +33,7 @@ def run_php(application: Application, code: str, *, web: bool = True, **environm
             **os.environ,
             **application.variables,
             "APP_RUNNING_IN_CONSOLE": console,
-            **environment,
+            **(environment or {}),
         },
         capture_output=True,
         text=True,

@@ -53,15 +53,16 @@ def test_whose_bots_are_the_sidecars(
     body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
     code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
     variables = {"SIDECAR_BOTS": setting.format(uid=vendor.uid)}
-    answer = run_php(backend.installation.application, code, **variables)
+    answer = run_php(backend.installation.application, code, variables)
     assert [one["bots_on_sidecar"] for one in answer["vendors"]] == [on]
 
 
 def test_laravels_own_broadcaster_is_told(backend: LaravelBackend, vendor: Vendor) -> None:
     body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
     code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
-    keys = {"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "k", "PUSHER_APP_SECRET": "s"}
-    answer = run_php(backend.installation.application, code, **keys, PUSHER_APP_CLUSTER="eu")
+    names = ("PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_APP_SECRET", "PUSHER_APP_CLUSTER")
+    keys = dict(zip(names, ("1", "k", "s", "eu"), strict=True))
+    answer = run_php(backend.installation.application, code, keys)
     assert answer["vendors"][0]["broadcaster"] == {
         "url": "https://api-eu.pusher.com",
         "app_id": "1",

@@ -40,7 +40,7 @@ def test_an_event_is_posted_for_its_vendor(
         $channel = new Illuminate\\Broadcasting\\PrivateChannel('vendor-channel.{vendor.uid}');
         {BROADCAST}::connection()->broadcast([$channel], 'told', ['a' => 1, 'socket' => '1.2']);
     """
-    run_php(backend.installation.application, code, **DRIVER, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, {**DRIVER, **sidecar.variables})
     (body,) = sidecar.called(EFFECTS)
     assert body == {
         "vendor_uid": vendor.uid,
@@ -65,7 +65,7 @@ def test_an_events_vendors_are_parted_and_its_many_channels_too(
         $names = ['private-vendor-channel.{other.uid}', ...$names];
         {BROADCAST}::connection()->broadcast($names, 'told');
     """
-    run_php(backend.installation.application, code, **DRIVER, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, {**DRIVER, **sidecar.variables})
     posted = [
         (body["vendor_uid"], len(body["effects"][0]["channels"]))
         for body in sidecar.called(EFFECTS)
@@ -80,7 +80,7 @@ def test_what_is_no_vendors_goes_its_old_way(
         {BROADCAST}::connection()->broadcast(['admins'], 'told', ['a' => 1, 'socket' => null]);
         return $inner->sent;
     """
-    answer = run_php(backend.installation.application, code, **DRIVER, SIDECAR_URL=sidecar.url)
+    answer = run_php(backend.installation.application, code, {**DRIVER, **sidecar.variables})
     assert answer == [[["admins"], "told", {"a": 1}]]
     assert sidecar.calls == []
 
@@ -96,7 +96,7 @@ def test_the_old_connection_says_who_may_listen(backend: LaravelBackend) -> None
         $asked[] = $driver->auth($request);
         return [...$asked, $driver->validAuthenticationResponse($request, 1)];
     """
-    answer = run_php(backend.installation.application, code, **DRIVER)
+    answer = run_php(backend.installation.application, code, DRIVER)
     assert answer == [["first"], ["first", "second"], [1]]
 
 
@@ -109,7 +109,7 @@ def test_without_a_connection_the_error_says_what_to_do(backend: LaravelBackend)
         }}
     """
     variables = {**DRIVER, "SIDECAR_BROADCAST_CONNECTION": "nothing"}
-    message = run_php(backend.installation.application, code, **variables)
+    message = run_php(backend.installation.application, code, variables)
     assert "admins" in message
     assert "sidecar.broadcast.connection" in message
 
@@ -122,4 +122,4 @@ def test_without_a_sidecar_it_fails_as_drivers_do(backend: LaravelBackend, vendo
             return $error->getMessage();
         }}
     """
-    assert "does not answer" in run_php(backend.installation.application, code, **DRIVER)
+    assert "does not answer" in run_php(backend.installation.application, code, DRIVER)

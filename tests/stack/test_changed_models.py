@@ -43,7 +43,7 @@ def test_a_web_request_tells_once(
 ) -> None:
     other = backend.seed_vendor()
     code = _change(bot, "a") + _change(bot, "b") + _setting(other, "x", "1")
-    run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, sidecar.variables)
     (body,) = sidecar.called(INVALIDATE)
     assert set(body["vendor_uids"]) == {vendor.uid, other.uid}
     assert body["scopes"] == ["bots", "settings"]
@@ -59,8 +59,8 @@ def test_on_the_command_line_each_commit_tells(
         code.replace(
             "use Illuminate\\Support\\Facades\\DB; DB", "Illuminate\\Support\\Facades\\DB"
         ),
+        sidecar.variables,
         web=False,
-        SIDECAR_URL=sidecar.url,
     )
     told = {"vendor_uids": [vendor.uid], "scopes": ["bots"]}
     assert sidecar.called(INVALIDATE) == [told, told]
@@ -72,7 +72,7 @@ def test_what_is_rolled_back_is_not_told(
 ) -> None:
     database = "Illuminate\\Support\\Facades\\DB"
     code = f"{database}::beginTransaction(); {_change(bot, 'a')} {database}::rollBack();"
-    run_php(backend.installation.application, code, web=web, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, sidecar.variables, web=web)
     assert sidecar.calls == []
 
 
@@ -80,9 +80,9 @@ def test_a_vendor_and_what_is_deleted(
     backend: LaravelBackend, vendor: Vendor, bot: str, sidecar: CalledSidecar
 ) -> None:
     code = f"App\\Models\\BotReply::where('_uid', '{bot}')->first()->delete();"
-    run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, sidecar.variables)
     code = f"App\\Models\\Vendor::find({vendor.id})->delete();"
-    run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, code, sidecar.variables)
     assert sidecar.called(INVALIDATE) == [
         {"vendor_uids": [vendor.uid], "scopes": [scope]} for scope in ("bots", "settings")
     ]
@@ -105,7 +105,7 @@ def test_cached_reads_see_a_change_at_once(
     read = f"$read = fn () => {bots}['bots'][0]['reply_trigger'];"
     both = f"{read} $before = $read(); {_change(bot, 'new')} return [$before, $read()];"
     assert run_php(application, f"{read} return $read();") == "hi"
-    assert run_php(application, both, SIDECAR_URL=sidecar.url) == ["hi", "new"]
+    assert run_php(application, both, sidecar.variables) == ["hi", "new"]
     assert run_php(application, f"{read} return $read();") == "new"
 
 

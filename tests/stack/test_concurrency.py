@@ -4,9 +4,11 @@ import asyncio
 from collections import Counter
 
 from contracts.backend import QueueStatus
+from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import accepted, status, status_object, wamid_of
+from tests.contract.talk import says, sends
 from tests.contract.under_test import Campaign, Vendor
 
 ROWS = 10_000
@@ -88,3 +90,19 @@ async def test_the_same_batch_twice_at_once(caller: Caller, campaign: Campaign) 
     assert len(logs) == len(campaign.row_uids)
     rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
     assert {row["status"] for row in rows} == {QueueStatus.AWAITING_STATUS}
+
+
+async def test_a_message_that_comes_twice_at_the_same_moment_is_answered_alike(
+    caller: Caller, backend: LaravelBackend
+) -> None:
+    """Who is second finds the first one's message in the log, or waits for its row: what was
+    decided first holds, and no welcome is lost or said twice."""
+    for turn in range(10):
+        vendor = backend.seed_vendor()
+        (bot,) = backend.seed_bots(vendor, SeedBot("welcome", None, "Welcome!"))
+        update = says(vendor, "Hi", [(bot, "welcome")], wamid=f"wamid.twice.{turn}")
+        answers = await asyncio.gather(*(caller.process(update) for _ in range(4)))
+        said = {tuple(reply.id for reply in sends(result)) for (result,) in answers}
+        assert len(said) == 1
+        assert said != {()}
+        assert len(backend.rows("whatsapp_message_logs", vendors__id=vendor.id)) == 2

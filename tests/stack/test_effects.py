@@ -163,7 +163,7 @@ async def test_outside_of_an_update_a_message_is_posted(
     backend: LaravelBackend, known: Vendor, sidecar: CalledSidecar
 ) -> None:
     code = "return " + _message(known, ", columns: ['messaged_by_users__id' => 7]") + ";"
-    uid = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    uid = run_php(backend.installation.application, code, sidecar.variables)
     (body,) = sidecar.called(EFFECTS)
     (effect,) = body["effects"]
     assert (body["vendor_uid"], effect["id"], effect["to"]) == (known.uid, uid, CUSTOMER)
@@ -177,11 +177,11 @@ async def test_it_is_posted_after_the_transaction(
 ) -> None:
     database = "Illuminate\\Support\\Facades\\DB"
     rolled_back = f"{database}::beginTransaction(); {_message(vendor)}; {database}::rollBack();"
-    run_php(backend.installation.application, rolled_back, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, rolled_back, sidecar.variables)
     assert sidecar.calls == []
     assert _outgoing(backend, vendor) == []
     committed = f"{database}::transaction(fn () => {_message(vendor)});"
-    run_php(backend.installation.application, committed, SIDECAR_URL=sidecar.url)
+    run_php(backend.installation.application, committed, sidecar.variables)
     assert len(sidecar.called(EFFECTS)) == len(_outgoing(backend, vendor)) == 1
 
 
@@ -190,12 +190,12 @@ async def test_a_key_makes_it_one_message(
 ) -> None:
     application = backend.installation.application
     code = "return " + _message(vendor, ", key: 'order 7'") + ";"
-    first, second = (run_php(application, code, SIDECAR_URL=sidecar.url) for _ in range(2))
+    first, second = (run_php(application, code, sidecar.variables) for _ in range(2))
     assert first == second
     assert [body["effects"][0]["id"] for body in sidecar.called(EFFECTS)] == [first] * 2
     assert len(_outgoing(backend, vendor)) == 1
     await caller.report(sent(vendor, first))
-    assert run_php(application, code, SIDECAR_URL=sidecar.url) == first
+    assert run_php(application, code, sidecar.variables) == first
     assert len(sidecar.called(EFFECTS)) == 2
 
 
@@ -204,7 +204,7 @@ async def test_a_refused_message_has_failed(
 ) -> None:
     del sidecar.answers[EFFECTS]
     code = _attempt(_message(vendor))
-    message = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    message = run_php(backend.installation.application, code, sidecar.variables)
     assert "it says no" in message
     (row,) = _outgoing(backend, vendor)
     assert row["status"] == "failed"
@@ -246,7 +246,7 @@ async def test_the_sidecar_is_asked_for_bots(
     match = {"bot_uid": "b", "trigger_type": "is", "trigger": "hi"}
     sidecar.answers[MATCH] = {"bot": match, "matches": [match]}
     code = _match(vendor, "Hi", "['incoming_24h' => 1]")
-    matches = run_php(backend.installation.application, code, SIDECAR_URL=sidecar.url)
+    matches = run_php(backend.installation.application, code, sidecar.variables)
     assert matches == [match]
     assert sidecar.called(MATCH) == [
         {"message": "Hi", "vendorId": vendor.id, "contact": {"incoming_24h": 1}}

@@ -2,7 +2,15 @@
 
 import pytest
 
-from contracts.backend import PENDING_WEBHOOKS, RESOLVE_MESSAGES, UNKNOWN_MESSAGES
+from contracts.backend import (
+    AI_ANSWERS,
+    BOTS,
+    PENDING_WEBHOOKS,
+    RESOLVE_MESSAGES,
+    UNKNOWN_MESSAGES,
+)
+from contracts.effects import AiProvider
+from simulator.backend.seed_bots import SeedBot
 from simulator.stack.database import Database, Row
 from simulator.stack.installation import INDEXES, INDEXES_DOWN
 from tests.contract.caller import Caller
@@ -18,6 +26,7 @@ from tests.contract.payloads import (
     status_object,
     wamid_of,
 )
+from tests.contract.talk import question, says, sends, sent
 from tests.contract.under_test import Campaign
 from tests.stack.explained import plans, recorded
 
@@ -51,7 +60,7 @@ WEBHOOKS = """
 """
 
 LARGE = ("whatsapp_message_queue", "whatsapp_message_logs", "contacts", "campaigns")
-MANY = ("vendor_settings", "whatsapp_webhook_queue", *LARGE)
+MANY = ("vendor_settings", "whatsapp_webhook_queue", "bot_replies", "bot_flows", *LARGE)
 
 
 @pytest.fixture
@@ -61,6 +70,9 @@ def busy(backend: LaravelBackend) -> Campaign:
         vendor = backend.seed_vendor()
         for _ in range(6):
             campaign = backend.seed_campaign(vendor, 300)
+    for _ in range(30):
+        bots = [SeedBot("is", "nothing", "A", flow_active=True)] * 20
+        backend.seed_bots(backend.seed_vendor(), *bots)
     backend.database.rows(LOGS_OF_QUEUE)
     backend.database.rows("UPDATE whatsapp_message_queue SET status = 4 WHERE _id % 10 = 0")
     backend.database.rows("UPDATE whatsapp_message_queue SET status = 6 WHERE _id % 10 = 1")
@@ -97,6 +109,30 @@ async def _everything(caller: Caller, campaign: Campaign) -> None:
     await caller.due(campaign)
     await _resolve_unknown(caller, campaign)
     await _take_over(caller)
+    await _talk(caller, campaign)
+
+
+async def _talk(caller: Caller, campaign: Campaign) -> None:
+    """Have bots and an AI answer a contact who has been written to."""
+    vendor = campaign.vendor
+    caller.backend.seed_effects(
+        vendor, ai=AiProvider(name="main", url="http://127.0.0.1:1"), bots_on_sidecar=False
+    )
+    hello, bot = caller.backend.seed_bots(
+        vendor, SeedBot("welcome", None, "Hi."), SeedBot("stop_promotional", "stop", "As you like.")
+    )
+    sender = campaign.recipients[0]
+    update = says(vendor, "stop", [(hello, "welcome"), (bot, "stop_promotional")], sender=sender)
+    (result,) = await caller.process(update)
+    welcome, bye = sends(result)
+    await caller.process({**update, "attempt": 2})
+    await caller.process(status(vendor, status_object("w.bye", "sent", row_uid=bye.id)))
+    await caller.report(sent(vendor, welcome.id))
+    (asked,) = await caller.process(says(vendor, "And now?", None, sender=sender))
+    answer = {"id": question(asked).id, "vendor_uid": vendor.uid, "outcome": "answered", "at": 1}
+    for _ in range(2):
+        await caller.call(AI_ANSWERS, {"answers": [{**answer, "text": "Yes."}]})
+    await caller.call(BOTS, {"vendor_uids": [vendor.uid], "vendor_ids": [vendor.id + 1]})
 
 
 async def _resolve_unknown(caller: Caller, campaign: Campaign) -> None:
@@ -131,6 +167,25 @@ async def test_every_statement_uses_an_index(
         if plan["type"] in ("ALL", "index") and plan["table"] not in ("vendors", "campaigns")
     }
     assert scans == set()
+
+
+async def test_what_a_contact_has_said_is_read_from_its_end(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    with recorded(backend.database) as statements:
+        await _talk(caller, busy)
+    reads = [s for s in statements if "ORDER BY _id DESC LIMIT" in s]
+    assert len(reads) == 3
+    for statement in reads:
+        (plan,) = _plans_of(backend, statement, "whatsapp_message_logs")
+        assert plan["type"] in ("ref", "range"), plan
+        assert plan["key"] == "whatsapp_message_logs_contacts__id", plan
+    answers = [s for s in statements if "AS later" in s]
+    assert len(answers) == 2
+    for statement in answers:
+        # By contact, or from the question on where little has been logged since.
+        (plan,) = _plans_of(backend, statement, "later")
+        assert plan["type"] in ("ref", "range"), plan
 
 
 async def test_the_expiry_check_reads_what_is_claimed_and_no_more(

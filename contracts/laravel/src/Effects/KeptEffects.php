@@ -90,11 +90,28 @@ final class KeptEffects
     /** @return list<stdClass> what the row of a message brings again */
     public function ofMessage(Vendor $vendor, string $wamid): array
     {
+        return $this->again(['row' => $this->sidecar($vendor, $wamid)])['row'];
+    }
+
+    /**
+     * Tell whether these are the effects that are kept with a message.
+     *
+     * @param list<array<string, mixed>> $effects
+     */
+    public function are(Vendor $vendor, string $wamid, array $effects): bool
+    {
+        $kept = Envelope::objects(Json::object($this->sidecar($vendor, $wamid))->effects ?? null);
+
+        return array_column($kept, 'id') === array_column($effects, 'id');
+    }
+
+    private function sidecar(Vendor $vendor, string $wamid): ?string
+    {
         $row = $this->db->row(
             "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs} WHERE vendors__id = ? AND wamid = ? LIMIT 1",
             [$vendor->id, $wamid]
         );
 
-        return $this->again(['row' => $row->sidecar ?? null])['row'];
+        return $row->sidecar ?? null;
     }
 }

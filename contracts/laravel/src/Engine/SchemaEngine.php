@@ -39,11 +39,15 @@ final class SchemaEngine implements Engine
     {
         $part = $update->part;
 
-        return $this->db->transaction(fn (): Outcome => match ($part->kind) {
-            'message' => $this->message($vendor, $update),
-            'echo' => $this->store($vendor, $update, 'to', false),
-            default => $this->announced($vendor, $update, $this->change($vendor, $part)),
-        });
+        try {
+            return $this->db->transaction(fn (): Outcome => match ($part->kind) {
+                'message' => $this->message($vendor, $update),
+                'echo' => $this->store($vendor, $update, 'to', false),
+                default => $this->announced($vendor, $update, $this->change($vendor, $part)),
+            });
+        } catch (StoredMeanwhile) {
+            return Outcome::done($this->kept->ofMessage($vendor, (string) $part->wamid()));
+        }
     }
 
     private function announced(Vendor $vendor, Update $update, Outcome $outcome): Outcome
@@ -109,9 +113,8 @@ final class SchemaEngine implements Engine
                 $effects === [] ? $data : $data + ['sidecar' => ['effects' => KeptEffects::kept($effects)]]
             ),
         ]), ...$replies];
-        if ($this->db->insertMissing('logs', $rows) < count($rows) && $effects !== []) {
-            // Another call has stored it at the same moment, and what it has decided holds.
-            return Outcome::done($this->kept->ofMessage($vendor, $wamid));
+        if ($this->db->insertMissing('logs', $rows) < count($rows) && ! $this->kept->are($vendor, $wamid, $effects)) {
+            throw new StoredMeanwhile();
         }
 
         return Outcome::done($effects);

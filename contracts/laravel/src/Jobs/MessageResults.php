@@ -124,7 +124,7 @@ final class MessageResults
             'wamid' => $row->wamid,
             'status' => $row->status,
             'wa_id' => $row->contact_wa_id,
-            'number' => $number ?? $this->changed[(int) $row->_id]['number'] ?? null,
+            'phone_number_id' => $number ?? $this->changed[(int) $row->_id]['phone_number_id'] ?? null,
             'patch' => $patch + $before,
         ];
     }
@@ -137,11 +137,11 @@ final class MessageResults
                 'wamid' => 'VARCHAR(255)',
                 'status' => 'VARCHAR(64)',
                 'wa_id' => 'VARCHAR(45)',
-                'number' => 'VARCHAR(45)',
+                'phone_number_id' => 'VARCHAR(45)',
                 'patch' => 'LONGTEXT',
             ],
             'old.updated_at = ?, old.wamid = new.wamid, old.status = new.status, old.contact_wa_id = new.wa_id,'
-                . ' old.wab_phone_number_id = COALESCE(new.number, old.wab_phone_number_id),'
+                . ' old.wab_phone_number_id = COALESCE(new.phone_number_id, old.wab_phone_number_id),'
                 . " old.__data = JSON_MERGE_PATCH(COALESCE(old.__data, '{}'), new.patch)",
             [$this->now],
             array_values(array_map(
