@@ -1,0 +1,71 @@
+"""Which of many byte strings occur in a text."""
+
+from collections.abc import Iterable
+
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
+#: Of the strings that can begin at one place of a text, so many are found by the plain search. It
+#: returns all hits: without this bound, strings like ``a``, ``aa``, ``aaa`` would give
+#: one of each for every byte.
+_NESTED = 4
+#: Longer strings than this (bytes) are looked for one by one: windows so long would cost too much.
+_LONGEST = 1024
+
+
+class LiteralSearch:
+    """Strings to look for, compiled once.
+
+    A search costs a time linear in the text, whatever the strings are: at most ``_NESTED`` hits for
+    each byte, and a look at the ``_LONGEST`` bytes behind it where more strings may begin there.
+    """
+
+    def __init__(self, literals: Iterable[bytes]) -> None:
+        literals = set(literals)
+        self._long = [literal for literal in literals if len(literal) > _LONGEST]
+        self._prefix, depths = _nest(literals.difference(self._long))
+        self._shallow = [literal for literal, depth in depths.items() if depth < _NESTED]
+        self._deep = [literal for literal, depth in depths.items() if depth >= _NESTED]
+        self._gates = {
+            self._prefix[literal] for literal in self._deep if depths[literal] == _NESTED
+        }
+        self._window = max(map(len, self._deep), default=0)
+        self._search = BytesAhoCorasick(self._shallow)
+        self._longest = BytesAhoCorasick(self._deep, matchkind=MatchKind.LeftmostLongest)
+
+    def find(self, text: bytes) -> set[bytes]:
+        """Return the strings that occur in a text."""
+        hits = self._search.find_matches_as_indexes(text, overlapping=True)
+        found = {self._shallow[index] for index, _, _ in hits}
+        if not self._gates.isdisjoint(found):
+            for index, start, _ in hits:
+                if self._shallow[index] in self._gates:
+                    self._add_deep(found, text[start : start + self._window])
+        if self._long:
+            found.update(literal for literal in self._long if literal in text)
+        return found
+
+    def _add_deep(self, found: set[bytes], window: bytes) -> None:
+        """Add the longest string that begins where the window does, and the strings it begins
+        with."""
+        hits = self._longest.find_matches_as_indexes(window)
+        if not hits or hits[0][1] != 0:
+            return
+        literal: bytes | None = self._deep[hits[0][0]]
+        while literal is not None and literal not in found:
+            found.add(literal)
+            literal = self._prefix[literal]
+
+
+def _nest(literals: Iterable[bytes]) -> tuple[dict[bytes, bytes | None], dict[bytes, int]]:
+    """Return for each string the longest other one that it begins with, and how many there are."""
+    prefix: dict[bytes, bytes | None] = {}
+    depths: dict[bytes, int] = {}
+    begun: list[bytes] = []
+    # Sorted, a string comes after those that it begins with.
+    for literal in sorted(literals):
+        while begun and not literal.startswith(begun[-1]):
+            begun.pop()
+        prefix[literal] = begun[-1] if begun else None
+        depths[literal] = len(begun)
+        begun.append(literal)
+    return prefix, depths
