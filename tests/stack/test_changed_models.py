@@ -153,3 +153,20 @@ def test_a_change_of_everybodys_drops_everything(backend: LaravelBackend, vendor
         return [...$values, $read('c')];
     """
     assert run_php(backend.installation.application, code) == [["a"], ["a"], ["c"]]
+
+
+def test_what_goes_past_the_models_is_told_by_hand(
+    backend: LaravelBackend, vendor: Vendor, bot: str, sidecar: CalledSidecar
+) -> None:
+    application = backend.installation.application
+    read = (
+        f"return WhatsappSidecar\\Laravel\\Sidecar::bots({vendor.id})['bots'][0]['reply_trigger'];"
+    )
+    assert run_php(application, read) == "hi"
+    backend.change("bot_replies", {"reply_trigger": "new"}, _uid=bot)
+    assert run_php(application, read) == "hi"
+    tell = f"WhatsappSidecar\\Laravel\\Sidecar::invalidate(['{vendor.uid}', 'nobody'], ['bots']);"
+    run_php(application, tell, sidecar.variables)
+    assert run_php(application, read) == "new"
+    told = {"vendor_uids": [vendor.uid, "nobody"], "scopes": ["bots"]}
+    assert sidecar.called(INVALIDATE) == [told]

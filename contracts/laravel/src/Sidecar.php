@@ -8,8 +8,10 @@ use Illuminate\Support\Facades\Facade;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
+use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Store\Vendors;
 
 /**
  * The sidecar, for the application's code. A vendor is named by `_uid` or by `_id`.
@@ -21,7 +23,6 @@ use WhatsappSidecar\Laravel\Effects\Effects;
  * @method static array progress(string $campaignUid)
  * @method static array matchBot(int|string $vendor, string $message, ?array $contact = null)
  * @method static array effects(string $vendorUid, array $effects)
- * @method static array invalidate(?array $vendorUids = null, array $scopes = ['settings', 'bots'])
  * @method static array health()
  *
  * @see SidecarClient
@@ -121,6 +122,22 @@ final class Sidecar extends Facade
     public static function broadcast(int|string $vendor, array $channels, string $event, mixed $data = null): void
     {
         app(Effects::class)->broadcast($vendor, $channels, $event, $data);
+    }
+
+    /**
+     * Say what was changed past the watched models: the sidecar reads it anew, and so does this application.
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     * @param list<string> $scopes of "settings" and "bots"
+     */
+    public static function invalidate(?array $vendorUids = null, array $scopes = ['settings', 'bots']): array
+    {
+        $vendors = $vendorUids === null ? null : array_values(app(Vendors::class)->load($vendorUids));
+        foreach ($scopes as $scope) {
+            app(VersionedCache::class)->drop($scope, $vendors === null ? null : array_column($vendors, 'id'));
+        }
+
+        return app(SidecarClient::class)->invalidate($vendorUids, $scopes);
     }
 
     /** @return array<string, ?string> all settings of a vendor, in the clear, through the cache */

@@ -78,7 +78,8 @@ final class VersionedCache
     private function opened(mixed $text): ?array
     {
         try {
-            $value = is_string($text) ? json_decode($this->encrypter->decrypt($text, false), true, 512, JSON_THROW_ON_ERROR) : null;
+            $plain = is_string($text) ? $this->encrypter->decrypt($text, false) : 'null';
+            $value = json_decode($plain, true, 512, JSON_THROW_ON_ERROR);
         } catch (DecryptException | JsonException) {
             // The application has another key now, or somebody else has written there.
             return null;

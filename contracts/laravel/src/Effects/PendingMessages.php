@@ -85,10 +85,11 @@ final class PendingMessages
     /** The sidecar does not take the message: it will not be sent. */
     public function fail(string $uid, string $reason, string $now): void
     {
+        $error = ['code' => null, 'title' => null, 'message' => $reason, 'details' => null];
         $this->db->change(
             "UPDATE {logs} SET status = 'failed', updated_at = ?, __data = JSON_MERGE_PATCH(__data, ?)"
                 . " WHERE _uid = ? AND status = 'pending' AND wamid IS NULL",
-            [$now, Json::dump(['error' => ['code' => null, 'title' => null, 'message' => $reason, 'details' => null]]), $uid]
+            [$now, Json::dump(['error' => $error]), $uid]
         );
     }
 }
