@@ -28,10 +28,14 @@ from workers.reconciler import Reconciler
 from workers.release import Release
 from workers.reporter import Reporter, tell_php
 
-#: The sidecar calls these; the workers do not.
+#: The sidecar calls these, or what is shared with it, or they are called in tests of their own.
 NOT_CALLED = {
     contract.STORE_WEBHOOKS,
     contract.VENDOR_CONFIG,
+    contract.BOTS,
+    contract.AI_ANSWERS,
+    contract.MODES,
+    contract.OBSERVE,
     contract.UNKNOWN_MESSAGES,
     contract.RESOLVE_MESSAGES,
 }
