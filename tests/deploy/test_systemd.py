@@ -1,5 +1,6 @@
 """The units of systemd: what they start exists, and they let it end."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,6 +61,12 @@ def test_what_a_unit_starts(name: str, queue: Queue) -> None:
     program, *arguments = read_unit(name)["ExecStart"].replace("%i", queue.value).split()
     assert program == PROGRAM
     assert_command(arguments)
+
+
+def test_the_unit_for_one_queue_names_all_of_them() -> None:
+    """Whoever starts one for each must not leave one out."""
+    named = re.findall(r"sidecar-worker@([a-z]+)", (UNITS / "sidecar-worker@.service").read_text())
+    assert named == list(Queue)
 
 
 @pytest.mark.parametrize("name", NAMES)
