@@ -166,6 +166,16 @@ async def test_what_was_decided_about_an_answer_holds(caller: Caller, talkative:
     assert await caller.call(AI_ANSWERS, request) == first
 
 
+async def test_a_question_that_is_answered_is_not_named_again(
+    caller: Caller, talkative: Vendor
+) -> None:
+    update = says(talkative, "Hello?")
+    (result,) = await caller.process(update)
+    await caller.call(AI_ANSWERS, _answer(talkative, question(result).id, "Yes."))
+    (again,) = await caller.process({**update, "attempt": 2})
+    assert (again.result, again.effects) == ("done", [])
+
+
 async def test_a_question_holds_the_latest_messages(
     caller: Caller, backend: LaravelBackend, talkative: Vendor
 ) -> None:

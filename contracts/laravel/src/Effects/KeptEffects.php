@@ -55,7 +55,7 @@ final class KeptEffects
 
     /**
      * Return the effects that rows bring again: without messages of which it is known what became of
-     * them, and questions that are answered.
+     * them. A question that is answered is not kept any more.
      *
      * @param array<string, ?string> $sidecars `__data.sidecar` of rows of the log
      *
@@ -65,12 +65,7 @@ final class KeptEffects
     {
         $kept = $uids = [];
         foreach ($sidecars as $key => $sidecar) {
-            $object = Json::object($sidecar);
-            $answered = isset($object->answer);
-            $kept[$key] = array_filter(
-                Envelope::objects($object->effects ?? null),
-                static fn (stdClass $effect): bool => ! ($answered && $effect->kind === 'ai_reply')
-            );
+            $kept[$key] = Envelope::objects(Json::object($sidecar)->effects ?? null);
             foreach ($kept[$key] as $effect) {
                 if ($effect->kind === 'send_message') {
                     $uids[] = $effect->id;

@@ -63,7 +63,6 @@ final class LogState
             $wamid
         );
         $state->changed = true;
-        $state->errorChanged = (bool) $row->has_error;
 
         return $state;
     }
