@@ -59,9 +59,10 @@ class ModesRequest(StrictModel):
     """Read all vendors' modes; before that, make changes, all of them or none.
 
     ``version`` is the one that the caller has read. It grows with every call that changes
-    something; where PHP's is another one, nothing happens and the answer is 409 ``fence_stale``:
-    somebody else has changed modes meanwhile. ``by`` and ``reason`` are kept with each change, the
-    last 50 of a vendor. A vendor that does not exist: 404 ``vendor_unknown``, and nothing happens.
+    something, or says for the first time how a vendor is to be; where PHP's is another one, nothing
+    happens and the answer is 409 ``fence_stale``: somebody else has changed modes meanwhile. ``by``
+    and ``reason`` are kept with each change, the last 50 of a vendor. Only campaigns can be
+    ``held``. A vendor that does not exist: 404 ``vendor_unknown``, and nothing happens.
     """
 
     changes: list[ModeChange] = Field(default=[], max_length=10_000)
@@ -83,6 +84,8 @@ class PastChange(LenientModel):
 
 
 class VendorModes(LenientModel):
+    """``history``: the oldest change first."""
+
     vendor_uid: str
     title: str | None = None
     modes: Modes

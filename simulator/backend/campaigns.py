@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from contracts.backend import CampaignState, ErrorCode
+from contracts.modes import Mode
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.refusal import Refused
-from simulator.backend.vendors import LEFT_TO_PHP, Vendor
+from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
 _MAX_FENCE = 2**63 - 1
@@ -73,11 +74,12 @@ def check_running(campaign: Campaign) -> None:
 
 
 def check_on_sidecar(vendor: Vendor) -> None:
-    """Refuse the call if the vendor's rows are the crons'."""
-    if LEFT_TO_PHP in vendor.settings:
+    """Refuse the call if the vendor's rows are the crons', or nobody's for the moment."""
+    mode = vendor.modes.campaigns
+    if mode != Mode.SIDECAR:
         raise Refused(
             ErrorCode.VENDOR_NOT_ON_SIDECAR,
-            f"the campaigns of vendor {vendor.uid!r} are sent by PHP's own crons",
+            f"the campaigns of vendor {vendor.uid!r} are not the sidecar's: their mode is {mode}",
         )
 
 

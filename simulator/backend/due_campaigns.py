@@ -4,12 +4,13 @@ from collections import Counter, defaultdict
 from typing import Any
 
 from contracts.backend import CampaignState, DueCampaignsRequest, QueueStatus
+from contracts.modes import Capability
 from simulator.backend.campaigns import read_reason, read_state
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.pending_webhooks import count_pending
+from simulator.backend.stored_modes import on_sidecar
 from simulator.backend.times import to_ms, to_text
-from simulator.backend.vendors import ON_SIDECAR
 from simulator.backend.work import Work
 
 _QUEUE_COUNTS = {
@@ -30,9 +31,11 @@ _LOG_COUNTS = {
     "failed": "failed",
 }
 
+_OURS = on_sidecar(Capability.CAMPAIGNS)
+
 _COLUMNS = f"""
     campaigns._id, campaigns._uid, campaigns.title, campaigns.__data, vendors._uid AS vendor_uid,
-    {ON_SIDECAR} AS on_sidecar
+    {_OURS} AS on_sidecar
     FROM campaigns JOIN vendors ON vendors._id = campaigns.vendors__id
 """
 
@@ -66,7 +69,7 @@ def _settle_stale(work: Work, stale_after_s: int) -> int:
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
         " __data = json_set(coalesce(__data, '{}'), '$.process_response', json(?))"
         f" WHERE status = 3 AND updated_at < ? AND vendors__id IN"
-        f" (SELECT _id FROM vendors WHERE {ON_SIDECAR})",
+        f" (SELECT _id FROM vendors WHERE {_OURS})",
         (
             QueueStatus.UNKNOWN,
             work.now,
@@ -83,7 +86,7 @@ def _with_due_rows(work: Work, limit: int) -> list[Row]:
         "   WHERE queue.campaigns__id = campaigns._id AND queue.status = 1) AS due_at,"
         f" {_COLUMNS}"
         " WHERE coalesce(json_extract(campaigns.__data, '$.sidecar.state'), 'running')"
-        f"   NOT IN (?, ?) AND {ON_SIDECAR})"
+        f"   NOT IN (?, ?) AND {_OURS})"
         " WHERE due_at <= ? ORDER BY due_at, _id LIMIT ?",
         (CampaignState.PAUSED.value, CampaignState.CANCELLED.value, work.now, limit),
     )

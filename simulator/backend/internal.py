@@ -13,6 +13,7 @@ from starlette.routing import Route
 from contracts import backend as contract
 from contracts.bots import BotsRequest
 from contracts.effects import AiAnswersRequest
+from contracts.modes import ModesRequest
 from contracts.signing import SignatureRefused
 from simulator.backend.ai_answers import ai_answers
 from simulator.backend.body import (
@@ -28,6 +29,7 @@ from simulator.backend.connection import drop_connection, wait_for_disconnect
 from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
+from simulator.backend.modes import modes
 from simulator.backend.pending_webhooks import pending_webhooks
 from simulator.backend.refusal import Refused
 from simulator.backend.send_results import update_message_status, update_message_statuses
@@ -84,6 +86,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
     contract.BOTS: _json(BotsRequest, bots),
     contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
+    contract.MODES: _json(ModesRequest, modes),
 }
 
 

@@ -1,7 +1,4 @@
-"""``pending-webhooks``: the sidecar takes over what PHP has stored while it was down.
-
-Every vendor is on the sidecar here, but those that have the setting ``left_to_php``.
-"""
+"""``pending-webhooks``: the sidecar takes over what PHP has stored while it was down."""
 
 import base64
 import binascii
@@ -10,17 +7,18 @@ from typing import Any
 import orjson
 
 from contracts.backend import MAX_PENDING, PendingWebhooksRequest
+from contracts.modes import Capability
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load
+from simulator.backend.stored_modes import on_sidecar
 from simulator.backend.times import to_ms
-from simulator.backend.vendors import ON_SIDECAR
 from simulator.backend.webhook_table import ENCODING_HEADER
 from simulator.backend.work import Work
 
-#: Pending webhooks of vendors that exist and are on the sidecar.
+#: Pending webhooks of vendors that exist and whose webhooks are the sidecar's.
 _PENDING = f"""
     whatsapp_webhook_queue AS webhooks JOIN vendors ON vendors._id = webhooks.vendors__id
-    WHERE webhooks.status = 'pending' AND {ON_SIDECAR}
+    WHERE webhooks.status = 'pending' AND {on_sidecar(Capability.WEBHOOKS)}
 """
 
 

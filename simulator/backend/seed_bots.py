@@ -9,12 +9,16 @@ from typing import Any
 
 from contracts.bots import BotHours, TriggerType
 from contracts.effects import AiProvider, Broadcaster, ForwardTarget
+from contracts.modes import Mode
 from simulator.backend import vendors as settings
 from simulator.backend.jsontext import dump
 from simulator.backend.seed_rows import insert_rows, next_id, transaction, vendor_id
+from simulator.backend.stored_modes import DEFAULT, MODES
 from simulator.backend.times import to_text
 
 _ACTIVE, _INACTIVE = 1, 2
+
+_BOTS_ON_SIDECAR = {**DEFAULT.model_dump(mode="json"), "bots": Mode.SIDECAR, "version": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def seed_effects(
     """Write a vendor's settings for bots, its AI bot, its own webhook and its broadcasts. What is
     not given is not set. It is for a vendor that has none of these yet."""
     values: dict[str, Any] = {
-        settings.BOTS_ON_SIDECAR: "1" if bots_on_sidecar else None,
+        MODES: dump(_BOTS_ON_SIDECAR) if bots_on_sidecar else None,
         settings.BOT_HOURS: hours and dump(hours.model_dump()),
         settings.AI_PROVIDERS: ai and dump([ai.model_dump()]),
         settings.AI_BOT_PROVIDER: ai and ai.name,

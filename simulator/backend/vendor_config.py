@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from contracts.backend import VendorConfigRequest
+from contracts.modes import Mode
 from simulator.backend import vendors
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
@@ -30,7 +31,8 @@ def _config(vendor: Vendor) -> dict[str, Any]:
         "daily_recipients": _count(settings.get(vendors.DAILY_RECIPIENTS)),
         "current_phone_number_id": settings.get(vendors.CURRENT_PHONE_NUMBER_ID) or None,
         "phone_numbers": [_phone_number(number) for number in vendor.phone_numbers],
-        "bots_on_sidecar": vendor.bots_on_sidecar,
+        "modes": vendor.modes.model_dump(mode="json"),
+        "bots_on_sidecar": vendor.modes.bots == Mode.SIDECAR,
         "ai_providers": [provider.model_dump() for provider in vendor.ai_providers],
         "forward": vendor.forward and vendor.forward.model_dump(),
         "broadcaster": vendor.broadcaster and vendor.broadcaster.model_dump(),

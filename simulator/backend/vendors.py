@@ -11,9 +11,11 @@ from pydantic import BaseModel, ValidationError
 from contracts.backend import ErrorCode
 from contracts.bots import BotHours
 from contracts.effects import AiProvider, Broadcaster, ForwardTarget
+from contracts.modes import Modes
 from simulator.backend.database import Database
 from simulator.backend.jsontext import dump
 from simulator.backend.refusal import Refused
+from simulator.backend.stored_modes import MODES, MODES_HISTORY, read_modes
 
 #: Names in ``vendor_settings``. The first two are the application's own.
 CURRENT_PHONE_NUMBER_ID = "current_phone_number_id"
@@ -28,8 +30,6 @@ PHONE_NUMBERS = "whatsapp_phone_numbers"
 APP_SECRETS = "whatsapp_app_secrets"
 WEBHOOK_VERIFIED_AT = "webhook_verified_at"
 DISCONNECTED_AT = "whatsapp_account_disconnected_at"
-#: Whether customers' messages come with the bots that match them.
-BOTS_ON_SIDECAR = "bots_on_sidecar"
 #: JSON: when bots answer (:class:`contracts.bots.BotHours`).
 BOT_HOURS = "bot_hours"
 #: JSON: a list of :class:`contracts.effects.AiProvider`.
@@ -45,11 +45,6 @@ FORWARD_URL = "webhook_forward_url"
 FORWARD_SECRET = "webhook_forward_secret"
 #: JSON: :class:`contracts.effects.Broadcaster`.
 BROADCASTER = "broadcaster"
-#: There for a vendor that is not on the sidecar: its rows and its stored webhooks are the crons'.
-LEFT_TO_PHP = "left_to_php"
-#: SQL: the vendor of ``vendors._id`` is on the sidecar.
-ON_SIDECAR = f"""NOT EXISTS (SELECT 1 FROM vendor_settings AS setting
-    WHERE setting.vendors__id = vendors._id AND setting.name = '{LEFT_TO_PHP}')"""
 
 _ACTIVE = 1
 _TRUE = frozenset({"1", "true", "on", "yes"})
@@ -114,9 +109,9 @@ class Vendor:
     def requeues_healthy_error(self) -> bool:
         return self._is_on(REQUEUE_HEALTHY_ERROR)
 
-    @property
-    def bots_on_sidecar(self) -> bool:
-        return self._is_on(BOTS_ON_SIDECAR)
+    @cached_property
+    def modes(self) -> Modes:
+        return read_modes(self.settings.get(MODES))[0]
 
     @cached_property
     def bot_hours(self) -> BotHours | None:
@@ -177,8 +172,8 @@ class Vendors:
         settings: dict[int, dict[str, str]] = {row["_id"]: {} for row in rows}
         for row in self._db.rows(
             "SELECT vendors__id, name, value FROM vendor_settings"
-            " WHERE vendors__id IN (SELECT value FROM json_each(?)) ORDER BY _id",
-            (dump(list(settings)),),
+            " WHERE vendors__id IN (SELECT value FROM json_each(?)) AND name <> ? ORDER BY _id",
+            (dump(list(settings)), MODES_HISTORY),
         ):
             settings[row["vendors__id"]][row["name"]] = row["value"]
         self._known.update(dict.fromkeys(uids))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from simulator.backend.database import open_database
-from simulator.backend.vendors import LEFT_TO_PHP
+from simulator.backend.stored_modes import MODES
 from simulator.embedded import EmbeddedInstallation
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
@@ -38,7 +38,8 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
         return [dict(row) for row in self._connection.execute(sql, parameters)]
 
     def leave_to_php(self, vendor: Vendor) -> None:
-        self.set_setting(vendor, LEFT_TO_PHP, "1")
+        left = {"webhooks": "php", "campaigns": "php"}
+        self.set_setting(vendor, MODES, orjson.dumps(left).decode())
 
     def poison(self, text: str) -> None:
         fault = {"endpoint": "process-webhooks", "kind": "item_error", "body_contains": text}

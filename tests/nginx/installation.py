@@ -19,7 +19,7 @@ from sidecar.counters import Books, Counters
 from sidecar.redis_client import connect
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededVendor
-from simulator.backend.vendors import LEFT_TO_PHP
+from simulator.backend.stored_modes import MODES
 from simulator.embedded import EmbeddedInstallation
 from simulator.ports import free_ports
 from simulator.stack.nginx import IMPATIENT, Nginx
@@ -77,8 +77,8 @@ class Site:
         with closing(open_database(self.installation.database)) as database:
             database.execute(
                 "INSERT INTO vendor_settings (_uid, created_at, vendors__id, name, value)"
-                f" VALUES ('left', datetime(), ?, '{LEFT_TO_PHP}', '1')",
-                (self.vendor.id,),
+                " VALUES ('left', datetime(), ?, ?, '{\"webhooks\": \"php\"}')",
+                (self.vendor.id, MODES),
             )
             try:
                 yield
