@@ -1,0 +1,130 @@
+"""Ten vendors' ordinary day, in waves: campaigns that fall due, statuses, customers who write."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from simulator.backend.seed import SeededVendor
+from simulator.control import lines, order, read
+from simulator.processes import Process
+from simulator.stack.installation import StackInstallation
+
+#: Every message ends as read, and every webhook holds one update: of others, the reference
+#: application's own routine takes the first and loses the rest, as real ones do.
+_CLOUD_API: dict[str, Any] = {
+    "batch_sizes": {1: 1},
+    "duplicate_share": 0.02,
+    "duplicate_delay_ms": (20, 400),
+    "reorder_share": 0,
+    "delivered_share": 1,
+    "read_share": 1,
+    "sent_delay_ms": (300, 600),
+    "delivered_delay_ms": (300, 600),
+    "read_delay_ms": (300, 600),
+    "inbound_types": {"text": 1},
+    "inbound_customers": 200,
+    "retry_first_ms": 200,
+    "retry_max_ms": 1000,
+    "webhook_timeout_ms": 6000,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Of all waves so far. ``by_sidecar``: messages that carry the sidecar's callback data; the
+    crons' carry none. ``lost`` and ``twice`` name what is missing and what is there more than
+    once."""
+
+    messages: int
+    by_sidecar: int
+    customers: int
+    lost: tuple[str, ...]
+    twice: tuple[str, ...]
+
+
+class Load:
+    """``messages`` of each vendor's campaign in a wave, and ``customers`` who write to it."""
+
+    def __init__(
+        self, installation: StackInstallation, *, vendors: int, messages: int, customers: int
+    ) -> None:
+        self._installation = installation
+        self._messages = messages
+        self._customers = customers
+        self._waves = 0
+        self._wanted: Counter[str] = Counter()
+        self.vendors: list[SeededVendor] = installation.seed_vendors(
+            vendors=vendors, messages_per_second=80.0
+        )
+
+    def start_cloud_api(self) -> None:
+        """Start the Cloud API with the vendors' numbers; its webhooks go to nginx."""
+        installation = self._installation
+        numbers = [
+            {
+                "phone_number_id": number,
+                "account_id": vendor.business_account_id,
+                "webhook_url": installation.webhook_url(vendor.uid),
+            }
+            for vendor in self.vendors
+            for number in vendor.phone_number_ids
+        ]
+        file = installation.folder / "cloud-api.json"
+        config = {**_CLOUD_API, "phone_numbers": numbers}
+        file.write_bytes(orjson.dumps(config, option=orjson.OPT_NON_STR_KEYS))
+        installation.start_cloud_api("--config", str(file))
+
+    @property
+    def cloud_api(self) -> Process:
+        return self._installation.processes["cloud-api"]
+
+    def wave(self) -> None:
+        """Begin another wave: a campaign of each vendor, due now, to people who have had nothing
+        yet, and customers who write for three seconds."""
+        for vendor in self.vendors:
+            campaign = self._installation.seed_campaign(
+                vendor.uid, self._messages, first_contact=self._waves * self._messages
+            )
+            self._wanted.update(f"{vendor.uid} {to}" for to in campaign.recipients)
+            for number in vendor.phone_number_ids:
+                per_s = max(0.1, self._customers / 3)
+                asked = {"phone_number_id": number, "count": self._customers, "per_s": per_s}
+                order(self.cloud_api, "inbound", asked)
+        self._waves += 1
+
+    def at_rest(self) -> bool:
+        """Tell whether everything has come to its end."""
+        report = read(self.cloud_api, "report")
+        found = self._installation.tables.tally()
+        return (
+            report["idle"]
+            and not found.queue
+            and not found.pending_webhooks
+            and set(found.outgoing) <= {"read"}
+            and found.sent_messages == report["accepted"] == self._wanted.total()
+            and found.incoming == report["inbound"]["created"]
+        )
+
+    def count(self) -> Count:
+        """Compare what the Cloud API has with what the tables say."""
+        owners = {number: v.uid for v in self.vendors for number in v.phone_number_ids}
+        messages = lines(self.cloud_api, "messages")
+        sent = Counter(
+            f"{owners[one['phone_number_id']]} {one['to'].lstrip('+')}" for one in messages
+        )
+        logged = Counter(row.wamid for row in self._installation.tables.outgoing_messages())
+        inbound = Counter(line["wamid"] for line in lines(self.cloud_api, "inbound"))
+        applied = Counter(self._installation.tables.incoming_wamids())
+        wamids = Counter(one["wamid"] for one in messages)
+        lost = [*(self._wanted - sent), *(wamids - logged), *(inbound - applied)]
+        once = [*logged.items(), *applied.items()]
+        twice = [*(sent - self._wanted), *(wamid for wamid, times in once if times > 1)]
+        return Count(
+            messages=len(messages),
+            by_sidecar=sum(bool(one["callback_data"]) for one in messages),
+            customers=inbound.total(),
+            lost=tuple(map(str, lost)),
+            twice=tuple(map(str, twice)),
+        )

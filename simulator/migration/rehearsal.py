@@ -1,0 +1,153 @@
+"""Walking through MIGRATION.md and back, with a wave of load at every step."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from simulator.migration.crons import Crons
+from simulator.migration.load import Load
+from simulator.migration.page import Step, read_page
+from simulator.migration.terminal import Done, Terminal
+from simulator.stack.installation import StackInstallation
+
+#: How long a wave may take to come to its end.
+REST_S = 120.0
+#: How long a wave is under way when the commands are executed.
+UNDER_WAY_S = 0.7
+
+#: Short enough for a rehearsal. A cron's run takes two seconds at most.
+SETTINGS = {
+    "cron_settle_s": 3,
+    "due_campaigns_interval_s": 1,
+    "shadow_window_s": 2,
+    "parity_min_updates": 1,
+    "parity_min_hours": 0,
+}
+
+#: A step after which the crons' lines are commented out, and one before which they are put in.
+CRONS_OFF = "crons off"
+BACK = "All the way back"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a step has come to. ``commands_s`` is how long its commands took."""
+
+    step: str
+    commands: list[Done]
+    commands_s: float
+    seconds: float
+    rested: bool
+    messages: int
+    by_sidecar: int
+    customers: int
+    lost: tuple[str, ...]
+    twice: tuple[str, ...]
+
+    @property
+    def held(self) -> bool:
+        """Tell whether everything went as the page says."""
+        return self.rested and not (self.lost or self.twice or self.failed)
+
+    @property
+    def failed(self) -> list[Done]:
+        return [done for done in self.commands if done.code != 0]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a line for people and programs."""
+        values = asdict(self)
+        del values["commands"]
+        commands = {"commands": len(self.commands), "failed": [d.command for d in self.failed]}
+        counts = {"lost": len(self.lost), "twice": len(self.twice)}
+        return {**values, **commands, **counts}
+
+
+class Rehearsal:
+    """Use as a context manager: starts PHP, its database, nginx, Redis, the Cloud API and the
+    crons, and stops them. The sidecar is started by the page."""
+
+    def __init__(self, folder: Path, *, vendors: int, messages: int, customers: int) -> None:
+        self.installation = StackInstallation(
+            folder,
+            php={"SIDECAR_VENDORS": "none", "SIDECAR_BOTS": "none", "SIDECAR_FALLBACK_ROUTE": "1"},
+        )
+        self.installation.configure(**SETTINGS)
+        self._vendors, self._messages, self._customers = vendors, messages, customers
+        self._steps = read_page()
+
+    def __enter__(self) -> Self:
+        self.installation.__enter__()
+        try:
+            self.installation.start_redis()
+            self.installation.start_backend()
+            self.load = Load(
+                self.installation,
+                vendors=self._vendors,
+                messages=self._messages,
+                customers=self._customers,
+            )
+            self.load.start_cloud_api()
+            self.crons = Crons(self.installation.application)
+            self.crons.start()
+            self.terminal = Terminal(self.installation, {"VENDOR": self.load.vendors[0].uid})
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if hasattr(self, "crons") and self.crons.running:
+            self.crons.stop()
+        self.installation.__exit__(*error)
+
+    def walk(self) -> Iterator[Report]:
+        """Take every step; where it has a way back, go back and take it again."""
+        yield self._make("Before: crons alone", [])
+        for step in self._steps:
+            yield from self._take(step)
+
+    def _take(self, step: Step) -> Iterator[Report]:
+        if step.title == BACK:
+            self.crons = Crons(self.installation.application)
+            self.crons.start()
+            yield self._make(step.title, step.back)
+            return
+        yield self._make(step.title, step.commands)
+        if CRONS_OFF in step.title:
+            self.crons.stop()
+            yield self._make(f"{step.title}: without crons", [])
+        elif step.back:
+            yield self._make(f"{step.title}: back", step.back)
+            yield self._make(f"{step.title}: again", step.commands)
+
+    def _make(self, title: str, commands: list[str]) -> Report:
+        began = time.monotonic()
+        self.load.wave()
+        time.sleep(UNDER_WAY_S)
+        commands_began = time.monotonic()
+        done = [self.terminal.run(command) for command in commands]
+        commands_s = time.monotonic() - commands_began
+        rested = self._rest()
+        count = self.load.count()
+        return Report(
+            step=title,
+            commands=done,
+            commands_s=round(commands_s, 2),
+            seconds=round(time.monotonic() - began, 1),
+            rested=rested,
+            messages=count.messages,
+            by_sidecar=count.by_sidecar,
+            customers=count.customers,
+            lost=count.lost,
+            twice=count.twice,
+        )
+
+    def _rest(self) -> bool:
+        end = time.monotonic() + REST_S
+        while time.monotonic() < end:
+            if self.load.at_rest():
+                return True
+            time.sleep(0.2)
+        return self.load.at_rest()

@@ -1,0 +1,92 @@
+"""Runs the operator's commands against an installation, as they stand on the page."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.stack.application import APPLICATION
+from simulator.stack.installation import StackInstallation
+from simulator.stack.packages import program
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120.0
+
+#: The units of deploy/systemd, and the parts of an installation that they stand for.
+UNITS = {"sidecar": "sidecar", "sidecar-worker": "worker"}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """``command`` as it stands on the page."""
+
+    command: str
+    code: int
+    output: str
+
+
+class Terminal:
+    """A shell in which ``sidecar``, ``php``, ``mysql`` and ``nginx`` are the installation's, and
+    ``systemctl`` starts and stops its parts. ``variables`` are those of the operator, such as
+    ``VENDOR``."""
+
+    def __init__(self, installation: StackInstallation, variables: dict[str, str]) -> None:
+        self._installation = installation
+        self._variables = variables
+        self._programs = installation.folder / "bin"
+        self._programs.mkdir()
+        nginx = installation.nginx
+        for name, words in {
+            "sidecar": f'{sys.executable} -m sidecar.cli "$@"',
+            "php": f'shift; exec {program("php")} {APPLICATION / "artisan"} "$@"',
+            "mysql": f"{program('mariadb')} --no-defaults --user=root"
+            f" --socket={installation.mariadb.socket} reference",
+            "nginx": f"{program('nginx')} -p {nginx.folder} -e {nginx.error_log}"
+            f' -c {nginx.folder / "nginx.conf"} "$@"',
+        }.items():
+            path = self._programs / name
+            path.write_text(f"#!/bin/sh\n{words}\n")
+            path.chmod(0o700)
+
+    def run(self, command: str) -> Done:
+        """Execute a line."""
+        words = command.split()
+        if words[0] == "systemctl":
+            return self._systemctl(command, words[1], words[2:])
+        done = subprocess.run(
+            ["bash", "-euc", command.replace("/etc/nginx", str(self._installation.nginx.folder))],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                **self._installation.environment,
+                **self._installation.application.variables,
+                **self._variables,
+                "PATH": f"{self._programs}:{os.environ['PATH']}",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return Done(command, done.returncode, done.stdout)
+
+    def _systemctl(self, command: str, verb: str, units: list[str]) -> Done:
+        parts = self._installation.processes
+        for unit in units:
+            match verb, unit:
+                case "reload", "nginx":
+                    os.kill(parts["nginx"].pid, signal.SIGHUP)
+                case "start", "sidecar" if "sidecar" not in parts:
+                    self._installation.start_sidecar()
+                case "start", "sidecar-worker" if "worker" not in parts:
+                    self._installation.start_worker(name="worker")
+                case "start", _:
+                    self._installation.start(UNITS[unit])
+                case "stop", _:
+                    parts[UNITS[unit]].stop()
+                case _:
+                    return Done(command, 1, f"no {verb} of {unit} here")
+        return Done(command, 0, "")
