@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
+from sidecar.prefixes import Prefixes
+
 #: Of the strings that can begin at one place of a text, so many are found by the plain search. It
 #: returns all hits: without this bound, strings like ``a``, ``aa``, ``aaa`` would give
 #: one of each for every byte.
@@ -22,12 +24,13 @@ class LiteralSearch:
     def __init__(self, literals: Iterable[bytes]) -> None:
         literals = set(literals)
         self._long = [literal for literal in literals if len(literal) > _LONGEST]
-        self._prefix, depths = _nest(literals.difference(self._long))
+        self._prefixes = Prefixes(literals.difference(self._long))
+        depths = self._prefixes.depths
         self._shallow = [literal for literal, depth in depths.items() if depth < _NESTED]
         self._deep = [literal for literal, depth in depths.items() if depth >= _NESTED]
-        self._gates = {
-            self._prefix[literal] for literal in self._deep if depths[literal] == _NESTED
-        }
+        #: Where one of these begins, a deep one may.
+        self._gates = {literal for literal, depth in depths.items() if depth == _NESTED - 1}
+        self._gates &= {self._prefixes.parent(literal) for literal in self._deep}
         self._window = max(map(len, self._deep), default=0)
         self._search = BytesAhoCorasick(self._shallow)
         self._longest = BytesAhoCorasick(self._deep, matchkind=MatchKind.LeftmostLongest)
@@ -37,9 +40,14 @@ class LiteralSearch:
         hits = self._search.find_matches_as_indexes(text, overlapping=True)
         found = {self._shallow[index] for index, _, _ in hits}
         if not self._gates.isdisjoint(found):
-            for index, start, _ in hits:
-                if self._shallow[index] in self._gates:
-                    self._add_deep(found, text[start : start + self._window])
+            # Texts that repeat themselves have many places, yet few windows.
+            windows = {
+                text[start : start + self._window]
+                for index, start, _ in hits
+                if self._shallow[index] in self._gates
+            }
+            for window in windows:
+                self._add_deep(found, window)
         if self._long:
             found.update(literal for literal in self._long if literal in text)
         return found
@@ -53,19 +61,4 @@ class LiteralSearch:
         literal: bytes | None = self._deep[hits[0][0]]
         while literal is not None and literal not in found:
             found.add(literal)
-            literal = self._prefix[literal]
-
-
-def _nest(literals: Iterable[bytes]) -> tuple[dict[bytes, bytes | None], dict[bytes, int]]:
-    """Return for each string the longest other one that it begins with, and how many there are."""
-    prefix: dict[bytes, bytes | None] = {}
-    depths: dict[bytes, int] = {}
-    begun: list[bytes] = []
-    # Sorted, a string comes after those that it begins with.
-    for literal in sorted(literals):
-        while begun and not literal.startswith(begun[-1]):
-            begun.pop()
-        prefix[literal] = begun[-1] if begun else None
-        depths[literal] = len(begun)
-        begun.append(literal)
-    return prefix, depths
+            literal = self._prefixes.parent(literal)

@@ -9,10 +9,10 @@ from datetime import datetime
 
 from contracts.bots import BotMatch, TriggerType, VendorBots
 from contracts.sidecar_api import ContactFacts
-from sidecar.affixes import Affixes
 from sidecar.bot_hours import OpeningHours
 from sidecar.literals import LiteralSearch
 from sidecar.php_numbers import PhpNumber
+from sidecar.prefixes import Prefixes
 from sidecar.wildcards import Wildcard, Wildcards
 from sidecar.words import WordMarks
 
@@ -36,8 +36,9 @@ class Matcher:
         self._welcome: list[int] = []
         self._whole: dict[bytes, list[int]] = {}
         self._numbers: dict[float, list[tuple[PhpNumber, int]]] = {}
-        self._starts: Affixes[int] = Affixes()
-        self._ends: Affixes[int] = Affixes()
+        self._starts: dict[bytes, list[int]] = {}
+        #: By the reversed trigger.
+        self._ends: dict[bytes, list[int]] = {}
         self._contained: dict[bytes, list[int]] = {}
         self._words: dict[bytes, list[int]] = {}
         wildcards: list[Wildcard] = []
@@ -51,9 +52,9 @@ class Matcher:
                 slot = self._slot(place, bot.bot_uid, bot.trigger_type, trigger.decode())
                 match bot.trigger_type:
                     case TriggerType.STARTS_WITH:
-                        self._starts.add(trigger, slot)
+                        self._starts.setdefault(trigger, []).append(slot)
                     case TriggerType.ENDS_WITH:
-                        self._ends.add(trigger, slot)
+                        self._ends.setdefault(trigger[::-1], []).append(slot)
                     case TriggerType.CONTAINS:
                         self._contained.setdefault(trigger, []).append(slot)
                     case TriggerType.CONTAINS_WORD:
@@ -72,6 +73,8 @@ class Matcher:
                             self._whole.setdefault(trigger, []).append(slot)
                             if vendor.rules.numbers_by_value:
                                 self._add_number(trigger, slot)
+        self._prefixes = Prefixes(self._starts)
+        self._suffixes = Prefixes(self._ends)
         self._wildcards = Wildcards(wildcards, vendor.rules.wildcard_spans_lines)
         self._contained_search = LiteralSearch(self._contained.keys() | self._wildcards.middles)
         self._word_search = LiteralSearch(self._words)
@@ -103,8 +106,10 @@ class Matcher:
         yield from self._whole.get(text, ())
         if self._numbers:
             yield from self._equal_numbers(text)
-        yield from self._starts.of_start(text)
-        yield from self._ends.of_end(text)
+        for prefix in self._prefixes.of(text):
+            yield from self._starts[prefix]
+        for suffix in self._suffixes.of(text[::-1]):
+            yield from self._ends[suffix]
         contained = self._contained_search.find(text)
         for literal in self._contained.keys() & contained:
             yield from self._contained[literal]

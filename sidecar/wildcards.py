@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.affixes import Affixes
+from sidecar.prefixes import Prefixes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,17 @@ class Wildcards:
 
     def __init__(self, wildcards: Iterable[Wildcard], spans_lines: bool) -> None:
         self._spans_lines = spans_lines
-        self._by_prefix: Affixes[Wildcard] = Affixes()
-        self._by_suffix: Affixes[Wildcard] = Affixes()
+        self._by_prefix: dict[bytes, list[Wildcard]] = {}
+        #: By the reversed suffix.
+        self._by_suffix: dict[bytes, list[Wildcard]] = {}
         self._by_middle: dict[bytes, list[Wildcard]] = {}
         self._bare: list[Wildcard] = []
         #: The pieces to look for in a text.
         self.middles: set[bytes] = set()
         for wildcard in wildcards:
             self._add(wildcard)
+        self._prefixes = Prefixes(self._by_prefix)
+        self._suffixes = Prefixes(self._by_suffix)
 
     def _add(self, wildcard: Wildcard) -> None:
         self.middles.update(wildcard.middles)
@@ -71,22 +74,25 @@ class Wildcards:
         if not longest:
             self._bare.append(wildcard)
         elif longest == wildcard.prefix:
-            self._by_prefix.add(longest, wildcard)
+            self._by_prefix.setdefault(longest, []).append(wildcard)
         elif longest == wildcard.suffix:
-            self._by_suffix.add(longest, wildcard)
+            self._by_suffix.setdefault(longest[::-1], []).append(wildcard)
         else:
             self._by_middle.setdefault(longest, []).append(wildcard)
 
     def find(self, text: bytes, middles: set[bytes]) -> Iterator[int]:
         """Return the slots of the triggers that match. ``middles``: those that occur in the text,
         and maybe other strings."""
+        spans_lines = self._spans_lines or b"\n" not in text
         for wildcard in self._candidates(text, middles):
-            if middles.issuperset(wildcard.middles) and wildcard.matches(text, self._spans_lines):
+            if middles.issuperset(wildcard.middles) and wildcard.matches(text, spans_lines):
                 yield wildcard.slot
 
     def _candidates(self, text: bytes, middles: set[bytes]) -> Iterator[Wildcard]:
         yield from self._bare
-        yield from self._by_prefix.of_start(text)
-        yield from self._by_suffix.of_end(text)
+        for prefix in self._prefixes.of(text):
+            yield from self._by_prefix[prefix]
+        for suffix in self._suffixes.of(text[::-1]):
+            yield from self._by_suffix[suffix]
         for middle in self._by_middle.keys() & middles:
             yield from self._by_middle[middle]

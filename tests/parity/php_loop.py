@@ -25,12 +25,15 @@ class PhpAnswer:
 
 
 class PhpLoop:
-    """Use as a context manager. ``rules``: how this PHP matches."""
+    """Use as a context manager. ``rules``: how this PHP matches.
 
-    def __init__(self) -> None:
+    ``backtrack_limit``: ``pcre.backtrack_limit``. PHP's own is 1,000,000, with which long texts
+    fail to match triggers with many wildcards.
+    """
+
+    def __init__(self, backtrack_limit: int = 1_000_000_000) -> None:
         self._process = subprocess.Popen(
-            # The limit of PHP's own would let long texts with many wildcards fail to match.
-            [program("php"), "-d", "pcre.backtrack_limit=1000000000", str(_SCRIPT)],
+            [program("php"), "-d", f"pcre.backtrack_limit={backtrack_limit}", str(_SCRIPT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Where LoopMatcher says that it ignores wrong hours.
