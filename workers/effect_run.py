@@ -26,6 +26,8 @@ MOST_IN_HAND = 400
 POLL_S = 0.05
 #: Longest pause towards a server that does nothing but fail.
 LONGEST_PAUSE_S = 60.0
+#: So many calls in a row that fail say more of the server than of what it was asked.
+ILL_AFTER_FAILURES = 3
 #: How long effects under way may take to end when the process stops. They are done again later.
 STOP_S = 5.0
 
@@ -73,6 +75,7 @@ class EffectRun:
         self._calls: set[asyncio.Task[None]] = set()
         self._more = asyncio.Event()
         self._lease_lost = False
+        self._failures = 0
 
     def poke(self) -> None:
         """Have the outbox looked at now."""
@@ -164,10 +167,13 @@ class EffectRun:
 
     def _note(self, ends: list[End]) -> None:
         failed = [end.reason for end in ends if isinstance(end, Again)]
-        if len(failed) == len(ends):
-            self._breaker.failed(failed[0])
-        else:
+        if len(failed) < len(ends):
+            self._failures = 0
             self._breaker.worked()
+            return
+        self._failures += 1
+        if self._failures >= ILL_AFTER_FAILURES:
+            self._breaker.failed(failed[0])
 
     async def _follow_up(self, done: list[Done]) -> None:
         effects = parse_effects(self._vendor_uid, [one for end in done for one in end.effects])
