@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe test lint bench-ingest bench-handover bench-flood openapi lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe test lint bench-ingest bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -45,6 +45,14 @@ bench-limits: install ## How exactly four workers keep a number's limit; ARGS="-
 
 bench-replies: install ## Time until a bot and a slow AI have answered; ARGS="--stack"
 	@.venv/bin/python -m bench.replies $(ARGS)
+
+bench-bots: install ## A bot match among 10,000 triggers, beside PHP's loop; ARGS="--triggers 1000"
+	@scripts/install-stack
+	@.venv/bin/python -m bench.bots $(ARGS)
+
+parity-bots: install ## Compare the bot matcher with real PHP; CASES=100000 SEED=1
+	@scripts/install-stack
+	@.venv/bin/python -m tests.parity --cases $(or $(CASES),100000) --seed $(or $(SEED),1)
 
 openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
