@@ -53,12 +53,10 @@ class LiteralSearch:
         return found
 
     def _add_deep(self, found: set[bytes], window: bytes) -> None:
-        """Add the longest string that begins where the window does, and the strings it begins
-        with."""
+        """Add the longest string that begins where the window does (or, if there is none, another
+        one in it), and the strings that it begins with."""
         hits = self._longest.find_matches_as_indexes(window)
-        if not hits or hits[0][1] != 0:
-            return
-        literal: bytes | None = self._deep[hits[0][0]]
+        literal = self._deep[hits[0][0]] if hits else None
         while literal is not None and literal not in found:
             found.add(literal)
             literal = self._prefixes.parent(literal)

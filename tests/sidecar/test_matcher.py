@@ -127,6 +127,10 @@ def test_the_rule_on_line_breaks() -> None:
     assert trigger_of("is", "a*x\nx*b", "a x\nx b") == "a*x\nx*b"
     assert trigger_of("is", "a*x\nx*b", "a\nx\nx b") is None
     assert trigger_of("is", "a*x\nx*b", "a x\nx\n b") is None
+    # Pieces do not share what they have in common.
+    assert trigger_of("is", "ax*x\nx*b", "ax\nx b") is None
+    assert trigger_of("is", "a*x\nx*xb", "a x\nxb") is None
+    assert trigger_of("is", "ab*ba", "aba") is None
 
 
 def test_the_rule_on_marks() -> None:
@@ -155,6 +159,8 @@ def test_the_rule_on_marks() -> None:
         ("9223372036854775808", "9223372036854775809", False),
         ("9223372036854775808", "9.223372036854775808e18", True),
         ("9223372036854775807", "9223372036854775808", False),
+        ("-9223372036854775808", "\f-9223372036854775808", True),
+        ("-9223372036854775808", "-9223372036854775808\f", False),
         ("1e400", "2e400", False),
         ("18446744073709551616", "18446744073709551616.", False),
     ],
