@@ -16,6 +16,7 @@ from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
 
 WEBHOOK_PATHS = ("/webhook/{vendor_uid}", "/whatsapp-webhook/{vendor_uid}")
+SHADOW_WEBHOOK = "/shadow/webhook/{vendor_uid}"
 CAMPAIGN = "/internal/campaigns/{campaign_uid}"
 CAMPAIGN_SEND = "/internal/campaigns/{campaign_uid}/send"
 CAMPAIGN_PAUSE = "/internal/campaigns/{campaign_uid}/pause"

@@ -25,8 +25,11 @@ from sidecar.internal import Internal, parse
 from sidecar.match_bot import MatchBot
 from sidecar.metrics import Metrics
 from sidecar.outbox import make_outbox
+from sidecar.ping import Ping
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
-from sidecar.settings import Settings, dramatiq_url
+from sidecar.settings import Settings, SignatureMode, dramatiq_url
+from sidecar.shadow import Shadow
+from sidecar.shadow_endpoint import ShadowEndpoint
 from sidecar.tasks import cancel
 from sidecar.telemetry import Telemetry
 from sidecar.vendors import Vendors
@@ -70,6 +73,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         ring=lambda lane: doorbell.ring(drain(lane)),
         memory_share=settings.inbox_memory_share,
     )
+    shadow = Shadow(redis, memory_share=settings.inbox_memory_share)
     webhook = WebhookEndpoint(
         inbox=inbox,
         vendors=vendors,
@@ -77,6 +81,13 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         backend_url=settings.backend_url,
         app_secrets=settings.app_secret_bytes,
         mode=settings.webhook_signature,
+        body_limit=settings.webhook_body_limit_bytes,
+    )
+    mirrored = ShadowEndpoint(
+        shadow,
+        vendors,
+        app_secrets=settings.app_secret_bytes,
+        enforce=settings.webhook_signature is SignatureMode.ENFORCE,
         body_limit=settings.webhook_body_limit_bytes,
     )
     internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
@@ -101,6 +112,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         finally:
             await cancel(background)
             await inbox.close()
+            await shadow.close()
             await telemetry.close()
             doorbell.close()
             await bots.close()
@@ -112,6 +124,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     app = Starlette(
         routes=[
             *(Route(path, webhook, methods=["GET", "POST"]) for path in api.WEBHOOK_PATHS),
+            Route(api.SHADOW_WEBHOOK, mirrored, methods=["POST"]),
             Route(api.CAMPAIGN_SEND, internal.route(campaigns.send), methods=["POST"]),
             Route(api.CAMPAIGN_PAUSE, internal.route(campaigns.pause), methods=["POST"]),
             Route(api.CAMPAIGN_RESUME, internal.route(campaigns.resume), methods=["POST"]),
@@ -120,6 +133,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
             Route(api.MATCH_BOT, internal.route(MatchBot(bots).match), methods=["POST"]),
             Route(api.EFFECTS, internal.route(effects.take), methods=["POST"]),
+            Route(api.PING, internal.route(Ping(redis).answer), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
             Route(api.METRICS, Metrics(redis, telemetry).show, methods=["GET"]),
@@ -129,6 +143,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     app.router.redirect_slashes = False
     app.state.inbox = inbox
     app.state.webhook = webhook
+    app.state.shadow = shadow
     return app
 
 

@@ -43,8 +43,18 @@
 | effect:{vendor}:{id} | string | an effect that was taken; expires |
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
+| check:{token} | string | a sidecar check --deep that runs (sidecar/ping.py); expires |
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP told of (sidecar/config_changes.py) |
+| shadowed | set | vendors that have something of the following |
+| shadow:{vendor} | stream | webhooks that PHP handles, to be compared (sidecar/shadow.py) |
+| shadow:{vendor}:bytes | string | how many bytes of webhooks are in it |
+| planned:{vendor} | hash | what the sidecar would make of messages, by wamid |
+| planned:{vendor}:due | sorted set | wamids, by when PHP is asked for them (unix ms) |
+| planned:{vendor}:known | sorted set | wamids that are compared, by when (unix ms) |
+| parity:{vendor} | hash | when webhooks were noted and dropped (unix ms); expires |
+| parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
+| parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
 """
 
 from contracts.effects import EffectKind
@@ -64,6 +74,7 @@ CONFIG_CHANGES = "config:changes"
 NUMBERS = "numbers"
 PAUSES = "pauses"
 PROBE = "probe"
+SHADOWED = "shadowed"
 
 
 def inbox(lane: Lane, vendor_uid: str) -> str:
@@ -104,6 +115,10 @@ def seen(digest: str) -> str:
 
 def counters(vendor_uid: str) -> str:
     return f"{COUNTERS_PREFIX}{vendor_uid}"
+
+
+def check(token: str) -> str:
+    return f"check:{token}"
 
 
 def nonce(value: str) -> str:
@@ -184,3 +199,35 @@ def effects(kind: EffectKind, vendor_uid: str) -> str:
 
 def effect(vendor_uid: str, effect_id: str) -> str:
     return f"effect:{vendor_uid}:{effect_id}"
+
+
+def shadow(vendor_uid: str) -> str:
+    return f"shadow:{vendor_uid}"
+
+
+def shadow_bytes(vendor_uid: str) -> str:
+    return f"shadow:{vendor_uid}:bytes"
+
+
+def planned(vendor_uid: str) -> str:
+    return f"planned:{vendor_uid}"
+
+
+def planned_due(vendor_uid: str) -> str:
+    return f"planned:{vendor_uid}:due"
+
+
+def planned_known(vendor_uid: str) -> str:
+    return f"planned:{vendor_uid}:known"
+
+
+def parity(vendor_uid: str) -> str:
+    return f"parity:{vendor_uid}"
+
+
+def parity_day(vendor_uid: str, day: str) -> str:
+    return f"parity:{vendor_uid}:{day}"
+
+
+def parity_examples(vendor_uid: str, kind: str, class_: str) -> str:
+    return f"parity:{vendor_uid}:{kind}:{class_}"

@@ -214,6 +214,18 @@ class Settings(BaseSettings):
     #: Tries for a question that an AI does not answer.
     ai_max_attempts: int = Field(default=3, ge=1, le=20)
 
+    # -- shadow --
+
+    #: How long PHP has to handle a webhook before it is asked what it has made of it.
+    shadow_window_s: float = Field(default=30.0, ge=0, le=3600)
+    #: How long PHP is asked again where it has not done what the sidecar would have done.
+    shadow_patience_s: float = Field(default=300.0, ge=0, le=86_400)
+    #: Examples that are kept of each kind and class of what was compared.
+    shadow_examples: int = Field(default=20, ge=1, le=1000)
+    #: Updates that must have been compared, and for how many hours, before a vendor is ready.
+    parity_min_updates: int = Field(default=1000, ge=1)
+    parity_min_hours: float = Field(default=24.0, ge=0)
+
     # -- workers --
 
     #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.

@@ -81,6 +81,17 @@ EFFECT_SECONDS = Family(
     ("kind",),
     _SLOW,
 )
+SHADOW_WEBHOOKS = Family(
+    "sidecar_shadow_webhooks",
+    "Webhooks that PHP handles: noted to be compared, dropped for want of room, or ignored because "
+    "the vendor is not in shadow or the signature is wrong.",
+    ("result",),
+)
+SHADOW_EFFECTS = Family(
+    "sidecar_shadow_effects",
+    "What the sidecar would have done beside PHP, by how it compares with what PHP has done.",
+    ("kind", "class"),
+)
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
     "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
@@ -103,6 +114,8 @@ FAMILIES = {
         SEND_SECONDS,
         EFFECT_CALLS,
         EFFECT_SECONDS,
+        SHADOW_WEBHOOKS,
+        SHADOW_EFFECTS,
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,

@@ -84,6 +84,22 @@ def _receive_webhook(path: str, name: str) -> Endpoint:
     )
 
 
+def _mirrored_webhook() -> Endpoint:
+    return Endpoint(
+        method="post",
+        path=sidecar_api.SHADOW_WEBHOOK,
+        name="shadow_webhook",
+        tag="webhooks",
+        summary="Take a copy of a webhook that PHP handles",
+        description="For a mirror in front of PHP, and not to be reached from outside. Webhooks of "
+        "vendors whose mode is `shadow` are compared with what PHP makes of them; all others are "
+        "ignored, and so are those that are not signed as they should be. Nothing else is done.",
+        request=Body(documentation(webhook.Webhook), webhook.Webhook, lenient=True),
+        answers={204: Body("Whatever becomes of it.", media_type="*/*")},
+        security=META_SIGNED,
+    )
+
+
 def _campaign(
     method: Literal["get", "post"],
     path: str,
@@ -151,6 +167,7 @@ ENDPOINTS = (
     _receive_webhook(_WEBHOOK, "receive_webhook"),
     _verify_webhook(_WHATSAPP_WEBHOOK, "verify_whatsapp_webhook"),
     _receive_webhook(_WHATSAPP_WEBHOOK, "receive_whatsapp_webhook"),
+    _mirrored_webhook(),
     _campaign(
         "get",
         sidecar_api.CAMPAIGN,

@@ -1,0 +1,132 @@
+"""Shadow: webhooks that PHP handles are noted, and what the sidecar would have made of them is
+compared with what PHP has made (workers/shadow.py).
+
+Noting must cost the webhook nothing. So it waits for nobody: webhooks that come faster than Redis
+takes them, or than they are compared, are dropped, and counted.
+"""
+
+import asyncio
+from collections import deque
+from datetime import UTC, datetime
+
+from sidecar import keys
+from sidecar.clock import now_ms
+from sidecar.headroom import Headroom
+from sidecar.logs import Trouble
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, reason_of, script
+from sidecar.tally import SHADOW_WEBHOOKS, TALLY
+
+#: Webhooks and bytes that wait for Redis in this process; half of the bytes go with one write.
+BUFFER_WEBHOOKS = 2000
+BUFFER_BYTES = 4 * 1024 * 1024
+WRITE_WEBHOOKS = 200
+
+#: Webhooks and bytes of one vendor that wait in Redis to be compared.
+STREAM_WEBHOOKS = 10_000
+STREAM_BYTES = 16 * 1024 * 1024
+
+#: The part of the room for webhooks that is used: those that the sidecar handles come first.
+MEMORY_SHARE = 0.5
+
+#: How long what was compared is kept, in days and in seconds.
+KEEP_DAYS = 14
+KEEP_S = KEEP_DAYS * 86_400
+
+
+def day_of(at_ms: int) -> str:
+    """Return the day in UTC, as it stands in keys."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
+
+
+class Shadow:
+    """Notes webhooks. ``memory_share`` is how far webhooks may fill Redis (``inbox_memory_share``);
+    of that, these take half."""
+
+    def __init__(self, redis: Redis, *, memory_share: float = 1.0) -> None:
+        self._note = script(redis, "note")
+        self._room = Headroom(redis, memory_share * MEMORY_SHARE)
+        self._waiting: deque[tuple[str, int, bytes]] = deque()
+        self._size = 0
+        self._dropped: dict[str, int] = {}
+        self._writer: asyncio.Task[None] | None = None
+        self._trouble = Trouble("shadow_not_noted")
+
+    def note(self, vendor_uid: str, body: bytes, received_at: int) -> None:
+        """Note a webhook of a vendor in shadow; ``received_at`` is in unix ms. Returns at once, and
+        raises nothing; what cannot be kept is dropped and counted. To be called on the event loop.
+        """
+        if len(self._waiting) >= BUFFER_WEBHOOKS or self._size + len(body) > BUFFER_BYTES:
+            self._drop({vendor_uid: 1})
+            return
+        self._waiting.append((vendor_uid, received_at, body))
+        self._size += len(body)
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="shadow")
+
+    async def close(self) -> None:
+        """Wait until what was noted is written, or dropped."""
+        while self._writer is not None:
+            await self._writer
+
+    def _drop(self, counts: dict[str, int]) -> None:
+        for vendor_uid, count in counts.items():
+            self._dropped[vendor_uid] = self._dropped.get(vendor_uid, 0) + count
+            TALLY.counter(SHADOW_WEBHOOKS, "dropped").add(count)
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                by_vendor, size = self._take()
+                try:
+                    await self._write(by_vendor, size)
+                finally:
+                    # Only now: what is being written is in memory as well.
+                    self._size -= size
+                    self._drop({vendor: len(pairs) // 2 for vendor, pairs in by_vendor.items()})
+        finally:
+            self._writer = None
+
+    def _take(self) -> tuple[dict[str, list[int | bytes]], int]:
+        """Return what goes with the next write, by vendor, and its bytes."""
+        found: dict[str, list[int | bytes]] = {}
+        size = 0
+        for _ in range(min(WRITE_WEBHOOKS, len(self._waiting))):
+            if size + len(self._waiting[0][2]) > BUFFER_BYTES // 2 and size:
+                break
+            vendor_uid, received_at, body = self._waiting.popleft()
+            found.setdefault(vendor_uid, []).extend((received_at, body))
+            size += len(body)
+        return found, size
+
+    async def _write(self, by_vendor: dict[str, list[int | bytes]], size: int) -> None:
+        """Write, and take out of ``by_vendor`` what Redis has taken or counted."""
+        try:
+            if refusal := await self._room.refusal(size):
+                self._trouble.failed(refusal)
+                return
+            for vendor_uid in list(by_vendor):
+                await self._write_vendor(vendor_uid, by_vendor[vendor_uid])
+                del by_vendor[vendor_uid]
+        except (*UNAVAILABLE, RedisError) as error:
+            self._trouble.failed(reason_of(error))
+            return
+        self._room.taken(size)
+        self._trouble.worked()
+
+    async def _write_vendor(self, vendor_uid: str, pairs: list[int | bytes]) -> None:
+        now, dropped = now_ms(), self._dropped.get(vendor_uid, 0)
+        noted = await self._note(
+            keys=[
+                keys.shadow(vendor_uid),
+                keys.shadow_bytes(vendor_uid),
+                keys.SHADOWED,
+                keys.parity(vendor_uid),
+                keys.parity_day(vendor_uid, day_of(now)),
+            ],
+            args=[vendor_uid, STREAM_WEBHOOKS, STREAM_BYTES, now, KEEP_S, dropped, *pairs],
+        )
+        TALLY.counter(SHADOW_WEBHOOKS, "noted").add(noted)
+        TALLY.counter(SHADOW_WEBHOOKS, "dropped").add(len(pairs) // 2 - noted)
+        left = self._dropped.pop(vendor_uid, 0) - dropped
+        if left:
+            self._dropped[vendor_uid] = left
