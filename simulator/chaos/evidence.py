@@ -33,11 +33,16 @@ class QueueRow:
 
 
 class LogRow(NamedTuple):
-    """An outgoing message in PHP's log. ``queue_row_uid`` is the row that it comes from."""
+    """An outgoing message in PHP's log. ``row_uid`` is the row of the queue that it comes from, or
+    of a bot's reply its own: what the Cloud API was given as callback data. A ``reply`` is in the
+    log before it is sent; ``changed_at`` and ``error`` are as in :class:`QueueRow`."""
 
-    queue_row_uid: str | None
+    row_uid: str | None
     wamid: str | None
     status: str | None
+    reply: bool = False
+    changed_at: float = 0.0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ SELECT _uid, status, COALESCE(scheduled_at <= UTC_TIMESTAMP(), 1) AS due,
     JSON_VALUE(__data, '$.process_response.error_message') AS error
 FROM whatsapp_message_queue WHERE """
 _LOGS = """
-SELECT is_incoming_message, JSON_VALUE(__data, '$.sidecar.queue_row_uid') AS row_uid, wamid, status
+SELECT is_incoming_message, JSON_VALUE(__data, '$.sidecar.queue_row_uid') AS row_uid, wamid, status,
+    _uid, JSON_VALUE(__data, '$.effect.id') AS effect, UNIX_TIMESTAMP(updated_at) AS changed_at
 FROM whatsapp_message_logs WHERE """
 
 
@@ -142,7 +148,13 @@ def log_rows(stage: Stage, vendor_uids: Sequence[str]) -> tuple[list[LogRow], li
     """Return the vendors' outgoing messages, and the wamids of their incoming ones."""
     rows = _rows(stage, _LOGS, vendor_uids)
     outgoing = [
-        LogRow(row["row_uid"], row["wamid"], row["status"])
+        LogRow(
+            row["row_uid"] or (row["_uid"] if row["effect"] else None),
+            row["wamid"],
+            row["status"],
+            bool(row["effect"]),
+            float(row["changed_at"] or 0),
+        )
         for row in rows
         if not int(row["is_incoming_message"])
     ]
@@ -186,13 +198,15 @@ def read_redis(client: "redis.Redis") -> Redis:
             waiting += [f"{name}:{order_key}"] * items
     for key in map(_text, client.scan_iter(match="claims:*", count=1000)):
         waiting.append(key)
+    for key in map(_text, client.scan_iter(match="effects:*", count=1000)):
+        waiting += [key] * int(client.hlen(key))
     for campaign in map(_text, cast(list[bytes], client.hkeys("campaigns"))):
         waiting.append(f"campaigns {campaign}")
     for key in map(_text, client.scan_iter(match="ledger:*", count=1000)):
         states = cast(dict[bytes, bytes], client.hgetall(key))
         ledgers |= {_text(row): _text(state) for row, state in states.items()}
     letters = cast(list[bytes], client.hvals("dead"))
-    return Redis(waiting, ledgers, {orjson.loads(one)["item"]["wamid"] for one in letters})
+    return Redis(waiting, ledgers, {orjson.loads(one)["item"].get("wamid") for one in letters})
 
 
 def _text(value: bytes) -> str:

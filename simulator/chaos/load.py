@@ -1,11 +1,14 @@
-"""What the stack has to do in a round: campaigns of a few vendors, and customers who write."""
+"""What the stack has to do in a round: campaigns of a few vendors, and customers who write and are
+answered by a bot."""
 
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from contracts import sidecar_api as api
+from contracts.bots import TriggerType
 from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.backend.seed_bots import SeedBot
 from simulator.chaos.stage import Stage
 
 #: How long customers write, in seconds.
@@ -95,7 +98,9 @@ class Work:
         """Add the vendors and their campaigns, start those, and have the customers write."""
         installation = self._stage.installation
         for rate in self._load.rates:
-            self.vendors += installation.seed_vendors(messages_per_second=rate)
+            [vendor] = installation.seed_vendors(messages_per_second=rate)
+            installation.seed_bots(vendor.uid, [SeedBot(TriggerType.IS, "*", "Thank you!")])
+            self.vendors.append(vendor)
         self._stage.new_cloud_api(self._cloud_api())
         for planned in self._load.campaigns:
             vendor = self.vendors[planned.vendor]

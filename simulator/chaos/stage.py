@@ -52,7 +52,7 @@ class Stage:
     def __init__(
         self, folder: Path, settings: dict[str, Any] | None = None, *, direct: bool = False
     ) -> None:
-        self.installation = StackInstallation(folder, durable=True)
+        self.installation = StackInstallation(folder, durable=True, php={"SIDECAR_BOTS": "all"})
         self.installation.configure(**SETTINGS | (settings or {}))
         [self._cloud_api_port] = free_ports(1)
         self.way = Way(self._cloud_api_port, latency_s=LATENCY_S)

@@ -50,6 +50,7 @@ class Verdict:
             "dead_lettered": len(self._dead_lettered),
             "lost": by_promise["lost"],
             "sent": len(self.evidence.messages),
+            "replies": sum(row.reply for row in self.evidence.outgoing),
             "sent_twice": by_promise["sent_twice"],
             "stuck": by_promise["stuck"],
             "unknown": len(self._unknown),
@@ -122,7 +123,7 @@ class Verdict:
 
     def _lost_rows(self) -> list[Violation]:
         """Find rows that have left the queue without a message to show for it."""
-        logged = {row.queue_row_uid for row in self.evidence.outgoing}
+        logged = {row.row_uid for row in self.evidence.outgoing}
         gone = [uid for uid in self.evidence.seeded if uid not in self.evidence.queue]
         return [
             Violation("lost", uid, "the row is gone, and the log has no message of it")
@@ -137,8 +138,8 @@ class Verdict:
         counts = [
             ("accepted", Counter(message["callback_data"] for message in evidence.messages)),
             ("stored", Counter(evidence.incoming)),
-            ("logged", Counter(row.wamid for row in evidence.outgoing)),
-            ("logged", Counter(row.queue_row_uid for row in evidence.outgoing)),
+            ("logged", Counter(row.wamid for row in evidence.outgoing if row.wamid)),
+            ("logged", Counter(row.row_uid for row in evidence.outgoing)),
         ]
         return [
             Violation("sent_twice", str(key), f"{what} {times} times")
@@ -150,11 +151,17 @@ class Verdict:
     # -- stuck --
 
     def _stuck(self) -> list[Violation]:
-        redis = self.evidence.redis
+        evidence = self.evidence
+        redis = evidence.redis
         found = [
             Violation("stuck", row.uid, what)
-            for row in self.evidence.queue.values()
+            for row in evidence.queue.values()
             if (what := self._why_stuck(row))
+        ]
+        found += [
+            Violation("stuck", str(row.row_uid), "a reply that is still to be sent")
+            for row in evidence.outgoing
+            if row.reply and row.status == "pending"
         ]
         found += [
             Violation("stuck", row_uid, f"in the ledger: {state}")
@@ -163,9 +170,9 @@ class Verdict:
         found += [Violation("stuck", key, f"left in Redis: {key}") for key in redis.waiting]
         found += [
             Violation("stuck", update.wamid, f"pending in PHP's webhook table: {update.status}")
-            for update in self.evidence.pending
+            for update in evidence.pending
         ]
-        if not self.evidence.rested:
+        if not evidence.rested:
             found.append(Violation("stuck", "round", "something was still to be done in the end"))
         return found
 
@@ -189,7 +196,12 @@ class Verdict:
     @cached_property
     def _unknown(self) -> list[QueueRow]:
         rows = self.evidence.queue.values()
-        return [row for row in rows if row.status == QueueStatus.UNKNOWN]
+        replies = [
+            QueueRow(str(row.row_uid), QueueStatus.UNKNOWN, False, row.changed_at, row.error)
+            for row in self.evidence.outgoing
+            if row.reply and row.status == "unknown"
+        ]
+        return [*(row for row in rows if row.status == QueueStatus.UNKNOWN), *replies]
 
     def _unexplained(self) -> list[Violation]:
         found = []

@@ -91,7 +91,7 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
             campaign.row_uids,
             [message["callback_data"] for message in sent],
             queue_rows(stage, [vendor.uid]),
-            [row.queue_row_uid for row in outgoing],
+            [row.row_uid for row in outgoing],
         )
         average = stage.ask("report")["numbers"][vendor.phone_number_ids[0]]["average_per_s"]
     violations = remains.violations()

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import orjson
 
+from simulator.chaos.evidence import LogRow
 from simulator.chaos.history import Logs, write_history
 from simulator.chaos.verdict import Verdict
 from tests.chaos.test_verdict import CLEAN, OTHER, ROW, message
@@ -30,6 +31,5 @@ def test_everything_about_a_row_that_was_sent_twice(tmp_path: Path) -> None:
     assert (twice["subject"], twice["what"]) == (ROW, "accepted 2 times")
     assert [one["wamid"] for one in twice["cloud_api"]] == [f"wamid.{ROW}", "wamid.again"]
     assert twice["mishaps"] == mishaps[:1]
-    logged = {"queue_row_uid": ROW, "wamid": f"wamid.{ROW}", "status": "read"}
-    assert twice["log"] == [logged]
+    assert twice["log"] == [LogRow(ROW, f"wamid.{ROW}", "read")._asdict()]
     assert sorted(twice["lines"]) == [f"sent {ROW}", "wamid.again came in"]

@@ -275,3 +275,39 @@ def test_the_equation_does_not_hold() -> None:
 
 def test_a_part_has_ended() -> None:
     assert broken(replace(CLEAN, ended=["worker-1"])) == {"ended": 1}
+
+
+# -- replies --
+
+
+def reply(status: str, wamid: str | None = None, changed_at: float = 0.0) -> LogRow:
+    return LogRow("reply-1", wamid, status, True, changed_at)
+
+
+def test_a_reply_that_nobody_has_sent_yet_is_stuck() -> None:
+    evidence = replace(CLEAN, outgoing=[*CLEAN.outgoing, reply("pending")])
+    assert broken(evidence) == {"stuck": 1}
+
+
+def test_replies_that_failed_have_no_wamid() -> None:
+    other = LogRow("reply-2", None, "failed", True)
+    evidence = replace(CLEAN, outgoing=[*CLEAN.outgoing, reply("failed"), other])
+    assert broken(evidence) == {}
+
+
+def test_a_reply_is_unknown_without_a_reason() -> None:
+    evidence = replace(CLEAN, outgoing=[*CLEAN.outgoing, reply("unknown")])
+    assert broken(evidence) == {"unknown_unexplained": 1}
+    died = replace(evidence, injected=[injected(Kind.CRASH, "worker-1")])
+    died = replace(died, rate=10.0, outgoing=[*CLEAN.outgoing, reply("unknown", None, 10**10)])
+    assert broken(died) == {}
+
+
+def test_a_reply_is_sent_twice() -> None:
+    sent = message("reply-1")
+    evidence = replace(
+        CLEAN,
+        messages=[*CLEAN.messages, sent, {**sent, "wamid": "wamid.again"}],
+        outgoing=[*CLEAN.outgoing, reply("accepted", sent["wamid"])],
+    )
+    assert broken(evidence)["sent_twice"] == 1
