@@ -26,6 +26,7 @@ MATCH_BOT = "/match-bot"
 INVALIDATE = "/internal/invalidate"
 EFFECTS = "/internal/effects"
 MODES = "/internal/modes"
+PING = "/internal/ping"
 HEALTHZ = "/healthz"
 READYZ = "/readyz"
 METRICS = "/metrics"
@@ -133,6 +134,22 @@ class MovedVendor(StrictModel):
 class ModesChanged(StrictModel):
     version: int
     vendors: list[MovedVendor]
+
+
+class PingRequest(LenientModel):
+    """Changes nothing: PHP tries the way to the sidecar, and its signature. ``token`` is one that
+    ``sidecar check --deep`` has left in the sidecar's Redis."""
+
+    token: str | None = Field(default=None, max_length=64)
+
+
+class PingAnswer(StrictModel):
+    """``now``: the sidecar's clock, unix ms. ``known``: the token is in its Redis, so this sidecar
+    is the one that was meant."""
+
+    version: str
+    now: int
+    known: bool
 
 
 class Health(StrictModel):

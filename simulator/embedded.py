@@ -28,6 +28,8 @@ class EmbeddedInstallation(Installation):
     def start_backend(self, *arguments: str) -> Process:
         keys = [f"--key={key}" for key in self.signing_keys.split(",")]
         command = ["simulator", "backend", "--port", "{port}", "--database", str(self.database)]
+        if self.environment["SIDECAR_PORT"] != "0":  # else nobody knows it yet
+            keys.append(f"--sidecar-url=http://127.0.0.1:{self.environment['SIDECAR_PORT']}")
         backend = self.add(
             Process("backend", python(*command, *keys, *arguments), self.folder / "backend.log")
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from contracts import backend, bots, effects, modes, observation
+from contracts import backend, bots, diagnosis, effects, modes, observation
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -188,6 +188,13 @@ ENDPOINTS = (
         observation.ObserveRequest,
         observation.ObserveAnswer,
         documentation(observation.Observation),
+    ),
+    _call(
+        backend.DIAGNOSIS,
+        "health",
+        "Tell how PHP's side is set up, and what waits",
+        diagnosis.DiagnosisRequest,
+        diagnosis.DiagnosisAnswer,
     ),
     _call(
         backend.AI_ANSWERS,

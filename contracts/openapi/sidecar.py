@@ -242,6 +242,13 @@ ENDPOINTS = (
         sidecar_api.InvalidateRequest,
         sidecar_api.InvalidateAnswer,
     ),
+    _call(
+        sidecar_api.PING,
+        "health",
+        "Try the way to the sidecar",
+        sidecar_api.PingRequest,
+        sidecar_api.PingAnswer,
+    ),
     _health(
         sidecar_api.HEALTHZ,
         "healthz",

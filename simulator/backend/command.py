@@ -67,6 +67,7 @@ class _Server(uvicorn.Server):
     multiple=True,
     help="Signing key; several may be given. Default: a random one, told on stderr.",
 )
+@click.option("--sidecar-url", help="Where the sidecar is; sidecar check --deep has it called.")
 @click.option("--full-sync", is_flag=True, help="Survive a power cut, not only a killed process.")
 @click.option("--seed-vendors", default=0, help="Vendors to make in an empty database.")
 @click.option("--seed-messages", default=0, help="Messages in each of these vendors' campaigns.")
@@ -77,6 +78,7 @@ def command(
     port: int,
     database: Path | None,
     keys: dict[str, bytes],
+    sidecar_url: str | None,
     full_sync: bool,
     seed_vendors: int,
     seed_messages: int,
@@ -101,6 +103,7 @@ def command(
                 key_id: SecretBytes(secret) for key_id, secret in (keys or _random_key()).items()
             },
             synchronous="FULL" if full_sync else "NORMAL",
+            sidecar_url=sidecar_url and sidecar_url.rstrip("/"),
         )
         server = _Server(
             uvicorn.Config(

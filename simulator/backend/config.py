@@ -17,6 +17,8 @@ class BackendConfig(BaseModel):
     database: Path
     #: Signing keys that are valid now: id to secret.
     keys: dict[str, SecretBytes] = Field(min_length=1)
+    #: Where the sidecar is, without a slash at the end; None: it cannot be called.
+    sidecar_url: str | None = None
     #: How far a signed call's time may be from this machine's, in seconds.
     signature_window_s: int = Field(default=DEFAULT_WINDOW_S, ge=1)
     #: SQLite's ``synchronous``: NORMAL survives a killed process, FULL a power cut too.

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from contracts import backend as contract
 from contracts.bots import BotsRequest
+from contracts.diagnosis import DiagnosisRequest
 from contracts.effects import AiAnswersRequest
 from contracts.modes import ModesRequest
 from contracts.signing import SignatureRefused
@@ -26,6 +27,7 @@ from simulator.backend.body import (
 from simulator.backend.bots import bots
 from simulator.backend.claims import claim_messages, release_messages
 from simulator.backend.connection import drop_connection, wait_for_disconnect
+from simulator.backend.diagnosis import diagnosis
 from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
@@ -85,6 +87,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.RESOLVE_MESSAGES: _json(contract.ResolveMessagesRequest, resolve_messages),
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
     contract.BOTS: _json(BotsRequest, bots),
+    contract.DIAGNOSIS: _json(DiagnosisRequest, diagnosis),
     contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
     contract.MODES: _json(ModesRequest, modes),
 }

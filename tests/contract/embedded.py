@@ -11,6 +11,7 @@ import orjson
 from simulator.backend.database import open_database
 from simulator.backend.stored_modes import MODES
 from simulator.embedded import EmbeddedInstallation
+from simulator.ports import free_ports
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
 
@@ -20,7 +21,10 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
     json_set = "json_set(coalesce(__data, '{{}}'), '$.{}', json(?))"
 
     def install(self, folder: Path) -> EmbeddedInstallation:
-        return EmbeddedInstallation(folder, dict(self.keys))
+        installation = EmbeddedInstallation(folder, dict(self.keys))
+        [sidecar_port] = free_ports(1)
+        installation.configure(port=sidecar_port)
+        return installation
 
     def __exit__(self, *error: object) -> None:
         self._connection.close()

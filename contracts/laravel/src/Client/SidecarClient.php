@@ -81,6 +81,16 @@ final class SidecarClient
         return $this->post('/internal/effects', ['vendor_uid' => $vendorUid, 'effects' => $effects]);
     }
 
+    /**
+     * Try the way to the sidecar, and its signature.
+     *
+     * @param string|null $token one that the sidecar may know
+     */
+    public function ping(?string $token = null): array
+    {
+        return $this->post('/internal/ping', ['token' => $token]);
+    }
+
     /** Return a client that waits no longer than this. */
     public function within(float $timeoutS): self
     {

@@ -50,6 +50,12 @@ final class Keys
         return [(string) $id, $this->secrets[$id]];
     }
 
+    /** @return list<string> the first one signs */
+    public function ids(): array
+    {
+        return array_map('strval', array_keys($this->secrets));
+    }
+
     public function count(): int
     {
         return count($this->secrets);

@@ -1,0 +1,33 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+/** The models through which the crons read their tables, as config('sidecar.scoped_models') names them. */
+final class CronModels
+{
+    /** The crons' tables, by their names in config('sidecar.tables'). */
+    public const TABLES = ['queue', 'webhooks'];
+
+    /** @param list<string> $classes */
+    public function __construct(private array $classes, private Database $db)
+    {
+    }
+
+    /** @return list<string> classes that exist */
+    public function of(string $table): array
+    {
+        return array_values(array_filter(
+            $this->classes,
+            fn (string $class): bool => class_exists($class)
+                && (new $class())->getTable() === $this->db->table($table)
+        ));
+    }
+
+    /** @return list<string> classes that do not exist */
+    public function missing(): array
+    {
+        return array_values(array_filter($this->classes, static fn (string $class): bool => ! class_exists($class)));
+    }
+}

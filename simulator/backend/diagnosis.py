@@ -1,0 +1,117 @@
+"""``diagnosis``: how this backend is set up, and what waits in its tables. It has no crons."""
+
+import platform
+import sqlite3
+import time
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import orjson
+
+from contracts.diagnosis import COLUMNS, MOST_WAITING, DiagnosisRequest
+from contracts.sidecar_api import PING, PingRequest
+from contracts.signing import Signer
+from simulator.backend.database import Row
+from simulator.backend.times import to_ms
+from simulator.backend.work import Work
+
+#: The tables' names in the configuration of the Laravel package, where they are other than here.
+_TABLES = {
+    "queue": "whatsapp_message_queue",
+    "logs": "whatsapp_message_logs",
+    "webhooks": "whatsapp_webhook_queue",
+    "bots": "bot_replies",
+}
+
+_DUE = """
+    SELECT vendors._uid AS vendor_uid, min(waiting.due_at) AS oldest_at
+    FROM (SELECT campaigns__id, min(scheduled_at) AS due_at FROM whatsapp_message_queue
+          WHERE status = 1 GROUP BY campaigns__id) AS waiting
+    JOIN campaigns ON campaigns._id = waiting.campaigns__id
+    JOIN vendors ON vendors._id = campaigns.vendors__id
+    WHERE waiting.due_at <= ?
+      AND coalesce(json_extract(campaigns.__data, '$.sidecar.state'), 'running')
+          NOT IN ('paused', 'cancelled')
+    GROUP BY vendors._uid ORDER BY oldest_at LIMIT ?
+"""
+
+_PENDING = """
+    SELECT vendors._uid AS vendor_uid, min(oldest.created_at) AS oldest_at
+    FROM (SELECT vendors__id, created_at FROM whatsapp_webhook_queue
+          WHERE status = 'pending' ORDER BY _id LIMIT 1000) AS oldest
+    JOIN vendors ON vendors._id = oldest.vendors__id
+    GROUP BY vendors._uid ORDER BY oldest_at LIMIT ?
+"""
+
+
+def diagnosis(work: Work, request: DiagnosisRequest) -> dict[str, Any]:
+    token, timeout_s = request.call_back, request.call_back_timeout_ms / 1000
+    return {
+        "now": work.now_ms,
+        "php": {
+            "package": "embedded",
+            "php": f"Python {platform.python_version()}",
+            "signing_key_ids": list(work.config.keys),
+            "signing_window_s": work.config.signature_window_s,
+            "sidecar_url": work.config.sidecar_url,
+        },
+        "database": {
+            "product": "sqlite",
+            "version": sqlite3.sqlite_version,
+            "now": work.now_ms,
+        },
+        "tables": _tables(work),
+        "due": [_waiting(row) for row in work.db.rows(_DUE, (work.now, MOST_WAITING))],
+        "pending_webhooks": [_waiting(row) for row in work.db.rows(_PENDING, (MOST_WAITING,))],
+        "call_back": None if token is None else _call_back(work, token, timeout_s),
+    }
+
+
+def _tables(work: Work) -> list[dict[str, Any]]:
+    rows = work.db.rows(
+        "SELECT tables.name AS in_table, columns.name FROM sqlite_master AS tables"
+        " JOIN pragma_table_info(tables.name) AS columns WHERE tables.type = 'table'"
+    )
+    columns: dict[str, list[str]] = {}
+    for row in rows:
+        columns.setdefault(row["in_table"], []).append(row["name"])
+    names = {name: _TABLES.get(name, name) for name in COLUMNS}
+    return [
+        {"name": name, "table": table, "columns": columns.get(table, [])}
+        for name, table in names.items()
+    ]
+
+
+def _waiting(row: Row) -> dict[str, Any]:
+    return {"vendor_uid": row["vendor_uid"], "oldest_at": to_ms(row["oldest_at"])}
+
+
+def _call_back(work: Work, token: str, timeout_s: float) -> dict[str, Any]:
+    """Call the sidecar as PHP does: signed with the first key. All other calls wait meanwhile."""
+    if work.config.sidecar_url is None:
+        return {"took_ms": 0, "error": "this backend was not told where the sidecar is"}
+    key_id, secret = next(iter(work.config.keys.items()))
+    body = PingRequest(token=token).model_dump_json().encode()
+    headers = Signer(key_id, secret.get_secret_value()).headers("POST", PING, body)
+    request = Request(work.config.sidecar_url + PING, data=body, headers=headers, method="POST")
+    started_at = time.perf_counter()
+    found = _exchange(request, timeout_s)
+    return {"took_ms": int((time.perf_counter() - started_at) * 1000), **found}
+
+
+def _exchange(request: Request, timeout_s: float) -> dict[str, Any]:
+    try:
+        with urlopen(request, timeout=timeout_s) as response:
+            return {"status": response.status, "answer": orjson.loads(response.read())}
+    except HTTPError as error:
+        return {"status": error.code, "error": str(error), "code": _code(error.read())}
+    except (OSError, orjson.JSONDecodeError) as error:
+        return {"error": str(error) or type(error).__name__}
+
+
+def _code(body: bytes) -> str | None:
+    try:
+        return str(orjson.loads(body)["error"]["code"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None
