@@ -1,5 +1,6 @@
 """``POST /match-bot``: which bots answer a message."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from contracts import sidecar_api as api
 from contracts.backend import ErrorCode
 from sidecar.bots import Bots
 from sidecar.internal import CallRefused, parse
-from sidecar.matcher import admitted
+from sidecar.matcher import LONGEST, admitted
 
 #: ``_uid`` of a row is char(36), and ``_id`` at most a BIGINT. Of others PHP is not asked.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -28,7 +29,12 @@ class MatchBot:
         matcher = await self._bots.get(await self._vendor_uid(asked))
         if matcher is None:
             raise _unknown()
-        matches = admitted(matcher.match(asked.message, datetime.now(UTC)), asked.contact)
+        now = datetime.now(UTC)
+        if len(asked.message) <= LONGEST:
+            found = matcher.match(asked.message, now)
+        else:
+            found = await asyncio.to_thread(matcher.match, asked.message, now)
+        matches = admitted(found, asked.contact)
         return api.MatchBotAnswer(bot=matches[0] if matches else None, matches=matches)
 
     async def _vendor_uid(self, asked: api.MatchBotRequest) -> str:

@@ -20,6 +20,11 @@ from sidecar.words import WordMarks
 _BLANKS = b" \t\n\r\0\x0b"
 
 
+#: A longer text may take milliseconds, with triggers that are made for it, and is better matched in
+#: a thread. Cloud API: a text message has up to 4,096 characters.
+LONGEST = 8192
+
+
 class Matcher:
     """A vendor's bots, compiled once.
 

@@ -16,7 +16,7 @@ from contracts.bots import MatchedBots
 from contracts.cloud_api.text import message_text
 from sidecar.backend import BackendError
 from sidecar.bots import Bots
-from sidecar.matcher import Matcher
+from sidecar.matcher import LONGEST, Matcher
 from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
 from workers.item import Item
@@ -55,7 +55,10 @@ class Matching:
             matcher = self._find(vendor_uid)[1]
             if matcher is not None:
                 for item, text in mine:
-                    _match(matcher, item, text, now)
+                    if len(text) <= LONGEST:
+                        _match(matcher, item, text, now)
+                    else:
+                        await asyncio.to_thread(_match, matcher, item, text, now)
 
     def _find(self, vendor_uid: str) -> tuple[bool, Matcher | None]:
         """Return (True, the matcher or None where PHP matches), or (False, None) if that is not

@@ -13,6 +13,7 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.backend import Backend
 from sidecar.bots import Bots
+from sidecar.matcher import LONGEST
 from sidecar.redis_client import Redis
 from sidecar.vendors import Vendors
 from simulator.backend.seed_bots import SeedBot
@@ -106,6 +107,20 @@ async def test_vendors_whose_bots_php_matches(matching: Matching, php: Php) -> N
     await matching.attach(items)
     assert [attached(one) for one in items] == [None, None]
     assert php.to(contract.BOTS) == []
+
+
+async def test_a_very_long_message_gets_its_bots_too(matching: Matching, php: Php) -> None:
+    """In a thread."""
+    knows(php, VENDOR)
+    one = text("hello")
+    short = text("hello")
+    await matching.attach([short])
+    assert one.payload is not None
+    one.payload["entry"][0]["changes"][0]["value"]["messages"][0]["text"]["body"] = (
+        " " * LONGEST + "hello"
+    )
+    await matching.attach([one])
+    assert attached(one) == attached(short) != []
 
 
 async def test_bots_are_found_once(matching: Matching, php: Php) -> None:
