@@ -45,8 +45,9 @@ def test_status_says_who_owns_what(
     assert done.returncode == 0, done.stdout + done.stderr
     lines = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
     cells = [cell.strip() for cell in lines[vendor.uid].split("|")]
-    assert cells[3:6] == ["sidecar", str(len(campaign.row_uids)), "0"]
-    assert lines[other.uid].split("|")[3].strip() == "php"
+    modes = ["sidecar", "sidecar", "php"]
+    assert cells[3:8] == [*modes, str(len(campaign.row_uids)), "0"]
+    assert [cell.strip() for cell in lines[other.uid].split("|")][3:6] == ["php"] * 3
 
 
 def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTTPServer) -> None:

@@ -71,8 +71,9 @@ return [
         'requeue_healthy_error' => 'enable_requeue_healthy_error_msg',
         'webhook_verified_at' => 'webhook_verified_at',
         'disconnected_at' => 'whatsapp_account_disconnected_at',
-        // Whether the vendor's bots are matched by the sidecar, beside those named by 'bots' below.
-        'bots_on_sidecar' => 'bots_on_sidecar',
+        // JSON: who does the vendor's work. Written by the sidecar's commands; beside it stands another
+        // one, with _history at the end of its name.
+        'modes' => 'sidecar_modes',
         // When bots answer. JSON {start, end, timezone, trigger_types}, or else a setting for each;
         // bot_hours_on is a switch, for those who have one. Types are JSON, or parted by commas.
         'bot_hours' => 'bot_hours',
@@ -124,12 +125,12 @@ return [
     'status_retry_ms' => 1000,
     'status_retry_max_ms' => 60000,
 
-    // Which vendors are the sidecar's, so that the crons leave them alone: "all", "none", a list of
-    // uids (in the environment: parted by commas), or the name of an invokable class that returns
-    // such a list.
+    // Whose webhooks and campaigns are the sidecar's, so that the crons leave them alone, where no modes
+    // are kept for a vendor (`sidecar cutover`): "all", "none", a list of uids (in the environment: parted
+    // by commas), or the name of an invokable class that returns such a list.
     'vendors' => env('SIDECAR_VENDORS', 'none'),
 
-    // Whose bots the sidecar matches, of the same kind as 'vendors'. Other vendors' are matched here.
+    // Whose bots the sidecar matches, likewise. Other vendors' are matched here.
     'bots' => env('SIDECAR_BOTS', 'none'),
 
     // SchemaEngine's AI bot: how many of the latest messages it is told, and how long a question and a
@@ -165,11 +166,12 @@ return [
     'cache_store' => env('SIDECAR_CACHE_STORE'),
     'cache_ttl' => (int) env('SIDECAR_CACHE_TTL', 300),
 
-    // Models whose rows the crons read. The scope holds on the command line only, so that people
-    // still see the rows in the browser.
+    // Models whose rows the crons read, by what is done with them: of a vendor whose mode of that is
+    // "sidecar" or "held" they see none. The scope holds on the command line only, so that people still
+    // see the rows in the browser.
     'scoped_models' => [
-        'App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppMessageQueueModel',
-        'App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppWebhookModel',
+        'campaigns' => ['App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppMessageQueueModel'],
+        'webhooks' => ['App\\Yantrana\\Components\\WhatsAppService\\Models\\WhatsAppWebhookModel'],
     ],
 
     // PHP's own webhook route, for nginx to fall back to when the sidecar is down, and the path it

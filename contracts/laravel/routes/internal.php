@@ -19,3 +19,5 @@ Route::post('resolve-messages', [InternalController::class, 'resolveMessages']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
 Route::post('ai-answers', [InternalController::class, 'aiAnswers']);
+Route::post('modes', [InternalController::class, 'modes']);
+Route::post('diagnosis', [InternalController::class, 'diagnosis']);

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel;
 
 use Illuminate\Broadcasting\BroadcastManager;
 use Illuminate\Contracts\Broadcasting\Broadcaster;
+use Illuminate\Contracts\Cache\Repository;
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Contracts\Foundation\CachesConfiguration;
 use Illuminate\Database\Eloquent\Model;
@@ -35,15 +36,19 @@ use WhatsappSidecar\Laravel\Engine\Replies;
 use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Jobs\AiAnswers;
 use WhatsappSidecar\Laravel\Jobs\StatusGrace;
-use WhatsappSidecar\Laravel\Jobs\VendorConfig;
-use WhatsappSidecar\Laravel\Scopes\SidecarVendorsScope;
+use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
+use WhatsappSidecar\Laravel\Scopes\ModesScope;
 use WhatsappSidecar\Laravel\Signing\CacheNonces;
 use WhatsappSidecar\Laravel\Signing\FileNonces;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Nonces;
 use WhatsappSidecar\Laravel\Signing\Verifier;
 use WhatsappSidecar\Laravel\Store\BroadcastConnection;
+use WhatsappSidecar\Laravel\Store\CronModels;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Modes;
+use WhatsappSidecar\Laravel\Store\Schema;
+use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
@@ -63,6 +68,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->registerStore();
         $this->registerEffects();
         $this->registerCache();
+        $this->registerDiagnosis();
         $this->app->singleton(Transport::class, CurlTransport::class);
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
@@ -161,19 +167,16 @@ final class SidecarServiceProvider extends ServiceProvider
                 config('broadcasting.connections.' . config('sidecar.broadcast.connection'))
             )
         ));
-        $this->app->singleton(SidecarVendors::class, static fn (Container $app): SidecarVendors => new SidecarVendors(
-            $app,
-            config('sidecar.vendors'),
-            config('sidecar.tables.vendors')
-        ));
-        $this->app->when(VendorConfig::class)->needs(SidecarVendors::class)->give(
-            static fn (Container $app): SidecarVendors => new SidecarVendors(
-                $app,
-                config('sidecar.bots'),
-                config('sidecar.tables.vendors'),
-                'sidecar.bots'
-            )
-        );
+        $this->app->bind(Modes::class, static function (Container $app): Modes {
+            $owned = new SidecarVendors($app, config('sidecar.vendors'), 'sidecar.vendors');
+            $bots = new SidecarVendors($app, config('sidecar.bots'), 'sidecar.bots');
+
+            return new Modes(
+                $app->make(Database::class),
+                ['webhooks' => $owned, 'campaigns' => $owned, 'bots' => $bots],
+                (string) config('sidecar.settings.modes')
+            );
+        });
     }
 
     private function registerEffects(): void
@@ -189,6 +192,23 @@ final class SidecarServiceProvider extends ServiceProvider
         foreach ($seconds as $class => $name) {
             $this->app->when($class)->needs('$expiresS')->give(static fn (): int => (int) config("sidecar.{$name}"));
         }
+    }
+
+    private function registerDiagnosis(): void
+    {
+        $this->app->singleton(CronModels::class, static fn (Container $app): CronModels => new CronModels(
+            array_merge(...array_values((array) config('sidecar.scoped_models'))),
+            $app->make(Database::class)
+        ));
+        $this->app->singleton(SeenCrons::class, static fn (Container $app): SeenCrons => new SeenCrons(
+            static fn (): Repository => $app->make('cache')->store(config('sidecar.cache_store')),
+            $app->make(Clock::class),
+            $app->make(LoggerInterface::class)
+        ));
+        $this->app->bind(Schema::class, static fn (Container $app): Schema => new Schema(
+            $app->make(Database::class),
+            array_keys((array) config('sidecar.tables'))
+        ));
     }
 
     private function registerCache(): void
@@ -258,9 +278,19 @@ final class SidecarServiceProvider extends ServiceProvider
     /** Have the crons' models skip vendors that are the sidecar's. */
     private function scopeModels(): void
     {
-        foreach ((array) config('sidecar.scoped_models') as $model) {
-            if (class_exists($model)) {
-                $model::addGlobalScope(new SidecarVendorsScope($this->app->make(SidecarVendors::class)));
+        foreach ((array) config('sidecar.scoped_models') as $capability => $models) {
+            if (! in_array($capability, Modes::CAPABILITIES, true)) {
+                throw new InvalidArgumentException("sidecar.scoped_models: '{$capability}' is none of "
+                    . implode(', ', Modes::CAPABILITIES) . ", under which the crons' models are to be listed");
+            }
+            foreach (array_filter($models, 'class_exists') as $model) {
+                $model::addGlobalScope(new ModesScope($this->app, $capability));
+            }
+        }
+        $models = $this->app->make(CronModels::class);
+        foreach (CronModels::TABLES as $table) {
+            foreach ($models->of($table) as $model) {
+                $model::addGlobalScope(new SeenCronScope($this->app->make(SeenCrons::class), $table));
             }
         }
     }

@@ -6,16 +6,17 @@ namespace WhatsappSidecar\Laravel\Console;
 
 use Illuminate\Console\Command;
 use WhatsappSidecar\Laravel\Store\Database;
-use WhatsappSidecar\Laravel\Store\SidecarVendors;
+use WhatsappSidecar\Laravel\Store\Modes;
+use WhatsappSidecar\Laravel\Store\ModesTable;
 
-/** Prints whose vendors are whose, and what waits for each. */
+/** Prints who does which vendor's work, and what waits for each. */
 final class StatusCommand extends Command
 {
     protected $signature = 'sidecar:status';
 
-    protected $description = 'Show which vendors are the sidecar\'s and which are the crons\'';
+    protected $description = 'Show who does each vendor\'s work, and what waits';
 
-    public function handle(Database $db, SidecarVendors $owned): int
+    public function handle(Database $db, ModesTable $modes): int
     {
         $queued = array_column($db->rows(
             'SELECT vendors__id, COUNT(*) AS found FROM {queue} WHERE status = 1 GROUP BY vendors__id'
@@ -27,17 +28,20 @@ final class StatusCommand extends Command
             "SELECT vendors__id, COUNT(*) AS found FROM {webhooks} WHERE status = 'pending' GROUP BY vendors__id"
         ), 'found', 'vendors__id');
         $rows = [];
-        foreach ($db->rows('SELECT _id, _uid, title FROM {vendors} ORDER BY _id') as $vendor) {
+        foreach ($modes->vendors(false) as $vendor) {
             $rows[] = [
-                $vendor->_uid,
-                $vendor->title,
-                $owned->owns($vendor->_uid) ? 'sidecar' : 'php',
-                $queued[$vendor->_id] ?? 0,
-                $processing[$vendor->_id] ?? 0,
-                $webhooks[$vendor->_id] ?? 0,
+                $vendor['uid'],
+                $vendor['title'],
+                ...array_values($vendor['modes']),
+                $queued[$vendor['id']] ?? 0,
+                $processing[$vendor['id']] ?? 0,
+                $webhooks[$vendor['id']] ?? 0,
             ];
         }
-        $this->table(['vendor', 'title', 'owner', 'queued', 'processing', 'pending webhooks'], $rows);
+        $this->table(
+            ['vendor', 'title', ...Modes::CAPABILITIES, 'queued', 'processing', 'pending webhooks'],
+            $rows
+        );
 
         return 0;
     }

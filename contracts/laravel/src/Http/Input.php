@@ -38,11 +38,15 @@ final class Input
         return $this->optionalText($name) ?? throw $this->wrong($name, 'must be a text');
     }
 
-    public function optionalText(string $name): ?string
+    /** @param int $max how many characters it may have */
+    public function optionalText(string $name, int $max = PHP_INT_MAX): ?string
     {
         $value = $this->fields->{$name} ?? null;
         if ($value !== null && ! is_string($value)) {
             throw $this->wrong($name, 'must be a text');
+        }
+        if ($value !== null && mb_strlen($value) > $max) {
+            throw $this->wrong($name, "must have at most {$max} characters");
         }
 
         return $value;
@@ -191,10 +195,10 @@ final class Input
      *
      * @return list<self>
      */
-    public function parts(string $name, array $names, int $max): array
+    public function parts(string $name, array $names, int $max, int $min = 1): array
     {
         $parts = [];
-        if (($this->fields->{$name} ?? []) === []) {
+        if ($min > 0 && ($this->fields->{$name} ?? []) === []) {
             throw $this->wrong($name, 'must be a list with 1 element at least');
         }
         foreach ($this->objects($name, $max) as $position => $value) {

@@ -10,7 +10,9 @@ use Illuminate\Http\Response;
 use Throwable;
 use WhatsappSidecar\Laravel\Jobs\AiAnswers;
 use WhatsappSidecar\Laravel\Jobs\Bots;
+use WhatsappSidecar\Laravel\Jobs\ChangeModes;
 use WhatsappSidecar\Laravel\Jobs\ClaimMessages;
+use WhatsappSidecar\Laravel\Jobs\Diagnosis;
 use WhatsappSidecar\Laravel\Jobs\DueCampaigns;
 use WhatsappSidecar\Laravel\Jobs\PendingWebhooks;
 use WhatsappSidecar\Laravel\Jobs\ProcessRawWebhook;
@@ -91,6 +93,16 @@ final class InternalController
     }
 
     public function aiAnswers(Request $request, AiAnswers $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function diagnosis(Request $request, Diagnosis $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function modes(Request $request, ChangeModes $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }

@@ -6,13 +6,12 @@ namespace WhatsappSidecar\Laravel\Jobs;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
-use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Store\Campaign;
 use WhatsappSidecar\Laravel\Store\Campaigns;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
-use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -59,7 +58,7 @@ final class ClaimMessages
         private Campaigns $campaigns,
         private Queue $queue,
         private Clock $clock,
-        private SidecarVendors $owned
+        private Modes $modes
     ) {
     }
 
@@ -85,7 +84,7 @@ final class ClaimMessages
             $campaign = $this->campaigns->lock($vendorUid, $campaignUid);
             $campaign->checkFence($fence);
             if (! $recover) {
-                $this->checkOnSidecar($vendorUid);
+                $this->modes->checkCampaigns($vendorUid);
                 $campaign->checkRunning();
             }
             $this->campaigns->rememberFence($campaign, $fence);
@@ -106,17 +105,6 @@ final class ClaimMessages
                 'expired' => $expired,
             ] + $this->waiting($campaign, Time::text($nowMs));
         });
-    }
-
-    /** Refuse the claim where the crons send: both would take the same rows. */
-    private function checkOnSidecar(string $vendorUid): void
-    {
-        if (! $this->owned->owns($vendorUid)) {
-            throw Refused::conflict(
-                'vendor_not_on_sidecar',
-                "the campaigns of vendor '{$vendorUid}' are sent by PHP's own crons: see SIDECAR_VENDORS"
-            );
-        }
     }
 
     /** @return array{list<stdClass>, int} rows that can be claimed, and how many had expired */

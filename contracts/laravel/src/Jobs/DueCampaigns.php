@@ -8,8 +8,8 @@ use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Campaign;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
-use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\WebhookBacklog;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -52,11 +52,11 @@ final class DueCampaigns
         'failed' => 0,
     ];
 
-    /** The vendor is the sidecar's. */
-    private const OURS = ' AND vendors._uid IN (%s)';
+    /** The vendor's mode stands for %s. */
+    private const OURS = " %s = 'sidecar'";
 
     private const COLUMNS = 'campaigns._id, campaigns._uid, campaigns.title, campaigns.__data,'
-        . ' vendors._uid AS vendor_uid';
+        . ' vendors._uid AS vendor_uid, %s AS mode';
 
     private const JOINED = '{campaigns} AS campaigns JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id';
 
@@ -66,16 +66,18 @@ final class DueCampaigns
         . ' AS waiting JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
         . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
         . " WHERE waiting.due_at <= ? AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')),"
-        . " 'running') NOT IN ('paused', 'cancelled')%s ORDER BY waiting.due_at, campaigns._id LIMIT ?";
+        . " 'running') NOT IN ('paused', 'cancelled') AND" . self::OURS . ' ORDER BY waiting.due_at, campaigns._id LIMIT ?';
 
-    private const STALE = 'UPDATE {queue} SET status = 6, updated_at = ?,'
-        . " __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE status = 3 AND updated_at < ?%s";
+    private const STALE = 'UPDATE {queue} AS queue SET queue.status = 6, queue.updated_at = ?,'
+        . " queue.__data = JSON_MERGE_PATCH(COALESCE(queue.__data, '{}'), ?)"
+        . ' WHERE queue.status = 3 AND queue.updated_at < ? AND EXISTS'
+        . ' (SELECT 1 FROM {vendors} AS vendors WHERE vendors._id = queue.vendors__id AND' . self::OURS . ')';
 
     public function __construct(
         private Database $db,
         private Clock $clock,
         private WebhookBacklog $backlog,
-        private SidecarVendors $owned
+        private Modes $modes
     ) {
     }
 
@@ -87,54 +89,41 @@ final class DueCampaigns
         $limit = $input->integer('limit', 1, 1000, 100);
         $staleAfterS = $input->integer('stale_after_s', 1, PHP_INT_MAX, 300);
         $nowMs = $this->clock->nowMs();
-        $owned = $this->owned->only();
 
         return [
-            'made_unknown' => $this->settleStale($nowMs, $staleAfterS, $owned),
+            'made_unknown' => $this->settleStale($nowMs, $staleAfterS),
             'campaigns' => $this->described(
-                $uids === null ? $this->withDueRows($limit, Time::text($nowMs), $owned) : $this->named($uids, $limit),
-                Time::text($nowMs),
-                $owned
+                $uids === null ? $this->withDueRows($limit, Time::text($nowMs)) : $this->named($uids, $limit),
+                Time::text($nowMs)
             ),
             'pending_webhooks' => $uids === null ? $this->backlog->count() : 0,
         ];
     }
 
-    /**
-     * A row that stands in 3 for too long may have been sent, so it is not sent again.
-     *
-     * @param list<string>|null $owned the vendors that are the sidecar's; null for all
-     */
-    private function settleStale(int $nowMs, int $staleAfterS, ?array $owned): int
+    /** A row that stands in 3 for too long may have been sent, so it is not sent again. */
+    private function settleStale(int $nowMs, int $staleAfterS): int
     {
-        if ($owned === []) {
-            return 0;
-        }
         $response = ['process_response' => [
             'error_message' => 'What became of the message is not known; its status will tell.',
             'error_status' => 'awaited_response_error',
         ]];
         $before = Time::text($nowMs - min($staleAfterS, intdiv($nowMs, 1000)) * 1000);
 
-        $ours = $owned === null ? '' : ' AND vendors__id IN (SELECT _id FROM {vendors} AS vendors WHERE TRUE'
-            . sprintf(self::OURS, Database::marks($owned)) . ')';
+        [$mode, $bindings] = $this->modes->sql('campaigns');
 
         return $this->db->transaction(fn (): int => $this->db->change(
-            sprintf(self::STALE, $ours),
-            [Time::text($nowMs), Json::dump($response), $before, ...($owned ?? [])]
+            sprintf(self::STALE, $mode),
+            [Time::text($nowMs), Json::dump($response), $before, ...$bindings]
         ));
     }
 
-    /**
-     * @param list<string>|null $owned
-     *
-     * @return list<stdClass>
-     */
-    private function withDueRows(int $limit, string $now, ?array $owned): array
+    /** @return list<stdClass> */
+    private function withDueRows(int $limit, string $now): array
     {
-        $ours = $owned === null ? '' : sprintf(self::OURS, Database::marks($owned));
+        [$mode, $bindings] = $this->modes->sql('campaigns');
 
-        return $owned === [] ? [] : $this->db->rows(sprintf(self::DUE, $ours), [$now, ...($owned ?? []), $limit]);
+        // The mode stands among the columns and in the condition.
+        return $this->db->rows(sprintf(self::DUE, $mode, $mode), [...$bindings, $now, ...$bindings, $limit]);
     }
 
     /**
@@ -144,20 +133,21 @@ final class DueCampaigns
      */
     private function named(array $uids, int $limit): array
     {
+        [$mode, $bindings] = $this->modes->sql('campaigns');
+
         return $uids === [] ? [] : $this->db->rows(
-            'SELECT ' . self::COLUMNS . ' FROM ' . self::JOINED . ' WHERE campaigns._uid IN (' . Database::marks($uids)
-                . ') ORDER BY campaigns._id LIMIT ?',
-            [...$uids, $limit]
+            'SELECT ' . sprintf(self::COLUMNS, $mode) . ' FROM ' . self::JOINED . ' WHERE campaigns._uid IN ('
+                . Database::marks($uids) . ') ORDER BY campaigns._id LIMIT ?',
+            [...$bindings, ...$uids, $limit]
         );
     }
 
     /**
      * @param list<stdClass> $rows
-     * @param list<string>|null $owned
      *
      * @return list<array<string, mixed>>
      */
-    private function described(array $rows, string $now, ?array $owned): array
+    private function described(array $rows, string $now): array
     {
         if ($rows === []) {
             return [];
@@ -178,7 +168,7 @@ final class DueCampaigns
             'title' => $row->title,
             'state' => Campaign::stateOf($sidecar = Json::section(Json::object($row->__data), 'sidecar')),
             'reason' => Campaign::reasonOf($sidecar),
-            'on_sidecar' => $owned === null || in_array($row->vendor_uid, $owned, true),
+            'on_sidecar' => $row->mode === Modes::SIDECAR,
             'due' => (int) ($waiting[$row->_id]->due ?? 0),
             'next_due_at' => Time::ms($waiting[$row->_id]->next_due_at ?? null),
             'counts' => ($counts[$row->_id] ?? []) + self::ZEROS,

@@ -6,7 +6,7 @@ namespace WhatsappSidecar\Laravel\Jobs;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
-use WhatsappSidecar\Laravel\Store\SidecarVendors;
+use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
 
@@ -15,8 +15,7 @@ final class VendorConfig
 {
     private const MAX_VENDORS = 1000;
 
-    /** @param SidecarVendors $bots those whose bots the sidecar matches */
-    public function __construct(private Vendors $vendors, private SidecarVendors $bots)
+    public function __construct(private Vendors $vendors, private Modes $modes)
     {
     }
 
@@ -38,6 +37,7 @@ final class VendorConfig
     /** @return array<string, mixed> */
     private function config(Vendor $vendor): array
     {
+        [$modes] = $this->modes->read($vendor->uid, $vendor->setting('modes'));
         $numbers = [];
         foreach ($vendor->phoneNumbers() as $key => $number) {
             $numbers[] = self::number(substr($key, 1), $number);
@@ -53,7 +53,8 @@ final class VendorConfig
             'daily_recipients' => self::count($vendor->setting('daily_recipients')),
             'current_phone_number_id' => $vendor->setting('current_phone_number_id'),
             'phone_numbers' => $numbers,
-            'bots_on_sidecar' => $vendor->hasBotsOnSidecar() || $this->bots->owns($vendor->uid),
+            'modes' => $modes,
+            'bots_on_sidecar' => $modes['bots'] === Modes::SIDECAR,
             'ai_providers' => $vendor->aiProviders(),
             'forward' => $vendor->forward(),
             'broadcaster' => $vendor->broadcaster(),

@@ -203,7 +203,8 @@ final class Database
         return $values === [] ? 'NULL' : implode(', ', array_fill(0, count($values), '?'));
     }
 
-    private function sql(string $sql): string
+    /** Return the SQL with the tables' names. */
+    public function sql(string $sql): string
     {
         $prefix = $this->connection()->getTablePrefix();
 

@@ -7,28 +7,17 @@ namespace WhatsappSidecar\Laravel\Store;
 use Illuminate\Contracts\Container\Container;
 use InvalidArgumentException;
 
-/** Which vendors are the sidecar's, as config('sidecar.vendors') says; or another setting of its kind. */
+/**
+ * Which vendors are the sidecar's, as config('sidecar.vendors') says, or another setting of its kind. It
+ * holds where no modes are kept for a vendor.
+ */
 final class SidecarVendors
 {
     public function __construct(
         private Container $container,
         private mixed $value,
-        private string $table,
-        private string $name = 'sidecar.vendors'
+        private string $name
     ) {
-    }
-
-    public function all(): bool
-    {
-        return $this->value() === 'all';
-    }
-
-    /** @return list<string> */
-    public function uids(): array
-    {
-        $value = $this->value();
-
-        return is_array($value) ? array_values($value) : [];
     }
 
     /** @return list<string>|null the uids; null if every vendor is the sidecar's */
@@ -37,16 +26,6 @@ final class SidecarVendors
         $value = $this->value();
 
         return is_array($value) ? array_values($value) : null;
-    }
-
-    public function owns(string $uid): bool
-    {
-        return $this->all() || in_array($uid, $this->uids(), true);
-    }
-
-    public function table(): string
-    {
-        return $this->table;
     }
 
     /** @return 'all'|list<string> */

@@ -79,12 +79,6 @@ final class Vendor
         return $this->isOn('requeue_healthy_error');
     }
 
-    /** Tell whether the vendor's own setting has its bots matched by the sidecar. */
-    public function hasBotsOnSidecar(): bool
-    {
-        return $this->isOn('bots_on_sidecar');
-    }
-
     /**
      * Return when bots answer, as the contract's BotHours; null if they always do.
      *

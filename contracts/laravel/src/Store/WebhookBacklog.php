@@ -7,8 +7,8 @@ namespace WhatsappSidecar\Laravel\Store;
 use stdClass;
 
 /**
- * Pending rows of PHP's own webhook table, of vendors that are the sidecar's. Rows of others, and rows
- * of no vendor or of one that is gone, are the cron's.
+ * Pending rows of PHP's own webhook table, of vendors whose webhooks are the sidecar's. Rows of others, and
+ * rows of no vendor or of one that is gone, are the cron's.
  */
 final class WebhookBacklog
 {
@@ -42,21 +42,14 @@ final class WebhookBacklog
         . ' STRAIGHT_JOIN {vendors} AS vendors ON vendors._id = webhooks.vendors__id'
         . " WHERE COALESCE(webhooks.status) = 'pending'";
 
-    /** @var array{list<string>|null}|null */
-    private ?array $vendors = null;
-
-    public function __construct(private Database $db, private SidecarVendors $owned)
+    public function __construct(private Database $db, private Modes $modes)
     {
     }
 
     /** Return how many there are, counted up to $most. */
     public function count(int $most = self::COUNTED): int
     {
-        $condition = $this->ours();
-        if ($condition === null) {
-            return 0;
-        }
-        [$ours, $bindings] = $condition;
+        [$ours, $bindings] = $this->ours();
 
         return (int) $this->db->rowsByIndex(
             self::COUNT . "{$ours} LIMIT ?) AS bounded",
@@ -72,11 +65,10 @@ final class WebhookBacklog
      */
     public function delete(array $uids): int
     {
-        $condition = $this->ours();
-        if ($condition === null || $uids === []) {
+        if ($uids === []) {
             return 0;
         }
-        [$ours, $bindings] = $condition;
+        [$ours, $bindings] = $this->ours();
         $named = ' AND webhooks._uid IN (' . Database::marks($uids) . ')';
 
         return $this->db->transaction(
@@ -91,11 +83,10 @@ final class WebhookBacklog
      */
     public function oldest(int $limit, int $maxBytes): array
     {
-        $condition = $this->ours();
-        if ($condition === null || $limit === 0) {
+        if ($limit === 0) {
             return [];
         }
-        [$ours, $bindings] = $condition;
+        [$ours, $bindings] = $this->ours();
         $ids = [];
         foreach ($this->db->rowsByIndex(
             self::SIZES . $ours . self::OF_PAGE,
@@ -115,16 +106,11 @@ final class WebhookBacklog
         );
     }
 
-    /** @return array{string, list<string>}|null further condition and its bindings; null if nothing is the sidecar's */
-    private function ours(): ?array
+    /** @return array{string, list<string>} further condition and its bindings */
+    private function ours(): array
     {
-        // Whose they are may have to be looked up: once for each call.
-        $this->vendors ??= [$this->owned->only()];
-        [$uids] = $this->vendors;
-        if ($uids === []) {
-            return null;
-        }
+        [$mode, $bindings] = $this->modes->sql('webhooks');
 
-        return $uids === null ? ['', []] : [' AND vendors._uid IN (' . Database::marks($uids) . ')', $uids];
+        return [" AND {$mode} = 'sidecar'", $bindings];
     }
 }

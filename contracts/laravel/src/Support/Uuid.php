@@ -18,6 +18,8 @@ final class Uuid
 
     public const EFFECTS = '2f7c1d80-51f4-4b7e-9c43-0d6a8e5b7c19';
 
+    public const SETTINGS = '8d3e5f1a-7c29-4e06-a1b4-5f90c2d7e683';
+
     /** Return the uid that follows from a name (RFC 9562, version 5). */
     public static function of(string $namespace, string $name): string
     {

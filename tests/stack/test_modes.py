@@ -1,0 +1,164 @@
+"""Modes in PHP beyond the contract: claims under way, crons, statements, and many vendors."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import Any
+
+import pytest
+
+from contracts.backend import MODES
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.switching import modes_of, read, request_for, switch
+from tests.contract.under_test import Campaign, Vendor
+from tests.eventually import eventually
+from tests.stack.php_code import run_php
+from tests.stack.test_statements import CONNECT, _statements
+
+#: What the database shows of these is up to 0.1 s old, and older for who asks more often.
+_WAITING = "SELECT COUNT(*) AS found FROM information_schema.INNODB_TRX WHERE trx_state='LOCK WAIT'"
+
+
+@contextmanager
+def _locked(backend: LaravelBackend, campaign: Campaign) -> Iterator[None]:
+    """Have whoever claims the campaign's rows wait for the time of a block."""
+    with closing(backend.installation.mariadb.connect()) as other:
+        other.rows("START TRANSACTION")
+        other.rows(
+            "SELECT _id FROM whatsapp_message_queue WHERE campaigns__id = ? FOR UPDATE",
+            (campaign.id,),
+        )
+        yield
+        other.rows("COMMIT")
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_change_waits_for_the_claims_that_are_under_way(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, campaign: Campaign, kept: bool
+) -> None:
+    """So that whoever is told that campaigns are held finds every row that was taken."""
+
+    def waiting() -> int:
+        return int(backend.database.rows(_WAITING)[0]["found"])
+
+    if kept:
+        await switch(caller, vendor, campaigns="sidecar")
+    with _locked(backend, campaign):
+        claim = asyncio.create_task(caller.claim(campaign))
+        await eventually(lambda: waiting() == 1, every_s=0.2)
+        change = asyncio.create_task(switch(caller, vendor, campaigns="held"))
+        await eventually(lambda: waiting() == 2 or change.done(), every_s=0.2)
+        assert not change.done()
+    assert len((await claim).rows) == 3
+    await change
+    assert (await modes_of(caller, vendor)).modes.campaigns == "held"
+
+
+async def test_changes_of_many_vendors(caller: Caller, backend: LaravelBackend) -> None:
+    """First ones, later ones, with and without the past: as many statements as for one."""
+    vendors = [backend.seed_vendor() for _ in range(20)]
+    counts: list[list[int]] = []
+    for some in (vendors[:2], vendors[2:]):
+        counts.append([])
+        for mode in ("sidecar", "shadow"):
+            request = await request_for(caller, {one.uid: {"bots": mode} for one in some})
+            call = partial(caller.call, MODES, request)
+            counts[-1].append(await _statements(backend, call))
+        for history in (False, True):
+            call = partial(caller.call, MODES, {"history": history})
+            counts[-1].append(await _statements(backend, call))
+    assert counts[0] == counts[1]
+    assert counts[0] == [CONNECT + 7, CONNECT + 8, CONNECT + 1, CONNECT + 1]
+
+
+async def test_ten_thousand_vendors(caller: Caller, backend: LaravelBackend) -> None:
+    [first, *_] = backend.installation.seed_vendors(vendors=10_000)
+    try:
+        answer = await read(caller)
+        uids = [one.vendor_uid for one in answer.vendors][-10_000:]
+        for mode in ("shadow", "sidecar"):
+            changes = {uid: {"campaigns": mode} for uid in uids}
+            request = await request_for(caller, changes, by="a test", reason="for all of them")
+            answer = await read(caller, **request, history=True)
+        moved = answer.vendors[-10_000:]
+        assert {one.modes.campaigns for one in moved} == {"sidecar"}
+        assert [len(one.history) for one in moved] == [2] * 10_000
+    finally:
+        backend.run("DELETE FROM vendors WHERE _id >= ?", (first.id,))
+
+
+def test_what_cannot_be_read_is_as_if_it_were_not_there(
+    backend: LaravelBackend, vendor: Vendor
+) -> None:
+    backend.set_setting(vendor, "sidecar_modes", "{no JSON")
+    campaign = backend.seed_campaign(vendor, 1)
+    run = backend.installation.application.artisan
+    taken = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="none")
+    assert (taken.returncode, campaign.row_uids[0] in taken.stdout) == (0, True)
+
+
+def _process(backend: LaravelBackend, **environment: str) -> str:
+    run = backend.installation.application.artisan
+    done = run("campaign:process", "--rows=100000", **environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("mode", "taken"), [("php", True), ("shadow", True), ("sidecar", False), ("held", False)]
+)
+async def test_the_campaign_cron_takes_rows_by_the_mode(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, mode: str, taken: bool
+) -> None:
+    """Whatever the installation's own configuration says, and whose webhooks it is."""
+    campaign = backend.seed_campaign(vendor, 2)
+    await switch(caller, vendor, campaigns=mode, webhooks="php" if mode == "sidecar" else "sidecar")
+    told = "all" if taken else "none"
+    assert (campaign.row_uids[0] in _process(backend, SIDECAR_VENDORS=told)) is taken
+
+
+async def test_a_process_that_runs_for_long_goes_by_the_modes_of_now(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    campaign = backend.seed_campaign(vendor, 1)
+    await switch(caller, vendor, campaigns="php")
+    code = f"""
+        $count = fn () => App\\Models\\QueuedMessage::query()
+            ->where('campaigns__id', {campaign.id})->count();
+        $counts = [$count()];
+        $table = $app->make(WhatsappSidecar\\Laravel\\Store\\ModesTable::class);
+        foreach (['held', 'sidecar', 'shadow'] as $mode) {{
+            $version = max(array_column($table->vendors(false), 'version'));
+            $table->change([['{vendor.uid}', ['campaigns' => $mode]]], $version, null, null);
+            $counts[] = $count();
+        }}
+        return $counts;
+    """
+    counts: Any = run_php(backend.installation.application, code, web=False)
+    assert counts == [1, 0, 0, 1]
+
+
+async def test_in_the_browser_every_row_is_seen(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    campaign = backend.seed_campaign(vendor, 2)
+    await switch(caller, vendor, campaigns="sidecar")
+    code = f"return App\\Models\\QueuedMessage::where('campaigns__id', {campaign.id})->count();"
+    counts = [run_php(backend.installation.application, code, web=web) for web in (True, False)]
+    assert counts == [2, 0]
+
+
+def test_models_have_to_be_listed_by_what_is_done_with_them(backend: LaravelBackend) -> None:
+    code = """
+        config(['sidecar.scoped_models' => [App\\Models\\QueuedMessage::class]]);
+        try {
+            (new WhatsappSidecar\\Laravel\\SidecarServiceProvider($app))->boot();
+        } catch (InvalidArgumentException $error) {
+            return $error->getMessage();
+        }
+    """
+    message = run_php(backend.installation.application, code, web=False)
+    assert "sidecar.scoped_models" in message
+    assert "campaigns" in message
