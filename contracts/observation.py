@@ -24,9 +24,10 @@ class Observation(LenientModel):
     ``logged``: it has a row in ``whatsapp_message_logs``; then ``status``, and whether it is
     ``incoming``. ``queue_status`` is that of the campaign's row for the same contact in
     ``whatsapp_message_queue``, null where there is none (any more). ``bots`` are those that have
-    answered an incoming message, in order; null where PHP cannot tell. ``first_in_24h``: whether
-    it is the contact's first message in 24 hours (of an incoming one). ``bots_off``: the contact
-    has disabled replies.
+    answered an incoming message, in order, also by nothing but a switch; null where PHP cannot tell
+    (a routine of the application's own may say so, in ``__data.sidecar.bots`` of the message's
+    row). ``first_in_24h``: whether it is the contact's first message in 24 hours (of an incoming
+    one). ``bots_off``: the contact has disabled replies, as of now.
     """
 
     vendor_uid: str

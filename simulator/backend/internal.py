@@ -15,6 +15,7 @@ from contracts.bots import BotsRequest
 from contracts.diagnosis import DiagnosisRequest
 from contracts.effects import AiAnswersRequest
 from contracts.modes import ModesRequest
+from contracts.observation import ObserveRequest
 from contracts.signing import SignatureRefused
 from simulator.backend.ai_answers import ai_answers
 from simulator.backend.body import (
@@ -32,6 +33,7 @@ from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
 from simulator.backend.modes import modes
+from simulator.backend.observe import observe
 from simulator.backend.pending_webhooks import pending_webhooks
 from simulator.backend.refusal import Refused
 from simulator.backend.send_results import update_message_status, update_message_statuses
@@ -90,6 +92,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.DIAGNOSIS: _json(DiagnosisRequest, diagnosis),
     contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
     contract.MODES: _json(ModesRequest, modes),
+    contract.OBSERVE: _json(ObserveRequest, observe),
 }
 
 

@@ -44,15 +44,31 @@ class Said:
 
 
 def reply(work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None) -> list[Any]:
-    """Do what the bots that match say, and return the effects; they are kept with the message.
+    """Do what the bots that match say, and return the effects; both are kept with the message.
 
     A contact who hides the number cannot be written to, and gets no replies.
     """
+    answering, effects = _reply(work, vendor, said, matched)
+    kept: dict[str, Any] = {"bots": [bot["_uid"] for bot in answering]}
+    if effects:
+        kept["effects"] = effects
+    work.db.execute(
+        "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar', json(?))"
+        " WHERE _id = ?",
+        (dump(kept), said.id),
+    )
+    return effects
+
+
+def _reply(
+    work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None
+) -> tuple[list[Row], list[Any]]:
+    """Return the bots that answer, and the effects."""
     bots = work.bots.get(vendor.id)
     if bots is None:
         bots = work.bots[vendor.id] = read_bots(work.db, vendor)
     if not bots and vendor.ai_bot is None:
-        return []
+        return [], []
     contact = work.db.row(
         "SELECT _id, _uid, wa_id, disable_ai_bot, disable_reply_bot FROM contacts WHERE _id = ?",
         (said.contact_id,),
@@ -61,7 +77,7 @@ def reply(work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None) -
     answering = _answering(work, bots, contact, said, matched)
     for bot in answering:
         _switch(work, contact, bot)
-    effects = []
+    effects: list[Any] = []
     if contact["wa_id"]:
         effects = [
             to_send(
@@ -78,13 +94,7 @@ def reply(work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None) -
         ]
         if not answering and said.text and not contact["disable_ai_bot"]:
             effects += _question(work, vendor, contact, said)
-    if effects:
-        work.db.execute(
-            "UPDATE whatsapp_message_logs"
-            " SET __data = json_set(__data, '$.sidecar.effects', json(?)) WHERE _id = ?",
-            (dump(effects), said.id),
-        )
-    return effects
+    return answering, effects
 
 
 def replied(work: Work, row: Row) -> list[Any]:

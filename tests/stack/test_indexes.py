@@ -5,6 +5,8 @@ import pytest
 from contracts.backend import (
     AI_ANSWERS,
     BOTS,
+    MODES,
+    OBSERVE,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
     UNKNOWN_MESSAGES,
@@ -110,6 +112,19 @@ async def _everything(caller: Caller, campaign: Campaign) -> None:
     await _resolve_unknown(caller, campaign)
     await _take_over(caller)
     await _talk(caller, campaign)
+    await _observe(caller, campaign)
+    await caller.call(MODES, {"history": True})
+
+
+async def _observe(caller: Caller, campaign: Campaign) -> None:
+    vendor = campaign.vendor
+    for number in range(3):
+        await caller.process(
+            says(vendor, "Hello", None, wamid=f"w.{number}", sender=campaign.recipients[0])
+        )
+    wamids = ["wamid.seeded.11", wamid_of(campaign.row_uids[0]), "w.0", "w.2"]
+    asked = [{"vendor_uid": vendor.uid, "wamid": wamid} for wamid in wamids]
+    await caller.call(OBSERVE, {"messages": asked})
 
 
 async def _talk(caller: Caller, campaign: Campaign) -> None:
@@ -186,6 +201,19 @@ async def test_what_a_contact_has_said_is_read_from_its_end(
         # By contact, or from the question on where little has been logged since.
         (plan,) = _plans_of(backend, statement, "later")
         assert plan["type"] in ("ref", "range"), plan
+
+
+async def test_what_a_contact_said_before_is_read_from_its_end(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    with recorded(backend.database) as statements:
+        await _observe(caller, busy)
+    (statement,) = [s for s in statements if "AS wrote_before" in s]
+    found = {plan["table"]: plan for plan in plans(backend.database, statement)}
+    assert found["logs"]["type"] in ("ref", "range"), found
+    assert found["earlier"]["key"] == "whatsapp_message_logs_contacts__id", found
+    assert found["earlier"]["type"] in ("ref", "range"), found
+    assert "filesort" not in (found["earlier"]["Extra"] or ""), found
 
 
 async def test_the_expiry_check_reads_what_is_claimed_and_no_more(

@@ -6,6 +6,7 @@ from functools import partial
 from contracts.backend import (
     AI_ANSWERS,
     BOTS,
+    OBSERVE,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
     STORE_WEBHOOKS,
@@ -206,3 +207,19 @@ async def test_messages_that_come_again(
         await caller.process(*updates)
         counts.append(await _statements(backend, partial(caller.process, *updates)))
     assert counts == [CONNECT + 3] * 2
+
+
+async def test_looking_at_messages(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    counts = []
+    for messages in (2, 200):
+        campaign = await _claimed(caller, vendor, messages)
+        await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
+        await caller.process(
+            *(says(vendor, "Hi", None, wamid=f"w.{messages}.{n}") for n in range(messages))
+        )
+        wamids = [wamid_of(uid) for uid in campaign.row_uids]
+        wamids += [f"w.{messages}.{n}" for n in range(messages)]
+        asked = [{"vendor_uid": vendor.uid, "wamid": wamid} for wamid in wamids]
+        call = partial(caller.call, OBSERVE, {"messages": asked})
+        counts.append(await _statements(backend, call))
+    assert counts == [CONNECT + 2] * 2

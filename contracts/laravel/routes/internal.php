@@ -20,4 +20,5 @@ Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
 Route::post('ai-answers', [InternalController::class, 'aiAnswers']);
 Route::post('modes', [InternalController::class, 'modes']);
+Route::post('observe', [InternalController::class, 'observe']);
 Route::post('diagnosis', [InternalController::class, 'diagnosis']);

@@ -43,8 +43,8 @@ final class Replies
     /**
      * Do what the bots say that match, before the message is stored itself.
      *
-     * @return array{list<array<string, mixed>>, list<array<string, mixed>>} effects, and the log rows of
-     *     messages among them
+     * @return array{list<array<string, mixed>>, list<array<string, mixed>>, list<string>} effects, the log
+     *     rows of messages among them, and the bots
      */
     public function to(IncomingMessage $message): array
     {
@@ -53,11 +53,12 @@ final class Replies
         // Those that are still there, and active.
         $matches = array_filter($matches, static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts));
         $this->switch($message, array_column($matches, 'trigger_type'));
+        $bots = array_column($matches, 'bot_uid');
         if ($message->contact->waId === null) {
-            return [[], []];
+            return [[], [], $bots];
         }
         if ($matches === []) {
-            return [$this->question->about($message), []];
+            return [$this->question->about($message), [], []];
         }
         $effects = $rows = [];
         $now = Time::text($this->clock->nowMs());
@@ -69,7 +70,7 @@ final class Replies
             }
         }
 
-        return [$effects, $rows];
+        return [$effects, $rows, $bots];
     }
 
     /** @return list<array<string, mixed>> */

@@ -87,14 +87,16 @@ final class SchemaEngine implements Engine
         // Follows from the wamid, so that two calls at the same moment store it once.
         $uid = Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}");
         $text = MessageText::of($item);
-        [$effects, $replies] = $incoming && ! $update->isRaw()
+        [$effects, $replies, $bots] = $incoming && ! $update->isRaw()
             ? $this->replies->to(new IncomingMessage($vendor, $update, $contact, $uid, $text, $number))
-            : [[], []];
+            : [[], [], null];
         $effects = [...$effects, ...$this->announcements->of($vendor, $update)];
         $context = Json::section($item, 'context');
         $now = Time::text($this->clock->nowMs());
         $sentAt = Time::metaMs($item->timestamp ?? null);
         $forwarded = ($context->forwarded ?? null) === true || ($context->frequently_forwarded ?? null) === true;
+        $kept = $effects === [] ? [] : ['effects' => KeptEffects::kept($effects)];
+        $kept += $bots === null ? [] : ['bots' => $bots];
         $data = ['message' => Json::shallow($item), 'contact' => Json::shallow($part->contact)];
         $rows = [MessageRow::of($now, [
             '_uid' => $uid,
@@ -109,9 +111,7 @@ final class SchemaEngine implements Engine
             'messaged_at' => $sentAt === null ? $now : Time::text($sentAt),
             'is_forwarded' => (int) $forwarded,
             'replied_to_whatsapp_message_logs__uid' => $this->repliedTo($vendor, $context),
-            '__data' => Json::dump(
-                $effects === [] ? $data : $data + ['sidecar' => ['effects' => KeptEffects::kept($effects)]]
-            ),
+            '__data' => Json::dump($kept === [] ? $data : $data + ['sidecar' => $kept]),
         ]), ...$replies];
         if ($this->db->insertMissing('logs', $rows) < count($rows) && ! $this->kept->are($vendor, $wamid, $effects)) {
             throw new StoredMeanwhile();

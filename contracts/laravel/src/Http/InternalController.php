@@ -14,6 +14,7 @@ use WhatsappSidecar\Laravel\Jobs\ChangeModes;
 use WhatsappSidecar\Laravel\Jobs\ClaimMessages;
 use WhatsappSidecar\Laravel\Jobs\Diagnosis;
 use WhatsappSidecar\Laravel\Jobs\DueCampaigns;
+use WhatsappSidecar\Laravel\Jobs\Observe;
 use WhatsappSidecar\Laravel\Jobs\PendingWebhooks;
 use WhatsappSidecar\Laravel\Jobs\ProcessRawWebhook;
 use WhatsappSidecar\Laravel\Jobs\ProcessUpdates;
@@ -103,6 +104,11 @@ final class InternalController
     }
 
     public function modes(Request $request, ChangeModes $job): Response
+    {
+        return $this->answer(fn (): array => $job->run($request->getContent()));
+    }
+
+    public function observe(Request $request, Observe $job): Response
     {
         return $this->answer(fn (): array => $job->run($request->getContent()));
     }

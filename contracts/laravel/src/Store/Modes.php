@@ -43,7 +43,7 @@ final class Modes
         . ' ON modes.vendors__id = vendors._id AND modes.name = ? WHERE vendors._uid = ? ORDER BY modes._id DESC'
         . ' LIMIT 1 ' . self::SHARED;
 
-    /** @var array<string, array<string, true>|true> by capability: uids of the sidecar's vendors; true for all */
+    /** @var array<int, array<string, true>|true> by the setting: uids of the sidecar's vendors; true for all */
     private array $defaults = [];
 
     /**
@@ -142,11 +142,14 @@ final class Modes
     /** @return array<string, true>|true */
     private function defaults(string $capability): array|bool
     {
-        if (! isset($this->defaults[$capability])) {
-            $uids = $this->owned[$capability]->only();
-            $this->defaults[$capability] = $uids === null ? true : array_fill_keys($uids, true);
+        $owned = $this->owned[$capability];
+        // One setting may stand for two capabilities, and may have to be looked up.
+        $key = spl_object_id($owned);
+        if (! isset($this->defaults[$key])) {
+            $uids = $owned->only();
+            $this->defaults[$key] = $uids === null ? true : array_fill_keys($uids, true);
         }
 
-        return $this->defaults[$capability];
+        return $this->defaults[$key];
     }
 }
