@@ -26,6 +26,7 @@ from sidecar.match_bot import MatchBot
 from sidecar.metrics import Metrics
 from sidecar.outbox import make_outbox
 from sidecar.ping import Ping
+from sidecar.proxy import Proxy
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
 from sidecar.settings import Settings, SignatureMode, dramatiq_url
 from sidecar.shadow import Shadow
@@ -33,6 +34,7 @@ from sidecar.shadow_endpoint import ShadowEndpoint
 from sidecar.tasks import cancel
 from sidecar.telemetry import Telemetry
 from sidecar.vendors import Vendors
+from sidecar.verification import Verification
 from sidecar.webhook import WebhookEndpoint
 
 log = structlog.get_logger()
@@ -74,14 +76,23 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         memory_share=settings.inbox_memory_share,
     )
     shadow = Shadow(redis, memory_share=settings.inbox_memory_share)
+    proxy = Proxy(
+        settings.backend_url,
+        timeout_s=settings.proxy_timeout_s,
+        concurrency=settings.proxy_concurrency,
+        limit_bytes=settings.proxy_pending_limit_bytes,
+    )
     webhook = WebhookEndpoint(
         inbox=inbox,
         vendors=vendors,
-        backend=backend,
-        backend_url=settings.backend_url,
+        verification=Verification(backend, settings.backend_url),
         app_secrets=settings.app_secret_bytes,
         mode=settings.webhook_signature,
         body_limit=settings.webhook_body_limit_bytes,
+        proxy=proxy,
+        proxy_mode=settings.proxy_signature,
+        keep_failed=settings.proxy_keep_failed,
+        shadow=shadow,
     )
     mirrored = ShadowEndpoint(
         shadow,
@@ -111,6 +122,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             yield
         finally:
             await cancel(background)
+            await proxy.close()
             await inbox.close()
             await shadow.close()
             await telemetry.close()

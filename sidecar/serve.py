@@ -45,9 +45,9 @@ def _listen(settings: Settings) -> socket.socket:
         ) from None
 
 
-async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -> None:
-    port = listening.getsockname()[1]
-    config = uvicorn.Config(
+def configure(settings: Settings, redis_url: str) -> uvicorn.Config:
+    """Return how the application is served."""
+    return uvicorn.Config(
         create_app(settings, redis_url),
         http="httptools",
         lifespan="on",
@@ -60,8 +60,12 @@ async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
     )
+
+
+async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -> None:
+    port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    server = _Server(config, f"http://{host}:{port}")
+    server = _Server(configure(settings, redis_url), f"http://{host}:{port}")
     await server.serve(sockets=[listening])
 
 

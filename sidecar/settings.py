@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     dramatiq_redis_url: RedisUrl = Field(default=None, repr=False)
     #: Folder of the embedded Valkey's append-only file and socket.
     data_dir: Path = Path("var")
+    #: Where Meta posts webhooks (nginx), for `sidecar check --deep` to try.
+    public_url: HttpUrl | None = None
     #: Root of the Cloud API, and the version of it that is called.
     cloud_api_url: HttpUrl = "https://graph.facebook.com"
     cloud_api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
@@ -120,6 +122,8 @@ class Settings(BaseSettings):
     ] = []
     #: enforce: a webhook with a wrong signature gets 401. report: it is accepted and counted.
     webhook_signature: SignatureMode = SignatureMode.ENFORCE
+    #: The same for webhooks that are passed on to PHP. report: PHP gets them as they came.
+    proxy_signature: SignatureMode = SignatureMode.REPORT
 
     # -- webhooks --
 
@@ -149,6 +153,19 @@ class Settings(BaseSettings):
     #: First and longest pause before an update is tried again; it doubles in between.
     update_retry_first_ms: int = Field(default=1000, ge=10)
     update_retry_longest_ms: int = Field(default=300_000, ge=10)
+
+    # -- webhooks that PHP handles --
+
+    #: Whether a webhook that PHP does not answer, or answers with 5xx, is kept and handed to PHP
+    #: later. If not, PHP's failure is what Meta gets.
+    proxy_keep_failed: bool = True
+    #: Longest that PHP may take for such a webhook. With inbox_write_timeout_ms it must stay below
+    #: what nginx waits for the sidecar (4 s).
+    proxy_timeout_s: float = Field(default=3.0, gt=0, le=60)
+    #: Such webhooks that may be at PHP at the same time; others wait, within proxy_timeout_s.
+    proxy_concurrency: int = Field(default=128, ge=1, le=4096)
+    #: Bytes of such webhooks on their way, in memory. Above this PHP is not asked.
+    proxy_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
 
     # -- calls to PHP --
 

@@ -27,17 +27,26 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300
 
 WEBHOOKS = Family(
     "sidecar_webhooks",
-    "Webhooks by their answer: acknowledged, or why not.",
+    "Webhooks by their answer: acknowledged, proxied (PHP's own answer), kept (acknowledged in "
+    "place of a PHP that failed), or why not.",
     ("result",),
 )
 WEBHOOKS_UNSIGNED = Family(
     "sidecar_webhooks_wrongly_signed_accepted",
-    "Acknowledged webhooks whose signature was wrong (webhook_signature is report).",
+    "Webhooks that were acknowledged or passed on although their signature was wrong "
+    "(webhook_signature or proxy_signature is report).",
 )
 ACK_SECONDS = Family(
     "sidecar_webhook_ack_seconds",
     "From the first byte of a webhook to its 200: it is on disk by then.",
     bounds=_FAST,
+)
+PROXY_SECONDS = Family(
+    "sidecar_proxy_seconds",
+    "From when a webhook for PHP was here to PHP's answer: answered, failed (5xx), timed_out, "
+    "unreachable, broken_off, or busy (not asked: too much is on its way).",
+    ("result",),
+    (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 HANDOVER_SECONDS = Family(
     "sidecar_handover_seconds",
@@ -106,6 +115,7 @@ FAMILIES = {
         WEBHOOKS,
         WEBHOOKS_UNSIGNED,
         ACK_SECONDS,
+        PROXY_SECONDS,
         HANDOVER_SECONDS,
         BACKEND_REQUESTS,
         BACKEND_ITEMS,

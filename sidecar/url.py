@@ -5,9 +5,13 @@ What is said about a wrong one does not repeat it: it may hold a password.
 
 import re
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import AfterValidator
+from yarl import URL
+
+#: What may stand in a query as it is.
+_QUERY = "!$&'()*+,;=:@/?%-._~[]"
 
 
 def _http_url(value: str) -> str:
@@ -33,6 +37,12 @@ def _redis_url(value: str | None) -> str | None:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
+
+
+def webhook_url(backend_url: str, vendor_uid: str, query: bytes) -> URL:
+    """Return the address of PHP's own webhook route, with the query as it came."""
+    url = f"{backend_url}/whatsapp-webhook/{vendor_uid}"
+    return URL(f"{url}?{quote(query, safe=_QUERY)}" if query else url, encoded=True)
 
 
 def next_database(redis_url: str) -> str:

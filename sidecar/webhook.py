@@ -3,6 +3,12 @@
 A POST is checked, put into the inbox and answered with exactly 200 when it is on disk. Nothing in
 it is parsed: a body of any shape that carries a valid signature is kept. This is a plain ASGI
 endpoint, without request and response objects, because it is the busiest one.
+
+Where PHP handles a vendor's webhooks (mode ``php`` or ``shadow``), they are passed on to it
+(sidecar/proxy.py). What PHP fails on is kept, if it may be: then the workers hand it over as they
+do everything in the inbox. New webhooks go to PHP meanwhile and may overtake it. That is no new
+disorder: Meta promises no order, and PHP handles webhooks side by side. The other way round, one
+webhook that cannot be handed over would turn a vendor away from a PHP that works.
 """
 
 import asyncio
@@ -10,21 +16,24 @@ import hmac
 import re
 import time
 from collections.abc import Iterable
-from urllib.parse import parse_qs, quote
+from dataclasses import dataclass
 
-import aiohttp
 import structlog
 from starlette.types import Receive, Scope, Send
-from yarl import URL
 
-from contracts.cloud_api.webhook import verify_token
+from contracts.backend import VendorConfig
 from contracts.jobs import Lane
-from sidecar.backend import Backend, BackendError
+from contracts.modes import Mode
+from sidecar.backend import BackendError
+from sidecar.clock import now_ms
 from sidecar.inbox import Inbox, InboxUnavailable
 from sidecar.logs import Trouble
+from sidecar.proxy import Answer, Proxy
 from sidecar.settings import SignatureMode
+from sidecar.shadow import Shadow
 from sidecar.tally import ACK_SECONDS, TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.vendors import Vendors
+from sidecar.verification import Verification
 
 log = structlog.get_logger()
 
@@ -37,18 +46,8 @@ _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: How long a webhook waits for what PHP says of its vendor. Then it is kept without.
 VENDOR_WAIT_S = 2.0
 
-#: Statuses with which PHP answers a verification; any other comes from something in between.
-_VERIFIED = (200, 403, 404)
-
-#: What may stand in a query as it is.
-_QUERY = "!$&'()*+,;=:@/?%-._~[]"
-
 #: What PHP answers to a webhook, and so what Meta has always got.
 DONE = b"done"
-
-#: How long PHP may take to answer a verification. Below what nginx waits for us, so that a PHP that
-#: hangs does not make nginx take the sidecar for dead.
-VERIFICATION_TIMEOUT_S = 3.0
 
 
 def lane_of(body: bytes) -> Lane:
@@ -72,6 +71,26 @@ def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Webhook:
+    """One POST. ``here_at``: when the whole of it was here, by ``time.perf_counter``."""
+
+    vendor_uid: str
+    signature: bytes
+    body: bytes
+    here_at: float
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with a signature that does not hold, in a word."""
+        return "signature_wrong" if self.signature else "signature_missing"
+
+
+def _count_unsigned(webhook: _Webhook) -> None:
+    TALLY.counter(WEBHOOKS_UNSIGNED).add()
+    log.warning("webhook_signature_wrong", vendor=webhook.vendor_uid, accepted=True)
+
+
 class _Refused(Exception):
     """The body is not taken: answer so, with this reason."""
 
@@ -89,19 +108,26 @@ class WebhookEndpoint:
         *,
         inbox: Inbox,
         vendors: Vendors,
-        backend: Backend,
-        backend_url: str,
+        verification: Verification,
         app_secrets: tuple[bytes, ...],
         mode: SignatureMode,
         body_limit: int,
+        proxy: Proxy,
+        proxy_mode: SignatureMode,
+        keep_failed: bool,
+        shadow: Shadow,
     ) -> None:
         self._inbox = inbox
         self._vendors = vendors
-        self._backend = backend
-        self._backend_url = backend_url
+        self._verification = verification
         self._app_secrets = app_secrets
         self._enforce = mode is SignatureMode.ENFORCE
         self._body_limit = body_limit
+        self._proxy = proxy
+        self._enforce_proxied = proxy_mode is SignatureMode.ENFORCE
+        self._keep_failed = keep_failed
+        self._shadow = shadow
+        self._proxy_trouble = Trouble("proxy_without_php")
         self._inbox_trouble = Trouble("inbox_unavailable")
         self._acknowledged = TALLY.counter(WEBHOOKS, "acknowledged")
         self._ack_seconds = TALLY.histogram(ACK_SECONDS)
@@ -111,9 +137,13 @@ class WebhookEndpoint:
         if not _VENDOR_UID.fullmatch(vendor_uid):
             status, answer = self._answer(404, "vendor_unknown", vendor_uid=vendor_uid[:64])
         elif scope["method"] == "POST":
-            status, answer = await self._take(vendor_uid, scope, receive)
+            taken = await self._take(vendor_uid, scope, receive)
+            if isinstance(taken, Answer):
+                await taken.send_to(send)
+                return
+            status, answer = taken
         else:
-            status, answer = await self._verify(vendor_uid, scope)
+            status, answer = await self._verification.answer(vendor_uid, scope["query_string"])
         await send(
             {
                 "type": "http.response.start",
@@ -128,7 +158,9 @@ class WebhookEndpoint:
 
     # -- POST --
 
-    async def _take(self, vendor_uid: str, scope: Scope, receive: Receive) -> tuple[int, bytes]:
+    async def _take(
+        self, vendor_uid: str, scope: Scope, receive: Receive
+    ) -> tuple[int, bytes] | Answer:
         started_at = time.perf_counter()
         signature = b""
         for name, value in scope["headers"]:
@@ -140,23 +172,33 @@ class WebhookEndpoint:
             body = await _read(receive, self._body_limit)
         except _Refused as refused:
             return self._answer(refused.status, refused.reason)
-        refusal = await self._refusal(vendor_uid, signature, body)
+        webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
+        signed, asked, config = await self._look_up(webhook)
+        if config is not None and config.modes.webhooks is not Mode.SIDECAR:
+            return await self._pass_on(webhook, signed, config.modes.webhooks, scope)
+        refusal = self._refusal(webhook, signed, asked, config)
         if refusal is not None:
             return self._answer(*refusal, vendor_uid=vendor_uid)
-        try:
-            await self._inbox.put(lane_of(body), vendor_uid, signature[:128], body)
-        except InboxUnavailable as error:
-            self._inbox_trouble.failed(str(error))
+        if not await self._keep(webhook):
             return self._answer(503, "inbox_unavailable")
-        self._inbox_trouble.worked()
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
 
-    async def _refusal(
-        self, vendor_uid: str, signature: bytes, body: bytes
-    ) -> tuple[int, str] | None:
-        """Return why the webhook cannot be kept, as status and reason, or None."""
+    async def _keep(self, webhook: _Webhook) -> bool:
+        """Put the webhook into the inbox, and return whether it is on disk."""
+        body = webhook.body
+        try:
+            await self._inbox.put(lane_of(body), webhook.vendor_uid, webhook.signature[:128], body)
+        except InboxUnavailable as error:
+            self._inbox_trouble.failed(str(error))
+            return False
+        self._inbox_trouble.worked()
+        return True
+
+    async def _look_up(self, webhook: _Webhook) -> tuple[bool, bool, VendorConfig | None]:
+        """Return whether the signature holds, whether PHP has told of the vendor, and what."""
+        vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
         signed = signature_holds(signature, body, self._app_secrets)
         asked, config = self._vendors.peek(vendor_uid)
         if not asked and (signed or signature or not self._enforce):
@@ -169,18 +211,51 @@ class WebhookEndpoint:
         if not signed and config is not None:
             secrets = (secret.encode() for secret in config.app_secrets)
             signed = signature_holds(signature, body, secrets)
+        return signed, asked, config
+
+    def _refusal(
+        self, webhook: _Webhook, signed: bool, asked: bool, config: VendorConfig | None
+    ) -> tuple[int, str] | None:
+        """Return why the webhook cannot be kept, as status and reason, or None."""
         if not signed:
             if not self._enforce:
-                TALLY.counter(WEBHOOKS_UNSIGNED).add()
-                log.warning("webhook_signature_wrong", vendor=vendor_uid, accepted=True)
-            elif asked or not signature:
-                return 401, "signature_missing" if not signature else "signature_wrong"
+                _count_unsigned(webhook)
+            elif asked or not webhook.signature:
+                return 401, webhook.fault
             else:
                 # The vendor's own secrets are not known while PHP is down: Meta comes again.
                 return 503, "secrets_unavailable"
         if asked and config is None:
             return 404, "vendor_unknown"
         return None
+
+    async def _pass_on(
+        self, webhook: _Webhook, signed: bool, mode: Mode, scope: Scope
+    ) -> tuple[int, bytes] | Answer:
+        """Have PHP handle the webhook; keep it where PHP fails on it. PHP decides about signatures,
+        as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
+        over as genuine, so it must be."""
+        if not signed:
+            if self._enforce_proxied:
+                return self._answer(401, webhook.fault, vendor_uid=webhook.vendor_uid)
+            _count_unsigned(webhook)
+        answer = await self._proxy.ask(webhook.vendor_uid, scope, webhook.body, webhook.here_at)
+        genuine = signed or not self._enforce
+        if answer.failure is None:
+            self._proxy_trouble.worked()
+            TALLY.counter(WEBHOOKS, "proxied").add()
+            if mode is Mode.SHADOW and genuine and answer.status < 300:
+                self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+            return answer
+        self._proxy_trouble.failed(answer.failure)
+        if self._keep_failed and genuine and not answer.looped and await self._keep(webhook):
+            answer.close()
+            TALLY.counter(WEBHOOKS, "kept").add()
+            if mode is Mode.SHADOW:
+                self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+            return 200, DONE
+        TALLY.counter(WEBHOOKS, "proxy_failed").add()
+        return answer
 
     def _answer(
         self, status: int, reason: str, *, vendor_uid: str | None = None
@@ -189,33 +264,6 @@ class WebhookEndpoint:
         if status in (401, 404):
             log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
         return status, reason.encode()
-
-    # -- GET --
-
-    async def _verify(self, vendor_uid: str, scope: Scope) -> tuple[int, bytes]:
-        """Hand the verification to PHP, which marks the vendor as verified. While PHP is down,
-        answer from the rule that it follows: the token is the SHA-1 of the vendor's uid."""
-        query = quote(scope["query_string"], safe=_QUERY)
-        url = f"{self._backend_url}/whatsapp-webhook/{vendor_uid}?{query}"
-        try:
-            async with self._backend.session.get(
-                URL(url, encoded=True),
-                timeout=aiohttp.ClientTimeout(total=VERIFICATION_TIMEOUT_S),
-                allow_redirects=False,
-            ) as response:
-                if response.status in _VERIFIED:
-                    return response.status, await response.read()
-                reason = f"PHP answered {response.status}"
-        except (aiohttp.ClientError, TimeoutError) as error:
-            reason = str(error) or type(error).__name__
-        log.warning("verification_without_php", vendor=vendor_uid, reason=reason)
-        given = parse_qs(query)
-        token = given.get("hub.verify_token", [""])[0]
-        challenge = given.get("hub.challenge", [""])[0]
-        right = hmac.compare_digest(token.encode(), verify_token(vendor_uid).encode())
-        if right and challenge:
-            return 200, challenge.encode()
-        return 403, b"verify_token_wrong"
 
 
 def _exceeds(content_length: bytes, limit: int) -> bool:

@@ -5,7 +5,7 @@ every internal call must be signed.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ DOCUMENT = load("backend")
 
 Answer = web.Response
 Override = Callable[["Call"], Answer | None]
+Webhook = Callable[["web.Request", "Call"], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Call:
 class Php:
     """``vendors`` by uid, as ``vendor-config`` gives them; ``bots`` by uid, as ``bots`` does;
     ``campaigns`` by uid, as ``due-campaigns`` does; ``unknown`` as ``unknown-messages`` does.
-    ``override`` may answer a call instead. While ``open`` is not set, answers wait."""
+    ``override`` may answer a call instead. ``webhook`` answers webhooks, which PHP gets where it
+    handles them. While ``open`` is not set, answers wait."""
 
     vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
     bots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Php:
     unknown: list[dict[str, Any]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     override: Override | None = None
+    webhook: Webhook | None = None
     url: str = ""
     problems: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,7 +91,7 @@ class Php:
         """Listen; after :meth:`stop` on the same port again."""
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()
@@ -110,7 +113,19 @@ class Php:
             return answer
         if call.target.startswith("/internal/"):
             return self._internal(call)
+        if call.method == "POST":
+            return await self._webhook(request, call)
         return self._verification(request)
+
+    @property
+    def webhooks(self) -> list[Call]:
+        """Return the webhooks that have come, as Meta sent them."""
+        return [c for c in self.asked("/whatsapp-webhook/") if c.method == "POST"]
+
+    async def _webhook(self, request: web.Request, call: Call) -> web.StreamResponse:
+        if self.webhook is None:
+            return web.Response(text="done")
+        return await self.webhook(request, call)
 
     def _internal(self, call: Call) -> Answer:
         try:

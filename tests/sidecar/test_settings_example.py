@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).parents[2] / "sidecar.example.toml"
 #: Set in the file, and not behind a #.
 SET = {"backend_url", "signing_keys", "app_secrets"}
 #: Without a default: an example stands behind the #, and the text says so.
-UNSET = {"redis_url", "dramatiq_redis_url"}
+UNSET = {"redis_url", "dramatiq_redis_url", "public_url"}
 
 
 def uncommented() -> dict[str, object]:
@@ -63,7 +63,7 @@ def test_it_can_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_can_be_loaded_with_every_default_written_out() -> None:
     Path("sidecar.toml").write_text(re.sub(r"(?m)^#(?=\w+ = )", "", EXAMPLE.read_text()))
     settings = Settings.load()
-    defaults = Settings.load(redis_url=None, dramatiq_redis_url=None).model_dump()
+    defaults = Settings.load(**dict.fromkeys(UNSET)).model_dump()
     Path("sidecar.toml").write_text(EXAMPLE.read_text())
     assert Settings.load().model_dump() == defaults
     assert settings.redis_url == "redis://127.0.0.1:6379/0"
