@@ -162,3 +162,12 @@ def test_models_have_to_be_listed_by_what_is_done_with_them(backend: LaravelBack
     message = run_php(backend.installation.application, code, web=False)
     assert "sidecar.scoped_models" in message
     assert "campaigns" in message
+
+
+async def test_the_applications_own_code_sees_the_modes(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    await switch(caller, vendor, campaigns="held")
+    code = f"return WhatsappSidecar\\Laravel\\Sidecar::modes()['{vendor.uid}'];"
+    told = run_php(backend.installation.application, code)
+    assert told == {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}

@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Cache\CachedVendors;
 use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Store\ModesTable;
 use WhatsappSidecar\Laravel\Store\Vendors;
 
 /**
@@ -23,6 +24,8 @@ use WhatsappSidecar\Laravel\Store\Vendors;
  * @method static array progress(string $campaignUid)
  * @method static array matchBot(int|string $vendor, string $message, ?array $contact = null)
  * @method static array effects(string $vendorUid, array $effects)
+ * @method static array cutover(?array $vendorUids, array $modes, string $by, ?string $reason = null, float $timeoutS = 30)
+ * @method static array rollback(?array $vendorUids, string $by, ?string $reason = null, float $timeoutS = 30)
  * @method static array health()
  *
  * @see SidecarClient
@@ -138,6 +141,16 @@ final class Sidecar extends Facade
         }
 
         return app(SidecarClient::class)->invalidate($vendorUids, $scopes);
+    }
+
+    /**
+     * Return who does vendors' work, as this application keeps it.
+     *
+     * @return array<string, array{webhooks: string, campaigns: string, bots: string}> by the vendor's uid
+     */
+    public static function modes(): array
+    {
+        return array_column(app(ModesTable::class)->vendors(false), 'modes', 'uid');
     }
 
     /** @return array<string, ?string> all settings of a vendor, in the clear, through the cache */

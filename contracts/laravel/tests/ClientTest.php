@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Tests;
 
+use InvalidArgumentException;
 use PHPUnit\Framework\TestCase;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\SidecarError;
@@ -20,6 +21,8 @@ final class ClientTest extends TestCase implements Transport
 
     /** @var array{string, string, string} */
     private array $sent;
+
+    private float $waited;
 
     /** @dataProvider calls */
     public function testEveryCallIsSignedForItsTarget(
@@ -48,8 +51,24 @@ final class ClientTest extends TestCase implements Transport
             ['matchBot', ['v', 'hi'], 'POST', '/match-bot', '{"vendor_uid": "v", "message": "hi"}'],
             ['matchBot', [7, 'hi', []], 'POST', '/match-bot', '{"vendorId": 7, "message": "hi", "contact": {}}'],
             ['effects', ['v', [['kind' => 'forward']]], 'POST', '/internal/effects', '{"vendor_uid": "v", "effects": [{"kind": "forward"}]}'],
+            ['cutover', [['v'], ['webhooks' => 'shadow'], 'Ada'], 'POST', '/internal/modes',
+                '{"vendor_uids": ["v"], "webhooks": "shadow", "by": "Ada", "reason": null, "timeout_s": 30}'],
+            ['rollback', [null, 'Ada', 'why', 9.5], 'POST', '/internal/modes', '{"vendor_uids": [], "by": "Ada",'
+                . ' "webhooks": "php", "campaigns": "php", "bots": "php", "reason": "why", "timeout_s": 9.5}'],
             ['invalidate', [['v'], ['bots']], 'POST', '/internal/invalidate', '{"vendor_uids": ["v"], "scopes": ["bots"]}'],
         ];
+    }
+
+    public function testNobodyIsNotEverybody(): void
+    {
+        $this->expectException(InvalidArgumentException::class);
+        $this->client()->rollback([], 'Ada');
+    }
+
+    public function testAMoveIsWaitedFor(): void
+    {
+        $this->client()->rollback(['v'], 'Ada', null, 60);
+        self::assertGreaterThan(60, $this->waited);
     }
 
     public function testARefusalSaysWhy(): void
@@ -75,6 +94,7 @@ final class ClientTest extends TestCase implements Transport
     public function send(string $method, string $url, array $headers, string $body, float $timeoutS): array
     {
         $this->sent = [$method, $url, $body];
+        $this->waited = $timeoutS;
         $target = substr($url, strlen('http://sidecar:8080'));
         $verifier = new Verifier(Keys::parse('k:s'), new MemoryNonces(), new StoppedClock(1700000000000), 300);
         try {

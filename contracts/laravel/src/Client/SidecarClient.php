@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Client;
 
+use InvalidArgumentException;
 use JsonException;
 use WhatsappSidecar\Laravel\Signing\Signer;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -89,6 +90,45 @@ final class SidecarClient
     public function ping(?string $token = null): array
     {
         return $this->post('/internal/ping', ['token' => $token]);
+    }
+
+    /**
+     * Move vendors' work, and wait until it is done or $timeoutS have passed: the answer says what a vendor
+     * still waits for, and the call may be repeated.
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     * @param array<string, string> $modes what changes: webhooks, campaigns, bots
+     * @param string $by who says so, kept with the change
+     */
+    public function cutover(
+        ?array $vendorUids,
+        array $modes,
+        string $by,
+        ?string $reason = null,
+        float $timeoutS = 30
+    ): array {
+        if ($vendorUids === []) {
+            throw new InvalidArgumentException('there is no vendor among those to move; null means every vendor');
+        }
+
+        return $this->within($this->timeoutS + $timeoutS)->post('/internal/modes', [
+            'vendor_uids' => $vendorUids ?? [],
+            'by' => $by,
+            'reason' => $reason,
+            'timeout_s' => $timeoutS,
+        ] + $modes);
+    }
+
+    /**
+     * Give vendors' work back to PHP, all of it. See cutover().
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     */
+    public function rollback(?array $vendorUids, string $by, ?string $reason = null, float $timeoutS = 30): array
+    {
+        $modes = ['webhooks' => 'php', 'campaigns' => 'php', 'bots' => 'php'];
+
+        return $this->cutover($vendorUids, $modes, $by, $reason, $timeoutS);
     }
 
     /** Return a client that waits no longer than this. */
