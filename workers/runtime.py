@@ -35,6 +35,7 @@ from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.matching import Matching
 from workers.reconciler import Reconciler
+from workers.shadow import ShadowWork
 from workers.shared_lock import SharedLock
 from workers.signals import Signals
 from workers.turn_effects import TurnEffects
@@ -96,6 +97,9 @@ class Runtime:
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
+        self._shadow = ShadowWork(
+            settings, self._redis, self._backend, self._leases, self._vendors, self._bots
+        )
         self._telemetry = Telemetry(self._redis, "worker", self._facts)
         self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_trouble: dict[str, Trouble] = {}
@@ -108,6 +112,7 @@ class Runtime:
         await self._changes.look()  # before anything is asked for
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
+            asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
         ]

@@ -1,0 +1,199 @@
+"""What is planned of updates: whom PHP would refuse, which bots match, what a status says new."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from contracts.backend import VendorConfig
+from contracts.bots import Bot, VendorBots
+from contracts.modes import Modes
+from sidecar.matcher import Matcher
+from sidecar.parity_rules import Kind, Rule
+from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
+from workers.item import Item
+from workers.planned import Planned
+from workers.planning import by_wamid, kinds_of, plan, split_noted
+from workers.shadow_store import NotedWebhook
+
+Json = dict[str, Any]
+NUMBER = METADATA["phone_number_id"]
+CONFIG = VendorConfig(vendor_uid="v", current_phone_number_id=NUMBER)
+HELLO = Bot(bot_uid="b1", trigger_type="is", reply_trigger="hello")
+MATCHER = Matcher(VendorBots(vendor_uid="v", bots=[HELLO]))
+
+
+def split(*bodies: Json | bytes) -> tuple[list[Item], set[str]]:
+    dumped = [body if isinstance(body, bytes) else orjson.dumps(body) for body in bodies]
+    return split_noted("v", [NotedWebhook(f"{n}-0", 1, body) for n, body in enumerate(dumped)])
+
+
+def content(**lists: Any) -> Json:
+    return envelope(account(change(value(**lists))))
+
+
+def planned_of(
+    *bodies: Json, config: VendorConfig = CONFIG, matcher: Matcher | None = MATCHER
+) -> tuple[Planned, list[Kind]]:
+    """Return what is planned of webhooks that are all about one message."""
+    items, firsts = split(*bodies)
+    [(wamid, mine)] = by_wamid(items).items()
+    planned = Planned(wamid)
+    return planned, list(plan(planned, mine, firsts, config, matcher))
+
+
+# -- messages --
+
+
+def said(**more: Any) -> Json:
+    return content(messages=[message(wamid="m", **{"text": {"body": "Hello"}, **more})])
+
+
+def test_a_customers_message() -> None:
+    planned, opened = planned_of(said())
+    assert opened == [Kind.LOG_ROW, Kind.BOTS]
+    assert (planned.incoming, planned.first, planned.refused) == (True, True, None)
+    assert planned.bots == [("b1", "is")]
+    assert planned.text is not None
+    assert planned.text[0] == 5
+    assert "Hello" not in planned.dump().decode()
+
+
+def test_one_that_says_nothing_to_a_bot() -> None:
+    planned, opened = planned_of(said(type="reaction"))
+    assert (opened, planned.bots) == ([Kind.LOG_ROW], None)
+
+
+@pytest.mark.parametrize(
+    ("more", "quick"),
+    [
+        ({"type": "button", "button": {"text": "hello"}}, True),
+        ({"type": "interactive", "interactive": {"button_reply": {"title": "hello"}}}, True),
+        ({"type": "interactive", "interactive": {"list_reply": {"title": "hello"}}}, False),
+    ],
+)
+def test_buttons(more: Json, quick: bool) -> None:
+    planned, _ = planned_of(said(**more))
+    assert (planned.bots, planned.quick_reply) == ([("b1", "is")], quick)
+
+
+@pytest.mark.parametrize(
+    ("body", "config", "rule"),
+    [
+        (said(), VendorConfig(vendor_uid="v", active=False), Rule.VENDOR_INACTIVE),
+        (said(type="request_welcome"), CONFIG, Rule.REQUEST_WELCOME),
+        (said(), VendorConfig(vendor_uid="v"), Rule.PHONE_NUMBER_UNKNOWN),
+        (
+            content(messages=[message(wamid="m")], metadata=None),
+            CONFIG,
+            Rule.PHONE_NUMBER_UNKNOWN,
+        ),
+        (said(**{"from": None}), CONFIG, Rule.CONTACT_WITHOUT_ID),
+        (said(**{"from": None, "from_user_id": "u"}), CONFIG, None),
+        (
+            content(contacts=[{"wa_id": "1"}], messages=[{**message(wamid="m"), "from": None}]),
+            CONFIG,
+            None,
+        ),
+        (content(message_echoes=[message(wamid="m")]), CONFIG, Rule.CONTACT_WITHOUT_ID),
+        (content(message_echoes=[{**message(wamid="m"), "to": "1"}]), CONFIG, None),
+    ],
+)
+def test_what_php_refuses(body: Json, config: VendorConfig, rule: Rule | None) -> None:
+    planned, _ = planned_of(body, config=config)
+    assert planned.refused is rule
+    assert rule is None or planned.bots is None
+
+
+def test_a_number_of_several() -> None:
+    config = VendorConfig.model_validate(
+        {"vendor_uid": "v", "phone_numbers": [{"phone_number_id": NUMBER}]}
+    )
+    assert planned_of(said(), config=config)[0].refused is None
+
+
+# -- statuses --
+
+
+def test_statuses_are_folded_as_for_php() -> None:
+    bodies = [content(statuses=[status("w", name)]) for name in ("sent", "read", "delivered")]
+    planned, opened = planned_of(*bodies)
+    assert planned.highest == "read"
+    assert [one.name for one in planned.statuses] == ["sent", "read", "delivered"]
+    assert set(opened) == {Kind.STATUS, Kind.QUEUE_ROW}
+
+
+@pytest.mark.parametrize(("name", "new"), [("read", False), ("sent", True)])
+def test_what_a_status_says_new(name: str, new: bool) -> None:
+    """One that comes late may overwrite the higher one at PHP."""
+    planned, _ = planned_of(content(statuses=[status("w", "read")]))
+    items, firsts = split(content(statuses=[status("w", name)]))
+    assert bool(plan(planned, items, firsts, CONFIG, None)) is new
+    assert planned.highest == "read"
+
+
+@pytest.mark.parametrize(
+    ("errors", "code"),
+    [
+        ([{"code": 131049}], 131049),
+        ([{"code": "131049"}], 131049),
+        ([{}], None),
+        (["x"], None),
+        ("x", None),
+        ([{"code": "x" * 3}], None),
+    ],
+)
+def test_the_code_of_a_failure(errors: Any, code: int | None) -> None:
+    planned, _ = planned_of(content(statuses=[status("w", "failed", errors=errors)]))
+    assert planned.statuses[0].code == code
+
+
+# -- what PHP's routine looks at --
+
+
+def firsts_of(body: Json | bytes) -> list[bool]:
+    items, firsts = split(body)
+    return [item.id in firsts for item in items]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (content(statuses=[status("a"), status("b")]), [True, False]),
+        (content(messages=[message()], statuses=[status()]), [False, False]),
+        (envelope(account(change(value(statuses=[status()]))), account()), [True]),
+        (envelope(account(), account(change(value(statuses=[status()])))), [False]),
+        (
+            envelope(
+                account(change(value(statuses=[status()])), change(value(statuses=[status()])))
+            ),
+            [True, False],
+        ),
+        (b"no json", [False]),
+        (b"[]", [False]),
+        (b'{"entry": [{"changes": [{"value": 1}]}]}', [False]),
+    ],
+)
+def test_what_the_routine_looks_at(body: Json | bytes, expected: list[bool]) -> None:
+    assert firsts_of(body) == expected
+
+
+# -- modes --
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "bots", "kinds"),
+    [
+        ("shadow", "php", set(Kind)),
+        ("shadow", "shadow", set(Kind)),
+        ("shadow", "sidecar", set(Kind)),
+        ("sidecar", "shadow", {Kind.BOTS}),
+        ("php", "shadow", {Kind.BOTS}),
+        ("php", "php", set()),
+        ("sidecar", "sidecar", set()),
+    ],
+)
+def test_what_is_compared_by_mode(webhooks: str, bots: str, kinds: set[Kind]) -> None:
+    modes = Modes.model_validate({"webhooks": webhooks, "bots": bots})
+    assert kinds_of(VendorConfig(vendor_uid="v", modes=modes)) == kinds
+    assert kinds_of(None) == set()

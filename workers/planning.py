@@ -1,0 +1,82 @@
+"""What the sidecar would make of webhooks, by the code that would hand them over."""
+
+from collections.abc import Iterable
+
+import orjson
+
+from contracts.backend import UpdateKind, VendorConfig
+from contracts.cloud_api.webhook import higher_status
+from contracts.modes import Mode
+from sidecar.inbox import Entry, Webhook
+from sidecar.matcher import Matcher
+from sidecar.parity_rules import Kind
+from workers.fold import fold
+from workers.item import Item
+from workers.planned import Planned, plan_message, plan_status
+from workers.shadow_store import NotedWebhook
+from workers.split import split_webhook
+
+
+def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
+    """Return what is compared of a vendor. Where the sidecar has the webhooks, only bots can be."""
+    if config is None:
+        return frozenset()
+    if config.modes.webhooks is Mode.SHADOW:
+        return frozenset(Kind)
+    return frozenset([Kind.BOTS] if config.modes.bots is Mode.SHADOW else [])
+
+
+def by_wamid(items: list[Item]) -> dict[str, list[Item]]:
+    """Return those items that can be compared, by their message."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        if item.wamid is None or item.kind in (None, UpdateKind.CHANGE):
+            continue
+        if item.kind is not UpdateKind.STATUS or item.status is not None:
+            found.setdefault(item.wamid, []).append(item)
+    return found
+
+
+def split_noted(vendor_uid: str, webhooks: list[NotedWebhook]) -> tuple[list[Item], set[str]]:
+    """Return the updates of webhooks, and the ids of those that PHP's routine looks at."""
+    items: list[Item] = []
+    firsts: set[str] = set()
+    for webhook in webhooks:
+        raw = Webhook(b"", webhook.body)
+        entry = Entry(vendor_uid, f"{webhook.received_at}-0", (raw,))
+        mine = split_webhook(raw, entry, webhook.id)
+        items += mine
+        if _looks_at_first(webhook.body):
+            firsts.add(mine[0].id)
+    return items, firsts
+
+
+def _looks_at_first(body: bytes) -> bool:
+    """Tell whether PHP's routine, which looks at the first change of the first entry, and in it at
+    one list, finds the first update."""
+    try:
+        value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
+    except (ValueError, LookupError, TypeError):
+        return False
+    lists = ("messages", "message_echoes", "statuses")
+    return isinstance(value, dict) and sum(bool(value.get(name)) for name in lists) == 1
+
+
+def plan(
+    planned: Planned,
+    items: list[Item],
+    firsts: set[str],
+    config: VendorConfig,
+    matcher: Matcher | None,
+) -> Iterable[Kind]:
+    """Plan what comes of one message's updates; return the kinds that are to be compared."""
+    opened: list[Kind] = []
+    for item in items:
+        if item.kind is UpdateKind.STATUS:
+            opened += plan_status(planned, item, item.id in firsts)
+        else:
+            opened += plan_message(planned, item, item.id in firsts, config, matcher)
+    for item in fold(items).items:  # as it would be handed over
+        if item.status is not None and higher_status(planned.highest, item.status):
+            planned.highest = item.status
+    return opened

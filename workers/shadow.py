@@ -1,0 +1,277 @@
+"""Deciding beside PHP, without effects, and finding differences.
+
+What PHP handles is noted by ``sidecar serve`` (sidecar/shadow.py). One process of all takes the
+webhooks apart with the code that would hand them over, and plans what would be done. PHP gets some
+time to do its part, and is then asked what it has made of the messages. Where the two are equal,
+that is the end; otherwise PHP is asked again, at longer and longer intervals, until it has had
+enough time, and only then a difference counts.
+"""
+
+import asyncio
+from itertools import islice
+
+import structlog
+
+from contracts import backend as contract
+from contracts.backend import VendorConfig
+from contracts.observation import Observation, ObserveAnswer, ObservedMessage, ObserveRequest
+from sidecar.backend import Backend, BackendError, BackendFailed, BackendTimedOut
+from sidecar.bots import Bots
+from sidecar.clock import now_ms
+from sidecar.lease import Lease, Leases
+from sidecar.logs import Trouble
+from sidecar.matcher import Matcher
+from sidecar.parity_rules import Class, Kind
+from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+from sidecar.settings import Settings
+from sidecar.tally import SHADOW_EFFECTS, TALLY
+from sidecar.vendors import Vendors
+from workers.comparison import Finding, compare
+from workers.planned import Planned
+from workers.planning import by_wamid, kinds_of, plan, split_noted
+from workers.settlement import LeaseLost
+from workers.shadow_store import Changes, NotedWebhook, ShadowStore
+
+log = structlog.get_logger()
+
+LEASE = "shadow"
+
+#: Webhooks of one vendor that are taken on at a time, and messages of one that PHP is asked for.
+TAKE = 100
+LOOK = 200
+
+#: Messages in one request to PHP.
+OBSERVE_BATCH = 400
+
+#: A batch that PHP fails on is halved, to find the message that it is; more often in a row than it
+#: takes for one message, and PHP is ill.
+MOST_FAILURES = 12
+
+#: How long nothing is asked while PHP does not answer, and between two rounds.
+ILL_PAUSE_S = 5.0
+PAUSE_S = 0.5
+
+#: PHP is asked for one message at most so often.
+SHORTEST_LOOK_MS = 1000
+
+
+class ShadowWork:
+    """``bots`` and ``vendors`` are the process's own."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        redis: Redis,
+        backend: Backend,
+        leases: Leases,
+        vendors: Vendors,
+        bots: Bots,
+    ) -> None:
+        self._backend = backend
+        self._leases = leases
+        self._vendors = vendors
+        self._bots = bots
+        self._store = ShadowStore(redis, settings.shadow_examples)
+        self._window_ms = int(settings.shadow_window_s * 1000)
+        self._patience_ms = max(self._window_ms, int(settings.shadow_patience_s * 1000))
+        self._redis_trouble = Trouble("shadow_without_redis")
+        self._php_trouble = Trouble("shadow_not_compared")
+        #: Since when PHP has answered every time: what it has not done may have waited for it.
+        self._php_well_since: int | None = None
+
+    async def run(self) -> None:
+        """Compare until cancelled, while no other process does."""
+        while True:
+            try:
+                async with self._leases.hold(LEASE) as lease:
+                    if lease is not None:
+                        await self._compare(lease)
+                self._redis_trouble.worked()
+            except LeaseLost:
+                log.warning("shadow_lease_lost")
+            except (*UNAVAILABLE, RedisError) as error:
+                self._redis_trouble.failed(str(error))
+            except Exception:
+                log.exception("shadow_failed")
+            await asyncio.sleep(PAUSE_S)
+
+    async def _compare(self, lease: Lease) -> None:
+        self._php_well_since = None
+        while not lease.lost.is_set():
+            more = await self.take_on(lease)
+            try:
+                more |= await self.look(lease)
+                self._php_trouble.worked()
+            except BackendError as error:
+                self._php_well_since = None
+                self._php_trouble.failed(str(error))
+                await asyncio.sleep(ILL_PAUSE_S)
+            if not more:
+                await asyncio.sleep(PAUSE_S)
+
+    # -- planning --
+
+    async def take_on(self, lease: Lease) -> bool:
+        """Plan what comes of webhooks that were noted. Return whether there may be more."""
+        more = False
+        for vendor_uid in await self._store.vendors():
+            try:
+                config = await self._vendors.get(vendor_uid)
+                kinds = kinds_of(config)
+                if config is None or not kinds:
+                    await self._store.clear(vendor_uid)
+                    continue
+                webhooks = await self._store.noted(vendor_uid, TAKE)
+                matcher = await self._bots.get(vendor_uid) if webhooks else None
+            except BackendError:
+                continue  # the caches have said so, and the webhooks wait
+            if webhooks:
+                await self._take_on(lease, config, kinds, matcher, webhooks)
+                more = True
+        return more
+
+    async def _take_on(
+        self,
+        lease: Lease,
+        config: VendorConfig,
+        kinds: frozenset[Kind],
+        matcher: Matcher | None,
+        webhooks: list[NotedWebhook],
+    ) -> None:
+        now = now_ms()
+        changes = self._store.changes(config.vendor_uid, now)
+        items, firsts = split_noted(config.vendor_uid, webhooks)
+        updates = by_wamid(items)
+        plans = await self._store.planned(config.vendor_uid, list(updates))
+        for wamid, mine in updates.items():
+            planned = plans.get(wamid) or Planned(wamid)
+            try:
+                opened = kinds.intersection(plan(planned, mine, firsts, config, matcher))
+            except Exception as error:  # a fault of ours, and no reason to stop the others
+                log.error("shadow_not_planned", wamid=wamid, exc_info=error)
+                changes.not_compared(len(mine))
+                continue
+            if not opened:
+                continue
+            if planned.since == 0:
+                # Right away it is looked whether a status has come before its message.
+                planned.looked = Kind.STATUS not in opened
+            planned.reopen([kind for kind in Kind if kind in opened], now, self._patience_ms)
+            changes.plan(planned, now + self._window_ms if planned.looked else now)
+        changes.not_compared(len(items) - sum(map(len, updates.values())))
+        changes.taken(webhooks)
+        await changes.commit(lease)
+
+    # -- comparing --
+
+    async def look(self, lease: Lease) -> bool:
+        """Ask PHP what it has made of the messages that are due. Return whether there may be more.
+        Raises :class:`BackendError` if PHP does not answer."""
+        now, more = now_ms(), False
+        due: dict[tuple[str, str], Planned] = {}
+        for vendor_uid in await self._store.vendors():
+            wamids = await self._store.due(vendor_uid, now, LOOK)
+            plans = await self._store.planned(vendor_uid, wamids)
+            due.update({(vendor_uid, wamid): planned for wamid, planned in plans.items()})
+            outdated = await self._store.outdated(vendor_uid, now)
+            outdated += [wamid for wamid in wamids if wamid not in plans]
+            if outdated:
+                changes = self._store.changes(vendor_uid, now)
+                changes.forget(outdated)
+                await changes.commit(lease)
+            more |= len(wamids) == LOOK
+        names = iter(due)
+        while batch := list(islice(names, OBSERVE_BATCH)):
+            seen = await self._observe(batch)
+            self._php_well_since = (self._php_well_since or now) if seen else None
+            await self._settle(lease, {name: due[name] for name in batch}, seen)
+        return more
+
+    async def _observe(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], Observation]:
+        """Ask PHP for messages. What it fails on alone is left out. Raises :class:`BackendError`
+        if it seems to fail on everything."""
+        waiting, failures = [names], 0
+        found: dict[tuple[str, str], Observation] = {}
+        while waiting:
+            part = waiting.pop()
+            try:
+                found.update(await self._ask(part))
+            except BackendTimedOut:
+                raise
+            except BackendFailed:
+                failures += 1
+                if not found and failures > MOST_FAILURES:
+                    raise
+                if len(part) > 1:
+                    waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+        return found
+
+    async def _ask(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], Observation]:
+        messages = [ObservedMessage(vendor_uid=v, wamid=w) for v, w in names]
+        request = ObserveRequest(messages=messages)
+        answer = await self._backend.call(contract.OBSERVE, request, ObserveAnswer)
+        return {(one.vendor_uid, one.wamid): one for one in answer.messages}
+
+    async def _settle(
+        self,
+        lease: Lease,
+        plans: dict[tuple[str, str], Planned],
+        seen: dict[tuple[str, str], Observation],
+    ) -> None:
+        now = now_ms()
+        for vendor_uid in dict.fromkeys(vendor_uid for vendor_uid, _ in plans):
+            changes = self._store.changes(vendor_uid, now)
+            dropped_at = await self._store.dropped_at(vendor_uid)
+            settled: list[Finding] = []
+            for (owner, wamid), planned in plans.items():
+                observation = seen.get((owner, wamid))
+                if owner != vendor_uid:
+                    continue
+                if observation is None:
+                    self._without_answer(changes, planned, now)
+                    continue
+                dropped = dropped_at >= planned.since - self._patience_ms
+                settled += self._look_at(changes, planned, observation, now, dropped)
+            await changes.commit(lease)
+            for finding in settled:
+                TALLY.counter(SHADOW_EFFECTS, finding.kind.value, finding.class_.value).add()
+
+    def _without_answer(self, changes: Changes, planned: Planned, now: int) -> None:
+        if now < planned.until:
+            changes.postpone(planned.wamid, now + max(SHORTEST_LOOK_MS, self._window_ms))
+            return
+        log.warning("shadow_not_observed", wamid=planned.wamid)
+        changes.not_compared(len(planned.open))
+        changes.forget([planned.wamid])
+
+    def _look_at(
+        self, changes: Changes, planned: Planned, seen: Observation, now: int, dropped: bool
+    ) -> list[Finding]:
+        """Settle what is clear by now; return that."""
+        if not planned.looked:
+            planned.looked = True
+            if not seen.logged:
+                for status in planned.statuses:
+                    status.early = True
+            changes.plan(planned, planned.since + self._window_ms)
+            return []
+        findings = compare(planned, seen, dropped=dropped)
+        over = now >= planned.until and self._php_was_well(now)
+        settled = [one for one in findings if over or one.class_ is Class.EQUAL]
+        for finding in settled:
+            changes.found(planned, finding)
+        closed = {one.kind for one in settled}
+        planned.open = [] if over else [kind for kind in planned.open if kind not in closed]
+        changes.plan(planned, self._next_look(planned, now))
+        return settled
+
+    def _next_look(self, planned: Planned, now: int) -> int:
+        """Return when PHP is asked again: twice as long after the plan as now, and at the end."""
+        if now >= planned.until:  # PHP was ill, and gets its time
+            return now + max(SHORTEST_LOOK_MS, self._window_ms)
+        return min(now + max(SHORTEST_LOOK_MS, now - planned.since), planned.until)
+
+    def _php_was_well(self, now: int) -> bool:
+        """Tell whether PHP has had its time since it was last down."""
+        since = self._php_well_since
+        return since is not None and now - since >= self._patience_ms - self._window_ms
