@@ -1,116 +1,126 @@
 """``sidecar check``: does everything that the sidecar needs work, and what to do if not."""
 
 import asyncio
-import time
-from typing import Any, cast
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import click
+import orjson
 
-from contracts import backend as contract
-from sidecar import embedded, keys, logs
-from sidecar.app import make_backend
-from sidecar.backend import BackendError, BackendRefused
-from sidecar.redis_client import UNAVAILABLE, RedisError, connect
-from sidecar.settings import InvalidSettings, Settings, dramatiq_url
-
-#: A vendor that cannot exist: PHP has to say so, and needs the right key to be asked.
-_NOBODY = "00000000-0000-0000-0000-000000000000"
+if TYPE_CHECKING:
+    from sidecar.checks.deep import Public
+    from sidecar.checks.line import Line
+    from sidecar.settings import Settings
 
 
-class _Report:
-    def __init__(self) -> None:
-        self.failed = False
+@click.command()
+@click.option("--deep", is_flag=True, help="Look at everything a step of a migration needs.")
+@click.option(
+    "--public-url",
+    metavar="URL",
+    help="With --deep: where Meta posts webhooks, to be tried. Default: the setting public_url.",
+)
+@click.option(
+    "--vendor",
+    metavar="UID",
+    help="With --deep: the vendor whose webhook is verified there, with its right token; PHP marks "
+    "it as verified.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, with all lines.")
+def check(deep: bool, public_url: str | None, vendor: str | None, as_json: bool) -> None:
+    """Check settings, Redis, PHP and the signature round trip, and say what to do.
 
-    def ok(self, what: str, detail: str) -> None:
-        click.echo(f"OK    {what}: {detail}")
+    Ends with 1 if a line says FAIL. --deep is for before each step of a migration: versions,
+    tables and indexes, crons, clocks, the signed calls in both directions, Redis, workers, limits.
+    """
+    # Only here: every command imports this module, and would begin the later.
+    from sidecar import embedded, logs
+    from sidecar.checks.basic import check_settings
+    from sidecar.checks.deep import Public
+    from sidecar.checks.line import Level, fail
+    from sidecar.settings import InvalidSettings, Settings
 
-    def warn(self, what: str, detail: str) -> None:
-        click.echo(f"WARN  {what}: {detail}")
-
-    def fail(self, what: str, detail: str) -> None:
-        self.failed = True
-        click.echo(f"FAIL  {what}: {detail}")
-
-
-def check() -> int:
-    """Print a line for each thing that was looked at, and return the exit code."""
-    report = _Report()
+    lines: list[Line] = []
+    out = _Printer(as_json)
     try:
-        settings = Settings.load()
+        settings = Settings.load(**({} if public_url is None else {"public_url": public_url}))
     except InvalidSettings as error:
-        report.fail("settings", str(error))
-        return 1
-    logs.configure("error", "console", "check")
-    report.ok("settings", "read, and each of them makes sense")
-    if not settings.app_secrets:
-        report.warn(
-            "app secrets", "none are set here, so each vendor's own must come from PHP's settings"
-        )
-    try:
-        with embedded.redis_url(settings) as redis_url:
-            asyncio.run(_check_all(settings, redis_url, report))
-    except embedded.EmbeddedFailed as error:
-        report.fail("redis", str(error))
-    return 1 if report.failed else 0
+        lines.append(out.line(fail("settings", str(error))))
+    else:
+        logs.configure("error", "console", "check")
+        url = settings.public_url
+        public = Public(url, vendor) if deep and url is not None else None
+        if vendor is not None and public is None:
+            raise click.UsageError("--vendor needs --deep, and --public-url or the setting")
+        lines += [out.line(line) for line in check_settings(settings)]
+        try:
+            with embedded.redis_url(settings) as redis_url:
+                lines += asyncio.run(_collect(settings, redis_url, deep, public, out))
+        except embedded.EmbeddedFailed as error:
+            lines.append(out.line(fail("redis", str(error))))
+    out.end(lines)
+    if any(line.level is Level.FAIL for line in lines):
+        raise click.exceptions.Exit(1)
 
 
-async def _check_all(settings: Settings, redis_url: str, report: _Report) -> None:
-    await _check_redis(settings, redis_url, report)
-    await _check_backend(settings, report)
+class _Printer:
+    """Prints lines as they come, or all of them as JSON at the end."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def line(self, line: "Line") -> "Line":
+        if not self._as_json:
+            click.echo(line.text)
+        return line
+
+    def end(self, lines: "list[Line]") -> None:
+        if self._as_json:
+            healthy = not any(line.level == "FAIL" for line in lines)
+            found = {"ok": healthy, "lines": [line.json for line in lines]}
+            click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-async def _check_redis(settings: Settings, redis_url: str, report: _Report) -> None:
-    client = connect(redis_url, timeout_s=2.0)
-    other = connect(dramatiq_url(settings, redis_url), timeout_s=2.0)
-    try:
-        started = time.perf_counter()
-        await client.set(keys.PROBE, 1, ex=60)
-        took_ms = (time.perf_counter() - started) * 1000
-        report.ok("redis", f"a write took {took_ms:.1f} ms")
-        await other.execute_command("PING")  # type: ignore[no-untyped-call]
-        report.ok("dramatiq's database", "answers")
-        wanted = {
-            "appendonly": ("yes", "an acknowledged webhook is lost if Redis dies"),
-            "appendfsync": ("always", "the last second is lost if the machine dies"),
-            "maxmemory-policy": ("noeviction", "Redis may throw webhooks away when full"),
-        }
-        for name, (value, harm) in wanted.items():
-            answer = cast("dict[str, Any]", await client.config_get(name))
-            found = {str(_text(k)): str(_text(v)) for k, v in answer.items()}.get(name)
-            if found == value:
-                report.ok(f"redis {name}", value)
-            else:
-                report.fail(f"redis {name}", f"is {found}: {harm}; set it to {value}")
-    except (*UNAVAILABLE, RedisError) as error:
-        report.fail("redis", f"{error}; is it running, and is redis_url right?")
-    finally:
-        await client.aclose()
-        await other.aclose()
+async def _collect(
+    settings: "Settings", redis_url: str, deep: bool, public: "Public | None", out: _Printer
+) -> "list[Line]":
+    return [out.line(line) async for line in _look(settings, redis_url, deep, public)]
 
 
-def _text(value: object) -> object:
-    return value.decode() if isinstance(value, bytes) else value
+async def _look(
+    settings: "Settings", redis_url: str, deep: bool, public: "Public | None"
+) -> "AsyncIterator[Line]":
+    from sidecar.app import make_backend
+    from sidecar.checks.basic import check_backend, check_redis
+    from sidecar.checks.deep import check_deep
+    from sidecar.checks.line import Level
+    from sidecar.redis_client import connect
+    from sidecar.settings import dramatiq_url
 
-
-async def _check_backend(settings: Settings, report: _Report) -> None:
+    redis = connect(redis_url, timeout_s=2.0)
+    dramatiq = connect(dramatiq_url(settings, redis_url), timeout_s=2.0)
     backend = make_backend(settings)
     try:
-        started = time.perf_counter()
-        answer = await backend.call(
-            contract.VENDOR_CONFIG,
-            contract.VendorConfigRequest(vendor_uids=[_NOBODY]),
-            contract.VendorConfigAnswer,
-            timeout_s=5.0,
-        )
-    except BackendRefused as error:
-        report.fail("signature", f"PHP was reached and refused the call: {error}")
-    except BackendError as error:
-        report.fail("backend", f"{error}; is backend_url right, and does PHP run?")
-    else:
-        took_ms = (time.perf_counter() - started) * 1000
-        report.ok("backend", f"{settings.backend_url} answered in {took_ms:.0f} ms")
-        report.ok("signature", f"PHP accepted a call signed with key {settings.signing_key_id!r}")
-        if _NOBODY not in answer.unknown:
-            report.warn("contract", "PHP did not list a vendor that does not exist as unknown")
+        redis_answers = True
+        async for line in check_redis(redis, dramatiq):
+            yield line
+            redis_answers = redis_answers and not (
+                line.what == "redis" and line.level is Level.FAIL
+            )
+        php_answers = True
+        async for line in check_backend(backend, settings):
+            yield line
+            php_answers = php_answers and line.level is not Level.FAIL
+        if deep:
+            looked = check_deep(
+                settings,
+                redis if redis_answers else None,
+                backend if php_answers else None,
+                public,
+            )
+            async for line in looked:
+                yield line
     finally:
+        await redis.aclose()
+        await dramatiq.aclose()
         await backend.close()

@@ -9,6 +9,7 @@ import click
 import orjson
 
 from sidecar import embedded, logs
+from sidecar.check import check
 from sidecar.dead_letters import DeadLetters
 from sidecar.numbers_command import numbers
 from sidecar.redis_command import run_with_redis
@@ -46,14 +47,6 @@ def serve() -> None:
         run(load_settings("serve"))
     except (CannotServe, embedded.EmbeddedFailed) as error:
         raise click.ClickException(str(error)) from None
-
-
-@main.command()
-def check() -> None:
-    """Check settings, Redis, PHP and the signature round trip, and say what to do."""
-    from sidecar.check import check as run
-
-    sys.exit(run())
 
 
 @main.group(name="dead-letters")
@@ -114,6 +107,7 @@ def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
     run_with_redis(load_settings("dead-letters"), lambda redis: run(DeadLetters(redis)))
 
 
+main.add_command(check)
 main.add_command(status)
 main.add_command(numbers)
 main.add_command(unknown)

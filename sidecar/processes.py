@@ -16,8 +16,8 @@ SILENT_S = 3 * BEAT_S
 @dataclass(frozen=True, slots=True)
 class Process:
     """``role`` is serve or worker, ``queues`` what a worker works on. ``leases`` are the names of
-    those that it holds, ``breakers`` why PHP did not take what it was last given, by lane. Times
-    are unix ms."""
+    those that it holds, ``breakers`` why PHP did not take what it was last given, by lane,
+    ``version`` the sidecar's. Times are unix ms."""
 
     id: str
     role: str
@@ -30,6 +30,7 @@ class Process:
     queues: list[str] = field(default_factory=list)
     leases: list[str] = field(default_factory=list)
     breakers: dict[str, str] = field(default_factory=dict)
+    version: str = ""
 
     @property
     def alive(self) -> bool:

@@ -20,6 +20,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of, script
 from sidecar.tally import TALLY, Series, Tally
+from sidecar.version import VERSION
 
 INTERVAL_S = 1.0
 #: A process says that it lives at least so often, also when it has counted nothing.
@@ -56,6 +57,7 @@ class Telemetry:
             "host": host,
             "pid": pid,
             "since": since,
+            "version": VERSION,
         }
 
     async def run(self) -> None:
