@@ -24,6 +24,7 @@ from sidecar.inbox import Inbox
 from sidecar.internal import Internal, parse
 from sidecar.match_bot import MatchBot
 from sidecar.metrics import Metrics
+from sidecar.modes_endpoint import ModesEndpoint
 from sidecar.outbox import make_outbox
 from sidecar.ping import Ping
 from sidecar.proxy import Proxy
@@ -108,6 +109,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     changes = ConfigChanges(
         redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
     )
+    modes = ModesEndpoint(settings, redis, backend, changes)
     telemetry = Telemetry(redis, "serve")
 
     @asynccontextmanager
@@ -145,6 +147,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
             Route(api.MATCH_BOT, internal.route(MatchBot(bots).match), methods=["POST"]),
             Route(api.EFFECTS, internal.route(effects.take), methods=["POST"]),
+            Route(api.MODES, internal.route(modes.change), methods=["POST"]),
             Route(api.PING, internal.route(Ping(redis).answer), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),

@@ -243,6 +243,12 @@ class Settings(BaseSettings):
     parity_min_updates: int = Field(default=1000, ge=1)
     parity_min_hours: float = Field(default=24.0, ge=0)
 
+    # -- migration --
+
+    #: Longest that a run of PHP's campaign cron goes on with rows that it has read. Between its
+    #: sending a vendor's campaigns and our doing so, this must have passed.
+    cron_settle_s: float = Field(default=10.0, ge=0, le=600)
+
     # -- workers --
 
     #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.

@@ -56,6 +56,7 @@ class End(StrEnum):
     """Why a run ends before everything that is due was sent."""
 
     HALTED = "halted"
+    MOVED = "moved"
     PAUSED = "paused"
     REFUSED = "refused"
     WAITING = "waiting"
@@ -64,11 +65,12 @@ class End(StrEnum):
 
 
 #: After these the campaign is not to be sent until somebody starts it again.
-FINAL = (End.HALTED, End.PAUSED, End.REFUSED)
+FINAL = (End.HALTED, End.MOVED, End.PAUSED, End.REFUSED)
 
 
 class CampaignRun:
-    """Sends a campaign under its lease. Use once."""
+    """Sends a campaign under its lease. Use once. ``ours`` tells whether the vendor's campaigns are
+    the sidecar's; a run ends when they are no more."""
 
     def __init__(
         self,
@@ -82,6 +84,7 @@ class CampaignRun:
         *,
         campaign_uid: str,
         stopping: Callable[[], bool],
+        ours: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._redis = redis
@@ -93,6 +96,7 @@ class CampaignRun:
         self._campaign_uid = campaign_uid
         self._vendor_uid = config.vendor_uid
         self._stopping = stopping
+        self._ours = ours
         self._log = log.bind(vendor=self._vendor_uid, campaign=campaign_uid)
         self._ledger = Ledger(redis, campaign_uid, self._vendor_uid)
         self._claimer = Claimer(
@@ -143,6 +147,10 @@ class CampaignRun:
             self._end(End.HALTED)
             await self._leave()
             return False
+        if not self._ours():
+            self._end(End.MOVED)
+            await self._leave()
+            return False
         if await self._redis.exists(keys.wait(self._campaign_uid)):
             return False
         self._log.info("campaign_run_started", fence=self._lease.token)
@@ -180,6 +188,8 @@ class CampaignRun:
         return self._ended.is_set() or self._stopping() or self._lease.lost.is_set()
 
     def _over(self) -> bool:
+        if not self._ours():
+            self._end(End.MOVED)
         if self._must_end():
             return True
         if time.monotonic() >= self._claiming_until + LINGER_S:

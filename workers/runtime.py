@@ -9,6 +9,7 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue, drain, send_campaign
+from contracts.modes import Mode
 from contracts.sidecar_api import InvalidateScope
 from sidecar import keys
 from sidecar.app import make_backend, make_bots, make_vendors
@@ -225,5 +226,11 @@ class Runtime:
             lease,
             campaign_uid=campaign_uid,
             stopping=lambda: self.stopping,
+            ours=lambda: self._sends_for(config.vendor_uid),
         )
         return await run.run()
+
+    def _sends_for(self, vendor_uid: str) -> bool:
+        """Tell whether a vendor's campaigns are the sidecar's, as far as is known by now."""
+        _, config = self._vendors.peek(vendor_uid)
+        return config is not None and config.modes.campaigns is Mode.SIDECAR
