@@ -28,6 +28,7 @@ from sidecar.overview import Observer, Overview
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, reason_of
 from sidecar.tally import FAMILIES, INF, SUM, Family, Series
 from sidecar.telemetry import Telemetry
+from sidecar.waiting_effects import WaitingEffects, read_effects
 
 #: Whoever asks again before this gets the same.
 FRESH_S = 1.0
@@ -39,6 +40,7 @@ class Metrics:
     """The route. What is counted in this process and not yet told is added to what it shows."""
 
     def __init__(self, redis: Redis, telemetry: Telemetry) -> None:
+        self._redis = redis
         self._observer = Observer(redis)
         self._telemetry = telemetry
         self._lock = asyncio.Lock()
@@ -56,8 +58,10 @@ class Metrics:
 
     async def _collect(self) -> list[Metric]:
         overview: Overview | None = None
+        effects: list[WaitingEffects] = []
         try:
             overview = await self._observer.read()
+            effects = await read_effects(self._redis, overview.now)
             self._last = overview.metrics
             self._trouble.worked()
         except (*UNAVAILABLE, RedisError) as error:
@@ -66,7 +70,9 @@ class Metrics:
         for series, by in self._telemetry.untold().items():
             counted[series] = counted.get(series, 0.0) + by
         up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
-        state = [] if overview is None else [*_state(overview), *_books(overview.books)]
+        state: list[Metric] = []
+        if overview is not None:
+            state = [*_state(overview), *_books(overview.books), _overdue(effects)]
         return [up, *state, *_counted(counted)]
 
 
@@ -234,6 +240,15 @@ def _processes(overview: Overview) -> Iterator[Metric]:
         "Processor time of a process.",
         [((p.role, p.name), p.cpu_s) for p in alive],
         labels,
+    )
+
+
+def _overdue(effects: list[WaitingEffects]) -> Metric:
+    return _gauge(
+        "sidecar_effects_overdue_seconds",
+        "How long ago the first effect of this kind should have been tried.",
+        [((one.kind.value,), one.overdue_s) for one in effects],
+        ("kind",),
     )
 
 

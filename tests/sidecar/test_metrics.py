@@ -6,8 +6,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar import keys, metrics
+from sidecar.clock import now_ms
 from sidecar.redis_client import Redis, RedisError
 from sidecar.tally import EFFECT_CALLS, EFFECT_SECONDS, FAMILIES, Series, Tally
 from tests.conftest import MakeSettings
@@ -168,6 +170,23 @@ async def test_calls_that_effects_have_led_to(service: Service, redis: Redis) ->
     assert grown("sidecar_effect_call_seconds_sum", "ai_reply") == 60
     assert grown("sidecar_effect_call_seconds_bucket", "ai_reply", "10.0") == 0
     assert grown("sidecar_effect_call_seconds_bucket", "ai_reply", "30.0") == 3
+
+
+async def test_how_long_effects_should_have_been_tried(service: Service, redis: Redis) -> None:
+    def overdue(samples: Samples) -> dict[str, float]:
+        return {
+            kind.value: samples["sidecar_effects_overdue_seconds", (kind.value,)]
+            for kind in EffectKind
+        }
+
+    assert set(overdue(await scrape(service)).values()) == {0.0}
+    for vendor, late_s in (("a", 30), ("b", 90)):
+        await redis.sadd(keys.outbox(EffectKind.FORWARD), vendor)
+        due = now_ms() - late_s * 1000
+        await redis.zadd(keys.outbox_of(EffectKind.FORWARD, vendor), {"id": due})
+    found = overdue(await scrape(service))
+    assert 90 <= found.pop(EffectKind.FORWARD) < 100
+    assert set(found.values()) == {0.0}
 
 
 async def test_who_runs(service: Service, redis: Redis) -> None:
