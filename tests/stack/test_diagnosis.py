@@ -29,7 +29,13 @@ async def test_when_a_cron_last_looked(caller: Caller, backend: LaravelBackend) 
     seen_at = crons["queue"].seen_at
     assert seen_at is not None
     assert before <= seen_at <= now_ms()
-    assert (crons["webhooks"].models, crons["webhooks"].seen_at) == ([], None)
+    assert crons["webhooks"].models == ["App\\Models\\StoredWebhook"]
+    before = now_ms()
+    done = backend.installation.application.artisan("webhook:process", SIDECAR_VENDORS="all")
+    assert done.returncode == 0, done.stderr
+    [webhooks] = [cron for cron in (await _ask(caller)).crons or [] if cron.table == "webhooks"]
+    assert webhooks.seen_at is not None
+    assert before <= webhooks.seen_at <= now_ms()
     assert answer.cron_models_missing == []
 
 

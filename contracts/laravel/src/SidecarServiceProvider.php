@@ -197,7 +197,7 @@ final class SidecarServiceProvider extends ServiceProvider
     private function registerDiagnosis(): void
     {
         $this->app->singleton(CronModels::class, static fn (Container $app): CronModels => new CronModels(
-            array_merge(...array_values((array) config('sidecar.scoped_models'))),
+            array_map('array_values', (array) config('sidecar.scoped_models')),
             $app->make(Database::class)
         ));
         $this->app->singleton(SeenCrons::class, static fn (Container $app): SeenCrons => new SeenCrons(
