@@ -86,6 +86,12 @@ class StackInstallation(Installation):
         self.configure(backend_url=self.nginx.internal_url)
         return self.add(self.nginx)
 
+    def start_cloud_api(self, *arguments: str) -> Process:
+        cloud_api = super().start_cloud_api(*arguments)
+        # The application's own crons call it too; they are started anew for each run.
+        self.application.variables["WHATSAPP_API_URL"] = f"{cloud_api.url}/v26.0"
+        return cloud_api
+
     def webhook_url(self, vendor_uid: str) -> str:
         return f"{self.nginx.url}/whatsapp-webhook/{vendor_uid}"
 

@@ -6,7 +6,10 @@ declare(strict_types=1);
 return [
     'engine' => env('SIDECAR_ENGINE', WhatsappSidecar\Laravel\Engine\SchemaEngine::class),
     'fallback_route' => (bool) env('SIDECAR_FALLBACK_ROUTE', true),
-    'scoped_models' => ['campaigns' => [App\Models\QueuedMessage::class]],
+    'scoped_models' => [
+        'campaigns' => [App\Models\QueuedMessage::class],
+        'webhooks' => [App\Models\StoredWebhook::class],
+    ],
     'watched_models' => [
         'bots' => [App\Models\BotReply::class],
         'settings' => [App\Models\Vendor::class, App\Models\VendorSetting::class],

@@ -7,7 +7,7 @@ namespace App\Console;
 use App\Models\QueuedMessage;
 use Illuminate\Console\Command;
 
-/** What the campaign cron does to the queue: reads the oldest due rows, and sets them to 3 one by one. */
+/** What the campaign cron does to the queue before it sends, for those who want to see what it takes. */
 final class CampaignCron extends Command
 {
     protected $signature = 'campaign:process {--rows=60}';
@@ -16,15 +16,7 @@ final class CampaignCron extends Command
 
     public function handle(): int
     {
-        $due = QueuedMessage::query()
-            ->where('status', 1)
-            ->where('scheduled_at', '<=', gmdate('Y-m-d H:i:s'))
-            ->orderBy('_id')
-            ->limit((int) $this->option('rows'))
-            ->get();
-        foreach ($due as $row) {
-            $row->status = 3;
-            $row->save();
+        foreach (QueuedMessage::takeDue((int) $this->option('rows')) as $row) {
             $this->line($row->_uid);
         }
 

@@ -8,5 +8,5 @@ use Illuminate\Foundation\Console\Kernel as ConsoleKernel;
 
 final class Kernel extends ConsoleKernel
 {
-    protected $commands = [CampaignCron::class];
+    protected $commands = [CampaignCron::class, SendCampaigns::class, WebhookCron::class];
 }

@@ -1,0 +1,15 @@
+<?php
+
+declare(strict_types=1);
+
+namespace App\Models;
+
+use Illuminate\Database\Eloquent\Model;
+
+/** A webhook that PHP's route has stored, as the webhook cron reads it. */
+final class StoredWebhook extends Model
+{
+    protected $table = 'whatsapp_webhook_queue';
+
+    protected $primaryKey = '_id';
+}
