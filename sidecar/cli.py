@@ -11,7 +11,9 @@ import orjson
 from sidecar import embedded, logs
 from sidecar.check import check
 from sidecar.dead_letters import DeadLetters
+from sidecar.modes_command import adopt_webhooks, cutover, modes, rollback, rollout
 from sidecar.numbers_command import numbers
+from sidecar.parity_command import parity
 from sidecar.redis_command import run_with_redis
 from sidecar.settings import InvalidSettings, Settings
 from sidecar.status import status
@@ -110,7 +112,10 @@ def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
 main.add_command(check)
 main.add_command(status)
 main.add_command(numbers)
+main.add_command(parity)
 main.add_command(unknown)
+for _command in (modes, cutover, rollback, rollout, adopt_webhooks):
+    main.add_command(_command)
 
 
 @main.command(context_settings=PASS_ON)
