@@ -5,6 +5,7 @@ import pytest
 from contracts.backend import (
     AI_ANSWERS,
     BOTS,
+    DIAGNOSIS,
     MODES,
     OBSERVE,
     PENDING_WEBHOOKS,
@@ -114,6 +115,7 @@ async def _everything(caller: Caller, campaign: Campaign) -> None:
     await _talk(caller, campaign)
     await _observe(caller, campaign)
     await caller.call(MODES, {"history": True})
+    await caller.call(DIAGNOSIS, {})
 
 
 async def _observe(caller: Caller, campaign: Campaign) -> None:
