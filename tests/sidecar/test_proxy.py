@@ -60,9 +60,9 @@ def headers_of(call: Call) -> dict[str, str]:
     return {name.lower(): value for name, value in call.headers.items()}
 
 
-def answers(response: web.Response) -> Callable[[web.Request, Call], Awaitable[web.Response]]:
+def answers(status: int, text: str = "") -> Callable[..., Awaitable[web.Response]]:
     async def answer(request: web.Request, call: Call) -> web.Response:
-        return response
+        return web.Response(status=status, text=text)
 
     return answer
 
@@ -154,11 +154,17 @@ async def test_phps_answer_is_passed_back(
     sidecar: Listening, php: Php, client: aiohttp.ClientSession, status: int
 ) -> None:
     body = b"" if status in (204, 304) else gzip.compress(b"what PHP says")
-    headers = {"Location": "/login", "Content-Encoding": "gzip", "X-Own": "1", "Connection": "x-b"}
-    found = web.Response(status=status, body=body, headers={**headers, "X-B": "of this hop"})
-    found.set_cookie("a", "1")
-    found.set_cookie("b", "2")
-    php.webhook = answers(found)
+    headers = {"Location": "/login", "Content-Encoding": "gzip", "X-Own": "1"}
+
+    async def response(request: web.Request, call: Call) -> web.Response:
+        found = web.Response(status=status, body=body, headers=headers)
+        found.headers["Connection"] = "x-b"
+        found.headers["X-B"] = "of this connection"
+        found.set_cookie("a", "1")
+        found.set_cookie("b", "2")
+        return found
+
+    php.webhook = response
     async with client.post(
         sidecar.url, data=b"{}", headers=signed(b"{}"), allow_redirects=False
     ) as answer:
