@@ -13,7 +13,7 @@ from simulator.migration.terminal import Done, Terminal
 from simulator.stack.installation import StackInstallation
 
 #: How long a wave may take to come to its end.
-REST_S = 120.0
+REST_S = 60.0
 #: How long a wave is under way when the commands are executed.
 UNDER_WAY_S = 0.7
 

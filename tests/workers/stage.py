@@ -79,6 +79,7 @@ class Stage:
         backend: Backend | None = None,
         cloud_api: CloudApi | None = None,
         stopping: Callable[[], bool] | None = None,
+        ours: Callable[[], bool] = lambda: True,
     ) -> CampaignRun:
         redis = redis or self.redis
         return CampaignRun(
@@ -91,6 +92,7 @@ class Stage:
             lease,
             campaign_uid=self.campaign.uid,
             stopping=stopping or (lambda: self.stopping),
+            ours=ours,
         )
 
     @asynccontextmanager
