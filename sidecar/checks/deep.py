@@ -43,18 +43,20 @@ async def check_deep(
 ) -> AsyncIterator[Line]:
     """``redis`` and ``backend`` are None where they are known not to answer."""
     processes: list[Process] = []
+    token = secrets.token_hex(16)
     if redis is not None:
         try:
+            # The sidecar on this Redis knows it when PHP brings it.
+            await redis.set(keys.check(token), 1, ex=TOKEN_TTL_S)
             processes = await read_processes(redis)
             async for line in _redis(settings, redis, processes):
                 yield line
         except (*UNAVAILABLE, RedisError) as error:
             yield fail("redis", str(error), "is it running, and is redis_url right?")
-            redis = None
     for line in judge_open_files(read_open_files(processes), settings):
         yield line
     if backend is not None:
-        async for line in _php(settings, redis, backend):
+        async for line in _php(settings, token, backend):
             yield line
     if public is not None:
         async for line in check_public(public.url, public.vendor_uid):
@@ -72,8 +74,7 @@ async def _redis(settings: Settings, redis: Redis, processes: list[Process]) -> 
         yield line
 
 
-async def _php(settings: Settings, redis: Redis | None, backend: Backend) -> AsyncIterator[Line]:
-    token = await _leave_token(redis)
+async def _php(settings: Settings, token: str, backend: Backend) -> AsyncIterator[Line]:
     asked = now_ms()
     try:
         answer = await backend.call(
@@ -107,11 +108,3 @@ async def _php(settings: Settings, redis: Redis | None, backend: Backend) -> Asy
         yield line
     for line in judge_crons(answer, modes):
         yield line
-
-
-async def _leave_token(redis: Redis | None) -> str:
-    """Return a token that the sidecar on this Redis knows when PHP brings it."""
-    token = secrets.token_hex(16)
-    if redis is not None:
-        await redis.set(keys.check(token), 1, ex=TOKEN_TTL_S)
-    return token
