@@ -6,9 +6,11 @@ takes them, or than they are compared, are dropped, and counted.
 """
 
 import asyncio
+import re
 from collections import deque
 from datetime import UTC, datetime
 
+from contracts.modes import Mode, Modes
 from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.headroom import Headroom
@@ -36,6 +38,17 @@ KEEP_S = KEEP_DAYS * 86_400
 def day_of(at_ms: int) -> str:
     """Return the day in UTC, as it stands in keys."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).date().isoformat()
+
+
+_MESSAGES = re.compile(rb'"messages"\s*:')
+
+
+def is_compared(modes: Modes, body: bytes) -> bool:
+    """Tell whether a webhook is to be compared: by what PHP makes of it, or, whoever handles it, by
+    the bots that answer the messages in it."""
+    if modes.webhooks is Mode.SHADOW:
+        return True
+    return modes.bots is Mode.SHADOW and _MESSAGES.search(body) is not None
 
 
 class Shadow:

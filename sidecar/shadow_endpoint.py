@@ -9,9 +9,8 @@ import re
 
 from starlette.types import Receive, Scope, Send
 
-from contracts.modes import Mode
 from sidecar.clock import now_ms
-from sidecar.shadow import Shadow
+from sidecar.shadow import Shadow, is_compared
 from sidecar.tally import SHADOW_WEBHOOKS, TALLY
 from sidecar.vendors import Vendors
 from sidecar.webhook import signature_holds
@@ -56,7 +55,7 @@ class ShadowEndpoint:
         asked, config = self._vendors.peek(vendor_uid)
         if not asked:
             self._vendors.want(vendor_uid)  # for the next one
-        if config is None or config.modes.webhooks is not Mode.SHADOW:
+        if config is None or not is_compared(config.modes, body):
             return False
         secrets = (secret.encode() for secret in config.app_secrets)
         return not self._enforce or signature_holds(signature, body, (*self._app_secrets, *secrets))

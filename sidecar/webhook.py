@@ -23,14 +23,14 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.backend import VendorConfig
 from contracts.jobs import Lane
-from contracts.modes import Mode
+from contracts.modes import Mode, Modes
 from sidecar.backend import BackendError
 from sidecar.clock import now_ms
 from sidecar.inbox import Inbox, InboxUnavailable
 from sidecar.logs import Trouble
 from sidecar.proxy import Answer, Proxy
 from sidecar.settings import SignatureMode
-from sidecar.shadow import Shadow
+from sidecar.shadow import Shadow, is_compared
 from sidecar.tally import ACK_SECONDS, TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.vendors import Vendors
 from sidecar.verification import Verification
@@ -175,12 +175,14 @@ class WebhookEndpoint:
         webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
         signed, asked, config = await self._look_up(webhook)
         if config is not None and config.modes.webhooks is not Mode.SIDECAR:
-            return await self._pass_on(webhook, signed, config.modes.webhooks, scope)
+            return await self._pass_on(webhook, signed, config.modes, scope)
         refusal = self._refusal(webhook, signed, asked, config)
         if refusal is not None:
             return self._answer(*refusal, vendor_uid=vendor_uid)
         if not await self._keep(webhook):
             return self._answer(503, "inbox_unavailable")
+        if config is not None:
+            self._note(webhook, config.modes)
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
@@ -230,7 +232,7 @@ class WebhookEndpoint:
         return None
 
     async def _pass_on(
-        self, webhook: _Webhook, signed: bool, mode: Mode, scope: Scope
+        self, webhook: _Webhook, signed: bool, modes: Modes, scope: Scope
     ) -> tuple[int, bytes] | Answer:
         """Have PHP handle the webhook; keep it where PHP fails on it. PHP decides about signatures,
         as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
@@ -244,18 +246,22 @@ class WebhookEndpoint:
         if answer.failure is None:
             self._proxy_trouble.worked()
             TALLY.counter(WEBHOOKS, "proxied").add()
-            if mode is Mode.SHADOW and genuine and answer.status < 300:
-                self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+            if genuine and answer.status < 300:
+                self._note(webhook, modes)
             return answer
         self._proxy_trouble.failed(answer.failure)
         if self._keep_failed and genuine and not answer.looped and await self._keep(webhook):
             answer.close()
             TALLY.counter(WEBHOOKS, "kept").add()
-            if mode is Mode.SHADOW:
-                self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+            self._note(webhook, modes)
             return 200, DONE
         TALLY.counter(WEBHOOKS, "proxy_failed").add()
         return answer
+
+    def _note(self, webhook: _Webhook, modes: Modes) -> None:
+        """Have it compared what comes of the webhook, where that is to be."""
+        if is_compared(modes, webhook.body):
+            self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
 
     def _answer(
         self, status: int, reason: str, *, vendor_uid: str | None = None

@@ -54,7 +54,8 @@ def test_help_names_every_command() -> None:
         for command in main.commands:
             assert command in shown.stdout
     ours = {"serve", "worker", "check", "status", "numbers", "dead-letters", "unknown"}
-    assert ours | {"demo", "simulate"} == set(main.commands)
+    migration = {"parity", "modes", "cutover", "rollback", "rollout", "adopt-webhooks"}
+    assert ours | migration | {"demo", "simulate"} == set(main.commands)
 
 
 def test_version() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from aiohttp import web
 from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
@@ -15,7 +16,7 @@ from sidecar.tally import SHADOW_WEBHOOKS, TALLY
 from tests import trust
 from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
-from tests.sidecar.payloads import message_webhook
+from tests.sidecar.payloads import message_webhook, status_webhook
 from tests.sidecar.php import Php
 from tests.sidecar.service import VENDOR, Service
 
@@ -148,6 +149,39 @@ async def test_whoever_is_cancelled_leaves_nothing_behind(redis: Redis) -> None:
     assert one._size == 0
     kept = await counts(redis)
     assert kept["noted"] + kept.get("dropped", 0) >= 2
+
+
+# -- what is compared --
+
+
+@pytest.mark.parametrize(
+    ("modes", "messages", "statuses"),
+    [
+        ({"webhooks": "shadow"}, True, True),
+        ({"webhooks": "php", "bots": "shadow"}, True, False),
+        ({"webhooks": "sidecar", "bots": "shadow"}, True, False),
+        ({"webhooks": "sidecar", "bots": "sidecar"}, False, False),
+        ({"webhooks": "php"}, False, False),
+    ],
+)
+async def test_what_is_noted_by_mode(
+    make_service: MakeService,
+    php: Php,
+    modes: dict[str, str],
+    messages: bool,
+    statuses: bool,
+) -> None:
+    php.vendors[VENDOR]["modes"] = {"campaigns": "php", "bots": "php", **modes}
+    php.override = lambda call: (
+        web.Response(text="done") if call.target.startswith("/whatsapp-webhook") else None
+    )
+    service = await make_service()
+    bodies = [message_webhook(1), status_webhook(2)]
+    for body in bodies:
+        assert (await service.webhook(body)).status_code == 200
+    await service.app.state.shadow.close()
+    expected = [body for body, wanted in zip(bodies, (messages, statuses), strict=True) if wanted]
+    assert [body for _, body in await noted(service.redis)] == expected
 
 
 # -- the mirror --
