@@ -50,8 +50,8 @@ async def test_the_cron_has_what_is_its_own(
         )
         _assert_stored_as_sent(site, meta)
         await site.run_cron(client)
-        site.installation.restart("sidecar")
-        await back_at_the_sidecar(site, meta)
+    site.installation.restart("sidecar")
+    await back_at_the_sidecar(site, meta)
     await eventually(lambda: meta.acknowledged.keys() <= site.applied().keys(), WAIT_S)
     found = site.applied()
     assert {wamid: found[wamid] for wamid in meta.acknowledged} == dict.fromkeys(
