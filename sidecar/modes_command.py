@@ -13,6 +13,7 @@ import click
 
 from contracts.modes import Capability, Mode, Modes, VendorModes
 from contracts.sidecar_api import ModesChange, ModesChanged
+from sidecar import logs
 from sidecar.clock import utc_text
 from sidecar.redis_command import run_with_redis
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sidecar.redis_client import Redis
 
 #: What may be asked for; ``held`` is for the moment of a change.
-_MODE = click.Choice([Mode.PHP, Mode.SHADOW, Mode.SIDECAR])
+_MODE = click.Choice([mode.value for mode in (Mode.PHP, Mode.SHADOW, Mode.SIDECAR)])
 #: A rollback of everything takes no longer where PHP and the workers answer.
 ROLLBACK_S = 9.0
 CUTOVER_S = 60.0
@@ -280,6 +281,7 @@ def _run(run: "Callable[[Cutover, Backend], Awaitable[None]]") -> None:
     from sidecar.cutover import Cutover
 
     settings = load_settings("modes")
+    logs.configure("error", "console", "modes")  # what happens is said by the command
 
     async def connected(redis: "Redis") -> None:
         backend = make_backend(settings)

@@ -31,6 +31,10 @@ _CLOUD_API: dict[str, Any] = {
 }
 
 
+#: How long the sidecar takes for a vendor's campaign, so that commands meet it under way.
+CAMPAIGN_S = 3.0
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """Of all waves so far. ``by_sidecar``: messages that carry the sidecar's callback data; the
@@ -56,7 +60,7 @@ class Load:
         self._waves = 0
         self._wanted: Counter[str] = Counter()
         self.vendors: list[SeededVendor] = installation.seed_vendors(
-            vendors=vendors, messages_per_second=80.0
+            vendors=vendors, messages_per_second=max(0.5, messages / CAMPAIGN_S)
         )
 
     def start_cloud_api(self) -> None:

@@ -1,14 +1,17 @@
 """Runs the operator's commands against an installation, as they stand on the page."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.stack.application import APPLICATION
 from simulator.stack.installation import StackInstallation
+from simulator.stack.mariadb import DATABASE
 from simulator.stack.packages import program
 
 ROOT = Path(__file__).parents[2]
@@ -37,18 +40,22 @@ class Terminal:
         self._variables = variables
         self._programs = installation.folder / "bin"
         self._programs.mkdir()
-        nginx = installation.nginx
-        for name, words in {
-            "sidecar": f'{sys.executable} -m sidecar.cli "$@"',
-            "php": f'shift; exec {program("php")} {APPLICATION / "artisan"} "$@"',
-            "mysql": f"{program('mariadb')} --no-defaults --user=root"
-            f" --socket={installation.mariadb.socket} reference",
-            "nginx": f"{program('nginx')} -p {nginx.folder} -e {nginx.error_log}"
-            f' -c {nginx.folder / "nginx.conf"} "$@"',
-        }.items():
-            path = self._programs / name
-            path.write_text(f"#!/bin/sh\n{words}\n")
-            path.chmod(0o700)
+        nginx, php = installation.nginx, installation.application
+        mysql = f"{program('mariadb')} --no-defaults --user=root"
+        files = f"-p {nginx.folder} -e {nginx.error_log} -c {nginx.folder}/nginx.conf"
+        self._put("sidecar", f"{sys.executable} -m sidecar.cli", installation.environment)
+        self._put("php", f"{program('php')} {APPLICATION}/artisan", php.variables)
+        self._put("mysql", f"{mysql} --socket={installation.mariadb.socket} {DATABASE}")
+        self._put("nginx", f"{program('nginx')} {files}")
+
+    def _put(self, name: str, command: str, environment: Mapping[str, str] | None = None) -> None:
+        """Have a name stand for a program, with an environment of its own. ``artisan`` and the
+        database's name are there already."""
+        variables = " ".join(f"{k}={shlex.quote(v)}" for k, v in (environment or {}).items())
+        known = 'case "${1-}" in artisan|whatsapp) shift;; esac'
+        path = self._programs / name
+        path.write_text(f'#!/bin/sh\n{known}\nexec env {variables} {command} "$@"\n')
+        path.chmod(0o700)
 
     def run(self, command: str) -> Done:
         """Execute a line."""
@@ -60,8 +67,6 @@ class Terminal:
             cwd=ROOT,
             env={
                 **os.environ,
-                **self._installation.environment,
-                **self._installation.application.variables,
                 **self._variables,
                 "PATH": f"{self._programs}:{os.environ['PATH']}",
             },
