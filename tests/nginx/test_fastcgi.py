@@ -76,6 +76,49 @@ async def test_everything_else_runs_the_front_controller(
     assert called.parameters["REQUEST_URI"].startswith(target.partition("?")[0])
 
 
+async def test_a_webhook_that_the_sidecar_passes_on(
+    nginx: Nginx, fpm: Fpm, client: aiohttp.ClientSession
+) -> None:
+    """PHP sees Meta, and not the sidecar, which says who calls."""
+    headers = {
+        "Host": "whatsapp.example.com",
+        "X-Real-IP": "203.0.113.7",
+        "X-Forwarded-For": "203.0.113.7, 127.0.0.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Port": "443",
+    }
+    url = f"{nginx.internal_url}/whatsapp-webhook/{UID}"
+    async with client.post(url, data=b"{}", headers=headers) as answer:
+        assert answer.status == 200
+    async with client.get(url) as answer:
+        assert answer.status == 200
+    webhook, verification = fpm.called
+    expected = {
+        "REMOTE_ADDR": "203.0.113.7",
+        "REQUEST_SCHEME": "https",
+        "HTTPS": "on",
+        "SERVER_PORT": "443",
+        "HTTP_HOST": "whatsapp.example.com",
+        "HTTP_X_FORWARDED_FOR": "203.0.113.7, 127.0.0.1",
+    }
+    assert {name: webhook.parameters.get(name) for name in expected} == expected
+    assert verification.parameters["REMOTE_ADDR"] == "127.0.0.1"
+    assert verification.parameters["REQUEST_SCHEME"] == "http"
+    assert "HTTPS" not in verification.parameters
+
+
+async def test_an_internal_call_says_nothing_of_who_calls(
+    nginx: Nginx, fpm: Fpm, client: aiohttp.ClientSession
+) -> None:
+    headers = {"X-Real-IP": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    url = f"{nginx.internal_url}/internal/process-webhooks"
+    async with client.post(url, data=b"{}", headers=headers) as answer:
+        assert answer.status == 200
+    [called] = fpm.called
+    assert called.parameters["REMOTE_ADDR"] == "127.0.0.1"
+    assert "HTTPS" not in called.parameters
+
+
 async def test_internal_calls(nginx: Nginx, fpm: Fpm, client: aiohttp.ClientSession) -> None:
     url = f"{nginx.internal_url}/internal/process-webhooks"
     async with client.post(url, data=io.BytesIO(LARGE * 6)) as answer:

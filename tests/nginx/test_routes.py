@@ -37,6 +37,35 @@ async def test_a_webhook_goes_to_the_sidecar(
     assert php.asked == []
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/whatsapp-webhook", "/webhook"])
+@pytest.mark.parametrize("slash", ["", "/"])
+async def test_the_webhook_that_is_no_vendors_is_phps(
+    nginx: Nginx,
+    sidecar: Stub,
+    php: Stub,
+    client: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    slash: str,
+) -> None:
+    url = f"{nginx.url}{path}/service-whatsapp{slash}?hub.mode=subscribe"
+    async with client.request(method, url, data=io.BytesIO(LARGE)) as answer:
+        assert await answer.text() == "done"
+    [asked] = php.asked
+    assert (asked.method, asked.body) == (method, LARGE)
+    assert asked.target == "/whatsapp-webhook/service-whatsapp?hub.mode=subscribe"
+    assert sidecar.asked == []
+
+
+async def test_a_vendor_whose_uid_begins_like_it(
+    nginx: Nginx, sidecar: Stub, client: aiohttp.ClientSession
+) -> None:
+    async with client.post(f"{nginx.url}/webhook/service-whatsapp-2", data=b"{}"):
+        pass
+    assert sidecar.targets == ["/webhook/service-whatsapp-2"]
+
+
 async def test_a_verification_goes_to_the_sidecar_with_its_query(
     nginx: Nginx, sidecar: Stub, client: aiohttp.ClientSession
 ) -> None:
