@@ -56,6 +56,16 @@ def _verify_webhook(path: str, name: str) -> Endpoint:
     )
 
 
+_PHP_FAILED = {
+    502: text_body(
+        "PHP handles the vendor's webhooks and was not reached, or broke off; and the "
+        "webhook is not to be kept, or could not be."
+    ),
+    504: text_body("The same, and PHP gave no answer in time."),
+    508: text_body("`proxy_loop`: `backend_url` leads back to the sidecar."),
+}
+
+
 def _receive_webhook(path: str, name: str) -> Endpoint:
     return Endpoint(
         method="post",
@@ -64,10 +74,12 @@ def _receive_webhook(path: str, name: str) -> Endpoint:
         tag="webhooks",
         summary="Receive a webhook",
         description="Answered with 200 when the body is on disk. What cannot be read is kept and "
-        "handed to PHP as it came. A webhook may come several times and in any order.",
+        "handed to PHP as it came. A webhook may come several times and in any order. Where PHP "
+        "handles the vendor's webhooks (its mode is `php` or `shadow`), they are passed on to PHP, "
+        "and the answer is PHP's, whatever it is, marked with `X-Sidecar-Proxied: 1`.",
         request=Body(documentation(webhook.Webhook), webhook.Webhook, lenient=True),
         answers={
-            200: text_body("`done`: the webhook is on disk."),
+            200: text_body("`done`: the webhook is on disk, or PHP has it."),
             401: text_body(
                 "The reason in a word: the signature is missing or does not fit the body. Nothing "
                 "was stored. Never given where signatures are only reported."
@@ -75,10 +87,12 @@ def _receive_webhook(path: str, name: str) -> Endpoint:
             404: text_body("`vendor_unknown`: PHP knows no such vendor. Nothing was stored."),
             413: text_body("`body_too_large`: it is over the limit. Nothing was stored."),
             503: text_body(
-                "The reason in a word: Redis cannot be reached or is full, or the vendor's app "
-                "secret is not known while PHP is down. Nothing was stored; whoever stands in "
+                "The reason in a word: Redis cannot be reached or is full, the vendor's app secret "
+                "is not known while PHP is down, or too much is on its way to PHP and the webhook "
+                "is not to be kept. Nothing was stored; whoever stands in "
                 "front should give the webhook to PHP, or else Meta brings it again."
             ),
+            **_PHP_FAILED,
         },
         security=META_SIGNED,
     )
