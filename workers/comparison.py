@@ -113,10 +113,10 @@ def _explanation(planned: Planned, php: str | None) -> Rule | None:
     if _ends_in(all_, php):
         return Rule.LATE_STATUS_OVERWRITES
     looked_at = [status for status in all_ if status.first]
-    if len(looked_at) < len(all_) and _may_end_in(looked_at, planned, php):
+    if _may_end_in(looked_at, planned, php):
         return Rule.ONLY_FIRST_ELEMENT
     in_time = [status for status in looked_at if not status.early]
-    if len(in_time) < len(looked_at) and _may_end_in(in_time, planned, php):
+    if _may_end_in(in_time, planned, php):
         return Rule.EARLY_STATUS_LOST
     return None
 

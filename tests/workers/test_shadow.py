@@ -286,6 +286,21 @@ async def test_while_php_is_down_nothing_is_settled(shadowing: Shadowing, php: P
     ]
 
 
+async def test_php_that_fails_on_the_only_message_gets_its_time_as_well(
+    shadowing: Shadowing, php: Php
+) -> None:
+    await shadowing.note(said("m1"))
+    await shadowing.pass_time(60)
+    await shadowing.note(said("m2"))
+    ill = php.always(contract.OBSERVE, HTML_500)
+    await shadowing.pass_time(119)
+    php.forget(ill)
+    await shadowing.pass_time(60)
+    assert await shadowing.found() == [(Kind.BOTS, Class.EQUAL, None)] * 2
+    await shadowing.pass_time(120)
+    assert (Kind.LOG_ROW, Class.EXTRA, None) in await shadowing.found()
+
+
 async def test_webhooks_wait_while_php_says_nothing_of_the_vendor(
     shadowing: Shadowing, php: Php
 ) -> None:
