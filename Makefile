@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe migration test lint bench-ingest bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe migration test lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -37,6 +37,9 @@ lint:            ## Check style, types and generated files
 
 bench-ingest: install ## Webhooks acknowledged on disk per second, by one process; ARGS="--seconds 20"
 	@.venv/bin/python -m bench.ingest $(ARGS)
+
+bench-proxy: install ## Webhooks passed on to PHP per second, beside PHP alone; ARGS="--php-ms 20"
+	@.venv/bin/python -m bench.proxy $(ARGS)
 
 bench-handover: install ## Time from a customer's message to PHP when idle
 	@.venv/bin/python -m bench.handover $(ARGS)
