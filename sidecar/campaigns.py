@@ -123,7 +123,7 @@ class Campaigns:
                         409,
                         ErrorCode.VENDOR_NOT_ON_SIDECAR,
                         f"campaigns of vendor {campaign.vendor_uid} are sent by PHP's own crons; "
-                        "put the vendor on the sidecar first (SIDECAR_VENDORS)",
+                        "move the vendor first: sidecar cutover",
                     )
                 return campaign
         raise CallRefused(404, ErrorCode.CAMPAIGN_UNKNOWN, f"PHP knows no campaign {campaign_uid}")

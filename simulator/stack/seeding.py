@@ -16,6 +16,9 @@ _TABLES = (
     *("bot_flows", "bot_replies"),
 )
 
+#: PHP adds to these while rows are copied.
+_ROOM = {"contacts": 1000, "vendor_settings": 1000}
+
 #: Settings that the application keeps encrypted.
 _SECRET = frozenset({"whatsapp_access_token", "ai_providers", "broadcaster"})
 
@@ -58,14 +61,16 @@ class Seeding:
         self._model.close()
 
     def _align(self) -> dict[str, int]:
-        """Have the next rows of both databases begin at the same ``_id``; return the last ones."""
+        """Have the next rows of both databases begin at the same ``_id``, with room for what PHP
+        adds meanwhile; return the last ones."""
         last = {}
         for table in _TABLES:
             (found,) = self._database.rows(f"SELECT COALESCE(MAX(_id), 0) AS _id FROM {table}")
             (known,) = self._model.execute(f"SELECT COALESCE(MAX(_id), 0) FROM {table}").fetchone()
             last[table] = max(int(found["_id"]), known)
             self._model.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-            self._model.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last[table]))
+            first = last[table] + _ROOM.get(table, 0)
+            self._model.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, first))
         return last
 
     def _copy(self, before: dict[str, int]) -> None:
