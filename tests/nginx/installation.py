@@ -95,7 +95,8 @@ class Site:
         """Have PHP work off its own table, as its cron does."""
         key_id, secret = EmbeddedInstallation.SIGNING_KEY
         path = PROCESS_WEBHOOK.format(vendor_uid=self.vendor.uid)
-        bodies = iter([body for body, _ in self.stored().values()])
+        rows = self._read("SELECT payload FROM whatsapp_webhook_queue")
+        bodies = iter([payload.encode() for (payload,) in rows])
 
         async def post_in_turn() -> None:
             for body in bodies:
