@@ -120,12 +120,13 @@ class Rehearsal:
             yield self._make(f"{step.title}: without crons", [])
         elif step.back:
             yield self._make(f"{step.title}: back", step.back)
-            yield self._make(f"{step.title}: again", step.commands)
+            yield self._make(f"{step.title}: again", step.commands, wave=False)
 
-    def _make(self, title: str, commands: list[str]) -> Report:
+    def _make(self, title: str, commands: list[str], *, wave: bool = True) -> Report:
         began = time.monotonic()
-        self.load.wave()
-        time.sleep(UNDER_WAY_S)
+        if wave:
+            self.load.wave()
+            time.sleep(UNDER_WAY_S)
         commands_began = time.monotonic()
         done = [self.terminal.run(command) for command in commands]
         commands_s = time.monotonic() - commands_began
