@@ -8,16 +8,14 @@ vendors ``held``: nothing is sent for them, nothing is lost, and the same move a
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import structlog
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
-from contracts.jobs import Lane
-from contracts.modes import Mode, ModeChange, Modes, ModesAnswer, ModesRequest
+from contracts.modes import Capability, Mode, ModeChange, Modes, ModesAnswer, ModesRequest
 from contracts.sidecar_api import (
     InvalidateRequest,
     InvalidateScope,
@@ -25,13 +23,11 @@ from contracts.sidecar_api import (
     ModesChanged,
     MovedVendor,
 )
-from sidecar import keys
 from sidecar.backend import Backend, BackendRefused
-from sidecar.campaigns import campaign_lease
 from sidecar.config_changes import ConfigChanges
-from sidecar.outbox import vendor_of_replies
-from sidecar.redis_client import Hash, Redis
+from sidecar.redis_client import Redis
 from sidecar.settings import Settings
+from sidecar.under_way import UnderWay
 
 log = structlog.get_logger()
 
@@ -39,8 +35,10 @@ log = structlog.get_logger()
 POLL_S = 0.1
 #: How often a change is made again that somebody else's has come before.
 ATTEMPTS = 5
+#: Most changes in one call (``ModesRequest``).
+MOST_CHANGES = 10_000
 
-#: Nothing is claimed in these.
+#: In these the sidecar sends no campaigns.
 NOT_SENDING = (Mode.PHP, Mode.SHADOW)
 
 SOMEBODY_ELSE = "somebody else has changed its modes meanwhile"
@@ -59,15 +57,19 @@ class _Vendor:
     waits_for: str | None = None
 
 
+#: What is to become of a vendor next. What is so already is no change.
+_Step = Callable[[_Vendor], ModeChange]
+
+
 class Cutover:
-    """Moves vendors. One call at a time; a second one, also elsewhere, makes one of them fail with
-    ``fence_stale`` where they meet."""
+    """Moves vendors, in one call after another. Where somebody else moves the same vendors at the
+    same time, one of the two leaves them to the other, and says so."""
 
     def __init__(
         self, settings: Settings, redis: Redis, backend: Backend, changes: ConfigChanges
     ) -> None:
         self._settle_s = settings.cron_settle_s
-        self._redis = redis
+        self._under_way = UnderWay(redis)
         self._backend = backend
         self._changes = changes
         self._version = 0
@@ -79,37 +81,33 @@ class Cutover:
         return await self._call(ModesRequest(history=history))
 
     async def move(self, asked: ModesChange) -> ModesChanged:
-        """Move vendors, and return how they stand when that is done or the time is over. Raises
-        :class:`VendorUnknown`, ``BackendError``, and what redis-py raises."""
+        """Move vendors, and return how they stand when that is done or the time is over (though
+        the crons have their time in any case). Raises :class:`VendorUnknown`, ``BackendError``, and
+        what redis-py raises; then some may be held, and the same move again finishes it."""
         self._by, self._reason = asked.by, asked.reason
         end = time.monotonic() + asked.timeout_s
         vendors = await self._find(asked.vendor_uids)
-        entering, leaving = _directions(vendors, asked.campaigns)
-        held = {vendor.uid for vendor in (*entering, *leaving)}
-        await self._write(
-            vendors,
-            [
-                ModeChange(
-                    vendor_uid=vendor.uid,
-                    webhooks=asked.webhooks,
-                    bots=asked.bots,
-                    campaigns=Mode.HELD if vendor.uid in held else asked.campaigns,
-                )
-                for vendor in vendors
-            ],
-        )
-        if entering:
-            # A cron that read its rows before it was told ends with them first.
-            await asyncio.sleep(self._settle_s)
-        await self._wait_for_sends(leaving, end)
-        done = [vendor for vendor in (*entering, *leaving) if vendor.waits_for is None]
-        await self._release_held(done, asked.campaigns)
+        await self._begin(vendors, asked)
+        if asked.campaigns is not None and asked.campaigns is not Mode.HELD:
+            held = [v for v in vendors if v.modes.campaigns is Mode.HELD]
+            await self._pass_on(held, asked.campaigns, end)
         if asked.webhooks in NOT_SENDING:
-            await self._wait_for_inbox(vendors, end)
+            await self._wait_for_inboxes(vendors, end)
         moved = [
             MovedVendor(vendor_uid=v.uid, modes=v.modes, waits_for=v.waits_for) for v in vendors
         ]
         return ModesChanged(version=self._version, vendors=moved)
+
+    async def _pass_on(self, held: list[_Vendor], campaigns: Mode, end: float) -> None:
+        """Move campaigns from held to where they go, as soon as that is safe."""
+        if not held:
+            return
+        if campaigns is Mode.SIDECAR:
+            # A cron that read its rows before it was told ends with them first.
+            await asyncio.sleep(self._settle_s)
+        else:
+            await self._wait_for_sends(held, end)
+        await self._finish([v for v in held if v.waits_for is None], campaigns)
 
     async def _find(self, vendor_uids: list[str]) -> list[_Vendor]:
         answer = await self.read()
@@ -119,132 +117,127 @@ class Cutover:
             raise VendorUnknown(missing[0])
         return [_Vendor(uid, known[uid]) for uid in dict.fromkeys(vendor_uids or known)]
 
-    # -- writing --
+    # -- changing --
 
-    async def _call(self, request: ModesRequest) -> ModesAnswer:
-        return await self._backend.call(contract.MODES, request, ModesAnswer)
+    async def _begin(self, vendors: list[_Vendor], asked: ModesChange) -> None:
+        """Change what can be changed at once, and hold campaigns that pass from one to another."""
 
-    async def _write(self, vendors: list[_Vendor], changes: list[ModeChange]) -> None:
-        """Have PHP keep changes, and every process learn of them."""
-        of = {vendor.uid: vendor for vendor in vendors}
-        wanted = [change for change in changes if _changes(of[change.vendor_uid].modes, change)]
-        if not wanted:
-            return
+        def step(vendor: _Vendor) -> ModeChange:
+            return ModeChange(
+                vendor_uid=vendor.uid,
+                webhooks=asked.webhooks,
+                campaigns=_first(vendor.modes.campaigns, asked.campaigns),
+                bots=asked.bots,
+            )
+
         for attempt in range(ATTEMPTS):
             try:
-                answer = await self._call(
-                    ModesRequest(
-                        changes=wanted, version=self._version, by=self._by, reason=self._reason
-                    )
-                )
+                await self._write(vendors, step)
                 break
             except BackendRefused as error:
                 if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
                     raise
-                self._version = (await self.read()).version
-        self._version = answer.version
-        for told in answer.vendors:
-            if told.vendor_uid in of:
-                of[told.vendor_uid].modes = told.modes
-        log.info("modes_changed", by=self._by, vendors=len(wanted), version=answer.version)
-        changed = [change.vendor_uid for change in wanted]
-        scopes = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]
-        await self._changes.announce(InvalidateRequest(vendor_uids=changed, scopes=scopes))
+                self._note(vendors, await self.read())  # the step depends on what they are now
+        # Also where nothing had to be changed: whoever did may have died before this.
+        await self._announce(vendors)
 
-    async def _release_held(self, vendors: list[_Vendor], campaigns: Mode | None) -> None:
-        """Move campaigns from held to where they go, unless somebody else has moved them."""
-        if not vendors:
-            return
-        answer = await self.read()
+    async def _finish(self, vendors: list[_Vendor], campaigns: Mode) -> None:
+        """Move campaigns from held to where they go, but for vendors whom somebody else has changed
+        since they were held: what was waited for is not true of them any more."""
+        held_at = self._version
+        for attempt in range(ATTEMPTS):
+            left = [v for v in vendors if v.waits_for is None and v.modes.campaigns is Mode.HELD]
+            try:
+                await self._write(left, lambda v: ModeChange(vendor_uid=v.uid, campaigns=campaigns))
+                break
+            except BackendRefused as error:
+                if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
+                    raise
+                answer = await self.read(history=True)
+                self._note(left, answer)
+                changed = {
+                    one.vendor_uid
+                    for one in answer.vendors
+                    if any(past.version > held_at for past in one.history)
+                }
+                for vendor in left:
+                    if vendor.uid in changed:
+                        vendor.waits_for = SOMEBODY_ELSE
+        await self._announce(vendors)
+
+    async def _write(self, vendors: list[_Vendor], step: _Step) -> None:
+        """Have PHP keep a step of all vendors whom it changes. Raises ``BackendRefused`` where
+        somebody else has changed modes since they were read."""
+        steps = [(vendor, step(vendor)) for vendor in vendors]
+        wanted = [change for vendor, change in steps if _changes(vendor.modes, change)]
+        for start in range(0, len(wanted), MOST_CHANGES):
+            request = ModesRequest(
+                changes=wanted[start : start + MOST_CHANGES],
+                version=self._version,
+                by=self._by,
+                reason=self._reason,
+            )
+            self._note(vendors, await self._call(request))
+        if wanted:
+            log.info("modes_changed", by=self._by, vendors=len(wanted), version=self._version)
+
+    async def _call(self, request: ModesRequest) -> ModesAnswer:
+        return await self._backend.call(contract.MODES, request, ModesAnswer)
+
+    def _note(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
+        """Keep what PHP has told."""
         self._version = answer.version
-        now = {one.vendor_uid: one.modes for one in answer.vendors}
-        changes = []
+        told = {one.vendor_uid: one.modes for one in answer.vendors}
         for vendor in vendors:
-            vendor.modes = now.get(vendor.uid, vendor.modes)
-            if vendor.modes.campaigns is Mode.HELD:
-                changes.append(ModeChange(vendor_uid=vendor.uid, campaigns=campaigns))
-            else:
-                vendor.waits_for = SOMEBODY_ELSE
-        await self._write(vendors, changes)
+            vendor.modes = told.get(vendor.uid, vendor.modes)
+
+    async def _announce(self, vendors: list[_Vendor]) -> None:
+        """Have every process learn of it."""
+        if vendors:
+            scopes = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]
+            uids = [vendor.uid for vendor in vendors]
+            await self._changes.announce(InvalidateRequest(vendor_uids=uids, scopes=scopes))
 
     # -- waiting --
 
     async def _wait_for_sends(self, vendors: list[_Vendor], end: float) -> None:
-        """Wait until nothing of these vendors is claimed any more, for as long as there is time."""
+        """Wait until nothing of these vendors' campaigns is under way, for as long as there is
+        time. Then those stay held of which a row may still be sent."""
+        uids = {vendor.uid for vendor in vendors}
         while True:
-            unfinished = await self._unfinished({vendor.uid for vendor in vendors})
-            for vendor in vendors:
-                vendor.waits_for = unfinished.get(vendor.uid)
-            if not unfinished or time.monotonic() >= end:
-                return
-            await asyncio.sleep(POLL_S)
-
-    async def _unfinished(self, vendor_uids: set[str]) -> dict[str, str]:
-        """Return what the vendors' campaigns have still under way."""
-        if not vendor_uids:
-            return {}
-        pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hgetall(keys.CAMPAIGNS)
-        pipeline.hgetall(keys.LEDGERS)
-        listed, ledgers = cast("tuple[Hash, Hash]", tuple(await pipeline.execute()))
-        campaigns = [
-            (campaign.decode(), vendor.decode())
-            for campaign, vendor in {**listed, **ledgers}.items()
-            if vendor.decode() in vendor_uids and vendor_of_replies(campaign.decode()) is None
-        ]
-        for campaign, _ in campaigns:
-            pipeline.hlen(keys.ledger(campaign))
-            pipeline.exists(keys.claims(campaign))
-            pipeline.exists(keys.lease(campaign_lease(campaign)))
-        answers = await pipeline.execute() if campaigns else []
-        found: dict[str, str] = {}
-        for place, (campaign, vendor) in enumerate(campaigns):
-            rows, claims, held = answers[3 * place : 3 * place + 3]
-            if rows or claims or held:
-                holder = "a worker ends it" if held else "no worker has it"
-                found[vendor] = f"campaign {campaign}: {rows} rows to be settled; {holder}"
-        return found
-
-    async def _wait_for_inbox(self, vendors: list[_Vendor], end: float) -> None:
-        """Wait until what the vendors' inboxes hold is with PHP; it goes there in any case."""
-        while True:
-            waiting = await self._waiting(vendors)
-            if not any(waiting.values()) or time.monotonic() >= end:
+            found = await self._under_way.campaigns(uids)
+            if not found or time.monotonic() >= end:
                 break
             await asyncio.sleep(POLL_S)
         for vendor in vendors:
-            if (count := waiting[vendor.uid]) and vendor.waits_for is None:
-                vendor.waits_for = f"{count} webhooks that the workers still hand to PHP"
+            campaigns = [c for c in found if c.vendor_uid == vendor.uid and c.unsettled]
+            if campaigns:
+                more = f"; and {len(campaigns) - 1} more" if campaigns[1:] else ""
+                vendor.waits_for = f"{campaigns[0]}{more}"
 
-    async def _waiting(self, vendors: Iterable[_Vendor]) -> dict[str, int]:
-        vendors = list(vendors)
-        pipeline = self._redis.pipeline(transaction=False)
+    async def _wait_for_inboxes(self, vendors: list[_Vendor], end: float) -> None:
+        """Wait until the webhooks in these vendors' inboxes are with PHP. What is left, or has to
+        be tried again, goes there in any case, and is only told."""
+        uids = {vendor.uid for vendor in vendors}
+        while True:
+            found = await self._under_way.inboxes(uids)
+            if time.monotonic() >= end or not any(one.webhooks for one in found.values()):
+                break
+            await asyncio.sleep(POLL_S)
         for vendor in vendors:
-            for lane in Lane:
-                pipeline.hget(keys.waiting(lane), vendor.uid)
-        counts = [max(0, int(count or 0)) for count in await pipeline.execute()]
-        size = len(Lane)
-        return {
-            vendor.uid: sum(counts[size * place : size * place + size])
-            for place, vendor in enumerate(vendors)
-        }
+            if vendor.waits_for is None and vendor.uid in found:
+                vendor.waits_for = f"{found[vendor.uid]}; the workers go on handing them to PHP"
 
 
-def _directions(
-    vendors: list[_Vendor], campaigns: Mode | None
-) -> tuple[list[_Vendor], list[_Vendor]]:
-    """Return whose campaigns come to the sidecar, and whose leave it."""
-    if campaigns is Mode.SIDECAR:
-        return [v for v in vendors if v.modes.campaigns is not Mode.SIDECAR], []
-    if campaigns in NOT_SENDING:
-        return [], [v for v in vendors if v.modes.campaigns not in NOT_SENDING]
-    return [], []
+def _first(now: Mode, wanted: Mode | None) -> Mode | None:
+    """Return what campaigns become first on their way. Between modes in which PHP sends there is
+    nothing to wait for."""
+    if wanted is None or wanted is now or (now in NOT_SENDING and wanted in NOT_SENDING):
+        return wanted
+    return Mode.HELD
 
 
 def _changes(modes: Modes, change: ModeChange) -> bool:
-    pairs = (
-        (modes.webhooks, change.webhooks),
-        (modes.campaigns, change.campaigns),
-        (modes.bots, change.bots),
+    return any(
+        getattr(change, name.value) not in (None, getattr(modes, name.value)) for name in Capability
     )
-    return any(wanted is not None and wanted is not now for now, wanted in pairs)

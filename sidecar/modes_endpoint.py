@@ -4,6 +4,7 @@ from starlette.requests import Request
 
 from contracts import sidecar_api as api
 from contracts.backend import ErrorCode
+from contracts.modes import Mode
 from sidecar.backend import Backend, BackendRefused
 from sidecar.config_changes import ConfigChanges
 from sidecar.cutover import Cutover, VendorUnknown
@@ -24,6 +25,8 @@ class ModesEndpoint:
     async def change(self, request: Request, body: bytes) -> api.ModesChanged:
         """Move vendors, and answer when it is done or the time is over."""
         asked = parse(api.ModesChange, body)
+        if Mode.HELD in (asked.webhooks, asked.bots):
+            raise CallRefused(400, ErrorCode.REQUEST_INVALID, "only campaigns can be held")
         cutover = Cutover(self._settings, self._redis, self._backend, self._changes)
         try:
             return await cutover.move(asked)

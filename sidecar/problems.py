@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from contracts.jobs import Lane, Queue
 from sidecar.counters import Books
 from sidecar.duration import duration
+from sidecar.modes_text import held
 from sidecar.report import Report
 from sidecar.settings import Settings
 
@@ -14,6 +15,8 @@ from sidecar.settings import Settings
 LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
 #: What should have been tried again so long ago is late.
 OVERDUE_S = 30.0
+#: Vendors that are named in one problem.
+MOST_NAMED = 5
 #: A process that died longer ago is history.
 RECENT_S = 600.0
 
@@ -43,6 +46,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_redis(report, settings),
         *_processes(report),
         *_php(report),
+        *_held(report),
         *_lanes(report),
         *_effects(report),
         *_books(report),
@@ -147,6 +151,19 @@ def _php(report: Report) -> Iterator[Problem]:
         yield Problem(
             f"PHP does not answer: {report.php.error}",
             "Does it run, and is backend_url right? sidecar check says more.",
+        )
+
+
+def _held(report: Report) -> Iterator[Problem]:
+    vendors = [vendor.vendor_uid for vendor in held(report.php.vendors)]
+    if vendors:
+        more = f" and {len(vendors) - MOST_NAMED:,} more" if len(vendors) > MOST_NAMED else ""
+        yield Problem(
+            f"The campaigns of {len(vendors):,} vendors are held, and nobody sends them: "
+            f"{', '.join(vendors[:MOST_NAMED])}{more}",
+            "A change holds them for a moment. If none is under way, one was broken off, or waits "
+            "for what the campaigns below have in flight: repeat it, or sidecar rollback VENDOR. "
+            "Nothing is lost meanwhile.",
         )
 
 

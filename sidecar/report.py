@@ -6,8 +6,10 @@ from typing import Any
 
 from contracts import backend as contract
 from contracts.jobs import Lane
+from contracts.modes import ModesAnswer, ModesRequest, VendorModes
 from sidecar.backend import Backend, BackendError
 from sidecar.counters import Books, Equation
+from sidecar.modes_text import counts, held
 from sidecar.numbers import NumberState, number_state, numbers
 from sidecar.overview import Observer, Overview
 from sidecar.pauses import Paused, Pauses
@@ -29,9 +31,11 @@ FIRST = {"webhooks": "received", "updates": "split", "sends": "claimed", "effect
 
 @dataclass(frozen=True, slots=True)
 class PhpReport:
-    """``error`` says why PHP did not answer. ``campaigns`` are its own counts."""
+    """``error`` says why PHP did not answer. ``vendors`` are all of them, with their modes.
+    ``campaigns`` are its own counts."""
 
     error: str | None = None
+    vendors: list[VendorModes] = field(default_factory=list)
     campaigns: dict[str, contract.DueCampaign] = field(default_factory=dict)
     unknown_for_long: bool = False
 
@@ -120,9 +124,13 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
             contract.UnknownMessagesAnswer,
             timeout_s=PHP_TIMEOUT_S,
         )
+        modes = await backend.call(
+            contract.MODES, ModesRequest(), ModesAnswer, timeout_s=PHP_TIMEOUT_S
+        )
     except BackendError as error:
         return PhpReport(error=str(error))
     return PhpReport(
+        vendors=modes.vendors,
         campaigns={one.campaign_uid: one for one in campaigns},
         unknown_for_long=bool(unknown.messages),
     )
@@ -157,6 +165,11 @@ def as_json(report: Report) -> dict[str, Any]:
             "took_updates_s_ago": overview.backend_ok_s,
             "breakers": overview.breakers,
         },
+        "modes": {
+            capability.value: {mode.value: vendors for mode, vendors in count.items()}
+            for capability, count in counts(php.vendors).items()
+        },
+        "held": [vendor.vendor_uid for vendor in held(php.vendors)],
         "lanes": {
             lane.value: {**asdict(state), "waiting_because": asdict(report.deferred[lane])}
             for lane, state in overview.lanes.items()

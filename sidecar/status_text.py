@@ -7,6 +7,7 @@ from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.counters import Equation
 from sidecar.duration import duration
+from sidecar.modes_text import totals
 from sidecar.numbers import NumberState
 from sidecar.problems import Problem, waiting_unit
 from sidecar.report import FIRST, Report, total
@@ -24,6 +25,7 @@ def render(report: Report, problems: list[Problem]) -> str:
         ("PROCESSES", _processes(report)),
         ("REDIS", _redis(report)),
         ("PHP", _php(report)),
+        ("MODES, by vendors", _modes(report)),
         ("WEBHOOKS", _lanes(report)),
         ("EFFECTS", _effects(report)),
         ("CAMPAIGNS", _campaigns(report)),
@@ -75,6 +77,13 @@ def _php(report: Report) -> Iterator[str]:
     took = report.overview.backend_ok_s
     when = "has taken no updates yet" if took is None else f"took updates {duration(took)} ago"
     yield f"{'answers' if report.php.error is None else 'DOES NOT ANSWER'}, {when}"
+
+
+def _modes(report: Report) -> Iterator[str]:
+    if report.php.error is not None:
+        yield "not known: PHP keeps them"
+    else:
+        yield from totals(report.php.vendors)
 
 
 def _lanes(report: Report) -> Iterator[str]:

@@ -42,13 +42,18 @@ class Call:
 class Php:
     """``vendors`` by uid, as ``vendor-config`` gives them; ``bots`` by uid, as ``bots`` does;
     ``campaigns`` by uid, as ``due-campaigns`` does; ``unknown`` as ``unknown-messages`` does.
-    ``override`` may answer a call instead. ``webhook`` answers webhooks, which PHP gets where it
-    handles them. While ``open`` is not set, answers wait."""
+    ``histories`` of vendors' modes by uid, of which the last change is what holds; ``pending``
+    webhooks, as often as they are counted. ``override`` may answer a call instead. ``webhook``
+    answers webhooks, which PHP gets where it handles them. While ``open`` is not set, answers
+    wait."""
 
     vendors: dict[str, dict[str, Any]] = field(default_factory=dict)
     bots: dict[str, dict[str, Any]] = field(default_factory=dict)
     campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)
     unknown: list[dict[str, Any]] = field(default_factory=list)
+    histories: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    modes_version: int = 0
+    pending: list[int] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     override: Override | None = None
     webhook: Webhook | None = None
@@ -160,9 +165,36 @@ class Php:
                 campaign["state"] = call.json["campaign_state"]
                 campaign["reason"] = call.json.get("reason")
                 return {"released": 0}
+            case "modes":
+                return self._modes(call.json)
+            case "pending-webhooks":
+                return {"webhooks": [], "pending": self.pending.pop(0) if self.pending else 0}
             case "unknown-messages":
                 return {"messages": self.unknown, "next": None}
         raise AssertionError("nobody expected this call")
+
+    def _modes(self, request: dict[str, Any]) -> dict[str, Any]:
+        if changes := request.get("changes", []):
+            assert request["version"] == self.modes_version
+            self.modes_version += 1
+        for change in changes:
+            uid = change.pop("vendor_uid")
+            before = self.modes_of(uid)
+            after = before | {name: mode for name, mode in change.items() if mode}
+            said = {"by": request["by"], "reason": request["reason"], "before": before}
+            past = {"at": 1, "version": self.modes_version, "after": after, **said}
+            self.histories.setdefault(uid, []).append(past)
+        vendors = []
+        for uid in self.vendors:
+            history = self.histories.get(uid, []) if request.get("history") else []
+            modes = self.modes_of(uid)
+            vendors.append({"vendor_uid": uid, "title": None, "modes": modes, "history": history})
+        return {"version": self.modes_version, "vendors": vendors}
+
+    def modes_of(self, uid: str) -> dict[str, str]:
+        past = self.histories.get(uid)
+        default = dict.fromkeys(("webhooks", "campaigns", "bots"), "php")
+        return dict(past[-1]["after"]) if past else default
 
     def _verification(self, request: web.Request) -> Answer:
         vendor_uid = request.path.rpartition("/")[2]

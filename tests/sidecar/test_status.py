@@ -83,7 +83,8 @@ async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
     assert not failed
     titles = [line for line in rest if line and line[0] != " "]
     assert [title.split(",")[0] for title in titles] == [
-        *("PROCESSES", "REDIS", "PHP", "WEBHOOKS", "EFFECTS", "CAMPAIGNS", "NUMBERS", "BOOKS"),
+        *("PROCESSES", "REDIS", "PHP", "MODES", "WEBHOOKS", "EFFECTS", "CAMPAIGNS"),
+        *("NUMBERS", "BOOKS"),
     ]
     assert "every write is on disk" in page
     assert "answers, has taken no updates yet" in page
@@ -177,6 +178,31 @@ async def test_php_is_down(look: MakeStatus) -> None:
 async def test_php_says_that_messages_are_unknown(look: MakeStatus, php: Php) -> None:
     php.unknown = [{"uid": "u", "vendor_uid": "v", "to": "9", "since": 1}]
     await assert_problem(look, "nobody has known for a day", "sidecar unknown list")
+
+
+@pytest.mark.usefixtures("running")
+async def test_campaigns_that_are_held(look: MakeStatus, php: Php) -> None:
+    for number in range(7):
+        php.add_vendor(f"v{number}")
+        after = {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}
+        past = {"at": 1, "version": 1, "before": after, "after": after}
+        php.histories[f"v{number}"] = [past]
+    await assert_problem(
+        look,
+        "The campaigns of 7 vendors are held, and nobody sends them: v0, v1, v2, v3, v4 and 2 more",
+        "sidecar rollback VENDOR",
+    )
+    page, _ = await look()
+    assert "  webhooks  1 php, 7 sidecar\n  campaigns 1 php, 7 held\n  bots      8 php\n" in page
+    found = orjson.loads((await look(as_json=True))[0])
+    assert found["modes"]["campaigns"] == {"php": 1, "held": 7}
+    assert found["held"] == [f"v{number}" for number in range(7)]
+
+
+@pytest.mark.usefixtures("running")
+async def test_modes_while_php_is_down(look: MakeStatus) -> None:
+    page, _ = await look(backend_url="http://127.0.0.1:9")
+    assert "MODES, by vendors\n  not known" in page
 
 
 @pytest.mark.usefixtures("running")

@@ -18,6 +18,7 @@ from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
 from tests.workers import php as php_side
 from tests.workers.lane import LaneUnderTest
+from tests.workers.moving import Moving, following
 from tests.workers.payloads import VENDOR
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
@@ -184,6 +185,13 @@ async def make_stage(
 async def stage(make_stage: MakeStage) -> Stage:
     """A campaign of twelve messages, at a rate that needs no patience."""
     return await make_stage()
+
+
+@pytest.fixture
+async def moving(make_stage: MakeStage) -> AsyncIterator[Moving]:
+    """A campaign of a second, whose vendor may be moved."""
+    async with following(await make_stage(40, rate=40, claim_s=0.5)) as moving:
+        yield moving
 
 
 @pytest.fixture

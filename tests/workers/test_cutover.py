@@ -1,72 +1,22 @@
 """Moving a vendor's work while it is being done: nothing is sent twice, and nothing is left."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 from contracts import backend as contract
 from contracts.backend import QueueStatus
 from contracts.jobs import Lane
-from contracts.modes import Mode, ModeChange, Modes, ModesAnswer, ModesRequest
-from contracts.sidecar_api import InvalidateScope, ModesChange
+from contracts.modes import Mode
 from sidecar import keys
-from sidecar.backend import Backend, BackendRefused
-from sidecar.config_changes import ConfigChanges
-from sidecar.cutover import SOMEBODY_ELSE, Cutover, VendorUnknown
-from sidecar.vendors import Vendors
+from sidecar.backend import BackendRefused
+from sidecar.cutover import SOMEBODY_ELSE, VendorUnknown
+from sidecar.inbox import Inbox
 from tests.eventually import eventually
-from tests.workers.conftest import MakeStage
+from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call, refusal
-from tests.workers.stage import Stage
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
-
-
-class Moving:
-    """A stage whose runs follow the modes that PHP keeps, as a worker's do."""
-
-    def __init__(self, stage: Stage, **settings: Any) -> None:
-        self.stage = stage
-        self.settings = stage.settings.model_copy(update={"cron_settle_s": 0.0, **settings})
-        self.vendors = Vendors(stage.backend, ttl_s=60, unknown_ttl_s=60)
-        self.changes = ConfigChanges(stage.redis, {InvalidateScope.SETTINGS: self.vendors})
-
-    def cutover(self) -> Cutover:
-        return Cutover(
-            self.settings, self.stage.redis, self.stage.backend, ConfigChanges(self.stage.redis, {})
-        )
-
-    async def move(self, **asked: Any) -> tuple[Modes, str | None]:
-        """Move the stage's vendor. Return its modes and what they wait for."""
-        values = {"vendor_uids": [self.stage.vendor.uid], "by": "test", "timeout_s": 5.0, **asked}
-        [moved] = (await self.cutover().move(ModesChange(**values))).vendors
-        return moved.modes, moved.waits_for
-
-    def ours(self) -> bool:
-        _, config = self.vendors.peek(self.stage.vendor.uid)
-        return config is not None and config.modes.campaigns is Mode.SIDECAR
-
-    async def run(self) -> bool:
-        async with self.stage.held() as lease:
-            run = self.stage.make_run(lease, ours=self.ours)
-            return await run.run()
-
-    async def modes(self) -> Modes:
-        answer = await self.stage.backend.call(contract.MODES, ModesRequest(), ModesAnswer)
-        return next(v.modes for v in answer.vendors if v.vendor_uid == self.stage.vendor.uid)
-
-
-@pytest.fixture
-async def moving(make_stage: MakeStage) -> AsyncIterator[Moving]:
-    moving = Moving(await make_stage(40, rate=40, claim_s=0.5))
-    await moving.changes.look()
-    following = asyncio.create_task(moving.changes.run())
-    await moving.vendors.get(moving.stage.vendor.uid)
-    yield moving
-    following.cancel()
-    await moving.vendors.close()
 
 
 async def test_a_campaign_that_is_sent_goes_back_to_php(moving: Moving) -> None:
@@ -119,10 +69,7 @@ async def test_the_crons_have_time_to_end(moving: Moving) -> None:
     moving.settings = moving.settings.model_copy(update={"cron_settle_s": 0.5})
     move = asyncio.create_task(moving.move(campaigns=Mode.SIDECAR))
 
-    async def held() -> bool:
-        return (await moving.modes()).campaigns is Mode.HELD
-
-    await eventually(held)
+    await eventually(moving.held)
     assert not move.done()
     assert (await move)[0].campaigns is Mode.SIDECAR
 
@@ -138,10 +85,7 @@ async def test_a_move_that_was_broken_off_is_finished_by_another(
     moving.settings = moving.settings.model_copy(update={"cron_settle_s": 30.0})
     move = asyncio.create_task(moving.move(campaigns=target, timeout_s=30))
 
-    async def held() -> bool:
-        return (await moving.modes()).campaigns is Mode.HELD
-
-    await eventually(held)
+    await eventually(moving.held)
     move.cancel()
     await asyncio.gather(move, return_exceptions=True)
     await moving.stage.ledger.released("claim", [moving.stage.campaign.row_uids[0]])
@@ -159,7 +103,7 @@ async def test_somebody_else_changes_modes_at_the_same_moment(moving: Moving) ->
         nonlocal meanwhile
         if call.path == contract.MODES and call.json.get("changes") and not meanwhile:
             meanwhile += 1
-            await elsewhere(stage.backend, other.uid)
+            await moving.elsewhere(other.uid, bots=Mode.SIDECAR)
         return None
 
     stage.php.rules.append(rule)
@@ -167,22 +111,12 @@ async def test_somebody_else_changes_modes_at_the_same_moment(moving: Moving) ->
     assert meanwhile == 1
 
 
-async def elsewhere(backend: Backend, vendor_uid: str) -> None:
-    version = (await backend.call(contract.MODES, ModesRequest(), ModesAnswer)).version
-    change = ModeChange(vendor_uid=vendor_uid, bots=Mode.SIDECAR)
-    request = ModesRequest(changes=[change], version=version)
-    await backend.call(contract.MODES, request, ModesAnswer)
-
-
 async def test_somebody_moves_the_vendor_while_it_is_held(moving: Moving) -> None:
     moving.settings = moving.settings.model_copy(update={"cron_settle_s": 0.5})
     await moving.move(campaigns=Mode.PHP)
     move = asyncio.create_task(moving.move(campaigns=Mode.SIDECAR))
 
-    async def held() -> bool:
-        return (await moving.modes()).campaigns is Mode.HELD
-
-    await eventually(held)
+    await eventually(moving.held)
     await Moving(moving.stage).move(campaigns=Mode.PHP)
     modes, waits_for = await move
     assert (modes.campaigns, waits_for) == (Mode.PHP, SOMEBODY_ELSE)
@@ -211,7 +145,10 @@ async def test_a_vendor_that_there_is_not(moving: Moving) -> None:
 
 async def test_what_the_inbox_holds_is_told(moving: Moving) -> None:
     stage = moving.stage
-    await stage.redis.hset(keys.waiting(Lane.MESSAGES), stage.vendor.uid, 3)
+    inbox = Inbox(stage.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    for _ in range(3):
+        await inbox.put(Lane.MESSAGES, stage.vendor.uid, b"", b"{}")
+    await inbox.close()
     modes, waits_for = await moving.move(webhooks=Mode.PHP, timeout_s=0.2)
     assert modes.webhooks is Mode.PHP, "new ones go to PHP at once"
-    assert waits_for == "3 webhooks that the workers still hand to PHP"
+    assert waits_for == "3 webhooks; the workers go on handing them to PHP"
