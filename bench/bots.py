@@ -19,7 +19,7 @@ import click
 
 from bench.figures import publish
 from contracts.bots import Bot, TriggerType, VendorBots
-from sidecar.matcher import Matcher
+from sidecar.bots.matcher import Matcher
 from tests.parity.php_loop import PhpLoop
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -15,14 +15,14 @@ from contracts.jobs import drain
 from contracts.signing import Signer, Verifier
 from sidecar import keys
 from sidecar.backend import Backend
-from sidecar.bots import Bots
+from sidecar.bots.cache import Bots
+from sidecar.bots.match_bot import MatchBot
 from sidecar.campaigns import Campaigns
 from sidecar.config_changes import ConfigChanges
 from sidecar.doorbell import Doorbell, WakeUpBroker
 from sidecar.effects_endpoint import EffectsEndpoint
 from sidecar.inbox import Inbox
 from sidecar.internal import Internal, parse
-from sidecar.match_bot import MatchBot
 from sidecar.metrics import Metrics
 from sidecar.modes_endpoint import ModesEndpoint
 from sidecar.outbox import make_outbox
@@ -30,8 +30,8 @@ from sidecar.ping import Ping
 from sidecar.proxy import Proxy
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
 from sidecar.settings import Settings, SignatureMode, dramatiq_url
-from sidecar.shadow import Shadow
-from sidecar.shadow_endpoint import ShadowEndpoint
+from sidecar.shadow.endpoint import ShadowEndpoint
+from sidecar.shadow.intake import Shadow
 from sidecar.tasks import cancel
 from sidecar.telemetry import Telemetry
 from sidecar.vendors import Vendors

@@ -15,9 +15,9 @@ from sidecar.cutover_command import cutover, rollback, rollout
 from sidecar.dead_letters import DeadLetters
 from sidecar.modes_command import modes
 from sidecar.numbers_command import numbers
-from sidecar.parity_command import parity
 from sidecar.redis_command import run_with_redis
 from sidecar.settings import InvalidSettings, Settings
+from sidecar.shadow.command import parity
 from sidecar.status import status
 from sidecar.unknown import unknown
 

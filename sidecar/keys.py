@@ -47,7 +47,7 @@
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP told of (sidecar/config_changes.py) |
 | shadowed | set | vendors that have something of the following |
-| shadow:{vendor} | stream | webhooks that PHP handles, to be compared (sidecar/shadow.py) |
+| shadow:{vendor} | stream | webhooks that PHP handles, to be compared (sidecar/shadow/intake.py) |
 | shadow:{vendor}:bytes | string | how many bytes of webhooks are in it |
 | planned:{vendor} | hash | what the sidecar would make of messages, by wamid |
 | planned:{vendor}:due | sorted set | wamids, by when PHP is asked for them (unix ms) |

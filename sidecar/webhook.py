@@ -30,7 +30,7 @@ from sidecar.inbox import Inbox, InboxUnavailable
 from sidecar.logs import Trouble
 from sidecar.proxy import Answer, Proxy
 from sidecar.settings import SignatureMode
-from sidecar.shadow import Shadow, is_compared
+from sidecar.shadow.intake import Shadow, is_compared
 from sidecar.tally import ACK_SECONDS, TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.vendors import Vendors
 from sidecar.verification import Verification

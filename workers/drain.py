@@ -25,6 +25,7 @@ from sidecar.settings import Settings
 from workers.crashes import Crashes
 from workers.deferred import Deferred
 from workers.delivery import Delivery, Verdicts
+from workers.effects.turn_effects import TurnEffects
 from workers.intake import Intake, LanePolicy
 from workers.item import Item
 from workers.poison import PoisonSearch
@@ -34,7 +35,6 @@ from workers.side_turns import SideTurns
 from workers.signals import Signals
 from workers.split import split_entry
 from workers.turn import Deliver, Turn
-from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 

@@ -15,8 +15,8 @@ from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
 from contracts.cloud_api.text import message_text
 from sidecar.backend import BackendError
-from sidecar.bots import Bots
-from sidecar.matcher import LONGEST, Matcher
+from sidecar.bots.cache import Bots
+from sidecar.bots.matcher import LONGEST, Matcher
 from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
 from workers.item import Item

@@ -29,17 +29,17 @@ from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
 from workers.delivery import Delivery
 from workers.drain import Drain
-from workers.effect_runs import EffectRuns
-from workers.handlers import make_handlers
+from workers.effects.handlers import make_handlers
+from workers.effects.runs import EffectRuns
+from workers.effects.turn_effects import TurnEffects
 from workers.intake import LanePolicy
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.matching import Matching
 from workers.reconciler import Reconciler
-from workers.shadow import ShadowWork
+from workers.shadow.work import ShadowWork
 from workers.shared_lock import SharedLock
 from workers.signals import Signals
-from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 

@@ -14,13 +14,13 @@ from sidecar.settings import Settings
 from sidecar.tally import HANDOVER_SECONDS, TALLY
 from workers.deferred import Deferred
 from workers.delivery import UNTRIED, Fate, Verdict, Verdicts
+from workers.effects.turn_effects import TurnEffects
 from workers.fold import Folded, fold
 from workers.item import Item
 from workers.ledger import LedgerView
 from workers.seen import Seen
 from workers.settlement import Settlement
 from workers.signals import Signals
-from workers.turn_effects import TurnEffects
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ import sys
 import click
 import structlog
 
-from sidecar.matcher import Matcher
+from sidecar.bots.matcher import Matcher
 from tests.parity.compare import Comparison, answers, compare
 from tests.parity.php_loop import PhpLoop
 

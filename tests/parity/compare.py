@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from contracts.bots import BotMatch
-from sidecar.matcher import Matcher
+from sidecar.bots.matcher import Matcher
 from tests.parity.cases import Case, cases
 from tests.parity.php_loop import PhpLoop
 from tests.parity.shrink import shrink

@@ -5,7 +5,7 @@ from datetime import datetime
 import pytest
 
 from contracts.bots import BotMatch, MatchingRules, TriggerType
-from sidecar.matcher import Matcher
+from sidecar.bots.matcher import Matcher
 from tests.parity.compare import answers, compare
 from tests.parity.php_loop import PhpLoop
 

@@ -11,11 +11,11 @@ import pytest
 from contracts.bots import VendorBots
 from contracts.sidecar_api import InvalidateRequest, InvalidateScope
 from contracts.signing import Signer
-from sidecar import bots as module
 from sidecar.backend import Backend, BackendError
-from sidecar.bots import KEEP_S, Bots
+from sidecar.bots import cache as module
+from sidecar.bots.cache import KEEP_S, Bots
+from sidecar.bots.matcher import Matcher
 from sidecar.config_changes import ConfigChanges
-from sidecar.matcher import Matcher
 from sidecar.redis_client import Redis
 from sidecar.remote_cache import SWEEP_S
 from sidecar.tasks import cancel

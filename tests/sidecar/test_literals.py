@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.literals import LiteralSearch
-from sidecar.prefixes import Prefixes
+from sidecar.bots.literals import LiteralSearch
+from sidecar.bots.prefixes import Prefixes
 
 #: Few letters, so that strings begin with one another and overlap.
 LITERALS = st.lists(st.text("ab", min_size=1, max_size=12).map(str.encode), max_size=40)

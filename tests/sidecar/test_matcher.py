@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from contracts.bots import Bot, BotHours, BotMatch, MatchingRules, TriggerType, VendorBots
 from contracts.sidecar_api import ContactFacts
-from sidecar.matcher import Matcher, admitted
+from sidecar.bots.matcher import Matcher, admitted
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 WHOLE = ("is", "start_promotional", "stop_promotional", "start_ai_bot", "stop_ai_bot")

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from sidecar import keys, logs
 from sidecar.cli import main
 from sidecar.clock import now_ms
-from sidecar.parity import count_name
-from sidecar.parity_rules import SENTENCES, Class, Kind, Rule
 from sidecar.redis_client import Redis, connect
-from sidecar.shadow import day_of
+from sidecar.shadow.intake import day_of
+from sidecar.shadow.parity import count_name
+from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
 from tests import trust
 
 pytestmark = pytest.mark.usefixtures("own_environment")

@@ -8,10 +8,11 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from sidecar import keys, shadow
+from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.redis_client import Hash, Redis, connect
-from sidecar.shadow import Shadow
+from sidecar.shadow import intake as shadow
+from sidecar.shadow.intake import Shadow
 from sidecar.tally import SHADOW_WEBHOOKS, TALLY
 from tests import trust
 from tests.eventually import eventually

@@ -5,7 +5,7 @@ from typing import Any
 from contracts.backend import VendorConfig
 from contracts.effects import Effect
 from sidecar.tally import EFFECT_CALLS, TALLY
-from workers.effects import Queued
+from workers.effects.handler import Queued
 
 VENDOR = "8f3c1e52-7f0d-4c0e-9a3b-2f6f1d3b5a10"
 

@@ -21,11 +21,11 @@ from tests.workers.payloads import VENDOR
 from workers.breaker import Breaker
 from workers.delivery import Delivery
 from workers.drain import Drain
+from workers.effects.turn_effects import TurnEffects
 from workers.intake import LanePolicy
 from workers.item import Item
 from workers.limiter import Limiter
 from workers.signals import Signals
-from workers.turn_effects import TurnEffects
 
 
 @dataclass

@@ -36,9 +36,9 @@ from tests.workers.stage import Stage, cloud_for
 from workers.breaker import Breaker
 from workers.delivery import Delivery
 from workers.drain import Drain
+from workers.effects.turn_effects import TurnEffects
 from workers.intake import LanePolicy
 from workers.reconciler import Reconciler
-from workers.turn_effects import TurnEffects
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from sidecar.redis_client import Redis
 from tests.eventually import eventually
 from tests.workers.power import Process
 from tests.workers.stage import Stage
+from workers.effects.replies import KIND, ReplyRun
 from workers.ledger import Ledger
 from workers.limiter import Limiter
-from workers.replies import KIND, ReplyRun
 
 
 @dataclass

@@ -9,17 +9,17 @@ import orjson
 from contracts import backend as contract
 from sidecar import keys
 from sidecar.backend import Backend
-from sidecar.bots import Bots
+from sidecar.bots.cache import Bots
 from sidecar.lease import Lease, Leases
-from sidecar.parity import ParityReader, VendorParity
-from sidecar.parity_rules import Class, Kind, Rule
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from sidecar.shadow import Shadow
+from sidecar.shadow.intake import Shadow
+from sidecar.shadow.parity import ParityReader, VendorParity
+from sidecar.shadow.rules import Class, Kind, Rule
 from sidecar.vendors import Vendors
 from tests.workers.payloads import METADATA, VENDOR
 from tests.workers.php import Answer, Call, Php, answer
-from workers.shadow import LEASE, ShadowWork
+from workers.shadow.work import LEASE, ShadowWork
 
 Json = dict[str, Any]
 

@@ -15,9 +15,9 @@ from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
 from tests.workers.effects_at_hand import VENDOR
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, refusal
-from workers import ai_answers as module
-from workers.ai_answers import AiAnswers
-from workers.effects import Again, Done, End
+from workers.effects import ai_answers as module
+from workers.effects.ai_answers import AiAnswers
+from workers.effects.handler import Again, Done, End
 
 EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}
 

@@ -12,7 +12,7 @@ from contracts.effects import AiMessage, AiProvider, AiReply
 from sidecar.outbound import Outbound
 from tests.target import Target, json, never, target
 from tests.workers.effects_at_hand import Counted
-from workers.ai_provider import LONGEST_PAUSE_S, MAX_ANSWER_BYTES, AiClient, NoAnswer, Said
+from workers.effects.ai_provider import LONGEST_PAUSE_S, MAX_ANSWER_BYTES, AiClient, NoAnswer, Said
 
 KEY = "sk-secret-key"
 SYSTEM = AiMessage(role="system", content="Be kind.")

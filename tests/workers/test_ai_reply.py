@@ -19,10 +19,10 @@ from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
 from tests.workers.effects_at_hand import VENDOR, Counted, config, queued
 from tests.workers.php import Answer, Php
-from workers.ai_answers import AiAnswers
-from workers.ai_provider import AiClient
-from workers.ai_reply import AiReplies
-from workers.effects import Again, Done, End, GivenUp, Queued
+from workers.effects.ai_answers import AiAnswers
+from workers.effects.ai_provider import AiClient
+from workers.effects.ai_reply import AiReplies
+from workers.effects.handler import Again, Done, End, GivenUp, Queued
 
 KEY = "sk-secret-key"
 EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}

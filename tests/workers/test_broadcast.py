@@ -14,9 +14,9 @@ from contracts.effects import Broadcast, Broadcaster
 from sidecar.outbound import Outbound
 from tests.target import Hit, Target, json, target
 from tests.workers.effects_at_hand import Counted, config, queued
-from workers.broadcast import LONGEST_PAUSE_S, Broadcasts
-from workers.effects import Again, Done, End, GivenUp
-from workers.pusher import Event, Pusher, signed_query
+from workers.effects.broadcast import LONGEST_PAUSE_S, Broadcasts
+from workers.effects.handler import Again, Done, End, GivenUp
+from workers.effects.pusher import Event, Pusher, signed_query
 
 KEY, SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"
 

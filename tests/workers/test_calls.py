@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from workers.calls import may_come_again, result_of, retry_after_s
+from workers.effects.calls import may_come_again, result_of, retry_after_s
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 
 from contracts.bots import TriggerType
 from contracts.observation import Observation
-from sidecar.parity_rules import SENTENCES, Class, Kind, Rule
-from workers.comparison import Finding, compare
-from workers.planned import Planned, SeenStatus
+from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
+from workers.shadow.comparison import Finding, compare
+from workers.shadow.planned import Planned, SeenStatus
 
 EQUAL, EXPLAINED = Class.EQUAL, Class.EXPLAINED
 MISSING, EXTRA, DIFFERENT = Class.MISSING, Class.EXTRA, Class.DIFFERENT

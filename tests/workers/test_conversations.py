@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.conversations import Conversations
+from workers.effects.conversations import Conversations
 
 V, C = "vendor", "contact"
 

@@ -18,8 +18,8 @@ from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from workers.effect_run import EffectRun
-from workers.effects import Again, Done, End, GivenUp
+from workers.effects.handler import Again, Done, End, GivenUp
+from workers.effects.run import EffectRun
 
 KIND = EffectKind.FORWARD
 

@@ -13,8 +13,8 @@ from contracts.effects import Forward
 from sidecar.outbound import Outbound
 from tests.target import Target, json, never, target
 from tests.workers.effects_at_hand import Counted, config, queued
-from workers.effects import Again, Done, End, GivenUp
-from workers.forward import LONGEST_PAUSE_S, Forwarder
+from workers.effects.forward import LONGEST_PAUSE_S, Forwarder
+from workers.effects.handler import Again, Done, End, GivenUp
 
 ID = "5b0c9e0e-93d4-4a56-8c4e-0b9b1c7f3a11"
 BODY: dict[str, Any] = {"object": "whatsapp_business_account", "entry": [{"id": "ü 😀"}]}

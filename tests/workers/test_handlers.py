@@ -18,8 +18,8 @@ from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
 from tests.workers.effects_at_hand import config, queued
 from tests.workers.php import Php
-from workers.effects import Again, Done, End, GivenUp, Handler
-from workers.handlers import make_handlers
+from workers.effects.handler import Again, Done, End, GivenUp, Handler
+from workers.effects.handlers import make_handlers
 
 Handlers = dict[EffectKind, Handler]
 Make = Callable[..., Any]

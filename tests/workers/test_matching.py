@@ -12,8 +12,8 @@ from contracts import backend as contract
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.backend import Backend
-from sidecar.bots import Bots
-from sidecar.matcher import LONGEST
+from sidecar.bots.cache import Bots
+from sidecar.bots.matcher import LONGEST
 from sidecar.redis_client import Redis
 from sidecar.vendors import Vendors
 from simulator.backend.seed_bots import SeedBot

@@ -8,13 +8,13 @@ import pytest
 from contracts.backend import VendorConfig
 from contracts.bots import Bot, VendorBots
 from contracts.modes import Modes
-from sidecar.matcher import Matcher
-from sidecar.parity_rules import Kind, Rule
+from sidecar.bots.matcher import Matcher
+from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
 from workers.item import Item
-from workers.planned import Planned
-from workers.planning import by_wamid, kinds_of, plan, split_noted
-from workers.shadow_store import NotedWebhook
+from workers.shadow.planned import Planned
+from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
+from workers.shadow.store import NotedWebhook
 
 Json = dict[str, Any]
 NUMBER = METADATA["phone_number_id"]

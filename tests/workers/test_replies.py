@@ -19,7 +19,7 @@ from tests.workers.php import HTML_500, Answer, Call
 from tests.workers.power import Process
 from tests.workers.replying import Replies
 from tests.workers.stage import Stage
-from workers.replies import KIND
+from workers.effects.replies import KIND
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -13,8 +13,8 @@ from sidecar import keys
 from sidecar.backend import Backend, BackendError
 from sidecar.clock import now_ms
 from sidecar.lease import Lease
-from sidecar.parity_rules import Class, Kind, Rule
 from sidecar.redis_client import Redis
+from sidecar.shadow.rules import Class, Kind, Rule
 from sidecar.tally import SHADOW_EFFECTS, TALLY
 from tests.conftest import MakeSettings
 from tests.workers.payloads import (
@@ -29,8 +29,8 @@ from tests.workers.payloads import (
 )
 from tests.workers.php import HTML_500, Call, Php, answer
 from tests.workers.shadowing import Clock, Shadowing, asked, tell
-from workers import shadow_store
 from workers.settlement import LeaseLost
+from workers.shadow import store as shadow_store
 
 HELLO = {"bot_uid": "b-hello", "trigger_type": "is", "reply_trigger": "hello"}
 WELCOME = {"bot_uid": "b-welcome", "trigger_type": "welcome", "reply_trigger": None}
@@ -46,7 +46,7 @@ async def shadowing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Shadowing]:
     clock = Clock(now_ms())
-    monkeypatch.setattr("workers.shadow.now_ms", clock)
+    monkeypatch.setattr("workers.shadow.work.now_ms", clock)
     settings = make_settings(shadow_examples=3, shadow_window_s=30, shadow_patience_s=120)
     one = Shadowing(settings, redis, php, backend, clock)
     tell(php, one.tables)
@@ -399,7 +399,7 @@ async def test_examples_are_bounded_and_carry_no_text(shadowing: Shadowing) -> N
 
 async def test_plans_are_bounded(shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow_store, "MOST_PLANNED", 2)
-    monkeypatch.setattr("workers.shadow.TAKE", 1)
+    monkeypatch.setattr("workers.shadow.work.TAKE", 1)
     await shadowing.note(*(said(f"m{n}") for n in range(4)))
     await shadowing.take_on()
     assert await shadowing.redis.zcard(keys.planned_due(VENDOR)) == 2
@@ -478,7 +478,7 @@ async def test_a_fault_of_ours_stops_nobody_else(
     shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shadowing.tables.logs("w1", status="sent")
-    monkeypatch.setattr("workers.planning.plan_message", lambda *_: 1 / 0)
+    monkeypatch.setattr("workers.shadow.planning.plan_message", lambda *_: 1 / 0)
     with capture_logs() as logs:
         assert await shadowing.shadow_them(said(), *told(SENT)) == [
             (Kind.STATUS, Class.EQUAL, None)
@@ -493,9 +493,9 @@ async def test_a_fault_of_ours_stops_nobody_else(
 async def test_it_runs_by_itself_and_counts_for_prometheus(
     shadowing: Shadowing, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.shadow.PAUSE_S", 0.01)
-    monkeypatch.setattr("workers.shadow.ILL_PAUSE_S", 0.01)
-    monkeypatch.setattr("workers.shadow.now_ms", now_ms)
+    monkeypatch.setattr("workers.shadow.work.PAUSE_S", 0.01)
+    monkeypatch.setattr("workers.shadow.work.ILL_PAUSE_S", 0.01)
+    monkeypatch.setattr("workers.shadow.work.now_ms", now_ms)
     shadowing.settings = make_settings(shadow_window_s=0, shadow_patience_s=60)
     shadowing.tables.logs_message("m1")
     failing = shadowing.php.always(contract.OBSERVE, HTML_500)
@@ -566,7 +566,7 @@ async def test_a_status_that_php_ignores_although_the_message_was_there(
 async def test_a_webhook_that_was_dropped(
     shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.shadow.STREAM_WEBHOOKS", 1)
+    monkeypatch.setattr("sidecar.shadow.intake.STREAM_WEBHOOKS", 1)
     shadowing.tables.logs("w1", status="delivered")
     assert await shadowing.shadow_them(*told(SENT, DELIVERED)) == [
         (Kind.STATUS, Class.EXPLAINED, Rule.WEBHOOK_NOT_NOTED)

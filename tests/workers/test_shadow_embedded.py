@@ -10,9 +10,9 @@ import pytest
 from contracts import backend as contract
 from sidecar.backend import Backend
 from sidecar.clock import now_ms
-from sidecar.parity_rules import Class, Kind, Rule
-from sidecar.parity_text import as_json, render
 from sidecar.redis_client import Redis
+from sidecar.shadow.rules import Class, Kind, Rule
+from sidecar.shadow.text import as_json, render
 from simulator.backend.seed_bots import SeedBot
 from simulator.backend.stored_modes import MODES
 from tests.conftest import MakeSettings
@@ -44,7 +44,7 @@ async def shadowing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Shadowing]:
     clock = Clock(now_ms())
-    monkeypatch.setattr("workers.shadow.now_ms", clock)
+    monkeypatch.setattr("workers.shadow.work.now_ms", clock)
     settings = make_settings(parity_min_updates=3, parity_min_hours=0)
     one = Shadowing(settings, redis, real_php, real_backend, clock, vendor.uid)
     yield one

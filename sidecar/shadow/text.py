@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sidecar.clock import utc_text
-from sidecar.parity import VendorParity
-from sidecar.parity_rules import SENTENCES, UNEXPLAINED, Class, Kind, Rule
 from sidecar.settings import Settings
+from sidecar.shadow.parity import VendorParity
+from sidecar.shadow.rules import SENTENCES, UNEXPLAINED, Class, Kind, Rule
 
 #: Examples of each kind and class that are shown; the others are in the JSON.
 MOST_SHOWN = 3

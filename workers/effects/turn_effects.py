@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contracts.effects import Effect, EffectKind
 from sidecar.outbox import Outbox, parse_effects, with_update
 from workers.delivery import Fate, Verdicts
-from workers.effect_run import Wake
+from workers.effects.run import Wake
 from workers.item import Item
 
 

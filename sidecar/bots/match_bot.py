@@ -8,9 +8,9 @@ from starlette.requests import Request
 
 from contracts import sidecar_api as api
 from contracts.backend import ErrorCode
-from sidecar.bots import Bots
+from sidecar.bots.cache import Bots
+from sidecar.bots.matcher import LONGEST, admitted
 from sidecar.internal import CallRefused, parse
-from sidecar.matcher import LONGEST, admitted
 
 #: ``_uid`` of a row is char(36), and ``_id`` at most a BIGINT. Of others PHP is not asked.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")

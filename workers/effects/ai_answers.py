@@ -16,7 +16,7 @@ from sidecar.backend import (
 )
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
-from workers.effects import Again, Done, End
+from workers.effects.handler import Again, Done, End
 
 #: Most answers of one request.
 MAX_BATCH = 100

@@ -17,10 +17,10 @@ from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from workers.cloud_api import CloudApi
-from workers.effect_run import EffectRun
-from workers.effects import Handler
+from workers.effects.handler import Handler
+from workers.effects.replies import ReplyRun
+from workers.effects.run import EffectRun
 from workers.limiter import Limiter
-from workers.replies import ReplyRun
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ import re
 from starlette.types import Receive, Scope, Send
 
 from sidecar.clock import now_ms
-from sidecar.shadow import Shadow, is_compared
+from sidecar.shadow.intake import Shadow, is_compared
 from sidecar.tally import SHADOW_WEBHOOKS, TALLY
 from sidecar.vendors import Vendors
 from sidecar.webhook import signature_holds

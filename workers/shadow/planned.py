@@ -11,8 +11,8 @@ import orjson
 from contracts.backend import UpdateKind, VendorConfig
 from contracts.bots import TriggerType
 from contracts.cloud_api.text import message_text
-from sidecar.matcher import Matcher
-from sidecar.parity_rules import Kind, Rule
+from sidecar.bots.matcher import Matcher
+from sidecar.shadow.rules import Kind, Rule
 from workers.item import Item
 
 #: So many statuses of one message are remembered, the last ones.

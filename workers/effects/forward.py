@@ -10,8 +10,8 @@ from contracts.backend import VendorConfig
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.effects import EffectKind, Forward, ForwardTarget
 from sidecar.outbound import Outbound, OutboundFailed, OutboundRefused
-from workers.calls import Once, count, may_come_again, result_of, retry_after_s
-from workers.effects import Again, Done, End, GivenUp, Queued
+from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
+from workers.effects.handler import Again, Done, End, GivenUp, Queued
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 600.0
 
 
 class Forwarder:
-    """Posts to vendors' own webhooks: :class:`workers.effects.Handler` of ``forward``.
+    """Posts to vendors' own webhooks: :class:`workers.effects.handler.Handler` of ``forward``.
 
     ``outbound`` is the handler's own, and is closed with it.
     """

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sidecar.prefixes import Prefixes
+from sidecar.bots.prefixes import Prefixes
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
-from sidecar.prefixes import Prefixes
+from sidecar.bots.prefixes import Prefixes
 
 #: Of the strings that can begin at one place of a text, so many are found by the plain search. It
 #: returns all hits: without this bound, strings like ``a``, ``aa``, ``aaa`` would give

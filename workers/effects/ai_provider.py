@@ -9,7 +9,7 @@ import orjson
 
 from contracts.effects import AiProvider, AiProviderKind, AiReply, EffectKind
 from sidecar.outbound import Outbound, OutboundFailed, OutboundRefused, Reply
-from workers.calls import count, may_come_again, result_of, retry_after_s
+from workers.effects.calls import count, may_come_again, result_of, retry_after_s
 
 #: A longer answer is none that anybody could send.
 MAX_ANSWER_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from contracts import backend as contract
 from contracts.bots import BotsAnswer, BotsRequest, VendorBots
 from sidecar.backend import Backend
-from sidecar.matcher import Matcher
+from sidecar.bots.matcher import Matcher
 from sidecar.remote_cache import RemoteCache
 
 #: Most vendors in one request. An answer holds all their bots, and is read at one go.

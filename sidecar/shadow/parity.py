@@ -14,10 +14,10 @@ import orjson
 from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.duration import duration
-from sidecar.parity_rules import UNEXPLAINED, Class, Kind, Rule
 from sidecar.redis_client import Hash, Members, Redis
 from sidecar.settings import Settings
-from sidecar.shadow import KEEP_DAYS
+from sidecar.shadow.intake import KEEP_DAYS
+from sidecar.shadow.rules import UNEXPLAINED, Class, Kind, Rule
 
 #: Names of other counters in ``parity:{vendor}:{day}``.
 FIRST, LAST = "first", "last"

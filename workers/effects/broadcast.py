@@ -9,9 +9,9 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import Broadcast, Broadcaster, EffectKind
 from sidecar.outbound import OutboundFailed, OutboundRefused, Reply
-from workers.calls import Once, count, may_come_again, result_of, retry_after_s
-from workers.effects import Again, Done, End, GivenUp, Queued
-from workers.pusher import MAX_BATCH, MAX_BATCH_BYTES, Event, Pusher
+from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
+from workers.effects.handler import Again, Done, End, GivenUp, Queued
+from workers.effects.pusher import MAX_BATCH, MAX_BATCH_BYTES, Event, Pusher
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ _EVENT_BYTES = 60
 
 
 class Broadcasts:
-    """Triggers events: :class:`workers.effects.Handler` of ``broadcast``.
+    """Triggers events: :class:`workers.effects.handler.Handler` of ``broadcast``.
 
     ``pusher`` is the handler's own, and is closed with it.
     """

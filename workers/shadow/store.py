@@ -13,13 +13,13 @@ import orjson
 
 from sidecar import keys
 from sidecar.lease import Lease
-from sidecar.parity import FIRST, LAST, NOT_COMPARED, count_name
-from sidecar.parity_rules import Class
 from sidecar.redis_client import Members, Redis, script
-from sidecar.shadow import KEEP_S, day_of
-from workers.comparison import Finding
-from workers.planned import Planned
+from sidecar.shadow.intake import KEEP_S, day_of
+from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
+from sidecar.shadow.rules import Class
 from workers.settlement import LeaseLost
+from workers.shadow.comparison import Finding
+from workers.shadow.planned import Planned
 
 #: Messages of a vendor that may wait to be compared. Then no more webhooks are taken on.
 MOST_PLANNED = 20_000

@@ -7,13 +7,13 @@ import orjson
 from contracts.backend import UpdateKind, VendorConfig
 from contracts.cloud_api.webhook import higher_status
 from contracts.modes import Mode
+from sidecar.bots.matcher import Matcher
 from sidecar.inbox import Entry, Webhook
-from sidecar.matcher import Matcher
-from sidecar.parity_rules import Kind
+from sidecar.shadow.rules import Kind
 from workers.fold import fold
 from workers.item import Item
-from workers.planned import Planned, plan_message, plan_status
-from workers.shadow_store import NotedWebhook
+from workers.shadow.planned import Planned, plan_message, plan_status
+from workers.shadow.store import NotedWebhook
 from workers.split import split_webhook
 
 

@@ -1,5 +1,5 @@
 """Shadow: webhooks that PHP handles are noted, and what the sidecar would have made of them is
-compared with what PHP has made (workers/shadow.py).
+compared with what PHP has made (workers/shadow/work.py).
 
 Noting must cost the webhook nothing. So it waits for nobody: webhooks that come faster than Redis
 takes them, or than they are compared, are dropped, and counted.

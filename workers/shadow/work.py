@@ -1,10 +1,10 @@
 """Deciding beside PHP, without effects, and finding differences.
 
-What PHP handles is noted by ``sidecar serve`` (sidecar/shadow.py). One process of all takes the
-webhooks apart with the code that would hand them over, and plans what would be done. PHP gets some
-time to do its part, and is then asked what it has made of the messages. Where the two are equal,
-that is the end; otherwise PHP is asked again, at longer and longer intervals, until it has had
-enough time, and only then a difference counts.
+What PHP handles is noted by ``sidecar serve`` (sidecar/shadow/intake.py). One process of all takes
+the webhooks apart with the code that would hand them over, and plans what would be done. PHP gets
+some time to do its part, and is then asked what it has made of the messages. Where the two are
+equal, that is the end; otherwise PHP is asked again, at longer and longer intervals, until it has
+had enough time, and only then a difference counts.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from contracts import backend as contract
 from contracts.backend import VendorConfig
 from contracts.observation import Observation, ObserveAnswer, ObservedMessage, ObserveRequest
 from sidecar.backend import Backend, BackendError, BackendFailed, BackendTimedOut
-from sidecar.bots import Bots
+from sidecar.bots.cache import Bots
+from sidecar.bots.matcher import Matcher
 from sidecar.clock import now_ms
 from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
-from sidecar.matcher import Matcher
-from sidecar.parity_rules import Class, Kind
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
+from sidecar.shadow.rules import Class, Kind
 from sidecar.tally import SHADOW_EFFECTS, TALLY
 from sidecar.vendors import Vendors
-from workers.comparison import Finding, compare
-from workers.planned import Planned
-from workers.planning import by_wamid, kinds_of, plan, split_noted
 from workers.settlement import LeaseLost
-from workers.shadow_store import Changes, NotedWebhook, ShadowStore
+from workers.shadow.comparison import Finding, compare
+from workers.shadow.planned import Planned
+from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
+from workers.shadow.store import Changes, NotedWebhook, ShadowStore
 
 log = structlog.get_logger()
 

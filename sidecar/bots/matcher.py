@@ -9,12 +9,12 @@ from datetime import datetime
 
 from contracts.bots import BotMatch, TriggerType, VendorBots
 from contracts.sidecar_api import ContactFacts
-from sidecar.bot_hours import OpeningHours
-from sidecar.literals import LiteralSearch
-from sidecar.php_numbers import PhpNumber
-from sidecar.prefixes import Prefixes
-from sidecar.wildcards import Wildcard, Wildcards
-from sidecar.words import WordMarks
+from sidecar.bots.hours import OpeningHours
+from sidecar.bots.literals import LiteralSearch
+from sidecar.bots.php_numbers import PhpNumber
+from sidecar.bots.prefixes import Prefixes
+from sidecar.bots.wildcards import Wildcard, Wildcards
+from sidecar.bots.words import WordMarks
 
 #: What PHP's ``trim`` removes.
 _BLANKS = b" \t\n\r\0\x0b"

@@ -12,8 +12,8 @@ from typing import Any
 from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from contracts.observation import Observation
-from sidecar.parity_rules import Class, Kind, Rule
-from workers.planned import Planned, SeenStatus, is_welcome
+from sidecar.shadow.rules import Class, Kind, Rule
+from workers.shadow.planned import Planned, SeenStatus, is_welcome
 
 #: "Not delivered, to keep the ecosystem healthy": PHP may send the message again.
 HEALTHY_ERROR = 131049

@@ -16,7 +16,7 @@ from sidecar.redis_client import UNAVAILABLE, RedisError
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
-from workers.effects import Again, Done, End, GivenUp, Handler
+from workers.effects.handler import Again, Done, End, GivenUp, Handler
 
 log = structlog.get_logger()
 

@@ -8,17 +8,17 @@ from contracts.backend import VendorConfig
 from contracts.effects import AiAnswer, AiOutcome, AiProvider, AiReply, EffectKind
 from sidecar.clock import now_ms
 from sidecar.tasks import cancel
-from workers.ai_answers import AiAnswers
-from workers.ai_provider import AiClient, NoAnswer, Said
-from workers.calls import count
-from workers.conversations import Conversations
-from workers.effects import Again, End, GivenUp, Queued
+from workers.effects.ai_answers import AiAnswers
+from workers.effects.ai_provider import AiClient, NoAnswer, Said
+from workers.effects.calls import count
+from workers.effects.conversations import Conversations
+from workers.effects.handler import Again, End, GivenUp, Queued
 
 log = structlog.get_logger()
 
 
 class AiReplies:
-    """Asks AIs: :class:`workers.effects.Handler` of ``ai_reply``.
+    """Asks AIs: :class:`workers.effects.handler.Handler` of ``ai_reply``.
 
     Every question ends with PHP being told: its answer, that there is none after ``max_attempts``,
     or that it is out of date. ``client`` and ``answers`` are the handler's own.

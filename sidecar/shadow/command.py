@@ -27,10 +27,10 @@ def parity(vendor: str | None, as_json: bool, days: int, reset: bool) -> None:
     for the sidecar, and with 1 if not.
     """
     # Only here: every command imports this module, and would begin the later.
-    from sidecar import parity_text
     from sidecar.cli import load_settings
-    from sidecar.parity import ParityReader
     from sidecar.redis_command import run_with_redis
+    from sidecar.shadow import text as parity_text
+    from sidecar.shadow.parity import ParityReader
 
     settings = load_settings("parity")
     if reset and vendor is None:

@@ -4,13 +4,13 @@ from contracts.effects import EffectKind
 from sidecar.backend import Backend
 from sidecar.outbound import Outbound
 from sidecar.settings import Settings
-from workers.ai_answers import AiAnswers
-from workers.ai_provider import AiClient
-from workers.ai_reply import AiReplies
-from workers.broadcast import TIMEOUT_S, Broadcasts
-from workers.effects import Handler
-from workers.forward import Forwarder
-from workers.pusher import Pusher
+from workers.effects.ai_answers import AiAnswers
+from workers.effects.ai_provider import AiClient
+from workers.effects.ai_reply import AiReplies
+from workers.effects.broadcast import TIMEOUT_S, Broadcasts
+from workers.effects.forward import Forwarder
+from workers.effects.handler import Handler
+from workers.effects.pusher import Pusher
 
 
 def make_handlers(settings: Settings, backend: Backend) -> dict[EffectKind, Handler]:

@@ -1,0 +1,1 @@
+"""Shadow: planning what the sidecar would do, and comparing it with what PHP has done."""
