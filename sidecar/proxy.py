@@ -201,10 +201,10 @@ async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, 
         raise
     answer = Answer(response.status, from_php(response.raw_headers), b"".join(pieces))
     length = response.headers.get("Content-Length")
-    if not whole:
-        answer.rest = response
-    elif answer.status not in _WITHOUT_BODY:
+    if whole:
         length = str(size)
+    else:
+        answer.rest = response
     if length is not None and answer.status not in _WITHOUT_BODY:
         answer.headers.append((b"content-length", length.encode()))
     elif not whole and scope.get("http_version") == "1.0":

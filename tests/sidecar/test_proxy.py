@@ -176,6 +176,7 @@ async def test_phps_answer_is_passed_back(
         assert len(answer.headers.getall("Set-Cookie")) == 2
         assert "X-B" not in answer.headers
         assert len(answer.headers.getall("Date")) == 1
+        assert ("Content-Length" in answer.headers) is (status not in (204, 304))
 
 
 async def test_an_answer_of_an_old_server(
@@ -228,11 +229,14 @@ async def test_a_huge_answer(
         assert whole.endswith(LARGE * 4)
 
 
+@pytest.mark.parametrize(
+    "begins", [b"Content-Length: 200000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n30d40\r\n"]
+)
 async def test_a_huge_answer_that_breaks_off(
-    sidecar: Listening, php: Php, client: aiohttp.ClientSession
+    sidecar: Listening, php: Php, client: aiohttp.ClientSession, begins: bytes
 ) -> None:
     """It has begun, so it is too late for another one; but nobody takes it for whole."""
-    php.webhook = sends(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + bytes(100_000))
+    php.webhook = sends(b"HTTP/1.1 200 OK\r\n" + begins + bytes(100_000))
     with pytest.raises(aiohttp.ClientPayloadError):
         async with client.post(sidecar.url, data=b"{}", headers=signed(b"{}")) as answer:
             await answer.read()

@@ -140,6 +140,10 @@ def test_values_that_cannot_be_sent_are_left_out() -> None:
     assert from_php(answer) == [(b"x-a", b"\xff"), (b"x-d", b"")]
 
 
+def test_the_mark_is_the_sidecars_own() -> None:
+    assert from_php([(b"X-Sidecar-Proxied", b"0"), (b"X-A", b"1")]) == [(b"x-a", b"1")]
+
+
 @given(HEADERS)
 def test_what_goes_on(headers: list[tuple[str, str]]) -> None:
     named = {
