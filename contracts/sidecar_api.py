@@ -111,7 +111,9 @@ class InvalidateAnswer(StrictModel):
 class ModesChange(StrictModel):
     """Move vendors' work, the same for each of them; null stays as it is. The call answers when it
     is done or ``timeout_s`` have passed: what was claimed is returned or ended by then, so that
-    nothing is done twice. An empty list of vendors means every vendor."""
+    nothing is done twice. Campaigns on their way to the sidecar rest for ``cron_settle_s`` in any
+    case. The call may be repeated, also after one that was broken off. An empty list of vendors
+    means every vendor."""
 
     vendor_uids: list[str]
     webhooks: Mode | None = None
