@@ -36,6 +36,7 @@ NOT_CALLED = {
     contract.AI_ANSWERS,
     contract.MODES,
     contract.OBSERVE,
+    contract.DIAGNOSIS,
     contract.UNKNOWN_MESSAGES,
     contract.RESOLVE_MESSAGES,
 }
