@@ -24,7 +24,7 @@ from sidecar.effects_endpoint import EffectsEndpoint
 from sidecar.inbox import Inbox
 from sidecar.internal import Internal, parse
 from sidecar.metrics import Metrics
-from sidecar.modes_endpoint import ModesEndpoint
+from sidecar.modes.endpoint import ModesEndpoint
 from sidecar.outbox import make_outbox
 from sidecar.ping import Ping
 from sidecar.proxy import Proxy

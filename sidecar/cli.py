@@ -9,11 +9,11 @@ import click
 import orjson
 
 from sidecar import embedded, logs
-from sidecar.adopt_webhooks import adopt_webhooks
 from sidecar.check import check
-from sidecar.cutover_command import cutover, rollback, rollout
 from sidecar.dead_letters import DeadLetters
-from sidecar.modes_command import modes
+from sidecar.modes.adopt_webhooks import adopt_webhooks
+from sidecar.modes.command import modes
+from sidecar.modes.cutover_command import cutover, rollback, rollout
 from sidecar.numbers_command import numbers
 from sidecar.redis_command import run_with_redis
 from sidecar.settings import InvalidSettings, Settings

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from contracts.jobs import Lane, Queue
 from sidecar.counters import Books
 from sidecar.duration import duration
-from sidecar.modes_text import held
+from sidecar.modes.text import held
 from sidecar.report import Report
 from sidecar.settings import Settings
 

@@ -9,7 +9,7 @@ from contracts.jobs import Lane
 from contracts.modes import ModesAnswer, ModesRequest, VendorModes
 from sidecar.backend import Backend, BackendError
 from sidecar.counters import Books, Equation
-from sidecar.modes_text import counts, held
+from sidecar.modes.text import counts, held
 from sidecar.numbers import NumberState, number_state, numbers
 from sidecar.overview import Observer, Overview
 from sidecar.pauses import Paused, Pauses

@@ -7,7 +7,7 @@ from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.counters import Equation
 from sidecar.duration import duration
-from sidecar.modes_text import totals
+from sidecar.modes.text import totals
 from sidecar.numbers import NumberState
 from sidecar.problems import Problem, waiting_unit
 from sidecar.report import FIRST, Report, total

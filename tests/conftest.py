@@ -16,6 +16,13 @@ from tests.eventually import eventually as _eventually
 
 MakeSettings = Callable[..., Settings]
 
+#: Files that take minutes. They come first, so that no worker is left with one in the end.
+LONG = ("tests/chaos/test_chaos.py", "tests/migration/test_rehearsal.py", "tests/system/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 
 from sidecar import keys, logs
 from sidecar.cli import main
+from sidecar.modes.rollout import percentile
 from sidecar.redis_client import Redis
-from sidecar.rollout import percentile
 from tests import trust
 from tests.sidecar.php import Php, refusal
 from tests.sidecar.service import VENDOR
@@ -156,7 +156,7 @@ async def test_what_cannot_be_given_back_yet_fails(run: Run, php: Php, redis: Re
 async def test_what_is_not_as_asked_fails(
     run: Run, php: Php, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.cutover_command.ROLLBACK_S", 0.1)
+    monkeypatch.setattr("sidecar.modes.cutover_command.ROLLBACK_S", 0.1)
     are(php, VENDOR, "sidecar", "held", "php")
     await redis.hset(keys.LEDGERS, "c1", VENDOR)
     await redis.hset(keys.ledger("c1"), "row", "s:x:1")

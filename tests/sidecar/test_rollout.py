@@ -2,7 +2,7 @@
 
 import uuid
 
-from sidecar.rollout import percentile
+from sidecar.modes.rollout import percentile
 
 VENDORS = [str(uuid.UUID(int=number)) for number in range(5000)]
 

@@ -9,7 +9,7 @@ from contracts import backend as contract
 from contracts.modes import Mode, ModeChange, Modes, ModesAnswer, ModesRequest
 from contracts.sidecar_api import InvalidateScope, ModesChange
 from sidecar.config_changes import ConfigChanges
-from sidecar.cutover import Cutover
+from sidecar.modes.cutover import Cutover
 from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
 from tests.workers.stage import Stage

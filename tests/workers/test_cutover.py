@@ -10,8 +10,8 @@ from contracts.jobs import Lane
 from contracts.modes import Mode
 from sidecar import keys
 from sidecar.backend import BackendRefused
-from sidecar.cutover import SOMEBODY_ELSE, VendorUnknown
 from sidecar.inbox import Inbox
+from sidecar.modes.cutover import SOMEBODY_ELSE, VendorUnknown
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call, refusal

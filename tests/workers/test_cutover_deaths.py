@@ -13,7 +13,7 @@ from contracts.modes import Mode, ModesAnswer, ModesRequest
 from contracts.sidecar_api import InvalidateRequest
 from sidecar import keys
 from sidecar.config_changes import ConfigChanges
-from sidecar.cutover import Cutover
+from sidecar.modes.cutover import Cutover
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 

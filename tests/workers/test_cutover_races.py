@@ -9,8 +9,8 @@ from contracts import backend as contract
 from contracts.modes import Mode
 from sidecar import keys
 from sidecar.campaigns import campaign_lease
-from sidecar.cutover import SOMEBODY_ELSE
 from sidecar.lease import Leases
+from sidecar.modes.cutover import SOMEBODY_ELSE
 from sidecar.outbox import replies_of
 from tests.eventually import eventually
 from tests.workers.moving import Moving

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from contracts.modes import Capability, PastChange, VendorModes
 from contracts.sidecar_api import ModesChange
-from sidecar.modes_text import differs
+from sidecar.modes.text import differs
 
 _BUCKETS = 10_000
 

@@ -8,7 +8,7 @@ from sidecar import logs
 from sidecar.app import make_backend
 from sidecar.backend import Backend, BackendError
 from sidecar.config_changes import ConfigChanges
-from sidecar.cutover import Cutover, VendorUnknown
+from sidecar.modes.cutover import Cutover, VendorUnknown
 from sidecar.redis_client import Redis
 from sidecar.redis_command import run_with_redis
 from sidecar.settings import Settings

@@ -10,12 +10,12 @@ import click
 from contracts.modes import Mode, VendorModes
 from contracts.sidecar_api import ModesChange
 from sidecar.clock import utc_text
-from sidecar.modes_text import HEAD, line, outcome, unfinished
+from sidecar.modes.text import HEAD, line, outcome, unfinished
 
 if TYPE_CHECKING:
     from sidecar.backend import Backend
-    from sidecar.cutover import Cutover
-    from sidecar.rollout import Plan
+    from sidecar.modes.cutover import Cutover
+    from sidecar.modes.rollout import Plan
 
 #: What may be asked for; ``held`` is for the moment of a change.
 _MODE = click.Choice([mode.value for mode in (Mode.PHP, Mode.SHADOW, Mode.SIDECAR)])
@@ -68,7 +68,7 @@ def rollback(vendor_uids: tuple[str, ...], everything: bool, reason: str | None)
     ends. What the inbox still holds is handed to PHP as ever. The command may be repeated. Ends
     with 1 if it has to be.
     """
-    from sidecar.rollout import ROLLBACK_ALL
+    from sidecar.modes.rollout import ROLLBACK_ALL
 
     if bool(vendor_uids) == everything:
         raise click.UsageError("name the vendors, or say --all")
@@ -105,7 +105,7 @@ def rollout(
     outside of it stay as they are. Those in it that were changed by hand before are shown, and move
     with the others unless --except names them.
     """
-    from sidecar.rollout import ROLLOUT, make_plan
+    from sidecar.modes.rollout import ROLLOUT, make_plan
 
     why = _why(f"{ROLLOUT}{percent:g} percent", reason)
     asked = _asked([], webhooks, campaigns, bots, why)
@@ -129,7 +129,7 @@ def rollout(
 
 
 def _show(plan: "Plan", asked: ModesChange, *, everything: bool) -> None:
-    from sidecar.rollout import changed_by_hand
+    from sidecar.modes.rollout import changed_by_hand
 
     hands = [(vendor, changed_by_hand(vendor, asked)) for vendor in plan.moving]
     if everything and plan.moving:
@@ -201,6 +201,6 @@ async def _move(cutover: "Cutover", asked: ModesChange, *, brief: bool) -> None:
 def _run(run: "Callable[[Cutover, Backend], Awaitable[None]]") -> None:
     # Only here: every command imports this module, and would begin the later.
     from sidecar.cli import load_settings
-    from sidecar.modes_runner import run_with_cutover
+    from sidecar.modes.runner import run_with_cutover
 
     run_with_cutover(load_settings("modes"), run)

@@ -25,9 +25,9 @@ from contracts.sidecar_api import (
 )
 from sidecar.backend import Backend, BackendRefused
 from sidecar.config_changes import ConfigChanges
+from sidecar.modes.under_way import UnderWay
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from sidecar.under_way import UnderWay
 
 log = structlog.get_logger()
 

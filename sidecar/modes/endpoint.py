@@ -7,8 +7,8 @@ from contracts.backend import ErrorCode
 from contracts.modes import Mode
 from sidecar.backend import Backend, BackendRefused
 from sidecar.config_changes import ConfigChanges
-from sidecar.cutover import Cutover, VendorUnknown
 from sidecar.internal import CallRefused, parse
+from sidecar.modes.cutover import Cutover, VendorUnknown
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 

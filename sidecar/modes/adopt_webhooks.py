@@ -10,7 +10,7 @@ from contracts import backend as contract
 
 if TYPE_CHECKING:
     from sidecar.backend import Backend
-    from sidecar.cutover import Cutover
+    from sidecar.modes.cutover import Cutover
 
 POLL_S = 0.2
 
@@ -24,7 +24,7 @@ def adopt_webhooks(timeout_s: float) -> None:
     there were, and when they are all with the sidecar. Ends with 1 if some are left.
     """
     from sidecar.cli import load_settings
-    from sidecar.modes_runner import run_with_cutover
+    from sidecar.modes.runner import run_with_cutover
 
     async def run(_cutover: "Cutover", backend: "Backend") -> None:
         before = left = await _pending(backend)

@@ -7,11 +7,11 @@ import click
 
 from contracts.modes import Capability, PastChange
 from sidecar.clock import utc_text
-from sidecar.modes_text import HEAD, held, line, totals
+from sidecar.modes.text import HEAD, held, line, totals
 
 if TYPE_CHECKING:
     from sidecar.backend import Backend
-    from sidecar.cutover import Cutover
+    from sidecar.modes.cutover import Cutover
 
 
 @click.group()
@@ -76,6 +76,6 @@ def _change(change: PastChange) -> str:
 def _run(run: "Callable[[Cutover, Backend], Awaitable[None]]") -> None:
     # Only here: every command imports this module, and would begin the later.
     from sidecar.cli import load_settings
-    from sidecar.modes_runner import run_with_cutover
+    from sidecar.modes.runner import run_with_cutover
 
     run_with_cutover(load_settings("modes"), run)
