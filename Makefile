@@ -29,7 +29,7 @@ test:            ## Install what the tests need, and run all checks and tests; A
 	@scripts/install dev
 	@scripts/install-stack || [ -z "$$CI" ]
 	@scripts/lint
-	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
+	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint:            ## Check style, types and generated files
 	@scripts/install dev

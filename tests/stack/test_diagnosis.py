@@ -20,7 +20,7 @@ async def _ask(caller: Caller) -> DiagnosisAnswer:
 async def test_when_a_cron_last_looked(caller: Caller, backend: LaravelBackend) -> None:
     before = now_ms()
     done = backend.installation.application.artisan("campaign:process", SIDECAR_VENDORS="all")
-    assert (done.returncode, done.stdout) == (0, ""), "there is nothing for it to do"
+    assert done.returncode == 0, done.stderr
     answer = await _ask(caller)
     assert answer.crons is not None
     crons = {cron.table: cron for cron in answer.crons}
