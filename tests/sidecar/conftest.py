@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from click.testing import CliRunner, Result
 
+from sidecar import logs
+from sidecar.cli import main
+from tests import trust
 from tests.conftest import MakeSettings
 from tests.sidecar.php import Php
 from tests.sidecar.service import VENDOR, Service, running
 
 MakeService = Callable[..., Awaitable[Service]]
+RunCommand = Callable[..., Result]
 
 
 @pytest.fixture
@@ -42,3 +47,16 @@ async def make_service(
 async def service(make_service: MakeService) -> Service:
     """The application with the settings of the tests."""
     return await make_service()
+
+
+@pytest.fixture
+def run_command(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    """Run a command of ``sidecar`` that looks into Redis, with a PHP that is not there. Logging
+    stays as it is."""
+    monkeypatch.setattr(logs, "configure", lambda *arguments: None)
+    environment = {
+        "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
+        "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
+        "SIDECAR_REDIS_URL": redis_url,
+    }
+    return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environment)

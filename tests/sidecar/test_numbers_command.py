@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from sidecar import keys, logs
+from sidecar import keys
 from sidecar.cli import main
 from sidecar.pauses import Paused, Pauses
 from sidecar.redis_client import Redis, connect
 from tests import trust
+from tests.sidecar.conftest import RunCommand
 from tests.workers.simulated import held_lease
 from tests.workers.slots import limits
 from workers.holds import Hold, Pause, Scope
@@ -25,19 +27,9 @@ LOCKED = Paused("account", "account-1", "vendor-1", 131031, "131031 locked", 1_7
 Result_ = TypeVar("Result_")
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "configure", lambda *arguments: None)
-
-
 @pytest.fixture
-def run(redis_url: str) -> Callable[..., Result]:
-    environment = {
-        "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
-        "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
-        "SIDECAR_REDIS_URL": redis_url,
-    }
-    return lambda *arguments: CliRunner().invoke(main, ["numbers", *arguments], env=environment)
+def run(run_command: RunCommand) -> Callable[..., Result]:
+    return partial(run_command, "numbers")
 
 
 def with_redis(redis_url: str, work: Callable[[Redis], Awaitable[Result_]]) -> Result_:

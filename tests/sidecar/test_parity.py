@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sidecar import keys, logs
-from sidecar.cli import main
+from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.redis_client import Redis, connect
 from sidecar.shadow.intake import day_of
 from sidecar.shadow.parity import count_name
 from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
-from tests import trust
+from tests.sidecar.conftest import RunCommand
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 
@@ -27,19 +27,9 @@ EQUAL_BOTS = count_name(Kind.BOTS, Class.EQUAL)
 EXTRA_BOTS = count_name(Kind.BOTS, Class.EXTRA)
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "configure", lambda *arguments: None)
-
-
 @pytest.fixture
-def run(redis_url: str) -> Callable[..., Result]:
-    environment = {
-        "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
-        "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
-        "SIDECAR_REDIS_URL": redis_url,
-    }
-    return lambda *arguments: CliRunner().invoke(main, ["parity", *arguments], env=environment)
+def run(run_command: RunCommand) -> Callable[..., Result]:
+    return partial(run_command, "parity")
 
 
 @pytest.fixture
