@@ -65,8 +65,8 @@ openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
 	@.venv/bin/python -m contracts.openapi
 
-lock:            ## Pin the newest versions that pyproject.toml allows
-	@scripts/lock
+lock:            ## Pin what pyproject.toml wants; ARGS=--upgrade takes the newest versions
+	@scripts/lock $(ARGS)
 
 clean:           ## Remove what was installed and generated here
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var
