@@ -1,10 +1,12 @@
 """What the tests of the sidecar and of the workers share: a real Valkey, and settings."""
 
 import os
+import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dramatiq.brokers.redis
 import pytest
 import redis as blocking_redis
 
@@ -22,6 +24,15 @@ LONG = ("tests/chaos/test_chaos.py", "tests/migration/test_rehearsal.py", "tests
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def random_numbers_of_dramatiqs_own() -> Iterator[None]:
+    """Its brokers draw one for each command, in threads. When that fell into a strategy of
+    Hypothesis, it was taken for the strategy's doing, which is an error."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dramatiq.brokers.redis, "random", random.Random())
+        yield
 
 
 @pytest.fixture(scope="session")

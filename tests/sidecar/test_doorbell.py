@@ -1,5 +1,6 @@
 """The doorbell: wake-ups reach Dramatiq's queue, and nobody waits for that."""
 
+import random
 import socket
 import threading
 import time
@@ -48,6 +49,15 @@ def test_the_message_of_a_job() -> None:
     assert made.actor_name == "send_campaign"
     assert list(made.args) == ["v", "c"]
     assert made.options == {}
+
+
+def test_a_ring_does_not_touch_the_random_numbers_that_all_share(dramatiq_url: str) -> None:
+    """It is made in a thread, and Hypothesis would take it for a strategy's doing."""
+    broker = WakeUpBroker(dramatiq_url, timeout_s=5.0)
+    before = random.getstate()
+    broker.enqueue(message(drain(Lane.MESSAGES)))
+    assert random.getstate() == before
+    broker.close()
 
 
 def test_wake_ups_arrive_in_dramatiqs_queues(dramatiq_url: str) -> None:

@@ -100,8 +100,6 @@ async def test_anything_that_is_posted(
     assert await service.is_empty()
 
 
-# Libraries in other threads use it meanwhile, which Hypothesis takes for the strategy's doing.
-@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 @unhurried
 @given(QUERIES, HEADERS, st.lists(st.binary(max_size=300), max_size=4))
 async def test_anything_that_is_signed(
