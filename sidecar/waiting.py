@@ -114,8 +114,9 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
     oldest = min((item["received_at"] for item in items), default=overview.now)
     begun, left = (int(value or 0) for value in crashes)
-    # The drain that runs now has begun as well.
-    deaths = max(0, begun - (overview.lanes[lane].held_s is not None))
+    # The last one that has begun may be under way. Its lease would tell, but was read before this:
+    # if it has died, the next one says so, which begins as soon as the lease is free.
+    deaths = max(0, begun - 1)
     return Deferred(
         reasons=dict(reasons.most_common()),
         oldest_s=max(0, overview.now - oldest) / 1000,
