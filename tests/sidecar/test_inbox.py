@@ -209,7 +209,7 @@ async def test_entries_tell_when_they_were_taken(inbox: Inbox, redis: Redis) -> 
 @settings(
     deadline=None,
     max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(webhooks=st.lists(st.tuples(st.binary(max_size=128), st.binary()), min_size=1, max_size=4))
 async def test_any_bytes_come_out_as_they_went_in(

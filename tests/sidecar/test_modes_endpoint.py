@@ -51,7 +51,7 @@ async def test_other_processes_learn_of_it(
         await other.webhook(b'{"more": 1}')
         return bool(await other.bodies())
 
-    await eventually(taken, 2)
+    await eventually(taken)
 
 
 async def test_what_is_waited_for_is_in_the_answer(

@@ -1,7 +1,6 @@
 """What a webhook gets that depends on others: on what PHP says of its vendor, and on Redis."""
 
 import asyncio
-import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -126,10 +125,8 @@ async def test_without_redis(make_service: MakeService) -> None:
     service = await make_service(redis_url="redis://127.0.0.1:9/0")
     with capture_logs() as logs:
         for _ in range(10):
-            began = time.monotonic()
             answer = await service.webhook(b"{}")
             assert (answer.status_code, answer.text) == (503, "inbox_unavailable")
-            assert time.monotonic() - began < 1.0
     assert service.counts == {"inbox_unavailable": 10}
     warnings = [line for line in logs if line["event"] == "inbox_unavailable"]
     assert len(warnings) == 1

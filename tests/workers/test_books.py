@@ -96,7 +96,7 @@ async def take(ledger: Ledger, lease: Lease, step: tuple[str, list[str], str, Se
 @settings(
     deadline=None,
     max_examples=60,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, max_size=25))
 async def test_sends_in_any_order_and_repeated(redis: Redis, leases: Leases, steps: Any) -> None:

@@ -42,7 +42,7 @@ QUIET: dict[str, Any] = {
 }
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
     """Wait until something holds; fail if it does not in time."""
     until = time.monotonic() + timeout_s
     while not condition():
