@@ -478,6 +478,18 @@ class VendorConfigRequest(StrictModel):
     vendor_uids: list[str] = Field(min_length=1, max_length=1000)
 
 
+class Verified(LenientModel):
+    """What Meta has told PHP of a number, which it asked with the vendor's own access token. An id
+    that somebody has entered is not told by Meta, and does not belong here: two vendors share what
+    has the same id (a number's throughput, an account's holds and pauses, a portfolio's recipients,
+    an app's holds), so an id that is not checked would let one vendor stop another.
+    """
+
+    account_id: str = Field(description="The WhatsApp Business account that the number is of.")
+    portfolio_id: str | None = Field(default=None, description="The account's business portfolio.")
+    app_id: str | None = Field(default=None, description="The app of the access token.")
+
+
 class PhoneNumber(LenientModel):
     phone_number_id: str
     display_phone_number: str | None = None
@@ -488,6 +500,11 @@ class PhoneNumber(LenientModel):
         default=False,
         description="Also used in the WhatsApp Business app: Meta allows it 20 per second.",
     )
+    verified: Verified | None = Field(
+        default=None,
+        description="Null where PHP has not asked Meta: what the vendor sends from the number is "
+        "then limited, held and paused for this vendor alone.",
+    )
 
 
 class VendorConfig(LenientModel):
@@ -496,6 +513,9 @@ class VendorConfig(LenientModel):
 
     Meta limits how many different users a business portfolio may write to in any 24 hours, all its
     numbers together. With ``daily_recipients`` campaigns keep to so many; null: no limit is kept.
+
+    The ids of account and portfolio may be what somebody has entered: they are shared with no other
+    vendor. What vendors share is what Meta has confirmed of a number (:class:`Verified`).
     """
 
     vendor_uid: str

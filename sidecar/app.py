@@ -103,7 +103,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         body_limit=settings.webhook_body_limit_bytes,
     )
     internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
-    campaigns = Campaigns(redis, backend, doorbell)
+    campaigns = Campaigns(redis, backend, doorbell, vendors)
     effects = EffectsEndpoint(make_outbox(settings, redis), vendors, doorbell)
     bots = make_bots(settings, backend)
     changes = ConfigChanges(

@@ -21,8 +21,9 @@ from sidecar.clock import now_ms, redis_now_us
 from sidecar.doorbell import Doorbell
 from sidecar.halts import Halt, Halts
 from sidecar.internal import CallRefused, parse
-from sidecar.pauses import LIFTED_S, Pauses
+from sidecar.pauses import LIFTED_S, Pauses, pause_name
 from sidecar.redis_client import Redis
+from sidecar.vendors import Vendors
 
 
 class ErrorPath(StrEnum):
@@ -42,12 +43,15 @@ def campaign_lease(campaign_uid: str) -> str:
 class Campaigns:
     """The handlers of ``/internal/campaigns/{campaign_uid}`` and below."""
 
-    def __init__(self, redis: Redis, backend: Backend, doorbell: Doorbell) -> None:
+    def __init__(
+        self, redis: Redis, backend: Backend, doorbell: Doorbell, vendors: Vendors
+    ) -> None:
         self._redis = redis
         self._halts = Halts(redis)
         self._pauses = Pauses(redis)
         self._backend = backend
         self._doorbell = doorbell
+        self._vendors = vendors
 
     async def show(self, request: Request, body: bytes) -> CampaignAnswer:
         """Tell how a campaign stands."""
@@ -94,10 +98,9 @@ class Campaigns:
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
         """Have it sent. A person wants it, so what stands in the way is tried again: pauses of the
-        vendor's numbers and accounts, and errors of the campaign that were counted."""
+        vendor's numbers, accounts and token, and errors of the campaign that were counted."""
         uid = campaign.campaign_uid
-        paused = [one for one in await self._pauses.all() if one.vendor_uid == campaign.vendor_uid]
-        await self._pauses.lift(paused)
+        await self._lift_pauses(campaign.vendor_uid)
         now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(
@@ -108,6 +111,25 @@ class Campaigns:
         await pipeline.execute()
         self._doorbell.ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
         return await self._answer(campaign)
+
+    async def _lift_pauses(self, vendor_uid: str) -> None:
+        """Lift what this vendor's messages have paused; and what another's have, if Meta has
+        confirmed that it is this vendor's too."""
+        paused = await self._pauses.all()
+        of_others = any(one.shared and one.vendor_uid != vendor_uid for one in paused)
+        config = await self._vendors.get(vendor_uid) if of_others else None
+        shared = {
+            name
+            for number in (config.phone_numbers if config else [])
+            if number.verified
+            for name in (
+                pause_name("number", number.phone_number_id),
+                pause_name("account", number.verified.account_id),
+            )
+        }
+        await self._pauses.lift(
+            [one for one in paused if one.vendor_uid == vendor_uid or one.name in shared]
+        )
 
     async def _find(self, request: Request, *, to_be_sent: bool = False) -> contract.DueCampaign:
         campaign_uid = request.path_params["campaign_uid"]

@@ -5,7 +5,7 @@
 | inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
-| crashes:{lane} | hash | drains that did not come to their end (workers/crashes.py) |
+| crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |

@@ -172,8 +172,9 @@ def _state(overview: Overview) -> Iterator[Metric]:
     )
     yield _gauge(
         "sidecar_paused",
-        "Numbers and accounts from which nothing goes out until a person resumes them.",
-        [((scope,), overview.paused.get(scope, 0)) for scope in ("number", "account")],
+        "Numbers, accounts and access tokens with which nothing goes out until a person resumes "
+        "them.",
+        [((scope,), overview.paused.get(scope, 0)) for scope in ("number", "account", "token")],
         ("scope",),
     )
     yield from _processes(overview)

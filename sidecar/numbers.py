@@ -1,7 +1,13 @@
-"""How fast the numbers are, and why one of them is slow."""
+"""How fast the numbers are, and why one of them is slow.
+
+A number has a *line* for each vendor that sends from it, or one for all those for whom Meta has
+confirmed it: its name in Redis (``workers/limits.py``).
+"""
 
 from dataclasses import dataclass
 from typing import cast
+
+import orjson
 
 from sidecar import keys
 from sidecar.clock import redis_now_us
@@ -31,13 +37,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class NumberState:
-    """Rates are messages per second: ``configured_rate`` is what is asked for, and
+    """``vendor_uid`` is whose line it is; None: of all vendors that have the number. Rates are messages per second: ``configured_rate`` is what is asked for, and
     ``effective_rate`` what was given when slots were asked for last, at ``asked_at`` (unix
     seconds). ``held``, ``account_held`` and ``app_held`` are None where nothing is held; ``paused``
-    is what a person has to resume, the number or its account.
+    is what a person has to resume, the number, its account or the access token.
     ``campaigns_wanting`` counts the campaigns that would send faster if they could."""
 
     number: str
+    vendor_uid: str | None
     configured_rate: float
     effective_rate: float
     asked_at: float
@@ -47,6 +54,11 @@ class NumberState:
     budget: Budget | None
     campaigns_wanting: int
     paused: Paused | None = None
+
+    @property
+    def line(self) -> str:
+        """Which number it is, in words."""
+        return line_text(self.number, self.vendor_uid)
 
     @property
     def reason(self) -> str | None:
@@ -63,39 +75,50 @@ class NumberState:
         return None
 
 
+def line_text(number: str, vendor_uid: str | None) -> str:
+    return number if vendor_uid is None else f"{number} of vendor {vendor_uid}"
+
+
+def number_of(line: str) -> tuple[str, str | None]:
+    """Return a line's number, and its vendor if it has one."""
+    vendor_uid, slash, number = line.partition("/")
+    return (number, vendor_uid) if slash else (line, None)
+
+
 async def numbers(redis: Redis) -> list[str]:
-    """Return the numbers for which slots were asked for within a day."""
+    """Return the lines for which slots were asked for within a day."""
     members = cast(list[bytes], await redis.zrange(keys.NUMBERS, 0, -1))
     return [member.decode().removeprefix(keys.number("")) for member in members]
 
 
-async def number_state(redis: Redis, number: str) -> NumberState | None:
-    """Return how a number stands, or None if nobody has asked for slots of it lately."""
+async def number_state(redis: Redis, line: str) -> NumberState | None:
+    """Return how a line stands, or None if nobody has asked for slots of it lately."""
     now_us = await redis_now_us(redis)
-    known = cast(Hash, await redis.hgetall(keys.number(number)))
+    known = cast(Hash, await redis.hgetall(keys.number(line)))
     if b"rate" not in known:
         return None
     daily, recipients = int(known[b"daily"]), known[b"recipients"]
     pipeline = redis.pipeline(transaction=False)
     pipeline.hgetall(known[b"account"])
     pipeline.hgetall(known[b"app"])
-    pipeline.zcount(keys.wanting(number), now_us, "+inf")
-    pipeline.zscore(keys.NUMBERS, keys.number(number))
+    pipeline.zcount(keys.wanting(line), now_us, "+inf")
+    pipeline.zscore(keys.NUMBERS, keys.number(line))
     pipeline.zcount(recipients, now_us - _DAY_US, "+inf")
     # The one that has to leave before there is room for another.
     pipeline.zrevrangebyscore(
         recipients, "+inf", now_us - _DAY_US, max(0, daily - 1), 1, withscores=True
     )
-    account_name = known[b"account"].decode().removeprefix("hold:")
-    pipeline.hmget(keys.PAUSES, keys.number(number), account_name)
+    pipeline.hmget(keys.PAUSES, orjson.loads(known[b"pauses"]))
     account, app, wanting, asked_us, used, leaving, pauses = await pipeline.execute()
     rate = float(known[b"rate"])
     budget = None
     if daily:
         free_us = leaving[0][1] + _DAY_US if leaving else None
         budget = Budget(used, daily, free_us / 1e6 if free_us else None)
+    number, vendor_uid = number_of(line)
     return NumberState(
         number=number,
+        vendor_uid=vendor_uid,
         configured_rate=rate,
         effective_rate=rate * float(known[b"share"]),
         asked_at=(asked_us or 0) / 1e6,

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 def numbers() -> None:
     """Look at the numbers that campaigns are sent from, and resume what is paused.
 
-    A number or an account is paused when the Cloud API says that nothing more should be sent from
-    it until a person has acted: a payment problem, a lock, a spam limit. Its campaigns are paused
-    with the reason. Starting or resuming a campaign of the vendor resumes it as well.
+    A number, an account or a vendor's access token is paused when the Cloud API says that nothing
+    more should be sent with it until a person has acted: a payment problem, a lock, a spam limit, a
+    token that has expired. Its campaigns are paused with the reason. Starting or resuming a campaign
+    of the vendor resumes it as well. A pause stops the vendor whose message it was, and others only
+    where Meta has confirmed that the number or the account is theirs too.
     """
 
 
@@ -51,31 +53,37 @@ def list_numbers(as_json: bool) -> None:
 
 
 def _print_json(paused: "list[Paused]", states: "list[tuple[str, NumberState | None]]") -> None:
+    from sidecar.numbers import number_of
+
     for one in paused:
         click.echo(orjson.dumps({"paused": asdict(one)}).decode())
     for name, state in states:
+        number, vendor_uid = number_of(name)
         known = None if state is None else {**asdict(state), "reason": state.reason}
-        click.echo(orjson.dumps(known or {"number": name}).decode())
+        click.echo(orjson.dumps(known or {"number": number, "vendor_uid": vendor_uid}).decode())
 
 
 def _print(paused: "list[Paused]", states: "list[tuple[str, NumberState | None]]") -> None:
+    from sidecar.numbers import number_of
+
     for one in paused:
-        click.echo(
-            f"PAUSED since {utc_text(one.at)}: {one.scope} {one.id} of vendor {one.vendor_uid}"
-        )
+        by = f", for all its vendors, by a message of {one.vendor_uid}" if one.shared else ""
+        click.echo(f"PAUSED since {utc_text(one.at)}: {one.what}{by}")
         click.echo(f"    {one.reason}")
-        click.echo(f"    When that is mended: sidecar numbers resume {one.id}")
+        click.echo(f"    Once fixed: sidecar numbers resume {one.id or one.vendor_uid}")
     if not states:
         click.echo("no number has been asked for slots within 24 hours")
         return
-    click.echo(_line("NUMBER", "PER SECOND", "LAST ASKED", "STATE"))
+    click.echo(_line("NUMBER", "VENDOR", "PER SECOND", "LAST ASKED", "STATE"))
     for name, state in states:
+        number, vendor_uid = number_of(name)
+        vendor = vendor_uid or "(shared)"
         if state is None:
-            click.echo(_line(name, "-", "not lately", "idle"))
+            click.echo(_line(number, vendor, "-", "not lately", "idle"))
             continue
         rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
         asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
-        click.echo(_line(name, rate, asked, _state(state)))
+        click.echo(_line(number, vendor, rate, asked, _state(state)))
 
 
 def _state(state: "NumberState") -> str:
@@ -87,26 +95,28 @@ def _state(state: "NumberState") -> str:
     return state.reason or "sends at full rate"
 
 
-def _line(number: str, rate: str, asked: str, state: str) -> str:
-    return f"{number:<20}  {rate:<16}  {asked:<12}  {state}"
+def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:
+    return f"{number:<20}  {vendor:<36}  {rate:<16}  {asked:<12}  {state}"
 
 
 @numbers.command()
-@click.argument("ids", metavar="NUMBER|ACCOUNT...", nargs=-1, required=True)
+@click.argument("ids", metavar="NUMBER|ACCOUNT|VENDOR...", nargs=-1, required=True)
 def resume(ids: tuple[str, ...]) -> None:
-    """Let paused numbers and accounts send again. If the fault stands, the first message pauses
-    them again. Campaigns that were paused with them stay so until they are resumed themselves."""
+    """Let paused numbers and accounts send again, or all that is paused for a vendor alone, its
+    access token among it. If the fault stands, the first message pauses them again. Campaigns that
+    were paused with them stay so until they are resumed themselves."""
 
     async def run(redis: "Redis") -> None:
         from sidecar.pauses import Pauses
 
         pauses = Pauses(redis)
         standing = await pauses.all()
-        lifted = [one for one in standing if one.id in ids]
+        named = {one: {one.id} if one.shared else {one.id, one.vendor_uid} for one in standing}
+        lifted = [one for one, names in named.items() if names & {*ids}]
         await pauses.lift(lifted)
         for one in lifted:
-            click.echo(f"{one.scope} {one.id} may send again; it was paused for: {one.reason}")
-        if missing := [id_ for id_ in ids if id_ not in {one.id for one in lifted}]:
+            click.echo(f"{one.what} may send again; it was paused for: {one.reason}")
+        if missing := [id_ for id_ in ids if not any(id_ in named[one] for one in lifted)]:
             raise click.ClickException(f"not paused: {', '.join(missing)}")
 
     _with_redis(run)

@@ -54,8 +54,8 @@ class LaneState:
 class Overview:
     """``now`` is Redis's clock, unix ms. ``backend_ok_s``: how long ago PHP last took updates, None
     if it never has. ``reconciler`` tells whether somebody looks for work whose wake-up was lost.
-    ``paused`` counts the numbers and the accounts that a person must resume. ``metrics`` are the
-    numbers of all processes together."""
+    ``paused`` counts what a person must resume, by scope. ``metrics`` are the numbers of all
+    processes together."""
 
     now: int
     redis: RedisState

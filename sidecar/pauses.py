@@ -1,4 +1,5 @@
-"""Numbers and accounts that are paused: nothing goes out from them until a person has acted.
+"""Numbers, accounts and access tokens that are paused: nothing goes out from them until a person
+has acted.
 
 A refusal, or a failed status, has said that every further message would be refused too, or do
 harm (:class:`contracts.cloud_api.errors.ErrorClass`). No slots of it are given out from then on
@@ -6,6 +7,10 @@ harm (:class:`contracts.cloud_api.errors.ErrorClass`). No slots of it are given 
 when a person starts or resumes a campaign of the vendor, or says ``sidecar numbers resume``: if
 the fault stands, the first message pauses it again. A failure from before that moment, which a
 late status may tell, says nothing new.
+
+A pause is of one vendor, unless it is *shared*: of a number or an account that Meta has confirmed
+to be the vendor's (``workers/limits.py``). Then it stops whoever else has it confirmed, and any of
+them may resume it.
 """
 
 from dataclasses import asdict, dataclass
@@ -22,10 +27,22 @@ from sidecar.redis_client import Hash, Redis, script
 LIFTED_S = 7 * 86_400
 
 
+def own_name(vendor_uid: str, id_: str) -> str:
+    """Return the name of a vendor's own number, account or other thing. No id of Meta's looks like
+    it, and no other vendor's does."""
+    return f"{vendor_uid}/{id_}"
+
+
+def pause_name(scope: str, name: str) -> str:
+    """Return the name of the pause of a number, an account or a token."""
+    return f"{scope}:{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """``scope`` is ``number`` or ``account``, and ``id`` which. ``at``: when what went wrong
-    happened, unix ms. ``vendor_uid``: whose message it was."""
+    """``scope`` is ``number``, ``account`` or ``token``, and ``id`` which: of a token the vendor's
+    uid. ``at``: when what went wrong happened, unix ms. ``vendor_uid``: whose message it was.
+    ``shared``: it stops other vendors too; older versions wrote nothing else."""
 
     scope: str
     id: str
@@ -33,13 +50,34 @@ class Paused:
     code: int | None
     reason: str
     at: int
+    shared: bool = True
+
+    @property
+    def of(self) -> str:
+        """The name of what is paused (``workers/limits.py``)."""
+        if self.shared or self.scope == "token":
+            return self.id
+        return own_name(self.vendor_uid, self.id)
 
     @property
     def name(self) -> str:
-        return f"{self.scope}:{self.id}"
+        return pause_name(self.scope, self.of)
+
+    @property
+    def what(self) -> str:
+        """What is paused, in words."""
+        if self.scope == "token":
+            return f"the access token of vendor {self.vendor_uid}"
+        if self.shared:
+            return f"{self.scope} {self.id}"
+        which = self.scope if not self.id else f"{self.scope} {self.id}"
+        return f"{which} of vendor {self.vendor_uid}"
 
     def __str__(self) -> str:
-        return f"{self.scope} {self.id} is paused: {self.reason}"
+        if self.shared:
+            by = f" for all its vendors, by a message of {self.vendor_uid}"
+            return f"{self.what} is paused{by}: {self.reason}"
+        return f"{self.what} is paused: {self.reason}"
 
     def dump(self) -> bytes:
         return orjson.dumps(asdict(self))
@@ -55,11 +93,11 @@ class Pauses:
         self._pause = script(redis, "pause")
 
     async def put(self, paused: Paused) -> bool:
-        """Pause a number or an account. Return False if it is paused already, or if a person has
-        acted since."""
+        """Pause something. Return False if it is paused already, or if a person has acted
+        since."""
         return bool(
             await self._pause(
-                keys=[keys.PAUSES, keys.lifted(paused.scope, paused.id)],
+                keys=[keys.PAUSES, keys.lifted(paused.scope, paused.of)],
                 args=[paused.name, paused.dump(), paused.at],
             )
         )
@@ -77,5 +115,5 @@ class Pauses:
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.hdel(keys.PAUSES, *(paused.name for paused in pauses))
         for paused in pauses:
-            pipeline.set(keys.lifted(paused.scope, paused.id), now, ex=LIFTED_S)
+            pipeline.set(keys.lifted(paused.scope, paused.of), now, ex=LIFTED_S)
         await pipeline.execute()

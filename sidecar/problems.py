@@ -225,7 +225,8 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     for paused in report.paused:
         yield Problem(
             f"Nothing goes out: {paused}",
-            f"When that is mended: sidecar numbers resume {paused.id}, or resume a campaign of it.",
+            f"Once fixed: sidecar numbers resume {paused.id or paused.vendor_uid}, or resume a "
+            "campaign of the vendor.",
         )
     for campaign in report.campaigns:
         if campaign.state == "paused" and campaign.halt and campaign.halt.reason:

@@ -166,7 +166,7 @@ def _number(number: NumberState, now: float) -> str:
     wanting = (
         f", {number.campaigns_wanting} campaigns want more" if number.campaigns_wanting else ""
     )
-    return f"{number.number}  {rate}{held}{reason}{wanting}"
+    return f"{number.line}  {rate}{held}{reason}{wanting}"
 
 
 def _books(report: Report) -> Iterator[str]:

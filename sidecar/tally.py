@@ -101,6 +101,11 @@ SHADOW_EFFECTS = Family(
     "What the sidecar would have done beside PHP, by how it compares with what PHP has done.",
     ("kind", "class"),
 )
+STATUSES_MISFIT = Family(
+    "sidecar_statuses_misfit",
+    "Failed statuses that would hold a number which PHP does not list as the vendor's: nothing was "
+    "held.",
+)
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
     "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
@@ -126,6 +131,7 @@ FAMILIES = {
         EFFECT_SECONDS,
         SHADOW_WEBHOOKS,
         SHADOW_EFFECTS,
+        STATUSES_MISFIT,
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,

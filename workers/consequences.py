@@ -12,7 +12,7 @@ from contracts.backend import CampaignState, SendError
 from sidecar import keys
 from sidecar.campaigns import ErrorPath
 from sidecar.halts import Halt
-from sidecar.pauses import Paused, Pauses
+from sidecar.pauses import Paused, Pauses, own_name
 from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
 from workers.holds import Hold, Scope
@@ -77,13 +77,12 @@ class Consequences:
                     self._limiter.hold, limits, decision.hold, sent_at=failure.at
                 )
         if decision.hold_pair_s and failure.recipient:
-            actions["pair", limits.number, failure.recipient] = partial(
-                self._limiter.hold_pair, limits.number, failure.recipient, decision.hold_pair_s
+            actions["pair", limits.line, failure.recipient] = partial(
+                self._limiter.hold_pair, limits.line, failure.recipient, decision.hold_pair_s
             )
-        if decision.pause is not None and (name := limits.name(decision.pause)):
-            actions["pause", decision.pause, name] = partial(
-                self._pause, decision.pause, name, failure
-            )
+        if decision.pause is not None and limits.name(decision.pause):
+            paused = _paused(decision.pause, failure)
+            actions["pause", paused.name] = partial(self._pause, paused)
         return actions
 
     async def _rest(self, campaign_uid: str, hold: Hold) -> None:
@@ -95,21 +94,14 @@ class Consequences:
                 "campaign_waits", campaign=campaign_uid, reason=hold.reason, seconds=round(rest_s)
             )
 
-    async def _pause(self, scope: Scope, name: str, failure: Failure) -> None:
-        paused = Paused(
-            scope=scope.value,
-            id=name,
-            vendor_uid=failure.vendor_uid,
-            code=failure.error.code,
-            reason=reason_of(failure.error),
-            at=int(failure.at * 1000),
-        )
+    async def _pause(self, paused: Paused) -> None:
         if await self._pauses.put(paused):
             log.error(
                 "paused_until_resumed",
                 scope=paused.scope,
-                id=name,
-                vendor=failure.vendor_uid,
+                id=paused.id,
+                vendor=paused.vendor_uid,
+                shared=paused.shared,
                 reason=paused.reason,
             )
 
@@ -140,3 +132,19 @@ class Consequences:
     async def worked(self, campaign_uid: str, path: ErrorPath) -> None:
         """End the campaign's errors in a row."""
         await self._redis.delete(keys.errors(campaign_uid, path))
+
+
+def _paused(scope: Scope, failure: Failure) -> Paused:
+    limits, decision = failure.limits, failure.decision
+    name = limits.number if decision.alone else limits.name(scope)
+    own = own_name(failure.vendor_uid, "")
+    alone = decision.alone or scope is Scope.TOKEN or name.startswith(own)
+    return Paused(
+        scope=scope.value,
+        id=name.removeprefix(own),
+        vendor_uid=failure.vendor_uid,
+        code=failure.error.code,
+        reason=reason_of(failure.error),
+        at=int(failure.at * 1000),
+        shared=not alone,
+    )

@@ -16,6 +16,7 @@ class Scope(StrEnum):
     NUMBER = "number"
     ACCOUNT = "account"
     APP = "app"
+    TOKEN = "token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,10 @@ PAUSES = {
     132069: Pause(Scope.CAMPAIGN, first_s=3600, longest_s=3600),
     134101: Pause(Scope.CAMPAIGN, first_s=600, longest_s=600),
 }
+
+
+#: Codes that a caller gets too who may not use the number, and so say nothing to others who use it.
+OF_THE_CALLER = frozenset({33})
 
 
 def hold_for(rule: ErrorRule, reason: str) -> Hold:

@@ -21,7 +21,7 @@ from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.outbox import replies_of
 from sidecar.redis_client import Hash, Redis, script
-from workers.item import Item
+from workers.inbox.update import Item
 from workers.rows import QueuedRow
 
 _CLAIMED = b"c:"
@@ -117,8 +117,11 @@ class Ledger:
         claims = cast(list[bytes], await self._redis.hkeys(self._claims))
         return [claim.decode() for claim in claims]
 
-    async def begin(self, lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
-        """Note that rows are about to be sent, each from its number, in one round trip. Raises
+    async def begin(
+        self, lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
+    ) -> None:
+        """Note that rows are about to be sent, each from its number, in one round trip. ``line`` is
+        the numbers' name in Redis (``limits.py``), where it is another one. Raises
         :class:`Halted`, :class:`NotTheHolder`, :class:`NumberHeld`; then they must not be sent."""
         states: list[str | bytes] = []
         for row, number in sends:
@@ -126,7 +129,7 @@ class Ledger:
         answer = await self._scripts["begin"](
             keys=[
                 *(lease.key, keys.halt(self._campaign_uid), *self._books),
-                *{keys.number(number) for _, number in sends},
+                *{keys.number(line or number) for _, number in sends},
             ],
             args=[
                 *(lease.token, self._campaign_uid, self._vendor_uid),

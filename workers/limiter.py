@@ -54,7 +54,8 @@ class Grant:
 
 
 class NumberPaused(Exception):
-    """The number or its account is paused, until a person resumes it. The text says why."""
+    """The number, its account or the access token is paused, until a person resumes it. The text
+    says why."""
 
 
 class CampaignRests(Exception):
@@ -86,22 +87,22 @@ class Limiter:
         recipients that have had slots before and certainly no message. ``urgent`` goes before all
         that is not, and answers people, which no daily limit counts. Raises :class:`Halted`,
         :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
-        number = limits.number
+        line, pauses = limits.line, limits.pauses
         count, *more = await self._grant(
             keys=[
                 keys.lease(campaign_lease(campaign_uid)),
                 keys.halt(campaign_uid),
-                keys.number(number),
+                keys.number(line),
                 keys.hold(Scope.ACCOUNT, limits.account),
                 keys.hold(Scope.APP, limits.app),
-                keys.turns(number),
-                keys.wanting(number),
+                keys.turns(line),
+                keys.wanting(line),
                 keys.recipients(limits.portfolio),
-                keys.pair(number, ""),
+                keys.pair(line, ""),
                 keys.NUMBERS,
                 keys.PAUSES,
                 keys.wait(campaign_uid),
-                keys.urgent(number),
+                keys.urgent(line),
             ],
             args=[
                 lease.token,
@@ -112,6 +113,8 @@ class Limiter:
                 0 if urgent else limits.daily_recipients or 0,
                 int(urgent),
                 len(unsent),
+                len(pauses),
+                *pauses,
                 *unsent,
                 *recipients,
             ],
@@ -144,18 +147,18 @@ class Limiter:
         seconds on Redis's clock: a send that left before the last pause was over says nothing
         new, so a burst of refusals counts as one."""
         key = {
-            Scope.NUMBER: keys.number(limits.number),
+            Scope.NUMBER: keys.number(limits.line),
             Scope.ACCOUNT: keys.hold(Scope.ACCOUNT, limits.account),
             Scope.APP: keys.hold(Scope.APP, limits.app),
         }[hold.pause.scope]
         await self._put(key, hold, sent_at)
 
     async def throttled(
-        self, number: str, sent_at: float, reason: str = "130429 throughput of the number reached"
+        self, line: str, sent_at: float, reason: str = "130429 throughput of the number reached"
     ) -> None:
         """Slow a number down: a message that was sent at that time (unix seconds) was refused for
         its speed, which a status told later."""
-        await self._put(keys.number(number), Hold(THROTTLED, reason), sent_at)
+        await self._put(keys.number(line), Hold(THROTTLED, reason), sent_at)
 
     async def _put(self, key: str, hold: Hold, sent_at: float) -> None:
         pause = hold.pause
@@ -168,15 +171,15 @@ class Limiter:
             ],
         )
 
-    async def hold_pair(self, number: str, recipient: str, seconds: float) -> None:
+    async def hold_pair(self, line: str, recipient: str, seconds: float) -> None:
         """Give this recipient nothing from this number for so long, or longer where it has had
         too much before."""
-        await self._hold_pair(keys=[keys.pair(number, recipient)], args=[_us(seconds)])
+        await self._hold_pair(keys=[keys.pair(line, recipient)], args=[_us(seconds)])
 
-    async def state(self, number: str) -> NumberState | None:
+    async def state(self, line: str) -> NumberState | None:
         """Return how a number stands and why it is slow, or None if nobody has asked for slots of
         it lately."""
-        return await number_state(self._redis, number)
+        return await number_state(self._redis, line)
 
 
 def _us(seconds: float) -> int:

@@ -1,13 +1,38 @@
-"""What a number may do, and with whom it shares further limits."""
+"""What a number may do, and with whom it shares that.
 
-import hashlib
+Names in Redis are made here, so that no vendor reaches another's limits, holds and pauses. What is
+*verified* is what Meta has told PHP of a number when PHP asked it with the vendor's access token
+(:class:`contracts.backend.Verified`). An id that was entered in settings, or that a webhook names,
+proves nothing; nor does a send that Meta has accepted: it went out from the number, but whose
+account that is remains the settings' word. A verified id is a name for all vendors that have it;
+every other name begins with the vendor's uid and a slash, which no verified id contains.
+
+| key | why no vendor reaches another's by it |
+|---|---|
+| number:*, turns:*, wanting:*, urgent:*, pair:* | by :attr:`Limits.line`: the vendor's own, or of a verified number. A number that is only entered gives and takes no slots of anybody else's, is slowed by nobody else's refusals, and its rate is nobody else's |
+| hold:account:*, hold:app:* | by :attr:`Limits.account` and ``app``; likewise |
+| recipients:* | by :attr:`Limits.portfolio`; likewise |
+| pauses, lifted:* | fields of the hash are those names too. A token's is always the vendor's own. What Meta answers to a token that may not do something is of the token (``ErrorClass.PAUSE_TOKEN``, ``holds.OF_THE_CALLER``); what stops others is of an account or number |
+| the same, told by a status | a webhook is its vendor's word: the number counts if PHP lists it as the vendor's, the account is the one of that number, and never what the webhook names (``signals.py``) |
+| errors:*, halt:*, wait:*, ledger:*, claims:*, lease:campaign:* | by campaign. The campaign of a status is PHP's answer, which looks for wamid and callback data among the vendor's own rows; claims, releases and results name vendor and campaign, and PHP refuses a campaign that is not the vendor's |
+| suppressed:*, effect:*, effects:*, outbox:*, inbox:*, count:* | by vendor |
+| seen:* | a digest of vendor, kind and wamid |
+
+A message that PHP asks for from a number that is not the vendor's own is sent with the vendor's
+token, which Meta refuses, on a line of the vendor's own. Unknown messages, ``/internal/*`` of the
+sidecar and what changes in PHP (``/internal/invalidate``) are asked for by PHP or a person, whose
+calls are signed; vendors have no key.
+"""
+
 import math
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 import structlog
 
-from contracts.backend import PhoneNumber, VendorConfig
+from contracts.backend import PhoneNumber, VendorConfig, Verified
+from sidecar.pauses import own_name, pause_name
 from sidecar.settings import Settings
 from workers.holds import Scope
 
@@ -20,31 +45,54 @@ LEAST_RATE = 0.1
 HIGHEST_RATE = 1000.0
 
 
+#: What Meta's ids look like.
+_ID = re.compile("[0-9A-Za-z_-]{1,64}")
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``rate`` is messages per second. ``account``, ``app`` and ``portfolio`` name what the number
-    belongs to; numbers with the same name share its holds, and its ``daily_recipients`` (None: no
-    limit is kept)."""
+    """Of a ``number`` that a vendor sends from, at ``rate`` messages per second. ``line``,
+    ``account``, ``app`` and ``portfolio`` are the names of the number and of what it belongs to;
+    whoever has the same name shares its slots, holds and pauses, and its ``daily_recipients``
+    (None: no limit is kept)."""
 
     number: str
     rate: float
+    vendor_uid: str
+    line: str
     account: str
     app: str
     portfolio: str
     daily_recipients: int | None = None
 
     def name(self, scope: Scope) -> str:
-        """Return which number, account or app it is."""
+        """Return the name of the number, account, app or token."""
         return {
-            Scope.NUMBER: self.number,
+            Scope.NUMBER: self.line,
             Scope.ACCOUNT: self.account,
             Scope.APP: self.app,
+            Scope.TOKEN: self.vendor_uid,
         }[scope]
+
+    @property
+    def pauses(self) -> list[str]:
+        """The names of all pauses that keep it from sending (``sidecar/pauses.py``)."""
+        names = [
+            pause_name(Scope.TOKEN, self.vendor_uid),
+            pause_name(Scope.NUMBER, self.line),
+            pause_name(Scope.NUMBER, own_name(self.vendor_uid, self.number)),
+            pause_name(Scope.ACCOUNT, self.account),
+        ]
+        return list(dict.fromkeys(names))
 
     @classmethod
     def of(cls, config: VendorConfig, number: str, settings: Settings) -> "Limits":
         """Return the limits of a vendor's number."""
-        account = config.whatsapp_business_account_id or f"of-vendor-{config.vendor_uid}"
+        uid, told = config.vendor_uid, _told_by_meta(config, number)
+        account = told.account_id or own_name(uid, config.whatsapp_business_account_id or "")
+        portfolio = told.portfolio_id or (
+            own_name(uid, config.portfolio_id) if config.portfolio_id else account
+        )
         daily = config.daily_recipients
         if daily is not None and daily < 1:
             _say_once("daily_recipients_wrong_and_ignored", config.vendor_uid, daily)
@@ -52,9 +100,11 @@ class Limits:
         return cls(
             number=number,
             rate=_rate(config, number, settings) * settings.rate_share,
+            vendor_uid=uid,
+            line=number if told.account_id else own_name(uid, number),
             account=account,
-            app=_app(config),
-            portfolio=config.portfolio_id or account,
+            app=told.app_id or own_name(uid, "app"),
+            portfolio=portfolio,
             daily_recipients=daily,
         )
 
@@ -71,12 +121,17 @@ def _rate(config: VendorConfig, number: str, settings: Settings) -> float:
     return rate or settings.messages_per_second
 
 
-def _app(config: VendorConfig) -> str:
-    """Name the vendor's Meta app. Nobody tells its id; but vendors with the same app secret have
-    the same app, and those without one have the installation's."""
-    if not config.app_secrets:
-        return "of-installation"
-    return hashlib.sha256(config.app_secrets[0].encode()).hexdigest()[:16]
+def _told_by_meta(config: VendorConfig, number: str) -> Verified:
+    """Return what is verified of a number; nothing, if not even its account is."""
+    known = {one.phone_number_id: one.verified for one in config.phone_numbers}
+    told = known.get(number)
+    if told is None or not (_ID.fullmatch(number) and _ID.fullmatch(told.account_id)):
+        return Verified(account_id="")
+    ids = {"portfolio_id": told.portfolio_id, "app_id": told.app_id}
+    return Verified(
+        account_id=told.account_id,
+        **{name: id_ for name, id_ in ids.items() if id_ and _ID.fullmatch(id_)},
+    )
 
 
 @lru_cache(maxsize=1024)

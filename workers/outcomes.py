@@ -6,7 +6,7 @@ from typing import assert_never
 from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
-from workers.holds import PAUSES, UNREACHABLE, Hold, Scope, hold_for
+from workers.holds import OF_THE_CALLER, PAUSES, UNREACHABLE, Hold, Scope, hold_for
 from workers.rows import Row
 
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
@@ -16,6 +16,12 @@ SERVICE_LONGEST_S = 600.0
 PAIR_BASE = 4
 #: PHP gives a row up after so many retries.
 MAX_RETRIES = 5
+
+_PAUSED = {
+    ErrorClass.PAUSE_NUMBER: Scope.NUMBER,
+    ErrorClass.PAUSE_ACCOUNT: Scope.ACCOUNT,
+    ErrorClass.PAUSE_TOKEN: Scope.TOKEN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +34,8 @@ class Decision:
     With what it has in common with other messages, which is the same where a status tells of the
     failure: ``hold`` is put on the number, account, app or campaign; ``hold_pair_s`` on the
     recipient, for so long; ``suppress``: the recipient gets nothing for a while. ``pause``: the
-    number or the account is paused until a person resumes it. ``pause_reason``: the campaign is.
+    number, account or access token is paused until a person resumes it; ``alone``: for this vendor,
+    whoever else uses it. ``pause_reason``: the campaign is.
     ``counts``: it is if this comes many times in a row.
     """
 
@@ -40,6 +47,7 @@ class Decision:
     hold_pair_s: float = 0.0
     suppress: bool = False
     pause: Scope | None = None
+    alone: bool = False
     pause_reason: str | None = None
     counts: bool = False
 
@@ -81,10 +89,15 @@ def decide_refused(rule: ErrorRule, error: SendError, retries: int = 0) -> Decis
             decision = Decision(SendOutcome.FAILED, error, suppress=True)
         case ErrorClass.STOP_CAMPAIGN:
             decision = Decision(SendOutcome.FAILED, error, pause_reason=reason)
-        case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT:
-            number = rule.error_class is ErrorClass.PAUSE_NUMBER
-            pause = Scope.NUMBER if number else Scope.ACCOUNT
-            decision = Decision(None, error, give_back=True, pause=pause, pause_reason=reason)
+        case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT | ErrorClass.PAUSE_TOKEN:
+            decision = Decision(
+                None,
+                error,
+                give_back=True,
+                pause=_PAUSED[rule.error_class],
+                alone=rule.code in OF_THE_CALLER,
+                pause_reason=reason,
+            )
         case never:
             assert_never(never)
     return replace(decision, counts=rule.stop_when_repeated)

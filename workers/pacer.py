@@ -255,7 +255,8 @@ class Pacer:
         # these rows unknown.
         latest = began_at + AHEAD_S
         try:
-            await self._ledger.begin(self._lease, [(p.row, self._limits.number) for p in due])
+            number, line = self._limits.number, self._limits.line
+            await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
         except NumberHeld:
             # It was held after it gave these slots, and so the later ones do not count either.
             self._beginning = []

@@ -4,7 +4,7 @@ A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its 
 worker that has stalled (``docs/decisions/0001-wake-ups.md``). This costs a delay, and nothing
 else: one process of all looks every second for work that nobody holds. It also asks PHP for
 campaigns that are due, which is what replaces the campaign cron, and is told in the same answer
-whether it has stored webhooks to take over (``workers/backlog.py``).
+whether it has stored webhooks to take over (``workers/inbox/php_backlog.py``).
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from sidecar.logs import Trouble
 from sidecar.outbox import effects_lease, vendor_of_replies
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
-from workers.backlog import Backlog
+from workers.inbox.php_backlog import Backlog
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
-from workers.delivery import ILL_AFTER_FAILURES
+from workers.inbox.delivery import ILL_AFTER_FAILURES
 from workers.ledger import Ledger
 
 #: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises

@@ -27,18 +27,18 @@ from sidecar.telemetry import Telemetry
 from workers.breaker import Breaker
 from workers.campaign import CampaignRun
 from workers.cloud_api import CloudApi
-from workers.delivery import Delivery
-from workers.drain import Drain
 from workers.effects.handlers import make_handlers
 from workers.effects.runs import EffectRuns
-from workers.effects.turn_effects import TurnEffects
-from workers.intake import LanePolicy
+from workers.inbox.bots import Matching
+from workers.inbox.delivery import Delivery
+from workers.inbox.drain import Drain
+from workers.inbox.effects import TurnEffects
+from workers.inbox.reader import LanePolicy
+from workers.inbox.shared_lock import SharedLock
 from workers.ledger import Ledger
 from workers.limiter import Limiter
-from workers.matching import Matching
 from workers.reconciler import Reconciler
 from workers.shadow.work import ShadowWork
-from workers.shared_lock import SharedLock
 from workers.signals import Signals
 
 log = structlog.get_logger()

@@ -4,6 +4,12 @@ A failure may be told by the answer to the send, by a status, or by both. It cou
 says that the status has changed the message of a campaign: so neither a repeated status counts, nor
 one whose failure the answer has told.
 
+A webhook is the word of whoever knows the vendor's app secret, and may name what is another's. So
+what is held or paused is what PHP lists as the vendor's: the number, if it is one of them, and the
+account of that number, whatever account the webhook names. Of a number that is not the vendor's
+nothing is held; it is counted and logged. Where PHP says nothing of the vendor, what is done holds
+for this vendor alone (``limits.py``).
+
 It is acted on after the turn is settled. A worker that dies in between loses what this turn has
 told, and the next failure tells it again; nothing is counted twice, because PHP has the status by
 then and says that it changes nothing.
@@ -24,13 +30,15 @@ from sidecar.backend import BackendError
 from sidecar.campaigns import ErrorPath
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
+from sidecar.tally import STATUSES_MISFIT, TALLY
 from workers.consequences import Actions, Consequences, Failure
-from workers.delivery import Fate, Verdicts
-from workers.item import Item
+from workers.holds import Scope
+from workers.inbox.commit import Settlement
+from workers.inbox.delivery import Fate, Verdicts
+from workers.inbox.update import Item
 from workers.limiter import Limiter
 from workers.limits import Limits
-from workers.outcomes import decide_refused
-from workers.settlement import Settlement
+from workers.outcomes import Decision, decide_refused
 
 log = structlog.get_logger()
 
@@ -100,7 +108,7 @@ class Signals:
                 continue
             row = heard.rows.setdefault(verdict.campaign_uid, _Row())
             if item.status == "failed":
-                failure = _failure(item, verdict.campaign_uid)
+                failure = self._failure(item, verdict.campaign_uid)
                 heard.failures.append(failure)
                 row.failed(failure)
             elif _was_sent(item):
@@ -113,19 +121,23 @@ class Signals:
             return
         actions: Actions = {}
         configs: dict[str, VendorConfig | None] = {}
+        misfits: set[tuple[str, str]] = set()
         suppressed: dict[str, dict[str, SendError]] = {}
         for failure in heard.failures:
             decision = failure.decision
             if decision.suppress and failure.recipient:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
                 errors[failure.recipient] = failure.error
-            if decision.hold or decision.pause:
+            if decision.hold or decision.pause or decision.hold_pair_s:
                 if failure.vendor_uid not in configs:
                     configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
-                limits = self._limits_of(failure, configs[failure.vendor_uid])
-                actions |= self._consequences.of(replace(failure, limits=limits))
-            else:
-                actions |= self._consequences.of(failure)
+                if not _fits(failure, configs[failure.vendor_uid]):
+                    misfits.add((failure.vendor_uid, failure.limits.number))
+                    TALLY.counter(STATUSES_MISFIT).add()
+                failure = self._by_php(failure, configs[failure.vendor_uid])
+            actions |= self._consequences.of(failure)
+        for vendor_uid, number in sorted(misfits):
+            log.warning("status.number_unknown", vendor=vendor_uid, number=number)
         calls = [
             *(act() for act in actions.values()),
             *(self._consequences.suppressed.add(*one) for one in suppressed.items()),
@@ -156,22 +168,43 @@ class Signals:
             log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
             return None
 
-    def _limits_of(self, failure: Failure, config: VendorConfig | None) -> Limits:
-        """Return the names of what a message was sent from, as campaigns of the vendor use them."""
-        told = failure.limits
+    def _by_php(self, failure: Failure, config: VendorConfig | None) -> Failure:
+        """Return the failure with the names that campaigns of the vendor use, and with nothing to
+        do to a number that is not the vendor's."""
+        number = failure.limits.number
+        if not (number and _fits(failure, config)):
+            failure = replace(failure, decision=_without_number(failure.decision))
+            number = (config and config.current_phone_number_id) or ""
         if config is None:
-            config = VendorConfig(
-                vendor_uid=failure.vendor_uid, whatsapp_business_account_id=told.account or None
-            )
-        limits = Limits.of(config, told.number, self._settings)
-        if config.whatsapp_business_account_id is None or not told.account:
-            return limits
-        return replace(limits, account=told.account)
+            return failure
+        return replace(failure, limits=Limits.of(config, number, self._settings))
+
+    def _failure(self, item: Item, campaign_uid: str) -> Failure:
+        """Return what a failed status tells. Its limits are by what the webhook names, and so the
+        vendor's own."""
+        status, number, account = _read(item)
+        named = VendorConfig(vendor_uid=item.vendor_uid, whatsapp_business_account_id=account)
+        limits = Limits.of(named, number, self._settings)
+        return _failure(item, campaign_uid, status, limits)
 
 
-def _failure(item: Item, campaign_uid: str) -> Failure:
-    """Return what a failed status tells. Its limits are what the webhook names, and no more."""
-    status, number, account = _read(item)
+def _fits(failure: Failure, config: VendorConfig | None) -> bool:
+    """Tell whether the message may have been sent from where the webhook says."""
+    if config is None:
+        return True
+    numbers = {one.phone_number_id for one in config.phone_numbers}
+    return failure.limits.number in {*numbers, config.current_phone_number_id}
+
+
+def _without_number(decision: Decision) -> Decision:
+    hold = decision.hold
+    if hold is not None and hold.pause.scope is Scope.NUMBER:
+        hold = None
+    pause = None if decision.pause is Scope.NUMBER else decision.pause
+    return replace(decision, hold=hold, hold_pair_s=0.0, pause=pause)
+
+
+def _failure(item: Item, campaign_uid: str, status: Status, limits: Limits) -> Failure:
     found = next((error for error in status.errors or [] if error), WebhookError())
     rule = rule_for(found.code, _HTTP_STATUS)
     details = (found.error_data or {}).get("details")
@@ -184,7 +217,6 @@ def _failure(item: Item, campaign_uid: str) -> Failure:
     decision = decide_refused(rule, error)
     if time.time() - at > STALE_S:
         decision = replace(decision, hold=None, hold_pair_s=0.0)
-    limits = Limits(number, rate=0.0, account=account or "", app="", portfolio="")
     to = status.recipient_id
     return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
 

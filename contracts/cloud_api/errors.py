@@ -31,8 +31,11 @@ class ErrorClass(StrEnum):
     STOP_CAMPAIGN = "stop_campaign"
     #: Nothing more from this number until a person has acted.
     PAUSE_NUMBER = "pause_number"
-    #: Nothing more from any number of the account until a person has acted.
+    #: Nothing more from any number of the account, whoever sends, until a person has acted.
     PAUSE_ACCOUNT = "pause_account"
+    #: Nothing more with this access token until a person has acted. It says nothing of the account:
+    #: whoever names an account that is not theirs is refused like this.
+    PAUSE_TOKEN = "pause_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +57,15 @@ class ErrorRule:
 _C = ErrorClass
 
 _RULES = (
-    ErrorRule(0, "access token invalid", _C.PAUSE_ACCOUNT, 401),
+    ErrorRule(0, "access token invalid", _C.PAUSE_TOKEN, 401),
     ErrorRule(1, "bad request or server error", _C.RETRY_SERVICE, 400, 2, True),
     ErrorRule(2, "service down or overloaded", _C.RETRY_SERVICE, 503),
-    ErrorRule(3, "capability or permission missing", _C.PAUSE_ACCOUNT, 403),
+    ErrorRule(3, "capability or permission missing", _C.PAUSE_TOKEN, 403),
     ErrorRule(4, "call limit of the app reached", _C.RETRY_NUMBER, 429),
-    ErrorRule(10, "permission missing or removed", _C.PAUSE_ACCOUNT, 403),
+    ErrorRule(10, "permission missing or removed", _C.PAUSE_TOKEN, 403),
     ErrorRule(33, "business number deleted or wrong id", _C.PAUSE_NUMBER, 400),
     ErrorRule(100, "invalid parameter", _C.FAIL, 400, stop_when_repeated=True),
-    ErrorRule(190, "access token expired", _C.PAUSE_ACCOUNT, 401),
+    ErrorRule(190, "access token expired", _C.PAUSE_TOKEN, 401),
     ErrorRule(368, "account restricted for a policy violation", _C.PAUSE_ACCOUNT, 403),
     ErrorRule(80007, "call limit of the business account reached", _C.RETRY_NUMBER, 429),
     ErrorRule(130403, "the user has blocked this business", _C.SUPPRESS, 403),
@@ -70,7 +73,7 @@ _RULES = (
     ErrorRule(130472, "user is in a marketing experiment", _C.FAIL, 400),
     ErrorRule(130497, "not allowed to message users in that country", _C.FAIL, 403),
     ErrorRule(131000, "unknown error on Meta's side", _C.RETRY_SERVICE, 500, 3),
-    ErrorRule(131005, "access denied", _C.PAUSE_ACCOUNT, 403),
+    ErrorRule(131005, "access denied", _C.PAUSE_TOKEN, 403),
     ErrorRule(131008, "parameter missing", _C.FAIL, 400, stop_when_repeated=True),
     ErrorRule(131009, "parameter value invalid", _C.FAIL, 400, stop_when_repeated=True),
     ErrorRule(131016, "service unavailable", _C.RETRY_SERVICE, 503),
@@ -139,7 +142,7 @@ def rule_for(code: object, http_status: int) -> ErrorRule:
     if number is not None and number in RULES:
         return RULES[number]
     if number is not None and 200 <= number <= 299:
-        return ErrorRule(number, "permission missing or removed", _C.PAUSE_ACCOUNT, 403)
+        return ErrorRule(number, "permission missing or removed", _C.PAUSE_TOKEN, 403)
     if 400 <= http_status < 500 and http_status not in (408, 429):
         meaning = (
             "error without a code" if number is None else "error with a code that is new to us"

@@ -23,7 +23,7 @@ for lane = 1, 2 do
     too_many = true
   else
     for _, order_key in ipairs(redis.call("ZRANGE", index, 0, -1)) do
-      -- An order key begins with the vendor and a slash (workers/split.py).
+      -- An order key begins with the vendor and a slash (workers/inbox/split.py).
       local vendor = string.match(order_key, "^[^/]*")
       local length = redis.call("LLEN", index .. ":" .. order_key)
       deferred[vendor] = (deferred[vendor] or 0) + length

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Note, before it is done, that something is begun which may kill the process: a drain, or a single
--- unit of its work. Whoever comes through strikes it off again (workers/crashes.py).
+-- unit of its work. Whoever comes through strikes it off again (workers/inbox/crash_loop.py).
 -- It is also done when Redis is full: it counts, and takes no room to speak of.
 --
 -- KEYS[1]  crashes:{lane}  hash: begun, tries, unit, left

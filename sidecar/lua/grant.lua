@@ -12,8 +12,7 @@
 -- KEYS[8]  recipients:{portfolio}  sorted set: recipients of 24 hours, by their last slot
 -- KEYS[9]  pair:{number}:          and the recipient  string: began:due (see below)
 -- KEYS[10] numbers                 sorted set: KEYS[3] of all numbers, by when they were asked last
--- KEYS[11] pauses                  hash: number:{number} or account:{account} -> JSON; a person must
---                                  resume it (sidecar/pauses.py)
+-- KEYS[11] pauses                  hash: what a person must resume -> JSON (sidecar/pauses.py)
 -- KEYS[12] wait:{campaign}         set: the campaign rests
 -- KEYS[13] urgent:{number}         string: a campaign that comes before all others wants more slots
 -- ARGV[1]  the holder's fencing token
@@ -24,10 +23,15 @@
 -- ARGV[6]  how many recipients the portfolio may have in 24 hours; 0: any number
 -- ARGV[7]  1 if the campaign comes before all others (a vendor's replies), else 0
 -- ARGV[8]  how many recipients follow of earlier slots whose rows were not sent after all
--- ARGV[9..] these, and then the rows' recipients
+-- ARGV[9]  how many names of pauses follow
+-- ARGV[10..] these fields of KEYS[11], each of which would keep the campaign from sending; then those
+--          recipients, and then the rows' recipients
 --
--- Returns {-1} if the lease is lost, {-2} if the campaign is halted, {-4, JSON} if the number or its
--- account is paused, {-5} if the campaign rests; else
+-- {number}, {account}, {app} and {portfolio} are names that workers/limits.py gives: of the vendor
+-- alone, unless Meta has confirmed them.
+--
+-- Returns {-1} if the lease is lost, {-2} if the campaign is halted, {-4, JSON} if something of it is
+-- paused, {-5} if the campaign rests; else
 -- {slots, time until the first, time between two, time until it makes sense to ask again, clock,
 --  why nothing goes out now or "", then in pairs: a row (from 0) whose recipient has had too much,
 --  and the time until it may have more}. Rows get slots in their order; those are left out.
@@ -51,9 +55,11 @@ end
 if redis.call("EXISTS", KEYS[2]) == 1 then
   return {-2}
 end
-local paused = redis.call("HMGET", KEYS[11], KEYS[3], string.sub(KEYS[4], #"hold:" + 1))
-if paused[1] or paused[2] then
-  return {-4, paused[1] or paused[2]}
+local pauses = {unpack(ARGV, 10, 9 + ARGV[9])}
+for _, paused in ipairs(redis.call("HMGET", KEYS[11], unpack(pauses))) do
+  if paused then
+    return {-4, paused}
+  end
 end
 if redis.call("EXISTS", KEYS[12]) == 1 then
   return {-5}
@@ -110,8 +116,9 @@ if daily > 0 then
   used = redis.call("ZCARD", KEYS[8])
 end
 
-local first = 9 + tonumber(ARGV[8])
-for index = 9, first - 1 do
+local unsent = 10 + tonumber(ARGV[9])
+local first = unsent + tonumber(ARGV[8])
+for index = unsent, first - 1 do
   local key = KEYS[9] .. ARGV[index]
   local began, due = string.match(redis.call("GET", key) or "", "^(%d+):(%d+)$")
   if began and tonumber(began) > 0 then
@@ -191,7 +198,7 @@ if slots > 0 then
   end
 end
 redis.call("HSET", KEYS[3], "rate", rate, "share", share, "account", KEYS[4], "app", KEYS[5],
-  "recipients", KEYS[8], "daily", daily)
+  "recipients", KEYS[8], "daily", daily, "pauses", cjson.encode(pauses))
 redis.call("PEXPIRE", KEYS[3], math.ceil((next_free - now) / 1000) + 600000)
 redis.call("ZADD", KEYS[10], now, KEYS[3])
 redis.call("ZREMRANGEBYSCORE", KEYS[10], "-inf", now - DAY)

@@ -6,6 +6,7 @@ from typing import Any
 from contracts.backend import VendorConfigRequest
 from contracts.modes import Mode
 from simulator.backend import vendors
+from simulator.backend.envelope import text
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
@@ -48,7 +49,20 @@ def _phone_number(number: dict[str, Any]) -> dict[str, Any]:
         "messages_per_second": rate if isinstance(rate, int | float) and rate > 0 else None,
         # Meta's own name for it, in its list of an account's numbers.
         "coexistence": number.get("is_on_biz_app") is True,
+        "verified": _verified(number.get("verified")),
     }
+
+
+def _verified(told: object) -> dict[str, str | None] | None:
+    """Return what Meta has told of a number; None without an account, which is all of it."""
+    if not isinstance(told, dict):
+        return None
+    account_id, portfolio_id, app_id = map(
+        text, (told.get("account_id"), told.get("portfolio_id"), told.get("app_id"))
+    )
+    if account_id is None:
+        return None
+    return {"account_id": account_id, "portfolio_id": portfolio_id, "app_id": app_id}
 
 
 def _count(text: str | None) -> int | None:

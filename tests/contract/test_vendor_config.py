@@ -45,6 +45,37 @@ async def test_a_number_that_is_also_in_the_app_says_so(caller: Caller, vendor: 
     }
 
 
+async def test_what_meta_has_told_of_a_number(caller: Caller, vendor: Vendor) -> None:
+    told = {"account_id": "waba-1", "portfolio_id": "portfolio-1", "app_id": "app-1"}
+    numbers = [{"id": "1", "verified": told}, {"id": "2", "verified": {"account_id": "waba-1"}}]
+    caller.backend.set_setting(vendor, "whatsapp_phone_numbers", json.dumps(numbers))
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert {one.phone_number_id: one.verified for one in config.phone_numbers} == {
+        "1": contract.Verified(**told),
+        "2": contract.Verified(account_id="waba-1"),
+        vendor.phone_number_ids[0]: None,
+    }
+
+
+@pytest.mark.parametrize(
+    "told", [None, True, "waba-1", [], {}, {"account_id": ""}, {"account_id": 7}, {"app_id": "1"}]
+)
+async def test_what_is_entered_is_not_verified(
+    caller: Caller, vendor: Vendor, told: object
+) -> None:
+    """Nor what does not even name an account."""
+    numbers = [{"id": "1", "verified": told}]
+    caller.backend.set_setting(vendor, "whatsapp_phone_numbers", json.dumps(numbers))
+    caller.backend.set_setting(vendor, "whatsapp_business_account_id", "waba-of-another")
+    caller.backend.set_setting(vendor, "current_phone_number_id", "number-of-another")
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.whatsapp_business_account_id == "waba-of-another"
+    assert {one.phone_number_id: one.verified for one in config.phone_numbers} == {
+        "1": None,
+        "number-of-another": None,
+    }
+
+
 async def test_the_portfolio_and_its_limit(caller: Caller, vendor: Vendor) -> None:
     (config,) = (await _config(caller, vendor.uid)).vendors
     assert (config.portfolio_id, config.daily_recipients) == (None, None)

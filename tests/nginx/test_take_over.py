@@ -13,7 +13,7 @@ from simulator.installation import Installation
 from tests.eventually import eventually
 from tests.nginx.installation import WAIT_S, Meta, Site
 from tests.nginx.outage import Complete, back_at_the_sidecar, stop
-from workers.backlog import PAGE
+from workers.inbox.php_backlog import PAGE
 
 #: Fewer than ``drain_most_deaths``, after which the inbox is drained one by one.
 KILLS = 2

@@ -6,8 +6,8 @@ import orjson
 
 from contracts.backend import UpdateKind
 from tests.workers.payloads import entry
-from workers.item import Item
-from workers.split import split_entry
+from workers.inbox.split import split_entry
+from workers.inbox.update import Item
 
 LISTS = {
     UpdateKind.MESSAGE: "messages",

@@ -27,7 +27,7 @@ from tests.workers.stored import TABLE, Stored
 from workers import holds
 from workers.breaker import Breaker
 from workers.cloud_api import CloudApi
-from workers.delivery import Delivery
+from workers.inbox.delivery import Delivery
 from workers.ledger import Ledger
 
 MakeLane = Callable[..., LaneUnderTest]
@@ -236,4 +236,4 @@ async def stored(
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored webhooks are taken over three at a time."""
-    monkeypatch.setattr("workers.backlog.PAGE", 3)
+    monkeypatch.setattr("workers.inbox.php_backlog.PAGE", 3)

@@ -6,8 +6,8 @@ from contracts import backend as contract
 from contracts.backend import UpdateKind
 from tests.workers.payloads import item
 from tests.workers.php import HTML_500, Answer, Call
-from workers.delivery import Delivery, Fate, Verdicts
-from workers.item import Item
+from workers.inbox.delivery import Delivery, Fate, Verdicts
+from workers.inbox.update import Item
 
 STATUS = UpdateKind.STATUS
 BATCH = contract.PROCESS_WEBHOOKS

@@ -13,7 +13,7 @@ import orjson
 
 from workers import delivery, split
 from workers.__main__ import main
-from workers.item import Item
+from workers.inbox.update import Item
 
 TEXT = b"KILLER"
 

@@ -19,11 +19,11 @@ from sidecar.settings import Settings
 from tests.eventually import eventually
 from tests.workers.payloads import VENDOR
 from workers.breaker import Breaker
-from workers.delivery import Delivery
-from workers.drain import Drain
-from workers.effects.turn_effects import TurnEffects
-from workers.intake import LanePolicy
-from workers.item import Item
+from workers.inbox.delivery import Delivery
+from workers.inbox.drain import Drain
+from workers.inbox.effects import TurnEffects
+from workers.inbox.reader import LanePolicy
+from workers.inbox.update import Item
 from workers.limiter import Limiter
 from workers.signals import Signals
 

@@ -34,10 +34,10 @@ from tests.workers.php import Php
 from tests.workers.power import Process
 from tests.workers.stage import Stage, cloud_for
 from workers.breaker import Breaker
-from workers.delivery import Delivery
-from workers.drain import Drain
-from workers.effects.turn_effects import TurnEffects
-from workers.intake import LanePolicy
+from workers.inbox.delivery import Delivery
+from workers.inbox.drain import Drain
+from workers.inbox.effects import TurnEffects
+from workers.inbox.reader import LanePolicy
 from workers.reconciler import Reconciler
 
 T = TypeVar("T")

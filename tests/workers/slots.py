@@ -24,7 +24,7 @@ _recipients = itertools.count(1)
 def limits(rate: float, number: str = NUMBER, **more: Any) -> Limits:
     """Return a number's limits, of which only the rate matters."""
     values = {"account": "account-1", "app": "app-1", "portfolio": "portfolio-1", **more}
-    return Limits(number, rate, **values)
+    return Limits(number, rate, vendor_uid="vendor-1", line=number, **values)
 
 
 def recipients(count: int) -> list[str]:

@@ -18,7 +18,7 @@ from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Vendor
 from tests.workers.payloads import account, change, envelope, message, value
 from tests.workers.php import Answer, Call, Php
-from workers.backlog import Backlog
+from workers.inbox.php_backlog import Backlog
 
 PENDING = contract.PENDING_WEBHOOKS
 TABLE = "whatsapp_webhook_queue"

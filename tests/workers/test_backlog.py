@@ -12,7 +12,7 @@ from sidecar.inbox import InboxReader
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import account, change, envelope, status, value
 from tests.workers.stored import PENDING, SIGNATURE, Stored
-from workers.backlog import body_of, signature_of
+from workers.inbox.php_backlog import body_of, signature_of
 
 STATUS = orjson.dumps(envelope(account(change(value(statuses=[status()])))))
 
@@ -98,8 +98,8 @@ async def test_a_large_page_is_written_in_parts(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its bytes, of which a character has up to four."""
-    monkeypatch.setattr("workers.backlog.WRITE_BYTES", 100_000)
-    monkeypatch.setattr("workers.backlog.WRITE_WEBHOOKS", 4)
+    monkeypatch.setattr("workers.inbox.php_backlog.WRITE_BYTES", 100_000)
+    monkeypatch.setattr("workers.inbox.php_backlog.WRITE_WEBHOOKS", 4)
     backlog = stored.another()
     sizes = [30_000, 30_000, 30_000, 10_000, 1, 100_001, 1, 1, 1, 1, 1]
     bodies = [("€" * (size // 3)).encode() + b"x" * (size % 3) for size in sizes]
@@ -113,7 +113,7 @@ async def test_a_large_page_is_written_in_parts(
 async def test_it_makes_room_for_other_things(
     stored: Stored, small_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.backlog.QUANTUM_S", 0.0001)
+    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.0001)
     await stored.store(*[b"{}"] * 7)
     for left in (4, 1):
         assert await stored.backlog.take_over(stored.lease) is True
@@ -125,8 +125,8 @@ async def test_it_makes_room_for_other_things(
 async def test_nothing_is_taken_while_much_waits_in_the_inbox(
     stored: Stored, monkeypatch: pytest.MonkeyPatch, make_lane: MakeLane
 ) -> None:
-    monkeypatch.setattr("workers.backlog.QUANTUM_S", 0.2)
-    monkeypatch.setattr("workers.backlog.ROOM", {Lane.MESSAGES: 3, Lane.STATUSES: 100})
+    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.2)
+    monkeypatch.setattr("workers.inbox.php_backlog.ROOM", {Lane.MESSAGES: 3, Lane.STATUSES: 100})
     lane = make_lane(Lane.MESSAGES)
     for vendor in ("a", "b", "c"):
         await lane.receive(b"{}", vendor=vendor)

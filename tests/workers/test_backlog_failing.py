@@ -20,7 +20,7 @@ from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.php import HTML_500, Answer, Call, answer, hang
 from tests.workers.stored import PENDING, TABLE, Stored, text
-from workers.backlog import Backlog
+from workers.inbox.php_backlog import Backlog
 
 # -- what goes wrong --
 
@@ -61,7 +61,7 @@ async def test_the_inbox_refuses(
     stored: Stored, small_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is on disk is named, so that it is not written again while Redis is full."""
-    monkeypatch.setattr("workers.backlog.WRITE_WEBHOOKS", 1)
+    monkeypatch.setattr("workers.inbox.php_backlog.WRITE_WEBHOOKS", 1)
     bodies = [b"%d" % number for number in range(5)]
     await stored.store(*bodies)
     put, room = Inbox.put, [True, True]
@@ -113,7 +113,7 @@ async def test_redis_is_too_slow(
     stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing goes on behind the back of whoever closes the connection next."""
-    monkeypatch.setattr("workers.backlog.WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("workers.inbox.php_backlog.WRITE_TIMEOUT_S", 0.1)
     await stored.store(b"1")
     with RedisServer(tmp_path / "redis") as server:
         async with aclosing(connect(server.url, timeout_s=1.0)) as redis:

@@ -25,8 +25,8 @@ from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.power import Process
 from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
+from workers.inbox.commit import LeaseLost, Settlement
 from workers.ledger import Ledger
-from workers.settlement import LeaseLost, Settlement
 
 VENDOR = "vendor-1"
 

@@ -19,10 +19,10 @@ from tests.contracts.conformance import assert_request_conforms, load
 from tests.workers.payloads import item, status
 from tests.workers.php import Answer, Php, answer
 from tests.workers.rows import CAMPAIGN, result
-from workers.backlog import Backlog
 from workers.breaker import Breaker
 from workers.claimer import Claimer
-from workers.delivery import Delivery
+from workers.inbox.delivery import Delivery
+from workers.inbox.php_backlog import Backlog
 from workers.ledger import Ledger
 from workers.reconciler import Reconciler
 from workers.release import Release

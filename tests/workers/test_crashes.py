@@ -22,8 +22,8 @@ from tests.workers.payloads import VENDOR, message, some_texts, texts, webhook
 from tests.workers.php import HTML_500, Answer, Php
 from tests.workers.test_deaths import receive_together
 from workers import split
-from workers.settlement import Settlement
-from workers.shared_lock import SharedLock
+from workers.inbox.commit import Settlement
+from workers.inbox.shared_lock import SharedLock
 
 BATCH = contract.PROCESS_WEBHOOKS
 MOST = 2
@@ -195,8 +195,8 @@ async def test_what_was_under_way_is_gone(php: Php, lane: LaneUnderTest) -> None
 async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     php: Php, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.drain.MAX_ENTRY_WEBHOOKS", 0)
-    monkeypatch.setattr("workers.drain.DUE_LIMIT", 0)
+    monkeypatch.setattr("workers.inbox.drain.MAX_ENTRY_WEBHOOKS", 0)
+    monkeypatch.setattr("workers.inbox.drain.DUE_LIMIT", 0)
     lane = make_lane(
         Lane.MESSAGES, drain_most_deaths=MOST, message_batch_size=2, message_concurrency=2
     )

@@ -4,8 +4,8 @@ from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import Redis
 from tests.workers.payloads import item
-from workers.deferred import Deferred
-from workers.item import Item
+from workers.inbox.retries import Deferred
+from workers.inbox.update import Item
 
 LANE = Lane.MESSAGES
 

@@ -16,7 +16,7 @@ from tests.workers.php import (
     refusal,
     results,
 )
-from workers.delivery import Delivery, Fate
+from workers.inbox.delivery import Delivery, Fate
 
 # -- what PHP says about single updates --
 

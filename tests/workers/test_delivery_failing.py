@@ -18,7 +18,7 @@ from tests.workers.php import (
     refusal,
 )
 from workers.breaker import Breaker
-from workers.delivery import ILL_AFTER_FAILURES, Delivery, Fate
+from workers.inbox.delivery import ILL_AFTER_FAILURES, Delivery, Fate
 
 # -- a request that fails as a whole --
 

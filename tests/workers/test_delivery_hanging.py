@@ -9,9 +9,9 @@ from tests.workers.deliveries import BATCH, deliver, fails_on, fates, statuses
 from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
 from workers.breaker import Breaker
-from workers.bulkhead import APART_S, Bulkhead
-from workers.delivery import ILL_AFTER_TIMEOUTS, Delivery, Fate, Verdicts
-from workers.item import Item
+from workers.inbox.delivery import ILL_AFTER_TIMEOUTS, Delivery, Fate, Verdicts
+from workers.inbox.isolation import APART_S, Bulkhead
+from workers.inbox.update import Item
 
 #: What nginx says when PHP hangs: to us it is the same as no answer, and costs no time here.
 NO_ANSWER = Answer(504)

@@ -23,14 +23,14 @@ from tests.workers.payloads import (
     webhook,
 )
 from tests.workers.php import Php
-from workers.settlement import Settlement
+from workers.inbox.commit import Settlement
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- dying, with a PHP that writes to tables --
 
 
 _numbers = itertools.count()
-COMMIT = "workers.settlement.Settlement.commit"
+COMMIT = "workers.inbox.commit.Settlement.commit"
 
 
 @pytest.fixture

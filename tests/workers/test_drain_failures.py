@@ -22,7 +22,7 @@ from tests.workers.payloads import some_texts, status, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
 from workers import drain as drain_module
 from workers.breaker import Breaker
-from workers.turn import ILL_LONGEST_MS
+from workers.inbox.batch import ILL_LONGEST_MS
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- PHP --

@@ -17,7 +17,7 @@ from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
 from workers import drain as drain_module
 from workers import side_turns
-from workers.delivery import ILL_AFTER_TIMEOUTS
+from workers.inbox.delivery import ILL_AFTER_TIMEOUTS
 
 BATCH = contract.PROCESS_WEBHOOKS
 OTHER = "vendor-2"

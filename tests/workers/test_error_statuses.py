@@ -22,7 +22,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import METADATA, VENDOR, status, webhook
 from tests.workers.php import Answer, Call, Php, answer, results
 from workers.consequences import Consequences
-from workers.settlement import Settlement
+from workers.inbox.commit import Settlement
 
 BATCH = contract.PROCESS_WEBHOOKS
 CAMPAIGN = "campaign-1"

@@ -11,8 +11,8 @@ from contracts.backend import UpdateKind
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from tests.contracts.hypotheses import unhurried
 from tests.workers.payloads import item
-from workers.fold import Folded, fold
-from workers.item import Item
+from workers.inbox.coalesce import Folded, fold
+from workers.inbox.update import Item
 
 STATUS = UpdateKind.STATUS
 

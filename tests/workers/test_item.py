@@ -5,7 +5,7 @@ import pytest
 
 from contracts.backend import Update, UpdateKind
 from tests.workers.payloads import RECEIVED_AT, item, status
-from workers.item import Item
+from workers.inbox.update import Item
 
 
 @pytest.mark.parametrize("kind", [*UpdateKind, None])

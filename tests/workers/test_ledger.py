@@ -8,7 +8,7 @@ from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from tests.workers.payloads import VENDOR, item
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
-from workers.item import Item
+from workers.inbox.update import Item
 from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
 
 

@@ -24,9 +24,9 @@ from tests.workers.lane import put
 from tests.workers.payloads import VENDOR, account, change, envelope, item, message, value, webhook
 from tests.workers.php import Answer, Call, Php, answer, hang, results, running, wanting_again
 from workers.breaker import Breaker
-from workers.delivery import Delivery
-from workers.item import Item
-from workers.matching import Matching
+from workers.inbox.bots import Matching
+from workers.inbox.delivery import Delivery
+from workers.inbox.update import Item
 from workers.runtime import Runtime
 
 Json = dict[str, Any]
@@ -152,7 +152,7 @@ async def test_a_php_that_hangs(
 ) -> None:
     """The first batch waits a little; from then on none does."""
     monkeypatch.setattr(matching, "_wait_s", WAIT_S)
-    monkeypatch.setattr("workers.matching.IMPATIENT_S", 3600.0)
+    monkeypatch.setattr("workers.inbox.bots.IMPATIENT_S", 3600.0)
     knows(php, VENDOR, *(f"v{number}" for number in range(100)))
     hanging = php.when(path, hang)
     first = [text(vendor_uid=f"v{number}") for number in range(20)]

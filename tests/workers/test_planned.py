@@ -11,7 +11,7 @@ from contracts.modes import Modes
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
-from workers.item import Item
+from workers.inbox.update import Item
 from workers.shadow.planned import Planned
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
 from workers.shadow.store import NotedWebhook

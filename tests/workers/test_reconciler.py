@@ -277,7 +277,7 @@ async def test_it_looks_after_other_things_while_there_is_much_to_take_over(
     php: Php, reconciler: Reconciler, redis: Redis, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PHP is asked no more often for it, and lanes are rung for in between."""
-    monkeypatch.setattr("workers.backlog.QUANTUM_S", 0.05)
+    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.05)
     php.always(DUE, answer({"campaigns": [], "pending_webhooks": 1000}))
     php.when(
         contract.PENDING_WEBHOOKS,

@@ -5,7 +5,7 @@ import pytest
 from contracts.backend import UpdateKind
 from sidecar.redis_client import Redis
 from tests.workers.payloads import item
-from workers.seen import Seen
+from workers.inbox.dedup import Seen
 
 
 async def test_a_mark_is_found_again(redis: Redis) -> None:

@@ -10,7 +10,7 @@ from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, ResponseError
 from tests.workers.payloads import VENDOR, item
-from workers.settlement import LeaseLost, Settlement
+from workers.inbox.commit import LeaseLost, Settlement
 
 LANE = Lane.STATUSES
 STREAM = keys.inbox(LANE, VENDOR)

@@ -29,7 +29,7 @@ from tests.workers.payloads import (
 )
 from tests.workers.php import HTML_500, Call, Php, answer
 from tests.workers.shadowing import Clock, Shadowing, asked, tell
-from workers.settlement import LeaseLost
+from workers.inbox.commit import LeaseLost
 from workers.shadow import store as shadow_store
 
 HELLO = {"bot_uid": "b-hello", "trigger_type": "is", "reply_trigger": "hello"}

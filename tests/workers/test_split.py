@@ -19,7 +19,7 @@ from tests.workers.payloads import (
     value,
     webhook,
 )
-from workers.split import split_entry
+from workers.inbox.split import split_entry
 
 # -- what comes out --
 

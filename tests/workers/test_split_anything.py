@@ -20,8 +20,8 @@ from tests.workers.payloads import (
     value,
     webhook,
 )
-from workers.item import Item
-from workers.split import split_entry
+from workers.inbox.split import split_entry
+from workers.inbox.update import Item
 
 # -- what is not split --
 

@@ -13,7 +13,7 @@ from contracts.bots import TriggerType
 from contracts.cloud_api.text import message_text
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
-from workers.item import Item
+from workers.inbox.update import Item
 
 #: So many statuses of one message are remembered, the last ones.
 MOST_STATUSES = 20

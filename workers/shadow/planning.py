@@ -10,11 +10,11 @@ from contracts.modes import Mode
 from sidecar.bots.matcher import Matcher
 from sidecar.inbox import Entry, Webhook
 from sidecar.shadow.rules import Kind
-from workers.fold import fold
-from workers.item import Item
+from workers.inbox.coalesce import fold
+from workers.inbox.split import split_webhook
+from workers.inbox.update import Item
 from workers.shadow.planned import Planned, plan_message, plan_status
 from workers.shadow.store import NotedWebhook
-from workers.split import split_webhook
 
 
 def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:

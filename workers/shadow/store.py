@@ -17,7 +17,7 @@ from sidecar.redis_client import Members, Redis, script
 from sidecar.shadow.intake import KEEP_S, day_of
 from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
 from sidecar.shadow.rules import Class
-from workers.settlement import LeaseLost
+from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding
 from workers.shadow.planned import Planned
 
@@ -109,7 +109,7 @@ class Changes:
         self._commands.append(("EXPIRE", name, KEEP_S))
 
     async def commit(self, lease: Lease) -> None:
-        """Write it all, or raise :class:`~workers.settlement.LeaseLost`."""
+        """Write it all, or raise :class:`~workers.inbox.commit.LeaseLost`."""
         if self._counts:
             day = keys.parity_day(self._vendor_uid, day_of(self._now))
             self._commands.append(("HSETNX", day, FIRST, self._now))

@@ -26,7 +26,7 @@ from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
 from sidecar.tally import SHADOW_EFFECTS, TALLY
 from sidecar.vendors import Vendors
-from workers.settlement import LeaseLost
+from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import Planned
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted

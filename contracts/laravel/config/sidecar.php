@@ -64,7 +64,10 @@ return [
         'portfolio_id' => 'whatsapp_portfolio_id',
         // How many different users the portfolio may write to in 24 hours, if that is limited.
         'daily_recipients' => 'whatsapp_daily_recipients',
-        // JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app}.
+        // JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app, verified}.
+        // "verified" is {account_id, portfolio_id, app_id} as Meta answers when it is asked about the
+        // number with the vendor's access token, and nothing that a vendor has entered: vendors with
+        // the same account_id share what stops the account. Without it a vendor stops only itself.
         'phone_numbers' => 'whatsapp_phone_numbers',
         // JSON: a list of texts; or one text.
         'app_secrets' => 'whatsapp_app_secrets',

@@ -9,6 +9,7 @@ use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
 
 /** Returns vendors' numbers and secrets, and whom the sidecar calls for them. */
 final class VendorConfig
@@ -73,6 +74,19 @@ final class VendorConfig
             'messages_per_second' => (is_int($rate) || is_float($rate)) && $rate > 0 ? $rate : null,
             // Meta's own name for it, in its list of an account's numbers.
             'coexistence' => ($number->is_on_biz_app ?? null) === true,
+            'verified' => self::verified($number->verified ?? null),
+        ];
+    }
+
+    /** @return array<string, ?string>|null what Meta has told of a number; null without an account */
+    private static function verified(mixed $told): ?array
+    {
+        $accountId = $told instanceof stdClass ? Envelope::text($told->account_id ?? null) : null;
+
+        return $accountId === null ? null : [
+            'account_id' => $accountId,
+            'portfolio_id' => Envelope::text($told->portfolio_id ?? null),
+            'app_id' => Envelope::text($told->app_id ?? null),
         ];
     }
 

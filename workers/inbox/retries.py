@@ -6,11 +6,11 @@ from typing import Any, cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import Redis, script
-from workers.item import Item
+from workers.inbox.update import Item
 
 
 class Deferred:
-    """Reads what waits in a lane. It is written by :class:`workers.settlement.Settlement`."""
+    """Reads what waits in a lane. It is written by :class:`workers.inbox.commit.Settlement`."""
 
     def __init__(self, redis: Redis, lane: Lane) -> None:
         self._redis = redis

@@ -9,7 +9,7 @@ from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
-from workers.item import Item, with_reason
+from workers.inbox.update import Item, with_reason
 
 #: Most ids in one XDEL: Lua can spread only so many words.
 _CHUNK = 1000

@@ -19,7 +19,7 @@ from sidecar.bots.cache import Bots
 from sidecar.bots.matcher import LONGEST, Matcher
 from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
-from workers.item import Item
+from workers.inbox.update import Item
 
 log = structlog.get_logger()
 

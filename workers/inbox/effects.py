@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 from contracts.effects import Effect, EffectKind
 from sidecar.outbox import Outbox, parse_effects, with_update
-from workers.delivery import Fate, Verdicts
 from workers.effects.run import Wake
-from workers.item import Item
+from workers.inbox.delivery import Fate, Verdicts
+from workers.inbox.update import Item
 
 
 class TurnEffects:

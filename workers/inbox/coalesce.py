@@ -5,7 +5,7 @@ from typing import Any
 
 from contracts.backend import UpdateKind
 from contracts.cloud_api.webhook import higher_status
-from workers.item import Item
+from workers.inbox.update import Item
 
 
 @dataclass(slots=True)

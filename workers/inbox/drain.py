@@ -22,19 +22,19 @@ from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from workers.crashes import Crashes
-from workers.deferred import Deferred
-from workers.delivery import Delivery, Verdicts
-from workers.effects.turn_effects import TurnEffects
-from workers.intake import Intake, LanePolicy
-from workers.item import Item
-from workers.poison import PoisonSearch
-from workers.settlement import LeaseLost, Settlement
-from workers.shared_lock import SharedLock
-from workers.side_turns import SideTurns
+from workers.inbox.batch import Deliver, Turn
+from workers.inbox.commit import LeaseLost, Settlement
+from workers.inbox.crash_loop import Crashes
+from workers.inbox.delivery import Delivery, Verdicts
+from workers.inbox.effects import TurnEffects
+from workers.inbox.poison import PoisonSearch
+from workers.inbox.reader import Intake, LanePolicy
+from workers.inbox.retries import Deferred
+from workers.inbox.shared_lock import SharedLock
+from workers.inbox.side_turns import SideTurns
+from workers.inbox.split import split_entry
+from workers.inbox.update import Item
 from workers.signals import Signals
-from workers.split import split_entry
-from workers.turn import Deliver, Turn
 
 log = structlog.get_logger()
 

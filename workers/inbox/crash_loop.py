@@ -16,7 +16,7 @@ import structlog
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import Redis, script
-from workers.settlement import Settlement
+from workers.inbox.commit import Settlement
 
 log = structlog.get_logger()
 

@@ -29,9 +29,9 @@ from sidecar.backend import (
     encode,
 )
 from workers.breaker import Breaker
-from workers.bulkhead import Bulkhead
-from workers.item import Item
-from workers.matching import Matching
+from workers.inbox.bots import Matching
+from workers.inbox.isolation import Bulkhead
+from workers.inbox.update import Item
 
 #: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
 #: batch down to one item (2 ** 10 > 1000) and then find another half that works.

@@ -9,7 +9,7 @@ import hashlib
 from contracts.backend import UpdateKind
 from sidecar import keys
 from sidecar.redis_client import Redis
-from workers.item import Item
+from workers.inbox.update import Item
 
 
 class Seen:

@@ -11,7 +11,7 @@ import orjson
 
 from contracts.backend import UpdateKind
 from sidecar.inbox import Entry, Webhook
-from workers.item import Item
+from workers.inbox.update import Item
 
 _LISTS = {
     "messages": UpdateKind.MESSAGE,

@@ -1,4 +1,4 @@
-"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.crashes`).
+"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.inbox.crash_loop`).
 
 A unit is a single webhook at the head of a vendor's stream, or what waits under one order key.
 While one is under way nothing else is done in this process, so that it is known who did it. The
@@ -13,13 +13,13 @@ import structlog
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.inbox import Entry, InboxReader
-from workers.crashes import Crashes
-from workers.deferred import Deferred
-from workers.item import Item
-from workers.settlement import Settlement
-from workers.shared_lock import SharedLock
-from workers.split import split_webhook
-from workers.turn import Turn
+from workers.inbox.batch import Turn
+from workers.inbox.commit import Settlement
+from workers.inbox.crash_loop import Crashes
+from workers.inbox.retries import Deferred
+from workers.inbox.shared_lock import SharedLock
+from workers.inbox.split import split_webhook
+from workers.inbox.update import Item
 
 log = structlog.get_logger()
 

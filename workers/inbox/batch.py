@@ -12,14 +12,14 @@ from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from sidecar.tally import HANDOVER_SECONDS, TALLY
-from workers.deferred import Deferred
-from workers.delivery import UNTRIED, Fate, Verdict, Verdicts
-from workers.effects.turn_effects import TurnEffects
-from workers.fold import Folded, fold
-from workers.item import Item
+from workers.inbox.coalesce import Folded, fold
+from workers.inbox.commit import Settlement
+from workers.inbox.dedup import Seen
+from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
+from workers.inbox.effects import TurnEffects
+from workers.inbox.retries import Deferred
+from workers.inbox.update import Item
 from workers.ledger import LedgerView
-from workers.seen import Seen
-from workers.settlement import Settlement
 from workers.signals import Signals
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ Deliver = Callable[[list[Item]], Awaitable[Verdicts]]
 class Turn:
     """Makes turns of a lane under its lease. What PHP should get is given to ``deliver``.
 
-    What has waited comes by its order key, as :meth:`workers.deferred.Deferred.due` gives it.
+    What has waited comes by its order key, as :meth:`workers.inbox.retries.Deferred.due` gives it.
     ``effects`` takes what PHP asks for, and ``signals`` what statuses tell of more than their
     message.
     """
@@ -80,7 +80,7 @@ class Turn:
         """Hand over what should go to PHP, and settle it all; ``close`` adds to the settlement what
         becomes of the entries that ``fresh`` comes from. Return False if PHP could not be asked
         for any of them; then all stays where it is. Raises
-        :class:`~workers.settlement.LeaseLost`."""
+        :class:`~workers.inbox.commit.LeaseLost`."""
         settlement = Settlement(self._redis, self._lane, self._lease)
         folded = fold([item for items in waited.values() for item in items] + fresh)
         ready, behind, early = await self._sift(folded, set(waited), settlement)

@@ -1,0 +1,1 @@
+"""The inbox on its way to PHP: read, split, coalesce, deliver, commit."""
