@@ -25,9 +25,9 @@ def numbers() -> None:
 
     A number, an account or a vendor's access token is paused when the Cloud API says that nothing
     more should be sent with it until a person has acted: a payment problem, a lock, a spam limit, a
-    token that has expired. Its campaigns are paused with the reason. Starting or resuming a campaign
-    of the vendor resumes it as well. A pause stops the vendor whose message it was, and others only
-    where Meta has confirmed that the number or the account is theirs too.
+    token that has expired. Its campaigns are paused with the reason. Starting or resuming a
+    campaign of the vendor resumes it as well. A pause stops the vendor whose message it was, and
+    others only where Meta has confirmed that the number or the account is theirs too.
     """
 
 

@@ -7,21 +7,28 @@ proves nothing; nor does a send that Meta has accepted: it went out from the num
 account that is remains the settings' word. A verified id is a name for all vendors that have it;
 every other name begins with the vendor's uid and a slash, which no verified id contains.
 
-| key | why no vendor reaches another's by it |
-|---|---|
-| number:*, turns:*, wanting:*, urgent:*, pair:* | by :attr:`Limits.line`: the vendor's own, or of a verified number. A number that is only entered gives and takes no slots of anybody else's, is slowed by nobody else's refusals, and its rate is nobody else's |
-| hold:account:*, hold:app:* | by :attr:`Limits.account` and ``app``; likewise |
-| recipients:* | by :attr:`Limits.portfolio`; likewise |
-| pauses, lifted:* | fields of the hash are those names too. A token's is always the vendor's own. What Meta answers to a token that may not do something is of the token (``ErrorClass.PAUSE_TOKEN``, ``holds.OF_THE_CALLER``); what stops others is of an account or number |
-| the same, told by a status | a webhook is its vendor's word: the number counts if PHP lists it as the vendor's, the account is the one of that number, and never what the webhook names (``signals.py``) |
-| errors:*, halt:*, wait:*, ledger:*, claims:*, lease:campaign:* | by campaign. The campaign of a status is PHP's answer, which looks for wamid and callback data among the vendor's own rows; claims, releases and results name vendor and campaign, and PHP refuses a campaign that is not the vendor's |
-| suppressed:*, effect:*, effects:*, outbox:*, inbox:*, count:* | by vendor |
-| seen:* | a digest of vendor, kind and wamid |
+Why no vendor reaches another's by them, and by the keys beside them:
 
-A message that PHP asks for from a number that is not the vendor's own is sent with the vendor's
-token, which Meta refuses, on a line of the vendor's own. Unknown messages, ``/internal/*`` of the
-sidecar and what changes in PHP (``/internal/invalidate``) are asked for by PHP or a person, whose
-calls are signed; vendors have no key.
+- ``number:*``, ``turns:*``, ``wanting:*``, ``urgent:*``, ``pair:*`` have the name
+  :attr:`Limits.line`: the vendor's own, or of a verified number. A number that is only entered
+  takes no slot from anybody else, is slowed by nobody else's refusals, and keeps to its own rate.
+- ``hold:account:*``, ``hold:app:*`` and ``recipients:*`` likewise, by ``account``, ``app`` and
+  ``portfolio``. An app secret tells no app: the installation's is everybody's.
+- ``pauses`` and ``lifted:*`` likewise (:attr:`Limits.pauses`); a token's pause is always the
+  vendor's own. What Meta answers to a token that may not do something is of the token
+  (``ErrorClass.PAUSE_TOKEN``, ``holds.OF_THE_CALLER``), so it stops nobody else.
+- What a status tells is its vendor's word: the number counts if PHP lists it as the vendor's, the
+  account is that number's, and never the one that the webhook names (``signals.py``).
+- ``errors:*``, ``halt:*``, ``wait:*``, ``ledger:*``, ``claims:*`` and leases are by campaign. The
+  campaign of a status is PHP's answer, which looks for wamid and callback data among the vendor's
+  own rows. Claims, releases and results name vendor and campaign, and PHP refuses those that do not
+  belong together (``tests/contract/test_isolation.py``).
+- ``suppressed:*``, ``effect:*``, ``effects:*``, ``outbox:*``, ``inbox:*``, ``count:*`` and the
+  digest in ``seen:*`` are by vendor.
+- A message that PHP asks for from a number that is not the vendor's goes out with the vendor's own
+  token, which Meta refuses, on a line of the vendor's own.
+- Unknown messages are settled by a person, and changes announced by PHP
+  (``/internal/invalidate``): calls that are signed with a key that no vendor has.
 """
 
 import math

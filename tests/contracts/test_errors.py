@@ -9,7 +9,8 @@ _C = ErrorClass
 #: As the table has them. 132069 ("slow to hourly") and 134101 ("whole campaign after 10 min") are
 #: retried at a lower rate of the number.
 TABLE: list[tuple[ErrorClass, list[int]]] = [
-    (_C.PAUSE_ACCOUNT, [0, 190, 3, 10, 131005, 368, 131031, 131042, 131064, 134011]),
+    (_C.PAUSE_ACCOUNT, [368, 131031, 131042, 131064, 134011]),
+    (_C.PAUSE_TOKEN, [0, 190, 3, 10, 131005]),
     (_C.PAUSE_NUMBER, [33, 131037, 131045, 131048, 133010]),
     (_C.PAUSE_NUMBER, [133000, 133005, 133006, 133008, 133009, 133015, 133016]),
     (_C.RETRY_SERVICE, [1, 2, 131000, 131016, 133004, 135000]),
@@ -41,7 +42,7 @@ def test_table_and_rules_hold_the_same_codes() -> None:
 @pytest.mark.parametrize("http_status", [400, 403, 500])
 def test_permissions_are_a_range(code: int, http_status: int) -> None:
     rule = rule_for(code, http_status)
-    assert (rule.code, rule.error_class) == (code, _C.PAUSE_ACCOUNT)
+    assert (rule.code, rule.error_class) == (code, _C.PAUSE_TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_without_a_known_code_the_http_status_decides(
 
 def test_a_code_in_digits_is_read() -> None:
     assert rule_for("131056", 400).error_class is _C.RETRY_PAIR
-    assert rule_for("250", 400).error_class is _C.PAUSE_ACCOUNT
+    assert rule_for("250", 400).error_class is _C.PAUSE_TOKEN
 
 
 @pytest.mark.parametrize("code", [True, 190.0, "", "x", "-1", "１９０", "1" * 5000, [190], {}])

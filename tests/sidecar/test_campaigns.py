@@ -103,19 +103,40 @@ async def test_why_it_waits_although_it_runs(service: Service) -> None:
 async def test_a_person_has_everything_tried_again(service: Service, verb: str) -> None:
     """What was paused for this vendor, and what was counted for this campaign."""
     pauses = Pauses(service.redis)
-    mine = Paused("number", "110", VENDOR, 131048, "spam", 1)
+    mine = Paused("number", "110", VENDOR, 131048, "spam", 1, False)
     of_others = Paused("account", "waba-2", "another vendor", 131031, "locked", 1)
-    for paused in (mine, replace(mine, scope="account", id="waba-1"), of_others):
-        await pauses.put(paused)
+    alike = replace(mine, vendor_uid="another vendor")
+    for paused in (mine, replace(mine, scope="account", id="waba-1"), of_others, alike):
+        assert await pauses.put(paused)
     for key in (keys.errors(UID, "answer"), keys.errors(UID, "status"), keys.wait(UID)):
         await service.redis.set(key, "131009 19")
     await service.call("POST", f"{PATH}/{verb}")
-    assert await pauses.all() == [of_others]
+    assert await pauses.all() == [of_others, alike]
     assert not await service.redis.exists(
         keys.errors(UID, "answer"), keys.errors(UID, "status"), keys.wait(UID)
     )
     assert await service.redis.exists(keys.lifted("campaign", UID)) == 1
     assert await pauses.put(mine) is False, "it happened before"
+
+
+async def test_a_person_has_tried_again_what_another_vendor_has_paused(
+    service: Service, php: Php
+) -> None:
+    """But only what Meta has confirmed to be this vendor's too, whatever else it names."""
+    php.vendors[VENDOR] = {
+        "vendor_uid": VENDOR,
+        "whatsapp_business_account_id": "waba-3",
+        "phone_numbers": [
+            {"phone_number_id": "110", "verified": {"account_id": "waba-1"}},
+            {"phone_number_id": "111", "verified": None},
+        ],
+    }
+    pauses = Pauses(service.redis)
+    names = [("number", "110"), ("account", "waba-1"), ("number", "111"), ("account", "waba-3")]
+    for at, (scope, id_) in enumerate(names):
+        await pauses.put(Paused(scope, id_, "another vendor", 1, "why", at))
+    assert (await service.call("POST", f"{PATH}/resume")).status_code == 200
+    assert [one.name for one in await pauses.all()] == ["number:111", "account:waba-3"]
 
 
 async def test_both_ways_in_which_errors_are_counted_are_forgotten() -> None:

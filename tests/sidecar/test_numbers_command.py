@@ -22,7 +22,7 @@ from workers.limiter import Limiter, NumberPaused
 
 pytestmark = pytest.mark.usefixtures("own_environment")
 
-SPAM = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1_750_000_000_000)
+SPAM = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1_750_000_000_000, False)
 LOCKED = Paused("account", "account-1", "vendor-1", 131031, "131031 locked", 1_750_000_001_000)
 Result_ = TypeVar("Result_")
 
@@ -91,7 +91,7 @@ def test_a_number_of_which_nothing_is_known_any_more(
 
     with_redis(redis_url, forget)
     assert "idle" in run("list").stdout
-    assert orjson.loads(run("list", "--json").stdout) == {"number": "110"}
+    assert orjson.loads(run("list", "--json").stdout) == {"number": "110", "vendor_uid": None}
 
 
 def test_what_is_paused_stands_first_with_reason_and_since_when(
@@ -102,12 +102,15 @@ def test_what_is_paused_stands_first_with_reason_and_since_when(
     lines = run("list").stdout.splitlines()
     assert lines[0] == "PAUSED since 2025-06-15 15:06:40Z: number 110 of vendor vendor-1"
     assert lines[1].strip() == "131048 spam limit"
-    assert lines[2].strip() == "When that is mended: sidecar numbers resume 110"
-    assert lines[3].startswith("PAUSED since 2025-06-15 15:06:41Z: account account-1")
-    assert "number 110 is paused: 131048 spam limit" in lines[-1]
+    assert lines[2].strip() == "Once fixed: sidecar numbers resume 110"
+    assert lines[3] == (
+        "PAUSED since 2025-06-15 15:06:41Z: account account-1, for all its vendors, by a message "
+        "of vendor-1"
+    )
+    assert "number 110 of vendor vendor-1 is paused: 131048 spam limit" in lines[-1]
     documents = [orjson.loads(line) for line in run("list", "--json").stdout.splitlines()]
     assert [one["paused"]["id"] for one in documents[:2]] == ["110", "account-1"]
-    assert documents[2]["reason"] == "number 110 is paused: 131048 spam limit"
+    assert documents[2]["reason"] == "number 110 of vendor vendor-1 is paused: 131048 spam limit"
 
 
 def test_a_number_of_a_paused_account(run: Callable[..., Result], redis_url: str) -> None:
@@ -116,7 +119,39 @@ def test_a_number_of_a_paused_account(run: Callable[..., Result], redis_url: str
         await Pauses(redis).put(LOCKED)
 
     with_redis(redis_url, pause_account)
-    assert "account account-1 is paused: 131031 locked" in run("list").stdout.splitlines()[-1]
+    said = (
+        "account account-1 is paused for all its vendors, by a message of vendor-1: 131031 locked"
+    )
+    assert said in run("list").stdout.splitlines()[-1]
+
+
+def test_a_vendors_line_and_its_token(run: Callable[..., Result], redis_url: str) -> None:
+    async def pause_token(redis: Redis) -> None:
+        lease = await held_lease(redis, "campaign-1")
+        line = limits(80.0, line="vendor-1/110", account="vendor-1/")
+        await Limiter(redis).grant(lease, "campaign-1", line, ["999"])
+        for scope, id_ in (("token", "vendor-1"), ("account", "")):
+            await Pauses(redis).put(Paused(scope, id_, "vendor-1", 190, "190 expired", 1, False))
+
+    with_redis(redis_url, pause_token)
+    lines = run("list").stdout.splitlines()
+    assert lines[0].endswith("the access token of vendor vendor-1")
+    assert lines[2].strip() == "Once fixed: sidecar numbers resume vendor-1"
+    assert lines[3].endswith("account of vendor vendor-1")
+    assert lines[-1].split()[:2] == ["110", "vendor-1"]
+    assert lines[-1].endswith("the access token of vendor vendor-1 is paused: 190 expired")
+    resumed = run("resume", "vendor-1")
+    assert resumed.exit_code == 0
+    assert len(resumed.stdout.splitlines()) == 2
+    assert run("list").stdout.splitlines()[-1].endswith("sends at full rate")
+
+
+def test_a_vendor_does_not_name_what_it_has_paused_for_others(
+    run: Callable[..., Result], redis_url: str
+) -> None:
+    with_redis(redis_url, pause)
+    assert run("resume", "vendor-1").stdout.startswith("number 110 of vendor vendor-1 may send")
+    assert "account account-1, for all its vendors" in run("list").stdout
 
 
 def test_resuming(run: Callable[..., Result], redis_url: str) -> None:
@@ -125,7 +160,9 @@ def test_resuming(run: Callable[..., Result], redis_url: str) -> None:
         with_redis(redis_url, ask)
     resumed = run("resume", "110")
     assert resumed.exit_code == 0
-    assert resumed.stdout == "number 110 may send again; it was paused for: 131048 spam limit\n"
+    assert resumed.stdout == (
+        "number 110 of vendor vendor-1 may send again; it was paused for: 131048 spam limit\n"
+    )
     with pytest.raises(NumberPaused, match="131031 locked"):
         with_redis(redis_url, ask)
     assert run("resume", "account-1").exit_code == 0
@@ -137,7 +174,7 @@ def test_resuming_what_is_not_paused(run: Callable[..., Result], redis_url: str)
     resumed = run("resume", "110", "119")
     assert resumed.exit_code == 1
     assert "not paused: 119" in resumed.stderr
-    assert "number 110 may send again" in resumed.stdout
+    assert "number 110 of vendor vendor-1 may send again" in resumed.stdout
 
 
 def test_redis_is_away(run: Callable[..., Result], redis_url: str) -> None:

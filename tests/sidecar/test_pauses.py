@@ -22,7 +22,33 @@ async def test_what_is_paused_the_longest_first(pauses: Pauses) -> None:
     assert await pauses.put(LOCKED)
     assert await pauses.put(SPAM)
     assert await pauses.all() == [SPAM, LOCKED]
-    assert str(SPAM) == "number 110 is paused: 131048 spam limit"
+
+
+@pytest.mark.parametrize(
+    ("scope", "id_", "shared", "name", "said"),
+    [
+        ("number", "110", False, "number:v/110", "number 110 of vendor v is paused: why"),
+        ("account", "waba", False, "account:v/waba", "account waba of vendor v is paused: why"),
+        ("account", "", False, "account:v/", "account of vendor v is paused: why"),
+        ("token", "v", False, "token:v", "the access token of vendor v is paused: why"),
+        (
+            *("account", "waba", True, "account:waba"),
+            "account waba is paused for all its vendors, by a message of v: why",
+        ),
+    ],
+)
+def test_whom_it_stops_and_by_whom(
+    scope: str, id_: str, shared: bool, name: str, said: str
+) -> None:
+    paused = Paused(scope, id_, "v", 1, "why", 1, shared)
+    assert (paused.name, str(paused)) == (name, said)
+    assert Paused.load(paused.dump()) == paused
+
+
+def test_what_an_older_version_wrote_stops_whoever_names_it() -> None:
+    """As it did there; it can be resumed as ever."""
+    value = b'{"scope":"number","id":"110","vendor_uid":"v","code":1,"reason":"why","at":1}'
+    assert Paused.load(value).name == "number:110"
 
 
 async def test_the_first_reason_stands(pauses: Pauses) -> None:

@@ -379,10 +379,10 @@ async def test_a_campaign_that_is_sent(look: MakeStatus, redis: Redis) -> None:
 
 @pytest.mark.usefixtures("running")
 async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis) -> None:
-    await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5))
+    await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5, False))
     page, _ = await look()
     assert "1 PROBLEM" in page
-    assert "Nothing goes out: number 110 is paused: 131048 spam limit" in page
+    assert "Nothing goes out: number 110 of vendor v is paused: 131048 spam limit" in page
     assert "sidecar numbers resume 110" in page
     shown, _ = await look(as_json=True)
     [paused] = orjson.loads(shown)["paused"]

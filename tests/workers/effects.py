@@ -8,7 +8,8 @@ from sidecar.redis_client import Redis
 
 #: What is done, for each code that is documented. ``counted``: many in a row stop the campaign.
 _ACTIONS: list[tuple[set[int], set[str]]] = [
-    ({0, 3, 10, 190, 368, 131005, 131031, 131042, 134011}, {"account paused"}),
+    ({368, 131031, 131042, 134011}, {"account paused"}),
+    ({0, 3, 10, 190, 131005}, {"token paused"}),
     ({33, 131037, 131045, 131048, 133000, 133005, 133006, 133008}, {"number paused"}),
     ({133009, 133010, 133015, 133016}, {"number paused"}),
     ({1, 135000}, {"message retried", "counted"}),
@@ -40,7 +41,7 @@ async def effects(
 ) -> set[str]:
     """Return what stands in Redis."""
     found = {f"{paused.scope} paused" for paused in await Pauses(redis).all()}
-    assert {paused.id for paused in await Pauses(redis).all()} <= {number, account}
+    assert {paused.id for paused in await Pauses(redis).all()} <= {number, account, vendor}
     assert {paused.vendor_uid for paused in await Pauses(redis).all()} <= {vendor}
     signs = {
         "account held": keys.hold("account", account),

@@ -23,8 +23,8 @@ _recipients = itertools.count(1)
 
 def limits(rate: float, number: str = NUMBER, **more: Any) -> Limits:
     """Return a number's limits, of which only the rate matters."""
-    values = {"account": "account-1", "app": "app-1", "portfolio": "portfolio-1", **more}
-    return Limits(number, rate, vendor_uid="vendor-1", line=number, **values)
+    names = {"line": number, "account": "account-1", "app": "app-1", "portfolio": "portfolio-1"}
+    return Limits(number, rate, vendor_uid="vendor-1", **{**names, **more})
 
 
 def recipients(count: int) -> list[str]:

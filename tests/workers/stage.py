@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.backend import CampaignState, PhoneNumber, VendorConfig
+from contracts.backend import CampaignState, PhoneNumber, VendorConfig, Verified
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.campaigns import campaign_lease
@@ -36,7 +36,7 @@ RATE = 1000.0
 @dataclass
 class Stage:
     """``settings`` are the workers'. ``stopping`` is what the process wishes. ``more_config`` is
-    of the vendor."""
+    of the vendor, whose account Meta has confirmed; ``other_account``: as another one."""
 
     embedded: EmbeddedBackend
     php: Php
@@ -50,12 +50,17 @@ class Stage:
     stopping: bool = False
     without_token: bool = False
     more_config: dict[str, Any] = field(default_factory=dict)
+    other_account: str | None = None
     ledger: Ledger = field(init=False)
     cloud_api: CloudApi = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.redis, self.campaign.uid, self.vendor.uid)
         self.cloud_api = CloudApi(self.cloud.url, "v26.0", timeout_s=self.settings.send_timeout_s)
+
+    @property
+    def account(self) -> str:
+        return self.other_account or self.vendor.business_account_id
 
     @property
     def config(self) -> VendorConfig:
@@ -65,7 +70,11 @@ class Stage:
             access_token=None if self.without_token else self.vendor.access_token,
             current_phone_number_id=numbers[0],
             phone_numbers=[
-                PhoneNumber(phone_number_id=number, messages_per_second=self.rate)
+                PhoneNumber(
+                    phone_number_id=number,
+                    messages_per_second=self.rate,
+                    verified=Verified(account_id=self.account, app_id="app-1"),
+                )
                 for number in numbers
             ],
             **self.more_config,

@@ -255,7 +255,7 @@ async def test_a_token_that_no_header_may_hold_is_refused_before_it_is_sent(
     async with misbehaving(answering(200, ACCEPTED)) as server:
         attempt = await make_api(server.url).send("110", token, b"{}")
         assert isinstance(attempt, Refused)
-        assert attempt.rule.error_class is ErrorClass.PAUSE_ACCOUNT
+        assert attempt.rule.error_class is ErrorClass.PAUSE_TOKEN
         assert server.connections == 0
     decision = decide(claimed_row(), attempt)
     assert decision.pause_reason == attempt.error.message

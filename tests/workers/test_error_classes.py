@@ -10,7 +10,6 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from contracts.backend import VendorConfig
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.backend import Backend
@@ -32,19 +31,14 @@ MakeOther = Callable[[Stage], Awaitable[Stage]]
 @pytest.fixture
 async def stage(make_stage: MakeStage) -> Stage:
     """A campaign that takes some seconds."""
-    stage = await make_stage(150, rate=50, stop_after_like_errors=3)
-    stage.more_config = {"whatsapp_business_account_id": stage.vendor.business_account_id}
-    return stage
+    return await make_stage(150, rate=50, stop_after_like_errors=3)
 
 
 @pytest.fixture
 def statuses(make_lane: MakeLane, real_backend: Backend, stage: Stage) -> LaneUnderTest:
     """The lane of statuses, in front of the same PHP."""
     lane = make_lane(Lane.STATUSES, real_backend, stop_after_like_errors=3)
-    lane.configs[stage.vendor.uid] = VendorConfig(
-        vendor_uid=stage.vendor.uid,
-        whatsapp_business_account_id=stage.vendor.business_account_id,
-    )
+    lane.configs[stage.vendor.uid] = stage.config
     return lane
 
 
@@ -150,7 +144,7 @@ async def test_another_account_goes_on(stage: Stage, make_other: MakeOther) -> N
     stage.fault(FaultKind.ERROR, code=131042, times=1)
     await stage.run()
     other = await make_other(stage)
-    other.more_config = {"whatsapp_business_account_id": "another"}
+    other.other_account = "another"
     await other.run()
     assert other.all_accepted()
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
-from contracts.backend import VendorConfig
+from contracts.backend import PhoneNumber, VendorConfig, Verified
 from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
 from sidecar import keys
@@ -49,8 +49,13 @@ def lane(php: Php, make_lane: MakeLane) -> LaneUnderTest:
     """A lane of statuses, each of which changes a message of the campaign."""
     php.when(BATCH, lambda call: results(call, campaign_uid=CAMPAIGN))
     lane = make_lane(Lane.STATUSES, stop_after_like_errors=3)
-    lane.configs[VENDOR] = VendorConfig(vendor_uid=VENDOR, whatsapp_business_account_id=ACCOUNT)
+    lane.configs[VENDOR] = vendor_of(verified=Verified(account_id=ACCOUNT, app_id="app-1"))
     return lane
+
+
+def vendor_of(**number: Any) -> VendorConfig:
+    numbers = [PhoneNumber(phone_number_id=NUMBER, **number)]
+    return VendorConfig(vendor_uid=VENDOR, phone_numbers=numbers)
 
 
 async def hear(lane: LaneUnderTest, *bodies: bytes) -> None:
@@ -95,9 +100,9 @@ async def test_a_code_of_the_range_of_permissions_and_those_that_are_new(
     lane: LaneUnderTest,
 ) -> None:
     await hear(lane, failed("wamid.1", 250))
-    assert await seen(lane) == {"account paused"}
+    assert await seen(lane) == {"token paused"}
     await hear(lane, failed("wamid.2", 999_999))
-    assert await seen(lane) == {"account paused", "counted"}
+    assert await seen(lane) == {"token paused", "counted"}
 
 
 async def test_a_failure_without_an_error(lane: LaneUnderTest) -> None:
@@ -110,9 +115,11 @@ async def test_a_failure_without_an_error(lane: LaneUnderTest) -> None:
 
 async def test_an_account_that_php_names_no_id_for(lane: LaneUnderTest) -> None:
     """Its campaigns ask for slots under the vendor's name."""
-    lane.configs[VENDOR] = VendorConfig(vendor_uid=VENDOR)
+    lane.configs[VENDOR] = vendor_of()
     await hear(lane, failed("wamid.1", 131042))
-    assert await seen(lane, f"of-vendor-{VENDOR}") == {"account paused"}
+    assert await seen(lane, "") == {"account paused"}
+    [paused] = await Pauses(lane.redis).all()
+    assert str(paused).startswith(f"account of vendor {VENDOR} is paused: 131042")
 
 
 async def test_a_vendor_that_php_says_nothing_of(lane: LaneUnderTest) -> None:

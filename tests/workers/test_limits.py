@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.backend import PhoneNumber, VendorConfig
+from contracts.backend import PhoneNumber, VendorConfig, Verified
 from tests.conftest import MakeSettings
 from workers import limits as module
 from workers.limits import Limits
@@ -20,8 +20,8 @@ def nothing_said_yet() -> Iterator[None]:
 
 
 def of(make_settings: MakeSettings, rate: float | None = None, **config: Any) -> Limits:
-    coexistence = config.pop("coexistence", False)
-    number = PhoneNumber(phone_number_id="110", messages_per_second=rate, coexistence=coexistence)
+    more = {name: config.pop(name) for name in ("coexistence", "verified") if name in config}
+    number = PhoneNumber(phone_number_id="110", messages_per_second=rate, **more)
     values = {"vendor_uid": "vendor-1", "phone_numbers": [number], **config}
     settings = make_settings(messages_per_second=80, rate_share=0.5)
     return Limits.of(VendorConfig(**values), "110", settings)
@@ -64,24 +64,36 @@ def test_a_number_that_is_not_in_the_list_has_the_default(make_settings: MakeSet
 
 
 def test_what_a_number_belongs_to(make_settings: MakeSettings) -> None:
-    limits = of(make_settings, whatsapp_business_account_id="waba-1", portfolio_id="portfolio-1")
-    assert (limits.number, limits.account, limits.portfolio) == ("110", "waba-1", "portfolio-1")
-    limits = of(make_settings, whatsapp_business_account_id="waba-1")
+    """What Meta has told of it has a name that all vendors share."""
+    told = Verified(account_id="waba-1", portfolio_id="portfolio-1", app_id="app-1")
+    limits = of(make_settings, verified=told, whatsapp_business_account_id="another")
+    assert (limits.number, limits.line, limits.vendor_uid) == ("110", "110", "vendor-1")
+    assert (limits.account, limits.portfolio, limits.app) == ("waba-1", "portfolio-1", "app-1")
+    limits = of(make_settings, verified=Verified(account_id="waba-1"))
     assert limits.portfolio == "waba-1", "the account stands for it"
+    assert limits.app == "vendor-1/app"
+
+
+def test_what_was_only_entered(make_settings: MakeSettings) -> None:
+    limits = of(make_settings, whatsapp_business_account_id="waba-1", portfolio_id="portfolio-1")
+    assert (limits.number, limits.line) == ("110", "vendor-1/110")
+    assert (limits.account, limits.portfolio) == ("vendor-1/waba-1", "vendor-1/portfolio-1")
+    assert limits.app == "vendor-1/app"
+    limits = of(make_settings, whatsapp_business_account_id="waba-1")
+    assert limits.portfolio == "vendor-1/waba-1", "the account stands for it"
+    told = Verified(account_id="waba-1")
+    limits = of(make_settings, verified=told, portfolio_id="portfolio-1")
+    assert limits.portfolio == "vendor-1/portfolio-1"
 
 
 def test_vendors_without_an_account_are_not_held_together(make_settings: MakeSettings) -> None:
     assert of(make_settings).account != of(make_settings, vendor_uid="vendor-2").account
 
 
-def test_vendors_of_one_app_are_known_by_its_secret_which_does_not_show(
-    make_settings: MakeSettings,
-) -> None:
+def test_an_app_secret_does_not_tell_whose_token_it_is(make_settings: MakeSettings) -> None:
+    """The installation's app secret is everybody's; a token may be of another app."""
     one = of(make_settings, app_secrets=["secret-1"]).app
-    assert one == of(make_settings, vendor_uid="vendor-2", app_secrets=["secret-1", "old"]).app
-    assert one != of(make_settings, app_secrets=["secret-2"]).app
-    assert "secret-1" not in one
-    assert of(make_settings).app == of(make_settings, vendor_uid="vendor-2").app
+    assert one != of(make_settings, vendor_uid="vendor-2", app_secrets=["secret-1"]).app
 
 
 @pytest.mark.parametrize(("daily", "expected"), [(None, None), (2000, 2000), (0, None), (-5, None)])

@@ -66,11 +66,11 @@ def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
         case ErrorClass.STOP_CAMPAIGN:
             assert decision == Decision(SendOutcome.FAILED, error, pause_reason=reason)
             assert decision.stops_campaign
-        case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT:
-            number = rule.error_class is ErrorClass.PAUSE_NUMBER
-            paused = Scope.NUMBER if number else Scope.ACCOUNT
+        case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT | ErrorClass.PAUSE_TOKEN:
+            paused = Scope(rule.error_class.removeprefix("pause_"))
+            alone = rule.code == 33
             assert decision == Decision(
-                None, error, give_back=True, pause=paused, pause_reason=reason
+                None, error, give_back=True, pause=paused, alone=alone, pause_reason=reason
             ), "the message itself has nothing wrong with it"
             assert not decision.stops_campaign
         case _:

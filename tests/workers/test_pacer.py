@@ -106,9 +106,11 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     begun: set[str] = set()
     begin = track.ledger.begin
 
-    async def note(lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
+    async def note(
+        lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
+    ) -> None:
         assert not {row.uid for row, _ in sends} & set(track.uids)
-        await begin(lease, sends)
+        await begin(lease, sends, line)
         begun.update(row.uid for row, _ in sends)
 
     track.ledger.begin = note  # type: ignore[method-assign]
