@@ -40,8 +40,8 @@ class NumberState:
     """``vendor_uid`` is whose line it is; None: of all vendors that have the number. Rates are
     messages per second: ``configured_rate`` is what is asked for, and ``effective_rate`` what was
     given when slots were asked for last, at ``asked_at`` (unix seconds). ``held``,
-    ``account_held`` and ``app_held`` are None where nothing is held; ``paused`` is what a person has
-    to resume, the number, its account or the access token. ``campaigns_wanting`` counts the
+    ``account_held`` and ``app_held`` are None where nothing is held; ``paused`` is what a person
+    has to resume, the number, its account or the access token. ``campaigns_wanting`` counts the
     campaigns that would send faster if they could."""
 
     number: str
