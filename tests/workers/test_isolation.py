@@ -16,18 +16,24 @@ from contracts import backend as contract
 from contracts.backend import PhoneNumber, SendError, VendorConfig, Verified
 from contracts.cloud_api.errors import RULES, ErrorClass, rule_for
 from contracts.jobs import Lane
+from sidecar.backend import Backend
+from sidecar.campaigns import campaign_lease
+from sidecar.lease import Leases
 from sidecar.pauses import Pauses
 from sidecar.redis_client import Redis
 from sidecar.tally import STATUSES_MISFIT, TALLY
 from tests.conftest import MakeSettings
-from tests.workers.conftest import MakeLane
+from tests.contract.under_test import Campaign, Vendor
+from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import account, change, envelope, status
 from tests.workers.php import Php, results
 from tests.workers.rows import CLAIM, queued
 from tests.workers.simulated import held_lease
 from tests.workers.slots import recipients
+from tests.workers.stage import Stage
 from tests.workers.test_sender import Scripted
+from workers.campaign import CampaignRun
 from workers.cloud_api import Attempt, NotSent, Refused
 from workers.consequences import Consequences
 from workers.ledger import Ledger
@@ -334,3 +340,82 @@ async def test_a_recipient_of_one_vendor_is_not_anothers(world: World, lane: Lan
     suppressed = Consequences(world.settings, world.redis, world.limiter).suppressed
     assert await suppressed.find("alice", [RECIPIENT]) == {}
     assert list(await suppressed.find("mallory", [RECIPIENT])) == [RECIPIENT]
+
+
+# -- from PHP's settings to the Cloud API and back --
+
+
+async def config_of(backend: Backend, vendor: Vendor) -> VendorConfig:
+    """Return what the real PHP side tells of a vendor."""
+    request = contract.VendorConfigRequest(vendor_uids=[vendor.uid])
+    answer = await backend.call(contract.VENDOR_CONFIG, request, contract.VendorConfigAnswer)
+    return answer.vendors[0]
+
+
+async def run(stage: Stage, campaign: Campaign) -> VendorConfig:
+    """Send a campaign as PHP's settings say, by the Cloud API of the stage; return the settings."""
+    config = await config_of(stage.backend, campaign.vendor)
+    async with Leases(stage.redis, 10_000).hold(campaign_lease(campaign.uid)) as lease:
+        assert lease is not None
+        await CampaignRun(
+            stage.settings,
+            stage.redis,
+            stage.backend,
+            stage.cloud_api,
+            Limiter(stage.redis),
+            config,
+            lease,
+            campaign_uid=campaign.uid,
+            stopping=lambda: False,
+        ).run()
+    return config
+
+
+def enter(stage: Stage, vendor: Vendor, victim: Vendor) -> None:
+    """Have a vendor enter another's number and account in its settings."""
+    number = victim.phone_number_ids[0]
+    stage.embedded.set_setting(vendor, "current_phone_number_id", number)
+    stage.embedded.set_setting(vendor, "whatsapp_business_account_id", victim.business_account_id)
+
+
+async def test_a_campaign_with_a_bad_token_from_anothers_number(make_stage: MakeStage) -> None:
+    """The real Cloud API's answer is 190."""
+    stage = await make_stage(10)
+    mallory = stage.embedded.seed_campaign(stage.embedded.seed_vendor(), 3)
+    enter(stage, mallory.vendor, stage.vendor)
+    await run(stage, mallory)
+    [row] = stage.embedded.rows("campaigns", _uid=mallory.uid)
+    assert row["__data"]["sidecar"]["reason"].startswith("190")
+    [paused] = await Pauses(stage.redis).all()
+    assert str(paused).startswith(f"the access token of vendor {mallory.vendor.uid} is paused: 190")
+    rows = stage.embedded.rows("whatsapp_message_queue", campaigns__id=mallory.id)
+    assert [row["status"] for row in rows] == [1, 1, 1], "they go when the token is right"
+    await run(stage, stage.campaign)
+    assert stage.all_accepted()
+
+
+@pytest.mark.parametrize("code", [131042, 131048, 190])
+async def test_a_status_of_a_message_that_really_was_sent(
+    make_stage: MakeStage, make_lane: MakeLane, code: int
+) -> None:
+    """Mallory sends from a number of its own, and says that it was Alice's that failed."""
+    mallory, alice = await make_stage(1), await make_stage(5)
+    lane = make_lane(Lane.STATUSES, mallory.backend)
+    lane.configs[mallory.vendor.uid] = await run(mallory, mallory.campaign)
+    assert mallory.all_accepted()
+    [sent] = mallory.cloud.engine.ledger.messages
+    body = orjson.loads(
+        failed(
+            code,
+            number=alice.vendor.phone_number_ids[0],
+            account_id=alice.vendor.business_account_id,
+        )
+    )
+    [item] = body["entry"][0]["changes"][0]["value"]["statuses"]
+    item |= {"id": sent.wamid, "biz_opaque_callback_data": sent.callback_data}
+    await lane.receive(orjson.dumps(body), vendor=mallory.vendor.uid)
+    await lane.drain_when_it_may()
+    assert mallory.statuses() == {}, "PHP has applied it"
+    assert {one.vendor_uid for one in await Pauses(alice.redis).all()} <= {mallory.vendor.uid}
+    await run(alice, alice.campaign)
+    assert alice.all_accepted()
