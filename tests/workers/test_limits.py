@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from contracts.backend import PhoneNumber, VendorConfig, Verified
+from sidecar import keys
+from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from workers import limits as module
+from workers.holds import Scope
 from workers.limits import Limits
 
 
@@ -84,6 +89,51 @@ def test_what_was_only_entered(make_settings: MakeSettings) -> None:
     told = Verified(account_id="waba-1")
     limits = of(make_settings, verified=told, portfolio_id="portfolio-1")
     assert limits.portfolio == "vendor-1/portfolio-1"
+
+
+#: What somebody may enter, to hit upon the name of what is another's.
+_PARTS = ["110", "waba-1", "portfolio-1", "app-1", "app", "alice", "bob", "/", ":", "1", "number"]
+_ENTERED = st.lists(st.sampled_from(_PARTS)).map("".join) | st.text(max_size=9)
+_SETTINGS = st.tuples(_ENTERED, _ENTERED, _ENTERED)
+
+
+def test_nothing_that_is_entered_is_the_name_of_what_is_anothers(
+    make_settings: MakeSettings,
+) -> None:
+    """Nor of what Meta has confirmed to be another's; whatever the other has entered."""
+    settings = make_settings()
+    told = Verified(account_id="waba-1", portfolio_id="portfolio-1", app_id="app-1")
+    verified = [PhoneNumber(phone_number_id="110", verified=told)]
+    confirmed = _keys(settings, "bob", ("110", "", ""), phone_numbers=verified)
+
+    @given(_SETTINGS, _SETTINGS)
+    def check(mine: tuple[str, str, str], of_another: tuple[str, str, str]) -> None:
+        entered = _keys(settings, "bob", of_another)
+        assert not _keys(settings, "alice", mine) & (entered | confirmed)
+
+    check()
+
+
+def _keys(
+    settings: Settings, vendor_uid: str, entered: tuple[str, str, str], **more: Any
+) -> set[str]:
+    """Return the keys that a campaign of such a vendor has to do with."""
+    number, account, portfolio = entered
+    config = VendorConfig(
+        vendor_uid=vendor_uid,
+        whatsapp_business_account_id=account,
+        portfolio_id=portfolio,
+        **more,
+    )
+    limits = Limits.of(config, number, settings)
+    return {
+        *(make(limits.line) for make in (keys.number, keys.turns, keys.wanting, keys.urgent)),
+        *(keys.pair(limits.line, recipient) for recipient in ("1", "110")),
+        keys.hold(Scope.ACCOUNT, limits.account),
+        keys.hold(Scope.APP, limits.app),
+        keys.recipients(limits.portfolio),
+        *limits.pauses,
+    }
 
 
 def test_vendors_without_an_account_are_not_held_together(make_settings: MakeSettings) -> None:
