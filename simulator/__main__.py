@@ -12,6 +12,7 @@ _COMMANDS = {
     "pusher": "simulator.pusher.command",
     "demo": "simulator.demo_command",
     "chaos": "simulator.chaos.command",
+    "adversary": "simulator.adversary.command",
     "migration": "simulator.migration.command",
 }
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from contracts.lenient import StrictModel
 from simulator.cloud_api.clock import Clock
+from simulator.cloud_api.garbage import GARBAGE
 
 
 class FaultKind(StrEnum):
@@ -29,10 +30,17 @@ class FaultKind(StrEnum):
     TIMEOUT_AFTER_ACCEPT = "timeout_after_accept"
     #: Accepted at once, answered after ``seconds``.
     SLOW = "slow"
+    #: Answered with what no Cloud API answers (``garbage``), and accepted, unless that is an error.
+    #: A trickle takes ``seconds``.
+    GARBAGE = "garbage"
 
 
 #: ``seconds`` of a rule that gives none.
-_DEFAULT_SECONDS = {FaultKind.TIMEOUT_AFTER_ACCEPT: 60.0, FaultKind.SLOW: 1.0}
+_DEFAULT_SECONDS = {
+    FaultKind.TIMEOUT_AFTER_ACCEPT: 60.0,
+    FaultKind.SLOW: 1.0,
+    FaultKind.GARBAGE: 5.0,
+}
 
 
 class FaultSpec(StrictModel):
@@ -41,6 +49,8 @@ class FaultSpec(StrictModel):
     kind: FaultKind
     #: Error code of kind ``error``; also one that is not documented.
     code: int | None = Field(default=None, ge=0)
+    #: Which of :data:`~simulator.cloud_api.garbage.GARBAGE` kind ``garbage`` answers.
+    garbage: str | None = None
     #: See the kinds; without a meaning for the others.
     seconds: float | None = Field(default=None, gt=0)
     #: How many sends to hit; null: all, until the rules are cleared.
@@ -56,6 +66,8 @@ class FaultSpec(StrictModel):
     def _consistent(self) -> "FaultSpec":
         if (self.kind is FaultKind.ERROR) != (self.code is not None):
             raise ValueError("`code` belongs to kind `error`, and that kind needs one")
+        if (self.kind is FaultKind.GARBAGE) != (self.garbage in GARBAGE):
+            raise ValueError(f"`garbage` belongs to kind `garbage`, and is one of {list(GARBAGE)}")
         if self.kind is FaultKind.RESET_BEFORE_READ and self.to is not None:
             raise ValueError("`to` cannot be known before the body is read: leave it out")
         return self

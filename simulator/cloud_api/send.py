@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 from simulator.asgi import answer, close, is_still_there, read_body, reset, transport_of
 from simulator.cloud_api.engine import Accepted, Engine
 from simulator.cloud_api.fault import Fault, FaultKind
+from simulator.cloud_api.garbage import GARBAGE
 from simulator.cloud_api.number import Number
 from simulator.cloud_api.recipient import magic_of
 from simulator.cloud_api.refusal import Refusal
@@ -65,6 +66,9 @@ class SendEndpoint:
             return
         if accepted.early is not None:
             await asyncio.wait([accepted.early], timeout=self._engine.config.early_wait_ms / 1000)
+        if fault is not None and fault.spec.garbage is not None:
+            await self._answer_garbage(fault, send)
+            return
         if fault is not None and not await self._answered_in_spite_of(fault, scope, receive):
             return
         await answer(send, 200, _answer_body(accepted))
@@ -100,6 +104,9 @@ class SendEndpoint:
         if kind is FaultKind.THROTTLE:
             raise Refusal(_THROUGHPUT)
         self._meet(kind.value, callback_data)
+        if (garbage := GARBAGE.get(fault.spec.garbage or "")) and garbage.status >= 400:
+            await answer(send, garbage.status, garbage.body)
+            return True
         if kind is FaultKind.HTTP_503:
             await answer(send, 503, b"")
             return True
@@ -110,6 +117,19 @@ class SendEndpoint:
             await answer(send, 500, _HTML_500, _HTML)
             return True
         return False
+
+    async def _answer_garbage(self, fault: Fault, send: Send) -> None:
+        garbage = GARBAGE[fault.spec.garbage or ""]
+        if not garbage.trickles:
+            await answer(send, garbage.status, garbage.body)
+            return
+        headers = [(b"content-length", b"%d" % len(garbage.body))]
+        await send({"type": "http.response.start", "status": garbage.status, "headers": headers})
+        end = len(garbage.body) - 1
+        for at in range(end + 1):
+            part = {"body": garbage.body[at : at + 1], "more_body": at < end}
+            await send({"type": "http.response.body", **part})
+            await asyncio.sleep(fault.seconds / len(garbage.body))
 
     async def _answered_in_spite_of(self, fault: Fault, scope: Scope, receive: Receive) -> bool:
         """Carry out a fault of an accepted message; tell whether it is answered after all."""

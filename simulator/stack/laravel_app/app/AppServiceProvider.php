@@ -12,5 +12,6 @@ final class AppServiceProvider extends ServiceProvider
     public function boot(): void
     {
         $this->app['events']->listen(UpdateTaken::class, PoisonListener::class);
+        $this->app['events']->listen(UpdateTaken::class, FaultListener::class);
     }
 }
