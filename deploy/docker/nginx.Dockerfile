@@ -2,7 +2,9 @@
 FROM debian:12.12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl nginx-light \
-    && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled
+    && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled \
+    && install -d -o www-data -g www-data -m 0700 \
+        /var/lib/nginx/files /var/lib/nginx/internal /var/lib/nginx/webhooks
 COPY deploy/docker/nginx.conf /etc/nginx/nginx.conf
 COPY deploy/docker/site.conf /etc/nginx/site.conf
 COPY nginx/sidecar /etc/nginx/sidecar

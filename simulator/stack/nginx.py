@@ -126,6 +126,9 @@ class Nginx(Process):
                 "\ninclude sidecar/php-fpm.conf;": "\n#include sidecar/php-fpm.conf;",
                 "\n#include sidecar/php-http.conf;": "\ninclude sidecar/php-http.conf;",
             }
+        for name in ("sidecar/webhook-body.conf", "sidecar/internal.conf"):
+            places = {" /var/lib/nginx/": f" {self.folder}/"}
+            self._files[name] = {**places, **self._files.get(name, {})}
         for name, replacements in self._files.items():
             path = self.folder / name
             path.write_text(substitute(path.read_text(), replacements))

@@ -37,6 +37,7 @@ def test_every_service(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["ulimits"] == {"core": 0}
     user, group = service["user"].split(":")
     assert int(user) > 0
     assert int(group) > 0
@@ -146,6 +147,27 @@ def test_redis_keeps_what_was_acknowledged() -> None:
     limit = SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"]
     assert compose.size(options["--maxmemory"]) * 2 <= compose.size(limit)
     assert "redis:/data" in SERVICES["redis"]["volumes"]
+
+
+def test_bodies_have_places_of_their_own() -> None:
+    """Each folder that nginx puts bodies into is a mount of its own, and memory suffices."""
+    service = SERVICES["nginx"]
+    mounts = dict(mount.split(":", 1) for mount in service["tmpfs"])
+    for folder in ("webhooks", "internal"):
+        assert "size=256m" in mounts[f"/var/lib/nginx/{folder}"]
+        assert "uid=33,gid=33,mode=0700" in mounts[f"/var/lib/nginx/{folder}"]
+    assert service["user"] == "33:33"
+    assert service["volumes"] == ["nginx:/var/lib/nginx/files"]
+    held = sum(compose.size(re.findall(r"size=(\w+)", options)[0]) for options in mounts.values())
+    assert held * 1.8 < compose.size(service["deploy"]["resources"]["limits"]["memory"])
+    config = (DEPLOY / "docker" / "nginx.conf").read_text()
+    for name in ("client_body", "proxy", "fastcgi"):
+        assert f"{name}_temp_path /var/lib/nginx/files/" in config
+    made = (DEPLOY / "docker" / "nginx.Dockerfile").read_text()
+    shipped = [path.read_text() for path in (ROOT / "nginx" / "sidecar").glob("*.conf")]
+    folders = set(re.findall(r"client_body_temp_path (\S+);", "".join(shipped)))
+    assert folders == {mount for mount in mounts if mount != "/tmp"}
+    assert all(folder in made for folder in (*folders, "/var/lib/nginx/files"))
 
 
 def test_php_and_the_sidecar_know_the_same_keys() -> None:

@@ -26,8 +26,15 @@ def alive_url(tmp_path: Path, sidecar: Stub, php: Stub) -> Iterator[str]:
         "172.30.86.12:8601": f"127.0.0.1:{internal}",
         "/dev/stdout": str(tmp_path / "access.log"),
     }
-    main = {" /tmp/": f" {tmp_path}/", "127.0.0.1:8602": f"127.0.0.1:{alive}"}
+    main = {
+        " /tmp/": f" {tmp_path}/",
+        " /var/lib/nginx/files/": f" {tmp_path}/",
+        "127.0.0.1:8602": f"127.0.0.1:{alive}",
+    }
     shutil.copytree(SHIPPED / "sidecar", tmp_path / "sidecar")
+    for name in ("webhook-body.conf", "internal.conf"):
+        path = tmp_path / "sidecar" / name
+        path.write_text(substitute(path.read_text(), {" /var/lib/nginx/": f" {tmp_path}/"}))
     (tmp_path / "mime.types").write_text("types { text/html html; }\n")
     (tmp_path / "site.conf").write_text(substitute((DOCKER / "site.conf").read_text(), site))
     config = tmp_path / "nginx.conf"
