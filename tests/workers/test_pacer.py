@@ -238,12 +238,13 @@ async def test_not_too_many_wait_here(track: Track, monkeypatch: pytest.MonkeyPa
 # -- being held --
 
 
-async def test_a_hold_stops_also_what_has_a_slot(track: Track) -> None:
-    track.limited(limits(40.0))
+@pytest.mark.parametrize("line", [NUMBER, f"vendor-1/{NUMBER}"], ids=["of all", "of a vendor"])
+async def test_a_hold_stops_also_what_has_a_slot(track: Track, line: str) -> None:
+    track.limited(limits(40.0, line=line))
     track.rows.append([queued() for _ in range(40)])
     async with track.running():
         await track.has_started(3)
-        await track.limiter.throttled(NUMBER, track.limiter.clock.now())
+        await track.limiter.throttled(line, track.limiter.clock.now())
         held_at, before = time.monotonic(), len(track.started)
         await track.has_started(before + 5)
     late = [at for at, _ in track.started[before:]]
