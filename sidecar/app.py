@@ -17,6 +17,7 @@ from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.bots.cache import Bots
 from sidecar.bots.match_bot import MatchBot
+from sidecar.burial import Bounds
 from sidecar.campaigns import Campaigns
 from sidecar.config_changes import ConfigChanges
 from sidecar.doorbell import Doorbell, WakeUpBroker
@@ -151,7 +152,9 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.PING, internal.route(Ping(redis).answer), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
-            Route(api.METRICS, Metrics(redis, telemetry).show, methods=["GET"]),
+            Route(
+                api.METRICS, Metrics(redis, telemetry, Bounds.of(settings)).show, methods=["GET"]
+            ),
         ],
         lifespan=lifespan,
     )

@@ -3,19 +3,16 @@ own, so that the sidecar imports neither."""
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
 
 import click
-import orjson
 
 from sidecar import embedded, logs
 from sidecar.check import check
-from sidecar.dead_letters import DeadLetters
+from sidecar.dead_letters_command import dead_letters
 from sidecar.modes.adopt_webhooks import adopt_webhooks
 from sidecar.modes.command import modes
 from sidecar.modes.cutover_command import cutover, rollback, rollout
 from sidecar.numbers_command import numbers
-from sidecar.redis_command import run_with_redis
 from sidecar.settings import InvalidSettings, Settings
 from sidecar.shadow.command import parity
 from sidecar.status import status
@@ -53,65 +50,8 @@ def serve() -> None:
         raise click.ClickException(str(error)) from None
 
 
-@main.group(name="dead-letters")
-def dead_letters() -> None:
-    """Look at updates that PHP would not take, and have them tried again."""
-
-
-@dead_letters.command(name="list")
-@click.option("--vendor", help="Only this vendor's.")
-def list_dead_letters(vendor: str | None) -> None:
-    """Print one line of JSON for each, the oldest first, without its payload."""
-
-    async def run(letters: DeadLetters) -> None:
-        async for letter in letters.all(vendor):
-            click.echo(orjson.dumps(letter.summary).decode())
-
-    _with_dead_letters(run)
-
-
-@dead_letters.command(name="show")
-@click.argument("letter_id", metavar="ID")
-def show_dead_letter(letter_id: str) -> None:
-    """Print one of them whole. This is a customer's data."""
-
-    async def run(letters: DeadLetters) -> None:
-        letter = await letters.get(letter_id)
-        if letter is None:
-            raise click.ClickException(f"there is no dead letter {letter_id}")
-        click.echo(orjson.dumps(letter.update, option=orjson.OPT_INDENT_2).decode())
-
-    _with_dead_letters(run)
-
-
-@dead_letters.command(name="replay")
-@click.argument("letter_ids", metavar="[ID]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@click.option("--vendor", help="With --all: only this vendor's.")
-def replay_dead_letters(letter_ids: tuple[str, ...], everything: bool, vendor: str | None) -> None:
-    """Have them handed to PHP again, as if for the first time."""
-    if bool(letter_ids) == everything:
-        raise click.UsageError("name the letters, or say --all")
-
-    async def run(letters: DeadLetters) -> None:
-        if everything:
-            chosen = [letter async for letter in letters.all(vendor)]
-        else:
-            found = [(letter_id, await letters.get(letter_id)) for letter_id in letter_ids]
-            if missing := [letter_id for letter_id, letter in found if letter is None]:
-                raise click.ClickException(f"there is no dead letter {', '.join(missing)}")
-            chosen = [letter for _, letter in found if letter is not None]
-        replayed = [await letters.replay(letter) for letter in chosen]
-        click.echo(f"{sum(replayed)} replayed; workers take them up within a second")
-
-    _with_dead_letters(run)
-
-
-def _with_dead_letters(run: "Callable[[DeadLetters], Awaitable[None]]") -> None:
-    run_with_redis(load_settings("dead-letters"), lambda redis: run(DeadLetters(redis)))
-
-
 main.add_command(check)
+main.add_command(dead_letters)
 main.add_command(status)
 main.add_command(numbers)
 main.add_command(parity)

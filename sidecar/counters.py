@@ -5,6 +5,8 @@
 - sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger);
   replies count as well, as often as they are about to be sent
 - effects:  asked for = done + left out + dead + waiting in the outbox
+- dead_updates, dead_effects: given up = stored as dead letters + left since, by the reason
+- inboxes, outbox, letters: listed in an index = stored
 
 What has come and what has ended is counted in ``count:{vendor}``, each counter in the same MULTI
 or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
@@ -14,13 +16,29 @@ a difference means that something was lost or counted twice: a bug, or somebody'
 """
 
 from dataclasses import dataclass, field
-from typing import cast
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.burial import DAY_MS, Bounds
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS
 from sidecar.redis_client import Members, Redis, script
+
+#: Why dead letters leave without being tried again.
+LEFT = ("too_old", "too_many", "too_large", "discarded")
+
+#: How the total of each equation is called.
+FIRST = {
+    "webhooks": "received",
+    "updates": "split",
+    "sends": "claimed",
+    "effects": "asked_for",
+    "dead_updates": "given_up",
+    "dead_effects": "given_up",
+    "inboxes": "listed",
+    "outbox": "listed",
+    "letters": "listed",
+}
 
 #: Each order key that waits is a list of its own, half a microsecond to look at. Above so many,
 #: measuring would hold up webhooks for longer than it is worth.
@@ -46,6 +64,26 @@ class Equation:
 
 
 @dataclass(frozen=True, slots=True)
+class Letters:
+    """One vendor's dead letters as they are stored. The oldest was ``given_up_at``, and the last
+    that left for want of room or for its age did so ``dropped_at`` (unix ms; 0: never)."""
+
+    number: int = 0
+    size_bytes: int = 0
+    given_up_at: int = 0
+    dropped_at: int = 0
+
+    def fullness(self, bounds: Bounds, now: int) -> float:
+        """Return how near they are to their bounds: 1.0 is where the oldest leaves."""
+        age_ms = now - self.given_up_at if self.given_up_at else 0
+        return max(
+            self.number / bounds.number,
+            self.size_bytes / bounds.size_bytes,
+            age_ms / (bounds.days * DAY_MS),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Books:
     """One vendor's equations. ``waiting`` is how many webhooks are in each lane's inbox."""
 
@@ -54,17 +92,15 @@ class Books:
     updates: Equation
     sends: Equation
     effects: Equation
+    #: What is counted as dead, and what is listed, as compared with what is stored.
+    stored: tuple[Equation, ...] = ()
     expired: int = 0
     waiting: dict[Lane, int] = field(default_factory=dict)
+    letters: Letters = Letters()
 
     @property
     def equations(self) -> tuple[Equation, ...]:
-        return self.webhooks, self.updates, self.sends, self.effects
-
-    @property
-    def dead(self) -> int:
-        """Return how many dead letters the counters say that there are."""
-        return (self.updates.parts["dead"] or 0) + (self.effects.parts["dead"] or 0)
+        return self.webhooks, self.updates, self.sends, self.effects, *self.stored
 
     def equation(self, name: str) -> Equation:
         """Return one of them by its name."""
@@ -85,18 +121,30 @@ class Counters:
 
     async def read(self) -> list[Books]:
         """Return the books of all vendors, by their uid; each vendor's at one moment."""
-        members = cast(Members, await self._redis.smembers(keys.VENDORS))
-        vendors = sorted(member.decode() for member in members)
+        vendors = sorted(member.decode() for member in await self._vendors())
         books: list[Books] = []
         for start in range(0, len(vendors), CHUNK):
             books += await self._read(vendors[start : start + CHUNK])
         return books
 
+    async def _vendors(self) -> Members:
+        """Return the vendors that have counters, or something that should have been counted."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for name in (keys.VENDORS, *map(keys.ready, Lane), *map(keys.outbox, EffectKind)):
+            pipeline.smembers(name)
+        pipeline.zrange(keys.DEAD, 0, -1)
+        pipeline.hvals(keys.LEDGERS)
+        return set().union(*await pipeline.execute())
+
     async def _read(self, vendors: list[str]) -> list[Books]:
         names = [keys.LEDGERS, *map(keys.deferred, Lane), *map(keys.waiting, Lane)]
+        names += [*map(keys.ready, Lane), keys.DEAD]
         for vendor_uid in vendors:
             names += [keys.counters(vendor_uid), *(keys.inbox(lane, vendor_uid) for lane in Lane)]
-            names += [keys.outbox_of(kind, vendor_uid) for kind in EffectKind]
+            names += [keys.dead_letters(vendor_uid)]
+            names += [keys.dead_updates(vendor_uid), keys.dead_effects(vendor_uid)]
+            for kind in EffectKind:
+                names += [keys.outbox_of(kind, vendor_uid), keys.effects(kind, vendor_uid)]
         found = await self._books(keys=names, args=[MOST_ORDER_KEYS, keys.ledger(""), *vendors])
         return [_books(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)]
 
@@ -110,7 +158,15 @@ def _books(
     statuses: int,
     deferred: int,
     in_flight: int,
+    effects_listed: int,
     effects: int,
+    ready: int,
+    streams: int,
+    dead_updates: int,
+    dead_effects: int,
+    letters: int,
+    letters_bytes: int,
+    given_up_at: int,
 ) -> Books:
     names = (name.decode() for name in counters[::2])
     count = dict(zip(names, map(int, counters[1::2]), strict=True))
@@ -156,9 +212,22 @@ def _books(
                 "waiting": effects,
             },
         ),
+        (
+            _dead("dead_updates", count, "dead", dead_updates),
+            _dead("dead_effects", count, "effects_dead", dead_effects),
+            Equation("inboxes", ready, {"stored": streams}),
+            Equation("outbox", effects_listed, {"stored": effects}),
+            Equation("letters", dead_updates + dead_effects, {"stored": letters}),
+        ),
         expired=count.get("expired", 0),
         waiting=waiting,
+        letters=Letters(letters, letters_bytes, given_up_at, count.get("dropped_at", 0)),
     )
+
+
+def _dead(name: str, count: dict[str, int], counter: str, stored: int) -> Equation:
+    left = {why: count.get(f"{counter}_{why}", 0) for why in LEFT}
+    return Equation(name, count.get(counter, 0), {"stored": stored, **left})
 
 
 def _measured(counted: int, entries: int) -> int:

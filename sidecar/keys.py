@@ -10,8 +10,10 @@
 | fence:{name} | string | the last fencing token that was given out |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
 | deferred:{lane}:{order key} | list | updates that wait, the first one alone |
-| dead | hash | dead letters by id |
-| dead:index | sorted set | ids of dead letters, by when they were given up (unix ms) |
+| dead | sorted set | vendors that have dead letters, by the bytes of these |
+| dead:letters:{vendor} | hash | dead letters by id |
+| dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
+| dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
 | seen:{digest} | string | a customer's message that PHP has; expires |
 | count:{vendor} | hash | the counters of the conservation equation (sidecar/counters.py) |
 | vendors | set | vendors that have counters |
@@ -61,8 +63,10 @@ from contracts.effects import EffectKind
 from contracts.jobs import Lane
 
 COUNTERS_PREFIX = "count:"
+#: The field of count:{vendor} that says how many bytes of the vendor's are stored: webhooks in the
+#: inbox, updates that wait, and effects in the outbox.
+STORED_BYTES = "stored_bytes"
 DEAD = "dead"
-DEAD_INDEX = "dead:index"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
@@ -109,8 +113,30 @@ def deferred_items(lane: Lane, order_key: str) -> str:
     return f"deferred:{lane}:{order_key}"
 
 
+def deferred_count(lane: Lane) -> str:
+    """Name of the field of count:{vendor} that says how many updates wait in deferred:{lane}."""
+    return f"deferred_{lane}"
+
+
+def deferred_bytes(lane: Lane) -> str:
+    """Name of the field of count:{vendor} that says how many bytes these take."""
+    return f"deferred_{lane}_bytes"
+
+
 def seen(digest: str) -> str:
     return f"seen:{digest}"
+
+
+def dead_letters(vendor_uid: str) -> str:
+    return f"dead:letters:{vendor_uid}"
+
+
+def dead_updates(vendor_uid: str) -> str:
+    return f"dead:updates:{vendor_uid}"
+
+
+def dead_effects(vendor_uid: str) -> str:
+    return f"dead:effects:{vendor_uid}"
 
 
 def counters(vendor_uid: str) -> str:

@@ -22,7 +22,8 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sidecar.counters import Books
+from sidecar.burial import DEFAULT_BOUNDS, Bounds
+from sidecar.counters import FIRST, LEFT, Books
 from sidecar.logs import Trouble
 from sidecar.overview import Observer, Overview
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, reason_of
@@ -39,8 +40,9 @@ Samples = Iterable[tuple[tuple[str, ...], float]]
 class Metrics:
     """The route. What is counted in this process and not yet told is added to what it shows."""
 
-    def __init__(self, redis: Redis, telemetry: Telemetry) -> None:
+    def __init__(self, redis: Redis, telemetry: Telemetry, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self._redis = redis
+        self._bounds = bounds
         self._observer = Observer(redis)
         self._telemetry = telemetry
         self._lock = asyncio.Lock()
@@ -72,7 +74,7 @@ class Metrics:
         up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
         state: list[Metric] = []
         if overview is not None:
-            state = [*_state(overview), *_books(overview.books), _overdue(effects)]
+            state = [*_state(overview, self._bounds), *_books(overview.books), _overdue(effects)]
         return [up, *state, *_counted(counted)]
 
 
@@ -140,7 +142,7 @@ def _histogram(family: Family, found: Mapping[tuple[str, ...], Mapping[str, floa
 # -- how things stand --
 
 
-def _state(overview: Overview) -> Iterator[Metric]:
+def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
     redis = overview.redis
     yield _gauge("sidecar_redis_memory_bytes", "Memory that Redis uses.", [((), redis.used_bytes)])
     yield _gauge(
@@ -156,8 +158,16 @@ def _state(overview: Overview) -> Iterator[Metric]:
     yield from _lanes(overview)
     yield _gauge(
         "sidecar_dead_letters",
-        "Updates that PHP would not take, which wait for a person.",
+        "Updates that PHP would not take, and effects that could not be done, which wait for a "
+        "person.",
         [((), overview.dead_letters)],
+    )
+    fullness = [one.letters.fullness(bounds, overview.now) for one in overview.books]
+    yield _gauge(
+        "sidecar_dead_letters_fullness",
+        "How near a vendor's dead letters are to what is kept of them, by number, bytes or age; of "
+        "the vendor that is nearest. At 1 the oldest are deleted.",
+        [((), max(fullness, default=0.0))],
     )
     if overview.backend_ok_s is not None:
         yield _gauge(
@@ -304,14 +314,24 @@ def _books(books: list[Books]) -> Iterator[Metric]:
         "Effects in the outbox.",
         [((), sum(one.effects.parts["waiting"] or 0 for one in books))],
     )
-    names = ("webhooks", "updates", "sends", "effects")
+    yield _counter(
+        "sidecar_dead_letters_deleted",
+        "Dead letters that have left: too old, too many or too large for what is kept, or "
+        "discarded by a person.",
+        [
+            ((kind, why), sum(one.equation(f"dead_{kind}").parts[why] or 0 for one in books))
+            for kind in ("updates", "effects")
+            for why in LEFT
+        ],
+        ("kind", "reason"),
+    )
     yield _gauge(
         "sidecar_equation_difference",
         "What is missing in the conservation equation or came from nowhere, of all vendors. "
         "Anything but 0 is a bug, or somebody's hand in Redis.",
         [
             ((name,), sum(abs(one.equation(name).difference or 0) for one in books))
-            for name in names
+            for name in FIRST
         ],
         ("equation",),
     )

@@ -15,6 +15,7 @@ import structlog
 
 from contracts.effects import Broadcast, Effect, EffectKind, Forward, parse_effect
 from sidecar import keys
+from sidecar.burial import DEFAULT_BOUNDS, Bounds, letter_keys
 from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
 from sidecar.lease import Lease
@@ -108,7 +109,12 @@ class Put:
 
 def make_outbox(settings: Settings, redis: Redis) -> "Outbox":
     """Return the outbox as these settings want it kept."""
-    return Outbox(redis, remember_s=settings.duplicate_window_s or 1, limit=settings.effects_limit)
+    return Outbox(
+        redis,
+        remember_s=settings.duplicate_window_s or 1,
+        limit=settings.effects_limit,
+        bounds=Bounds.of(settings),
+    )
 
 
 class LeaseLost(Exception):
@@ -117,12 +123,15 @@ class LeaseLost(Exception):
 
 class Outbox:
     """``remember_s``: how long it is known that an effect was taken. ``limit``: so many forwards
-    or broadcasts of a vendor may wait; more are left out."""
+    or broadcasts of a vendor may wait; more are left out. ``bounds`` are those of dead letters."""
 
-    def __init__(self, redis: Redis, *, remember_s: int, limit: int) -> None:
+    def __init__(
+        self, redis: Redis, *, remember_s: int, limit: int, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> None:
         self._redis = redis
         self._remember_s = remember_s
         self._limit = limit
+        self._bounds = bounds
         self._put = script(redis, "put_effects")
         self._end = script(redis, "end_effects")
 
@@ -174,7 +183,11 @@ class Outbox:
         self, lease: Lease, kind: EffectKind, vendor_uid: str, ended: Sequence[Ended]
     ) -> None:
         """Write down how effects have ended, all at once. Raises :class:`LeaseLost`."""
-        arguments: list[str | bytes | int] = [lease.token, vendor_uid, now_ms()]
+        now = now_ms()
+        arguments: list[str | bytes | int] = [
+            *(lease.token, vendor_uid, now),
+            *self._bounds.words(now),
+        ]
         for one in ended:
             arguments += [one.id, one.how]
             if one.queued is None:
@@ -184,7 +197,8 @@ class Outbox:
             else:
                 arguments += [letter_id(one.queued), letter(one.queued)]
         names = [lease.key, *_keys(kind, vendor_uid), keys.counters(vendor_uid)]
-        if not await self._end(keys=[*names, keys.DEAD, keys.DEAD_INDEX], args=arguments):
+        *letters, _ = letter_keys(vendor_uid)
+        if not await self._end(keys=[*names, *letters], args=arguments):
             raise LeaseLost(lease.name)
 
 
@@ -196,16 +210,14 @@ class EffectReplay:
 
     async def replay(self, name: str, queued: Queued) -> bool:
         """Have a dead effect tried again as if for the first time. Return False if somebody else
-        has done so."""
+        has done so, or if the same effect waits already."""
         again = replace(queued, attempts=0, reason=None, put_at=now_ms())
+        *letters, vendor_uid = letter_keys(queued.vendor_uid)
         answer = await self._replay(
-            keys=[
-                *(keys.DEAD, keys.DEAD_INDEX),
-                *(*_keys(queued.kind, queued.vendor_uid), keys.counters(queued.vendor_uid)),
-            ],
-            args=[name, queued.id, again.dump(), queued.vendor_uid, again.put_at],
+            keys=[*letters, *_keys(queued.kind, vendor_uid)],
+            args=[vendor_uid, name, queued.id, again.dump(), again.put_at],
         )
-        return bool(answer)
+        return int(answer) == 1
 
 
 def parse_effects(vendor_uid: str, values: Sequence[dict[str, Any]]) -> list[Effect]:

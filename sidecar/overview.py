@@ -99,8 +99,6 @@ class Observer:
         for section in ("server", "memory", "persistence"):
             pipeline.info(section)
         pipeline.time()
-        pipeline.hlen(keys.DEAD)
-        pipeline.zrange(keys.DEAD_INDEX, 0, 0, withscores=True)
         pipeline.get(keys.BACKEND_OK)
         pipeline.exists(keys.lease("reconciler"))
         pipeline.hkeys(keys.PAUSES)
@@ -111,8 +109,6 @@ class Observer:
             memory,
             persistence,
             time,
-            dead,
-            first_dead,
             ok,
             reconciler,
             pauses,
@@ -122,12 +118,13 @@ class Observer:
         now = time[0] * 1000 + time[1] // 1000
         processes = await read_processes(self._redis)
         books = await self._counters.read()
+        given_up = [one.letters.given_up_at for one in books if one.letters.given_up_at]
         return Overview(
             now=now,
             redis=_redis_state(server, memory, persistence),
             lanes={lane: await self._lane(lane, now, books, processes) for lane in Lane},
-            dead_letters=dead,
-            oldest_dead_letter_s=(now - first_dead[0][1]) / 1000 if first_dead else 0.0,
+            dead_letters=sum(one.letters.number for one in books),
+            oldest_dead_letter_s=(now - min(given_up)) / 1000 if given_up else 0.0,
             backend_ok_s=None if ok is None else (now - int(ok)) / 1000,
             reconciler=bool(reconciler),
             paused=Counter(name.partition(b":")[0].decode() for name in pauses),

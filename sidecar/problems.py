@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from contracts.jobs import Lane, Queue
-from sidecar.counters import Books
+from sidecar.burial import Bounds
+from sidecar.counters import LEFT, Books
 from sidecar.duration import duration
 from sidecar.modes.text import held
 from sidecar.report import Report
@@ -17,6 +18,10 @@ LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
 OVERDUE_S = 30.0
 #: Vendors that are named in one problem.
 MOST_NAMED = 5
+#: From this share of its bound on, it is said that dead letters will leave; and for so long, that
+#: some have left.
+NEARLY_FULL = 0.8
+DROPPED_S = 86_400.0
 #: A process that died longer ago is history.
 RECENT_S = 600.0
 
@@ -50,6 +55,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_lanes(report),
         *_effects(report),
         *_books(report),
+        *_dead_letters(report, settings),
         *_left_for_a_person(report),
     ]
 
@@ -94,13 +100,6 @@ def _books(report: Report) -> Iterator[Problem]:
             "Nothing was done about it. Keep Redis's append-only file and the logs, and report it: "
             "this must not happen unless somebody has changed Redis by hand.",
         )
-    if report.dead_difference:
-        yield Problem(
-            f"{abs(report.dead_difference)} dead letters "
-            + ("are missing in" if report.dead_difference > 0 else "more than counted are in")
-            + " the list",
-            "This must not happen unless somebody has changed Redis by hand.",
-        )
 
 
 def _difference(books: Books) -> str:
@@ -108,7 +107,7 @@ def _difference(books: Books) -> str:
     for equation in books.equations:
         if equation.difference:
             where = "missing" if equation.difference > 0 else "from nowhere"
-            words.append(f"{abs(equation.difference)} {equation.name} {where}")
+            words.append(f"{abs(equation.difference)} {equation.name.replace('_', ' ')} {where}")
     return ", ".join(words)
 
 
@@ -205,6 +204,57 @@ def _effects(report: Report) -> Iterator[Problem]:
                 "Is there a worker for effects, and does PHP answer? The log says what it does not "
                 "like (effects_not_done, effects_failing).",
             )
+
+
+def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
+    bounds, now = Bounds.of(settings), report.overview.now
+    full = [(one.letters.fullness(bounds, now), one) for one in report.overview.books]
+    worst = sorted((f for f in full if f[0] >= NEARLY_FULL), key=lambda f: f[0], reverse=True)
+    for share, one in worst[:MOST_NAMED]:
+        letters = one.letters
+        yield Problem(
+            f"The dead letters of vendor {one.vendor_uid} have reached {share:.0%} of what is "
+            f"kept: {letters.number:,} of {bounds.number:,}, {letters.size_bytes / 1e6:.1f} of "
+            f"{bounds.size_bytes / 1e6:.1f} MB, the oldest {duration(_age_s(one, now))} of "
+            f"{bounds.days} days. Beyond that the oldest are deleted, effects before updates",
+            f"sidecar dead-letters export FILE --vendor {one.vendor_uid} saves them; then replay "
+            "or discard them, or raise dead_letters_limit, _bytes or _days.",
+        )
+    if len(worst) > MOST_NAMED:
+        yield Problem(
+            f"So have those of {len(worst) - MOST_NAMED:,} more vendors",
+            "sidecar status --json names them all.",
+        )
+    dropped = [one for one in report.overview.books if _age_s(one, now, dropped=True) < DROPPED_S]
+    for one in dropped[:MOST_NAMED]:
+        yield Problem(
+            f"Dead letters of vendor {one.vendor_uid} were deleted, the last "
+            f"{duration(_age_s(one, now, dropped=True))} ago: {_dropped(one)}",
+            "Updates among them never reached PHP. Replay or discard what is left, or raise "
+            "dead_letters_limit, _bytes or _days.",
+        )
+    if len(dropped) > MOST_NAMED:
+        yield Problem(
+            f"So were those of {len(dropped) - MOST_NAMED:,} more vendors",
+            "sidecar status --json names them all.",
+        )
+
+
+def _age_s(books: Books, now: int, *, dropped: bool = False) -> float:
+    at = books.letters.dropped_at if dropped else books.letters.given_up_at
+    return (now - at) / 1000 if at or dropped else 0.0
+
+
+def _dropped(books: Books) -> str:
+    words = []
+    for name in ("updates", "effects"):
+        parts = books.equation(f"dead_{name}").parts
+        words += [
+            f"{parts[why]:,} {name} {why.replace('_', ' ')}"
+            for why in LEFT
+            if why != "discarded" and parts[why]
+        ]
+    return ", ".join(words)
 
 
 def _left_for_a_person(report: Report) -> Iterator[Problem]:

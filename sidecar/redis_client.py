@@ -1,5 +1,6 @@
 """Connections to Redis (or Valkey), and the scripts that run inside it."""
 
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +35,8 @@ Members = set[bytes]
 Hash = dict[bytes, bytes]
 
 _SCRIPTS = Path(__file__).parent / "lua"
+#: A line of a script in the place of which another file stands.
+_INCLUDE = re.compile(r"(?m)^-- include (\w+)\.lua$")
 
 
 def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
@@ -83,5 +86,8 @@ def reason_of(error: Exception) -> str:
 
 def script(client: Redis, name: str) -> AsyncScript:
     """Return the script ``lua/{name}.lua``, which is sent once and then called by its digest."""
-    text = (_SCRIPTS / f"{name}.lua").read_text()
+    text = _INCLUDE.sub(
+        lambda line: (_SCRIPTS / f"{line[1]}.lua").read_text(),
+        (_SCRIPTS / f"{name}.lua").read_text(),
+    )
     return cast(AsyncScript, cast(Any, client).register_script(text))

@@ -8,7 +8,7 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from contracts.modes import ModesAnswer, ModesRequest, VendorModes
 from sidecar.backend import Backend, BackendError
-from sidecar.counters import Books, Equation
+from sidecar.counters import FIRST, Books, Equation
 from sidecar.modes.text import counts, held
 from sidecar.numbers import NumberState, number_state, numbers
 from sidecar.overview import Observer, Overview
@@ -23,10 +23,6 @@ LOOK_AGAIN_S = 0.5
 PHP_TIMEOUT_S = 3.0
 #: No row becomes unknown because somebody looks.
 _NEVER_S = 10 * 365 * 86_400
-
-
-#: How the total of each equation is called.
-FIRST = {"webhooks": "received", "updates": "split", "sends": "claimed", "effects": "asked_for"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +48,10 @@ class Report:
     php: PhpReport
     #: Vendors whose books showed a difference, and the same one a moment later.
     unbalanced: list[Books]
-    #: How many dead letters the counters and the list differ by, twice.
-    dead_difference: int
 
     @property
     def balanced(self) -> bool:
-        return not self.unbalanced and not self.dead_difference
+        return not self.unbalanced
 
 
 async def read_report(redis: Redis, backend: Backend) -> Report:
@@ -66,7 +60,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
     overview = await observer.read()
     campaigns = await read_campaigns(redis, overview)
     states = [await number_state(redis, number) for number in await numbers(redis)]
-    unbalanced, dead_difference = await _standing_differences(observer, overview)
+    unbalanced = await _standing_differences(observer, overview)
     return Report(
         overview=overview,
         deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
@@ -76,24 +70,21 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         numbers=[state for state in states if state is not None],
         php=await _ask_php(backend, [one.uid for one in campaigns if one.state != "cancelled"]),
         unbalanced=unbalanced,
-        dead_difference=dead_difference,
     )
 
 
-async def _standing_differences(observer: Observer, overview: Overview) -> tuple[list[Books], int]:
+async def _standing_differences(observer: Observer, overview: Overview) -> list[Books]:
     """Return what shows a difference twice."""
     first = {books.vendor_uid: books for books in overview.books if not books.balanced}
-    dead = _dead_difference(overview)
-    if not first and not dead:
-        return [], 0
+    if not first:
+        return []
     await asyncio.sleep(LOOK_AGAIN_S)
     again = await observer.read()
-    standing = [
+    return [
         books
         for books in again.books
         if books.vendor_uid in first and _same_difference(books, first[books.vendor_uid])
     ]
-    return standing, dead if _dead_difference(again) == dead else 0
 
 
 def _same_difference(one: Books, other: Books) -> bool:
@@ -101,10 +92,6 @@ def _same_difference(one: Books, other: Books) -> bool:
         a.difference and a.difference == b.difference
         for a, b in zip(one.equations, other.equations, strict=True)
     )
-
-
-def _dead_difference(overview: Overview) -> int:
-    return sum(books.dead for books in overview.books) - overview.dead_letters
 
 
 async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
@@ -178,13 +165,17 @@ def as_json(report: Report) -> dict[str, Any]:
         "dead_letters": {
             "count": overview.dead_letters,
             "oldest_s": overview.oldest_dead_letter_s,
+            "vendors": {
+                books.vendor_uid: asdict(books.letters)
+                for books in overview.books
+                if books.letters.number or books.letters.dropped_at
+            },
         },
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
         "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
         "equation": {
             "balanced": report.balanced,
-            "dead_letters_difference": report.dead_difference,
             "unbalanced": [books.vendor_uid for books in report.unbalanced],
             "vendors": {books.vendor_uid: _books_json(books) for books in overview.books},
         },

@@ -153,6 +153,11 @@ class Settings(BaseSettings):
     #: First and longest pause before an update is tried again; it doubles in between.
     update_retry_first_ms: int = Field(default=1000, ge=10)
     update_retry_longest_ms: int = Field(default=300_000, ge=10)
+    #: Dead letters of one vendor that are kept: how many, how many bytes, and for how many days.
+    #: Then the oldest leave, effects before updates.
+    dead_letters_limit: int = Field(default=50_000, ge=1)
+    dead_letters_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=16 * 1024 * 1024)
+    dead_letters_limit_days: int = Field(default=90, ge=1, le=3650)
 
     # -- webhooks that PHP handles --
 

@@ -5,12 +5,12 @@ from textwrap import shorten
 
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
-from sidecar.counters import Equation
+from sidecar.counters import FIRST, Equation
 from sidecar.duration import duration
 from sidecar.modes.text import totals
 from sidecar.numbers import NumberState
 from sidecar.problems import Problem, waiting_unit
-from sidecar.report import FIRST, Report, total
+from sidecar.report import Report, total
 from sidecar.waiting import CampaignWork
 
 #: Campaigns and numbers that are shown; all of them are in the JSON.
@@ -93,7 +93,15 @@ def _lanes(report: Report) -> Iterator[str]:
         yield f"{lane.value:<9} {state.webhooks:,} in the inbox{oldest}; {drained}"
         if state.deferred:
             yield from _deferred(report, lane)
-    yield f"dead letters: {report.overview.dead_letters:,}"
+    left = sum(
+        part or 0
+        for one in report.overview.books
+        for name in ("dead_updates", "dead_effects")
+        for why, part in one.equation(name).parts.items()
+        if why != "stored"
+    )
+    gone = f"; {left:,} have been deleted" if left else ""
+    yield f"dead letters: {report.overview.dead_letters:,}{gone}"
 
 
 def _deferred(report: Report, lane: Lane) -> Iterator[str]:
@@ -177,7 +185,7 @@ def _books(report: Report) -> Iterator[str]:
     for name, first in FIRST.items():
         yield _equation(total(books, name), first.replace("_", " "))
     expired = sum(one.expired for one in books)
-    yield f"{'':<9} and {expired:,} rows expired before they were claimed"
+    yield f"{'':<12} and {expired:,} rows expired before they were claimed"
     if any(equation.difference is None for one in books for equation in one.equations):
         yield "? is too much to be measured at once; the rest balances as far as can be told"
     yield "balanced" if report.balanced else "NOT BALANCED, see above"
@@ -188,4 +196,4 @@ def _equation(equation: Equation, first: str) -> str:
         f"{'?' if value is None else f'{value:,}'} {name.replace('_', ' ')}"
         for name, value in equation.parts.items()
     )
-    return f"{equation.name:<9} {equation.total:,} {first} = {parts}"
+    return f"{equation.name.replace('_', ' '):<12} {equation.total:,} {first} = {parts}"

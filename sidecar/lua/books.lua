@@ -4,16 +4,21 @@
 -- KEYS[1]  ledgers                                      hash: campaign -> vendor
 -- KEYS[2]  deferred:messages   KEYS[3]  deferred:statuses   sorted sets: order keys
 -- KEYS[4]  waiting:messages    KEYS[5]  waiting:statuses    hashes: vendor -> webhooks
--- then for each vendor  count:{vendor}, inbox:messages:{vendor}, inbox:statuses:{vendor}, and
--- outbox:{kind}:{vendor} of the four kinds
+-- KEYS[6]  ready:messages      KEYS[7]  ready:statuses      sets: vendors whose stream is not empty
+-- KEYS[8]  dead                sorted set: vendors by the bytes of their dead letters
+-- then for each vendor  count:{vendor}, inbox:messages:{vendor}, inbox:statuses:{vendor},
+-- dead:letters:{vendor}, dead:updates:{vendor}, dead:effects:{vendor}, and of each kind of effect
+-- outbox:{kind}:{vendor} and effects:{kind}:{vendor}
 -- ARGV[1]  most order keys of a lane that are looked at: each is a list of its own
 -- ARGV[2]  what the keys of ledgers begin with
 -- ARGV[3..] the vendors
 --
 -- Returns for each vendor: its counters, flat; for each lane the entries in its stream and the
 -- webhooks that were counted into it; how many updates wait in the deferred lists of both lanes (-1
--- if there are too many to look at); how many rows are in its ledgers; how many effects are in its
--- outboxes.
+-- if there are too many to look at); how many rows are in its ledgers; how many effects are listed in
+-- its outboxes, and stored; how many of its streams are listed as not empty, and are not; how many
+-- updates and effects are listed among its dead letters, and how many letters are stored, with how
+-- many bytes, and when the oldest was given up (unix ms; 0 if there is none).
 
 local deferred = {}
 local too_many = false
@@ -37,14 +42,26 @@ for index = 1, #ledgers, 2 do
   local vendor = ledgers[index + 1]
   in_flight[vendor] = (in_flight[vendor] or 0) + rows
 end
+local function oldest(index)
+  return tonumber(redis.call("ZRANGE", index, 0, 0, "WITHSCORES")[2] or math.huge)
+end
+local of_each = (#KEYS - 8) / math.max(1, #ARGV - 2)
 local found = {}
 for index = 3, #ARGV do
   local vendor = ARGV[index]
-  local first = 6 + 7 * (index - 3)
-  local effects = 0
-  for outbox = first + 3, first + 6 do
-    effects = effects + redis.call("ZCARD", KEYS[outbox])
+  local first = 9 + of_each * (index - 3)
+  local listed, effects = 0, 0
+  for outbox = first + 6, first + of_each - 1, 2 do
+    listed = listed + redis.call("ZCARD", KEYS[outbox])
+    effects = effects + redis.call("HLEN", KEYS[outbox + 1])
   end
+  local ready, streams = 0, 0
+  for lane = 1, 2 do
+    ready = ready + redis.call("SISMEMBER", KEYS[5 + lane], vendor)
+    streams = streams + math.min(1, redis.call("XLEN", KEYS[first + lane]))
+  end
+  local updates, dead_effects = KEYS[first + 4], KEYS[first + 5]
+  local given_up_at = math.min(oldest(updates), oldest(dead_effects))
   found[#found + 1] = {
     redis.call("HGETALL", KEYS[first]),
     redis.call("XLEN", KEYS[first + 1]),
@@ -53,7 +70,15 @@ for index = 3, #ARGV do
     tonumber(redis.call("HGET", KEYS[5], vendor) or "0"),
     too_many and -1 or deferred[vendor] or 0,
     in_flight[vendor] or 0,
+    listed,
     effects,
+    ready,
+    streams,
+    redis.call("ZCARD", updates),
+    redis.call("ZCARD", dead_effects),
+    redis.call("HLEN", KEYS[first + 3]),
+    tonumber(redis.call("ZSCORE", KEYS[8], vendor) or "0"),
+    given_up_at == math.huge and 0 or given_up_at,
   }
 end
 return found

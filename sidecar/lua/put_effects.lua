@@ -3,7 +3,7 @@
 -- It is also done when Redis is full: PHP has decided, and its updates make room when they are
 -- settled.
 --
--- KEYS[1]  count:{vendor}  hash: counters
+-- KEYS[1]  count:{vendor}  hash: counters, stored_bytes among them
 -- KEYS[2]  vendors         set: vendors with counters
 -- then for each kind  outbox:{kind}           set: vendors with something in it
 --                     outbox:{kind}:{vendor}  sorted set: ids by when they are due (unix ms)
@@ -17,7 +17,7 @@
 --
 -- Returns how many were taken, how many were known, and how many were left out.
 
-local taken, known, dropped = 0, 0, 0
+local taken, known, dropped, bytes = 0, 0, 0, 0
 for index = 5, #ARGV, 4 do
   local at = 3 + 3 * tonumber(ARGV[index])
   local id, effect, mark = ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
@@ -32,12 +32,13 @@ for index = 5, #ARGV, 4 do
     -- What comes together keeps its order.
     redis.call("ZADD", KEYS[at + 1], ARGV[2] + taken / 1024, id)
     redis.call("SADD", KEYS[at], ARGV[1])
-    taken = taken + 1
+    taken, bytes = taken + 1, bytes + #effect
   end
 end
 if taken + dropped > 0 then
   redis.call("HINCRBY", KEYS[1], "effects", taken + dropped)
   redis.call("HINCRBY", KEYS[1], "effects_dropped", dropped)
+  redis.call("HINCRBY", KEYS[1], "stored_bytes", bytes)
   redis.call("SADD", KEYS[2], ARGV[1])
 end
 return {taken, known, dropped}

@@ -1,22 +1,27 @@
 -- Take a dead letter back to life: it is due now, behind whatever waits under its order key.
 --
--- KEYS[1]  dead                         hash: id -> letter
--- KEYS[2]  dead:index                   sorted set: ids by when they were given up
--- KEYS[3]  deferred:{lane}              sorted set: order keys by when they are due
--- KEYS[4]  deferred:{lane}:{order key}  list: updates that wait
--- KEYS[5]  count:{vendor}               hash: counters
--- ARGV[1]  id
--- ARGV[2]  the update, as it is to be tried
--- ARGV[3]  order key
--- ARGV[4]  now, unix ms
+-- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
+-- KEYS[6]  deferred:{lane}              sorted set: order keys by when they are due
+-- KEYS[7]  deferred:{lane}:{order key}  list: updates that wait
+-- ARGV[1]  the vendor
+-- ARGV[2]  id
+-- ARGV[3]  the update, as it is to be tried
+-- ARGV[4]  order key
+-- ARGV[5]  now, unix ms
+-- ARGV[6..8] the counters of updates that wait in this lane, of their bytes, and of all bytes stored
 --
 -- Returns 1, or 0 if there is no such letter (any more): a letter is replayed once.
 
-if redis.call("HDEL", KEYS[1], ARGV[1]) == 0 then
+-- include dead_letters.lua
+
+local of = vendors_letters({KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]}, 1)
+if not take_letter(of, "updates", ARGV[2]) then
   return 0
 end
-redis.call("ZREM", KEYS[2], ARGV[1])
-redis.call("RPUSH", KEYS[4], ARGV[2])
-redis.call("ZADD", KEYS[3], "NX", ARGV[4], ARGV[3])
-redis.call("HINCRBY", KEYS[5], "dead", -1)
+redis.call("HINCRBY", of.counters, COUNTER.updates, -1)
+redis.call("HINCRBY", of.counters, ARGV[6], 1)
+redis.call("HINCRBY", of.counters, ARGV[7], #ARGV[3])
+redis.call("HINCRBY", of.counters, ARGV[8], #ARGV[3])
+redis.call("RPUSH", KEYS[7], ARGV[3])
+redis.call("ZADD", KEYS[6], "NX", ARGV[5], ARGV[4])
 return 1

@@ -7,12 +7,16 @@
 -- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
 -- KEYS[4]  waiting:{lane}   hash: webhooks in each vendor's stream
 -- ARGV[1]  the holder's token
--- then commands, each as the number of its words followed by the words; a 0 ends them
+-- then commands, each as the number of its words followed by the words; a 0 ends them. One is not
+--          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
+--          and the vendor's bounds: how many letters, how many bytes, and given up since when
 -- then the streams that entries were taken from, as pairs of key and vendor, led by their count
 -- then the lists that items were taken from, as pairs of key and order key, led by their count
 --
 -- Returns 1, or 0 if the lease is lost; then nothing was done. A stream or list that has become
 -- empty leaves its index.
+
+-- include dead_letters.lua
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return 0
@@ -20,7 +24,14 @@ end
 local at = 2
 while ARGV[at] ~= "0" do
   local words = tonumber(ARGV[at])
-  redis.call(unpack(ARGV, at + 1, at + words))
+  if ARGV[at + 1] == "DEADLETTER" then
+    local of, rest = vendors_letters(ARGV, at + 2), at + 8
+    local now = tonumber(ARGV[rest + 3])
+    put_letter(of, ARGV[rest], ARGV[rest + 1], ARGV[rest + 2], now)
+    keep_to_bounds(of, tonumber(ARGV[rest + 4]), tonumber(ARGV[rest + 5]), tonumber(ARGV[rest + 6]), now)
+  else
+    redis.call(unpack(ARGV, at + 1, at + words))
+  end
   at = at + words + 1
 end
 at = at + 1

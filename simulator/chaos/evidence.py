@@ -205,7 +205,9 @@ def read_redis(client: "redis.Redis") -> Redis:
     for key in map(_text, client.scan_iter(match="ledger:*", count=1000)):
         states = cast(dict[bytes, bytes], client.hgetall(key))
         ledgers |= {_text(row): _text(state) for row, state in states.items()}
-    letters = cast(list[bytes], client.hvals("dead"))
+    letters: list[bytes] = []
+    for key in map(_text, client.scan_iter(match="dead:letters:*", count=1000)):
+        letters += cast(list[bytes], client.hvals(key))
     return Redis(waiting, ledgers, {orjson.loads(one)["item"].get("wamid") for one in letters})
 
 
@@ -216,12 +218,9 @@ def _text(value: bytes) -> str:
 def equation_differences(status: dict[str, Any], vendor_uids: Sequence[str]) -> list[str]:
     """Return what ``sidecar status --json`` says of equations that do not hold, in words."""
     equation = status["equation"]
-    found = [
+    return [
         f"vendor {vendor_uid}: {name} {orjson.dumps(parts).decode()}"
         for vendor_uid in vendor_uids
         for name, parts in equation["vendors"].get(vendor_uid, {}).items()
         if isinstance(parts, dict) and parts["difference"]
     ]
-    if difference := equation["dead_letters_difference"]:
-        found.append(f"dead letters counted and listed differ by {difference}")
-    return found

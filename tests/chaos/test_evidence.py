@@ -55,7 +55,7 @@ async def test_everything_that_can_be_left(redis: Redis, client: "blocking.Redis
     await redis.hset(keys.ledger("c"), "row", "s:claim:number")
     dead = payloads.item(wamid="wamid.1").dump()
     letter = orjson.dumps({"lane": "messages", "item": orjson.Fragment(dead)})
-    await redis.hset(keys.DEAD, "1", letter)
+    await redis.hset(keys.dead_letters("vendor"), "1", letter)
     found = read_redis(client)
     assert sorted(found.waiting) == [
         "campaigns c",
@@ -91,6 +91,7 @@ async def test_what_the_status_command_says_of_the_equation(redis: Redis, redis_
 
 
 async def test_dead_letters_that_nobody_counted(redis: Redis, redis_url: str) -> None:
-    await redis.hset(keys.DEAD, "1", "{}")
-    [difference] = equation_differences(await status_of(redis_url), [])
-    assert "dead letters" in difference
+    await redis.zadd(keys.DEAD, {"bad": 2})
+    await redis.hset(keys.dead_letters("bad"), "1", "{}")
+    [difference] = equation_differences(await status_of(redis_url), ["bad"])
+    assert difference.startswith("vendor bad: letters")

@@ -64,10 +64,19 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
     await redis.rpush(keys.deferred_items(Lane.STATUSES, "v/wamid/1"), "a")
     await redis.hset(keys.LEDGERS, mapping={"c1": "v", "c2": "w"})
     await redis.hset(keys.ledger("c1"), "row-1", "c:x")
-    await redis.zadd(keys.outbox_of(EffectKind.FORWARD, "v"), {"e1": 1})
-    await redis.zadd(keys.outbox_of(EffectKind.AI_REPLY, "v"), {"e2": 1})
-    await redis.zadd(keys.outbox_of(EffectKind.AI_REPLY, "w"), {"e3": 1})
-    found = await only(books)
+    for kind, vendor_uid, name in (
+        (EffectKind.FORWARD, "v", "e1"),
+        (EffectKind.AI_REPLY, "v", "e2"),
+        (EffectKind.AI_REPLY, "w", "e3"),
+    ):
+        await redis.zadd(keys.outbox_of(kind, vendor_uid), {name: 1})
+        await redis.hset(keys.effects(kind, vendor_uid), name, "{}")
+    counted = {"dead_too_old": 9997, "dead_discarded": 1, "effects_dead_too_many": 99}
+    await redis.hset(keys.counters("v"), mapping=counted)
+    for number, index in enumerate((*[keys.dead_updates("v")] * 2, keys.dead_effects("v"))):
+        await redis.zadd(index, {str(number): 7 + number})
+        await redis.hset(keys.dead_letters("v"), str(number), "{}")
+    found = next(one for one in await books.read() if one.vendor_uid == "v")
     assert found.webhooks.parts == {"done": 7, "waiting": 0}
     assert found.updates.parts == {
         "done": 1,
@@ -87,8 +96,12 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
     }
     assert found.effects.parts == {"done": 1, "left_out": 10, "dead": 100, "waiting": 2}
     assert found.expired == 5
-    assert found.dead == 10_100
-    assert [equation.difference for equation in found.equations] == [0, 0, 0, 0]
+    left = {"too_old": 9997, "too_many": 0, "too_large": 0, "discarded": 1}
+    assert found.equation("dead_updates").parts == {"stored": 2, **left}
+    assert found.equation("dead_effects").parts["too_many"] == 99
+    assert found.letters.number == 3
+    assert found.letters.given_up_at == 7
+    assert [equation.difference for equation in found.equations] == [0] * 9
 
 
 # -- what shows --

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar import keys
-from sidecar.dead_letters import DeadLetter, DeadLetters
+from sidecar.dead_letters import ALL, Choice, DeadLetter, DeadLetters
 from sidecar.redis_client import Redis
 
 
@@ -16,7 +16,13 @@ def letters(redis: Redis) -> DeadLetters:
     return DeadLetters(redis)
 
 
-async def bury(redis: Redis, number: int, vendor_uid: str = "v", **update: Any) -> str:
+async def bury(
+    redis: Redis,
+    number: int,
+    vendor_uid: str = "v",
+    given_up_at: int | None = None,
+    **update: Any,
+) -> str:
     """Put a dead letter there, as the drain does."""
     letter_id = f"letter-{number}"
     item = {
@@ -32,15 +38,17 @@ async def bury(redis: Redis, number: int, vendor_uid: str = "v", **update: Any) 
         "payload": {"text": "Dear Ada"},
         **update,
     }
-    letter = {"lane": "messages", "item": item}
-    await redis.hset(keys.DEAD, letter_id, orjson.dumps(letter))
-    await redis.zadd(keys.DEAD_INDEX, {letter_id: 5000 + number})
+    letter = orjson.dumps({"lane": "messages", "item": item})
+    at = 5000 + number if given_up_at is None else given_up_at
+    await redis.hset(keys.dead_letters(vendor_uid), letter_id, letter)
+    await redis.zadd(keys.dead_updates(vendor_uid), {letter_id: at})
+    await redis.zincrby(keys.DEAD, len(letter_id) + len(letter), vendor_uid)
     await redis.hincrby(keys.counters(vendor_uid), "dead", 1)
     return letter_id
 
 
-async def listed(letters: DeadLetters, vendor_uid: str | None = None) -> list[str]:
-    return [letter.id async for letter in letters.all(vendor_uid)]
+async def listed(letters: DeadLetters, choice: Choice = ALL) -> list[str]:
+    return [letter.id async for letter in letters.all(choice)]
 
 
 async def test_none(letters: DeadLetters) -> None:
@@ -54,8 +62,9 @@ async def test_all_of_them_the_oldest_first(letters: DeadLetters, redis: Redis) 
         await bury(redis, number, "v" if number % 2 else "w")
     assert await letters.count() == 250
     assert await listed(letters) == [f"letter-{number}" for number in range(250)]
-    assert await listed(letters, "v") == [f"letter-{number}" for number in range(1, 250, 2)]
-    assert await listed(letters, "x") == []
+    odd = [f"letter-{number}" for number in range(1, 250, 2)]
+    assert await listed(letters, Choice(vendor_uid="v")) == odd
+    assert await listed(letters, Choice(vendor_uid="x")) == []
 
 
 async def test_what_is_told_of_one(letters: DeadLetters, redis: Redis) -> None:
@@ -81,7 +90,7 @@ async def test_one_that_is_replayed_while_the_list_is_read(
     letters: DeadLetters, redis: Redis
 ) -> None:
     await bury(redis, 1)
-    await redis.zadd(keys.DEAD_INDEX, {"gone": 1})
+    await redis.zadd(keys.dead_updates("v"), {"gone": 1})
     assert await listed(letters) == ["letter-1"]
 
 

@@ -16,6 +16,7 @@ from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.payloads import message_webhook, status_webhook
 from tests.sidecar.service import VENDOR, Service
+from tests.sidecar.test_dead_letters import bury
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 
@@ -97,7 +98,7 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.set(keys.BACKEND_OK, (seconds - 30) * 1000)
     await redis.hset(keys.CAMPAIGNS, mapping={"c1": VENDOR, "c2": VENDOR})
-    await redis.hset(keys.DEAD, "x", b"{}")
+    await bury(redis, 1)
     await redis.hset(keys.PAUSES, mapping={"number:1": b"{}", "number:2": b"{}"})
     await redis.zadd(keys.deferred(Lane.STATUSES), {"v/1": (seconds - 20) * 1000, "v/2": 10**15})
     await redis.set(keys.lease("drain:statuses"), 1)
@@ -245,5 +246,5 @@ async def test_asking_often_costs_nothing(
 ) -> None:
     monkeypatch.setattr(metrics, "FRESH_S", 60.0)
     first = await service.request("GET", "/metrics")
-    await redis.hset(keys.DEAD, "x", b"{}")
+    await bury(redis, 1)
     assert (await service.request("GET", "/metrics")).text == first.text

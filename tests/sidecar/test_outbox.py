@@ -200,3 +200,42 @@ def test_names() -> None:
     assert effects_lease(EffectKind.SEND_MESSAGE, "v") == "campaign:replies:v"
     assert effects_lease(FORWARD, "v") != effects_lease(BROADCAST, "v")
     assert id_of(Forward(id="a")) == "a"
+
+
+async def test_a_dead_one_does_not_take_the_place_of_one_that_waits(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    await outbox.put("v", forwards("a"))
+    [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "dead", queued)])
+    await outbox.put("v", forwards("a"))
+    letters = DeadLetters(redis)
+    [letter] = [letter async for letter in letters.all()]
+    assert not await letters.replay(letter)
+    assert await letters.count() == 1
+    assert (await books(redis)).balanced
+
+
+async def test_how_many_bytes_are_stored(outbox: Outbox, redis: Redis, lease: Lease) -> None:
+    async def stored() -> int:
+        bodies = await redis.hvals(keys.effects(FORWARD, "v"))
+        counted = int(await redis.hget(keys.counters("v"), keys.STORED_BYTES) or 0)
+        assert counted == sum(map(len, bodies))
+        return counted
+
+    await outbox.put("v", forwards("a", "b", "c"))
+    assert await stored()
+    [a, _b, c] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    longer = Queued("a", "v", a.effect, a.put_at, 1, "a reason")
+    await outbox.end(
+        lease,
+        FORWARD,
+        "v",
+        [Ended("a", "again", longer, 5), Ended("b", "done"), Ended("c", "dead", c)],
+    )
+    assert await stored()
+    letters = DeadLetters(redis)
+    assert await letters.replay(await anext(letters.all()))
+    assert await stored()
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("c", "dropped")])
+    assert await stored() == 0

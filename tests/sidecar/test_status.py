@@ -23,6 +23,7 @@ from sidecar.telemetry import KEEP_MS, Telemetry
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.sidecar.php import Php
+from tests.sidecar.test_dead_letters import bury
 
 MakeStatus = Callable[..., Awaitable[tuple[str, bool]]]
 
@@ -90,7 +91,7 @@ async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
     assert "answers, has taken no updates yet" in page
     assert "messages  3 in the inbox, the oldest for" in page
     assert "statuses  0 in the inbox; idle" in page
-    assert "webhooks  3 received = 0 done + 3 waiting" in page
+    assert "webhooks     3 received = 0 done + 3 waiting" in page
     assert page.endswith("balanced")
 
 
@@ -108,7 +109,8 @@ async def test_nothing_runs(look: MakeStatus) -> None:
 async def test_it_changes_nothing(look: MakeStatus, redis: Redis) -> None:
     await receive(redis, 2)
     await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "by hand"))
-    await redis.hset(keys.DEAD, "x", b"{}")  # also while it looks twice
+    await bury(redis, 1)
+    await redis.zadd(keys.dead_updates("v"), {"gone": 1})  # also while it looks twice
     before = {key: await redis.dump(key) for key in await redis.keys("*")}
     await look()
     await look(as_json=True)
@@ -258,10 +260,8 @@ async def test_a_drain_that_begins_while_somebody_looks_is_no_death(
 @pytest.mark.usefixtures("running")
 async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
-    await redis.hset(keys.counters("v"), mapping={"updates": 1, "dead": 1})
-    await redis.sadd(keys.VENDORS, "v")
-    await redis.hset(keys.DEAD, "x", b"{}")
-    await redis.zadd(keys.DEAD_INDEX, {"x": (seconds - 7200) * 1000})
+    await redis.hset(keys.counters("v"), "updates", 1)
+    await bury(redis, 1, given_up_at=(seconds - 7200) * 1000)
     await assert_problem(look, "1 dead letters: updates that PHP would not take", "replay")
 
 
@@ -356,7 +356,7 @@ async def test_dead_letters_that_vanish(look: MakeStatus, redis: Redis) -> None:
     await redis.hset(keys.counters("v"), mapping={"updates": 3, "dead": 3})
     page, failed = await look()
     assert failed
-    assert "3 dead letters are missing in the list" in page
+    assert "The books of vendor v do not balance: 3 dead updates missing" in page
 
 
 # -- campaigns and numbers --

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
+from sidecar.dead_letters import DeadLetters
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import VENDOR, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php
@@ -116,4 +116,4 @@ async def test_whatever_php_answers(
     await lane.assert_books_balance()
     counts = await lane.counters()
     assert sum(counts.get(name, 0) for name in ("done", "ignored", "dead")) == 5
-    assert await lane.redis.hlen(keys.DEAD) == counts.get("dead", 0)
+    assert await DeadLetters(lane.redis).count() == counts.get("dead", 0)

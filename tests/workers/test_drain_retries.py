@@ -8,6 +8,7 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
+from sidecar.dead_letters import DeadLetters
 from sidecar.redis_client import Redis
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
@@ -178,10 +179,9 @@ async def test_an_update_that_php_refuses_again_and_again_is_given_up(
         await lane.make_due()
     await lane.drain()
     assert php.wamids == ["bad", "bad", "bad", "behind"]
-    [letter_id] = await lane.redis.hkeys(keys.DEAD)
-    assert await lane.redis.zscore(keys.DEAD_INDEX, letter_id)
-    letter = await lane.redis.hget(keys.DEAD, letter_id)
-    assert b"locked" in (letter or b"")
+    [letter] = [letter async for letter in DeadLetters(lane.redis).all()]
+    assert letter.given_up_at
+    assert "locked" in letter.update["reason"]
     assert (await lane.counters())["dead"] == 1
     assert await lane.deferred() == {}
 
@@ -203,11 +203,11 @@ async def test_an_update_that_php_fails_on_is_given_up_only_if_php_takes_others(
         await try_again()
     [[waiting]] = (await lane.deferred()).values()
     assert waiting.attempts == 5
-    assert await lane.redis.hlen(keys.DEAD) == 0, "PHP may be ill, for all we know"
+    assert await DeadLetters(lane.redis).count() == 0, "PHP may be ill, for all we know"
     await lane.receive(webhook(statuses=[status("good")]))
     await try_again()
     await try_again()
-    assert await lane.redis.hlen(keys.DEAD) == 1
+    assert await DeadLetters(lane.redis).count() == 1
     assert await lane.deferred() == {}
 
 

@@ -146,7 +146,7 @@ async def test_a_failure_waits_longer_every_time_and_ends_among_the_dead(stand: 
         await stand.redis.zadd(keys.outbox_of(KIND, "v"), {"a": now_ms()})
     await stand.run()
     assert await stand.waiting() == {}
-    assert await stand.redis.hkeys(keys.DEAD) == [b"v/forward/a"]
+    assert await stand.redis.hkeys(keys.dead_letters("v")) == [b"v/forward/a"]
 
 
 async def test_it_says_itself_when_and_whether_that_counts(stand: Stand) -> None:
@@ -167,8 +167,8 @@ async def test_what_cannot_happen_goes_to_the_dead_letters(stand: Stand) -> None
     stand.doer.ends["a"] = [GivenUp("410 gone")]
     await stand.ask("a", "b")
     await stand.run()
-    assert await stand.redis.hkeys(keys.DEAD) == [b"v/forward/a"]
-    assert b"410 gone" in (await stand.redis.hget(keys.DEAD, "v/forward/a") or b"")
+    assert await stand.redis.hkeys(keys.dead_letters("v")) == [b"v/forward/a"]
+    assert b"410 gone" in (await stand.redis.hget(keys.dead_letters("v"), "v/forward/a") or b"")
 
 
 async def test_an_exception_is_a_failure(stand: Stand) -> None:

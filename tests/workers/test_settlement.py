@@ -193,9 +193,10 @@ async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
     one = item(reason="PHP said no", attempts=10)
     settlement.bury(one, 77)
     await settlement.commit()
-    letter = orjson.loads(await redis.hget(keys.DEAD, one.id) or b"")
+    letter = orjson.loads(await redis.hget(keys.dead_letters(VENDOR), one.id) or b"")
     assert letter == {"lane": "statuses", "item": orjson.loads(one.dump())}
-    assert await redis.zscore(keys.DEAD_INDEX, one.id) == 77
+    assert await redis.zscore(keys.dead_updates(VENDOR), one.id) == 77
+    assert await redis.zscore(keys.DEAD, VENDOR) == len(one.id) + len(orjson.dumps(letter))
     assert await redis.hget(keys.counters(VENDOR), "dead") == b"1"
 
 

@@ -7,6 +7,7 @@ import orjson
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.burial import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
 from workers.inbox.update import Item, with_reason
@@ -22,10 +23,13 @@ class LeaseLost(Exception):
 class Settlement:
     """Collects commands for ``settle.lua``. Nothing happens before :meth:`commit`."""
 
-    def __init__(self, redis: Redis, lane: Lane, lease: Lease) -> None:
+    def __init__(
+        self, redis: Redis, lane: Lane, lease: Lease, bounds: Bounds = DEFAULT_BOUNDS
+    ) -> None:
         self._script = script(redis, "settle")
         self._lane = lane
         self._lease = lease
+        self._bounds = bounds
         self._commands: list[tuple[str | bytes | int, ...]] = []
         self._streams: dict[str, str] = {}
         self._lists: dict[str, str] = {}
@@ -67,19 +71,18 @@ class Settlement:
 
     def bury(self, item: Item, now: int) -> None:
         """Put an item among the dead letters."""
-        letter = orjson.dumps({"lane": self._lane.value, "item": orjson.Fragment(item.dump())})
-        self._commands.append(("HSET", keys.DEAD, item.id, letter))
-        self._commands.append(("ZADD", keys.DEAD_INDEX, now, item.id))
-        self.count(item.vendor_uid, "dead")
+        self._bury(item.vendor_uid, item.id, item.dump(), now)
 
     def bury_unread(self, dumped: bytes, vendor_uid: str, reason: str, now: int) -> None:
         """Put an item among the dead letters that nobody may read, as it was kept."""
         letter_id = f"{vendor_uid}/unread/{hashlib.blake2b(dumped, digest_size=16).hexdigest()}"
-        kept = orjson.Fragment(with_reason(dumped, reason))
-        letter = orjson.dumps({"lane": self._lane.value, "item": kept})
-        self._commands.append(("HSET", keys.DEAD, letter_id, letter))
-        self._commands.append(("ZADD", keys.DEAD_INDEX, now, letter_id))
-        self.count(vendor_uid, "dead")
+        self._bury(vendor_uid, letter_id, with_reason(dumped, reason), now)
+
+    def _bury(self, vendor_uid: str, letter_id: str, dumped: bytes, now: int) -> None:
+        letter = orjson.dumps({"lane": self._lane.value, "item": orjson.Fragment(dumped)})
+        words: list[str | bytes | int] = [*letter_keys(vendor_uid), LetterKind.UPDATES, letter_id]
+        words += [letter, now, *self._bounds.words(now)]
+        self._commands.append(("DEADLETTER", *words))
 
     def also(self, *command: str | bytes | int) -> None:
         """Have a command of the caller's done along with the rest."""

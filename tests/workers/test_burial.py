@@ -1,0 +1,155 @@
+"""Dead letters are put away within their vendor's bounds, and none is put in another's place."""
+
+import pytest
+
+from contracts.effects import EffectKind, Forward
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.burial import Bounds
+from sidecar.clock import now_ms
+from sidecar.counters import Books, Counters
+from sidecar.dead_letters import DeadLetters
+from sidecar.lease import Lease, Leases
+from sidecar.outbox import Ended, Outbox, effects_lease
+from sidecar.redis_client import Redis
+from tests.workers.payloads import VENDOR, item
+from workers.inbox.commit import Settlement
+
+
+@pytest.fixture
+def settlement(redis: Redis, drain_lease_held: Lease) -> Settlement:
+    return Settlement(redis, Lane.STATUSES, drain_lease_held)
+
+
+def make(redis: Redis, lease: Lease, bounds: Bounds) -> Settlement:
+    return Settlement(redis, Lane.STATUSES, lease, bounds)
+
+
+async def names(redis: Redis) -> list[str]:
+    return [letter.id async for letter in DeadLetters(redis).all()]
+
+
+async def test_a_letter_with_the_id_of_another_gets_a_name_of_its_own(
+    redis: Redis, settlement: Settlement
+) -> None:
+    for number in range(80):
+        settlement.bury(item(id="v/1-0/0", reason=f"no {number}"), number + now_ms())
+    await settlement.commit()
+    letters = [letter async for letter in DeadLetters(redis).all()]
+    assert [letter.update["reason"] for letter in letters] == [f"no {n}" for n in range(80)]
+    assert len({letter.id for letter in letters}) == 80
+    assert letters[0].id == "v/1-0/0"
+
+
+async def vendor_books(redis: Redis) -> Books:
+    [found] = await Counters(redis).read()
+    return found
+
+
+async def count_as_split(redis: Redis, updates: int) -> None:
+    await redis.hset(keys.counters(VENDOR), "updates", updates)
+
+
+async def test_the_oldest_leave_where_too_many_are_kept(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    commit = make(redis, drain_lease_held, Bounds(number=10))
+    for number in range(300):
+        commit.bury(item(id=f"{VENDOR}/{number}"), now_ms() + number)
+    await commit.commit()
+    await count_as_split(redis, 300)
+    assert await names(redis) == [f"{VENDOR}/{number}" for number in range(290, 300)]
+    books = await vendor_books(redis)
+    assert books.equation("dead_updates").parts["too_many"] == 290
+    assert books.letters.dropped_at
+    assert books.balanced
+
+
+async def test_the_oldest_leave_where_they_take_too_many_bytes(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    bounds = Bounds(size_bytes=100_000)
+    commit = make(redis, drain_lease_held, bounds)
+    for number in range(300):
+        commit.bury(item(reason="x" * 2000), number + now_ms())
+    await commit.commit()
+    await count_as_split(redis, 300)
+    books = await vendor_books(redis)
+    assert 90_000 < books.letters.size_bytes <= 100_000
+    bodies = await redis.hgetall(keys.dead_letters(VENDOR))
+    assert books.letters.size_bytes == sum(len(n) + len(v) for n, v in bodies.items())
+    assert books.equation("dead_updates").parts["too_large"] == 300 - len(bodies)
+    assert books.balanced
+
+
+async def test_what_is_too_old_leaves_when_another_is_buried(
+    redis: Redis, settlement: Settlement
+) -> None:
+    day = 86_400_000
+    now = now_ms()
+    settlement.bury(item(id="old"), now - 91 * day)
+    settlement.bury(item(id="young"), now - 89 * day)
+    settlement.bury(item(id="new"), now)
+    await settlement.commit()
+    assert await names(redis) == ["young", "new"]
+    assert (await vendor_books(redis)).equation("dead_updates").parts["too_old"] == 1
+
+
+async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Lease) -> None:
+    outbox = Outbox(redis, remember_s=60, limit=100, bounds=Bounds(number=5))
+    await outbox.put(VENDOR, [Forward(id=str(number), body={}) for number in range(4)])
+    lease_name = effects_lease(EffectKind.FORWARD, VENDOR)
+    async with Leases(redis, 10_000).hold(lease_name) as lease:
+        assert lease is not None
+        for queued in await outbox.due(EffectKind.FORWARD, VENDOR, now_ms() + 9, 10):
+            ended = Ended(queued.id, "dead", queued)
+            await outbox.end(lease, EffectKind.FORWARD, VENDOR, [ended])
+    commit = make(redis, drain_lease_held, Bounds(number=5))
+    for number in range(4):
+        commit.bury(item(id=f"u{number}"), number + 1)
+    await commit.commit()
+    await count_as_split(redis, 4)
+    assert await names(redis) == [*(f"u{n}" for n in range(4)), f"{VENDOR}/forward/3"]
+    books = await vendor_books(redis)
+    assert books.equation("dead_effects").parts["too_many"] == 3
+    assert books.equation("dead_updates").parts["too_many"] == 0
+    assert books.balanced
+
+
+async def test_vendors_have_bounds_of_their_own(redis: Redis, drain_lease_held: Lease) -> None:
+    commit = make(redis, drain_lease_held, Bounds(number=2))
+    for number in range(50):
+        commit.bury(item(vendor_uid="loud"), number)
+    commit.bury(item(vendor_uid="quiet", id="q"), 1)
+    await commit.commit()
+    assert "q" in await names(redis)
+    assert await DeadLetters(redis).count() == 3
+
+
+async def test_bounds_that_are_lowered_by_much_are_reached_in_steps(
+    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+) -> None:
+    for number in range(7000):
+        settlement.bury(item(kind=None, id=str(number)), now_ms())
+    await settlement.commit()
+    letters = DeadLetters(redis)
+    assert await letters.trim(Bounds(number=1), now_ms()) == 5000
+    assert await letters.trim(Bounds(number=1), now_ms()) == 1999
+    assert await letters.trim(Bounds(number=1), now_ms()) == 0
+    assert await letters.count() == 1
+
+
+async def test_burying_many_costs_as_much_for_each(redis: Redis, drain_lease_held: Lease) -> None:
+    """Counted in the commands that Redis has done, which does not tell how busy the machine is."""
+
+    async def commands(letters: int) -> int:
+        await redis.config_resetstat()
+        commit = make(redis, drain_lease_held, Bounds(number=50))
+        for number in range(letters):
+            commit.bury(item(id="the same"), number + now_ms())
+        await commit.commit()
+        stats = await redis.info("commandstats")
+        return sum(one["calls"] for one in stats.values())
+
+    few, many = await commands(100), await commands(800)
+    assert many < 8 * few * 1.3
