@@ -28,7 +28,7 @@
 | processes | set | ids of processes that run, or died without a word |
 | process:{id} | string | what one of them last said of itself; expires (sidecar/telemetry.py) |
 | errors:{campaign}:{path} | string | a code, and how often it came in a row; expires |
-| pauses | hash | numbers and accounts that a person must resume (sidecar/pauses.py) |
+| pauses | hash | numbers, accounts and tokens that a person must resume (sidecar/pauses.py) |
 | lifted:{scope}:{id} | string | when a person had it tried again (unix ms); expires |
 | suppressed:{vendor}:{recipient} | string | why it gets nothing for a while; expires |
 | wait:{campaign} | string | why it can send nothing for long (a hold, a budget); expires |
@@ -57,6 +57,10 @@
 | parity:{vendor} | hash | when webhooks were noted and dropped (unix ms); expires |
 | parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
+
+{number}, {account}, {app}, {portfolio} and {id} are names that workers/limits.py makes: of one
+vendor alone, unless Meta has confirmed the id. There it says why no vendor reaches another's by any
+of these keys.
 """
 
 from contracts.effects import EffectKind
