@@ -102,6 +102,11 @@ class Update(StrictModel):
     payload: dict[str, Any]
     lower_statuses: list[dict[str, Any]] = []
     bots: MatchedBots | None = None
+    order: str | None = Field(
+        default=None,
+        description="What has to stay in order: of the updates of a request that have the same "
+        "order, those behind one that is answered retry are not applied, and answered retry.",
+    )
 
 
 class ProcessWebhooksRequest(StrictModel):

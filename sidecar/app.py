@@ -76,6 +76,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         pending_limit_bytes=settings.inbox_pending_limit_bytes,
         ring=lambda lane: doorbell.ring(drain(lane)),
         memory_share=settings.inbox_memory_share,
+        vendor_share=settings.vendor_memory_share,
     )
     shadow = Shadow(redis, memory_share=settings.inbox_memory_share)
     proxy = Proxy(

@@ -3,7 +3,9 @@
 A webhook belongs to a lane (customers' messages or statuses) and a vendor, and each pair has a
 stream. All webhooks that arrive while one write is under way share the next one: a *group
 commit*, one MULTI/EXEC in one round trip. An entry of a stream holds the webhooks that one group
-had for it, as pairs of Meta's signature header and the raw body; its id says when it was taken.
+had for it, as pairs of Meta's signature header and the raw body; its id says when it was taken,
+and its uid names it for good: stream ids come again, in the other lane, in another Redis, and when
+a clock goes back.
 
 With the append-only file on and ``fsync`` always, the answer to EXEC comes after the bytes are on
 disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
@@ -13,19 +15,27 @@ settled, and not before. A crash in between repeats work, and loses none.
 """
 
 import asyncio
+import itertools
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import cast
 
 from contracts.jobs import Lane
 from sidecar import keys
-from sidecar.headroom import Headroom
+from sidecar.headroom import Headroom, VendorShare
 from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, reason_of
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
 #: can bound what it takes at a time.
 MAX_ENTRY_WEBHOOKS = 256
 MAX_ENTRY_BYTES = 512 * 1024
+
+#: What a webhook takes of Redis beside its body: its signature, and its share of an entry.
+WEBHOOK_BYTES = 128
+
+#: The first field of an entry, in front of its uid. No signature header begins so.
+UID_FIELD = b"#"
 
 
 class InboxUnavailable(Exception):
@@ -45,22 +55,25 @@ class _Group:
 
     written: _Written
     timer: asyncio.TimerHandle
+    uids: Callable[[], bytes]
     entries: list[tuple[Lane, str, list[bytes]]] = field(default_factory=list)
     open: dict[tuple[Lane, str], tuple[list[bytes], int]] = field(default_factory=dict)
     counts: dict[tuple[Lane, str], int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     size: int = 0
 
     def add(self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes) -> None:
         fields, size = self.open.get((lane, vendor_uid), (None, 0))
         size += len(body)
-        if fields is None or len(fields) >= 2 * MAX_ENTRY_WEBHOOKS or size > MAX_ENTRY_BYTES:
-            fields, size = [], len(body)
+        if fields is None or len(fields) > 2 * MAX_ENTRY_WEBHOOKS or size > MAX_ENTRY_BYTES:
+            fields, size = [UID_FIELD, self.uids()], len(body)
             self.entries.append((lane, vendor_uid, fields))
         fields.append(signature)
         fields.append(body)
         self.open[lane, vendor_uid] = (fields, size)
         self.counts[lane, vendor_uid] = self.counts.get((lane, vendor_uid), 0) + 1
         self.size += len(body)
+        self.sizes[vendor_uid] = self.sizes.get(vendor_uid, 0) + len(body) + WEBHOOK_BYTES
 
     def settle(self, reason: str | None = None) -> None:
         """Tell everybody who waits that it is on disk, or why it is not; the first call counts."""
@@ -80,7 +93,8 @@ def _settle(written: _Written, reason: str | None) -> None:
 
 class Inbox:
     """The writing side. ``ring`` is called with a lane that somebody has to be woken for. Nothing
-    is taken that would fill Redis beyond ``memory_share`` of its memory.
+    is taken that would fill Redis beyond ``memory_share`` of its memory, and of one vendor nothing
+    beyond ``vendor_share`` of that.
 
     ``writes`` counts round trips to Redis, ``webhooks`` what went with them.
     """
@@ -93,9 +107,12 @@ class Inbox:
         pending_limit_bytes: int,
         ring: Callable[[Lane], None],
         memory_share: float = 1.0,
+        vendor_share: float = 1.0,
     ) -> None:
         self._redis = redis
         self._room = Headroom(redis, memory_share)
+        self._shares = VendorShare(redis, self._room, vendor_share)
+        self._uids = uids()
         self._timeout_s = timeout_s
         self._pending_limit_bytes = pending_limit_bytes
         self._ring = ring
@@ -109,8 +126,11 @@ class Inbox:
     ) -> asyncio.Future[None]:
         """Return a future that is done when the webhook is on disk. It raises
         :class:`InboxUnavailable` if Redis is away or full, or has not written it in
-        ``timeout_s``, the wait for an earlier write included.
+        ``timeout_s``, the wait for an earlier write included; and at once, if what is stored of the
+        vendor fills its share.
         """
+        if refusal := self._shares.take(vendor_uid, len(body) + WEBHOOK_BYTES):
+            raise InboxUnavailable(refusal)
         group = self._pending
         if group is None or group.written.done():
             group = self._pending = self._new_group()
@@ -126,7 +146,8 @@ class Inbox:
             # Not at once: the other requests of this turn of the loop come along.
             loop.call_soon(self._start_writer)
         reason = f"Redis has not written it in {self._timeout_s} s"
-        return _Group(written, loop.call_later(self._timeout_s, _settle, written, reason))
+        timer = loop.call_later(self._timeout_s, _settle, written, reason)
+        return _Group(written, timer, self._uids)
 
     def _start_writer(self) -> asyncio.Task[None] | None:
         """Return the task that writes, if there is anything to write."""
@@ -161,6 +182,7 @@ class Inbox:
         self._room.taken(group.size)
         self.writes += 1
         self.webhooks += sum(group.counts.values())
+        self._shares.stored(dict(zip(group.sizes, answers[-len(group.sizes) :], strict=True)))
         for lane, newly_ready, drained in zip(
             lanes, answers[: len(lanes)], answers[len(lanes) : 2 * len(lanes)], strict=True
         ):
@@ -169,7 +191,8 @@ class Inbox:
 
     async def _commit(self, group: _Group, lanes: list[Lane]) -> list[int]:
         """Write the group. Return, for each lane, how many vendors were not ready before; then,
-        for each lane, whether somebody drains it already (who looks again before leaving)."""
+        for each lane, whether somebody drains it already (who looks again before leaving); and at
+        the end, for each vendor, how many bytes are stored of it."""
         pipeline = self._redis.pipeline(transaction=True)
         for lane in lanes:
             vendors = dict.fromkeys(v for entry_lane, v, _ in group.entries if entry_lane is lane)
@@ -187,6 +210,8 @@ class Inbox:
                 "HINCRBY", keys.counters(vendor_uid), "webhooks_received", count
             )
         pipeline.execute_command("SADD", keys.VENDORS, *received)
+        for vendor_uid, size in group.sizes.items():
+            pipeline.execute_command("HINCRBY", keys.counters(vendor_uid), keys.STORED_BYTES, size)
         answers: list[int] = await pipeline.execute()
         return answers
 
@@ -194,6 +219,13 @@ class Inbox:
         """Wait until everything that was put is written (or has failed)."""
         while writer := self._start_writer():
             await writer
+
+
+def uids() -> Callable[[], bytes]:
+    """Return what names entries. Sixty-four bits by chance for each process, and a count: no two
+    entries have the same name, whatever lane, host, Redis or clock they are of."""
+    process, count = secrets.token_hex(8), itertools.count()
+    return lambda: b"%s-%x" % (process.encode(), next(count))
 
 
 def drain_lease(lane: Lane) -> str:
@@ -211,11 +243,17 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of a vendor's stream."""
+    """One entry of a vendor's stream. ``id`` is its place there; ``uid`` is its own for good."""
 
     vendor_uid: str
     id: str
     webhooks: tuple[Webhook, ...]
+    uid: str = ""
+
+    @property
+    def size(self) -> int:
+        """What it counts for in what is stored of its vendor, in bytes."""
+        return sum(len(webhook.body) + WEBHOOK_BYTES for webhook in self.webhooks)
 
     @property
     def received_at(self) -> int:
@@ -257,6 +295,9 @@ class InboxReader:
 
 
 def _entry(vendor_uid: str, entry_id: bytes, fields: list[bytes]) -> Entry:
+    uid = entry_id  # of an entry that an earlier version has written
+    if fields[0] == UID_FIELD:
+        uid, fields = fields[1], fields[2:]
     pairs = zip(fields[::2], fields[1::2], strict=True)
     webhooks = tuple(Webhook(signature, body) for signature, body in pairs)
-    return Entry(vendor_uid, entry_id.decode(), webhooks)
+    return Entry(vendor_uid, entry_id.decode(), webhooks, uid.decode())

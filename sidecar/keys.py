@@ -5,6 +5,7 @@
 | inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
+| cursor:{lane} | hash | how far the first entry of a vendor's stream is settled |
 | crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out |
@@ -95,6 +96,10 @@ def ready(lane: Lane) -> str:
 
 def waiting(lane: Lane) -> str:
     return f"waiting:{lane}"
+
+
+def cursor(lane: Lane) -> str:
+    return f"cursor:{lane}"
 
 
 def crashes(lane: Lane) -> str:

@@ -136,6 +136,8 @@ class Settings(BaseSettings):
     #: The part of Redis's maxmemory up to which webhooks are taken. Beyond it, 503; the rest is for
     #: the work that has begun.
     inbox_memory_share: float = Field(default=0.8, gt=0, le=1)
+    #: The part of that which one vendor may fill. Beyond it only its own webhooks get 503.
+    vendor_memory_share: float = Field(default=0.5, gt=0, le=1)
     #: How long a status may wait for others, to fill a batch. Customers' messages never wait.
     status_wait_ms: int = Field(default=500, ge=0, le=10_000)
     #: Most updates in one request to PHP.

@@ -21,7 +21,7 @@ from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.outbox import replies_of
 from sidecar.redis_client import Hash, Redis, script
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.rows import QueuedRow
 
 _CLAIMED = b"c:"
@@ -190,7 +190,7 @@ class LedgerView:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def unsettled(self, items: list[Item]) -> set[str]:
+    async def unsettled(self, items: list[Update]) -> set[str]:
         """Return the ids of those statuses whose send is in a ledger."""
         statuses = [i for i in items if i.kind is UpdateKind.STATUS and i.callback_data]
         if not statuses:

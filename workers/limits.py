@@ -4,8 +4,9 @@ Names in Redis are made here, so that no vendor reaches another's limits, holds 
 *verified* is what Meta has told PHP of a number when PHP asked it with the vendor's access token
 (:class:`contracts.backend.Verified`). An id that was entered in settings, or that a webhook names,
 proves nothing; nor does a send that Meta has accepted: it went out from the number, but whose
-account that is remains the settings' word. A verified id is a name for all vendors that have it;
-every other name begins with the vendor's uid and a slash, which no verified id contains.
+account that is remains the settings' word. A verified id is a name for all vendors that have it:
+they own the number or the account together, and what stops it stops them all. Every other name
+begins with the vendor's uid and a slash, which no verified id contains.
 
 Why no vendor reaches another's by them, and by the keys beside them:
 

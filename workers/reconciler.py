@@ -59,7 +59,13 @@ class Reconciler:
         self._redis_trouble = Trouble("reconciler_without_redis")
         self._php_trouble = Trouble("due_campaigns_unavailable")
         self._ask_php_at = 0.0
-        self._backlog = Backlog(redis, backend, ring, memory_share=settings.inbox_memory_share)
+        self._backlog = Backlog(
+            redis,
+            backend,
+            ring,
+            memory_share=settings.inbox_memory_share,
+            vendor_share=settings.vendor_memory_share,
+        )
         self._webhooks_wait = False
 
     async def run(self) -> None:

@@ -12,7 +12,7 @@ from sidecar.logs import Trouble
 from sidecar.redis_client import UNAVAILABLE, RedisError
 from sidecar.tasks import cancel
 from workers.breaker import Breaker
-from workers.inbox.delivery import ILL_AFTER_FAILURES
+from workers.inbox.delivery import MAX_FAILURES
 from workers.ledger import Ledger
 
 #: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises
@@ -107,16 +107,19 @@ class Reporter:
             await self._write_fresh()
 
     async def _write_fresh(self) -> None:
-        fresh, self._fresh = self._fresh, []
+        fresh = list(self._fresh)
         if not fresh:
             return
-        self._known.update((result.uid, result) for result in fresh)
         try:
             await self._ledger.known(fresh)
         except (*UNAVAILABLE, RedisError) as error:
             self._redis_trouble.failed(str(error))
         else:
             self._redis_trouble.worked()
+        # Not before: what PHP is told stands in the ledger, or a successor would call it unknown;
+        # and a write that is broken off is made again.
+        del self._fresh[: len(fresh)]
+        self._known.update((result.uid, result) for result in fresh)
 
     async def _tell_php(self) -> None:
         while not self._last.is_set():
@@ -138,7 +141,7 @@ class Reporter:
         reason = ""
         failures = 0
         waiting = [batch]
-        while waiting and (worked or failures < ILL_AFTER_FAILURES):
+        while waiting and (worked or failures < MAX_FAILURES):
             part = waiting.pop()
             try:
                 answers = await self._tell(part, failures > 0)

@@ -32,9 +32,9 @@ from workers.effects.runs import EffectRuns
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
-from workers.inbox.effects import TurnEffects
+from workers.inbox.effects import UpdateEffects
+from workers.inbox.isolation import SharedLock
 from workers.inbox.reader import LanePolicy
-from workers.inbox.shared_lock import SharedLock
 from workers.ledger import Ledger
 from workers.limiter import Limiter
 from workers.reconciler import Reconciler
@@ -94,7 +94,7 @@ class Runtime:
             here=not queues or Queue.EFFECTS in queues,
             stopping=lambda: self.stopping,
         )
-        self._turn_effects = TurnEffects(self._outbox, self._effects.wake)
+        self._update_effects = UpdateEffects(self._outbox, self._effects.wake)
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._doorbell.ring
         )
@@ -162,7 +162,7 @@ class Runtime:
             self._redis,
             self._leases,
             self._deliveries[lane],
-            self._turn_effects,
+            self._update_effects,
             lambda: self.stopping,
             self._lock,
             self._signals if lane is Lane.STATUSES else None,

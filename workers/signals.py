@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+import msgspec
 import structlog
 
 from contracts.backend import SendError, VendorConfig
@@ -33,9 +34,9 @@ from sidecar.settings import Settings
 from sidecar.tally import STATUSES_MISFIT, TALLY
 from workers.consequences import Actions, Consequences, Failure
 from workers.holds import Scope
-from workers.inbox.commit import Settlement
+from workers.inbox.commit import Commit
 from workers.inbox.delivery import Fate, Verdicts
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.limiter import Limiter
 from workers.limits import Limits
 from workers.outcomes import Decision, decide_refused
@@ -81,11 +82,11 @@ class Heard:
     failures: list[Failure] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
 
-    def settle(self, settlement: Settlement) -> None:
+    def settle(self, commit: Commit) -> None:
         """Have errors in a row end with the turn where something was sent."""
         for campaign_uid, row in self.rows.items():
             if row.broken:
-                settlement.also("DEL", keys.errors(campaign_uid, ErrorPath.STATUS))
+                commit.add_command("DEL", keys.errors(campaign_uid, ErrorPath.STATUS))
 
 
 class Signals:
@@ -99,7 +100,7 @@ class Signals:
         self._consequences = Consequences(settings, redis, limiter)
         self._find_config = find_config
 
-    def hear(self, items: list[Item], verdicts: Verdicts) -> Heard:
+    def hear(self, items: list[Update], verdicts: Verdicts) -> Heard:
         """Return what those of the items tell that PHP has applied."""
         heard = Heard()
         for item in items:
@@ -179,7 +180,7 @@ class Signals:
             return failure
         return replace(failure, limits=Limits.of(config, number, self._settings))
 
-    def _failure(self, item: Item, campaign_uid: str) -> Failure:
+    def _failure(self, item: Update, campaign_uid: str) -> Failure:
         """Return what a failed status tells. Its limits are by what the webhook names, and so the
         vendor's own."""
         status, number, account = _read(item)
@@ -204,7 +205,7 @@ def _without_number(decision: Decision) -> Decision:
     return replace(decision, hold=hold, hold_pair_s=0.0, pause=pause)
 
 
-def _failure(item: Item, campaign_uid: str, status: Status, limits: Limits) -> Failure:
+def _failure(item: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
     found = next((error for error in status.errors or [] if error), WebhookError())
     rule = rule_for(found.code, _HTTP_STATUS)
     details = (found.error_data or {}).get("details")
@@ -221,14 +222,14 @@ def _failure(item: Item, campaign_uid: str, status: Status, limits: Limits) -> F
     return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
 
 
-def _was_sent(item: Item) -> bool:
+def _was_sent(item: Update) -> bool:
     """Tell whether a message has gone out just now. What is delivered or read may have been sent
     long ago, and says nothing of what is being sent."""
-    lower = {status.get("status") for status in item.lower_statuses}
+    lower = {msgspec.json.decode(status).get("status") for status in item.lower_statuses}
     return item.status == "sent" or "sent" in lower
 
 
-def _read(item: Item) -> tuple[Status, str, str | None]:
+def _read(item: Update) -> tuple[Status, str, str | None]:
     """Return the status of an update that is one (``split.py``), and the number and the account
     that its message was sent from, as far as they are told."""
     assert item.payload is not None

@@ -28,11 +28,17 @@ def process_webhooks(work: Work, request: ProcessWebhooksRequest) -> dict[str, A
     """Apply a batch of updates, and answer for each."""
     work.vendors.load(list({update.vendor_uid for update in request.updates}))
     _count_messages(work, (update.kind for update in request.updates))
-    return {
-        "results": [
-            {"id": update.id, **_process(work, update).as_json()} for update in request.updates
-        ]
-    }
+    results = []
+    stuck: set[str] = set()
+    for update in request.updates:
+        if update.order in stuck:
+            outcome = _count(work, update.kind, Outcome("retry", "behind_another"))
+        else:
+            outcome = _process(work, update)
+        if update.order is not None and outcome.result == "retry":
+            stuck.add(update.order)
+        results.append({"id": update.id, **outcome.as_json()})
+    return {"results": results}
 
 
 def _process(work: Work, update: Update) -> Outcome:

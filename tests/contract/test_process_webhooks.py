@@ -133,3 +133,28 @@ async def test_a_payload_of_another_kind_is_ignored(caller: Caller, vendor: Vend
     (answer,) = await caller.process(update(vendor, "status", payload))
     assert answer.result == "ignored"
     assert caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id) == []
+
+
+async def test_nothing_overtakes_what_stands_before_it(
+    caller: Caller, vendor: Vendor, poisoned: str
+) -> None:
+    """Of updates with the same order, those behind one that was not applied are not applied."""
+
+    def ordered(wamid: str, order: str) -> dict[str, Any]:
+        return {**message(vendor, message_object(wamid, SENDER)), "order": order}
+
+    updates = [
+        ordered("wamid.1", "a"),
+        ordered(f"wamid.{poisoned}", "a"),
+        ordered("wamid.2", "b"),
+        ordered("wamid.3", "a"),
+        message(vendor, message_object("wamid.4", SENDER)),
+    ]
+    answers = await caller.process(*updates)
+    assert [answer.result for answer in answers] == ["done", "retry", "done", "retry", "done"]
+    assert answers[3].reason == "behind_another"
+    logs = caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id)
+    assert [log["wamid"] for log in logs] == ["wamid.1", "wamid.2", "wamid.4"]
+    caller.backend.cure()
+    again = await caller.process(updates[1], updates[3])
+    assert [answer.result for answer in again] == ["done", "done"]

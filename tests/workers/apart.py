@@ -7,7 +7,7 @@ import orjson
 from contracts.backend import UpdateKind
 from tests.workers.payloads import entry
 from workers.inbox.split import split_entry
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 LISTS = {
     UpdateKind.MESSAGE: "messages",
@@ -16,11 +16,11 @@ LISTS = {
 }
 
 
-def split(body: Any) -> list[Item]:
+def split(body: Any) -> list[Update]:
     return split_entry(entry(body if isinstance(body, bytes) else orjson.dumps(body)))
 
 
-def only_change(one: Item) -> dict[str, Any]:
+def only_change(one: Update) -> dict[str, Any]:
     """Return the one change of an item's envelope."""
     assert one.payload is not None
     [only_account] = one.payload["entry"]
@@ -29,7 +29,7 @@ def only_change(one: Item) -> dict[str, Any]:
     return found
 
 
-def element(one: Item) -> dict[str, Any]:
+def element(one: Update) -> dict[str, Any]:
     """Return the one update of an item's envelope."""
     assert one.kind is not None
     lists = {
@@ -43,7 +43,7 @@ def element(one: Item) -> dict[str, Any]:
     return found
 
 
-def whole(body: bytes) -> Item:
+def whole(body: bytes) -> Update:
     """Return the item of a body that is not split."""
     [one] = split(body)
     assert (one.kind, one.payload, one.wamid) == (None, None, None)

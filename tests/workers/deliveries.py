@@ -7,29 +7,29 @@ from contracts.backend import UpdateKind
 from tests.workers.payloads import item
 from tests.workers.php import HTML_500, Answer, Call
 from workers.inbox.delivery import Delivery, Fate, Verdicts
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 STATUS = UpdateKind.STATUS
 BATCH = contract.PROCESS_WEBHOOKS
 
 
 async def deliver(
-    delivery: Delivery, items: list[Item], batch_size: int = 1000, concurrency: int = 1
+    delivery: Delivery, items: list[Update], batch_size: int = 1000, concurrency: int = 1
 ) -> Verdicts:
     verdicts = await delivery.deliver(items, batch_size=batch_size, concurrency=concurrency)
     assert set(verdicts) == {one.id for one in items}
     return verdicts
 
 
-def statuses(count: int) -> list[Item]:
+def statuses(count: int) -> list[Update]:
     return [item(STATUS) for _ in range(count)]
 
 
-def fates(verdicts: Verdicts, items: Iterable[Item]) -> list[Fate]:
+def fates(verdicts: Verdicts, items: Iterable[Update]) -> list[Fate]:
     return [verdicts[one.id].fate for one in items]
 
 
-def fails_on(bad: list[Item]) -> Callable[[Call], Answer | None]:
+def fails_on(bad: list[Update]) -> Callable[[Call], Answer | None]:
     """Make a PHP that answers 500 to every request with one of these."""
     ids = {one.id for one in bad}
 

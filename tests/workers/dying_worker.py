@@ -13,7 +13,7 @@ import orjson
 
 from workers import delivery, split
 from workers.__main__ import main
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 TEXT = b"KILLER"
 
@@ -31,7 +31,7 @@ def deadly(function: Callable[..., Any], text_of: Callable[..., bytes]) -> Calla
 
 def arrange(place: str) -> None:
     # A module's attributes have types of their own, which these fit.
-    modules: dict[str, Any] = {"split": split, "delivery": delivery, "item": Item}
+    modules: dict[str, Any] = {"split": split, "delivery": delivery, "item": Update}
     if place == "split":
         whole = modules["split"]._refuse_too_deep
         modules["split"]._refuse_too_deep = deadly(whole, lambda _envelope, body: body)
@@ -39,7 +39,7 @@ def arrange(place: str) -> None:
         encode = modules["delivery"].encode
         modules["delivery"].encode = deadly(encode, orjson.dumps)
     elif place == "load":
-        modules["item"].load = deadly(Item.load, lambda data: data)
+        modules["item"].load = deadly(Update.load, lambda data: data)
     else:
         raise SystemExit(f"it cannot die at {place!r}")
 

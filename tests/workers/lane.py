@@ -21,9 +21,9 @@ from tests.workers.payloads import VENDOR
 from workers.breaker import Breaker
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
-from workers.inbox.effects import TurnEffects
+from workers.inbox.effects import UpdateEffects
 from workers.inbox.reader import LanePolicy
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.limiter import Limiter
 from workers.signals import Signals
 
@@ -72,7 +72,7 @@ class LaneUnderTest:
             self.redis,
             self.leases,
             self.delivery,
-            TurnEffects(make_outbox(self.settings, self.redis), self._wake),
+            UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
             stopping or (lambda: self.stopping),
             signals=self.signals if self.lane is Lane.STATUSES else None,
         )
@@ -96,14 +96,14 @@ class LaneUnderTest:
         entries = await _execute(self.redis, "XRANGE", keys.inbox(self.lane, vendor), "-", "+")
         return sum(len(fields) // 2 for _, fields in entries)
 
-    async def deferred(self) -> dict[str, list[Item]]:
+    async def deferred(self) -> dict[str, list[Update]]:
         """Return what waits, by order key; the index must fit."""
         found = {}
         for name in await self._order_keys():
             items = await _execute(
                 self.redis, "LRANGE", keys.deferred_items(self.lane, name), 0, -1
             )
-            found[name] = [Item.load(item) for item in items]
+            found[name] = [Update.load(item) for item in items]
             assert found[name], f"{name} is in the index, and nothing waits there"
         lists = await self.redis.keys(keys.deferred_items(self.lane, "*"))
         assert len(lists) == len(found), "something waits that is not in the index"

@@ -36,7 +36,7 @@ from tests.workers.stage import Stage, cloud_for
 from workers.breaker import Breaker
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
-from workers.inbox.effects import TurnEffects
+from workers.inbox.effects import UpdateEffects
 from workers.inbox.reader import LanePolicy
 from workers.reconciler import Reconciler
 
@@ -139,7 +139,7 @@ class DrainProcess(Process):
             self.redis,
             Leases(self.redis, settings.lease_ttl_ms),
             Delivery(self.backend, breaker),
-            TurnEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None),
+            UpdateEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None),
             lambda: False,
         )
         return await drain.run()

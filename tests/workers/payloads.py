@@ -7,7 +7,7 @@ import orjson
 
 from contracts.backend import UpdateKind
 from sidecar.inbox import Entry, Webhook
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 Json = dict[str, Any]
 
@@ -79,7 +79,7 @@ def item(
     status_name: str | None = None,
     order_key: str | None = None,
     **more: Any,
-) -> Item:
+) -> Update:
     """Return an item of its own id, with a payload that fits its kind."""
     number = next(_numbers)
     if wamid is None and kind not in (None, UpdateKind.CHANGE):
@@ -95,10 +95,10 @@ def item(
         "id": f"{vendor_uid}/{number}",
         "received_at": RECEIVED_AT,
         "order_key": order_key or f"{vendor_uid}/{number}",
-        "payload": None if kind is None else envelope(account(change(value(**lists)))),
+        "parts": (b"", webhook(**lists) if kind is not None else b"", b""),
         "body": b"not json" if kind is None else b"",
     }
-    return Item(
+    return Update(
         vendor_uid=vendor_uid,
         kind=kind,
         wamid=wamid,

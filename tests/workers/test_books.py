@@ -25,7 +25,7 @@ from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.power import Process
 from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
-from workers.inbox.commit import LeaseLost, Settlement
+from workers.inbox.commit import LeaseLost, Commit
 from workers.ledger import Ledger
 
 VENDOR = "vendor-1"
@@ -268,9 +268,9 @@ async def test_updates_whatever_happens(
         lambda _call: answer({"result": chance.choice(("done", "ignored", "retry"))}),
     )
     die: list[str] = []
-    commit = Settlement.commit
+    commit = Commit.commit
 
-    async def may_die(self: Settlement) -> None:
+    async def may_die(self: Commit) -> None:
         how = die.pop() if die else ""
         if how == "before":
             raise _Died
@@ -283,7 +283,7 @@ async def test_updates_whatever_happens(
         if how == "after":
             raise _Died
 
-    monkeypatch.setattr(Settlement, "commit", may_die)
+    monkeypatch.setattr(Commit, "commit", may_die)
     async with watched(redis_url):
         for _ in range(60):
             await step(lane, chance, die)

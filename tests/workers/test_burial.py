@@ -13,16 +13,16 @@ from sidecar.lease import Lease, Leases
 from sidecar.outbox import Ended, Outbox, effects_lease
 from sidecar.redis_client import Redis
 from tests.workers.payloads import VENDOR, item
-from workers.inbox.commit import Settlement
+from workers.inbox.commit import Commit
 
 
 @pytest.fixture
-def settlement(redis: Redis, drain_lease_held: Lease) -> Settlement:
-    return Settlement(redis, Lane.STATUSES, drain_lease_held)
+def commit(redis: Redis, drain_lease_held: Lease) -> Commit:
+    return Commit(redis, Lane.STATUSES, drain_lease_held)
 
 
-def make(redis: Redis, lease: Lease, bounds: Bounds) -> Settlement:
-    return Settlement(redis, Lane.STATUSES, lease, bounds)
+def make(redis: Redis, lease: Lease, bounds: Bounds) -> Commit:
+    return Commit(redis, Lane.STATUSES, lease, bounds)
 
 
 async def names(redis: Redis) -> list[str]:
@@ -30,11 +30,11 @@ async def names(redis: Redis) -> list[str]:
 
 
 async def test_a_letter_with_the_id_of_another_gets_a_name_of_its_own(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
     for number in range(80):
-        settlement.bury(item(id="v/1-0/0", reason=f"no {number}"), number + now_ms())
-    await settlement.commit()
+        commit.dead_letter(item(id="v/1-0/0", reason=f"no {number}"), number + now_ms())
+    await commit.commit()
     letters = [letter async for letter in DeadLetters(redis).all()]
     assert [letter.update["reason"] for letter in letters] == [f"no {n}" for n in range(80)]
     assert len({letter.id for letter in letters}) == 80
@@ -55,7 +55,7 @@ async def test_the_oldest_leave_where_too_many_are_kept(
 ) -> None:
     commit = make(redis, drain_lease_held, Bounds(number=10))
     for number in range(300):
-        commit.bury(item(id=f"{VENDOR}/{number}"), now_ms() + number)
+        commit.dead_letter(item(id=f"{VENDOR}/{number}"), now_ms() + number)
     await commit.commit()
     await count_as_split(redis, 300)
     assert await names(redis) == [f"{VENDOR}/{number}" for number in range(290, 300)]
@@ -71,7 +71,7 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
     bounds = Bounds(size_bytes=100_000)
     commit = make(redis, drain_lease_held, bounds)
     for number in range(300):
-        commit.bury(item(reason="x" * 2000), number + now_ms())
+        commit.dead_letter(item(reason="x" * 2000), number + now_ms())
     await commit.commit()
     await count_as_split(redis, 300)
     books = await vendor_books(redis)
@@ -82,15 +82,13 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
     assert books.balanced
 
 
-async def test_what_is_too_old_leaves_when_another_is_buried(
-    redis: Redis, settlement: Settlement
-) -> None:
+async def test_what_is_too_old_leaves_when_another_is_buried(redis: Redis, commit: Commit) -> None:
     day = 86_400_000
     now = now_ms()
-    settlement.bury(item(id="old"), now - 91 * day)
-    settlement.bury(item(id="young"), now - 89 * day)
-    settlement.bury(item(id="new"), now)
-    await settlement.commit()
+    commit.dead_letter(item(id="old"), now - 91 * day)
+    commit.dead_letter(item(id="young"), now - 89 * day)
+    commit.dead_letter(item(id="new"), now)
+    await commit.commit()
     assert await names(redis) == ["young", "new"]
     assert (await vendor_books(redis)).equation("dead_updates").parts["too_old"] == 1
 
@@ -106,7 +104,7 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
             await outbox.end(lease, EffectKind.FORWARD, VENDOR, [ended])
     commit = make(redis, drain_lease_held, Bounds(number=5))
     for number in range(4):
-        commit.bury(item(id=f"u{number}"), number + 1)
+        commit.dead_letter(item(id=f"u{number}"), number + 1)
     await commit.commit()
     await count_as_split(redis, 4)
     assert await names(redis) == [*(f"u{n}" for n in range(4)), f"{VENDOR}/forward/3"]
@@ -119,19 +117,19 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
 async def test_vendors_have_bounds_of_their_own(redis: Redis, drain_lease_held: Lease) -> None:
     commit = make(redis, drain_lease_held, Bounds(number=2))
     for number in range(50):
-        commit.bury(item(vendor_uid="loud"), number)
-    commit.bury(item(vendor_uid="quiet", id="q"), 1)
+        commit.dead_letter(item(vendor_uid="loud"), number)
+    commit.dead_letter(item(vendor_uid="quiet", id="q"), 1)
     await commit.commit()
     assert "q" in await names(redis)
     assert await DeadLetters(redis).count() == 3
 
 
 async def test_bounds_that_are_lowered_by_much_are_reached_in_steps(
-    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+    redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     for number in range(7000):
-        settlement.bury(item(kind=None, id=str(number)), now_ms())
-    await settlement.commit()
+        commit.dead_letter(item(kind=None, id=str(number)), now_ms())
+    await commit.commit()
     letters = DeadLetters(redis)
     assert await letters.trim(Bounds(number=1), now_ms()) == 5000
     assert await letters.trim(Bounds(number=1), now_ms()) == 1999
@@ -146,7 +144,7 @@ async def test_burying_many_costs_as_much_for_each(redis: Redis, drain_lease_hel
         await redis.config_resetstat()
         commit = make(redis, drain_lease_held, Bounds(number=50))
         for number in range(letters):
-            commit.bury(item(id="the same"), number + now_ms())
+            commit.dead_letter(item(id="the same"), number + now_ms())
         await commit.commit()
         stats = await redis.info("commandstats")
         return sum(one["calls"] for one in stats.values())

@@ -21,9 +21,9 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, texts, webhook
 from tests.workers.php import HTML_500, Answer, Php
 from tests.workers.test_deaths import receive_together
-from workers import split
-from workers.inbox.commit import Settlement
-from workers.inbox.shared_lock import SharedLock
+from workers.inbox import split
+from workers.inbox.commit import Commit
+from workers.inbox.isolation import SharedLock
 
 BATCH = contract.PROCESS_WEBHOOKS
 MOST = 2
@@ -137,24 +137,24 @@ async def test_something_settled_in_between_begins_the_count_anew(
     php: Php, lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers that are killed by something else, now and then."""
-    commit = Settlement.commit
+    commit = Commit.commit
 
-    async def once(self: Settlement) -> None:
-        monkeypatch.setattr(Settlement, "commit", die_at_commit)
+    async def once(self: Commit) -> None:
+        monkeypatch.setattr(Commit, "commit", die_at_commit)
         await commit(self)
 
-    async def die_at_commit(_self: Settlement) -> None:
+    async def die_at_commit(_self: Commit) -> None:
         raise Died
 
     for _ in range(2 * MOST):
-        monkeypatch.setattr(Settlement, "commit", once)
+        monkeypatch.setattr(Commit, "commit", once)
         await lane.receive(*some_texts(1))
         php.when(BATCH, lambda call: None)
         await lane.drain()
         await lane.receive(*some_texts(1))
         await die(lane, MOST)
         assert int((await care(lane))["begun"]) == MOST
-        monkeypatch.setattr(Settlement, "commit", commit)
+        monkeypatch.setattr(Commit, "commit", commit)
         await lane.drain()
     assert await care(lane) == {}
 
@@ -196,7 +196,7 @@ async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     php: Php, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.inbox.drain.MAX_ENTRY_WEBHOOKS", 0)
-    monkeypatch.setattr("workers.inbox.drain.DUE_LIMIT", 0)
+    monkeypatch.setattr("workers.inbox.drain.MAX_DUE", 0)
     lane = make_lane(
         Lane.MESSAGES, drain_most_deaths=MOST, message_batch_size=2, message_concurrency=2
     )

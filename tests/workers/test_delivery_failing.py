@@ -18,7 +18,7 @@ from tests.workers.php import (
     refusal,
 )
 from workers.breaker import Breaker
-from workers.inbox.delivery import ILL_AFTER_FAILURES, Delivery, Fate
+from workers.inbox.delivery import MAX_FAILURES, Delivery, Fate
 
 # -- a request that fails as a whole --
 
@@ -75,7 +75,7 @@ async def test_a_php_that_fails_on_everything_is_ill(
     verdicts = await deliver(delivery, items)
     assert set(fates(verdicts, items)) == {Fate.UNTRIED}
     assert not any(verdicts[one.id].answered for one in items)
-    assert len(php.calls) <= min(ILL_AFTER_FAILURES, 2 * count - 1)
+    assert len(php.calls) <= min(MAX_FAILURES, 2 * count - 1)
     assert delivery.breaker.wait_s > 0
 
 

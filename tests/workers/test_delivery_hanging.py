@@ -9,23 +9,23 @@ from tests.workers.deliveries import BATCH, deliver, fails_on, fates, statuses
 from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
 from workers.breaker import Breaker
-from workers.inbox.delivery import ILL_AFTER_TIMEOUTS, Delivery, Fate, Verdicts
-from workers.inbox.isolation import APART_S, Bulkhead
-from workers.inbox.update import Item
+from workers.inbox.delivery import MAX_TIMEOUTS, Delivery, Fate, Verdicts
+from workers.inbox.isolation import ISOLATED_S, Isolation
+from workers.inbox.update import Update
 
 #: What nginx says when PHP hangs: to us it is the same as no answer, and costs no time here.
 NO_ANSWER = Answer(504)
 OTHER = "vendor-2"
 
 
-def hangs_on(bad: list[Item]) -> Rule:
+def hangs_on(bad: list[Update]) -> Rule:
     """Make a PHP that does not answer a request with one of these."""
     found = fails_on(bad)
     return lambda call: NO_ANSWER if found(call) else None
 
 
-async def apart(delivery: Delivery, items: list[Item], batch_size: int = 1000) -> Verdicts:
-    verdicts = await delivery.deliver_apart(VENDOR, items, batch_size=batch_size)
+async def apart(delivery: Delivery, items: list[Update], batch_size: int = 1000) -> Verdicts:
+    verdicts = await delivery.deliver_isolated(VENDOR, items, batch_size=batch_size)
     assert set(verdicts) == {one.id for one in items}
     return verdicts
 
@@ -41,12 +41,12 @@ async def test_a_request_without_an_answer_is_not_repeated_in_the_way_of_the_oth
     verdicts = await deliver(delivery, items)
     assert set(fates(verdicts, items)) == {Fate.UNTRIED}
     assert len(php.calls) == 1
-    assert delivery.apart.vendors() == {VENDOR, OTHER}
+    assert delivery.isolated.vendors() == {VENDOR, OTHER}
     assert delivery.breaker.wait_s == 0, "nothing says that PHP is ill"
 
 
 async def test_what_is_apart_is_not_tried_among_the_others(php: Php, delivery: Delivery) -> None:
-    delivery.apart.convict(VENDOR, "it hung")
+    delivery.isolated.convict(VENDOR, "it hung")
     items = [*statuses(3), item(UpdateKind.STATUS, vendor_uid=OTHER)]
     verdicts = await deliver(delivery, items)
     assert fates(verdicts, items) == [*[Fate.UNTRIED] * 3, Fate.DONE]
@@ -73,7 +73,7 @@ async def test_a_half_of_a_request_that_failed_hangs(php: Php, delivery: Deliver
     verdicts = await deliver(delivery, items)
     assert fates(verdicts, items[4:]) == [Fate.UNTRIED] * 4
     assert fates(verdicts, items[:4]) == [Fate.DONE, Fate.RETRY, Fate.DONE, Fate.DONE]
-    assert delivery.apart.vendors() == {OTHER}
+    assert delivery.isolated.vendors() == {OTHER}
 
 
 async def test_a_real_php_that_hangs(php: Php) -> None:
@@ -85,7 +85,7 @@ async def test_a_real_php_that_hangs(php: Php) -> None:
     verdicts = await deliver(delivery, items)
     await impatient.close()
     assert set(fates(verdicts, items)) == {Fate.UNTRIED}
-    assert delivery.apart.vendors() == {VENDOR}
+    assert delivery.isolated.vendors() == {VENDOR}
 
 
 # -- apart --
@@ -110,8 +110,8 @@ async def test_the_one_update_that_php_hangs_on_is_found(
     assert verdicts[bad.id].fate is Fate.RETRY
     assert verdicts[bad.id].answered, "PHP took others meanwhile, so it is the update's fault"
     assert sum(given) <= 5, "each of these costs a time-out"
-    assert delivery.apart.vendors() == {VENDOR}
-    assert delivery.apart.wait_s(VENDOR) == 0
+    assert delivery.isolated.vendors() == {VENDOR}
+    assert delivery.isolated.wait_s(VENDOR) == 0
 
 
 async def test_a_vendor_on_all_of_whose_updates_php_hangs_waits_alone(
@@ -121,12 +121,12 @@ async def test_a_vendor_on_all_of_whose_updates_php_hangs_waits_alone(
     items = statuses(1000)
     verdicts = await apart(delivery, items)
     assert set(fates(verdicts, items)) == {Fate.UNTRIED}
-    assert len(php.calls) == ILL_AFTER_TIMEOUTS
-    assert delivery.apart.wait_s(VENDOR) > 0
-    assert delivery.apart.wait_s(OTHER) == 0
+    assert len(php.calls) == MAX_TIMEOUTS
+    assert delivery.isolated.wait_s(VENDOR) > 0
+    assert delivery.isolated.wait_s(OTHER) == 0
     assert delivery.breaker.wait_s == 0
     await apart(delivery, items)
-    assert len(php.calls) == ILL_AFTER_TIMEOUTS, "nobody knocks meanwhile"
+    assert len(php.calls) == MAX_TIMEOUTS, "nobody knocks meanwhile"
 
 
 async def test_a_single_update_that_php_hangs_on_is_tried(php: Php, delivery: Delivery) -> None:
@@ -165,7 +165,7 @@ async def test_what_php_fails_on_is_no_reason_to_be_apart(php: Php, delivery: De
     php.when(BATCH, fails_on(items[:1]))
     verdicts = await apart(delivery, items)
     assert fates(verdicts, items) == [Fate.RETRY, *[Fate.DONE] * 7]
-    assert not delivery.apart.vendors()
+    assert not delivery.isolated.vendors()
 
 
 # -- for how long --
@@ -173,18 +173,18 @@ async def test_what_php_fails_on_is_no_reason_to_be_apart(php: Php, delivery: De
 
 def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
     now = 0.0
-    vendors = Bulkhead(Breaker("php_ill"), lambda: now)
+    vendors = Isolation(Breaker("php_ill"), lambda: now)
     vendors.suspect([VENDOR, OTHER], "it hung")
-    now = APART_S - 1
+    now = ISOLATED_S - 1
     vendors.convict(VENDOR, "it hung again")
-    now = APART_S + 1
+    now = ISOLATED_S + 1
     assert vendors.vendors() == {VENDOR}
-    now = 2 * APART_S
+    now = 2 * ISOLATED_S
     assert vendors.vendors() == set()
 
 
 def test_who_was_only_suspected_comes_back_when_php_does_not_hang() -> None:
-    vendors = Bulkhead(Breaker("php_ill"))
+    vendors = Isolation(Breaker("php_ill"))
     vendors.suspect([VENDOR, OTHER], "it hung")
     vendors.convict(VENDOR, "it hung again")
     vendors.suspect([VENDOR], "and again among others")
@@ -195,7 +195,7 @@ def test_who_was_only_suspected_comes_back_when_php_does_not_hang() -> None:
 
 def test_each_vendor_has_a_pause_of_its_own() -> None:
     like = Breaker("php_ill", first_s=1.0, longest_s=4.0, clock=lambda: 0.0, jitter=lambda: 0.5)
-    vendors = Bulkhead(like)
+    vendors = Isolation(like)
     pauses = []
     for _ in range(4):
         vendors.failed(VENDOR, "it hung")

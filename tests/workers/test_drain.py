@@ -10,7 +10,7 @@ from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, status, texts, webhook
 from tests.workers.php import Answer, Call, Php, results, wanting_again
-from workers import drain as drain_module
+from workers.inbox import drain as drain_module
 
 BATCH = contract.PROCESS_WEBHOOKS
 
@@ -117,7 +117,7 @@ async def test_only_one_drains(php: Php, messages: LaneUnderTest) -> None:
 async def test_it_makes_room_for_others_after_a_while(
     php: Php, messages: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain_module, "QUANTUM_S", 0)
+    monkeypatch.setattr(drain_module, "MAX_RUN_S", 0)
     await messages.receive(*texts("a"))
     assert await messages.drain() is True, "something is left that somebody has to be woken for"
     assert await messages.waiting() == 1

@@ -15,7 +15,7 @@ from tests.workers.conftest import MakeLane
 from tests.workers.payloads import VENDOR, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php
 from tests.workers.test_split_anything import JSON, WEBHOOKS
-from workers import drain as drain_module
+from workers.inbox import drain as drain_module
 
 BATCH = contract.PROCESS_WEBHOOKS
 
@@ -77,7 +77,7 @@ def _with_ids(results: list[dict[str, Any]], ids: list[str]) -> list[dict[str, A
 @pytest.fixture(autouse=True)
 def short_quantum(monkeypatch: pytest.MonkeyPatch) -> None:
     """A drain does not wait for long for a PHP that is ill."""
-    monkeypatch.setattr(drain_module, "QUANTUM_S", 0.1)
+    monkeypatch.setattr(drain_module, "MAX_RUN_S", 0.1)
 
 
 @unhurried
@@ -109,7 +109,7 @@ async def test_whatever_php_answers(
         await lane.drain()
         await lane.make_due()
         lane.delivery.breaker.worked()
-        lane.delivery.apart.worked(VENDOR)
+        lane.delivery.isolated.worked(VENDOR)
     php.rules.clear()
     await lane.assert_books_balance()
     await lane.drain_when_it_may()

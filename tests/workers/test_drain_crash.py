@@ -23,14 +23,14 @@ from tests.workers.payloads import (
     webhook,
 )
 from tests.workers.php import Php
-from workers.inbox.commit import Settlement
+from workers.inbox.commit import Commit
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- dying, with a PHP that writes to tables --
 
 
 _numbers = itertools.count()
-COMMIT = "workers.inbox.commit.Settlement.commit"
+COMMIT = "workers.inbox.commit.Commit.commit"
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ class Died(Exception):
 
 @pytest.fixture
 def die_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let the process end before or after the next settlement."""
+    """Let the process end before or after the next commit."""
 
     def arrange(when: str) -> None:
-        commit = Settlement.commit
+        commit = Commit.commit
 
-        async def die(self: Settlement) -> None:
+        async def die(self: Commit) -> None:
             monkeypatch.setattr(COMMIT, commit)
             if when == "after":
                 await commit(self)

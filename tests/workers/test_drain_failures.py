@@ -20,9 +20,9 @@ from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import some_texts, status, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
-from workers import drain as drain_module
+from workers.inbox import drain as drain_module
 from workers.breaker import Breaker
-from workers.inbox.batch import ILL_LONGEST_MS
+from workers.inbox.batch import ILL_MAX_MS
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- PHP --
@@ -60,7 +60,7 @@ async def test_when_php_is_well_again_nobody_waits_for_long(php: Php, make_lane:
     before = now_ms()
     await lane.drain()
     due_at = await lane.next_due_at()
-    assert before < due_at <= now_ms() + ILL_LONGEST_MS
+    assert before < due_at <= now_ms() + ILL_MAX_MS
 
 
 async def test_the_inbox_waits_for_a_php_that_is_down_and_says_why_once(
@@ -81,7 +81,7 @@ async def test_the_inbox_waits_for_a_php_that_is_down_and_says_why_once(
 async def test_nobody_knocks_while_the_breaker_is_open(
     php: Php, statuses: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain_module, "QUANTUM_S", 0.05)
+    monkeypatch.setattr(drain_module, "MAX_RUN_S", 0.05)
     php.always(BATCH, Answer(503))
     statuses.delivery.breaker = Breaker("php_ill", first_s=60, longest_s=60)
     await statuses.receive(webhook(statuses=[status()]))

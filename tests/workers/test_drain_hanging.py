@@ -15,9 +15,9 @@ from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
-from workers import drain as drain_module
+from workers.inbox import drain as drain_module
 from workers import side_turns
-from workers.inbox.delivery import ILL_AFTER_TIMEOUTS
+from workers.inbox.delivery import MAX_TIMEOUTS
 
 BATCH = contract.PROCESS_WEBHOOKS
 OTHER = "vendor-2"
@@ -80,7 +80,7 @@ async def test_others_are_taken_while_php_hangs(
 ) -> None:
     lane = make_lane(lane_name, patient)
     hanging = Hanging(php)
-    lane.delivery.apart.convict(VENDOR, "it hung")
+    lane.delivery.isolated.convict(VENDOR, "it hung")
     await lane.receive(bad(lane_name), *(good(lane_name, f"a{n}") for n in range(9)))
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now)
@@ -109,7 +109,7 @@ async def test_what_shared_a_request_with_it_is_taken_after_one_time_out(
         return (await lane.counters(OTHER)).get("done") == 1
 
     await eventually(other_is_done)
-    await eventually(lambda: lane.delivery.apart.vendors() == {VENDOR})
+    await eventually(lambda: lane.delivery.isolated.vendors() == {VENDOR})
     assert len(php.calls) <= 3, "one together, and one for each of the two"
     hanging.end()
     await drain
@@ -159,7 +159,7 @@ async def test_what_is_apart_costs_a_drain_nothing_when_it_has_to_wait(
     rule = php.when(BATCH, lambda call: NO_ANSWER if VENDOR.encode() in call.body else None)
     await lane.receive(*(good(Lane.STATUSES, f"a{n}") for n in range(50)))
     assert await lane.drain() is False
-    assert len(php.calls) == 1 + ILL_AFTER_TIMEOUTS
+    assert len(php.calls) == 1 + MAX_TIMEOUTS
     await lane.receive(good(Lane.STATUSES, "b"), vendor=OTHER)
     await lane.drain()
     assert (await lane.counters(OTHER))["done"] == 1
@@ -176,7 +176,7 @@ async def test_a_few_vendors_hang_at_a_time_and_no_more(
     hanging = Hanging(php)
     vendors = [f"vendor-{n}" for n in range(10, 16)]
     for vendor in vendors:
-        lane.delivery.apart.convict(vendor, "it hung")
+        lane.delivery.isolated.convict(vendor, "it hung")
         await lane.receive(bad(Lane.MESSAGES), good(Lane.MESSAGES, f"a{vendor}"), vendor=vendor)
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now == 2)
@@ -209,7 +209,7 @@ async def test_many_that_wait_for_a_vendors_turn_do_not_hide_the_others(
     await lane.make_due()
     php.rules.clear()
     for _ in range(8):
-        lane.delivery.apart.failed(VENDOR, "it hung")
+        lane.delivery.isolated.failed(VENDOR, "it hung")
     await lane.drain()
     assert (await lane.counters(OTHER))["done"] == 1
     assert "done" not in await lane.counters()
@@ -220,7 +220,7 @@ async def test_it_stops_without_waiting_for_what_hangs(
 ) -> None:
     lane = make_lane(Lane.MESSAGES, patient)
     hanging = Hanging(php)
-    lane.delivery.apart.convict(VENDOR, "it hung")
+    lane.delivery.isolated.convict(VENDOR, "it hung")
     await lane.receive(bad(Lane.MESSAGES))
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now)
@@ -234,12 +234,12 @@ async def test_an_error_beside_ends_the_drain(
     php: Php, messages: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is seen, instead of being lost with its task."""
-    messages.delivery.apart.convict(VENDOR, "it hung")
+    messages.delivery.isolated.convict(VENDOR, "it hung")
     await messages.receive(*some_texts(1))
 
     async def fail(*_args: object, **_more: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(messages.delivery, "deliver_apart", fail)
+    monkeypatch.setattr(messages.delivery, "deliver_isolated", fail)
     with pytest.raises(ZeroDivisionError):
         await messages.drain()

@@ -195,7 +195,7 @@ async def test_an_update_that_php_fails_on_is_given_up_only_if_php_takes_others(
 
     async def try_again() -> None:
         await eventually(lambda: lane.delivery.breaker.wait_s == 0)
-        await eventually(lambda: lane.delivery.apart.wait_s(VENDOR) == 0)
+        await eventually(lambda: lane.delivery.isolated.wait_s(VENDOR) == 0)
         await lane.make_due()
         await lane.drain()
 

@@ -22,7 +22,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import METADATA, VENDOR, status, webhook
 from tests.workers.php import Answer, Call, Php, answer, results
 from workers.consequences import Consequences
-from workers.inbox.commit import Settlement
+from workers.inbox.commit import Commit
 
 BATCH = contract.PROCESS_WEBHOOKS
 CAMPAIGN = "campaign-1"
@@ -306,13 +306,13 @@ async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_non
         return answer({"results": given})
 
     php.when(BATCH, once)
-    commit = Settlement.commit
+    commit = Commit.commit
 
-    async def die(self: Settlement) -> None:
-        monkeypatch.setattr(Settlement, "commit", commit)
+    async def die(self: Commit) -> None:
+        monkeypatch.setattr(Commit, "commit", commit)
         raise UNAVAILABLE[0]("gone")
 
-    monkeypatch.setattr(Settlement, "commit", die)
+    monkeypatch.setattr(Commit, "commit", die)
     await lane.receive(failed("wamid.1"))
     with pytest.raises(UNAVAILABLE):
         await lane.drain()

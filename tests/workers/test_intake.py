@@ -13,7 +13,7 @@ from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader
 from sidecar.redis_client import Redis
 from tests.conftest import MakeSettings
 from workers import intake as intake_module
-from workers.inbox.reader import Intake, LanePolicy
+from workers.inbox.reader import FairReader, LanePolicy
 
 LANE = Lane.STATUSES
 

@@ -5,7 +5,7 @@ import pytest
 
 from contracts.backend import Update, UpdateKind
 from tests.workers.payloads import RECEIVED_AT, item, status
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 
 @pytest.mark.parametrize("kind", [*UpdateKind, None])
@@ -19,18 +19,18 @@ def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
         callback_data="row-1",
         signature="sha256=ab\xff",
     )
-    assert Item.load(before.dump()) == before
+    assert Update.load(before.dump()) == before
 
 
 def test_the_bytes_of_a_whole_body_survive() -> None:
     body = bytes(range(256))
-    assert Item.load(item(None, body=body).dump()).body == body
+    assert Update.load(item(None, body=body).dump()).body == body
 
 
 def test_a_later_version_may_add_fields_and_drop_those_with_a_default() -> None:
     values = orjson.loads(item().dump())
     del values["reason"]
-    loaded = Item.load(orjson.dumps({**values, "added_later": 1}))
+    loaded = Update.load(orjson.dumps({**values, "added_later": 1}))
     assert loaded.reason is None
 
 
@@ -55,7 +55,7 @@ def test_the_first_attempt_is_number_one_and_without_lower_statuses() -> None:
 def test_what_was_folded_stands_in_the_whole_payload() -> None:
     value = {"metadata": {"phone_number_id": "1"}, "statuses": [{"id": "w", "status": "read"}]}
     payload = {"object": "o", "entry": [{"id": "a", "changes": [{"field": "f", "value": value}]}]}
-    item = Item("i", "v", 1, UpdateKind.STATUS, "v/w", payload=payload)
+    item = Update("i", "v", 1, UpdateKind.STATUS, "v/w", payload=payload)
     assert item.whole_payload() is payload
     item.lower_statuses = [{"id": "w", "status": "sent"}]
     whole = item.whole_payload()

@@ -8,7 +8,7 @@ from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from tests.workers.payloads import VENDOR, item
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
 
 
@@ -167,7 +167,7 @@ def test_what_a_script_answers() -> None:
 # -- the view of the drain --
 
 
-def early(row_uid: str | None, vendor_uid: str = VENDOR) -> Item:
+def early(row_uid: str | None, vendor_uid: str = VENDOR) -> Update:
     return item(UpdateKind.STATUS, vendor_uid=vendor_uid, callback_data=row_uid)
 
 

@@ -26,7 +26,7 @@ from tests.workers.php import Answer, Call, Php, answer, hang, results, running,
 from workers.breaker import Breaker
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.runtime import Runtime
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def knows(php: Php, *vendor_uids: str, on_sidecar: bool = True) -> None:
     php.when(contract.BOTS, bots)
 
 
-def text(body: str = "hello", vendor_uid: str = VENDOR, **more: Any) -> Item:
+def text(body: str = "hello", vendor_uid: str = VENDOR, **more: Any) -> Update:
     """Return a customer's message on its way."""
     one = message(**{"type": "text", "text": {"body": body}, **more})
     payload = envelope(account(change(value(messages=[one]))))
@@ -76,7 +76,7 @@ async def matching(backend: Backend) -> AsyncIterator[Matching]:
     await vendors.close()
 
 
-def attached(one: Item) -> list[Json] | None:
+def attached(one: Update) -> list[Json] | None:
     bots = one.as_update().get("bots")
     return bots and bots["matches"]
 
@@ -140,7 +140,7 @@ async def test_bots_are_not_kept(matching: Matching, php: Php) -> None:
     one = text()
     await matching.attach([one])
     assert b"bots" not in one.dump()
-    assert Item.load(one.dump()).bots is None
+    assert Update.load(one.dump()).bots is None
 
 
 # -- what PHP does not say --
@@ -243,7 +243,7 @@ async def test_the_delivery_hands_them_over(matching: Matching, backend: Backend
     delivery = Delivery(backend, Breaker("ill"), matching)
     items = [text("bye"), *(text() for _ in range(5))]
     await delivery.deliver(items, batch_size=3, concurrency=2)
-    await delivery.deliver_apart(VENDOR, [text()], batch_size=3)
+    await delivery.deliver_isolated(VENDOR, [text()], batch_size=3)
     given = {update["id"]: update.get("bots") for batch in php.batches for update in batch}
     assert given.pop(items[0].id) == {"matches": [ANYTHING]}
     assert list(given.values()) == [{"matches": [HELLO, ANYTHING]}] * 6

@@ -11,7 +11,7 @@ from contracts.modes import Modes
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.shadow.planned import Planned
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
 from workers.shadow.store import NotedWebhook
@@ -23,7 +23,7 @@ HELLO = Bot(bot_uid="b1", trigger_type="is", reply_trigger="hello")
 MATCHER = Matcher(VendorBots(vendor_uid="v", bots=[HELLO]))
 
 
-def split(*bodies: Json | bytes) -> tuple[list[Item], set[str]]:
+def split(*bodies: Json | bytes) -> tuple[list[Update], set[str]]:
     dumped = [body if isinstance(body, bytes) else orjson.dumps(body) for body in bodies]
     return split_noted("v", [NotedWebhook(f"{n}-0", 1, body) for n, body in enumerate(dumped)])
 

@@ -103,6 +103,30 @@ async def test_the_ledger_has_it_before_php_is_told(
     assert seen == [["row-1"]]
 
 
+async def test_php_is_told_nothing_that_is_still_being_written_down(
+    php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the process died then, the next one would take it for unknown, and say so."""
+    await ledger.claimed(CLAIM, ["row-1"])
+    write, reached, goes_on = ledger.known, asyncio.Event(), asyncio.Event()
+
+    async def slowly(fresh: list[SendResult]) -> None:
+        reached.set()
+        await goes_on.wait()
+        await write(fresh)
+
+    monkeypatch.setattr(ledger, "known", slowly)
+    reporter.start()
+    reporter.add(result("row-1"))
+    await reached.wait()
+    assert reporter.unreported == 1
+    await reporter._tell_once()
+    assert php.calls == []
+    goes_on.set()
+    await reported(reporter)
+    await eventually(ledger.empty)
+
+
 async def test_leftovers_are_reported_and_leave_the_ledger(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
@@ -327,6 +351,28 @@ async def test_it_ends_just_when_the_ledger_is_to_forget(
     await reporter.finish(5)
     assert reporter.unreported == 0
     assert await ledger.empty()
+
+
+async def test_it_ends_just_when_the_ledger_is_to_know(
+    php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And PHP is away: the next one has to find what is known."""
+    await ledger.claimed(CLAIM, ["row-1"])
+    php.always(MANY, Answer(503))
+    write, reached = ledger.known, asyncio.Event()
+
+    async def hang(_fresh: list[SendResult]) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ledger, "known", hang)
+    reporter.start()
+    reporter.add(result("row-1"))
+    await reached.wait()
+    monkeypatch.setattr(ledger, "known", write)
+    await reporter.finish(0.3)
+    assert reporter.unreported == 1
+    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
 
 
 async def test_an_outcome_that_changes_while_php_is_told_is_not_lost(

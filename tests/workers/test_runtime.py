@@ -22,7 +22,7 @@ from tests.workers.lane import put
 from tests.workers.payloads import message, webhook
 from tests.workers.php import Answer, Php, answer
 from tests.workers.stage import Stage
-from workers import drain as drain_module
+from workers.inbox import drain as drain_module
 from workers import runtime as module
 from workers.campaign import CampaignRun
 from workers.runtime import Runtime
@@ -80,7 +80,7 @@ async def test_a_lane_is_drained(php: Php, make_runtime: MakeRuntime, redis: Red
 async def test_somebody_is_woken_for_what_is_left_in_a_lane(
     php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drain_module, "QUANTUM_S", 0)
+    monkeypatch.setattr(drain_module, "MAX_RUN_S", 0)
     runtime = make_runtime(php)
     await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
     await runtime.drain(Lane.MESSAGES)

@@ -10,15 +10,15 @@ from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, ResponseError
 from tests.workers.payloads import VENDOR, item
-from workers.inbox.commit import LeaseLost, Settlement
+from workers.inbox.commit import LeaseLost, Commit
 
 LANE = Lane.STATUSES
 STREAM = keys.inbox(LANE, VENDOR)
 
 
 @pytest.fixture
-def settlement(redis: Redis, drain_lease_held: Lease) -> Settlement:
-    return Settlement(redis, LANE, drain_lease_held)
+def commit(redis: Redis, drain_lease_held: Lease) -> Commit:
+    return Commit(redis, LANE, drain_lease_held)
 
 
 async def put(redis: Redis, count: int, vendor: str = VENDOR) -> list[str]:
@@ -34,51 +34,51 @@ async def snapshot(redis: Redis) -> dict[Any, Any]:
     return {key: await redis.dump(key) for key in await redis.keys("*")}
 
 
-def everything(settlement: Settlement, entry_ids: list[str]) -> None:
+def everything(commit: Commit, entry_ids: list[str]) -> None:
     """Have one of each thing recorded."""
-    settlement.delete_entries(VENDOR, entry_ids)
-    settlement.count(VENDOR, "webhooks_done", 3)
-    settlement.defer(item(order_key="a"), 5)
-    settlement.take_deferred("b", 1, next_due_at=6)
-    settlement.put_back(item(order_key="c"), 7)
-    settlement.bury(item(), 8)
-    settlement.remember("seen:x", 60)
-    settlement.note_backend_worked(9)
+    commit.delete_entries(VENDOR, entry_ids)
+    commit.count(VENDOR, "webhooks_done", 3)
+    commit.defer(item(order_key="a"), 5)
+    commit.take_deferred("b", 1, next_due_at=6)
+    commit.put_back(item(order_key="c"), 7)
+    commit.dead_letter(item(), 8)
+    commit.remember("seen:x", 60)
+    commit.note_backend_worked(9)
 
 
-async def test_nothing_happens_before_the_commit(redis: Redis, settlement: Settlement) -> None:
+async def test_nothing_happens_before_the_commit(redis: Redis, commit: Commit) -> None:
     before = await snapshot(redis)
-    everything(settlement, ["1-0"])
+    everything(commit, ["1-0"])
     assert await snapshot(redis) == before
 
 
 async def test_nothing_is_recorded_when_the_lease_is_lost(
-    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+    redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     entry_ids = await put(redis, 2)
     await redis.set(drain_lease_held.key, drain_lease_held.token + 1)
     before = await snapshot(redis)
-    everything(settlement, entry_ids)
+    everything(commit, entry_ids)
     with pytest.raises(LeaseLost, match="statuses"):
-        await settlement.commit()
+        await commit.commit()
     assert await snapshot(redis) == before
 
 
 async def test_nothing_is_recorded_when_the_lease_has_expired(
-    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+    redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     await redis.delete(drain_lease_held.key)
     before = await snapshot(redis)
-    everything(settlement, ["1-0"])
+    everything(commit, ["1-0"])
     with pytest.raises(LeaseLost):
-        await settlement.commit()
+        await commit.commit()
     assert await snapshot(redis) == before
 
 
-async def test_everything_is_recorded(redis: Redis, settlement: Settlement) -> None:
+async def test_everything_is_recorded(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 3)
-    everything(settlement, entry_ids[:2])
-    await settlement.commit()
+    everything(commit, entry_ids[:2])
+    await commit.commit()
     assert await redis.xlen(STREAM) == 1
     assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"3", b"dead": b"1"}
     assert await redis.zrange(keys.deferred(LANE), 0, -1, withscores=True) == [
@@ -90,62 +90,62 @@ async def test_everything_is_recorded(redis: Redis, settlement: Settlement) -> N
     assert await redis.get(keys.BACKEND_OK) == b"9"
 
 
-async def test_an_empty_stream_leaves_the_index(redis: Redis, settlement: Settlement) -> None:
+async def test_an_empty_stream_leaves_the_index(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
     await put(redis, 1, "vendor-2")
-    settlement.delete_entries(VENDOR, entry_ids)
-    await settlement.commit()
+    commit.delete_entries(VENDOR, entry_ids)
+    await commit.commit()
     assert await redis.smembers(keys.ready(LANE)) == {b"vendor-2"}
     assert not await redis.exists(STREAM)
 
 
-async def test_a_stream_with_something_left_stays(redis: Redis, settlement: Settlement) -> None:
+async def test_a_stream_with_something_left_stays(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
-    settlement.delete_entries(VENDOR, entry_ids[:1])
-    await settlement.commit()
+    commit.delete_entries(VENDOR, entry_ids[:1])
+    await commit.commit()
     assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
 
 
 async def test_webhooks_that_leave_a_stream_do_not_wait_any_more(
-    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+    redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     entry_ids = await put(redis, 2)
     await redis.hset(keys.waiting(LANE), VENDOR, 7)
-    settlement.delete_entries(VENDOR, entry_ids[:1], 4)
-    await settlement.commit()
+    commit.delete_entries(VENDOR, entry_ids[:1], 4)
+    await commit.commit()
     assert await redis.hgetall(keys.waiting(LANE)) == {VENDOR.encode(): b"3"}
     assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"4"}
-    rest = Settlement(redis, LANE, drain_lease_held)
+    rest = Commit(redis, LANE, drain_lease_held)
     rest.delete_entries(VENDOR, entry_ids[1:], 3)
     await rest.commit()
     assert not await redis.exists(keys.waiting(LANE))
 
 
-async def test_what_came_meanwhile_is_not_forgotten(redis: Redis, settlement: Settlement) -> None:
+async def test_what_came_meanwhile_is_not_forgotten(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
-    settlement.delete_entries(VENDOR, entry_ids)
+    commit.delete_entries(VENDOR, entry_ids)
     await put(redis, 1)
-    await settlement.commit()
+    await commit.commit()
     assert await redis.xlen(STREAM) == 1
     assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
 
 
 async def test_a_vendor_that_is_ready_without_a_stream_leaves_the_index(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
     await redis.sadd(keys.ready(LANE), VENDOR)
-    settlement.delete_entries(VENDOR, [])
-    await settlement.commit()
+    commit.delete_entries(VENDOR, [])
+    await commit.commit()
     assert await redis.smembers(keys.ready(LANE)) == set()
 
 
 async def test_an_item_waits_behind_those_that_wait_and_keeps_their_time(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
     first, second = item(order_key="a"), item(order_key="a")
-    settlement.defer(first, 5)
-    settlement.defer(second, 3)
-    await settlement.commit()
+    commit.defer(first, 5)
+    commit.defer(second, 3)
+    await commit.commit()
     assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
         first.dump(),
         second.dump(),
@@ -154,18 +154,18 @@ async def test_an_item_waits_behind_those_that_wait_and_keeps_their_time(
 
 
 async def test_items_are_taken_from_the_front(
-    redis: Redis, settlement: Settlement, drain_lease_held: Lease
+    redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     items = [item(order_key="a") for _ in range(3)]
     for one in items:
-        settlement.defer(one, 5)
-    await settlement.commit()
-    later = Settlement(redis, LANE, drain_lease_held)
+        commit.defer(one, 5)
+    await commit.commit()
+    later = Commit(redis, LANE, drain_lease_held)
     later.take_deferred("a", 2, next_due_at=11)
     await later.commit()
     assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [items[2].dump()]
     assert await redis.zscore(keys.deferred(LANE), "a") == 11
-    last = Settlement(redis, LANE, drain_lease_held)
+    last = Commit(redis, LANE, drain_lease_held)
     last.take_deferred("a", 1, next_due_at=12)
     await last.commit()
     assert await redis.zscore(keys.deferred(LANE), "a") is None
@@ -173,13 +173,13 @@ async def test_items_are_taken_from_the_front(
 
 
 async def test_what_is_put_back_stands_in_front_at_its_own_time(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
     behind, refused = item(order_key="a"), item(order_key="a")
-    settlement.defer(behind, 5)
-    settlement.take_deferred("a", 0, next_due_at=6)
-    settlement.put_back(refused, 99)
-    await settlement.commit()
+    commit.defer(behind, 5)
+    commit.take_deferred("a", 0, next_due_at=6)
+    commit.put_back(refused, 99)
+    await commit.commit()
     assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
         refused.dump(),
         behind.dump(),
@@ -188,11 +188,11 @@ async def test_what_is_put_back_stands_in_front_at_its_own_time(
 
 
 async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
     one = item(reason="PHP said no", attempts=10)
-    settlement.bury(one, 77)
-    await settlement.commit()
+    commit.dead_letter(one, 77)
+    await commit.commit()
     letter = orjson.loads(await redis.hget(keys.dead_letters(VENDOR), one.id) or b"")
     assert letter == {"lane": "statuses", "item": orjson.loads(one.dump())}
     assert await redis.zscore(keys.dead_updates(VENDOR), one.id) == 77
@@ -201,36 +201,34 @@ async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
 
 
 async def test_counts_add_up_and_nothing_is_counted_as_nothing(
-    redis: Redis, settlement: Settlement
+    redis: Redis, commit: Commit
 ) -> None:
-    settlement.count(VENDOR, "updates")
-    settlement.count(VENDOR, "updates", 4)
-    settlement.count("vendor-2", "updates", 2)
-    settlement.count(VENDOR, "folded", 0)
-    await settlement.commit()
+    commit.count(VENDOR, "updates")
+    commit.count(VENDOR, "updates", 4)
+    commit.count("vendor-2", "updates", 2)
+    commit.count(VENDOR, "folded", 0)
+    await commit.commit()
     assert await redis.hgetall(keys.counters(VENDOR)) == {b"updates": b"5"}
     assert await redis.hgetall(keys.counters("vendor-2")) == {b"updates": b"2"}
 
 
-async def test_more_than_lua_can_spread_at_once(redis: Redis, settlement: Settlement) -> None:
+async def test_more_than_lua_can_spread_at_once(redis: Redis, commit: Commit) -> None:
     """Lua's ``unpack`` gives up at 8,000 words."""
     entry_ids = await put(redis, 9_001)
-    settlement.delete_entries(VENDOR, entry_ids[:9_000])
+    commit.delete_entries(VENDOR, entry_ids[:9_000])
     for number in range(3_000):
-        settlement.defer(item(order_key=f"k{number}"), number)
-    await settlement.commit()
+        commit.defer(item(order_key=f"k{number}"), number)
+    await commit.commit()
     assert await redis.xlen(STREAM) == 1
     assert await redis.zcard(keys.deferred(LANE)) == 3_000
 
 
-async def test_nothing_to_record_is_no_error(settlement: Settlement) -> None:
-    await settlement.commit()
+async def test_nothing_to_record_is_no_error(commit: Commit) -> None:
+    await commit.commit()
 
 
-async def test_a_command_that_redis_refuses_is_an_error(
-    redis: Redis, settlement: Settlement
-) -> None:
+async def test_a_command_that_redis_refuses_is_an_error(redis: Redis, commit: Commit) -> None:
     await redis.set(keys.deferred(LANE), "not a sorted set")
-    settlement.defer(item(order_key="a"), 5)
+    commit.defer(item(order_key="a"), 5)
     with pytest.raises(ResponseError):
-        await settlement.commit()
+        await commit.commit()

@@ -21,7 +21,7 @@ from tests.workers.payloads import (
     webhook,
 )
 from workers.inbox.split import split_entry
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 # -- what is not split --
 
@@ -81,7 +81,7 @@ def test_what_is_nested_deeper_than_php_can_be_told_is_kept_whole(levels: int) -
         assert one.body == body
         return
     ProcessWebhooksRequest.model_validate_json(orjson.dumps({"updates": [one.as_update()]}))
-    assert Item.load(one.dump()) == one
+    assert Update.load(one.dump()) == one
 
 
 def test_a_wide_body_is_split_like_any_other() -> None:
@@ -175,7 +175,7 @@ def test_whatever_comes_can_be_written_down_and_handed_over(body: Any) -> None:
     items = split(content)
     assert len({one.id for one in items}) == len(items) > 0
     for one in items:
-        assert Item.load(one.dump()) == one
+        assert Update.load(one.dump()) == one
         if one.kind is None:
             assert len(items) == 1
             assert one.body == content

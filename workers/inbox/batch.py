@@ -1,239 +1,248 @@
-"""One turn: updates on their way through, from the inbox or from waiting, to PHP and into the
+"""One batch: updates on their way through, from the inbox or from waiting, to PHP and into the
 record of what became of them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 
 import structlog
 
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.lease import Lease
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
 from sidecar.tally import HANDOVER_SECONDS, TALLY
-from workers.inbox.coalesce import Folded, fold
-from workers.inbox.commit import Settlement
-from workers.inbox.dedup import Seen
-from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
-from workers.inbox.effects import TurnEffects
-from workers.inbox.retries import Deferred
-from workers.inbox.update import Item
+from workers.inbox.coalesce import Coalesced, coalesce
+from workers.inbox.commit import Commit
+from workers.inbox.dedup import Dedup
+from workers.inbox.delivery import Fate, Verdict, Verdicts
+from workers.inbox.reader import Taken
+from workers.inbox.retries import Retries
+from workers.inbox.update import Update
 from workers.ledger import LedgerView
-from workers.signals import Signals
 
 log = structlog.get_logger()
 
 #: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
 #: the same, and finds the send by its callback data.
-EARLY_LONGEST_MS = 60_000
+EARLY_MAX_MS = 60_000
 
 #: How long it waits at least before it is looked at again.
-EARLY_SHORTEST_MS = 50
+EARLY_MIN_MS = 50
 
 #: An update that failed while PHP may have been ill is tried again after at most so long: when PHP
 #: is well again, a customer's message need not wait for the end of a long pause.
-ILL_LONGEST_MS = 10_000
+ILL_MAX_MS = 10_000
 
-#: Hands over items of which none has to come before another.
-Deliver = Callable[[list[Item]], Awaitable[Verdicts]]
+#: Hands updates over, and gives a verdict for each by its id.
+Deliver = Callable[[list[Update]], Awaitable[Verdicts]]
 
 
-class Turn:
-    """Makes turns of a lane under its lease. What PHP should get is given to ``deliver``.
+@dataclass(slots=True)
+class Batch:
+    """What is handled together: ``fresh`` out of the inbox, and what has ``waited``, by its order
+    key, of each the first few in order."""
 
-    What has waited comes by its order key, as :meth:`workers.inbox.retries.Deferred.due` gives it.
-    ``effects`` takes what PHP asks for, and ``signals`` what statuses tell of more than their
-    message.
-    """
+    fresh: list[Taken] = field(default_factory=list)
+    waited: dict[str, list[Update]] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        lane: Lane,
-        settings: Settings,
-        redis: Redis,
-        lease: Lease,
-        deliver: Deliver,
-        effects: TurnEffects,
-        signals: Signals | None = None,
-    ) -> None:
-        self._lane = lane
+    def __bool__(self) -> bool:
+        return bool(self.fresh or self.waited)
+
+    def without(self, vendors: set[str]) -> "Batch":
+        """Return what is not of these vendors."""
+        return Batch(
+            [taken for taken in self.fresh if taken.vendor_uid not in vendors],
+            {k: some for k, some in self.waited.items() if some[0].vendor_uid not in vendors},
+        )
+
+
+@dataclass(slots=True)
+class Handled:
+    """A batch, and what became of it. ``tried`` have a verdict each; ``early`` wait for their send
+    to be recorded, ``behind`` for an earlier one of their order key; ``duplicates`` PHP has."""
+
+    batch: Batch
+    coalesced: Coalesced
+    tried: list[Update] = field(default_factory=list)
+    behind: list[Update] = field(default_factory=list)
+    early: list[Update] = field(default_factory=list)
+    duplicates: list[Update] = field(default_factory=list)
+    unreadable: list[Update] = field(default_factory=list)
+    verdicts: Verdicts = field(default_factory=dict)
+
+    @property
+    def untouched(self) -> set[str]:
+        """Return the vendors of whose updates PHP was given some and none was tried. Theirs stay
+        where they are."""
+        tried: dict[str, bool] = {}
+        for update in self.tried:
+            known = self.verdicts[update.id].fate is not Fate.UNTRIED
+            tried[update.vendor_uid] = tried.get(update.vendor_uid, False) or known
+        return {vendor_uid for vendor_uid, known in tried.items() if not known}
+
+    def without(self, vendors: set[str]) -> "Handled":
+        """Return the same without what is of these vendors."""
+
+        def others(updates: Iterable[Update]) -> list[Update]:
+            return [update for update in updates if update.vendor_uid not in vendors]
+
+        if not vendors:
+            return self
+        return Handled(
+            self.batch.without(vendors),
+            Coalesced(
+                others(self.coalesced.updates),
+                others(self.coalesced.duplicates),
+                others(self.coalesced.lower),
+            ),
+            others(self.tried),
+            others(self.behind),
+            others(self.early),
+            others(self.duplicates),
+            others(self.unreadable),
+            self.verdicts,
+        )
+
+
+class Handling:
+    """Handles batches of a lane: tells what PHP should get, hands it over, and says what is to be
+    recorded. It writes nothing."""
+
+    def __init__(self, lane: Lane, settings: Settings, redis: Redis) -> None:
         self._statuses = lane is Lane.STATUSES
         self._settings = settings
         self._redis = redis
-        self._lease = lease
-        self._deliver_free = deliver
-        self._signals = signals
-        self._effects = effects
-        self._deferred = Deferred(redis, lane)
-        self._seen = Seen(redis, settings.duplicate_window_s)
+        self._retries = Retries(redis, lane)
+        self._dedup = Dedup(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
         self._backend_ok_at = 0
         self._handover_seconds = TALLY.histogram(HANDOVER_SECONDS, lane.value)
 
-    async def make(
-        self,
-        fresh: list[Item],
-        waited: dict[str, list[Item]],
-        close: Callable[[Settlement], None],
-    ) -> bool:
-        """Hand over what should go to PHP, and settle it all; ``close`` adds to the settlement what
-        becomes of the entries that ``fresh`` comes from. Return False if PHP could not be asked
-        for any of them; then all stays where it is. Raises
-        :class:`~workers.inbox.commit.LeaseLost`."""
-        settlement = Settlement(self._redis, self._lane, self._lease)
-        folded = fold([item for items in waited.values() for item in items] + fresh)
-        ready, behind, early = await self._sift(folded, set(waited), settlement)
-        verdicts = await self._deliver(ready)
-        if ready and all(verdicts[item.id].fate is Fate.UNTRIED for item in ready):
-            return False
-        for item in fresh:
-            settlement.count(item.vendor_uid, "updates")
-        for item in folded.duplicates:
-            settlement.count(item.vendor_uid, "duplicates")
-        for item in folded.lower:
-            settlement.count(item.vendor_uid, "folded")
-        now = now_ms()
-        for order_key, items in waited.items():
-            settlement.take_deferred(order_key, len(items), next_due_at=now)
-        for item in behind:
-            settlement.defer(item, now)
-        for item in early:
-            item.reason = "its send is not recorded yet"
-            pause_ms = max(self._settings.status_wait_ms, EARLY_SHORTEST_MS)
-            self._wait(item, now + pause_ms, waited, settlement)
-        await self._look_whether_php_is_well(ready)
-        for item in ready:
-            self._record(item, verdicts[item.id], waited, settlement)
-        heard = self._signals.hear(ready, verdicts) if self._signals else None
-        if heard:
-            heard.settle(settlement)
-        close(settlement)
-        # Before the updates are settled: whoever dies in between is told the same effects again,
-        # and the outbox knows them.
-        put = await self._effects.put(ready, verdicts)
-        await settlement.commit()
-        self._effects.wake(put)
-        if self._signals and heard:
-            await self._signals.act(heard)
-        return True
-
-    # -- what PHP should get --
-
-    async def _sift(
-        self, folded: Folded, waited: set[str], settlement: Settlement
-    ) -> tuple[list[Item], list[Item], list[Item]]:
-        """Return the items that PHP should get now, those that have to wait behind an earlier
-        one of the same contact, and those whose send is not recorded yet. The rest are
-        duplicates."""
-        held = await self._deferred.held(folded.items)
-        seen = set() if self._statuses else await self._seen.which(folded.items)
-        early = await self._ledger.unsettled(folded.items) if self._statuses else set()
-        if self._statuses:
-            held -= waited  # all of their statuses are here, folded
-        ready: list[Item] = []
-        behind: list[Item] = []
-        too_early: list[Item] = []
-        now = now_ms()
-        first_of = {item.order_key: item.id for item in reversed(folded.items)}
-        for item in folded.items:
-            is_waited = item.order_key in waited and first_of[item.order_key] == item.id
-            if item.id in seen:
-                settlement.count(item.vendor_uid, "duplicates")
-            elif item.order_key in held and not is_waited:
-                behind.append(item)
-            elif item.id in early and now - item.received_at < EARLY_LONGEST_MS:
-                too_early.append(item)
-            else:
-                ready.append(item)
-        return ready, behind, too_early
-
-    async def _deliver(self, items: list[Item]) -> Verdicts:
-        """Hand items over. Of one contact's messages the next goes only when PHP has taken the
-        one before; otherwise it waits behind it, untried."""
-        verdicts: Verdicts = {}
-        stuck: set[str] = set()
-        waves = [items] if self._statuses else _waves(items)
-        for wave in waves:
-            free = [item for item in wave if item.order_key not in stuck]
-            verdicts.update({i.id: UNTRIED for i in wave if i.order_key in stuck})
-            verdicts.update(await self._deliver_free(free))
-            stuck.update(
-                item.order_key
-                for item in wave
-                if verdicts[item.id].fate in (Fate.RETRY, Fate.UNTRIED)
-            )
-        return verdicts
-
-    # -- outcomes --
-
-    async def _look_whether_php_is_well(self, items: list[Item]) -> None:
-        if any(item.attempts for item in items):
+    async def handle(self, batch: Batch, deliver: Deliver) -> Handled:
+        """Hand over what PHP should get of a batch."""
+        waited = [update for updates in batch.waited.values() for update in updates]
+        fresh = [update for taken in batch.fresh for update in taken.updates]
+        unreadable = [update for update in waited + fresh if update.unreadable]
+        coalesced = coalesce([update for update in waited + fresh if not update.unreadable])
+        handled = Handled(batch, coalesced, unreadable=unreadable)
+        await self._sift(handled)
+        handled.verdicts = await deliver(handled.tried)
+        if any(update.attempts for update in handled.tried):
             self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
+        return handled
 
-    def _wait(
-        self, item: Item, due_at: int, waited: dict[str, list[Item]], settlement: Settlement
-    ) -> None:
-        if item.order_key in waited:
-            settlement.put_back(item, due_at)
-        else:
-            settlement.defer(item, due_at)
+    async def _sift(self, handled: Handled) -> None:
+        """Tell the updates that PHP should get now from those that have to wait, and from those
+        that it has."""
+        updates = handled.coalesced.updates
+        held = await self._retries.held(updates)
+        known = set() if self._statuses else await self._dedup.known(updates)
+        early = await self._ledger.unsettled(updates) if self._statuses else set()
+        waited = {update.id for some in handled.batch.waited.values() for update in some}
+        if self._statuses:
+            held -= set(handled.batch.waited)  # all of their statuses are here, in one
+        now = now_ms()
+        for update in updates:
+            if update.id in known:
+                handled.duplicates.append(update)
+            elif update.order_key in held and update.id not in waited:
+                handled.behind.append(update)
+            elif update.id in early and now - update.received_at < EARLY_MAX_MS:
+                handled.early.append(update)
+            else:
+                handled.tried.append(update)
+
+    def record(self, handled: Handled, commit: Commit) -> None:
+        """Say what is to be recorded of a batch."""
+        now = now_ms()
+        for taken in handled.batch.fresh:
+            commit.count(taken.vendor_uid, "updates", len(taken.updates))
+            commit.delete_entries(taken.vendor_uid, taken.done)
+            if taken.position is not None:
+                commit.move_cursor(taken.vendor_uid, taken.position)
+        for updates in handled.batch.waited.values():
+            commit.take_deferred(updates, next_due_at=now)
+        for what, updates in (
+            ("duplicates", handled.coalesced.duplicates + handled.duplicates),
+            ("folded", handled.coalesced.lower),
+        ):
+            for update in updates:
+                commit.count(update.vendor_uid, what)
+        for update in handled.unreadable:
+            self._give_up(update, commit, now)
+        waits = _Waits(handled.batch.waited)
+        for update in handled.tried:
+            self._record(update, handled.verdicts[update.id], waits, commit, now)
+        pause_ms = max(self._settings.status_wait_ms, EARLY_MIN_MS)
+        for update in handled.early:
+            update.reason = "its send is not recorded yet"
+            waits.add(update, now + pause_ms)
+        for update in handled.behind:
+            waits.add(update, now)
+        waits.write(commit)
 
     def _record(
-        self,
-        item: Item,
-        verdict: Verdict,
-        waited: dict[str, list[Item]],
-        settlement: Settlement,
+        self, update: Update, verdict: Verdict, waits: "_Waits", commit: Commit, now: int
     ) -> None:
-        now = now_ms()
         if verdict.answered:
-            settlement.note_backend_worked(now)
+            commit.note_backend_worked(now)
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
-            settlement.count(item.vendor_uid, verdict.fate.value)
-            self._handover_seconds.observe((now - item.received_at) / 1000)
-            if key := self._seen.key(item):
-                settlement.remember(key, self._settings.duplicate_window_s)
+            commit.count(update.vendor_uid, verdict.fate.value)
+            self._handover_seconds.observe((now - update.received_at) / 1000)
+            self._dedup.remember(update, commit)
             return
         if verdict.fate is Fate.UNTRIED:
-            self._wait(item, now + 1000, waited, settlement)
+            waits.add(update, now)
             return
-        item.attempts += 1
-        item.reason = verdict.reason
-        item.first_failed_at = item.first_failed_at or now
-        php_is_well = verdict.answered or self._backend_ok_at > item.first_failed_at
-        if item.attempts >= self._settings.update_max_attempts and php_is_well:
-            log.error(
-                "update_given_up",
-                vendor=item.vendor_uid,
-                update=item.id,
-                wamid=item.wamid,
-                attempts=item.attempts,
-                reason=item.reason,
-            )
-            settlement.bury(item, now)
-        else:
-            pause_ms = self._pause_ms(item, verdict)
-            if not php_is_well:
-                pause_ms = min(pause_ms, ILL_LONGEST_MS)
-            self._wait(item, now + pause_ms, waited, settlement)
+        update.attempts += 1
+        update.reason = verdict.reason
+        update.first_failed_at = update.first_failed_at or now
+        php_is_well = verdict.answered or self._backend_ok_at > update.first_failed_at
+        if update.attempts >= self._settings.update_max_attempts and php_is_well:
+            self._give_up(update, commit, now)
+            return
+        pause_ms = self._pause_ms(update, verdict)
+        waits.add(update, now + (pause_ms if php_is_well else min(pause_ms, ILL_MAX_MS)))
 
-    def _pause_ms(self, item: Item, verdict: Verdict) -> int:
+    def _give_up(self, update: Update, commit: Commit, now: int) -> None:
+        log.error(
+            "update_given_up",
+            vendor=update.vendor_uid,
+            update=update.id,
+            wamid=update.wamid,
+            attempts=update.attempts,
+            reason=update.reason,
+        )
+        commit.dead_letter(update, now)
+
+    def _pause_ms(self, update: Update, verdict: Verdict) -> int:
         """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
         attempts together are to last longer than PHP waits for a message it does not know."""
-        doubled: int = self._settings.update_retry_first_ms * 2 ** min(item.attempts - 1, 30)
+        doubled: int = self._settings.update_retry_first_ms * 2 ** min(update.attempts - 1, 30)
         pause_ms = max(doubled, verdict.retry_after_ms or 0)
         return min(pause_ms, self._settings.update_retry_longest_ms)
 
 
-def _waves(items: list[Item]) -> list[list[Item]]:
-    """Return the items so that each wave has at most one of every order key."""
-    waves: list[list[Item]] = []
-    places: dict[str, int] = {}
-    for item in items:
-        place = places.get(item.order_key, 0)
-        places[item.order_key] = place + 1
-        if place == len(waves):
-            waves.append([])
-        waves[place].append(item)
-    return waves
+class _Waits:
+    """Updates that go on waiting or begin to, by their order key and in order. What has ``waited``
+    goes back to the front."""
+
+    def __init__(self, waited: dict[str, list[Update]]) -> None:
+        self._waited = {update.id for updates in waited.values() for update in updates}
+        self._back: dict[str, list[Update]] = {}
+        self._new: list[Update] = []
+        self._due: dict[str, int] = {}
+
+    def add(self, update: Update, due_at: int) -> None:
+        self._due.setdefault(update.order_key, due_at)
+        if update.id in self._waited:
+            self._back.setdefault(update.order_key, []).append(update)
+        else:
+            self._new.append(update)
+
+    def write(self, commit: Commit) -> None:
+        for order_key, updates in self._back.items():
+            commit.put_back(updates, self._due[order_key])
+        for update in self._new:
+            commit.defer(update, self._due[update.order_key])

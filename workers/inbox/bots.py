@@ -19,7 +19,7 @@ from sidecar.bots.cache import Bots
 from sidecar.bots.matcher import LONGEST, Matcher
 from sidecar.tasks import cancel
 from sidecar.vendors import Vendors
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 log = structlog.get_logger()
 
@@ -40,10 +40,10 @@ class Matching:
         self._wait_s = wait_s
         self._impatient_until = 0.0
 
-    async def attach(self, items: Iterable[Item]) -> None:
+    async def attach(self, items: Iterable[Update]) -> None:
         """Attach their bots to those items that are customers' messages of vendors whose bots are
         matched here."""
-        texts: dict[str, list[tuple[Item, str]]] = {}
+        texts: dict[str, list[tuple[Update, str]]] = {}
         for item in items:
             text = _text_of(item) if item.kind is UpdateKind.MESSAGE else None
             if text is not None and item.bots is None:
@@ -88,13 +88,11 @@ class Matching:
             return  # the caches have said so
 
 
-def _text_of(item: Item) -> str | None:
-    assert item.payload is not None
-    message = item.payload["entry"][0]["changes"][0]["value"]["messages"][0]
-    return message_text(message)
+def _text_of(item: Update) -> str | None:
+    return message_text(item.element)
 
 
-def _match(matcher: Matcher, item: Item, text: str, at: datetime) -> None:
+def _match(matcher: Matcher, item: Update, text: str, at: datetime) -> None:
     try:
         item.bots = MatchedBots(matches=matcher.match(text, at))
     except Exception as error:  # a fault of ours, and PHP can still match it

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 
 import orjson
 
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.burial import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
+from sidecar.inbox import Entry
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
-from workers.inbox.update import Item, with_reason
+from workers.inbox.update import Update, with_reason
 
 #: Most ids in one XDEL: Lua can spread only so many words.
 _CHUNK = 1000
@@ -20,7 +22,7 @@ class LeaseLost(Exception):
     """Somebody else has the lease now, and nothing was recorded."""
 
 
-class Settlement:
+class Commit:
     """Collects commands for ``settle.lua``. Nothing happens before :meth:`commit`."""
 
     def __init__(
@@ -34,57 +36,95 @@ class Settlement:
         self._streams: dict[str, str] = {}
         self._lists: dict[str, str] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._backend_ok_at = 0
 
     def count(self, vendor_uid: str, what: str, by: int = 1) -> None:
         """Add to one of the vendor's counters."""
         self._counts[vendor_uid, what] += by
 
-    def delete_entries(self, vendor_uid: str, entry_ids: list[str], webhooks: int = 0) -> None:
-        """Take entries out of the inbox, with so many webhooks in them."""
+    def delete_entries(self, vendor_uid: str, entries: Sequence[Entry]) -> None:
+        """Take entries out of the inbox. The next one of the vendor is not begun."""
         stream = keys.inbox(self._lane, vendor_uid)
         self._streams[stream] = vendor_uid
-        if webhooks:
-            self.count(vendor_uid, "webhooks_done", webhooks)
-            self._commands.append(("HINCRBY", keys.waiting(self._lane), vendor_uid, -webhooks))
+        if not entries:
+            return
+        webhooks = sum(len(entry.webhooks) for entry in entries)
+        self.count(vendor_uid, "webhooks_done", webhooks)
+        self.count(vendor_uid, keys.STORED_BYTES, -sum(entry.size for entry in entries))
+        self._commands.append(("HINCRBY", keys.waiting(self._lane), vendor_uid, -webhooks))
+        self._commands.append(("HDEL", keys.cursor(self._lane), vendor_uid))
+        entry_ids = [entry.id for entry in entries]
         for start in range(0, len(entry_ids), _CHUNK):
             self._commands.append(("XDEL", stream, *entry_ids[start : start + _CHUNK]))
 
-    def defer(self, item: Item, due_at: int) -> None:
-        """Put an item behind those that wait under its order key; ``due_at`` counts if it is the
-        first of them."""
-        items = keys.deferred_items(self._lane, item.order_key)
-        self._commands.append(("RPUSH", items, item.dump()))
-        self._commands.append(("ZADD", keys.deferred(self._lane), "NX", due_at, item.order_key))
+    def move_cursor(self, vendor_uid: str, position: str) -> None:
+        """Note how far the vendor's first entry is settled, which stays."""
+        self._commands.append(("HSET", keys.cursor(self._lane), vendor_uid, position))
 
-    def take_deferred(self, order_key: str, how_many: int, *, next_due_at: int) -> None:
-        """Take the first items out that wait under an order key; the next is due then."""
-        items = keys.deferred_items(self._lane, order_key)
+    def defer(self, update: Update, due_at: int) -> None:
+        """Put an update behind those that wait under its order key; ``due_at`` counts if it is the
+        first of them."""
+        kept = self._kept(update)
+        self._commands.append(("RPUSH", self._list(update.order_key), kept))
+        self._commands.append(("ZADD", keys.deferred(self._lane), "NX", due_at, update.order_key))
+
+    def take_deferred(self, updates: Sequence[Update], *, next_due_at: int) -> None:
+        """Take out the first updates that wait under an order key; the next is due then."""
+        first = updates[0]
+        stored = sum(update.stored_bytes for update in updates)
+        self._take_deferred(first.vendor_uid, first.order_key, len(updates), stored, next_due_at)
+
+    def take_unread(
+        self, vendor_uid: str, order_key: str, dumped: bytes, *, next_due_at: int
+    ) -> None:
+        """Take out the first update that waits under an order key, which nobody may read."""
+        self._take_deferred(vendor_uid, order_key, 1, len(dumped), next_due_at)
+
+    def _take_deferred(
+        self, vendor_uid: str, order_key: str, how_many: int, stored: int, next_due_at: int
+    ) -> None:
+        items = self._list(order_key)
         self._lists[items] = order_key
         self._commands.append(("LPOP", items, how_many))
         self._commands.append(("ZADD", keys.deferred(self._lane), next_due_at, order_key))
+        self._count_deferred(vendor_uid, -how_many, -stored)
 
-    def put_back(self, item: Item, due_at: int) -> None:
-        """Put an item that was taken out back in front of the others of its order key."""
-        items = keys.deferred_items(self._lane, item.order_key)
-        self._commands.append(("LPUSH", items, item.dump()))
-        self._commands.append(("ZADD", keys.deferred(self._lane), due_at, item.order_key))
+    def put_back(self, updates: Sequence[Update], due_at: int) -> None:
+        """Put updates that were taken out back in front of the others of their order key."""
+        order_key = updates[0].order_key
+        for update in reversed(updates):
+            self._commands.append(("LPUSH", self._list(order_key), self._kept(update)))
+        self._commands.append(("ZADD", keys.deferred(self._lane), due_at, order_key))
 
-    def bury(self, item: Item, now: int) -> None:
+    def _list(self, order_key: str) -> str:
+        return keys.deferred_items(self._lane, order_key)
+
+    def _kept(self, update: Update) -> bytes:
+        dumped = update.dump()
+        self._count_deferred(update.vendor_uid, 1, len(dumped))
+        return dumped
+
+    def _count_deferred(self, vendor_uid: str, updates: int, stored: int) -> None:
+        self.count(vendor_uid, keys.deferred_count(self._lane), updates)
+        self.count(vendor_uid, keys.deferred_bytes(self._lane), stored)
+        self.count(vendor_uid, keys.STORED_BYTES, stored)
+
+    def dead_letter(self, update: Update, now: int) -> None:
         """Put an item among the dead letters."""
-        self._bury(item.vendor_uid, item.id, item.dump(), now)
+        self._dead_letter(update.vendor_uid, update.id, update.dump(), now)
 
-    def bury_unread(self, dumped: bytes, vendor_uid: str, reason: str, now: int) -> None:
+    def dead_letter_unread(self, dumped: bytes, vendor_uid: str, reason: str, now: int) -> None:
         """Put an item among the dead letters that nobody may read, as it was kept."""
         letter_id = f"{vendor_uid}/unread/{hashlib.blake2b(dumped, digest_size=16).hexdigest()}"
-        self._bury(vendor_uid, letter_id, with_reason(dumped, reason), now)
+        self._dead_letter(vendor_uid, letter_id, with_reason(dumped, reason), now)
 
-    def _bury(self, vendor_uid: str, letter_id: str, dumped: bytes, now: int) -> None:
+    def _dead_letter(self, vendor_uid: str, letter_id: str, dumped: bytes, now: int) -> None:
         letter = orjson.dumps({"lane": self._lane.value, "item": orjson.Fragment(dumped)})
         words: list[str | bytes | int] = [*letter_keys(vendor_uid), LetterKind.UPDATES, letter_id]
         words += [letter, now, *self._bounds.words(now)]
         self._commands.append(("DEADLETTER", *words))
 
-    def also(self, *command: str | bytes | int) -> None:
+    def add_command(self, *command: str | bytes | int) -> None:
         """Have a command of the caller's done along with the rest."""
         self._commands.append(command)
 
@@ -94,13 +134,15 @@ class Settlement:
 
     def note_backend_worked(self, now: int) -> None:
         """Keep when PHP last took something."""
-        self._commands.append(("SET", keys.BACKEND_OK, now))
+        self._backend_ok_at = max(self._backend_ok_at, now)
 
     async def commit(self) -> None:
         """Write it all, or raise :class:`LeaseLost`."""
         for (vendor_uid, what), by in self._counts.items():
             if by:
                 self._commands.append(("HINCRBY", keys.counters(vendor_uid), what, by))
+        if self._backend_ok_at:
+            self._commands.append(("SET", keys.BACKEND_OK, self._backend_ok_at))
         arguments: list[str | bytes | int] = [self._lease.token]
         for command in self._commands:
             arguments.append(len(command))

@@ -3,7 +3,7 @@
 A drain notes that it begins, and strikes the note off with the first thing that it settles. So what
 stands there when the next one begins tells how often in a row a worker has died (or failed in a way
 that nobody thought of) before anything was settled. After a few times the lane's work is taken one
-by one: each unit is noted before it is begun and struck off in its settlement. One that was begun
+by one: each unit is noted before it is begun and struck off in its commit. One that was begun
 again and again and is still there is what kills the workers.
 
 This is written under the lane's lease.
@@ -16,12 +16,12 @@ import structlog
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import Redis, script
-from workers.inbox.commit import Settlement
+from workers.inbox.commit import Commit
 
 log = structlog.get_logger()
 
 
-class Crashes:
+class CrashLoop:
     """``most``: so many times a drain, and then a unit, may be begun and not come to its end.
     ``left``: how many units are still to be taken one by one. ``unit``: the one that is under way,
     or was when the worker died; None if there is none."""
@@ -54,21 +54,21 @@ class Crashes:
         self.unit = cast(bytes, unit).decode() or None
         return int(times)
 
-    def settled(self, settlement: Settlement) -> None:
+    def settled(self, commit: Commit) -> None:
         """Strike the drain off, together with what it settles."""
         if self._noted:
-            settlement.also("HDEL", self._key, "begun")
+            commit.add_command("HDEL", self._key, "begun")
             self._noted = False
 
-    def unit_settled(self, settlement: Settlement, next_unit: str | None) -> None:
+    def unit_settled(self, commit: Commit, next_unit: str | None) -> None:
         """Strike a unit off. ``next_unit``: the one that has to come next."""
-        self.settled(settlement)
+        self.settled(commit)
         self.left -= 1
         self.unit = next_unit
-        settlement.also("HINCRBY", self._key, "left", -1)
-        settlement.also("HDEL", self._key, "tries", "unit")
+        commit.add_command("HINCRBY", self._key, "left", -1)
+        commit.add_command("HDEL", self._key, "tries", "unit")
         if next_unit is not None:
-            settlement.also("HSET", self._key, "unit", next_unit)
+            commit.add_command("HSET", self._key, "unit", next_unit)
 
     async def forget(self) -> None:
         """Take nothing one by one any more."""

@@ -9,27 +9,33 @@ import hashlib
 from contracts.backend import UpdateKind
 from sidecar import keys
 from sidecar.redis_client import Redis
-from workers.inbox.update import Item
+from workers.inbox.commit import Commit
+from workers.inbox.update import Update
 
 
-class Seen:
+class Dedup:
     def __init__(self, redis: Redis, window_s: int) -> None:
         self._redis = redis
         self._window_s = window_s
 
-    def key(self, item: Item) -> str | None:
-        """Return where the item's mark is, or None if it gets none."""
-        if not self._window_s or item.kind is None or item.kind is UpdateKind.STATUS:
+    def key(self, update: Update) -> str | None:
+        """Return where the update's mark is, or None if it gets none."""
+        if not self._window_s or update.kind is None or update.kind is UpdateKind.STATUS:
             return None
-        if item.wamid is None:
+        if update.wamid is None:
             return None
-        name = "\0".join((item.vendor_uid, item.kind.value, item.wamid))
+        name = "\0".join((update.vendor_uid, update.kind.value, update.wamid))
         return keys.seen(hashlib.blake2b(name.encode(), digest_size=16).hexdigest())
 
-    async def which(self, items: list[Item]) -> set[str]:
-        """Return the ids of those items that PHP has."""
-        marks = {item.id: key for item in items if (key := self.key(item))}
+    def remember(self, update: Update, commit: Commit) -> None:
+        """Keep in mind that PHP has this update."""
+        if key := self.key(update):
+            commit.remember(key, self._window_s)
+
+    async def known(self, updates: list[Update]) -> set[str]:
+        """Return the ids of those updates that PHP has."""
+        marks = {update.id: key for update in updates if (key := self.key(update))}
         if not marks:
             return set()
         found = await self._redis.mget(list(marks.values()))
-        return {item_id for item_id, mark in zip(marks, found, strict=True) if mark is not None}
+        return {update_id for update_id, mark in zip(marks, found, strict=True) if mark is not None}

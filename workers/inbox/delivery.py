@@ -1,18 +1,18 @@
 """Handing updates to PHP, and finding out which of them it cannot take.
 
-PHP answers item by item. Where it answers the whole request with an error instead, the request is
-halved until the item that it fails on stands alone. That item has then been tried, and counts as
-such; but only if PHP took something else meanwhile, because otherwise it is PHP that is ill, and
-nothing can be said about the item.
+PHP answers update by update. Updates of many vendors share a request while all is well. A request
+that PHP answers with an error instead is made again for each vendor by itself: those whose own
+request fails are *isolated* from then on, unless several fail and none works, because then it is
+PHP that is ill. A request without an answer in time is not made again in the way of the others:
+all of its vendors are isolated until their own requests have shown which of them PHP hangs on.
 
-A request without an answer in time costs so much that it is not repeated in the way of the others:
-the vendors whose updates were in it are *apart* from then on. What is theirs is handed over beside
-the rest, vendor by vendor, and there the item that PHP hangs on is looked for.
+What is an isolated vendor's is handed over beside the rest, in requests of its own. There a request
+that fails is halved until the update that it fails on stands alone. That one has then been tried.
 """
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -26,24 +26,32 @@ from sidecar.backend import (
     BackendRefused,
     BackendTimedOut,
     BackendUnavailable,
-    encode,
 )
 from workers.breaker import Breaker
 from workers.inbox.bots import Matching
-from workers.inbox.isolation import Bulkhead
-from workers.inbox.update import Item
+from workers.inbox.isolation import Isolation
+from workers.inbox.pace import Pace
+from workers.inbox.update import Update
 
-#: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
-#: batch down to one item (2 ** 10 > 1000) and then find another half that works.
-ILL_AFTER_FAILURES = 13
+#: Failures, and nothing that worked, after which an isolated vendor is left alone for a while:
+#: enough to halve a full batch down to one update (2 ** 10 > 1000), and to find another half
+#: that works.
+MAX_FAILURES = 13
 
 #: The same for time-outs, after which a request is cut into more pieces (8 ** 4 > 1000).
-ILL_AFTER_TIMEOUTS = 6
+MAX_TIMEOUTS = 6
 TIMEOUT_PIECES = 8
 
-#: Several updates apart get this part of the time that PHP may take for a call. One alone gets all
-#: of it.
-APART_TIMEOUT_SHARE = 0.25
+#: Several updates of an isolated vendor get this part of the time that PHP may take for a call. One
+#: alone gets all of it.
+ISOLATED_TIMEOUT_SHARE = 0.25
+
+#: How long PHP may take for a request that vendors share. Whoever waits behind one that PHP hangs
+#: on waits for so long.
+SHARED_TIMEOUT_S = 2.0
+
+#: A request is not made larger than this, but for a single update.
+REQUEST_BYTES = 1024 * 1024
 
 
 class Fate(StrEnum):
@@ -57,7 +65,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``answered``: PHP said so itself about this item, so PHP is well. ``campaign_uid``: of a
+    """``answered``: PHP said so itself about this update, so PHP is well. ``campaign_uid``: of a
     status, the campaign of the message that it has changed. ``effects`` are to be done."""
 
     fate: Fate
@@ -73,194 +81,263 @@ Verdicts = dict[str, Verdict]
 
 
 class Delivery:
-    """Hands items to PHP, customers' messages with their bots where there is ``matching``. One for
-    each lane and process."""
+    """Hands updates to PHP, customers' messages with their bots where there is ``matching``. One
+    for each lane and process."""
 
     def __init__(
         self, backend: Backend, breaker: Breaker, matching: Matching | None = None
     ) -> None:
         self._backend = backend
         self._matching = matching
+        self._pace = Pace()
         self.breaker = breaker
-        self.apart = Bulkhead(breaker)
+        self.isolated = Isolation(breaker)
         self.requests = 0
 
-    async def deliver(self, items: list[Item], *, batch_size: int, concurrency: int) -> Verdicts:
-        """Return a verdict for each item, by its id. Never raises for what PHP does.
+    async def deliver(
+        self, updates: list[Update], *, batch_size: int, concurrency: int
+    ) -> Verdicts:
+        """Return a verdict for each update, by its id. Never raises for what PHP does.
 
-        Requests are made ``concurrency`` at a time, so nothing among the items may have to come
-        before something else. It takes about one time-out at most: items of vendors that are apart
-        or come to be are not tried.
+        Requests are made ``concurrency`` at a time; updates of one order key stand in the same one,
+        in order, and what does not go into it is not tried. It takes about one time-out at most:
+        updates of vendors that are isolated or come to be are not tried.
         """
-        verdicts = _untried(items)
+        verdicts = _untried(updates)
         gate = asyncio.Semaphore(concurrency)
+        failing: dict[str, str] = {}
 
-        async def one(part: list[Item]) -> None:
+        async def one(part: list[Update]) -> None:
             async with gate:
                 if self.breaker.wait_s > 0:
                     return
-                await self._attach_bots(self._without_apart(part))
-                search = _Search(self._post)
-                await search.run(self._without_apart(part), self._give_up)
-                self._note(search)
-                verdicts.update(search.verdicts)
+                await self._attach_bots(self._without_isolated(part))
+                given = self._without_isolated(part)
+                if given:
+                    verdicts.update(await self._share(given, failing))
 
-        await asyncio.gather(*(one(part) for part in _parts(items, batch_size, concurrency)))
+        parts = _requests(updates, self._pace.limit(batch_size), concurrency)
+        await asyncio.gather(*(one(part) for part in parts))
+        worked = any(verdict is not UNTRIED for verdict in verdicts.values())
+        if worked:
+            self.breaker.worked()
+        if len(failing) > 1 and not worked:
+            self.breaker.failed(next(iter(failing.values())))
+        else:
+            for vendor_uid, reason in failing.items():
+                self.isolated.fails(vendor_uid, reason)
         return verdicts
 
-    async def deliver_apart(
-        self, vendor_uid: str, items: list[Item], *, batch_size: int
+    async def _share(self, part: list[Update], failing: dict[str, str]) -> Verdicts:
+        """Make a request for all of a part; where it fails, one for each vendor."""
+        by_vendor: dict[str, list[Update]] = {}
+        for update in part:
+            by_vendor.setdefault(update.vendor_uid, []).append(update)
+        try:
+            return await self._post_shared(part)
+        except BackendUnavailable as error:
+            self.breaker.failed(str(error))
+            return {}
+        except BackendTimedOut as error:
+            self._pace.timed_out(len(part))
+            self.isolated.suspect(by_vendor, str(error))
+            return {}
+        except BackendError as error:
+            if len(by_vendor) == 1:
+                failing[part[0].vendor_uid] = str(error)
+                return {}
+        verdicts: Verdicts = {}
+        for vendor_uid, mine in by_vendor.items():
+            if self.breaker.wait_s > 0:
+                break
+            try:
+                verdicts.update(await self._post_shared(mine))
+            except BackendUnavailable as error:
+                self.breaker.failed(str(error))
+            except BackendTimedOut as error:
+                self.isolated.suspect([vendor_uid], str(error))
+            except BackendError as error:
+                failing[vendor_uid] = str(error)
+        return verdicts
+
+    async def _post_shared(self, part: list[Update]) -> Verdicts:
+        began = time.monotonic()
+        verdicts = await self._post(part, min(SHARED_TIMEOUT_S, self._backend.timeout_s))
+        self._pace.took(len(part), time.monotonic() - began)
+        return verdicts
+
+    async def deliver_isolated(
+        self, vendor_uid: str, updates: list[Update], *, batch_size: int
     ) -> Verdicts:
-        """Do the same with items of one vendor, a request at a time, for as long as it takes to
-        find those that PHP hangs on."""
-        verdicts = _untried(items)
-        for part in _parts(items, batch_size, 1):
-            if self.breaker.wait_s > 0 or self.apart.wait_s(vendor_uid) > 0:
+        """Do the same with updates of one vendor, a request at a time, for as long as it takes to
+        find those that PHP fails or hangs on."""
+        verdicts = _untried(updates)
+        failed = False
+        for part in _requests(updates, batch_size, 1):
+            if self.breaker.wait_s > 0 or self.isolated.wait_s(vendor_uid) > 0:
                 break
             await self._attach_bots(part)
-            search = _Search(self._post_apart)
-            await search.run(part, _cut)
+            search = _Search(self._poster(vendor_uid))
+            await search.run(part)
             if search.timeouts:
-                self.apart.convict(vendor_uid, search.reason)
+                self.isolated.confirm(vendor_uid, search.reason)
             if search.unavailable:
                 self.breaker.failed(search.reason)
             elif search.worked:
-                self.apart.worked(vendor_uid)
+                self.isolated.worked(vendor_uid)
+                self.breaker.worked()
             elif search.reason:
-                self.apart.failed(vendor_uid, search.reason)
+                self.isolated.failed(vendor_uid, search.reason)
+            failed = failed or bool(search.reason)
             verdicts.update(search.verdicts)
+        if not failed and any(verdict is not UNTRIED for verdict in verdicts.values()):
+            self.isolated.release(vendor_uid)
         return verdicts
 
-    async def _attach_bots(self, items: list[Item]) -> None:
+    def _poster(self, vendor_uid: str) -> "Post":
+        suspect = self.isolated.is_suspect(vendor_uid)
+
+        async def post(updates: list[Update]) -> Verdicts:
+            share = ISOLATED_TIMEOUT_SHARE if len(updates) > 1 else 1.0
+            timeout_s = share * self._backend.timeout_s
+            return await self._post(updates, min(timeout_s, 3.0) if suspect else timeout_s)
+
+        return post
+
+    async def _attach_bots(self, updates: list[Update]) -> None:
         if self._matching is not None:
-            await self._matching.attach(items)
+            await self._matching.attach(updates)
 
-    def _without_apart(self, items: list[Item]) -> list[Item]:
-        apart = self.apart.vendors()
-        return [item for item in items if item.vendor_uid not in apart]
+    def _without_isolated(self, updates: list[Update]) -> list[Update]:
+        isolated = self.isolated.vendors()
+        return [update for update in updates if update.vendor_uid not in isolated]
 
-    def _give_up(self, items: list[Item], waiting: list[list[Item]], reason: str) -> None:
-        self.apart.suspect(dict.fromkeys(item.vendor_uid for item in items), reason)
-        waiting[:] = [left for part in waiting if (left := self._without_apart(part))]
-
-    def _note(self, search: "_Search") -> None:
-        if search.unavailable or (search.failures and not search.worked):
-            self.breaker.failed(search.reason)
-        elif search.worked:
-            self.breaker.worked()
-
-    async def _post_apart(self, items: list[Item]) -> Verdicts:
-        share = APART_TIMEOUT_SHARE if len(items) > 1 else 1.0
-        return await self._post(items, share * self._backend.timeout_s)
-
-    async def _post(self, items: list[Item], timeout_s: float | None = None) -> Verdicts:
+    async def _post(self, updates: list[Update], timeout_s: float) -> Verdicts:
         self.requests += 1
-        if items[0].kind is None:
-            return await self._post_whole(items[0])
-        body = encode({"updates": [item.as_update() for item in items]})
+        if updates[0].kind is None:
+            return await self._post_whole(updates[0])
+        several = _repeated([update.order_key for update in updates])
+        bodies = (u.as_update(in_order=u.order_key in several) for u in updates)
         try:
             answer = await self._backend.post(
                 contract.PROCESS_WEBHOOKS,
-                body,
+                b'{"updates":[' + b",".join(bodies) + b"]}",
                 contract.ProcessWebhooksAnswer,
                 timeout_s=timeout_s,
             )
         except BackendRefused as error:
             if error.status in (401, 403, 404):
-                # The route or the keys are wrong, whatever the items are.
+                # The route or the keys are wrong, whatever the updates are.
                 raise BackendUnavailable(str(error)) from None
             raise BackendFailed(str(error)) from None
         results = {result.id: _verdict(result) for result in answer.results}
-        if not any(item.id in results for item in items):
-            # That is not about the items: something answers that has not even looked at them.
+        if not any(update.id in results for update in updates):
+            # That is not about the updates: something answers that has not even looked at them.
             raise BackendFailed(
                 f"{contract.PROCESS_WEBHOOKS} answered without a result for any of its updates"
             )
-        missing = Verdict(Fate.RETRY, "PHP gave no result for this update")
-        return {item.id: results.get(item.id, missing) for item in items}
+        return _in_order(updates, results)
 
-    async def _post_whole(self, item: Item) -> Verdicts:
+    async def _post_whole(self, update: Update) -> Verdicts:
         try:
-            answer = await self._backend.process_webhook(item.vendor_uid, item.body, item.signature)
+            answer = await self._backend.process_webhook(
+                update.vendor_uid, update.body, update.signature
+            )
         except BackendRefused as error:
             if error.code == contract.ErrorCode.VENDOR_UNKNOWN:
-                return {item.id: Verdict(Fate.IGNORED, error.code)}
+                return {update.id: Verdict(Fate.IGNORED, error.code)}
             if error.status in (401, 403, 404):
                 raise BackendUnavailable(str(error)) from None
             raise BackendFailed(str(error)) from None
-        return {item.id: _verdict(answer)}
+        return {update.id: _verdict(answer)}
 
 
-#: What to do about a request without an answer in time: given its items, the requests that are
-#: still to be made, and the reason.
-OnTimeout = Callable[[list[Item], list[list[Item]], str], None]
+#: Makes one request.
+Post = Callable[[list[Update]], Awaitable[Verdicts]]
 
 
 class _Search:
-    """Hands over one request's worth, in smaller requests where it fails as a whole.
+    """Hands over one request's worth of one vendor's, in smaller requests where it fails.
 
-    ``verdicts`` are of those items of which something is known. ``worked``: PHP took or refused
+    ``verdicts`` are of those updates of which something is known. ``worked``: PHP took or refused
     something itself. ``unavailable``: it is not there. ``reason``: the last thing that went wrong.
     """
 
-    def __init__(self, post: Callable[[list[Item]], Awaitable[Verdicts]]) -> None:
+    def __init__(self, post: Post) -> None:
         self._post = post
         self.verdicts: Verdicts = {}
         self.worked = self.unavailable = False
         self.failures = self.timeouts = 0
         self.reason = ""
-        self._suspects: dict[str, str] = {}
+        self._stuck: set[str] = set()
 
-    async def run(self, part: list[Item], on_timeout: OnTimeout) -> None:
-        waiting = [part] if part else []
-        while waiting and not self._php_is_ill:
-            items = waiting.pop()
+    async def run(self, part: list[Update]) -> None:
+        """The parts go in order, so that no update overtakes another of its order key."""
+        waiting = [part]
+        while waiting and not self._is_over:
+            updates = [update for update in waiting.pop() if update.order_key not in self._stuck]
+            if not updates:
+                continue
             try:
-                self.verdicts.update(await self._post(items))
+                self._take(updates, await self._post(updates))
             except BackendUnavailable as error:
                 self.unavailable = True
                 self.reason = str(error)
             except BackendTimedOut as error:
                 self.timeouts += 1
-                self._failed(str(error), items)
-                on_timeout(items, waiting, self.reason)
+                waiting += self._pieces(updates, TIMEOUT_PIECES, str(error))
             except BackendError as error:
                 self.failures += 1
-                self._failed(str(error), items)
-                waiting += _pieces(items, 2)
-            else:
-                self.worked = True
-        if self.worked or len(part) == 1:
-            for item_id, why in self._suspects.items():
-                self.verdicts[item_id] = Verdict(Fate.RETRY, why, answered=self.worked)
+                waiting += self._pieces(updates, 2, str(error))
 
     @property
-    def _php_is_ill(self) -> bool:
-        tired = self.failures >= ILL_AFTER_FAILURES or self.timeouts >= ILL_AFTER_TIMEOUTS
+    def _is_over(self) -> bool:
+        tired = self.failures >= MAX_FAILURES or self.timeouts >= MAX_TIMEOUTS
         return self.unavailable or (tired and not self.worked)
 
-    def _failed(self, reason: str, items: list[Item]) -> None:
+    def _take(self, updates: list[Update], verdicts: Verdicts) -> None:
+        self.worked = True
+        self.verdicts.update(verdicts)
+        self._stuck |= {
+            update.order_key
+            for update in updates
+            if verdicts[update.id].fate in (Fate.RETRY, Fate.UNTRIED)
+        }
+
+    def _pieces(self, updates: list[Update], count: int, reason: str) -> list[list[Update]]:
+        """Cut a request that failed into smaller ones, the last one first. One update alone has
+        been tried."""
         self.reason = reason
-        if len(items) == 1:
-            self._suspects[items[0].id] = reason
+        if len(updates) == 1:
+            self.verdicts[updates[0].id] = Verdict(Fate.RETRY, reason, answered=False)
+            self._stuck.add(updates[0].order_key)
+            return []
+        size = -(-len(updates) // count)
+        return [updates[start : start + size] for start in range(0, len(updates), size)][::-1]
 
 
-def _cut(items: list[Item], waiting: list[list[Item]], _reason: str) -> None:
-    waiting += _pieces(items, TIMEOUT_PIECES)
+def _in_order(updates: list[Update], results: Verdicts) -> Verdicts:
+    """Return a verdict for each. What stands behind one of its order key that PHP did not take was
+    not tried, unless PHP has taken it all the same."""
+    missing = Verdict(Fate.RETRY, "PHP gave no result for this update")
+    verdicts: Verdicts = {}
+    stuck: set[str] = set()
+    for update in updates:
+        verdict = results.get(update.id, missing)
+        if verdict.fate is Fate.RETRY:
+            verdict = UNTRIED if update.order_key in stuck else verdict
+            stuck.add(update.order_key)
+        verdicts[update.id] = verdict
+    return verdicts
 
 
-def _pieces(items: list[Item], count: int) -> list[list[Item]]:
-    """Cut a request that failed into smaller ones; one item alone cannot be cut. In any order, so
-    that the next attempt does not meet the same bad items first."""
-    if len(items) == 1:
-        return []
-    size = -(-len(items) // count)
-    pieces = [items[start : start + size] for start in range(0, len(items), size)]
-    return random.sample(pieces, len(pieces))
+def _repeated(names: list[str]) -> set[str]:
+    seen: set[str] = set()
+    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
 
 
-def _untried(items: list[Item]) -> Verdicts:
-    return dict.fromkeys((item.id for item in items), UNTRIED)
+def _untried(updates: list[Update]) -> Verdicts:
+    return dict.fromkeys((update.id for update in updates), UNTRIED)
 
 
 def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> Verdict:
@@ -279,18 +356,54 @@ def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> V
     return Verdict(Fate.RETRY, reason or "PHP gave no reason", result.retry_after_ms)
 
 
-def _parts(items: list[Item], batch_size: int, concurrency: int) -> list[list[Item]]:
-    """Return the requests to make. Customers' messages are spread over as many as may be made at
-    once, because each takes PHP a while; the rest goes along. Bodies that cannot be split stand
-    alone."""
-    parts = [[item] for item in items if item.kind is None]
-    messages = [item for item in items if item.kind is UpdateKind.MESSAGE]
-    rest = [item for item in items if item.kind not in (None, UpdateKind.MESSAGE)]
-    size = min(batch_size, max(1, -(-len(messages) // concurrency)))
-    groups = [messages[start : start + size] for start in range(0, len(messages), size)]
+def _requests(updates: list[Update], batch_size: int, concurrency: int) -> list[list[Update]]:
+    """Return the requests to make, each with all of an order key's updates that fit into it; the
+    rest of them is in none.
+
+    Customers' messages are spread over as many as may be made at once, because each takes PHP a
+    while; the rest goes along. Bodies that cannot be split stand alone.
+    """
+    requests = [[update] for update in updates if update.kind is None]
+    messages: dict[str, list[Update]] = {}
+    others: dict[str, list[Update]] = {}
+    for update in updates:
+        if update.kind is not None:
+            groups = messages if update.kind is UpdateKind.MESSAGE else others
+            groups.setdefault(update.order_key, []).append(update)
+    for order_key in messages.keys() & others.keys():  # an echo to the contact, for one
+        messages[order_key] = [u for u in updates if u.order_key == order_key]
+        del others[order_key]
+    count = sum(map(len, messages.values()))
+    spread = min(batch_size, max(1, -(-count // concurrency)))
+    filled = _fill([], messages.values(), spread, batch_size)
+    return requests + _fill(filled, others.values(), batch_size, batch_size)
+
+
+def _fill(
+    requests: list[list[Update]], groups: Iterable[list[Update]], wanted: int, batch_size: int
+) -> list[list[Update]]:
+    """Put groups into requests of about ``wanted`` updates, the last of which may have room."""
+    requests = requests or [[]]
+    size = sum(update.size for update in requests[-1])
     for group in groups:
-        room = batch_size - len(group)
-        group += rest[:room]
-        rest = rest[room:]
-    groups += [rest[start : start + batch_size] for start in range(0, len(rest), batch_size)]
-    return parts + groups
+        bounded = _bounded(group, batch_size)
+        more = sum(update.size for update in bounded)
+        full = len(requests[-1]) + len(bounded) > wanted or size + more > REQUEST_BYTES
+        if requests[-1] and full:
+            requests.append([])
+            size = 0
+        requests[-1] += bounded
+        size += more
+    return [request for request in requests if request]
+
+
+def _bounded(group: list[Update], batch_size: int) -> list[Update]:
+    """Return the first updates that may stand in one request."""
+    size = 0
+    bounded: list[Update] = []
+    for update in group[:batch_size]:
+        size += update.size
+        if bounded and size > REQUEST_BYTES:
+            break
+        bounded.append(update)
+    return bounded

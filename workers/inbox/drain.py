@@ -1,53 +1,50 @@
 """Draining a lane of the inbox.
 
-One drain at a time holds the lane's lease. Each turn takes what is there, up to a batch and with
-an equal share for every vendor, takes it apart, drops what PHP has already, hands the rest over,
-and records the outcome at once. A crash anywhere before that repeats the turn, and PHP recognises
-what it has.
+One drain at a time holds the lane's lease. Again and again it takes a batch of what is there, with
+an equal share for every vendor: read, split, coalesce, deliver, commit. A crash anywhere before the
+commit repeats the batch, and PHP recognises what it has.
 
-What PHP has refused before, and everything of vendors on whose updates it hangs, goes beside that,
-each vendor in turns of its own: none of it may hold up what is fresh.
+What PHP has refused before, and everything of vendors on whose updates it fails or hangs, goes
+beside that, each vendor in batches of its own: none of it may hold up what is fresh.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
-from contracts.jobs import Lane
+from sidecar.burial import Bounds
 from sidecar.clock import now_ms
-from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Entry, InboxReader, drain_lease
+from sidecar.inbox import MAX_ENTRY_WEBHOOKS, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from sidecar.settings import Settings
-from workers.inbox.batch import Deliver, Turn
-from workers.inbox.commit import LeaseLost, Settlement
-from workers.inbox.crash_loop import Crashes
+from workers.inbox.batch import Batch, Deliver, Handling
+from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.crash_loop import CrashLoop
 from workers.inbox.delivery import Delivery, Verdicts
-from workers.inbox.effects import TurnEffects
-from workers.inbox.poison import PoisonSearch
-from workers.inbox.reader import Intake, LanePolicy
-from workers.inbox.retries import Deferred
-from workers.inbox.shared_lock import SharedLock
-from workers.inbox.side_turns import SideTurns
-from workers.inbox.split import split_entry
-from workers.inbox.update import Item
+from workers.inbox.effects import UpdateEffects
+from workers.inbox.isolation import IsolatedBatches, SharedLock, Why
+from workers.inbox.one_by_one import OneByOne
+from workers.inbox.reader import FairReader, LanePolicy
+from workers.inbox.retries import Retries
+from workers.inbox.update import Update
 from workers.signals import Signals
 
 log = structlog.get_logger()
 
 #: How long one drain goes on before it makes room for other work of the process.
-QUANTUM_S = 20.0
+MAX_RUN_S = 20.0
 
-#: Most order keys of what waits that are looked at in one turn.
-DUE_LIMIT = 200
+#: Most order keys of what waits that are looked at for one batch.
+MAX_DUE = 200
 
-#: When what waits is looked at again whose vendor's turn is still under way.
+#: When what waits is looked at again whose vendor's batch is still under way.
 BUSY_MS = 2000
 
-#: While there is nothing to do but to wait for the turns beside, this is how often it is looked for
+#: While there is nothing to do but to wait for isolated batches, this is how often it is looked for
 #: something fresh.
 LOOK_AGAIN_S = 0.02
 
@@ -63,36 +60,36 @@ class Drain:
         redis: Redis,
         leases: Leases,
         delivery: Delivery,
-        effects: TurnEffects,
+        effects: UpdateEffects,
         stopping: Callable[[], bool],
         lock: SharedLock | None = None,
         signals: Signals | None = None,
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
-        self._statuses = policy.lane is Lane.STATUSES
-        self._settings = settings
         self._redis = redis
         self._leases = leases
         self._delivery = delivery
+        self._isolated = delivery.isolated
         self._effects = effects
         self._stopping = stopping
         self._lock = lock or SharedLock()
         self._signals = signals
-        self._reader = InboxReader(redis)
-        self._intake = Intake(self._reader, policy)
-        self._deferred = Deferred(redis, policy.lane)
-        self._beside = SideTurns()
-        self._crashes = Crashes(
+        self._reader = FairReader(redis, policy)
+        self._retries = Retries(redis, policy.lane)
+        self._handling = Handling(policy.lane, settings, redis)
+        self._beside = IsolatedBatches()
+        self._crash_loop = CrashLoop(
             redis,
             policy.lane,
             most=settings.drain_most_deaths,
-            units=policy.batch_size * policy.concurrency + MAX_ENTRY_WEBHOOKS + DUE_LIMIT,
+            units=policy.most + MAX_ENTRY_WEBHOOKS + MAX_DUE,
         )
+        self._bounds = Bounds.of(settings)
         self._end = 0.0
 
     async def run(self) -> bool:
-        """Drain until there is nothing left to do now, or the quantum is over. Return whether
+        """Drain until there is nothing left to do now, or it has taken long enough. Return whether
         something is left that somebody has to be woken for."""
         async with self._leases.hold(drain_lease(self._lane)) as lease:
             if lease is None:
@@ -102,20 +99,22 @@ class Drain:
             except LeaseLost:
                 log.warning("drain_lost_its_lease", lane=self._lane)
                 return False
+            finally:
+                self._reader.forget()
         # After the lease is free: whoever put something in before that did not ring.
         return not self._stopping() and await self._anything_now()
 
     async def _drain(self, lease: Lease) -> None:
-        self._end = time.monotonic() + QUANTUM_S
-        await self._crashes.begin()
+        self._end = time.monotonic() + MAX_RUN_S
+        await self._crash_loop.begin()
         try:
             while self._goes_on(lease):
                 self._beside.clear_ended()
                 if self._delivery.breaker.wait_s > 0:
                     await asyncio.sleep(min(self._delivery.breaker.wait_s, 0.5))
-                elif self._crashes.left:
-                    await self._poison_search(lease).step()
-                elif not await self._turn(lease) and (
+                elif self._crash_loop.left:
+                    await self._one_by_one(lease).step(self._lock)
+                elif not await self._batch(lease) and (
                     self._is_over or not await self._anything_now()
                 ):
                     if not self._beside:
@@ -123,7 +122,7 @@ class Drain:
                     await self._beside.wait(LOOK_AGAIN_S)
         finally:
             await self._beside.cancel()
-        await self._crashes.end()
+        await self._crash_loop.end()
 
     def _goes_on(self, lease: Lease) -> bool:
         if self._stopping() or lease.lost.is_set():
@@ -137,131 +136,157 @@ class Drain:
     async def _anything_now(self) -> bool:
         if self._delivery.breaker.wait_s > 0:
             return False  # the reconciler comes back to it
-        apart = self._delivery.apart.vendors()
-        if await self._intake.waiting({v for v in apart if not self._may_start_beside(v)}):
+        isolated = self._isolated.vendors()
+        if await self._reader.waiting({v for v in isolated if not self._may_start_beside(v)}):
             return True
-        return await self._deferred.how_many_due(now_ms()) > len(self._beside.order_keys)
+        return await self._retries.how_many_due(now_ms()) > len(self._beside.order_keys)
 
-    # -- turns with what is fresh --
+    # -- batches of what is fresh --
 
-    async def _turn(self, lease: Lease) -> bool:
+    async def _batch(self, lease: Lease) -> bool:
         """Handle the next batch, and have what must not go with it handled beside. Return whether
         anything was settled."""
-        entries = await self._intake.take(self._delivery.apart.vendors())
-        waited = await self._due(lease)
-        for vendor_uid in random.sample(self._intake.passed_over, len(self._intake.passed_over)):
+        taken = await self._reader.take(self._isolated.vendors())
+        batch = Batch(taken, await self._due(lease))
+        passed_over = self._reader.passed_over
+        for vendor_uid in random.sample(passed_over, len(passed_over)):
             self._start_beside(lease, vendor_uid, {})
-        empty = self._intake.empty
-        if not (entries or waited or empty):
+        empty = self._reader.empty
+        if not (batch or empty):
             return False
 
-        def close(settlement: Settlement) -> None:
-            _delete(entries, empty, settlement)
+        def close(commit: Commit) -> None:
+            _forget(empty, commit)
             if not self._beside:  # those may still kill us
-                self._crashes.settled(settlement)
+                self._crash_loop.settled(commit)
 
         async with self._lock.together():
-            turn = self._make_turn(lease, self._deliver)
-            return await turn.make(_split(entries), waited, close)
+            return await self._handle(lease, batch, self._deliver, close)
 
-    async def _due(self, lease: Lease) -> dict[str, list[Item]]:
+    async def _due(self, lease: Lease) -> dict[str, list[Update]]:
         """Return what has waited and may go with what is fresh; have the rest handled beside."""
-        due = await self._deferred.due(
-            now_ms(),
-            limit=DUE_LIMIT,
-            whole=self._statuses,
-            under_way=self._beside.order_keys,
-        )
-        apart = self._delivery.apart.vendors()
-        mine: dict[str, list[Item]] = {}
-        others: dict[str, dict[str, list[Item]]] = {}
-        for order_key, items in due.items():
-            vendor_uid = items[0].vendor_uid
-            if vendor_uid in apart or any(item.attempts for item in items):
-                others.setdefault(vendor_uid, {})[order_key] = items
+        due = await self._retries.due(now_ms(), limit=MAX_DUE, under_way=self._beside.order_keys)
+        isolated = self._isolated.vendors()
+        mine: dict[str, list[Update]] = {}
+        others: dict[str, dict[str, list[Update]]] = {}
+        for order_key, updates in due.items():
+            vendor_uid = updates[0].vendor_uid
+            if vendor_uid in isolated or any(update.attempts for update in updates):
+                others.setdefault(vendor_uid, {})[order_key] = updates
             else:
-                mine[order_key] = items
+                mine[order_key] = updates
         left: list[str] = []
         for vendor_uid, waited in others.items():
             if not self._start_beside(lease, vendor_uid, waited):
                 left += waited
-        await self._deferred.postpone(left, now_ms() + BUSY_MS)
+        await self._retries.postpone(left, now_ms() + BUSY_MS)
         return mine
 
-    def _make_turn(self, lease: Lease, deliver: Deliver) -> Turn:
-        return Turn(
-            self._lane, self._settings, self._redis, lease, deliver, self._effects, self._signals
-        )
-
-    def _deliver(self, items: list[Item]) -> Awaitable[Verdicts]:
-        policy = self._policy
-        return self._delivery.deliver(
-            items, batch_size=policy.batch_size, concurrency=policy.concurrency
-        )
-
-    # -- turns beside --
-
-    def _may_start_beside(self, vendor_uid: str) -> bool:
-        return (
-            self._beside.has_room_for(vendor_uid) and self._delivery.apart.wait_s(vendor_uid) == 0
-        )
-
-    def _start_beside(self, lease: Lease, vendor_uid: str, due: dict[str, list[Item]]) -> bool:
-        """Begin a turn with what is due of one vendor. Return False if that cannot be now."""
-        if self._is_over or not self._may_start_beside(vendor_uid):
+    async def _handle(
+        self,
+        lease: Lease,
+        batch: Batch,
+        deliver: Deliver,
+        close: Callable[[Commit], None],
+    ) -> bool:
+        """Hand a batch over and record what became of it; ``close`` adds to the record. Return
+        False if PHP could not be asked for any of it; then all stays where it is. Raises
+        :class:`~workers.inbox.commit.LeaseLost`."""
+        handled = await self._handling.handle(batch, deliver)
+        handled = handled.without(handled.untouched)
+        if batch and not handled.batch:
             return False
-        self._beside.start(vendor_uid, self._turn_beside(lease, vendor_uid, due), set(due))
+        commit = Commit(self._redis, self._lane, lease, self._bounds)
+        self._handling.record(handled, commit)
+        heard = self._signals.hear(handled.tried, handled.verdicts) if self._signals else None
+        if heard:
+            heard.settle(commit)
+        close(commit)
+        # Before the updates are settled: whoever dies in between is told the same effects again,
+        # and the outbox knows them.
+        put = await self._effects.put(handled.tried, handled.verdicts)
+        await commit.commit()
+        self._effects.wake(put)
+        if self._signals and heard:
+            await self._signals.act(heard)
         return True
 
-    async def _turn_beside(self, lease: Lease, vendor_uid: str, due: dict[str, list[Item]]) -> None:
-        """Handle what PHP has refused before; then the rest, if the vendor is apart."""
-        apart = vendor_uid in self._delivery.apart.vendors()
-        refused = {k: items for k, items in due.items() if any(i.attempts for i in items)}
-        waited = {k: items for k, items in due.items() if k not in refused}
-        turn = self._make_turn_of(lease, vendor_uid)
+    async def _deliver(self, updates: list[Update]) -> Verdicts:
+        policy = self._policy
+        return await self._delivery.deliver(
+            updates, batch_size=policy.batch_size, concurrency=policy.concurrency
+        )
+
+    # -- batches of isolated vendors --
+
+    def _may_start_beside(self, vendor_uid: str) -> bool:
+        hangs = self._isolated.why(vendor_uid) is Why.HANGS
+        return (
+            self._beside.has_room_for(vendor_uid, hangs=hangs)
+            and self._isolated.wait_s(vendor_uid) == 0
+        )
+
+    def _start_beside(self, lease: Lease, vendor_uid: str, due: dict[str, list[Update]]) -> bool:
+        """Begin a batch with what is due of one vendor. Return False if that cannot be now."""
+        if self._is_over or not self._may_start_beside(vendor_uid):
+            return False
+        hangs = self._isolated.why(vendor_uid) is Why.HANGS
+        batch = self._batch_beside(lease, vendor_uid, due)
+        self._beside.start(vendor_uid, batch, set(due), hangs=hangs)
+        return True
+
+    async def _batch_beside(
+        self, lease: Lease, vendor_uid: str, due: dict[str, list[Update]]
+    ) -> None:
+        """Handle what is fresh, if the vendor is isolated; and what PHP has refused before."""
+        isolated = vendor_uid in self._isolated.vendors()
+        refused = {k: some for k, some in due.items() if any(one.attempts for one in some)}
+        waited = {k: some for k, some in due.items() if k not in refused}
+        if isolated:
+            reader = FairReader(self._redis, self._policy)
+            taken = await reader.take_of(vendor_uid)
+            if taken or waited or reader.empty:
+                await self._handle_isolated(
+                    lease, vendor_uid, Batch(taken, waited), lambda c: _forget(reader.empty, c)
+                )
+        elif waited:
+            refused |= waited
         if refused:
-            async with self._lock.together():
-                await turn.make([], refused, lambda _settlement: None)
-        intake = Intake(self._reader, self._policy)
-        entries = await intake.take_of(vendor_uid) if apart else []
-        if not (entries or waited or intake.empty):
-            return
-        async with self._lock.together():
-            settled = await turn.make(
-                _split(entries), waited, lambda s: _delete(entries, intake.empty, s)
+            await self._handle_isolated(
+                lease, vendor_uid, Batch(waited=refused), lambda _commit: None
             )
-        if settled and apart:
-            self._delivery.apart.acquit(vendor_uid)
 
-    def _make_turn_of(self, lease: Lease, vendor_uid: str) -> Turn:
-        return self._make_turn(
-            lease,
-            lambda items: self._delivery.deliver_apart(
-                vendor_uid, items, batch_size=self._policy.batch_size
-            ),
-        )
+    async def _handle_isolated(
+        self, lease: Lease, vendor_uid: str, batch: Batch, close: Callable[[Commit], None]
+    ) -> bool:
+        async def deliver(updates: list[Update]) -> Verdicts:
+            return await self._delivery.deliver_isolated(
+                vendor_uid, updates, batch_size=self._policy.batch_size
+            )
 
-    def _poison_search(self, lease: Lease) -> PoisonSearch:
-        return PoisonSearch(
+        async with self._lock.together():
+            return await self._handle(lease, batch, deliver, close)
+
+    def _one_by_one(self, lease: Lease) -> OneByOne:
+        async def handle(vendor_uid: str, batch: Batch, close: Callable[[Commit], None]) -> bool:
+            async def deliver(updates: list[Update]) -> Verdicts:
+                return await self._delivery.deliver_isolated(
+                    vendor_uid, updates, batch_size=self._policy.batch_size
+                )
+
+            return await self._handle(lease, batch, deliver, close)
+
+        return OneByOne(
             self._lane,
-            self._crashes,
+            self._crash_loop,
             self._reader,
-            self._deferred,
-            self._lock,
-            lambda vendor_uid: self._make_turn_of(lease, vendor_uid),
-            lambda: Settlement(self._redis, self._lane, lease),
+            self._retries,
+            handle,
+            lambda: Commit(self._redis, self._lane, lease, self._bounds),
         )
 
 
-def _split(entries: list[Entry]) -> list[Item]:
-    return [item for entry in entries for item in split_entry(entry)]
-
-
-def _delete(entries: list[Entry], empty: list[str], settlement: Settlement) -> None:
-    """Have entries leave the inbox, and vendors that have nothing leave the index."""
-    by_vendor: dict[str, list[Entry]] = {vendor_uid: [] for vendor_uid in empty}
-    for entry in entries:
-        by_vendor.setdefault(entry.vendor_uid, []).append(entry)
-    for vendor_uid, mine in by_vendor.items():
-        webhooks = sum(len(entry.webhooks) for entry in mine)
-        settlement.delete_entries(vendor_uid, [entry.id for entry in mine], webhooks)
+def _forget(empty: list[str], commit: Commit) -> None:
+    """Have vendors that have nothing leave the index."""
+    for vendor_uid in empty:
+        commit.delete_entries(vendor_uid, [])

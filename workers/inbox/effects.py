@@ -6,17 +6,17 @@ from contracts.effects import Effect, EffectKind
 from sidecar.outbox import Outbox, parse_effects, with_update
 from workers.effects.run import Wake
 from workers.inbox.delivery import Fate, Verdicts
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 
-class TurnEffects:
+class UpdateEffects:
     """``wake`` wakes whoever does a vendor's effects of a kind."""
 
     def __init__(self, outbox: Outbox, wake: Wake) -> None:
         self._outbox = outbox
         self._wake = wake
 
-    async def put(self, items: list[Item], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
+    async def put(self, items: list[Update], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
         """Put what PHP has asked for about these items into the outboxes, and return of which kinds
         and vendors it is."""
         effects: dict[str, list[Effect]] = {}

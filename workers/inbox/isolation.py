@@ -1,24 +1,45 @@
-"""Vendors on whose updates PHP hangs: they go to PHP in requests of their own, beside the lane's,
-so that they hold nobody else up."""
+"""Vendors on whose updates PHP fails or hangs: theirs go to PHP in batches of their own, beside the
+lane's, so that they hold nobody else up."""
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any
 
 import structlog
 
+from sidecar.tasks import cancel
 from workers.breaker import Breaker
 
 log = structlog.get_logger()
 
-#: How long a vendor stays apart after PHP last gave no answer in time. What it costs to be apart is
-#: a request more; what it costs to be back too early is a time-out for everybody.
-APART_S = 600.0
+#: How long a vendor stays isolated after PHP last gave no answer in time. What it costs to be
+#: isolated is a request more; what it costs to be back too early is a time-out for everybody.
+ISOLATED_S = 600.0
+
+#: So many vendors at a time may have a batch beside the lane's. Those that PHP is known to hang on
+#: have places of their own, so that they keep none from the others.
+MAX_BATCHES = 12
+MAX_HANGING = 4
 
 
-class Bulkhead:
-    """Knows which vendors are apart, and for how long to leave PHP alone with what is theirs.
+class Why(StrEnum):
+    """Why a vendor is isolated."""
 
-    One for each lane and process; its pauses are those of ``like``. Who is apart is not kept
+    #: PHP hung on a request with updates of it and of others.
+    SUSPECT = "suspect"
+    #: PHP failed on a request with nobody else's updates.
+    FAILS = "fails"
+    #: PHP hung on such a request.
+    HANGS = "hangs"
+
+
+class Isolation:
+    """Knows which vendors are isolated, and for how long to leave PHP alone with what is theirs.
+
+    One for each lane and process; its pauses are those of ``like``. Who is isolated is not kept
     anywhere: a process that does not know finds out with one time-out.
     """
 
@@ -26,43 +47,54 @@ class Bulkhead:
         self._like = like
         self._clock = clock
         self._until: dict[str, float] = {}
-        self._suspects: set[str] = set()
+        self._why: dict[str, Why] = {}
         self._breakers: dict[str, Breaker] = {}
+        self.reasons: dict[str, str] = {}
 
     def vendors(self) -> set[str]:
-        """Return the vendors that are apart."""
+        """Return the vendors that are isolated."""
         now = self._clock()
         for vendor_uid in [v for v, until in self._until.items() if until <= now]:
             self._over(vendor_uid)
         return set(self._until)
 
-    def suspect(self, vendor_uids: Iterable[str], reason: str) -> None:
-        """Have vendors go apart, because PHP hung on a request with updates of all of them."""
-        for vendor_uid in vendor_uids:
-            if vendor_uid not in self._until:
-                self._suspects.add(vendor_uid)
-            self._put(vendor_uid, reason)
+    def why(self, vendor_uid: str) -> Why | None:
+        return self._why.get(vendor_uid)
 
-    def acquit(self, vendor_uid: str) -> None:
-        """Let a vendor back, if it was only suspected: PHP was given what is its and did not
-        hang."""
-        if vendor_uid in self._suspects:
+    def is_suspect(self, vendor_uid: str) -> bool:
+        """Tell whether PHP has hung on the vendor's updates only beside those of others."""
+        return self._why.get(vendor_uid) is Why.SUSPECT
+
+    def suspect(self, vendor_uids: Iterable[str], reason: str) -> None:
+        """Isolate vendors, because PHP hung on a request with updates of all of them."""
+        for vendor_uid in vendor_uids:
+            self._put(vendor_uid, self._why.get(vendor_uid, Why.SUSPECT), reason)
+
+    def fails(self, vendor_uid: str, reason: str) -> None:
+        """Isolate a vendor, because PHP failed on a request with nobody else's updates."""
+        self._put(vendor_uid, Why.FAILS, reason)
+
+    def confirm(self, vendor_uid: str, reason: str) -> None:
+        """Keep a vendor isolated, because PHP hung on a request with nobody else's updates."""
+        self._put(vendor_uid, Why.HANGS, reason)
+
+    def release(self, vendor_uid: str) -> None:
+        """Let a vendor back, of which PHP has taken what it was given; but not soon, if it was
+        known to hang."""
+        if self._why.get(vendor_uid) in (Why.SUSPECT, Why.FAILS):
             self._over(vendor_uid)
 
-    def convict(self, vendor_uid: str, reason: str) -> None:
-        """Have a vendor stay apart, because PHP hung on a request with nobody else's updates."""
-        self._suspects.discard(vendor_uid)
-        self._put(vendor_uid, reason)
-
-    def _put(self, vendor_uid: str, reason: str) -> None:
+    def _put(self, vendor_uid: str, why: Why, reason: str) -> None:
         if vendor_uid not in self._until:
-            log.warning("vendor_apart", vendor=vendor_uid, reason=reason)
-        self._until[vendor_uid] = self._clock() + APART_S
+            log.warning("vendor.isolated", vendor=vendor_uid, why=why, reason=reason)
+        self._until[vendor_uid] = self._clock() + ISOLATED_S
+        self._why[vendor_uid] = why
+        self.reasons[vendor_uid] = reason
 
     def _over(self, vendor_uid: str) -> None:
-        del self._until[vendor_uid]
-        self._suspects.discard(vendor_uid)
-        log.info("vendor_apart_over", vendor=vendor_uid)
+        for known in (self._until, self._why, self.reasons, self._breakers):
+            known.pop(vendor_uid, None)
+        log.info("vendor.released", vendor=vendor_uid)
 
     def wait_s(self, vendor_uid: str) -> float:
         """How long to wait before PHP is asked again to take something of this vendor's."""
@@ -81,3 +113,106 @@ class Bulkhead:
         """PHP took something of this vendor's."""
         if breaker := self._breakers.pop(vendor_uid, None):
             breaker.worked()
+
+
+class IsolatedBatches:
+    """Holds the tasks that handle isolated vendors' updates, one for a vendor at a time.
+    ``order_keys``: whose updates are under way."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._order_keys: dict[str, set[str]] = {}
+        self._hanging: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def order_keys(self) -> set[str]:
+        return set().union(*self._order_keys.values())
+
+    def has_room_for(self, vendor_uid: str, *, hangs: bool) -> bool:
+        if vendor_uid in self._tasks:
+            return False
+        if hangs:
+            return len(self._hanging) < MAX_HANGING
+        return len(self._tasks) - len(self._hanging) < MAX_BATCHES
+
+    def start(
+        self,
+        vendor_uid: str,
+        batch: Coroutine[Any, Any, None],
+        order_keys: set[str],
+        *,
+        hangs: bool,
+    ) -> None:
+        """Handle a batch. There must be room for it."""
+        self._tasks[vendor_uid] = asyncio.create_task(batch, name=f"isolated {vendor_uid}")
+        self._order_keys[vendor_uid] = order_keys
+        if hangs:
+            self._hanging.add(vendor_uid)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until one has ended, but not for longer than that."""
+        if self._tasks:
+            await asyncio.wait(
+                self._tasks.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+
+    def clear_ended(self) -> None:
+        """Forget those that have ended. Raises what one of them has raised."""
+        for vendor_uid, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[vendor_uid], self._order_keys[vendor_uid]
+                self._hanging.discard(vendor_uid)
+                task.result()
+
+    async def cancel(self) -> None:
+        """Break off those that are under way: nothing of theirs is settled."""
+        await cancel(self._tasks.values())
+        self._tasks.clear()
+        self._order_keys.clear()
+        self._hanging.clear()
+
+
+class SharedLock:
+    """Lets any number work together, or one alone. Who wants to be alone is waited for by those who
+    come later, so that their number does not keep it waiting."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._together = 0
+        self._alone = 0  # who is alone or waits for it
+        self._taken = False
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[None]:
+        """Work beside others."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._alone)
+            self._together += 1
+        try:
+            yield
+        finally:
+            self._together -= 1
+            await self._tell()
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Work while nobody else does."""
+        self._alone += 1
+        try:
+            async with self._changed:
+                await self._changed.wait_for(lambda: not self._together and not self._taken)
+                self._taken = True
+            try:
+                yield
+            finally:
+                self._taken = False
+        finally:
+            self._alone -= 1
+            await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()

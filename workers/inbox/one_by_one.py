@@ -1,143 +1,161 @@
-"""Taking a lane's work one by one, to find what kills the workers (:mod:`workers.inbox.crash_loop`).
+"""Taking a lane's work one by one, to find what kills the workers (workers/inbox/crash_loop.py).
 
-A unit is a single webhook at the head of a vendor's stream, or what waits under one order key.
-While one is under way nothing else is done in this process, so that it is known who did it. The
-entry at the head stays until its last webhook is settled; its unit says how far it is.
+A unit is some updates of a single webhook at the head of a vendor's stream, or what waits under one
+order key. While one is under way nothing else is done in this process, so that it is known who did
+it. A webhook that kills its worker goes to the dead letters as a whole.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox import Entry, InboxReader
-from workers.inbox.batch import Turn
-from workers.inbox.commit import Settlement
-from workers.inbox.crash_loop import Crashes
-from workers.inbox.retries import Deferred
-from workers.inbox.shared_lock import SharedLock
-from workers.inbox.split import split_webhook
-from workers.inbox.update import Item
+from sidecar.inbox import Entry
+from workers.inbox.batch import Batch
+from workers.inbox.commit import Commit
+from workers.inbox.crash_loop import CrashLoop
+from workers.inbox.isolation import SharedLock
+from workers.inbox.reader import FairReader, Taken
+from workers.inbox.retries import MAX_OF_KEY, Retries
+from workers.inbox.split import Parsed
+from workers.inbox.update import Update
 
 log = structlog.get_logger()
 
 REASON = "worker died"
 
+#: Updates of a webhook that are one unit.
+MAX_UPDATES = 50
 
-class PoisonSearch:
-    """Makes turns with one unit each. ``turn_of`` makes a turn with a vendor's updates;
-    ``settlement`` makes an empty settlement."""
+#: Handles a batch of one vendor's, and records something with it; False if PHP was not asked.
+Handle = Callable[[str, Batch, Callable[[Commit], None]], Awaitable[bool]]
+
+
+class OneByOne:
+    """``handle`` handles a unit; ``new_commit`` makes an empty commit."""
 
     def __init__(
         self,
         lane: Lane,
-        crashes: Crashes,
-        reader: InboxReader,
-        deferred: Deferred,
-        lock: SharedLock,
-        turn_of: Callable[[str], Turn],
-        settlement: Callable[[], Settlement],
+        crash_loop: CrashLoop,
+        reader: FairReader,
+        retries: Retries,
+        handle: Handle,
+        new_commit: Callable[[], Commit],
     ) -> None:
-        self._lane = lane
         self._statuses = lane is Lane.STATUSES
-        self._crashes = crashes
+        self._crash_loop = crash_loop
         self._reader = reader
-        self._deferred = deferred
-        self._lock = lock
-        self._turn_of = turn_of
-        self._settlement = settlement
+        self._retries = retries
+        self._handle = handle
+        self._new_commit = new_commit
 
-    async def step(self) -> None:
+    async def step(self, lock: SharedLock) -> None:
         """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
         by one any more."""
-        async with self._lock.alone():
-            unit = self._crashes.unit or await self._next()
+        async with lock.alone():
+            unit = self._crash_loop.unit or await self._next()
             if unit is None or not await self._take(unit):
-                await self._crashes.forget()
+                await self._crash_loop.forget()
 
     async def _next(self) -> str | None:
-        if self._crashes.left <= 0:
+        if self._crash_loop.left <= 0:
             return None
         # By turns, so that neither keeps the other waiting.
         find = [self._next_waiting, self._next_webhook]
-        if self._crashes.left % 2:
+        if self._crash_loop.left % 2:
             find.reverse()
         return await find[0]() or await find[1]()
 
     async def _next_waiting(self) -> str | None:
-        names = await self._deferred.due_keys(now_ms(), limit=1)
+        names = await self._retries.due_keys(now_ms(), limit=1)
         return f"waiting {names[0]}" if names else None
 
     async def _next_webhook(self) -> str | None:
-        vendors = await self._reader.vendors(self._lane)
+        vendors = await self._reader.vendors()
         random.shuffle(vendors)
         for vendor_uid in vendors:
-            if entry := await self._head(vendor_uid):
-                return _webhook(entry, 0)
+            if head := await self._reader.head(vendor_uid):
+                return _webhook(*head)
         return None
-
-    async def _head(self, vendor_uid: str) -> Entry | None:
-        heads = await self._reader.read(self._lane, {vendor_uid: "0"}, 1)
-        return heads[vendor_uid][0] if heads[vendor_uid] else None
 
     async def _take(self, unit: str) -> bool:
         """Take a unit. Return False if PHP could not be asked, or if the unit is gone."""
-        innocent = await self._crashes.begin_unit(unit)
+        innocent = await self._crash_loop.begin_unit(unit)
         kind, _, name = unit.partition(" ")
         if kind == "waiting":
             return await self._take_waiting(name, innocent=innocent)
-        vendor_uid, entry_id, index = name.split(" ")
-        entry = await self._head(vendor_uid)
-        if entry is None or entry.id != entry_id:
+        vendor_uid, entry_id, webhook, place = name.split(" ")
+        head = await self._reader.head(vendor_uid)
+        if head is None or head[0].id != entry_id:
             return False
-        return await self._take_webhook(entry, int(index), innocent=innocent)
-
-    async def _take_webhook(self, entry: Entry, index: int, *, innocent: bool) -> bool:
-        webhook = entry.webhooks[index]
-        name = f"{entry.vendor_uid}/{entry.id}/{index}"
-        last = index + 1 == len(entry.webhooks)
-
-        def close(settlement: Settlement) -> None:
-            if last:
-                settlement.delete_entries(entry.vendor_uid, [entry.id], len(entry.webhooks))
-            self._crashes.unit_settled(settlement, None if last else _webhook(entry, index + 1))
-
         if innocent:
-            fresh = split_webhook(webhook, entry, name)
-            return await self._turn_of(entry.vendor_uid).make(fresh, {}, close)
-        whole = Item.whole(name, entry.vendor_uid, entry.received_at, webhook)
+            return await self._take_webhook(head[0], int(webhook), int(place))
+        return await self._give_up_webhook(head[0], int(webhook))
+
+    async def _take_webhook(self, entry: Entry, webhook: int, place: int) -> bool:
+        name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
+        parsed = Parsed(entry.webhooks[webhook], entry, name)
+        updates, place = parsed.take(place, MAX_UPDATES)
+        if place == parsed.length:
+            webhook, place = webhook + 1, 0
+        taken, next_unit = _taken(entry, webhook, place, updates)
+        return await self._handle(
+            entry.vendor_uid,
+            Batch([taken]),
+            lambda commit: self._crash_loop.unit_settled(commit, next_unit),
+        )
+
+    async def _give_up_webhook(self, entry: Entry, webhook: int) -> bool:
+        name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
+        whole = Update.whole(name, entry.vendor_uid, entry.received_at, entry.webhooks[webhook])
         whole.reason = REASON
         log.error("update_given_up", vendor=whole.vendor_uid, update=whole.id, reason=REASON)
-        settlement = self._settlement()
-        settlement.count(whole.vendor_uid, "updates")
-        settlement.bury(whole, now_ms())
-        close(settlement)
-        await settlement.commit()
+        taken, next_unit = _taken(entry, webhook + 1, 0, [whole])
+        commit = self._new_commit()
+        commit.count(whole.vendor_uid, "updates")
+        commit.delete_entries(entry.vendor_uid, taken.done)
+        if taken.position is not None:
+            commit.move_cursor(entry.vendor_uid, taken.position)
+        commit.dead_letter(whole, now_ms())
+        self._crash_loop.unit_settled(commit, next_unit)
+        await commit.commit()
         return True
 
     async def _take_waiting(self, order_key: str, *, innocent: bool) -> bool:
         vendor_uid = order_key.partition("/")[0]
-        kept = await self._deferred.kept(order_key, whole=self._statuses and innocent)
+        count = MAX_OF_KEY if self._statuses and innocent else 1
+        kept = await self._retries.kept(order_key, count=count)
         if not kept:
             return False
-
-        def close(settlement: Settlement) -> None:
-            self._crashes.unit_settled(settlement, None)
-
         if innocent:
-            items = [Item.load(data) for data in kept]
-            return await self._turn_of(vendor_uid).make([], {order_key: items}, close)
+            updates = [Update.load(data) for data in kept]
+            return await self._handle(
+                vendor_uid,
+                Batch(waited={order_key: updates}),
+                lambda commit: self._crash_loop.unit_settled(commit, None),
+            )
         # Not read: reading it may be what kills.
         log.error("update_given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
-        settlement = self._settlement()
-        settlement.take_deferred(order_key, 1, next_due_at=now_ms())
-        settlement.bury_unread(kept[0], vendor_uid, REASON, now_ms())
-        close(settlement)
-        await settlement.commit()
+        commit = self._new_commit()
+        commit.take_unread(vendor_uid, order_key, kept[0], next_due_at=now_ms())
+        commit.dead_letter_unread(kept[0], vendor_uid, REASON, now_ms())
+        self._crash_loop.unit_settled(commit, None)
+        await commit.commit()
         return True
 
 
-def _webhook(entry: Entry, index: int) -> str:
-    return f"webhook {entry.vendor_uid} {entry.id} {index}"
+def _taken(
+    entry: Entry, webhook: int, place: int, updates: list[Update]
+) -> tuple[Taken, str | None]:
+    """Return updates as they were taken, given where the next one is; and the unit of that one."""
+    if webhook == len(entry.webhooks):
+        return Taken(entry.vendor_uid, updates, done=[entry]), None
+    position = f"{entry.id} {webhook} {place}"
+    return Taken(entry.vendor_uid, updates, position=position), _webhook(entry, webhook, place)
+
+
+def _webhook(entry: Entry, webhook: int, place: int) -> str:
+    return f"webhook {entry.vendor_uid} {entry.id} {webhook} {place}"

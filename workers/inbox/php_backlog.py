@@ -66,6 +66,7 @@ class Backlog:
         ring: Callable[[Job], None],
         *,
         memory_share: float = 1.0,
+        vendor_share: float = 1.0,
     ) -> None:
         self._redis = redis
         self._backend = backend
@@ -75,6 +76,7 @@ class Backlog:
             pending_limit_bytes=WRITE_BYTES,
             ring=lambda lane: ring(drain(lane)),
             memory_share=memory_share,
+            vendor_share=vendor_share,
         )
         self._trouble = Trouble("stored_webhooks_not_taken_over")
         self._taken = 0

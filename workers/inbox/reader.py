@@ -1,13 +1,33 @@
-"""Taking webhooks out of a lane: when, how many, and whose."""
+"""Taking updates out of a lane: when, how many, and whose."""
 
 import asyncio
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Set
+from dataclasses import dataclass, field
+from typing import cast
 
 from contracts.jobs import Lane
+from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.inbox import Entry, InboxReader
+from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
+from workers.inbox.split import Parsed
+from workers.inbox.update import Update
+
+#: About so many bytes are read at a time, and so many go to PHP of one batch.
+READ_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
+
+#: Vendors whose streams are read in one round trip, at first.
+VENDORS_AT_A_TIME = 8
+
+#: Beyond so many updates of a vendor that wait to be tried again, or bytes of them, nothing fresh
+#: of it is taken: its webhooks wait in the inbox, where they take no more room than they came with.
+MAX_DEFERRED = 5000
+MAX_DEFERRED_BYTES = 8 * 1024 * 1024
+
+#: Vendors that are looked at to find the oldest webhook.
+MAX_HEADS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,102 +45,221 @@ class LanePolicy:
             return cls(lane, settings.status_wait_ms, settings.status_batch_size, 1)
         return cls(lane, 0, settings.message_batch_size, settings.message_concurrency)
 
+    @property
+    def most(self) -> int:
+        """Most updates of one batch."""
+        return self.batch_size * self.concurrency
 
-#: About so many bytes are taken at a time: a thousand webhooks may be three gigabytes.
-TURN_BYTES = 16 * 1024 * 1024
+
+@dataclass(slots=True)
+class Taken:
+    """The next updates of one vendor. ``done`` are the entries that are settled with them;
+    ``position`` is how far the one behind these then is, None if it is not begun."""
+
+    vendor_uid: str
+    updates: list[Update] = field(default_factory=list)
+    done: list[Entry] = field(default_factory=list)
+    position: str | None = None
 
 
-class Intake:
-    """Reads a lane fairly. It deletes nothing: what was read and not settled is read again.
+class FairReader:
+    """Reads a lane fairly: each vendor has an equal share of a batch's updates and bytes, and who
+    had its share last is asked last. It deletes nothing: what was read and not settled is read
+    again, from the cursor on that the last commit has left.
 
     ``empty``: vendors that had nothing at the last look, although the index says that they have.
     ``passed_over``: vendors that have something and were not to be looked at.
     """
 
-    def __init__(self, reader: InboxReader, policy: LanePolicy) -> None:
-        self._reader = reader
+    def __init__(self, redis: Redis, policy: LanePolicy) -> None:
+        self._redis = redis
+        self._inbox = InboxReader(redis)
         self._policy = policy
         self._lane = policy.lane
+        self._heads = script(redis, "heads")
+        self._served: dict[str, int] = {}
+        self._batches = 0
+        self._parsed: tuple[str, Parsed] | None = None
         self.empty: list[str] = []
         self.passed_over: list[str] = []
 
-    async def waiting(self, apart: Set[str] = frozenset()) -> bool:
-        """Tell whether anything is in the lane that is not of a vendor who is ``apart``."""
-        return not set(await self._reader.vendors(self._lane)) <= apart
+    async def vendors(self) -> list[str]:
+        """Return the vendors that have something in this lane, in no particular order."""
+        return await self._inbox.vendors(self._lane)
 
-    async def take(self, apart: Set[str] = frozenset()) -> list[Entry]:
-        """Return the next entries of all vendors but those ``apart``, an equal share for each,
-        once the oldest has waited for long enough."""
-        vendors = await self._ready(apart)
+    async def waiting(self, excluded: Set[str] = frozenset()) -> bool:
+        """Tell whether anything is in the lane that may be taken now."""
+        vendors = [v for v in await self.vendors() if v not in excluded]
+        return bool(await self._cursors(vendors))
+
+    async def take(self, excluded: Set[str] = frozenset()) -> list[Taken]:
+        """Return the next updates of all vendors but those excluded, once the oldest webhook has
+        waited for long enough."""
+        vendors = await self._ready(excluded)
         if await self._wait_for_others(vendors):
-            vendors = await self._ready(apart)
-        return await self._read(vendors)
+            vendors = await self._ready(excluded)
+        return await self._read(await self._cursors(vendors))
 
-    async def take_of(self, vendor_uid: str) -> list[Entry]:
-        """Return the next entries of one vendor in the same way."""
-        await self._wait_for_others([vendor_uid])
-        return await self._read([vendor_uid])
+    async def take_of(self, vendor_uid: str) -> list[Taken]:
+        """Return the next updates of one vendor."""
+        return await self._read(await self._cursors([vendor_uid]))
 
-    async def _ready(self, apart: Set[str]) -> list[str]:
-        ready = await self._reader.vendors(self._lane)
-        self.passed_over = [vendor for vendor in ready if vendor in apart]
-        return [vendor for vendor in ready if vendor not in apart]
+    async def head(self, vendor_uid: str) -> tuple[Entry, int, int] | None:
+        """Return a vendor's first entry, and how far it is settled: the webhook and the place of
+        the next update in it; None if it has none."""
+        entries = (await self._inbox.read(self._lane, {vendor_uid: "0"}, 1))[vendor_uid]
+        if not entries:
+            return None
+        cursor = cast("bytes | None", await self._redis.hget(keys.cursor(self._lane), vendor_uid))
+        return entries[0], *_start(entries[0], cursor)
+
+    async def _ready(self, excluded: Set[str]) -> list[str]:
+        ready = await self.vendors()
+        self.passed_over = [vendor for vendor in ready if vendor in excluded]
+        return [vendor for vendor in ready if vendor not in excluded]
+
+    async def _cursors(self, vendors: list[str]) -> dict[str, bytes | None]:
+        """Return how far each vendor's first entry is settled; without those vendors of which too
+        much waits to be tried again."""
+        if not vendors:
+            return {}
+        pipeline = self._redis.pipeline(transaction=False)
+        names = [keys.deferred_count(self._lane), keys.deferred_bytes(self._lane)]
+        for vendor_uid in vendors:
+            pipeline.hmget(keys.counters(vendor_uid), names)
+        pipeline.hmget(keys.cursor(self._lane), vendors)
+        *waiting, cursors = await pipeline.execute()
+        return {
+            vendor_uid: cursor
+            for vendor_uid, (count, size), cursor in zip(vendors, waiting, cursors, strict=True)
+            if int(count or 0) < MAX_DEFERRED and int(size or 0) < MAX_DEFERRED_BYTES
+        }
 
     async def _wait_for_others(self, vendors: list[str]) -> bool:
         """Wait until the oldest webhook has waited for long enough. Return whether that took any
         time."""
         if not vendors or not self._policy.wait_ms:
             return False
-        heads = await self._reader.read(self._lane, dict.fromkeys(vendors, "0"), 1)
-        oldest = min((e[0].received_at for e in heads.values() if e), default=0)
-        pause_ms = oldest + self._policy.wait_ms - now_ms()
-        if not oldest or pause_ms <= 0:
+        _, oldest = await self._heads(
+            keys=[keys.ready(self._lane)], args=[keys.inbox(self._lane, ""), MAX_HEADS]
+        )
+        oldest_ms = int(oldest.partition(b"-")[0] or 0)
+        pause_ms = oldest_ms + self._policy.wait_ms - now_ms()
+        if not oldest_ms or pause_ms <= 0:
             return False
         await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
         return True
 
-    async def _read(self, vendors: list[str]) -> list[Entry]:
+    async def _read(self, cursors: dict[str, bytes | None]) -> list[Taken]:
+        """Take from all of these vendors, a few at a time, as much as one batch may hold."""
         self.empty = []
-        if not vendors:
-            return []
-        limit = self._policy.batch_size * self._policy.concurrency
-        share = max(1, limit // len(vendors))
-        quotas = {v: _Quota(share, max(1, TURN_BYTES // len(vendors))) for v in vendors}
-        after = dict.fromkeys(vendors, "0")
-        taken: list[Entry] = []
-        count = 1
-        while after and sum(len(entry.webhooks) for entry in taken) < limit:
-            found = await self._reader.read(self._lane, after, min(count, share))
-            self.empty += [v for v, entries in found.items() if not entries and after[v] == "0"]
+        budget = _Budget(self._policy.most, BATCH_BYTES, READ_BYTES)
+        shares = {v: budget.share(len(cursors)) for v in self._in_turn(cursors)}
+        taken: dict[str, Taken] = {}
+        after = dict.fromkeys(shares, "0")
+        at_a_time, count = VENDORS_AT_A_TIME, 1
+        while after and budget.left:
+            some = {v: after.pop(v) for v in list(after)[:at_a_time]}
+            found = await self._inbox.read(self._lane, some, count)
             for vendor_uid, entries in found.items():
+                if not entries and some[vendor_uid] == "0":
+                    self.empty.append(vendor_uid)
+                mine = taken.setdefault(vendor_uid, Taken(vendor_uid))
                 for entry in entries:
-                    if not quotas[vendor_uid].used_up:
-                        quotas[vendor_uid].use(entry)
-                        taken.append(entry)
-                        after[vendor_uid] = entry.id
-                if not entries or quotas[vendor_uid].used_up:
-                    del after[vendor_uid]
-            # More than before, and not many times what may be taken.
-            size = sum(map(_size, taken)) // max(1, len(taken)) + 1
-            count = min(4 * count, 64, 1 + TURN_BYTES // len(vendors) // size)
-        return taken
+                    if shares[vendor_uid].used_up:
+                        break
+                    self._take(entry, cursors[vendor_uid], mine, shares[vendor_uid])
+                if len(entries) == count and not shares[vendor_uid].used_up:
+                    after[vendor_uid] = entries[-1].id  # behind the others
+            budget.use(taken.values(), sum(e.size for entries in found.values() for e in entries))
+            # More than before, and not many times what may still be read.
+            entry_bytes = 1 + budget.read // max(1, sum(map(len, found.values())))
+            room = max(1, budget.read_bytes // entry_bytes)
+            at_a_time = min(4 * at_a_time, 512, room)
+            if "0" not in after.values():
+                count = min(4 * count, 64, max(1, room // max(1, len(after))))
+        for one in taken.values():
+            if one.updates:
+                self._served[one.vendor_uid] = self._batches
+        return [one for one in taken.values() if one.updates]
+
+    def _in_turn(self, vendors: Iterable[str]) -> list[str]:
+        """Return vendors so that those come first that were not served for longest."""
+        self._batches += 1
+        self._served = {v: self._served[v] for v in vendors if v in self._served}
+        return sorted(vendors, key=lambda vendor_uid: self._served.get(vendor_uid, 0))
+
+    def _take(self, entry: Entry, cursor: bytes | None, mine: Taken, share: "_Share") -> None:
+        """Take updates out of an entry, as far as the vendor's share goes."""
+        webhook, place = _start(entry, cursor)
+        while webhook < len(entry.webhooks):
+            if share.used_up:
+                mine.position = f"{entry.id} {webhook} {place}"
+                return
+            parsed = self._parse(entry, webhook)
+            updates, place = parsed.take(place, share.updates, share.bytes)
+            mine.updates += updates
+            share.use(updates)
+            if place == parsed.length:
+                webhook, place = webhook + 1, 0
+        mine.done.append(entry)
+
+    def _parse(self, entry: Entry, webhook: int) -> Parsed:
+        """Take a webhook apart. One that is larger than a share comes again and again, so the last
+        such one is kept."""
+        name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
+        if self._parsed is not None and self._parsed[0] == name:
+            return self._parsed[1]
+        parsed = Parsed(entry.webhooks[webhook], entry, name)
+        if parsed.length > self._policy.most:
+            self._parsed = name, parsed
+        return parsed
+
+    def forget(self) -> None:
+        """Keep nothing of what was read."""
+        self._parsed = None
 
 
 @dataclass(slots=True)
-class _Quota:
-    """What one vendor may still have of a turn."""
+class _Share:
+    """What one vendor may still have of a batch."""
 
-    webhooks: int
+    updates: int
     bytes: int
 
     @property
     def used_up(self) -> bool:
-        return self.webhooks <= 0 or self.bytes <= 0
+        return self.updates <= 0 or self.bytes <= 0
 
-    def use(self, entry: Entry) -> None:
-        self.webhooks -= len(entry.webhooks)
-        self.bytes -= _size(entry)
+    def use(self, updates: list[Update]) -> None:
+        self.updates -= len(updates)
+        self.bytes -= sum(update.size for update in updates)
 
 
-def _size(entry: Entry) -> int:
-    return sum(len(webhook.body) for webhook in entry.webhooks)
+@dataclass(slots=True)
+class _Budget:
+    """What a batch may still hold, and what may be read for it."""
+
+    updates: int
+    bytes: int
+    read_bytes: int
+    read: int = 0
+    left: bool = True
+
+    def share(self, vendors: int) -> _Share:
+        vendors = max(1, vendors)
+        return _Share(max(1, self.updates // vendors), max(1, self.bytes // vendors))
+
+    def use(self, taken: Iterable[Taken], read: int) -> None:
+        """``taken`` is all that was taken, ``read`` the bytes that were read last."""
+        self.read, self.read_bytes = read, self.read_bytes - read
+        self.left = self.read_bytes > 0 and sum(len(t.updates) for t in taken) < self.updates
+
+
+def _start(entry: Entry, cursor: bytes | None) -> tuple[int, int]:
+    """Return where to begin with an entry: the webhook, and the place of the update in it."""
+    if cursor is not None:
+        entry_id, webhook, place = cursor.decode().split(" ")
+        if entry_id == entry.id:
+            return int(webhook), int(place)
+    return 0, 0

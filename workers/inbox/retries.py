@@ -6,38 +6,41 @@ from typing import Any, cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.redis_client import Redis, script
-from workers.inbox.update import Item
+from workers.inbox.update import Update
+
+#: Updates under one order key that are taken at a time, and bytes under all of them.
+MAX_OF_KEY = 50
+MAX_BYTES = 4 * 1024 * 1024
 
 
-class Deferred:
-    """Reads what waits in a lane. It is written by :class:`workers.inbox.commit.Settlement`."""
+class Retries:
+    """Reads what waits in a lane. It is written by :class:`workers.inbox.commit.Commit`."""
 
     def __init__(self, redis: Redis, lane: Lane) -> None:
         self._redis = redis
         self._lane = lane
         self._postpone = script(redis, "postpone")
+        self._due = script(redis, "due")
 
     async def how_many_due(self, now: int) -> int:
         """Return under how many order keys something is due."""
         return int(await self._redis.zcount(keys.deferred(self._lane), 0, now))
 
     async def due(
-        self, now: int, *, limit: int, whole: bool, under_way: Set[str] = frozenset()
-    ) -> dict[str, list[Item]]:
-        """Return what is due, by order key, the longest due first: the first item of each, or
-        with ``whole`` all of them. What is ``under_way`` already is left out."""
-        found = await self.due_keys(now, limit=limit + len(under_way))
-        names = [name for name in found if name not in under_way]
-        if not names:
-            return {}
-        pipeline = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipeline.lrange(keys.deferred_items(self._lane, name), 0, -1 if whole else 0)
-        lists = await pipeline.execute()
-        return {
-            name: [Item.load(data) for data in items]
-            for name, items in zip(names, lists, strict=True)
-        }
+        self, now: int, *, limit: int, under_way: Set[str] = frozenset()
+    ) -> dict[str, list[Update]]:
+        """Return what is due, by order key, the longest due first: of each the first few, all that
+        came after one of the rest. What is ``under_way`` already is left out."""
+        found = await self._due(
+            keys=[keys.deferred(self._lane)],
+            args=[now, limit + len(under_way), MAX_OF_KEY, MAX_BYTES],
+        )
+        due: dict[str, list[Update]] = {}
+        for name, kept in zip(found[::2], found[1::2], strict=True):
+            order_key = cast(bytes, name).decode()
+            if order_key not in under_way:
+                due[order_key] = [Update.load(data) for data in kept]
+        return due
 
     async def due_keys(self, now: int, *, limit: int) -> list[str]:
         """Return order keys under which something is due, the longest due first."""
@@ -45,10 +48,10 @@ class Deferred:
         answer = await self._redis.zrangebyscore(index, 0, now, start=0, num=limit)
         return [order_key.decode() for order_key in cast(list[bytes], answer)]
 
-    async def kept(self, order_key: str, *, whole: bool) -> list[bytes]:
-        """Return what waits under an order key as it is kept: the first item, or all."""
+    async def kept(self, order_key: str, *, count: int) -> list[bytes]:
+        """Return the first of what waits under an order key as it is kept."""
         items = keys.deferred_items(self._lane, order_key)
-        answer = await cast(Any, self._redis).lrange(items, 0, -1 if whole else 0)
+        answer = await cast(Any, self._redis).lrange(items, 0, count - 1)
         return cast(list[bytes], answer)
 
     async def postpone(self, order_keys: list[str], due_at: int) -> None:
@@ -56,9 +59,9 @@ class Deferred:
         if order_keys:
             await self._postpone(keys=[keys.deferred(self._lane)], args=[due_at, *order_keys])
 
-    async def held(self, items: list[Item]) -> set[str]:
-        """Return those order keys of the items under which something waits."""
-        order_keys = list({item.order_key for item in items})
+    async def held(self, updates: list[Update]) -> set[str]:
+        """Return those order keys of the updates under which something waits."""
+        order_keys = list({update.order_key for update in updates})
         if not order_keys:
             return set()
         scores = await self._redis.zmscore(keys.deferred(self._lane), order_keys)

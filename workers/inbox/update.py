@@ -1,23 +1,41 @@
-"""One update on its way to PHP."""
+"""One update on its way to PHP, as the bytes that Meta sent."""
 
 import base64
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec import Raw
 
 from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
 from sidecar.inbox import Webhook
 
+LISTS = {
+    "messages": UpdateKind.MESSAGE,
+    "message_echoes": UpdateKind.ECHO,
+    "statuses": UpdateKind.STATUS,
+}
+_LIST_OF = {kind: name for name, kind in LISTS.items()}
+
+#: What an update takes beside its bytes, wherever it is kept.
+OVERHEAD_BYTES = 256
+
 
 @dataclass(slots=True)
-class Item:
+class Update:
     """A single update out of a webhook, or (``kind`` None) a whole body that cannot be split.
+
+    ``parts`` are the bytes of a complete webhook that holds nothing but this update: what stands
+    before it, itself, and what stands after it. Updates of one change share the first; they are
+    put together where they are needed, and not before.
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
     ``attempts`` counts how often PHP refused it; ``first_failed_at`` and ``reason`` tell since
-    when and why. ``bots`` are found anew for each attempt, and not kept. Times are unix ms.
+    when and why. ``unreadable``: it is no update that PHP could take, ``reason`` says why. ``bots``
+    are found anew for each attempt, and not kept. ``stored_bytes`` is what it takes of Redis, if
+    it was read from there. Times are unix ms.
     """
 
     id: str
@@ -25,20 +43,22 @@ class Item:
     received_at: int
     kind: UpdateKind | None
     order_key: str
-    payload: dict[str, Any] | None = None
+    parts: tuple[bytes, bytes, bytes] = (b"", b"", b"")
     body: bytes = b""
     signature: str = ""
     wamid: str | None = None
     status: str | None = None
     callback_data: str | None = None
-    lower_statuses: list[dict[str, Any]] = field(default_factory=list)
+    lower_statuses: list[bytes] = field(default_factory=list)
     attempts: int = 0
     first_failed_at: int | None = None
     reason: str | None = None
+    unreadable: bool = False
     bots: MatchedBots | None = None
+    stored_bytes: int = 0
 
     @classmethod
-    def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Item":
+    def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Update":
         """Return a webhook as it is, under a name of its own."""
         return cls(
             id=name,
@@ -50,36 +70,72 @@ class Item:
             signature=webhook.signature.decode("latin-1"),
         )
 
-    def whole_payload(self) -> dict[str, Any] | None:
-        """Return the envelope with the statuses that were folded into this one in front of it."""
-        if not (self.payload and self.lower_statuses):
-            return self.payload
-        account = self.payload["entry"][0]
-        change = account["changes"][0]
-        statuses = [*self.lower_statuses, *change["value"]["statuses"]]
-        change = {**change, "value": {**change["value"], "statuses": statuses}}
-        return {**self.payload, "entry": [{**account, "changes": [change]}]}
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes, in a request or in Redis."""
+        parts = sum(map(len, self.parts)) + sum(map(len, self.lower_statuses))
+        return parts + len(self.body) + OVERHEAD_BYTES
 
-    def as_update(self) -> dict[str, Any]:
-        """Return it as :class:`contracts.backend.Update`, in plain values."""
+    @property
+    def raw_payload(self) -> bytes | None:
+        """Return the webhook that holds nothing but this update, None if it is whole."""
+        return b"".join(self.parts) if self.kind is not None else None
+
+    @property
+    def payload(self) -> Any:
+        """Return the same as values."""
+        raw = self.raw_payload
+        return None if raw is None else msgspec.json.decode(raw)
+
+    @property
+    def element(self) -> dict[str, Any]:
+        """Return the message, echo or status itself."""
+        found: dict[str, Any] = msgspec.json.decode(self.raw_element)
+        return found
+
+    @property
+    def raw_element(self) -> bytes:
+        """Return the message, echo or status itself, as bytes."""
         assert self.kind is not None
-        update: dict[str, Any] = {
+        if self.parts[0]:
+            return self.parts[1]
+        change = msgspec.json.decode(self.parts[1], type=_Found).entry[0].changes[0]
+        return bytes(msgspec.json.decode(change.value[_LIST_OF[self.kind]], type=list[Raw])[0])
+
+    def whole_payload(self) -> dict[str, Any] | None:
+        """Return the payload with the statuses that were folded into this one in front of it."""
+        payload: dict[str, Any] | None = self.payload
+        if payload is None or not self.lower_statuses:
+            return payload
+        value = payload["entry"][0]["changes"][0]["value"]
+        lower = [msgspec.json.decode(status) for status in self.lower_statuses]
+        value["statuses"] = [*lower, *value["statuses"]]
+        return payload
+
+    def as_update(self, *, in_order: bool = False) -> bytes:
+        """Return the JSON of it as :class:`contracts.backend.Update`. ``in_order``: another of the
+        same order key is in the same request."""
+        assert self.kind is not None
+        head = {
             "id": self.id,
             "vendor_uid": self.vendor_uid,
             "kind": self.kind.value,
             "received_at": self.received_at,
             "attempt": self.attempts + 1,
-            "payload": self.payload,
         }
+        if in_order:
+            head["order"] = self.order_key
+        pieces = [orjson.dumps(head)[:-1], b',"payload":', *self.parts]
         if self.lower_statuses:
-            update["lower_statuses"] = self.lower_statuses
+            pieces += [b',"lower_statuses":[', b",".join(self.lower_statuses), b"]"]
         if self.bots is not None:
-            update["bots"] = self.bots.model_dump()
-        return update
+            pieces += [b',"bots":', self.bots.model_dump_json().encode()]
+        return b"".join([*pieces, b"}"])
 
     def dump(self) -> bytes:
         """Return it as bytes that :meth:`load` understands, also in later versions. The reason
         stands last (:func:`with_reason`)."""
+        raw = self.raw_payload
         return orjson.dumps(
             {
                 "id": self.id,
@@ -87,13 +143,13 @@ class Item:
                 "received_at": self.received_at,
                 "kind": self.kind.value if self.kind else None,
                 "order_key": self.order_key,
-                "payload": self.payload,
+                "payload": None if raw is None else orjson.Fragment(raw),
                 "body": base64.b64encode(self.body).decode() if self.body else "",
                 "signature": self.signature,
                 "wamid": self.wamid,
                 "status": self.status,
                 "callback_data": self.callback_data,
-                "lower_statuses": self.lower_statuses,
+                "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
                 "attempts": self.attempts,
                 "first_failed_at": self.first_failed_at,
                 "reason": self.reason,
@@ -101,15 +157,60 @@ class Item:
         )
 
     @classmethod
-    def load(cls, data: bytes) -> "Item":
-        values = orjson.loads(data)
-        kind = values["kind"]
-        values["kind"] = UpdateKind(kind) if kind else None
-        values["body"] = base64.b64decode(values["body"])
-        return cls(**{name: values[name] for name in cls.__slots__ if name in values})
+    def load(cls, data: bytes) -> "Update":
+        """Read what :meth:`dump` wrote."""
+        kept = msgspec.json.decode(data, type=_Kept)
+        return cls(
+            id=kept.id,
+            vendor_uid=kept.vendor_uid,
+            received_at=kept.received_at,
+            kind=UpdateKind(kept.kind) if kept.kind else None,
+            order_key=kept.order_key,
+            parts=(b"", bytes(kept.payload) if kept.kind else b"", b""),
+            body=base64.b64decode(kept.body),
+            signature=kept.signature,
+            wamid=kept.wamid,
+            status=kept.status,
+            callback_data=kept.callback_data,
+            lower_statuses=[bytes(status) for status in kept.lower_statuses],
+            attempts=kept.attempts,
+            first_failed_at=kept.first_failed_at,
+            reason=kept.reason,
+            stored_bytes=len(data),
+        )
+
+
+class _Kept(msgspec.Struct):
+    id: str
+    vendor_uid: str
+    received_at: int
+    order_key: str
+    kind: str | None = None
+    payload: Raw = Raw(b"null")
+    body: str = ""
+    signature: str = ""
+    wamid: str | None = None
+    status: str | None = None
+    callback_data: str | None = None
+    lower_statuses: list[Raw] = []
+    attempts: int = 0
+    first_failed_at: int | None = None
+    reason: str | None = None
+
+
+class _FoundChange(msgspec.Struct):
+    value: dict[str, Raw]
+
+
+class _FoundAccount(msgspec.Struct):
+    changes: list[_FoundChange]
+
+
+class _Found(msgspec.Struct):
+    entry: list[_FoundAccount]
 
 
 def with_reason(dumped: bytes, reason: str) -> bytes:
-    """Return what :meth:`Item.dump` gave with another reason, without reading the rest."""
+    """Return what :meth:`Update.dump` gave with another reason, without reading the rest."""
     head, name, _ = dumped.rpartition(b'"reason":')
     return head + name + orjson.dumps(reason) + b"}"

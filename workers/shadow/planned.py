@@ -13,7 +13,7 @@ from contracts.bots import TriggerType
 from contracts.cloud_api.text import message_text
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 
 #: So many statuses of one message are remembered, the last ones.
 MOST_STATUSES = 20
@@ -79,7 +79,7 @@ class Planned:
 
 
 def plan_message(
-    planned: Planned, item: Item, first: bool, config: VendorConfig, matcher: Matcher | None
+    planned: Planned, item: Update, first: bool, config: VendorConfig, matcher: Matcher | None
 ) -> list[Kind]:
     """Note a customer's message or an echo; return the kinds that are to be compared, none if it
     came before. Without a matcher no bots are compared."""
@@ -99,7 +99,7 @@ def plan_message(
     return [Kind.LOG_ROW, Kind.BOTS]
 
 
-def plan_status(planned: Planned, item: Item, first: bool) -> list[Kind]:
+def plan_status(planned: Planned, item: Update, first: bool) -> list[Kind]:
     """Note a status; return the kinds that are to be compared, none if it says nothing new."""
     assert item.status is not None
     last = planned.statuses[-1].name if planned.statuses else None
@@ -118,14 +118,14 @@ def is_quick_reply(message: dict[str, Any]) -> bool:
     return pressed or message.get("button") is not None
 
 
-def _content(item: Item, list_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _content(item: Update, list_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the value of the item's change, and the one element of its list."""
     assert item.payload is not None
     value: dict[str, Any] = item.payload["entry"][0]["changes"][0]["value"]
     return value, value[list_name][0]
 
 
-def _at(item: Item) -> datetime:
+def _at(item: Update) -> datetime:
     return datetime.fromtimestamp(item.received_at / 1000, UTC)
 
 

@@ -10,9 +10,9 @@ from contracts.modes import Mode
 from sidecar.bots.matcher import Matcher
 from sidecar.inbox import Entry, Webhook
 from sidecar.shadow.rules import Kind
-from workers.inbox.coalesce import fold
+from workers.inbox.coalesce import coalesce
 from workers.inbox.split import split_webhook
-from workers.inbox.update import Item
+from workers.inbox.update import Update
 from workers.shadow.planned import Planned, plan_message, plan_status
 from workers.shadow.store import NotedWebhook
 
@@ -26,9 +26,9 @@ def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
     return frozenset([Kind.BOTS] if config.modes.bots is Mode.SHADOW else [])
 
 
-def by_wamid(items: list[Item]) -> dict[str, list[Item]]:
+def by_wamid(items: list[Update]) -> dict[str, list[Update]]:
     """Return those items that can be compared, by their message."""
-    found: dict[str, list[Item]] = {}
+    found: dict[str, list[Update]] = {}
     for item in items:
         if item.wamid is None or item.kind in (None, UpdateKind.CHANGE):
             continue
@@ -37,9 +37,9 @@ def by_wamid(items: list[Item]) -> dict[str, list[Item]]:
     return found
 
 
-def split_noted(vendor_uid: str, webhooks: list[NotedWebhook]) -> tuple[list[Item], set[str]]:
+def split_noted(vendor_uid: str, webhooks: list[NotedWebhook]) -> tuple[list[Update], set[str]]:
     """Return the updates of webhooks, and the ids of those that PHP's routine looks at."""
-    items: list[Item] = []
+    items: list[Update] = []
     firsts: set[str] = set()
     for webhook in webhooks:
         raw = Webhook(b"", webhook.body)
@@ -64,7 +64,7 @@ def _looks_at_first(body: bytes) -> bool:
 
 def plan(
     planned: Planned,
-    items: list[Item],
+    items: list[Update],
     firsts: set[str],
     config: VendorConfig,
     matcher: Matcher | None,
@@ -76,7 +76,7 @@ def plan(
             opened += plan_status(planned, item, item.id in firsts)
         else:
             opened += plan_message(planned, item, item.id in firsts, config, matcher)
-    for item in fold(items).items:  # as it would be handed over
+    for item in coalesce(items).updates:  # as it would be handed over
         if item.status is not None and higher_status(planned.highest, item.status):
             planned.highest = item.status
     return opened

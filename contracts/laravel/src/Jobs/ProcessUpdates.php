@@ -27,7 +27,7 @@ final class ProcessUpdates
     private const MAX_UPDATES = 1000;
 
     private const FIELDS = [
-        'id', 'vendor_uid', 'kind', 'received_at', 'attempt', 'payload', 'lower_statuses', 'bots',
+        'id', 'vendor_uid', 'kind', 'received_at', 'attempt', 'payload', 'lower_statuses', 'bots', 'order',
     ];
 
     private const KINDS = ['message', 'echo', 'status', 'change'];
@@ -76,13 +76,19 @@ final class ProcessUpdates
         $logged = $this->logged($known, $vendors);
         $outcomes = [];
         $statuses = [];
+        $stuck = [];
         foreach ($updates as $position => $update) {
             $vendor = $update === null ? null : $vendors[$update->vendorUid] ?? null;
-            $outcomes[$position] = $this->refused($update, $vendor) ?? $this->announced($vendor, $update);
+            $outcomes[$position] = $this->refused($update, $vendor)
+                ?? $this->behind($update, $stuck)
+                ?? $this->announced($vendor, $update);
             if ($outcomes[$position] === null && $update->part->kind === 'status') {
                 $statuses[$position] = [$vendor, $update];
             } elseif ($outcomes[$position] === null) {
                 $outcomes[$position] = $this->handled($vendor, $update, $logged);
+            }
+            if ($update?->order !== null && $outcomes[$position]?->result === 'retry') {
+                $stuck[$update->order] = true;
             }
         }
 
@@ -99,11 +105,12 @@ final class ProcessUpdates
         $lower = $input->objects('lower_statuses');
         $id = $input->text('id');
         $bots = self::bots($input->open('bots'));
+        $order = $input->optionalText('order');
         $part = Envelope::split($payload)[0] ?? null;
 
         return $part === null || $part->kind !== $kind
             ? null
-            : new Update($vendorUid, $part, $payload, $lower, $receivedAt, $attempt, $id, $bots);
+            : new Update($vendorUid, $part, $payload, $lower, $receivedAt, $attempt, $id, $bots, $order);
     }
 
     /** @return list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null */
@@ -124,6 +131,14 @@ final class ProcessUpdates
             ! $vendor->active => Outcome::ignored('vendor_inactive'),
             default => null,
         };
+    }
+
+    /** @param array<string, true> $stuck what an earlier update of this request is to come again for */
+    private function behind(Update $update, array $stuck): ?Outcome
+    {
+        return $update->order !== null && isset($stuck[$update->order])
+            ? Outcome::retry('behind_another')
+            : null;
     }
 
     private function announced(Vendor $vendor, Update $update): ?Outcome

@@ -17,6 +17,7 @@ final class Update
      * @param string|null $id the sidecar's; null in a raw webhook
      * @param list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null $bots those that
      *     match; null where they are matched here
+     * @param string|null $order what has to stay in order among the updates of one request
      */
     public function __construct(
         public string $vendorUid,
@@ -26,7 +27,8 @@ final class Update
         public ?int $receivedAt = null,
         public int $attempt = 1,
         public ?string $id = null,
-        public ?array $bots = null
+        public ?array $bots = null,
+        public ?string $order = null
     ) {
     }
 
