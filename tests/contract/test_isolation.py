@@ -114,9 +114,8 @@ async def test_claims_and_releases_in_the_name_of_another(
     caller: Caller, victim: Campaign, mallory: Vendor, own: Campaign
 ) -> None:
     before = _all(caller, victim.vendor)
-    names = {"vendor_uid": mallory.uid, "fence": 9}
     for recover in (False, True):
-        request = claim_request(victim, **names, recover=recover)
+        request = claim_request(victim, vendor_uid=mallory.uid, fence=9, recover=recover)
         assert await caller.refusal(contract.CLAIM_MESSAGES, request) == UNKNOWN
     request = {
         "vendor_uid": mallory.uid,
