@@ -487,7 +487,8 @@ class Verified(LenientModel):
     """What Meta has told PHP of a number, which it asked with the vendor's own access token. An id
     that somebody has entered is not told by Meta, and does not belong here: two vendors share what
     has the same id (a number's throughput, an account's holds and pauses, a portfolio's recipients,
-    an app's holds), so an id that is not checked would let one vendor stop another.
+    an app's holds), so an id that is not checked would let one vendor stop another. It goes when
+    the access token becomes another one, until Meta has confirmed it again.
     """
 
     account_id: str = Field(description="The WhatsApp Business account that the number is of.")
