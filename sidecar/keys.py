@@ -23,6 +23,7 @@
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
 | ledger:{campaign} | hash | rows that were claimed and not yet settled with PHP |
 | ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
+| rows | hash | the ledger in which a row stands: row -> campaign |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
 | halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
 | metrics | hash | what all processes have counted and timed (sidecar/tally.py) |
@@ -75,6 +76,7 @@ DEAD = "dead"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
+ROWS = "rows"
 VENDORS = "vendors"
 METRICS = "metrics"
 PROCESSES = "processes"

@@ -106,6 +106,12 @@ STATUSES_MISFIT = Family(
     "Failed statuses that would hold a number which PHP does not list as the vendor's: nothing was "
     "held.",
 )
+ROWS_REFUSED = Family(
+    "sidecar_rows_refused",
+    "Rows that PHP has given out and that are not sent again: named "
+    "twice_in_answer, in_hand under an earlier claim, in_another_ledger, or accepted just now.",
+    ("reason",),
+)
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
     "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
@@ -132,6 +138,7 @@ FAMILIES = {
         SHADOW_WEBHOOKS,
         SHADOW_EFFECTS,
         STATUSES_MISFIT,
+        ROWS_REFUSED,
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,

@@ -130,7 +130,7 @@ class CampaignRun:
             config,
             consequences,
             campaign_uid=campaign_uid,
-            report=self._reporter.add,
+            report=self._sent_row,
             put_back=self._pacers.put_back,
             give_back=lambda row: self._release.add(row.uid, row.claim_uid),
             pause=self._pause,
@@ -311,6 +311,11 @@ class CampaignRun:
         if not task.cancelled() and (error := task.exception()):
             self._log.error("send_failed", exc_info=error)
             self._end(End.FAILED)
+
+    def _sent_row(self, result: SendResult) -> None:
+        if result.outcome is SendOutcome.ACCEPTED:
+            self._claimer.accepted(result.uid)
+        self._reporter.add(result)
 
     def _postpone(self, row: QueuedRow, number: str, wait_s: float) -> None:
         """Have a row wait in PHP's queue, which counts no retry for it."""

@@ -2,12 +2,23 @@
 
 import uuid
 
+import structlog
+
 from contracts import backend as contract
 from contracts.backend import ClaimedRow, ErrorCode
 from sidecar.backend import Backend, BackendRefused
 from sidecar.lease import Lease
+from sidecar.tally import ROWS_REFUSED, TALLY
 from workers.ledger import Ledger
 from workers.rows import QueuedRow
+
+log = structlog.get_logger()
+
+#: So many rows of an answer are named in the log.
+ROWS_NAMED = 5
+
+#: So many rows that were sent are remembered.
+MAX_REMEMBERED = 10_000
 
 #: Room between the fences of two holders, whose tokens may be neighbours.
 CALLS_PER_LEASE = 1000
@@ -40,6 +51,8 @@ class Claimer:
         self._campaign_uid = campaign_uid
         self._unanswered: str | None = None
         self._calls = 0
+        self._in_hand: list[str] = []
+        self._accepted: dict[str, None] = {}
         self.exhausted = False
 
     async def claim(self, limit: int, now: int) -> list[QueuedRow]:
@@ -48,17 +61,16 @@ class Claimer:
         if self._unanswered is not None:
             claim_uid = self._unanswered
             answer = await self._ask(claim_uid, limit, recover=True)
-            await self._note(claim_uid, answer.rows, answer.expired)
-            if answer.rows:
-                return [QueuedRow(row, claim_uid) for row in answer.rows]
+            if rows := await self._take(claim_uid, answer):
+                return rows
         claim_uid = str(uuid.uuid4())
         await self._ledger.about_to_claim(claim_uid, now)
         self._unanswered = claim_uid
         answer = await self._ask(claim_uid, limit, recover=False)
-        await self._note(claim_uid, answer.rows, answer.expired)
+        rows = await self._take(claim_uid, answer)
         # Not before the rows are there: whoever sees neither takes the campaign for finished.
         self.exhausted = answer.due == 0
-        return [QueuedRow(row, claim_uid) for row in answer.rows]
+        return rows
 
     async def recover(self, claim_uid: str) -> None:
         """Write down the rows that an earlier holder's claim has brought."""
@@ -72,10 +84,44 @@ class Claimer:
         self._calls += 1
         return self._lease.token * CALLS_PER_LEASE + self._calls
 
-    async def _note(self, claim_uid: str, rows: list[ClaimedRow], expired: int = 0) -> None:
-        await self._ledger.claimed(claim_uid, [row.uid for row in rows], expired=expired)
+    def accepted(self, row_uid: str) -> None:
+        """Note that a row has been sent: nothing that PHP says makes it go out again."""
+        self._accepted[row_uid] = None
+        if len(self._accepted) > MAX_REMEMBERED:
+            del self._accepted[next(iter(self._accepted))]
+
+    async def _take(self, claim_uid: str, answer: contract.ClaimMessagesAnswer) -> list[QueuedRow]:
+        """Write down what a claim has brought, and return what of it is to be sent."""
+        rows = [row for row in answer.rows if row.uid not in self._accepted]
+        reasons = await self._note(claim_uid, rows, answer.expired)
+        self._in_hand.append(claim_uid)
+        refused: dict[str, list[str]] = {}
+        if again := [row.uid for row in answer.rows if row.uid in self._accepted]:
+            refused["accepted"] = again
+        for row, reason in zip(rows, reasons, strict=True):
+            if reason:
+                refused.setdefault(reason, []).append(row.uid)
+        for reason, uids in refused.items():
+            TALLY.counter(ROWS_REFUSED, reason).add(len(uids))
+            log.error(
+                "claimed_rows_refused",
+                vendor=self._vendor_uid,
+                campaign=self._campaign_uid,
+                claim=claim_uid,
+                reason=reason,
+                count=len(uids),
+                rows=uids[:ROWS_NAMED],
+            )
+        given = zip(rows, reasons, strict=True)
+        return [QueuedRow(row, claim_uid) for row, reason in given if not reason]
+
+    async def _note(self, claim_uid: str, rows: list[ClaimedRow], expired: int = 0) -> list[str]:
+        reasons = await self._ledger.claimed(
+            claim_uid, [row.uid for row in rows], expired=expired, in_hand=self._in_hand
+        )
         if self._unanswered == claim_uid:
             self._unanswered = None
+        return reasons
 
     async def _ask(
         self, claim_uid: str, limit: int, *, recover: bool

@@ -5,6 +5,9 @@ slots have come), then *known* (written when the call is over), and is dropped w
 recorded the outcome. So after a crash: claimed rows were certainly not sent, known ones are
 reported, and for those that were being sent nobody can tell.
 
+A row stands in one ledger, once: where PHP gives out one that somebody has in hand, it is not sent
+a second time. What PHP holds of the second claim becomes 6 there (``stale_claim_s``).
+
 A state is a letter and the claim that it belongs to (and more), separated by colons; the scripts
 read these two. What a late process says of a row that has ended, or was claimed anew, is not
 written.
@@ -13,6 +16,7 @@ The scripts also move the vendor's counters, with the rows that they count: a ro
 the ledger is *claimed*, and one that leaves it has ended in one of :data:`ENDS` (sidecar/counters).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -98,19 +102,36 @@ class Ledger:
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
         #: What the scripts are given that move rows into the ledger or out of it.
-        self._books = [self._ledger, keys.LEDGERS, keys.counters(vendor_uid), keys.VENDORS]
+        counters = keys.counters(vendor_uid)
+        self._books = [self._ledger, keys.LEDGERS, counters, keys.VENDORS, keys.ROWS]
 
     async def about_to_claim(self, claim_uid: str, now: int) -> None:
         """Note a claim before PHP is asked for it, so that its rows are found whatever happens."""
         await self._redis.hset(self._claims, claim_uid, now)
 
-    async def claimed(self, claim_uid: str, row_uids: list[str], *, expired: int = 0) -> None:
+    async def claimed(
+        self,
+        claim_uid: str,
+        row_uids: list[str],
+        *,
+        expired: int = 0,
+        in_hand: Sequence[str] = (),
+    ) -> list[str]:
         """Note the rows that the claim has brought; states that they have already are kept.
-        ``expired`` is how many rows PHP found to be too old, which is only counted."""
-        await self._scripts["claimed"](
+        ``expired`` is how many rows PHP found to be too old, which is only counted. ``in_hand``
+        are the caller's earlier claims.
+
+        Return for each row why it must not be sent, or "" (``sidecar/lua/claimed.lua``)."""
+        reasons = await self._scripts["claimed"](
             keys=[*self._books, self._claims],
-            args=[self._campaign_uid, self._vendor_uid, claim_uid, expired, *row_uids],
+            args=[
+                *(self._campaign_uid, self._vendor_uid, claim_uid, expired, keys.ledger("")),
+                len(in_hand),
+                *in_hand,
+                *row_uids,
+            ],
         )
+        return [reason.decode() for reason in cast("list[bytes]", reasons)]
 
     async def open_claims(self) -> list[str]:
         """Return the claims of which it is not known what they have brought."""
@@ -119,10 +140,11 @@ class Ledger:
 
     async def begin(
         self, lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
-    ) -> None:
+    ) -> list[QueuedRow]:
         """Note that rows are about to be sent, each from its number, in one round trip. ``line`` is
-        the numbers' name in Redis (``limits.py``), where it is another one. Raises
-        :class:`Halted`, :class:`NotTheHolder`, :class:`NumberHeld`; then they must not be sent."""
+        the numbers' name in Redis (``limits.py``), where it is another one. Return those that must
+        not be sent: somebody else has them. Raises :class:`Halted`, :class:`NotTheHolder`,
+        :class:`NumberHeld`; then none must be sent."""
         states: list[str | bytes] = []
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
@@ -133,10 +155,13 @@ class Ledger:
             ],
             args=[
                 *(lease.token, self._campaign_uid, self._vendor_uid),
-                *(int(BEGIN_AHEAD_S * 1_000_000), *states),
+                *(int(BEGIN_AHEAD_S * 1_000_000), keys.ledger(""), *states),
             ],
         )
+        if isinstance(answer, list):
+            return [sends[place][0] for place in answer]
         refuse(answer, self._campaign_uid)
+        return []
 
     async def not_sent(self, rows: list[QueuedRow]) -> None:
         """Note that rows that were (perhaps) about to be sent certainly were not."""
@@ -160,7 +185,9 @@ class Ledger:
 
     async def _drop(self, ends: list[tuple[str, str, str]]) -> None:
         flat = [word for end in ends for word in end]
-        await self._scripts["settled"](keys=self._books[:3], args=[self._campaign_uid, *flat])
+        await self._scripts["settled"](
+            keys=[*self._books[:3], keys.ROWS], args=[self._campaign_uid, *flat]
+        )
 
     async def empty(self) -> bool:
         """Tell whether nothing is left to be settled."""

@@ -8,11 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
 
+import structlog
+
 from sidecar.lease import Lease
+from sidecar.tally import ROWS_REFUSED, TALLY
 from workers.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.limiter import AHEAD_S, Grant, Limiter
 from workers.limits import Limits
 from workers.rows import QueuedRow, Rows
+
+log = structlog.get_logger()
 
 #: A row whose slot is further in the past than this, and than half the time between two slots, gets
 #: another one: the process was held up, and sends that have piled up would otherwise go out in one
@@ -54,8 +59,8 @@ class Pacer:
 
     ``room`` tells how many more sends may be planned or under way; ``start`` starts one;
     ``postpone`` takes a row that cannot be sent for so many seconds. ``urgent``: it goes before
-    what is not. ``blocked`` is set while a hold or a budget keeps everything back for longer than
-    rows should wait here.
+    what is not. ``refuse`` takes a row that somebody else has in hand. ``blocked`` is set while a
+    hold or a budget keeps everything back for longer than rows should wait here.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class Pacer:
         start: Callable[[QueuedRow], None],
         postpone: Callable[[QueuedRow, float], None],
         urgent: bool = False,
+        refuse: Callable[[QueuedRow], None] | None = None,
     ) -> None:
         self._limiter = limiter
         self._ledger = ledger
@@ -80,6 +86,7 @@ class Pacer:
         self._start = start
         self._postpone = postpone
         self._urgent = urgent
+        self._refuse = refuse
         self._unsent: list[str] = []
         self._asking: list[QueuedRow] = []
         self._planned: deque[_Planned] = deque()
@@ -256,7 +263,7 @@ class Pacer:
         latest = began_at + AHEAD_S
         try:
             number, line = self._limits.number, self._limits.line
-            await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
+            refused = await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
         except NumberHeld:
             # It was held after it gave these slots, and so the later ones do not count either.
             self._beginning = []
@@ -269,5 +276,17 @@ class Pacer:
             raise
         self._beginning = []
         self._writes_s.append(time.monotonic() - began_at)
+        if refused:
+            self._refused(refused)
+            due = [planned for planned in due if planned.row not in refused]
         self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
         self._more_begun.set()
+
+    def _refused(self, rows: list[QueuedRow]) -> None:
+        """Leave rows to those who have them in hand."""
+        TALLY.counter(ROWS_REFUSED, "in_hand").add(len(rows))
+        uids = [row.uid for row in rows]
+        log.error("rows_in_hand_elsewhere", campaign=self._campaign_uid, rows=uids[:5])
+        if self._refuse is not None:
+            for row in rows:
+                self._refuse(row)

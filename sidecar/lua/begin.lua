@@ -7,15 +7,18 @@
 -- KEYS[4]  ledgers            hash: campaigns whose ledger is not empty -> vendor
 -- KEYS[5]  count:{vendor}     hash: counters
 -- KEYS[6]  vendors            set: vendors with counters
--- KEYS[7..] number:{number}    hash: of each number that sends; it may be held by now (hold.lua)
+-- KEYS[7]  rows               hash: the ledger in which a row stands: row -> campaign
+-- KEYS[8..] number:{number}   hash: of each number that sends; it may be held by now (hold.lua)
 -- ARGV[1]  the holder's fencing token
 -- ARGV[2]  the campaign
 -- ARGV[3]  the vendor
 -- ARGV[4]  in how many microseconds the rows will be sent, at most
--- ARGV[5..] for each row its uid, and its state from now on
+-- ARGV[5]  what a ledger's key begins with
+-- ARGV[6..] for each row its uid, and its state from now on
 --
--- Returns 1. -1 if the lease is lost, -2 if the campaign is halted, -3 if a number is held then; and
--- nothing is written. A row that is not in the ledger counts as claimed.
+-- Returns the places (from 0) of rows that must not be sent: the ledger has them under another
+-- claim, or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
+-- number is held then; and nothing is written. A row that is in no ledger counts as claimed.
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return -1
@@ -25,18 +28,38 @@ if redis.call("EXISTS", KEYS[2]) == 1 then
 end
 local time = redis.call("TIME")
 local sent_at = time[1] * 1000000 + time[2] + ARGV[4]
-for index = 7, #KEYS do
+for index = 8, #KEYS do
   if tonumber(redis.call("HGET", KEYS[index], "until") or 0) > sent_at then
     return -3
   end
 end
+
+local function claim_of(state)
+  return string.match(state, "^.:([^:]*)")
+end
+
 local new = 0
-for index = 5, #ARGV, 2 do
-  new = new + redis.call("HSET", KEYS[3], ARGV[index], ARGV[index + 1])
+local refused = {}
+for index = 6, #ARGV, 2 do
+  local row, state = ARGV[index], ARGV[index + 1]
+  local known = redis.call("HGET", KEYS[3], row)
+  local holder = not known and redis.call("HGET", KEYS[7], row)
+  local elsewhere = holder
+    and holder ~= ARGV[2]
+    and redis.call("HEXISTS", ARGV[5] .. holder, row) == 1
+  if elsewhere or known and claim_of(known) ~= claim_of(state) then
+    refused[#refused + 1] = (index - 6) / 2
+  else
+    redis.call("HSET", KEYS[3], row, state)
+    if not known then
+      redis.call("HSET", KEYS[7], row, ARGV[2])
+      new = new + 1
+    end
+  end
 end
 if new > 0 then
   redis.call("HSET", KEYS[4], ARGV[2], ARGV[3])
   redis.call("HINCRBY", KEYS[5], "claimed", new)
   redis.call("SADD", KEYS[6], ARGV[3])
 end
-return 1
+return refused

@@ -5,6 +5,7 @@
 -- KEYS[1]  ledger:{campaign}  hash: row -> state (workers/ledger.py)
 -- KEYS[2]  ledgers            hash: campaigns whose ledger is not empty -> vendor
 -- KEYS[3]  count:{vendor}     hash: counters
+-- KEYS[4]  rows               hash: the ledger in which a row stands: row -> campaign
 -- ARGV[1]  the campaign
 -- ARGV[2..] for each row its uid, its claim, and the counter of its end
 --
@@ -17,6 +18,9 @@ for index = 2, #ARGV, 3 do
   local state = redis.call("HGET", KEYS[1], ARGV[index])
   if state and string.match(state, "^.:([^:]*)") == ARGV[index + 1] then
     redis.call("HDEL", KEYS[1], ARGV[index])
+    if redis.call("HGET", KEYS[4], ARGV[index]) == ARGV[1] then
+      redis.call("HDEL", KEYS[4], ARGV[index])
+    end
     ends[ARGV[index + 2]] = (ends[ARGV[index + 2]] or 0) + 1
     dropped = dropped + 1
   end

@@ -28,9 +28,11 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     rows: set[str] = set()
     begin = Ledger.begin
 
-    async def note(self: Ledger, lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
+    async def note(
+        self: Ledger, lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
+    ) -> list[QueuedRow]:
         rows.update(row.uid for row, _ in sends)
-        await begin(self, lease, sends)
+        return await begin(self, lease, sends, line)
 
     monkeypatch.setattr(Ledger, "begin", note)
     return rows

@@ -91,10 +91,13 @@ async def test_php_is_away_when_rows_are_to_be_given_back(
     stage = await make_stage(60, rate=60)
     begin = Ledger.begin
 
-    async def slowly(self: Ledger, lease: Lease, sends: list[tuple[QueuedRow, str]]) -> None:
-        await begin(self, lease, sends)
+    async def slowly(
+        self: Ledger, lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
+    ) -> list[QueuedRow]:
+        refused = await begin(self, lease, sends, line)
         if stage.stopping:
             await asyncio.sleep(0.05)
+        return refused
 
     monkeypatch.setattr(Ledger, "begin", slowly)
     run = asyncio.create_task(stage.run())

@@ -84,9 +84,10 @@ async def test_it_is_not_exhausted_before_the_last_rows_are_there(
     seen: list[bool] = []
     claimed = ledger.claimed
 
-    async def look(claim_uid: str, row_uids: list[str], *, expired: int) -> None:
-        await claimed(claim_uid, row_uids, expired=expired)
+    async def look(claim_uid: str, row_uids: list[str], **more: Any) -> list[str]:
+        reasons = await claimed(claim_uid, row_uids, **more)
         seen.append(claimer.exhausted)
+        return reasons
 
     monkeypatch.setattr(ledger, "claimed", look)
     giving(php, ["row-1"], due=0)

@@ -108,10 +108,11 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
 
     async def note(
         lease: Lease, sends: list[tuple[QueuedRow, str]], line: str | None = None
-    ) -> None:
+    ) -> list[QueuedRow]:
         assert not {row.uid for row, _ in sends} & set(track.uids)
-        await begin(lease, sends, line)
+        refused = await begin(lease, sends, line)
         begun.update(row.uid for row, _ in sends)
+        return refused
 
     track.ledger.begin = note  # type: ignore[method-assign]
     start = track.pacer._start

@@ -193,6 +193,7 @@ class ReplyRun:
             start=lambda row: self._start(row, limits),
             postpone=self._postpone,
             urgent=True,
+            refuse=self._collided,
         )
         for work in (pacer.plan, pacer.begin_before_slots, pacer.start_at_slots):
             task = asyncio.create_task(self._keep_up(work, pacer))
@@ -236,6 +237,12 @@ class ReplyRun:
         self._more.set()
 
     # -- how they end --
+
+    def _collided(self, row: QueuedRow) -> None:
+        message = "a campaign's row of the same uid is being sent: no status could be told apart"
+        error = SendError(code=None, message=message)
+        number = self._number_of(row)
+        self._end_reply(row.uid, row.claim_uid, number, SendOutcome.FAILED, error)
 
     def _report(self, result: SendResult) -> None:
         self._reporter.add(result.model_copy(update={"campaign_uid": None}))
