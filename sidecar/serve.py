@@ -12,6 +12,7 @@ import uvloop
 
 from sidecar import embedded
 from sidecar.app import create_app
+from sidecar.http_connection import make_connection_class
 from sidecar.settings import Settings
 
 
@@ -49,7 +50,7 @@ def configure(settings: Settings, redis_url: str) -> uvicorn.Config:
     """Return how the application is served."""
     return uvicorn.Config(
         create_app(settings, redis_url),
-        http="httptools",
+        http=make_connection_class(),
         lifespan="on",
         ws="none",
         log_config=None,
