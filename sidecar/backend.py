@@ -22,12 +22,12 @@ class BackendError(Exception):
 
 
 class BackendUnavailable(BackendError):
-    """PHP was not reached, or is overloaded (502, 503). It may or may not have acted."""
+    """PHP was not reached, or is overloaded (503). It may or may not have acted."""
 
 
 class BackendFailed(BackendError):
-    """PHP answered 500, or nonsense, or nothing in time. It may or may not have acted, and it may
-    be this very request that it fails on."""
+    """PHP answered 500, or nonsense, or nothing in time, or broke off (502 is what nginx answers
+    then). It may or may not have acted, and it may be this very request that it fails on."""
 
 
 class BackendTimedOut(BackendFailed):
@@ -148,7 +148,7 @@ class Backend:
 
 
 def _refusal(path: str, status: int, content: bytes) -> BackendError:
-    if status in (502, 503):
+    if status == 503:
         return BackendUnavailable(f"{path} answered {status}")
     if status == 504:
         return BackendTimedOut(f"{path} answered {status}")

@@ -19,7 +19,7 @@ import itertools
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from contracts.jobs import Lane
 from sidecar import keys
@@ -241,6 +241,15 @@ class Webhook:
     body: bytes
 
 
+class EntryHead(NamedTuple):
+    """An entry without its bodies: what it is known by, how many webhooks are in it, and what it
+    counts for in bytes."""
+
+    id: str
+    count: int
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a vendor's stream. ``id`` is its place there; ``uid`` is its own for good."""
@@ -249,6 +258,10 @@ class Entry:
     id: str
     webhooks: tuple[Webhook, ...]
     uid: str = ""
+
+    @property
+    def head(self) -> EntryHead:
+        return EntryHead(self.id, len(self.webhooks), self.size)
 
     @property
     def size(self) -> int:

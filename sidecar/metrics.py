@@ -220,6 +220,11 @@ def _lanes(overview: Overview) -> Iterator[Metric]:
             "Whether PHP did not take what it was last given of this lane.",
             [lane[0] in breakers for lane, _ in lanes],
         ),
+        (
+            "vendors_isolated",
+            "Vendors of whose updates PHP does not take what it is given.",
+            [sum(name == lane[0] for name, _ in overview.isolated) for lane, _ in lanes],
+        ),
     ):
         samples = [(lane, value) for (lane, _), value in zip(lanes, values, strict=True)]
         yield _gauge(f"sidecar_{name}", help_, samples, ("lane",))

@@ -80,6 +80,17 @@ class Overview:
         """Return why PHP did not take what it was last given, by lane."""
         return {lane: why for process in self.alive for lane, why in process.breakers.items()}
 
+    @property
+    def isolated(self) -> dict[tuple[str, str], str]:
+        """Return why PHP fails or hangs on what it is given of single vendors, by lane and
+        vendor."""
+        return {
+            (lane, vendor_uid): why
+            for process in self.alive
+            for lane, vendors in process.isolated.items()
+            for vendor_uid, why in vendors.items()
+        }
+
     def holder(self, lease: str) -> str | None:
         """Return the name of the process that says that it holds a lease."""
         return holder_of(self.processes, lease)

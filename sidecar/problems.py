@@ -146,6 +146,18 @@ def _php(report: Report) -> Iterator[Problem]:
             "Look at PHP's log; sidecar check tries the way to it. What waits is safe, and is "
             "handed over when PHP is well.",
         )
+    isolated = report.overview.isolated
+    for (lane, vendor_uid), reason in list(isolated.items())[:MOST_NAMED]:
+        yield Problem(
+            f"PHP does not take {_WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
+            "Nobody else's wait for it. Look at PHP's log; what PHP refuses again and again goes to "
+            "the dead letters.",
+        )
+    if len(isolated) > MOST_NAMED:
+        yield Problem(
+            f"PHP does not take updates of {len(isolated) - MOST_NAMED:,} more vendors",
+            "sidecar status --json names them.",
+        )
     if report.php.error is not None:
         yield Problem(
             f"PHP does not answer: {report.php.error}",

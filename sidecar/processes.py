@@ -17,6 +17,7 @@ SILENT_S = 3 * BEAT_S
 class Process:
     """``role`` is serve or worker, ``queues`` what a worker works on. ``leases`` are the names of
     those that it holds, ``breakers`` why PHP did not take what it was last given, by lane,
+    ``isolated`` why PHP fails or hangs on what it is given of single vendors, by lane and vendor,
     ``version`` the sidecar's. Times are unix ms."""
 
     id: str
@@ -30,6 +31,7 @@ class Process:
     queues: list[str] = field(default_factory=list)
     leases: list[str] = field(default_factory=list)
     breakers: dict[str, str] = field(default_factory=dict)
+    isolated: dict[str, dict[str, str]] = field(default_factory=dict)
     version: str = ""
 
     @property

@@ -151,6 +151,10 @@ def as_json(report: Report) -> dict[str, Any]:
             "error": php.error,
             "took_updates_s_ago": overview.backend_ok_s,
             "breakers": overview.breakers,
+            "isolated": [
+                {"lane": lane, "vendor_uid": vendor_uid, "reason": reason}
+                for (lane, vendor_uid), reason in overview.isolated.items()
+            ],
         },
         "modes": {
             capability.value: {mode.value: vendors for mode, vendors in count.items()}

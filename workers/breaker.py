@@ -33,12 +33,12 @@ class Breaker:
         self._pause_s = 0.0
         self._open_until = 0.0
 
-    def another(self, event: str, **context: Any) -> "Breaker":
-        """Return a breaker with the same pauses, for something else."""
+    def another(self, event: str, *, longest_s: float | None = None, **context: Any) -> "Breaker":
+        """Return a breaker for something else, with the same pauses but for the longest."""
         return Breaker(
             event,
             first_s=self._first_s,
-            longest_s=self._longest_s,
+            longest_s=self._longest_s if longest_s is None else longest_s,
             clock=self._clock,
             jitter=self._jitter,
             **context,

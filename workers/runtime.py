@@ -43,6 +43,10 @@ from workers.signals import Signals
 
 log = structlog.get_logger()
 
+#: Longest pause of a lane whose updates PHP does not take. It is short, because it may be due to
+#: some vendors, and the next attempt serves the others.
+LANE_PAUSE_S = 2.0
+
 #: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.
 REDIS_TIMEOUT_S = 5.0
 
@@ -74,7 +78,11 @@ class Runtime:
         )
         matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
-            lane: Delivery(self._backend, Breaker(f"{lane}_not_taken_by_php"), matching)
+            lane: Delivery(
+                self._backend,
+                Breaker(f"{lane}_not_taken_by_php", longest_s=LANE_PAUSE_S),
+                matching,
+            )
             for lane in Lane
         }
         self._lock = SharedLock()
@@ -125,6 +133,11 @@ class Runtime:
             "queues": list(self._queues),
             "leases": sorted(self._leases.held),
             "breakers": {lane: reason for lane, reason in breakers.items() if reason is not None},
+            "isolated": {
+                lane.value: told
+                for lane, delivery in self._deliveries.items()
+                if (told := delivery.isolated.told())
+            },
         }
 
     def stop(self) -> None:

@@ -87,7 +87,7 @@ async def test_connections_are_kept(httpserver: HTTPServer, make_backend: MakeBa
     await backend.close()
 
 
-@pytest.mark.parametrize("status", [502, 503, 429])
+@pytest.mark.parametrize("status", [503, 429])
 async def test_php_is_overloaded(
     httpserver: HTTPServer, make_backend: MakeBackend, status: int
 ) -> None:

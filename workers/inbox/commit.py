@@ -9,7 +9,7 @@ import orjson
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.burial import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
-from sidecar.inbox import Entry
+from sidecar.inbox import EntryHead
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
 from workers.inbox.update import Update, with_reason
@@ -42,13 +42,13 @@ class Commit:
         """Add to one of the vendor's counters."""
         self._counts[vendor_uid, what] += by
 
-    def delete_entries(self, vendor_uid: str, entries: Sequence[Entry]) -> None:
+    def delete_entries(self, vendor_uid: str, entries: Sequence[EntryHead]) -> None:
         """Take entries out of the inbox. The next one of the vendor is not begun."""
         stream = keys.inbox(self._lane, vendor_uid)
         self._streams[stream] = vendor_uid
         if not entries:
             return
-        webhooks = sum(len(entry.webhooks) for entry in entries)
+        webhooks = sum(entry.count for entry in entries)
         self.count(vendor_uid, "webhooks_done", webhooks)
         self.count(vendor_uid, keys.STORED_BYTES, -sum(entry.size for entry in entries))
         self._commands.append(("HINCRBY", keys.waiting(self._lane), vendor_uid, -webhooks))

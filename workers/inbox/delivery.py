@@ -11,6 +11,7 @@ that fails is halved until the update that it fails on stands alone. That one ha
 """
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,9 @@ ISOLATED_TIMEOUT_SHARE = 0.25
 #: How long PHP may take for a request that vendors share. Whoever waits behind one that PHP hangs
 #: on waits for so long.
 SHARED_TIMEOUT_S = 2.0
+
+#: For how long vendors' own requests are made although none has worked yet.
+MAX_VENDORS_S = 1.0
 
 #: A request is not made larger than this, but for a single update.
 REQUEST_BYTES = 1024 * 1024
@@ -146,9 +150,11 @@ class Delivery:
             if len(by_vendor) == 1:
                 failing[part[0].vendor_uid] = str(error)
                 return {}
+        # In any order, and for so long: while PHP is ill they fail, and there may be hundreds.
         verdicts: Verdicts = {}
-        for vendor_uid, mine in by_vendor.items():
-            if self.breaker.wait_s > 0:
+        end = time.monotonic() + MAX_VENDORS_S
+        for vendor_uid, mine in random.sample(list(by_vendor.items()), len(by_vendor)):
+            if self.breaker.wait_s > 0 or (not verdicts and time.monotonic() > end):
                 break
             try:
                 verdicts.update(await self._post_shared(mine))

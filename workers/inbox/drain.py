@@ -245,6 +245,7 @@ class Drain:
         if isolated:
             reader = FairReader(self._redis, self._policy)
             taken = await reader.take_of(vendor_uid)
+            reader.forget()
             if taken or waited or reader.empty:
                 await self._handle_isolated(
                     lease, vendor_uid, Batch(taken, waited), lambda c: _forget(reader.empty, c)

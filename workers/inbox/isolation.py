@@ -19,6 +19,12 @@ log = structlog.get_logger()
 #: isolated is a request more; what it costs to be back too early is a time-out for everybody.
 ISOLATED_S = 600.0
 
+#: Longest pause before PHP is asked again to take something of a vendor's.
+MAX_PAUSE_S = 10.0
+
+#: Isolated vendors that a process names to those who ask how it is.
+MAX_TOLD = 50
+
 #: So many vendors at a time may have a batch beside the lane's. Those that PHP is known to hang on
 #: have places of their own, so that they keep none from the others.
 MAX_BATCHES = 12
@@ -39,7 +45,7 @@ class Why(StrEnum):
 class Isolation:
     """Knows which vendors are isolated, and for how long to leave PHP alone with what is theirs.
 
-    One for each lane and process; its pauses are those of ``like``. Who is isolated is not kept
+    One for each lane and process; its pauses begin as those of ``like``. Who is isolated is not kept
     anywhere: a process that does not know finds out with one time-out.
     """
 
@@ -64,6 +70,11 @@ class Isolation:
     def is_suspect(self, vendor_uid: str) -> bool:
         """Tell whether PHP has hung on the vendor's updates only beside those of others."""
         return self._why.get(vendor_uid) is Why.SUSPECT
+
+    def told(self) -> dict[str, str]:
+        """Return why PHP fails or hangs on what it is given of vendors, of the first of them."""
+        known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspect(vendor_uid)]
+        return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_TOLD]}
 
     def suspect(self, vendor_uids: Iterable[str], reason: str) -> None:
         """Isolate vendors, because PHP hung on a request with updates of all of them."""
@@ -105,7 +116,9 @@ class Isolation:
         """PHP took nothing of what it was given of this vendor's."""
         breaker = self._breakers.get(vendor_uid)
         if breaker is None:
-            breaker = self._like.another("vendor_not_taken_by_php", vendor=vendor_uid)
+            breaker = self._like.another(
+                "vendor_not_taken_by_php", longest_s=MAX_PAUSE_S, vendor=vendor_uid
+            )
             self._breakers[vendor_uid] = breaker
         breaker.failed(reason)
 

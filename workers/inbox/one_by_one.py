@@ -152,7 +152,7 @@ def _taken(
 ) -> tuple[Taken, str | None]:
     """Return updates as they were taken, given where the next one is; and the unit of that one."""
     if webhook == len(entry.webhooks):
-        return Taken(entry.vendor_uid, updates, done=[entry]), None
+        return Taken(entry.vendor_uid, updates, done=[entry.head]), None
     position = f"{entry.id} {webhook} {place}"
     return Taken(entry.vendor_uid, updates, position=position), _webhook(entry, webhook, place)
 

@@ -8,7 +8,7 @@ from typing import cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.inbox import Entry, InboxReader
+from sidecar.inbox import Entry, EntryHead, InboxReader
 from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
 from workers.inbox.split import Parsed
@@ -17,6 +17,9 @@ from workers.inbox.update import Update
 #: About so many bytes are read at a time, and so many go to PHP of one batch.
 READ_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 4 * 1024 * 1024
+
+#: The same of isolated vendors, of which several are read for at the same time.
+ISOLATED_READ_BYTES = 1024 * 1024
 
 #: Vendors whose streams are read in one round trip, at first.
 VENDORS_AT_A_TIME = 8
@@ -58,7 +61,7 @@ class Taken:
 
     vendor_uid: str
     updates: list[Update] = field(default_factory=list)
-    done: list[Entry] = field(default_factory=list)
+    done: list[EntryHead] = field(default_factory=list)
     position: str | None = None
 
 
@@ -102,7 +105,7 @@ class FairReader:
 
     async def take_of(self, vendor_uid: str) -> list[Taken]:
         """Return the next updates of one vendor."""
-        return await self._read(await self._cursors([vendor_uid]))
+        return await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES)
 
     async def head(self, vendor_uid: str) -> tuple[Entry, int, int] | None:
         """Return a vendor's first entry, and how far it is settled: the webhook and the place of
@@ -150,10 +153,12 @@ class FairReader:
         await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
         return True
 
-    async def _read(self, cursors: dict[str, bytes | None]) -> list[Taken]:
+    async def _read(
+        self, cursors: dict[str, bytes | None], read_bytes: int = READ_BYTES
+    ) -> list[Taken]:
         """Take from all of these vendors, a few at a time, as much as one batch may hold."""
         self.empty = []
-        budget = _Budget(self._policy.most, BATCH_BYTES, READ_BYTES)
+        budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
         shares = {v: budget.share(len(cursors)) for v in self._in_turn(cursors)}
         taken: dict[str, Taken] = {}
         after = dict.fromkeys(shares, "0")
@@ -202,7 +207,7 @@ class FairReader:
             share.use(updates)
             if place == parsed.length:
                 webhook, place = webhook + 1, 0
-        mine.done.append(entry)
+        mine.done.append(entry.head)
 
     def _parse(self, entry: Entry, webhook: int) -> Parsed:
         """Take a webhook apart. One that is larger than a share comes again and again, so the last
