@@ -246,7 +246,7 @@ class EntryHead(NamedTuple):
     counts for in bytes."""
 
     id: str
-    count: int
+    webhooks: int
     size: int
 
 

@@ -48,7 +48,7 @@ class Commit:
         self._streams[stream] = vendor_uid
         if not entries:
             return
-        webhooks = sum(entry.count for entry in entries)
+        webhooks = sum(entry.webhooks for entry in entries)
         self.count(vendor_uid, "webhooks_done", webhooks)
         self.count(vendor_uid, keys.STORED_BYTES, -sum(entry.size for entry in entries))
         self._commands.append(("HINCRBY", keys.waiting(self._lane), vendor_uid, -webhooks))
