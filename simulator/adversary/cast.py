@@ -114,12 +114,16 @@ class Cast:
         return Attacker(vendor, names, campaign)
 
     def _numbers(self) -> list[dict[str, Any]]:
+        """Return the numbers. Who frames tells the statuses of its messages itself."""
+        liars = {a.vendor.uid for a in self.attackers if any(shape.frames for shape in a.shapes)}
         return [
             {
                 "phone_number_id": number,
                 "account_id": vendor.business_account_id,
                 "messages_per_s": RATE,
-                "webhook_url": self._stage.installation.webhook_url(vendor.uid),
+                "webhook_url": None
+                if vendor.uid in liars
+                else self._stage.installation.webhook_url(vendor.uid),
             }
             for vendor in self.vendors
             for number in vendor.phone_number_ids

@@ -193,18 +193,14 @@ def of_victim(
     """Return what chaos asks of a round: all that is the victim's, and everybody's books."""
     victim = who.victim
     number = victim.phone_number_ids[0]
-    names = (victim.uid, who.campaign.uid)
     outgoing, incoming = log_rows(stage, [victim.uid])
     messages = [m for m in stage.lines("messages") if m["phone_number_id"] == number]
     inbound = [m for m in stage.lines("inbound") if m["phone_number_id"] == number]
-    pending = {Update(m["wamid"]) for m in inbound if m["wamid"] in left.waiting} | {
-        Update(m["wamid"], name)
-        for m in messages
-        for name, acknowledged in m["statuses"].items()
-        if acknowledged and m["wamid"] in left.waiting
+    waiting = {Update(m["wamid"]) for m in inbound} | {
+        Update(m["wamid"], name) for m in messages for name in m["statuses"]
     }
-    moving = ("inbox:", "deferred:", "claims:", "ledger:")
-    waiting = [k for k in left.keys if k.startswith(moving) and any(name in k for name in names)]
+    # What came to rest is repeated by Meta now and then, and by those who meddle.
+    pending = set() if rested else {one for one in waiting if one.wamid in left.waiting}
     return Evidence(
         seeded=list(who.campaign.row_uids),
         rate=0.0,
@@ -216,7 +212,7 @@ def of_victim(
         outgoing=outgoing,
         incoming=incoming,
         pending=pending,
-        redis=Redis(waiting, {}, set(left.dead)),
+        redis=Redis(dead=set(left.dead)),
         differences=equation_differences(status, list(status["equation"]["vendors"])),
         ended=ended,
         rested=rested,

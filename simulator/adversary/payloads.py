@@ -1,5 +1,6 @@
 """What attackers post: webhooks that look right up to a point, and others."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -36,6 +37,7 @@ class Pen:
         self.rng = rng
         self._tag = tag
         self._last = 0
+        self._now = str(int(time.time()))
 
     @property
     def number(self) -> str:
@@ -50,11 +52,11 @@ class Pen:
 
     def message(self, text: str = "hello", from_: str | None = None, **more: Any) -> Json:
         content = {"type": "text", "text": {"body": text}}
-        head = {"from": from_ or self.sender(), "id": self.wamid(), "timestamp": "1760000000"}
+        head = {"from": from_ or self.sender(), "id": self.wamid(), "timestamp": self._now}
         return {**head, **content, **more}
 
     def status(self, wamid: str | None = None, status: str = "delivered", **more: Any) -> Json:
-        head = {"id": wamid or self.wamid(), "status": status, "timestamp": "1760000000"}
+        head = {"id": wamid or self.wamid(), "status": status, "timestamp": self._now}
         return {**head, "recipient_id": self.sender(), **more}
 
     def post(
