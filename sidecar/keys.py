@@ -15,7 +15,7 @@
 | dead:letters:{vendor} | hash | dead letters by id |
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
-| seen:{digest} | string | a customer's message that PHP has; expires |
+| seen:{slice}:{bucket} | set | marks of messages that PHP has (workers/inbox/marks.py); expires |
 | count:{vendor} | hash | the counters of the conservation equation (sidecar/counters.py) |
 | vendors | set | vendors that have counters |
 | nonce:{nonce} | string | an internal call that was accepted; expires |
@@ -134,8 +134,8 @@ def deferred_bytes(lane: Lane) -> str:
     return f"deferred_{lane}_bytes"
 
 
-def seen(digest: str) -> str:
-    return f"seen:{digest}"
+def seen(slice_: int, bucket: str) -> str:
+    return f"seen:{slice_}:{bucket}"
 
 
 def dead_letters(vendor_uid: str) -> str:

@@ -128,10 +128,6 @@ class Commit:
         """Have a command of the caller's done along with the rest."""
         self._commands.append(command)
 
-    def remember(self, seen_key: str, window_s: int) -> None:
-        """Keep in mind that PHP has this message."""
-        self._commands.append(("SET", seen_key, 1, "EX", window_s))
-
     def note_backend_worked(self, now: int) -> None:
         """Keep when PHP last took something."""
         self._backend_ok_at = max(self._backend_ok_at, now)

@@ -4,38 +4,37 @@ A mark is set together with the record that PHP took the message, never before. 
 handed over twice (PHP recognises it), and cannot be dropped.
 """
 
-import hashlib
+import time
 
 from contracts.backend import UpdateKind
-from sidecar import keys
 from sidecar.redis_client import Redis
 from workers.inbox.commit import Commit
+from workers.inbox.marks import Marks
 from workers.inbox.update import Update
 
 
 class Dedup:
     def __init__(self, redis: Redis, window_s: int) -> None:
-        self._redis = redis
-        self._window_s = window_s
+        self._marks = Marks(redis, window_s) if window_s else None
 
-    def key(self, update: Update) -> str | None:
-        """Return where the update's mark is, or None if it gets none."""
-        if not self._window_s or update.kind is None or update.kind is UpdateKind.STATUS:
+    def name(self, update: Update) -> bytes | None:
+        """Return what the update is recognised by, or None if it is not."""
+        if self._marks is None or update.kind is None or update.kind is UpdateKind.STATUS:
             return None
         if update.wamid is None:
             return None
-        name = "\0".join((update.vendor_uid, update.kind.value, update.wamid))
-        return keys.seen(hashlib.blake2b(name.encode(), digest_size=16).hexdigest())
+        return "\0".join((update.vendor_uid, update.kind.value, update.wamid)).encode()
 
     def remember(self, update: Update, commit: Commit) -> None:
         """Keep in mind that PHP has this update."""
-        if key := self.key(update):
-            commit.remember(key, self._window_s)
+        if self._marks and (name := self.name(update)):
+            for command in self._marks.commands(name, time.time()):
+                commit.add_command(*command)
 
     async def known(self, updates: list[Update]) -> set[str]:
         """Return the ids of those updates that PHP has."""
-        marks = {update.id: key for update in updates if (key := self.key(update))}
-        if not marks:
+        names = {update.id: name for update in updates if (name := self.name(update))}
+        if self._marks is None or not names:
             return set()
-        found = await self._redis.mget(list(marks.values()))
-        return {update_id for update_id, mark in zip(marks, found, strict=True) if mark is not None}
+        found = await self._marks.known(list(names.values()), time.time())
+        return {update_id for update_id, there in zip(names, found, strict=True) if there}
