@@ -1,5 +1,6 @@
 """Customers' messages through the application's own webhook routine."""
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactor
     }
     public = APPLICATION / "public"
     with (
-        Application(folder / "php", variables, workers=1) as php,
+        Application(folder / "php", variables, workers=4) as php,
         Nginx(
             folder / "nginx",
             sidecar=NO_SIDECAR,
@@ -93,3 +94,21 @@ async def test_an_exception_fails_that_update_alone(
     stored = {log["wamid"] for log in _logs(backend, vendor)}
     assert stored >= {"h.1", "h.4"}
     assert "h.3" not in stored
+
+
+async def test_a_batch_that_comes_twice_at_the_same_moment(
+    host: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """The sidecar has given up on PHP, which works on: the routine is called once for each message,
+    and both answers ask for the same effects."""
+    updates = [
+        message(vendor, message_object(f"h.{number}", SENDER, text={"body": "say hello"}))
+        for number in range(20)
+    ]
+    answers = await asyncio.gather(*(host.process(*updates) for _ in range(4)))
+    logs = [log for log in _logs(backend, vendor) if log["is_incoming_message"]]
+    assert sorted(log["wamid"] for log in logs) == sorted(f"h.{number}" for number in range(20))
+    for results in zip(*answers, strict=True):
+        assert {result.result for result in results} == {"done"}
+        assert len({tuple(effect["id"] for effect in result.effects) for result in results}) == 1
+        assert len(results[0].effects) == 1

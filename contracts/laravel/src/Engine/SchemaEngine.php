@@ -22,7 +22,7 @@ use WhatsappSidecar\Laravel\Webhook\Part;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
 /** Works on the tables itself, and does no network I/O. */
-final class SchemaEngine implements Engine
+final class SchemaEngine implements Engine, StoresOnce
 {
     public function __construct(
         private Database $db,

@@ -36,6 +36,9 @@ final class AnswerBatch
         . ' FROM {logs} AS logs LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
         . ' WHERE logs._uid IN (%s) AND logs.is_incoming_message = 1';
 
+    /** Two calls about one question take turns, and the second reads what the first has decided. */
+    private const LOCK = 'SELECT _id FROM {logs} WHERE _uid IN (%s) ORDER BY _uid FOR UPDATE';
+
     /** @var array<string, stdClass> by vendor and uid */
     private array $questions = [];
 
@@ -86,6 +89,7 @@ final class AnswerBatch
     {
         $uids = array_values(array_unique(array_column($this->answers, 'id')));
         $sent = [];
+        $this->db->rows(sprintf(self::LOCK, Database::marks($uids)), $uids);
         foreach ($this->db->rows(sprintf(self::QUESTIONS, Database::marks($uids)), $uids) as $row) {
             $row->sidecar = Json::object($row->sidecar);
             $this->questions["{$row->vendors__id} {$row->_uid}"] = $row;

@@ -9,6 +9,7 @@ use Throwable;
 use WhatsappSidecar\Laravel\Effects\Effects;
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Engine\Engine;
+use WhatsappSidecar\Laravel\Engine\StoresOnce;
 use WhatsappSidecar\Laravel\Events\UpdateTaken;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Database;
@@ -31,6 +32,9 @@ final class ProcessUpdates
     ];
 
     private const KINDS = ['message', 'echo', 'status', 'change'];
+
+    /** So long a message waits for another call that handles it; then it comes again. */
+    private const WAIT_S = 5;
 
     private const LOGGED = "SELECT vendors__id, wamid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar"
         . ' FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s)';
@@ -163,7 +167,9 @@ final class ProcessUpdates
             return Outcome::done($update->isRaw() ? [] : $logged[$key]);
         }
         try {
-            $outcome = $this->effects->during($vendor, $update, fn (): Outcome => $this->applied($vendor, $update));
+            $outcome = $wamid === null || $this->engine instanceof StoresOnce
+                ? $this->effectful($vendor, $update)
+                : $this->alone($vendor, $update, $key);
         } catch (Throwable $error) {
             report($error);
             $outcome = Outcome::failed($error);
@@ -173,6 +179,23 @@ final class ProcessUpdates
         }
 
         return $outcome;
+    }
+
+    /** Handle a message that another call, which the sidecar has given up on, may be handling too. */
+    private function alone(Vendor $vendor, Update $update, string $key): Outcome
+    {
+        return $this->db->alone($key, self::WAIT_S, function () use ($vendor, $update, $key): Outcome {
+            $logged = $this->logged([$update], [$vendor]);
+
+            return isset($logged[$key])
+                ? Outcome::done($update->isRaw() ? [] : $logged[$key])
+                : $this->effectful($vendor, $update);
+        }) ?? Outcome::retry('another_call_handles_it');
+    }
+
+    private function effectful(Vendor $vendor, Update $update): Outcome
+    {
+        return $this->effects->during($vendor, $update, fn (): Outcome => $this->applied($vendor, $update));
     }
 
     private function applied(Vendor $vendor, Update $update): Outcome

@@ -197,6 +197,29 @@ final class Database
         }
     }
 
+    /**
+     * Run the function while no other call has this name; null if one has had it for $waitS seconds.
+     *
+     * @template T
+     *
+     * @param Closure(): T $function
+     *
+     * @return ?T
+     */
+    public function alone(string $name, int $waitS, Closure $function): mixed
+    {
+        // MySQL takes 64 characters, and locks are the server's, not the database's.
+        $name = 'sidecar:' . sha1($this->connection()->getDatabaseName() . " {$name}");
+        if ((int) $this->row('SELECT GET_LOCK(?, ?) AS got', [$name, $waitS])->got !== 1) {
+            return null;
+        }
+        try {
+            return $function();
+        } finally {
+            $this->row('SELECT RELEASE_LOCK(?) AS released', [$name]);
+        }
+    }
+
     /** Return as many question marks as there are values. */
     public static function marks(array $values): string
     {
