@@ -176,7 +176,7 @@ async def test_a_flush_ends_in_time_and_the_ledger_keeps_the_rest(
     await ledger.claimed(CLAIM, ["row-1"])
     php.when(MANY, php_side.hang)
     reporter.add(result("row-1"))
-    await reporter.flush(0.1)
+    await reporter.flush(1)
     assert reporter.unreported == 1
     assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
 
@@ -232,11 +232,13 @@ async def test_one_that_php_cannot_take_does_not_keep_the_others_back(
     for one in known(8):
         reporter.add(one)
 
+    await reporter._write_fresh()
+
     async def one_is_left() -> bool:
-        await reporter.flush(0.3)
+        await reporter._tell_once()
         return reporter.unreported == 1
 
-    await eventually(one_is_left, 15)
+    await eventually(one_is_left)
     assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
     php.rules.clear()
     await reporter.flush(5)
@@ -247,9 +249,8 @@ async def test_php_goes_away_while_it_is_told_in_parts(php: Php, reporter: Repor
     """It is not knocked at again for every part of them."""
     php.rules.append(lambda _call: Answer(503))
     php.once(MANY, refusal(400, "request_invalid"))
-    for one in known(200):
-        reporter.add(one)
-    await reporter.flush(0.1)
+    reporter.add_known(known(200))
+    assert not await reporter._tell_once()
     assert len(php.calls) == 2
 
 
@@ -260,7 +261,7 @@ async def test_an_answer_about_something_else_takes_nothing(
     php.always(MANY, answer({"results": [{"id": "somebody else's", "result": "done"}]}))
     reporter.add(result("row-1"))
     with capture_logs() as logs:
-        await reporter.flush(0.1)
+        await reporter.flush(1)
     assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
     assert "results_not_in_ledger" not in {log["event"] for log in logs}
 
@@ -370,7 +371,7 @@ async def test_it_ends_just_when_the_ledger_is_to_know(
     reporter.add(result("row-1"))
     await reached.wait()
     monkeypatch.setattr(ledger, "known", write)
-    await reporter.finish(0.3)
+    await reporter.finish(1)
     assert reporter.unreported == 1
     assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
 
