@@ -1,5 +1,8 @@
 """Halts of campaigns: they stand in Redis at once, and PHP is told of them until it knows.
 
+Once PHP knows a halt it hands out no more rows. What stands here then tells a person, and stops a
+holder that has stalled; so it expires some time later.
+
 A halt that PHP has not been told of has no ``told_at``. The campaign stays on the list of those
 that a worker looks after until PHP knows it, so a call to PHP that failed is made again.
 """
@@ -12,6 +15,9 @@ import orjson
 from contracts.backend import CampaignState
 from sidecar import keys
 from sidecar.redis_client import Redis, script
+
+#: How long a halt is kept that PHP knows.
+KEEP_S = {CampaignState.PAUSED: 30 * 86_400, CampaignState.CANCELLED: 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ class Halts:
     async def told(self, campaign_uid: str, halt: Halt, now: int) -> None:
         """Keep that PHP knows, unless the halt has been lifted meanwhile."""
         known = Halt(halt.state, halt.reason, now)
-        await self._redis.set(keys.halt(campaign_uid), known.dump(), xx=True)
+        kept_s = KEEP_S[halt.state]
+        await self._redis.set(keys.halt(campaign_uid), known.dump(), xx=True, ex=kept_s)
 
     async def lift(self, campaign_uid: str, halt: Halt) -> bool:
         """Take this halt away, unless it is another one by now. Tell whether it was."""

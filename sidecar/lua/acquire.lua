@@ -3,11 +3,14 @@
 -- It may be taken when Redis is full: whoever takes it is about to make room.
 --
 -- KEYS[1]  lease:{name}   string, expires: the token of the holder
--- KEYS[2]  fence:{name}   string: the last token that was given out
+-- KEYS[2]  fence:{name}   string, expires: the last token that was given out
 -- ARGV[1]  how long the lease lasts, in milliseconds
 --
 -- Returns the token, or 0 if somebody else holds the lease. Tokens are unix milliseconds, so that
--- they keep growing when Redis has been wiped.
+-- they keep growing when Redis has been wiped. The last one is kept for a week after the time that it
+-- stands for; so when it is gone, the clock is past it, also if the clock had been set back.
+
+local FENCE_MS = 7 * 86400000
 
 if redis.call("EXISTS", KEYS[1]) == 1 then
   return 0
@@ -19,6 +22,6 @@ if token <= last then
   token = last + 1
 end
 local text = string.format("%.0f", token)
-redis.call("SET", KEYS[2], text)
+redis.call("SET", KEYS[2], text, "PXAT", string.format("%.0f", token + FENCE_MS))
 redis.call("SET", KEYS[1], text, "PX", ARGV[1])
 return text

@@ -183,3 +183,25 @@ async def test_an_error_of_redis_loses_it_too(
             await redis.lpush("lease:a", "something else")
             await asyncio.wait_for(lease.lost.wait(), 5)
     assert [line["event"] for line in logs] == ["lease_not_given_back"]
+
+
+# -- fences that nobody needs any more --
+
+FENCE_MS = 7 * 86_400_000
+
+
+async def test_a_fence_outlives_its_token_by_a_week(redis: Redis) -> None:
+    async with Leases(redis, 10_000).hold("x") as lease:
+        assert lease is not None
+    assert await redis.pexpiretime(keys.fence("x")) == lease.token + FENCE_MS
+
+
+async def test_a_token_never_goes_back_also_where_the_clock_did(redis: Redis) -> None:
+    """When a fence is gone, the clock is past every token that it has given out."""
+    seconds, _ = await redis.time()
+    ahead = (seconds + 3600) * 1000
+    await redis.set(keys.fence("x"), ahead)
+    async with Leases(redis, 10_000).hold("x") as lease:
+        assert lease is not None
+        assert lease.token == ahead + 1
+    assert await redis.pexpiretime(keys.fence("x")) == lease.token + FENCE_MS
