@@ -9,12 +9,19 @@ An effect's ``id`` makes it happen once: PHP gives the same effect the same id h
 asked about the same update, and the sidecar takes an id once. It is a UUID.
 """
 
+import json
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from contracts.lenient import LenientModel, StrictModel
+from contracts.portable import flaw
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: Stands in place of an effect that cannot be read, and says why.
+UNREADABLE = "_unreadable"
 
 
 class EffectKind(StrEnum):
@@ -105,12 +112,52 @@ _MODELS: dict[str, TypeAdapter[Any]] = {
 def parse_effect(value: Any) -> Effect:
     """Return an effect as PHP has named it. Raises ``ValueError`` (also as pydantic's
     ``ValidationError``), which says what is wrong with it."""
+    if what := _unreadable(value):
+        raise ValueError(what)
     kind = value.get("kind") if isinstance(value, dict) else None
     model = _MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
         raise ValueError(f"there is no effect of kind {kind!r}")
     effect: Effect = model.validate_python(value)
     return effect
+
+
+def read(model: type[Model], content: bytes) -> Model:
+    """Return JSON that names effects as a model, or raise pydantic's ``ValidationError``. An effect
+    that no parser takes spoils nothing but itself: :func:`parse_effect` says why."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        if error.errors(include_url=False)[0]["type"] != "json_invalid":
+            raise
+        try:
+            mended = _without_unreadable(content)
+        except (ValueError, RecursionError):
+            raise error from None
+        return model.model_validate_json(mended)
+
+
+def _without_unreadable(content: bytes) -> bytes:
+    value = json.loads(content.decode())
+    results = value.get("results") if isinstance(value, dict) else None
+    for holder in [value, *(results if isinstance(results, list) else [])]:
+        if isinstance(holder, dict) and isinstance(effects := holder.get("effects"), list):
+            holder["effects"] = [_marked(effect) for effect in effects]
+    return json.dumps(value).encode()
+
+
+def _marked(effect: Any) -> Any:
+    what = flaw(effect)
+    if what is None:
+        return effect
+    kind = effect.get("kind") if isinstance(effect, dict) else None
+    known = kind if isinstance(kind, str) and kind in _MODELS else None
+    return {"kind": known, UNREADABLE: what}
+
+
+def _unreadable(value: Any) -> str | None:
+    marked = value.get(UNREADABLE) if isinstance(value, dict) else None
+    return marked if isinstance(marked, str) else flaw(value)
 
 
 class AiOutcome(StrEnum):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from yarl import URL
 
 from contracts import backend as contract
+from contracts.effects import read
 from contracts.signing import Signer
 from sidecar.tally import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, TALLY
 
@@ -109,7 +110,7 @@ class Backend:
         if status != 200:
             raise _refusal(path, status, content)
         try:
-            return answer.model_validate_json(content)
+            return read(answer, content)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             raise BackendFailed(

@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from contracts.backend import ErrorCode
+from contracts.effects import read
 from contracts.signing import Refusal, SignatureRefused, Verifier
 from sidecar import keys
 from sidecar.backend import BackendError, BackendRefused
@@ -91,7 +92,7 @@ class Internal:
 def parse(model: type[Model], body: bytes) -> Model:
     """Return the body as a model, or refuse the call with 400. No body is an empty object."""
     try:
-        return model.model_validate_json(body or b"{}")
+        return read(model, body or b"{}")
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"

@@ -6,6 +6,7 @@ that writes down how it ended.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -21,6 +22,7 @@ from sidecar.clock import now_ms
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
+from sidecar.tally import EFFECTS_REFUSED, TALLY
 
 log = structlog.get_logger()
 
@@ -146,10 +148,15 @@ class Outbox:
         now = now_ms()
         arguments: list[str | bytes | int] = [vendor_uid, now, self._remember_s, self._limit]
         for effect in effects:
-            effect_id = id_of(effect)
+            try:
+                effect_id = id_of(effect)
+                body = Queued(effect_id, vendor_uid, effect, now).dump()
+            except TypeError as error:
+                # It is not as it was parsed: an update that it forwards holds what JSON has not.
+                _refuse(vendor_uid, effect.kind, effect.id, error)
+                continue
             mark = "" if effect.kind in REPEATABLE else keys.effect(vendor_uid, effect_id)
-            queued = Queued(effect_id, vendor_uid, effect, now)
-            arguments += [kinds.index(effect.kind), effect_id, queued.dump(), mark]
+            arguments += [kinds.index(effect.kind), effect_id, body, mark]
         put = Put(*await self._put(keys=names, args=arguments))
         if put.dropped:
             log.error("effects_dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
@@ -221,16 +228,22 @@ class EffectReplay:
 
 
 def parse_effects(vendor_uid: str, values: Sequence[dict[str, Any]]) -> list[Effect]:
-    """Return effects as PHP has named them. What is no effect is left out, and the log says why:
-    PHP would say the same if it were asked again."""
+    """Return effects as PHP has named them. What is no effect is left out and counted, and the log
+    says why: PHP would say the same if it were asked again."""
     effects = []
     for value in values:
         try:
             effects.append(parse_effect(value))
         except ValueError as error:
-            reason = "; ".join(str(error).splitlines()[:3])
-            log.error("effect_refused", vendor=vendor_uid, kind=value.get("kind"), reason=reason)
+            _refuse(vendor_uid, value.get("kind"), value.get("id"), error)
     return effects
+
+
+def _refuse(vendor_uid: str, kind: Any, effect_id: Any, error: Exception) -> None:
+    known = str(kind) if kind in set(EffectKind) else "unknown"
+    TALLY.counter(EFFECTS_REFUSED, known).add()
+    reason = "; ".join(str(error).splitlines()[:3])
+    log.error("effect_refused", vendor=vendor_uid, kind=kind, effect=effect_id, reason=reason)
 
 
 def id_of(effect: Effect) -> str:
@@ -244,8 +257,18 @@ def id_of(effect: Effect) -> str:
 def with_update(effect: Effect, payload: dict[str, Any] | None) -> Effect:
     """Return an effect with the update filled in that it came with, where that is what it needs."""
     if isinstance(effect, Forward) and effect.body is None:
-        return effect.model_copy(update={"body": payload})
+        return effect.model_copy(update={"body": _within_64_bits(payload)})
     return effect
+
+
+def _within_64_bits(payload: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Meta's JSON may hold any integer; a larger one becomes a float, as most readers have it."""
+    try:
+        orjson.dumps(payload)
+    except TypeError:
+        mended: dict[str, Any] = orjson.loads(json.dumps(payload))
+        return mended
+    return payload
 
 
 def letter_id(queued: Queued) -> str:

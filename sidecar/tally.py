@@ -84,6 +84,12 @@ EFFECT_CALLS = Family(
     "left out, because there is nowhere to call.",
     ("kind", "result"),
 )
+EFFECTS_REFUSED = Family(
+    "sidecar_effects_refused",
+    "Effects that PHP has named in its answers and that are left out, because they are none or "
+    "cannot be passed on; the log says why.",
+    ("kind",),
+)
 EFFECT_SECONDS = Family(
     "sidecar_effect_call_seconds",
     "Time of calls that effects have led to, whatever their end.",
@@ -134,6 +140,7 @@ FAMILIES = {
         SEND_CALLS,
         SEND_SECONDS,
         EFFECT_CALLS,
+        EFFECTS_REFUSED,
         EFFECT_SECONDS,
         SHADOW_WEBHOOKS,
         SHADOW_EFFECTS,

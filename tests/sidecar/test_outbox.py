@@ -3,8 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 
-from contracts.effects import AiReply, Broadcast, Effect, EffectKind, Forward, SendMessage
+from contracts.backend import ProcessWebhooksAnswer
+from contracts.effects import AiReply, Broadcast, Effect, EffectKind, Forward, SendMessage, read
 from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.counters import Books, Counters
@@ -23,6 +25,10 @@ from sidecar.outbox import (
     with_update,
 )
 from sidecar.redis_client import Redis
+from sidecar.tally import EFFECTS_REFUSED, TALLY
+from tests.contracts.odd_json import ODD
+
+GOOD = '{"kind": "forward", "id": "b"}'
 
 FORWARD, BROADCAST = EffectKind.FORWARD, EffectKind.BROADCAST
 
@@ -121,6 +127,29 @@ def test_the_update_stands_in_for_a_body_that_is_missing() -> None:
     assert with_update(Forward(id="a", body={}), {"entry": []}) == Forward(id="a", body={})
     send = SendMessage(id="a", to="1", message={})
     assert with_update(send, {"entry": []}) is send
+
+
+def test_an_update_with_an_integer_that_json_libraries_do_not_write() -> None:
+    assert with_update(Forward(id="a"), {"n": 10**30}) == Forward(id="a", body={"n": 1e30})
+
+
+async def test_what_cannot_be_written_spoils_nothing_but_itself(outbox: Outbox) -> None:
+    bad = Forward(id="bad", body={"n": 10**30})
+    assert (await outbox.put("v", [*forwards("a"), bad, *forwards("b")])).taken == 2
+    assert await due(outbox) == ["a", "b"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_cannot_be_passed_on_is_left_out_and_counted(odd: str) -> None:
+    text, what = ODD[odd]
+    effects = f'{{"kind": "forward", "id": "a", "body": {{"n": {text}}}}}, {GOOD}'
+    result = f'{{"id": "u", "result": "done", "effects": [{effects}]}}'
+    answer = read(ProcessWebhooksAnswer, f'{{"results": [{result}]}}'.encode())
+    before = TALLY.counter(EFFECTS_REFUSED, "forward").value
+    with capture_logs() as logs:
+        assert parse_effects("v", answer.results[0].effects) == [Forward(id="b")]
+    assert TALLY.counter(EFFECTS_REFUSED, "forward").value == before + 1
+    assert what in logs[0]["reason"]
 
 
 def test_what_is_no_effect_is_left_out() -> None:
