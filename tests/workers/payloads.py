@@ -68,7 +68,7 @@ def some_texts(count: int, sender: str = "99911", **lists: Any) -> list[bytes]:
 def entry(*bodies: bytes, vendor_uid: str = VENDOR, at: int = RECEIVED_AT) -> Entry:
     """Return an inbox entry that holds these bodies."""
     webhooks = tuple(Webhook(b"sha256=%d" % index, body) for index, body in enumerate(bodies))
-    return Entry(vendor_uid, f"{at}-0", webhooks)
+    return Entry(vendor_uid, f"{at}-0", webhooks, f"uid-{at}")
 
 
 def item(

@@ -1,8 +1,9 @@
-"""Folding drops nothing, and ends in the same status whatever the order."""
+"""Coalescing drops nothing, and ends in the same status whatever the order."""
 
 import itertools
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from contracts.backend import UpdateKind
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from tests.contracts.hypotheses import unhurried
 from tests.workers.payloads import item
-from workers.inbox.coalesce import Folded, fold
+from workers.inbox.coalesce import Coalesced, coalesce
 from workers.inbox.update import Update
 
 STATUS = UpdateKind.STATUS
@@ -23,12 +24,17 @@ def a_status(name: str | None, wamid: str | None = "wamid.1", **more: Any) -> Up
     return one
 
 
-def ids(items: list[Update]) -> list[str]:
-    return [one.id for one in items]
+def carried(update: Update) -> list[str]:
+    """Return the lower statuses that an update carries."""
+    return [orjson.loads(status)["status"] for status in update.lower_statuses]
 
 
-def assert_complete(before: list[Update], folded: Folded) -> None:
-    after = [*folded.items, *folded.duplicates, *folded.lower]
+def ids(updates: list[Update]) -> list[str]:
+    return [one.id for one in updates]
+
+
+def assert_complete(before: list[Update], coalesced: Coalesced) -> None:
+    after = [*coalesced.updates, *coalesced.duplicates, *coalesced.lower]
     assert sorted(ids(after)) == sorted(ids(before))
 
 
@@ -37,14 +43,14 @@ def assert_complete(before: list[Update], folded: Folded) -> None:
 )
 def test_the_highest_status_stays_and_carries_the_others(names: tuple[str, ...]) -> None:
     before = [a_status(name) for name in names]
-    folded = coalesce(before)
-    assert [one.status for one in folded.items] == ["read"]
-    assert sorted(s["status"] for s in folded.items[0].lower_statuses) == [
+    coalesced = coalesce(before)
+    assert [one.status for one in coalesced.updates] == ["read"]
+    assert sorted(carried(coalesced.updates[0])) == [
         "delivered",
         "failed",
         "sent",
     ]
-    assert_complete(before, folded)
+    assert_complete(before, coalesced)
 
 
 @unhurried
@@ -62,15 +68,15 @@ def test_the_highest_status_stays_and_carries_the_others(names: tuple[str, ...])
 def test_any_order_ends_the_same(what: list[Any], random: Any) -> None:
     def folded_in_order(order: list[Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
         before = [a_status(name, wamid, vendor_uid=vendor) for name, wamid, vendor in order]
-        folded = coalesce(before)
-        assert_complete(before, folded)
+        coalesced = coalesce(before)
+        assert_complete(before, coalesced)
         kept, lower = {}, {}
-        for one in folded.items:
+        for one in coalesced.updates:
             if one.wamid is not None and one.status is not None:
                 key = (one.vendor_uid, one.wamid)
                 assert key not in kept
                 kept[key] = one.status
-                lower[key] = sorted(status["status"] for status in one.lower_statuses)
+                lower[key] = sorted(carried(one))
         return kept, lower
 
     shuffled = list(what)
@@ -79,25 +85,25 @@ def test_any_order_ends_the_same(what: list[Any], random: Any) -> None:
 
 
 def test_what_is_kept_ranks_above_all_that_it_carries() -> None:
-    folded = coalesce([a_status(name) for name in ("delivered", "sent", "played", "read")])
-    [one] = folded.items
+    coalesced = coalesce([a_status(name) for name in ("delivered", "sent", "played", "read")])
+    [one] = coalesced.updates
     assert one.status is not None
-    assert all(higher_status(s["status"], one.status) for s in one.lower_statuses)
+    assert all(higher_status(status, one.status) for status in carried(one))
 
 
 def test_the_lower_statuses_are_the_objects_that_meta_sent() -> None:
     first, second = a_status("sent"), a_status("read")
-    [one] = coalesce([first, second]).items
+    [one] = coalesce([first, second]).updates
     assert first.payload is not None
     value = first.payload["entry"][0]["changes"][0]["value"]
-    assert one.lower_statuses == value["statuses"]
+    assert [orjson.loads(status) for status in one.lower_statuses] == value["statuses"]
 
 
 def test_an_equal_status_is_a_duplicate() -> None:
     before = [a_status("sent"), a_status("delivered"), a_status("sent"), a_status("delivered")]
-    folded = coalesce(before)
-    assert ids(folded.duplicates) == ids(before[2:])
-    assert [s["status"] for s in folded.items[0].lower_statuses] == ["sent"]
+    coalesced = coalesce(before)
+    assert ids(coalesced.duplicates) == ids(before[2:])
+    assert carried(coalesced.updates[0]) == ["sent"]
 
 
 def test_statuses_of_different_messages_and_vendors_stay_apart() -> None:
@@ -108,47 +114,47 @@ def test_statuses_of_different_messages_and_vendors_stay_apart() -> None:
         a_status("sent", None),
         a_status("sent", None),
     ]
-    assert ids(coalesce(before).items) == ids(before)
+    assert ids(coalesce(before).updates) == ids(before)
 
 
 def test_a_status_takes_the_place_of_the_first_of_its_message() -> None:
     before = [a_status("sent", "wamid.1"), a_status("sent", "wamid.2"), a_status("read", "wamid.1")]
-    assert [(one.wamid, one.status) for one in coalesce(before).items] == [
+    assert [(one.wamid, one.status) for one in coalesce(before).updates] == [
         ("wamid.1", "read"),
         ("wamid.2", "sent"),
     ]
 
 
 def test_what_was_folded_before_is_carried_on() -> None:
-    [waiting] = coalesce([a_status("sent"), a_status("delivered")]).items
-    [one] = coalesce([waiting, a_status("read")]).items
-    assert [s["status"] for s in one.lower_statuses] == ["sent", "delivered"]
-    [other] = coalesce([a_status("read"), waiting]).items
+    [waiting] = coalesce([a_status("sent"), a_status("delivered")]).updates
+    [one] = coalesce([waiting, a_status("read")]).updates
+    assert carried(one) == ["sent", "delivered"]
+    [other] = coalesce([a_status("read"), waiting]).updates
     assert other.status == "read"
-    assert sorted(s["status"] for s in other.lower_statuses) == ["delivered", "sent"]
+    assert sorted(carried(other)) == ["delivered", "sent"]
 
 
 @pytest.mark.parametrize("names", [("sent", "read"), ("read", "sent")])
 def test_what_is_known_of_one_is_known_of_both(names: tuple[str, str]) -> None:
     """Otherwise a refused status would begin anew with every status that comes after it."""
     refused = a_status(names[0], attempts=4, first_failed_at=7, reason="no", callback_data="row-1")
-    [one] = coalesce([refused, a_status(names[1])]).items
+    [one] = coalesce([refused, a_status(names[1])]).updates
     assert one.status == "read"
     assert (one.attempts, one.first_failed_at, one.callback_data) == (4, 7, "row-1")
 
 
 def test_of_two_failures_the_earlier_one_counts() -> None:
     first = a_status("sent", attempts=1, first_failed_at=9)
-    [one] = coalesce([first, a_status("read", attempts=2, first_failed_at=5)]).items
+    [one] = coalesce([first, a_status("read", attempts=2, first_failed_at=5)]).updates
     assert (one.attempts, one.first_failed_at) == (2, 5)
 
 
 @pytest.mark.parametrize("kind", [UpdateKind.MESSAGE, UpdateKind.ECHO])
 def test_a_message_that_came_before_is_a_duplicate(kind: UpdateKind) -> None:
     before = [item(kind, wamid="wamid.1"), item(kind, wamid="wamid.2"), item(kind, wamid="wamid.1")]
-    folded = coalesce(before)
-    assert ids(folded.items) == ids(before[:2])
-    assert ids(folded.duplicates) == ids(before[2:])
+    coalesced = coalesce(before)
+    assert ids(coalesced.updates) == ids(before[:2])
+    assert ids(coalesced.duplicates) == ids(before[2:])
 
 
 def test_a_message_an_echo_and_a_status_with_one_id_are_different_things() -> None:
@@ -157,13 +163,13 @@ def test_a_message_an_echo_and_a_status_with_one_id_are_different_things() -> No
         item(UpdateKind.ECHO, wamid="wamid.1"),
         a_status("sent", "wamid.1"),
     ]
-    assert ids(coalesce(before).items) == ids(before)
+    assert ids(coalesce(before).updates) == ids(before)
 
 
 def test_a_status_that_says_nothing_we_know_stands_for_itself() -> None:
     before = [a_status(None), a_status("sent"), a_status(None)]
-    folded = coalesce(before)
-    assert ids(folded.items) == ids(before)
+    coalesced = coalesce(before)
+    assert ids(coalesced.updates) == ids(before)
 
 
 def test_what_has_no_id_is_kept() -> None:
@@ -175,13 +181,13 @@ def test_what_has_no_id_is_kept() -> None:
         item(UpdateKind.MESSAGE, wamid="", order_key="k"),
     ]
     before[-1].wamid = None
-    assert ids(coalesce(before).items) == ids(before)
+    assert ids(coalesce(before).updates) == ids(before)
 
 
 def test_the_order_stays() -> None:
     before = [item(wamid=f"wamid.{n % 3}") for n in range(7)]
-    assert [one.wamid for one in coalesce(before).items] == ["wamid.0", "wamid.1", "wamid.2"]
+    assert [one.wamid for one in coalesce(before).updates] == ["wamid.0", "wamid.1", "wamid.2"]
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert coalesce([]) == Folded()
+    assert coalesce([]) == Coalesced()

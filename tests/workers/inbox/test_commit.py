@@ -7,10 +7,12 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.inbox import EntryHead
 from sidecar.lease import Lease
 from sidecar.redis_client import Redis, ResponseError
 from tests.workers.payloads import VENDOR, item
-from workers.inbox.commit import LeaseLost, Commit
+from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.update import Update
 
 LANE = Lane.STATUSES
 STREAM = keys.inbox(LANE, VENDOR)
@@ -34,15 +36,48 @@ async def snapshot(redis: Redis) -> dict[Any, Any]:
     return {key: await redis.dump(key) for key in await redis.keys("*")}
 
 
+def heads(entry_ids: list[str], webhooks: int = 1, size: int = 100) -> list[EntryHead]:
+    return [EntryHead(entry_id, webhooks, size) for entry_id in entry_ids]
+
+
+async def kept(redis: Redis, order_key: str) -> list[Update]:
+    """Return what waits under an order key."""
+    found = await redis.lrange(keys.deferred_items(LANE, order_key), 0, -1)
+    return [Update.load(dumped) for dumped in found]
+
+
+async def counts(redis: Redis, vendor: str = VENDOR) -> dict[str, int]:
+    found = await redis.hgetall(keys.counters(vendor))
+    return {name.decode(): int(count) for name, count in found.items() if int(count)}
+
+
+def waiting(*updates: Update) -> dict[str, int]:
+    """Return what is counted of updates that wait."""
+    stored = sum(len(update.dump()) for update in updates)
+    names = keys.deferred_count(LANE), keys.deferred_bytes(LANE), keys.STORED_BYTES
+    return {n: c for n, c in zip(names, (len(updates), stored, stored), strict=True) if c}
+
+
+async def wait(redis: Redis, lease: Lease, *updates: Update, due_at: int = 5) -> None:
+    """Have updates wait."""
+    commit = Commit(redis, LANE, lease)
+    for update in updates:
+        commit.defer(update, due_at)
+    await commit.commit()
+
+
 def everything(commit: Commit, entry_ids: list[str]) -> None:
     """Have one of each thing recorded."""
-    commit.delete_entries(VENDOR, entry_ids)
-    commit.count(VENDOR, "webhooks_done", 3)
+    commit.delete_entries(VENDOR, heads(entry_ids))
+    commit.move_cursor(VENDOR, "9-0 1 2")
+    commit.count(VENDOR, "updates", 3)
     commit.defer(item(order_key="a"), 5)
-    commit.take_deferred("b", 1, next_due_at=6)
-    commit.put_back(item(order_key="c"), 7)
+    commit.take_deferred([item(order_key="b")], next_due_at=6)
+    commit.take_unread(VENDOR, "d", b"{}", next_due_at=6)
+    commit.put_back([item(order_key="c")], 7)
     commit.dead_letter(item(), 8)
-    commit.remember("seen:x", 60)
+    commit.dead_letter_unread(item().dump(), VENDOR, "worker died", 8)
+    commit.add_command("SET", "other", 1, "EX", 60)
     commit.note_backend_worked(9)
 
 
@@ -80,20 +115,20 @@ async def test_everything_is_recorded(redis: Redis, commit: Commit) -> None:
     everything(commit, entry_ids[:2])
     await commit.commit()
     assert await redis.xlen(STREAM) == 1
-    assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"3", b"dead": b"1"}
+    found = await counts(redis)
+    assert (found["webhooks_done"], found["updates"], found["dead"]) == (2, 3, 2)
+    assert await redis.hget(keys.cursor(LANE), VENDOR) == b"9-0 1 2"
     assert await redis.zrange(keys.deferred(LANE), 0, -1, withscores=True) == [
         (b"a", 5.0),
         (b"c", 7.0),
     ]
-    assert await redis.get("seen:x") == b"1"
-    assert 0 < await redis.ttl("seen:x") <= 60
     assert await redis.get(keys.BACKEND_OK) == b"9"
 
 
 async def test_an_empty_stream_leaves_the_index(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
     await put(redis, 1, "vendor-2")
-    commit.delete_entries(VENDOR, entry_ids)
+    commit.delete_entries(VENDOR, heads(entry_ids))
     await commit.commit()
     assert await redis.smembers(keys.ready(LANE)) == {b"vendor-2"}
     assert not await redis.exists(STREAM)
@@ -101,7 +136,7 @@ async def test_an_empty_stream_leaves_the_index(redis: Redis, commit: Commit) ->
 
 async def test_a_stream_with_something_left_stays(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
-    commit.delete_entries(VENDOR, entry_ids[:1])
+    commit.delete_entries(VENDOR, heads(entry_ids[:1]))
     await commit.commit()
     assert await redis.smembers(keys.ready(LANE)) == {VENDOR.encode()}
 
@@ -111,19 +146,44 @@ async def test_webhooks_that_leave_a_stream_do_not_wait_any_more(
 ) -> None:
     entry_ids = await put(redis, 2)
     await redis.hset(keys.waiting(LANE), VENDOR, 7)
-    commit.delete_entries(VENDOR, entry_ids[:1], 4)
+    await redis.hset(keys.counters(VENDOR), keys.STORED_BYTES, 700)
+    commit.delete_entries(VENDOR, heads(entry_ids[:1], 4, 500))
     await commit.commit()
     assert await redis.hgetall(keys.waiting(LANE)) == {VENDOR.encode(): b"3"}
-    assert await redis.hgetall(keys.counters(VENDOR)) == {b"webhooks_done": b"4"}
+    assert await counts(redis) == {"webhooks_done": 4, keys.STORED_BYTES: 200}
     rest = Commit(redis, LANE, drain_lease_held)
-    rest.delete_entries(VENDOR, entry_ids[1:], 3)
+    rest.delete_entries(VENDOR, heads(entry_ids[1:], 3, 200))
     await rest.commit()
     assert not await redis.exists(keys.waiting(LANE))
+    assert await counts(redis) == {"webhooks_done": 7}
+
+
+async def test_the_next_entry_is_not_begun(
+    redis: Redis, commit: Commit, drain_lease_held: Lease
+) -> None:
+    """A cursor stays while its entry does, and goes with it."""
+    entry_ids = await put(redis, 2)
+    commit.move_cursor(VENDOR, f"{entry_ids[0]} 0 7")
+    commit.move_cursor("vendor-2", "5-0 0 1")
+    await commit.commit()
+    done = Commit(redis, LANE, drain_lease_held)
+    done.delete_entries(VENDOR, heads(entry_ids[:1]))
+    await done.commit()
+    assert await redis.hgetall(keys.cursor(LANE)) == {b"vendor-2": b"5-0 0 1"}
+
+
+async def test_an_entry_may_be_done_and_the_next_one_begun(redis: Redis, commit: Commit) -> None:
+    entry_ids = await put(redis, 2)
+    commit.delete_entries(VENDOR, heads(entry_ids[:1]))
+    commit.move_cursor(VENDOR, f"{entry_ids[1]} 0 7")
+    await commit.commit()
+    position = f"{entry_ids[1]} 0 7".encode()
+    assert await redis.hgetall(keys.cursor(LANE)) == {VENDOR.encode(): position}
 
 
 async def test_what_came_meanwhile_is_not_forgotten(redis: Redis, commit: Commit) -> None:
     entry_ids = await put(redis, 2)
-    commit.delete_entries(VENDOR, entry_ids)
+    commit.delete_entries(VENDOR, heads(entry_ids))
     await put(redis, 1)
     await commit.commit()
     assert await redis.xlen(STREAM) == 1
@@ -139,7 +199,7 @@ async def test_a_vendor_that_is_ready_without_a_stream_leaves_the_index(
     assert await redis.smembers(keys.ready(LANE)) == set()
 
 
-async def test_an_item_waits_behind_those_that_wait_and_keeps_their_time(
+async def test_an_update_waits_behind_those_that_wait_and_keeps_their_time(
     redis: Redis, commit: Commit
 ) -> None:
     first, second = item(order_key="a"), item(order_key="a")
@@ -151,40 +211,76 @@ async def test_an_item_waits_behind_those_that_wait_and_keeps_their_time(
         second.dump(),
     ]
     assert await redis.zscore(keys.deferred(LANE), "a") == 5
+    assert await counts(redis) == waiting(first, second)
 
 
-async def test_items_are_taken_from_the_front(
-    redis: Redis, commit: Commit, drain_lease_held: Lease
-) -> None:
+async def test_updates_are_taken_from_the_front(redis: Redis, drain_lease_held: Lease) -> None:
     items = [item(order_key="a") for _ in range(3)]
-    for one in items:
-        commit.defer(one, 5)
-    await commit.commit()
+    await wait(redis, drain_lease_held, *items)
+    found = await kept(redis, "a")
     later = Commit(redis, LANE, drain_lease_held)
-    later.take_deferred("a", 2, next_due_at=11)
+    later.take_deferred(found[:2], next_due_at=11)
     await later.commit()
     assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [items[2].dump()]
     assert await redis.zscore(keys.deferred(LANE), "a") == 11
+    assert await counts(redis) == waiting(items[2])
     last = Commit(redis, LANE, drain_lease_held)
-    last.take_deferred("a", 1, next_due_at=12)
+    last.take_deferred(found[2:], next_due_at=12)
     await last.commit()
     assert await redis.zscore(keys.deferred(LANE), "a") is None
     assert not await redis.exists(keys.deferred_items(LANE, "a"))
+    assert await counts(redis) == {}
 
 
-async def test_what_is_put_back_stands_in_front_at_its_own_time(
-    redis: Redis, commit: Commit
+async def test_what_is_put_back_stands_in_front_in_order_at_its_own_time(
+    redis: Redis, drain_lease_held: Lease
 ) -> None:
-    behind, refused = item(order_key="a"), item(order_key="a")
-    commit.defer(behind, 5)
-    commit.take_deferred("a", 0, next_due_at=6)
-    commit.put_back(refused, 99)
+    items = [item(order_key="a") for _ in range(4)]
+    await wait(redis, drain_lease_held, *items)
+    [first, second, third, fourth] = await kept(redis, "a")
+    came = item(order_key="a")
+    commit = Commit(redis, LANE, drain_lease_held)
+    commit.take_deferred([first, second, third], next_due_at=6)
+    second.reason = "PHP said that it would rather have it later, which takes more room"
+    commit.put_back([second, third], 99)
+    commit.defer(came, 1)
     await commit.commit()
-    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
-        refused.dump(),
-        behind.dump(),
-    ]
+    after = await kept(redis, "a")
+    assert [one.id for one in after] == [second.id, third.id, fourth.id, came.id]
+    assert after[0].reason == second.reason
     assert await redis.zscore(keys.deferred(LANE), "a") == 99
+    assert await counts(redis) == waiting(second, third, fourth, came)
+
+
+async def test_what_all_wait_no_more_and_one_comes_back(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    """It is in the index again, although the list was empty in between."""
+    await wait(redis, drain_lease_held, item(order_key="a"))
+    [one] = await kept(redis, "a")
+    commit = Commit(redis, LANE, drain_lease_held)
+    commit.take_deferred([one], next_due_at=6)
+    commit.put_back([one], 77)
+    await commit.commit()
+    assert await redis.zscore(keys.deferred(LANE), "a") == 77
+    assert [found.id for found in await kept(redis, "a")] == [one.id]
+
+
+async def test_what_nobody_may_read_is_taken_out_unread(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    first, second = item(order_key="a"), item(order_key="a")
+    await wait(redis, drain_lease_held, first, second)
+    commit = Commit(redis, LANE, drain_lease_held)
+    commit.take_unread(VENDOR, "a", first.dump(), next_due_at=6)
+    commit.dead_letter_unread(first.dump(), VENDOR, "worker died", 7)
+    await commit.commit()
+    assert [one.id for one in await kept(redis, "a")] == [second.id]
+    found = await counts(redis)
+    assert found.pop("dead") == 1
+    assert found == waiting(second)
+    [letter] = [orjson.loads(one) for one in await redis.hvals(keys.dead_letters(VENDOR))]
+    assert letter["item"] == {**orjson.loads(first.dump()), "reason": "worker died"}
 
 
 async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
@@ -215,7 +311,7 @@ async def test_counts_add_up_and_nothing_is_counted_as_nothing(
 async def test_more_than_lua_can_spread_at_once(redis: Redis, commit: Commit) -> None:
     """Lua's ``unpack`` gives up at 8,000 words."""
     entry_ids = await put(redis, 9_001)
-    commit.delete_entries(VENDOR, entry_ids[:9_000])
+    commit.delete_entries(VENDOR, heads(entry_ids[:9_000]))
     for number in range(3_000):
         commit.defer(item(order_key=f"k{number}"), number)
     await commit.commit()
