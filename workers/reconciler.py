@@ -19,9 +19,11 @@ from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar import keys
 from sidecar.backend import Backend, BackendError
+from sidecar.burial import Bounds
 from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
 from sidecar.halts import Halts
+from sidecar.housekeeping import Housekeeping
 from sidecar.inbox import drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.logs import Trouble
@@ -66,6 +68,7 @@ class Reconciler:
             memory_share=settings.inbox_memory_share,
             vendor_share=settings.vendor_memory_share,
         )
+        self._housekeeping = Housekeeping(redis, Bounds.of(settings))
         self._webhooks_wait = False
 
     async def run(self) -> None:
@@ -91,6 +94,7 @@ class Reconciler:
             if time.monotonic() >= self._ask_php_at:
                 self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
                 await self.find_due_campaigns()
+            await self._housekeeping.run()
             if self._webhooks_wait:
                 self._webhooks_wait = await self._backlog.take_over(lease)
             await asyncio.sleep(self._settings.reconcile_interval_s)

@@ -1,0 +1,52 @@
+#!lua flags=allow-oom
+-- Count vendors together of which nothing waits. Their equations balance by their counters alone, so
+-- the sum does as well. It makes room, so it is also done when Redis is full.
+--
+-- KEYS[1]  vendors          set: vendors with counters
+-- KEYS[2]  count:{others}   hash: the counters of all that were counted together
+-- KEYS[3..] count:{vendor}  hash: counters of vendors
+-- ARGV[1]  the name that stands for the others
+-- ARGV[2..] the vendors
+--
+-- Returns how many were.
+
+local EQUATIONS = {
+  {"webhooks_received", "webhooks_done"},
+  {"updates", "done", "ignored", "duplicates", "folded", "dead"},
+  {"claimed", "accepted", "failed", "requeued", "unknown", "released"},
+  {"effects", "effects_done", "effects_dropped", "effects_dead"},
+  {"dead", "dead_too_old", "dead_too_many", "dead_too_large", "dead_discarded"},
+  {"effects_dead", "effects_dead_too_old", "effects_dead_too_many", "effects_dead_too_large",
+    "effects_dead_discarded"},
+}
+
+local folded = 0
+for index = 3, #KEYS do
+  local found, count = redis.call("HGETALL", KEYS[index]), {}
+  for field = 1, #found, 2 do
+    count[found[field]] = tonumber(found[field + 1])
+  end
+  local rests = #found > 0
+  for _, names in ipairs(EQUATIONS) do
+    local rest = count[names[1]] or 0
+    for part = 2, #names do
+      rest = rest - (count[names[part]] or 0)
+    end
+    rests = rests and rest == 0
+  end
+  if rests then
+    for name, value in pairs(count) do
+      if name == "dropped_at" then
+        local last = tonumber(redis.call("HGET", KEYS[2], name) or 0)
+        redis.call("HSET", KEYS[2], name, string.format("%.0f", math.max(last, value)))
+      else
+        redis.call("HINCRBY", KEYS[2], name, string.format("%.0f", value))
+      end
+    end
+    redis.call("DEL", KEYS[index])
+    redis.call("SREM", KEYS[1], ARGV[index - 1])
+    redis.call("SADD", KEYS[1], ARGV[1])
+    folded = folded + 1
+  end
+end
+return folded
