@@ -101,7 +101,7 @@ class FairReader:
         vendors = await self._ready(excluded)
         if await self._wait_for_others(vendors):
             vendors = await self._ready(excluded)
-        return await self._read(await self._cursors(vendors))
+        return await self._read(await self._cursors(vendors), READ_BYTES)
 
     async def take_of(self, vendor_uid: str) -> list[Taken]:
         """Return the next updates of one vendor."""
@@ -153,9 +153,7 @@ class FairReader:
         await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
         return True
 
-    async def _read(
-        self, cursors: dict[str, bytes | None], read_bytes: int = READ_BYTES
-    ) -> list[Taken]:
+    async def _read(self, cursors: dict[str, bytes | None], read_bytes: int) -> list[Taken]:
         """Take from all of these vendors, a few at a time, as much as one batch may hold."""
         self.empty = []
         budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
@@ -207,6 +205,8 @@ class FairReader:
             share.use(updates)
             if place == parsed.length:
                 webhook, place = webhook + 1, 0
+            else:
+                share.bytes = 0  # the next one is larger than what is left
         mine.done.append(entry.head)
 
     def _parse(self, entry: Entry, webhook: int) -> Parsed:

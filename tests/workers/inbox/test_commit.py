@@ -1,6 +1,6 @@
 """What is recorded about a batch is recorded at once, or not at all."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -42,12 +42,13 @@ def heads(entry_ids: list[str], webhooks: int = 1, size: int = 100) -> list[Entr
 
 async def kept(redis: Redis, order_key: str) -> list[Update]:
     """Return what waits under an order key."""
-    found = await redis.lrange(keys.deferred_items(LANE, order_key), 0, -1)
+    items = keys.deferred_items(LANE, order_key)
+    found = cast("list[bytes]", await redis.lrange(items, 0, -1))
     return [Update.load(dumped) for dumped in found]
 
 
 async def counts(redis: Redis, vendor: str = VENDOR) -> dict[str, int]:
-    found = await redis.hgetall(keys.counters(vendor))
+    found = cast("dict[bytes, bytes]", await redis.hgetall(keys.counters(vendor)))
     return {name.decode(): int(count) for name, count in found.items() if int(count)}
 
 
