@@ -9,14 +9,20 @@ it was made; everything else (500, HTML, a time-out) says nothing about what hap
 """
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contracts.bots import MatchedBots
 from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
+
+#: What PHP counts, how often it has tried, and how long the sidecar is to wait, ms: a number that nobody can reckon
+#: with counts as the largest or smallest that makes sense.
+Count = Annotated[int, AfterValidator(lambda count: max(0, min(count, 2**31)))]
+Retries = Annotated[int, AfterValidator(lambda retries: max(0, min(retries, 1000)))]
+Pause = Annotated[int, AfterValidator(lambda pause_ms: max(0, min(pause_ms, 86_400_000)))]
 
 #: Most updates in one ``process-webhooks`` call and most results in one
 #: ``update-message-statuses`` call.
@@ -128,7 +134,7 @@ class UpdateResult(LenientModel):
     id: str
     result: Literal["done", "ignored", "retry"] | str
     reason: str | None = None
-    retry_after_ms: int | None = None
+    retry_after_ms: Pause | None = None
     campaign_uid: str | None = Field(
         default=None,
         description="Of a status: the campaign of the message whose status it has changed. Left "
@@ -150,7 +156,7 @@ class ProcessWebhookAnswer(LenientModel):
 
     result: Literal["done", "ignored", "retry"] | str
     reason: str | None = None
-    retry_after_ms: int | None = None
+    retry_after_ms: Pause | None = None
 
 
 class StoredWebhook(StrictModel):
@@ -224,8 +230,8 @@ class PendingWebhooksAnswer(LenientModel):
     """``pending``: how many are left behind those returned, counted up to 1,000."""
 
     webhooks: list[PendingWebhook]
-    deleted: int = 0
-    pending: int = 0
+    deleted: Count = 0
+    pending: Count = 0
 
 
 # -- campaigns -----------------------------------------------------------------------------------
@@ -264,7 +270,7 @@ class ClaimedRow(LenientModel):
     uid: str
     contact_uid: str | None = None
     to: str
-    retries: int = 0
+    retries: Retries = 0
     from_phone_number_id: str | None = None
     template_name: str
     template_language: str
@@ -276,9 +282,9 @@ class ClaimMessagesAnswer(LenientModel):
     ``next_due_at`` is when the first of the others falls due."""
 
     rows: list[ClaimedRow]
-    expired: int = 0
-    due: int = 0
-    queued: int = 0
+    expired: Count = 0
+    due: Count = 0
+    queued: Count = 0
     next_due_at: int | None = None
 
 
@@ -381,11 +387,11 @@ class DueCampaignsRequest(StrictModel):
 class CampaignCounts(LenientModel):
     """Rows of the queue by their status, and of the log by theirs. Outgoing messages only."""
 
-    queued: int = 0
+    queued: Count = 0
     error: int = 0
     processing: int = 0
     awaiting_status: int = 0
-    expired: int = 0
+    expired: Count = 0
     unknown: int = 0
     accepted: int = 0
     sent: int = 0
@@ -403,7 +409,7 @@ class DueCampaign(LenientModel):
     on_sidecar: bool = Field(
         default=True, description="False where PHP's own crons send for the vendor."
     )
-    due: int = 0
+    due: Count = 0
     next_due_at: int | None = None
     counts: CampaignCounts = CampaignCounts()
 
@@ -413,8 +419,8 @@ class DueCampaignsAnswer(LenientModel):
     (:class:`PendingWebhooksRequest`), counted up to 1,000; 0 where ``campaign_uids`` were given."""
 
     campaigns: list[DueCampaign]
-    made_unknown: int = 0
-    pending_webhooks: int = 0
+    made_unknown: Count = 0
+    pending_webhooks: Count = 0
 
 
 class UnknownMessagesRequest(StrictModel):

@@ -194,6 +194,10 @@ class Outbound:
             # Not its text: it may repeat what the other side has sent.
             reason = f"the connection to {host} broke: {type(error).__name__}"
             raise OutboundFailed("broke", reason) from None
+        except (ValueError, RecursionError) as error:
+            # Something in the answer that the client does not see through.
+            reason = f"the answer of {host} cannot be read: {type(error).__name__}"
+            raise OutboundFailed("broke", reason) from None
 
     def _session(self, host: str) -> aiohttp.ClientSession:
         if self._resolver is None:

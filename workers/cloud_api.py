@@ -11,16 +11,27 @@ from typing import Any
 
 import aiohttp
 import orjson
+import structlog
 
 from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
+from contracts.portable import flaw
 from sidecar.tally import SEND_CALLS, SEND_SECONDS, TALLY
 from workers.rows import Reply, Row
+
+log = structlog.get_logger()
 
 #: Idle connections are closed before the other side does it: a connection that is closed while a
 #: request is on its way leaves that request's outcome unknown.
 KEEPALIVE_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
+
+#: So much of an answer is read; Meta's have some hundred bytes.
+MAX_ANSWER_BYTES = 256 * 1024
+#: So much of an acceptance is handed on to PHP, and of an error's texts, and of an id.
+MAX_RESPONSE_BYTES = 8 * 1024
+MAX_TEXT = 1000
+MAX_ID = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +138,26 @@ class CloudApi:
                 headers={"Authorization": f"Bearer {access_token}"},
                 allow_redirects=False,
             ) as response:
-                return conclude(response.status, await response.read())
+                return conclude(response.status, await _read(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             return NotSent(f"cannot connect to the Cloud API: {error}")
         except TimeoutError:
             return OutcomeUnknown("the Cloud API did not answer in time")
         except aiohttp.ClientError as error:
             return OutcomeUnknown(f"the connection broke: {type(error).__name__}: {error}")
+        except Exception as error:
+            log.exception("send_call_failed")
+            return OutcomeUnknown(f"the call failed: {type(error).__name__}")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            response.close()
+            break
+    return bytes(content)
 
 
 def _labels(attempt: Attempt) -> tuple[str, str]:
@@ -160,16 +184,11 @@ def conclude(status: int, content: bytes) -> Attempt:
         body = {}
     if 200 <= status < 300:
         message = _first(body.get("messages"))
-        wamid = message.get("id")
-        if isinstance(wamid, str) and wamid:
-            wa_id = _first(body.get("contacts")).get("wa_id")
-            message_status = message.get("message_status")
-            return Accepted(
-                wamid,
-                message_status if isinstance(message_status, str) else None,
-                wa_id if isinstance(wa_id, str) else None,
-                body,
-            )
+        wamid = _short(message.get("id"))
+        if wamid:
+            wa_id = _short(_first(body.get("contacts")).get("wa_id"))
+            response = body if _fits(content, body) else {"messages": [{"id": wamid}]}
+            return Accepted(wamid, _short(message.get("message_status")), wa_id, response)
         return OutcomeUnknown(f"the Cloud API answered {status} without a message id")
     error = body.get("error")
     if not isinstance(error, dict):
@@ -180,7 +199,7 @@ def conclude(status: int, content: bytes) -> Attempt:
     rule = rule_for(code, status)
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
-    message_text = str(error.get("message") or rule.meaning)
+    message_text = _text(error.get("message")) or rule.meaning
     return Refused(rule, SendError(code=code, message=message_text, details=_text(details)))
 
 
@@ -193,8 +212,20 @@ def _first(value: Any) -> dict[str, Any]:
 def _code(value: Any) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    is_code = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9
+    return value if is_code else None
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return value[:MAX_TEXT] if isinstance(value, str) else None
+
+
+def _short(value: Any) -> str | None:
+    """Return an id or a word; None for what is none."""
+    fits = isinstance(value, str) and len(value) <= MAX_ID and value.isprintable()
+    return value if fits else None
+
+
+def _fits(content: bytes, body: dict[str, Any]) -> bool:
+    """Tell whether an answer can be handed on as it is. It is, below other values."""
+    return len(content) <= MAX_RESPONSE_BYTES and flaw([[[[body]]]]) is None

@@ -243,3 +243,16 @@ async def test_whoever_waits_is_told_when_the_teller_breaks(
         with pytest.raises(ZeroDivisionError):
             await telling.bring(answer())
     assert await telling.bring(answer()) == Done([])
+
+
+async def test_a_pause_that_nobody_can_reckon_with(telling: AiAnswers, php: Php) -> None:
+    def rule(call: Call) -> Answer:
+        ids = [one["id"] for one in call.json["answers"]]
+        pause = f'"retry_after_ms": {"9" * 400}'
+        found = [f'{{"id": "{one}", "result": "retry", {pause}}}' for one in ids]
+        return Answer(200, f'{{"results": [{", ".join(found)}]}}'.encode())
+
+    php.when(AI_ANSWERS, rule)
+    end = await telling.bring(answer())
+    assert isinstance(end, Again)
+    assert end.after_s == 86_400

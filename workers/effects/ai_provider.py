@@ -8,11 +8,14 @@ from typing import Any
 import orjson
 
 from contracts.effects import AiProvider, AiProviderKind, AiReply, EffectKind
+from contracts.portable import flaw
 from sidecar.outbound import Outbound, OutboundFailed, OutboundRefused, Reply
 from workers.effects.calls import count, may_come_again, result_of, retry_after_s
 
 #: A longer answer is none that anybody could send.
 MAX_ANSWER_BYTES = 1024 * 1024
+#: What an AI tells of its usage is a few numbers.
+MAX_USAGE_BYTES = 4 * 1024
 LONGEST_PAUSE_S = 120.0
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -139,8 +142,14 @@ def _read(provider: AiProvider, reply: Reply) -> Said | NoAnswer:
     text = body.get("text") if flowise else _completed(body)
     if not isinstance(text, str) or not text.strip():
         return NoAnswer(f"the AI {provider.name!r} answered without a text")
-    usage = body.get("usage")
-    return Said(text.strip(), usage if isinstance(usage, dict) else None)
+    return Said(text.strip(), _usage(body.get("usage")))
+
+
+def _usage(value: Any) -> dict[str, Any] | None:
+    """Return it as PHP can have it, and not what makes PHP refuse the answer."""
+    if not isinstance(value, dict) or flaw([[[value]]]) is not None:
+        return None
+    return value if len(orjson.dumps(value)) <= MAX_USAGE_BYTES else None
 
 
 def _completed(body: dict[str, Any]) -> Any:
