@@ -8,7 +8,7 @@
 | cursor:{lane} | hash | how far the first entry of a vendor's stream is settled |
 | crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
-| fence:{name} | string | the last fencing token that was given out |
+| fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
 | deferred:{lane}:{order key} | list | updates that wait, the first one alone |
 | dead | sorted set | vendors that have dead letters, by the bytes of these |
@@ -25,7 +25,7 @@
 | ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
 | rows | hash | the ledger in which a row stands: row -> campaign |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
-| halt:{campaign} | string | paused or cancelled: no more slots are given out (sidecar/halts.py) |
+| halt:{campaign} | string | paused or cancelled: no slots (sidecar/halts.py); expires |
 | metrics | hash | what all processes have counted and timed (sidecar/tally.py) |
 | processes | set | ids of processes that run, or died without a word |
 | process:{id} | string | what one of them last said of itself; expires (sidecar/telemetry.py) |
@@ -59,6 +59,70 @@
 | parity:{vendor} | hash | when webhooks were noted and dropped (unix ms); expires |
 | parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
+
+What bounds each, and about how many bytes of Redis's memory a unit of it takes. Where that is
+``memory``, no more comes in when inbox_memory_share of Redis's memory is used, or
+vendor_memory_share of that by one vendor (sidecar/headroom.py).
+
+| key | bound | bytes each |
+|---|---|---|
+| inbox:{lane}:{vendor} | memory | 1.2 x body + 60 |
+| ready:{lane} | vendors whose webhooks wait | 100 |
+| waiting:{lane} | vendors whose webhooks wait | 100 |
+| cursor:{lane} | vendors whose webhooks wait | 120 |
+| crashes:{lane} | 4 fields for each of 2 lanes | 300 |
+| lease:{name} | lanes, campaigns and vendors at work; for lease_ttl_ms | 130 |
+| fence:{name} | lanes, campaigns and vendors that were at work within a week | 140 |
+| deferred:{lane} | memory | 150 |
+| deferred:{lane}:{order key} | memory | 1.2 x update + 100 |
+| dead | vendors with dead letters | 120 |
+| dead:letters:{vendor} | dead_letters_limit, _bytes and _days, each vendor | 1.25 x letter + 100 |
+| dead:updates:{vendor} | the same | 200 |
+| dead:effects:{vendor} | the same | 200 |
+| seen:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
+| count:{vendor} | MAX_VENDORS (sidecar/housekeeping.py) | 800 |
+| vendors | MAX_VENDORS | 100 |
+| nonce:{nonce} | signed calls within twice signing_window_s | 130 |
+| backend:ok | 1 | 100 |
+| campaigns | campaigns that PHP has running, or that were stopped and PHP is not told | 150 |
+| ledger:{campaign} | rows of some claims: claim_s x the number's rate, and result_wait_ms | 200 |
+| ledgers | campaigns with rows in their ledger | 150 |
+| rows | rows in all ledgers | 150 |
+| claims:{campaign} | claims under way, and those that PHP has not answered | 150 |
+| halt:{campaign} | campaigns stopped within 30 days, or that PHP is not told of | 250 |
+| metrics | series: what tally.py declares, by error code and endpoint | 120 |
+| processes | processes that were started within a day | 120 |
+| process:{id} | processes that were heard of within a day | 600 |
+| errors:{campaign}:{path} | campaigns with an error within a while | 130 |
+| pauses | numbers, accounts and tokens of PHP's vendors | 400 |
+| lifted:{scope}:{id} | numbers, accounts and campaigns that were resumed within a while | 130 |
+| suppressed:{vendor}:{recipient} | recipients that refused within suppress_s | 200 |
+| wait:{campaign} | campaigns that rest | 200 |
+| number:{number} | numbers that send | 600 |
+| numbers | numbers that have sent within a day | 150 |
+| turns:{number} | campaigns of a number that want slots | 150 |
+| wanting:{number} | campaigns of a number that want slots | 150 |
+| pair:{number}:{recipient} | recipients within the last 6 s, or a burst's pause | 150 |
+| hold:{scope}:{id} | accounts and apps that have been held lately | 300 |
+| recipients:{portfolio} | the portfolio's own limit of recipients in 24 hours | 120 |
+| outbox:{kind} | vendors with effects | 100 |
+| outbox:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 200 |
+| effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
+| effect:{vendor}:{id} | effects of duplicate_window_s | 160 |
+| urgent:{number} | numbers that replies wait for | 130 |
+| probe | 1 | 100 |
+| check:{token} | checks that run | 130 |
+| config:version | 1 | 100 |
+| config:changes | KEPT (sidecar/config_changes.py) | 200 |
+| shadowed | vendors in shadow | 100 |
+| shadow:{vendor} | most webhooks and bytes of sidecar/shadow/intake.py | 1.2 x body + 60 |
+| shadow:{vendor}:bytes | vendors in shadow | 100 |
+| planned:{vendor} | MOST_PLANNED and MOST_KNOWN (workers/shadow/store.py) | 1.25 x plan + 150 |
+| planned:{vendor}:due | MOST_PLANNED | 200 |
+| planned:{vendor}:known | MOST_KNOWN | 200 |
+| parity:{vendor} | vendors in shadow within its days | 300 |
+| parity:{vendor}:{day} | the same, for each day | 600 |
+| parity:{vendor}:{kind}:{class} | shadow_examples for each | 1.2 x example |
 
 {number}, {account}, {app}, {portfolio} and {id} are names that workers/limits.py makes: of one
 vendor alone, unless Meta has confirmed the id. There it says why no vendor reaches another's by any

@@ -37,6 +37,17 @@ def test_every_key_is_in_the_table() -> None:
     assert {key.removesuffix("*") for key in there} == {key.removesuffix("*") for key in documented}
 
 
+def test_every_key_has_a_bound() -> None:
+    assert keys.__doc__ is not None
+    what, bounds = re.split(r"(?m)^What bounds each", keys.__doc__)
+    rows = re.findall(r"(?m)^\| ([a-z:{} ]+?) \| (.+) \| (.+) \|$", bounds)
+    bounded = {
+        key for key, bound, each in rows if re.search(r"\w", bound) and re.search(r"\d", each)
+    }
+    documented = set(re.findall(r"(?m)^\| ([a-z:{} ]+?) \|", what))
+    assert bounded == documented - {"key"}
+
+
 def test_no_two_kinds_share_a_key() -> None:
     others = {name: key for name, key in made().items() if name != "COUNTERS_PREFIX"}
     assert len(set(others.values())) == len(others)
