@@ -16,7 +16,7 @@ QUICK_CUSTOMERS = (
     *("--delivered-delay-ms", "20", "300"),
     *("--read-delay-ms", "20", "400"),
 )
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 def accepted(demo: Demo) -> int:
