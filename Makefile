@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe migration test lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -20,6 +20,10 @@ chaos: install   ## Kill and cut off parts of the real stack under load; ROUNDS=
 chaos-wipe: install ## Wipe Redis in the middle of a campaign; SEED=3 kills the workers with it
 	@scripts/install-stack
 	@.venv/bin/python -m simulator chaos --wipe --seed $(or $(SEED),1) $(ARGS)
+
+adversary: install ## Attack the real stack as hostile vendors may; ROUNDS=50 SEED=1 ARGS="--shape php_500"
+	@scripts/install-stack
+	@.venv/bin/python -m simulator adversary --rounds $(or $(ROUNDS),10) --seed $(or $(SEED),1) $(ARGS)
 
 migration: install ## Walk through MIGRATION.md and back, on the real stack; as root; ARGS="--vendors 3"
 	@scripts/install-stack

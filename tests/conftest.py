@@ -26,7 +26,12 @@ hypothesis.settings.load_profile("suite")
 MakeSettings = Callable[..., Settings]
 
 #: Files that take minutes. They come first, so that no worker is left with one in the end.
-LONG = ("tests/chaos/test_chaos.py", "tests/migration/test_rehearsal.py", "tests/system/")
+LONG = (
+    "tests/chaos/test_chaos.py",
+    "tests/adversary/test_adversary.py",
+    "tests/migration/test_rehearsal.py",
+    "tests/system/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

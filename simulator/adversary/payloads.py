@@ -62,8 +62,8 @@ class Pen:
     def post(
         self,
         at_s: float,
-        messages: Sequence[Json] = (),
-        statuses: Sequence[Json] = (),
+        messages: Sequence[Json] | str = (),
+        statuses: Sequence[Json] | str = (),
         *,
         number: str | None = None,
         account: str | None = None,
@@ -81,9 +81,9 @@ class Pen:
             "contacts": [{"wa_id": m["from"]} for m in messages[:1] if isinstance(m, dict)],
         }
         if messages:
-            value["messages"] = list(messages)
+            value["messages"] = messages
         if statuses:
-            value["statuses"] = list(statuses)
+            value["statuses"] = statuses
         change = {"field": "messages", "value": {**value, **more}}
         entry = {"id": account or self.vendor.business_account_id, "changes": [change]}
         body = orjson.dumps({"object": "whatsapp_business_account", "entry": [entry]})
@@ -91,7 +91,7 @@ class Pen:
         if raw is not None:
             body = body.replace(orjson.dumps(_RAW), raw)
         elif number is None:
-            wamids = tuple(message["id"] for message in messages)
+            wamids = tuple(message["id"] for message in messages if isinstance(message, dict))
         return self.signed(at_s, body, wamids)
 
     def signed(self, at_s: float, body: bytes, wamids: tuple[str, ...] = ()) -> Post:

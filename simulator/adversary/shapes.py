@@ -81,6 +81,10 @@ def _tiny_elements(pen: Pen) -> list[Post]:
         return [pen.signed(0.0, b'{"object":"whatsapp_business_account","entry":%s}' % many)]
     if where == "changes":
         return [pen.signed(0.0, b'{"entry":[{"id":"1","changes":%s}]}' % many)]
+    if where == "messages":
+        return [pen.post(0.0, RAW, raw=many)]
+    if where == "statuses":
+        return [pen.post(0.0, statuses=RAW, raw=many)]
     more: dict[str, Any] = {where: RAW}
     return [pen.post(0.0, [pen.message()], raw=many, **more)]
 

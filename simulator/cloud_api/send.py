@@ -14,6 +14,7 @@ from simulator.cloud_api.recipient import magic_of
 from simulator.cloud_api.refusal import Refusal
 from simulator.cloud_api.request import ReadReceipt, SendRequest, read_request
 
+_JSON = (b"content-type", b"application/json; charset=UTF-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _HTML_500 = b"<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
 
@@ -123,7 +124,7 @@ class SendEndpoint:
         if not garbage.trickles:
             await answer(send, garbage.status, garbage.body)
             return
-        headers = [(b"content-length", b"%d" % len(garbage.body))]
+        headers = [_JSON, (b"content-length", b"%d" % len(garbage.body))]
         await send({"type": "http.response.start", "status": garbage.status, "headers": headers})
         end = len(garbage.body) - 1
         for at in range(end + 1):

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.cloud_api.errors import RULES
 from contracts.cloud_api.messages import SendResponse
+from simulator.cloud_api.garbage import GARBAGE
 from tests.simulator.cloud_api.helpers import Receiver, eventually, message, simulating
 
 
@@ -250,6 +251,19 @@ async def test_error_before_acceptance() -> None:
         report = await api.report()
         assert report["faults"] == {"http_500": 1, "html_500": 1, "throttle": 1, "http_503": 1}
         assert report["accepted"] == 1
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+async def test_garbage(name: str) -> None:
+    garbage = GARBAGE[name]
+    rule = {"kind": "garbage", "garbage": name, "times": 1, "seconds": 0.1}
+    async with simulating(faults=[rule]) as api:
+        answer = await api.send()
+        assert (answer.status, answer.body) == (garbage.status, garbage.body)
+        report = await api.report()
+        assert report["faults"] == {"garbage": 1}
+        assert report["accepted"] == (garbage.status < 400)
+        assert (await api.send()).status == 200
 
 
 async def test_fault_for_one_recipient() -> None:
