@@ -45,8 +45,8 @@ class Why(StrEnum):
 class Isolation:
     """Knows which vendors are isolated, and for how long to leave PHP alone with what is theirs.
 
-    One for each lane and process; its pauses begin as those of ``like``. Who is isolated is not kept
-    anywhere: a process that does not know finds out with one time-out.
+    One for each lane and process; its pauses begin as those of ``like``. Who is isolated is kept
+    nowhere: a process that does not know finds out with one time-out.
     """
 
     def __init__(self, like: Breaker, clock: Callable[[], float] = time.monotonic) -> None:

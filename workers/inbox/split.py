@@ -11,8 +11,9 @@ updates as are asked for: what it takes is linear in the bytes that came in, wha
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -35,6 +36,9 @@ MAX_NAME = 128
 
 _objects = msgspec.json.Decoder(dict[str, Raw])
 _lists = msgspec.json.Decoder(list[Raw])
+
+#: Elements that are looked at in one go, readable or not.
+MAX_LOOKED_AT = 20_000
 
 #: A backslash that is escaped, two surrogates that belong together, and one that is alone.
 _ESCAPED = re.compile(
@@ -69,27 +73,46 @@ class Parsed:
         self, start: int, most: int | None, most_bytes: int | None = None
     ) -> tuple[list[Update], int]:
         """Return the updates from place ``start`` on, at most so many and (but for one) so many
-        bytes; and the place of the next one, which is ``length`` when none is left."""
+        bytes; and the place of the next one, which is ``length`` when none is left.
+
+        Elements that cannot be read and stand side by side are one update.
+        """
         if not self._runs:
             entry = self._entry
             whole = Update.whole(self._name, entry.vendor_uid, entry.received_at, self._webhook)
             return ([whole] if start == 0 else []), 1
         updates: list[Update] = []
+        unreadable: list[bytes] = []
         size = 0
         place = start
         for run, index in self._from(start):
-            update = self._update(run, index, place)
-            if updates and most_bytes is not None and size + update.size > most_bytes:
-                return updates, place
-            size += update.size
+            raw = bytes(run.elements[index])
+            found = self._read(run, raw, place)
+            if isinstance(found, Update):
+                full = most is not None and len(updates) >= most
+                if updates and most_bytes is not None and size + found.size > most_bytes:
+                    full = True
+                if full:
+                    break
+                updates.append(found)
+                size += found.size
+                unreadable = []
+            elif unreadable:
+                unreadable.append(raw)
+                size += len(raw)
+            else:
+                if most is not None and len(updates) >= most:
+                    break
+                unreadable = [raw]
+                reason = f"{run.what}[{index}] cannot be read: {found}"
+                updates.append(self._unreadable(place, reason, unreadable))
             place += 1
-            if update.unreadable and updates and updates[-1].unreadable:
-                _join(updates[-1], update)
-                continue
-            updates.append(update)
-            if most is not None and len(updates) >= most:
-                return updates, place
-        return updates, self.length
+            if place - start >= MAX_LOOKED_AT:
+                break
+        for update in updates:
+            if update.unreadable:
+                update.join()
+        return updates, place
 
     def _from(self, start: int) -> Iterator[tuple["_Run", int]]:
         for run in self._runs:
@@ -97,54 +120,59 @@ class Parsed:
                 yield run, index
             start = max(0, start - len(run.elements))
 
-    def _update(self, run: "_Run", index: int, place: int) -> Update:
-        raw = bytes(run.elements[index])
-        reason = run.fault or _fault(run, raw)
-        if reason is None and run.kind is not None:
-            known = _known(run.kind, raw)
-            if known is not None:
-                return self._known(run, raw, known, place)
-            reason = "it has no id, or one that is no text"
-        update = Update(
-            id=f"{self._name}/{place}",
-            vendor_uid=self._entry.vendor_uid,
-            received_at=self._entry.received_at,
-            kind=None if reason else UpdateKind.CHANGE,
-            order_key=f"{self._entry.vendor_uid}/change",
-        )
-        if reason is None:
-            update.parts = (run.before, raw, run.after)
-        else:
-            update.unreadable = True
-            update.reason = f"{run.what}[{index}] cannot be read: {reason}"
-            update.body = raw
+    def _read(self, run: "_Run", raw: bytes, place: int) -> Update | str:
+        """Return an element as an update, or why it is none that PHP could read."""
+        if run.fault is not None:
+            return run.fault
+        if _too_deep(raw):
+            return f"it has more than {MAX_DEPTH} levels"
+        try:
+            values = msgspec.json.decode(raw)
+        except _NOT_READ as error:
+            return str(error)
+        if run.kind is None:
+            parts = (run.before, raw, run.after)
+            return self._new(place, UpdateKind.CHANGE, "change", parts)
+        if not isinstance(values, dict):
+            return "it is no object"
+        wamid = _text(values, "id")
+        if wamid is None:
+            return "it has no id, or one that is no text"
+        after = run.after
+        if contact := run.contacts.of(values, alone=len(run.elements) == 1):
+            after = b'],"contacts":[' + contact + b"]" + after[1:]
+        side = _SIDES[run.kind]
+        who = wamid if side is None else _text(values, side) or _text(values, f"{side}_user_id")
+        update = self._new(place, run.kind, who or "unknown", (run.before, raw, after))
+        update.wamid = wamid
+        if run.kind is UpdateKind.STATUS:
+            update.status = _text(values, "status")
+            update.callback_data = _text(values, "biz_opaque_callback_data")
         return update
 
-    def _known(self, run: "_Run", raw: bytes, known: "_Known", place: int) -> Update:
+    def _new(
+        self, place: int, kind: UpdateKind | None, who: str, parts: tuple[bytes, bytes, bytes]
+    ) -> Update:
         vendor_uid = self._entry.vendor_uid
-        assert run.kind is not None
-        if run.kind is UpdateKind.STATUS:
-            who: str | None = known.id
-        elif run.kind is UpdateKind.ECHO:
-            who = known.to or known.to_user_id
-        else:
-            who = known.from_ or known.from_user_id
-        after = run.after
-        if contact := run.contacts.of(known, alone=len(run.elements) == 1):
-            after = b'],"contacts":[' + contact + b"]" + after[1:]
-        update = Update(
+        return Update(
             id=f"{self._name}/{place}",
             vendor_uid=vendor_uid,
             received_at=self._entry.received_at,
-            kind=run.kind,
-            order_key=f"{vendor_uid}/{_name(who or 'unknown')}",
-            parts=(run.before, raw, after),
-            wamid=known.id,
+            kind=kind,
+            order_key=f"{vendor_uid}/{_name(who)}",
+            parts=parts,
         )
-        if run.kind is UpdateKind.STATUS:
-            update.status = known.status
-            update.callback_data = known.biz_opaque_callback_data
+
+    def _unreadable(self, place: int, reason: str, elements: list[bytes]) -> Update:
+        update = self._new(place, None, "change", (b"", b"", b""))
+        update.unreadable = True
+        update.reason = reason
+        update.elements = elements
         return update
+
+
+#: Whose messages stay in order, by the name of the element's member; a status's by its message.
+_SIDES = {UpdateKind.MESSAGE: "from", UpdateKind.ECHO: "to", UpdateKind.STATUS: None}
 
 
 def clean(body: bytes) -> bytes:
@@ -184,50 +212,18 @@ class _Run:
     fault: str | None = None
 
 
-class _Known(msgspec.Struct, rename={"from_": "from"}):
-    """What an update is known by. Whatever else it holds, PHP reads."""
-
-    id: str
-    from_: str | None = None
-    to: str | None = None
-    from_user_id: str | None = None
-    to_user_id: str | None = None
-    recipient_id: str | None = None
-    recipient_user_id: str | None = None
-    status: str | None = None
-    biz_opaque_callback_data: str | None = None
+def _text(values: dict[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    return value if isinstance(value, str) and value else None
 
 
-_known_elements = msgspec.json.Decoder(_Known)
-
-
-def _known(kind: UpdateKind, raw: bytes) -> _Known | None:
-    """Return what an update is known by, or None if it has no id. Of the rest, what is not text is
-    left out."""
-    try:
-        known = _known_elements.decode(raw)
-    except _NOT_READ:
-        try:
-            values = _objects.decode(raw)
-        except _NOT_READ:
-            return None
-        texts = {name: text for name, value in values.items() if (text := _text(value))}
-        if "id" not in texts:
-            return None
-        known = msgspec.convert(texts, _Known)
-    return known if known.id else None
-
-
-def _fault(run: _Run, raw: bytes) -> str | None:
-    """Return why an element is none that PHP could read, or None."""
-    if run.kind is not None and raw[:1] != b"{":
-        return "it is no object"
-    return _unreadable(raw)
+def _too_deep(raw: bytes) -> bool:
+    return raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(raw) > MAX_DEPTH
 
 
 def _unreadable(raw: bytes) -> str | None:
     """Return why JSON cannot be read here, or where it goes; None if it can."""
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+    if _too_deep(raw):
         return f"it has more than {MAX_DEPTH} levels"
     try:
         msgspec.json.decode(raw)
@@ -247,15 +243,73 @@ def _depth(raw: bytes) -> int:
     return deepest
 
 
-def _join(kept: Update, more: Update) -> None:
-    """Have one unreadable update stand for the next one as well."""
-    assert kept.reason is not None
-    kept.body += b"\n" + more.body
-    first, _, count = kept.reason.partition(", and ")
-    kept.reason = f"{first}, and {int(count.partition(' ')[0] or 0) + 1} more after it"
+class _Value(msgspec.Struct, forbid_unknown_fields=True):
+    """What nearly every change is like; whatever is not goes the longer way."""
+
+    messaging_product: Raw
+    metadata: Raw
+    contacts: Raw = Raw(b"")
+    messages: list[Raw] = []
+    message_echoes: list[Raw] = []
+    statuses: list[Raw] = []
 
 
-def _runs(body: bytes) -> Iterator[_Run]:
+class _Change(msgspec.Struct, forbid_unknown_fields=True):
+    field: Raw
+    value: _Value
+
+
+class _Account(msgspec.Struct, forbid_unknown_fields=True):
+    id: Raw
+    changes: list[_Change]
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    object: Raw
+    entry: list[_Account]
+
+
+_usual = msgspec.json.Decoder(_Usual)
+
+
+def _usual_runs(body: bytes) -> list["_Run"] | None:
+    """Return what :func:`_runs` would of a webhook of the usual shape, None of any other."""
+    try:
+        webhook = _usual.decode(body)
+    except _NOT_READ:
+        return None
+    runs: list[_Run] = []
+    for account in webhook.entry:
+        for change in account.changes:
+            value = change.value
+            front = b"".join(
+                (
+                    *(b'{"object":', webhook.object, b',"entry":[{"id":', account.id),
+                    *(b',"changes":[{"field":', change.field, b',"value":{"messaging_product":'),
+                    *(value.messaging_product, b',"metadata":', value.metadata, b',"'),
+                )
+            )
+            lists = [(n, e) for n in LISTS if (e := getattr(value, n))]
+            if not lists or len(front) > MAX_SHARED_BYTES:
+                return None
+            contacts = _Contacts(value.contacts)
+            for name, elements in lists:
+                run = _Run(name, LISTS[name], elements, front + name.encode() + b'":[', _AFTER)
+                run.contacts = contacts
+                run.fault = _envelope_fault(run.before, run.after)
+                runs.append(run)
+    return runs
+
+
+#: What stands behind the elements of a list: the ends of it, value, change, account and webhook.
+_AFTER = b"]}}]}]}"
+
+
+def _runs(body: bytes) -> Iterable[_Run]:
+    return _usual_runs(body) or _any_runs(body)
+
+
+def _any_runs(body: bytes) -> Iterator[_Run]:
     webhook = _objects.decode(body)
     accounts = _elements(webhook.get("entry"))
     if not accounts:
@@ -296,7 +350,7 @@ def _runs_of_change(before: bytes, raw: Raw) -> Iterator[_Run]:
         yield _Run("changes", None, [Raw(whole)], before, after)
         before, around = _bounded(before), _short(change, ("field",))
         shared = _short(value, ("messaging_product", "metadata"))
-    contacts = _Contacts(value.get("contacts"))
+    contacts = _Contacts(value.get("contacts", Raw(b"")))
     for name, elements in lists.items():
         try:
             run = _Run(name, LISTS[name], _lists.decode(elements))
@@ -306,8 +360,7 @@ def _runs_of_change(before: bytes, raw: Raw) -> Iterator[_Run]:
         run.before = before + b"{" + around + b'"value":{' + shared + b'"' + name.encode() + b'":['
         run.after = b"]}}" + after
         run.contacts = contacts
-        if envelope_fault := _unreadable(run.before + run.after):
-            run.fault = f"in what stands around it, {envelope_fault}"
+        run.fault = _envelope_fault(run.before, run.after)
         yield run
 
 
@@ -324,10 +377,31 @@ def _elements(raw: Raw | None) -> list[Raw]:
 def _members(values: dict[str, Raw], left_out: set[str]) -> bytes:
     """Return members of an object as they stand in it, each with a comma behind it."""
     return b"".join(
-        orjson.dumps(name) + b":" + bytes(value) + b","
-        for name, value in values.items()
-        if name not in left_out
+        [
+            _name_of_member(name) + bytes(value) + b","
+            for name, value in values.items()
+            if name not in left_out
+        ]
     )
+
+
+def _name_of_member(name: str) -> bytes:
+    known = _NAMES.get(name)
+    return orjson.dumps(name) + b":" if known is None else known
+
+
+#: What stands in nearly every webhook.
+_NAMES = {
+    name: b'"%s":' % name.encode()
+    for name in ("object", "id", "time", "field", "messaging_product", "metadata")
+}
+
+
+@lru_cache(maxsize=256)
+def _envelope_fault(before: bytes, after: bytes) -> str | None:
+    """A number's envelopes are all the same, so it is looked at once."""
+    fault = _unreadable(before + after)
+    return f"in what stands around it, {fault}" if fault else None
 
 
 def _short(values: dict[str, Raw], names: tuple[str, ...]) -> bytes:
@@ -349,69 +423,67 @@ def _bounded(before: bytes) -> bytes:
 class _Contacts:
     """Finds the contact of an update by the ids that both carry; never a neighbour's."""
 
-    def __init__(self, raw: Raw | None) -> None:
-        self._by_phone: dict[str, Raw] = {}
-        self._by_user: dict[str, Raw] = {}
-        self._given: set[int] = set()
+    def __init__(self, raw: Raw) -> None:
         self._all: list[Raw] = []
-        if raw is None:
-            return
-        try:
-            self._all = _lists.decode(raw)
-        except _NOT_READ:
-            return
-        for contact in self._all:
+        self._by_phone: dict[str, bytes] | None = None
+        self._by_user: dict[str, bytes] = {}
+        self._given: set[int] = set()
+        if bytes(raw):
             try:
-                ids = _contact_ids.decode(contact)
+                self._all = _lists.decode(raw)
             except _NOT_READ:
-                continue
-            if _unreadable(bytes(contact)):
-                continue
-            if isinstance(ids.wa_id, str):
-                self._by_phone.setdefault(ids.wa_id, contact)
-            if isinstance(ids.user_id, str):
-                self._by_user.setdefault(ids.user_id, contact)
+                return
 
-    def of(self, known: _Known, *, alone: bool) -> bytes | None:
+    def of(self, values: dict[str, Any], *, alone: bool) -> bytes | None:
         """Return the contact that an update is from or to. Where one contact stands beside one
         update (``alone``), it is its contact whatever the ids say: a number has two forms in
         Brazil and Mexico."""
-        contact = self._find(known)
-        if contact is None:
-            if not (alone and len(self._all) == 1) or _unreadable(bytes(self._all[0])):
-                return None
-            contact = self._all[0]
-        raw = bytes(contact)
-        if len(raw) > MAX_SHARED_BYTES:
-            if id(contact) in self._given:
-                return None
-            self._given.add(id(contact))
-        return raw
+        if not self._all:
+            return None
+        if alone and len(self._all) == 1:
+            contact = bytes(self._all[0])
+            return contact if isinstance(_decoded(contact), dict) else None
+        if self._by_phone is None:
+            self._by_phone = {}
+            self._index(self._by_phone)
+        found = self._find(values, self._by_phone)
+        if found is None or len(found) <= MAX_SHARED_BYTES:
+            return found
+        if id(found) in self._given:
+            return None
+        self._given.add(id(found))
+        return found
 
-    def _find(self, known: _Known) -> Raw | None:
-        for phone in (known.from_, known.recipient_id, known.to):
-            if phone is not None and phone in self._by_phone:
-                return self._by_phone[phone]
-        for user in (known.from_user_id, known.recipient_user_id, known.to_user_id):
-            if user is not None and user in self._by_user:
-                return self._by_user[user]
+    def _index(self, by_phone: dict[str, bytes]) -> None:
+        for one in self._all:
+            contact = bytes(one)
+            values = _decoded(contact)
+            if isinstance(values, dict):
+                if phone := _text(values, "wa_id"):
+                    by_phone.setdefault(phone, contact)
+                if user := _text(values, "user_id"):
+                    self._by_user.setdefault(user, contact)
+
+    def _find(self, values: dict[str, Any], by_phone: dict[str, bytes]) -> bytes | None:
+        if by_phone:
+            for name in ("from", "recipient_id", "to"):
+                if (phone := _text(values, name)) and phone in by_phone:
+                    return by_phone[phone]
+        if self._by_user:
+            for name in ("from_user_id", "recipient_user_id", "to_user_id"):
+                if (user := _text(values, name)) and user in self._by_user:
+                    return self._by_user[user]
         return None
 
 
-class _ContactIds(msgspec.Struct):
-    wa_id: Any = None
-    user_id: Any = None
-
-
-_contact_ids = msgspec.json.Decoder(_ContactIds)
-
-
-def _text(value: Raw) -> str | None:
+def _decoded(raw: bytes) -> Any:
+    """Return what JSON says, or None if it cannot be read."""
+    if _too_deep(raw):
+        return None
     try:
-        found = msgspec.json.decode(value, type=str)
+        return msgspec.json.decode(raw)
     except _NOT_READ:
         return None
-    return found or None
 
 
 def _name(who: str) -> str:

@@ -56,6 +56,7 @@ class Update:
     unreadable: bool = False
     bots: MatchedBots | None = None
     stored_bytes: int = 0
+    elements: list[bytes] = field(default_factory=list)
 
     @classmethod
     def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Update":
@@ -70,11 +71,19 @@ class Update:
             signature=webhook.signature.decode("latin-1"),
         )
 
+    def join(self) -> None:
+        """Have one unreadable update stand for all of ``elements``, those side by side."""
+        self.body = b"\n".join(self.elements)
+        if len(self.elements) > 1:
+            self.reason = f"{self.reason}; and {len(self.elements) - 1} more after it"
+        self.elements = []
+
     @property
     def size(self) -> int:
         """About how many bytes it takes, in a request or in Redis."""
-        parts = sum(map(len, self.parts)) + sum(map(len, self.lower_statuses))
-        return parts + len(self.body) + OVERHEAD_BYTES
+        before, element, after = self.parts
+        size = len(before) + len(element) + len(after) + len(self.body) + OVERHEAD_BYTES
+        return size + sum(map(len, self.lower_statuses)) if self.lower_statuses else size
 
     @property
     def raw_payload(self) -> bytes | None:
