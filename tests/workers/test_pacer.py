@@ -85,8 +85,18 @@ class Track:
 
 
 @pytest.fixture
-def track(redis: Redis, campaign_lease_held: Lease, ledger: Ledger) -> Track:
-    return Track(redis, campaign_lease_held, ledger, Limiter(redis))
+async def track(redis: Redis, campaign_lease_held: Lease, ledger: Ledger) -> Track:
+    limiter = Limiter(redis)
+    for _ in range(20):  # the quickest answer tells how the clocks differ
+        seconds, micros = await redis.time()
+        limiter.clock.told(seconds + micros / 1e6)
+    return Track(redis, campaign_lease_held, ledger, limiter)
+
+
+@pytest.fixture
+def never_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow a busy machine writes, no row may be later for it."""
+    monkeypatch.setattr(module, "SLOW_WRITES", 10**6)
 
 
 async def test_every_row_starts_once_and_no_faster_than_the_rate(track: Track) -> None:
@@ -314,10 +324,11 @@ async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: 
     async with track.running() as tasks:
         await track.has_started(2)
         await track.redis.set(track.lease.key, track.lease.token + 1)
+        written_down = set((await track.ledger.load()).sending)
         await eventually(tasks[1].done)
         assert isinstance(tasks[1].exception(), NotTheHolder)
-    assert set(track.uids) <= set((await track.ledger.load()).sending)
-    assert len(track.started) <= 2 + (AHEAD_S + BEGIN_AHEAD_S) * 20
+    assert set(track.uids) <= written_down, "nothing more was begun"
+    assert len(track.started) < 20
 
 
 Step = Callable[..., Awaitable[Any]]
@@ -373,6 +384,7 @@ async def test_it_is_stopped_while_it_writes_down(
 # -- being late --
 
 
+@pytest.mark.usefixtures("never_slow")
 async def test_what_piled_up_does_not_go_out_in_one_burst(track: Track) -> None:
     """The process stood still for longer than slots are given out ahead."""
     track.limited(limits(100.0))
@@ -412,6 +424,7 @@ async def test_what_is_taken_back_in_the_ledger_is_still_there_meanwhile(
     assert there, "nothing was too late"
 
 
+@pytest.mark.usefixtures("never_slow")
 async def test_redis_was_held_up_while_it_was_written_down(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
