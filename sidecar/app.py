@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import structlog
 from starlette.applications import Starlette
@@ -29,7 +30,7 @@ from sidecar.modes.endpoint import ModesEndpoint
 from sidecar.outbox import make_outbox
 from sidecar.ping import Ping
 from sidecar.proxy import Proxy
-from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, connect
+from sidecar.redis_client import UNAVAILABLE, Members, Redis, RedisError, connect
 from sidecar.settings import Settings, SignatureMode, dramatiq_url
 from sidecar.shadow.endpoint import ShadowEndpoint
 from sidecar.shadow.intake import Shadow
@@ -118,6 +119,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
         await changes.look()  # before anything is asked for
+        await _meet(vendors, redis)
         background = [
             asyncio.create_task(changes.run(), name="configuration"),
             asyncio.create_task(telemetry.run(), name="telemetry"),
@@ -164,6 +166,13 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     app.state.webhook = webhook
     app.state.shadow = shadow
     return app
+
+
+async def _meet(vendors: Vendors, redis: Redis) -> None:
+    """Let vendors whose webhooks have come before not be taken for strangers."""
+    with suppress(*UNAVAILABLE, RedisError):
+        found = cast(Members, await redis.smembers(keys.VENDORS))
+        vendors.meet(member.decode() for member in found)
 
 
 class _Invalidation:

@@ -8,11 +8,12 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class Notes(Generic[Key]):
-    """A line about each of some keys, for ``ttl_s``."""
+    """A line about each of some keys, for ``ttl_s``; ``most`` of them, where that is given."""
 
-    def __init__(self, ttl_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, ttl_s: float, clock: Callable[[], float], most: int | None = None) -> None:
         self._ttl_s = ttl_s
         self._clock = clock
+        self._most = most
         self._notes: dict[Key, tuple[float, str]] = {}
 
     def __len__(self) -> int:
@@ -24,7 +25,8 @@ class Notes(Generic[Key]):
         self._notes[key] = (now + self._ttl_s, note)
         while self._notes:
             oldest = next(iter(self._notes))
-            if self._notes[oldest][0] > now:
+            too_many = self._most is not None and len(self._notes) > self._most
+            if self._notes[oldest][0] > now and not too_many:
                 break
             del self._notes[oldest]
 

@@ -35,6 +35,9 @@ MOST_AT_ONCE = 4
 #: A request that PHP fails on is halved so often, while none has worked.
 MOST_HALVINGS = 13
 
+#: So many keys are remembered of which PHP knows nothing, or has not answered.
+MOST_NOTES = 50_000
+
 #: What nobody has used is looked for so often.
 SWEEP_S = 60.0
 
@@ -77,8 +80,8 @@ class RemoteCache(ABC, Generic[Key, Value]):
         self._keep_s = keep_s
         self._clock = clock
         self._known: dict[Key, _Known[Value]] = {}
-        self._unknown: Notes[Key] = Notes(unknown_ttl_s, clock)
-        self._failed: Notes[Key] = Notes(RETRY_S, clock)
+        self._unknown: Notes[Key] = Notes(unknown_ttl_s, clock, MOST_NOTES)
+        self._failed: Notes[Key] = Notes(RETRY_S, clock, MOST_NOTES)
         self._asked: dict[Key, asyncio.Future[Value | None]] = {}
         self._wanted: OrderedDict[Key, None] = OrderedDict()  # asked, and in no request yet
         self._changed: set[Key] = set()
@@ -175,10 +178,13 @@ class RemoteCache(ABC, Generic[Key, Value]):
         question = self._asked.get(key)
         if question is None:
             question = self._asked[key] = asyncio.get_running_loop().create_future()
-            self._wanted[key] = None
-            if self._loader is None or self._loader.done():
-                self._loader = asyncio.create_task(self._run(), name=self._event)
+            self._enqueue(key)
         return question
+
+    def _enqueue(self, key: Key) -> None:
+        self._wanted[key] = None
+        if self._loader is None or self._loader.done():
+            self._loader = asyncio.create_task(self._run(), name=self._event)
 
     async def _run(self) -> None:
         """Make requests until nothing is wanted: one after another, and beside one that takes
@@ -196,7 +202,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
             load.add_done_callback(self._loads.discard)
             await asyncio.wait([load], timeout=PATIENCE_S)
 
-    async def _load(self, wanted: list[Key]) -> None:
+    async def _load(self, wanted: list[Key], most_halvings: int = MOST_HALVINGS) -> None:
         """Answer these questions, whatever happens. One key that PHP fails on does not spoil the
         others: they are asked for without it."""
         waiting = [wanted]
@@ -217,7 +223,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
                 self._answer(part, found)
                 continue
             self._changed |= changed
-            may_halve = len(part) > 1 and (worked or halvings < MOST_HALVINGS)
+            may_halve = len(part) > 1 and (worked or halvings < most_halvings)
             if may_halve and _is_about_what_was_asked(failure):
                 halvings += 1
                 waiting += [part[: len(part) // 2], part[len(part) // 2 :]]

@@ -29,10 +29,11 @@ from sidecar.clock import now_ms
 from sidecar.inbox import Inbox, InboxUnavailable
 from sidecar.logs import Trouble
 from sidecar.proxy import Answer, Proxy
+from sidecar.proxy_headers import PROXIED
 from sidecar.settings import SignatureMode
 from sidecar.shadow.intake import Shadow, is_compared
 from sidecar.tally import ACK_SECONDS, TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
-from sidecar.vendors import Vendors
+from sidecar.vendors import TooManyStrangers, Vendors
 from sidecar.verification import Verification
 
 log = structlog.get_logger()
@@ -43,8 +44,14 @@ _MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
 #: ``_uid`` of a row is char(36). Anything else in its place names no vendor, and PHP is not asked.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+#: What a secret can have made.
+_SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
+
 #: How long a webhook waits for what PHP says of its vendor. Then it is kept without.
 VENDOR_WAIT_S = 2.0
+
+#: The sidecar has no place for a webhook; PHP may have.
+INBOX_UNAVAILABLE = b"inbox_unavailable"
 
 #: What PHP answers to a webhook, and so what Meta has always got.
 DONE = b"done"
@@ -61,9 +68,9 @@ def lane_of(body: bytes) -> Lane:
 def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
     """Tell whether Meta's header fits the exact bytes under one of the app secrets. One that is
     empty counts for nothing: anybody could sign with it."""
-    given = signature.removeprefix(b"sha256=")
-    if len(given) != 64 or given == signature:
+    if not _SIGNATURE.fullmatch(signature):
         return False
+    given = signature.removeprefix(b"sha256=")
     return any(
         hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), given)
         for secret in secrets
@@ -144,16 +151,13 @@ class WebhookEndpoint:
             status, answer = taken
         else:
             status, answer = await self._verification.answer(vendor_uid, scope["query_string"])
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    (b"content-type", b"text/plain; charset=utf-8"),
-                    (b"content-length", b"%d" % len(answer)),
-                ],
-            }
-        )
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(answer)),
+        ]
+        if status == 503 and answer != INBOX_UNAVAILABLE and self._vendors.is_stranger(vendor_uid):
+            headers.append((PROXIED, b"1"))  # so that nginx does not hand it to PHP either
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
     # -- POST --
@@ -173,14 +177,17 @@ class WebhookEndpoint:
         except _Refused as refused:
             return self._answer(refused.status, refused.reason)
         webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
-        signed, asked, config = await self._look_up(webhook)
+        try:
+            signed, asked, config = await self._look_up(webhook)
+        except TooManyStrangers:
+            return self._answer(503, "too_many_unknown_vendors")
         if config is not None and config.modes.webhooks is not Mode.SIDECAR:
             return await self._pass_on(webhook, signed, config.modes, scope)
         refusal = self._refusal(webhook, signed, asked, config)
         if refusal is not None:
             return self._answer(*refusal, vendor_uid=vendor_uid)
         if not await self._keep(webhook):
-            return self._answer(503, "inbox_unavailable")
+            return self._answer(503, INBOX_UNAVAILABLE.decode())
         if config is not None:
             self._note(webhook, config.modes)
         self._acknowledged.add()
@@ -199,14 +206,17 @@ class WebhookEndpoint:
         return True
 
     async def _look_up(self, webhook: _Webhook) -> tuple[bool, bool, VendorConfig | None]:
-        """Return whether the signature holds, whether PHP has told of the vendor, and what."""
+        """Return whether the signature holds, whether PHP has told of the vendor, and what. Where
+        the vendor's own secrets may tell, PHP is asked for them; not about a signature that no
+        secret can have made."""
         vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
         signed = signature_holds(signature, body, self._app_secrets)
         asked, config = self._vendors.peek(vendor_uid)
-        if not asked and (signed or signature or not self._enforce):
+        if not asked and (signed or not self._enforce or _SIGNATURE.fullmatch(signature)):
+            ask = self._vendors.get if signed else self._vendors.find
             try:
                 async with asyncio.timeout(VENDOR_WAIT_S):
-                    config = await self._vendors.get(vendor_uid)
+                    config = await ask(vendor_uid)
                 asked = True
             except (BackendError, TimeoutError):
                 asked = False
@@ -222,7 +232,7 @@ class WebhookEndpoint:
         if not signed:
             if not self._enforce:
                 _count_unsigned(webhook)
-            elif asked or not webhook.signature:
+            elif asked or not _SIGNATURE.fullmatch(webhook.signature):
                 return 401, webhook.fault
             else:
                 # The vendor's own secrets are not known while PHP is down: Meta comes again.

@@ -54,7 +54,7 @@ class ShadowEndpoint:
             return False
         asked, config = self._vendors.peek(vendor_uid)
         if not asked:
-            self._vendors.want(vendor_uid)  # for the next one
+            self._vendors.wonder(vendor_uid)  # for the next one
         if config is None or not is_compared(config.modes, body):
             return False
         secrets = (secret.encode() for secret in config.app_secrets)

@@ -8,9 +8,9 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from contracts.signing import Signer
-from sidecar.backend import Backend, BackendError, BackendUnavailable
+from sidecar.backend import Backend, BackendError, BackendFailed, BackendUnavailable
 from sidecar.remote_cache import RETRY_S
-from sidecar.vendors import Vendors
+from sidecar.vendors import KEEP_S, STRANGERS_BURST, TooManyStrangers, Vendors
 from tests import trust
 from tests.eventually import eventually
 from tests.sidecar.php import Php
@@ -256,3 +256,76 @@ async def test_secrets_are_not_shown(vendors: Vendors, php: Php) -> None:
     assert "hunter2" in str(config and config.app_secrets)
     assert "hunter2" not in repr(config)
     assert "hunter2" not in str(vendors.__dict__)
+
+
+# -- uids that may be made up --------------------------------------------------------------------
+
+
+async def test_strangers_share_a_budget(vendors: Vendors, php: Php, clock: Clock) -> None:
+    """A thousand made-up uids, one after the other, cost PHP a few requests; a vendor that is known
+    and one that is vouched for are asked about as ever."""
+    await vendors.get(VENDOR)
+    php.add_vendor("vouched")
+    before = asked(php)
+    for number in range(STRANGERS_BURST):
+        assert await vendors.find(f"stranger-{number}") is None
+    waiting = [asyncio.create_task(vendors.find(f"more-{number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyStrangers):
+        await vendors.find("too-many")
+    assert asked(php) - before == STRANGERS_BURST
+    assert await vendors.get("vouched") is not None
+    assert await vendors.get("more-7") is None  # it is vouched for now
+    clock.now += TTL_S
+    assert vendors.peek(VENDOR)[0]
+    await eventually(lambda: asked(php) - before >= STRANGERS_BURST + 3)
+    assert await asyncio.gather(*waiting) == [None] * 1000
+    assert asked(php) - before <= STRANGERS_BURST + 4
+
+
+async def test_strangers_while_php_fails(vendors: Vendors, php: Php, clock: Clock) -> None:
+    """They are not asked about one by one, and nobody else is kept from being asked about."""
+    await vendors.get(VENDOR)
+    php.override = lambda call: web.Response(status=500) if "stranger" in str(call.json) else None
+    before = asked(php)
+    answers = await asyncio.gather(
+        *(vendors.find(f"stranger-{number}") for number in range(500)), return_exceptions=True
+    )
+    assert {type(answer) for answer in answers} == {BackendFailed}
+    assert asked(php) - before == 1
+    for _ in range(10):
+        with pytest.raises(BackendError):
+            await vendors.find("stranger-1")
+    assert asked(php) - before == 1
+    assert await vendors.get("vouched") is None
+    php.override = None
+    clock.now += RETRY_S + 0.1
+    php.add_vendor("stranger-1")
+    assert await vendors.find("stranger-1") is not None
+
+
+async def test_who_is_known_is_no_stranger(vendors: Vendors, php: Php, clock: Clock) -> None:
+    """Also when what PHP said was dropped, or was said to another process."""
+    vendors.meet([VENDOR])
+    await eventually(lambda: vendors.peek(VENDOR)[0])
+    php.add_vendor("other")
+    assert await vendors.find("other") is not None
+    clock.now += KEEP_S + TTL_S + 1
+    await vendors.get("nobody")  # what was not used is dropped
+    assert vendors.peek("other") == (False, None)
+    waiting = [asyncio.create_task(vendors.find(f"stranger-{number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    with pytest.raises(TooManyStrangers):
+        await vendors.find("too-many")
+    assert await vendors.find("other") is not None
+    await asyncio.gather(*waiting)
+
+
+async def test_what_is_remembered_of_strangers_is_bounded(
+    vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vendors._unknown, "_most", 100)
+    await asyncio.gather(*(vendors.find(f"stranger-{number}") for number in range(1000)))
+    assert len(vendors._unknown) == 100
+    assert vendors._asked == {}
+    assert vendors._familiar == set()

@@ -5,13 +5,16 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar import webhook
+from contracts.cloud_api.webhook import SIGNATURE_HEADER
+from sidecar import vendors, webhook
 from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.php import Php, refusal
 from tests.sidecar.service import VENDOR, Service
 
 OWN_SECRET = "secret-of-the-vendors-own-app"
+
+MADE_UP = {SIGNATURE_HEADER: f"sha256={'0' * 64}"}
 
 # -- vendors -------------------------------------------------------------------------------------
 
@@ -72,6 +75,7 @@ async def test_while_php_is_down_an_unknown_secret_is_nobodys_fault(
     await php.stop()
     answer = await service.webhook(b"{}", secret=OWN_SECRET)
     assert (answer.status_code, answer.text) == (503, "secrets_unavailable")
+    assert answer.headers["x-sidecar-proxied"] == "1", "nginx would ask PHP about each"
     assert (await service.webhook(b"{}", secret=None)).status_code == 401
     assert await service.is_empty()
 
@@ -86,6 +90,71 @@ async def test_secrets_that_were_known_serve_on_while_php_is_down(
     await service.call("POST", "/internal/invalidate")
     for _ in range(3):
         assert (await service.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+
+
+@pytest.mark.parametrize("php_status", [200, 500])
+async def test_made_up_uids_with_a_made_up_signature(
+    make_service: MakeService, php: Php, php_status: int
+) -> None:
+    """They cost PHP a few requests, and keep no vendor away that is known or vouched for."""
+    service = await make_service(vendor_config_ttl_s=1)
+    php.add_vendor(VENDOR, OWN_SECRET)
+    assert (await service.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+    php.override = lambda call: refusal(500, "ill") if php_status == 500 else None
+    before = len(php.asked("/internal/vendor-config"))
+
+    async def attack(number: int) -> int:
+        options = {"vendor_uid": f"made-up-{number}", "secret": None, "headers": MADE_UP}
+        return (await service.webhook(b"{}", **options)).status_code  # type: ignore[arg-type]
+
+    statuses = await asyncio.gather(*(attack(number) for number in range(200)))
+    assert set(statuses) == {401 if php_status == 200 else 503}
+    assert len(php.asked("/internal/vendor-config")) - before <= 10
+    assert (await service.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+    assert (await service.webhook(b"{}", vendor_uid="nobody")).status_code in (200, 404)
+
+
+@pytest.mark.parametrize("signature", ["sha256=abc", "0" * 64, f"sha1={'0' * 64}", "é"])
+async def test_a_signature_that_no_secret_can_have_made(
+    service: Service, php: Php, signature: str
+) -> None:
+    headers = {SIGNATURE_HEADER.encode(): signature.encode()}
+    answer = await service.client.post("/webhook/made-up", content=b"{}", headers=headers)
+    assert (answer.status_code, answer.text) == (401, "signature_wrong")
+    assert php.calls == []
+
+
+async def test_more_uids_than_may_be_asked_about(
+    make_service: MakeService, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that could be genuine come again."""
+    monkeypatch.setattr(vendors, "MOST_STRANGERS", 3)
+    service = await make_service(webhook_signature="report")
+    answers = await asyncio.gather(
+        *(service.webhook(b"{}", vendor_uid=f"v{n}", secret=OWN_SECRET) for n in range(5))
+    )
+    assert sorted(answer.status_code for answer in answers) == [404, 404, 404, 503, 503]
+    assert service.counts["too_many_unknown_vendors"] == 2
+
+
+async def test_vendors_that_have_come_before_are_known_from_the_start(
+    make_service: MakeService, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await make_service()
+    php.add_vendor(VENDOR, OWN_SECRET)
+    assert (await first.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+    monkeypatch.setattr(vendors, "MOST_STRANGERS", 0)
+    await php.stop()
+    second = await make_service()
+    answer = await second.webhook(b"{}", secret=OWN_SECRET)
+    assert (answer.status_code, answer.text) == (503, "secrets_unavailable")
+    assert "x-sidecar-proxied" not in answer.headers, "PHP is to have it"
+    await php.start()
+    second = await make_service()
+    assert (await second.webhook(b"{}", secret=OWN_SECRET)).status_code == 200
+    answer = await second.webhook(b"{}", vendor_uid="made-up", secret=OWN_SECRET)
+    assert (answer.status_code, answer.text) == (503, "too_many_unknown_vendors")
+    assert answer.headers["x-sidecar-proxied"] == "1"
 
 
 @pytest.mark.parametrize(
