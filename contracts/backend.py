@@ -18,8 +18,8 @@ from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
 
-#: What PHP counts, how often it has tried, and how long the sidecar is to wait, ms: a number that nobody can reckon
-#: with counts as the largest or smallest that makes sense.
+#: What PHP counts, how often it has tried, and how long the sidecar is to wait, ms: a number that
+#: nobody can reckon with counts as the largest or smallest that makes sense.
 Count = Annotated[int, AfterValidator(lambda count: max(0, min(count, 2**31)))]
 Retries = Annotated[int, AfterValidator(lambda retries: max(0, min(retries, 1000)))]
 Pause = Annotated[int, AfterValidator(lambda pause_ms: max(0, min(pause_ms, 86_400_000)))]

@@ -1,11 +1,25 @@
-"""Structured logs: they carry vendor, campaign and wamid, never a secret or a message's text."""
+"""Structured logs: they carry vendor, campaign and wamid, never a secret or a message's text.
+
+Logging never fails, whatever is logged: what cannot be written is described, and what is long is
+cut.
+"""
 
 import logging
 import sys
+from itertools import islice
 from typing import Any
 
 import orjson
 import structlog
+
+#: Longest text of one value, and of a traceback, in characters.
+MAX_TEXT = 2000
+MAX_TRACEBACK = 16_000
+#: Most parts of a list or of an object, and how deep they are shown.
+MAX_PARTS = 100
+MAX_DEPTH = 5
+
+_TRACEBACKS = ("exception", "stack")
 
 
 def configure(level: str, log_format: str, process: str) -> None:
@@ -32,14 +46,17 @@ def configure(level: str, log_format: str, process: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Formatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _writable,
                 renderer,
             ],
         )
     )
+    # What cannot be written (nobody reads stderr any more) is nobody's to handle.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -48,8 +65,74 @@ def configure(level: str, log_format: str, process: str) -> None:
     structlog.contextvars.bind_contextvars(process=process)
 
 
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            return super().format(record)
+        except Exception as error:  # noqa: BLE001
+            # A library's message that does not fit its arguments, say.
+            event = _said(record.msg)
+            reason = type(error).__name__
+            record.msg, record.args = f"{event} (cannot be formatted: {reason})", ()
+            record.exc_info = record.exc_text = record.stack_info = None
+            return super().format(record)
+
+
 def _to_json(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(event, default=_said).decode()
+
+
+def _writable(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Make of every value what can be written."""
+    found: structlog.typing.EventDict = {}
+    for name, value in event.items():
+        if name in _TRACEBACKS and isinstance(value, str):
+            found[name] = _text(_without_middle(value), 2 * MAX_TRACEBACK)
+        else:
+            found[_text(name, MAX_PARTS)] = _value(value, 0)
+    return found
+
+
+def _value(value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else _said(value)
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return _said(value)
+    if depth >= MAX_DEPTH:
+        return f"{type(value).__name__} of {len(value)}"
+    parts = islice(value, MAX_PARTS)
+    if isinstance(value, dict):
+        return {_said(name): _value(value[name], depth + 1) for name in parts}
+    shown = [_value(part, depth + 1) for part in parts]
+    if (more := len(value) - len(shown)) > 0:
+        shown.append(f"and {more} more")
+    return shown
+
+
+def _said(value: Any) -> str:
+    try:
+        return _text(str(value))
+    except Exception:  # noqa: BLE001
+        return f"{type(value).__name__} that cannot be shown"
+
+
+def _text(text: str, limit: int = MAX_TEXT) -> str:
+    if len(text) > limit:
+        text = f"{text[:limit]} ... ({len(text)} characters)"
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _without_middle(text: str) -> str:
+    if len(text) <= MAX_TRACEBACK:
+        return text
+    half = MAX_TRACEBACK // 2
+    return f"{text[:half]}\n ... ({len(text)} characters) ...\n{text[-half:]}"
 
 
 class Trouble:

@@ -154,3 +154,91 @@ def test_the_next_trouble_is_told_again() -> None:
             trouble.failed("refused")
             trouble.worked()
     assert [line["times"] for line in logs] == [1, 1, 1, 1]
+
+
+# -- what cannot be logged --
+
+HOSTILE = """
+class Bad:
+    def __str__(self): raise RuntimeError("no")
+    __repr__ = __str__
+deep = []
+for _ in range(100_000): deep = [deep]
+loop = {}
+loop["loop"] = loop
+values = {
+    "half": "a\\ud800b", "huge": 10**30, "immense": 10**9000, "inf": float("inf"),
+    "bytes": b"\\xff", "bad": Bad(), "deep": deep, "loop": loop, "long": "x" * 100_000, "many": list(range(100_000)),
+    "keys": {"\\ud800": 1, 7: 2, (1, 2): 3, Bad: 4}, "set": {1}, "none": None,
+}
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_anything_can_be_logged(form: str) -> None:
+    body = HOSTILE + "log.warning('odd', **values)\nlog.info('after')"
+    lines = logged(body, form=form)
+    assert len(lines) == 2
+    assert "Logging error" not in "".join(lines)
+    assert "odd" in lines[0]
+    assert "after" in lines[1]
+    assert len(lines[0]) < 30_000
+
+
+def test_what_is_left_of_it() -> None:
+    [line] = parsed(HOSTILE + "log.warning('odd', **values)")
+    assert line["half"] == "a\\ud800b"
+    assert line["huge"] == str(10**30)
+    assert line["inf"] is None
+    assert line["none"] is None
+    assert len(line["long"]) < 2_100
+    assert line["long"].startswith("xxx")
+    assert line["long"].endswith(" characters)")
+    assert len(line["many"]) <= 101
+    assert line["level"] == "warning"
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "logging.getLogger('x').warning('%s', Bad())",
+        "logging.getLogger('x').warning('%d', 'no number')",
+        "logging.getLogger('x').warning('%s %s', 'one')",
+        "logging.getLogger('x').warning('half \\ud800')",
+        "logging.getLogger('x').warning(deep)",
+        "log.warning(Bad())",
+        "log.warning('odd', **{'event_' + 'x' * 9999: 1})",
+    ],
+)
+def test_what_libraries_log_badly(form: str, body: str) -> None:
+    lines = logged(HOSTILE + body + "\nlog.info('after')", form=form)
+    assert len(lines) == 2
+    assert "Logging error" not in "".join(lines)
+    assert "after" in lines[1]
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_an_exception_of_any_text(form: str) -> None:
+    body = (
+        HOSTILE
+        + """
+try: raise ValueError("half \\ud800" + "y" * 100_000, Bad)
+except ValueError: log.exception("failed")
+class Odd(Exception):
+    def __str__(self): raise RuntimeError("no")
+try: raise Odd()
+except Odd: log.exception("failed too")
+def f(n): return f(n + 1)
+try: f(0)
+except RecursionError: log.exception("recursion")
+log.info("after")
+"""
+    )
+    text = "\n".join(logged(body, form=form))
+    assert "Logging error" not in text
+    assert "ValueError" in text
+    assert "Odd" in text
+    assert "RecursionError" in text
+    assert "after" in text
+    assert len(text) < 60_000
