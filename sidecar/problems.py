@@ -227,8 +227,8 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
         yield Problem(
             f"The dead letters of vendor {one.vendor_uid} have reached {share:.0%} of what is "
             f"kept: {letters.number:,} of {bounds.number:,}, {letters.size_bytes / 1e6:.1f} of "
-            f"{bounds.size_bytes / 1e6:.1f} MB, the oldest {duration(_age_s(one, now))} of "
-            f"{bounds.days} days. Beyond that the oldest are deleted, effects before updates",
+            f"{bounds.size_bytes / 1e6:.1f} MB, the oldest {_age_s(one, now) / 86_400:.0f} of "
+            f"{bounds.days} days old. Beyond that the oldest are deleted, effects before updates",
             f"sidecar dead-letters export FILE --vendor {one.vendor_uid} saves them; then replay "
             "or discard them, or raise dead_letters_limit, _bytes or _days.",
         )

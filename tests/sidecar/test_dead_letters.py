@@ -30,7 +30,7 @@ async def bury(
         "vendor_uid": vendor_uid,
         "kind": "message",
         "wamid": f"wamid.{number}",
-        "order_key": f"{vendor_uid}:999{number}",
+        "order_key": f"{vendor_uid}/999{number}",
         "received_at": 1000 + number,
         "attempts": 10,
         "first_failed_at": 2000 + number,
@@ -101,11 +101,11 @@ async def test_replaying(letters: DeadLetters, redis: Redis) -> None:
     assert await letters.count() == 0
     assert await letters.get("letter-1") is None
     assert await redis.hget(keys.counters("v"), "dead") == b"0"
-    [waiting] = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v:9991"), 0, -1)
+    [waiting] = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v/9991"), 0, -1)
     again = orjson.loads(waiting)
     assert again == {**letter.update, "attempts": 0, "first_failed_at": None}
     now_s, _ = await redis.time()
-    due = await redis.zscore(keys.deferred(Lane.MESSAGES), "v:9991")
+    due = await redis.zscore(keys.deferred(Lane.MESSAGES), "v/9991")
     assert due is not None
     assert abs(due / 1000 - now_s) < 60
 
@@ -115,7 +115,7 @@ async def test_replaying_twice(letters: DeadLetters, redis: Redis) -> None:
     assert letter is not None
     assert await letters.replay(letter) is True
     assert await letters.replay(letter) is False
-    assert await redis.llen(keys.deferred_items(Lane.MESSAGES, "v:9991")) == 1
+    assert await redis.llen(keys.deferred_items(Lane.MESSAGES, "v/9991")) == 1
     assert await redis.hget(keys.counters("v"), "dead") == b"0"
 
 
@@ -123,10 +123,10 @@ async def test_a_replayed_one_stands_behind_what_waits(letters: DeadLetters, red
     """And does not make that due earlier or later."""
     letter = await letters.get(await bury(redis, 1))
     assert isinstance(letter, DeadLetter)
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v:9991"), b"earlier")
-    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v:9991": 77})
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/9991"), b"earlier")
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/9991": 77})
     await letters.replay(letter)
-    items = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v:9991"), 0, -1)
+    items = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v/9991"), 0, -1)
     assert items[0] == b"earlier"
     assert len(items) == 2
-    assert await redis.zscore(keys.deferred(Lane.MESSAGES), "v:9991") == 77
+    assert await redis.zscore(keys.deferred(Lane.MESSAGES), "v/9991") == 77

@@ -8,8 +8,12 @@ import orjson
 import pytest
 
 from contracts.backend import CampaignState
+from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue
 from sidecar import counters, embedded, keys, report
+from sidecar.burial import Bounds
+from sidecar.clock import now_ms
+from sidecar.dead_letters import DeadLetters
 from sidecar.duration import duration
 from sidecar.halts import Halt, Halts
 from sidecar.inbox import Inbox, InboxReader
@@ -348,6 +352,67 @@ async def test_a_difference_that_does_not_stand(
     page, failed = await look()
     assert not failed
     assert "All is well" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis) -> None:
+    for number in range(8):
+        await bury(redis, number, given_up_at=now_ms())
+    await redis.hset(keys.counters("v"), "updates", 8)
+    page, failed = await look(dead_letters_limit=11)
+    assert "have reached" not in page
+    page, failed = await look(dead_letters_limit=10)
+    assert "The dead letters of vendor v have reached 80% of what is kept: 8 of 10, " in page
+    assert "sidecar dead-letters export FILE --vendor v" in page
+    assert not failed
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_grow_old(look: MakeStatus, redis: Redis) -> None:
+    await bury(redis, 1, given_up_at=now_ms() - 73 * 86_400_000)
+    await redis.hset(keys.counters("v"), "updates", 1)
+    page, _ = await look()
+    assert "the oldest 73 of 90 days old" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_have_left(look: MakeStatus, redis: Redis) -> None:
+    for number in range(5):
+        await bury(redis, number, given_up_at=now_ms())
+    await redis.hset(keys.counters("v"), "updates", 5)
+    await DeadLetters(redis).trim(Bounds(number=2), now_ms())
+    page, failed = await look()
+    assert "Dead letters of vendor v were deleted, the last " in page
+    assert "ago: 3 updates too many" in page
+    assert "dead letters: 2; 3 have been deleted" in page
+    assert not failed
+    day_ago = now_ms() - 90_000_000
+    await redis.hset(keys.counters("v"), "dropped_at", day_ago)
+    page, _ = await look()
+    assert "were deleted" not in page
+    assert "3 have been deleted" in page
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("index", "what"),
+    [
+        (keys.ready(Lane.MESSAGES), "1 inboxes missing"),
+        (keys.outbox_of(EffectKind.FORWARD, "v"), "1 outbox missing"),
+        (keys.dead_effects("v"), "1 dead effects from nowhere, 1 letters missing"),
+    ],
+)
+async def test_an_index_that_is_not_what_is_stored(
+    look: MakeStatus, redis: Redis, index: str, what: str
+) -> None:
+    await redis.sadd(keys.VENDORS, "v")
+    if index == keys.ready(Lane.MESSAGES):
+        await redis.sadd(index, "v")
+    else:
+        await redis.zadd(index, {"a": 1})
+    page, failed = await look()
+    assert failed
+    assert what in page
 
 
 @pytest.mark.usefixtures("running")

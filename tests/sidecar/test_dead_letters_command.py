@@ -1,0 +1,175 @@
+"""``sidecar dead-letters``: saving, choosing and discarding. (For the rest see test_cli.py.)"""
+
+import asyncio
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import Result
+
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.clock import now_ms
+from sidecar.counters import Counters
+from sidecar.dead_letters import Choice, DeadLetters
+from sidecar.redis_client import Redis
+from tests.sidecar.conftest import RunCommand
+from tests.sidecar.test_dead_letters import bury
+
+HOUR_MS = 3_600_000
+
+Run = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def run(run_command: RunCommand) -> Run:
+    """Run a command, which has a loop of its own."""
+    return lambda *arguments: asyncio.to_thread(run_command, *arguments)
+
+
+@pytest.fixture
+async def letters(redis: Redis) -> DeadLetters:
+    """Three dead letters: an old one and a new one of v, and one of w, for another reason."""
+    now = now_ms()
+    await bury(redis, 0, "v", now - 50 * HOUR_MS)
+    await bury(redis, 1, "w", now - 40 * HOUR_MS, reason="PHP: the contact is Locked")
+    await bury(redis, 2, "v", now)
+    await redis.sadd(keys.VENDORS, "v", "w")
+    await redis.hset(keys.counters("v"), "updates", 2)
+    await redis.hset(keys.counters("w"), "updates", 1)
+    return DeadLetters(redis)
+
+
+async def left(letters: DeadLetters) -> list[str]:
+    return [letter.id async for letter in letters.all()]
+
+
+async def assert_books_balance(redis: Redis) -> None:
+    for books in await Counters(redis).read():
+        assert books.balanced, books
+
+
+# -- export --
+
+
+async def test_everything_is_written_to_a_file_of_ones_own(
+    run: Run, letters: DeadLetters, redis: Redis, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    result = await run("dead-letters", "export", str(file))
+    assert (result.exit_code, result.stdout) == (0, "3 exported\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert [line["id"] for line in lines] == ["letter-0", "letter-1", "letter-2"]
+    for line in lines:
+        letter = await letters.get(line["id"])
+        assert letter is not None
+        assert line == {
+            "id": letter.id,
+            "vendor_uid": letter.vendor_uid,
+            "lane": Lane.MESSAGES,
+            "given_up_at": letter.given_up_at,
+            "update": letter.update,
+        }
+    assert len(await left(letters)) == 3
+
+
+async def test_a_file_that_exists_is_left_alone(
+    run: Run, letters: DeadLetters, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    file.write_text("mine")
+    result = await run("dead-letters", "export", str(file))
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {file} cannot be written: File exists\n"
+    assert file.read_text() == "mine"
+
+
+async def test_to_standard_output_go_only_the_letters(run: Run, letters: DeadLetters) -> None:
+    result = await run("dead-letters", "export", "-", "--reason", "locked")
+    assert [orjson.loads(line)["id"] for line in result.stdout.splitlines()] == ["letter-1"]
+    assert result.stderr == "1 exported\n"
+
+
+# -- which --
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (("--vendor", "v"), [0, 2]),
+        (("--reason", "locked"), [1]),
+        (("--older-than", "39h"), [0, 1]),
+        (("--older-than", "2d"), [0]),
+        (("--vendor", "v", "--older-than", "30m"), [0]),
+        (("--vendor", "x"), []),
+    ],
+)
+async def test_choosing(
+    run: Run,
+    letters: DeadLetters,
+    redis: Redis,
+    options: tuple[str, ...],
+    ids: list[int],
+) -> None:
+    result = await run("dead-letters", "list", *options)
+    found = [orjson.loads(line)["id"] for line in result.stdout.splitlines()]
+    assert found == [f"letter-{number}" for number in ids]
+    result = await run("dead-letters", "discard", *options, "--yes")
+    assert result.stdout.splitlines()[-1] == f"{len(ids)} discarded"
+    assert await left(letters) == [f"letter-{n}" for n in range(3) if n not in ids]
+    await assert_books_balance(redis)
+
+
+async def test_an_age_that_is_none(run: Run) -> None:
+    result = await run("dead-letters", "list", "--older-than", "yesterday")
+    assert result.exit_code == 2
+    assert "write it as 90s, 30m, 12h or 7d" in result.stderr
+
+
+async def test_replaying_those_that_are_meant(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "replay", "--all", "--reason", "locked")
+    assert result.stdout.startswith("1 replayed")
+    assert await left(letters) == ["letter-0", "letter-2"]
+    await assert_books_balance(redis)
+
+
+# -- discard --
+
+
+async def test_they_are_counted_first(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "discard", "--all")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "2 of vendor v\n1 of vendor w\n3 would be discarded; nothing was done: say --yes\n"
+    )
+    assert len(await left(letters)) == 3
+
+
+async def test_those_that_are_named(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "discard", "letter-1", "letter-2", "--yes")
+    assert result.stdout.splitlines()[-1] == "2 discarded"
+    assert await left(letters) == ["letter-0"]
+    result = await run("dead-letters", "discard", "letter-1", "letter-0", "--yes")
+    assert (result.exit_code, result.stderr) == (1, "Error: there is no dead letter letter-1\n")
+    assert await left(letters) == ["letter-0"]
+    await assert_books_balance(redis)
+    found = {one.vendor_uid: one.equation("dead_updates") for one in await Counters(redis).read()}
+    assert found["w"].parts["discarded"] == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("letter-1", "--all"), ("letter-1", "--vendor", "v")])
+async def test_discarding_nothing_in_particular(run: Run, arguments: tuple[str, ...]) -> None:
+    result = await run("dead-letters", "discard", *arguments, "--yes")
+    assert result.exit_code == 2
+    assert "name the letters, or say which" in result.stderr
+
+
+async def test_somebody_else_was_faster(letters: DeadLetters, redis: Redis) -> None:
+    chosen = [letter async for letter in letters.all(Choice(vendor_uid="v"))]
+    assert await letters.replay(chosen[0])
+    assert await letters.discard(chosen) == 1
+    assert not await letters.replay(chosen[1])
+    await assert_books_balance(redis)
