@@ -156,7 +156,7 @@ async def test_a_holder_that_has_lost_the_campaign_leaves_the_new_ones_ledger_al
     make_stage: MakeStage,
 ) -> None:
     """Its rows it gives back all the same: if Redis was wiped, nobody else knows of them."""
-    stage = await make_stage(60, rate=40)
+    stage = await make_stage(60, rate=40, claim_s=3)  # all in one claim: none comes in between
     async with stage.held() as lease:
         run = asyncio.create_task(stage.make_run(lease).run())
         await eventually(lambda: len(stage.accepts()) > 2)

@@ -300,10 +300,10 @@ async def test_rows_that_were_not_started_are_given_out_again(track: Track) -> N
     assert track.pacer.unstarted == 0
     assert track.pacer.take_unstarted() == []
     assert sorted([*track.uids, *(row.uid for row in unstarted)]) == sorted(row.uid for row in rows)
-    assert 0 < planned <= AHEAD_S * 20 + 1
+    assert planned > 0
     written_down = set((await track.ledger.load()).sending)
     assert set(track.uids) <= written_down
-    assert len(written_down) <= len(track.uids) + BEGIN_AHEAD_S * 20 + 1
+    assert len(written_down) < 20, "only what has its slot soon"
 
 
 async def test_a_halted_campaign_starts_nothing_more(track: Track) -> None:
