@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
-from tests.workers.payloads import item
+from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call
 from workers.inbox.delivery import Delivery, Fate, Verdicts
 from workers.inbox.update import Update
@@ -21,8 +21,21 @@ async def deliver(
     return verdicts
 
 
-def statuses(count: int) -> list[Update]:
-    return [item(STATUS) for _ in range(count)]
+async def deliver_isolated(
+    delivery: Delivery, items: list[Update], batch_size: int = 1000
+) -> Verdicts:
+    verdicts = await delivery.deliver_isolated(VENDOR, items, batch_size=batch_size)
+    assert set(verdicts) == {one.id for one in items}
+    return verdicts
+
+
+def statuses(count: int, vendor_uid: str = VENDOR) -> list[Update]:
+    return [item(STATUS, vendor_uid=vendor_uid) for _ in range(count)]
+
+
+def of_vendors(count: int, *, each: int = 1) -> list[Update]:
+    """Return statuses of so many vendors, each with so many."""
+    return [one for number in range(count) for one in statuses(each, f"vendor-{number}")]
 
 
 def fates(verdicts: Verdicts, items: Iterable[Update]) -> list[Fate]:

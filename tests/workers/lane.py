@@ -1,5 +1,6 @@
 """A lane of the inbox under test, with its drain and its books."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -11,7 +12,7 @@ from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.clock import now_ms
 from sidecar.counters import Counters
-from sidecar.inbox import Inbox
+from sidecar.inbox import WEBHOOK_BYTES, Entry, Inbox, InboxReader
 from sidecar.lease import Leases
 from sidecar.outbox import make_outbox
 from sidecar.redis_client import Redis
@@ -26,6 +27,13 @@ from workers.inbox.reader import LanePolicy
 from workers.inbox.update import Update
 from workers.limiter import Limiter
 from workers.signals import Signals
+
+#: Counters that go down as well: what a vendor has in Redis.
+MEASURED = (
+    keys.STORED_BYTES.encode(),
+    *(keys.deferred_count(lane).encode() for lane in Lane),
+    *(keys.deferred_bytes(lane).encode() for lane in Lane),
+)
 
 
 @dataclass
@@ -58,6 +66,9 @@ class LaneUnderTest:
         stream, entry_id = keys.inbox(self.lane, vendor), f"{now_ms() - age_ms}-0"
         await _execute(self.redis, "XADD", stream, entry_id, b"sha256=", body)
         await self.redis.hincrby(keys.counters(vendor), "webhooks_received", 1)
+        await self.redis.hincrby(
+            keys.counters(vendor), keys.STORED_BYTES, len(body) + WEBHOOK_BYTES
+        )
         await self.redis.hincrby(keys.waiting(self.lane), vendor, 1)
         await self.redis.sadd(keys.VENDORS, vendor)
 
@@ -93,8 +104,10 @@ class LaneUnderTest:
 
     async def waiting(self, vendor: str = VENDOR) -> int:
         """Return how many webhooks are in a vendor's stream."""
-        entries = await _execute(self.redis, "XRANGE", keys.inbox(self.lane, vendor), "-", "+")
-        return sum(len(fields) // 2 for _, fields in entries)
+        return sum(len(entry.webhooks) for entry in await self._entries(self.lane, vendor))
+
+    async def _entries(self, lane: Lane, vendor: str) -> list[Entry]:
+        return (await InboxReader(self.redis).read(lane, {vendor: "0"}, 100_000))[vendor]
 
     async def deferred(self) -> dict[str, list[Update]]:
         """Return what waits, by order key; the index must fit."""
@@ -124,8 +137,30 @@ class LaneUnderTest:
         return [name.decode() for name in names]
 
     async def counters(self, vendor: str = VENDOR) -> dict[str, int]:
+        """Return what was counted of a vendor, but for what is measured of it."""
         found = await _execute(self.redis, "HGETALL", keys.counters(vendor))
-        return {name.decode(): int(count) for name, count in found.items()}
+        return {name.decode(): int(count) for name, count in found.items() if name not in MEASURED}
+
+    async def measured(self, vendor: str) -> dict[str, int]:
+        """Return what is counted of what a vendor has in Redis, as far as it is not 0."""
+        found = await _execute(self.redis, "HMGET", keys.counters(vendor), *MEASURED)
+        counts = zip(MEASURED, found, strict=True)
+        return {name.decode(): int(count) for name, count in counts if int(count or 0)}
+
+    async def _stored(self, vendor: str) -> dict[str, int]:
+        """Return the same as it is."""
+        counts: Counter[str] = Counter()
+        for lane in Lane:
+            for entry in await self._entries(lane, vendor):
+                counts[keys.STORED_BYTES] += entry.size
+            for name in await _execute(self.redis, "ZRANGE", keys.deferred(lane), 0, -1):
+                key = keys.deferred_items(lane, name.decode())
+                for item in await _execute(self.redis, "LRANGE", key, 0, -1):
+                    if Update.load(item).vendor_uid == vendor:
+                        counts[keys.STORED_BYTES] += len(item)
+                        counts[keys.deferred_bytes(lane)] += len(item)
+                        counts[keys.deferred_count(lane)] += 1
+        return dict(counts)
 
     async def assert_books_balance(self) -> None:
         """What came in is done, or waits, or is dead: for every vendor."""
@@ -143,6 +178,7 @@ class LaneUnderTest:
             assert counts.get("updates", 0) == ended + waiting.get(vendor, 0), counts
             ready = await self.redis.sismember(keys.ready(self.lane), vendor)
             assert bool(ready) == bool(in_stream)
+            assert await self.measured(vendor) == await self._stored(vendor)
         for books in await Counters(self.redis).read():
             assert books.balanced, books
             assert books.updates.parts["waiting"] == waiting.get(books.vendor_uid, 0)

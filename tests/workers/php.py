@@ -73,14 +73,19 @@ def results(call: Call, result: str = "done", **more: Any) -> Answer:
 
 
 def wanting_again(*names: str, **more: Any) -> Rule:
-    """Make a rule that takes all updates but those in which one of these names stands."""
+    """Make a rule that takes all updates but those in which one of these names stands, and those
+    that have to stay behind them."""
 
     def rule(call: Call) -> Answer | None:
         if call.path != contract.PROCESS_WEBHOOKS:
             return None
         given = []
+        stuck = set()
         for update in call.json["updates"]:
-            again = any(name in str(update["payload"]) for name in names)
+            order = update.get("order")
+            again = any(name in str(update["payload"]) for name in names) or order in stuck
+            if again and order is not None:
+                stuck.add(order)
             word = {"result": "retry", "reason": "locked", **more} if again else {"result": "done"}
             given.append({"id": update["id"], **word})
         return answer({"results": given})

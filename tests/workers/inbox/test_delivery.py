@@ -6,17 +6,11 @@ from typing import Any
 import pytest
 
 from contracts import backend as contract
-from tests.workers.deliveries import BATCH, deliver, fates, statuses
+from tests.workers.deliveries import BATCH, deliver, deliver_isolated, fates, statuses
 from tests.workers.payloads import item
-from tests.workers.php import (
-    Answer,
-    Call,
-    Php,
-    answer,
-    refusal,
-    results,
-)
+from tests.workers.php import Answer, Call, Php, answer, refusal, results, wanting_again
 from workers.inbox.delivery import Delivery, Fate
+from workers.inbox.update import Update
 
 # -- what PHP says about single updates --
 
@@ -72,8 +66,9 @@ async def test_a_result_for_something_else_is_not_taken_for_ours(
     php: Php, delivery: Delivery
 ) -> None:
     php.always(BATCH, answer({"results": [{"id": "someone else's", "result": "done"}]}))
-    [one] = items = statuses(1)
-    assert fates(await deliver(delivery, items), [one]) == [Fate.RETRY]
+    items = statuses(1)
+    assert fates(await deliver(delivery, items), items) == [Fate.UNTRIED]
+    assert fates(await deliver_isolated(delivery, items), items) == [Fate.RETRY]
 
 
 # -- bodies that cannot be split --
@@ -112,7 +107,7 @@ async def test_what_php_says_about_a_whole_body(
 ) -> None:
     php.always("/internal/process-webhook/vendor-1", given)
     one = item(None)
-    verdict = (await deliver(delivery, [one]))[one.id]
+    verdict = (await deliver_isolated(delivery, [one]))[one.id]
     assert (verdict.fate, verdict.reason) == (fate, reason)
 
 
@@ -137,7 +132,7 @@ async def test_whole_bodies_and_updates_do_not_share_a_request(
         (9, 0, 50, 4, [3, 3, 3]),
         (400, 0, 50, 4, [50] * 8),
         (4, 30, 50, 4, [31, 1, 1, 1]),
-        (4, 300, 50, 4, [50, 50, 50, 50, 50, 50, 4]),
+        (4, 300, 50, 4, [50, 50, 50, 50, 50, 50, 1, 1, 1, 1]),
     ],
 )
 async def test_messages_are_spread_and_the_rest_goes_along(
@@ -164,3 +159,67 @@ async def test_no_more_requests_at_once_than_allowed(php: Php, delivery: Deliver
     await deliver(delivery, [item() for _ in range(12)], batch_size=1, concurrency=3)
     assert len(php.calls) == 12
     assert php.most_at_once == 3
+
+
+# -- what stays in order --
+
+
+def of_contact(name: str, count: int) -> list[Update]:
+    """Return messages of one contact, in order."""
+    return [item(wamid=f"{name}{n}", order_key=f"vendor-1/{name}") for n in range(count)]
+
+
+async def test_a_contacts_messages_are_in_one_request_in_order(
+    php: Php, delivery: Delivery
+) -> None:
+    a, b = of_contact("a", 5), of_contact("b", 1)
+    items = [*a[:2], *b, *a[2:]]
+    assert set(fates(await deliver(delivery, items, 50, 4), items)) == {Fate.DONE}
+    together, alone = sorted(php.batches, key=len, reverse=True)
+    assert [update["id"] for update in together] == [one.id for one in a]
+    assert {update["order"] for update in together} == {"vendor-1/a"}
+    assert ["order" in update for update in alone] == [False], "there is nothing to be behind"
+
+
+async def test_what_stands_behind_one_that_is_refused_was_not_tried(
+    php: Php, delivery: Delivery
+) -> None:
+    items = [*of_contact("a", 4), *of_contact("b", 2)]
+    php.when(BATCH, wanting_again("a1"))
+    verdicts = await deliver(delivery, items)
+    assert fates(verdicts, items) == [
+        *(Fate.DONE, Fate.RETRY, Fate.UNTRIED, Fate.UNTRIED),
+        *(Fate.DONE, Fate.DONE),
+    ]
+    assert len(php.calls) == 1
+
+
+async def test_what_php_takes_out_of_order_it_has_all_the_same(
+    php: Php, delivery: Delivery
+) -> None:
+    """Given again it would be there twice for a PHP that does not keep its promises."""
+    first, second, third = items = of_contact("a", 3)
+    given = {first.id: "retry", second.id: "done", third.id: "retry"}
+    php.always(BATCH, answer({"results": [{"id": i, "result": r} for i, r in given.items()]}))
+    assert fates(await deliver(delivery, items), items) == [Fate.RETRY, Fate.DONE, Fate.UNTRIED]
+
+
+async def test_what_does_not_fit_behind_its_like_is_not_tried(php: Php, delivery: Delivery) -> None:
+    items = [*of_contact("a", 5), *of_contact("b", 2)]
+    verdicts = await deliver(delivery, items, batch_size=3, concurrency=4)
+    assert fates(verdicts, items) == [*[Fate.DONE] * 3, *[Fate.UNTRIED] * 2, *[Fate.DONE] * 2]
+
+
+async def test_a_request_is_not_larger_than_it_may_be(
+    php: Php, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for one update that is."""
+    monkeypatch.setattr("workers.inbox.delivery.REQUEST_BYTES", 10_000)
+    half, whole = (b'{"x":"%s"}' % (b"x" * size) for size in (5000, 20_000))
+    large = [item(parts=(b"", half, b"")) for _ in range(4)]
+    huge = item(parts=(b"", whole, b""))
+    same = [item(parts=(b"", half, b""), order_key="vendor-1/a") for _ in range(3)]
+    items = [*large, huge, *same]
+    verdicts = await deliver(delivery, items)
+    assert fates(verdicts, items) == [*[Fate.DONE] * 6, *[Fate.UNTRIED] * 2]
+    assert [len(batch) for batch in php.batches] == [1] * 6

@@ -5,12 +5,20 @@ import asyncio
 import pytest
 
 from contracts.backend import UpdateKind
-from tests.workers.deliveries import BATCH, deliver, fails_on, fates, statuses
+from tests.workers.deliveries import (
+    BATCH,
+    deliver,
+    deliver_isolated,
+    fails_on,
+    fates,
+    of_vendors,
+    statuses,
+)
 from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
 from workers.breaker import Breaker
-from workers.inbox.delivery import MAX_TIMEOUTS, Delivery, Fate, Verdicts
-from workers.inbox.isolation import ISOLATED_S, Isolation
+from workers.inbox.delivery import MAX_TIMEOUTS, Delivery, Fate
+from workers.inbox.isolation import Why
 from workers.inbox.update import Update
 
 #: What nginx says when PHP hangs: to us it is the same as no answer, and costs no time here.
@@ -22,12 +30,6 @@ def hangs_on(bad: list[Update]) -> Rule:
     """Make a PHP that does not answer a request with one of these."""
     found = fails_on(bad)
     return lambda call: NO_ANSWER if found(call) else None
-
-
-async def apart(delivery: Delivery, items: list[Update], batch_size: int = 1000) -> Verdicts:
-    verdicts = await delivery.deliver_isolated(VENDOR, items, batch_size=batch_size)
-    assert set(verdicts) == {one.id for one in items}
-    return verdicts
 
 
 # -- among the others --
@@ -45,15 +47,15 @@ async def test_a_request_without_an_answer_is_not_repeated_in_the_way_of_the_oth
     assert delivery.breaker.wait_s == 0, "nothing says that PHP is ill"
 
 
-async def test_what_is_apart_is_not_tried_among_the_others(php: Php, delivery: Delivery) -> None:
-    delivery.isolated.convict(VENDOR, "it hung")
+async def test_what_is_isolated_is_not_tried_among_the_others(php: Php, delivery: Delivery) -> None:
+    delivery.isolated.confirm(VENDOR, "it hung")
     items = [*statuses(3), item(UpdateKind.STATUS, vendor_uid=OTHER)]
     verdicts = await deliver(delivery, items)
     assert fates(verdicts, items) == [*[Fate.UNTRIED] * 3, Fate.DONE]
     assert [[update["vendor_uid"] for update in batch] for batch in php.batches] == [[OTHER]]
 
 
-async def test_requests_that_wait_their_turn_leave_out_who_came_to_be_apart(
+async def test_requests_that_wait_their_turn_leave_out_who_came_to_be_isolated(
     php: Php, delivery: Delivery
 ) -> None:
     """A hundred bodies that PHP hangs on, each in a request of its own."""
@@ -64,16 +66,34 @@ async def test_requests_that_wait_their_turn_leave_out_who_came_to_be_apart(
     assert len(php.calls) <= 5
 
 
-async def test_a_half_of_a_request_that_failed_hangs(php: Php, delivery: Delivery) -> None:
-    items = statuses(4) + [item(UpdateKind.STATUS, vendor_uid=OTHER) for _ in range(4)]
-    failing, hanging = fails_on(items[1:2]), fails_on(items[7:8])
+async def test_a_vendors_own_request_hangs_after_the_shared_one_failed(
+    php: Php, delivery: Delivery
+) -> None:
+    items = of_vendors(4)
+    failing, hanging = fails_on(items[1:2]), fails_on(items[3:4])
     php.when(
         BATCH, lambda call: HTML_500 if failing(call) else NO_ANSWER if hanging(call) else None
     )
     verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items[4:]) == [Fate.UNTRIED] * 4
-    assert fates(verdicts, items[:4]) == [Fate.DONE, Fate.RETRY, Fate.DONE, Fate.DONE]
-    assert delivery.isolated.vendors() == {OTHER}
+    assert fates(verdicts, items) == [Fate.DONE, Fate.UNTRIED, Fate.DONE, Fate.UNTRIED]
+    assert delivery.isolated.why("vendor-1") is Why.FAILS
+    assert delivery.isolated.why("vendor-3") is Why.SUSPECT
+    assert delivery.breaker.wait_s == 0
+
+
+async def test_a_request_that_vendors_share_gets_little_time(
+    php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However patient this worker's settings are otherwise."""
+    monkeypatch.setattr("workers.inbox.delivery.SHARED_TIMEOUT_S", 0.1)
+    php.when(BATCH, hang)
+    patient = client(php.url, timeout_s=3600.0)
+    delivery = Delivery(patient, Breaker("php_ill"))
+    items = of_vendors(2)
+    assert set(fates(await deliver(delivery, items), items)) == {Fate.UNTRIED}
+    await patient.close()
+    assert delivery.isolated.vendors() == {"vendor-0", "vendor-1"}
+    assert len(php.calls) == 1
 
 
 async def test_a_real_php_that_hangs(php: Php) -> None:
@@ -88,7 +108,7 @@ async def test_a_real_php_that_hangs(php: Php) -> None:
     assert delivery.isolated.vendors() == {VENDOR}
 
 
-# -- apart --
+# -- isolated --
 
 
 @pytest.mark.parametrize("place", [0, 617, 999])
@@ -105,10 +125,10 @@ async def test_the_one_update_that_php_hangs_on_is_found(
         return NO_ANSWER if given[-1] else None
 
     php.when(BATCH, rule)
-    verdicts = await apart(delivery, items)
+    verdicts = await deliver_isolated(delivery, items)
     assert [one for one in items if verdicts[one.id].fate is not Fate.DONE] == [bad]
     assert verdicts[bad.id].fate is Fate.RETRY
-    assert verdicts[bad.id].answered, "PHP took others meanwhile, so it is the update's fault"
+    assert not verdicts[bad.id].answered, "PHP has said nothing about it"
     assert sum(given) <= 5, "each of these costs a time-out"
     assert delivery.isolated.vendors() == {VENDOR}
     assert delivery.isolated.wait_s(VENDOR) == 0
@@ -119,20 +139,23 @@ async def test_a_vendor_on_all_of_whose_updates_php_hangs_waits_alone(
 ) -> None:
     php.always(BATCH, NO_ANSWER)
     items = statuses(1000)
-    verdicts = await apart(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
+    verdicts = await deliver_isolated(delivery, items)
+    tried = [one for one in items if verdicts[one.id].fate is not Fate.UNTRIED]
+    assert tried == items[: len(tried)], "those that were found to hang alone"
+    assert set(fates(verdicts, tried)) == {Fate.RETRY}
+    assert not any(verdicts[one.id].answered for one in tried)
     assert len(php.calls) == MAX_TIMEOUTS
     assert delivery.isolated.wait_s(VENDOR) > 0
     assert delivery.isolated.wait_s(OTHER) == 0
     assert delivery.breaker.wait_s == 0
-    await apart(delivery, items)
+    await deliver_isolated(delivery, items)
     assert len(php.calls) == MAX_TIMEOUTS, "nobody knocks meanwhile"
 
 
 async def test_a_single_update_that_php_hangs_on_is_tried(php: Php, delivery: Delivery) -> None:
     php.always(BATCH, NO_ANSWER)
     [one] = items = statuses(1)
-    verdict = (await apart(delivery, items))[one.id]
+    verdict = (await deliver_isolated(delivery, items))[one.id]
     assert (verdict.fate, verdict.reason) == (Fate.RETRY, f"{BATCH} answered 504")
     assert not verdict.answered
 
@@ -146,7 +169,7 @@ async def test_several_get_less_time_than_one_alone(php: Php) -> None:
     patient = client(php.url, timeout_s=3.0)
     delivery = Delivery(patient, Breaker("php_ill"))
     items = statuses(2)
-    verdicts = await apart(delivery, items)
+    verdicts = await deliver_isolated(delivery, items)
     await patient.close()
     assert fates(verdicts, items) == [Fate.DONE, Fate.DONE]
     assert [len(batch) for batch in php.batches] == [2, 1, 1]
@@ -155,53 +178,16 @@ async def test_several_get_less_time_than_one_alone(php: Php) -> None:
 async def test_php_is_not_there(php: Php, delivery: Delivery) -> None:
     await php.stop()
     items = statuses(3)
-    assert set(fates(await apart(delivery, items), items)) == {Fate.UNTRIED}
+    assert set(fates(await deliver_isolated(delivery, items), items)) == {Fate.UNTRIED}
     assert delivery.breaker.wait_s > 0, "that concerns everybody"
-    assert await apart(delivery, items)
+    assert await deliver_isolated(delivery, items)
 
 
-async def test_what_php_fails_on_is_no_reason_to_be_apart(php: Php, delivery: Delivery) -> None:
+async def test_what_php_fails_on_is_no_reason_to_isolate_the_vendor_for_long(
+    php: Php, delivery: Delivery
+) -> None:
     items = statuses(8)
     php.when(BATCH, fails_on(items[:1]))
-    verdicts = await apart(delivery, items)
+    verdicts = await deliver_isolated(delivery, items)
     assert fates(verdicts, items) == [Fate.RETRY, *[Fate.DONE] * 7]
     assert not delivery.isolated.vendors()
-
-
-# -- for how long --
-
-
-def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
-    now = 0.0
-    vendors = Isolation(Breaker("php_ill"), lambda: now)
-    vendors.suspect([VENDOR, OTHER], "it hung")
-    now = ISOLATED_S - 1
-    vendors.convict(VENDOR, "it hung again")
-    now = ISOLATED_S + 1
-    assert vendors.vendors() == {VENDOR}
-    now = 2 * ISOLATED_S
-    assert vendors.vendors() == set()
-
-
-def test_who_was_only_suspected_comes_back_when_php_does_not_hang() -> None:
-    vendors = Isolation(Breaker("php_ill"))
-    vendors.suspect([VENDOR, OTHER], "it hung")
-    vendors.convict(VENDOR, "it hung again")
-    vendors.suspect([VENDOR], "and again among others")
-    for vendor in (VENDOR, OTHER, "vendor-3"):
-        vendors.acquit(vendor)
-    assert vendors.vendors() == {VENDOR}
-
-
-def test_each_vendor_has_a_pause_of_its_own() -> None:
-    like = Breaker("php_ill", first_s=1.0, longest_s=4.0, clock=lambda: 0.0, jitter=lambda: 0.5)
-    vendors = Isolation(like)
-    pauses = []
-    for _ in range(4):
-        vendors.failed(VENDOR, "it hung")
-        pauses.append(vendors.wait_s(VENDOR))
-    assert pauses == [1.0, 2.0, 4.0, 4.0]
-    assert vendors.wait_s(OTHER) == like.wait_s == 0.0
-    vendors.worked(VENDOR)
-    vendors.worked(OTHER)
-    assert vendors.wait_s(VENDOR) == 0.0
