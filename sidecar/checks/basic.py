@@ -4,10 +4,13 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
+from redis.exceptions import ResponseError
+
 from contracts import backend as contract
 from sidecar import keys
 from sidecar.backend import Backend, BackendError, BackendRefused
 from sidecar.checks.line import Line, fail, ok, warn
+from sidecar.checks.redis_access import judge_access, read_access
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
 from sidecar.settings import Settings
 
@@ -39,8 +42,13 @@ async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
         yield ok("redis", f"a write took {took_ms:.1f} ms")
         await dramatiq.execute_command("PING")  # type: ignore[no-untyped-call]
         yield ok("dramatiq's database", "answers")
+        yield judge_access(await read_access(redis))
         for name, (value, harm) in _DURABLE.items():
-            found = await read_config(redis, name)
+            try:
+                found = await read_config(redis, name)
+            except ResponseError:  # of a managed one, CONFIG is the provider's
+                yield warn(f"redis {name}", "Redis refuses CONFIG", f"see that it is {value}")
+                continue
             if found == value:
                 yield ok(f"redis {name}", value)
             else:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from sidecar.checks.basic import read_config
 from sidecar.checks.line import Line, fail, ok, warn
 from sidecar.checks.numbers import size, version_of
@@ -26,7 +28,10 @@ class RedisFacts:
 
 async def read_redis(redis: Redis) -> RedisFacts:
     """Raises what redis-py raises."""
-    maxclients = await read_config(redis, "maxclients")
+    try:
+        maxclients = await read_config(redis, "maxclients")
+    except ResponseError:
+        maxclients = None
     return RedisFacts(await redis.info(), int(maxclients) if maxclients else None)
 
 

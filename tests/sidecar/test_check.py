@@ -94,6 +94,7 @@ def test_all_is_well(check: Check, php: HTTPServer, redis_url: str) -> None:
             "settings",
             "redis",
             "dramatiq's database",
+            "redis access",
             "redis appendonly",
             "redis appendfsync",
             "redis maxmemory-policy",
@@ -122,6 +123,38 @@ def test_as_a_process(
         assert run.returncode == code, run.stdout
         assert run.stderr == ""
         assert run.stdout.startswith("OK    settings: ")
+
+
+def test_a_managed_redis_that_refuses_config(check: Check, php: HTTPServer, redis_url: str) -> None:
+    """That is no fault of its; what could not be seen is named."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.acl_setuser(
+            "managed", enabled=True, passwords=["+a"], keys=["*"], categories=["+@all", "-@admin"]
+        )
+        try:
+            run = check(**settings_of(php, redis_url.replace("redis://", "redis://managed:a@")))
+        finally:
+            client.acl_deluser("managed")
+    assert run.code == 0, run.output
+    assert run.lines["redis"][0] == "OK"
+    for what in ("access", "appendonly", "appendfsync", "maxmemory-policy"):
+        level, detail = run.lines[f"redis {what}"]
+        assert (level, "refuses CONFIG" in detail) == ("WARN", True)
+
+
+def test_a_redis_that_anybody_may_use(check: Check, php: HTTPServer, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        before = client.config_get("bind", "protected-mode")
+        client.config_set("bind", "0.0.0.0")
+        client.config_set("protected-mode", "no")
+        try:
+            run = check(**settings_of(php, redis_url))
+        finally:
+            for name, value in before.items():
+                client.config_set(name, value)
+    assert run.code == 0, run.output
+    level, detail = run.lines["redis access"]
+    assert (level, "at 0.0.0.0 needs no password" in detail) == ("WARN", True)
 
 
 def test_the_embedded_valkey_is_well(check: Check, php: HTTPServer, tmp_path: Path) -> None:
