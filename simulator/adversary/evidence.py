@@ -25,6 +25,14 @@ from simulator.chaos.evidence import (
 #: Keys that only remember messages, and hold none.
 _MEMORIES = ("seen:", "nonce:", "effect", "count:", "metrics", "process", "config:")
 _WAMID = re.compile(rb"wamid\.[A-Za-z0-9+/=]+")
+#: In place of what `sidecar status` says, where it fails.
+NO_STATUS: dict[str, Any] = {
+    "problems": [],
+    "lanes": {},
+    "paused": [],
+    "campaigns": [],
+    "equation": {"vendors": {}, "dead_letters_difference": 0},
+}
 _PATH = re.compile(r"/(?:whatsapp-)?webhook/([^/]+)")
 #: Only the part of a webhook log line that tells that the sidecar, and nobody else, has answered.
 _BY_SIDECAR = "200"
@@ -57,7 +65,8 @@ class Siege:
     more than once. ``peaks`` are the processes' resident memory, at most; ``redis_bytes`` is what
     Redis has used more than at the start, for ``bytes_in`` of webhooks. ``restrained`` says what
     holds the victim's sends up. ``unnamed`` are vendors that PHP failed on, and ``sidecar status``
-    named none of it. ``deaths``: drains that did not come to their end."""
+    named none of it; ``blind`` says how that failed. ``deaths``: drains that did not come to
+    their end."""
 
     waits: list[float]
     webhooks: dict[str, Webhooks]
@@ -72,6 +81,7 @@ class Siege:
     unnamed: list[str]
     deaths: int
     stopped: dict[str, Stopped]
+    blind: list[str]
     logging_errors: int
 
 

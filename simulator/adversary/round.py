@@ -1,5 +1,6 @@
 """One round: a vendor at work, an attack, a look at everything, and the end in the midst of it."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from simulator.adversary.verdict import Verdict
 from simulator.adversary.watch import Watch
 from simulator.chaos.evidence import log_rows
 from simulator.chaos.history import Logs, write_history
+from simulator.processes import ProcessFailed
 
 #: After the attack the victim's work comes to its end within this time, or late is too late.
 REST_S = 15.0
@@ -45,6 +47,8 @@ class _Round:
         self._nginx = stage.installation.nginx
         self._flood = Flood(self._nginx.port)
         self._over = Event()
+        #: What `sidecar status` said when it failed.
+        self._blind: list[str] = []
 
     def run(self, histories: Path) -> tuple[dict[str, Any], bool]:
         started = time.monotonic()
@@ -74,7 +78,7 @@ class _Round:
                 attack = self._begin(who, threads)
                 rested = self._wait_for_rest(who, watch)
                 waits = look.waits(self._of_victim(who, "inbound"), watch.seen_at, time.time())
-                status = stage.status()
+                status = self._status()
                 ended = stage.ended()
                 peaks = {n: look.peak_bytes(stage.installation.processes[n].pid) for n in OURS}
                 log_end = _size(self._nginx.access_log)
@@ -90,7 +94,7 @@ class _Round:
         with stage.redis() as client:
             left = look.left_in(client)
             errors = cast("dict[str, Any]", client.info("errorstats"))
-        books = stage.status()
+        books = self._status()
         seen = look.webhooks_in(_lines(self._nginx.access_log, log_begin))
         seen[who.victim.uid] = look.webhooks_in(
             _lines(self._nginx.access_log, log_begin, log_end)
@@ -117,6 +121,7 @@ class _Round:
             unnamed=look.unnamed(status, self._troubled(who)),
             deaths=look.deaths(status),
             stopped=stopped,
+            blind=self._blind,
             logging_errors=sum(text.count(_LOGGING_ERROR) for _, text in logs.since()),
         )
         victim = look.of_victim(stage, who, left, books, ended=ended, rested=rested)
@@ -167,6 +172,13 @@ class _Round:
         return [a.vendor.uid for a in who.attackers if any(shape.trouble for shape in a.shapes)]
 
     # -- what became of it --
+
+    def _status(self) -> dict[str, Any]:
+        try:
+            return self._stage.status()
+        except (ProcessFailed, subprocess.TimeoutExpired) as error:
+            self._blind.append(str(error))
+            return look.NO_STATUS
 
     def _of_victim(self, who: Cast, what: str) -> list[dict[str, Any]]:
         number = who.victim.phone_number_ids[0]

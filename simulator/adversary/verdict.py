@@ -23,7 +23,7 @@ _MEGABYTE = 1024 * 1024
 #: Promises that only this verdict has; the others are chaos's, for the victim.
 PROMISES = (
     *("late", "refused", "memory", "redis", "restrained"),
-    *("unnamed", "died", "sigterm", "uncounted", "logging"),
+    *("unnamed", "died", "sigterm", "uncounted", "logging", "blind"),
 )
 
 
@@ -111,6 +111,7 @@ class Verdict(ChaosVerdict):
             for name, how in siege.stopped.items()
             if how.seconds >= STOP_S or how.exit_code != 0
         ]
+        found += [Violation("blind", "sidecar status", what) for what in siege.blind]
         if siege.deaths:
             found.append(Violation("died", "drain", f"{siege.deaths} did not come to their end"))
         if siege.logging_errors:

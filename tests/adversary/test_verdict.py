@@ -34,6 +34,7 @@ CALM = Siege(
     unnamed=[],
     deaths=0,
     stopped={"sidecar": Stopped(0.4, 0), "worker-1": Stopped(0.3, 0)},
+    blind=[],
     logging_errors=0,
 )
 
@@ -69,6 +70,7 @@ def test_an_attack_that_harms_nobody() -> None:
         ("sigterm", {"stopped": {"worker-1": Stopped(STOP_S, 0)}}),
         ("sigterm", {"stopped": {"worker-1": Stopped(0.1, -9)}}),
         ("logging", {"logging_errors": 1}),
+        ("blind", {"blind": ["sidecar status failed"]}),
     ],
 )
 def test_harm(promise: str, changes: dict[str, Any]) -> None:
