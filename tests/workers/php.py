@@ -104,6 +104,8 @@ class Php:
     rules: list[Rule] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
+    #: The ids of the messages and statuses that were answered as done, in order.
+    taken: list[str] = field(default_factory=list)
     _runner: web.ServerRunner | None = None
     _session: aiohttp.ClientSession | None = None
 
@@ -114,12 +116,7 @@ class Php:
     @property
     def wamids(self) -> list[str]:
         """The ids of the messages and statuses that came, in order."""
-        found = []
-        for update in (update for batch in self.batches for update in batch):
-            value = update["payload"]["entry"][0]["changes"][0]["value"]
-            [one] = value.get("messages") or value["statuses"]
-            found.append(one["id"])
-        return found
+        return [_wamid(update) for batch in self.batches for update in batch]
 
     @property
     def batches(self) -> list[list[Any]]:
@@ -197,6 +194,8 @@ class Php:
             self.at_once -= 1
         if given.drop and request.transport is not None:
             request.transport.abort()
+        elif given.status == 200 and call.path == contract.PROCESS_WEBHOOKS:
+            self.taken += _taken(call, given)
         return web.Response(status=given.status, body=given.content)
 
     async def _answer(self, call: Call) -> Answer:
@@ -221,6 +220,24 @@ class Php:
             self.behind + call.path, data=call.body, headers=headers
         ) as response:
             return Answer(response.status, await response.read())
+
+
+def _wamid(update: Any) -> str:
+    value = update["payload"]["entry"][0]["changes"][0]["value"]
+    [one] = value.get("messages") or value.get("statuses") or [{"id": ""}]
+    found: str = one["id"]
+    return found
+
+
+def _taken(call: Call, given: Answer) -> list[str]:
+    """Return the ids of what was taken, if the answer is one."""
+    try:
+        done = {
+            one["id"] for one in orjson.loads(given.content)["results"] if one["result"] == "done"
+        }
+        return [_wamid(update) for update in call.json["updates"] if update["id"] in done]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _done(call: Call) -> Answer:

@@ -16,7 +16,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
 from workers.inbox import drain as drain_module
-from workers import side_turns
+from workers.inbox import isolation
 from workers.inbox.delivery import MAX_TIMEOUTS
 
 BATCH = contract.PROCESS_WEBHOOKS
@@ -80,7 +80,7 @@ async def test_others_are_taken_while_php_hangs(
 ) -> None:
     lane = make_lane(lane_name, patient)
     hanging = Hanging(php)
-    lane.delivery.isolated.convict(VENDOR, "it hung")
+    lane.delivery.isolated.confirm(VENDOR, "it hung")
     await lane.receive(bad(lane_name), *(good(lane_name, f"a{n}") for n in range(9)))
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now)
@@ -136,7 +136,9 @@ async def test_others_of_the_same_vendor_are_taken_and_the_one_is_given_up(
     assert attempts == {1, 2, 3}
 
 
-async def test_one_contacts_messages_stay_in_order_apart(php: Php, make_lane: MakeLane) -> None:
+async def test_one_contacts_messages_stay_in_order_when_it_is_isolated(
+    php: Php, make_lane: MakeLane
+) -> None:
     lane = make_lane(Lane.MESSAGES, update_retry_first_ms=10)
     rule = php.when(BATCH, lambda call: NO_ANSWER if b"BAD" in call.body else None)
     bodies = [webhook(messages=[message("99999", name)]) for name in ("a1", "BAD", "a3", "a4")]
@@ -151,7 +153,7 @@ async def test_one_contacts_messages_stay_in_order_apart(php: Php, make_lane: Ma
     assert (await lane.counters())["done"] == 5
 
 
-async def test_what_is_apart_costs_a_drain_nothing_when_it_has_to_wait(
+async def test_what_is_isolated_costs_a_drain_nothing_when_it_has_to_wait(
     php: Php, make_lane: MakeLane
 ) -> None:
     """All of a vendor's updates hang: the drain ends, and the reconciler comes back to it."""
@@ -171,12 +173,12 @@ async def test_what_is_apart_costs_a_drain_nothing_when_it_has_to_wait(
 async def test_a_few_vendors_hang_at_a_time_and_no_more(
     php: Php, make_lane: MakeLane, patient: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(side_turns, "MOST", 2)
+    monkeypatch.setattr(isolation, "MAX_HANGING", 2)
     lane = make_lane(Lane.MESSAGES, patient)
     hanging = Hanging(php)
     vendors = [f"vendor-{n}" for n in range(10, 16)]
     for vendor in vendors:
-        lane.delivery.isolated.convict(vendor, "it hung")
+        lane.delivery.isolated.confirm(vendor, "it hung")
         await lane.receive(bad(Lane.MESSAGES), good(Lane.MESSAGES, f"a{vendor}"), vendor=vendor)
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now == 2)
@@ -190,11 +192,11 @@ async def test_a_few_vendors_hang_at_a_time_and_no_more(
         assert (await lane.counters(vendor))["done"] == 2
 
 
-async def test_many_that_wait_for_a_vendors_turn_do_not_hide_the_others(
+async def test_many_that_wait_for_a_vendors_batch_do_not_hide_the_others(
     php: Php, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More is due of a vendor that has to wait than is looked at in one turn."""
-    monkeypatch.setattr(drain_module, "DUE_LIMIT", 5)
+    """More is due of a vendor that has to wait than is looked at for one batch."""
+    monkeypatch.setattr(drain_module, "MAX_DUE", 5)
     lane = make_lane(Lane.MESSAGES)
     await lane.receive(*(good(Lane.MESSAGES, f"a{n}") for n in range(20)))
     await lane.receive(good(Lane.MESSAGES, "b"), vendor=OTHER)
@@ -220,7 +222,7 @@ async def test_it_stops_without_waiting_for_what_hangs(
 ) -> None:
     lane = make_lane(Lane.MESSAGES, patient)
     hanging = Hanging(php)
-    lane.delivery.isolated.convict(VENDOR, "it hung")
+    lane.delivery.isolated.confirm(VENDOR, "it hung")
     await lane.receive(bad(Lane.MESSAGES))
     drain = asyncio.create_task(lane.drain())
     await eventually(lambda: hanging.now)
@@ -234,7 +236,7 @@ async def test_an_error_beside_ends_the_drain(
     php: Php, messages: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And is seen, instead of being lost with its task."""
-    messages.delivery.isolated.convict(VENDOR, "it hung")
+    messages.delivery.isolated.confirm(VENDOR, "it hung")
     await messages.receive(*some_texts(1))
 
     async def fail(*_args: object, **_more: object) -> None:

@@ -123,7 +123,7 @@ async def test_it_makes_room_for_others_after_a_while(
     assert await messages.waiting() == 1
 
 
-async def test_it_stops_between_two_turns(php: Php, make_lane: MakeLane) -> None:
+async def test_it_stops_between_two_batches(php: Php, make_lane: MakeLane) -> None:
     lane = make_lane(Lane.STATUSES, status_batch_size=2)
     await lane.receive(*(webhook(statuses=[status(f"wamid.{n}")]) for n in range(6)))
     drain = lane.make(stopping=lambda: len(php.calls) >= 2)

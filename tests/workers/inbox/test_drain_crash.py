@@ -1,4 +1,4 @@
-"""The process, or PHP, dies in the middle of a turn: every update is applied once."""
+"""The process, or PHP, dies in the middle of a batch: every update is applied once."""
 
 import itertools
 from collections.abc import Callable
@@ -8,7 +8,6 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.backend import Backend
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Row, Vendor
