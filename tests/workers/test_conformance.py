@@ -59,7 +59,9 @@ async def test_every_endpoint_is_asked_as_documented(
 ) -> None:
     delivery = Delivery(backend, Breaker("php_ill"))
     updates = [item(kind) for kind in UpdateKind]
-    updates.append(item(UpdateKind.STATUS, attempts=3, lower_statuses=[status("wamid.1")]))
+    lower = [orjson.dumps(status("wamid.1"))]
+    updates.append(item(UpdateKind.STATUS, attempts=3, lower_statuses=lower))
+    updates += [item(order_key="vendor-1/99911") for _ in range(2)]
     await delivery.deliver([*updates, item(None)], batch_size=1000, concurrency=4)
     claimer = Claimer(
         backend, ledger, campaign_lease_held, vendor_uid="vendor-1", campaign_uid=CAMPAIGN
