@@ -17,6 +17,7 @@ import structlog
 
 from sidecar.burial import Bounds
 from sidecar.clock import now_ms
+from sidecar.headroom import Headroom
 from sidecar.inbox import MAX_ENTRY_WEBHOOKS, drain_lease
 from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
@@ -75,7 +76,8 @@ class Drain:
         self._stopping = stopping
         self._lock = lock or SharedLock()
         self._signals = signals
-        self._reader = FairReader(redis, policy)
+        self._room = Headroom(redis, settings.inbox_memory_share)
+        self._reader = FairReader(redis, policy, self._room)
         self._retries = Retries(redis, policy.lane)
         self._handling = Handling(policy.lane, settings, redis)
         self._beside = IsolatedBatches()
@@ -243,7 +245,7 @@ class Drain:
         refused = {k: some for k, some in due.items() if any(one.attempts for one in some)}
         waited = {k: some for k, some in due.items() if k not in refused}
         if isolated:
-            reader = FairReader(self._redis, self._policy)
+            reader = FairReader(self._redis, self._policy, self._room)
             taken = await reader.take_of(vendor_uid)
             reader.forget()
             if taken or waited or reader.empty:

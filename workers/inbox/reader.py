@@ -8,6 +8,7 @@ from typing import cast
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
+from sidecar.headroom import Headroom
 from sidecar.inbox import Entry, EntryHead, InboxReader
 from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
@@ -70,14 +71,16 @@ class FairReader:
     had its share last is asked last. It deletes nothing: what was read and not settled is read
     again, from the cursor on that the last commit has left.
 
+    ``room`` tells whether Redis has room for what will have to wait.
     ``empty``: vendors that had nothing at the last look, although the index says that they have.
     ``passed_over``: vendors that have something and were not to be looked at.
     """
 
-    def __init__(self, redis: Redis, policy: LanePolicy) -> None:
+    def __init__(self, redis: Redis, policy: LanePolicy, room: Headroom | None = None) -> None:
         self._redis = redis
         self._inbox = InboxReader(redis)
         self._policy = policy
+        self._room = room
         self._lane = policy.lane
         self._heads = script(redis, "heads")
         self._served: dict[str, int] = {}
@@ -123,7 +126,7 @@ class FairReader:
 
     async def _cursors(self, vendors: list[str]) -> dict[str, bytes | None]:
         """Return how far each vendor's first entry is settled; without those vendors of which too
-        much waits to be tried again."""
+        much waits to be tried again, which is anything at all while Redis is full."""
         if not vendors:
             return {}
         pipeline = self._redis.pipeline(transaction=False)
@@ -132,10 +135,12 @@ class FairReader:
             pipeline.hmget(keys.counters(vendor_uid), names)
         pipeline.hmget(keys.cursor(self._lane), vendors)
         *waiting, cursors = await pipeline.execute()
+        full = self._room is not None and await self._room.refusal(0) is not None
+        most = 1 if full else MAX_DEFERRED
         return {
             vendor_uid: cursor
             for vendor_uid, (count, size), cursor in zip(vendors, waiting, cursors, strict=True)
-            if int(count or 0) < MAX_DEFERRED and int(size or 0) < MAX_DEFERRED_BYTES
+            if int(count or 0) < most and int(size or 0) < MAX_DEFERRED_BYTES
         }
 
     async def _wait_for_others(self, vendors: list[str]) -> bool:
