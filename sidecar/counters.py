@@ -6,7 +6,7 @@
   replies count as well, as often as they are about to be sent
 - effects:  asked for = done + left out + dead + waiting in the outbox
 - dead_updates, dead_effects: given up = stored as dead letters + left since, by the reason
-- inboxes, outbox, letters: listed in an index = stored
+- inboxes, outbox, letters: listed in an index = stored; deferred: counted = stored
 
 What has come and what has ended is counted in ``count:{vendor}``, each counter in the same MULTI
 or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
@@ -36,6 +36,7 @@ FIRST = {
     "dead_updates": "given_up",
     "dead_effects": "given_up",
     "inboxes": "listed",
+    "deferred": "counted",
     "outbox": "listed",
     "letters": "listed",
 }
@@ -216,6 +217,11 @@ def _books(
             _dead("dead_updates", count, "dead", dead_updates),
             _dead("dead_effects", count, "effects_dead", dead_effects),
             Equation("inboxes", ready, {"stored": streams}),
+            Equation(
+                "deferred",
+                sum(count.get(keys.deferred_count(lane), 0) for lane in Lane),
+                {"stored": None if deferred < 0 else deferred},
+            ),
             Equation("outbox", effects_listed, {"stored": effects}),
             Equation("letters", dead_updates + dead_effects, {"stored": letters}),
         ),

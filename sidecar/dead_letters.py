@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 #: Letters that are read at once, and that are discarded at once.
 PAGE = 100
+#: Where earlier versions kept the letters of all vendors.
+EARLIER, EARLIER_INDEX = "dead", "dead:index"
 #: Vendors of which it is asked at once what they have.
 CHUNK = 500
 
@@ -80,6 +82,7 @@ class DeadLetters:
         self._replay = script(redis, "replay")
         self._discard = script(redis, "discard")
         self._trim = script(redis, "trim")
+        self._adopt = script(redis, "adopt_letters")
 
     async def vendors(self) -> list[str]:
         """Return the vendors that have dead letters."""
@@ -184,6 +187,22 @@ class DeadLetters:
             arguments: list[str | int] = [vendor_uid, *bounds.words(now), now]
             dropped += int(await self._trim(keys=names, args=arguments))
         return dropped
+
+    async def adopt(self) -> int:
+        """Take over some of what earlier versions have kept, all vendors' in one place. Return how
+        many."""
+        _, found = await cast(Any, self._redis).hscan(EARLIER, 0, count=PAGE)
+        ids: dict[tuple[str, LetterKind], list[str]] = {}
+        for letter_id, data in found.items():
+            letter = _load(letter_id.decode(), "", data, 0)
+            vendor = letter.update["vendor_uid"]
+            ids.setdefault((vendor, letter.kind), []).append(letter.id)
+        adopted = 0
+        for (vendor, kind), mine in ids.items():
+            *names, vendor_uid = letter_keys(vendor)
+            found = [EARLIER, EARLIER_INDEX, *names]
+            adopted += int(await self._adopt(keys=found, args=[vendor_uid, kind, *mine]))
+        return adopted
 
 
 def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -40,6 +40,8 @@ class Housekeeping:
         await self.fold_counters()
         if time.monotonic() >= self._trim_at:
             self._trim_at = time.monotonic() + TRIM_S
+            while await self._letters.adopt():
+                pass
             if dropped := await self._letters.trim(self._bounds, now_ms()):
                 log.warning("dead_letters_deleted", letters=dropped)
 

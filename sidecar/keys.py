@@ -11,7 +11,7 @@
 | fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
 | deferred:{lane}:{order key} | list | updates that wait, the first one alone |
-| dead | sorted set | vendors that have dead letters, by the bytes of these |
+| dead:vendors | sorted set | vendors that have dead letters, by the bytes of these |
 | dead:letters:{vendor} | hash | dead letters by id |
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
@@ -75,7 +75,7 @@ vendor_memory_share of that by one vendor (sidecar/headroom.py).
 | fence:{name} | lanes, campaigns and vendors that were at work within a week | 140 |
 | deferred:{lane} | memory | 150 |
 | deferred:{lane}:{order key} | memory | 1.2 x update + 100 |
-| dead | vendors with dead letters | 120 |
+| dead:vendors | vendors with dead letters | 120 |
 | dead:letters:{vendor} | dead_letters_limit, _bytes and _days, each vendor | 1.25 x letter + 100 |
 | dead:updates:{vendor} | the same | 200 |
 | dead:effects:{vendor} | the same | 200 |
@@ -136,7 +136,7 @@ COUNTERS_PREFIX = "count:"
 #: The field of count:{vendor} that says how many bytes of the vendor's are stored: webhooks in the
 #: inbox, updates that wait, and effects in the outbox.
 STORED_BYTES = "stored_bytes"
-DEAD = "dead"
+DEAD = "dead:vendors"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"

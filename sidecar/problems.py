@@ -150,8 +150,8 @@ def _php(report: Report) -> Iterator[Problem]:
     for (lane, vendor_uid), reason in list(isolated.items())[:MOST_NAMED]:
         yield Problem(
             f"PHP does not take {_WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
-            "Nobody else's wait for it. Look at PHP's log; what PHP refuses again and again goes to "
-            "the dead letters.",
+            "Nobody else's wait for it. Look at PHP's log; what PHP refuses again and again goes "
+            "to the dead letters.",
         )
     if len(isolated) > MOST_NAMED:
         yield Problem(

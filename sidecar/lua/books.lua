@@ -5,7 +5,7 @@
 -- KEYS[2]  deferred:messages   KEYS[3]  deferred:statuses   sorted sets: order keys
 -- KEYS[4]  waiting:messages    KEYS[5]  waiting:statuses    hashes: vendor -> webhooks
 -- KEYS[6]  ready:messages      KEYS[7]  ready:statuses      sets: vendors whose stream is not empty
--- KEYS[8]  dead                sorted set: vendors by the bytes of their dead letters
+-- KEYS[8]  dead:vendors        sorted set: vendors by the bytes of their dead letters
 -- then for each vendor  count:{vendor}, inbox:messages:{vendor}, inbox:statuses:{vendor},
 -- dead:letters:{vendor}, dead:updates:{vendor}, dead:effects:{vendor}, and of each kind of effect
 -- outbox:{kind}:{vendor} and effects:{kind}:{vendor}

@@ -1,7 +1,7 @@
 -- A part of other scripts, which sidecar/redis_client.py puts in the place of their line "include":
 -- one vendor's dead letters, as a table of names:
 --
--- dead      dead                   sorted set: vendors with dead letters, by the bytes of these
+-- dead      dead:vendors           sorted set: vendors with dead letters, by the bytes of these
 -- letters   dead:letters:{vendor}  hash: id -> letter
 -- updates   dead:updates:{vendor}  sorted set: ids of updates by when they were given up (unix ms)
 -- effects   dead:effects:{vendor}  sorted set: the same of effects

@@ -72,6 +72,7 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
         await redis.zadd(keys.outbox_of(kind, vendor_uid), {name: 1})
         await redis.hset(keys.effects(kind, vendor_uid), name, "{}")
     counted = {"dead_too_old": 9997, "dead_discarded": 1, "effects_dead_too_many": 99}
+    counted |= {"deferred_messages": 3, "deferred_statuses": 1}
     await redis.hset(keys.counters("v"), mapping=counted)
     for number, index in enumerate((*[keys.dead_updates("v")] * 2, keys.dead_effects("v"))):
         await redis.zadd(index, {str(number): 7 + number})
@@ -101,7 +102,7 @@ async def test_everything_that_is_counted(books: Counters, redis: Redis) -> None
     assert found.equation("dead_effects").parts["too_many"] == 99
     assert found.letters.number == 3
     assert found.letters.given_up_at == 7
-    assert [equation.difference for equation in found.equations] == [0] * 9
+    assert [equation.difference for equation in found.equations] == [0] * 10
 
 
 # -- what shows --
@@ -137,6 +138,22 @@ async def test_a_list_that_was_deleted_shows(books: Counters, redis: Redis) -> N
     await redis.hset(keys.counters("v"), "updates", 1)
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1})
     assert (await only(books)).updates.difference == 1
+
+
+async def test_an_update_that_nobody_counted_shows(books: Counters, redis: Redis) -> None:
+    await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
+    await redis.sadd(keys.VENDORS, "v")
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1})
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/999"), "a")
+    assert (await only(books)).balanced
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/999"), "b")
+    assert (await only(books)).equation("deferred").difference == -1
+
+
+async def test_vendors_that_stand_in_no_list_show(books: Counters, redis: Redis) -> None:
+    await redis.zadd(keys.DEAD, {"v": 1})
+    await redis.hset(keys.dead_letters("v"), "a", "{}")
+    assert (await only(books)).equation("letters").difference == -1
 
 
 async def test_a_ledger_that_was_deleted_shows(books: Counters, redis: Redis) -> None:

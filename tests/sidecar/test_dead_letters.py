@@ -7,7 +7,10 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar import keys
+from sidecar.burial import Bounds
+from sidecar.counters import Counters
 from sidecar.dead_letters import ALL, Choice, DeadLetter, DeadLetters
+from sidecar.housekeeping import Housekeeping
 from sidecar.redis_client import Redis
 
 
@@ -130,3 +133,27 @@ async def test_a_replayed_one_stands_behind_what_waits(letters: DeadLetters, red
     assert items[0] == b"earlier"
     assert len(items) == 2
     assert await redis.zscore(keys.deferred(Lane.MESSAGES), "v/9991") == 77
+
+
+async def test_what_an_earlier_version_has_kept_is_taken_over(
+    letters: DeadLetters, redis: Redis
+) -> None:
+    """It counted the same, so the books balance before and after."""
+    for number in range(250):
+        vendor_uid = "v" if number % 2 else "w"
+        item = {"id": str(number), "vendor_uid": vendor_uid, "reason": "no", "order_key": "v/1"}
+        where = {"outbox": "forward"} if number % 5 == 0 else {"lane": "messages"}
+        await redis.hset("dead", str(number), orjson.dumps({**where, "item": item}))
+        await redis.zadd("dead:index", {str(number): 5000 + number})
+        counter = "effects_dead" if number % 5 == 0 else "dead"
+        total = "effects" if number % 5 == 0 else "updates"
+        for name in (counter, total):
+            await redis.hincrby(keys.counters(vendor_uid), name, 1)
+        await redis.sadd(keys.VENDORS, vendor_uid)
+    await bury(redis, 999)
+    await redis.hincrby(keys.counters("v"), "updates", 1)
+    await Housekeeping(redis, Bounds(days=30_000)).run()
+    assert await listed(letters) == [*(str(number) for number in range(250)), "letter-999"]
+    assert not await redis.exists("dead", "dead:index")
+    for books in await Counters(redis).read():
+        assert books.balanced, books

@@ -216,7 +216,7 @@ async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> N
     seconds, _ = await redis.time()
     item = {"reason": "locked", "received_at": (seconds - 7210) * 1000}
     await redis.sadd(keys.VENDORS, "v")
-    await redis.hset(keys.counters("v"), "updates", 1)
+    await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
     await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), orjson.dumps(item))
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds + 300_000) * 1000})
     page, _ = await look()
