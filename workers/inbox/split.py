@@ -11,9 +11,11 @@ updates as are asked for: what it takes is linear in the bytes that came in, wha
 
 import hashlib
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate, groupby
 from typing import Any
 
 import msgspec
@@ -64,10 +66,12 @@ class Parsed:
         self._entry = entry
         self._name = name
         try:
-            self._runs = list(_runs(clean(webhook.body)))
+            self._runs = _merged(_runs(clean(webhook.body)))
         except _NOT_READ:
             self._runs = []
-        self.length = sum(len(run.elements) for run in self._runs) or 1
+        #: Where each run begins, and where the last one ends.
+        self._places = [0, *accumulate(len(run.elements) for run in self._runs)]
+        self.length = self._places[-1] or 1
 
     def take(
         self, start: int, most: int | None, most_bytes: int | None = None
@@ -85,9 +89,9 @@ class Parsed:
         unreadable: list[bytes] = []
         size = 0
         place = start
-        for run, index in self._from(start):
+        for run, before, index in self._from(start):
             raw = bytes(run.elements[index])
-            found = self._read(run, raw, place)
+            found = self._read(run, before, index, raw, place)
             if isinstance(found, Update):
                 full = most is not None and len(updates) >= most
                 if updates and most_bytes is not None and size + found.size > most_bytes:
@@ -114,36 +118,28 @@ class Parsed:
                 update.join()
         return updates, place
 
-    def _from(self, start: int) -> Iterator[tuple["_Run", int]]:
-        for run in self._runs:
-            for index in range(start, len(run.elements)):
-                yield run, index
-            start = max(0, start - len(run.elements))
+    def _from(self, start: int) -> Iterator[tuple["_Run", bytes, int]]:
+        for number in range(bisect_right(self._places, start) - 1, len(self._runs)):
+            run = self._runs[number]
+            before = b"".join(run.front)
+            for index in range(max(0, start - self._places[number]), len(run.elements)):
+                yield run, before, index
 
-    def _read(self, run: "_Run", raw: bytes, place: int) -> Update | str:
+    def _read(self, run: "_Run", before: bytes, index: int, raw: bytes, place: int) -> Update | str:
         """Return an element as an update, or why it is none that PHP could read."""
-        if run.fault is not None:
-            return run.fault
-        if _too_deep(raw):
-            return f"it has more than {MAX_DEPTH} levels"
-        try:
-            values = msgspec.json.decode(raw)
-        except _NOT_READ as error:
-            return str(error)
+        values, fault = _values(run, raw)
+        if fault is not None:
+            return fault
         if run.kind is None:
-            parts = (run.before, raw, run.after)
-            return self._new(place, UpdateKind.CHANGE, "change", parts)
-        if not isinstance(values, dict):
-            return "it is no object"
-        wamid = _text(values, "id")
-        if wamid is None:
-            return "it has no id, or one that is no text"
+            return self._new(place, UpdateKind.CHANGE, "change", (before, raw, run.after))
+        wamid = values["id"]
         after = run.after
-        if contact := run.contacts.of(values, alone=len(run.elements) == 1):
+        contact = run.contacts.of(values, alone=len(run.elements) == 1)
+        if contact and (len(contact) <= MAX_SHARED_BYTES or index in run.with_contact):
             after = b'],"contacts":[' + contact + b"]" + after[1:]
         side = _SIDES[run.kind]
         who = wamid if side is None else _text(values, side) or _text(values, f"{side}_user_id")
-        update = self._new(place, run.kind, who or "unknown", (run.before, raw, after))
+        update = self._new(place, run.kind, who or "unknown", (before, raw, after))
         update.wamid = wamid
         if run.kind is UpdateKind.STATUS:
             update.status = _text(values, "status")
@@ -200,16 +196,54 @@ _NOT_READ = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, _Shapeless
 
 @dataclass(slots=True)
 class _Run:
-    """Elements that stand in one list, and the envelope that they share. Without a ``kind`` there
-    is one element, a change as a whole; with a ``fault`` it is no such thing."""
+    """Elements that stand in one list, and the envelope that they share, its front in pieces.
+    Without a ``kind`` they are changes as a whole; with a ``fault`` they are no such thing.
+    ``with_contact``: places of those that a long contact goes with."""
 
     what: str
     kind: UpdateKind | None
     elements: list[Raw]
-    before: bytes = b""
+    front: tuple[bytes, ...] = ()
     after: bytes = b""
     contacts: "_Contacts" = None  # type: ignore[assignment]
     fault: str | None = None
+    with_contact: frozenset[int] = frozenset()
+
+
+def _merged(runs: Iterable[_Run]) -> list[_Run]:
+    """Return runs, as one those without a kind that differ in nothing but their elements."""
+    merged: list[_Run] = []
+    for run in runs:
+        last = merged[-1] if merged and run.kind is None else None
+        if (
+            last is not None
+            and last.kind is None
+            and (last.what, last.fault) == (run.what, run.fault)
+            and (last.front, last.after) == (run.front, run.after)
+        ):
+            last.elements += run.elements
+        else:
+            merged.append(run)
+    return merged
+
+
+def _values(run: _Run, raw: bytes) -> tuple[Any, str | None]:
+    """Return what an element says, and why it is none that PHP could read."""
+    if run.fault is not None:
+        return None, run.fault
+    if _too_deep(raw):
+        return None, f"it has more than {MAX_DEPTH} levels"
+    try:
+        values = msgspec.json.decode(raw)
+    except _NOT_READ as error:
+        return None, str(error)
+    if run.kind is None:
+        return values, None
+    if not isinstance(values, dict):
+        return None, "it is no object"
+    if _text(values, "id") is None:
+        return None, "it has no id, or one that is no text"
+    return values, None
 
 
 def _text(values: dict[str, Any], name: str) -> str | None:
@@ -279,6 +313,7 @@ def _usual_runs(body: bytes) -> list["_Run"] | None:
     except _NOT_READ:
         return None
     runs: list[_Run] = []
+    copied = 0
     for account in webhook.entry:
         for change in account.changes:
             value = change.value
@@ -290,15 +325,21 @@ def _usual_runs(body: bytes) -> list["_Run"] | None:
                 )
             )
             lists = [(n, e) for n in LISTS if (e := getattr(value, n))]
-            if not lists or len(front) > MAX_SHARED_BYTES:
+            copied += len(front)
+            if not lists or len(front) > MAX_SHARED_BYTES or copied > len(body):
                 return None
             contacts = _Contacts(value.contacts)
-            for name, elements in lists:
-                run = _Run(name, LISTS[name], elements, front + name.encode() + b'":[', _AFTER)
-                run.contacts = contacts
-                run.fault = _envelope_fault(run.before, run.after)
-                runs.append(run)
+            fault = _envelope_fault(front + b'":0' + _AFTER[1:])
+            those = [
+                _Run(name, LISTS[name], found, (front, _OPENED[name]), _AFTER, contacts, fault)
+                for name, found in lists
+            ]
+            contacts.give_long_ones(those)
+            runs += those
     return runs
+
+
+_OPENED = {name: name.encode() + b'":[' for name in LISTS}
 
 
 #: What stands behind the elements of a list: the ends of it, value, change, account and webhook.
@@ -315,56 +356,92 @@ def _any_runs(body: bytes) -> Iterator[_Run]:
     if not accounts:
         raise _Shapeless
     around = _members(webhook, {"entry"})
-    for account in accounts:
+    for account in _objects_of("entry", accounts):
+        if isinstance(account, _Run):
+            yield account
+            continue
         try:
             members = _objects.decode(account)
             changes = _elements(members.get("changes"))
-        except (*_NOT_READ,):
+        except _NOT_READ:
             yield _Run("entry", None, [account], fault="it has no list of changes")
             continue
         before = b"{" + around + b'"entry":[{' + _members(members, {"changes"}) + b'"changes":['
-        for change in changes:
-            yield from _runs_of_change(before, change)
+        fault = _envelope_fault(before + b"]}]}")
+        for change in _objects_of("changes", changes):
+            if isinstance(change, _Run):
+                yield change
+                continue
+            yield from _runs_of_change(before, fault, change)
+            if not fault:
+                before = _bounded(before)
+        if changes and len(around) > MAX_SHARED_BYTES:  # once, however many accounts there are
+            around = _short(webhook, ("object",))
 
 
-def _runs_of_change(before: bytes, raw: Raw) -> Iterator[_Run]:
+def _runs_of_change(before: bytes, fault: str | None, raw: Raw) -> Iterator[_Run]:
     after = b"]}]}"
     try:
         change = _objects.decode(raw)
     except _NOT_READ:
         yield _Run("changes", None, [raw], fault="it is no object")
         return
+    if fault:
+        yield _Run("changes", None, [raw], fault=fault)
+        return
     try:
-        value = _objects.decode(change.get("value", b"null"))
+        value = _object(change.get("value"))
     except _NOT_READ:
         value = {}
     lists = {name: value[name] for name in LISTS if value.get(name) not in _EMPTY}
     if not lists:
-        yield _Run("changes", None, [raw], _bounded(before), after)
+        yield _Run("changes", None, [raw], (before,), after)
         return
     shared = _members(value, {*LISTS, "contacts"})
     around = _members(change, {"value"})
     if len(shared) + len(around) + len(before) > MAX_SHARED_BYTES:
         # Once, as a change without lists; the updates get what is known to be short.
         whole = b"{" + around + b'"value":{' + shared.removesuffix(b",") + b"}}"
-        yield _Run("changes", None, [Raw(whole)], before, after)
+        yield _Run("changes", None, [Raw(whole)], (before,), after)
         before, around = _bounded(before), _short(change, ("field",))
         shared = _short(value, ("messaging_product", "metadata"))
-    contacts = _Contacts(value.get("contacts", Raw(b"")))
+    contacts = _Contacts(value["contacts"]) if "contacts" in value else _NO_CONTACTS
+    middle = b"{" + around + b'"value":{' + shared + b'"'
+    fault = _envelope_fault(middle + b'":0}}')
+    runs = []
     for name, elements in lists.items():
         try:
-            run = _Run(name, LISTS[name], _lists.decode(elements))
+            found = _lists.decode(elements)
         except _NOT_READ:
-            yield _Run(name, None, [elements], fault="it is no list")
+            runs.append(_Run(name, None, [elements], fault="it is no list"))
             continue
-        run.before = before + b"{" + around + b'"value":{' + shared + b'"' + name.encode() + b'":['
-        run.after = b"]}}" + after
-        run.contacts = contacts
-        run.fault = _envelope_fault(run.before, run.after)
-        yield run
+        front = before, middle, _OPENED[name]
+        runs.append(_Run(name, LISTS[name], found, front, b"]}}" + after, contacts, fault))
+    contacts.give_long_ones(runs)
+    yield from runs
 
 
 _EMPTY = (None, Raw(b"[]"), Raw(b"null"))
+
+
+def _object(raw: Raw | None) -> dict[str, Raw]:
+    """Return the members of an object. Raises what is in ``_NOT_READ`` if it is none."""
+    if raw is None:
+        raise _Shapeless
+    return _objects.decode(raw)
+
+
+def _is_object(raw: Raw) -> bool:
+    return memoryview(raw)[0] == ord("{")
+
+
+def _objects_of(what: str, elements: list[Raw]) -> Iterator[Raw | _Run]:
+    """Return the objects of a list, and what is none in between."""
+    for are_objects, some in groupby(elements, _is_object):
+        if are_objects:
+            yield from some
+        else:
+            yield _Run(what, None, list(some), fault="it is no object")
 
 
 def _elements(raw: Raw | None) -> list[Raw]:
@@ -397,11 +474,18 @@ _NAMES = {
 }
 
 
-@lru_cache(maxsize=256)
-def _envelope_fault(before: bytes, after: bytes) -> str | None:
-    """A number's envelopes are all the same, so it is looked at once."""
-    fault = _unreadable(before + after)
+def _envelope_fault(envelope: bytes) -> str | None:
+    """Return why what stands around elements cannot be read, or None."""
+    return (_known_fault if len(envelope) <= MAX_SHARED_BYTES + 64 else _fault)(envelope)
+
+
+def _fault(envelope: bytes) -> str | None:
+    fault = _unreadable(envelope)
     return f"in what stands around it, {fault}" if fault else None
+
+
+#: A number's envelopes are all the same, so one is looked at once.
+_known_fault = lru_cache(maxsize=256)(_fault)
 
 
 def _short(values: dict[str, Raw], names: tuple[str, ...]) -> bytes:
@@ -427,7 +511,6 @@ class _Contacts:
         self._all: list[Raw] = []
         self._by_phone: dict[str, bytes] | None = None
         self._by_user: dict[str, bytes] = {}
-        self._given: set[int] = set()
         if bytes(raw):
             try:
                 self._all = _lists.decode(raw)
@@ -446,13 +529,25 @@ class _Contacts:
         if self._by_phone is None:
             self._by_phone = {}
             self._index(self._by_phone)
-        found = self._find(values, self._by_phone)
-        if found is None or len(found) <= MAX_SHARED_BYTES:
-            return found
-        if id(found) in self._given:
-            return None
-        self._given.add(id(found))
-        return found
+        return self._find(values, self._by_phone)
+
+    def give_long_ones(self, runs: list[_Run]) -> None:
+        """Have each contact that is long go with the first update that it belongs to, and with no
+        other, however often and from where on the updates are taken."""
+        if not any(len(memoryview(contact)) > MAX_SHARED_BYTES for contact in self._all):
+            return
+        given: set[bytes] = set()
+        for run in runs:
+            places = set()
+            for index, element in enumerate(run.elements):
+                values, fault = _values(run, bytes(element))
+                if fault is not None or run.kind is None:
+                    continue
+                contact = self.of(values, alone=len(run.elements) == 1)
+                if contact and len(contact) > MAX_SHARED_BYTES and contact not in given:
+                    given.add(contact)
+                    places.add(index)
+            run.with_contact = frozenset(places)
 
     def _index(self, by_phone: dict[str, bytes]) -> None:
         for one in self._all:
@@ -474,6 +569,9 @@ class _Contacts:
                 if (user := _text(values, name)) and user in self._by_user:
                     return self._by_user[user]
         return None
+
+
+_NO_CONTACTS = _Contacts(Raw(b""))
 
 
 def _decoded(raw: bytes) -> Any:
