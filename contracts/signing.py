@@ -1,18 +1,24 @@
 """How internal calls between the sidecar and PHP are signed, in both directions.
 
-A signature covers the method, the request target (path and query, exactly as sent), the time, an
-id that is used once, and the exact bytes of the body::
+A signature covers whom the call is for (``sidecar`` or ``backend``, which is PHP), the method, the
+request target (path and query, exactly as sent), the time, an id that is used once, and the exact
+bytes of the body::
 
-    v1 \n METHOD \n TARGET \n TIMESTAMP \n NONCE \n hex(sha256(BODY))
+    v2 \n AUDIENCE \n METHOD \n TARGET \n TIMESTAMP \n NONCE \n hex(sha256(BODY))
 
 It is HMAC-SHA256 under a shared secret, sent as lowercase hex in four headers::
 
     X-Sidecar-Key:        the id of the secret; several may be valid at once, for rotation
-    X-Sidecar-Timestamp:  unix time, whole seconds
+    X-Sidecar-Timestamp:  unix time in seconds, with three decimals
     X-Sidecar-Nonce:      8 to 64 characters of A-Z a-z 0-9 _ -, never used twice
-    X-Sidecar-Signature:  v1=<hex>
+    X-Sidecar-Signature:  v2=<hex>
 
 A retry of a call is a new request: it carries a new time and a new nonce.
+
+No call is accepted twice. The sidecar remembers nonces in Redis, with the time since when it does;
+a call that was signed before is refused with ``nonces_lost``, so a Redis that was emptied accepts
+nothing again that was accepted before. PHP remembers them in a cache of its own; where that is
+emptied, a repeated call does nothing new, since each of PHP's endpoints may be repeated.
 """
 
 import hashlib
@@ -32,9 +38,16 @@ SIGNATURE_HEADER = "X-Sidecar-Signature"
 #: How far the two clocks may be apart, in seconds. A nonce is remembered for twice as long.
 DEFAULT_WINDOW_S = 300
 
-_VERSION = "v1"
+_VERSION = "v2"
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,64}")
-_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{3}")
+
+
+class Audience(StrEnum):
+    """Whom a call is for."""
+
+    SIDECAR = "sidecar"
+    BACKEND = "backend"
 
 
 class Refusal(StrEnum):
@@ -46,6 +59,7 @@ class Refusal(StrEnum):
     TIMESTAMP_STALE = "timestamp_stale"
     SIGNATURE_MISMATCH = "signature_mismatch"
     NONCE_REPEATED = "nonce_repeated"
+    NONCES_LOST = "nonces_lost"
 
 
 _EXPLANATIONS = {
@@ -54,9 +68,11 @@ _EXPLANATIONS = {
     Refusal.SIGNATURE_MALFORMED: "a signing header is not of the documented form",
     Refusal.KEY_UNKNOWN: "the key id is not configured on this side; compare signing_keys",
     Refusal.TIMESTAMP_STALE: "the call's time is too far from this machine's; compare the clocks",
-    Refusal.SIGNATURE_MISMATCH: "the signature does not fit this method, path, body, time and "
-    "nonce; compare the secrets, and look for a proxy that rewrites the path or the body",
+    Refusal.SIGNATURE_MISMATCH: "the signature does not fit this receiver, method, path, body, time "
+    "and nonce; compare the secrets, and look for a proxy that rewrites the path or the body",
     Refusal.NONCE_REPEATED: "this call has been made before; sign every attempt anew",
+    Refusal.NONCES_LOST: "the call was signed before this side began to remember calls (it was "
+    "emptied, or started, since); sign it anew",
 }
 
 
@@ -74,20 +90,28 @@ class Verified:
 
     key_id: str
     nonce: str
+    signed_at: float
 
 
 def _signature(
-    secret: bytes, method: str, target: str, timestamp: str, nonce: str, body: bytes
+    secret: bytes,
+    audience: Audience,
+    method: str,
+    target: str,
+    timestamp: str,
+    nonce: str,
+    body: bytes,
 ) -> str:
     digest = hashlib.sha256(body).hexdigest()
-    text = "\n".join((_VERSION, method.upper(), target, timestamp, nonce, digest))
+    text = "\n".join((_VERSION, audience, method.upper(), target, timestamp, nonce, digest))
     return f"{_VERSION}={hmac.digest(secret, text.encode(), 'sha256').hex()}"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
-    """Signs calls with one key."""
+    """Signs calls to one side with one key."""
 
+    audience: Audience
     key_id: str
     secret: bytes
     clock: Callable[[], float] = time.time
@@ -97,20 +121,23 @@ class Signer:
 
         ``target`` is the path with its query, percent-encoded as it goes over the wire.
         """
-        timestamp = str(int(self.clock()))
+        timestamp = f"{int(self.clock() * 1000) / 1000:.3f}"
         nonce = secrets.token_hex(16)
         return {
             KEY_HEADER: self.key_id,
             TIMESTAMP_HEADER: timestamp,
             NONCE_HEADER: nonce,
-            SIGNATURE_HEADER: _signature(self.secret, method, target, timestamp, nonce, body),
+            SIGNATURE_HEADER: _signature(
+                self.secret, self.audience, method, target, timestamp, nonce, body
+            ),
         }
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Verifier:
-    """Checks calls against every key that is valid now."""
+    """Checks calls to one side against every key that is valid now."""
 
+    audience: Audience
     keys: Mapping[str, bytes]
     window_s: int = DEFAULT_WINDOW_S
     clock: Callable[[], float] = time.time
@@ -138,9 +165,9 @@ class Verifier:
         secret = self.keys.get(key_id)
         if secret is None:
             raise SignatureRefused(Refusal.KEY_UNKNOWN)
-        if abs(self.clock() - int(timestamp)) > self.window_s:
+        if abs(self.clock() - float(timestamp)) > self.window_s:
             raise SignatureRefused(Refusal.TIMESTAMP_STALE)
-        expected = _signature(secret, method, target, timestamp, nonce, body)
+        expected = _signature(secret, self.audience, method, target, timestamp, nonce, body)
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise SignatureRefused(Refusal.SIGNATURE_MISMATCH)
-        return Verified(key_id, nonce)
+        return Verified(key_id, nonce, float(timestamp))

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from contracts import sidecar_api as api
 from contracts.jobs import drain
-from contracts.signing import Signer, Verifier
+from contracts.signing import Audience, Signer, Verifier
 from sidecar import keys
 from sidecar.backend import Backend
 from sidecar.bots.cache import Bots
@@ -46,7 +46,7 @@ log = structlog.get_logger()
 def make_backend(settings: Settings) -> Backend:
     """Return the PHP side as these settings describe it."""
     key_id = settings.signing_key_id
-    signer = Signer(key_id, settings.signing_secrets[key_id])
+    signer = Signer(Audience.BACKEND, key_id, settings.signing_secrets[key_id])
     return Backend(settings.backend_url, signer, timeout_s=settings.backend_timeout_s)
 
 
@@ -105,7 +105,8 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         enforce=settings.webhook_signature is SignatureMode.ENFORCE,
         body_limit=settings.webhook_body_limit_bytes,
     )
-    internal = Internal(Verifier(settings.signing_secrets, settings.signing_window_s), redis)
+    verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
+    internal = Internal(verifier, redis)
     campaigns = Campaigns(redis, backend, doorbell, vendors)
     effects = EffectsEndpoint(make_outbox(settings, redis), vendors, doorbell)
     bots = make_bots(settings, backend)
@@ -119,9 +120,11 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
         await changes.look()  # before anything is asked for
+        await internal.begin()
         await _meet(vendors, redis)
         background = [
             asyncio.create_task(changes.run(), name="configuration"),
+            asyncio.create_task(internal.run(), name="nonces"),
             asyncio.create_task(telemetry.run(), name="telemetry"),
         ]
         try:

@@ -1,6 +1,9 @@
 """What every internal route has in common: the signature is checked, and refusals look alike."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from math import ceil
 from typing import TypeVar
 
 import orjson
@@ -11,7 +14,7 @@ from starlette.responses import Response
 
 from contracts.backend import ErrorCode
 from contracts.effects import read
-from contracts.signing import Refusal, SignatureRefused, Verifier
+from contracts.signing import Refusal, SignatureRefused, Verified, Verifier
 from sidecar import keys
 from sidecar.backend import BackendError, BackendRefused
 from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
@@ -20,6 +23,9 @@ log = structlog.get_logger()
 
 #: Internal calls are small; nothing that PHP sends comes near this.
 BODY_LIMIT = 1024 * 1024
+
+#: How often it is looked whether Redis still knows since when it remembers nonces.
+BEGIN_EVERY_S = 1.0
 
 Model = TypeVar("Model", bound=BaseModel)
 Handler = Callable[[Request, bytes], Awaitable[BaseModel]]
@@ -35,11 +41,31 @@ class CallRefused(Exception):
 
 
 class Internal:
-    """Wraps a handler of an internal route: verified calls reach it, others get 401."""
+    """Wraps a handler of an internal route: verified calls reach it, others get 401.
+
+    A call that was signed before this Redis remembers nonces may have been made before, and is
+    refused. ``_ahead_s`` is how far callers' clocks were ahead of this one at most: what they sign
+    now bears a time that much later.
+    """
 
     def __init__(self, verifier: Verifier, redis: Redis) -> None:
         self._verifier = verifier
         self._redis = redis
+        self._ahead_s = 0.0
+
+    async def begin(self) -> None:
+        """Note that nonces are remembered from now on, unless they are already."""
+        with suppress(*UNAVAILABLE, RedisError):
+            await self._redis.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
+
+    async def run(self) -> None:
+        """Do it again and again, for a Redis that is emptied meanwhile."""
+        while True:
+            await asyncio.sleep(BEGIN_EVERY_S)
+            await self.begin()
+
+    def _now_ms(self) -> int:
+        return ceil((self._verifier.clock() + self._ahead_s) * 1000)
 
     def route(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that gives the handler the verified body and answers with the
@@ -81,12 +107,20 @@ class Internal:
         path = request.scope["raw_path"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
-        fresh = await self._redis.set(
-            keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s
-        )
+        await self._claim(verified)
+        return bytes(body)
+
+    async def _claim(self, verified: Verified) -> None:
+        self._ahead_s = max(self._ahead_s, verified.signed_at - self._verifier.clock())
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
+        pipeline.get(keys.NONCES_SINCE)
+        pipeline.set(keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s)
+        _, since, fresh = await pipeline.execute()
         if not fresh:
             raise SignatureRefused(Refusal.NONCE_REPEATED)
-        return bytes(body)
+        if verified.signed_at * 1000 <= int(since):
+            raise SignatureRefused(Refusal.NONCES_LOST)
 
 
 def parse(model: type[Model], body: bytes) -> Model:

@@ -18,6 +18,7 @@
 | seen:{slice}:{bucket} | set | marks of messages that PHP has (workers/inbox/marks.py); expires |
 | count:{vendor} | hash | the counters of the conservation equation (sidecar/counters.py) |
 | vendors | set | vendors that have counters |
+| nonces:since | string | since when the following are there (unix ms) |
 | nonce:{nonce} | string | an internal call that was accepted; expires |
 | backend:ok | string | when PHP last took a batch (unix ms) |
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
@@ -82,6 +83,7 @@ vendor_memory_share of that by one vendor (sidecar/headroom.py).
 | seen:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
 | count:{vendor} | MAX_VENDORS (sidecar/housekeeping.py) | 800 |
 | vendors | MAX_VENDORS | 100 |
+| nonces:since | one | 80 |
 | nonce:{nonce} | signed calls within twice signing_window_s | 130 |
 | backend:ok | 1 | 100 |
 | campaigns | campaigns that PHP has running, or that were stopped and PHP is not told | 150 |
@@ -140,6 +142,7 @@ DEAD = "dead:vendors"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
+NONCES_SINCE = "nonces:since"
 ROWS = "rows"
 VENDORS = "vendors"
 METRICS = "metrics"

@@ -14,7 +14,7 @@ import orjson
 import redis
 
 from contracts import sidecar_api as api
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.cloud_api.throughput import Throughput
 from simulator.comparison import Comparison, compare, statuses_applied
@@ -89,7 +89,7 @@ class Demo:
             order(self.cloud_api, "inbound", {"count": replies, "per_s": per_s})
         path = api.CAMPAIGN_SEND.format(campaign_uid=self.campaign.uid)
         key_id, secret = next(iter(self.installation.keys.items()))
-        headers = Signer(key_id, secret).headers("POST", path, b"{}")
+        headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
         request = Request(self.installation.processes["sidecar"].url + path, b"{}", headers)
         with urlopen(request, timeout=10) as response:
             return cast("dict[str, Any]", orjson.loads(response.read()))

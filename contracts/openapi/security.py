@@ -8,7 +8,8 @@ _HEADERS = {
     "SidecarKey": (signing.KEY_HEADER, "The id of the secret."),
     "SidecarTimestamp": (
         signing.TIMESTAMP_HEADER,
-        f"Unix time in whole seconds, at most {signing.DEFAULT_WINDOW_S} from the receiver's.",
+        f"Unix time in seconds with three decimals, at most {signing.DEFAULT_WINDOW_S} from the "
+        "receiver's.",
     ),
     "SidecarNonce": (signing.NONCE_HEADER, "8 to 64 of `A-Z a-z 0-9 _ -`, never used twice."),
     "SidecarSignature": (signing.SIGNATURE_HEADER, documentation(signing)),

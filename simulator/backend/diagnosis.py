@@ -11,7 +11,7 @@ import orjson
 
 from contracts.diagnosis import COLUMNS, MOST_WAITING, DiagnosisRequest
 from contracts.sidecar_api import PING, PingRequest
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from simulator.backend.database import Row
 from simulator.backend.times import to_ms
 from simulator.backend.work import Work
@@ -93,7 +93,9 @@ def _call_back(work: Work, token: str, timeout_s: float) -> dict[str, Any]:
         return {"took_ms": 0, "error": "this backend was not told where the sidecar is"}
     key_id, secret = next(iter(work.config.keys.items()))
     body = PingRequest(token=token).model_dump_json().encode()
-    headers = Signer(key_id, secret.get_secret_value()).headers("POST", PING, body)
+    headers = Signer(Audience.SIDECAR, key_id, secret.get_secret_value()).headers(
+        "POST", PING, body
+    )
     request = Request(work.config.sidecar_url + PING, data=body, headers=headers, method="POST")
     started_at = time.perf_counter()
     found = _exchange(request, timeout_s)

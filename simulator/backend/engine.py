@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from contracts.signing import Refusal, SignatureRefused, Verified, Verifier
+from contracts.signing import Audience, Refusal, SignatureRefused, Verified, Verifier
 from simulator.backend.config import BackendConfig
 from simulator.backend.database import Database, open_database
 from simulator.backend.faults import Faults
@@ -26,7 +26,7 @@ class Engine:
         self.faults = Faults()
         self._clock = clock
         keys = {key_id: secret.get_secret_value() for key_id, secret in config.keys.items()}
-        self.verifier = Verifier(keys, config.signature_window_s, clock)
+        self.verifier = Verifier(Audience.BACKEND, keys, config.signature_window_s, clock)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="writer")
         self._database: Database | None = None
         self._nonces: Nonces | None = None

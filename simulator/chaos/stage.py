@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import orjson
 import redis
 
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from simulator.chaos.way import Way
 from simulator.ports import free_ports
 from simulator.processes import ProcessFailed, python
@@ -124,7 +124,7 @@ class Stage:
 
     def _signed(self, url: str, path: str) -> None:
         key_id, secret = next(iter(self.installation.keys.items()))
-        headers = Signer(key_id, secret).headers("POST", path, b"{}")
+        headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
         with urlopen(Request(url + path, b"{}", headers), timeout=10) as response:
             response.read()
 

@@ -8,7 +8,7 @@ import aiohttp
 import orjson
 
 from contracts import backend as contract
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from tests.contract.under_test import BackendUnderTest, Campaign, Vendor
 from tests.contracts.conformance import assert_conforms, load
 
@@ -38,7 +38,7 @@ class Caller:
         self.backend = backend
         self.session = session
         key_id, secret = next(iter(backend.keys.items()))
-        self.signer = Signer(key_id, secret)
+        self.signer = Signer(Audience.BACKEND, key_id, secret)
 
     async def raw(
         self, path: str, body: bytes, headers: Mapping[str, str], method: str = "POST"

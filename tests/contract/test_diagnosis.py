@@ -9,7 +9,7 @@ import pytest
 from contracts import backend as contract
 from contracts.diagnosis import COLUMNS, INDEXES, CallBack, DiagnosisAnswer, Waiting
 from contracts.sidecar_api import PING, PingAnswer
-from contracts.signing import SignatureRefused, Verifier
+from contracts.signing import Audience, SignatureRefused, Verifier
 from tests.contract.caller import Caller
 from tests.contract.installed import InstalledBackend
 from tests.contract.payloads import now_ms
@@ -112,7 +112,7 @@ class Sidecar:
 async def sidecar(backend: BackendUnderTest) -> AsyncIterator[Sidecar]:
     """Checks signatures, and answers as a test wants."""
     it = Sidecar()
-    verifier = Verifier(backend.keys)
+    verifier = Verifier(Audience.SIDECAR, backend.keys)
 
     async def handle(request: aiohttp.web.Request) -> aiohttp.web.Response:
         body = await request.read()

@@ -14,6 +14,7 @@ from contracts.signing import (
     NONCE_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
+    Audience,
     Refusal,
     Signer,
 )
@@ -42,7 +43,7 @@ CHANGED_HEADERS = [
     (_with(NONCE_HEADER, "not/one/of/ours"), Refusal.SIGNATURE_MALFORMED),
     (_with(KEY_HEADER, "nobody"), Refusal.KEY_UNKNOWN),
     (_with(NONCE_HEADER, "another-nonce"), Refusal.SIGNATURE_MISMATCH),
-    (_with(SIGNATURE_HEADER, "v1=" + "0" * 64), Refusal.SIGNATURE_MISMATCH),
+    (_with(SIGNATURE_HEADER, "v2=" + "0" * 64), Refusal.SIGNATURE_MISMATCH),
     (_with(SIGNATURE_HEADER, "v0=x"), Refusal.SIGNATURE_MISMATCH),
 ]
 
@@ -66,7 +67,9 @@ async def test_changed_headers_are_refused(
 
 @pytest.mark.parametrize("offset_s", [-DEFAULT_WINDOW_S - 30, DEFAULT_WINDOW_S + 30])
 async def test_another_time_is_refused(caller: Caller, campaign: Campaign, offset_s: int) -> None:
-    signer = Signer(caller.signer.key_id, caller.signer.secret, lambda: time.time() + offset_s)
+    signer = Signer(
+        Audience.BACKEND, caller.signer.key_id, caller.signer.secret, lambda: time.time() + offset_s
+    )
     body = orjson.dumps(claim_request(campaign))
     answer = await caller.raw(PATH, body, signer.headers("POST", PATH, body))
     await _assert_refused(caller, campaign, answer, Refusal.TIMESTAMP_STALE)
@@ -106,6 +109,13 @@ async def test_the_query_is_part_of_what_is_signed(caller: Caller, campaign: Cam
     assert signed.status == 200
 
 
+async def test_a_call_for_the_sidecar_is_refused(caller: Caller, campaign: Campaign) -> None:
+    body = orjson.dumps(claim_request(campaign))
+    signer = Signer(Audience.SIDECAR, caller.signer.key_id, caller.signer.secret)
+    answer = await caller.raw(PATH, body, signer.headers("POST", PATH, body))
+    await _assert_refused(caller, campaign, answer, Refusal.SIGNATURE_MISMATCH)
+
+
 async def test_a_repeated_call_is_refused(caller: Caller, campaign: Campaign) -> None:
     body = orjson.dumps(claim_request(campaign, limit=1))
     headers = caller.signer.headers("POST", PATH, body)
@@ -129,7 +139,7 @@ async def test_a_refused_call_cannot_be_repeated_either(caller: Caller, campaign
 async def test_every_key_is_valid(caller: Caller, campaign: Campaign) -> None:
     body = orjson.dumps(claim_request(campaign, limit=1))
     for key_id, secret in caller.backend.keys.items():
-        headers = Signer(key_id, secret).headers("POST", PATH, body)
+        headers = Signer(Audience.BACKEND, key_id, secret).headers("POST", PATH, body)
         assert (await caller.raw(PATH, body, headers)).status == 200
 
 

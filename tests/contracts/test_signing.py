@@ -15,6 +15,7 @@ from contracts.signing import (
     NONCE_HEADER,
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
+    Audience,
     Refusal,
     SignatureRefused,
     Signer,
@@ -31,32 +32,35 @@ TARGET = "/internal/campaigns/c%2F1/send?dry=1"
 BODY = '{"reason":"späť 👋"}'.encode()
 NONCE = "Aa0_-Zz9"
 
-#: The signature of the call above, for implementations in other languages.
-GOLDEN = "v1=00ea90e9168670a539e8da338ce6d012b4cbf38bf4fe647ca75745d41f74e25b"
+AT = f"{NOW}.000"
+
+#: The signatures of the call above, for implementations in other languages.
+GOLDEN = "v2=a73d09de5e8cbabb908f464e9fcd9bbeafacb6c09a175e93de0d2961e57a7dfb"
+GOLDEN_FOR_SIDECAR = "v2=433675edd747d192e0c106c62b99a7141f9dc2ae39f0381ceb43d27849d94f6b"
 
 HEADERS = {
     KEY_HEADER: "k1",
-    TIMESTAMP_HEADER: str(NOW),
+    TIMESTAMP_HEADER: AT,
     NONCE_HEADER: NONCE,
     SIGNATURE_HEADER: GOLDEN,
 }
 
 
 def by_hand(secret: bytes, timestamp: str, nonce: str, body: bytes) -> str:
-    text = b"v1\nPOST\n/internal/campaigns/c%2F1/send?dry=1\n"
+    text = b"v2\nbackend\nPOST\n/internal/campaigns/c%2F1/send?dry=1\n"
     text += timestamp.encode() + b"\n" + nonce.encode() + b"\n"
     text += hashlib.sha256(body).hexdigest().encode()
-    return "v1=" + hmac.new(secret, text, hashlib.sha256).hexdigest()
+    return "v2=" + hmac.new(secret, text, hashlib.sha256).hexdigest()
 
 
 def verifier(now: float = NOW, **keys: bytes) -> Verifier:
-    return Verifier(keys or {"k1": SECRET}, clock=lambda: now)
+    return Verifier(Audience.BACKEND, keys or {"k1": SECRET}, clock=lambda: now)
 
 
 def any_verifier() -> Verifier:
     """Knows every key id of one digit, each with a secret of its own."""
     others = {f"k{n}": OTHER_SECRET + bytes([n]) for n in range(10)}
-    return Verifier({**others, "k1": SECRET}, clock=lambda: NOW)
+    return Verifier(Audience.BACKEND, {**others, "k1": SECRET}, clock=lambda: NOW)
 
 
 def refusal_of(
@@ -75,31 +79,41 @@ def refusal_of(
 
 
 def test_golden_vector() -> None:
-    assert by_hand(SECRET, str(NOW), NONCE, BODY) == GOLDEN
-    assert verifier().verify(METHOD, TARGET, HEADERS, BODY) == Verified("k1", NONCE)
+    assert by_hand(SECRET, AT, NONCE, BODY) == GOLDEN
+    assert verifier().verify(METHOD, TARGET, HEADERS, BODY) == Verified("k1", NONCE, NOW)
+
+
+def test_a_call_is_for_one_side_only() -> None:
+    for_sidecar = Verifier(Audience.SIDECAR, {"k1": SECRET}, clock=lambda: NOW)
+    assert refusal_of({**HEADERS, SIGNATURE_HEADER: GOLDEN_FOR_SIDECAR}, by=for_sidecar) is None
+    assert refusal_of(HEADERS, by=for_sidecar) is Refusal.SIGNATURE_MISMATCH
+    theirs = {**HEADERS, SIGNATURE_HEADER: GOLDEN_FOR_SIDECAR}
+    assert refusal_of(theirs) is Refusal.SIGNATURE_MISMATCH
 
 
 def test_signer_writes_what_the_documentation_says() -> None:
-    headers = Signer("k1", SECRET, clock=lambda: NOW + 0.9).headers(METHOD, TARGET, BODY)
+    headers = Signer(Audience.BACKEND, "k1", SECRET, clock=lambda: NOW + 0.9009).headers(
+        METHOD, TARGET, BODY
+    )
     nonce = headers[NONCE_HEADER]
     assert headers == {
         "X-Sidecar-Key": "k1",
-        "X-Sidecar-Timestamp": str(NOW),
+        "X-Sidecar-Timestamp": f"{NOW}.900",
         "X-Sidecar-Nonce": nonce,
-        "X-Sidecar-Signature": by_hand(SECRET, str(NOW), nonce, BODY),
+        "X-Sidecar-Signature": by_hand(SECRET, f"{NOW}.900", nonce, BODY),
     }
     assert re.fullmatch(r"[A-Za-z0-9_-]{8,64}", nonce)
 
 
 def test_every_attempt_has_a_nonce_of_its_own() -> None:
-    signer = Signer("k1", SECRET)
+    signer = Signer(Audience.BACKEND, "k1", SECRET)
     nonces = {signer.headers(METHOD, TARGET, BODY)[NONCE_HEADER] for _ in range(100)}
     assert len(nonces) == 100
 
 
 def test_default_clocks_agree() -> None:
-    headers = Signer("k1", SECRET).headers(METHOD, TARGET, BODY)
-    assert refusal_of(headers, by=Verifier({"k1": SECRET})) is None
+    headers = Signer(Audience.BACKEND, "k1", SECRET).headers(METHOD, TARGET, BODY)
+    assert refusal_of(headers, by=Verifier(Audience.BACKEND, {"k1": SECRET})) is None
 
 
 @unhurried
@@ -110,7 +124,9 @@ def test_default_clocks_agree() -> None:
     secret=st.binary(min_size=1),
 )
 def test_what_is_signed_verifies(method: str, target: str, body: bytes, secret: bytes) -> None:
-    headers = Signer("k1", secret, clock=lambda: NOW).headers(method, target, body)
+    headers = Signer(Audience.BACKEND, "k1", secret, clock=lambda: NOW).headers(
+        method, target, body
+    )
     assert refusal_of(headers, method=method, target=target, body=body, by=verifier(k1=secret)) is (
         None
     )
@@ -130,7 +146,11 @@ def test_a_header_is_missing(name: str, instead: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "timestamp", ["-1", "+1700000000", "1.7e9", "1700000000.0", "１７", " 17", "17\n", "1" * 13]
+    "timestamp",
+    [
+        *("-1", "+1700000000.000", "1.7e9", "1700000000.0", "１７.000", " 17.000", "17.000\n"),
+        *("1" * 13 + ".000", "1700000000", "1700000000.0000", "nan", "1_0.000"),
+    ],
 )
 def test_timestamp_is_malformed(timestamp: str) -> None:
     assert refusal_of({**HEADERS, TIMESTAMP_HEADER: timestamp}) is Refusal.SIGNATURE_MALFORMED
@@ -144,7 +164,7 @@ def test_nonce_is_malformed(nonce: str) -> None:
 @pytest.mark.parametrize("length", [8, 64])
 def test_shortest_and_longest_nonce(length: int) -> None:
     nonce = "n" * length
-    signature = by_hand(SECRET, str(NOW), nonce, BODY)
+    signature = by_hand(SECRET, AT, nonce, BODY)
     headers = {**HEADERS, NONCE_HEADER: nonce, SIGNATURE_HEADER: signature}
     assert refusal_of(headers) is None
 
@@ -174,16 +194,16 @@ def test_edges_of_the_window(ahead_s: float, refusal: Refusal | None) -> None:
 def test_nonce_outlives_every_acceptance(window_s: int, sent: int) -> None:
     """Redis counts whole seconds at best: the nonce must be there at the end of the last one."""
     first, last = sent - window_s, sent + window_s
-    assert first + Verifier({}, window_s=window_s).nonce_ttl_s > last
+    assert first + Verifier(Audience.BACKEND, {}, window_s=window_s).nonce_ttl_s > last
 
 
 def test_the_window_can_be_set() -> None:
-    narrow = Verifier({"k1": SECRET}, window_s=10, clock=lambda: NOW + 11)
+    narrow = Verifier(Audience.BACKEND, {"k1": SECRET}, window_s=10, clock=lambda: NOW + 11)
     assert refusal_of(HEADERS, by=narrow) is Refusal.TIMESTAMP_STALE
 
 
 @pytest.mark.parametrize(
-    "signature", ["v1=", "v2=" + GOLDEN[3:], GOLDEN.upper(), GOLDEN[:-1], GOLDEN + "0", "é", "\n"]
+    "signature", ["v2=", "v1=" + GOLDEN[3:], GOLDEN.upper(), GOLDEN[:-1], GOLDEN + "0", "é", "\n"]
 )
 def test_signature_does_not_fit(signature: str) -> None:
     assert refusal_of({**HEADERS, SIGNATURE_HEADER: signature}) is Refusal.SIGNATURE_MISMATCH
@@ -248,8 +268,8 @@ def test_a_body_of_another_call() -> None:
 
 
 def test_keys_are_rotated_without_a_gap() -> None:
-    old = Signer("k1", SECRET, clock=lambda: NOW)
-    new = Signer("k2", OTHER_SECRET, clock=lambda: NOW)
+    old = Signer(Audience.BACKEND, "k1", SECRET, clock=lambda: NOW)
+    new = Signer(Audience.BACKEND, "k2", OTHER_SECRET, clock=lambda: NOW)
     before, meanwhile, after = (
         verifier(k1=SECRET),
         verifier(k1=SECRET, k2=OTHER_SECRET),
@@ -278,7 +298,7 @@ def test_a_key_does_not_stand_in_for_another() -> None:
 
 @pytest.mark.parametrize("secret", [SECRET, OTHER_SECRET])
 def test_secrets_are_not_shown(secret: bytes) -> None:
-    signer, by = Signer("k1", secret), verifier(k1=secret)
+    signer, by = Signer(Audience.BACKEND, "k1", secret), verifier(k1=secret)
     for shown in (repr(signer), str(signer), repr(by), str(by), f"{[signer, by]}"):
         assert secret.decode() not in shown
         assert secret.hex() not in shown
@@ -294,5 +314,5 @@ def test_a_refusal_says_why_and_nothing_secret(code: Refusal) -> None:
 
 def test_a_mismatch_does_not_give_the_right_signature_away() -> None:
     with pytest.raises(SignatureRefused) as refused:
-        verifier().verify(METHOD, TARGET, {**HEADERS, SIGNATURE_HEADER: "v1=00"}, BODY)
+        verifier().verify(METHOD, TARGET, {**HEADERS, SIGNATURE_HEADER: "v2=00"}, BODY)
     assert GOLDEN[3:] not in f"{refused.value!r} {refused.value}"

@@ -14,7 +14,7 @@ import orjson
 
 from contracts.backend import PROCESS_WEBHOOK
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.counters import Books, Counters
 from sidecar.redis_client import connect
 from simulator.backend.database import open_database
@@ -100,7 +100,9 @@ class Site:
 
         async def post_in_turn() -> None:
             for body in bodies:
-                headers = Signer(key_id, secret.encode()).headers("POST", path, body)
+                headers = Signer(Audience.BACKEND, key_id, secret.encode()).headers(
+                    "POST", path, body
+                )
                 url = self.nginx.internal_url + path
                 async with session.post(url, data=body, headers=headers) as answer:
                     assert answer.status == 200, await answer.text()

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from contracts.sidecar_api import INVALIDATE
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from simulator.embedded import EmbeddedInstallation
 from tests.eventually import eventually
 from tests.nginx.installation import WAIT_S, Meta, Site
@@ -17,7 +17,7 @@ from tests.nginx.outage import back_at_the_sidecar, further
 async def tell(site: Site, client: aiohttp.ClientSession) -> None:
     """Have the sidecar ask PHP again for what it knows."""
     key_id, secret = EmbeddedInstallation.SIGNING_KEY
-    headers = Signer(key_id, secret.encode()).headers("POST", INVALIDATE, b"{}")
+    headers = Signer(Audience.SIDECAR, key_id, secret.encode()).headers("POST", INVALIDATE, b"{}")
     url = site.installation.processes["sidecar"].url + INVALIDATE
     async with client.post(url, data=b"{}", headers=headers) as answer:
         assert answer.status == 200, await answer.text()

@@ -13,7 +13,7 @@ import orjson
 from aiohttp import web
 
 from contracts.cloud_api.webhook import verify_token
-from contracts.signing import SignatureRefused, Verifier
+from contracts.signing import Audience, SignatureRefused, Verifier
 from tests import trust
 from tests.contracts.conformance import assert_conforms, assert_request_conforms, load
 
@@ -62,7 +62,7 @@ class Php:
     open: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self._verifier = Verifier({trust.KEY_ID: trust.SIGNING_SECRET.encode()})
+        self._verifier = Verifier(Audience.BACKEND, {trust.KEY_ID: trust.SIGNING_SECRET.encode()})
         self._runner: web.AppRunner | None = None
         self._port = 0
         self.open.set()

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.jobs import Lane
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.app import create_app
 from sidecar.inbox import Entry, InboxReader
 from sidecar.redis_client import Redis, connect
@@ -38,7 +38,7 @@ class Service:
         self.redis = redis
         self.endpoint: WebhookEndpoint = app.state.webhook
         self._tallied = TALLY.read()
-        self._signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
+        self._signer = Signer(Audience.SIDECAR, trust.KEY_ID, trust.SIGNING_SECRET.encode())
 
     @property
     def counts(self) -> dict[str, float]:

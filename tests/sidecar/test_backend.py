@@ -10,7 +10,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from contracts import backend as contract
-from contracts.signing import Signer, Verifier
+from contracts.signing import Audience, Signer, Verifier
 from sidecar.backend import (
     Backend,
     BackendError,
@@ -41,7 +41,9 @@ class MakeBackend:
         self.made: list[Backend] = []
 
     def __call__(self, url: str, timeout_s: float = 5.0) -> Backend:
-        backend = Backend(url, Signer(trust.KEY_ID, SECRET.encode()), timeout_s=timeout_s)
+        backend = Backend(
+            url, Signer(Audience.BACKEND, trust.KEY_ID, SECRET.encode()), timeout_s=timeout_s
+        )
         self.made.append(backend)
         return backend
 
@@ -261,7 +263,7 @@ async def test_the_signature_covers_what_is_sent(
         target = request.environ["REQUEST_URI"]
         assert target.startswith(base.rstrip("/") + "/internal/process-webhook/")
         body = request.get_data()
-        verifier = Verifier({trust.KEY_ID: SECRET.encode()})
+        verifier = Verifier(Audience.BACKEND, {trust.KEY_ID: SECRET.encode()})
         assert verifier.verify("POST", target, dict(request.headers), body).key_id == trust.KEY_ID
         assert request.path.rpartition("/internal/process-webhook/")[2] == vendor_uid
         assert request.headers["Content-Type"] == "application/json"

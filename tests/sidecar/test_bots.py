@@ -10,7 +10,7 @@ import pytest
 
 from contracts.bots import VendorBots
 from contracts.sidecar_api import InvalidateRequest, InvalidateScope
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.backend import Backend, BackendError
 from sidecar.bots import cache as module
 from sidecar.bots.cache import KEEP_S, Bots
@@ -69,7 +69,7 @@ async def make_bots(php: Php, compiler: Compiler, clock: Clock) -> AsyncIterator
     made: list[tuple[Bots, Backend]] = []
 
     def make() -> Bots:
-        signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
+        signer = Signer(Audience.BACKEND, trust.KEY_ID, trust.SIGNING_SECRET.encode())
         backend = Backend(php.url, signer, timeout_s=5.0)
         bots = Bots(backend, ttl_s=TTL_S, unknown_ttl_s=10, compile_=compiler, clock=clock)
         made.append((bots, backend))

@@ -13,7 +13,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from contracts import backend as contract
-from contracts.signing import SignatureRefused, Verifier
+from contracts.signing import Audience, SignatureRefused, Verifier
 from sidecar import logs
 from sidecar.cli import main
 from simulator.redis_server import RedisServer
@@ -62,7 +62,7 @@ def php(httpserver: HTTPServer) -> HTTPServer:
 
     def handle(request: Request) -> Response:
         try:
-            Verifier({trust.KEY_ID: trust.SIGNING_SECRET.encode()}).verify(
+            Verifier(Audience.BACKEND, {trust.KEY_ID: trust.SIGNING_SECRET.encode()}).verify(
                 "POST", request.environ["REQUEST_URI"], dict(request.headers), request.get_data()
             )
         except SignatureRefused as error:

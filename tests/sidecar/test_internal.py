@@ -10,13 +10,14 @@ import pytest
 from starlette.types import Message
 
 from contracts import signing
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar import keys
 from sidecar.internal import BODY_LIMIT
 from tests import trust
+from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.php import Php, refusal
-from tests.sidecar.service import VENDOR, Service
+from tests.sidecar.service import DOCUMENT, VENDOR, Service
 
 CAMPAIGN = "c-1"
 PAUSE = f"/internal/campaigns/{CAMPAIGN}/pause"
@@ -54,7 +55,9 @@ async def test_an_unsigned_call(service: Service, php: Php, method: str, target:
     await refused(service, php, answer, "signature_missing")
 
 
-@pytest.mark.parametrize("header", list(Signer("k", b"s").headers("GET", "/", b"")))
+@pytest.mark.parametrize(
+    "header", list(Signer(Audience.SIDECAR, "k", b"s").headers("GET", "/", b""))
+)
 async def test_a_header_that_is_missing(service: Service, php: Php, header: str) -> None:
     headers = service.signed("POST", PAUSE, BODY)
     del headers[header]
@@ -69,8 +72,8 @@ async def test_a_header_that_is_missing(service: Service, php: Php, header: str)
         (signing.NONCE_HEADER, "0123456789abcdef", "signature_mismatch"),
         (signing.TIMESTAMP_HEADER, "soon", "signature_malformed"),
         (signing.KEY_HEADER, "nobody's", "key_unknown"),
-        (signing.SIGNATURE_HEADER, "v1=" + "0" * 64, "signature_mismatch"),
-        (signing.SIGNATURE_HEADER, "v1", "signature_mismatch"),
+        (signing.SIGNATURE_HEADER, "v2=" + "0" * 64, "signature_mismatch"),
+        (signing.SIGNATURE_HEADER, "v2", "signature_mismatch"),
     ],
 )
 async def test_a_header_that_is_wrong(
@@ -83,7 +86,12 @@ async def test_a_header_that_is_wrong(
 
 @pytest.mark.parametrize("off_s", [-400, 400])
 async def test_a_stale_call(service: Service, php: Php, off_s: int) -> None:
-    signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode(), clock=lambda: time.time() + off_s)
+    signer = Signer(
+        Audience.SIDECAR,
+        trust.KEY_ID,
+        trust.SIGNING_SECRET.encode(),
+        clock=lambda: time.time() + off_s,
+    )
     headers = signer.headers("POST", PAUSE, BODY)
     answer = await service.request("POST", PAUSE, content=BODY, headers=headers)
     await refused(service, php, answer, "timestamp_stale")
@@ -151,6 +159,105 @@ async def test_a_refused_call_does_not_use_up_the_nonce(service: Service) -> Non
     assert answer.status_code == 401
     answer = await service.request("POST", PAUSE, content=BODY, headers=headers)
     assert answer.status_code == 200
+
+
+# -- a Redis that was emptied --
+
+BODIES = {
+    "/internal/effects": b'{"vendor_uid": "%s", "effects": []}' % VENDOR.encode(),
+    "/internal/invalidate": b'{"vendor_uids": [], "scopes": ["settings"]}',
+    "/internal/modes": b'{"vendor_uids": [], "action": "show"}',
+    "/internal/ping": b'{"token": "0123456789abcdef"}',
+    "/match-bot": b'{"vendor_uid": "%s", "message": "hello"}' % VENDOR.encode(),
+}
+
+
+def signed_routes() -> list[tuple[str, str]]:
+    """Every operation of the document that asks for a signature."""
+    return [
+        (method.upper(), path)
+        for path, operations in DOCUMENT["paths"].items()
+        for method, operation in operations.items()
+        if any("SidecarSignature" in scheme for scheme in operation.get("security", []))
+    ]
+
+
+def test_there_are_signed_routes() -> None:
+    assert len(signed_routes()) >= 10
+
+
+@pytest.mark.parametrize(("method", "path"), signed_routes())
+async def test_no_call_is_accepted_again_by_a_redis_that_was_emptied(
+    service: Service, method: str, path: str
+) -> None:
+    target = path.replace("{campaign_uid}", CAMPAIGN)
+    body = b"" if method == "GET" else BODIES.get(target, b"{}")
+    headers = service.signed(method, target, body)
+    first = await service.request(method, target, content=body, headers=headers)
+    assert first.status_code != 401
+    for _ in range(2):
+        await service.redis.flushall()
+        again = await service.request(method, target, content=body, headers=headers)
+        assert (again.status_code, again.json()["error"]["code"]) == (401, "nonces_lost")
+
+    async def accepted() -> bool:  # not within the same millisecond
+        return (await service.call(method, target, body)).status_code == first.status_code
+
+    await eventually(accepted)
+
+
+async def test_nor_by_another_process_with_a_redis_that_was_emptied(
+    make_service: MakeService, service: Service
+) -> None:
+    headers = service.signed("POST", PAUSE, BODY)
+    assert (await service.request("POST", PAUSE, content=BODY, headers=headers)).is_success
+    await service.redis.flushall()
+    other = await make_service()
+    answer = await other.request("POST", PAUSE, content=BODY, headers=headers)
+    assert answer.json()["error"]["code"] == "nonces_lost"
+
+
+async def test_a_caller_whose_clock_is_ahead(service: Service, php: Php) -> None:
+    """What it signed before the wipe bears a time after it."""
+
+    def signed(ahead_s: float) -> dict[str, str]:
+        secret = trust.SIGNING_SECRET.encode()
+        clock = lambda: time.time() + ahead_s  # noqa: E731
+        return Signer(Audience.SIDECAR, trust.KEY_ID, secret, clock).headers("POST", PAUSE, BODY)
+
+    async def code(headers: dict[str, str]) -> str | None:
+        answer = await service.request("POST", PAUSE, content=BODY, headers=headers)
+        return answer.json()["error"]["code"] if answer.status_code == 401 else None
+
+    headers = signed(120)
+    assert await code(headers) is None
+    await service.redis.flushall()
+    assert await code(signed(0)) == "nonces_lost", "that is when the wipe is noticed"
+    assert await code(headers) == "nonces_lost"
+    assert await code(signed(122)) is None
+
+
+async def test_a_wipe_is_noticed_without_a_call(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.internal.BEGIN_EVERY_S", 0.01)
+    service = await make_service()
+    await service.redis.flushall()
+
+    async def noticed() -> bool:
+        return bool(await service.redis.exists(keys.NONCES_SINCE))
+
+    await eventually(noticed)
+    since = int(await service.redis.get(keys.NONCES_SINCE) or 0)
+    await eventually(lambda: time.time() * 1000 > since + 1)
+    assert (await service.call("POST", PAUSE, BODY)).is_success
+
+
+async def test_a_call_that_is_signed_for_php(service: Service, php: Php) -> None:
+    signer = Signer(Audience.BACKEND, trust.KEY_ID, trust.SIGNING_SECRET.encode())
+    headers = signer.headers("POST", PAUSE, BODY)
+    answer = await service.request("POST", PAUSE, content=BODY, headers=headers)
+    await refused(service, php, answer, "signature_mismatch")
 
 
 async def test_another_key_is_accepted_too(make_service: MakeService) -> None:

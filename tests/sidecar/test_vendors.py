@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.backend import Backend, BackendError, BackendFailed, BackendUnavailable
 from sidecar.remote_cache import RETRY_S
 from sidecar.vendors import KEEP_S, STRANGERS_BURST, TooManyStrangers, Vendors
@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def vendors(php: Php, clock: Clock) -> AsyncIterator[Vendors]:
-    signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
+    signer = Signer(Audience.BACKEND, trust.KEY_ID, trust.SIGNING_SECRET.encode())
     backend = Backend(php.url, signer, timeout_s=5.0)
     vendors = Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=UNKNOWN_TTL_S, clock=clock)
     yield vendors
@@ -163,7 +163,11 @@ async def test_how_long_an_unknown_vendor_is_remembered(
 
 
 async def test_an_unknown_vendor_need_not_be_remembered(php: Php, clock: Clock) -> None:
-    backend = Backend(php.url, Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode()), timeout_s=5.0)
+    backend = Backend(
+        php.url,
+        Signer(Audience.BACKEND, trust.KEY_ID, trust.SIGNING_SECRET.encode()),
+        timeout_s=5.0,
+    )
     vendors = Vendors(backend, ttl_s=TTL_S, unknown_ttl_s=0, clock=clock)
     for number in range(2):
         assert await vendors.get("nobody") is None

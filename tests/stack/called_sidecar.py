@@ -9,7 +9,7 @@ import orjson
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from contracts.signing import Verifier
+from contracts.signing import Audience, Verifier
 from tests.contract.laravel import LaravelBackend
 
 
@@ -33,7 +33,7 @@ class CalledSidecar:
 
 @contextmanager
 def called_sidecar() -> Iterator[CalledSidecar]:
-    verifier = Verifier(LaravelBackend.keys)
+    verifier = Verifier(Audience.SIDECAR, LaravelBackend.keys)
     with HTTPServer() as server:
         sidecar = CalledSidecar(server.url_for("").rstrip("/"))
 

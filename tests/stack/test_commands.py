@@ -9,7 +9,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
-from contracts.signing import SignatureRefused, Verifier
+from contracts.signing import Audience, SignatureRefused, Verifier
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
 
@@ -19,7 +19,7 @@ UNKNOWN = b'{"error": {"code": "campaign_unknown", "message": "there is no such 
 @pytest.fixture
 def sidecar() -> Iterator[HTTPServer]:
     """A sidecar that checks signatures, knows no campaign, and is in good health."""
-    verifier = Verifier(LaravelBackend.keys)
+    verifier = Verifier(Audience.SIDECAR, LaravelBackend.keys)
 
     def answer(request: Request) -> Response:
         if request.path == "/healthz":

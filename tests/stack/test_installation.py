@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from contracts.backend import VENDOR_CONFIG
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from simulator import process_group
 from simulator.backend.seed import SeededVendor
 from simulator.installation import Installation
@@ -40,7 +40,7 @@ def asked(installation: Installation, vendor: SeededVendor, timeout_s: float = 1
     """Ask PHP for the vendor, as the sidecar does, and return the answer's status; 0 for none."""
     body = f'{{"vendor_uids": ["{vendor.uid}"]}}'.encode()
     key_id, secret = installation.SIGNING_KEY
-    headers = Signer(key_id, secret.encode()).headers("POST", VENDOR_CONFIG, body)
+    headers = Signer(Audience.BACKEND, key_id, secret.encode()).headers("POST", VENDOR_CONFIG, body)
     url = installation.environment["SIDECAR_BACKEND_URL"] + VENDOR_CONFIG
     try:
         with urlopen(Request(url, body, headers), timeout=timeout_s) as answer:

@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 import redis
 
 from contracts import sidecar_api as api
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar import keys
 from simulator.demo import Demo
 from tests.system.running import assert_complete, wait_for_accepted
@@ -30,7 +30,7 @@ def call(demo: Demo, path: str) -> None:
     """Call the sidecar as the PHP admin does."""
     path = path.format(campaign_uid=demo.campaign.uid)
     key_id, secret = next(iter(demo.installation.keys.items()))
-    headers = Signer(key_id, secret).headers("POST", path, b"{}")
+    headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
     url = demo.installation.processes["sidecar"].url
     with urlopen(Request(url + path, b"{}", headers), timeout=10) as answer:
         answer.read()

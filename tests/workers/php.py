@@ -15,7 +15,7 @@ import orjson
 from aiohttp import web
 
 from contracts import backend as contract
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.backend import Backend
 from tests import trust
 from tests.contracts.conformance import assert_request_conforms, load
@@ -254,7 +254,7 @@ def _done(call: Call) -> Answer:
 
 def client(url: str, *, timeout_s: float = 5.0) -> Backend:
     """Return the workers' client of a PHP side."""
-    signer = Signer(trust.KEY_ID, trust.SIGNING_SECRET.encode())
+    signer = Signer(Audience.BACKEND, trust.KEY_ID, trust.SIGNING_SECRET.encode())
     return Backend(url, signer, timeout_s=timeout_s)
 
 

@@ -10,6 +10,7 @@ use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Client\Transport;
 use WhatsappSidecar\Laravel\Signing\Keys;
+use WhatsappSidecar\Laravel\Signing\Signature;
 use WhatsappSidecar\Laravel\Signing\SignatureRefused;
 use WhatsappSidecar\Laravel\Signing\Signer;
 use WhatsappSidecar\Laravel\Signing\Verifier;
@@ -96,7 +97,8 @@ final class ClientTest extends TestCase implements Transport
         $this->sent = [$method, $url, $body];
         $this->waited = $timeoutS;
         $target = substr($url, strlen('http://sidecar:8080'));
-        $verifier = new Verifier(Keys::parse('k:s'), new MemoryNonces(), new StoppedClock(1700000000000), 300);
+        $clock = new StoppedClock(1700000000000);
+        $verifier = new Verifier(Keys::parse('k:s'), new MemoryNonces(), $clock, 300, Signature::SIDECAR);
         try {
             $verifier->verify($method, $target, static fn (string $name): ?string => $headers[$name] ?? null, $body);
         } catch (SignatureRefused $refused) {

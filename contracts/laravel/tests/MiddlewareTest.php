@@ -11,6 +11,7 @@ use Illuminate\Http\Response;
 use PHPUnit\Framework\TestCase;
 use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Signing\Keys;
+use WhatsappSidecar\Laravel\Signing\Signature;
 use WhatsappSidecar\Laravel\Signing\Signer;
 use WhatsappSidecar\Laravel\Signing\Verifier;
 
@@ -29,7 +30,7 @@ final class MiddlewareTest extends TestCase
         Container::setInstance($container);
         $keys = Keys::parse('k:secret');
         $clock = new StoppedClock(1700000000000);
-        $this->signer = new Signer($keys, $clock);
+        $this->signer = new Signer($keys, $clock, Signature::BACKEND);
         $this->middleware = new VerifySidecarSignature(new Verifier($keys, new MemoryNonces(), $clock, 300));
     }
 

@@ -23,26 +23,43 @@ final class SigningTest extends TestCase
 
     private const BODY = '{"reason":"späť 👋"}';
 
+    private const FOR_SIDECAR = 'v2=433675edd747d192e0c106c62b99a7141f9dc2ae39f0381ceb43d27849d94f6b';
+
     private const HEADERS = [
         Signature::KEY_HEADER => 'k1',
-        Signature::TIMESTAMP_HEADER => '1700000000',
+        Signature::TIMESTAMP_HEADER => '1700000000.000',
         Signature::NONCE_HEADER => 'Aa0_-Zz9',
-        Signature::SIGNATURE_HEADER => 'v1=00ea90e9168670a539e8da338ce6d012b4cbf38bf4fe647ca75745d41f74e25b',
+        Signature::SIGNATURE_HEADER => 'v2=a73d09de5e8cbabb908f464e9fcd9bbeafacb6c09a175e93de0d2961e57a7dfb',
     ];
 
     public function testGoldenVector(): void
     {
-        $signature = Signature::of(self::SECRET, 'post', self::TARGET, '1700000000', 'Aa0_-Zz9', self::BODY);
-        self::assertSame(self::HEADERS[Signature::SIGNATURE_HEADER], $signature);
+        self::assertSame(self::HEADERS[Signature::SIGNATURE_HEADER], $this->signed(Signature::BACKEND));
+        self::assertSame(self::FOR_SIDECAR, $this->signed(Signature::SIDECAR));
         self::assertNull($this->refusal());
+    }
+
+    public function testACallForTheSidecarIsNotForPhp(): void
+    {
+        $headers = [Signature::SIGNATURE_HEADER => self::FOR_SIDECAR];
+        self::assertSame(SignatureRefused::MISMATCH, $this->refusal($headers + self::HEADERS));
     }
 
     public function testWhatIsSignedVerifies(): void
     {
-        $clock = new StoppedClock(self::NOW * 1000 + 999);
-        $headers = (new Signer(Keys::parse('k1:' . self::SECRET), $clock))->headers('GET', '/x?y=%20', '');
+        $clock = new StoppedClock(self::NOW * 1000 + 9);
+        $signer = new Signer(Keys::parse('k1:' . self::SECRET), $clock, Signature::BACKEND);
+        $headers = $signer->headers('GET', '/x?y=%20', '');
         self::assertMatchesRegularExpression('/^[A-Za-z0-9_-]{8,64}$/D', $headers[Signature::NONCE_HEADER]);
+        self::assertSame('1700000000.009', $headers[Signature::TIMESTAMP_HEADER]);
         self::assertNull($this->refusal($headers, 'GET', '/x?y=%20', ''));
+    }
+
+    public function testItSignsForTheSidecar(): void
+    {
+        $clock = new StoppedClock(self::NOW * 1000);
+        $headers = (new Signer(Keys::parse('k1:' . self::SECRET), $clock))->headers('GET', '/x', '');
+        self::assertSame(SignatureRefused::MISMATCH, $this->refusal($headers, 'GET', '/x', ''));
     }
 
     /** @dataProvider changes */
@@ -60,18 +77,18 @@ final class SigningTest extends TestCase
 
         return [
             ...$missing,
-            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => '+1700000000']],
-            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => "1700000000\n"]],
-            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => str_repeat('1', 13)]],
+            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => '+1700000000.000']],
+            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => "1700000000.000\n"]],
+            [SignatureRefused::MALFORMED, [Signature::TIMESTAMP_HEADER => str_repeat('1', 13) . '.000']],
             [SignatureRefused::MALFORMED, [Signature::NONCE_HEADER => '1234567']],
             [SignatureRefused::MALFORMED, [Signature::NONCE_HEADER => str_repeat('a', 65)]],
             [SignatureRefused::MALFORMED, [Signature::NONCE_HEADER => "12345678\n"]],
             [SignatureRefused::KEY_UNKNOWN, [Signature::KEY_HEADER => 'k2']],
-            [SignatureRefused::TIMESTAMP_STALE, [Signature::TIMESTAMP_HEADER => '1699999699']],
-            [SignatureRefused::TIMESTAMP_STALE, [Signature::TIMESTAMP_HEADER => '1700000301']],
-            [SignatureRefused::MISMATCH, [Signature::TIMESTAMP_HEADER => '1700000300']],
+            [SignatureRefused::TIMESTAMP_STALE, [Signature::TIMESTAMP_HEADER => '1699999699.999']],
+            [SignatureRefused::TIMESTAMP_STALE, [Signature::TIMESTAMP_HEADER => '1700000300.001']],
+            [SignatureRefused::MISMATCH, [Signature::TIMESTAMP_HEADER => '1700000300.000']],
             [SignatureRefused::MISMATCH, [Signature::NONCE_HEADER => 'another-nonce']],
-            [SignatureRefused::MISMATCH, [Signature::SIGNATURE_HEADER => 'v1=']],
+            [SignatureRefused::MISMATCH, [Signature::SIGNATURE_HEADER => 'v2=']],
             [SignatureRefused::MISMATCH, [Signature::SIGNATURE_HEADER => strtoupper(self::HEADERS[Signature::SIGNATURE_HEADER])]],
             [SignatureRefused::MISMATCH, [], ['PUT']],
             [SignatureRefused::MISMATCH, [], ['POST', '/internal/campaigns/c/1/send?dry=1']],
@@ -121,6 +138,13 @@ final class SigningTest extends TestCase
     public static function brokenKeys(): array
     {
         return [[''], ['hush'], ['a:b,hush'], [':hush'], ['a:']];
+    }
+
+    private function signed(string $audience): string
+    {
+        [$time, $nonce] = ['1700000000.000', 'Aa0_-Zz9'];
+
+        return Signature::of(self::SECRET, $audience, 'post', self::TARGET, $time, $nonce, self::BODY);
     }
 
     private function verifier(string $keys = 'k1:' . self::SECRET): Verifier

@@ -15,11 +15,19 @@ final class Signature
 
     public const SIGNATURE_HEADER = 'X-Sidecar-Signature';
 
-    private const VERSION = 'v1';
+    public const SIDECAR = 'sidecar';
 
-    /** @param string $target path and query, exactly as they go over the wire */
+    public const BACKEND = 'backend';
+
+    private const VERSION = 'v2';
+
+    /**
+     * @param string $audience whom the call is for: one of the constants
+     * @param string $target path and query, exactly as they go over the wire
+     */
     public static function of(
         string $secret,
+        string $audience,
         string $method,
         string $target,
         string $timestamp,
@@ -28,6 +36,7 @@ final class Signature
     ): string {
         $text = implode("\n", [
             self::VERSION,
+            $audience,
             strtoupper($method),
             $target,
             $timestamp,

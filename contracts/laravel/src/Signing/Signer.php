@@ -9,8 +9,12 @@ use WhatsappSidecar\Laravel\Support\Clock;
 /** Signs calls to the sidecar. */
 final class Signer
 {
-    public function __construct(private Keys $keys, private Clock $clock)
-    {
+    /** @param string $audience whom it signs calls for: one of Signature's constants */
+    public function __construct(
+        private Keys $keys,
+        private Clock $clock,
+        private string $audience = Signature::SIDECAR
+    ) {
     }
 
     /**
@@ -21,14 +25,23 @@ final class Signer
     public function headers(string $method, string $target, string $body): array
     {
         [$id, $secret] = $this->keys->signing();
-        $timestamp = (string) intdiv($this->clock->nowMs(), 1000);
+        $nowMs = $this->clock->nowMs();
+        $timestamp = sprintf('%d.%03d', intdiv($nowMs, 1000), $nowMs % 1000);
         $nonce = bin2hex(random_bytes(16));
 
         return [
             Signature::KEY_HEADER => $id,
             Signature::TIMESTAMP_HEADER => $timestamp,
             Signature::NONCE_HEADER => $nonce,
-            Signature::SIGNATURE_HEADER => Signature::of($secret, $method, $target, $timestamp, $nonce, $body),
+            Signature::SIGNATURE_HEADER => Signature::of(
+                $secret,
+                $this->audience,
+                $method,
+                $target,
+                $timestamp,
+                $nonce,
+                $body
+            ),
         ];
     }
 }

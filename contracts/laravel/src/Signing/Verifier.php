@@ -13,7 +13,8 @@ final class Verifier
         private Keys $keys,
         private Nonces $nonces,
         private Clock $clock,
-        private int $windowS
+        private int $windowS,
+        private string $audience = Signature::BACKEND
     ) {
     }
 
@@ -32,18 +33,19 @@ final class Verifier
         if ($key === '' || $timestamp === '' || $nonce === '' || $signature === '') {
             throw new SignatureRefused(SignatureRefused::MISSING);
         }
-        if (! preg_match('/^[A-Za-z0-9_-]{8,64}$/D', $nonce) || ! preg_match('/^[0-9]{1,12}$/D', $timestamp)) {
+        if (! preg_match('/^[A-Za-z0-9_-]{8,64}$/D', $nonce) || ! preg_match('/^[0-9]{1,12}\.[0-9]{3}$/D', $timestamp)) {
             throw new SignatureRefused(SignatureRefused::MALFORMED);
         }
         $secret = $this->keys->secret($key);
         if ($secret === null) {
             throw new SignatureRefused(SignatureRefused::KEY_UNKNOWN);
         }
-        $sentMs = (int) $timestamp * 1000;
+        $sentMs = (int) str_replace('.', '', $timestamp);
         if (abs($this->clock->nowMs() - $sentMs) > $this->windowS * 1000) {
             throw new SignatureRefused(SignatureRefused::TIMESTAMP_STALE);
         }
-        if (! hash_equals(Signature::of($secret, $method, $target, $timestamp, $nonce, $body), $signature)) {
+        $expected = Signature::of($secret, $this->audience, $method, $target, $timestamp, $nonce, $body);
+        if (! hash_equals($expected, $signature)) {
             throw new SignatureRefused(SignatureRefused::MISMATCH);
         }
         if (! $this->nonces->claim($nonce, (int) $timestamp, 2 * $this->windowS + 1)) {
