@@ -7,6 +7,7 @@
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
 | cursor:{lane} | hash | how far the first entry of a vendor's stream is settled |
 | crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
+| begun:{lane} | set | fencing tokens of drains that have neither settled anything nor ended |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
@@ -71,7 +72,8 @@ vendor_memory_share of that by one vendor (sidecar/headroom.py).
 | ready:{lane} | vendors whose webhooks wait | 100 |
 | waiting:{lane} | vendors whose webhooks wait | 100 |
 | cursor:{lane} | vendors whose webhooks wait | 120 |
-| crashes:{lane} | 4 fields for each of 2 lanes | 300 |
+| crashes:{lane} | 3 fields for each of 2 lanes | 250 |
+| begun:{lane} | drain_most_deaths for each of 2 lanes | 80 |
 | lease:{name} | lanes, campaigns and vendors at work; for lease_ttl_ms | 130 |
 | fence:{name} | lanes, campaigns and vendors that were at work within a week | 140 |
 | deferred:{lane} | memory | 150 |
@@ -173,6 +175,10 @@ def cursor(lane: Lane) -> str:
 
 def crashes(lane: Lane) -> str:
     return f"crashes:{lane}"
+
+
+def begun(lane: Lane) -> str:
+    return f"begun:{lane}"
 
 
 def lease(name: str) -> str:

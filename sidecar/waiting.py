@@ -106,20 +106,20 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     """Return why updates of a lane wait."""
     order_keys = cast("list[bytes]", await redis.zrange(keys.deferred(lane), 0, MOST_LOOKED_AT - 1))
     pipeline = redis.pipeline(transaction=False)
-    pipeline.hmget(keys.crashes(lane), "begun", "left")
+    pipeline.scard(keys.begun(lane))
+    pipeline.hget(keys.crashes(lane), "left")
     for order_key in order_keys:
         pipeline.lindex(keys.deferred_items(lane, order_key.decode()), 0)
-    crashes, *found = await pipeline.execute()
+    begun, left, *found = await pipeline.execute()
     items = [orjson.loads(item) for item in found if item is not None]
     reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
     oldest = min((item["received_at"] for item in items), default=overview.now)
-    begun, left = (int(value or 0) for value in crashes)
     # The last one that has begun may be under way. Its lease would tell, but was read before this:
     # if it has died, the next one says so, which begins as soon as the lease is free.
-    deaths = max(0, begun - 1)
+    deaths = max(0, int(begun) - 1)
     return Deferred(
         reasons=dict(reasons.most_common()),
         oldest_s=max(0, overview.now - oldest) / 1000,
         deaths=deaths,
-        one_by_one=left,
+        one_by_one=int(left or 0),
     )

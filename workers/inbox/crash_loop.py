@@ -30,6 +30,8 @@ class CrashLoop:
         self._redis = redis
         self._lane = lane
         self._key = keys.crashes(lane)
+        self._begun = keys.begun(lane)
+        self._token = 0
         self._script = script(redis, "crashes")
         self._most = most
         self._units = units
@@ -37,27 +39,28 @@ class CrashLoop:
         self.left = 0
         self.unit: str | None = None
 
-    async def begin(self) -> None:
-        """Note that a drain begins."""
-        times = await self._note("begun", self._most, self._units)
+    async def begin(self, token: int) -> None:
+        """Note that a drain begins, under its fencing token."""
+        self._token = token
+        times = await self._note("drain", token, self._most, self._units)
         self._noted = True
         if times > self._most:
             log.error("drain_taken_one_by_one", lane=self._lane, deaths=times - 1)
 
     async def begin_unit(self, unit: str) -> bool:
         """Note that a unit is begun. Return whether it may be: False if it kills the workers."""
-        return await self._note("tries", unit) <= self._most
+        return await self._note("unit", unit) <= self._most
 
     async def _note(self, *arguments: str | int) -> int:
-        times, left, unit = await self._script(keys=[self._key], args=list(arguments))
+        times, left, unit = await self._script(keys=[self._key, self._begun], args=list(arguments))
         self.left = int(left)
         self.unit = cast(bytes, unit).decode() or None
         return int(times)
 
     def settled(self, commit: Commit) -> None:
-        """Strike the drain off, together with what it settles."""
+        """Strike the drain off, and those before it, together with what it settles."""
         if self._noted:
-            commit.add_command("HDEL", self._key, "begun")
+            commit.add_command("DEL", self._begun)
             self._noted = False
 
     def unit_settled(self, commit: Commit, next_unit: str | None) -> None:
@@ -73,10 +76,10 @@ class CrashLoop:
     async def forget(self) -> None:
         """Take nothing one by one any more."""
         self.left, self.unit, self._noted = 0, None, False
-        await self._redis.delete(self._key)
+        await self._redis.delete(self._key, self._begun)
 
     async def end(self) -> None:
-        """The drain ends as it should, and may have settled nothing."""
+        """The drain ends alive. It may have settled nothing, and may have lost its lease."""
         if self._noted:
             self._noted = False
-            await self._redis.hdel(self._key, "begun")
+            await self._redis.srem(self._begun, self._token)

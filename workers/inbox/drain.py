@@ -100,6 +100,7 @@ class Drain:
                 await self._drain(lease)
             except LeaseLost:
                 log.warning("drain_lost_its_lease", lane=self._lane)
+                await self._crash_loop.end()
                 return False
             finally:
                 self._reader.forget()
@@ -108,7 +109,7 @@ class Drain:
 
     async def _drain(self, lease: Lease) -> None:
         self._end = time.monotonic() + MAX_RUN_S
-        await self._crash_loop.begin()
+        await self._crash_loop.begin(lease.token)
         try:
             while self._goes_on(lease):
                 self._beside.clear_ended()
