@@ -30,6 +30,7 @@ from sidecar.logs import Trouble
 from sidecar.outbox import effects_lease, vendor_of_replies
 from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
 from sidecar.settings import Settings
+from workers.due_times import DueTimes
 from workers.inbox.php_backlog import Backlog
 
 log = structlog.get_logger()
@@ -69,6 +70,7 @@ class Reconciler:
             vendor_share=settings.vendor_memory_share,
         )
         self._housekeeping = Housekeeping(redis, Bounds.of(settings))
+        self._due_times = DueTimes(redis)
         self._webhooks_wait = False
 
     async def run(self) -> None:
@@ -88,6 +90,7 @@ class Reconciler:
 
     async def _reconcile(self, lease: Lease) -> None:
         while not lease.lost.is_set():
+            await self._due_times.look()
             await self.ring_for_waiting_lanes()
             await self.ring_for_listed_campaigns()
             await self.ring_for_effects()

@@ -12,7 +12,15 @@
 
 local FENCE_MS = 7 * 86400000
 
-if redis.call("EXISTS", KEYS[1]) == 1 then
+-- A lease that lasts so much longer than any is of before the clock was set back. Whoever holds it
+-- renews it, so it ends soon only if nobody does.
+local SET_BACK_MS = 60000
+
+local left = redis.call("PTTL", KEYS[1])
+if left ~= -2 then
+  if left > 4 * ARGV[1] + SET_BACK_MS then
+    redis.call("PEXPIRE", KEYS[1], ARGV[1])
+  end
   return 0
 end
 local now = redis.call("TIME")

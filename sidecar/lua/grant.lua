@@ -48,6 +48,9 @@ local CUT, LEAST, CLIMB = 0.8, 0.05, 30000000
 -- Meta's limit of a pair is one message in 6 s; up to 45 may go within 6 s and borrow from the
 -- future: after 20, the next is due 2 minutes later. A tenth of a second is for delays on the way.
 local PAIR, BURST, BURST_WINDOW = 6100000, 45, 5900000
+-- What lies further ahead than any pause lasts is of before the clock was set back, and holds nothing
+-- any more. (hold.lua stretches pauses by a quarter at most.)
+local STRETCHED, LONGEST_PAIR = 1.5, 1100000000
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return {-1}
@@ -83,13 +86,20 @@ if number[2] then
 end
 local gap = math.ceil(SECOND / (rate * share))
 
--- When the next slot is. (A clock that was set back must not stop the number: hence the minimum.)
-local free = math.max(now + least, math.min(tonumber(number[1] or 0), now + ahead + gap))
+-- When the next slot is. A clock that was set back must not stop the number: what lies too far ahead
+-- is written down as it counts, so that time gets past it.
+local free = tonumber(number[1] or 0)
+if free > now + ahead + gap then
+  free = now + ahead + gap
+  redis.call("HSET", KEYS[3], "next", free)
+end
+free = math.max(now + least, free)
 local reason = ""
 for key = 3, 5 do
-  local hold = redis.call("HMGET", KEYS[key], "until", "reason")
-  if hold[1] and tonumber(hold[1]) > free then
-    free = tonumber(hold[1])
+  local hold = redis.call("HMGET", KEYS[key], "until", "reason", "pause")
+  local over = tonumber(hold[1] or 0)
+  if over > free and over <= now + STRETCHED * (hold[3] or DAY) then
+    free = over
     reason = free > now + ahead and hold[2] or ""
   end
 end
@@ -103,7 +113,11 @@ local urgent = ARGV[7] == "1"
 if urgent then
   turn, had = gap, 0
 end
-had = math.max(now + least, math.min(had, now + ahead + turn))
+if had > now + ahead + turn then
+  had = now + ahead + turn
+  redis.call("ZADD", KEYS[6], had, campaign)
+end
+had = math.max(now + least, had)
 local most = 1 + math.min(math.floor((now + ahead - free) / gap), math.floor((now + ahead - had) / turn))
 local yields = not urgent and redis.call("EXISTS", KEYS[13]) == 1
 if yields then
@@ -138,7 +152,9 @@ local function pair(recipient, at)
   if state then
     local colon = string.find(state, ":", 1, true)
     local began, due = tonumber(string.sub(state, 1, colon - 1)), tonumber(string.sub(state, colon + 1))
-    if at < began + BURST_WINDOW and due - began < BURST * PAIR then
+    if due > now + LONGEST_PAIR then
+      return at, at, at + PAIR
+    elseif at < began + BURST_WINDOW and due - began < BURST * PAIR then
       return at, began, due + PAIR
     elseif at < due then
       return due

@@ -18,6 +18,9 @@ local left = math.min(now, tonumber(ARGV[1]))
 local pause, longest = tonumber(ARGV[2]), tonumber(ARGV[3])
 local known = redis.call("HMGET", KEYS[1], "until", "pause", "share")
 local over, last = tonumber(known[1] or 0), tonumber(known[2] or 0)
+if over > now + 1.5 * last then
+  over, last = 0, 0 -- the clock has been set back since, as in grant.lua
+end
 if left < over then
   return 0
 end

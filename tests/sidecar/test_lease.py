@@ -205,3 +205,18 @@ async def test_a_token_never_goes_back_also_where_the_clock_did(redis: Redis) ->
         assert lease is not None
         assert lease.token == ahead + 1
     assert await redis.pexpiretime(keys.fence("x")) == lease.token + FENCE_MS
+
+
+async def test_a_lease_of_before_the_clock_was_set_back(leases: Leases, redis: Redis) -> None:
+    """Its holder died, and Redis would keep it for a day: it ends as soon as any, unless it is
+    kept alive."""
+    await redis.set(keys.lease("a"), 1, px=24 * 3600 * 1000)
+    async with leases.hold("a") as lease:
+        assert lease is None
+    assert 0 < await redis.pttl(keys.lease("a")) <= TTL_MS
+    assert await eventually(lambda: token_of_free(leases))
+
+
+async def token_of_free(leases: Leases) -> int:
+    async with leases.hold("a") as lease:
+        return 0 if lease is None else lease.token

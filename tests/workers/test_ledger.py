@@ -137,9 +137,15 @@ async def test_nothing_begins_while_its_number_is_held(
     with pytest.raises(NumberHeld):
         await ledger.begin(lease, sends)
     assert (await ledger.load()).sending == {}
+    await redis.hset(keys.number("held"), "pause", 10_000_000)
+    # No pause is so long: the clock has been set back since.
+    await ledger.begin(lease, [(queued("row-3"), "held")])
+    await redis.hset(keys.number("held"), "pause", 60_000_000)
+    with pytest.raises(NumberHeld):
+        await ledger.begin(lease, sends[1:])
     await redis.hset(keys.number("held"), "until", hold_ends - 120_000_000)
     await ledger.begin(lease, sends)
-    assert set((await ledger.load()).sending) == {"row-1", "row-2"}
+    assert set((await ledger.load()).sending) == {"row-1", "row-2", "row-3"}
 
 
 async def test_what_is_sent_when_the_hold_is_over_may_begin_before(

@@ -223,3 +223,37 @@ async def test_who_may_not_go_for_want_of_recipients_leaves_the_slots_to_others(
         )
         assert waits.count == 0
     assert await desk.granted(4, recipients(300), campaign="another", rate=100.0) == 24
+
+
+# -- a clock that is set back --
+
+
+@pytest.mark.parametrize("jump_s", [20 * 60, DAY_S])
+async def test_a_clock_that_is_set_back_holds_nothing_for_long(desk: Desk, jump_s: float) -> None:
+    """What was held before is held for no longer than a pause lasts, and the next one counts."""
+    await desk.clock.set(START + jump_s)
+    await desk.limiter.throttled(NUMBER, START + jump_s)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + jump_s)
+    await desk.ask(jump_s + 200, ["1"] * 20)
+    await desk.limiter.hold_pair(NUMBER, "2", 256)
+    assert await desk.granted(0, ["1", "2"]) == 0, "slots of a quarter of a second are given out"
+    assert await desk.granted(0.5, ["1", "2"]) == 2
+    await desk.limiter.hold_pair(NUMBER, "2", 16)
+    assert await desk.granted(16, ["2"]) == 0
+    assert await desk.granted(17, ["2"]) == 1
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + 17)
+    assert await desk.granted(18, ["3"]) == 0
+    assert await desk.granted(17 + 61, ["3"]) == 1
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_a_number(desk: Desk) -> None:
+    """Nor one of two campaigns that share it; and it sends no faster for that."""
+    for campaign in (CAMPAIGN, "another"):
+        await desk.granted(DAY_S, recipients(500), campaign=campaign, rate=10.0)
+    sent = {CAMPAIGN: 0, "another": 0}
+    for tenth in range(101):
+        for campaign in sent:
+            to = [f"{campaign}-{tenth}-{number}" for number in range(100)]
+            sent[campaign] += await desk.granted(tenth / 10, to, campaign=campaign, rate=10.0)
+    assert 95 <= sum(sent.values()) <= 103
+    assert min(sent.values()) >= 45
