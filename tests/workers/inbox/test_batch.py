@@ -1,0 +1,214 @@
+"""One batch: what PHP is given of it, and what is recorded of what PHP has said."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from contracts.backend import UpdateKind
+from contracts.jobs import Lane
+from sidecar import keys
+from sidecar.clock import now_ms
+from sidecar.dead_letters import DeadLetters
+from sidecar.inbox import drain_lease
+from sidecar.lease import Lease, Leases
+from sidecar.redis_client import Redis
+from sidecar.settings import Settings
+from tests.conftest import MakeSettings
+from tests.workers.payloads import item
+from workers.inbox.batch import ILL_MAX_MS, Batch, Handled, Handling
+from workers.inbox.coalesce import Coalesced
+from workers.inbox.commit import Commit
+from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
+from workers.inbox.reader import Taken
+from workers.inbox.retries import Retries
+from workers.inbox.update import Update
+
+A, B = "vendor-a", "vendor-b"
+DONE = Verdict(Fate.DONE)
+REFUSED = Verdict(Fate.RETRY, "locked")
+#: PHP has failed on it alone, and said nothing.
+FAILED = Verdict(Fate.RETRY, "500", answered=False)
+
+
+def fresh(*updates: Update) -> Batch:
+    """Return a batch of updates out of the inbox."""
+    vendors = dict.fromkeys(update.vendor_uid for update in updates)
+    return Batch([Taken(v, [u for u in updates if u.vendor_uid == v]) for v in vendors])
+
+
+@dataclass
+class Desk:
+    """Handles batches, with a PHP that says what it is told to; all else is done."""
+
+    redis: Redis
+    lease: Lease
+    settings: Settings
+    lane: Lane = Lane.MESSAGES
+    says: Verdicts = field(default_factory=dict)
+    given: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.handling = Handling(self.lane, self.settings, self.redis)
+
+    async def handle(self, batch: Batch) -> Handled:
+        async def deliver(updates: list[Update]) -> Verdicts:
+            self.given += [update.id for update in updates]
+            return {update.id: self.says.get(update.id, DONE) for update in updates}
+
+        return await self.handling.handle(batch, deliver)
+
+    async def settle(self, batch: Batch) -> None:
+        commit = Commit(self.redis, self.lane, self.lease)
+        self.handling.record(await self.handle(batch), commit)
+        await commit.commit()
+
+    async def again(self) -> Batch:
+        """Return what waits, as if all of it were due."""
+        return Batch(waited=await Retries(self.redis, self.lane).due(2**50, limit=100))
+
+    async def waiting(self) -> list[tuple[str, int]]:
+        """Return what waits in order, and how often PHP has refused it."""
+        waited = (await self.again()).waited.values()
+        return [(one.id, one.attempts) for updates in waited for one in updates]
+
+    async def due_in_ms(self) -> int:
+        """Return when what waits is due, which must be under one order key."""
+        scores = await cast(Any, self.redis).zrange(
+            keys.deferred(self.lane), 0, -1, withscores=True
+        )
+        [(_, due_at)] = scores
+        return int(due_at) - now_ms()
+
+    async def dead(self) -> list[str]:
+        return [letter.id async for letter in DeadLetters(self.redis).all()]
+
+    async def count(self, what: str, vendor_uid: str = A) -> int:
+        return int(await self.redis.hget(keys.counters(vendor_uid), what) or 0)
+
+
+@pytest.fixture
+async def desk(redis: Redis, leases: Leases, make_settings: MakeSettings) -> AsyncIterator[Desk]:
+    async with leases.hold(drain_lease(Lane.MESSAGES)) as lease:
+        assert lease is not None
+        settings = make_settings(update_max_attempts=2, update_retry_first_ms=60_000)
+        yield Desk(redis, lease, settings)
+
+
+# -- whose updates stay where they are --
+
+
+def test_a_vendor_of_whose_updates_none_could_be_tried_is_untouched() -> None:
+    a, b1, b2 = item(vendor_uid=A), item(vendor_uid=B), item(vendor_uid=B)
+    verdicts = {a.id: UNTRIED, b1.id: UNTRIED, b2.id: REFUSED}
+    handled = Handled(fresh(a, b1, b2), Coalesced([a, b1, b2]), [a, b1, b2], verdicts=verdicts)
+    assert handled.untouched == {A}
+    rest = handled.without(handled.untouched)
+    assert rest.tried == rest.coalesced.updates == [b1, b2]
+    assert [taken.vendor_uid for taken in rest.batch.fresh] == [B]
+    assert handled.without(set()) is handled
+    assert not handled.without({A, B}).batch
+
+
+def test_a_vendor_of_whose_updates_php_needed_none_is_settled() -> None:
+    """They are duplicates, or wait behind others: there was nothing to try."""
+    one = item(vendor_uid=A)
+    assert Handled(fresh(one), Coalesced([one]), duplicates=[one]).untouched == set()
+
+
+def test_what_has_waited_is_left_out_by_its_vendor_too() -> None:
+    a, b = item(vendor_uid=A, order_key=f"{A}/x"), item(vendor_uid=B, order_key=f"{B}/x")
+    batch = Batch(waited={a.order_key: [a], b.order_key: [b]})
+    assert batch.without({A}).waited == {b.order_key: [b]}
+
+
+# -- what is recorded --
+
+
+async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
+    one, twice = item(vendor_uid=A), item(vendor_uid=A)
+    await desk.settle(fresh(one))
+    again = item(vendor_uid=A, wamid=one.wamid)
+    await desk.settle(fresh(again, twice))
+    assert desk.given == [one.id, twice.id]
+    assert (await desk.count("updates"), await desk.count("done")) == (3, 2)
+    assert await desk.count("duplicates") == 1
+    assert await desk.redis.get(keys.BACKEND_OK)
+
+
+async def test_those_behind_a_refused_one_wait_in_order_and_are_not_counted_as_tried(
+    desk: Desk,
+) -> None:
+    first, second, third = (item(vendor_uid=A, order_key=f"{A}/x") for _ in range(3))
+    desk.says = {first.id: REFUSED, second.id: UNTRIED}
+    await desk.settle(fresh(first, second))
+    await desk.settle(fresh(third))
+    assert desk.given == [first.id, second.id], "the third waits behind them, untried"
+    assert await desk.waiting() == [(first.id, 1), (second.id, 0), (third.id, 0)]
+    assert 50_000 < await desk.due_in_ms() <= 60_000
+
+    desk.says = {first.id: DONE, second.id: REFUSED, third.id: UNTRIED}
+    await desk.settle(await desk.again())
+    assert await desk.waiting() == [(second.id, 1), (third.id, 0)]
+    assert await desk.count("done") == 1
+
+
+async def test_what_php_refuses_itself_is_given_up_after_so_many_attempts(desk: Desk) -> None:
+    bad, behind = (item(vendor_uid=A, order_key=f"{A}/x") for _ in range(2))
+    desk.says = {bad.id: REFUSED, behind.id: UNTRIED}
+    await desk.settle(fresh(bad, behind))
+    assert await desk.dead() == []
+    await desk.settle(await desk.again())
+    assert await desk.dead() == [bad.id]
+    assert await desk.waiting() == [(behind.id, 0)]
+
+
+async def test_what_php_fails_on_is_given_up_once_php_is_known_to_be_well(desk: Desk) -> None:
+    bad = item(vendor_uid=A)
+    desk.says = {bad.id: FAILED}
+    await desk.settle(fresh(bad))
+    for attempt in (2, 3, 4):
+        await desk.settle(await desk.again())
+        assert await desk.waiting() == [(bad.id, attempt)], "PHP may be ill, for all we know"
+        assert 0 < await desk.due_in_ms() <= ILL_MAX_MS
+    [[kept]] = (await desk.again()).waited.values()
+    assert kept.first_failed_at is not None
+    await desk.redis.set(keys.BACKEND_OK, kept.first_failed_at - 1)
+    await desk.settle(await desk.again())
+    assert await desk.dead() == [], "it was well before, which says nothing"
+    await desk.redis.set(keys.BACKEND_OK, kept.first_failed_at + 1)
+    await desk.settle(await desk.again())
+    assert await desk.dead() == [bad.id]
+    assert await desk.waiting() == []
+
+
+async def test_what_cannot_be_read_goes_to_the_dead_letters_at_once(desk: Desk) -> None:
+    bad = item(
+        None, vendor_uid=A, unreadable=True, reason="statuses[0] cannot be read", body=b"nonsense"
+    )
+    good = item(vendor_uid=A)
+    await desk.settle(fresh(bad, good))
+    assert desk.given == [good.id]
+    assert await desk.dead() == [bad.id]
+    assert (await desk.count("updates"), await desk.count("dead")) == (2, 1)
+
+
+async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(update_retry_first_ms=60_000), Lane.STATUSES)
+        sent, read = (
+            item(UpdateKind.STATUS, vendor_uid=A, wamid="w", status_name=name, order_key=f"{A}/w")
+            for name in ("sent", "read")
+        )
+        desk.says = {sent.id: REFUSED}
+        await desk.settle(fresh(sent))
+        await desk.settle(fresh(read))
+        assert desk.given == [sent.id], "it waits behind the one that was refused"
+        await desk.settle(await desk.again())
+        assert desk.given == [sent.id, read.id]
+        assert await desk.waiting() == []
+        assert (await desk.count("done"), await desk.count("folded")) == (1, 1)
