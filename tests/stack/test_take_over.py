@@ -10,9 +10,11 @@ import orjson
 import pytest
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from simulator.backend.seed import SeededVendor
 from simulator.stack.installation import StackInstallation
 from tests.eventually import eventually
 from tests.nginx.installation import PHONE_NUMBER_ID, Meta, books, wamid_of
+from tests.sidecar.payloads import message_webhook
 from tests.stack.packages import require_stack
 
 WAIT_S = 60.0
@@ -31,6 +33,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackInst
         installation.start_sidecar()
         installation.start_worker()
         yield installation
+
+
+@pytest.fixture(scope="module")
+def vendor(installation: StackInstallation) -> SeededVendor:
+    [vendor] = installation.seed_vendors(phone_number_ids=[PHONE_NUMBER_ID])
+    return vendor
 
 
 def _stored(installation: StackInstallation) -> int:
@@ -68,8 +76,9 @@ async def _assert_complete(installation: StackInstallation, meta: Meta) -> None:
     await eventually(at_rest, WAIT_S, every_s=0.2)
 
 
-async def test_stopped_started_stopped_and_killed(installation: StackInstallation) -> None:
-    [vendor] = installation.seed_vendors(phone_number_ids=[PHONE_NUMBER_ID])
+async def test_stopped_started_stopped_and_killed(
+    installation: StackInstallation, vendor: SeededVendor
+) -> None:
     async with aiohttp.ClientSession() as session:
         meta = Meta(installation.webhook_url(vendor.uid), session)
         await meta.send(100)
@@ -86,3 +95,28 @@ async def test_stopped_started_stopped_and_killed(installation: StackInstallatio
             await eventually(lambda: _stored(installation) < 300, WAIT_S)
         await _assert_complete(installation, meta)
         assert set(meta.answers) == {200}
+
+
+async def test_each_reaches_the_sidecar_and_php_at_the_same_moment(
+    installation: StackInstallation, vendor: SeededVendor
+) -> None:
+    """As when the sidecar has a webhook just when nginx gives up on it: it is applied once."""
+    path = f"/whatsapp-webhook/{vendor.uid}"
+    async with aiohttp.ClientSession() as session:
+        meta = Meta(installation.webhook_url(vendor.uid), session)
+
+        async def post(url: str, body: bytes) -> None:
+            headers = {SIGNATURE_HEADER: sign(installation.APP_SECRET.encode(), body)}
+            async with session.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 200, await answer.text()
+
+        async def twice(number: int) -> None:
+            body = message_webhook(20_000_000 + number)
+            nginx = installation.nginx
+            await asyncio.gather(
+                post(nginx.internal_url + path, body), post(nginx.url + path, body)
+            )
+            meta.acknowledged[wamid_of(body)] = body
+
+        await asyncio.gather(*(twice(number) for number in range(60)))
+        await _assert_complete(installation, meta)
