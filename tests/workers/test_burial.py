@@ -10,9 +10,12 @@ from sidecar.clock import now_ms
 from sidecar.counters import Books, Counters
 from sidecar.dead_letters import DeadLetters
 from sidecar.lease import Lease, Leases
-from sidecar.outbox import Ended, Outbox, effects_lease
+from sidecar.outbox import Ended, Outbox, effects_lease, make_outbox
 from sidecar.redis_client import Redis
-from tests.workers.payloads import VENDOR, item
+from tests.conftest import MakeSettings
+from tests.workers.conftest import MakeLane
+from tests.workers.payloads import VENDOR, item, texts
+from tests.workers.php import Php, wanting_again
 from workers.inbox.commit import Commit
 
 
@@ -151,3 +154,32 @@ async def test_burying_many_costs_as_much_for_each(redis: Redis, drain_lease_hel
 
     few, many = await commands(100), await commands(800)
     assert many < 8 * few * 1.3
+
+
+# -- the settings --
+
+
+async def test_a_drain_keeps_to_the_settings(php: Php, make_lane: MakeLane) -> None:
+    lane = make_lane(Lane.MESSAGES, update_max_attempts=1, dead_letters_limit=3)
+    php.rules.append(wanting_again(*(f"bad{number}" for number in range(8))))
+    for number in range(8):
+        await lane.receive(*texts(f"bad{number}", sender=str(number)))
+        await lane.drain()
+    assert [letter.update["wamid"] async for letter in DeadLetters(lane.redis).all()] == [
+        "bad5",
+        "bad6",
+        "bad7",
+    ]
+    await lane.assert_books_balance()
+
+
+async def test_effects_keep_to_the_settings(redis: Redis, make_settings: MakeSettings) -> None:
+    outbox = make_outbox(make_settings(dead_letters_limit=3), redis)
+    await outbox.put(VENDOR, [Forward(id=str(number), body={}) for number in range(8)])
+    async with Leases(redis, 10_000).hold(effects_lease(EffectKind.FORWARD, VENDOR)) as lease:
+        assert lease is not None
+        due = await outbox.due(EffectKind.FORWARD, VENDOR, now_ms() + 9, 10)
+        ended = [Ended(queued.id, "dead", queued) for queued in due]
+        await outbox.end(lease, EffectKind.FORWARD, VENDOR, ended)
+    assert await names(redis) == [f"{VENDOR}/forward/{number}" for number in (5, 6, 7)]
+    assert (await vendor_books(redis)).balanced
