@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from math import ceil
 from typing import TypeVar
 
 import orjson
@@ -65,7 +64,7 @@ class Internal:
             await self.begin()
 
     def _now_ms(self) -> int:
-        return ceil((self._verifier.clock() + self._ahead_s) * 1000)
+        return int((self._verifier.clock() + self._ahead_s) * 1000)
 
     def route(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that gives the handler the verified body and answers with the
@@ -113,13 +112,14 @@ class Internal:
     async def _claim(self, verified: Verified) -> None:
         self._ahead_s = max(self._ahead_s, verified.signed_at - self._verifier.clock())
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
+        # This call itself may be one that was made before.
+        pipeline.set(keys.NONCES_SINCE, self._now_ms() + 1, nx=True)
         pipeline.get(keys.NONCES_SINCE)
         pipeline.set(keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s)
         _, since, fresh = await pipeline.execute()
         if not fresh:
             raise SignatureRefused(Refusal.NONCE_REPEATED)
-        if verified.signed_at * 1000 <= int(since):
+        if round(verified.signed_at * 1000) < int(since):
             raise SignatureRefused(Refusal.NONCES_LOST)
 
 

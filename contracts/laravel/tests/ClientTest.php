@@ -25,6 +25,12 @@ final class ClientTest extends TestCase implements Transport
 
     private float $waited;
 
+    /** @var list<array{int, string}> what is answered before $answer */
+    private array $answers = [];
+
+    /** @var list<string> */
+    private array $nonces = [];
+
     /** @dataProvider calls */
     public function testEveryCallIsSignedForItsTarget(
         string $name,
@@ -84,6 +90,20 @@ final class ClientTest extends TestCase implements Transport
         }
     }
 
+    public function testACallThatMayHaveBeenMadeBeforeARedisWasEmptiedIsSignedAnew(): void
+    {
+        $this->answers = [[401, '{"error": {"code": "nonces_lost", "message": "sign it anew"}}']];
+        self::assertSame(['state' => 'running'], $this->client()->sendCampaign('c'));
+        self::assertCount(2, array_unique($this->nonces));
+        $this->answers = array_fill(0, 2, [401, '{"error": {"code": "nonces_lost", "message": "again"}}']);
+        try {
+            $this->client()->sendCampaign('c');
+            self::fail('no error');
+        } catch (SidecarError $error) {
+            self::assertSame('nonces_lost', $error->reason);
+        }
+    }
+
     public function testAnAnswerThatIsNoJsonIsAnError(): void
     {
         $this->answer = [502, '<html>'];
@@ -105,7 +125,9 @@ final class ClientTest extends TestCase implements Transport
             self::fail($refused->getMessage());
         }
 
-        return $this->answer;
+        $this->nonces[] = $headers[Signature::NONCE_HEADER];
+
+        return array_shift($this->answers) ?? $this->answer;
     }
 
     private function client(): SidecarClient

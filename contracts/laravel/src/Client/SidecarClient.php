@@ -156,6 +156,21 @@ final class SidecarClient
 
     private function call(string $method, string $target, string $body): array
     {
+        try {
+            return $this->callOnce($method, $target, $body);
+        } catch (SidecarError $error) {
+            if ($error->reason !== 'nonces_lost') {
+                throw $error;
+            }
+        }
+        // The sidecar's Redis was emptied just now; nothing has happened, and what is signed later counts.
+        usleep(5_000);
+
+        return $this->callOnce($method, $target, $body);
+    }
+
+    private function callOnce(string $method, string $target, string $body): array
+    {
         $headers = $this->signer->headers($method, $this->prefix() . $target, $body);
         [$status, $answer] = $this->transport->send($method, $this->url . $target, $headers, $body, $this->timeoutS);
         try {
