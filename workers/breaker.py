@@ -54,14 +54,15 @@ class Breaker:
         """How long to wait before the next attempt; 0 if it may be made now."""
         return max(0.0, self._open_until - self._clock())
 
-    def failed(self, reason: str) -> None:
-        """Open, because PHP is ill."""
-        self.back_off()
+    def failed(self, reason: str, *, longest_s: float | None = None) -> None:
+        """Open, because PHP is ill; for so long at most, if that is given."""
+        self.back_off(longest_s)
         self._trouble.failed(reason)
 
-    def back_off(self) -> None:
+    def back_off(self, longest_s: float | None = None) -> None:
         """Open, although PHP is well: it wants to be asked again later."""
-        self._pause_s = min(self._longest_s, max(self._first_s, 2 * self._pause_s))
+        longest_s = self._longest_s if longest_s is None else min(self._longest_s, longest_s)
+        self._pause_s = min(longest_s, max(self._first_s, 2 * self._pause_s))
         self._open_until = self._clock() + self._pause_s * (0.75 + 0.5 * self._jitter())
 
     def worked(self) -> None:

@@ -54,6 +54,10 @@ SHARED_TIMEOUT_S = 2.0
 #: For how long vendors' own requests are made although none has worked yet.
 MAX_VENDORS_S = 1.0
 
+#: Longest pause of a lane in which PHP fails on several vendors' updates, and takes nobody's. It may
+#: be ill; or there is nothing but what it fails on, and who comes next waits for so long.
+FAILING_PAUSE_S = 2.0
+
 #: A request is not made larger than this, but for a single update.
 REQUEST_BYTES = 1024 * 1024
 
@@ -126,7 +130,7 @@ class Delivery:
         if worked:
             self.breaker.worked()
         if len(failing) > 1 and not worked:
-            self.breaker.failed(next(iter(failing.values())))
+            self.breaker.failed(next(iter(failing.values())), longest_s=FAILING_PAUSE_S)
         else:
             for vendor_uid, reason in failing.items():
                 self.isolated.fails(vendor_uid, reason)

@@ -77,7 +77,7 @@ async def matching(backend: Backend) -> AsyncIterator[Matching]:
 
 
 def attached(one: Update) -> list[Json] | None:
-    bots = orjson.loads(one.as_update()).get("bots")
+    bots: Json = orjson.loads(one.as_update()).get("bots")
     return bots and bots["matches"]
 
 

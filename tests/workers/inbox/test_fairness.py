@@ -7,6 +7,7 @@ no say in it.
 import asyncio
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -21,7 +22,9 @@ from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, texts, webhook
 from tests.workers.php import HTML_500, Answer, Call, Php, hang, refusal, results
+from workers.breaker import Breaker
 from workers.inbox.commit import Commit
+from workers.inbox.delivery import FAILING_PAUSE_S
 
 BATCH = contract.PROCESS_WEBHOOKS
 A, A2, B = "vendor-a", "vendor-a2", "vendor-b"
@@ -47,6 +50,10 @@ def failing(php: Php, given: Answer) -> None:
 
 def requests_with(php: Php, wamid: str) -> list[Call]:
     return [call for call in php.to(BATCH) if f'"{wamid}"'.encode() in call.body]
+
+
+def taken(php: Php, wamid: str) -> bool:
+    return wamid in php.taken
 
 
 async def drain_until(lane: LaneUnderTest, condition: Callable[[], Any]) -> None:
@@ -94,7 +101,7 @@ async def test_others_are_taken_while_a_vendors_failing_messages_are_searched(
         await messages.receive(*texts(wamid), vendor=B)
         if drain.done():  # it had to leave A alone for a while, and there was nothing else
             drain = asyncio.create_task(messages.make(stopping=lambda: over).run())
-        await eventually(lambda wamid=wamid: wamid in php.taken)
+        await eventually(partial(taken, php, wamid))
         assert len(requests_with(php, wamid)) == 1
     over = True
     await drain
@@ -143,6 +150,27 @@ async def test_two_vendors_that_fail_do_not_keep_a_third_out(
     assert len(requests_with(php, "b1")) <= 2
     assert messages.delivery.isolated.vendors() == {A, A2}
     assert messages.delivery.breaker.wait_s == 0
+
+
+async def test_two_vendors_that_have_failed_for_long_do_not_keep_a_third_waiting_for_long(
+    php: Php, messages: LaneUnderTest
+) -> None:
+    """Nothing else has come meanwhile, so PHP might be ill. It answers, so it may be asked."""
+    now = 0.0
+    messages.delivery.breaker = Breaker("php_ill", clock=lambda: now, jitter=lambda: 1.0)
+    failing(php, HTML_500)
+    for vendor in (A, A2):
+        await messages.receive(*bad_texts(30, f"BAD-{vendor}"), vendor=vendor)
+    for _ in range(8):
+        now += messages.delivery.breaker.wait_s
+        await messages.make(stopping=lambda: messages.delivery.breaker.wait_s > 0).run()
+    assert 0 < messages.delivery.breaker.wait_s <= 1.25 * FAILING_PAUSE_S
+    assert not messages.delivery.isolated.vendors()
+    await messages.receive(*texts("b1"), vendor=B)
+    now += messages.delivery.breaker.wait_s
+    await messages.make(stopping=lambda: "b1" in php.taken).run()
+    assert php.taken == ["b1"]
+    assert messages.delivery.isolated.vendors() == {A, A2}
 
 
 async def test_many_vendors_that_fail_do_not_keep_many_others_out(
@@ -254,7 +282,7 @@ async def test_a_drain_that_dies_at_every_batch_of_a_webhook_loses_and_repeats_n
     await messages.receive(webhook(messages=elements), vendor=A)
     commit = Commit.commit
     deaths = 0
-    positions: list[bytes | None] = []
+    positions: list[Any] = []
 
     async def die(self: Commit) -> None:
         nonlocal deaths
