@@ -77,8 +77,9 @@ async def matching(backend: Backend) -> AsyncIterator[Matching]:
 
 
 def attached(one: Update) -> list[Json] | None:
-    bots: Json = orjson.loads(one.as_update()).get("bots")
-    return bots and bots["matches"]
+    update: Json = orjson.loads(one.as_update())
+    matches: list[Json] | None = update["bots"]["matches"] if "bots" in update else None
+    return matches
 
 
 async def test_messages_get_their_bots(matching: Matching, php: Php) -> None:

@@ -12,9 +12,9 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.dead_letters import DeadLetters
 from tests.workers.conftest import MakeLane
+from tests.workers.inbox.test_split_anything import JSON, WEBHOOKS
 from tests.workers.payloads import VENDOR, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php
-from tests.workers.test_split_anything import JSON, WEBHOOKS
 from workers.inbox import drain as drain_module
 
 BATCH = contract.PROCESS_WEBHOOKS
