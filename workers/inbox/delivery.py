@@ -54,7 +54,7 @@ SHARED_TIMEOUT_S = 2.0
 #: For how long vendors' own requests are made although none has worked yet.
 MAX_VENDORS_S = 1.0
 
-#: Longest pause of a lane in which PHP fails on several vendors' updates, and takes nobody's. It may
+#: Longest pause of a lane in which PHP fails on several vendors' updates and takes nobody's. It may
 #: be ill; or there is nothing but what it fails on, and who comes next waits for so long.
 FAILING_PAUSE_S = 2.0
 

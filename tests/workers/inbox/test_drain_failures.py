@@ -102,8 +102,9 @@ async def test_a_status_is_not_given_up_because_php_is_down(php: Php, make_lane:
 
 
 async def test_a_deferred_update_outlives_a_php_that_is_down(
-    php: Php, statuses: LaneUnderTest
+    php: Php, statuses: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(drain_module, "MAX_RUN_S", 0.3)
     refusing = php.when(BATCH, lambda call: results(call, "retry"))
     await statuses.receive(webhook(statuses=[status("wamid.1")]))
     await statuses.drain()
