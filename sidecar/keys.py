@@ -16,7 +16,7 @@
 | dead:letters:{vendor} | hash | dead letters by id |
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
-| seen:{slice}:{bucket} | set | marks of messages that PHP has (workers/inbox/marks.py); expires |
+| seen:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/marks.py); expires |
 | count:{vendor} | hash | the counters of the conservation equation (sidecar/counters.py) |
 | vendors | set | vendors that have counters |
 | nonces:since | string | since when the following are there (unix ms) |
@@ -46,7 +46,7 @@
 | outbox:{kind} | set | vendors that have effects of this kind |
 | outbox:{kind}:{vendor} | sorted set | ids of effects, by when they are due (unix ms) |
 | effects:{kind}:{vendor} | hash | effects by id (sidecar/outbox.py) |
-| effect:{vendor}:{id} | string | an effect that was taken; expires |
+| effect:{slice}:{bucket} | set | marks of effects that were taken (sidecar/marks.py); expires |
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/ping.py); expires |
@@ -112,7 +112,7 @@ vendor_memory_share of that by one vendor (sidecar/headroom.py).
 | outbox:{kind} | vendors with effects | 100 |
 | outbox:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 200 |
 | effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
-| effect:{vendor}:{id} | effects of duplicate_window_s | 160 |
+| effect:{slice}:{bucket} | effects of 1.25 x duplicate_window_s | 15 |
 | urgent:{number} | numbers that replies wait for | 130 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
@@ -307,8 +307,8 @@ def effects(kind: EffectKind, vendor_uid: str) -> str:
     return f"effects:{kind}:{vendor_uid}"
 
 
-def effect(vendor_uid: str, effect_id: str) -> str:
-    return f"effect:{vendor_uid}:{effect_id}"
+def effect(slice_: int, bucket: str) -> str:
+    return f"effect:{slice_}:{bucket}"
 
 
 def shadow(vendor_uid: str) -> str:

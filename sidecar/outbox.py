@@ -20,6 +20,7 @@ from sidecar.burial import DEFAULT_BOUNDS, Bounds, letter_keys
 from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
 from sidecar.lease import Lease
+from sidecar.marks import Marks, bucket_and_mark
 from sidecar.redis_client import Redis, script
 from sidecar.settings import Settings
 from sidecar.tally import EFFECTS_REFUSED, TALLY
@@ -131,7 +132,7 @@ class Outbox:
         self, redis: Redis, *, remember_s: int, limit: int, bounds: Bounds = DEFAULT_BOUNDS
     ) -> None:
         self._redis = redis
-        self._remember_s = remember_s
+        self._marks = Marks(redis, remember_s, keys.effect)
         self._limit = limit
         self._bounds = bounds
         self._put = script(redis, "put_effects")
@@ -146,7 +147,9 @@ class Outbox:
         for kind in kinds:
             names += _keys(kind, vendor_uid)
         now = now_ms()
-        arguments: list[str | bytes | int] = [vendor_uid, now, self._remember_s, self._limit]
+        window = self._marks.window(now / 1000)
+        arguments: list[str | bytes | int] = [vendor_uid, now, self._limit, window.expires_at]
+        arguments += [len(window.slices), *window.slices]
         for effect in effects:
             try:
                 effect_id = id_of(effect)
@@ -155,8 +158,10 @@ class Outbox:
                 # It is not as it was parsed: an update that it forwards holds what JSON has not.
                 _refuse(vendor_uid, effect.kind, effect.id, error)
                 continue
-            mark = "" if effect.kind in REPEATABLE else keys.effect(vendor_uid, effect_id)
-            arguments += [kinds.index(effect.kind), effect_id, body, mark]
+            mark: tuple[str, str | int] = ("", "")
+            if effect.kind not in REPEATABLE:
+                mark = bucket_and_mark(f"{vendor_uid}\0{effect_id}".encode())
+            arguments += [kinds.index(effect.kind), effect_id, body, *mark]
         put = Put(*await self._put(keys=names, args=arguments))
         if put.dropped:
             log.error("effects_dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)

@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Tell which marks are set (workers/inbox/marks.py).
+-- Tell which marks are set (sidecar/marks.py).
 --
 -- KEYS     seen:{slice}:   of each slice of time that counts: what the keys of its buckets begin with
 -- ARGV     for each mark its bucket, and itself

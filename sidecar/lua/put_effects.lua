@@ -10,22 +10,39 @@
 --                     effects:{kind}:{vendor} hash: id -> effect (sidecar/outbox.py)
 -- ARGV[1]  the vendor
 -- ARGV[2]  now, unix ms
--- ARGV[3]  how long an id is remembered, s
--- ARGV[4]  how many effects of a kind may wait before more that may be left out are
--- ARGV[5..] for each effect: which kind (from 0), its id, the effect, and the key that remembers the
---          id, or "" for one that may come twice and may be left out
+-- ARGV[3]  how many effects of a kind may wait before more that may be left out are
+-- ARGV[4]  until when ids are remembered that come now, unix s
+-- ARGV[5]  how many slices of time there are of which ids are remembered (sidecar/marks.py)
+-- ARGV[6..] what the keys of their buckets begin with, the newest first: effect:{slice}:
+-- then for each effect: which kind (from 0), its id, the effect, and the bucket and the mark of its id,
+--          or "" and "" for one that may come twice and may be left out
 --
 -- Returns how many were taken, how many were known, and how many were left out.
 
+local last_slice = 5 + ARGV[5]
+
+-- Tell whether an id is remembered, and remember it.
+local function is_known(bucket, mark)
+  for slice = 6, last_slice do
+    if redis.call("SISMEMBER", ARGV[slice] .. bucket, mark) == 1 then
+      return true
+    end
+  end
+  redis.call("SADD", ARGV[6] .. bucket, mark)
+  redis.call("EXPIREAT", ARGV[6] .. bucket, ARGV[4])
+  return false
+end
+
 local taken, known, dropped, bytes = 0, 0, 0, 0
-for index = 5, #ARGV, 4 do
+for index = last_slice + 1, #ARGV, 5 do
   local at = 3 + 3 * tonumber(ARGV[index])
-  local id, effect, mark = ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
-  if mark ~= "" and not redis.call("SET", mark, 1, "NX", "EX", ARGV[3]) then
+  local id, effect = ARGV[index + 1], ARGV[index + 2]
+  local bucket, mark = ARGV[index + 3], ARGV[index + 4]
+  if mark ~= "" and is_known(bucket, mark) then
     known = known + 1
   elseif redis.call("HEXISTS", KEYS[at + 2], id) == 1 then
     known = known + 1
-  elseif mark == "" and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[4]) then
+  elseif mark == "" and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[3]) then
     dropped = dropped + 1
   else
     redis.call("HSET", KEYS[at + 2], id, effect)

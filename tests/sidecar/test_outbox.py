@@ -268,3 +268,17 @@ async def test_how_many_bytes_are_stored(outbox: Outbox, redis: Redis, lease: Le
     assert await stored()
     await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("c", "dropped")])
     assert await stored() == 0
+
+
+async def test_ids_are_remembered_in_few_bytes_and_for_a_while(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    effects = [SendMessage(id=f"wamid.{number}", to="1", message={}) for number in range(300)]
+    assert (await outbox.put("v", effects)).taken == 300
+    assert (await outbox.put("v", effects)).known == 300
+    assert (await outbox.put("w", effects[:5])).taken == 5, "another vendor's are others"
+    marks = [key async for key in redis.scan_iter(match="effect:*", count=1000)]
+    assert marks
+    for key in marks:
+        assert await redis.object("encoding", key) == b"intset"
+        assert 0 < await redis.ttl(key) <= 60 + 15 + 1

@@ -7,17 +7,18 @@ import collections
 import re
 
 from contracts.jobs import Lane
+from sidecar import keys
 from sidecar.burial import Bounds
 from sidecar.clock import now_ms
 from sidecar.counters import Counters
 from sidecar.inbox import WEBHOOK_BYTES, Inbox
 from sidecar.lease import Lease
+from sidecar.marks import Marks
 from sidecar.redis_client import Redis
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import VENDOR, item, message, webhook
 from tests.workers.php import Php
 from workers.inbox.commit import Commit
-from workers.inbox.marks import Marks
 
 MILLION = 1_000_000
 #: What Redis has for a key beside what MEMORY USAGE says: its places in two tables.
@@ -52,7 +53,7 @@ async def put(redis: Redis, lane: Lane, count: int, vendors: int) -> int:
 
 
 async def test_marks_of_a_million_messages(redis: Redis) -> None:
-    marks, now_s = Marks(redis, 86_400), now_ms() / 1000
+    marks, now_s = Marks(redis, 86_400, keys.seen), now_ms() / 1000
     taken = []
     for first, last in ((0, 10_000), (10_000, 40_000)):
         pipeline = redis.pipeline(transaction=False)

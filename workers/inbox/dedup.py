@@ -7,15 +7,16 @@ handed over twice (PHP recognises it), and cannot be dropped.
 import time
 
 from contracts.backend import UpdateKind
+from sidecar import keys
+from sidecar.marks import Marks
 from sidecar.redis_client import Redis
 from workers.inbox.commit import Commit
-from workers.inbox.marks import Marks
 from workers.inbox.update import Update
 
 
 class Dedup:
     def __init__(self, redis: Redis, window_s: int) -> None:
-        self._marks = Marks(redis, window_s) if window_s else None
+        self._marks = Marks(redis, window_s, keys.seen) if window_s else None
 
     def name(self, update: Update) -> bytes | None:
         """Return what the update is recognised by, or None if it is not."""
