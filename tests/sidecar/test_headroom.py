@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.headroom import LOOK_AGAIN_S, LOOK_S, Headroom
-from sidecar.inbox import Inbox
+from sidecar import keys
+from sidecar.headroom import LOOK_AGAIN_S, LOOK_S, MOST_VENDORS, Headroom, VendorShare
+from sidecar.inbox import WEBHOOK_BYTES, EntryHead, Inbox, InboxReader, InboxUnavailable
 from sidecar.redis_client import Redis, ResponseError, connect
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
@@ -108,6 +109,73 @@ async def test_a_redis_that_does_not_say_is_asked_once() -> None:
     assert redis.times == 1
 
 
+# -- one vendor's share --
+
+
+async def make_share(stored: Any, share: float = 0.25) -> tuple[VendorShare, Watch]:
+    """Make shares of a Redis that webhooks may fill with 80 MB; ``stored`` is asked what is there
+    of a vendor."""
+    room, watch = make_room(Asked(10 * MB, 100 * MB))
+    await room.refusal(0)
+    return VendorShare(stored, room, share, watch), watch
+
+
+class Stored:
+    """A Redis that says how much is stored of a vendor."""
+
+    def __init__(self) -> None:
+        self.bytes: dict[str, int] = {}
+        self.times = 0
+
+    async def hget(self, key: str, field: str) -> bytes | None:
+        assert field == keys.STORED_BYTES
+        self.times += 1
+        found = self.bytes.get(key)
+        return None if found is None else b"%d" % found
+
+
+async def test_a_vendor_has_its_share_and_others_have_theirs() -> None:
+    share, _ = await make_share(Stored())
+    assert share.take("a", 20 * MB) is None
+    assert "vendor a fills 25% of the inbox" in (share.take("a", 1) or "")
+    assert share.take("b", 20 * MB) is None
+    share.stored({"a": 19 * MB})
+    assert share.take("a", MB) is None
+    assert share.take("a", 1) is not None
+    await asyncio.sleep(0)
+
+
+async def test_a_vendor_that_is_refused_is_looked_at_again_now_and_then() -> None:
+    """It is not written for, so no write tells what is stored of it."""
+    stored = Stored()
+    share, watch = await make_share(stored)
+    share.stored({"a": 20 * MB})
+    stored.bytes[keys.counters("a")] = 20 * MB
+    for _ in range(50):
+        assert share.take("a", MB) is not None
+        watch.now += LOOK_AGAIN_S / 9.99
+        await asyncio.sleep(0)
+    assert stored.times == 5
+    stored.bytes[keys.counters("a")] = 3 * MB
+    watch.now += LOOK_AGAIN_S
+    assert share.take("a", MB) is not None
+    await asyncio.sleep(0)
+    assert share.take("a", MB) is None
+
+
+async def test_where_there_is_no_limit_there_are_no_shares() -> None:
+    room, watch = make_room(Asked(10 * MB, 0))
+    await room.refusal(0)
+    assert VendorShare(Stored(), room, 0.01, watch).take("a", 10**12) is None  # type: ignore[arg-type]
+
+
+async def test_vendors_beyond_number_take_no_memory() -> None:
+    share, _ = await make_share(Stored())
+    for number in range(2 * MOST_VENDORS):
+        share.take(f"v{number}", MB)
+    assert len(share._stored) <= MOST_VENDORS + 1
+
+
 # -- with a real one --
 
 
@@ -174,4 +242,35 @@ async def test_the_reason_is_given(small: RedisServer) -> None:
     with pytest.raises(Exception, match="Redis is filled to 50% of its maxmemory"):
         await inbox.put(Lane.MESSAGES, "v", b"sha256=", b"{}")
     assert inbox.writes == 0
+    await redis.aclose()
+
+
+async def test_only_the_vendor_is_refused_whose_webhooks_fill_its_share(small: RedisServer) -> None:
+    redis = connect(small.url, timeout_s=5)
+    await limit(redis, 64 * MB)
+    inbox = Inbox(
+        redis, timeout_s=5, pending_limit_bytes=64 * MB, ring=lambda _lane: None, vendor_share=0.02
+    )
+    lane = Lane.MESSAGES
+    await inbox.put(lane, "b", b"sha256=", b"{}")  # now it knows the limit
+    share = 0.02 * int((await redis.config_get("maxmemory"))["maxmemory"])
+    for _ in range(int(share // (100_000 + WEBHOOK_BYTES))):
+        await inbox.put(lane, "a", b"sha256=", bytes(100_000))
+    with pytest.raises(InboxUnavailable, match="vendor a fills 2% of the inbox"):
+        inbox.put(lane, "a", b"sha256=", bytes(100_000))
+    await inbox.put(lane, "b", b"sha256=", b"{}")
+    await inbox.put(Lane.STATUSES, "b", b"sha256=", b"{}")
+    [first, *_] = (await InboxReader(redis).read(lane, {"a": "0"}, 100))["a"]
+    assert first.head == EntryHead(first.id, 1, 100_000 + WEBHOOK_BYTES)
+    await redis.hincrby(keys.counters("a"), keys.STORED_BYTES, -first.size)
+
+    async def taken_again() -> bool:
+        try:
+            await inbox.put(lane, "a", b"sha256=", bytes(100_000))
+        except InboxUnavailable:
+            return False
+        return True
+
+    await eventually(taken_again)
+    await inbox.close()
     await redis.aclose()

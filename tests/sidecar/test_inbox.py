@@ -12,6 +12,7 @@ from sidecar import keys
 from sidecar.inbox import (
     MAX_ENTRY_BYTES,
     MAX_ENTRY_WEBHOOKS,
+    WEBHOOK_BYTES,
     Entry,
     Inbox,
     InboxReader,
@@ -166,7 +167,11 @@ async def test_vendors_and_lanes_of_one_write_are_kept_apart(inbox: Inbox, redis
                 f"{lane} {vendor} {number}".encode() for number in range(3)
             ]
             assert await reader.depth(lane, [vendor]) == 1
-    assert await redis.hgetall(keys.counters("a")) == {b"webhooks_received": b"6"}
+    stored = sum(len(f"{lane} a 0") + WEBHOOK_BYTES for lane in Lane) * 3
+    assert await redis.hgetall(keys.counters("a")) == {
+        b"webhooks_received": b"6",
+        keys.STORED_BYTES.encode(): b"%d" % stored,
+    }
 
 
 async def test_the_same_webhook_twice_is_kept_twice(inbox: Inbox, redis: Redis) -> None:
@@ -236,6 +241,50 @@ async def test_memory_of_waiting_webhooks(inbox: Inbox, redis: Redis, group: int
     taken = await redis.memory_usage(keys.inbox(Lane.STATUSES, "v"), samples=0)
     assert taken is not None
     assert taken <= 1.5 * sum(map(len, webhooks))
+
+
+@settings(
+    deadline=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    puts=st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.sampled_from(list(Lane)),
+            st.sampled_from(["a", "b"]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+async def test_no_two_entries_have_one_name(
+    redis: Redis, puts: list[tuple[int, Lane, str, bool]]
+) -> None:
+    """Over lanes, vendors, hosts, a clock that goes back, and a Redis that is emptied."""
+    hosts = [
+        Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, ring=lambda lane: None)
+        for _ in range(3)
+    ]
+    await redis.flushall()
+    found: dict[str, int] = {}
+    ids: list[str] = []
+    for host, lane, vendor, emptied in puts:
+        await asyncio.gather(*(hosts[host].put(one, vendor, SIGNATURE, b"{}") for one in Lane))
+        await hosts[host].put(lane, vendor, SIGNATURE, b"{}")
+        for one in Lane:
+            for entry in await entries(redis, vendor, one):
+                ids.append(f"{one} {vendor} {entry.id} {entry.uid}")
+                found[entry.uid] = found.get(entry.uid, 0) + 1
+                assert " " not in entry.uid
+                assert "/" not in entry.uid
+            await redis.delete(keys.inbox(one, vendor))  # the next may have the same id again
+        if emptied:
+            await redis.flushall()
+    assert set(found.values()) == {1}
+    assert len(found) == len(ids) == 3 * len(puts)
 
 
 # -- reading -------------------------------------------------------------------------------------
