@@ -236,8 +236,8 @@ def _taken(call: Call, given: Answer) -> list[str]:
             one["id"] for one in orjson.loads(given.content)["results"] if one["result"] == "done"
         }
         return [_wamid(update) for update in call.json["updates"] if update["id"] in done]
-    except (ValueError, KeyError, TypeError):
-        return []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []  # it is no answer, or about what has no id
 
 
 def _done(call: Call) -> Answer:
