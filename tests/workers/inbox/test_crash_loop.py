@@ -17,10 +17,10 @@ from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
+from tests.workers.inbox.test_deaths import receive_together
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, texts, webhook
 from tests.workers.php import HTML_500, Answer, Php
-from tests.workers.test_deaths import receive_together
 from workers.inbox import split
 from workers.inbox.commit import Commit
 from workers.inbox.isolation import SharedLock
@@ -36,14 +36,14 @@ class Died(Exception):
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever holds this text ends the process when it is taken apart."""
-    careful = vars(split)["_refuse_too_deep"]
+    careful = split.clean
 
-    def die(envelope: Any, body: bytes) -> None:
+    def die(body: bytes) -> bytes:
         if b"KILLER" in body:
             raise Died
-        careful(envelope, body)
+        return careful(body)
 
-    monkeypatch.setattr(split, "_refuse_too_deep", die)
+    monkeypatch.setattr(split, "clean", die)
 
 
 @pytest.fixture
@@ -56,7 +56,9 @@ KILLER = webhook(messages=[message("99999", "KILLER")])
 
 async def care(lane: LaneUnderTest) -> dict[str, str]:
     found = cast(Hash, await lane.redis.hgetall(keys.crashes(lane.lane)))
-    return {name.decode(): value.decode() for name, value in found.items()}
+    begun = await lane.redis.scard(keys.begun(lane.lane))
+    care = {name.decode(): value.decode() for name, value in found.items()}
+    return {**care, "begun": str(begun)} if begun else care
 
 
 async def die(lane: LaneUnderTest, times: int) -> None:
@@ -75,7 +77,7 @@ async def drain_to_the_end(lane: LaneUnderTest) -> int:
             await lane.drain()
         except Died:
             deaths += 1
-        return not await lane.redis.exists(keys.ready(lane.lane))
+        return not await lane.redis.exists(keys.ready(lane.lane), keys.deferred(lane.lane))
 
     await eventually(empty)
     return deaths
@@ -180,7 +182,7 @@ async def test_what_was_under_way_is_gone(php: Php, lane: LaneUnderTest) -> None
     """Somebody has deleted the stream by hand."""
     await receive_together(lane, *texts("a1"), KILLER)
     await die(lane, MOST + 1)
-    assert (await care(lane))["unit"].endswith(" 1")
+    assert (await care(lane))["unit"].endswith(" 1 0")
     await lane.redis.delete(keys.inbox(lane.lane, VENDOR), keys.ready(lane.lane))
     await lane.drain()
     assert await care(lane) == {}
@@ -196,7 +198,7 @@ async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     php: Php, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.inbox.drain.MAX_ENTRY_WEBHOOKS", 0)
-    monkeypatch.setattr("workers.inbox.drain.MAX_DUE", 0)
+    monkeypatch.setattr("workers.inbox.drain.MAX_DUE", 1)
     lane = make_lane(
         Lane.MESSAGES, drain_most_deaths=MOST, message_batch_size=2, message_concurrency=2
     )
@@ -205,7 +207,8 @@ async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     php.calls.clear()
     assert await drain_to_the_end(lane) == 1
     sizes = [len(batch) for batch in php.batches]
-    assert sizes[:3] == [1, 1, 1], "and the one that is buried is the first of four"
+    assert sizes[:4] == [1, 1, 1, 1], "and the one that is buried is the first of five"
+    assert max(sizes) > 1
     assert (await lane.counters())["done"] == 20
 
 
