@@ -33,6 +33,7 @@ NO_STATUS: dict[str, Any] = {
     "campaigns": [],
     "equation": {"vendors": {}, "dead_letters_difference": 0},
 }
+_ERROR = re.compile(rb'"level": ?"(?:error|critical)"')
 _PATH = re.compile(r"/(?:whatsapp-)?webhook/([^/]+)")
 #: Only the part of a webhook log line that tells that the sidecar, and nobody else, has answered.
 _BY_SIDECAR = "200"
@@ -66,7 +67,7 @@ class Siege:
     Redis has used more than at the start, for ``bytes_in`` of webhooks. ``restrained`` says what
     holds the victim's sends up. ``unnamed`` are vendors that PHP failed on, and ``sidecar status``
     named none of it; ``blind`` says how that failed. ``deaths``: drains that did not come to
-    their end."""
+    their end. ``errors`` is what was logged as such, for those who look."""
 
     waits: list[float]
     webhooks: dict[str, Webhooks]
@@ -83,6 +84,7 @@ class Siege:
     stopped: dict[str, Stopped]
     blind: list[str]
     logging_errors: int
+    errors: dict[str, int]
 
 
 # -- nginx --
@@ -104,6 +106,27 @@ def webhooks_in(log: Iterable[bytes]) -> dict[str, Webhooks]:
             others.setdefault(found[1], []).append(f"{what} after {line['seconds']} s")
     uids = acknowledged.keys() | others.keys()
     return {uid: Webhooks(acknowledged[uid], others.get(uid, [])) for uid in uids}
+
+
+def errors_in(logs: Iterable[bytes]) -> dict[str, int]:
+    """Return how often the sidecar and the workers have logged each event as an error. Lines that
+    are no JSON are exceptions that nobody has caught."""
+    found: Counter[str] = Counter()
+    for text in logs:
+        for line in text.splitlines():
+            if _ERROR.search(line):
+                found[_event(line)] += 1
+            elif line.startswith(b"Traceback"):
+                found["Traceback"] += 1
+    return dict(found)
+
+
+def _event(line: bytes) -> str:
+    try:
+        logged = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return "no JSON"
+    return str(logged.get("event"))
 
 
 # -- Redis --

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any, cast
 
 from contracts import sidecar_api as api
+from contracts.backend import QueueStatus
 from simulator.adversary import evidence as look
 from simulator.adversary.cast import CALM_S, CAMPAIGN, CUSTOMERS, Attacker, Cast
 from simulator.adversary.evidence import Left, Siege
@@ -19,7 +20,7 @@ from simulator.adversary.shapes import ATTACK_S
 from simulator.adversary.stage import OURS, AdversaryStage
 from simulator.adversary.verdict import Verdict
 from simulator.adversary.watch import Watch
-from simulator.chaos.evidence import log_rows
+from simulator.chaos.evidence import log_rows, queue_rows
 from simulator.chaos.history import Logs, write_history
 from simulator.processes import ProcessFailed
 
@@ -62,6 +63,7 @@ class _Round:
             "seed": self._plan.seed,
             "attackers": self._plan.attackers,
             "signature": mode,
+            "garbage": self._plan.garbage,
             **verdict.line(),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -95,6 +97,7 @@ class _Round:
             left = look.left_in(client)
             errors = cast("dict[str, Any]", client.info("errorstats"))
         books = self._status()
+        ours = [text for name, text in logs.since() if name.startswith(OURS)]
         seen = look.webhooks_in(_lines(self._nginx.access_log, log_begin))
         seen[who.victim.uid] = look.webhooks_in(
             _lines(self._nginx.access_log, log_begin, log_end)
@@ -122,7 +125,8 @@ class _Round:
             deaths=look.deaths(status),
             stopped=stopped,
             blind=self._blind,
-            logging_errors=sum(text.count(_LOGGING_ERROR) for _, text in logs.since()),
+            logging_errors=sum(text.count(_LOGGING_ERROR) for text in ours),
+            errors=look.errors_in(ours),
         )
         victim = look.of_victim(stage, who, left, books, ended=ended, rested=rested)
         return Verdict(victim, siege, who.victim.uid)
@@ -202,6 +206,20 @@ class _Round:
             and len(messages) == CAMPAIGN
             and all(message["statuses"].get("read") for message in messages)
             and sum(row.status == "read" for row in outgoing) == CAMPAIGN
+            and not any(self._hangs(attacker) for attacker in who.attackers)
+        )
+
+    def _hangs(self, attacker: Attacker) -> bool:
+        """Tell whether a campaign still has something to do, whatever the Cloud API answers."""
+        if attacker.campaign is None or not any(shape.garbage for shape in attacker.shapes):
+            return False
+        with self._stage.redis() as client:
+            if client.exists(f"halt:{attacker.campaign.uid}"):
+                return False
+        rows = queue_rows(self._stage, [attacker.vendor.uid]).values()
+        return any(
+            row.status == QueueStatus.PROCESSING or (row.status == QueueStatus.QUEUED and row.due)
+            for row in rows
         )
 
     def _found(self, who: Cast, left: Left) -> set[str]:

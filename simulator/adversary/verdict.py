@@ -46,6 +46,7 @@ class Verdict(ChaosVerdict):
             "peak_mb": {name: peak // _MEGABYTE for name, peak in siege.peaks.items()},
             "redis_mb": round(siege.redis_bytes / _MEGABYTE, 1),
             "in_mb": round(siege.bytes_in / _MEGABYTE, 1),
+            "errors": siege.errors,
             "stop_s": round(max((one.seconds for one in siege.stopped.values()), default=0.0), 1),
         }
 

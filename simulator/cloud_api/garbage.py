@@ -16,11 +16,21 @@ def _nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
+#: Stands for the message's id, in answers that are acceptances all the same.
+WAMID = b"WAMID"
+
 _DEEP = 100_000
+#: What parsers take, and other libraries do not write any more.
+_RATHER_DEEP = 900
 _HUGE = 8 * 1024 * 1024
 _INTEGER = b"9" * 5_000
 
 GARBAGE = {
+    "nested acceptance": Garbage(b'{"messages":[{"id":"WAMID"}],"x":%s}' % _nested(_RATHER_DEEP)),
+    "huge acceptance": Garbage(b'{"messages":[{"id":"WAMID"}],"x":"%s"}' % (b"x" * _HUGE)),
+    "odd acceptance": Garbage(
+        b'{"messages":[{"id":"WAMID","message_status":%s}],"\\u0000":1e999}' % _INTEGER
+    ),
     "nested": Garbage(_nested(_DEEP)),
     "nested id": Garbage(b'{"messages":[{"id":%s}]}' % _nested(_DEEP)),
     "nested error": Garbage(b'{"error":{"code":%s}}' % _nested(_DEEP), 400),

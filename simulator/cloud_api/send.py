@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 from simulator.asgi import answer, close, is_still_there, read_body, reset, transport_of
 from simulator.cloud_api.engine import Accepted, Engine
 from simulator.cloud_api.fault import Fault, FaultKind
-from simulator.cloud_api.garbage import GARBAGE
+from simulator.cloud_api.garbage import GARBAGE, WAMID
 from simulator.cloud_api.number import Number
 from simulator.cloud_api.recipient import magic_of
 from simulator.cloud_api.refusal import Refusal
@@ -68,7 +68,7 @@ class SendEndpoint:
         if accepted.early is not None:
             await asyncio.wait([accepted.early], timeout=self._engine.config.early_wait_ms / 1000)
         if fault is not None and fault.spec.garbage is not None:
-            await self._answer_garbage(fault, send)
+            await self._answer_garbage(fault, accepted, send)
             return
         if fault is not None and not await self._answered_in_spite_of(fault, scope, receive):
             return
@@ -119,10 +119,11 @@ class SendEndpoint:
             return True
         return False
 
-    async def _answer_garbage(self, fault: Fault, send: Send) -> None:
+    async def _answer_garbage(self, fault: Fault, accepted: Accepted, send: Send) -> None:
         garbage = GARBAGE[fault.spec.garbage or ""]
         if not garbage.trickles:
-            await answer(send, garbage.status, garbage.body)
+            wamid = accepted.message.wamid.encode()
+            await answer(send, garbage.status, garbage.body.replace(WAMID, wamid))
             return
         headers = [_JSON, (b"content-length", b"%d" % len(garbage.body))]
         await send({"type": "http.response.start", "status": garbage.status, "headers": headers})

@@ -33,6 +33,15 @@ def test_only_what_the_sidecar_has_answered_is_acknowledged() -> None:
     }
 
 
+def test_errors_that_were_logged() -> None:
+    log = [
+        b'{"event":"drain_failed","level":"error"}\n{"event": "error", "level": "info"}',
+        b'Traceback (most recent call last):\n  File\n{"event": "drain_failed", "level": '
+        b'"critical"}',
+    ]
+    assert evidence.errors_in(log) == {"drain_failed": 2, "Traceback": 1}
+
+
 def test_messages_that_redis_holds(redis_url: str) -> None:
     with blocking_redis.Redis.from_url(redis_url) as client:
         client.xadd("inbox:messages:a", {"0": b'{"id":"wamid.stream"}'})

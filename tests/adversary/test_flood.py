@@ -25,6 +25,9 @@ class Server(ThreadingHTTPServer):
         self.connections += 1
         super().process_request(request, client_address)  # type: ignore[arg-type]
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client has gone, as it was meant to."""
+
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

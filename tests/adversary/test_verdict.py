@@ -36,6 +36,7 @@ CALM = Siege(
     stopped={"sidecar": Stopped(0.4, 0), "worker-1": Stopped(0.3, 0)},
     blind=[],
     logging_errors=0,
+    errors={},
 )
 
 
