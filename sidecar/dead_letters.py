@@ -3,7 +3,7 @@ with the reason until a person looks; of each vendor within bounds (sidecar/buri
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import orjson
 
@@ -38,6 +38,26 @@ class DeadLetter:
     @property
     def kind(self) -> LetterKind:
         return LetterKind.UPDATES if self.lane else LetterKind.EFFECTS
+
+    @classmethod
+    def read(cls, line: bytes) -> Self:
+        """Return what :meth:`export` has written. Raises ValueError, KeyError or TypeError."""
+        found = orjson.loads(line)
+        lane = None if found["lane"] is None else Lane(found["lane"])
+        letter = cls(
+            str(found["id"]), str(found["vendor_uid"]), lane, found["update"], found["given_up_at"]
+        )
+        if lane is None:
+            Queued.load(letter.update["id"], letter.vendor_uid, letter.update)
+        elif not isinstance(letter.update["order_key"], str):
+            raise TypeError("order_key is no text")
+        return letter
+
+    @property
+    def kept(self) -> bytes:
+        """Return it as it is kept."""
+        where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
+        return orjson.dumps({**where, "item": self.update})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -83,6 +103,7 @@ class DeadLetters:
         self._discard = script(redis, "discard")
         self._trim = script(redis, "trim")
         self._adopt = script(redis, "adopt_letters")
+        self._import = script(redis, "import_letters")
 
     async def vendors(self) -> list[str]:
         """Return the vendors that have dead letters."""
@@ -177,6 +198,19 @@ class DeadLetters:
             for some in _batched(mine, PAGE):
                 discarded += int(await self._discard(keys=names, args=[vendor_uid, kind, *some]))
         return discarded
+
+    async def put_back(self, letters: Iterable[DeadLetter], bounds: Bounds) -> int:
+        """Put letters back that were exported, as far as they are not there. Return how many."""
+        words: dict[tuple[str, LetterKind], list[str | bytes]] = {}
+        for letter in letters:
+            mine = words.setdefault((letter.vendor_uid, letter.kind), [])
+            mine += [letter.id, letter.kept]
+        imported, now = 0, now_ms()
+        for (vendor, kind), mine in words.items():
+            *names, vendor_uid = letter_keys(vendor)
+            arguments = [vendor_uid, kind, now, *bounds.words(now), *mine]
+            imported += int(await self._import(keys=[*names, keys.VENDORS], args=arguments))
+        return imported
 
     async def trim(self, bounds: Bounds, now: int) -> int:
         """Keep to the bounds where nothing is buried meanwhile: letters grow old, and settings

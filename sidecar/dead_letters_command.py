@@ -17,6 +17,7 @@ from sidecar.redis_command import run_with_redis
 
 if TYPE_CHECKING:
     from sidecar.dead_letters import Choice, DeadLetter, DeadLetters
+    from sidecar.redis_client import Redis
 
 #: Letters that are in memory at once.
 BATCH = 500
@@ -121,6 +122,41 @@ def _output(file: str) -> Iterator[BinaryIO]:
         raise click.ClickException(f"{file} cannot be written: {error.strerror}") from None
     with os.fdopen(descriptor, "wb") as output:
         yield output
+
+
+@dead_letters.command(name="import")
+@click.argument("file", metavar="FILE", type=click.File("rb"))
+def import_dead_letters(file: BinaryIO) -> None:
+    """Put back what export has written to FILE, or to standard input for -, to be replayed. What is
+    there already is left alone. A vendor's oldest leave where it is more than what is kept."""
+    from sidecar.burial import Bounds
+    from sidecar.cli import load_settings
+    from sidecar.dead_letters import DeadLetters
+
+    settings = load_settings("dead-letters")
+    found = list(_read(file))
+
+    async def run(redis: "Redis") -> None:
+        letters, imported = DeadLetters(redis), 0
+        for start in range(0, len(found), BATCH):
+            some = found[start : start + BATCH]
+            imported += await letters.put_back(some, Bounds.of(settings))
+        click.echo(f"{imported:,} imported, {len(found) - imported:,} were there")
+
+    run_with_redis(settings, run)
+
+
+def _read(file: BinaryIO) -> "Iterator[DeadLetter]":
+    from sidecar.dead_letters import DeadLetter
+
+    for number, line in enumerate(file, 1):
+        try:
+            yield DeadLetter.read(line)
+        except (ValueError, KeyError, TypeError) as error:
+            raise click.ClickException(
+                f"line {number} is no dead letter as export writes them; nothing was imported: "
+                f"{type(error).__name__} {error}"
+            ) from None
 
 
 @dead_letters.command(name="replay")

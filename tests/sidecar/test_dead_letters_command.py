@@ -9,11 +9,14 @@ import orjson
 import pytest
 from click.testing import Result
 
+from contracts.effects import EffectKind, Forward
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
 from sidecar.counters import Counters
 from sidecar.dead_letters import Choice, DeadLetters
+from sidecar.lease import Leases
+from sidecar.outbox import Ended, Outbox, effects_lease
 from sidecar.redis_client import Redis
 from tests.sidecar.conftest import RunCommand
 from tests.sidecar.test_dead_letters import bury
@@ -91,6 +94,58 @@ async def test_to_standard_output_go_only_the_letters(run: Run, letters: DeadLet
     result = await run("dead-letters", "export", "-", "--reason", "locked")
     assert [orjson.loads(line)["id"] for line in result.stdout.splitlines()] == ["letter-1"]
     assert result.stderr == "1 exported\n"
+
+
+# -- import --
+
+
+async def test_what_was_exported_and_discarded_comes_back(
+    run: Run, letters: DeadLetters, redis: Redis, tmp_path: Path
+) -> None:
+    before = {letter.id: letter.update async for letter in letters.all()}
+    file = str(tmp_path / "letters.jsonl")
+    await run("dead-letters", "export", file)
+    await run("dead-letters", "discard", "--vendor", "v", "--yes")
+    result = await run("dead-letters", "import", file)
+    assert (result.exit_code, result.stdout) == (0, "2 imported, 1 were there\n")
+    assert {letter.id: letter.update async for letter in letters.all()} == before
+    await assert_books_balance(redis)
+    result = await run("dead-letters", "replay", "--all")
+    assert result.stdout.startswith("3 replayed")
+    await assert_books_balance(redis)
+
+
+async def test_effects_come_back_as_well(run: Run, redis: Redis, tmp_path: Path) -> None:
+    outbox = Outbox(redis, remember_s=60, limit=100)
+    await outbox.put("v", [Forward(id="a", body={"x": "ä"})])
+    [queued] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
+    async with Leases(redis, 10_000).hold(effects_lease(EffectKind.FORWARD, "v")) as lease:
+        assert lease is not None
+        await outbox.end(lease, EffectKind.FORWARD, "v", [Ended("a", "dead", queued)])
+    file = str(tmp_path / "letters.jsonl")
+    await run("dead-letters", "export", file)
+    await run("dead-letters", "discard", "--all", "--yes")
+    assert (await run("dead-letters", "import", file)).stdout.startswith("1 imported")
+    assert (await run("dead-letters", "replay", "--all")).stdout.startswith("1 replayed")
+    [again] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
+    assert again.effect == queued.effect
+    await assert_books_balance(redis)
+
+
+@pytest.mark.parametrize(
+    "line", [b"no", b"{}", b"[]", b'{"id":"a","vendor_uid":"v","lane":"x","update":{}}']
+)
+async def test_a_line_that_is_no_letter(
+    run: Run, letters: DeadLetters, tmp_path: Path, line: bytes
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    await run("dead-letters", "export", str(file))
+    file.write_bytes(file.read_bytes() + line + b"\n")
+    await run("dead-letters", "discard", "--all", "--yes")
+    result = await run("dead-letters", "import", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: line 4 is no dead letter as export writes them")
+    assert await left(letters) == []
 
 
 # -- which --
