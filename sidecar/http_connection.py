@@ -78,8 +78,7 @@ class _Connection(HttpToolsProtocol):
     slow: _Slow
     request_s: float
     _timer: asyncio.TimerHandle | None = None
-    _is_complete = False
-    _has_head = False
+    _ended: object = ()  # the scope of the last request that was complete
     _size = 0
 
     def wait(self) -> None:
@@ -103,37 +102,25 @@ class _Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._size += len(data)
         super().data_received(data)
-        if self._is_complete:
+        if self._ended is self.scope:
             self._size = 0
-        elif self.transport.is_closing():
+            return
+        self._size += len(data)
+        # uvicorn makes a scope when a request begins, and a cycle when it has its head.
+        has_head = self.cycle is not None and self.cycle.scope is self.scope
+        if self.transport.is_closing():
             self._end_wait()
-        elif not self._has_head and self._size > MAX_HEAD_BYTES:
+        elif not has_head and (self._size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS):
             self.cut_off("the head of a request is too long")
         elif self._timer is None:
             self.wait()
         else:
             # What comes after the answer is thrown away.
-            is_answered = self._has_head and self.cycle.response_complete
+            is_answered = has_head and self.cycle.response_complete
             self.slow.hold(self, 0 if is_answered else self._size)
 
-    # -- called by the parser, inside of data_received --
-
-    def on_message_begin(self) -> None:
-        self._is_complete = self._has_head = False
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if len(self.headers) >= MAX_FIELDS:
-            raise ValueError("too many fields")  # answered with 400 by uvicorn
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._has_head = True
-        super().on_headers_complete()
-
     def on_message_complete(self) -> None:
-        self._is_complete = True
+        self._ended = self.scope
         self._end_wait()
         super().on_message_complete()

@@ -37,13 +37,13 @@ class Slow:
     """A connection that has sent something, and sends no more."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self.reader = reader
         self._writer = writer
 
     async def status(self) -> int:
         """Return the status that it is answered with in the end, 0 if it is only closed."""
         try:
-            line = await asyncio.wait_for(self._reader.readline(), 30)
+            line = await asyncio.wait_for(self.reader.readline(), 30)
         except ConnectionError:
             return 0
         return int(line.split()[1]) if line else 0

@@ -183,4 +183,32 @@ async def test_a_head_that_is_too_long() -> None:
             assert await client.status() == 0
         fields = b"a: b\r\n" * (MAX_FIELDS + 2)
         async with slow(port, b"GET / HTTP/1.1\r\n" + fields, 1, HERE) as [client]:
-            assert await client.status() == 400
+            assert await client.status() == 0
+
+
+async def test_what_follows_an_answer_is_neither_kept_nor_waited_for() -> None:
+    """A body that was refused before it ended: others are not cut off for it."""
+    body = unfinished(PATH, 64 * MB, 5 * MB)
+    async with serving(request_s=0.5, max_unfinished_bytes=16 * MB) as (port, taken):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer), suppress(ConnectionError):
+            writer.write(body)
+            for _ in range(50):
+                writer.write(bytes(MB))
+                await writer.drain()
+        async with slow(port, unfinished(PATH, 2, 2), 1, HERE) as [client]:
+            assert await client.status() == 200
+    assert taken == [bytes(2)]
+
+
+async def test_two_requests_at_once_and_half_of_a_third() -> None:
+    request = unfinished(PATH, 2, 2)
+    async with (
+        serving(request_s=0.3) as (port, taken),
+        slow(port, request + request + request[:-1], 1, HERE) as [client],
+    ):
+        assert await client.status() == 200
+        with suppress(ConnectionError):
+            while await asyncio.wait_for(client.reader.read(4096), 10):
+                pass
+        assert taken == [bytes(2)] * 2
