@@ -38,7 +38,9 @@ class SignatureMode(StrEnum):
 
 def _split_commas(value: Any) -> Any:
     if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
+        # Not every blank that Unicode knows: PHP trims the same.
+        parts = [part.strip(" \t\r\n") for part in value.split(",")]
+        return [part for part in parts if part]
     return value
 
 

@@ -22,7 +22,7 @@ class InstalledBackend(ABC, Generic[Installed]):
 
     keys: Mapping[str, bytes] = {
         "first": b"first-secret-of-the-tests",
-        "second": b"second-secret",
+        "second": b"second-secret-of-the-tests",
     }
 
     #: The database's comparison that takes NULL for a value.

@@ -19,7 +19,7 @@ return [
     'keys' => env('SIDECAR_KEYS', ''),
 
     // How far the clocks of both sides may be apart, in seconds.
-    'window' => (int) env('SIDECAR_WINDOW', 300),
+    'window' => env('SIDECAR_WINDOW', 300),
 
     // Where ids of calls are remembered, so that no call is accepted twice: the name of a cache
     // store that all PHP machines share, or "files" for a folder of this machine. Null takes the
@@ -179,7 +179,7 @@ return [
 
     // PHP's own webhook route, for nginx to fall back to when the sidecar is down, and the path it
     // answers under.
-    'fallback_route' => (bool) env('SIDECAR_FALLBACK_ROUTE', false),
+    'fallback_route' => env('SIDECAR_FALLBACK_ROUTE', false),
     'fallback_path' => 'whatsapp-webhook/{vendorUid}',
 
     // Middleware of both groups of routes, beside the package's own.

@@ -52,6 +52,7 @@ use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Setting;
 
 /** Registers the package with the application. */
 final class SidecarServiceProvider extends ServiceProvider
@@ -73,7 +74,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
             $app->make(Signing\Signer::class),
-            rtrim((string) config('sidecar.url'), '/'),
+            Setting::url(config('sidecar.url'), 'SIDECAR_URL'),
             (float) config('sidecar.timeout')
         ));
         $this->app->bind(HostRoutineEngine::class, static fn (Container $app): HostRoutineEngine => new HostRoutineEngine(
@@ -103,7 +104,7 @@ final class SidecarServiceProvider extends ServiceProvider
             Route::prefix('internal')
                 ->middleware([VerifySidecarSignature::class, ...$middleware])
                 ->group(__DIR__ . '/../routes/internal.php');
-            if (config('sidecar.fallback_route')) {
+            if (Setting::flag(config('sidecar.fallback_route'), 'SIDECAR_FALLBACK_ROUTE')) {
                 Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
             }
         }
@@ -144,7 +145,7 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make(Keys::class),
             $app->make(Nonces::class),
             $app->make(Clock::class),
-            (int) config('sidecar.window')
+            Setting::window()
         ));
     }
 
@@ -161,7 +162,7 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make('encrypter'),
             $app->make(Clock::class),
             config('sidecar.settings'),
-            array_values(array_filter(explode(',', (string) config('sidecar.app_secrets')), 'strlen')),
+            Setting::list(config('sidecar.app_secrets')),
             (int) config('sidecar.active_vendor_status'),
             BroadcastConnection::broadcaster(
                 config('broadcasting.connections.' . config('sidecar.broadcast.connection'))

@@ -118,7 +118,7 @@ final class ClientTest extends TestCase implements Transport
         $this->waited = $timeoutS;
         $target = substr($url, strlen('http://sidecar:8080'));
         $clock = new StoppedClock(1700000000000);
-        $verifier = new Verifier(Keys::parse('k:s'), new MemoryNonces(), $clock, 300, Signature::SIDECAR);
+        $verifier = new Verifier(Keys::parse('k:a-secret-of-a-test'), new MemoryNonces(), $clock, 300, Signature::SIDECAR);
         try {
             $verifier->verify($method, $target, static fn (string $name): ?string => $headers[$name] ?? null, $body);
         } catch (SignatureRefused $refused) {
@@ -132,7 +132,7 @@ final class ClientTest extends TestCase implements Transport
 
     private function client(): SidecarClient
     {
-        $signer = new Signer(Keys::parse('k:s'), new StoppedClock(1700000000000));
+        $signer = new Signer(Keys::parse('k:a-secret-of-a-test'), new StoppedClock(1700000000000));
 
         return new SidecarClient($this, $signer, 'http://sidecar:8080/base', 1.0);
     }

@@ -28,7 +28,7 @@ final class MiddlewareTest extends TestCase
         $container = new Container();
         $container->instance('config', new Repository(['sidecar' => ['max_body_bytes' => 1000]]));
         Container::setInstance($container);
-        $keys = Keys::parse('k:secret');
+        $keys = Keys::parse('k:a-secret-of-a-test');
         $clock = new StoppedClock(1700000000000);
         $this->signer = new Signer($keys, $clock, Signature::BACKEND);
         $this->middleware = new VerifySidecarSignature(new Verifier($keys, new MemoryNonces(), $clock, 300));

@@ -17,6 +17,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Setting;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Version;
 
@@ -90,7 +91,7 @@ final class Diagnosis
             'post_max_bytes' => self::bytes((string) ini_get('post_max_size')),
             'memory_limit_bytes' => self::bytes((string) ini_get('memory_limit')),
             'signing_key_ids' => $this->keys->ids(),
-            'signing_window_s' => (int) config('sidecar.window'),
+            'signing_window_s' => Setting::window(),
             'sidecar_url' => (string) config('sidecar.url'),
         ];
     }

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Signing;
 
 use InvalidArgumentException;
+use WhatsappSidecar\Laravel\Support\Setting;
 
 /** The signing keys that are valid now, by id. */
 final class Keys
@@ -21,11 +22,19 @@ final class Keys
             return new self($value);
         }
         $secrets = [];
-        foreach (array_filter(array_map('trim', explode(',', $value)), 'strlen') as $position => $key) {
+        foreach (Setting::list($value) as $position => $key) {
             [$id, $secret] = explode(':', $key, 2) + [1 => ''];
-            if ($id === '' || $secret === '') {
+            $wrong = match (true) {
+                $id === '' || $secret === '' => 'is not of the form id:secret',
+                ! preg_match('/^[A-Za-z0-9._-]{1,64}$/D', $id)
+                    => 'has an id of more than letters, digits, dots, - and _',
+                ! preg_match('/^.{16,}$/Dsu', $secret) => 'has a secret of fewer than 16 characters',
+                isset($secrets[$id]) => 'has the id of another one',
+                default => null,
+            };
+            if ($wrong !== null) {
                 throw new InvalidArgumentException(
-                    'sidecar.keys: key ' . ($position + 1) . ' is not of the form id:secret; see SIDECAR_KEYS'
+                    'sidecar.keys: key ' . ($position + 1) . " {$wrong}; see SIDECAR_KEYS"
                 );
             }
             $secrets[$id] = $secret;

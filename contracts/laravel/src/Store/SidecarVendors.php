@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Store;
 
 use Illuminate\Contracts\Container\Container;
 use InvalidArgumentException;
+use WhatsappSidecar\Laravel\Support\Setting;
 
 /**
  * Which vendors are the sidecar's, as config('sidecar.vendors') says, or another setting of its kind. It
@@ -47,6 +48,6 @@ final class SidecarVendors
             throw new InvalidArgumentException("{$this->name}: must be \"all\", \"none\", or a list of uids");
         }
 
-        return array_values(array_filter(array_map('trim', explode(',', $value)), 'strlen'));
+        return Setting::list($value);
     }
 }

@@ -5,7 +5,7 @@ declare(strict_types=1);
 // What this installation sets; the rest is the package's own config/sidecar.php.
 return [
     'engine' => env('SIDECAR_ENGINE', WhatsappSidecar\Laravel\Engine\SchemaEngine::class),
-    'fallback_route' => (bool) env('SIDECAR_FALLBACK_ROUTE', true),
+    'fallback_route' => env('SIDECAR_FALLBACK_ROUTE', true),
     'scoped_models' => [
         'campaigns' => [App\Models\QueuedMessage::class],
         'webhooks' => [App\Models\StoredWebhook::class],

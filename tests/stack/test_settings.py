@@ -1,0 +1,42 @@
+"""Settings of the Laravel package, as the environment has them."""
+
+from typing import Any
+
+import pytest
+
+from tests.contract.laravel import LaravelBackend
+from tests.contract.under_test import Vendor
+from tests.stack.php_code import run_php
+
+
+def config(backend: LaravelBackend, vendor: Vendor, **variables: str) -> dict[str, Any]:
+    body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
+    code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
+    found: dict[str, Any] = run_php(backend.installation.application, code, variables)
+    return found
+
+
+def test_app_secrets_for_all_vendors_are_parted_as_the_sidecar_parts_them(
+    backend: LaravelBackend, vendor: Vendor
+) -> None:
+    [known] = config(backend, vendor, SIDECAR_APP_SECRETS="one, two ,")["vendors"]
+    assert known["app_secrets"] == [vendor.app_secret, "one", "two"]
+
+
+@pytest.mark.parametrize(("value", "window"), [("", 300), ("60", 60), (" 60 ", 60)])
+def test_the_window(backend: LaravelBackend, value: str, window: int) -> None:
+    code = "return WhatsappSidecar\\Laravel\\Support\\Setting::window();"
+    application = backend.installation.application
+    assert run_php(application, code, {"SIDECAR_WINDOW": value}) == window
+
+
+@pytest.mark.parametrize(("value", "there"), [("off", False), ("0", False), ("on", True)])
+def test_the_fallback_route_is_switched_as_the_sidecars_switches_are(
+    backend: LaravelBackend, value: str, there: bool
+) -> None:
+    code = (
+        "return collect(Illuminate\\Support\\Facades\\Route::getRoutes()->getRoutes())"
+        "->contains(fn ($route) => $route->uri() === 'whatsapp-webhook/{vendorUid}');"
+    )
+    application = backend.installation.application
+    assert run_php(application, code, {"SIDECAR_FALLBACK_ROUTE": value}) is there
