@@ -20,6 +20,7 @@ SECRETS = {
     "APP_KEY": "base64:a-key",
     "DB_PASSWORD": "a-password",
     "DB_ROOT_PASSWORD": "another-password",
+    "REDIS_PASSWORD": "a-third-password",
     "GRAFANA_PASSWORD": "one-more-password",
 }
 
@@ -147,6 +148,18 @@ def test_redis_keeps_what_was_acknowledged() -> None:
     limit = SERVICES["redis"]["deploy"]["resources"]["limits"]["memory"]
     assert compose.size(options["--maxmemory"]) * 2 <= compose.size(limit)
     assert "redis:/data" in SERVICES["redis"]["volumes"]
+
+
+def test_redis_lets_in_who_has_the_password(
+    own_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = SERVICES["redis"]["command"]
+    password = command[command.index("--requirepass") + 1]
+    assert list(compose.variables(password)) == ["REDIS_PASSWORD"]
+    assert SERVICES["redis"]["environment"]["REDISCLI_AUTH"] == password
+    for service in SIDECARS.values():
+        settings = load_settings(compose.filled(service["environment"], SECRETS), monkeypatch)
+        assert settings.redis_url == f"redis://:{SECRETS['REDIS_PASSWORD']}@redis:6379/0"
 
 
 def test_bodies_have_places_of_their_own() -> None:
