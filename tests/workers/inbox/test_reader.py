@@ -5,12 +5,16 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import Any, cast
 
+import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from contracts.jobs import Lane
 from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.lease import Lease
+from sidecar.inbox import drain_lease
+from sidecar.lease import Lease, Leases
 from sidecar.redis_client import Redis
 from tests.conftest import MakeSettings
 from tests.workers.payloads import message, webhook
@@ -353,3 +357,76 @@ async def test_only_streams_that_are_gone(redis: Redis) -> None:
     reader = a_reader(redis, wait_ms=500)
     assert await reader.take() == []
     assert reader.empty == ["gone"]
+
+
+# -- whatever is there --
+
+VENDORS = ("a", "b", "c")
+BODIES = st.one_of(
+    st.integers(1, 7).map(messages),
+    st.just(b"no json"),
+    st.just(webhook(messages=[message(), 1, message(text="x" * 900)], statuses=[])),
+    st.just(webhook(messages=[1, 2, 3])),
+)
+
+
+@settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    streams=st.fixed_dictionaries(
+        {v: st.lists(st.lists(BODIES, min_size=1, max_size=3), max_size=3) for v in VENDORS}
+    ),
+    data=st.data(),
+)
+async def test_each_update_is_settled_once_and_in_order(
+    redis: Redis,
+    leases: Leases,
+    streams: dict[str, list[list[bytes]]],
+    data: st.DataObject,
+) -> None:
+    """Whatever the batches, whoever reads, and whether what was taken is settled or not."""
+    await redis.flushall()
+    expected: dict[str, list[Any]] = {}
+    for vendor, entries in streams.items():
+        if entries:
+            await put_bodies(redis, vendor, *entries)
+            expected[vendor] = [
+                place
+                for number, bodies in enumerate(entries)
+                for webhook_place, body in enumerate(bodies)
+                for place in places(f"{vendor}/uid-{number}/{webhook_place}", body)
+            ]
+    settled: dict[str, list[Any]] = {vendor: [] for vendor in expected}
+    reader = a_reader(redis, batch_size=data.draw(st.integers(1, 9)))
+    async with leases.hold(drain_lease(LANE)) as lease:
+        assert lease is not None
+        while await reader.waiting():
+            if data.draw(st.booleans()):
+                reader = a_reader(redis, batch_size=data.draw(st.integers(1, 9)))
+            taken = await reader.take()
+            if data.draw(st.integers(0, 3)) == 0:
+                continue  # whoever took it has died
+            for one in taken:
+                for update in one.updates:
+                    more = update.body.count(b"\n") if update.unreadable else 0
+                    front, _, place = update.id.rpartition("/")
+                    if update.kind is None and not update.unreadable:
+                        settled[one.vendor_uid].append(update.id)
+                        continue
+                    settled[one.vendor_uid] += [
+                        f"{front}/{int(place) + step}" for step in range(more + 1)
+                    ]
+            await settle(redis, lease, taken)
+    assert settled == expected
+    assert not await redis.exists(keys.ready(LANE), keys.cursor(LANE))
+
+
+def places(name: str, body: bytes) -> list[str]:
+    """Return the ids of a webhook's elements, readable or not."""
+    if body == b"no json":
+        return [name]
+    found = orjson.loads(body)["entry"][0]["changes"][0]["value"]["messages"]
+    return [f"{name}/{place}" for place in range(len(found))]
