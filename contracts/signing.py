@@ -68,8 +68,8 @@ _EXPLANATIONS = {
     Refusal.SIGNATURE_MALFORMED: "a signing header is not of the documented form",
     Refusal.KEY_UNKNOWN: "the key id is not configured on this side; compare signing_keys",
     Refusal.TIMESTAMP_STALE: "the call's time is too far from this machine's; compare the clocks",
-    Refusal.SIGNATURE_MISMATCH: "the signature does not fit this receiver, method, path, body, time "
-    "and nonce; compare the secrets, and look for a proxy that rewrites the path or the body",
+    Refusal.SIGNATURE_MISMATCH: "the signature does not fit this receiver, method, path, body, "
+    "time and nonce; compare the secrets, and look for a proxy that rewrites the path or the body",
     Refusal.NONCE_REPEATED: "this call has been made before; sign every attempt anew",
     Refusal.NONCES_LOST: "the call was signed before this side began to remember calls (it was "
     "emptied, or started, since); sign it anew",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar import keys
+from tests.contracts.odd_json import ODD
 from tests.sidecar.php import Php
 from tests.sidecar.service import VENDOR, Service
 from tests.sidecar.test_webhook_fuzz import requested
@@ -36,8 +37,37 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),
     max_leaves=8,
 )
+FIELDS = st.sampled_from(
+    [
+        *("reason", "vendor_uids", "scopes", "message", "vendor_uid", "vendorId", "contact"),
+        *("effects", "token", "timeout_s", "by", "webhooks", "campaigns", "bots", "options"),
+        *("kind", "id", "to", "channels", "event", "data", "body", "expires_at", "messages"),
+    ]
+)
+ODD_TEXTS = st.sampled_from([text for text, _ in ODD.values()])
+
+
+def _object(fields: dict[str, str]) -> str:
+    return "{" + ",".join(f'"{name}":{text}' for name, text in fields.items()) + "}"
+
+
+#: JSON that holds what some readers of JSON do not take, or take for something else.
+ODD_JSON = st.recursive(
+    ODD_TEXTS | JSON.map(orjson.dumps).map(bytes.decode),
+    lambda inner: (
+        st.dictionaries(FIELDS, inner, max_size=4).map(_object)
+        | st.lists(inner, max_size=3).map(lambda parts: "[" + ",".join(parts) + "]")
+    ),
+    max_leaves=8,
+)
+EFFECT = st.dictionaries(FIELDS, ODD_JSON, max_size=5).flatmap(
+    lambda fields: st.sampled_from(["send_message", "ai_reply", "forward", "broadcast"]).map(
+        lambda kind: _object({**fields, "kind": f'"{kind}"', "id": '"e"', "to": '"49"'})
+    )
+)
 BODIES = st.one_of(
     st.just(b""),
+    st.dictionaries(FIELDS, ODD_JSON, min_size=1, max_size=4).map(_object).map(str.encode),
     st.dictionaries(KEYS, JSON, max_size=5).map(orjson.dumps),
     JSON.map(orjson.dumps),
     st.binary(max_size=200),
@@ -102,6 +132,20 @@ async def test_any_change_of_configuration(service: Service, body: bytes) -> Non
 @given(BODIES)
 async def test_any_question_about_bots(service: Service, body: bytes) -> None:
     assert await call(service, "POST", "/match-bot", b"", body) in {200, 400, 404}
+
+
+@unhurried
+@given(st.lists(EFFECT, max_size=3) | st.lists(ODD_JSON, max_size=2))
+async def test_any_effects(service: Service, effects: list[str]) -> None:
+    body = f'{{"vendor_uid": "{VENDOR}", "effects": [{", ".join(effects)}]}}'
+    assert await call(service, "POST", "/internal/effects", b"", body.encode()) in {200, 400}
+
+
+@unhurried
+@given(st.sampled_from(["/internal/modes", "/internal/ping", "/internal/effects"]), BODIES)
+async def test_any_body_of_other_calls(service: Service, path: str, body: bytes) -> None:
+    status = await call(service, "POST", path, b"", body)
+    assert status == 200 or status in REFUSED | {503}
 
 
 @unhurried

@@ -168,7 +168,8 @@ loop = {}
 loop["loop"] = loop
 values = {
     "half": "a\\ud800b", "huge": 10**30, "immense": 10**9000, "inf": float("inf"),
-    "bytes": b"\\xff", "bad": Bad(), "deep": deep, "loop": loop, "long": "x" * 100_000, "many": list(range(100_000)),
+    "bytes": b"\\xff", "bad": Bad(), "deep": deep, "loop": loop,
+    "long": "x" * 100_000, "many": list(range(100_000)),
     "keys": {"\\ud800": 1, 7: 2, (1, 2): 3, Bad: 4}, "set": {1}, "none": None,
 }
 """
