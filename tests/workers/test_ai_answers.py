@@ -166,9 +166,9 @@ async def test_php_fails_on_everything(telling: AiAnswers, php: Php) -> None:
     take(php)
     ill = php.always(AI_ANSWERS, HTML_500)
     tasks = [asyncio.create_task(telling.bring(answer(n))) for n in range(100)]
-    await eventually(lambda: len(php.to(AI_ANSWERS)) >= module.MAX_FAILURES)
+    await eventually(lambda: len(php.to(AI_ANSWERS)) >= module.ILL_AFTER_FAILURES)
     await asyncio.sleep(0.05)
-    assert len(php.to(AI_ANSWERS)) == module.MAX_FAILURES
+    assert len(php.to(AI_ANSWERS)) == module.ILL_AFTER_FAILURES
     php.forget(ill)
     ends = await asyncio.gather(*tasks)
     assert sum(end == Done([]) for end in ends) >= 90

@@ -25,7 +25,7 @@ from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.power import Process
 from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
-from workers.inbox.commit import LeaseLost, Commit
+from workers.inbox.commit import Commit, LeaseLost
 from workers.ledger import Ledger
 
 VENDOR = "vendor-1"

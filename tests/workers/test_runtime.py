@@ -22,9 +22,9 @@ from tests.workers.lane import put
 from tests.workers.payloads import message, webhook
 from tests.workers.php import Answer, Php, answer
 from tests.workers.stage import Stage
-from workers.inbox import drain as drain_module
 from workers import runtime as module
 from workers.campaign import CampaignRun
+from workers.inbox import drain as drain_module
 from workers.runtime import Runtime
 
 MakeRuntime = Callable[..., Runtime]

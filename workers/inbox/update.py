@@ -161,6 +161,7 @@ class Update:
                 "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
                 "attempts": self.attempts,
                 "first_failed_at": self.first_failed_at,
+                "unreadable": self.unreadable,
                 "reason": self.reason,
             }
         )
@@ -185,6 +186,7 @@ class Update:
             attempts=kept.attempts,
             first_failed_at=kept.first_failed_at,
             reason=kept.reason,
+            unreadable=kept.unreadable,
             stored_bytes=len(data),
         )
 
@@ -204,6 +206,7 @@ class _Kept(msgspec.Struct):
     lower_statuses: list[Raw] = []
     attempts: int = 0
     first_failed_at: int | None = None
+    unreadable: bool = False
     reason: str | None = None
 
 
