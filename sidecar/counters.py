@@ -45,7 +45,7 @@ FIRST = {
 #: measuring would hold up webhooks for longer than it is worth.
 MOST_ORDER_KEYS = 5000
 #: Vendors that are read at one moment.
-CHUNK = 500
+CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)

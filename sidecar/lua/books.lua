@@ -50,35 +50,41 @@ local found = {}
 for index = 3, #ARGV do
   local vendor = ARGV[index]
   local first = 9 + of_each * (index - 3)
+  local last = first + of_each - 1
   local listed, effects = 0, 0
-  for outbox = first + 6, first + of_each - 1, 2 do
-    listed = listed + redis.call("ZCARD", KEYS[outbox])
-    effects = effects + redis.call("HLEN", KEYS[outbox + 1])
+  if redis.call("EXISTS", unpack(KEYS, first + 6, last)) > 0 then
+    for outbox = first + 6, last, 2 do
+      listed = listed + redis.call("ZCARD", KEYS[outbox])
+      effects = effects + redis.call("HLEN", KEYS[outbox + 1])
+    end
   end
-  local ready, streams = 0, 0
-  for lane = 1, 2 do
-    ready = ready + redis.call("SISMEMBER", KEYS[5 + lane], vendor)
-    streams = streams + math.min(1, redis.call("XLEN", KEYS[first + lane]))
+  local ready = redis.call("SISMEMBER", KEYS[6], vendor) + redis.call("SISMEMBER", KEYS[7], vendor)
+  local messages, statuses = redis.call("XLEN", KEYS[first + 1]), redis.call("XLEN", KEYS[first + 2])
+  local dead = {0, 0, 0, 0, 0}
+  if redis.call("EXISTS", unpack(KEYS, first + 3, first + 5)) > 0 then
+    local updates, dead_effects = KEYS[first + 4], KEYS[first + 5]
+    local given_up_at = math.min(oldest(updates), oldest(dead_effects))
+    dead = {
+      redis.call("ZCARD", updates),
+      redis.call("ZCARD", dead_effects),
+      redis.call("HLEN", KEYS[first + 3]),
+      tonumber(redis.call("ZSCORE", KEYS[8], vendor) or "0"),
+      given_up_at == math.huge and 0 or given_up_at,
+    }
   end
-  local updates, dead_effects = KEYS[first + 4], KEYS[first + 5]
-  local given_up_at = math.min(oldest(updates), oldest(dead_effects))
   found[#found + 1] = {
     redis.call("HGETALL", KEYS[first]),
-    redis.call("XLEN", KEYS[first + 1]),
+    messages,
     tonumber(redis.call("HGET", KEYS[4], vendor) or "0"),
-    redis.call("XLEN", KEYS[first + 2]),
+    statuses,
     tonumber(redis.call("HGET", KEYS[5], vendor) or "0"),
     too_many and -1 or deferred[vendor] or 0,
     in_flight[vendor] or 0,
     listed,
     effects,
     ready,
-    streams,
-    redis.call("ZCARD", updates),
-    redis.call("ZCARD", dead_effects),
-    redis.call("HLEN", KEYS[first + 3]),
-    tonumber(redis.call("ZSCORE", KEYS[8], vendor) or "0"),
-    given_up_at == math.huge and 0 or given_up_at,
+    math.min(1, messages) + math.min(1, statuses),
+    unpack(dead),
   }
 end
 return found
