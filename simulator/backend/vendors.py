@@ -24,8 +24,8 @@ ACCESS_TOKEN = "whatsapp_access_token"
 BUSINESS_ACCOUNT_ID = "whatsapp_business_account_id"
 PORTFOLIO_ID = "whatsapp_portfolio_id"
 DAILY_RECIPIENTS = "whatsapp_daily_recipients"
-#: JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app, verified}. Only what
-#: Meta has told belongs in ``verified`` (:class:`contracts.backend.Verified`).
+#: JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app, verified}. Only
+#: what Meta has told belongs in ``verified`` (:class:`contracts.backend.Verified`).
 PHONE_NUMBERS = "whatsapp_phone_numbers"
 #: JSON: a list of texts.
 APP_SECRETS = "whatsapp_app_secrets"

@@ -87,11 +87,10 @@ async def test_a_webhook_that_cannot_be_kept(
 
 
 def _fill(folder: Path) -> None:
-    with (folder / "filler").open("wb") as filler:
-        with suppress(OSError):
-            while True:
-                filler.write(bytes(MB))
-                filler.flush()
+    with (folder / "filler").open("wb") as filler, suppress(OSError):
+        while True:
+            filler.write(bytes(MB))
+            filler.flush()
 
 
 @pytest.mark.parametrize(

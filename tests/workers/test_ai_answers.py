@@ -101,7 +101,6 @@ async def test_those_that_come_while_php_is_asked_share_the_next_request(
     "trouble",
     [
         Answer(503),
-        Answer(502),
         refusal(401, "signature_invalid"),
         refusal(404, "not_found"),
         refusal(429, "too_many"),
@@ -135,7 +134,14 @@ async def test_nobody_listens(telling: AiAnswers, php: Php) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [HTML_500, DROP, refusal(400, "request_invalid"), php_side.answer({"results": []})]
+    "trouble",
+    [
+        HTML_500,
+        Answer(502),
+        DROP,
+        refusal(400, "request_invalid"),
+        php_side.answer({"results": []}),
+    ],
 )
 async def test_php_fails_on_the_only_answer(telling: AiAnswers, php: Php, trouble: Answer) -> None:
     """Whether it is ill or fails on this one, nobody knows: it is tried again, and counts not."""
