@@ -197,3 +197,14 @@ def test_what_is_compared_by_mode(webhooks: str, bots: str, kinds: set[Kind]) ->
     modes = Modes.model_validate({"webhooks": webhooks, "bots": bots})
     assert kinds_of(VendorConfig(vendor_uid="v", modes=modes)) == kinds
     assert kinds_of(None) == set()
+
+
+@pytest.mark.parametrize("code", [10**30, -(10**30), True, 10**9])
+def test_a_code_that_is_none_can_be_kept(code: Any) -> None:
+    """Nobody can write such an integer as JSON; the plan would be made again and again."""
+    failed = content(statuses=[status("m", "failed", errors=[{"code": 77777}])])
+    body = orjson.dumps(failed).replace(b"77777", str(code).lower().encode())
+    items, firsts = split(body)
+    planned = Planned("m")
+    list(plan(planned, items, firsts, CONFIG, MATCHER))
+    assert Planned.load(planned.dump()).statuses[0].code is None

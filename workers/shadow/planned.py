@@ -162,7 +162,8 @@ def _code(status: dict[str, Any]) -> int | None:
     code = error.get("code") if isinstance(error, dict) else None
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 9:
         return int(code)
-    return code if isinstance(code, int) else None
+    is_code = isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 10**9
+    return code if is_code else None
 
 
 def is_welcome(bot: tuple[str, str]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import orjson
 
+from contracts.portable import flaw
 from sidecar import keys
 from sidecar.lease import Lease
 from sidecar.redis_client import Members, Redis, script
@@ -104,6 +105,8 @@ class Changes:
             "php": finding.php,
         }
         name = keys.parity_examples(self._vendor_uid, kind, class_)
+        if what := flaw(example):  # PHP has told it so
+            example |= {"sidecar": None, "php": {"unreadable": what}}
         self._commands.append(("LPUSH", name, orjson.dumps(example)))
         self._commands.append(("LTRIM", name, 0, self._most_examples - 1))
         self._commands.append(("EXPIRE", name, KEEP_S))
