@@ -19,9 +19,11 @@ from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
 
 #: What PHP counts, how often it has tried, and how long the sidecar is to wait, ms: a number that
-#: nobody can reckon with counts as the largest or smallest that makes sense.
+#: nobody can reckon with counts as the largest or smallest that makes sense. And what it says of
+#: why: as much as somebody reads.
 Count = Annotated[int, AfterValidator(lambda count: max(0, min(count, 2**31)))]
 Retries = Annotated[int, AfterValidator(lambda retries: max(0, min(retries, 1000)))]
+Reason = Annotated[str, AfterValidator(lambda reason: reason[:500])]
 Pause = Annotated[int, AfterValidator(lambda pause_ms: max(0, min(pause_ms, 86_400_000)))]
 
 #: Most updates in one ``process-webhooks`` call and most results in one
@@ -133,7 +135,7 @@ class UpdateResult(LenientModel):
 
     id: str
     result: Literal["done", "ignored", "retry"] | str
-    reason: str | None = None
+    reason: Reason | None = None
     retry_after_ms: Pause | None = None
     campaign_uid: str | None = Field(
         default=None,
@@ -155,7 +157,7 @@ class ProcessWebhookAnswer(LenientModel):
     ``vendor_unknown`` where there is no such vendor."""
 
     result: Literal["done", "ignored", "retry"] | str
-    reason: str | None = None
+    reason: Reason | None = None
     retry_after_ms: Pause | None = None
 
 

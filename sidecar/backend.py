@@ -17,6 +17,9 @@ from sidecar.tally import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, TALL
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
+#: No answer of PHP's comes near this: the largest are pages of stored webhooks.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
 
 class BackendError(Exception):
     """A call to PHP did not give an answer that can be used."""
@@ -139,13 +142,23 @@ class Backend:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                return response.status, await response.read()
+                return response.status, await _read(path, response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise BackendUnavailable(f"{path}: cannot connect: {error}") from None
         except TimeoutError:
             raise BackendTimedOut(f"{path}: no answer in time") from None
         except aiohttp.ClientError as error:
             raise BackendFailed(f"{path}: {type(error).__name__}: {error}") from None
+
+
+async def _read(path: str, response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            response.close()
+            raise BackendFailed(f"{path} answered more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(content)
 
 
 def _refusal(path: str, status: int, content: bytes) -> BackendError:

@@ -75,6 +75,24 @@ async def test_an_answer(httpserver: HTTPServer, make_backend: MakeBackend) -> N
     assert [vendor.vendor_uid for vendor in found.vendors] == ["v"]
 
 
+async def test_an_answer_of_any_size(
+    httpserver: HTTPServer, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more of it is kept than an answer may have."""
+    monkeypatch.setattr("sidecar.backend.MAX_ANSWER_BYTES", 100_000)
+    answers = {"vendors": [], "unknown": ["x" * 99_900]}
+    httpserver.expect_ordered_request(PATH).respond_with_json(answers)
+    httpserver.expect_ordered_request(PATH).respond_with_json({**answers, "more": "x" * 100})
+    backend = make_backend(httpserver.url_for(""))
+    assert await ask(backend)
+    assert "100000 bytes" in str(await failure(backend, BackendFailed))
+
+
+def test_a_reason_of_any_length_is_cut() -> None:
+    result = contract.UpdateResult(id="u", result="retry", reason="x" * 10_000)
+    assert result.reason == "x" * 500
+
+
 async def test_connections_are_kept(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
     httpserver.expect_request(PATH).respond_with_json({"vendors": []})
     backend = make_backend(httpserver.url_for(""))
