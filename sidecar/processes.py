@@ -12,6 +12,9 @@ from sidecar.telemetry import BEAT_S, KEEP_MS
 #: A process of which nothing was heard for so long is taken for dead, or cut off from Redis.
 SILENT_S = 3 * BEAT_S
 
+#: By less than this Redis's clock may be set back, and what it says of processes still counts.
+SET_BACK_MS = 5000
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -68,4 +71,7 @@ def _process(process_id: str, state: bytes, left_ms: int) -> Process:
     values: dict[str, Any] = orjson.loads(state)
     names = Process.__slots__  # what a later version says is no concern of this one
     known = {name: value for name, value in values.items() if name in names}
-    return Process(id=process_id, heard_ago_s=max(0, KEEP_MS - left_ms) / 1000, **known)
+    heard_ago_ms = KEEP_MS - left_ms
+    if heard_ago_ms < -SET_BACK_MS:
+        heard_ago_ms = KEEP_MS  # before Redis's clock was set back; whoever lives says so soon
+    return Process(id=process_id, heard_ago_s=max(0, heard_ago_ms) / 1000, **known)

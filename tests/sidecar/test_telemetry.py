@@ -140,6 +140,15 @@ async def test_a_process_that_was_killed_is_known_for_a_while(redis: Redis) -> N
     assert await redis.scard(keys.PROCESSES) == 1
 
 
+async def test_a_process_that_died_before_the_clock_was_set_back(redis: Redis) -> None:
+    """Redis would keep what it said last for a day more: it is not taken for alive."""
+    telemetry = Telemetry(redis, "worker", tally=Tally())
+    await telemetry.tell()
+    assert (await only(redis)).alive
+    await silent(redis, telemetry, -24 * 3600)
+    assert not (await only(redis)).alive
+
+
 async def test_a_process_that_ends_as_it_should(redis: Redis) -> None:
     tally = Tally()
     telemetry = Telemetry(redis, "serve", tally=tally)
