@@ -56,8 +56,11 @@ class _Round:
         logs = Logs(self._stage.installation.folder)
         log_begin = _size(self._nginx.access_log)
         mode = "report" if self._plan.report else "enforce"
-        self._stage.begin({"SIDECAR_WEBHOOK_SIGNATURE": mode})
-        who = Cast(self._stage, self._plan)
+        self._stage.clear()
+        with ThreadPoolExecutor(1) as thread:
+            start = thread.submit(self._stage.start_ours, {"SIDECAR_WEBHOOK_SIGNATURE": mode})
+            who = Cast(self._stage, self._plan)
+            start.result()
         verdict = self._verdict(who, logs, log_begin)
         line = {
             "seed": self._plan.seed,

@@ -89,6 +89,11 @@ def _tiny_elements(pen: Pen) -> list[Post]:
     return [pen.post(0.0, [pen.message()], raw=many, **more)]
 
 
+def _empty_changes(pen: Pen) -> list[Post]:
+    many = b",".join([b"{}"] * (_MOST_BYTES // 3))
+    return [pen.signed(0.0, b'{"entry":[{"id":"1","changes":[%s]}]}' % many)]
+
+
 def _nested_lists(pen: Pen) -> list[Post]:
     depth = _MOST_BYTES // 2
     closed = b"]" * depth if pen.rng.random() < 0.5 else b""
@@ -247,6 +252,7 @@ SHAPES: dict[str, Shape] = {
     "php_error": Shape(_php("error", 200, 10), trouble=True),
     "many_statuses": Shape(_many_statuses),
     "forward_hang": Shape(_forwarded, forward={"kind": "hang", "seconds": 60}),
+    "empty_changes": Shape(_empty_changes),
     "php_nothing": Shape(_php("nothing", 60, 5), trouble=True),
 }
 

@@ -53,9 +53,8 @@ class AdversaryStage(Stage):
         self.installation.add(self.vendor_webhook)
         return self
 
-    def begin(self, settings: dict[str, str]) -> None:
-        """Start the sidecar's processes anew, with these settings on top, on an empty Redis and
-        without vendors."""
+    def clear(self) -> None:
+        """End the sidecar's processes, and leave an empty Redis and no vendors."""
         self.stop_ours()
         with self.redis() as client:
             client.flushall()
@@ -65,6 +64,9 @@ class AdversaryStage(Stage):
             self.installation.database.rows(f"DELETE FROM {table}")
         self.installation.restart("php-fpm")
         (self.installation.application.storage / _FAULTS).touch()
+
+    def start_ours(self, settings: dict[str, str]) -> None:
+        """Start the sidecar's processes, with these settings on top."""
         for part in self._ours():
             part.environment.update(self.installation.environment | settings)
         _at_once([part.start for part in self._ours()])
