@@ -177,10 +177,16 @@ def lost(posted: Sequence[Posted], found: set[str]) -> list[str]:
 
 
 def unnamed(status: dict[str, Any], vendor_uids: Iterable[str]) -> list[str]:
-    """Return the vendors of whom ``sidecar status --json`` does not say that something is wrong:
-    neither among the problems nor where it says what waits."""
+    """Return the vendors of whom ``sidecar status --json`` does not say that something is wrong,
+    neither among the problems nor where it says what waits, though by its own books updates of
+    theirs are tried again or were given up."""
     said = orjson.dumps([status["problems"], status["lanes"], status.get("php")]).decode()
-    return [uid for uid in vendor_uids if uid not in said]
+    books = status["equation"]["vendors"]
+    return [uid for uid in vendor_uids if uid not in said and _in_trouble(books.get(uid))]
+
+
+def _in_trouble(books: dict[str, Any] | None) -> bool:
+    return books is not None and bool(books["updates"]["waiting"] or books["updates"]["dead"])
 
 
 def deaths(status: dict[str, Any]) -> int:

@@ -73,11 +73,22 @@ def status(**more: Any) -> dict[str, Any]:
     return {"problems": [], "lanes": {}, "paused": [], "campaigns": [], **more}
 
 
+def books(waiting: int | None, dead: int) -> dict[str, Any]:
+    return {"updates": {"waiting": waiting, "dead": dead}}
+
+
 def test_who_is_named() -> None:
-    said = status(problems=[{"what": "PHP fails on updates of vendor a", "do": "Look"}])
-    assert evidence.unnamed(said, ["a0", "vendor a"]) == ["a0"]
-    books = status(equation={"vendors": {"vendor a": {}}})
-    assert evidence.unnamed(books, ["vendor a"]) == ["vendor a"]
+    vendors = {
+        "vendor-a": books(4, 0),
+        "vendor-b": books(0, 2),
+        "vendor-c": books(0, 0),
+        "vendor-d": books(1, 1),
+    }
+    said = status(
+        problems=[{"what": "PHP does not take updates of vendor-d", "do": "Look"}],
+        equation={"vendors": vendors},
+    )
+    assert evidence.unnamed(said, [*vendors, "nobody"]) == ["vendor-a", "vendor-b"]
 
 
 def test_what_restrains_the_victim() -> None:
