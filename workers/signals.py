@@ -50,6 +50,9 @@ STALE_S = 600.0
 #: Of an error that is new to us, statuses do not tell the HTTP status: it is the message's own.
 _HTTP_STATUS = 400
 
+#: Meta's codes are far below; what is not is none.
+MAX_CODE = 10**9
+
 FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
 
 
@@ -207,10 +210,11 @@ def _without_number(decision: Decision) -> Decision:
 
 def _failure(item: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
     found = next((error for error in status.errors or [] if error), WebhookError())
-    rule = rule_for(found.code, _HTTP_STATUS)
+    code = found.code if found.code is not None and 0 <= found.code < MAX_CODE else None
+    rule = rule_for(code, _HTTP_STATUS)
     details = (found.error_data or {}).get("details")
     error = SendError(
-        code=found.code,
+        code=code,
         message=found.message or found.title or rule.meaning,
         details=details if isinstance(details, str) else None,
     )
