@@ -64,7 +64,8 @@ class _Round:
         verdict = self._verdict(who, logs, log_begin)
         line = {
             "seed": self._plan.seed,
-            "attackers": self._plan.attackers,
+            "victim": who.victim.uid,
+            "attackers": {one.vendor.uid: one.names for one in who.attackers},
             "signature": mode,
             "garbage": self._plan.garbage,
             **verdict.line(),
@@ -184,7 +185,7 @@ class _Round:
         try:
             return self._stage.status()
         except (ProcessFailed, subprocess.TimeoutExpired) as error:
-            self._blind.append(str(error))
+            self._blind.append(str(error).strip().splitlines()[-1])
             return look.NO_STATUS
 
     def _of_victim(self, who: Cast, what: str) -> list[dict[str, Any]]:
