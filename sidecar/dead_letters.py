@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar, cast
 
-import orjson
+import msgspec
 
 from contracts.jobs import Lane
 from sidecar import keys
@@ -42,7 +42,7 @@ class DeadLetter:
     @classmethod
     def read(cls, line: bytes) -> Self:
         """Return what :meth:`export` has written. Raises ValueError, KeyError or TypeError."""
-        found = orjson.loads(line)
+        found = msgspec.json.decode(line)
         lane = None if found["lane"] is None else Lane(found["lane"])
         letter = cls(
             str(found["id"]), str(found["vendor_uid"]), lane, found["update"], found["given_up_at"]
@@ -57,7 +57,7 @@ class DeadLetter:
     def kept(self) -> bytes:
         """Return it as it is kept."""
         where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
-        return orjson.dumps({**where, "item": self.update})
+        return msgspec.json.encode({**where, "item": self.update})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class DeadLetter:
     def export(self) -> bytes:
         """Return everything that there is of it, as one line of JSON."""
         where = {"lane": self.lane.value if self.lane else None, "vendor_uid": self.vendor_uid}
-        return orjson.dumps(
+        return msgspec.json.encode(
             {"id": self.id, **where, "given_up_at": self.given_up_at, "update": self.update}
         )
 
@@ -180,7 +180,7 @@ class DeadLetters:
                 keys.deferred_items(letter.lane, order_key),
             ],
             args=[
-                *(vendor_uid, letter.id, orjson.dumps(again), order_key, now_ms()),
+                *(vendor_uid, letter.id, msgspec.json.encode(again), order_key, now_ms()),
                 *(keys.deferred_count(letter.lane), keys.deferred_bytes(letter.lane)),
                 keys.STORED_BYTES,
             ],
@@ -244,6 +244,6 @@ def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def _load(letter_id: str, vendor_uid: str, data: bytes, given_up_at: int) -> DeadLetter:
-    letter = orjson.loads(data)
+    letter = msgspec.json.decode(data)
     lane = Lane(letter["lane"]) if "lane" in letter else None
     return DeadLetter(letter_id, vendor_uid, lane, letter["item"], given_up_at)

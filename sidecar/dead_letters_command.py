@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
-import orjson
+import msgspec
 
 from sidecar.clock import now_ms
 from sidecar.redis_command import run_with_redis
@@ -70,7 +70,7 @@ def list_dead_letters(vendor: str | None, reason: str | None, older_than: int | 
 
     async def run(letters: "DeadLetters") -> None:
         async for letter in letters.all(_choice(vendor, reason, older_than)):
-            click.echo(orjson.dumps(letter.summary).decode())
+            click.echo(msgspec.json.encode(letter.summary).decode())
 
     _with_dead_letters(run)
 
@@ -82,7 +82,7 @@ def show_dead_letter(letter_id: str) -> None:
 
     async def run(letters: "DeadLetters") -> None:
         [letter] = await _named(letters, (letter_id,))
-        click.echo(orjson.dumps(letter.update, option=orjson.OPT_INDENT_2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(letter.update), indent=2).decode())
 
     _with_dead_letters(run)
 

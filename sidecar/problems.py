@@ -199,6 +199,16 @@ def _lanes(report: Report) -> Iterator[Problem]:
                 f"since {duration(-state.next_due_in_s)}",
                 f"Is there a worker for {lane}, and does PHP answer? See below.",
             )
+        for vendor_uid, reason in list(deferred.refused.items())[:MOST_NAMED]:
+            yield Problem(
+                f"PHP refuses {_WHAT[lane]} of vendor {vendor_uid}: {reason}",
+                "They are tried again, and go to the dead letters in the end. PHP's log says more.",
+            )
+        if len(deferred.refused) > MOST_NAMED:
+            yield Problem(
+                f"So it does those of {len(deferred.refused) - MOST_NAMED:,} more vendors",
+                "sidecar status --json names them.",
+            )
         if deferred.deaths or deferred.one_by_one:
             yield Problem(
                 f"A worker has died {deferred.deaths} times on {_WHAT[lane]}; "
@@ -273,8 +283,8 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     overview = report.overview
     if overview.dead_letters:
         yield Problem(
-            f"{overview.dead_letters:,} dead letters: updates that PHP would not take, or effects "
-            f"that could not be done; the oldest was given up "
+            f"{overview.dead_letters:,} dead letters of {_named(overview.books)}: updates that PHP "
+            f"would not take, or effects that could not be done; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
             "sidecar dead-letters list says why; when that is mended: sidecar dead-letters replay "
             "--all.",
@@ -296,6 +306,13 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
                 f"Campaign {campaign.uid} is paused: {campaign.halt.reason}",
                 "Resume it when that is dealt with.",
             )
+
+
+def _named(books: list[Books]) -> str:
+    """Return whose dead letters there are, those with most of them first."""
+    mine = sorted((one for one in books if one.letters.number), key=lambda one: -one.letters.number)
+    names = ", ".join(f"vendor {one.vendor_uid}" for one in mine[:MOST_NAMED])
+    return f"{names} and {len(mine) - MOST_NAMED:,} more" if len(mine) > MOST_NAMED else names
 
 
 def waiting_unit(lane: Lane) -> str:

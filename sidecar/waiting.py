@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
-import orjson
+import msgspec
 
 from contracts.jobs import Lane
 from sidecar import keys
@@ -94,9 +94,11 @@ def _campaign(
 class Deferred:
     """What waits in a lane to be tried again: why, by how many of those that were looked at, and
     since when the oldest of them is here. A worker has died ``deaths`` times in a row on the lane's
-    work, of which ``one_by_one`` units are now taken one by one."""
+    work, of which ``one_by_one`` units are now taken one by one. ``refused``: vendors of which PHP
+    has refused an update more than once, and why the last time."""
 
     reasons: dict[str, int]
+    refused: dict[str, str]
     oldest_s: float
     deaths: int
     one_by_one: int
@@ -111,7 +113,8 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     for order_key in order_keys:
         pipeline.lindex(keys.deferred_items(lane, order_key.decode()), 0)
     begun, left, *found = await pipeline.execute()
-    items = [orjson.loads(item) for item in found if item is not None]
+    items = [msgspec.json.decode(item) for item in found if item is not None]
+    refused = {i["vendor_uid"]: i["reason"] for i in items if (i.get("attempts") or 0) > 1}
     reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
     oldest = min((item["received_at"] for item in items), default=overview.now)
     # The last one that has begun may be under way. Its lease would tell, but was read before this:
@@ -119,6 +122,7 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     deaths = max(0, int(begun) - 1)
     return Deferred(
         reasons=dict(reasons.most_common()),
+        refused=refused,
         oldest_s=max(0, overview.now - oldest) / 1000,
         deaths=deaths,
         one_by_one=int(left or 0),

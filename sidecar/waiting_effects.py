@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
-import orjson
+import msgspec
 
 from contracts.effects import EffectKind
 from sidecar import keys
@@ -48,7 +48,7 @@ async def _read(redis: Redis, kind: EffectKind, now: int) -> WaitingEffects:
     for vendor_uid, first in zip(vendors, firsts, strict=False):
         if first:
             pipeline.hget(keys.effects(kind, vendor_uid), first[0][0])
-    bodies = [orjson.loads(body) for body in await pipeline.execute() if body is not None]
+    bodies = [msgspec.json.decode(body) for body in await pipeline.execute() if body is not None]
     reasons = Counter(body["reason"] for body in bodies if body.get("reason"))
     return WaitingEffects(
         kind=kind,

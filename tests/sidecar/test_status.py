@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -264,11 +264,24 @@ async def test_a_drain_that_begins_while_somebody_looks_is_no_death(
 
 
 @pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("odd", ["1" * 400, "1e3"])
+async def test_updates_that_php_refuses(look: MakeStatus, redis: Redis, odd: str) -> None:
+    """Whatever numbers are in it."""
+    update = {"vendor_uid": "v", "received_at": 1, "attempts": 2, "reason": "error: locked"}
+    kept = orjson.dumps({**update, "payload": orjson.Fragment(odd)})
+    await cast(Any, redis).rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), kept)
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
+    await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
+    await redis.sadd(keys.VENDORS, "v")
+    await assert_problem(look, "refuses customers' messages of vendor v: error: locked", "log")
+
+
+@pytest.mark.usefixtures("running")
 async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.hset(keys.counters("v"), "updates", 1)
     await bury(redis, 1, given_up_at=(seconds - 7200) * 1000)
-    await assert_problem(look, "1 dead letters: updates that PHP would not take", "replay")
+    await assert_problem(look, "1 dead letters of vendor v: updates that PHP would", "replay")
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LONGEST_PAUSE_S = 60.0
 #: So many calls in a row that fail say more of the server than of what it was asked.
 ILL_AFTER_FAILURES = 3
 #: How long effects under way may take to end when the process stops. They are done again later.
-STOP_S = 5.0
+STOP_S = 2.0
 
 #: Wakes whoever does a vendor's effects of a kind.
 Wake = Callable[[EffectKind, str], None]

@@ -39,6 +39,12 @@ MAX_NAME = 128
 _objects = msgspec.json.Decoder(dict[str, Raw])
 _lists = msgspec.json.Decoder(list[Raw])
 
+#: Changes that a webhook may have. Meta puts at most 1,000 updates into one
+#: (https://developers.facebook.com/docs/graph-api/webhooks/getting-started); what has more is junk,
+#: and looking at each would take seconds.
+MAX_CHANGES = 10_000
+_TOO_MANY = f"it has more than {MAX_CHANGES:,} elements"
+
 #: Elements that are looked at in one go, readable or not.
 MAX_LOOKED_AT = 20_000
 
@@ -312,6 +318,8 @@ def _usual_runs(body: bytes) -> list["_Run"] | None:
         webhook = _usual.decode(body)
     except _NOT_READ:
         return None
+    if sum(len(account.changes) for account in webhook.entry) > MAX_CHANGES:
+        return None
     runs: list[_Run] = []
     copied = 0
     for account in webhook.entry:
@@ -355,6 +363,10 @@ def _any_runs(body: bytes) -> Iterator[_Run]:
     accounts = _elements(webhook.get("entry"))
     if not accounts:
         raise _Shapeless
+    if len(accounts) > MAX_CHANGES:
+        yield _Run("entry", None, [webhook["entry"]], fault=_TOO_MANY)
+        return
+    room = MAX_CHANGES
     around = _members(webhook, {"entry"})
     for account in _objects_of("entry", accounts):
         if isinstance(account, _Run):
@@ -365,6 +377,10 @@ def _any_runs(body: bytes) -> Iterator[_Run]:
             changes = _elements(members.get("changes"))
         except _NOT_READ:
             yield _Run("entry", None, [account], fault="it has no list of changes")
+            continue
+        room -= len(changes)
+        if room < 0:
+            yield _Run("changes", None, [members["changes"]], fault=_TOO_MANY)
             continue
         before = b"{" + around + b'"entry":[{' + _members(members, {"changes"}) + b'"changes":['
         fault = _envelope_fault(before + b"]}]}")

@@ -148,6 +148,22 @@ def test_a_change_without_a_value_is_one_update() -> None:
     assert only_change(one) == {"field": "standby"}
 
 
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b'"entry":[%s]' % b",".join([b"{}"] * 11_000),
+        b'"entry":[{"changes":[%s]}]' % b",".join([b"{}"] * 11_000),
+    ],
+    ids=["accounts", "changes"],
+)
+def test_more_changes_than_meta_sends_are_one_piece_of_junk(junk: bytes) -> None:
+    """To look at each of a million takes seconds, in which nobody else is served."""
+    [one] = split(b'{"object":"x",' + junk + b"}")
+    assert one.unreadable
+    assert one.reason is not None
+    assert "more than 10,000 elements" in one.reason
+
+
 # -- what an update is known by --
 
 
