@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER
 from sidecar import vendors, webhook
+from sidecar.inbox import WEBHOOK_BYTES
 from tests.eventually import eventually
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.php import Php, refusal
@@ -210,4 +211,8 @@ async def test_without_redis_what_is_wrong_is_refused_as_ever(make_service: Make
 
 async def test_the_counter_of_received_webhooks(service: Service) -> None:
     await asyncio.gather(*(service.webhook(b"{}") for _ in range(3)))
-    assert await service.redis.hgetall(f"count:{VENDOR}") == {b"webhooks_received": b"3"}
+    stored = 3 * (len(b"{}") + WEBHOOK_BYTES)
+    assert await service.redis.hgetall(f"count:{VENDOR}") == {
+        b"webhooks_received": b"3",
+        b"stored_bytes": b"%d" % stored,
+    }

@@ -160,7 +160,10 @@ class LaneUnderTest:
                         counts[keys.STORED_BYTES] += len(item)
                         counts[keys.deferred_bytes(lane)] += len(item)
                         counts[keys.deferred_count(lane)] += 1
-        return dict(counts)
+        for kind in EffectKind:
+            effects = await _execute(self.redis, "HVALS", keys.effects(kind, vendor))
+            counts[keys.STORED_BYTES] += sum(map(len, effects))
+        return {name: count for name, count in counts.items() if count}
 
     async def assert_books_balance(self) -> None:
         """What came in is done, or waits, or is dead: for every vendor."""

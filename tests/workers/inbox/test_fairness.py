@@ -52,10 +52,6 @@ def requests_with(php: Php, wamid: str) -> list[Call]:
     return [call for call in php.to(BATCH) if f'"{wamid}"'.encode() in call.body]
 
 
-def taken(php: Php, wamid: str) -> bool:
-    return wamid in php.taken
-
-
 async def drain_until(lane: LaneUnderTest, condition: Callable[[], Any]) -> None:
     """Drain again and again, as the reconciler has it done."""
     await lane.make(stopping=lambda: bool(condition())).run()
@@ -97,11 +93,16 @@ async def test_others_are_taken_while_a_vendors_failing_messages_are_searched(
     over = False
     drain = asyncio.create_task(messages.make(stopping=lambda: over).run())
     await eventually(lambda: messages.delivery.isolated.vendors() == {A})
-    for wamid in ("b1", "b2", "b3"):
-        await messages.receive(*texts(wamid), vendor=B)
+
+    def is_taken(wamid: str) -> bool:
+        nonlocal drain
         if drain.done():  # it had to leave A alone for a while, and there was nothing else
             drain = asyncio.create_task(messages.make(stopping=lambda: over).run())
-        await eventually(partial(taken, php, wamid))
+        return wamid in php.taken
+
+    for wamid in ("b1", "b2", "b3"):
+        await messages.receive(*texts(wamid), vendor=B)
+        await eventually(partial(is_taken, wamid))
         assert len(requests_with(php, wamid)) == 1
     over = True
     await drain
