@@ -14,6 +14,9 @@ from sidecar.outbox import vendor_of_replies
 from sidecar.overview import Overview
 from sidecar.redis_client import Redis
 
+#: One refusal of an update that has been here for longer is no passing one.
+REFUSED_MS = 3000
+
 #: Order keys of a lane of which the first update is looked at.
 MOST_LOOKED_AT = 100
 
@@ -95,7 +98,8 @@ class Deferred:
     """What waits in a lane to be tried again: why, by how many of those that were looked at, and
     since when the oldest of them is here. A worker has died ``deaths`` times in a row on the lane's
     work, of which ``one_by_one`` units are now taken one by one. ``refused``: vendors of which PHP
-    has refused an update more than once, and why the last time."""
+    has refused an update more than once, or one that has waited for a while, and why the last
+    time."""
 
     reasons: dict[str, int]
     refused: dict[str, str]
@@ -114,7 +118,12 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
         pipeline.lindex(keys.deferred_items(lane, order_key.decode()), 0)
     begun, left, *found = await pipeline.execute()
     items = [msgspec.json.decode(item) for item in found if item is not None]
-    refused = {i["vendor_uid"]: i["reason"] for i in items if (i.get("attempts") or 0) > 1}
+    since = overview.now - REFUSED_MS
+    refused = {
+        item["vendor_uid"]: item["reason"]
+        for item in items
+        if item.get("attempts") and (item["attempts"] > 1 or item["received_at"] < since)
+    }
     reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
     oldest = min((item["received_at"] for item in items), default=overview.now)
     # The last one that has begun may be under way. Its lease would tell, but was read before this:
