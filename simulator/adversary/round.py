@@ -176,8 +176,14 @@ class _Round:
         return found
 
     def _troubled(self, who: Cast) -> list[str]:
-        """Return the attackers on whose updates PHP fails."""
-        return [a.vendor.uid for a in who.attackers if any(shape.trouble for shape in a.shapes)]
+        """Return the attackers on whose updates PHP fails. What waits in order behind a thousand
+        of its sender's is no trouble, and cannot be told from it by the books."""
+        return [
+            attacker.vendor.uid
+            for attacker in who.attackers
+            if any(shape.trouble for shape in attacker.shapes)
+            and "one_sender" not in attacker.names
+        ]
 
     # -- what became of it --
 
