@@ -163,11 +163,13 @@ final class ProcessUpdates
     {
         $wamid = $update->part->kind === 'change' ? null : $update->part->wamid();
         $key = "{$vendor->id} {$wamid}";
-        if ($wamid !== null && isset($logged[$key])) {
+        $once = $wamid === null || $this->engine instanceof StoresOnce;
+        // A message that another call has stored this moment has no effects yet; that call may still keep some.
+        if ($wamid !== null && isset($logged[$key]) && ($once || $update->isRaw() || $logged[$key] !== [])) {
             return Outcome::done($update->isRaw() ? [] : $logged[$key]);
         }
         try {
-            $outcome = $wamid === null || $this->engine instanceof StoresOnce
+            $outcome = $once
                 ? $this->effectful($vendor, $update)
                 : $this->alone($vendor, $update, $key);
         } catch (Throwable $error) {
