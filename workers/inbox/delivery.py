@@ -51,6 +51,9 @@ ISOLATED_TIMEOUT_SHARE = 0.25
 #: on waits for so long.
 SHARED_TIMEOUT_S = 2.0
 
+#: The same for requests with nobody else's updates, of a vendor that is only suspected.
+SUSPECT_TIMEOUT_S = 3.0
+
 #: For how long vendors' own requests are made although none has worked yet.
 MAX_VENDORS_S = 1.0
 
@@ -210,7 +213,9 @@ class Delivery:
         async def post(updates: list[Update]) -> Verdicts:
             share = ISOLATED_TIMEOUT_SHARE if len(updates) > 1 else 1.0
             timeout_s = share * self._backend.timeout_s
-            return await self._post(updates, min(timeout_s, 3.0) if suspect else timeout_s)
+            return await self._post(
+                updates, min(timeout_s, SUSPECT_TIMEOUT_S) if suspect else timeout_s
+            )
 
         return post
 

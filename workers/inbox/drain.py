@@ -263,22 +263,20 @@ class Drain:
     async def _handle_isolated(
         self, lease: Lease, vendor_uid: str, batch: Batch, close: Callable[[Commit], None]
     ) -> bool:
+        async with self._lock.together():
+            return await self._handle(lease, batch, self._deliver_alone(vendor_uid), close)
+
+    def _deliver_alone(self, vendor_uid: str) -> Deliver:
         async def deliver(updates: list[Update]) -> Verdicts:
             return await self._delivery.deliver_isolated(
                 vendor_uid, updates, batch_size=self._policy.batch_size
             )
 
-        async with self._lock.together():
-            return await self._handle(lease, batch, deliver, close)
+        return deliver
 
     def _one_by_one(self, lease: Lease) -> OneByOne:
         async def handle(vendor_uid: str, batch: Batch, close: Callable[[Commit], None]) -> bool:
-            async def deliver(updates: list[Update]) -> Verdicts:
-                return await self._delivery.deliver_isolated(
-                    vendor_uid, updates, batch_size=self._policy.batch_size
-                )
-
-            return await self._handle(lease, batch, deliver, close)
+            return await self._handle(lease, batch, self._deliver_alone(vendor_uid), close)
 
         return OneByOne(
             self._lane,

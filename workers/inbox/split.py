@@ -61,7 +61,13 @@ _LEVELS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 
 def split_webhook(webhook: Webhook, entry: Entry, name: str) -> list[Update]:
     """Return all updates of one webhook; ``name`` becomes the front part of their ids."""
-    return Parsed(webhook, entry, name).take(0, None)[0]
+    parsed = Parsed(webhook, entry, name)
+    updates: list[Update] = []
+    place = 0
+    while place < parsed.length:
+        some, place = parsed.take(place, None)
+        updates += some
+    return updates
 
 
 class Parsed:

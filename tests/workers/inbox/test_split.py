@@ -164,6 +164,12 @@ def test_more_changes_than_meta_sends_are_one_piece_of_junk(junk: bytes) -> None
     assert "more than 10,000 elements" in one.reason
 
 
+def test_a_whole_webhook_is_split_however_much_is_in_it() -> None:
+    """One go looks at a bounded number of elements; shadow wants all of them."""
+    updates = split(webhook(statuses=[status(f"wamid.{n}") for n in range(20_001)]))
+    assert [one.wamid for one in updates] == [f"wamid.{n}" for n in range(20_001)]
+
+
 # -- what an update is known by --
 
 
