@@ -45,6 +45,9 @@ _lists = msgspec.json.Decoder(list[Raw])
 MAX_CHANGES = 10_000
 _TOO_MANY = f"it has more than {MAX_CHANGES:,} elements"
 
+#: Contacts that are looked at: as many as there may be updates, and to spare.
+MAX_CONTACTS = 10_000
+
 #: Elements that are looked at in one go, readable or not.
 MAX_LOOKED_AT = 20_000
 
@@ -55,8 +58,11 @@ _ESCAPED = re.compile(
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BOM = b"\xef\xbb\xbf"
 
-#: Strings, and what opens or closes a level outside of them.
-_LEVELS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+#: Brackets as steps up and down, as bytes with a sign; and what is none.
+_STEPS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
+_NO_BRACKET = bytes(set(range(256)) - set(b"{[}]"))
 
 
 def split_webhook(webhook: Webhook, entry: Entry, name: str) -> list[Update]:
@@ -203,7 +209,14 @@ class _Shapeless(Exception):
     """This is no webhook of Meta's."""
 
 
-_NOT_READ = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, _Shapeless)
+class _TooDeep(Exception):
+    """This has more levels than it may."""
+
+    def __str__(self) -> str:
+        return f"it has more than {MAX_DEPTH} levels"
+
+
+_NOT_READ = (msgspec.DecodeError, RecursionError, UnicodeDecodeError, _Shapeless, _TooDeep)
 
 
 @dataclass(slots=True)
@@ -243,10 +256,8 @@ def _values(run: _Run, raw: bytes) -> tuple[Any, str | None]:
     """Return what an element says, and why it is none that PHP could read."""
     if run.fault is not None:
         return None, run.fault
-    if _too_deep(raw):
-        return None, f"it has more than {MAX_DEPTH} levels"
     try:
-        values = msgspec.json.decode(raw)
+        values = _decode(raw)
     except _NOT_READ as error:
         return None, str(error)
     if run.kind is None:
@@ -263,30 +274,23 @@ def _text(values: dict[str, Any], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _too_deep(raw: bytes) -> bool:
-    return raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(raw) > MAX_DEPTH
-
-
-def _unreadable(raw: bytes) -> str | None:
-    """Return why JSON cannot be read here, or where it goes; None if it can."""
-    if _too_deep(raw):
-        return f"it has more than {MAX_DEPTH} levels"
+def _decode(raw: bytes) -> Any:
+    """Return what JSON says. Raises what is in ``_NOT_READ`` if it cannot be read here, or where it
+    goes."""
     try:
-        msgspec.json.decode(raw)
-    except _NOT_READ as error:
-        return str(error)
-    return None
+        value = msgspec.json.decode(raw)
+    except RecursionError:
+        raise _TooDeep from None
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(raw) > MAX_DEPTH:
+        raise _TooDeep
+    return value
 
 
 def _depth(raw: bytes) -> int:
-    depth = deepest = 0
-    for found in _LEVELS.finditer(raw):
-        if found[0] in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found[0] in b"]}":
-            depth -= 1
-    return deepest
+    """Count the levels of JSON that has been read: in what is none a string may have no end, and
+    looking for it from each quotation mark takes minutes."""
+    steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKET)
+    return max(accumulate(memoryview(steps).cast("b")))
 
 
 class _Value(msgspec.Struct, forbid_unknown_fields=True):
@@ -502,8 +506,11 @@ def _envelope_fault(envelope: bytes) -> str | None:
 
 
 def _fault(envelope: bytes) -> str | None:
-    fault = _unreadable(envelope)
-    return f"in what stands around it, {fault}" if fault else None
+    try:
+        _decode(envelope)
+    except _NOT_READ as error:
+        return f"in what stands around it, {error}"
+    return None
 
 
 #: A number's envelopes are all the same, so one is looked at once.
@@ -535,7 +542,7 @@ class _Contacts:
         self._by_user: dict[str, bytes] = {}
         if bytes(raw):
             try:
-                self._all = _lists.decode(raw)
+                self._all = _lists.decode(raw)[:MAX_CONTACTS]
             except _NOT_READ:
                 return
 
@@ -598,10 +605,8 @@ _NO_CONTACTS = _Contacts(Raw(b""))
 
 def _decoded(raw: bytes) -> Any:
     """Return what JSON says, or None if it cannot be read."""
-    if _too_deep(raw):
-        return None
     try:
-        return msgspec.json.decode(raw)
+        return _decode(raw)
     except _NOT_READ:
         return None
 
