@@ -13,7 +13,7 @@ from contracts.sidecar_api import PingAnswer
 MAX_TOKEN = 64
 
 #: Vendors that an answer names at most, of those whose rows wait.
-MOST_WAITING = 100
+MAX_WAITING = 100
 
 
 class DiagnosisRequest(StrictModel):

@@ -3,18 +3,10 @@
 import time
 from datetime import UTC, datetime
 
-from sidecar.redis_client import Redis
-
 
 def now_ms() -> int:
     """Return the unix time in milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-async def redis_now_us(redis: Redis) -> int:
-    """Return the unix time on Redis's clock, in microseconds."""
-    seconds, micros = await redis.time()
-    return int(seconds) * 1_000_000 + int(micros)
 
 
 def utc_text(at_ms: int) -> str:

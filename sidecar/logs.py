@@ -135,7 +135,7 @@ def _without_middle(text: str) -> str:
     return f"{text[:half]}\n ... ({len(text)} characters) ...\n{text[-half:]}"
 
 
-class Trouble:
+class LogOnce:
     """Says once that something does not work, and once that it works again.
 
     For what is tried over and over: the reason belongs in the log once, not a thousand times.

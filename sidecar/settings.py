@@ -153,7 +153,7 @@ class Settings(BaseSettings):
     update_max_attempts: int = Field(default=12, ge=1, le=100)
     #: So often a worker may die on a lane's work before it is taken one by one, and then on one
     #: webhook before that goes to the dead letters.
-    drain_most_deaths: int = Field(default=3, ge=1, le=100)
+    crash_loop_threshold: int = Field(default=3, ge=1, le=100)
     #: First and longest pause before an update is tried again; it doubles in between.
     update_retry_first_ms: int = Field(default=1000, ge=10)
     update_retry_longest_ms: int = Field(default=300_000, ge=10)
@@ -207,7 +207,7 @@ class Settings(BaseSettings):
     #: Rows of one claim, in seconds of sending. Small enough to stop at once.
     claim_s: float = Field(default=1.0, gt=0, le=30)
     #: The same error so many times in a row stops the campaign, where the error points at it.
-    stop_after_like_errors: int = Field(default=20, ge=1)
+    campaign_error_streak: int = Field(default=20, ge=1)
     #: How long a recipient gets nothing after a refusal that would come again. 0: not at all.
     suppress_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
     #: How long results of sends may wait for others before PHP is told.

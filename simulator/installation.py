@@ -79,7 +79,7 @@ class Installation(ABC):
         environment = {**self.environment, "SIDECAR_PORT": "{port}"}
         return self._add_python(
             name,
-            *("sidecar.cli", "serve"),
+            *("sidecar.commands.main", "serve"),
             environment=environment,
             port=int(self.environment["SIDECAR_PORT"]),
         )

@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import redis as blocking_redis
 
-from sidecar.redis_client import Redis, connect
+from sidecar.redis.client import Redis, connect
 from sidecar.settings import ENV_PREFIX, Settings
 from simulator.redis_server import RedisServer
 from tests import trust

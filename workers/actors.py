@@ -12,7 +12,7 @@ from dramatiq.middleware import AsyncIO
 
 from contracts import jobs
 from contracts.effects import EffectKind
-from sidecar.doorbell import WakeUpBroker
+from sidecar.inbox.wakeups import WakeUpBroker
 from workers.runtime import Runtime
 
 

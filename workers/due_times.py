@@ -8,8 +8,8 @@ import structlog
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Members, Redis, script
+from sidecar.redis import keys
+from sidecar.redis.client import Members, Redis, script
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class DueTimes:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
-        self._earlier = script(redis, "earlier")
+        self._earlier = script(redis, "redis/earlier")
         self._wall = wall
         self._monotonic = monotonic
         self._offset = wall() - monotonic()

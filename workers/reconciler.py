@@ -17,18 +17,18 @@ import structlog
 from contracts import backend as contract
 from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
-from sidecar import keys
-from sidecar.backend import Backend, BackendError
-from sidecar.burial import Bounds
-from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
-from sidecar.halts import Halts
-from sidecar.housekeeping import Housekeeping
-from sidecar.inbox import drain_lease
-from sidecar.lease import Lease, Leases
-from sidecar.logs import Trouble
-from sidecar.outbox import effects_lease, vendor_of_replies
-from sidecar.redis_client import UNAVAILABLE, Hash, Redis, RedisError
+from sidecar.effects.outbox import effects_lease, vendor_of_replies
+from sidecar.inbox.store import drain_lease
+from sidecar.logs import LogOnce
+from sidecar.ops.housekeeping import Housekeeping
+from sidecar.php.client import Backend, BackendError
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Hash, Redis, RedisError
+from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.halts import Halts
 from sidecar.settings import Settings
 from workers.due_times import DueTimes
 from workers.inbox.php_backlog import Backlog
@@ -59,8 +59,8 @@ class Reconciler:
         self._backend = backend
         self._leases = leases
         self._ring = ring
-        self._redis_trouble = Trouble("reconciler_without_redis")
-        self._php_trouble = Trouble("due_campaigns_unavailable")
+        self._redis_trouble = LogOnce("reconciler_without_redis")
+        self._php_trouble = LogOnce("due_campaigns_unavailable")
         self._ask_php_at = 0.0
         self._backlog = Backlog(
             redis,
@@ -196,7 +196,7 @@ class Reconciler:
     async def _list(self, campaign: contract.DueCampaign) -> None:
         halt = await self._halts.find(campaign.campaign_uid)
         if halt is not None:
-            if halt.told_at is None or halt.told_at > now_ms() - LIFTED_MS:
+            if halt.acknowledged_at is None or halt.acknowledged_at > now_ms() - LIFTED_MS:
                 return  # being paused at this moment, and PHP did not know yet
             if not await self._halts.lift(campaign.campaign_uid, halt):
                 return

@@ -11,35 +11,35 @@ from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue, drain, send_campaign
 from contracts.modes import Mode
 from contracts.sidecar_api import InvalidateScope
-from sidecar import keys
-from sidecar.app import make_backend, make_bots, make_vendors
-from sidecar.backend import BackendError
-from sidecar.campaigns import campaign_lease
-from sidecar.config_changes import ConfigChanges
-from sidecar.doorbell import Doorbell, WakeUpBroker
-from sidecar.lease import Lease, Leases
-from sidecar.logs import Trouble
-from sidecar.outbox import make_outbox
-from sidecar.redis_client import UNAVAILABLE, RedisError, connect
+from sidecar.effects.outbox import make_outbox
+from sidecar.http.app import make_backend, make_bots, make_vendors
+from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
+from sidecar.logs import LogOnce
+from sidecar.ops.publisher import Telemetry
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import BackendError
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, RedisError, connect
+from sidecar.redis.lease import Lease, Leases
+from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
-from sidecar.telemetry import Telemetry
-from workers.breaker import Breaker
-from workers.campaign import CampaignRun
-from workers.cloud_api import CloudApi
 from workers.effects.handlers import make_handlers
-from workers.effects.runs import EffectRuns
+from workers.effects.supervisor import EffectRuns
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
 from workers.inbox.effects import UpdateEffects
 from workers.inbox.isolation import SharedLock
 from workers.inbox.reader import LanePolicy
-from workers.ledger import Ledger
-from workers.limiter import Limiter
+from workers.inbox.status_errors import StatusErrors
 from workers.reconciler import Reconciler
+from workers.sending.campaign import CampaignRun
+from workers.sending.cloud_api import CloudApi
+from workers.sending.ledger import Ledger
+from workers.sending.limiter import Limiter
 from workers.shadow.work import ShadowWork
-from workers.signals import Signals
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Runtime:
         self._settings = settings
         self._queues = queues
         self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
-        self._doorbell = Doorbell(
+        self._wakeups = Wakeups(
             WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=REDIS_TIMEOUT_S)
         )
         self._backend = make_backend(settings)
@@ -86,7 +86,7 @@ class Runtime:
             for lane in Lane
         }
         self._lock = SharedLock()
-        self._signals = Signals(settings, self._redis, self._limiter, self._vendors.get)
+        self._signals = StatusErrors(settings, self._redis, self._limiter, self._vendors.get)
         self._outbox = make_outbox(settings, self._redis)
         self._effects = EffectRuns(
             settings,
@@ -98,20 +98,20 @@ class Runtime:
             self._leases,
             make_handlers(settings, self._backend),
             self._vendors.get,
-            self._doorbell.ring,
+            self._wakeups.send,
             here=not queues or Queue.EFFECTS in queues,
             stopping=lambda: self.stopping,
         )
         self._update_effects = UpdateEffects(self._outbox, self._effects.wake)
         self._reconciler = Reconciler(
-            settings, self._redis, self._backend, self._leases, self._doorbell.ring
+            settings, self._redis, self._backend, self._leases, self._wakeups.send
         )
         self._shadow = ShadowWork(
             settings, self._redis, self._backend, self._leases, self._vendors, self._bots
         )
         self._telemetry = Telemetry(self._redis, "worker", self._facts)
         self._campaigns: dict[str, asyncio.Task[None]] = {}
-        self._campaign_trouble: dict[str, Trouble] = {}
+        self._campaign_trouble: dict[str, LogOnce] = {}
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
         self._leave_at: float | None = None
@@ -127,7 +127,7 @@ class Runtime:
         ]
 
     def _facts(self) -> dict[str, Any]:
-        """Return what an operator wants to know of this process (sidecar/processes.py)."""
+        """Return what an operator wants to know of this process (sidecar/ops/processes.py)."""
         breakers = {lane.value: d.breaker.reason for lane, d in self._deliveries.items()}
         return {
             "queues": list(self._queues),
@@ -160,7 +160,7 @@ class Runtime:
         await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
         await cancel(self._background)
         await self._telemetry.close()
-        self._doorbell.close()
+        self._wakeups.close()
         await self._bots.close()
         await self._vendors.close()
         await self._backend.close()
@@ -181,7 +181,7 @@ class Runtime:
             self._signals if lane is Lane.STATUSES else None,
         )
         if await work.run():
-            self._doorbell.ring(drain(lane))
+            self._wakeups.send(drain(lane))
 
     async def do_effects(self, kind: EffectKind, vendor_uid: str) -> None:
         """Begin to do a vendor's effects of a kind, unless somebody does. Returns at once."""
@@ -206,7 +206,7 @@ class Runtime:
 
     async def _send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
         trouble = self._campaign_trouble.setdefault(
-            campaign_uid, Trouble("campaign_not_sent", vendor=vendor_uid, campaign=campaign_uid)
+            campaign_uid, LogOnce("campaign_not_sent", vendor=vendor_uid, campaign=campaign_uid)
         )
         try:
             async with self._leases.hold(campaign_lease(campaign_uid)) as lease:
@@ -226,7 +226,7 @@ class Runtime:
         trouble.worked()
         self._campaign_trouble.pop(campaign_uid, None)
         if more:
-            self._doorbell.ring(send_campaign(vendor_uid, campaign_uid))
+            self._wakeups.send(send_campaign(vendor_uid, campaign_uid))
 
     async def _run(self, config: VendorConfig, campaign_uid: str, lease: Lease) -> bool:
         run = CampaignRun(

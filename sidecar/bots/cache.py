@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from contracts import backend as contract
 from contracts.bots import BotsAnswer, BotsRequest, VendorBots
-from sidecar.backend import Backend
 from sidecar.bots.matcher import Matcher
-from sidecar.remote_cache import RemoteCache
+from sidecar.php.cache import RemoteCache
+from sidecar.php.client import Backend
 
 #: Most vendors in one request. An answer holds all their bots, and is read at one go.
 BATCH = 50

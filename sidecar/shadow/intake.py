@@ -11,12 +11,12 @@ from collections import deque
 from datetime import UTC, datetime
 
 from contracts.modes import Mode, Modes
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.headroom import Headroom
-from sidecar.logs import Trouble
-from sidecar.redis_client import UNAVAILABLE, Redis, RedisError, reason_of, script
-from sidecar.tally import SHADOW_WEBHOOKS, TALLY
+from sidecar.logs import LogOnce
+from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, reason_of, script
+from sidecar.redis.memory_guard import MemoryGuard
 
 #: Webhooks and bytes that wait for Redis in this process; half of the bytes go with one write.
 BUFFER_WEBHOOKS = 2000
@@ -52,17 +52,17 @@ def is_compared(modes: Modes, body: bytes) -> bool:
 
 
 class Shadow:
-    """Notes webhooks. ``memory_share`` is how far webhooks may fill Redis (``inbox_memory_share``);
-    of that, these take half."""
+    """Records webhooks. ``memory_share`` is how far webhooks may fill Redis
+    (``inbox_memory_share``); of that, these take half."""
 
     def __init__(self, redis: Redis, *, memory_share: float = 1.0) -> None:
-        self._note = script(redis, "note")
-        self._room = Headroom(redis, memory_share * MEMORY_SHARE)
+        self._note = script(redis, "shadow/record")
+        self._room = MemoryGuard(redis, memory_share * MEMORY_SHARE)
         self._waiting: deque[tuple[str, int, bytes]] = deque()
         self._size = 0
         self._dropped: dict[str, int] = {}
         self._writer: asyncio.Task[None] | None = None
-        self._trouble = Trouble("shadow_not_noted")
+        self._trouble = LogOnce("shadow_not_noted")
 
     def note(self, vendor_uid: str, body: bytes, received_at: int) -> None:
         """Note a webhook of a vendor in shadow; ``received_at`` is in unix ms. Returns at once, and
@@ -84,7 +84,7 @@ class Shadow:
     def _drop(self, counts: dict[str, int]) -> None:
         for vendor_uid, count in counts.items():
             self._dropped[vendor_uid] = self._dropped.get(vendor_uid, 0) + count
-            TALLY.counter(SHADOW_WEBHOOKS, "dropped").add(count)
+            METRICS.counter(SHADOW_WEBHOOKS, "dropped").add(count)
 
     async def _write_all(self) -> None:
         try:
@@ -138,8 +138,8 @@ class Shadow:
             ],
             args=[vendor_uid, STREAM_WEBHOOKS, STREAM_BYTES, now, KEEP_S, dropped, *pairs],
         )
-        TALLY.counter(SHADOW_WEBHOOKS, "noted").add(noted)
-        TALLY.counter(SHADOW_WEBHOOKS, "dropped").add(len(pairs) // 2 - noted)
+        METRICS.counter(SHADOW_WEBHOOKS, "noted").add(noted)
+        METRICS.counter(SHADOW_WEBHOOKS, "dropped").add(len(pairs) // 2 - noted)
         left = self._dropped.pop(vendor_uid, 0) - dropped
         if left:
             self._dropped[vendor_uid] = left

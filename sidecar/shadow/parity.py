@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import orjson
 
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.duration import duration
-from sidecar.redis_client import Hash, Members, Redis
+from sidecar.format import duration
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Members, Redis
 from sidecar.settings import Settings
 from sidecar.shadow.intake import KEEP_DAYS
 from sidecar.shadow.rules import UNEXPLAINED, Class, Kind, Rule

@@ -6,8 +6,8 @@ from random import Random
 
 from simulator.adversary.shapes import GARBAGES, SHAPES
 
-MOST_ATTACKERS = 3
-MOST_SHAPES = 2
+MAX_ATTACKERS = 3
+MAX_SHAPES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ def draw_plan(seed: int, only: Sequence[str] = ()) -> Plan:
     rng = Random(f"adversary {seed}")
     names = list(SHAPES)
     attackers = [
-        tuple(rng.sample(names, rng.randint(1, MOST_SHAPES)))
-        for _ in range(rng.randint(0, MOST_ATTACKERS - 1))
+        tuple(rng.sample(names, rng.randint(1, MAX_SHAPES)))
+        for _ in range(rng.randint(0, MAX_ATTACKERS - 1))
     ]
     first: tuple[str, ...] = (names[(seed - 1) % len(names)],)
     plan = Plan(seed, (first, *attackers), rng.random() < 0.3, rng.choice(GARBAGES))

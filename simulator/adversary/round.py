@@ -82,7 +82,7 @@ class _Round:
             redis_before = watch.redis_bytes
             try:
                 attack = self._begin(who, threads)
-                rested = self._wait_for_rest(who, watch)
+                rested = self._wait_for_quiescence(who, watch)
                 waits = look.waits(self._of_victim(who, "inbound"), watch.seen_at, time.time())
                 status = self._status()
                 ended = stage.ended()
@@ -198,7 +198,7 @@ class _Round:
         number = who.victim.phone_number_ids[0]
         return [one for one in self._stage.lines(what) if one["phone_number_id"] == number]
 
-    def _wait_for_rest(self, who: Cast, watch: Watch) -> bool:
+    def _wait_for_quiescence(self, who: Cast, watch: Watch) -> bool:
         end = time.monotonic() + REST_S
         while not self._rests(who, watch):
             if time.monotonic() > end:

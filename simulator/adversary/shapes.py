@@ -12,7 +12,7 @@ from simulator.cloud_api.garbage import GARBAGE
 ATTACK_S = 4.0
 
 #: What nginx and the sidecar let through is 4 MiB.
-_MOST_BYTES = 4_000_000
+_MAX_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _empty_statuses(pen: Pen) -> list[Post]:
 
 def _tiny_elements(pen: Pen) -> list[Post]:
     element = pen.rng.choice((b"0", b"{}", b"[]", b'""', b"null"))
-    many = b"[" + b",".join([element] * (_MOST_BYTES // (len(element) + 1))) + b"]"
+    many = b"[" + b",".join([element] * (_MAX_BYTES // (len(element) + 1))) + b"]"
     where = pen.rng.choice(("messages", "statuses", "entry", "changes", "contacts", "errors"))
     if where == "entry":
         return [pen.signed(0.0, b'{"object":"whatsapp_business_account","entry":%s}' % many)]
@@ -90,12 +90,12 @@ def _tiny_elements(pen: Pen) -> list[Post]:
 
 
 def _empty_changes(pen: Pen) -> list[Post]:
-    many = b",".join([b"{}"] * (_MOST_BYTES // 3))
+    many = b",".join([b"{}"] * (_MAX_BYTES // 3))
     return [pen.signed(0.0, b'{"entry":[{"id":"1","changes":[%s]}]}' % many)]
 
 
 def _nested_lists(pen: Pen) -> list[Post]:
-    depth = _MOST_BYTES // 2
+    depth = _MAX_BYTES // 2
     closed = b"]" * depth if pen.rng.random() < 0.5 else b""
     where = pen.rng.choice(("text", "message", "value", "body"))
     nested = b"[" * depth + closed
@@ -109,7 +109,7 @@ def _nested_lists(pen: Pen) -> list[Post]:
 
 
 def _huge_string(pen: Pen) -> list[Post]:
-    return [pen.post(0.0, [pen.message("x" * (_MOST_BYTES - 1000))])]
+    return [pen.post(0.0, [pen.message("x" * (_MAX_BYTES - 1000))])]
 
 
 def _wide_envelope(pen: Pen) -> list[Post]:

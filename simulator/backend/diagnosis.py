@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 import orjson
 
-from contracts.diagnosis import COLUMNS, MOST_WAITING, DiagnosisRequest
+from contracts.diagnosis import COLUMNS, MAX_WAITING, DiagnosisRequest
 from contracts.sidecar_api import PING, PingRequest
 from contracts.signing import Audience, Signer
 from simulator.backend.database import Row
@@ -62,8 +62,8 @@ def diagnosis(work: Work, request: DiagnosisRequest) -> dict[str, Any]:
             "now": work.now_ms,
         },
         "tables": _tables(work),
-        "due": [_waiting(row) for row in work.db.rows(_DUE, (work.now, MOST_WAITING))],
-        "pending_webhooks": [_waiting(row) for row in work.db.rows(_PENDING, (MOST_WAITING,))],
+        "due": [_waiting(row) for row in work.db.rows(_DUE, (work.now, MAX_WAITING))],
+        "pending_webhooks": [_waiting(row) for row in work.db.rows(_PENDING, (MAX_WAITING,))],
         "call_back": None if token is None else _call_back(work, token, timeout_s),
     }
 

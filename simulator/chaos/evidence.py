@@ -176,7 +176,7 @@ def updates_of(webhook: dict[str, Any]) -> Iterable[Update]:
             yield Update(str(part.item.get("id")))
 
 
-# -- Redis (sidecar/keys.py) --
+# -- Redis (sidecar/redis/keys.py) --
 
 
 def left_in_redis(stage: Stage) -> Redis:

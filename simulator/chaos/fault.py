@@ -51,7 +51,7 @@ API_FAULTS: dict[str, tuple[dict[str, str | int | float], int | None]] = {
 BEGIN_S = (0.2, 2.5)
 #: How long a part is suspended. The lease's ttl lies in between.
 SUSPEND_S = (0.2, 3.5)
-MOST_FAULTS = 4
+MAX_FAULTS = 4
 
 _WEIGHTS = {
     Kind.CRASH: 8,
@@ -91,7 +91,7 @@ def draw_faults(seed: int, campaigns: int) -> list[Fault]:
     as another one, so each can be undone by itself."""
     rng = Random(f"faults {seed}")
     faults: dict[tuple[Kind | None, str], Fault] = {}
-    for _ in range(rng.randint(1, MOST_FAULTS)):
+    for _ in range(rng.randint(1, MAX_FAULTS)):
         kind = rng.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         fault = _DRAWN[kind](rng, kind, round(rng.uniform(*BEGIN_S), 2), campaigns)
         faults.setdefault((None if fault.target in PARTS else kind, fault.target), fault)

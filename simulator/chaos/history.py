@@ -21,7 +21,7 @@ _LOGS = (
     "mariadb/*.log",
 )
 #: Subjects whose lines are searched for.
-_MOST_SUBJECTS = 200
+_MAX_SUBJECTS = 200
 
 
 class Logs:
@@ -58,7 +58,7 @@ def write_history(folder: Path, line: dict[str, Any], verdict: Verdict, logs: Lo
     )
     found = []
     for position, violation in enumerate(verdict.violations):
-        known = _known(verdict, violation.subject, lines) if position < _MOST_SUBJECTS else {}
+        known = _known(verdict, violation.subject, lines) if position < _MAX_SUBJECTS else {}
         found.append({**asdict(violation), **known})
     _write(folder / "violations.json", found)
     return folder

@@ -9,7 +9,7 @@ from simulator.chaos.fault import draw_faults
 from simulator.chaos.history import Logs, write_history
 from simulator.chaos.injector import Injector
 from simulator.chaos.load import CUSTOMERS_S, Work, draw_load
-from simulator.chaos.rest import wait_for_rest
+from simulator.chaos.quiescence import wait_for_quiescence
 from simulator.chaos.stage import Stage
 from simulator.chaos.verdict import Verdict
 
@@ -32,7 +32,7 @@ def run_round(stage: Stage, seed: int, histories: Path) -> tuple[dict[str, Any],
     ended = stage.ended()
     for name in ended:
         stage.start(name)
-    rested = wait_for_rest(stage, work, REST_S)
+    rested = wait_for_quiescence(stage, work, REST_S)
     ended += stage.ended()
     ended += [f"{o.fault} (exit code {o.exit_code})" for o in injected if o.exit_code]
     rate = sum(load.rates)

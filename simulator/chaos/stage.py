@@ -12,7 +12,7 @@ import orjson
 import redis
 
 from contracts.signing import Audience, Signer
-from simulator.chaos.way import Way
+from simulator.chaos.fault_proxy import FaultProxy
 from simulator.ports import free_ports
 from simulator.processes import ProcessFailed, python
 from simulator.stack.installation import StackInstallation
@@ -55,7 +55,7 @@ class Stage:
         self.installation = StackInstallation(folder, durable=True, php={"SIDECAR_BOTS": "all"})
         self.installation.configure(**SETTINGS | (settings or {}))
         [self._cloud_api_port] = free_ports(1)
-        self.way = Way(self._cloud_api_port, latency_s=LATENCY_S)
+        self.way = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)
         self._cloud_api_url = f"http://127.0.0.1:{self._cloud_api_port}" if direct else self.way.url
 
     def __enter__(self) -> Self:
@@ -140,7 +140,7 @@ class Stage:
         """Return what ``sidecar status --json`` says. It ends with 1 where the equation does not
         hold."""
         done = subprocess.run(
-            [*python("sidecar.cli"), "status", "--json"],
+            [*python("sidecar.commands.main"), "status", "--json"],
             env={**os.environ, **self.installation.environment},
             capture_output=True,
             timeout=60,

@@ -1,10 +1,7 @@
 """Messages that were accepted, their statuses, and customers' messages."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from simulator.cloud_api.ledger import Ledger
-    from simulator.cloud_api.number import Number
+from simulator.cloud_api.number import Number
+from simulator.cloud_api.post import Acknowledgements
 
 #: Kinds of statuses, as indexes of :data:`STATUS_NAMES`; plain integers, as they are many.
 SENT, DELIVERED, READ, FAILED = range(4)
@@ -37,7 +34,7 @@ class Message:
     )
 
     def __init__(
-        self, wamid: str, number: "Number", to: str, wa_id: str, callback_data: str | None
+        self, wamid: str, number: Number, to: str, wa_id: str, callback_data: str | None
     ) -> None:
         self.wamid = wamid
         self.number = number
@@ -63,7 +60,7 @@ class Inbound:
 
     __slots__ = ("acknowledged", "created_at", "from_", "number", "type", "wamid")
 
-    def __init__(self, wamid: str, number: "Number", from_: str, type_: str, now: float) -> None:
+    def __init__(self, wamid: str, number: Number, from_: str, type_: str, now: float) -> None:
         self.wamid = wamid
         self.number = number
         self.from_ = from_
@@ -83,10 +80,10 @@ class StatusUpdate:
         self.timestamp = timestamp
 
     @property
-    def number(self) -> "Number":
+    def number(self) -> Number:
         return self.message.number
 
-    def acknowledge(self, ledger: "Ledger") -> None:
+    def acknowledge(self, ledger: Acknowledgements) -> None:
         ledger.acknowledge_status(self.message, self.kind)
 
 
@@ -101,10 +98,10 @@ class InboundUpdate:
         self.body = body
 
     @property
-    def number(self) -> "Number":
+    def number(self) -> Number:
         return self.inbound.number
 
-    def acknowledge(self, ledger: "Ledger") -> None:
+    def acknowledge(self, ledger: Acknowledgements) -> None:
         ledger.acknowledge_inbound(self.inbound)
 
 

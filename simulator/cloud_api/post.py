@@ -1,9 +1,14 @@
 """One webhook on its way: delivered, or tried again until it is."""
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
-from simulator.cloud_api.ledger import Ledger
+
+class Acknowledgements(Protocol):
+    """Where it is written down what has reached its receiver: the ledger."""
+
+    def acknowledge_status(self, message: Any, kind: int) -> None: ...
+    def acknowledge_inbound(self, inbound: Any) -> None: ...
 
 
 class Post(Protocol):
@@ -17,4 +22,4 @@ class Post(Protocol):
 
     def body(self) -> bytes: ...
     def signature(self, app_secret: str, body: bytes) -> str | None: ...
-    def acknowledge(self, ledger: Ledger) -> None: ...
+    def acknowledge(self, ledger: Acknowledgements) -> None: ...

@@ -4,7 +4,7 @@ import asyncio
 from enum import StrEnum
 
 from contracts.cloud_api.webhook import sign
-from simulator.cloud_api.ledger import Ledger
+from simulator.cloud_api.post import Acknowledgements
 
 
 class Signature(StrEnum):
@@ -38,5 +38,5 @@ class RawPost:
             return sign(b"not " + app_secret.encode(), body)
         return sign(app_secret.encode(), body)
 
-    def acknowledge(self, ledger: Ledger) -> None:
+    def acknowledge(self, ledger: Acknowledgements) -> None:
         """Nothing of ours is in it."""

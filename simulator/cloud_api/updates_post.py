@@ -4,8 +4,8 @@ import asyncio
 
 from contracts.cloud_api.webhook import sign
 from simulator.cloud_api.envelope import EnvelopeWriter, Layout
-from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.message import Update
+from simulator.cloud_api.post import Acknowledgements
 
 
 class UpdatesPost:
@@ -36,6 +36,6 @@ class UpdatesPost:
     def signature(self, app_secret: str, body: bytes) -> str:
         return sign(app_secret.encode(), body)
 
-    def acknowledge(self, ledger: Ledger) -> None:
+    def acknowledge(self, ledger: Acknowledgements) -> None:
         for update in self.updates:
             update.acknowledge(ledger)

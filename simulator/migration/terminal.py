@@ -43,7 +43,7 @@ class Terminal:
         nginx, php = installation.nginx, installation.application
         mysql = f"{program('mariadb')} --no-defaults --user=root"
         files = f"-p {nginx.folder} -e {nginx.error_log} -c {nginx.folder}/nginx.conf"
-        self._put("sidecar", f"{sys.executable} -m sidecar.cli", installation.environment)
+        self._put("sidecar", f"{sys.executable} -m sidecar.commands.main", installation.environment)
         self._put("php", f"{program('php')} {APPLICATION}/artisan", php.variables)
         self._put("mysql", f"{mysql} --socket={installation.mariadb.socket} {DATABASE}")
         self._put("nginx", f"{program('nginx')} {files}")

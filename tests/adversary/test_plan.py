@@ -6,15 +6,15 @@ import orjson
 import pytest
 
 from simulator.adversary.payloads import Pen, Post
-from simulator.adversary.plan import MOST_ATTACKERS, MOST_SHAPES, draw_plan
+from simulator.adversary.plan import MAX_ATTACKERS, MAX_SHAPES, draw_plan
 from simulator.adversary.shapes import ATTACK_S, SHAPES
 from simulator.backend.seed import SeededVendor
 
 #: What one attacker may post in a round.
-MOST_POSTS = 400
-MOST_BYTES = 8_000_000
+MAX_POSTS = 400
+MAX_BYTES = 8_000_000
 #: nginx's and the sidecar's limit for one webhook.
-MOST_BODY_BYTES = 4 * 1024 * 1024
+MAX_BODY_BYTES = 4 * 1024 * 1024
 
 VENDOR = SeededVendor(7, "vendor-7", ("2007",), "token", "secret", "3007")
 
@@ -37,8 +37,8 @@ def test_each_shape_has_its_turn() -> None:
 
 def test_attackers_are_bounded() -> None:
     for plan in map(draw_plan, range(1, 200)):
-        assert 1 <= len(plan.attackers) <= MOST_ATTACKERS
-        assert all(1 <= len(names) <= MOST_SHAPES for names in plan.attackers)
+        assert 1 <= len(plan.attackers) <= MAX_ATTACKERS
+        assert all(1 <= len(names) <= MAX_SHAPES for names in plan.attackers)
 
 
 def test_only_what_was_asked_for() -> None:
@@ -49,9 +49,9 @@ def test_only_what_was_asked_for() -> None:
 def test_a_shape_is_bounded(name: str) -> None:
     for seed in range(6):
         found = posts(name, seed)
-        assert len(found) <= MOST_POSTS
-        assert sum(len(post.body) for post in found) <= MOST_BYTES
-        assert all(len(post.body) <= MOST_BODY_BYTES for post in found)
+        assert len(found) <= MAX_POSTS
+        assert sum(len(post.body) for post in found) <= MAX_BYTES
+        assert all(len(post.body) <= MAX_BODY_BYTES for post in found)
         assert all(0 <= post.at_s < ATTACK_S for post in found)
 
 

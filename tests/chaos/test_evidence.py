@@ -10,8 +10,8 @@ import pytest
 import redis as blocking
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Redis
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
 from simulator.chaos.evidence import Update, equation_differences, read_redis, updates_of
 from simulator.processes import python
 from tests import trust
@@ -27,7 +27,7 @@ async def status_of(redis_url: str) -> dict[str, Any]:
         "SIDECAR_APP_SECRETS": trust.APP_SECRET,
     }
     command = await asyncio.create_subprocess_exec(
-        *python("sidecar.cli", "status", "--json"),
+        *python("sidecar.commands.main", "status", "--json"),
         env=os.environ | installation,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -3,7 +3,7 @@ import pytest
 from simulator.chaos.fault import (
     API_FAULTS,
     BEGIN_S,
-    MOST_FAULTS,
+    MAX_FAULTS,
     PARTS,
     Kind,
     draw_faults,
@@ -28,7 +28,7 @@ def test_seeds_differ() -> None:
 def test_each_fault_can_be_undone_by_itself() -> None:
     for seed in MANY:
         faults = draw_faults(seed, CAMPAIGNS)
-        assert 1 <= len(faults) <= MOST_FAULTS
+        assert 1 <= len(faults) <= MAX_FAULTS
         assert [fault.at_s for fault in faults] == sorted(fault.at_s for fault in faults)
         assert all(BEGIN_S[0] <= fault.at_s <= BEGIN_S[1] for fault in faults)
         parts = [fault.target for fault in faults if fault.target in PARTS]

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from contracts.jobs import Queue
-from sidecar.cli import main
+from sidecar.commands.main import main
 from sidecar.settings import ENV_PREFIX, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.sidecar_api import METRICS
-from sidecar.tally import FAMILIES
+from sidecar.metrics import FAMILIES
 from tests.conftest import MakeSettings
 from tests.deploy import compose, monitoring
 from tests.deploy.monitoring import GRAFANA, PROMETHEUS

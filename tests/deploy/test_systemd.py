@@ -50,7 +50,7 @@ HARDENED = {
 }
 
 #: What `systemd-analyze security` may say of a unit, from 0 (none) to 10.
-MOST_EXPOSED = 1.5
+MAX_EXPOSED = 1.5
 
 
 def read_all(name: str) -> dict[str, list[str]]:
@@ -145,7 +145,7 @@ def test_systemd_understands_them(units: list[str]) -> None:
 
 
 def test_how_exposed_they_are(units: list[str]) -> None:
-    threshold = f"--threshold={MOST_EXPOSED * 10:.0f}"
+    threshold = f"--threshold={MAX_EXPOSED * 10:.0f}"
     for unit in units:
         code, said = analyze("security", "--offline=true", "--no-pager", threshold, unit)
         assert code == 0, said
@@ -162,8 +162,8 @@ def test_nothing_needs_memory_that_is_written_and_executed(
         "try: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)\n"
         "except PermissionError: pass\n"
         "else: sys.exit('the kernel does not keep to it')\n"
-        "import uvloop, workers.runtime, sidecar.serve\n"
-        "from sidecar.cli import main\n"
+        "import uvloop, workers.runtime, sidecar.http.serve\n"
+        "from sidecar.commands.main import main\n"
         "main(['check'])\n"
     )
     settings = {

@@ -15,8 +15,8 @@ import orjson
 from contracts.backend import PROCESS_WEBHOOK
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.signing import Audience, Signer
-from sidecar.counters import Books, Counters
-from sidecar.redis_client import connect
+from sidecar.ops.accounting import Accounting, Counters
+from sidecar.redis.client import connect
 from simulator.backend.database import open_database
 from simulator.backend.seed import SeededVendor
 from simulator.backend.stored_modes import MODES
@@ -118,7 +118,7 @@ def wamid_of(body: bytes | str) -> str:
     return wamid
 
 
-async def books(redis_url: str) -> Books | None:
+async def books(redis_url: str) -> Accounting | None:
     """Return the books of the only vendor, which must balance; None before its first webhook."""
     async with aclosing(connect(redis_url, timeout_s=5.0)) as redis:
         found = await Counters(redis).read()

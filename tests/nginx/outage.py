@@ -38,7 +38,7 @@ async def make_complete(site: Site, meta: Meta) -> Complete:
 async def _quiet(site: Site) -> None:
     """Wait until nothing is on its way."""
     await eventually(lambda: not site.stored(), WAIT_S, every_s=0.2)
-    await eventually(lambda: _at_rest(site), WAIT_S, every_s=0.2)
+    await eventually(lambda: _is_quiescent(site), WAIT_S, every_s=0.2)
 
 
 async def _received(site: Site) -> int:
@@ -47,7 +47,7 @@ async def _received(site: Site) -> int:
     return found.webhooks.total if found else 0
 
 
-async def _at_rest(site: Site) -> bool:
+async def _is_quiescent(site: Site) -> bool:
     found = await books(site.installation.redis_url)
     return not found or found.webhooks.parts["waiting"] == found.updates.parts["waiting"] == 0
 

@@ -14,10 +14,10 @@ from tests import trust
 from tests.conftest import MakeSettings
 from tests.nginx.stub import Stub
 from tests.nginx.test_routes import LARGE
+from tests.sidecar.answering_php import Php
+from tests.sidecar.http.test_proxy import answers, headers_of, sends
 from tests.sidecar.listening import listening
-from tests.sidecar.php import Php
 from tests.sidecar.service import VENDOR
-from tests.sidecar.test_proxy import answers, headers_of, sends
 
 
 @pytest.fixture

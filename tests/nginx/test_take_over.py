@@ -15,7 +15,7 @@ from tests.nginx.installation import WAIT_S, Meta, Site
 from tests.nginx.outage import Complete, back_at_the_sidecar, stop
 from workers.inbox.php_backlog import PAGE
 
-#: Fewer than ``drain_most_deaths``, after which the inbox is drained one by one.
+#: Fewer than ``crash_loop_threshold``, after which the inbox is drained one by one.
 KILLS = 2
 
 

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar import logs
-from sidecar.cli import main
+from sidecar.commands.main import main
 from tests import trust
 from tests.conftest import MakeSettings
-from tests.sidecar.php import Php
+from tests.sidecar.answering_php import Php
 from tests.sidecar.service import VENDOR, Service, running
 
 MakeService = Callable[..., Awaitable[Service]]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from sidecar.serve import configure
+from sidecar.http.serve import configure
 from sidecar.settings import Settings
 from tests import trust
 from tests.eventually import eventually

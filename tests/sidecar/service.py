@@ -14,12 +14,12 @@ from starlette.applications import Starlette
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.jobs import Lane
 from contracts.signing import Audience, Signer
-from sidecar.app import create_app
-from sidecar.inbox import Entry, InboxReader
-from sidecar.redis_client import Redis, connect
+from sidecar.http.app import create_app
+from sidecar.http.webhook import WebhookEndpoint
+from sidecar.inbox.store import Entry, InboxReader
+from sidecar.metrics import METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
+from sidecar.redis.client import Redis, connect
 from sidecar.settings import Settings
-from sidecar.tally import TALLY, WEBHOOKS, WEBHOOKS_UNSIGNED
-from sidecar.webhook import WebhookEndpoint
 from tests import trust
 from tests.contracts.conformance import assert_conforms, load
 
@@ -37,14 +37,14 @@ class Service:
         self.client = client
         self.redis = redis
         self.endpoint: WebhookEndpoint = app.state.webhook
-        self._tallied = TALLY.read()
+        self._tallied = METRICS.read()
         self._signer = Signer(Audience.SIDECAR, trust.KEY_ID, trust.SIGNING_SECRET.encode())
 
     @property
     def counts(self) -> dict[str, float]:
         """Why webhooks were not, or should not have been, acknowledged, since this was made."""
         counts: dict[str, float] = {}
-        for series, value in TALLY.read().items():
+        for series, value in METRICS.read().items():
             by = value - self._tallied.get(series, 0.0)
             if by and series.name == WEBHOOKS.name and series.labels != ("acknowledged",):
                 counts[series.labels[0]] = by

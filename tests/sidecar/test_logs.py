@@ -8,7 +8,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.logs import Trouble
+from sidecar.logs import LogOnce
 
 #: In a process of its own: setting logging up is for good.
 SCRIPT = """
@@ -111,7 +111,7 @@ def test_for_people() -> None:
 
 def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
     with capture_logs() as logs:
-        trouble = Trouble("php_down", lane="messages")
+        trouble = LogOnce("php_down", lane="messages")
         trouble.worked()
         for _ in range(1000):
             trouble.failed("no answer in time")
@@ -137,7 +137,7 @@ def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
 
 def test_another_reason_is_told_too() -> None:
     with capture_logs() as logs:
-        trouble = Trouble("php_down")
+        trouble = LogOnce("php_down")
         for reason in ("refused", "refused", "500", "500", "refused"):
             trouble.failed(reason)
     assert [(line["reason"], line["times"]) for line in logs] == [
@@ -149,7 +149,7 @@ def test_another_reason_is_told_too() -> None:
 
 def test_the_next_trouble_is_told_again() -> None:
     with capture_logs() as logs:
-        trouble = Trouble("php_down")
+        trouble = LogOnce("php_down")
         for _ in range(2):
             trouble.failed("refused")
             trouble.worked()

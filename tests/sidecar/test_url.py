@@ -5,7 +5,7 @@ import redis
 from dramatiq.brokers.redis import RedisBroker
 from pydantic import TypeAdapter, ValidationError
 
-from sidecar.doorbell import WakeUpBroker
+from sidecar.inbox.wakeups import WakeUpBroker
 from sidecar.url import HttpUrl, RedisUrl, next_database
 
 HTTP = TypeAdapter(HttpUrl)

@@ -19,7 +19,7 @@ _KEY = f"first:{LaravelBackend.keys['first'].decode()}"
 
 def deep(installation: StackInstallation, *arguments: str) -> Lines:
     done = subprocess.run(
-        [sys.executable, "-m", "sidecar.cli", "check", "--deep", "--json", *arguments],
+        [sys.executable, "-m", "sidecar.commands.main", "check", "--deep", "--json", *arguments],
         # Of the tests' keys the second is too short for the settings.
         env={**os.environ, **installation.environment, "SIDECAR_SIGNING_KEYS": _KEY},
         capture_output=True,

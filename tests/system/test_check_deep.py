@@ -11,7 +11,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from contracts import backend as contract
-from sidecar.checks.basic import NOBODY
+from sidecar.commands.checks.basic import NOBODY
 from simulator.embedded import EmbeddedInstallation
 from simulator.ports import free_ports
 from tests.eventually import eventually
@@ -36,7 +36,7 @@ def run(
 ) -> tuple[int, str, str]:
     named = {f"SIDECAR_{name.upper()}": value for name, value in settings.items()}
     done = subprocess.run(
-        [sys.executable, "-m", "sidecar.cli", "check", *arguments],
+        [sys.executable, "-m", "sidecar.commands.main", "check", *arguments],
         env={**os.environ, **installation.environment, **named},
         capture_output=True,
         text=True,

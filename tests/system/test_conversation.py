@@ -52,7 +52,7 @@ def statuses(conversation: Conversation) -> Counter[str | None]:
 
 def equation(installation: Installation) -> dict[str, Any]:
     """Return what ``sidecar status`` says of the books."""
-    command = [sys.executable, "-m", "sidecar.cli", "status", "--json"]
+    command = [sys.executable, "-m", "sidecar.commands.main", "status", "--json"]
     environment = {**installation.environment, "SIDECAR_PORT": "1", "PATH": "/usr/bin:/bin"}
     shown = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=30)
     found: dict[str, Any] = orjson.loads(shown.stdout)["equation"]

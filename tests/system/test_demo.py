@@ -12,14 +12,14 @@ from simulator.comparison import Comparison, is_applied
 
 #: Requests to the backend for 1,000 messages, beside those that carry a customer's message, where
 #: they take so long. Batches go out by time: one that takes longer needs so many more a second.
-MOST_REQUESTS = 60
+MAX_REQUESTS = 60
 QUICK_S = 15
-MOST_MORE_PER_S = 6
+MAX_MORE_PER_S = 6
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sidecar.cli", "demo", *arguments],
+        [sys.executable, "-m", "sidecar.commands.main", "demo", *arguments],
         capture_output=True,
         text=True,
         timeout=110,
@@ -38,7 +38,7 @@ def test_the_main_job(tmp_path: Path) -> None:
     assert figures["seconds"] > 0
     assert figures["backend_errors"] == []
     with_messages = figures["backend_requests_with_customers_messages"]
-    most = MOST_REQUESTS + MOST_MORE_PER_S * max(0.0, figures["seconds"] - QUICK_S)
+    most = MAX_REQUESTS + MAX_MORE_PER_S * max(0.0, figures["seconds"] - QUICK_S)
     assert figures["backend_requests"] - with_messages <= most
     assert figures["throughput"]["throttled"] == 0
     assert "has arrived" in result.stdout

@@ -8,8 +8,8 @@ from tests.system.test_demo import run_demo
 
 #: For 1,000 messages and their 3,000 statuses, without customers, where they take so long.
 #: Batches go out by time: one that takes longer needs so many more a second.
-MOST_REQUESTS = 50
-MOST_STATEMENTS = 500
+MAX_REQUESTS = 50
+MAX_STATEMENTS = 500
 QUICK_S = 15
 MORE_PER_S = 0.1
 
@@ -27,8 +27,8 @@ def test_the_main_job_on_the_real_stack(tmp_path: Path) -> None:
     assert figures["backend_errors"] == []
     alone = figures["campaign_alone"]
     slow = 1 + MORE_PER_S * max(0.0, alone["seconds"] - QUICK_S)
-    assert 0 < alone["backend_requests"] <= MOST_REQUESTS * slow
-    assert 0 < alone["sql_statements"] <= MOST_STATEMENTS * slow
+    assert 0 < alone["backend_requests"] <= MAX_REQUESTS * slow
+    assert 0 < alone["sql_statements"] <= MAX_STATEMENTS * slow
     assert figures["sql_statements"] > alone["sql_statements"]
     last = result.stdout.splitlines()[-1]
     assert "has arrived, on the real stack: nginx 1." in last

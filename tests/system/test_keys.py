@@ -8,7 +8,7 @@ import redis
 
 from contracts import sidecar_api as api
 from contracts.signing import Audience, Signer
-from sidecar import keys
+from sidecar.redis import keys
 from simulator.demo import Demo
 from tests.system.running import assert_complete, wait_for_accepted
 

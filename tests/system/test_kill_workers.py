@@ -8,7 +8,7 @@ from tests.system.running import RATE, assert_complete, wait_for_accepted
 
 #: Rows of one kill that may be unknown: a tenth of a second's worth. Slots are given out a quarter
 #: of a second ahead, so writing rows down with their slots would exceed it.
-MOST_UNKNOWN = int(RATE / 10)
+MAX_UNKNOWN = int(RATE / 10)
 
 
 @pytest.mark.parametrize("at", [50, 230, 410])
@@ -16,7 +16,7 @@ def test_campaign_worker_killed(demo: Demo, at: int) -> None:
     wait_for_accepted(demo, at)
     demo.installation.crash("worker-campaigns-effects")
     demo.installation.restart("worker-campaigns-effects")
-    assert_complete(demo, unknown=MOST_UNKNOWN)
+    assert_complete(demo, unknown=MAX_UNKNOWN)
 
 
 def test_every_worker_killed_twice(demo: Demo) -> None:
@@ -26,7 +26,7 @@ def test_every_worker_killed_twice(demo: Demo) -> None:
             demo.installation.crash(name)
         for name in ("worker-campaigns-effects", "worker-statuses", "worker-messages"):
             demo.installation.restart(name)
-    assert_complete(demo, unknown=2 * MOST_UNKNOWN)
+    assert_complete(demo, unknown=2 * MAX_UNKNOWN)
 
 
 def test_workers_end_cleanly_in_the_middle(demo: Demo) -> None:

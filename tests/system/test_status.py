@@ -16,7 +16,7 @@ WORKERS = ("worker-campaigns-effects", "worker-statuses", "worker-messages")
 def look(demo: Demo) -> tuple[dict[str, Any], int]:
     """Return what it says, and its exit code."""
     done = subprocess.run(
-        python("sidecar.cli", "status", "--json"),
+        python("sidecar.commands.main", "status", "--json"),
         env={**os.environ, **demo.installation.environment},
         capture_output=True,
         timeout=60,

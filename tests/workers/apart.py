@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
-from sidecar.inbox import Entry
+from sidecar.inbox.store import Entry
 from tests.workers.payloads import entry
 from workers.inbox.split import split_webhook
 from workers.inbox.update import Update

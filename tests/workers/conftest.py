@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.backend import Backend
-from sidecar.campaigns import campaign_lease
-from sidecar.inbox import drain_lease
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import drain_lease
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
+from sidecar.sending.campaigns import campaign_lease
 from tests import trust
 from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
@@ -24,11 +25,10 @@ from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
 from tests.workers.stored import TABLE, Stored
-from workers import holds
-from workers.breaker import Breaker
-from workers.cloud_api import CloudApi
 from workers.inbox.delivery import Delivery
-from workers.ledger import Ledger
+from workers.sending import holds
+from workers.sending.cloud_api import CloudApi
+from workers.sending.ledger import Ledger
 
 MakeLane = Callable[..., LaneUnderTest]
 MakeStage = Callable[..., Awaitable[Stage]]
@@ -204,8 +204,8 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A campaign's pauses, which are held to their lengths elsewhere."""
     monkeypatch.setitem(holds.PAUSES, 130429, replace(holds.THROTTLED, first_s=0.03))
     unreachable = replace(holds.UNREACHABLE, first_s=0.05, longest_s=0.05)
-    monkeypatch.setattr("workers.outcomes.UNREACHABLE", unreachable)
-    monkeypatch.setattr("workers.campaign.NOTHING_CLAIMED_PAUSE_S", 0.01)
+    monkeypatch.setattr("workers.sending.error_policy.UNREACHABLE", unreachable)
+    monkeypatch.setattr("workers.sending.campaign.NOTHING_CLAIMED_PAUSE_S", 0.01)
 
 
 @pytest.fixture

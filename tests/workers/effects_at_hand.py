@@ -4,7 +4,7 @@ from typing import Any
 
 from contracts.backend import VendorConfig
 from contracts.effects import Effect
-from sidecar.tally import EFFECT_CALLS, TALLY
+from sidecar.metrics import EFFECT_CALLS, METRICS
 from workers.effects.handler import Queued
 
 VENDOR = "8f3c1e52-7f0d-4c0e-9a3b-2f6f1d3b5a10"
@@ -25,7 +25,7 @@ class Counted:
         self._before = self._read()
 
     def _read(self) -> dict[tuple[str, ...], float]:
-        return {s.labels: v for s, v in TALLY.read().items() if s.name == EFFECT_CALLS.name}
+        return {s.labels: v for s, v in METRICS.read().items() if s.name == EFFECT_CALLS.name}
 
     def since(self) -> dict[tuple[str, ...], float]:
         found = {labels: v - self._before.get(labels, 0) for labels, v in self._read().items()}

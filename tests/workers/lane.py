@@ -8,25 +8,25 @@ from typing import Any, cast
 from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.backend import Backend
 from sidecar.clock import now_ms
-from sidecar.counters import Counters
-from sidecar.inbox import WEBHOOK_BYTES, Entry, Inbox, InboxReader
-from sidecar.lease import Leases
-from sidecar.outbox import make_outbox
-from sidecar.redis_client import Redis
+from sidecar.effects.outbox import make_outbox
+from sidecar.inbox.store import WEBHOOK_BYTES, Entry, Inbox, InboxReader
+from sidecar.ops.accounting import Counters
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
 from sidecar.settings import Settings
 from tests.eventually import eventually
 from tests.workers.payloads import VENDOR
-from workers.breaker import Breaker
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
 from workers.inbox.effects import UpdateEffects
 from workers.inbox.reader import LanePolicy
+from workers.inbox.status_errors import StatusErrors
 from workers.inbox.update import Update
-from workers.limiter import Limiter
-from workers.signals import Signals
+from workers.sending.limiter import Limiter
 
 #: Counters that go down as well: what a vendor has in Redis.
 MEASURED = (
@@ -47,10 +47,12 @@ class LaneUnderTest:
     configs: dict[str, VendorConfig] = field(default_factory=dict)
     woken: list[tuple[EffectKind, str]] = field(default_factory=list)
     delivery: Delivery = field(init=False)
-    signals: Signals = field(init=False)
+    signals: StatusErrors = field(init=False)
 
     def __post_init__(self) -> None:
-        self.signals = Signals(self.settings, self.redis, Limiter(self.redis), self._find_config)
+        self.signals = StatusErrors(
+            self.settings, self.redis, Limiter(self.redis), self._find_config
+        )
         self.delivery = Delivery(self.backend, Breaker("php_ill", first_s=0.02, longest_s=0.05))
 
     async def _find_config(self, vendor_uid: str) -> VendorConfig | None:

@@ -17,12 +17,13 @@ from contracts import jobs
 from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import higher_status
 from contracts.jobs import Job, Lane
-from sidecar import keys
-from sidecar.counters import Counters
-from sidecar.inbox import Inbox, drain_lease
-from sidecar.lease import Leases
-from sidecar.outbox import make_outbox
-from sidecar.redis_client import Redis, connect
+from sidecar.effects.outbox import make_outbox
+from sidecar.inbox.store import Inbox, drain_lease
+from sidecar.ops.accounting import Counters
+from sidecar.php.breaker import Breaker
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, connect
+from sidecar.redis.lease import Leases
 from sidecar.settings import Settings
 from simulator.cloud_api.fault import FaultKind, FaultSpec
 from simulator.cloud_api.server import Running
@@ -33,7 +34,6 @@ from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Php
 from tests.workers.power import Process
 from tests.workers.stage import Stage, cloud_for
-from workers.breaker import Breaker
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain
 from workers.inbox.effects import UpdateEffects
@@ -362,7 +362,7 @@ class Machine(RuleBasedStateMachine):
             await self._go_on()
         self.jobs.clear()
         for _ in range(ROUNDS):
-            if await self._at_rest():
+            if await self._is_quiescent():
                 return
             await self._pass_time()
             await self.reconciler.find_due_campaigns()
@@ -371,7 +371,7 @@ class Machine(RuleBasedStateMachine):
                 await self._work(self.jobs.pop(), None)
         raise AssertionError(f"it does not come to rest: {self.stage.statuses()}")
 
-    async def _at_rest(self) -> bool:
+    async def _is_quiescent(self) -> bool:
         waiting = [keys.CAMPAIGNS, *(keys.ready(lane) for lane in Lane)]
         waiting += [keys.deferred(lane) for lane in Lane]
         unfinished = {QueueStatus.QUEUED, QueueStatus.PROCESSING} & set(self.stage.statuses())

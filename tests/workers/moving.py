@@ -8,10 +8,10 @@ from typing import Any
 from contracts import backend as contract
 from contracts.modes import Mode, ModeChange, Modes, ModesAnswer, ModesRequest
 from contracts.sidecar_api import InvalidateScope, ModesChange
-from sidecar.config_changes import ConfigChanges
-from sidecar.modes.cutover import Cutover
+from sidecar.migration.cutover import Cutover
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.php.vendors import Vendors
 from sidecar.tasks import cancel
-from sidecar.vendors import Vendors
 from tests.workers.stage import Stage
 
 

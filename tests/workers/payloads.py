@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
-from sidecar.inbox import Entry, Webhook
+from sidecar.inbox.store import Entry, Webhook
 from workers.inbox.update import Update
 
 Json = dict[str, Any]

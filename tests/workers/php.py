@@ -16,7 +16,7 @@ from aiohttp import web
 
 from contracts import backend as contract
 from contracts.signing import Audience, Signer
-from sidecar.backend import Backend
+from sidecar.php.client import Backend
 from tests import trust
 from tests.contracts.conformance import assert_request_conforms, load
 

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from sidecar.backend import Backend
-from sidecar.redis_client import Redis, connect
+from sidecar.php.client import Backend
+from sidecar.redis.client import Redis, connect
 from tests.workers import php as php_side
 from tests.workers.stage import Stage
-from workers.cloud_api import CloudApi
+from workers.sending.cloud_api import CloudApi
 
 T = TypeVar("T")
 

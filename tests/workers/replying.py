@@ -7,17 +7,17 @@ from typing import Any, cast
 
 from contracts import backend as contract
 from contracts.effects import SendMessage
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.lease import Leases
-from sidecar.outbox import Outbox, effects_lease, make_outbox, replies_of
-from sidecar.redis_client import Redis
+from sidecar.effects.outbox import Outbox, effects_lease, make_outbox, replies_of
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
 from tests.eventually import eventually
 from tests.workers.power import Process
 from tests.workers.stage import Stage
-from workers.effects.replies import KIND, ReplyRun
-from workers.ledger import Ledger
-from workers.limiter import Limiter
+from workers.sending.ledger import Ledger
+from workers.sending.limiter import Limiter
+from workers.sending.replies import KIND, ReplyRun
 
 
 @dataclass

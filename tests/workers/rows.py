@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 from contracts.backend import ClaimedRow, SendError, SendOutcome, SendResult
-from workers.rows import QueuedRow
+from workers.sending.send_queue import ClaimedSend
 
 CAMPAIGN = "campaign-1"
 NUMBER = "110"
@@ -26,8 +26,8 @@ def claimed_row(uid: str | None = None, **more: Any) -> ClaimedRow:
     return ClaimedRow(**values)
 
 
-def queued(uid: str | None = None, claim_uid: str = CLAIM, **more: Any) -> QueuedRow:
-    return QueuedRow(claimed_row(uid, **more), claim_uid)
+def queued(uid: str | None = None, claim_uid: str = CLAIM, **more: Any) -> ClaimedSend:
+    return ClaimedSend(claimed_row(uid, **more), claim_uid)
 
 
 def result(uid: str, outcome: SendOutcome = SendOutcome.ACCEPTED, **more: Any) -> SendResult:

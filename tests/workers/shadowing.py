@@ -7,16 +7,16 @@ from typing import Any, cast
 import orjson
 
 from contracts import backend as contract
-from sidecar import keys
-from sidecar.backend import Backend
 from sidecar.bots.cache import Bots
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.php.client import Backend
+from sidecar.php.vendors import Vendors
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.intake import Shadow
 from sidecar.shadow.parity import ParityReader, VendorParity
 from sidecar.shadow.rules import Class, Kind, Rule
-from sidecar.vendors import Vendors
 from tests.workers.payloads import METADATA, VENDOR
 from tests.workers.php import Answer, Call, Php, answer
 from workers.shadow.work import LEASE, ShadowWork

@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from sidecar import keys
-from sidecar.campaigns import campaign_lease
-from sidecar.lease import Lease
-from sidecar.redis_client import AsyncScript, Redis, script
+from sidecar.redis import keys
+from sidecar.redis.client import AsyncScript, Redis, script
+from sidecar.redis.lease import Lease
+from sidecar.sending.campaigns import campaign_lease
 from simulator.cloud_api.bucket import TokenBucket
-from workers import limiter as module
-from workers.limiter import AHEAD_S, Grant, Limiter
-from workers.limits import Limits
-from workers.pacer import POLL_S
+from workers.sending import limiter as module
+from workers.sending.limiter import AHEAD_S, Grant, Limiter
+from workers.sending.limits import Limits
+from workers.sending.pacer import POLL_S
 
 #: When simulated time begins, unix seconds.
 START = 1_750_000_000.0

@@ -10,11 +10,11 @@ import itertools
 import sys
 from typing import Any
 
-from sidecar.campaigns import campaign_lease
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import connect
-from workers.limiter import Grant, Limiter
-from workers.limits import Limits
+from sidecar.redis.client import connect
+from sidecar.redis.lease import Lease, Leases
+from sidecar.sending.campaigns import campaign_lease
+from workers.sending.limiter import Grant, Limiter
+from workers.sending.limits import Limits
 
 NUMBER = "110"
 

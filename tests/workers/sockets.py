@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from workers.cloud_api import Attempt, CloudApi
+from workers.sending.cloud_api import Attempt, CloudApi
 
 ACCEPTED = orjson.dumps(
     {

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.backend import CampaignState, PhoneNumber, VendorConfig, Verified
-from sidecar import keys
-from sidecar.backend import Backend
-from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
-from sidecar.counters import Counters
-from sidecar.halts import Halt, Halts
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.ops.accounting import Counters
+from sidecar.php.client import Backend
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
+from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.halts import Halt, Halts
 from sidecar.settings import Settings
 from simulator.cloud_api.config import CloudApiConfig, PhoneNumberConfig
 from simulator.cloud_api.fault import FaultKind, FaultSpec
@@ -24,10 +24,10 @@ from tests.contract.under_test import Campaign, Row, Vendor
 from tests.eventually import eventually
 from tests.simulator.cloud_api.helpers import QUIET
 from tests.workers.php import Php
-from workers.campaign import CampaignRun
-from workers.cloud_api import CloudApi
-from workers.ledger import Ledger
-from workers.limiter import Limiter
+from workers.sending.campaign import CampaignRun
+from workers.sending.cloud_api import CloudApi
+from workers.sending.ledger import Ledger
+from workers.sending.limiter import Limiter
 
 #: Fast enough to send a small campaign at once, and known to the backend for every vendor.
 RATE = 1000.0

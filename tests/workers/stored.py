@@ -9,11 +9,11 @@ import orjson
 from contracts import backend as contract
 from contracts.cloud_api.webhook import sign
 from contracts.jobs import Job, Lane
-from sidecar.backend import Backend
-from sidecar.counters import Counters
-from sidecar.inbox import InboxReader
-from sidecar.lease import Lease
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import InboxReader
+from sidecar.ops.accounting import Counters
+from sidecar.php.client import Backend
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Vendor
 from tests.workers.payloads import account, change, envelope, message, value

@@ -10,7 +10,7 @@ import pytest
 from dramatiq.worker import Worker
 
 from contracts.jobs import Job, Lane, drain, send_campaign
-from sidecar.doorbell import message
+from sidecar.inbox.wakeups import message
 from sidecar.url import next_database
 from workers.actors import make_worker_broker
 

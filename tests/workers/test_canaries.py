@@ -20,7 +20,7 @@ from dramatiq.worker import ConsumerThread, Worker, WorkerThread
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sidecar.doorbell import WakeUpBroker
+from sidecar.inbox.wakeups import WakeUpBroker
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
 

@@ -11,22 +11,22 @@ import pytest
 from contracts import backend as contract
 from contracts.backend import CampaignState, SendError, SendOutcome, UpdateKind
 from contracts.jobs import Lane
-from sidecar.backend import Backend
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
 from tests.conftest import MakeSettings
 from tests.contracts.conformance import assert_request_conforms, load
 from tests.workers.payloads import item, status
 from tests.workers.php import Answer, Php, answer
 from tests.workers.rows import CAMPAIGN, result
-from workers.breaker import Breaker
-from workers.claimer import Claimer
 from workers.inbox.delivery import Delivery
 from workers.inbox.php_backlog import Backlog
-from workers.ledger import Ledger
 from workers.reconciler import Reconciler
-from workers.release import Release
-from workers.reporter import Reporter, tell_php
+from workers.sending.claimer import Claimer
+from workers.sending.ledger import Ledger
+from workers.sending.release import Release
+from workers.sending.results import Reporter, tell_php
 
 #: The sidecar calls these, or what is shared with it, or they are called in tests of their own.
 NOT_CALLED = {

@@ -8,10 +8,10 @@ from contracts import backend as contract
 from contracts.backend import QueueStatus
 from contracts.jobs import Lane
 from contracts.modes import Mode
-from sidecar import keys
-from sidecar.backend import BackendRefused
-from sidecar.inbox import Inbox
-from sidecar.modes.cutover import SOMEBODY_ELSE, VendorUnknown
+from sidecar.inbox.store import Inbox
+from sidecar.migration.cutover import SOMEBODY_ELSE, VendorUnknown
+from sidecar.php.client import BackendRefused
+from sidecar.redis import keys
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call, refusal

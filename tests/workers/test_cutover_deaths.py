@@ -11,9 +11,9 @@ import pytest
 from contracts.backend import QueueStatus
 from contracts.modes import Mode, ModesAnswer, ModesRequest
 from contracts.sidecar_api import InvalidateRequest
-from sidecar import keys
-from sidecar.config_changes import ConfigChanges
-from sidecar.modes.cutover import Cutover
+from sidecar.migration.cutover import Cutover
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.redis import keys
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.backend import QueueStatus
 from contracts.modes import Mode
-from sidecar import keys
+from sidecar.redis import keys
 from simulator.processes import Process
 from tests import trust
 from tests.eventually import eventually
@@ -38,7 +38,7 @@ async def sent_by_a_process(
 
 def run_command(redis_url: str, stage: Stage, *arguments: str, **settings: str) -> Any:
     return asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sidecar.cli", *arguments),
+        *(sys.executable, "-m", "sidecar.commands.main", *arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={

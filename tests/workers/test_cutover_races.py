@@ -7,15 +7,15 @@ import pytest
 
 from contracts import backend as contract
 from contracts.modes import Mode
-from sidecar import keys
-from sidecar.campaigns import campaign_lease
-from sidecar.lease import Leases
-from sidecar.modes.cutover import SOMEBODY_ELSE
-from sidecar.outbox import replies_of
+from sidecar.effects.outbox import replies_of
+from sidecar.migration.cutover import SOMEBODY_ELSE
+from sidecar.redis import keys
+from sidecar.redis.lease import Leases
+from sidecar.sending.campaigns import campaign_lease
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call
-from workers.ledger import Ledger
+from workers.sending.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Redis
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
 from workers.due_times import LEAST_S, DueTimes
 
 START = 1_750_000_000.0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from contracts.jobs import Lane, drain, send_campaign
-from sidecar import keys
-from sidecar.doorbell import WakeUpBroker, message
-from sidecar.redis_client import connect
+from sidecar.inbox.wakeups import WakeUpBroker, message
+from sidecar.redis import keys
+from sidecar.redis.client import connect
 from sidecar.url import next_database
 from simulator.processes import Process, ProcessFailed, python
 from tests import trust

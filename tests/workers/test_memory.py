@@ -7,14 +7,14 @@ import collections
 import re
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.burial import Bounds
 from sidecar.clock import now_ms
-from sidecar.counters import Counters
-from sidecar.inbox import WEBHOOK_BYTES, Inbox
-from sidecar.lease import Lease
-from sidecar.marks import Marks
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import WEBHOOK_BYTES, Inbox
+from sidecar.ops.accounting import Counters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.redis.marks import Marks
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import VENDOR, item, message, webhook
 from tests.workers.php import Php

@@ -10,20 +10,20 @@ from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.jobs import Job, Lane, drain, send_campaign
-from sidecar import keys
-from sidecar.backend import Backend
-from sidecar.campaigns import campaign_lease
 from sidecar.clock import now_ms
-from sidecar.halts import Halt, Halts
-from sidecar.inbox import drain_lease
-from sidecar.lease import Leases
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import drain_lease
+from sidecar.php.client import Backend
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
+from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.halts import Halt, Halts
 from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.php import Answer, Call, Php, answer
-from workers.ledger import Ledger
 from workers.reconciler import LEASE, Reconciler
+from workers.sending.ledger import Ledger
 
 DUE = contract.DUE_CAMPAIGNS
 JOB = send_campaign("vendor-1", "c1")
@@ -174,8 +174,8 @@ async def test_others_are_not(
 async def test_a_halted_campaign_is_not_begun_although_php_says_that_it_runs(
     php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, told_s_ago: int | None
 ) -> None:
-    told_at = None if told_s_ago is None else now_ms() - told_s_ago * 1000
-    halt = Halt(contract.CampaignState.PAUSED, "why", told_at)
+    acknowledged_at = None if told_s_ago is None else now_ms() - told_s_ago * 1000
+    halt = Halt(contract.CampaignState.PAUSED, "why", acknowledged_at)
     await Halts(redis).put("c1", "vendor-1", halt)
     await redis.delete(keys.CAMPAIGNS)
     say(php, due())
@@ -277,7 +277,7 @@ async def test_it_looks_after_other_things_while_there_is_much_to_take_over(
     php: Php, reconciler: Reconciler, redis: Redis, bell: Bell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PHP is asked no more often for it, and lanes are rung for in between."""
-    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.05)
+    monkeypatch.setattr("workers.inbox.php_backlog.MAX_RUN_S", 0.05)
     php.always(DUE, answer({"campaigns": [], "pending_webhooks": 1000}))
     php.when(
         contract.PENDING_WEBHOOKS,

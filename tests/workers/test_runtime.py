@@ -10,10 +10,10 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from contracts.jobs import Job, Lane, drain, send_campaign
 from contracts.sidecar_api import InvalidateRequest
-from sidecar import keys
-from sidecar.campaigns import campaign_lease
-from sidecar.config_changes import ConfigChanges
-from sidecar.redis_client import Redis
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.sending.campaigns import campaign_lease
 from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
@@ -23,15 +23,15 @@ from tests.workers.payloads import message, webhook
 from tests.workers.php import Answer, Php, answer
 from tests.workers.stage import Stage
 from workers import runtime as module
-from workers.campaign import CampaignRun
 from workers.inbox import drain as drain_module
 from workers.runtime import Runtime
+from workers.sending.campaign import CampaignRun
 
 MakeRuntime = Callable[..., Runtime]
 
 
 class Bell(list[Job]):
-    """Stands for the doorbell."""
+    """Stands for the wakeups."""
 
     ring = list.append
 
@@ -43,7 +43,7 @@ class Bell(list[Job]):
 async def make_runtime(
     make_settings: MakeSettings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MakeRuntime]:
-    monkeypatch.setattr(module, "Doorbell", lambda _broker: Bell())
+    monkeypatch.setattr(module, "Wakeups", lambda _broker: Bell())
     made: list[Runtime] = []
 
     def make(php: Php, cloud_url: str = "http://127.0.0.1:9", **settings: Any) -> Runtime:
@@ -64,7 +64,7 @@ async def make_runtime(
 
 
 def bell(runtime: Runtime) -> Bell:
-    found: Any = runtime._doorbell
+    found: Any = runtime._wakeups
     assert isinstance(found, Bell)
     return found
 

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from contracts.backend import VendorConfig
 from contracts.jobs import Lane
-from sidecar.redis_client import connect
+from sidecar.redis.client import connect
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.eventually import eventually

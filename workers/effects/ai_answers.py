@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from contracts import backend as contract
 from contracts.backend import UpdateResult
 from contracts.effects import AiAnswer, AiAnswersRequest
-from sidecar.backend import (
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import (
     Backend,
     BackendError,
     BackendFailed,
@@ -15,7 +16,6 @@ from sidecar.backend import (
     BackendUnavailable,
 )
 from sidecar.tasks import cancel
-from workers.breaker import Breaker
 from workers.effects.handler import Again, Done, End
 
 #: Most answers of one request.
@@ -26,7 +26,7 @@ ILL_AFTER_FAILURES = 10
 #: How long an answer waits for others. It took the AI longer to write it.
 WAIT_S = 0.02
 #: Answers that are kept: those that PHP does not have, and the last ones that it has.
-MOST_KEPT = 5_000
+MAX_KEPT = 5_000
 
 _Key = tuple[str, str]
 
@@ -47,7 +47,7 @@ class AiAnswers:
     answers wait here.
     """
 
-    def __init__(self, backend: Backend, *, most_kept: int = MOST_KEPT) -> None:
+    def __init__(self, backend: Backend, *, most_kept: int = MAX_KEPT) -> None:
         self._backend = backend
         self._most_kept = most_kept
         self._breaker = Breaker("ai_answers_not_taken_by_php")

@@ -9,7 +9,7 @@ from contracts.effects import AiAnswer, AiOutcome, AiProvider, AiReply, EffectKi
 from sidecar.clock import now_ms
 from sidecar.tasks import cancel
 from workers.effects.ai_answers import AiAnswers
-from workers.effects.ai_provider import AiClient, NoAnswer, Said
+from workers.effects.ai_client import AiClient, NoAnswer, Said
 from workers.effects.calls import count
 from workers.effects.conversations import Conversations
 from workers.effects.handler import Again, End, GivenUp, Queued

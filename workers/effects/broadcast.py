@@ -8,7 +8,7 @@ import structlog
 
 from contracts.backend import VendorConfig
 from contracts.effects import Broadcast, Broadcaster, EffectKind
-from sidecar.outbound import OutboundFailed, OutboundRefused, Reply
+from sidecar.effects.outbound import OutboundFailed, OutboundRefused, Reply
 from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
 from workers.effects.handler import Again, Done, End, GivenUp, Queued
 from workers.effects.pusher import MAX_BATCH, MAX_BATCH_BYTES, Event, Pusher

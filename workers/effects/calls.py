@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from contracts.effects import EffectKind
-from sidecar.tally import EFFECT_CALLS, EFFECT_SECONDS, TALLY
+from sidecar.metrics import EFFECT_CALLS, EFFECT_SECONDS, METRICS
 
 #: Statuses that say: not now (RFC 9110, 6585, 8470).
 NOT_NOW = frozenset({408, 425, 429})
 
 
 #: Most keys that a :class:`Once` remembers.
-_MOST_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 
 
 class Once:
@@ -25,7 +25,7 @@ class Once:
     def first(self, key: str) -> bool:
         if key in self._known:
             return False
-        if len(self._known) >= _MOST_REMEMBERED:
+        if len(self._known) >= _MAX_REMEMBERED:
             self._known.clear()
         self._known.add(key)
         return True
@@ -58,9 +58,9 @@ def result_of(status: int) -> str:
 
 def count(kind: EffectKind, result: str, started_at: float | None = None) -> None:
     """Count a call, and its time if there was one (``time.perf_counter()`` at its beginning)."""
-    TALLY.counter(EFFECT_CALLS, kind.value, result).add()
+    METRICS.counter(EFFECT_CALLS, kind.value, result).add()
     if started_at is not None:
-        TALLY.histogram(EFFECT_SECONDS, kind.value).observe(time.perf_counter() - started_at)
+        METRICS.histogram(EFFECT_SECONDS, kind.value).observe(time.perf_counter() - started_at)
 
 
 def retry_after_s(value: str | None, longest_s: float) -> float | None:

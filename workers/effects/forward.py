@@ -9,7 +9,7 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.effects import EffectKind, Forward, ForwardTarget
-from sidecar.outbound import Outbound, OutboundFailed, OutboundRefused
+from sidecar.effects.outbound import Outbound, OutboundFailed, OutboundRefused
 from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
 from workers.effects.handler import Again, Done, End, GivenUp, Queued
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
-from sidecar.outbox import Queued
+from sidecar.effects.outbox import Queued
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The handlers of a worker process, as its settings have them."""
 
 from contracts.effects import EffectKind
-from sidecar.backend import Backend
-from sidecar.outbound import Outbound
+from sidecar.effects.outbound import Outbound
+from sidecar.php.client import Backend
 from sidecar.settings import Settings
 from workers.effects.ai_answers import AiAnswers
-from workers.effects.ai_provider import AiClient
+from workers.effects.ai_client import AiClient
 from workers.effects.ai_reply import AiReplies
 from workers.effects.broadcast import TIMEOUT_S, Broadcasts
 from workers.effects.forward import Forwarder

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from contracts.effects import Broadcast, Broadcaster
-from sidecar.outbound import Outbound, Reply
+from sidecar.effects.outbound import Outbound, Reply
 
 #: Most events of one ``batch_events`` call.
 MAX_BATCH = 10
@@ -90,7 +90,7 @@ class Pusher:
         await self._outbound.close()
 
     async def trigger(self, broadcaster: Broadcaster, event: Event) -> Reply:
-        """Trigger one event. Raises what :meth:`sidecar.outbound.Outbound.post` does."""
+        """Trigger one event. Raises what :meth:`sidecar.effects.outbound.Outbound.post` does."""
         return await self._post(broadcaster, "events", event.as_one())
 
     async def trigger_batch(self, broadcaster: Broadcaster, events: Sequence[Event]) -> Reply:

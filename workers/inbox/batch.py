@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from contracts.backend import UpdateKind
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.redis_client import Redis
+from sidecar.metrics import HANDOVER_SECONDS, METRICS
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
 from sidecar.settings import Settings
-from sidecar.tally import HANDOVER_SECONDS, TALLY
 from workers.inbox.coalesce import Coalesced, coalesce
 from workers.inbox.commit import Commit
 from workers.inbox.dedup import Dedup
@@ -19,7 +20,7 @@ from workers.inbox.delivery import Fate, Verdict, Verdicts
 from workers.inbox.reader import Taken
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update
-from workers.ledger import LedgerView
+from workers.sending.ledger import LedgerView
 
 log = structlog.get_logger()
 
@@ -117,7 +118,7 @@ class Handling:
         self._dedup = Dedup(redis, settings.duplicate_window_s)
         self._ledger = LedgerView(redis)
         self._backend_ok_at = 0
-        self._handover_seconds = TALLY.histogram(HANDOVER_SECONDS, lane.value)
+        self._handover_seconds = METRICS.histogram(HANDOVER_SECONDS, lane.value)
 
     async def handle(self, batch: Batch, deliver: Deliver) -> Handled:
         """Hand over what PHP should get of a batch."""
@@ -138,7 +139,7 @@ class Handling:
         updates = handled.coalesced.updates
         held = await self._retries.held(updates)
         known = set() if self._statuses else await self._dedup.known(updates)
-        early = await self._ledger.unsettled(updates) if self._statuses else set()
+        early = await self._early(updates) if self._statuses else set()
         waited = {update.id for some in handled.batch.waited.values() for update in some}
         if self._statuses:
             held -= set(handled.batch.waited)  # all of their statuses are here, in one
@@ -152,6 +153,14 @@ class Handling:
                 handled.early.append(update)
             else:
                 handled.tried.append(update)
+
+    async def _early(self, updates: list[Update]) -> set[str]:
+        """Return the ids of those statuses whose send is not recorded with PHP yet."""
+        rows = {u.id: u.callback_data for u in updates if u.kind is UpdateKind.STATUS}
+        unsettled = await self._ledger.unsettled(
+            (u.vendor_uid, row_uid) for u in updates if (row_uid := rows.get(u.id))
+        )
+        return {update_id for update_id, row_uid in rows.items() if row_uid in unsettled}
 
     def record(self, handled: Handled, commit: Commit) -> None:
         """Say what is to be recorded of a batch."""

@@ -14,11 +14,11 @@ import structlog
 from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
 from contracts.cloud_api.text import message_text
-from sidecar.backend import BackendError
 from sidecar.bots.cache import Bots
 from sidecar.bots.matcher import LONGEST, Matcher
+from sidecar.php.client import BackendError
+from sidecar.php.vendors import Vendors
 from sidecar.tasks import cancel
-from sidecar.vendors import Vendors
 from workers.inbox.update import Update
 
 log = structlog.get_logger()

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import orjson
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.burial import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
-from sidecar.inbox import EntryHead
-from sidecar.lease import Lease
-from sidecar.redis_client import Redis, script
+from sidecar.inbox.store import EntryHead
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.lease import Lease
+from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
 from workers.inbox.update import Update, with_reason
 
 #: Most ids in one XDEL: Lua can spread only so many words.
@@ -28,7 +28,7 @@ class Commit:
     def __init__(
         self, redis: Redis, lane: Lane, lease: Lease, bounds: Bounds = DEFAULT_BOUNDS
     ) -> None:
-        self._script = script(redis, "settle")
+        self._script = script(redis, "inbox/settle")
         self._lane = lane
         self._lease = lease
         self._bounds = bounds

@@ -14,8 +14,8 @@ from typing import cast
 import structlog
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Redis, script
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
 from workers.inbox.commit import Commit
 
 log = structlog.get_logger()
@@ -32,7 +32,7 @@ class CrashLoop:
         self._key = keys.crashes(lane)
         self._begun = keys.begun(lane)
         self._token = 0
-        self._script = script(redis, "crashes")
+        self._script = script(redis, "inbox/crashes")
         self._most = most
         self._units = units
         self._noted = False

@@ -7,9 +7,9 @@ handed over twice (PHP recognises it), and cannot be dropped.
 import time
 
 from contracts.backend import UpdateKind
-from sidecar import keys
-from sidecar.marks import Marks
-from sidecar.redis_client import Redis
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.marks import Marks
 from workers.inbox.commit import Commit
 from workers.inbox.update import Update
 

@@ -20,7 +20,8 @@ from typing import Any
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
-from sidecar.backend import (
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import (
     Backend,
     BackendError,
     BackendFailed,
@@ -28,7 +29,6 @@ from sidecar.backend import (
     BackendTimedOut,
     BackendUnavailable,
 )
-from workers.breaker import Breaker
 from workers.inbox.bots import Matching
 from workers.inbox.isolation import Isolation
 from workers.inbox.pace import Pace

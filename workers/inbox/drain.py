@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 import structlog
 
-from sidecar.burial import Bounds
 from sidecar.clock import now_ms
-from sidecar.headroom import Headroom
-from sidecar.inbox import MAX_ENTRY_WEBHOOKS, drain_lease
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS, drain_lease
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.redis.memory_guard import MemoryGuard
 from sidecar.settings import Settings
 from workers.inbox.batch import Batch, Deliver, Handling
 from workers.inbox.commit import Commit, LeaseLost
@@ -31,8 +31,8 @@ from workers.inbox.isolation import IsolatedBatches, SharedLock, Why
 from workers.inbox.one_by_one import OneByOne
 from workers.inbox.reader import FairReader, LanePolicy
 from workers.inbox.retries import Retries
+from workers.inbox.status_errors import StatusErrors
 from workers.inbox.update import Update
-from workers.signals import Signals
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Drain:
         effects: UpdateEffects,
         stopping: Callable[[], bool],
         lock: SharedLock | None = None,
-        signals: Signals | None = None,
+        signals: StatusErrors | None = None,
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
@@ -76,7 +76,7 @@ class Drain:
         self._stopping = stopping
         self._lock = lock or SharedLock()
         self._signals = signals
-        self._room = Headroom(redis, settings.inbox_memory_share)
+        self._room = MemoryGuard(redis, settings.inbox_memory_share)
         self._reader = FairReader(redis, policy, self._room)
         self._retries = Retries(redis, policy.lane)
         self._handling = Handling(policy.lane, settings, redis)
@@ -84,7 +84,7 @@ class Drain:
         self._crash_loop = CrashLoop(
             redis,
             policy.lane,
-            most=settings.drain_most_deaths,
+            most=settings.crash_loop_threshold,
             units=policy.most + MAX_ENTRY_WEBHOOKS + MAX_DUE,
         )
         self._bounds = Bounds.of(settings)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from contracts.effects import Effect, EffectKind
-from sidecar.outbox import Outbox, parse_effects, with_update
-from workers.effects.run import Wake
+from sidecar.effects.outbox import Outbox, parse_effects, with_update
+from workers.effects.runner import Wake
 from workers.inbox.delivery import Fate, Verdicts
 from workers.inbox.update import Update
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import structlog
 
+from sidecar.php.breaker import Breaker
 from sidecar.tasks import cancel
-from workers.breaker import Breaker
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ import structlog
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox import Entry
+from sidecar.inbox.store import Entry
 from workers.inbox.batch import Batch
 from workers.inbox.commit import Commit
 from workers.inbox.crash_loop import CrashLoop

@@ -24,13 +24,13 @@ import structlog
 from contracts import backend as contract
 from contracts.cloud_api.webhook import SIGNATURE_HEADER
 from contracts.jobs import Job, Lane, drain
-from sidecar import keys
-from sidecar.backend import Backend, BackendError
-from sidecar.inbox import MAX_ENTRY_WEBHOOKS, Inbox, InboxUnavailable
-from sidecar.lease import Lease
-from sidecar.logs import Trouble
-from sidecar.redis_client import Redis
-from sidecar.webhook import lane_of
+from sidecar.http.webhook import lane_of
+from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS, Inbox, InboxUnavailable
+from sidecar.logs import LogOnce
+from sidecar.php.client import Backend, BackendError
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
 
 log = structlog.get_logger()
 
@@ -50,7 +50,7 @@ WRITE_TIMEOUT_S = 5.0
 ROOM = {Lane.MESSAGES: 500, Lane.STATUSES: 5000}
 
 #: How long it goes on before the reconciler looks after other things.
-QUANTUM_S = 1.0
+MAX_RUN_S = 1.0
 _ROOM_PAUSE_S = 0.05
 
 _SIGNATURE = re.compile("sha256=[0-9a-f]{64}")
@@ -78,7 +78,7 @@ class Backlog:
             memory_share=memory_share,
             vendor_share=vendor_share,
         )
-        self._trouble = Trouble("stored_webhooks_not_taken_over")
+        self._trouble = LogOnce("stored_webhooks_not_taken_over")
         self._taken = 0
 
     async def take_over(self, lease: Lease) -> bool:
@@ -86,7 +86,7 @@ class Backlog:
         whether to come back soon: not when nothing is left, and not when PHP or the inbox refuses.
         Redis's errors are the caller's."""
         try:
-            end = time.monotonic() + QUANTUM_S
+            end = time.monotonic() + MAX_RUN_S
             while not lease.lost.is_set() and time.monotonic() < end:
                 if not await self._has_room():
                     await asyncio.sleep(_ROOM_PAUSE_S)

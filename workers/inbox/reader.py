@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.headroom import Headroom
-from sidecar.inbox import Entry, EntryHead, InboxReader
-from sidecar.redis_client import Redis, script
+from sidecar.inbox.store import Entry, EntryHead, InboxReader
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.memory_guard import MemoryGuard
 from sidecar.settings import Settings
 from workers.inbox.split import Parsed
 from workers.inbox.update import Update
@@ -76,13 +76,13 @@ class FairReader:
     ``passed_over``: vendors that have something and were not to be looked at.
     """
 
-    def __init__(self, redis: Redis, policy: LanePolicy, room: Headroom | None = None) -> None:
+    def __init__(self, redis: Redis, policy: LanePolicy, room: MemoryGuard | None = None) -> None:
         self._redis = redis
         self._inbox = InboxReader(redis)
         self._policy = policy
         self._room = room
         self._lane = policy.lane
-        self._heads = script(redis, "heads")
+        self._heads = script(redis, "inbox/oldest_entry")
         self._served: dict[str, int] = {}
         self._batches = 0
         self._parsed: tuple[str, Parsed] | None = None

@@ -4,8 +4,8 @@ from collections.abc import Set
 from typing import Any, cast
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Redis, script
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
 from workers.inbox.update import Update
 
 #: Updates under one order key that are taken at a time, and bytes under all of them.
@@ -19,8 +19,8 @@ class Retries:
     def __init__(self, redis: Redis, lane: Lane) -> None:
         self._redis = redis
         self._lane = lane
-        self._postpone = script(redis, "postpone")
-        self._due = script(redis, "due")
+        self._postpone = script(redis, "inbox/postpone")
+        self._due = script(redis, "inbox/due")
 
     async def how_many_due(self, now: int) -> int:
         """Return under how many order keys something is due."""

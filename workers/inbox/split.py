@@ -23,7 +23,7 @@ import orjson
 from msgspec import Raw
 
 from contracts.backend import UpdateKind
-from sidecar.inbox import Entry, Webhook
+from sidecar.inbox.store import Entry, Webhook
 from workers.inbox.update import LISTS, Update
 
 #: Levels that an update may have. PHP reads 512, and pydantic 200; requests wrap it in a few more.

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
-from sidecar.inbox import Webhook
+from sidecar.inbox.store import Webhook
 
 LISTS = {
     "messages": UpdateKind.MESSAGE,

@@ -16,7 +16,7 @@ from sidecar.shadow.rules import Kind, Rule
 from workers.inbox.update import Update
 
 #: So many statuses of one message are remembered, the last ones.
-MOST_STATUSES = 20
+MAX_STATUSES = 20
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ def plan_status(planned: Planned, item: Update, first: bool) -> list[Kind]:
         return []
     _, status = _content(item, "statuses")
     seen = SeenStatus(item.status, first, code=_code(status))
-    planned.statuses = [*planned.statuses, seen][-MOST_STATUSES:]
+    planned.statuses = [*planned.statuses, seen][-MAX_STATUSES:]
     return [Kind.STATUS, Kind.QUEUE_ROW]
 
 

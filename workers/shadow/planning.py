@@ -8,7 +8,7 @@ from contracts.backend import UpdateKind, VendorConfig
 from contracts.cloud_api.webhook import higher_status
 from contracts.modes import Mode
 from sidecar.bots.matcher import Matcher
-from sidecar.inbox import Entry, Webhook
+from sidecar.inbox.store import Entry, Webhook
 from sidecar.shadow.rules import Kind
 from workers.inbox.coalesce import coalesce
 from workers.inbox.split import split_webhook

@@ -12,9 +12,9 @@ from typing import Any, cast
 import orjson
 
 from contracts.portable import flaw
-from sidecar import keys
-from sidecar.lease import Lease
-from sidecar.redis_client import Members, Redis, script
+from sidecar.redis import keys
+from sidecar.redis.client import Members, Redis, script
+from sidecar.redis.lease import Lease
 from sidecar.shadow.intake import KEEP_S, day_of
 from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
 from sidecar.shadow.rules import Class
@@ -23,14 +23,14 @@ from workers.shadow.comparison import Finding
 from workers.shadow.planned import Planned
 
 #: Messages of a vendor that may wait to be compared. Then no more webhooks are taken on.
-MOST_PLANNED = 20_000
+MAX_PLANNED = 20_000
 
 #: Messages of a vendor that are remembered after they were compared, and for how long.
-MOST_KNOWN = 20_000
+MAX_KNOWN = 20_000
 KNOWN_MS = 24 * 3_600_000
 
 #: Bytes of webhooks that are taken on at a time: each update makes some words for one script.
-MOST_BYTES = 512 * 1024
+MAX_BYTES = 512 * 1024
 
 #: Most words in one command: Lua can spread only so many.
 _CHUNK = 1000
@@ -49,7 +49,7 @@ class Changes:
     """Collects what is to be written for one vendor. Nothing happens before :meth:`commit`."""
 
     def __init__(self, redis: Redis, vendor_uid: str, now: int, most_examples: int) -> None:
-        self._fenced = script(redis, "fenced")
+        self._fenced = script(redis, "redis/fenced")
         self._vendor_uid = vendor_uid
         self._now = now
         self._most_examples = most_examples
@@ -164,7 +164,7 @@ class ShadowStore:
         return busy
 
     async def noted(self, vendor_uid: str, count: int) -> list[NotedWebhook]:
-        """Return the oldest webhooks, up to so many and to :data:`MOST_BYTES`; none while as many
+        """Return the oldest webhooks, up to so many and to :data:`MAX_BYTES`; none while as many
         messages wait as may."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zcard(keys.planned_due(vendor_uid))
@@ -172,9 +172,9 @@ class ShadowStore:
         waiting, entries = await pipeline.execute()
         found: list[NotedWebhook] = []
         size = 0
-        for id_, (at, body) in entries if waiting < MOST_PLANNED else []:
+        for id_, (at, body) in entries if waiting < MAX_PLANNED else []:
             size += len(body)
-            if found and size > MOST_BYTES:
+            if found and size > MAX_BYTES:
                 break
             found.append(NotedWebhook(id_.decode(), int(at), body))
         return found
@@ -201,7 +201,7 @@ class ShadowStore:
         """Return some messages that were compared, and need not be remembered any longer."""
         name = keys.planned_known(vendor_uid)
         command = cast(Any, self._redis).execute_command
-        surplus = int(await self._redis.zcard(name)) - MOST_KNOWN
+        surplus = int(await self._redis.zcard(name)) - MAX_KNOWN
         most = min(_CHUNK, surplus)
         found = await command("ZRANGE", name, 0, most - 1) if most > 0 else []
         found = found or await command("ZRANGEBYSCORE", name, 0, now - KNOWN_MS, "LIMIT", 0, _CHUNK)

@@ -15,17 +15,17 @@ import structlog
 from contracts import backend as contract
 from contracts.backend import VendorConfig
 from contracts.observation import Observation, ObserveAnswer, ObservedMessage, ObserveRequest
-from sidecar.backend import Backend, BackendError, BackendFailed, BackendTimedOut
 from sidecar.bots.cache import Bots
 from sidecar.bots.matcher import Matcher
 from sidecar.clock import now_ms
-from sidecar.lease import Lease, Leases
-from sidecar.logs import Trouble
-from sidecar.redis_client import UNAVAILABLE, Redis, RedisError
+from sidecar.logs import LogOnce
+from sidecar.metrics import METRICS, SHADOW_EFFECTS
+from sidecar.php.client import Backend, BackendError, BackendFailed, BackendTimedOut
+from sidecar.php.vendors import Vendors
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
-from sidecar.tally import SHADOW_EFFECTS, TALLY
-from sidecar.vendors import Vendors
 from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import Planned
@@ -45,7 +45,7 @@ OBSERVE_BATCH = 400
 
 #: A batch that PHP fails on is halved, to find the message that it is; more often in a row than it
 #: takes for one message, and PHP is ill.
-MOST_FAILURES = 12
+MAX_FAILURES = 12
 
 #: How long nothing is asked while PHP does not answer, and between two rounds.
 ILL_PAUSE_S = 5.0
@@ -74,8 +74,8 @@ class ShadowWork:
         self._store = ShadowStore(redis, settings.shadow_examples)
         self._window_ms = int(settings.shadow_window_s * 1000)
         self._patience_ms = max(self._window_ms, int(settings.shadow_patience_s * 1000))
-        self._redis_trouble = Trouble("shadow_without_redis")
-        self._php_trouble = Trouble("shadow_not_compared")
+        self._redis_trouble = LogOnce("shadow_without_redis")
+        self._php_trouble = LogOnce("shadow_not_compared")
         #: Since when PHP has answered every time: what it has not done may have waited for it.
         self._php_well_since: int | None = None
 
@@ -200,7 +200,7 @@ class ShadowWork:
                 raise
             except BackendFailed:
                 failures += 1
-                if not found and failures > MOST_FAILURES:
+                if not found and failures > MAX_FAILURES:
                     raise
                 if len(part) > 1:
                     waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
@@ -234,7 +234,7 @@ class ShadowWork:
                 settled += self._look_at(changes, planned, observation, now, dropped)
             await changes.commit(lease)
             for finding in settled:
-                TALLY.counter(SHADOW_EFFECTS, finding.kind.value, finding.class_.value).add()
+                METRICS.counter(SHADOW_EFFECTS, finding.kind.value, finding.class_.value).add()
 
     def _without_answer(self, changes: Changes, planned: Planned, now: int) -> None:
         if now < planned.until:

@@ -8,12 +8,12 @@ import pytest
 
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.dead_letters import DeadLetters
-from sidecar.inbox import drain_lease
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import drain_lease
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.workers.payloads import item

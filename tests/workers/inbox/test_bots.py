@@ -12,11 +12,12 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
-from sidecar.backend import Backend
 from sidecar.bots.cache import Bots
 from sidecar.bots.matcher import LONGEST
-from sidecar.redis_client import Redis
-from sidecar.vendors import Vendors
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
+from sidecar.php.vendors import Vendors
+from sidecar.redis.client import Redis
 from simulator.backend.seed_bots import SeedBot
 from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
@@ -24,7 +25,6 @@ from tests.eventually import eventually
 from tests.workers.lane import put
 from tests.workers.payloads import VENDOR, item, message, webhook
 from tests.workers.php import Answer, Call, Php, answer, hang, results, running, wanting_again
-from workers.breaker import Breaker
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
 from workers.inbox.update import Update

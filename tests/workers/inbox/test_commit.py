@@ -6,10 +6,10 @@ import orjson
 import pytest
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.inbox import EntryHead
-from sidecar.lease import Lease
-from sidecar.redis_client import Redis, ResponseError
+from sidecar.inbox.store import EntryHead
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, ResponseError
+from sidecar.redis.lease import Lease
 from tests.workers.payloads import VENDOR, item
 from workers.inbox.commit import Commit, LeaseLost
 from workers.inbox.update import Update

@@ -9,10 +9,10 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.backend import Backend
-from sidecar.lease import Leases
-from sidecar.redis_client import Hash, connect
+from sidecar.php.client import Backend
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, connect
+from sidecar.redis.lease import Leases
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
@@ -48,7 +48,7 @@ def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lane(make_lane: MakeLane) -> LaneUnderTest:
-    return make_lane(Lane.MESSAGES, drain_most_deaths=MOST)
+    return make_lane(Lane.MESSAGES, crash_loop_threshold=MOST)
 
 
 KILLER = webhook(messages=[message("99999", "KILLER")])
@@ -200,7 +200,7 @@ async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     monkeypatch.setattr("workers.inbox.drain.MAX_ENTRY_WEBHOOKS", 0)
     monkeypatch.setattr("workers.inbox.drain.MAX_DUE", 1)
     lane = make_lane(
-        Lane.MESSAGES, drain_most_deaths=MOST, message_batch_size=2, message_concurrency=2
+        Lane.MESSAGES, crash_loop_threshold=MOST, message_batch_size=2, message_concurrency=2
     )
     await lane.receive(KILLER, *some_texts(20))
     await die(lane, MOST + MOST - 1)
@@ -218,7 +218,7 @@ async def test_it_works_in_a_full_redis(
 ) -> None:
     with RedisServer(tmp_path) as server:
         redis = connect(server.url, timeout_s=5)
-        settings = make_settings(drain_most_deaths=MOST)
+        settings = make_settings(crash_loop_threshold=MOST)
         lane = LaneUnderTest(Lane.MESSAGES, settings, redis, Leases(redis, 10_000), backend)
         await receive_together(lane, *texts("a1"), KILLER, *texts("a2"))
         await redis.config_set("maxmemory", 1)

@@ -9,9 +9,9 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.dead_letters import DeadLetter, DeadLetters
-from sidecar.inbox import Inbox
+from sidecar.inbox.store import Inbox
+from sidecar.ops.dead_letters import DeadLetter, DeadLetters
+from sidecar.redis import keys
 from simulator.processes import Process, ProcessFailed, python
 from tests import trust
 from tests.workers.conftest import MakeLane
@@ -38,7 +38,7 @@ class Mortal:
             "RECONCILE_INTERVAL_S": "0.05",
             "STATUS_WAIT_MS": "0",
             "UPDATE_RETRY_FIRST_MS": "50",
-            "DRAIN_MOST_DEATHS": str(MOST),
+            "CRASH_LOOP_THRESHOLD": str(MOST),
         }
         self.deaths = 0
         self._process = Process(

@@ -4,9 +4,9 @@ import pytest
 
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.lease import Lease
-from sidecar.redis_client import Redis
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
 from tests.workers.payloads import item
 from workers.inbox.commit import Commit, LeaseLost
 from workers.inbox.dedup import Dedup

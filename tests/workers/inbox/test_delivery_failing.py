@@ -7,7 +7,8 @@ import random
 import pytest
 
 from contracts import backend as contract
-from sidecar.backend import Backend
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
 from tests.workers.deliveries import (
     BATCH,
     deliver,
@@ -27,7 +28,6 @@ from tests.workers.php import (
     answer,
     refusal,
 )
-from workers.breaker import Breaker
 from workers.inbox.delivery import MAX_FAILURES, Delivery, Fate
 
 #: What PHP may answer instead of results.

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from contracts.backend import UpdateKind
+from sidecar.php.breaker import Breaker
 from tests.workers.deliveries import (
     BATCH,
     deliver,
@@ -16,7 +17,6 @@ from tests.workers.deliveries import (
 )
 from tests.workers.payloads import VENDOR, item
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
-from workers.breaker import Breaker
 from workers.inbox.delivery import MAX_TIMEOUTS, Delivery, Fate
 from workers.inbox.isolation import Why
 from workers.inbox.update import Update

@@ -4,8 +4,8 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.inbox import drain_lease
+from sidecar.inbox.store import drain_lease
+from sidecar.redis import keys
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, status, texts, webhook

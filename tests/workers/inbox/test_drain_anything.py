@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar.dead_letters import DeadLetters
+from sidecar.ops.dead_letters import DeadLetters
 from tests.workers.conftest import MakeLane
 from tests.workers.inbox.test_split_anything import JSON, WEBHOOKS
 from tests.workers.payloads import VENDOR, some_texts, status, webhook

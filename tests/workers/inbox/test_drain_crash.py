@@ -8,7 +8,7 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar.backend import Backend
+from sidecar.php.client import Backend
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Row, Vendor
 from tests.workers.conftest import MakeLane

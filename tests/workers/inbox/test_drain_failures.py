@@ -8,19 +8,19 @@ from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.backend import Backend
 from sidecar.clock import now_ms
-from sidecar.inbox import InboxUnavailable, drain_lease
-from sidecar.lease import Leases
-from sidecar.redis_client import connect
+from sidecar.inbox.store import InboxUnavailable, drain_lease
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend
+from sidecar.redis import keys
+from sidecar.redis.client import connect
+from sidecar.redis.lease import Leases
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import some_texts, status, texts, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
-from workers.breaker import Breaker
 from workers.inbox import drain as drain_module
 from workers.inbox.batch import ILL_MAX_MS
 

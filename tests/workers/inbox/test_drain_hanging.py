@@ -8,8 +8,8 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.backend import Backend
+from sidecar.php.client import Backend
+from sidecar.redis import keys
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest

@@ -6,10 +6,10 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.dead_letters import DeadLetters
-from sidecar.redis_client import Redis
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest

@@ -15,14 +15,14 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.dead_letters import DeadLetters
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.php.breaker import Breaker
+from sidecar.redis import keys
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, texts, webhook
 from tests.workers.php import HTML_500, Answer, Call, Php, hang, refusal, results
-from workers.breaker import Breaker
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import FAILING_PAUSE_S
 

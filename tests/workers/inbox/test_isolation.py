@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.php.breaker import Breaker
 from tests.eventually import eventually
-from workers.breaker import Breaker
 from workers.inbox.isolation import (
     ISOLATED_S,
     MAX_BATCHES,

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.jobs import Lane, drain
-from sidecar.inbox import InboxReader
+from sidecar.inbox.store import InboxReader
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import account, change, envelope, status, value
 from tests.workers.stored import PENDING, SIGNATURE, Stored
@@ -113,7 +113,7 @@ async def test_a_large_page_is_written_in_parts(
 async def test_it_makes_room_for_other_things(
     stored: Stored, small_pages: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.0001)
+    monkeypatch.setattr("workers.inbox.php_backlog.MAX_RUN_S", 0.0001)
     await stored.store(*[b"{}"] * 7)
     for left in (4, 1):
         assert await stored.backlog.take_over(stored.lease) is True
@@ -125,7 +125,7 @@ async def test_it_makes_room_for_other_things(
 async def test_nothing_is_taken_while_much_waits_in_the_inbox(
     stored: Stored, monkeypatch: pytest.MonkeyPatch, make_lane: MakeLane
 ) -> None:
-    monkeypatch.setattr("workers.inbox.php_backlog.QUANTUM_S", 0.2)
+    monkeypatch.setattr("workers.inbox.php_backlog.MAX_RUN_S", 0.2)
     monkeypatch.setattr("workers.inbox.php_backlog.ROOM", {Lane.MESSAGES: 3, Lane.STATUSES: 100})
     lane = make_lane(Lane.MESSAGES)
     for vendor in ("a", "b", "c"):

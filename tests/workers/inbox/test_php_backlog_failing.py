@@ -12,8 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.jobs import Lane
-from sidecar.inbox import Inbox, InboxReader, InboxUnavailable
-from sidecar.redis_client import UNAVAILABLE, connect
+from sidecar.inbox.store import Inbox, InboxReader, InboxUnavailable
+from sidecar.redis.client import UNAVAILABLE, connect
 from sidecar.tasks import cancel
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually

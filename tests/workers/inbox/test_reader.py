@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.jobs import Lane
-from sidecar import keys
 from sidecar.clock import now_ms
-from sidecar.inbox import drain_lease
-from sidecar.lease import Lease, Leases
-from sidecar.redis_client import Redis
+from sidecar.inbox.store import drain_lease
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
 from tests.conftest import MakeSettings
 from tests.workers.payloads import message, webhook
 from workers.inbox import reader as reader_module

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
-from sidecar import keys
-from sidecar.redis_client import Redis
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
 from tests.workers.payloads import item
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from contracts.backend import UpdateKind
-from sidecar.inbox import Webhook
+from sidecar.inbox.store import Webhook
 from tests.workers.apart import element, only_change, split, split_entry, unreadable
 from tests.workers.payloads import (
     METADATA,

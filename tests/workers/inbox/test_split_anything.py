@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts import backend as contract
 from contracts.backend import ProcessWebhooksRequest
-from sidecar.inbox import Webhook
+from sidecar.inbox.store import Webhook
 from tests.contracts.hypotheses import unhurried
 from tests.workers.apart import LISTS, element, split, split_entry, unreadable, whole
 from tests.workers.payloads import (

@@ -1,0 +1,1 @@
+"""What ``sidecar check`` looks at, one subject in each module."""

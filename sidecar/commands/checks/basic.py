@@ -1,0 +1,89 @@
+"""Settings, Redis, PHP and the signature: what is looked at always."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, cast
+
+from redis.exceptions import ResponseError
+
+from contracts import backend as contract
+from sidecar.commands.checks.line import Line, fail, ok, warn
+from sidecar.commands.checks.redis_access import judge_access, read_access
+from sidecar.php.client import Backend, BackendError, BackendRefused
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.settings import Settings
+
+#: A vendor that cannot exist: PHP has to say so, and needs the right key to be asked.
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+#: What Redis must be set to, and what happens otherwise.
+_DURABLE = {
+    "appendonly": ("yes", "an acknowledged webhook is lost if Redis dies"),
+    "appendfsync": ("always", "the last second is lost if the machine dies"),
+    "maxmemory-policy": ("noeviction", "Redis may throw webhooks away when full"),
+}
+
+
+def check_settings(settings: Settings) -> Iterator[Line]:
+    yield ok("settings", "read, and each of them makes sense")
+    if not settings.app_secrets:
+        yield warn(
+            "app secrets", "none are set here, so each vendor's own must come from PHP's settings"
+        )
+
+
+async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
+    """Look at the Redis of the inbox, and at the database that Dramatiq has."""
+    try:
+        started = time.perf_counter()
+        await redis.set(keys.PROBE, 1, ex=60)
+        took_ms = (time.perf_counter() - started) * 1000
+        yield ok("redis", f"a write took {took_ms:.1f} ms")
+        await dramatiq.execute_command("PING")  # type: ignore[no-untyped-call]
+        yield ok("dramatiq's database", "answers")
+        yield judge_access(await read_access(redis))
+        for name, (value, harm) in _DURABLE.items():
+            try:
+                found = await read_config(redis, name)
+            except ResponseError:  # of a managed one, CONFIG is the provider's
+                yield warn(f"redis {name}", "Redis refuses CONFIG", f"see that it is {value}")
+                continue
+            if found == value:
+                yield ok(f"redis {name}", value)
+            else:
+                yield fail(f"redis {name}", f"is {found}: {harm}", f"set it to {value}")
+    except (*UNAVAILABLE, RedisError) as error:
+        yield fail("redis", str(error), "is it running, and is redis_url right?")
+
+
+async def read_config(redis: Redis, name: str) -> str | None:
+    """Return one of Redis's own settings; None if it does not have it."""
+    answer = cast("dict[Any, Any]", await redis.config_get(name))
+    return {_text(key): _text(value) for key, value in answer.items()}.get(name)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+async def check_backend(backend: Backend, settings: Settings) -> AsyncIterator[Line]:
+    """Make a call that PHP must accept, and that concerns nobody."""
+    try:
+        started = time.perf_counter()
+        answer = await backend.call(
+            contract.VENDOR_CONFIG,
+            contract.VendorConfigRequest(vendor_uids=[NOBODY]),
+            contract.VendorConfigAnswer,
+            timeout_s=5.0,
+        )
+    except BackendRefused as error:
+        yield fail("signature", f"PHP was reached and refused the call: {error}")
+    except BackendError as error:
+        yield fail("backend", str(error), "is backend_url right, and does PHP run?")
+    else:
+        took_ms = (time.perf_counter() - started) * 1000
+        yield ok("backend", f"{settings.backend_url} answered in {took_ms:.0f} ms")
+        yield ok("signature", f"PHP accepted a call signed with key {settings.signing_key_id!r}")
+        if NOBODY not in answer.unknown:
+            yield warn("contract", "PHP did not list a vendor that does not exist as unknown")

@@ -1,0 +1,41 @@
+"""Clocks: signed calls are refused when they are too far apart."""
+
+from dataclasses import dataclass
+
+from sidecar.commands.checks.line import Line, fail, ok, warn
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Somebody's clock (unix ms), which was read between two moments of ours."""
+
+    whose: str
+    theirs: int
+    asked: int
+    answered: int
+
+    @property
+    def difference_s(self) -> float:
+        """How far it is ahead of ours."""
+        return (self.theirs - (self.asked + self.answered) / 2) / 1000
+
+    @property
+    def uncertainty_s(self) -> float:
+        return (self.answered - self.asked) / 2000
+
+
+def judge_clock(reading: Reading, window_s: int) -> Line:
+    """``window_s``: the smaller of both sides' settings."""
+    what = f"clock of {reading.whose}"
+    by = reading.difference_s
+    certain = max(0.0, abs(by) - reading.uncertainty_s)
+    text = (
+        f"{abs(by):.2f} s {'ahead of' if by > 0 else 'behind'} ours, give or take "
+        f"{reading.uncertainty_s:.2f} s; signed calls may be {window_s} s apart"
+    )
+    do = "set both machines' clocks by NTP (timedatectl)"
+    if certain > window_s:
+        return fail(what, text, do)
+    if certain > min(5.0, window_s / 10):
+        return warn(what, text, do)
+    return ok(what, text)

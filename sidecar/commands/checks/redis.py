@@ -1,0 +1,118 @@
+"""Redis: its version, its memory, its disk, its connections."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from sidecar.commands.checks.basic import read_config
+from sidecar.commands.checks.line import Line, fail, ok, warn
+from sidecar.format import size, version_of
+from sidecar.ops.processes import Process
+from sidecar.redis.client import Redis
+
+#: Connections that one process may have open, its wake-ups included.
+CONNECTIONS = {"serve": 40, "worker": 80}
+
+_OLDEST = (7,)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisFacts:
+    """``info``: what INFO says. ``maxclients`` is None where Redis does not tell."""
+
+    info: dict[str, Any]
+    maxclients: int | None
+
+
+async def read_redis(redis: Redis) -> RedisFacts:
+    """Raises what redis-py raises."""
+    try:
+        maxclients = await read_config(redis, "maxclients")
+    except ResponseError:
+        maxclients = None
+    return RedisFacts(await redis.info(), int(maxclients) if maxclients else None)
+
+
+def judge_redis(facts: RedisFacts, share: float, processes: list[Process]) -> Iterator[Line]:
+    """``share``: the part of maxmemory up to which webhooks are taken."""
+    yield _version(facts.info)
+    yield from _role(facts.info)
+    yield _disk(facts.info)
+    yield _memory(facts.info, share)
+    yield _clients(facts, processes)
+
+
+def _version(info: dict[str, Any]) -> Line:
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version"))
+    if version_of(version) < _OLDEST:
+        return fail("redis version", f"is {version}", "the sidecar needs Redis 7 or newer")
+    return ok("redis version", f"{name} {version}")
+
+
+def _role(info: dict[str, Any]) -> Iterator[Line]:
+    if info.get("cluster_enabled"):
+        yield fail("redis cluster", "is on, and not supported", "use a Redis without it")
+    if info.get("role", "master") != "master":
+        yield fail("redis role", "this is a replica", "set redis_url to its primary")
+
+
+def _disk(info: dict[str, Any]) -> Line:
+    for name, what in (
+        ("aof_last_write_status", "the last write to the append-only file"),
+        ("aof_last_bgrewrite_status", "the last rewriting of the append-only file"),
+    ):
+        if info.get(name, "ok") != "ok":
+            return fail(
+                "redis disk", f"{what} failed", "look at Redis's log, and whether its disk is full"
+            )
+    if info.get("loading"):
+        return fail("redis disk", "Redis still reads its data", "wait until it has")
+    return ok("redis disk", "what it is given gets there")
+
+
+def _memory(info: dict[str, Any], share: float) -> Line:
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    what = "redis memory"
+    if not limit:
+        machine = int(info.get("total_system_memory", 0))
+        return warn(
+            what,
+            f"{size(used)} are used and there is no limit: the kernel kills something when the "
+            f"machine's {size(machine)} are full",
+            "set maxmemory to a half of what the machine can spare",
+        )
+    text = f"{size(used)} of {size(limit)} are used"
+    if used >= share * limit:
+        return fail(
+            what,
+            f"{text}: from {share:.0%} on webhooks are answered with 503",
+            "sidecar status says what fills it; raise maxmemory if there is room",
+        )
+    if used >= 0.8 * share * limit:
+        return warn(
+            what,
+            f"{text}; from {share:.0%} on webhooks are answered with 503",
+            "see sidecar status",
+        )
+    return ok(what, f"{text}, {size(int(share * limit) - used)} are left for webhooks")
+
+
+def _clients(facts: RedisFacts, processes: list[Process]) -> Line:
+    what = "redis connections"
+    if facts.maxclients is None:
+        return warn(what, "Redis does not tell its maxclients")
+    alive = [process.role for process in processes if process.alive] or list(CONNECTIONS)
+    need = sum(CONNECTIONS.get(role, 0) for role in alive)
+    connected = int(facts.info.get("connected_clients", 0))
+    text = (
+        f"{connected} are open, {len(alive)} processes of the sidecar may open {need}, and "
+        f"maxclients is {facts.maxclients}"
+    )
+    if facts.maxclients < need:
+        return fail(what, text, "raise maxclients, and Redis's limit of open files")
+    if connected > 0.8 * facts.maxclients:
+        return warn(what, text, "raise maxclients, or find who opens as many")
+    return ok(what, text)

@@ -1,0 +1,48 @@
+"""Vendors' modes, in words."""
+
+from collections.abc import Iterator, Sequence
+
+from contracts.modes import Mode, Modes, VendorModes
+from contracts.sidecar_api import ModesChange, ModesChanged
+from sidecar.php.modes import counts, differs
+
+HEAD = f"{'VENDOR':<36}  {'WEBHOOKS':<8}  {'CAMPAIGNS':<9}  BOTS"
+
+
+def line(vendor_uid: str, modes: Modes, more: str | None = None) -> str:
+    """Return one vendor's line, which stands below :data:`HEAD`."""
+    return (
+        f"{vendor_uid:<36}  {modes.webhooks:<8}  {modes.campaigns:<9}  {modes.bots:<7}  "
+        f"{more or ''}".rstrip()
+    )
+
+
+def totals(vendors: Sequence[VendorModes]) -> Iterator[str]:
+    """Return the same in words, a line for each capability."""
+    for capability, count in counts(vendors).items():
+        words = ", ".join(f"{count[mode]:,} {mode}" for mode in Mode if count[mode])
+        yield f"{capability.value:<9} {words or 'there is no vendor'}"
+
+
+def outcome(changed: ModesChanged, asked: ModesChange, *, brief: bool) -> Iterator[str]:
+    """Return how vendors stand after a move; with ``brief`` those of which there is something to
+    say."""
+    shown = [vendor for vendor in changed.vendors if vendor.waits_for or not brief]
+    if shown:
+        yield HEAD
+    for vendor in shown:
+        yield line(vendor.vendor_uid, vendor.modes, vendor.waits_for)
+    moved = sum(not differs(vendor.modes, asked) for vendor in changed.vendors)
+    yield f"{moved:,} of {len(changed.vendors):,} vendors are as asked"
+
+
+def unfinished(changed: ModesChanged, asked: ModesChange) -> str | None:
+    """Return what a person has to do about a move, if there is something."""
+    left = [vendor for vendor in changed.vendors if differs(vendor.modes, asked)]
+    if not left:
+        return None
+    nobody = sum(vendor.modes.campaigns is Mode.HELD for vendor in left)
+    words = f"{len(left):,} vendors are not as asked: repeat the command"
+    if nobody:
+        words += f". The campaigns of {nobody:,} are held until then: nobody sends them"
+    return words

@@ -1,0 +1,199 @@
+"""``sidecar status`` for a person who has just been woken: what is wrong stands first."""
+
+from collections.abc import Iterator
+from textwrap import shorten
+
+from contracts.jobs import Lane
+from sidecar.clock import utc_text
+from sidecar.commands.modes_text import totals
+from sidecar.format import duration
+from sidecar.ops.accounting import FIRST, BalanceCheck
+from sidecar.ops.backlog import CampaignWork
+from sidecar.ops.problems import Problem, waiting_unit
+from sidecar.ops.report import Report, total
+from sidecar.sending.numbers import NumberState
+
+#: Campaigns and numbers that are shown; all of them are in the JSON.
+MAX_SHOWN = 20
+
+
+def render(report: Report, problems: list[Problem]) -> str:
+    """Return the page."""
+    at = utc_text(report.overview.now)
+    lines = [f"whatsapp-sidecar at {at}", "", *render_problems(problems)]
+    for title, body in (
+        ("PROCESSES", _processes(report)),
+        ("REDIS", _redis(report)),
+        ("PHP", _php(report)),
+        ("MODES, by vendors", _modes(report)),
+        ("WEBHOOKS", _lanes(report)),
+        ("EFFECTS", _effects(report)),
+        ("CAMPAIGNS", _campaigns(report)),
+        ("NUMBERS", _numbers(report)),
+        ("BOOKS, of all vendors", _books(report)),
+    ):
+        lines += ["", title, *(f"  {line}" for line in body)]
+    return "\n".join(lines)
+
+
+def render_problems(problems: list[Problem]) -> list[str]:
+    """Return the lines for what is wrong."""
+    if not problems:
+        return ["All is well."]
+    lines = [f"{len(problems)} PROBLEM{'S' if len(problems) > 1 else ''}"]
+    for number, problem in enumerate(problems, 1):
+        what = problem.what.rstrip(". ")
+        lines += [f"  {number}. {what}.", f"     -> {problem.do}"]
+    return lines
+
+
+def _processes(report: Report) -> Iterator[str]:
+    overview = report.overview
+    for process in overview.processes:
+        queues = f" {' '.join(process.queues)}" if process.queues else ""
+        age = duration((overview.now - process.since) / 1000)
+        state = (
+            f"runs for {age}, {process.memory_bytes / 1e6:.0f} MB"
+            if process.alive
+            else f"silent for {duration(process.heard_ago_s)}"
+        )
+        yield f"{process.role}{queues}  ({process.name})  {state}"
+    if not overview.processes:
+        yield "none"
+
+
+def _redis(report: Report) -> Iterator[str]:
+    redis = report.overview.redis
+    limit = (
+        f" of {redis.limit_bytes / 1e6:.0f} MB ({redis.used_share:.0%})"
+        if redis.limit_bytes
+        else ", no limit set"
+    )
+    disk = "every write is on disk" if redis.durable and redis.writes_ok else "NOT ON DISK"
+    yield f"{redis.version}  {redis.used_bytes / 1e6:.1f} MB used{limit}  {disk}"
+
+
+def _php(report: Report) -> Iterator[str]:
+    took = report.overview.backend_ok_s
+    when = "has taken no updates yet" if took is None else f"took updates {duration(took)} ago"
+    yield f"{'answers' if report.php.error is None else 'DOES NOT ANSWER'}, {when}"
+
+
+def _modes(report: Report) -> Iterator[str]:
+    if report.php.error is not None:
+        yield "not known: PHP keeps them"
+    else:
+        yield from totals(report.php.vendors)
+
+
+def _lanes(report: Report) -> Iterator[str]:
+    for lane, state in report.overview.lanes.items():
+        oldest = f", the oldest for {duration(state.oldest_s)}" if state.webhooks else ""
+        drained = f"drained by {state.holder or 'somebody'}" if state.held_s is not None else "idle"
+        yield f"{lane.value:<9} {state.webhooks:,} in the inbox{oldest}; {drained}"
+        if state.deferred:
+            yield from _deferred(report, lane)
+    left = sum(
+        part or 0
+        for one in report.overview.books
+        for name in ("dead_updates", "dead_effects")
+        for why, part in one.equation(name).parts.items()
+        if why != "stored"
+    )
+    gone = f"; {left:,} have been deleted" if left else ""
+    yield f"dead letters: {report.overview.dead_letters:,}{gone}"
+
+
+def _deferred(report: Report, lane: Lane) -> Iterator[str]:
+    state, deferred = report.overview.lanes[lane], report.deferred[lane]
+    due = state.next_due_in_s or 0.0
+    when = f"the next is tried in {duration(due)}" if due > 0 else f"{state.due:,} of them now"
+    yield (
+        f"          {state.deferred:,} {waiting_unit(lane)} wait on purpose, {when}; "
+        f"the oldest of those looked at is here for {duration(deferred.oldest_s)}"
+    )
+    for reason, count in list(deferred.reasons.items())[:3]:
+        yield f"            {count} x {reason}"
+
+
+def _effects(report: Report) -> Iterator[str]:
+    for one in report.effects:
+        late = f", {one.due:,} due, the first for {duration(one.overdue_s)}" if one.due else ""
+        vendors = f" of {one.vendors:,} vendors" if one.vendors else ""
+        yield f"{one.kind:<12} {one.waiting:,} wait{vendors}{late}"
+        for reason, count in list(one.reasons.items())[:3]:
+            yield f"            {count} x {shorten(reason, 80, placeholder='...')}"
+
+
+def _campaigns(report: Report) -> Iterator[str]:
+    shown = [one for one in report.campaigns if one.state != "cancelled"]
+    for one in shown[:MAX_SHOWN]:
+        yield _campaign(one)
+        if php := report.php.campaigns.get(one.uid):
+            counts = php.counts
+            yield (
+                f"    PHP: {counts.queued:,} queued ({php.due:,} due), "
+                f"{counts.processing:,} claimed, {counts.accepted:,} accepted, "
+                f"{counts.unknown:,} unknown, {counts.error:,} failed, {counts.expired:,} expired"
+            )
+    if len(shown) > MAX_SHOWN:
+        yield f"and {len(shown) - MAX_SHOWN} more; --json shows all"
+    if not shown:
+        yield "none is being sent"
+
+
+def _campaign(one: CampaignWork) -> str:
+    reason = one.halt.reason if one.halt else one.waits
+    held = (
+        f"by {one.holder or 'somebody'} for {duration(one.held_s)}"
+        if one.held_s is not None
+        else ""
+    )
+    doing = held or ("nobody has it" if one.state == "running" else "")
+    rows = f"{one.claimed} claimed, {one.sending} sending, {one.known} to be reported"
+    why = f" ({shorten(reason, 80, placeholder='...')})" if reason else ""
+    return f"{one.uid}  {one.state}{why}  {doing}  {rows if one.in_flight else 'nothing in flight'}"
+
+
+def _numbers(report: Report) -> Iterator[str]:
+    for number in report.numbers[:MAX_SHOWN]:
+        yield _number(number, report.overview.now / 1000)
+    if len(report.numbers) > MAX_SHOWN:
+        yield f"and {len(report.numbers) - MAX_SHOWN} more; --json shows all"
+    if not report.numbers:
+        yield "none has sent within a day"
+
+
+def _number(number: NumberState, now: float) -> str:
+    rate = f"{number.effective_rate:g}/s"
+    if number.effective_rate != number.configured_rate:
+        rate += f" of {number.configured_rate:g}/s"
+    untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]
+    held = f", held for {duration(max(untils) - now)}" if untils else ""
+    reason = f" ({number.reason})" if number.reason else ""
+    wanting = (
+        f", {number.campaigns_wanting} campaigns want more" if number.campaigns_wanting else ""
+    )
+    return f"{number.line}  {rate}{held}{reason}{wanting}"
+
+
+def _books(report: Report) -> Iterator[str]:
+    books = report.overview.books
+    if not books:
+        yield "nothing has come yet"
+        return
+    for name, first in FIRST.items():
+        yield _equation(total(books, name), first.replace("_", " "))
+    expired = sum(one.expired for one in books)
+    yield f"{'':<12} and {expired:,} rows expired before they were claimed"
+    if any(equation.difference is None for one in books for equation in one.equations):
+        yield "? is too much to be measured at once; the rest balances as far as can be told"
+    yield "balanced" if report.balanced else "NOT BALANCED, see above"
+
+
+def _equation(equation: BalanceCheck, first: str) -> str:
+    parts = " + ".join(
+        f"{'?' if value is None else f'{value:,}'} {name.replace('_', ' ')}"
+        for name, value in equation.parts.items()
+    )
+    return f"{equation.name.replace('_', ' '):<12} {equation.total:,} {first} = {parts}"

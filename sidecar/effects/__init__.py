@@ -1,0 +1,1 @@
+"""The outbox: what PHP has asked to be done after its transaction."""

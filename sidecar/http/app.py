@@ -1,0 +1,207 @@
+"""The HTTP application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import cast
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from contracts import sidecar_api as api
+from contracts.jobs import drain
+from contracts.signing import Audience, Signer, Verifier
+from sidecar.bots.cache import Bots
+from sidecar.effects.outbox import make_outbox
+from sidecar.http.proxy import Proxy
+from sidecar.http.routes.campaigns import Campaigns
+from sidecar.http.routes.effects import EffectsEndpoint
+from sidecar.http.routes.match_bot import MatchBot
+from sidecar.http.routes.metrics import Metrics
+from sidecar.http.routes.modes import ModesEndpoint
+from sidecar.http.routes.ping import Ping
+from sidecar.http.routes.shadow import ShadowEndpoint
+from sidecar.http.signed_route import Internal, parse
+from sidecar.http.verification import Verification
+from sidecar.http.webhook import WebhookEndpoint
+from sidecar.inbox.store import Inbox
+from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
+from sidecar.ops.publisher import Telemetry
+from sidecar.php.client import Backend
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.php.vendors import Vendors
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, connect
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.settings import Settings, SignatureMode, dramatiq_url
+from sidecar.shadow.intake import Shadow
+from sidecar.tasks import cancel
+
+log = structlog.get_logger()
+
+
+def make_backend(settings: Settings) -> Backend:
+    """Return the PHP side as these settings describe it."""
+    key_id = settings.signing_key_id
+    signer = Signer(Audience.BACKEND, key_id, settings.signing_secrets[key_id])
+    return Backend(settings.backend_url, signer, timeout_s=settings.backend_timeout_s)
+
+
+def make_vendors(settings: Settings, backend: Backend) -> Vendors:
+    """Return the vendors' configuration as these settings want it kept."""
+    return Vendors(
+        backend,
+        ttl_s=settings.vendor_config_ttl_s,
+        unknown_ttl_s=settings.vendor_unknown_ttl_s,
+    )
+
+
+def make_bots(settings: Settings, backend: Backend) -> Bots:
+    """Return vendors' bots as these settings want them kept."""
+    return Bots(backend, ttl_s=settings.bots_ttl_s, unknown_ttl_s=settings.vendor_unknown_ttl_s)
+
+
+def create_app(settings: Settings, redis_url: str) -> Starlette:
+    """Return the application. ``redis_url`` is where the inbox is."""
+    timeout_s = settings.inbox_write_timeout_ms / 1000
+    redis = connect(redis_url, timeout_s=timeout_s)
+    wakeups = Wakeups(WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=timeout_s))
+    backend = make_backend(settings)
+    vendors = make_vendors(settings, backend)
+    inbox = Inbox(
+        redis,
+        timeout_s=timeout_s,
+        pending_limit_bytes=settings.inbox_pending_limit_bytes,
+        ring=lambda lane: wakeups.send(drain(lane)),
+        memory_share=settings.inbox_memory_share,
+        vendor_share=settings.vendor_memory_share,
+    )
+    shadow = Shadow(redis, memory_share=settings.inbox_memory_share)
+    proxy = Proxy(
+        settings.backend_url,
+        timeout_s=settings.proxy_timeout_s,
+        concurrency=settings.proxy_concurrency,
+        limit_bytes=settings.proxy_pending_limit_bytes,
+    )
+    webhook = WebhookEndpoint(
+        inbox=inbox,
+        vendors=vendors,
+        verification=Verification(backend, settings.backend_url),
+        app_secrets=settings.app_secret_bytes,
+        mode=settings.webhook_signature,
+        body_limit=settings.webhook_body_limit_bytes,
+        proxy=proxy,
+        proxy_mode=settings.proxy_signature,
+        keep_failed=settings.proxy_keep_failed,
+        shadow=shadow,
+    )
+    mirrored = ShadowEndpoint(
+        shadow,
+        vendors,
+        app_secrets=settings.app_secret_bytes,
+        enforce=settings.webhook_signature is SignatureMode.ENFORCE,
+        body_limit=settings.webhook_body_limit_bytes,
+    )
+    verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
+    internal = Internal(verifier, redis)
+    campaigns = Campaigns(redis, backend, wakeups, vendors)
+    effects = EffectsEndpoint(make_outbox(settings, redis), vendors, wakeups)
+    bots = make_bots(settings, backend)
+    changes = ConfigChanges(
+        redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
+    )
+    modes = ModesEndpoint(settings, redis, backend, changes)
+    telemetry = Telemetry(redis, "serve")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
+        await changes.look()  # before anything is asked for
+        await internal.begin()
+        await _meet(vendors, redis)
+        background = [
+            asyncio.create_task(changes.run(), name="configuration"),
+            asyncio.create_task(internal.run(), name="nonces"),
+            asyncio.create_task(telemetry.run(), name="telemetry"),
+        ]
+        try:
+            yield
+        finally:
+            await cancel(background)
+            await proxy.close()
+            await inbox.close()
+            await shadow.close()
+            await telemetry.close()
+            wakeups.close()
+            await bots.close()
+            await vendors.close()
+            await backend.close()
+            await redis.aclose()
+            log.info("stopped")
+
+    app = Starlette(
+        routes=[
+            *(Route(path, webhook, methods=["GET", "POST"]) for path in api.WEBHOOK_PATHS),
+            Route(api.SHADOW_WEBHOOK, mirrored, methods=["POST"]),
+            Route(api.CAMPAIGN_SEND, internal.route(campaigns.send), methods=["POST"]),
+            Route(api.CAMPAIGN_PAUSE, internal.route(campaigns.pause), methods=["POST"]),
+            Route(api.CAMPAIGN_RESUME, internal.route(campaigns.resume), methods=["POST"]),
+            Route(api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel), methods=["POST"]),
+            Route(api.CAMPAIGN, internal.route(campaigns.show), methods=["GET"]),
+            Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
+            Route(api.MATCH_BOT, internal.route(MatchBot(bots).match), methods=["POST"]),
+            Route(api.EFFECTS, internal.route(effects.take), methods=["POST"]),
+            Route(api.MODES, internal.route(modes.change), methods=["POST"]),
+            Route(api.PING, internal.route(Ping(redis).answer), methods=["POST"]),
+            Route(api.HEALTHZ, _healthz, methods=["GET"]),
+            Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
+            Route(
+                api.METRICS, Metrics(redis, telemetry, Bounds.of(settings)).show, methods=["GET"]
+            ),
+        ],
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.inbox = inbox
+    app.state.webhook = webhook
+    app.state.shadow = shadow
+    return app
+
+
+async def _meet(vendors: Vendors, redis: Redis) -> None:
+    """Let vendors whose webhooks have come before not be taken for strangers."""
+    with suppress(*UNAVAILABLE, RedisError):
+        found = cast(Members, await redis.smembers(keys.VENDORS))
+        vendors.meet(member.decode() for member in found)
+
+
+class _Invalidation:
+    def __init__(self, changes: ConfigChanges) -> None:
+        self._changes = changes
+
+    async def take(self, request: Request, body: bytes) -> api.InvalidateAnswer:
+        """Answered when every process will learn of it."""
+        await self._changes.announce(parse(api.InvalidateRequest, body))
+        return api.InvalidateAnswer()
+
+
+async def _healthz(request: Request) -> Response:
+    """The process runs and its loop turns."""
+    return JSONResponse({"status": "ok", "checks": {}})
+
+
+class _Readiness:
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def show(self, request: Request) -> Response:
+        """Webhooks can be taken: Redis answers and accepts writes."""
+        try:
+            await self._redis.set(keys.PROBE, 1, ex=60)
+        except (*UNAVAILABLE, RedisError) as error:
+            checks = {"redis": str(error) or type(error).__name__}
+            return JSONResponse({"status": "unavailable", "checks": checks}, 503)
+        return JSONResponse({"status": "ok", "checks": {"redis": "ok"}})

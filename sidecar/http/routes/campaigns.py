@@ -1,0 +1,168 @@
+"""Starting, pausing, resuming and cancelling campaigns, and telling how they stand.
+
+PHP keeps the state of a campaign, so that it survives a wiped Redis; Redis holds what has to take
+effect at once. A change goes to Redis first where it stops sending, and to PHP first where it
+starts it, so that a failure half way errs on the side of not sending. A stop that PHP could not be
+told of is told by the campaign's worker (``sidecar/sending/halts.py``); a start that died half way
+is found by the reconciler.
+"""
+
+from starlette.requests import Request
+
+from contracts import backend as contract
+from contracts.backend import CampaignState, ErrorCode
+from contracts.jobs import send_campaign
+from contracts.sidecar_api import CampaignAnswer, CampaignChange
+from sidecar.clock import now_ms
+from sidecar.http.signed_route import CallRefused, parse
+from sidecar.inbox.wakeups import Wakeups
+from sidecar.php.client import Backend
+from sidecar.php.vendors import Vendors
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.clock import redis_now_us
+from sidecar.sending.campaigns import ErrorPath, campaign_lease
+from sidecar.sending.halts import Halt, Halts
+from sidecar.sending.pauses import LIFTED_S, Pauses, pause_name
+
+
+class Campaigns:
+    """The handlers of ``/internal/campaigns/{campaign_uid}`` and below."""
+
+    def __init__(self, redis: Redis, backend: Backend, wakeups: Wakeups, vendors: Vendors) -> None:
+        self._redis = redis
+        self._halts = Halts(redis)
+        self._pauses = Pauses(redis)
+        self._backend = backend
+        self._wakeups = wakeups
+        self._vendors = vendors
+
+    async def show(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Tell how a campaign stands."""
+        return await self._answer(await self._find(request))
+
+    async def send(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Start a campaign. One that runs already is left as it is."""
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request, to_be_sent=True)
+        if campaign.state is not CampaignState.RUNNING:
+            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
+        return await self._start(campaign)
+
+    async def resume(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Go on with a campaign that was paused."""
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request, to_be_sent=True)
+        if campaign.state is CampaignState.CANCELLED:
+            raise CallRefused(
+                409,
+                ErrorCode.CAMPAIGN_CANCELLED,
+                "the campaign was cancelled; to start it again, call send",
+            )
+        if campaign.state is CampaignState.PAUSED:
+            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
+        return await self._start(campaign)
+
+    async def pause(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Stop sending. Rows that were claimed and not sent go back to the queue."""
+        return await self._stop(request, body, CampaignState.PAUSED)
+
+    async def cancel(self, request: Request, body: bytes) -> CampaignAnswer:
+        """Like pause; only send starts the campaign again."""
+        return await self._stop(request, body, CampaignState.CANCELLED)
+
+    async def _stop(self, request: Request, body: bytes, state: CampaignState) -> CampaignAnswer:
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request)
+        halt = Halt(state, change.reason)
+        await self._halts.put(campaign.campaign_uid, campaign.vendor_uid, halt)
+        campaign = await self._keep(campaign, state, change.reason)
+        await self._halts.told(campaign.campaign_uid, halt, now_ms())
+        return await self._answer(campaign)
+
+    async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
+        """Have it sent. A person wants it, so what stands in the way is tried again: pauses of the
+        vendor's numbers, accounts and token, and errors of the campaign that were counted."""
+        uid = campaign.campaign_uid
+        await self._lift_pauses(campaign.vendor_uid)
+        now = await redis_now_us(self._redis) // 1000
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.delete(
+            *(keys.halt(uid), keys.wait(uid)), *(keys.errors(uid, path) for path in ErrorPath)
+        )
+        pipeline.set(keys.lifted("campaign", uid), now, ex=LIFTED_S)
+        pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
+        await pipeline.execute()
+        self._wakeups.send(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
+        return await self._answer(campaign)
+
+    async def _lift_pauses(self, vendor_uid: str) -> None:
+        """Lift what this vendor's messages have paused; and what another's have, if Meta has
+        confirmed that it is this vendor's too."""
+        paused = await self._pauses.all()
+        of_others = any(one.shared and one.vendor_uid != vendor_uid for one in paused)
+        config = await self._vendors.get(vendor_uid) if of_others else None
+        shared = {
+            name
+            for number in (config.phone_numbers if config else [])
+            if number.verified
+            for name in (
+                pause_name("number", number.phone_number_id),
+                pause_name("account", number.verified.account_id),
+            )
+        }
+        await self._pauses.lift(
+            [one for one in paused if one.vendor_uid == vendor_uid or one.name in shared]
+        )
+
+    async def _find(self, request: Request, *, to_be_sent: bool = False) -> contract.DueCampaign:
+        campaign_uid = request.path_params["campaign_uid"]
+        answer = await self._backend.call(
+            contract.DUE_CAMPAIGNS,
+            contract.DueCampaignsRequest(campaign_uids=[campaign_uid]),
+            contract.DueCampaignsAnswer,
+        )
+        for campaign in answer.campaigns:
+            if campaign.campaign_uid == campaign_uid:
+                if to_be_sent and not campaign.on_sidecar:
+                    raise CallRefused(
+                        409,
+                        ErrorCode.VENDOR_NOT_ON_SIDECAR,
+                        f"campaigns of vendor {campaign.vendor_uid} are sent by PHP's own crons; "
+                        "move the vendor first: sidecar cutover",
+                    )
+                return campaign
+        raise CallRefused(404, ErrorCode.CAMPAIGN_UNKNOWN, f"PHP knows no campaign {campaign_uid}")
+
+    async def _keep(
+        self, campaign: contract.DueCampaign, state: CampaignState, reason: str | None
+    ) -> contract.DueCampaign:
+        await self._backend.call(
+            contract.RELEASE_MESSAGES,
+            contract.ReleaseMessagesRequest(
+                vendor_uid=campaign.vendor_uid,
+                campaign_uid=campaign.campaign_uid,
+                campaign_state=state,
+                reason=reason,
+            ),
+            contract.ReleaseMessagesAnswer,
+        )
+        return campaign.model_copy(update={"state": state, "reason": reason})
+
+    async def _answer(self, campaign: contract.DueCampaign) -> CampaignAnswer:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.exists(keys.lease(campaign_lease(campaign.campaign_uid)))
+        pipeline.hexists(keys.CAMPAIGNS, campaign.campaign_uid)
+        pipeline.get(keys.wait(campaign.campaign_uid))
+        held, listed, waits = await pipeline.execute()
+        return CampaignAnswer(
+            campaign_uid=campaign.campaign_uid,
+            vendor_uid=campaign.vendor_uid,
+            state=campaign.state,
+            reason=campaign.reason,
+            active=bool(held or listed),
+            waits_for=None if waits is None else waits.decode(errors="replace"),
+            due=campaign.due,
+            next_due_at=campaign.next_due_at,
+            counts=campaign.counts,
+        )

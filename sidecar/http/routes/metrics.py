@@ -1,0 +1,342 @@
+"""``GET /metrics``: how the sidecar is doing, for Prometheus.
+
+What is shown is the same whichever ``sidecar serve`` is asked, because it is kept in Redis: what
+all processes have counted and timed (sidecar/metrics.py), the books of all vendors together, and
+how things stand at this moment. So scrape one of them; if you scrape several, take the highest of a
+metric and not the sum. While Redis is away, there is ``sidecar_redis_up`` and what was counted.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from time import monotonic
+
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sidecar.logs import LogOnce
+from sidecar.metrics import FAMILIES, INF, SUM, Family, Series
+from sidecar.ops.accounting import FIRST, LEFT, Accounting
+from sidecar.ops.effects_backlog import WaitingEffects, read_effects
+from sidecar.ops.publisher import Telemetry
+from sidecar.ops.snapshot import Observer, Overview
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, reason_of
+from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
+
+#: Whoever asks again before this gets the same.
+FRESH_S = 1.0
+
+Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+class Metrics:
+    """The route. What is counted in this process and not yet told is added to what it shows."""
+
+    def __init__(self, redis: Redis, telemetry: Telemetry, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+        self._redis = redis
+        self._bounds = bounds
+        self._observer = Observer(redis)
+        self._telemetry = telemetry
+        self._lock = asyncio.Lock()
+        self._last: dict[Series, float] = {}
+        self._page = b""
+        self._until = 0.0
+        self._trouble = LogOnce("metrics_without_redis")
+
+    async def show(self, request: Request) -> Response:
+        async with self._lock:
+            if monotonic() >= self._until:
+                self._page = generate_latest(_registry(await self._collect()))
+                self._until = monotonic() + FRESH_S
+            return Response(self._page, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    async def _collect(self) -> list[Metric]:
+        overview: Overview | None = None
+        effects: list[WaitingEffects] = []
+        try:
+            overview = await self._observer.read()
+            effects = await read_effects(self._redis, overview.now)
+            self._last = overview.metrics
+            self._trouble.worked()
+        except (*UNAVAILABLE, RedisError) as error:
+            self._trouble.failed(reason_of(error))
+        counted = dict(self._last)
+        for series, by in self._telemetry.untold().items():
+            counted[series] = counted.get(series, 0.0) + by
+        up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
+        state: list[Metric] = []
+        if overview is not None:
+            state = [*_state(overview, self._bounds), *_books(overview.books), _overdue(effects)]
+        return [up, *state, *_counted(counted)]
+
+
+def _registry(metrics: list[Metric]) -> CollectorRegistry:
+    class Given(Collector):
+        def collect(self) -> Iterable[Metric]:
+            return metrics
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Given())
+    return registry
+
+
+def _gauge(name: str, help_: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
+    family = GaugeMetricFamily(name, help_, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, float(value))
+    return family
+
+
+def _counter(name: str, help_: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
+    family = CounterMetricFamily(name, help_, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+# -- what all processes have counted --
+
+
+def _counted(counted: Mapping[Series, float]) -> Iterator[Metric]:
+    """Yield every family, also one of which nothing was counted yet."""
+    by_family: dict[str, dict[tuple[str, ...], dict[str, float]]] = defaultdict(dict)
+    for series, value in counted.items():
+        by_family[series.name].setdefault(series.labels, {})[series.part] = value
+    for family in FAMILIES.values():
+        found = by_family[family.name]
+        if not found and not family.labels:
+            found = {(): {}}
+        fitting = {labels: p for labels, p in found.items() if len(labels) == len(family.labels)}
+        yield (
+            _histogram(family, fitting)
+            if family.bounds
+            else _counter(
+                family.name,
+                family.help,
+                ((labels, parts.get("", 0.0)) for labels, parts in fitting.items()),
+                family.labels,
+            )
+        )
+
+
+def _histogram(family: Family, found: Mapping[tuple[str, ...], Mapping[str, float]]) -> Metric:
+    metric = HistogramMetricFamily(family.name, family.help, labels=family.labels)
+    for labels, parts in found.items():
+        total = 0.0
+        buckets: list[tuple[str, float]] = []
+        for part in (*map(repr, family.bounds), INF):
+            total += parts.get(part, 0.0)
+            buckets.append((part, total))
+        metric.add_metric(labels, buckets, parts.get(SUM, 0.0))
+    return metric
+
+
+# -- how things stand --
+
+
+def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
+    redis = overview.redis
+    yield _gauge("sidecar_redis_memory_bytes", "Memory that Redis uses.", [((), redis.used_bytes)])
+    yield _gauge(
+        "sidecar_redis_memory_limit_bytes",
+        "Memory that Redis may use: beyond it, webhooks are refused. 0 for no limit.",
+        [((), redis.limit_bytes)],
+    )
+    yield _gauge(
+        "sidecar_redis_writes_durable",
+        "Whether all that is written to Redis gets into its append-only file.",
+        [((), redis.durable and redis.writes_ok)],
+    )
+    yield from _lanes(overview)
+    yield _gauge(
+        "sidecar_dead_letters",
+        "Updates that PHP would not take, and effects that could not be done, which wait for a "
+        "person.",
+        [((), overview.dead_letters)],
+    )
+    fullness = [one.letters.fullness(bounds, overview.now) for one in overview.books]
+    yield _gauge(
+        "sidecar_dead_letters_fullness",
+        "How near a vendor's dead letters are to what is kept of them, by number, bytes or age; of "
+        "the vendor that is nearest. At 1 the oldest are deleted.",
+        [((), max(fullness, default=0.0))],
+    )
+    if overview.backend_ok_s is not None:
+        yield _gauge(
+            "sidecar_backend_ok_age_seconds",
+            "Since PHP last took an update.",
+            [((), overview.backend_ok_s)],
+        )
+    yield _gauge(
+        "sidecar_campaigns_active",
+        "Campaigns that are being sent, or are to be.",
+        [((), len(overview.campaigns))],
+    )
+    yield _gauge(
+        "sidecar_paused",
+        "Numbers, accounts and access tokens with which nothing goes out until a person resumes "
+        "them.",
+        [((scope,), overview.paused.get(scope, 0)) for scope in ("number", "account", "token")],
+        ("scope",),
+    )
+    yield from _processes(overview)
+
+
+def _lanes(overview: Overview) -> Iterator[Metric]:
+    breakers = overview.breakers
+    lanes = [((lane.value,), state) for lane, state in overview.lanes.items()]
+    for name, help_, values in (
+        ("inbox_webhooks", "Webhooks that wait in the inbox.", [s.webhooks for _, s in lanes]),
+        (
+            "inbox_oldest_age_seconds",
+            "How long the oldest webhook in the inbox has waited.",
+            [s.oldest_s for _, s in lanes],
+        ),
+        (
+            "inbox_drained",
+            "Whether a worker holds the lane.",
+            [s.held_s is not None for _, s in lanes],
+        ),
+        (
+            "deferred",
+            "Contacts (messages, for statuses) with updates that wait to be tried again.",
+            [s.deferred for _, s in lanes],
+        ),
+        (
+            "deferred_overdue_seconds",
+            "How long ago the first of them should have been tried again.",
+            [max(0.0, -(s.next_due_in_s or 0.0)) for _, s in lanes],
+        ),
+        (
+            "breaker_open",
+            "Whether PHP did not take what it was last given of this lane.",
+            [lane[0] in breakers for lane, _ in lanes],
+        ),
+        (
+            "vendors_isolated",
+            "Vendors of whose updates PHP does not take what it is given.",
+            [sum(name == lane[0] for name, _ in overview.isolated) for lane, _ in lanes],
+        ),
+    ):
+        samples = [(lane, value) for (lane, _), value in zip(lanes, values, strict=True)]
+        yield _gauge(f"sidecar_{name}", help_, samples, ("lane",))
+
+
+def _processes(overview: Overview) -> Iterator[Metric]:
+    alive = overview.alive
+    roles = ("serve", "worker")
+    labels = ("role", "process")
+    yield _gauge(
+        "sidecar_processes",
+        "Processes that run.",
+        [((role,), sum(p.role == role for p in alive)) for role in roles],
+        ("role",),
+    )
+    yield _gauge(
+        "sidecar_processes_died",
+        "Processes that have died without a word since yesterday.",
+        [((), len(overview.processes) - len(alive))],
+    )
+    yield _gauge(
+        "sidecar_process_memory_bytes",
+        "Memory of a process.",
+        [((p.role, p.name), p.memory_bytes) for p in alive],
+        labels,
+    )
+    yield _counter(
+        "sidecar_process_cpu_seconds",
+        "Processor time of a process.",
+        [((p.role, p.name), p.cpu_s) for p in alive],
+        labels,
+    )
+
+
+def _overdue(effects: list[WaitingEffects]) -> Metric:
+    return _gauge(
+        "sidecar_effects_overdue_seconds",
+        "How long ago the first effect of this kind should have been tried.",
+        [((one.kind.value,), one.overdue_s) for one in effects],
+        ("kind",),
+    )
+
+
+# -- the books --
+
+
+EFFECT_ENDS = ("done", "left_out", "dead")
+
+
+def _books(books: list[Accounting]) -> Iterator[Metric]:
+    yield _counter(
+        "sidecar_webhooks_received",
+        "Webhooks that were put into the inbox.",
+        [((), sum(one.webhooks.total for one in books))],
+    )
+    yield _counter(
+        "sidecar_webhooks_done",
+        "Webhooks that have left the inbox: each of their updates is settled, or kept elsewhere.",
+        [((), sum(one.webhooks.parts["done"] or 0 for one in books))],
+    )
+    ends = ("done", "ignored", "duplicate", "folded")
+    yield _counter(
+        "sidecar_updates",
+        "Updates out of webhooks, by what became of them.",
+        [((end,), sum(one.updates.parts[end] or 0 for one in books)) for end in ends],
+        ("result",),
+    )
+    outcomes = ("accepted", "failed", "requeued", "unknown", "released")
+    yield _counter(
+        "sidecar_sends",
+        "Claimed rows by how they ended, and expired ones. Those of unknown outcome may have been "
+        "sent, and are settled by a status or a person.",
+        [
+            *(((end,), sum(one.sends.parts[end] or 0 for one in books)) for end in outcomes),
+            (("expired",), sum(one.expired for one in books)),
+        ],
+        ("outcome",),
+    )
+    yield _gauge(
+        "sidecar_sends_in_flight",
+        "Rows that were claimed and whose end PHP does not know yet.",
+        [((), sum(one.sends.parts["in_flight"] or 0 for one in books))],
+    )
+    yield _counter(
+        "sidecar_effects",
+        "Effects that PHP has asked for, by what became of them.",
+        [((end,), sum(one.effects.parts[end] or 0 for one in books)) for end in EFFECT_ENDS],
+        ("result",),
+    )
+    yield _gauge(
+        "sidecar_effects_waiting",
+        "Effects in the outbox.",
+        [((), sum(one.effects.parts["waiting"] or 0 for one in books))],
+    )
+    yield _counter(
+        "sidecar_dead_letters_deleted",
+        "Dead letters that have left: too old, too many or too large for what is kept, or "
+        "discarded by a person.",
+        [
+            ((kind, why), sum(one.equation(f"dead_{kind}").parts[why] or 0 for one in books))
+            for kind in ("updates", "effects")
+            for why in LEFT
+        ],
+        ("kind", "reason"),
+    )
+    yield _gauge(
+        "sidecar_equation_difference",
+        "What is missing in the conservation equation or came from nowhere, of all vendors. "
+        "Anything but 0 is a bug, or somebody's hand in Redis.",
+        [
+            ((name,), sum(abs(one.equation(name).difference or 0) for one in books))
+            for name in FIRST
+        ],
+        ("equation",),
+    )

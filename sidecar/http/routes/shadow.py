@@ -1,0 +1,76 @@
+"""``POST /shadow/webhook/{vendor_uid}``: where nginx mirrors webhooks to that go to PHP.
+
+For those who do not want the sidecar in the way of webhooks yet. nginx throws the answer away, and
+does not take the next request of a connection before the mirrored one is answered: so the answer
+comes at once, whatever becomes of the webhook.
+"""
+
+import re
+
+from starlette.types import Receive, Scope, Send
+
+from sidecar.clock import now_ms
+from sidecar.http.webhook import signature_holds
+from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
+from sidecar.php.vendors import Vendors
+from sidecar.shadow.intake import Shadow, is_compared
+
+#: ``_uid`` of a row is char(36). Of others PHP is not asked.
+_VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class ShadowEndpoint:
+    """Records webhooks of vendors in shadow, and nothing else. ``enforce``: only those that are
+    signed as they should be."""
+
+    def __init__(
+        self,
+        shadow: Shadow,
+        vendors: Vendors,
+        *,
+        app_secrets: tuple[bytes, ...],
+        enforce: bool,
+        body_limit: int,
+    ) -> None:
+        self._shadow = shadow
+        self._vendors = vendors
+        self._app_secrets = app_secrets
+        self._enforce = enforce
+        self._body_limit = body_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        vendor_uid: str = scope["path_params"]["vendor_uid"]
+        signature = next((v for n, v in scope["headers"] if n == b"x-hub-signature-256"), b"")
+        body = await _read(receive, self._body_limit)
+        if body is None or not self._is_wanted(vendor_uid, signature, body):
+            METRICS.counter(SHADOW_WEBHOOKS, "ignored").add()
+        else:
+            self._shadow.note(vendor_uid, body, now_ms())
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _is_wanted(self, vendor_uid: str, signature: bytes, body: bytes) -> bool:
+        if not _VENDOR_UID.fullmatch(vendor_uid):
+            return False
+        asked, config = self._vendors.peek(vendor_uid)
+        if not asked:
+            self._vendors.wonder(vendor_uid)  # for the next one
+        if config is None or not is_compared(config.modes, body):
+            return False
+        secrets = (secret.encode() for secret in config.app_secrets)
+        return not self._enforce or signature_holds(signature, body, (*self._app_secrets, *secrets))
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    """Return the body; None if it is too large or was broken off."""
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            return None
+        if not message.get("more_body", False):
+            return b"".join(chunks)

@@ -1,0 +1,94 @@
+"""``sidecar serve``: the HTTP face under uvicorn."""
+
+import gc
+import signal
+import socket
+import sys
+from types import FrameType
+
+import click
+import uvicorn
+import uvloop
+
+from sidecar.http.app import create_app
+from sidecar.http.connection import make_connection_class
+from sidecar.redis import embedded
+from sidecar.settings import Settings
+
+
+class CannotServe(Exception):
+    """The address cannot be listened on. The message is one line that says why."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Requests under way are finished first. Raises
+    :class:`CannotServe`, and ``EmbeddedFailed`` where the embedded Valkey does not start."""
+    # uvicorn puts its own handlers in front of these, and calls these when it has shut down.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _exit)
+    with _listen(settings) as listening, embedded.redis_url(settings) as redis_url:
+        uvloop.run(_serve(settings, redis_url, listening))
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = (error.strerror or str(error)).partition(" (")[0]
+        raise CannotServe(
+            f"cannot listen on {settings.host} port {settings.port}: {reason}; "
+            "look at the settings host and port"
+        ) from None
+
+
+def configure(settings: Settings, redis_url: str) -> uvicorn.Config:
+    """Return how the application is served."""
+    return uvicorn.Config(
+        create_app(settings, redis_url),
+        http=make_connection_class(),
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout_s),
+    )
+
+
+async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -> None:
+    port = listening.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    server = _Server(configure(settings, redis_url), f"http://{host}:{port}")
+    await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Says on standard output when it listens, for whoever has started it."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _calm_garbage_collector()
+        click.echo(f"listening on {self._url}")
+
+
+def _calm_garbage_collector() -> None:
+    """Take what was loaded at the start out of every later collection, and collect less often.
+
+    Requests leave next to no cycles, but with the default thresholds full collections walked all
+    modules again and again: at saturation p99 was 56 ms, and is 12 to 26 ms without them.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)

@@ -1,0 +1,139 @@
+"""What every internal route has in common: the signature is checked, and refusals look alike."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import orjson
+import structlog
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from contracts.backend import ErrorCode
+from contracts.effects import read
+from contracts.signing import Refusal, SignatureRefused, Verified, Verifier
+from sidecar.php.client import BackendError, BackendRefused
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+
+log = structlog.get_logger()
+
+#: Internal calls are small; nothing that PHP sends comes near this.
+BODY_LIMIT = 1024 * 1024
+
+#: How often it is looked whether Redis still knows since when it remembers nonces.
+BEGIN_EVERY_S = 1.0
+
+Model = TypeVar("Model", bound=BaseModel)
+Handler = Callable[[Request, bytes], Awaitable[BaseModel]]
+
+
+class CallRefused(Exception):
+    """Answer ``status`` with this code and message."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Internal:
+    """Wraps a handler of an internal route: verified calls reach it, others get 401.
+
+    A call that was signed before this Redis remembers nonces may have been made before, and is
+    refused. ``_ahead_s`` is how far callers' clocks were ahead of this one at most: what they sign
+    now bears a time that much later.
+    """
+
+    def __init__(self, verifier: Verifier, redis: Redis) -> None:
+        self._verifier = verifier
+        self._redis = redis
+        self._ahead_s = 0.0
+
+    async def begin(self) -> None:
+        """Note that nonces are remembered from now on, unless they are already."""
+        with suppress(*UNAVAILABLE, RedisError):
+            await self._redis.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
+
+    async def run(self) -> None:
+        """Do it again and again, for a Redis that is emptied meanwhile."""
+        while True:
+            await asyncio.sleep(BEGIN_EVERY_S)
+            await self.begin()
+
+    def _now_ms(self) -> int:
+        return int((self._verifier.clock() + self._ahead_s) * 1000)
+
+    def route(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """Return an endpoint that gives the handler the verified body and answers with the
+        model that it returns."""
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                body = await self._verified(request)
+                answer = await handler(request, body)
+            except SignatureRefused as error:
+                log.warning("internal_call_refused", path=request.scope["path"], reason=error.code)
+                return refusal(401, error.code, str(error))
+            except CallRefused as error:
+                return refusal(error.status, error.code, str(error))
+            except ClientDisconnect:
+                return refusal(400, ErrorCode.REQUEST_INVALID, "the body was broken off")
+            except BackendRefused as error:
+                if error.status == 404:
+                    return refusal(404, error.code, f"PHP refused: {error}")
+                # Anything else is between PHP and the sidecar, and not the caller's fault.
+                return refusal(503, "backend_unavailable", f"PHP refused: {error}")
+            except BackendError as error:
+                return refusal(503, "backend_unavailable", f"PHP cannot be asked: {error}")
+            except (*UNAVAILABLE, RedisError) as error:
+                return refusal(503, "redis_unavailable", f"Redis cannot be used: {error}")
+            return Response(answer.model_dump_json(), media_type="application/json")
+
+        return endpoint
+
+    async def _verified(self, request: Request) -> bytes:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise CallRefused(
+                    413, ErrorCode.BODY_TOO_LARGE, f"the body is over {BODY_LIMIT} bytes"
+                )
+        query = request.scope["query_string"].decode("latin-1")
+        path = request.scope["raw_path"].decode("latin-1")
+        target = f"{path}?{query}" if query else path
+        verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
+        await self._claim(verified)
+        return bytes(body)
+
+    async def _claim(self, verified: Verified) -> None:
+        self._ahead_s = max(self._ahead_s, verified.signed_at - self._verifier.clock())
+        pipeline = self._redis.pipeline(transaction=True)
+        # This call itself may be one that was made before.
+        pipeline.set(keys.NONCES_SINCE, self._now_ms() + 1, nx=True)
+        pipeline.get(keys.NONCES_SINCE)
+        pipeline.set(keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s)
+        _, since, fresh = await pipeline.execute()
+        if not fresh:
+            raise SignatureRefused(Refusal.NONCE_REPEATED)
+        if round(verified.signed_at * 1000) < int(since):
+            raise SignatureRefused(Refusal.NONCES_LOST)
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """Return the body as a model, or refuse the call with 400. No body is an empty object."""
+    try:
+        return read(model, body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise CallRefused(400, ErrorCode.REQUEST_INVALID, f"{where}: {first['msg']}") from None
+
+
+def refusal(status: int, code: str, message: str) -> Response:
+    """Return an :class:`contracts.backend.ErrorAnswer`."""
+    content = orjson.dumps({"error": {"code": code, "message": message}})
+    return Response(content, status, media_type="application/json")

@@ -1,0 +1,301 @@
+"""The webhook routes: what Meta calls.
+
+A POST is checked, put into the inbox and answered with exactly 200 when it is on disk. Nothing in
+it is parsed: a body of any shape that carries a valid signature is kept. This is a plain ASGI
+endpoint, without request and response objects, because it is the busiest one.
+
+Where PHP handles a vendor's webhooks (mode ``php`` or ``shadow``), they are passed on to it
+(sidecar/http/proxy.py). What PHP fails on is kept, if it may be: then the workers hand it over as
+they do everything in the inbox. New webhooks go to PHP meanwhile and may overtake it. That is no
+new disorder: Meta promises no order, and PHP handles webhooks side by side. The other way round,
+one webhook that cannot be handed over would turn a vendor away from a PHP that works.
+"""
+
+import asyncio
+import hmac
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from contracts.backend import VendorConfig
+from contracts.jobs import Lane
+from contracts.modes import Mode, Modes
+from sidecar.clock import now_ms
+from sidecar.http.proxy import Answer, Proxy
+from sidecar.http.proxy_headers import PROXIED
+from sidecar.http.verification import Verification
+from sidecar.inbox.store import Inbox, InboxUnavailable
+from sidecar.logs import LogOnce
+from sidecar.metrics import ACK_SECONDS, METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
+from sidecar.php.client import BackendError
+from sidecar.php.vendors import TooManyStrangers, Vendors
+from sidecar.settings import SignatureMode
+from sidecar.shadow.intake import Shadow, is_compared
+
+log = structlog.get_logger()
+
+_STATUSES = re.compile(rb'"statuses"\s*:')
+_MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
+
+#: ``_uid`` of a row is char(36). Anything else in its place names no vendor, and PHP is not asked.
+_VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: What a secret can have made.
+_SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
+
+#: How long a webhook waits for what PHP says of its vendor. Then it is kept without.
+VENDOR_WAIT_S = 2.0
+
+#: The sidecar has no place for a webhook; PHP may have.
+INBOX_UNAVAILABLE = b"inbox_unavailable"
+
+#: What PHP answers to a webhook, and so what Meta has always got.
+DONE = b"done"
+
+
+def lane_of(body: bytes) -> Lane:
+    """Tell the lane by a look at the bytes. Only a body that certainly holds nothing but
+    statuses may wait; a wrong guess costs time and nothing else."""
+    if _STATUSES.search(body) and not _MESSAGES.search(body):
+        return Lane.STATUSES
+    return Lane.MESSAGES
+
+
+def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
+    """Tell whether Meta's header fits the exact bytes under one of the app secrets. One that is
+    empty counts for nothing: anybody could sign with it."""
+    if not _SIGNATURE.fullmatch(signature):
+        return False
+    given = signature.removeprefix(b"sha256=")
+    return any(
+        hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), given)
+        for secret in secrets
+        if secret
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Webhook:
+    """One POST. ``here_at``: when the whole of it was here, by ``time.perf_counter``."""
+
+    vendor_uid: str
+    signature: bytes
+    body: bytes
+    here_at: float
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with a signature that does not hold, in a word."""
+        return "signature_wrong" if self.signature else "signature_missing"
+
+
+def _count_unsigned(webhook: _Webhook) -> None:
+    METRICS.counter(WEBHOOKS_UNSIGNED).add()
+    log.warning("webhook_signature_wrong", vendor=webhook.vendor_uid, accepted=True)
+
+
+class _Refused(Exception):
+    """The body is not taken: answer so, with this reason."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class WebhookEndpoint:
+    """ASGI endpoint for ``GET|POST /webhook/{vendor_uid}`` and its older name."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        vendors: Vendors,
+        verification: Verification,
+        app_secrets: tuple[bytes, ...],
+        mode: SignatureMode,
+        body_limit: int,
+        proxy: Proxy,
+        proxy_mode: SignatureMode,
+        keep_failed: bool,
+        shadow: Shadow,
+    ) -> None:
+        self._inbox = inbox
+        self._vendors = vendors
+        self._verification = verification
+        self._app_secrets = app_secrets
+        self._enforce = mode is SignatureMode.ENFORCE
+        self._body_limit = body_limit
+        self._proxy = proxy
+        self._enforce_proxied = proxy_mode is SignatureMode.ENFORCE
+        self._keep_failed = keep_failed
+        self._shadow = shadow
+        self._proxy_trouble = LogOnce("proxy_without_php")
+        self._inbox_trouble = LogOnce("inbox_unavailable")
+        self._acknowledged = METRICS.counter(WEBHOOKS, "acknowledged")
+        self._ack_seconds = METRICS.histogram(ACK_SECONDS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        vendor_uid: str = scope["path_params"]["vendor_uid"]
+        if not _VENDOR_UID.fullmatch(vendor_uid):
+            status, answer = self._answer(404, "vendor_unknown", vendor_uid=vendor_uid[:64])
+        elif scope["method"] == "POST":
+            taken = await self._take(vendor_uid, scope, receive)
+            if isinstance(taken, Answer):
+                await taken.send_to(send)
+                return
+            status, answer = taken
+        else:
+            status, answer = await self._verification.answer(vendor_uid, scope["query_string"])
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(answer)),
+        ]
+        if status == 503 and answer != INBOX_UNAVAILABLE and self._vendors.is_stranger(vendor_uid):
+            headers.append((PROXIED, b"1"))  # so that nginx does not hand it to PHP either
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    # -- POST --
+
+    async def _take(
+        self, vendor_uid: str, scope: Scope, receive: Receive
+    ) -> tuple[int, bytes] | Answer:
+        started_at = time.perf_counter()
+        signature = b""
+        for name, value in scope["headers"]:
+            if name == b"x-hub-signature-256":
+                signature = value
+            elif name == b"content-length" and _exceeds(value, self._body_limit):
+                return self._answer(413, "body_too_large")
+        try:
+            body = await _read(receive, self._body_limit)
+        except _Refused as refused:
+            return self._answer(refused.status, refused.reason)
+        webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
+        try:
+            signed, asked, config = await self._look_up(webhook)
+        except TooManyStrangers:
+            return self._answer(503, "too_many_unknown_vendors")
+        if config is not None and config.modes.webhooks is not Mode.SIDECAR:
+            return await self._pass_on(webhook, signed, config.modes, scope)
+        refusal = self._refusal(webhook, signed, asked, config)
+        if refusal is not None:
+            return self._answer(*refusal, vendor_uid=vendor_uid)
+        if not await self._keep(webhook):
+            return self._answer(503, INBOX_UNAVAILABLE.decode())
+        if config is not None:
+            self._note(webhook, config.modes)
+        self._acknowledged.add()
+        self._ack_seconds.observe(time.perf_counter() - started_at)
+        return 200, DONE
+
+    async def _keep(self, webhook: _Webhook) -> bool:
+        """Put the webhook into the inbox, and return whether it is on disk."""
+        body = webhook.body
+        try:
+            await self._inbox.put(lane_of(body), webhook.vendor_uid, webhook.signature[:128], body)
+        except InboxUnavailable as error:
+            self._inbox_trouble.failed(str(error))
+            return False
+        self._inbox_trouble.worked()
+        return True
+
+    async def _look_up(self, webhook: _Webhook) -> tuple[bool, bool, VendorConfig | None]:
+        """Return whether the signature holds, whether PHP has told of the vendor, and what. Where
+        the vendor's own secrets may tell, PHP is asked for them; not about a signature that no
+        secret can have made."""
+        vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
+        signed = signature_holds(signature, body, self._app_secrets)
+        asked, config = self._vendors.peek(vendor_uid)
+        if not asked and (signed or not self._enforce or _SIGNATURE.fullmatch(signature)):
+            ask = self._vendors.get if signed else self._vendors.find
+            try:
+                async with asyncio.timeout(VENDOR_WAIT_S):
+                    config = await ask(vendor_uid)
+                asked = True
+            except (BackendError, TimeoutError):
+                asked = False
+        if not signed and config is not None:
+            secrets = (secret.encode() for secret in config.app_secrets)
+            signed = signature_holds(signature, body, secrets)
+        return signed, asked, config
+
+    def _refusal(
+        self, webhook: _Webhook, signed: bool, asked: bool, config: VendorConfig | None
+    ) -> tuple[int, str] | None:
+        """Return why the webhook cannot be kept, as status and reason, or None."""
+        if not signed:
+            if not self._enforce:
+                _count_unsigned(webhook)
+            elif asked or not _SIGNATURE.fullmatch(webhook.signature):
+                return 401, webhook.fault
+            else:
+                # The vendor's own secrets are not known while PHP is down: Meta comes again.
+                return 503, "secrets_unavailable"
+        if asked and config is None:
+            return 404, "vendor_unknown"
+        return None
+
+    async def _pass_on(
+        self, webhook: _Webhook, signed: bool, modes: Modes, scope: Scope
+    ) -> tuple[int, bytes] | Answer:
+        """Have PHP handle the webhook; keep it where PHP fails on it. PHP decides about signatures,
+        as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
+        over as genuine, so it must be."""
+        if not signed:
+            if self._enforce_proxied:
+                return self._answer(401, webhook.fault, vendor_uid=webhook.vendor_uid)
+            _count_unsigned(webhook)
+        answer = await self._proxy.ask(webhook.vendor_uid, scope, webhook.body, webhook.here_at)
+        genuine = signed or not self._enforce
+        if answer.failure is None:
+            self._proxy_trouble.worked()
+            METRICS.counter(WEBHOOKS, "proxied").add()
+            if genuine and answer.status < 300:
+                self._note(webhook, modes)
+            return answer
+        self._proxy_trouble.failed(answer.failure)
+        if self._keep_failed and genuine and not answer.looped and await self._keep(webhook):
+            answer.close()
+            METRICS.counter(WEBHOOKS, "kept").add()
+            self._note(webhook, modes)
+            return 200, DONE
+        METRICS.counter(WEBHOOKS, "proxy_failed").add()
+        return answer
+
+    def _note(self, webhook: _Webhook, modes: Modes) -> None:
+        """Have it compared what comes of the webhook, where that is to be."""
+        if is_compared(modes, webhook.body):
+            self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+
+    def _answer(
+        self, status: int, reason: str, *, vendor_uid: str | None = None
+    ) -> tuple[int, bytes]:
+        METRICS.counter(WEBHOOKS, reason).add()
+        if status in (401, 404):
+            log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
+        return status, reason.encode()
+
+
+def _exceeds(content_length: bytes, limit: int) -> bool:
+    """Tell whether the header announces more. One that is no number is left to the server."""
+    return content_length.isdigit() and (len(content_length) > 18 or int(content_length) > limit)
+
+
+async def _read(receive: Receive, limit: int) -> bytes:
+    chunks, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Refused(400, "body_broken_off")  # nobody reads it, and nothing is kept
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
+            raise _Refused(413, "body_too_large")
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -1,0 +1,1 @@
+"""Webhooks that are acknowledged and not yet in PHP."""

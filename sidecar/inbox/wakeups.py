@@ -1,0 +1,109 @@
+"""Waking the workers: one Dramatiq message per batch of work, sent from a thread of its own.
+
+``Broker.enqueue`` blocks for a round trip, so it never runs on the event loop. A ring that fails
+is only logged: the reconciler in the workers rings again for whatever is not finished.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from contracts.jobs import Job
+from sidecar.logs import LogOnce
+
+#: Out of a million commands, so many also sweep up what dead workers have left. Dramatiq's default
+#: (0.1 %) takes an idle worker minutes; this, with some 50 polls a second, about a second.
+MAINTENANCE_CHANCE = 20_000
+
+
+class WakeUpBroker(RedisBroker):
+    """A Redis broker without middleware and without delayed messages.
+
+    No retries, no time limits, no results: the state machines of inbox and ledger do all that.
+    No delays either: they block each other (Dramatiq #431), ours are in sorted sets of our own;
+    and a consumer that polls for none costs as much as one that polls for something.
+
+    ``timeout_s``: with it, a call that Redis does not answer is given up after that time. Without,
+    redis-py decides, which may take it minutes; that is for those who only consume.
+    """
+
+    def __init__(
+        self, url: str, *, heartbeat_timeout_ms: int = 15_000, timeout_s: float | None = None
+    ) -> None:
+        client: redis.Redis | None = None
+        if timeout_s is not None:
+            client = redis.Redis.from_url(
+                url,
+                socket_timeout=timeout_s,
+                socket_connect_timeout=timeout_s,
+                retry=Retry(NoBackoff(), 0),
+            )
+        super().__init__(  # type: ignore[no-untyped-call]
+            url=None if client else url,
+            client=client,
+            middleware=[],
+            maintenance_chance=MAINTENANCE_CHANCE,
+            heartbeat_timeout=heartbeat_timeout_ms,
+        )
+
+    def declare_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def close(self) -> None:
+        self.client.connection_pool.disconnect()
+
+
+def message(job: Job) -> "dramatiq.Message[None]":
+    """Return the wake-up for a job."""
+    return dramatiq.Message(
+        queue_name=job.queue.value,
+        actor_name=job.actor,
+        args=job.args,
+        kwargs={},
+        options={},
+    )
+
+
+class Wakeups:
+    """Rings from any thread, without blocking it. A ring that is still to be sent stands for all
+    that are asked for in the meantime."""
+
+    def __init__(self, broker: dramatiq.Broker) -> None:
+        self._broker = broker
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="wakeups")
+        self._lock = threading.Lock()
+        self._waiting: set[Job] = set()
+        self._trouble = LogOnce("doorbell_failed")
+        self.rings = 0
+
+    def send(self, job: Job) -> None:
+        """Have a worker woken for this job, soon."""
+        with self._lock:
+            if job in self._waiting:
+                return
+            self._waiting.add(job)
+        self._thread.submit(self._send_now, job)
+
+    def _send_now(self, job: Job) -> None:
+        with self._lock:
+            self._waiting.discard(job)
+        try:
+            self._broker.enqueue(message(job))
+        except Exception as error:  # noqa: BLE001 - any broker's error means the same here
+            self._trouble.failed(f"{type(error).__name__}: {error}")
+        else:
+            self.rings += 1
+            self._trouble.worked()
+
+    def close(self) -> None:
+        """Send what is waiting, then stop."""
+        self._thread.shutdown(wait=True)
+        self._broker.close()

@@ -1,0 +1,1 @@
+"""Moving vendors from PHP's crons to the sidecar, and back."""

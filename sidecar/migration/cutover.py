@@ -1,0 +1,243 @@
+"""Moving vendors' work between PHP and the sidecar, in steps of which each is safe to die after.
+
+PHP keeps the modes (:mod:`contracts.modes`). Campaigns pass through ``held``, in which neither side
+begins anything: on the way to the sidecar until PHP's cron has ended what it has read, and on the
+way back until the ledgers say that nothing is claimed any more. Whoever dies in between leaves
+vendors ``held``: nothing is sent for them, nothing is lost, and the same move again finishes it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from contracts import backend as contract
+from contracts.backend import ErrorCode
+from contracts.modes import Capability, Mode, ModeChange, Modes, ModesAnswer, ModesRequest
+from contracts.sidecar_api import (
+    InvalidateRequest,
+    InvalidateScope,
+    ModesChange,
+    ModesChanged,
+    MovedVendor,
+)
+from sidecar.migration.in_flight import UnderWay
+from sidecar.php.client import Backend, BackendRefused
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.redis.client import Redis
+from sidecar.settings import Settings
+
+log = structlog.get_logger()
+
+#: How often it is looked whether what was begun has ended.
+POLL_S = 0.1
+#: How often a change is made again that somebody else's has come before.
+ATTEMPTS = 5
+#: Most changes in one call (``ModesRequest``).
+MAX_CHANGES = 10_000
+
+#: In these the sidecar sends no campaigns.
+NOT_SENDING = (Mode.PHP, Mode.SHADOW)
+
+SOMEBODY_ELSE = "somebody else has changed its modes meanwhile"
+
+
+class VendorUnknown(Exception):
+    """PHP knows no such vendor. The text is its uid."""
+
+
+@dataclass(slots=True)
+class _Vendor:
+    """``modes`` as PHP last told them; ``waits_for`` is what keeps the move from being complete."""
+
+    uid: str
+    modes: Modes
+    waits_for: str | None = None
+
+
+#: What is to become of a vendor next. What is so already is no change.
+_Step = Callable[[_Vendor], ModeChange]
+
+
+class Cutover:
+    """Moves vendors, in one call after another. Where somebody else moves the same vendors at the
+    same time, one of the two leaves them to the other, and says so."""
+
+    def __init__(
+        self, settings: Settings, redis: Redis, backend: Backend, changes: ConfigChanges
+    ) -> None:
+        self._settle_s = settings.cron_settle_s
+        self._under_way = UnderWay(redis)
+        self._backend = backend
+        self._changes = changes
+        self._version = 0
+        self._by = ""
+        self._reason: str | None = None
+
+    async def read(self, *, history: bool = False) -> ModesAnswer:
+        """Return all vendors' modes. Raises ``BackendError``."""
+        return await self._call(ModesRequest(history=history))
+
+    async def move(self, asked: ModesChange) -> ModesChanged:
+        """Move vendors, and return how they stand when that is done or the time is over (though
+        the crons have their time in any case). Raises :class:`VendorUnknown`, ``BackendError``, and
+        what redis-py raises; then some may be held, and the same move again finishes it."""
+        self._by, self._reason = asked.by, asked.reason
+        end = time.monotonic() + asked.timeout_s
+        vendors = await self._find(asked.vendor_uids)
+        await self._begin(vendors, asked)
+        if asked.campaigns is not None and asked.campaigns is not Mode.HELD:
+            held = [v for v in vendors if v.modes.campaigns is Mode.HELD]
+            await self._pass_on(held, asked.campaigns, end)
+        if asked.webhooks in NOT_SENDING:
+            await self._wait_for_inboxes(vendors, end)
+        moved = [
+            MovedVendor(vendor_uid=v.uid, modes=v.modes, waits_for=v.waits_for) for v in vendors
+        ]
+        return ModesChanged(version=self._version, vendors=moved)
+
+    async def _pass_on(self, held: list[_Vendor], campaigns: Mode, end: float) -> None:
+        """Move campaigns from held to where they go, as soon as that is safe."""
+        if not held:
+            return
+        if campaigns is Mode.SIDECAR:
+            # A cron that read its rows before it was told ends with them first.
+            await asyncio.sleep(self._settle_s)
+        else:
+            await self._wait_for_sends(held, end)
+        await self._finish([v for v in held if v.waits_for is None], campaigns)
+
+    async def _find(self, vendor_uids: list[str]) -> list[_Vendor]:
+        answer = await self.read()
+        self._version = answer.version
+        known = {vendor.vendor_uid: vendor.modes for vendor in answer.vendors}
+        if missing := [uid for uid in vendor_uids if uid not in known]:
+            raise VendorUnknown(missing[0])
+        return [_Vendor(uid, known[uid]) for uid in dict.fromkeys(vendor_uids or known)]
+
+    # -- changing --
+
+    async def _begin(self, vendors: list[_Vendor], asked: ModesChange) -> None:
+        """Change what can be changed at once, and hold campaigns that pass from one to another."""
+
+        def step(vendor: _Vendor) -> ModeChange:
+            return ModeChange(
+                vendor_uid=vendor.uid,
+                webhooks=asked.webhooks,
+                campaigns=_first(vendor.modes.campaigns, asked.campaigns),
+                bots=asked.bots,
+            )
+
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._write(vendors, step)
+                break
+            except BackendRefused as error:
+                if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
+                    raise
+                self._note(vendors, await self.read())  # the step depends on what they are now
+        # Also where nothing had to be changed: whoever did may have died before this.
+        await self._announce(vendors)
+
+    async def _finish(self, vendors: list[_Vendor], campaigns: Mode) -> None:
+        """Move campaigns from held to where they go, but for vendors whom somebody else has changed
+        since they were held: what was waited for is not true of them any more."""
+        held_at = self._version
+        for attempt in range(ATTEMPTS):
+            left = [v for v in vendors if v.waits_for is None and v.modes.campaigns is Mode.HELD]
+            try:
+                await self._write(left, lambda v: ModeChange(vendor_uid=v.uid, campaigns=campaigns))
+                break
+            except BackendRefused as error:
+                if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
+                    raise
+                answer = await self.read(history=True)
+                self._note(left, answer)
+                changed = {
+                    one.vendor_uid
+                    for one in answer.vendors
+                    if any(past.version > held_at for past in one.history)
+                }
+                for vendor in left:
+                    if vendor.uid in changed:
+                        vendor.waits_for = SOMEBODY_ELSE
+        await self._announce(vendors)
+
+    async def _write(self, vendors: list[_Vendor], step: _Step) -> None:
+        """Have PHP keep a step of all vendors whom it changes. Raises ``BackendRefused`` where
+        somebody else has changed modes since they were read."""
+        steps = [(vendor, step(vendor)) for vendor in vendors]
+        wanted = [change for vendor, change in steps if _changes(vendor.modes, change)]
+        for start in range(0, len(wanted), MAX_CHANGES):
+            request = ModesRequest(
+                changes=wanted[start : start + MAX_CHANGES],
+                version=self._version,
+                by=self._by,
+                reason=self._reason,
+            )
+            self._note(vendors, await self._call(request))
+        if wanted:
+            log.info("modes_changed", by=self._by, vendors=len(wanted), version=self._version)
+
+    async def _call(self, request: ModesRequest) -> ModesAnswer:
+        return await self._backend.call(contract.MODES, request, ModesAnswer)
+
+    def _note(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
+        """Keep what PHP has told."""
+        self._version = answer.version
+        told = {one.vendor_uid: one.modes for one in answer.vendors}
+        for vendor in vendors:
+            vendor.modes = told.get(vendor.uid, vendor.modes)
+
+    async def _announce(self, vendors: list[_Vendor]) -> None:
+        """Have every process learn of it."""
+        if vendors:
+            scopes = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]
+            uids = [vendor.uid for vendor in vendors]
+            await self._changes.announce(InvalidateRequest(vendor_uids=uids, scopes=scopes))
+
+    # -- waiting --
+
+    async def _wait_for_sends(self, vendors: list[_Vendor], end: float) -> None:
+        """Wait until nothing of these vendors' campaigns is under way, for as long as there is
+        time. Then those stay held of which a row may still be sent."""
+        uids = {vendor.uid for vendor in vendors}
+        while True:
+            found = await self._under_way.campaigns(uids)
+            if not found or time.monotonic() >= end:
+                break
+            await asyncio.sleep(POLL_S)
+        for vendor in vendors:
+            campaigns = [c for c in found if c.vendor_uid == vendor.uid and c.unsettled]
+            if campaigns:
+                more = f"; and {len(campaigns) - 1} more" if campaigns[1:] else ""
+                vendor.waits_for = f"{campaigns[0]}{more}"
+
+    async def _wait_for_inboxes(self, vendors: list[_Vendor], end: float) -> None:
+        """Wait until the webhooks in these vendors' inboxes are with PHP. What is left, or has to
+        be tried again, goes there in any case, and is only told."""
+        uids = {vendor.uid for vendor in vendors}
+        while True:
+            found = await self._under_way.inboxes(uids)
+            if time.monotonic() >= end or not any(one.webhooks for one in found.values()):
+                break
+            await asyncio.sleep(POLL_S)
+        for vendor in vendors:
+            if vendor.waits_for is None and vendor.uid in found:
+                vendor.waits_for = f"{found[vendor.uid]}; the workers go on handing them to PHP"
+
+
+def _first(now: Mode, wanted: Mode | None) -> Mode | None:
+    """Return what campaigns become first on their way. Between modes in which PHP sends there is
+    nothing to wait for."""
+    if wanted is None or wanted is now or (now in NOT_SENDING and wanted in NOT_SENDING):
+        return wanted
+    return Mode.HELD
+
+
+def _changes(modes: Modes, change: ModeChange) -> bool:
+    return any(
+        getattr(change, name.value) not in (None, getattr(modes, name.value)) for name in Capability
+    )

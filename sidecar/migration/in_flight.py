@@ -1,0 +1,99 @@
+"""What vendors have under way with the sidecar while their work is being moved."""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import cast
+
+from sidecar.effects.outbox import vendor_of_replies
+from sidecar.ops.accounting import Counters
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Redis
+from sidecar.sending.campaigns import campaign_lease
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignUnderWay:
+    """``rows`` are claimed, being sent, or to be told to PHP; of ``claims`` it is not known what
+    they have brought. ``held``: a worker has the campaign."""
+
+    campaign_uid: str
+    vendor_uid: str
+    rows: int
+    claims: int
+    held: bool
+
+    @property
+    def unsettled(self) -> bool:
+        """Tell whether a row of it may still be sent or is not told to PHP. A worker alone does no
+        harm: it has nothing, and PHP gives it nothing."""
+        return bool(self.rows or self.claims)
+
+    def __str__(self) -> str:
+        what = [f"{self.rows:,} rows to be settled"] if self.rows else []
+        what += [f"{self.claims:,} claims without an answer"] if self.claims else []
+        who = "a worker ends it" if self.held else "no worker has it"
+        return f"campaign {self.campaign_uid}: {', '.join(what) or 'no rows'}; {who}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhooksUnderWay:
+    """``webhooks`` of a vendor wait in its inbox, and ``updates`` to be tried again; None: too many
+    to be counted."""
+
+    webhooks: int
+    updates: int | None
+
+    def __bool__(self) -> bool:
+        return self.webhooks > 0 or self.updates != 0
+
+    def __str__(self) -> str:
+        words = [f"{self.webhooks:,} webhooks"] if self.webhooks else []
+        if self.updates != 0:
+            many = "many updates" if self.updates is None else f"{self.updates:,} updates"
+            words.append(f"{many} that wait to be tried again")
+        return " and ".join(words)
+
+
+class UnderWay:
+    """Looks into Redis. Changes nothing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._counters = Counters(redis)
+
+    async def campaigns(self, vendor_uids: Set[str]) -> list[CampaignUnderWay]:
+        """Return these vendors' campaigns that somebody has, or of which something is unsettled.
+        Replies to customers are none: they are sent in every mode."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hgetall(keys.CAMPAIGNS)
+        pipeline.hgetall(keys.LEDGERS)
+        listed, ledgers = cast("tuple[Hash, Hash]", tuple(await pipeline.execute()))
+        campaigns = [
+            (campaign.decode(), vendor.decode())
+            for campaign, vendor in {**listed, **ledgers}.items()
+            if vendor.decode() in vendor_uids and vendor_of_replies(campaign.decode()) is None
+        ]
+        for campaign_uid, _ in campaigns:
+            pipeline.hlen(keys.ledger(campaign_uid))
+            pipeline.hlen(keys.claims(campaign_uid))
+            pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
+        answers = await pipeline.execute() if campaigns else []
+        found = [
+            CampaignUnderWay(uid, vendor, rows, claims, bool(held))
+            for (uid, vendor), rows, claims, held in zip(
+                campaigns, answers[::3], answers[1::3], answers[2::3], strict=True
+            )
+        ]
+        return [one for one in found if one.unsettled or one.held]
+
+    async def inboxes(self, vendor_uids: Set[str]) -> dict[str, WebhooksUnderWay]:
+        """Return what these vendors' inboxes hold, of those that hold something."""
+        found = {
+            books.vendor_uid: WebhooksUnderWay(
+                webhooks=sum(books.waiting.values()),
+                updates=books.updates.parts["waiting"],
+            )
+            for books in await self._counters.read()
+            if books.vendor_uid in vendor_uids
+        }
+        return {vendor_uid: waiting for vendor_uid, waiting in found.items() if waiting}

@@ -1,0 +1,58 @@
+"""Which vendors belong to a percentage, and which of them a person has looked after."""
+
+import hashlib
+from dataclasses import dataclass
+
+from contracts.modes import Capability, PastChange, VendorModes
+from contracts.sidecar_api import ModesChange
+from sidecar.php.modes import differs
+
+_BUCKETS = 10_000
+
+#: What the reason of a change begins with that was not made for one vendor in particular.
+ROLLOUT = "rollout to "
+ROLLBACK_ALL = "rollback of all"
+
+
+def percentile(vendor_uid: str) -> float:
+    """Return where a vendor stands, from 0 up to 100 and always the same: those below 10 are the
+    first ten percent, and belong to every larger percentage."""
+    digest = hashlib.blake2b(vendor_uid.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) % _BUCKETS * 100 / _BUCKETS
+
+
+def changed_by_hand(vendor: VendorModes, asked: ModesChange) -> PastChange | None:
+    """Return the last change of what a rollout asks for, if it was made for this vendor."""
+    for change in reversed(vendor.history):
+        if any(
+            getattr(asked, name.value) is not None
+            and getattr(change.before, name.value) is not getattr(change.after, name.value)
+            for name in Capability
+        ):
+            of_many = (change.reason or "").startswith((ROLLOUT, ROLLBACK_ALL))
+            return None if of_many else change
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``chosen`` vendors are in the percentage, of whom those ``moving`` are not as asked yet.
+    ``ahead`` are as asked although they are not in it, and stay so."""
+
+    chosen: list[VendorModes]
+    moving: list[VendorModes]
+    ahead: list[VendorModes]
+
+
+def make_plan(
+    vendors: list[VendorModes], asked: ModesChange, percent: float, excepted: tuple[str, ...]
+) -> Plan:
+    """Return what a rollout to ``percent`` does. Vendors that are ``excepted`` are in no list."""
+    others = [vendor for vendor in vendors if vendor.vendor_uid not in excepted]
+    chosen = [vendor for vendor in others if percentile(vendor.vendor_uid) < percent]
+    outside = [vendor for vendor in others if percentile(vendor.vendor_uid) >= percent]
+    return Plan(
+        chosen=chosen,
+        moving=[vendor for vendor in chosen if differs(vendor.modes, asked)],
+        ahead=[vendor for vendor in outside if not differs(vendor.modes, asked)],
+    )

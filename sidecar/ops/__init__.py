@@ -1,0 +1,1 @@
+"""What an operator is shown: accounting, metrics, problems, backlog and dead letters."""

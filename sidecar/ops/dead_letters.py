@@ -1,0 +1,250 @@
+"""Dead letters: updates that PHP refused again and again, and effects that could not be done, kept
+with the reason until a person looks; of each vendor within bounds
+(sidecar/redis/letter_bounds.py)."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar, cast
+
+import msgspec
+
+from contracts.jobs import Lane
+from sidecar.clock import now_ms
+from sidecar.effects.outbox import EffectReplay, Queued
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.letter_bounds import Bounds, LetterKind, letter_keys
+
+T = TypeVar("T")
+
+#: Letters that are read at once, and that are discarded at once.
+PAGE = 100
+#: Where earlier versions kept the letters of all vendors.
+EARLIER, EARLIER_INDEX = "dead", "dead:index"
+#: Vendors of which it is asked at once what they have.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """``update`` is what was to be handed over, with the raw payload; or the effect that was to be
+    done, which has no ``lane``. Times are unix ms."""
+
+    id: str
+    vendor_uid: str
+    lane: Lane | None
+    update: dict[str, Any]
+    given_up_at: int
+
+    @property
+    def kind(self) -> LetterKind:
+        return LetterKind.UPDATES if self.lane else LetterKind.EFFECTS
+
+    @classmethod
+    def read(cls, line: bytes) -> Self:
+        """Return what :meth:`export` has written. Raises ValueError, KeyError or TypeError."""
+        found = msgspec.json.decode(line)
+        lane = None if found["lane"] is None else Lane(found["lane"])
+        letter = cls(
+            str(found["id"]), str(found["vendor_uid"]), lane, found["update"], found["given_up_at"]
+        )
+        if lane is None:
+            Queued.load(letter.update["id"], letter.vendor_uid, letter.update)
+        elif not isinstance(letter.update["order_key"], str):
+            raise TypeError("order_key is no text")
+        return letter
+
+    @property
+    def kept(self) -> bytes:
+        """Return it as it is kept."""
+        where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
+        return msgspec.json.encode({**where, "item": self.update})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Return what may be printed in a list or a log: no payload."""
+        names = ("vendor_uid", "kind", "wamid", "received_at", "attempts", "reason")
+        shown = {name: self.update.get(name) for name in names}
+        where = self.lane.value if self.lane else "outbox"
+        return {"id": self.id, "lane": where, "given_up_at": self.given_up_at, **shown}
+
+    def export(self) -> bytes:
+        """Return everything that there is of it, as one line of JSON."""
+        where = {"lane": self.lane.value if self.lane else None, "vendor_uid": self.vendor_uid}
+        return msgspec.json.encode(
+            {"id": self.id, **where, "given_up_at": self.given_up_at, "update": self.update}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters are meant: of a vendor, with so much in their reason, given up before
+    (unix ms). None chooses nothing."""
+
+    vendor_uid: str | None = None
+    reason: str | None = None
+    before: int | None = None
+
+    def fits(self, letter: DeadLetter) -> bool:
+        wanted = (self.reason or "").casefold()
+        return wanted in (letter.update.get("reason") or "").casefold()
+
+
+ALL = Choice()
+
+
+class DeadLetters:
+    """Lists, replays and discards them. They are written by the drain, and by those who do
+    effects."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._effect = EffectReplay(redis)
+        self._replay = script(redis, "dead_letters/replay")
+        self._discard = script(redis, "dead_letters/discard")
+        self._trim = script(redis, "dead_letters/trim")
+        self._adopt = script(redis, "dead_letters/adopt")
+        self._import = script(redis, "dead_letters/import")
+
+    async def vendors(self) -> list[str]:
+        """Return the vendors that have dead letters."""
+        found = cast("list[bytes]", await self._redis.zrange(keys.DEAD, 0, -1))
+        return [vendor.decode() for vendor in found]
+
+    async def count(self) -> int:
+        """Return how many there are."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for vendor_uid in await self.vendors():
+            pipeline.hlen(keys.dead_letters(vendor_uid))
+        return sum(await pipeline.execute())
+
+    async def all(self, choice: Choice = ALL) -> AsyncIterator[DeadLetter]:
+        """Yield those that are meant, the oldest first."""
+        one = choice.vendor_uid
+        listed = await self._listed(await self.vendors() if one is None else [one], choice.before)
+        for page in _batched(sorted(listed), PAGE):
+            pipeline = self._redis.pipeline(transaction=False)
+            for _, vendor_uid, letter_id in page:
+                pipeline.hget(keys.dead_letters(vendor_uid), letter_id)
+            for (at, vendor_uid, letter_id), data in zip(
+                page, await pipeline.execute(), strict=True
+            ):
+                if data is not None:
+                    letter = _load(letter_id, vendor_uid, data, at)
+                    if choice.fits(letter):
+                        yield letter
+
+    async def _listed(
+        self, vendor_uids: Sequence[str], before: int | None
+    ) -> list[tuple[int, str, str]]:
+        """Return when letters were given up, whose they are, and their ids."""
+        listed = []
+        until = "+inf" if before is None else f"({before}"
+        for chunk in _batched(vendor_uids, CHUNK):
+            pipeline = self._redis.pipeline(transaction=False)
+            for vendor_uid in chunk:
+                for index in (keys.dead_updates(vendor_uid), keys.dead_effects(vendor_uid)):
+                    pipeline.zrangebyscore(index, "-inf", until, withscores=True)
+            answers = await pipeline.execute()
+            for number, found in enumerate(answers):
+                listed += [(int(at), chunk[number // 2], id_.decode()) for id_, at in found]
+        return listed
+
+    async def get(self, letter_id: str) -> DeadLetter | None:
+        """Return one of them, or None if there is none with this id."""
+        vendor_uids = await self.vendors()
+        pipeline = self._redis.pipeline(transaction=False)
+        for vendor_uid in vendor_uids:
+            pipeline.hget(keys.dead_letters(vendor_uid), letter_id)
+        for vendor_uid, data in zip(vendor_uids, await pipeline.execute(), strict=True):
+            if data is not None:
+                letter = _load(letter_id, vendor_uid, data, 0)
+                index = keys.dead_updates if letter.lane else keys.dead_effects
+                at = int(await self._redis.zscore(index(vendor_uid), letter_id) or 0)
+                return DeadLetter(letter_id, vendor_uid, letter.lane, letter.update, at)
+        return None
+
+    async def replay(self, letter: DeadLetter) -> bool:
+        """Have it tried again as if for the first time. Return False if somebody else has done
+        so. Workers find it within a second."""
+        update = letter.update
+        if letter.lane is None:
+            queued = Queued.load(update["id"], letter.vendor_uid, update)
+            return await self._effect.replay(letter.id, queued)
+        again = {**update, "attempts": 0, "first_failed_at": None}
+        order_key = update["order_key"]
+        *names, vendor_uid = letter_keys(letter.vendor_uid)
+        answer = await self._replay(
+            keys=[
+                *names,
+                keys.deferred(letter.lane),
+                keys.deferred_items(letter.lane, order_key),
+            ],
+            args=[
+                *(vendor_uid, letter.id, msgspec.json.encode(again), order_key, now_ms()),
+                *(keys.deferred_count(letter.lane), keys.deferred_bytes(letter.lane)),
+                keys.STORED_BYTES,
+            ],
+        )
+        return bool(answer)
+
+    async def discard(self, letters: Iterable[DeadLetter]) -> int:
+        """Take them away for good. Return how many there still were."""
+        ids: dict[tuple[str, LetterKind], list[str]] = {}
+        for letter in letters:
+            ids.setdefault((letter.vendor_uid, letter.kind), []).append(letter.id)
+        discarded = 0
+        for (vendor_uid, kind), mine in ids.items():
+            *names, _ = letter_keys(vendor_uid)
+            for some in _batched(mine, PAGE):
+                discarded += int(await self._discard(keys=names, args=[vendor_uid, kind, *some]))
+        return discarded
+
+    async def put_back(self, letters: Iterable[DeadLetter], bounds: Bounds) -> int:
+        """Put letters back that were exported, as far as they are not there. Return how many."""
+        words: dict[tuple[str, LetterKind], list[str | bytes]] = {}
+        for letter in letters:
+            mine = words.setdefault((letter.vendor_uid, letter.kind), [])
+            mine += [letter.id, letter.kept]
+        imported, now = 0, now_ms()
+        for (vendor, kind), mine in words.items():
+            *names, vendor_uid = letter_keys(vendor)
+            arguments = [vendor_uid, kind, now, *bounds.words(now), *mine]
+            imported += int(await self._import(keys=[*names, keys.VENDORS], args=arguments))
+        return imported
+
+    async def trim(self, bounds: Bounds, now: int) -> int:
+        """Keep to the bounds where nothing is buried meanwhile: letters grow old, and settings
+        change. Return how many have left."""
+        dropped = 0
+        for vendor in await self.vendors():
+            *names, vendor_uid = letter_keys(vendor)
+            arguments: list[str | int] = [vendor_uid, *bounds.words(now), now]
+            dropped += int(await self._trim(keys=names, args=arguments))
+        return dropped
+
+    async def adopt(self) -> int:
+        """Take over some of what earlier versions have kept, all vendors' in one place. Return how
+        many."""
+        _, found = await cast(Any, self._redis).hscan(EARLIER, 0, count=PAGE)
+        ids: dict[tuple[str, LetterKind], list[str]] = {}
+        for letter_id, data in found.items():
+            letter = _load(letter_id.decode(), "", data, 0)
+            vendor = letter.update["vendor_uid"]
+            ids.setdefault((vendor, letter.kind), []).append(letter.id)
+        adopted = 0
+        for (vendor, kind), mine in ids.items():
+            *names, vendor_uid = letter_keys(vendor)
+            found = [EARLIER, EARLIER_INDEX, *names]
+            adopted += int(await self._adopt(keys=found, args=[vendor_uid, kind, *mine]))
+        return adopted
+
+
+def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _load(letter_id: str, vendor_uid: str, data: bytes, given_up_at: int) -> DeadLetter:
+    letter = msgspec.json.decode(data)
+    lane = Lane(letter["lane"]) if "lane" in letter else None
+    return DeadLetter(letter_id, vendor_uid, lane, letter["item"], given_up_at)

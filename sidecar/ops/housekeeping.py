@@ -1,0 +1,59 @@
+"""What has to be done now and then so that Redis does not fill with what nobody needs."""
+
+import time
+from typing import cast
+
+import structlog
+
+from sidecar.clock import now_ms
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.letter_bounds import Bounds
+
+log = structlog.get_logger()
+
+#: Vendors with counters of their own. Anybody can post for vendors that PHP does not know while
+#: signatures are only reported and PHP is away, so beyond so many those at rest share theirs.
+MAX_VENDORS = 20_000
+#: What stands for them. No vendor's uid has a parenthesis.
+OTHERS = "(others)"
+#: Vendors that are looked at in one call of Redis, and calls in a row.
+CHUNK = 500
+MAX_CHUNKS = 20
+#: Dead letters grow old by the day.
+TRIM_S = 60.0
+
+
+class Housekeeping:
+    """Called again and again by whoever holds the reconciler's lease."""
+
+    def __init__(self, redis: Redis, bounds: Bounds) -> None:
+        self._redis = redis
+        self._bounds = bounds
+        self._letters = DeadLetters(redis)
+        self._fold = script(redis, "ops/fold_counters")
+        self._trim_at = 0.0
+
+    async def run(self) -> None:
+        """Do what is due."""
+        await self.fold_counters()
+        if time.monotonic() >= self._trim_at:
+            self._trim_at = time.monotonic() + TRIM_S
+            while await self._letters.adopt():
+                pass
+            if dropped := await self._letters.trim(self._bounds, now_ms()):
+                log.warning("dead_letters_deleted", letters=dropped)
+
+    async def fold_counters(self) -> int:
+        """Have vendors at rest counted together, where there are too many. Return how many."""
+        folded = 0
+        for _ in range(MAX_CHUNKS):
+            too_many = int(await self._redis.scard(keys.VENDORS)) - MAX_VENDORS
+            if too_many <= 0:
+                break
+            some = cast("list[bytes]", await self._redis.srandmember(keys.VENDORS, CHUNK))
+            vendors = [vendor for one in some if (vendor := one.decode()) != OTHERS]
+            names = [keys.VENDORS, keys.counters(OTHERS), *map(keys.counters, vendors)]
+            folded += int(await self._fold(keys=names, args=[OTHERS, *vendors]))
+        return folded

@@ -1,0 +1,77 @@
+"""Which processes of the sidecar run, and which have died without a word."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import orjson
+
+from sidecar.ops.publisher import BEAT_S, KEEP_MS
+from sidecar.redis import keys
+from sidecar.redis.client import Members, Redis
+
+#: A process of which nothing was heard for so long is taken for dead, or cut off from Redis.
+SILENT_S = 3 * BEAT_S
+
+#: By less than this Redis's clock may be set back, and what it says of processes still counts.
+SET_BACK_MS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """``role`` is serve or worker, ``queues`` what a worker works on. ``leases`` are the names of
+    those that it holds, ``breakers`` why PHP did not take what it was last given, by lane,
+    ``isolated`` why PHP fails or hangs on what it is given of single vendors, by lane and vendor,
+    ``version`` the sidecar's. Times are unix ms."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    since: int
+    heard_ago_s: float
+    memory_bytes: int = 0
+    cpu_s: float = 0.0
+    queues: list[str] = field(default_factory=list)
+    leases: list[str] = field(default_factory=list)
+    breakers: dict[str, str] = field(default_factory=dict)
+    isolated: dict[str, dict[str, str]] = field(default_factory=dict)
+    version: str = ""
+
+    @property
+    def alive(self) -> bool:
+        return self.heard_ago_s < SILENT_S
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+def holder_of(processes: list[Process], lease: str) -> str | None:
+    """Return the name of the living process that says that it holds a lease."""
+    return next((p.name for p in processes if p.alive and lease in p.leases), None)
+
+
+async def read_processes(redis: Redis) -> list[Process]:
+    """Return the processes that have not said that they end, the oldest first."""
+    ids = sorted(member.decode() for member in cast(Members, await redis.smembers(keys.PROCESSES)))
+    pipeline = redis.pipeline(transaction=False)
+    for process_id in ids:
+        pipeline.get(keys.process(process_id))
+        pipeline.pttl(keys.process(process_id))
+    answers = await pipeline.execute() if ids else []
+    found = [
+        _process(process_id, state, left_ms)
+        for process_id, state, left_ms in zip(ids, answers[::2], answers[1::2], strict=True)
+        if state is not None
+    ]
+    return sorted(found, key=lambda process: process.since)
+
+
+def _process(process_id: str, state: bytes, left_ms: int) -> Process:
+    values: dict[str, Any] = orjson.loads(state)
+    names = Process.__slots__  # what a later version says is no concern of this one
+    known = {name: value for name, value in values.items() if name in names}
+    heard_ago_ms = KEEP_MS - left_ms
+    if heard_ago_ms < -SET_BACK_MS:
+        heard_ago_ms = KEEP_MS  # before Redis's clock was set back; whoever lives says so soon
+    return Process(id=process_id, heard_ago_s=max(0, heard_ago_ms) / 1000, **known)

@@ -1,0 +1,134 @@
+"""Tells Redis once a second what this process has counted, and that it lives.
+
+All processes add to the same numbers, so whoever asks any ``sidecar serve`` for its metrics gets
+those of all of them, and a process that is restarted does not begin at zero. While Redis is away
+what is counted waits here.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from sidecar.clock import now_ms
+from sidecar.logs import LogOnce
+from sidecar.metrics import METRICS, MetricsRegistry, Series
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, reason_of, script
+from sidecar.version import VERSION
+
+INTERVAL_S = 1.0
+#: A process says that it lives at least so often, also when it has counted nothing.
+BEAT_S = 4.0
+#: So long after it was last heard of, a process that died is forgotten. What is left of this time
+#: tells when it was heard of, on Redis's own clock.
+KEEP_MS = 24 * 3_600_000
+
+
+class Telemetry:
+    """One for each process. ``role`` is serve or worker; ``facts`` returns what else is to be known
+    of the process now: JSON of its own."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        role: str,
+        facts: Callable[[], dict[str, Any]] = dict,
+        tally: MetricsRegistry = METRICS,
+    ) -> None:
+        self._redis = redis
+        self._script = script(redis, "ops/merge_metrics")
+        self._facts = facts
+        self._tally = tally
+        self._told = tally.read()
+        self._beat_at = 0.0
+        self._known = False
+        self._trouble = LogOnce("metrics_not_kept")
+        host, pid = socket.gethostname(), os.getpid()
+        since = now_ms()
+        self.process_id = f"{host}:{pid}:{since}"
+        self._record = {
+            "role": role,
+            "host": host,
+            "pid": pid,
+            "since": since,
+            "version": VERSION,
+        }
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        while True:
+            await self.tell()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def tell(self) -> None:
+        """Tell what has come since the last time, if Redis takes it."""
+        try:
+            if not self._known:
+                await self._introduce()
+            await self._tell()
+        except (*UNAVAILABLE, RedisError) as error:
+            self._known = False
+            self._trouble.failed(reason_of(error))
+        else:
+            self._trouble.worked()
+
+    def untold(self) -> dict[Series, float]:
+        """Return what Redis does not have yet."""
+        counted = self._tally.read()
+        grown = {series: value - self._told.get(series, 0.0) for series, value in counted.items()}
+        return {series: by for series, by in grown.items() if by}
+
+    async def _tell(self) -> None:
+        grown = self.untold()
+        due = time.monotonic() >= self._beat_at
+        if not grown and not due:
+            return
+        state = orjson.dumps({**self._record, **_usage(), **self._facts()}) if due else b""
+        pairs = [word for series, by in grown.items() for word in (series.dump(), by)]
+        await self._script(
+            keys=[keys.METRICS, keys.PROCESSES, keys.process(self.process_id)],
+            args=[self.process_id, state, KEEP_MS, *pairs],
+        )
+        for series, by in grown.items():
+            self._told[series] = self._told.get(series, 0.0) + by
+        if due:
+            self._beat_at = time.monotonic() + BEAT_S
+
+    async def _introduce(self) -> None:
+        """Take those off the list that died long ago, and say at once that this one lives."""
+        listed = cast(Members, await self._redis.smembers(keys.PROCESSES))
+        pipeline = self._redis.pipeline(transaction=False)
+        for process_id in listed:
+            pipeline.exists(keys.process(process_id.decode()))
+        known = await pipeline.execute()
+        forgotten = [
+            process_id for process_id, there in zip(listed, known, strict=True) if not there
+        ]
+        if forgotten:
+            await self._redis.srem(keys.PROCESSES, *forgotten)
+        self._known, self._beat_at = True, 0.0
+
+    async def close(self) -> None:
+        """Tell what is left, and that the process ends as it should."""
+        await self.tell()
+        if self._trouble.reason is not None:
+            return
+        try:
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.srem(keys.PROCESSES, self.process_id)
+            pipeline.delete(keys.process(self.process_id))
+            await pipeline.execute()
+        except (*UNAVAILABLE, RedisError) as error:
+            self._trouble.failed(reason_of(error))
+
+
+def _usage() -> dict[str, float]:
+    """Return the process's memory and the processor time that it has taken."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return {"memory_bytes": pages * os.sysconf("SC_PAGE_SIZE"), "cpu_s": time.process_time()}

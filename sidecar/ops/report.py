@@ -1,0 +1,207 @@
+"""Everything that ``sidecar status`` tells, in one object."""
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from contracts import backend as contract
+from contracts.jobs import Lane
+from contracts.modes import ModesAnswer, ModesRequest, VendorModes
+from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
+from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_deferred
+from sidecar.ops.effects_backlog import WaitingEffects, read_effects
+from sidecar.ops.snapshot import Observer, Overview
+from sidecar.php.client import Backend, BackendError
+from sidecar.php.modes import counts, held
+from sidecar.redis.client import Redis
+from sidecar.sending.numbers import NumberState, number_state, numbers
+from sidecar.sending.pauses import Paused, Pauses
+
+#: A difference that is still there after so long is no work in between two reads.
+LOOK_AGAIN_S = 0.5
+#: PHP is asked for what it knows of campaigns, if it answers within this time.
+PHP_TIMEOUT_S = 3.0
+#: No row becomes unknown because somebody looks.
+_NEVER_S = 10 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class PhpReport:
+    """``error`` says why PHP did not answer. ``vendors`` are all of them, with their modes.
+    ``campaigns`` are its own counts."""
+
+    error: str | None = None
+    vendors: list[VendorModes] = field(default_factory=list)
+    campaigns: dict[str, contract.DueCampaign] = field(default_factory=dict)
+    unknown_for_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    overview: Overview
+    deferred: dict[Lane, Deferred]
+    effects: list[WaitingEffects]
+    campaigns: list[CampaignWork]
+    numbers: list[NumberState]
+    #: Numbers and accounts that a person must resume.
+    paused: list[Paused]
+    php: PhpReport
+    #: Vendors whose books showed a difference, and the same one a moment later.
+    unbalanced: list[Accounting]
+
+    @property
+    def balanced(self) -> bool:
+        return not self.unbalanced
+
+
+async def read_report(redis: Redis, backend: Backend) -> Report:
+    """Look at everything. Changes nothing. Raises what redis-py raises when Redis is away."""
+    observer = Observer(redis)
+    overview = await observer.read()
+    campaigns = await read_campaigns(redis, overview)
+    states = [await number_state(redis, number) for number in await numbers(redis)]
+    unbalanced = await _standing_differences(observer, overview)
+    return Report(
+        overview=overview,
+        deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
+        effects=await read_effects(redis, overview.now),
+        campaigns=campaigns,
+        paused=await Pauses(redis).all(),
+        numbers=[state for state in states if state is not None],
+        php=await _ask_php(backend, [one.uid for one in campaigns if one.state != "cancelled"]),
+        unbalanced=unbalanced,
+    )
+
+
+async def _standing_differences(observer: Observer, overview: Overview) -> list[Accounting]:
+    """Return what shows a difference twice."""
+    first = {books.vendor_uid: books for books in overview.books if not books.balanced}
+    if not first:
+        return []
+    await asyncio.sleep(LOOK_AGAIN_S)
+    again = await observer.read()
+    return [
+        books
+        for books in again.books
+        if books.vendor_uid in first and _same_difference(books, first[books.vendor_uid])
+    ]
+
+
+def _same_difference(one: Accounting, other: Accounting) -> bool:
+    return any(
+        a.difference and a.difference == b.difference
+        for a, b in zip(one.equations, other.equations, strict=True)
+    )
+
+
+async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
+    campaigns: list[contract.DueCampaign] = []
+    try:
+        if campaign_uids:
+            due = contract.DueCampaignsRequest(
+                campaign_uids=campaign_uids[:100], stale_after_s=_NEVER_S
+            )
+            found = await backend.call(
+                contract.DUE_CAMPAIGNS, due, contract.DueCampaignsAnswer, timeout_s=PHP_TIMEOUT_S
+            )
+            campaigns = found.campaigns
+        unknown = await backend.call(
+            contract.UNKNOWN_MESSAGES,
+            contract.UnknownMessagesRequest(limit=1),
+            contract.UnknownMessagesAnswer,
+            timeout_s=PHP_TIMEOUT_S,
+        )
+        modes = await backend.call(
+            contract.MODES, ModesRequest(), ModesAnswer, timeout_s=PHP_TIMEOUT_S
+        )
+    except BackendError as error:
+        return PhpReport(error=str(error))
+    return PhpReport(
+        vendors=modes.vendors,
+        campaigns={one.campaign_uid: one for one in campaigns},
+        unknown_for_long=bool(unknown.messages),
+    )
+
+
+def total(books: list[Accounting], name: str) -> BalanceCheck:
+    """Return one equation of all vendors together."""
+    equations = [one.equation(name) for one in books]
+    parts: dict[str, int | None] = {}
+    for equation in equations:
+        for part, value in equation.parts.items():
+            so_far = parts.get(part, 0)
+            parts[part] = None if value is None or so_far is None else so_far + value
+    return BalanceCheck(name, sum(equation.total for equation in equations), parts)
+
+
+# -- as JSON --
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return it in plain values. Ages and durations are seconds, times unix ms."""
+    overview = report.overview
+    php = report.php
+    return {
+        "at": overview.now,
+        "redis": {"up": True, **asdict(overview.redis)},
+        "processes": [{**asdict(p), "alive": p.alive} for p in overview.processes],
+        "reconciler": overview.reconciler,
+        "php": {
+            "answers": php.error is None,
+            "error": php.error,
+            "took_updates_s_ago": overview.backend_ok_s,
+            "breakers": overview.breakers,
+            "isolated": [
+                {"lane": lane, "vendor_uid": vendor_uid, "reason": reason}
+                for (lane, vendor_uid), reason in overview.isolated.items()
+            ],
+        },
+        "modes": {
+            capability.value: {mode.value: vendors for mode, vendors in count.items()}
+            for capability, count in counts(php.vendors).items()
+        },
+        "held": [vendor.vendor_uid for vendor in held(php.vendors)],
+        "lanes": {
+            lane.value: {**asdict(state), "waiting_because": asdict(report.deferred[lane])}
+            for lane, state in overview.lanes.items()
+        },
+        "effects": [asdict(one) for one in report.effects],
+        "dead_letters": {
+            "count": overview.dead_letters,
+            "oldest_s": overview.oldest_dead_letter_s,
+            "vendors": {
+                books.vendor_uid: asdict(books.letters)
+                for books in overview.books
+                if books.letters.number or books.letters.dropped_at
+            },
+        },
+        "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
+        "paused": [asdict(one) for one in report.paused],
+        "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
+        "equation": {
+            "balanced": report.balanced,
+            "unbalanced": [books.vendor_uid for books in report.unbalanced],
+            "vendors": {books.vendor_uid: _books_json(books) for books in overview.books},
+        },
+    }
+
+
+def _campaign_json(one: CampaignWork, php: contract.DueCampaign | None) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "state": one.state,
+        "in_flight": one.in_flight,
+        "php": None if php is None else php.model_dump(mode="json"),
+    }
+
+
+def _books_json(books: Accounting) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        equation.name: {
+            FIRST[equation.name]: equation.total,
+            **equation.parts,
+            "difference": equation.difference,
+        }
+        for equation in books.equations
+    }
+    return {**found, "expired": books.expired}

@@ -1,0 +1,186 @@
+"""Everything that Redis says of how the sidecar is doing, read without changing anything."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, cast
+
+from contracts.jobs import Lane
+from sidecar.inbox.store import drain_lease
+from sidecar.metrics import Series
+from sidecar.ops.accounting import Accounting, Counters
+from sidecar.ops.processes import Process, holder_of, read_processes
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+
+#: Vendors of a lane of which it is looked at how long the oldest webhook waits.
+MAX_HEADS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """``limit_bytes`` is 0 where there is none. ``durable``: every write is in the append-only
+    file; ``writes_ok``: and the last one to it worked."""
+
+    version: str
+    used_bytes: int
+    limit_bytes: int
+    evicts: bool
+    durable: bool
+    writes_ok: bool
+
+    @property
+    def used_share(self) -> float:
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LaneState:
+    """``webhooks`` wait in the inbox, of so many ``vendors``, the oldest for ``oldest_s``. Under
+    ``deferred`` order keys (contacts, or messages for statuses) updates wait to be tried again,
+    ``due`` of them now and the first at ``next_due_in_s`` (below 0: it is overdue)."""
+
+    lane: Lane
+    webhooks: int
+    vendors: int
+    oldest_s: float
+    held_s: float | None
+    holder: str | None
+    deferred: int
+    due: int
+    next_due_in_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """``now`` is Redis's clock, unix ms. ``backend_ok_s``: how long ago PHP last took updates, None
+    if it never has. ``reconciler`` tells whether somebody looks for work whose wake-up was lost.
+    ``paused`` counts what a person must resume, by scope. ``metrics`` are the numbers of all
+    processes together."""
+
+    now: int
+    redis: RedisState
+    lanes: dict[Lane, LaneState]
+    dead_letters: int
+    oldest_dead_letter_s: float
+    backend_ok_s: float | None
+    reconciler: bool
+    paused: dict[str, int]
+    campaigns: dict[str, str]
+    ledgers: dict[str, str]
+    books: list[Accounting]
+    processes: list[Process]
+    metrics: dict[Series, float]
+
+    @property
+    def alive(self) -> list[Process]:
+        return [process for process in self.processes if process.alive]
+
+    @property
+    def breakers(self) -> dict[str, str]:
+        """Return why PHP did not take what it was last given, by lane."""
+        return {lane: why for process in self.alive for lane, why in process.breakers.items()}
+
+    @property
+    def isolated(self) -> dict[tuple[str, str], str]:
+        """Return why PHP fails or hangs on what it is given of single vendors, by lane and
+        vendor."""
+        return {
+            (lane, vendor_uid): why
+            for process in self.alive
+            for lane, vendors in process.isolated.items()
+            for vendor_uid, why in vendors.items()
+        }
+
+    def holder(self, lease: str) -> str | None:
+        """Return the name of the process that says that it holds a lease."""
+        return holder_of(self.processes, lease)
+
+
+class Observer:
+    """Reads the overview. Writes nothing."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._counters = Counters(redis)
+        self._heads = script(redis, "inbox/oldest_entry")
+
+    async def read(self) -> Overview:
+        """Return how things are. Raises what redis-py raises when Redis cannot be asked."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for section in ("server", "memory", "persistence"):
+            pipeline.info(section)
+        pipeline.time()
+        pipeline.get(keys.BACKEND_OK)
+        pipeline.exists(keys.lease("reconciler"))
+        pipeline.hkeys(keys.PAUSES)
+        for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS):
+            pipeline.hgetall(name)
+        (
+            server,
+            memory,
+            persistence,
+            time,
+            ok,
+            reconciler,
+            pauses,
+            *hashes,
+        ) = await pipeline.execute()
+        campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
+        now = time[0] * 1000 + time[1] // 1000
+        processes = await read_processes(self._redis)
+        books = await self._counters.read()
+        given_up = [one.letters.given_up_at for one in books if one.letters.given_up_at]
+        return Overview(
+            now=now,
+            redis=_redis_state(server, memory, persistence),
+            lanes={lane: await self._lane(lane, now, books, processes) for lane in Lane},
+            dead_letters=sum(one.letters.number for one in books),
+            oldest_dead_letter_s=(now - min(given_up)) / 1000 if given_up else 0.0,
+            backend_ok_s=None if ok is None else (now - int(ok)) / 1000,
+            reconciler=bool(reconciler),
+            paused=Counter(name.partition(b":")[0].decode() for name in pauses),
+            campaigns=campaigns,
+            ledgers=ledgers,
+            books=books,
+            processes=processes,
+            metrics={Series.load(name): float(value) for name, value in hashes[2].items()},
+        )
+
+    async def _lane(
+        self, lane: Lane, now: int, books: list[Accounting], processes: list[Process]
+    ) -> LaneState:
+        vendors, head = cast(
+            "tuple[int, bytes]",
+            await self._heads(keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS]),
+        )
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.zcard(keys.deferred(lane))
+        pipeline.zcount(keys.deferred(lane), 0, now)
+        pipeline.zrange(keys.deferred(lane), 0, 0, withscores=True)
+        lease = drain_lease(lane)
+        pipeline.get(keys.lease(lease))
+        deferred, due, first, token = await pipeline.execute()
+        return LaneState(
+            lane=lane,
+            webhooks=sum(one.waiting[lane] for one in books),
+            vendors=vendors,
+            oldest_s=max(0, now - int(head.partition(b"-")[0])) / 1000 if head else 0.0,
+            held_s=None if token is None else max(0, now - int(token)) / 1000,
+            holder=holder_of(processes, lease),
+            deferred=deferred,
+            due=due,
+            next_due_in_s=(first[0][1] - now) / 1000 if first else None,
+        )
+
+
+def _redis_state(
+    server: dict[str, Any], memory: dict[str, Any], persistence: dict[str, Any]
+) -> RedisState:
+    return RedisState(
+        version=str(server.get("valkey_version") or server.get("redis_version")),
+        used_bytes=memory["used_memory"],
+        limit_bytes=memory.get("maxmemory", 0),
+        evicts=memory.get("maxmemory_policy") != "noeviction",
+        durable=bool(persistence.get("aof_enabled")),
+        writes_ok=persistence.get("aof_last_write_status", "ok") == "ok",
+    )

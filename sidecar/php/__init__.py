@@ -1,0 +1,1 @@
+"""Calls to PHP, and what is kept of its answers."""

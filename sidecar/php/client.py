@@ -1,0 +1,192 @@
+"""Calls to PHP's internal endpoints: signed, with a time limit, and with errors that tell what
+may be concluded from them."""
+
+import time
+from typing import TypeVar
+from urllib.parse import quote, urlsplit
+
+import aiohttp
+import orjson
+from pydantic import BaseModel, ValidationError
+from yarl import URL
+
+from contracts import backend as contract
+from contracts.effects import read
+from contracts.signing import Signer
+from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, METRICS
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+#: No answer of PHP's comes near this: the largest are pages of stored webhooks.
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+
+class BackendError(Exception):
+    """A call to PHP did not give an answer that can be used."""
+
+
+class BackendUnavailable(BackendError):
+    """PHP was not reached, or is overloaded (503). It may or may not have acted."""
+
+
+class BackendFailed(BackendError):
+    """PHP answered 500, or nonsense, or nothing in time, or broke off (502 is what nginx answers
+    then). It may or may not have acted, and it may be this very request that it fails on."""
+
+
+class BackendTimedOut(BackendFailed):
+    """No answer in time, here or at what stands in front of PHP (504)."""
+
+
+class BackendRefused(BackendError):
+    """PHP said no (4xx), and nothing happened. ``code`` is its reason code."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+
+
+class Backend:
+    """The PHP side, as seen by the sidecar and its workers. Belongs to one event loop."""
+
+    def __init__(
+        self, url: str, signer: Signer, *, timeout_s: float, connections: int = 32
+    ) -> None:
+        self._url = url
+        self._path = urlsplit(url).path
+        self._signer = signer
+        self.timeout_s = timeout_s
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s / 2, 3.0))
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=20)
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def call(
+        self, path: str, request: BaseModel, answer: type[Answer], *, timeout_s: float | None = None
+    ) -> Answer:
+        """Post ``request`` to ``path`` and return PHP's answer, or raise :class:`BackendError`."""
+        body = request.model_dump_json(exclude_unset=True).encode()
+        return await self.post(path, body, answer, timeout_s=timeout_s)
+
+    async def post(
+        self,
+        path: str,
+        body: bytes,
+        answer: type[Answer],
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """Like :meth:`call`, for a body that is made already."""
+        started_at = time.perf_counter()
+        try:
+            found = await self._post(path, body, answer, headers, timeout_s)
+        except BackendError as error:
+            _count(path, started_at, type(error).__name__.removeprefix("Backend").lower())
+            raise
+        _count(path, started_at, "ok", found)
+        return found
+
+    async def _post(
+        self,
+        path: str,
+        body: bytes,
+        answer: type[Answer],
+        headers: dict[str, str] | None,
+        timeout_s: float | None,
+    ) -> Answer:
+        status, content = await self._exchange(path, body, headers, timeout_s)
+        if status != 200:
+            raise _refusal(path, status, content)
+        try:
+            return read(answer, content)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise BackendFailed(
+                f"{path} answered something else than documented: "
+                f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from None
+
+    async def process_webhook(
+        self, vendor_uid: str, body: bytes, signature: str
+    ) -> contract.ProcessWebhookAnswer:
+        """Hand one raw webhook over, byte for byte, with Meta's signature if it had one."""
+        path = contract.PROCESS_WEBHOOK.format(vendor_uid=quote(vendor_uid, safe=""))
+        headers = {"X-Hub-Signature-256": signature} if signature else {}
+        return await self.post(path, body, contract.ProcessWebhookAnswer, headers=headers)
+
+    async def _exchange(
+        self, path: str, body: bytes, headers: dict[str, str] | None, timeout_s: float | None
+    ) -> tuple[int, bytes]:
+        signed = self._signer.headers("POST", self._path + path, body)
+        timeout = self._timeout if timeout_s is None else aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with self.session.post(
+                URL(self._url + path, encoded=True),  # as it was signed
+                data=body,
+                headers={"Content-Type": "application/json", **signed, **(headers or {})},
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                return response.status, await _read(path, response)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise BackendUnavailable(f"{path}: cannot connect: {error}") from None
+        except TimeoutError:
+            raise BackendTimedOut(f"{path}: no answer in time") from None
+        except aiohttp.ClientError as error:
+            raise BackendFailed(f"{path}: {type(error).__name__}: {error}") from None
+
+
+async def _read(path: str, response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_ANSWER_BYTES:
+            response.close()
+            raise BackendFailed(f"{path} answered more than {MAX_ANSWER_BYTES} bytes")
+    return bytes(content)
+
+
+def _refusal(path: str, status: int, content: bytes) -> BackendError:
+    if status == 503:
+        return BackendUnavailable(f"{path} answered {status}")
+    if status == 504:
+        return BackendTimedOut(f"{path} answered {status}")
+    if 400 <= status < 500:
+        try:
+            detail = contract.ErrorAnswer.model_validate_json(content).error
+            return BackendRefused(status, detail.code, detail.message)
+        except ValidationError:
+            pass
+        if status == 429:
+            return BackendUnavailable(f"{path} answered {status}")
+    # Not what it answered: an error page may repeat the request, which is a customer's.
+    return BackendFailed(f"{path} answered {status}; PHP's log says why")
+
+
+def _count(path: str, started_at: float, result: str, answer: BaseModel | None = None) -> None:
+    endpoint = path.removeprefix("/internal/").partition("/")[0]
+    METRICS.counter(BACKEND_REQUESTS, endpoint, result).add()
+    METRICS.histogram(BACKEND_SECONDS, endpoint).observe(time.perf_counter() - started_at)
+    if answer is not None:
+        lists = [len(value) for _, value in answer if isinstance(value, list)]
+        METRICS.counter(BACKEND_ITEMS, endpoint).add(lists[0] if lists else 1)
+
+
+def encode(value: object) -> bytes:
+    """Return the JSON of a request that was put together from plain values."""
+    return orjson.dumps(value)

@@ -1,0 +1,107 @@
+"""How every process learns that PHP has changed something.
+
+PHP says so to one process, which writes it to Redis. All of them look for it a few times a second,
+at the price of one GET. Each change is an entry of a short stream, so that only what has changed
+is fetched again. A process that finds the entry gone which it saw last has missed something (Redis
+was wiped, or has gone back in time, or there were too many changes), and takes everything as
+changed.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+from pydantic import ValidationError
+
+from contracts.sidecar_api import InvalidateRequest, InvalidateScope
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, script
+
+#: How often each process looks.
+INTERVAL_S = 0.2
+
+#: So many changes are kept, about.
+KEPT = 1000
+
+#: A change of more vendors than this is written down as one of all.
+MAX_VENDORS = 1000
+
+_EVERYTHING = InvalidateRequest()
+
+
+class Follower(Protocol):
+    """Wants to know of the changes of a scope."""
+
+    def forget(self, changed: Iterable[str] | None) -> None:
+        """These vendors' have changed, or (None) any may have."""
+
+    def renew(self) -> None:
+        """Look after what has changed before. Called a few times a second."""
+
+
+class ConfigChanges:
+    """Tells the other processes of changes, and the followers of this process of theirs."""
+
+    def __init__(self, redis: Redis, followers: Mapping[InvalidateScope, Follower]) -> None:
+        self._redis = redis
+        self._script = script(redis, "php/change")
+        self._followers = followers
+        self._began = False
+        self._seen: bytes | None = None
+        self._wake = asyncio.Event()
+
+    async def announce(self, change: InvalidateRequest) -> None:
+        """Have every process learn of a change. Raises what Redis raises; then nobody does."""
+        if change.vendor_uids is not None and len(change.vendor_uids) > MAX_VENDORS:
+            change = InvalidateRequest(vendor_uids=None, scopes=change.scopes)
+        await self._script(
+            keys=[keys.CONFIG_VERSION, keys.CONFIG_CHANGES], args=[KEPT, change.model_dump_json()]
+        )
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self.look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_S):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    async def look(self) -> None:
+        """Tell the followers what has changed since the last time. Called before anything is
+        fetched, it begins with what is there."""
+        try:
+            changes = await self._changes()
+        except (*UNAVAILABLE, RedisError):
+            changes = []  # whoever needs Redis for its work says that it is away
+        for scope, follower in self._followers.items():
+            mine = [change.vendor_uids for change in changes if scope in change.scopes]
+            if None in mine:
+                follower.forget(None)
+            elif mine:
+                follower.forget({uid for uids in mine for uid in uids or ()})
+            else:
+                follower.renew()
+
+    async def _changes(self) -> list[InvalidateRequest]:
+        version = cast("bytes | None", await self._redis.get(keys.CONFIG_VERSION))
+        if self._began and version == self._seen:
+            return []
+        entries: list[Any] = []
+        if self._began and version is not None and self._seen is not None:
+            found = await self._redis.xrange(keys.CONFIG_CHANGES, self._seen.decode())
+            entries = cast("list[Any]", found)
+        if not entries or entries[0][0] != self._seen:
+            self._began, self._seen = True, version
+            return [_EVERYTHING]
+        self._seen = entries[-1][0]
+        return [_read(fields) for _, fields in entries[1:]]
+
+
+def _read(fields: list[bytes]) -> InvalidateRequest:
+    try:
+        return InvalidateRequest.model_validate_json(fields[1])
+    except (ValidationError, IndexError):
+        return _EVERYTHING  # another version wrote it

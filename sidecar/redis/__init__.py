@@ -1,0 +1,1 @@
+"""Redis: its keys, scripts, leases and memory."""

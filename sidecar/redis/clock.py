@@ -1,0 +1,9 @@
+"""The time, as all processes agree on it."""
+
+from sidecar.redis.client import Redis
+
+
+async def redis_now_us(redis: Redis) -> int:
+    """Return the unix time on Redis's clock, in microseconds."""
+    seconds, micros = await redis.time()
+    return int(seconds) * 1_000_000 + int(micros)

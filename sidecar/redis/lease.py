@@ -1,0 +1,87 @@
+"""A lease with a fencing token: one holder at a time, and proof of who came later."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, script
+from sidecar.tasks import cancel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+log = structlog.get_logger()
+
+
+class Lease:
+    """Held by whoever got it from :meth:`Leases.hold`. ``token`` grows with every holder.
+
+    ``lost`` is set as soon as it is known that the lease may be somebody else's. It is a hint to
+    stop early; safety comes from the token, which every write is checked against.
+    """
+
+    def __init__(self, name: str, token: int) -> None:
+        self.name = name
+        self.token = token
+        self.lost = asyncio.Event()
+
+    @property
+    def key(self) -> str:
+        return keys.lease(self.name)
+
+
+class Leases:
+    """Gives out leases that are kept alive while they are held."""
+
+    def __init__(self, redis: Redis, ttl_ms: int) -> None:
+        self._acquire = script(redis, "redis/acquire")
+        self._renew = script(redis, "redis/renew")
+        self._ttl_ms = ttl_ms
+        #: Names of the leases that are held from here.
+        self.held: set[str] = set()
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> "AsyncIterator[Lease | None]":
+        """Hold the lease inside the block, or yield None if somebody else has it."""
+        answer = await self._acquire(keys=[keys.lease(name), keys.fence(name)], args=[self._ttl_ms])
+        if int(answer) == 0:
+            yield None
+            return
+        lease = Lease(name, int(answer))
+        keeper = asyncio.create_task(self._keep(lease), name=f"lease {name}")
+        self.held.add(name)
+        try:
+            yield lease
+        finally:
+            self.held.discard(name)
+            await cancel([keeper])
+            await self._give_back(lease)
+
+    async def _keep(self, lease: Lease) -> None:
+        pause_s = self._ttl_ms / 3000
+        loop = asyncio.get_running_loop()
+        kept_until = loop.time() + self._ttl_ms / 1000
+        while True:
+            await asyncio.sleep(pause_s)
+            asked_at = loop.time()
+            try:
+                held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])
+            except (*UNAVAILABLE, RedisError):
+                if loop.time() >= kept_until:
+                    lease.lost.set()
+                    return
+                continue
+            if not held:
+                log.warning("lease_lost", lease=lease.name)
+                lease.lost.set()
+                return
+            kept_until = asked_at + self._ttl_ms / 1000
+
+    async def _give_back(self, lease: Lease) -> None:
+        try:
+            await self._renew(keys=[lease.key], args=[lease.token, 0])
+        except (*UNAVAILABLE, RedisError) as error:
+            log.warning("lease_not_given_back", lease=lease.name, error=str(error))

@@ -1,0 +1,58 @@
+"""Putting dead letters away: in the step that gives them up, and within each vendor's bounds.
+
+Whatever buries does so by ``sidecar/redis/lua/dead_letters/dead_letters.lua``, which lets the
+oldest leave and counts them; so no letter can be buried without its bound.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from sidecar.redis import keys
+from sidecar.settings import Settings
+
+DAY_MS = 86_400_000
+
+
+class LetterKind(StrEnum):
+    """What was given up. Effects leave before updates."""
+
+    UPDATES = "updates"
+    EFFECTS = "effects"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is kept of one vendor's dead letters at most."""
+
+    number: int = 50_000
+    size_bytes: int = 64 * 1024 * 1024
+    days: int = 90
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            settings.dead_letters_limit,
+            settings.dead_letters_limit_bytes,
+            settings.dead_letters_limit_days,
+        )
+
+    def words(self, now: int) -> list[int]:
+        """Return them as the scripts take them: the number, the bytes, and the first time (unix ms)
+        of which letters are kept."""
+        return [self.number, self.size_bytes, now - self.days * DAY_MS]
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
+def letter_keys(vendor_uid: str) -> list[str]:
+    """Return the keys of a vendor's dead letters, and the vendor, as the scripts take them."""
+    return [
+        keys.DEAD,
+        keys.dead_letters(vendor_uid),
+        keys.dead_updates(vendor_uid),
+        keys.dead_effects(vendor_uid),
+        keys.counters(vendor_uid),
+        vendor_uid,
+    ]

@@ -1,0 +1,14 @@
+#!lua flags=allow-oom
+-- Have a vendor's dead letters kept to their bounds also while nothing is buried.
+--
+-- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
+-- ARGV[1]  the vendor
+-- ARGV[2..4] the bounds: how many, how many bytes, and given up since when
+-- ARGV[5]  now, unix ms
+--
+-- Returns how many have left.
+
+-- include dead_letters/dead_letters.lua
+
+local of = vendors_letters({KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1]}, 1)
+return keep_to_bounds(of, tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]))

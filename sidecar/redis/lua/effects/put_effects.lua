@@ -1,0 +1,61 @@
+#!lua flags=allow-oom
+-- Put effects into a vendor's outbox, each id once.
+-- It is also done when Redis is full: PHP has decided, and its updates make room when they are
+-- settled.
+--
+-- KEYS[1]  count:{vendor}  hash: counters, stored_bytes among them
+-- KEYS[2]  vendors         set: vendors with counters
+-- then for each kind  outbox:{kind}           set: vendors with something in it
+--                     outbox:{kind}:{vendor}  sorted set: ids by when they are due (unix ms)
+--                     effects:{kind}:{vendor} hash: id -> effect (sidecar/effects/outbox.py)
+-- ARGV[1]  the vendor
+-- ARGV[2]  now, unix ms
+-- ARGV[3]  how many effects of a kind may wait before more that may be left out are
+-- ARGV[4]  until when ids are remembered that come now, unix s
+-- ARGV[5]  how many slices of time there are of which ids are remembered (sidecar/redis/marks.py)
+-- ARGV[6..] what the keys of their buckets begin with, the newest first: effect:{slice}:
+-- then for each effect: which kind (from 0), its id, the effect, and the bucket and the mark of its id,
+--          or "" and "" for one that may come twice and may be left out
+--
+-- Returns how many were taken, how many were known, and how many were left out.
+
+local last_slice = 5 + ARGV[5]
+
+-- Tell whether an id is remembered, and remember it.
+local function is_known(bucket, mark)
+  for slice = 6, last_slice do
+    if redis.call("SISMEMBER", ARGV[slice] .. bucket, mark) == 1 then
+      return true
+    end
+  end
+  redis.call("SADD", ARGV[6] .. bucket, mark)
+  redis.call("EXPIREAT", ARGV[6] .. bucket, ARGV[4])
+  return false
+end
+
+local taken, known, dropped, bytes = 0, 0, 0, 0
+for index = last_slice + 1, #ARGV, 5 do
+  local at = 3 + 3 * tonumber(ARGV[index])
+  local id, effect = ARGV[index + 1], ARGV[index + 2]
+  local bucket, mark = ARGV[index + 3], ARGV[index + 4]
+  if mark ~= "" and is_known(bucket, mark) then
+    known = known + 1
+  elseif redis.call("HEXISTS", KEYS[at + 2], id) == 1 then
+    known = known + 1
+  elseif mark == "" and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[3]) then
+    dropped = dropped + 1
+  else
+    redis.call("HSET", KEYS[at + 2], id, effect)
+    -- What comes together keeps its order.
+    redis.call("ZADD", KEYS[at + 1], ARGV[2] + taken / 1024, id)
+    redis.call("SADD", KEYS[at], ARGV[1])
+    taken, bytes = taken + 1, bytes + #effect
+  end
+end
+if taken + dropped > 0 then
+  redis.call("HINCRBY", KEYS[1], "effects", taken + dropped)
+  redis.call("HINCRBY", KEYS[1], "effects_dropped", dropped)
+  redis.call("HINCRBY", KEYS[1], "stored_bytes", bytes)
+  redis.call("SADD", KEYS[2], ARGV[1])
+end
+return {taken, known, dropped}

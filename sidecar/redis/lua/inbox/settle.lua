@@ -1,0 +1,55 @@
+#!lua flags=allow-oom
+-- Record what became of a batch: all of it or nothing, and only while the lease is held.
+-- It is also done when Redis is full: what was settled makes room.
+--
+-- KEYS[1]  lease:{name}
+-- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty
+-- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
+-- KEYS[4]  waiting:{lane}   hash: webhooks in each vendor's stream
+-- ARGV[1]  the holder's token
+-- then commands, each as the number of its words followed by the words; a 0 ends them. One is not
+--          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
+--          and the vendor's bounds: how many letters, how many bytes, and given up since when
+-- then the streams that entries were taken from, as pairs of key and vendor, led by their count
+-- then the lists that items were taken from, as pairs of key and order key, led by their count
+--
+-- Returns 1, or 0 if the lease is lost; then nothing was done. A stream or list that has become
+-- empty leaves its index.
+
+-- include dead_letters/dead_letters.lua
+
+if redis.call("GET", KEYS[1]) ~= ARGV[1] then
+  return 0
+end
+local at = 2
+while ARGV[at] ~= "0" do
+  local words = tonumber(ARGV[at])
+  if ARGV[at + 1] == "DEADLETTER" then
+    local of, rest = vendors_letters(ARGV, at + 2), at + 8
+    local now = tonumber(ARGV[rest + 3])
+    put_letter(of, ARGV[rest], ARGV[rest + 1], ARGV[rest + 2], now)
+    keep_to_bounds(of, tonumber(ARGV[rest + 4]), tonumber(ARGV[rest + 5]), tonumber(ARGV[rest + 6]), now)
+  else
+    redis.call(unpack(ARGV, at + 1, at + words))
+  end
+  at = at + words + 1
+end
+at = at + 1
+local streams = tonumber(ARGV[at])
+for index = 1, streams do
+  local key, vendor = ARGV[at + 2 * index - 1], ARGV[at + 2 * index]
+  if redis.call("XLEN", key) == 0 then
+    redis.call("DEL", key)
+    redis.call("SREM", KEYS[2], vendor)
+    redis.call("HDEL", KEYS[4], vendor)
+  end
+end
+at = at + 2 * streams + 1
+local lists = tonumber(ARGV[at])
+for index = 1, lists do
+  local key, order_key = ARGV[at + 2 * index - 1], ARGV[at + 2 * index]
+  if redis.call("EXISTS", key) == 0 then
+    redis.call("ZREM", KEYS[3], order_key)
+  end
+end
+return 1

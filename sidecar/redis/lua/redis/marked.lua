@@ -1,0 +1,21 @@
+#!lua flags=no-writes,allow-oom
+-- Tell which marks are set (sidecar/redis/marks.py).
+--
+-- KEYS     seen:{slice}:   of each slice of time that counts: what the keys of its buckets begin with
+-- ARGV     for each mark its bucket, and itself
+-- and the sets seen:{slice}:{bucket}
+--
+-- Returns for each mark 1, or 0 if it is not set.
+
+local marked = {}
+for index = 1, #ARGV, 2 do
+  local found = 0
+  for slice = 1, #KEYS do
+    if redis.call("SISMEMBER", KEYS[slice] .. ARGV[index], ARGV[index + 1]) == 1 then
+      found = 1
+      break
+    end
+  end
+  marked[#marked + 1] = found
+end
+return marked

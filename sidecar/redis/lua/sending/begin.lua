@@ -1,0 +1,68 @@
+-- Write down that rows are about to be sent: the last step before the call, so that no row is ever
+-- sent without the lease and an entry in the ledger.
+--
+-- KEYS[1]  lease:campaign:{campaign}
+-- KEYS[2]  halt:{campaign}    set: the campaign is paused or cancelled
+-- KEYS[3]  ledger:{campaign}  hash: row -> state (workers/sending/ledger.py)
+-- KEYS[4]  ledgers            hash: campaigns whose ledger is not empty -> vendor
+-- KEYS[5]  count:{vendor}     hash: counters
+-- KEYS[6]  vendors            set: vendors with counters
+-- KEYS[7]  rows               hash: the ledger in which a row stands: row -> campaign
+-- KEYS[8..] number:{number}   hash: of each number that sends; it may be held by now (hold.lua)
+-- ARGV[1]  the holder's fencing token
+-- ARGV[2]  the campaign
+-- ARGV[3]  the vendor
+-- ARGV[4]  in how many microseconds the rows will be sent, at most
+-- ARGV[5]  what a ledger's key begins with
+-- ARGV[6..] for each row its uid, and its state from now on
+--
+-- Returns the places (from 0) of rows that must not be sent: the ledger has them under another
+-- claim, or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
+-- number is held then; and nothing is written. A row that is in no ledger counts as claimed.
+
+if redis.call("GET", KEYS[1]) ~= ARGV[1] then
+  return -1
+end
+if redis.call("EXISTS", KEYS[2]) == 1 then
+  return -2
+end
+local time = redis.call("TIME")
+local now = time[1] * 1000000 + time[2]
+for index = 8, #KEYS do
+  local hold = redis.call("HMGET", KEYS[index], "until", "pause")
+  local over = tonumber(hold[1] or 0)
+  -- One that lies further ahead is of before the clock was set back, as in grant.lua.
+  if over > now + ARGV[4] and over <= now + 1.5 * (hold[2] or 86400000000) then
+    return -3
+  end
+end
+
+local function claim_of(state)
+  return string.match(state, "^.:([^:]*)")
+end
+
+local new = 0
+local refused = {}
+for index = 6, #ARGV, 2 do
+  local row, state = ARGV[index], ARGV[index + 1]
+  local known = redis.call("HGET", KEYS[3], row)
+  local holder = not known and redis.call("HGET", KEYS[7], row)
+  local elsewhere = holder
+    and holder ~= ARGV[2]
+    and redis.call("HEXISTS", ARGV[5] .. holder, row) == 1
+  if elsewhere or known and claim_of(known) ~= claim_of(state) then
+    refused[#refused + 1] = (index - 6) / 2
+  else
+    redis.call("HSET", KEYS[3], row, state)
+    if not known then
+      redis.call("HSET", KEYS[7], row, ARGV[2])
+      new = new + 1
+    end
+  end
+end
+if new > 0 then
+  redis.call("HSET", KEYS[4], ARGV[2], ARGV[3])
+  redis.call("HINCRBY", KEYS[5], "claimed", new)
+  redis.call("SADD", KEYS[6], ARGV[3])
+end
+return refused

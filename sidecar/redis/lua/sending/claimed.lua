@@ -1,0 +1,75 @@
+#!lua flags=allow-oom
+-- Write down the rows that a claim has brought, each once, and count them.
+-- It is also done when Redis is full: PHP has given the rows out by now.
+--
+-- KEYS[1]  ledger:{campaign}  hash: row -> state (workers/sending/ledger.py)
+-- KEYS[2]  ledgers            hash: campaigns whose ledger is not empty -> vendor
+-- KEYS[3]  count:{vendor}     hash: counters
+-- KEYS[4]  vendors            set: vendors with counters
+-- KEYS[5]  rows               hash: the ledger in which a row stands: row -> campaign
+-- KEYS[6]  claims:{campaign}  hash: claims of which it is not known what they have brought
+-- ARGV[1]  the campaign
+-- ARGV[2]  the vendor
+-- ARGV[3]  the claim
+-- ARGV[4]  how many rows PHP found expired
+-- ARGV[5]  what a ledger's key begins with
+-- ARGV[6]  how many claims follow whose rows the caller has in hand
+-- ARGV[7..] these claims, and then the rows
+--
+-- Returns for each row why it must not be sent, or "" for one that is the caller's now:
+--   twice_in_answer    the row was named before;
+--   in_hand            it is being sent, or was and PHP does not know, or it waits with the caller;
+--   in_another_ledger  another campaign, or the vendor's replies, has it.
+-- A row that is there under this claim keeps its state. One that is there under another claim, was
+-- certainly not sent, and is nobody's, was given out anew: what the other claim knew has ended.
+
+local mine = {}
+local first = 7 + ARGV[6]
+for index = 7, first - 1 do
+  mine[ARGV[index]] = true
+end
+
+local function why_not(row, state)
+  if state then
+    local letter, claim = string.match(state, "^(.):([^:]*)")
+    if letter == "c" then
+      return mine[claim] and claim ~= ARGV[3] and "in_hand"
+    end
+    local ended = string.match(state, "^k:[^:]*:([^:]*)")
+    local unsent = ended == "failed" or ended == "requeued"
+    return (claim == ARGV[3] or not unsent) and "in_hand"
+  end
+  local holder = redis.call("HGET", KEYS[5], row)
+  local elsewhere = holder and holder ~= ARGV[1]
+  return elsewhere and redis.call("HEXISTS", ARGV[5] .. holder, row) == 1 and "in_another_ledger"
+end
+
+local new = 0
+local named = {}
+local reasons = {}
+for index = first, #ARGV do
+  local row = ARGV[index]
+  local state = redis.call("HGET", KEYS[1], row)
+  local reason = named[row] and "twice_in_answer" or why_not(row, state) or ""
+  named[row] = true
+  reasons[#reasons + 1] = reason
+  if reason == "" and not (state and string.match(state, "^.:([^:]*)") == ARGV[3]) then
+    if state then
+      local ended = string.match(state, "^k:[^:]*:([^:]*)") or "released"
+      redis.call("HINCRBY", KEYS[3], ended, 1)
+    end
+    redis.call("HSET", KEYS[1], row, "c:" .. ARGV[3])
+    redis.call("HSET", KEYS[5], row, ARGV[1])
+    new = new + 1
+  end
+end
+if new > 0 then
+  redis.call("HSET", KEYS[2], ARGV[1], ARGV[2])
+  redis.call("HINCRBY", KEYS[3], "claimed", new)
+  redis.call("SADD", KEYS[4], ARGV[2])
+end
+if redis.call("HDEL", KEYS[6], ARGV[3]) == 1 and ARGV[4] ~= "0" then
+  redis.call("HINCRBY", KEYS[3], "expired", ARGV[4])
+  redis.call("SADD", KEYS[4], ARGV[2])
+end
+return reasons

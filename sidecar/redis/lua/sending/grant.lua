@@ -1,0 +1,221 @@
+-- Give out sending slots of a number, evenly spaced on Redis's clock, to the next rows of one
+-- campaign. Times are microseconds.
+--
+-- KEYS[1]  lease:campaign:{campaign}
+-- KEYS[2]  halt:{campaign}         set: the campaign is paused or cancelled
+-- KEYS[3]  number:{number}         hash: the next slot, the rate, a hold (sidecar/sending/numbers.py)
+-- KEYS[4]  hold:account:{account}  hash: until, pause, reason (hold.lua)
+-- KEYS[5]  hold:app:{app}          hash: the same
+-- KEYS[6]  turns:{number}          sorted set: campaigns, until when they have had their share
+-- KEYS[7]  wanting:{number}        sorted set: campaigns that want more than they got, until when
+--                                  that counts
+-- KEYS[8]  recipients:{portfolio}  sorted set: recipients of 24 hours, by their last slot
+-- KEYS[9]  pair:{number}:          and the recipient  string: began:due (see below)
+-- KEYS[10] numbers                 sorted set: KEYS[3] of all numbers, by when they were asked last
+-- KEYS[11] pauses                  hash: what a person must resume -> JSON (sidecar/sending/pauses.py)
+-- KEYS[12] wait:{campaign}         set: the campaign rests
+-- KEYS[13] urgent:{number}         string: a campaign that comes before all others wants more slots
+-- ARGV[1]  the holder's fencing token
+-- ARGV[2]  the campaign
+-- ARGV[3]  the number's configured rate, per second
+-- ARGV[4]  how far ahead slots may be given out
+-- ARGV[5]  how far ahead a slot is at least
+-- ARGV[6]  how many recipients the portfolio may have in 24 hours; 0: any number
+-- ARGV[7]  1 if the campaign comes before all others (a vendor's replies), else 0
+-- ARGV[8]  how many recipients follow of earlier slots whose rows were not sent after all
+-- ARGV[9]  how many names of pauses follow
+-- ARGV[10..] these fields of KEYS[11], each of which would keep the campaign from sending; then those
+--          recipients, and then the rows' recipients
+--
+-- {number}, {account}, {app} and {portfolio} are names that workers/sending/limits.py gives: of the vendor
+-- alone, unless Meta has confirmed them.
+--
+-- Returns {-1} if the lease is lost, {-2} if the campaign is halted, {-4, JSON} if something of it is
+-- paused, {-5} if the campaign rests; else
+-- {slots, time until the first, time between two, time until it makes sense to ask again, clock,
+--  why nothing goes out now or "", then in pairs: a row (from 0) whose recipient has had too much,
+--  and the time until it may have more}. Rows get slots in their order; those are left out.
+
+local SECOND, DAY = 1000000, 86400000000
+-- A campaign that has not asked for so long wants nothing any more.
+local FORGOTTEN = 1250000
+-- The same for one that comes before all others, ms.
+local URGENT_FORGOTTEN = 300
+-- After the number was throttled its rate climbs like TCP CUBIC (RFC 9438): from CUT of the rate
+-- that was refused fast towards that, slowly around it, and faster and faster beyond. CLIMB: how
+-- long it takes back to the full rate, if that is what was refused.
+local CUT, LEAST, CLIMB = 0.8, 0.05, 30000000
+-- Meta's limit of a pair is one message in 6 s; up to 45 may go within 6 s and borrow from the
+-- future: after 20, the next is due 2 minutes later. A tenth of a second is for delays on the way.
+local PAIR, BURST, BURST_WINDOW = 6100000, 45, 5900000
+-- What lies further ahead than any pause lasts is of before the clock was set back, and holds nothing
+-- any more. (hold.lua stretches pauses by a quarter at most.)
+local STRETCHED, LONGEST_PAIR = 1.5, 1100000000
+
+if redis.call("GET", KEYS[1]) ~= ARGV[1] then
+  return {-1}
+end
+if redis.call("EXISTS", KEYS[2]) == 1 then
+  return {-2}
+end
+local pauses = {unpack(ARGV, 10, 9 + ARGV[9])}
+for _, paused in ipairs(redis.call("HMGET", KEYS[11], unpack(pauses))) do
+  if paused then
+    return {-4, paused}
+  end
+end
+if redis.call("EXISTS", KEYS[12]) == 1 then
+  return {-5}
+end
+local time = redis.call("TIME")
+local now = time[1] * SECOND + time[2]
+local campaign, rate, daily = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[6])
+local ahead, least = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+-- The time between two slots.
+local number = redis.call("HMGET", KEYS[3], "next", "ceiling", "climbs_from")
+local share = 1
+if number[2] then
+  local ceiling = tonumber(number[2])
+  local climbed = math.max(0, now - number[3]) / CLIMB
+  share = ceiling + (1 - CUT) * (climbed - ceiling ^ (1 / 3)) ^ 3
+  share = math.max(LEAST, math.min(1, share))
+  if share == 1 then
+    redis.call("HDEL", KEYS[3], "ceiling", "climbs_from")
+  end
+end
+local gap = math.ceil(SECOND / (rate * share))
+
+-- When the next slot is. A clock that was set back must not stop the number: what lies too far ahead
+-- is written down as it counts, so that time gets past it.
+local free = tonumber(number[1] or 0)
+if free > now + ahead + gap then
+  free = now + ahead + gap
+  redis.call("HSET", KEYS[3], "next", free)
+end
+free = math.max(now + least, free)
+local reason = ""
+for key = 3, 5 do
+  local hold = redis.call("HMGET", KEYS[key], "until", "reason", "pause")
+  local over = tonumber(hold[1] or 0)
+  if over > free and over <= now + STRETCHED * (hold[3] or DAY) then
+    free = over
+    reason = free > now + ahead and hold[2] or ""
+  end
+end
+
+-- Campaigns that want more than they get share equally: each gets slots as far ahead as if it had a
+-- slower number for itself.
+redis.call("ZREM", KEYS[7], campaign)
+local turn = gap * (1 + redis.call("ZCOUNT", KEYS[7], now, now + FORGOTTEN))
+local had = tonumber(redis.call("ZSCORE", KEYS[6], campaign) or 0)
+local urgent = ARGV[7] == "1"
+if urgent then
+  turn, had = gap, 0
+end
+if had > now + ahead + turn then
+  had = now + ahead + turn
+  redis.call("ZADD", KEYS[6], had, campaign)
+end
+had = math.max(now + least, had)
+local most = 1 + math.min(math.floor((now + ahead - free) / gap), math.floor((now + ahead - had) / turn))
+local yields = not urgent and redis.call("EXISTS", KEYS[13]) == 1
+if yields then
+  most = 0
+end
+
+local used = 0
+if daily > 0 then
+  redis.call("ZREMRANGEBYSCORE", KEYS[8], "-inf", now - DAY)
+  used = redis.call("ZCARD", KEYS[8])
+end
+
+local unsent = 10 + tonumber(ARGV[9])
+local first = unsent + tonumber(ARGV[8])
+for index = unsent, first - 1 do
+  local key = KEYS[9] .. ARGV[index]
+  local began, due = string.match(redis.call("GET", key) or "", "^(%d+):(%d+)$")
+  if began and tonumber(began) > 0 then
+    due = due - PAIR
+    if due - began < PAIR then
+      redis.call("DEL", key)
+    else
+      redis.call("SET", key, string.format("%.0f:%.0f", began, due), "KEEPTTL")
+    end
+  end
+end
+
+-- Return when a recipient may have a message at the earliest, from when a burst counts, and when
+-- the next one is due if it gets the slot at this time.
+local function pair(recipient, at)
+  local state = redis.call("GET", KEYS[9] .. recipient)
+  if state then
+    local colon = string.find(state, ":", 1, true)
+    local began, due = tonumber(string.sub(state, 1, colon - 1)), tonumber(string.sub(state, colon + 1))
+    if due > now + LONGEST_PAIR then
+      return at, at, at + PAIR
+    elseif at < began + BURST_WINDOW and due - began < BURST * PAIR then
+      return at, began, due + PAIR
+    elseif at < due then
+      return due
+    end
+  end
+  return at, at, at + PAIR
+end
+
+local slots, index, refused, exhausted = 0, first, {}, false
+while slots < most and index <= #ARGV do
+  local recipient, at = ARGV[index], free + slots * gap
+  local possible, began, due = pair(recipient, at)
+  if possible > at then
+    refused[#refused + 1] = index - first
+    refused[#refused + 1] = possible - now
+  else
+    exhausted = daily > 0 and used >= daily and not redis.call("ZSCORE", KEYS[8], recipient)
+    if exhausted then
+      break
+    end
+    if daily > 0 then
+      used = used + redis.call("ZADD", KEYS[8], at, recipient)
+    end
+    local state = string.format("%.0f:%.0f", began, due)
+    redis.call("SET", KEYS[9] .. recipient, state, "PX", math.ceil((due - now) / 1000))
+    slots = slots + 1
+  end
+  index = index + 1
+end
+
+local next_free, had_until = free + slots * gap, had + slots * turn
+local again = math.max(next_free, had_until) - now - ahead / 2
+if yields then
+  again = math.max(again, ahead / 5)
+end
+if exhausted then
+  local oldest = redis.call("ZRANGE", KEYS[8], used - daily, used - daily, "WITHSCORES")
+  again = oldest[2] + DAY - now
+  reason = ARGV[6] .. " recipients of the portfolio in 24 hours are used up"
+elseif index <= #ARGV and urgent then
+  redis.call("SET", KEYS[13], campaign, "PX", URGENT_FORGOTTEN)
+elseif index <= #ARGV then
+  redis.call("ZADD", KEYS[7], now + FORGOTTEN, campaign)
+  redis.call("PEXPIRE", KEYS[7], 60000)
+elseif urgent then
+  redis.call("DEL", KEYS[13])
+end
+if slots > 0 then
+  redis.call("HSET", KEYS[3], "next", next_free)
+  if not urgent then
+    redis.call("ZADD", KEYS[6], had_until, campaign)
+  end
+  redis.call("ZREMRANGEBYSCORE", KEYS[6], "-inf", now)
+  redis.call("PEXPIRE", KEYS[6], math.ceil((had_until - now) / 1000) + 60000)
+  if daily > 0 then
+    redis.call("PEXPIRE", KEYS[8], DAY / 1000 + 60000)
+  end
+end
+redis.call("HSET", KEYS[3], "rate", rate, "share", share, "account", KEYS[4], "app", KEYS[5],
+  "recipients", KEYS[8], "daily", daily, "pauses", cjson.encode(pauses))
+redis.call("PEXPIRE", KEYS[3], math.ceil((next_free - now) / 1000) + 600000)
+redis.call("ZADD", KEYS[10], now, KEYS[3])
+redis.call("ZREMRANGEBYSCORE", KEYS[10], "-inf", now - DAY)
+return {slots, free - now, gap, math.max(0, again), now, reason, unpack(refused)}

@@ -1,0 +1,1 @@
+"""The state of sending that the sidecar and the workers share: numbers, pauses, halts."""

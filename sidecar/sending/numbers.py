@@ -1,0 +1,139 @@
+"""How fast the numbers are, and why one of them is slow.
+
+A number has a *line* for each vendor that sends from it, or one for all those for whom Meta has
+confirmed it: its name in Redis (``workers/sending/limits.py``).
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import orjson
+
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Redis
+from sidecar.redis.clock import redis_now_us
+from sidecar.sending.pauses import Paused
+
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Nothing goes out until then (unix seconds), and why."""
+
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Recipients of the portfolio in the last 24 hours. ``free_at`` (unix seconds) is when the
+    next new one may be written to, if all are used."""
+
+    used: int
+    limit: int
+    free_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberState:
+    """``vendor_uid`` is whose line it is; None: of all vendors that have the number. Rates are
+    messages per second: ``configured_rate`` is what is asked for, and ``effective_rate`` what was
+    given when slots were asked for last, at ``asked_at`` (unix seconds). ``held``,
+    ``account_held`` and ``app_held`` are None where nothing is held; ``paused`` is what a person
+    has to resume, the number, its account or the access token. ``campaigns_wanting`` counts the
+    campaigns that would send faster if they could."""
+
+    number: str
+    vendor_uid: str | None
+    configured_rate: float
+    effective_rate: float
+    asked_at: float
+    held: Held | None
+    account_held: Held | None
+    app_held: Held | None
+    budget: Budget | None
+    campaigns_wanting: int
+    paused: Paused | None = None
+
+    @property
+    def line(self) -> str:
+        """Which number it is, in words."""
+        return line_text(self.number, self.vendor_uid)
+
+    @property
+    def reason(self) -> str | None:
+        """Why the number is slower than configured, or None."""
+        if self.paused is not None:
+            return str(self.paused)
+        holds = [held for held in (self.held, self.account_held, self.app_held) if held]
+        if holds:
+            return max(holds, key=lambda held: held.until).reason
+        if self.budget is not None and self.budget.free_at is not None:
+            return f"{self.budget.limit} recipients of the portfolio in 24 hours are used up"
+        if self.effective_rate < self.configured_rate:
+            return "throttled not long ago; the rate is climbing"
+        return None
+
+
+def line_text(number: str, vendor_uid: str | None) -> str:
+    return number if vendor_uid is None else f"{number} of vendor {vendor_uid}"
+
+
+def number_of(line: str) -> tuple[str, str | None]:
+    """Return a line's number, and its vendor if it has one."""
+    vendor_uid, slash, number = line.partition("/")
+    return (number, vendor_uid) if slash else (line, None)
+
+
+async def numbers(redis: Redis) -> list[str]:
+    """Return the lines for which slots were asked for within a day."""
+    members = cast(list[bytes], await redis.zrange(keys.NUMBERS, 0, -1))
+    return [member.decode().removeprefix(keys.number("")) for member in members]
+
+
+async def number_state(redis: Redis, line: str) -> NumberState | None:
+    """Return how a line stands, or None if nobody has asked for slots of it lately."""
+    now_us = await redis_now_us(redis)
+    known = cast(Hash, await redis.hgetall(keys.number(line)))
+    if b"rate" not in known:
+        return None
+    daily, recipients = int(known[b"daily"]), known[b"recipients"]
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.hgetall(known[b"account"])
+    pipeline.hgetall(known[b"app"])
+    pipeline.zcount(keys.wanting(line), now_us, "+inf")
+    pipeline.zscore(keys.NUMBERS, keys.number(line))
+    pipeline.zcount(recipients, now_us - _DAY_US, "+inf")
+    # The one that has to leave before there is room for another.
+    pipeline.zrevrangebyscore(
+        recipients, "+inf", now_us - _DAY_US, max(0, daily - 1), 1, withscores=True
+    )
+    pipeline.hmget(keys.PAUSES, orjson.loads(known[b"pauses"]))
+    account, app, wanting, asked_us, used, leaving, pauses = await pipeline.execute()
+    rate = float(known[b"rate"])
+    budget = None
+    if daily:
+        free_us = leaving[0][1] + _DAY_US if leaving else None
+        budget = Budget(used, daily, free_us / 1e6 if free_us else None)
+    number, vendor_uid = number_of(line)
+    return NumberState(
+        number=number,
+        vendor_uid=vendor_uid,
+        configured_rate=rate,
+        effective_rate=rate * float(known[b"share"]),
+        asked_at=(asked_us or 0) / 1e6,
+        held=_held(known, now_us),
+        account_held=_held(account, now_us),
+        app_held=_held(app, now_us),
+        budget=budget,
+        campaigns_wanting=wanting,
+        paused=next((Paused.load(value) for value in pauses if value is not None), None),
+    )
+
+
+def _held(hold: Hash, now_us: int) -> Held | None:
+    until_us = int(hold.get(b"until", 0))
+    if until_us <= now_us:
+        return None
+    return Held(until_us / 1e6, hold[b"reason"].decode(errors="replace"))

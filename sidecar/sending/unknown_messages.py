@@ -1,0 +1,58 @@
+"""Messages of unknown outcome, which PHP keeps: the call to the Cloud API was made, and nobody
+knows what became of it. A status settles most of them; what stays is for a person to decide."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from contracts import backend as contract
+from contracts.backend import MAX_CLAIM, ResolveAction, UnknownMessage, UpdateResult
+from sidecar.php.client import Backend
+
+_PAGE = 500
+
+
+class UnknownMessages:
+    """Raises :class:`sidecar.php.client.BackendError` where PHP does not answer as it should."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    async def all(
+        self,
+        *,
+        older_than_s: int,
+        vendor_uid: str | None = None,
+        campaign_uid: str | None = None,
+    ) -> AsyncIterator[UnknownMessage]:
+        """Yield those that have been of unknown outcome for so long, the oldest first."""
+        after: str | None = None
+        while True:
+            request = contract.UnknownMessagesRequest(
+                vendor_uid=vendor_uid,
+                campaign_uid=campaign_uid,
+                older_than_s=older_than_s,
+                limit=_PAGE,
+                after=after,
+            )
+            page = await self._backend.call(
+                contract.UNKNOWN_MESSAGES, request, contract.UnknownMessagesAnswer
+            )
+            for message in page.messages:
+                yield message
+            after = page.next
+            if after is None:
+                return
+
+    async def resolve(
+        self, uids: Sequence[str], action: ResolveAction, reason: str | None = None
+    ) -> list[UpdateResult]:
+        """Have them sent again, or given up. Return what PHP says of each."""
+        results: list[UpdateResult] = []
+        for start in range(0, len(uids), MAX_CLAIM):
+            request = contract.ResolveMessagesRequest(
+                row_uids=list(uids[start : start + MAX_CLAIM]), action=action, reason=reason
+            )
+            answer = await self._backend.call(
+                contract.RESOLVE_MESSAGES, request, contract.ResolveMessagesAnswer
+            )
+            results += answer.results
+        return results

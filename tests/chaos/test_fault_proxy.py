@@ -1,0 +1,160 @@
+"""The way to the Cloud API, with a server behind it that answers what it is asked."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from simulator.chaos.fault_proxy import FaultProxy
+from simulator.ports import free_ports
+from tests.eventually import eventually
+
+WAIT_S = 10.0
+
+
+class Server:
+    """Answers each line with itself once :attr:`answering` is set."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.answering = asyncio.Event()
+        self.answering.set()
+        [self.port] = free_ports(1)
+        self.gone = False
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                self.seen.append(line)
+                await self.answering.wait()
+                writer.write(line)
+        except ConnectionError:
+            pass
+        finally:
+            self.gone = True
+            writer.close()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    listener = await asyncio.start_server(server.take, "127.0.0.1", server.port)
+    yield server
+    listener.close()
+
+
+@pytest.fixture
+def way(server: Server) -> Iterator[FaultProxy]:
+    with FaultProxy(server.port) as way:
+        yield way
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def ask(self) -> bytes:
+        self.writer.write(b"hello\n")
+        return await self.answer()
+
+    async def answer(self) -> bytes:
+        return await asyncio.wait_for(self.reader.readline(), WAIT_S)
+
+
+@asynccontextmanager
+async def connected(way: FaultProxy) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", way.port))
+    try:
+        yield client
+    finally:
+        client.writer.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def test_open(way: FaultProxy, server: Server) -> None:
+    async with connected(way) as client, connected(way) as other:
+        for _ in range(3):
+            assert await client.ask() == await other.ask() == b"hello\n"
+    assert len(server.seen) == 6
+
+
+async def test_closed_and_open_again(way: FaultProxy) -> None:
+    async with connected(way) as client:
+        await client.ask()
+        way.close()
+        assert await client.answer() == b""
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", way.port)
+    way.open()
+    async with connected(way) as client:
+        assert await client.ask() == b"hello\n"
+
+
+async def test_a_call_under_way_is_finished_when_the_way_is_closed(
+    way: FaultProxy, server: Server
+) -> None:
+    server.answering.clear()
+    async with connected(way) as client:
+        client.writer.write(b"hello\n")
+        await eventually(lambda: server.seen)
+        way.close()
+        server.answering.set()
+        assert await client.answer() == b"hello\n"
+
+
+async def test_cut(way: FaultProxy, server: Server) -> None:
+    async with connected(way) as idle, connected(way) as waiting:
+        await idle.ask()
+        server.answering.clear()
+        waiting.writer.write(b"hello\n")
+        await eventually(lambda: len(server.seen) == 2)
+        assert way.cut() == 1
+        for client in (idle, waiting):
+            with pytest.raises(ConnectionResetError):
+                await client.answer()
+        server.answering.set()
+    async with connected(way) as client:
+        assert await client.ask() == b"hello\n"
+
+
+async def test_held_up(way: FaultProxy, server: Server) -> None:
+    async with connected(way) as client, connected(way) as other:
+        await client.ask()
+        way.hold()
+        client.writer.write(b"late\n")
+        other.writer.write(b"late\n")
+        await eventually(lambda: way.waiting == 2)
+        assert server.seen == [b"hello\n"]
+        assert way.release() == 2
+        assert await client.answer() == await other.answer() == b"late\n"
+
+
+async def test_a_request_is_delivered_although_its_caller_has_gone(
+    way: FaultProxy, server: Server
+) -> None:
+    way.hold()
+    async with connected(way) as client:
+        client.writer.write(b"hello\n")
+        await eventually(lambda: way.waiting == 1)
+    way.release()
+    await eventually(lambda: server.seen == [b"hello\n"])
+
+
+async def test_nobody_behind_it() -> None:
+    with FaultProxy(*free_ports(1)) as way:
+        async with connected(way) as client:
+            assert await client.answer() == b""
+
+
+async def test_a_caller_that_goes_is_not_seen_before_its_request_is_answered(
+    way: FaultProxy, server: Server
+) -> None:
+    server.answering.clear()
+    async with connected(way) as client:
+        client.writer.write(b"hello\n")
+        await eventually(lambda: server.seen)
+    assert not server.gone
+    server.answering.set()
+    await eventually(lambda: server.gone)

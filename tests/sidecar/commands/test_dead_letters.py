@@ -1,0 +1,230 @@
+"""``sidecar dead-letters``: saving, choosing and discarding. (For the rest see test_cli.py.)"""
+
+import asyncio
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import Result
+
+from contracts.effects import EffectKind, Forward
+from contracts.jobs import Lane
+from sidecar.clock import now_ms
+from sidecar.effects.outbox import Ended, Outbox, effects_lease
+from sidecar.ops.accounting import Counters
+from sidecar.ops.dead_letters import Choice, DeadLetters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
+from tests.sidecar.conftest import RunCommand
+from tests.sidecar.ops.test_dead_letters import bury
+
+HOUR_MS = 3_600_000
+
+Run = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def run(run_command: RunCommand) -> Run:
+    """Run a command, which has a loop of its own."""
+    return lambda *arguments: asyncio.to_thread(run_command, *arguments)
+
+
+@pytest.fixture
+async def letters(redis: Redis) -> DeadLetters:
+    """Three dead letters: an old one and a new one of v, and one of w, for another reason."""
+    now = now_ms()
+    await bury(redis, 0, "v", now - 50 * HOUR_MS)
+    await bury(redis, 1, "w", now - 40 * HOUR_MS, reason="PHP: the contact is Locked")
+    await bury(redis, 2, "v", now)
+    await redis.sadd(keys.VENDORS, "v", "w")
+    await redis.hset(keys.counters("v"), "updates", 2)
+    await redis.hset(keys.counters("w"), "updates", 1)
+    return DeadLetters(redis)
+
+
+async def left(letters: DeadLetters) -> list[str]:
+    return [letter.id async for letter in letters.all()]
+
+
+async def assert_books_balance(redis: Redis) -> None:
+    for books in await Counters(redis).read():
+        assert books.balanced, books
+
+
+# -- export --
+
+
+async def test_everything_is_written_to_a_file_of_ones_own(
+    run: Run, letters: DeadLetters, redis: Redis, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    result = await run("dead-letters", "export", str(file))
+    assert (result.exit_code, result.stdout) == (0, "3 exported\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    lines = [orjson.loads(line) for line in file.read_bytes().splitlines()]
+    assert [line["id"] for line in lines] == ["letter-0", "letter-1", "letter-2"]
+    for line in lines:
+        letter = await letters.get(line["id"])
+        assert letter is not None
+        assert line == {
+            "id": letter.id,
+            "vendor_uid": letter.vendor_uid,
+            "lane": Lane.MESSAGES,
+            "given_up_at": letter.given_up_at,
+            "update": letter.update,
+        }
+    assert len(await left(letters)) == 3
+
+
+async def test_a_file_that_exists_is_left_alone(
+    run: Run, letters: DeadLetters, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    file.write_text("mine")
+    result = await run("dead-letters", "export", str(file))
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {file} cannot be written: File exists\n"
+    assert file.read_text() == "mine"
+
+
+async def test_to_standard_output_go_only_the_letters(run: Run, letters: DeadLetters) -> None:
+    result = await run("dead-letters", "export", "-", "--reason", "locked")
+    assert [orjson.loads(line)["id"] for line in result.stdout.splitlines()] == ["letter-1"]
+    assert result.stderr == "1 exported\n"
+
+
+# -- import --
+
+
+async def test_what_was_exported_and_discarded_comes_back(
+    run: Run, letters: DeadLetters, redis: Redis, tmp_path: Path
+) -> None:
+    before = {letter.id: letter.update async for letter in letters.all()}
+    file = str(tmp_path / "letters.jsonl")
+    await run("dead-letters", "export", file)
+    await run("dead-letters", "discard", "--vendor", "v", "--yes")
+    result = await run("dead-letters", "import", file)
+    assert (result.exit_code, result.stdout) == (0, "2 imported, 1 were there\n")
+    assert {letter.id: letter.update async for letter in letters.all()} == before
+    await assert_books_balance(redis)
+    result = await run("dead-letters", "replay", "--all")
+    assert result.stdout.startswith("3 replayed")
+    await assert_books_balance(redis)
+
+
+async def test_effects_come_back_as_well(run: Run, redis: Redis, tmp_path: Path) -> None:
+    outbox = Outbox(redis, remember_s=60, limit=100)
+    await outbox.put("v", [Forward(id="a", body={"x": "ä"})])
+    [queued] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
+    async with Leases(redis, 10_000).hold(effects_lease(EffectKind.FORWARD, "v")) as lease:
+        assert lease is not None
+        await outbox.end(lease, EffectKind.FORWARD, "v", [Ended("a", "dead", queued)])
+    file = str(tmp_path / "letters.jsonl")
+    await run("dead-letters", "export", file)
+    await run("dead-letters", "discard", "--all", "--yes")
+    assert (await run("dead-letters", "import", file)).stdout.startswith("1 imported")
+    assert (await run("dead-letters", "replay", "--all")).stdout.startswith("1 replayed")
+    [again] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
+    assert again.effect == queued.effect
+    await assert_books_balance(redis)
+
+
+@pytest.mark.parametrize(
+    "line", [b"no", b"{}", b"[]", b'{"id":"a","vendor_uid":"v","lane":"x","update":{}}']
+)
+async def test_a_line_that_is_no_letter(
+    run: Run, letters: DeadLetters, tmp_path: Path, line: bytes
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    await run("dead-letters", "export", str(file))
+    file.write_bytes(file.read_bytes() + line + b"\n")
+    await run("dead-letters", "discard", "--all", "--yes")
+    result = await run("dead-letters", "import", str(file))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: line 4 is no dead letter as export writes them")
+    assert await left(letters) == []
+
+
+# -- which --
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        (("--vendor", "v"), [0, 2]),
+        (("--reason", "locked"), [1]),
+        (("--older-than", "39h"), [0, 1]),
+        (("--older-than", "2d"), [0]),
+        (("--vendor", "v", "--older-than", "30m"), [0]),
+        (("--vendor", "x"), []),
+    ],
+)
+async def test_choosing(
+    run: Run,
+    letters: DeadLetters,
+    redis: Redis,
+    options: tuple[str, ...],
+    ids: list[int],
+) -> None:
+    result = await run("dead-letters", "list", *options)
+    found = [orjson.loads(line)["id"] for line in result.stdout.splitlines()]
+    assert found == [f"letter-{number}" for number in ids]
+    result = await run("dead-letters", "discard", *options, "--yes")
+    assert result.stdout.splitlines()[-1] == f"{len(ids)} discarded"
+    assert await left(letters) == [f"letter-{n}" for n in range(3) if n not in ids]
+    await assert_books_balance(redis)
+
+
+async def test_an_age_that_is_none(run: Run) -> None:
+    result = await run("dead-letters", "list", "--older-than", "yesterday")
+    assert result.exit_code == 2
+    assert "write it as 90s, 30m, 12h or 7d" in result.stderr
+
+
+async def test_replaying_those_that_are_meant(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "replay", "--all", "--reason", "locked")
+    assert result.stdout.startswith("1 replayed")
+    assert await left(letters) == ["letter-0", "letter-2"]
+    await assert_books_balance(redis)
+
+
+# -- discard --
+
+
+async def test_they_are_counted_first(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "discard", "--all")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "2 of vendor v\n1 of vendor w\n3 would be discarded; nothing was done: say --yes\n"
+    )
+    assert len(await left(letters)) == 3
+
+
+async def test_those_that_are_named(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "discard", "letter-1", "letter-2", "--yes")
+    assert result.stdout.splitlines()[-1] == "2 discarded"
+    assert await left(letters) == ["letter-0"]
+    result = await run("dead-letters", "discard", "letter-1", "letter-0", "--yes")
+    assert (result.exit_code, result.stderr) == (1, "Error: there is no dead letter letter-1\n")
+    assert await left(letters) == ["letter-0"]
+    await assert_books_balance(redis)
+    found = {one.vendor_uid: one.equation("dead_updates") for one in await Counters(redis).read()}
+    assert found["w"].parts["discarded"] == 1
+
+
+@pytest.mark.parametrize("arguments", [(), ("letter-1", "--all"), ("letter-1", "--vendor", "v")])
+async def test_discarding_nothing_in_particular(run: Run, arguments: tuple[str, ...]) -> None:
+    result = await run("dead-letters", "discard", *arguments, "--yes")
+    assert result.exit_code == 2
+    assert "name the letters, or say which" in result.stderr
+
+
+async def test_somebody_else_was_faster(letters: DeadLetters, redis: Redis) -> None:
+    chosen = [letter async for letter in letters.all(Choice(vendor_uid="v"))]
+    assert await letters.replay(chosen[0])
+    assert await letters.discard(chosen) == 1
+    assert not await letters.replay(chosen[1])
+    await assert_books_balance(redis)

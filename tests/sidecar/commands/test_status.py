@@ -1,0 +1,509 @@
+"""``sidecar status``: what is wrong stands first, with what to do; and nothing is changed."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from contracts.backend import CampaignState
+from contracts.effects import EffectKind
+from contracts.jobs import Lane, Queue
+from sidecar.clock import now_ms
+from sidecar.commands.status import _look
+from sidecar.format import duration
+from sidecar.inbox.store import Inbox, InboxReader
+from sidecar.metrics import MetricsRegistry
+from sidecar.ops import accounting as counters
+from sidecar.ops import report
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.ops.publisher import KEEP_MS, Telemetry
+from sidecar.ops.snapshot import Observer, Overview
+from sidecar.redis import embedded, keys
+from sidecar.redis.client import Redis, connect
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.sending.halts import Halt, Halts
+from sidecar.sending.pauses import Paused, Pauses
+from sidecar.settings import Settings
+from simulator.redis_server import RedisServer
+from tests.conftest import MakeSettings
+from tests.sidecar.answering_php import Php
+from tests.sidecar.ops.test_dead_letters import bury
+
+MakeStatus = Callable[..., Awaitable[tuple[str, bool]]]
+
+
+@pytest.fixture
+def look(make_settings: MakeSettings, redis_url: str, php: Php) -> MakeStatus:
+    """Look at how things are: the page, and whether the command fails."""
+
+    async def look(*, as_json: bool = False, **overrides: Any) -> tuple[str, bool]:
+        url = str(overrides.pop("redis_url", redis_url))
+        settings: Settings = make_settings(**{"backend_url": php.url, **overrides})
+        return await _look(settings, url, as_json)
+
+    return look
+
+
+async def live(redis: Redis, role: str, *queues: str, **facts: Any) -> Telemetry:
+    """Have a process that lives."""
+    told = {"queues": list(queues), "leases": [], "breakers": {}, **facts}
+    telemetry = Telemetry(redis, role, lambda: told, MetricsRegistry())
+    telemetry.process_id = f"{role} {' '.join(queues)}"
+    await telemetry.tell()
+    return telemetry
+
+
+@pytest.fixture
+async def running(redis: Redis) -> None:
+    """Everything runs."""
+    await live(redis, "serve")
+    await live(redis, "worker", *(queue.value for queue in Queue))
+
+
+async def receive(redis: Redis, count: int, lane: Lane = Lane.MESSAGES) -> None:
+    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    for _ in range(count):
+        await inbox.put(lane, "v", b"", b"{}")
+    await inbox.close()
+
+
+async def age(redis: Redis, lane: Lane, seconds: float) -> None:
+    """Let the only webhook of a lane be older."""
+    [entry] = (await InboxReader(redis).read(lane, {"v": "0"}, 10))["v"]
+    await redis.delete(keys.inbox(lane, "v"))
+    older = entry.received_at - int(seconds * 1000)
+    await redis.xadd(keys.inbox(lane, "v"), {"": "{}"}, id=f"{older}-0")
+
+
+# -- the page --
+
+
+@pytest.mark.usefixtures("running")
+async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
+    await receive(redis, 3)
+    page, failed = await look()
+    first, blank, verdict, *rest = page.splitlines()
+    assert first.startswith("whatsapp-sidecar at 20")
+    assert (blank, verdict) == ("", "All is well.")
+    assert not failed
+    titles = [line for line in rest if line and line[0] != " "]
+    assert [title.split(",")[0] for title in titles] == [
+        *("PROCESSES", "REDIS", "PHP", "MODES", "WEBHOOKS", "EFFECTS", "CAMPAIGNS"),
+        *("NUMBERS", "BOOKS"),
+    ]
+    assert "every write is on disk" in page
+    assert "answers, has taken no updates yet" in page
+    assert "messages  3 in the inbox, the oldest for" in page
+    assert "statuses  0 in the inbox; idle" in page
+    assert "webhooks     3 received = 0 done + 3 waiting" in page
+    assert page.endswith("balanced")
+
+
+async def test_nothing_runs(look: MakeStatus) -> None:
+    page, failed = await look()
+    lines = page.splitlines()
+    assert lines[2] == "2 PROBLEMS"
+    assert lines[3] == "  1. No sidecar serve runs: webhooks go to PHP."
+    assert lines[4].startswith("     -> Start it: systemctl start sidecar")
+    assert lines[5].startswith("  2. No worker works on messages, statuses, campaigns")
+    assert not failed
+
+
+@pytest.mark.usefixtures("running")
+async def test_it_changes_nothing(look: MakeStatus, redis: Redis) -> None:
+    await receive(redis, 2)
+    await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "by hand"))
+    await bury(redis, 1)
+    await redis.zadd(keys.dead_updates("v"), {"gone": 1})  # also while it looks twice
+    before = {key: await redis.dump(key) for key in await redis.keys("*")}
+    await look()
+    await look(as_json=True)
+    assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
+
+
+async def test_without_redis_of_its_own_while_nothing_runs(
+    make_settings: MakeSettings, php: Php
+) -> None:
+    settings = make_settings(backend_url=php.url)
+    with embedded.redis_url(settings) as url:
+        page, failed = await _look(settings, url, False)
+    assert "No sidecar serve runs" in page
+    assert not failed
+
+
+# -- what is wrong --
+
+
+async def assert_problem(look: MakeStatus, what: str, do: str, **overrides: Any) -> None:
+    """There is this problem and no other."""
+    shown, _ = await look(as_json=True, **overrides)
+    [problem] = orjson.loads(shown)["problems"]
+    assert what in problem["what"]
+    assert do in problem["do"]
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_worker_was_killed(look: MakeStatus, redis: Redis) -> None:
+    killed = await live(redis, "worker", "statuses")
+    await redis.pexpire(keys.process(killed.process_id), KEEP_MS - 60_000)
+    await assert_problem(look, "has said nothing for 60 s", "log")
+    await redis.pexpire(keys.process(killed.process_id), KEEP_MS - 3_600_000)
+    assert "All is well" in (await look())[0], "that was long ago"
+    await redis.srem(keys.PROCESSES, "worker messages statuses campaigns effects")
+    await assert_problem(look, "No worker works on messages, statuses, campaigns", "sidecar worker")
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(("lane", "late_s"), [(Lane.MESSAGES, 20), (Lane.STATUSES, 100)])
+async def test_webhooks_wait(look: MakeStatus, redis: Redis, lane: Lane, late_s: int) -> None:
+    await receive(redis, 1, lane)
+    assert "All is well" in (await look())[0]
+    await age(redis, lane, late_s)
+    await assert_problem(look, "wait, the oldest for", f"sidecar worker {lane}")
+    await redis.set(keys.lease(f"drain:{lane}"), 1)
+    await live(redis, "worker", lane.value, leases=[f"drain:{lane}"])
+    page, _ = await look()
+    assert "nobody drains them" not in page
+    assert "drained by" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_php_does_not_take_updates(look: MakeStatus, redis: Redis) -> None:
+    await live(redis, "worker", "messages", breakers={"messages": "answered 503"})
+    await assert_problem(look, "PHP does not take customers' messages: answered 503", "PHP's log")
+
+
+@pytest.mark.usefixtures("running")
+async def test_php_is_down(look: MakeStatus) -> None:
+    await assert_problem(
+        look, "PHP does not answer", "sidecar check", backend_url="http://127.0.0.1:9"
+    )
+
+
+@pytest.mark.usefixtures("running")
+async def test_php_says_that_messages_are_unknown(look: MakeStatus, php: Php) -> None:
+    php.unknown = [{"uid": "u", "vendor_uid": "v", "to": "9", "since": 1}]
+    await assert_problem(look, "nobody has known for a day", "sidecar unknown list")
+
+
+@pytest.mark.usefixtures("running")
+async def test_campaigns_that_are_held(look: MakeStatus, php: Php) -> None:
+    for number in range(7):
+        php.add_vendor(f"v{number}")
+        after = {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}
+        past = {"at": 1, "version": 1, "before": after, "after": after}
+        php.histories[f"v{number}"] = [past]
+    await assert_problem(
+        look,
+        "The campaigns of 7 vendors are held, and nobody sends them: v0, v1, v2, v3, v4 and 2 more",
+        "sidecar rollback VENDOR",
+    )
+    page, _ = await look()
+    assert "  webhooks  1 php, 7 sidecar\n  campaigns 1 php, 7 held\n  bots      8 php\n" in page
+    found = orjson.loads((await look(as_json=True))[0])
+    assert found["modes"]["campaigns"] == {"php": 1, "held": 7}
+    assert found["held"] == [f"v{number}" for number in range(7)]
+
+
+@pytest.mark.usefixtures("running")
+async def test_modes_while_php_is_down(look: MakeStatus) -> None:
+    page, _ = await look(backend_url="http://127.0.0.1:9")
+    assert "MODES, by vendors\n  not known" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> None:
+    seconds, _ = await redis.time()
+    item = {"reason": "locked", "received_at": (seconds - 7210) * 1000}
+    await redis.sadd(keys.VENDORS, "v")
+    await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), orjson.dumps(item))
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds + 300_000) * 1000})
+    page, _ = await look()
+    assert "All is well" in page
+    assert "1 contacts wait on purpose, the next is tried in 3 d" in page
+    assert "is here for 2 h" in page
+    assert "1 x locked" in page
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds - 100) * 1000})
+    await assert_problem(look, "1 of 1 contacts that wait are due", "worker for messages")
+
+
+@pytest.mark.usefixtures("running")
+async def test_more_waits_than_is_measured(
+    look: MakeStatus, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counters, "MAX_ORDER_KEYS", 0)
+    await redis.sadd(keys.VENDORS, "v")
+    await redis.hset(keys.counters("v"), "updates", 1)
+    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), b'{"received_at": 1}')
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
+    page, failed = await look()
+    assert not failed
+    assert "1 split = 0 done + 0 ignored + 0 duplicate + 0 folded + ? waiting + 0 dead" in page
+    assert "? is too much to be measured at once" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_work_that_kills_workers(look: MakeStatus, redis: Redis) -> None:
+    await redis.sadd(keys.begun(Lane.STATUSES), 7, 8, 9)
+    await redis.hset(keys.crashes(Lane.STATUSES), "left", "40")
+    await assert_problem(look, "died 2 times on statuses; 40 of them", "dead letters")
+    await redis.srem(keys.begun(Lane.STATUSES), 7, 8)
+    await redis.hset(keys.crashes(Lane.STATUSES), "left", "0")
+    await redis.set(keys.lease("drain:statuses"), 1)
+    assert "All is well" in (await look())[0], "a drain that is under way is no death"
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_drain_that_begins_while_somebody_looks_is_no_death(
+    look: MakeStatus, redis: Redis
+) -> None:
+    """The lease was looked for before it was taken, and the note after that."""
+    await redis.sadd(keys.begun(Lane.STATUSES), 7)
+    assert "All is well" in (await look())[0]
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize("odd", ["1" * 400, "1e3"])
+async def test_updates_that_php_refuses(look: MakeStatus, redis: Redis, odd: str) -> None:
+    """Whatever numbers are in it."""
+    update = {"vendor_uid": "v", "received_at": 1, "attempts": 2, "reason": "error: locked"}
+    kept = orjson.dumps({**update, "payload": orjson.Fragment(odd)})
+    await cast(Any, redis).rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), kept)
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
+    await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
+    await redis.sadd(keys.VENDORS, "v")
+    await assert_problem(look, "refuses customers' messages of vendor v: error: locked", "log")
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
+    seconds, _ = await redis.time()
+    await redis.hset(keys.counters("v"), "updates", 1)
+    await bury(redis, 1, given_up_at=(seconds - 7200) * 1000)
+    await assert_problem(look, "1 dead letters of vendor v: updates that PHP would", "replay")
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"appendonly": "no"}, "does not write what it is given to disk"),
+        ({"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}, "throws away"),
+        ({"maxmemory": "1"}, "webhooks are answered with 503, and go to PHP"),
+    ],
+)
+async def test_redis_is_not_as_it_must_be(
+    look: MakeStatus, tmp_path: Path, settings: dict[str, str], what: str
+) -> None:
+    with RedisServer(tmp_path / "own") as server:
+        redis = connect(server.url, timeout_s=5.0)
+        for name, value in settings.items():
+            await redis.config_set(name, value)
+        await live(redis, "serve")
+        await live(redis, "worker", *(queue.value for queue in Queue))
+        await redis.aclose()
+        do = "maxmemory" if "maxmemory" in settings else "appendonly"
+        await assert_problem(look, what, do, redis_url=server.url)
+
+
+async def test_redis_is_away(look: MakeStatus) -> None:
+    away = "redis://127.0.0.1:9/0"
+    page, failed = await look(redis_url=away)
+    assert failed
+    assert page.splitlines()[0] == "1 PROBLEM"
+    assert "Redis cannot be asked" in page
+    shown, failed = await look(as_json=True, redis_url=away)
+    assert failed
+    assert orjson.loads(shown)["redis"]["up"] is False
+
+
+# -- the books --
+
+
+@pytest.fixture
+async def unbalanced(redis: Redis) -> None:
+    await redis.sadd(keys.VENDORS, "v", "w")
+    await redis.hset(keys.counters("v"), mapping={"claimed": 3, "accepted": 1})
+    await redis.hset(keys.counters("w"), mapping={"claimed": 3, "accepted": 3})
+
+
+@pytest.mark.usefixtures("running", "unbalanced")
+async def test_a_difference_that_stands(look: MakeStatus) -> None:
+    page, failed = await look()
+    assert failed
+    assert "The books of vendor v do not balance: 2 sends missing" in page
+    assert page.endswith("NOT BALANCED, see above")
+    shown, failed = await look(as_json=True)
+    equation = orjson.loads(shown)["equation"]
+    assert failed
+    assert equation["balanced"] is False
+    assert equation["unbalanced"] == ["v"]
+    assert equation["vendors"]["v"]["sends"] == {
+        "claimed": 3,
+        "accepted": 1,
+        "failed": 0,
+        "requeued": 0,
+        "unknown": 0,
+        "released": 0,
+        "in_flight": 0,
+        "difference": 2,
+    }
+    assert equation["vendors"]["w"]["sends"]["difference"] == 0
+
+
+@pytest.mark.usefixtures("running", "unbalanced")
+async def test_a_difference_that_does_not_stand(
+    look: MakeStatus, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Observer.read
+
+    async def and_then_it_changes(observer: Observer) -> Overview:
+        found = await read(observer)
+        await redis.hset(keys.counters("v"), "unknown", 2)
+        return found
+
+    monkeypatch.setattr(Observer, "read", and_then_it_changes)
+    monkeypatch.setattr(report, "LOOK_AGAIN_S", 0.0)
+    page, failed = await look()
+    assert not failed
+    assert "All is well" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis) -> None:
+    for number in range(8):
+        await bury(redis, number, given_up_at=now_ms())
+    await redis.hset(keys.counters("v"), "updates", 8)
+    page, failed = await look(dead_letters_limit=11)
+    assert "have reached" not in page
+    page, failed = await look(dead_letters_limit=10)
+    assert "The dead letters of vendor v have reached 80% of what is kept: 8 of 10, " in page
+    assert "sidecar dead-letters export FILE --vendor v" in page
+    assert not failed
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_grow_old(look: MakeStatus, redis: Redis) -> None:
+    await bury(redis, 1, given_up_at=now_ms() - 73 * 86_400_000)
+    await redis.hset(keys.counters("v"), "updates", 1)
+    page, _ = await look()
+    assert "the oldest 73 of 90 days old" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_have_left(look: MakeStatus, redis: Redis) -> None:
+    for number in range(5):
+        await bury(redis, number, given_up_at=now_ms())
+    await redis.hset(keys.counters("v"), "updates", 5)
+    await DeadLetters(redis).trim(Bounds(number=2), now_ms())
+    page, failed = await look()
+    assert "Dead letters of vendor v were deleted, the last " in page
+    assert "ago: 3 updates too many" in page
+    assert "dead letters: 2; 3 have been deleted" in page
+    assert not failed
+    day_ago = now_ms() - 90_000_000
+    await redis.hset(keys.counters("v"), "dropped_at", day_ago)
+    page, _ = await look()
+    assert "were deleted" not in page
+    assert "3 have been deleted" in page
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("index", "what"),
+    [
+        (keys.ready(Lane.MESSAGES), "1 inboxes missing"),
+        (keys.outbox_of(EffectKind.FORWARD, "v"), "1 outbox missing"),
+        (keys.dead_effects("v"), "1 dead effects from nowhere, 1 letters missing"),
+    ],
+)
+async def test_an_index_that_is_not_what_is_stored(
+    look: MakeStatus, redis: Redis, index: str, what: str
+) -> None:
+    await redis.sadd(keys.VENDORS, "v")
+    if index == keys.ready(Lane.MESSAGES):
+        await redis.sadd(index, "v")
+    else:
+        await redis.zadd(index, {"a": 1})
+    page, failed = await look()
+    assert failed
+    assert what in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_dead_letters_that_vanish(look: MakeStatus, redis: Redis) -> None:
+    await redis.sadd(keys.VENDORS, "v")
+    await redis.hset(keys.counters("v"), mapping={"updates": 3, "dead": 3})
+    page, failed = await look()
+    assert failed
+    assert "The books of vendor v do not balance: 3 dead updates missing" in page
+
+
+# -- campaigns and numbers --
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_campaign_that_is_sent(look: MakeStatus, redis: Redis) -> None:
+    seconds, _ = await redis.time()
+    await redis.hset(keys.CAMPAIGNS, "c1", "v")
+    await redis.set(keys.lease("campaign:c1"), (seconds - 10_900) * 1000)
+    await live(redis, "worker", "campaigns", leases=["campaign:c1"])
+    await redis.hset(keys.ledger("c1"), mapping={"1": "c:x", "2": "c:x", "3": "s:x:1", "4": "k:x"})
+    page, _ = await look()
+    assert "c1  running  by " in page
+    assert "for 3 h  2 claimed, 1 sending, 1 to be reported" in page
+    shown, _ = await look(as_json=True)
+    [campaign] = orjson.loads(shown)["campaigns"]
+    assert (campaign["state"], campaign["in_flight"], campaign["vendor_uid"]) == ("running", 4, "v")
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis) -> None:
+    await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5, False))
+    page, _ = await look()
+    assert "1 PROBLEM" in page
+    assert "Nothing goes out: number 110 of vendor v is paused: 131048 spam limit" in page
+    assert "sidecar numbers resume 110" in page
+    shown, _ = await look(as_json=True)
+    [paused] = orjson.loads(shown)["paused"]
+    assert (paused["scope"], paused["id"], paused["at"]) == ("number", "110", 5)
+
+
+@pytest.mark.usefixtures("running")
+async def test_campaigns_that_do_not_go_on(look: MakeStatus, redis: Redis) -> None:
+    await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "131042 payment problem", 5))
+    await Halts(redis).put("c2", "v", Halt(CampaignState.CANCELLED, "no", 5))
+    await redis.hdel(keys.CAMPAIGNS, "c1", "c2")
+    await redis.hset(keys.CAMPAIGNS, "c3", "v")
+    await redis.set(keys.wait("c3"), "250 recipients of the portfolio are used up")
+    page, _ = await look()
+    assert "1 PROBLEM" in page
+    assert "Campaign c1 is paused: 131042 payment problem" in page
+    assert "c3  running (250 recipients of the portfolio are used up)  nobody has it" in page
+    assert "c2" not in page
+    shown, _ = await look(as_json=True)
+    states = {one["uid"]: one["state"] for one in orjson.loads(shown)["campaigns"]}
+    assert states == {"c1": "paused", "c2": "cancelled", "c3": "running"}
+
+
+@pytest.mark.usefixtures("running")
+async def test_many_campaigns(look: MakeStatus, redis: Redis) -> None:
+    for number in range(30):
+        await redis.hset(keys.CAMPAIGNS, f"c{number:02}", "v")
+    page, _ = await look()
+    assert "c19  running" in page
+    assert "c20  running" not in page
+    assert "and 10 more; --json shows all" in page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        *((0, "0.0 s"), (0.44, "0.4 s"), (10, "10 s"), (119, "119 s"), (120, "2 min")),
+        *((7199, "120 min"), (7200, "2 h"), (172_800, "2 d")),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

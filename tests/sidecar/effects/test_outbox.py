@@ -1,0 +1,284 @@
+"""The outbox: each effect once, on disk, and how it leaves."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.backend import ProcessWebhooksAnswer
+from contracts.effects import AiReply, Broadcast, Effect, EffectKind, Forward, SendMessage, read
+from sidecar.clock import now_ms
+from sidecar.effects.outbox import (
+    Ended,
+    LeaseLost,
+    Outbox,
+    Queued,
+    effects_lease,
+    id_of,
+    parse_effects,
+    replies_of,
+    vendor_of_replies,
+    with_update,
+)
+from sidecar.metrics import EFFECTS_REFUSED, METRICS
+from sidecar.ops.accounting import Accounting, Counters
+from sidecar.ops.dead_letters import DeadLetters
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease, Leases
+from tests.contracts.odd_json import ODD
+
+GOOD = '{"kind": "forward", "id": "b"}'
+
+FORWARD, BROADCAST = EffectKind.FORWARD, EffectKind.BROADCAST
+
+
+@pytest.fixture
+def outbox(redis: Redis) -> Outbox:
+    return Outbox(redis, remember_s=60, limit=5)
+
+
+@pytest.fixture
+async def lease(redis: Redis) -> AsyncIterator[Lease]:
+    async with Leases(redis, 10_000).hold(effects_lease(FORWARD, "v")) as lease:
+        assert lease is not None
+        yield lease
+
+
+def forwards(*ids: str) -> list[Effect]:
+    return [Forward(id=one, body={"n": one}) for one in ids]
+
+
+async def books(redis: Redis) -> Accounting:
+    [found] = await Counters(redis).read()
+    assert found.balanced, found
+    return found
+
+
+async def due(outbox: Outbox, kind: EffectKind = FORWARD) -> list[str]:
+    return [queued.id for queued in await outbox.due(kind, "v", now_ms() + 1, 100)]
+
+
+# -- in --
+
+
+async def test_they_are_due_in_the_order_in_which_they_came(outbox: Outbox) -> None:
+    await outbox.put("v", forwards("a"))
+    await outbox.put("v", forwards("b", "c"))
+    assert await due(outbox) == ["a", "b", "c"]
+    [first, *_] = await outbox.due(FORWARD, "v", now_ms(), 1)
+    assert first.effect == Forward(id="a", body={"n": "a"})
+    assert first.attempts == 0
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        SendMessage(id="x", to="49", message={"type": "text"}),
+        AiReply(
+            id="x", conversation="c", provider="p", messages=[{"role": "user", "content": "?"}]
+        ),
+        Forward(id="x", body={}),
+        Broadcast(channels=["c"], event="e", data={"a": 1}),
+    ],
+)
+async def test_an_effect_is_kept_whole(outbox: Outbox, effect: Effect) -> None:
+    await outbox.put("v", [effect])
+    [queued] = await outbox.due(effect.kind, "v", now_ms(), 10)
+    assert queued.effect == effect
+    assert Queued.load("x", "v", queued.as_json()) == Queued("x", "v", effect, queued.put_at)
+
+
+async def test_an_id_is_taken_once_also_when_it_has_ended(outbox: Outbox, redis: Redis) -> None:
+    effect = SendMessage(id="x", to="49", message={})
+    assert (await outbox.put("v", [effect, effect])).known == 1
+    kind = EffectKind.SEND_MESSAGE
+    async with Leases(redis, 10_000).hold(effects_lease(kind, "v")) as lease:
+        assert lease is not None
+        await outbox.end(lease, kind, "v", [Ended("x", "done")])
+    assert (await outbox.put("v", [effect])).known == 1
+    assert await due(outbox, kind) == []
+    assert (await outbox.put("w", [effect])).taken == 1, "ids are the vendor's"
+
+
+async def test_broadcasts_that_say_the_same_are_one(outbox: Outbox) -> None:
+    one = Broadcast(channels=["a", "b"], event="e", data={"x": 1})
+    same = Broadcast(channels=["b", "a"], event="e", data={"x": 1}, id="another")
+    other = Broadcast(channels=["a", "b"], event="e", data={"x": 2})
+    put = await outbox.put("v", [one, same, other])
+    assert (put.taken, put.known) == (2, 1)
+
+
+async def test_too_many_that_may_be_left_out_are(outbox: Outbox, redis: Redis) -> None:
+    put = await outbox.put("v", forwards(*"abcdefg"))
+    assert (put.taken, put.dropped) == (5, 2)
+    sends = [SendMessage(id=one, to="49", message={}) for one in "abcdefg"]
+    assert (await outbox.put("v", sends)).taken == 7, "what somebody is owed is never left out"
+    assert (await books(redis)).effects.parts == {
+        "done": 0,
+        "left_out": 2,
+        "dead": 0,
+        "waiting": 12,
+    }
+
+
+def test_the_update_stands_in_for_a_body_that_is_missing() -> None:
+    assert with_update(Forward(id="a"), {"entry": []}) == Forward(id="a", body={"entry": []})
+    assert with_update(Forward(id="a", body={}), {"entry": []}) == Forward(id="a", body={})
+    send = SendMessage(id="a", to="1", message={})
+    assert with_update(send, {"entry": []}) is send
+
+
+def test_an_update_with_an_integer_that_json_libraries_do_not_write() -> None:
+    assert with_update(Forward(id="a"), {"n": 10**30}) == Forward(id="a", body={"n": 1e30})
+
+
+async def test_what_cannot_be_written_spoils_nothing_but_itself(outbox: Outbox) -> None:
+    bad = Forward(id="bad", body={"n": 10**30})
+    assert (await outbox.put("v", [*forwards("a"), bad, *forwards("b")])).taken == 2
+    assert await due(outbox) == ["a", "b"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_cannot_be_passed_on_is_left_out_and_counted(odd: str) -> None:
+    text, what = ODD[odd]
+    effects = f'{{"kind": "forward", "id": "a", "body": {{"n": {text}}}}}, {GOOD}'
+    result = f'{{"id": "u", "result": "done", "effects": [{effects}]}}'
+    answer = read(ProcessWebhooksAnswer, f'{{"results": [{result}]}}'.encode())
+    before = METRICS.counter(EFFECTS_REFUSED, "forward").value
+    with capture_logs() as logs:
+        assert parse_effects("v", answer.results[0].effects) == [Forward(id="b")]
+    assert METRICS.counter(EFFECTS_REFUSED, "forward").value == before + 1
+    assert what in logs[0]["reason"]
+
+
+def test_what_is_no_effect_is_left_out() -> None:
+    values = [{"kind": "nope"}, {"kind": "forward"}, {"kind": "forward", "id": "a"}, {}]
+    assert parse_effects("v", values) == [Forward(id="a")]
+
+
+# -- out --
+
+
+async def test_every_end(outbox: Outbox, redis: Redis, lease: Lease) -> None:
+    await outbox.put("v", forwards(*"abcd"))
+    queued = {one.id: one for one in await outbox.due(FORWARD, "v", now_ms(), 10)}
+    later = now_ms() + 60_000
+    await outbox.end(
+        lease,
+        FORWARD,
+        "v",
+        [
+            Ended("a", "done"),
+            Ended("b", "dropped"),
+            Ended("c", "dead", queued["c"]),
+            Ended("d", "again", queued["d"], later),
+        ],
+    )
+    assert await due(outbox) == []
+    assert await outbox.next_due_at(FORWARD, "v") == later
+    parts = (await books(redis)).effects.parts
+    assert parts == {"done": 1, "left_out": 1, "dead": 1, "waiting": 1}
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("d", "done")])
+    assert (await books(redis)).effects.parts["done"] == 2, "what has ended does not end again"
+    assert not await redis.exists(keys.outbox(FORWARD))
+
+
+async def test_without_the_lease_nothing_is_written(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    await outbox.put("v", forwards("a"))
+    await redis.set(lease.key, lease.token + 1)
+    with pytest.raises(LeaseLost):
+        await outbox.end(lease, FORWARD, "v", [Ended("a", "done")])
+    assert await due(outbox) == ["a"]
+
+
+async def test_a_dead_one_is_shown_and_replayed(outbox: Outbox, redis: Redis, lease: Lease) -> None:
+    await outbox.put("v", forwards("a"))
+    [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    dead = Queued("a", "v", queued.effect, queued.put_at, 12, "500")
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "dead", dead)])
+    letters = DeadLetters(redis)
+    [letter] = [letter async for letter in letters.all()]
+    assert letter.summary["lane"] == "outbox"
+    assert letter.summary["kind"] == "forward"
+    assert letter.summary["reason"] == "500"
+    assert "n" not in str(letter.summary.keys() & {"effect", "body"})
+    assert await letters.replay(letter)
+    assert not await letters.replay(letter), "once"
+    [again] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    assert (again.effect, again.attempts, again.reason) == (queued.effect, 0, None)
+    assert (await books(redis)).effects.parts["dead"] == 0
+    assert await redis.smembers(keys.outbox(FORWARD)) == {b"v"}
+
+
+async def test_what_a_later_version_has_put_there_is_left_alone(
+    outbox: Outbox, redis: Redis
+) -> None:
+    await outbox.put("v", forwards("a", "b"))
+    name = keys.effects(FORWARD, "v")
+    await redis.hset(name, "a", b'{"effect":{"kind":"x"},"put_at":1,"attempts":0,"reason":null}')
+    assert await due(outbox) == ["b"]
+    assert await redis.hlen(name) == 2
+
+
+def test_names() -> None:
+    assert vendor_of_replies(replies_of("v")) == "v"
+    assert vendor_of_replies("campaign") is None
+    assert effects_lease(EffectKind.SEND_MESSAGE, "v") == "campaign:replies:v"
+    assert effects_lease(FORWARD, "v") != effects_lease(BROADCAST, "v")
+    assert id_of(Forward(id="a")) == "a"
+
+
+async def test_a_dead_one_does_not_take_the_place_of_one_that_waits(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    await outbox.put("v", forwards("a"))
+    [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "dead", queued)])
+    await outbox.put("v", forwards("a"))
+    letters = DeadLetters(redis)
+    [letter] = [letter async for letter in letters.all()]
+    assert not await letters.replay(letter)
+    assert await letters.count() == 1
+    assert (await books(redis)).balanced
+
+
+async def test_how_many_bytes_are_stored(outbox: Outbox, redis: Redis, lease: Lease) -> None:
+    async def stored() -> int:
+        bodies = await redis.hvals(keys.effects(FORWARD, "v"))
+        counted = int(await redis.hget(keys.counters("v"), keys.STORED_BYTES) or 0)
+        assert counted == sum(map(len, bodies))
+        return counted
+
+    await outbox.put("v", forwards("a", "b", "c"))
+    assert await stored()
+    [a, _b, c] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    longer = Queued("a", "v", a.effect, a.put_at, 1, "a reason")
+    await outbox.end(
+        lease,
+        FORWARD,
+        "v",
+        [Ended("a", "again", longer, 5), Ended("b", "done"), Ended("c", "dead", c)],
+    )
+    assert await stored()
+    letters = DeadLetters(redis)
+    assert await letters.replay(await anext(letters.all()))
+    assert await stored()
+    await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("c", "dropped")])
+    assert await stored() == 0
+
+
+async def test_ids_are_remembered_in_few_bytes_and_for_a_while(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    effects = [SendMessage(id=f"wamid.{number}", to="1", message={}) for number in range(300)]
+    assert (await outbox.put("v", effects)).taken == 300
+    assert (await outbox.put("v", effects)).known == 300
+    assert (await outbox.put("w", effects[:5])).taken == 5, "another vendor's are others"
+    marks = [key async for key in redis.scan_iter(match="effect:*", count=1000)]
+    assert marks
+    for key in marks:
+        assert await redis.object("encoding", key) == b"intset"
+        assert 0 < await redis.ttl(key) <= 60 + 15 + 1

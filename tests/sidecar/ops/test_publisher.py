@@ -1,0 +1,185 @@
+"""Processes tell Redis what they have counted, and that they live."""
+
+import os
+import socket
+from pathlib import Path
+from typing import Any, cast
+
+from structlog.testing import capture_logs
+
+from sidecar.metrics import SLOTS, WEBHOOKS, MetricsRegistry, Series
+from sidecar.ops.processes import Process, read_processes
+from sidecar.ops.publisher import KEEP_MS, Telemetry
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Hash, Redis, connect
+from simulator.redis_server import RedisServer
+
+SLOTS_SERIES = Series("sidecar_limiter_slots", ())
+
+
+async def kept(redis: Redis) -> dict[Series, float]:
+    found = cast(Hash, await redis.hgetall(keys.METRICS))
+    return {Series.load(series): float(value) for series, value in found.items()}
+
+
+async def only(redis: Redis) -> Process:
+    [process] = await read_processes(redis)
+    return process
+
+
+async def silent(redis: Redis, telemetry: Telemetry, seconds: float) -> None:
+    """Let the time pass in which nothing is heard of a process."""
+    await redis.pexpire(keys.process(telemetry.process_id), KEEP_MS - int(seconds * 1000))
+
+
+# -- what was counted --
+
+
+async def test_processes_add_to_the_same_numbers(redis: Redis) -> None:
+    first, second = MetricsRegistry(), MetricsRegistry()
+    one = Telemetry(redis, "serve", tally=first)
+    other = Telemetry(redis, "worker", tally=second)
+    for tally, by in ((first, 1), (second, 10)):
+        tally.counter(SLOTS).add(by)
+    await one.tell()
+    await other.tell()
+    first.counter(SLOTS).add(100)
+    first.counter(WEBHOOKS, "acknowledged").add()
+    await one.tell()
+    await one.tell()
+    assert await kept(redis) == {
+        SLOTS_SERIES: 111,
+        Series("sidecar_webhooks", ("acknowledged",)): 1,
+    }
+    assert one.untold() == other.untold() == {}
+
+
+async def test_what_was_counted_before_is_another_ones(redis: Redis) -> None:
+    tally = MetricsRegistry()
+    tally.counter(SLOTS).add(5)
+    telemetry = Telemetry(redis, "serve", tally=tally)
+    tally.counter(SLOTS).add(1)
+    assert telemetry.untold() == {SLOTS_SERIES: 1}
+
+
+async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> None:
+    tally = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", tally=tally)
+    await telemetry.tell()
+
+    async def gone(*_: object, **__: object) -> None:
+        raise UNAVAILABLE[0]("gone")
+
+    with monkeypatch.context() as patch, capture_logs() as logs:
+        patch.setattr(type(redis), "smembers", gone)
+        patch.setattr(type(redis), "evalsha", gone)
+        for _ in range(3):
+            tally.counter(SLOTS).add()
+            await telemetry.tell()
+        assert telemetry.untold() == {SLOTS_SERIES: 3}
+    assert [log["event"] for log in logs] == ["metrics_not_kept"]
+    await telemetry.tell()
+    assert await kept(redis) == {SLOTS_SERIES: 3}
+
+
+async def test_redis_was_wiped(redis: Redis) -> None:
+    """What was told before is gone; what comes is counted, and the process is known again."""
+    tally = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", tally=tally)
+    tally.counter(SLOTS).add(7)
+    await telemetry.tell()
+    await redis.flushall()
+    tally.counter(SLOTS).add(2)
+    telemetry._beat_at = 0.0
+    await telemetry.tell()
+    assert await kept(redis) == {SLOTS_SERIES: 2}
+    assert (await only(redis)).alive
+
+
+# -- who lives --
+
+
+async def test_a_process_that_lives(redis: Redis) -> None:
+    facts = {"queues": ["messages"], "leases": ["drain:messages"], "breakers": {"messages": "503"}}
+    telemetry = Telemetry(
+        redis, "worker", lambda: {**facts, "from a later version": 1}, MetricsRegistry()
+    )
+    await telemetry.tell()
+    process = await only(redis)
+    assert (process.role, process.pid, process.host) == (
+        "worker",
+        os.getpid(),
+        socket.gethostname(),
+    )
+    assert process.name == f"{socket.gethostname()}:{os.getpid()}"
+    assert (process.queues, process.leases, process.breakers) == tuple(facts.values())
+    assert process.memory_bytes > 1_000_000
+    assert process.cpu_s > 0
+    assert process.alive
+
+
+async def test_it_says_so_again_though_nothing_was_counted(redis: Redis) -> None:
+    telemetry = Telemetry(redis, "serve", tally=MetricsRegistry())
+    await telemetry.tell()
+    await silent(redis, telemetry, 10)
+    await telemetry.tell()
+    assert (await only(redis)).heard_ago_s >= 10, "not every time"
+    telemetry._beat_at = 0.0
+    await telemetry.tell()
+    assert (await only(redis)).heard_ago_s < 5
+
+
+async def test_a_process_that_was_killed_is_known_for_a_while(redis: Redis) -> None:
+    killed = Telemetry(redis, "worker", tally=MetricsRegistry())
+    await killed.tell()
+    await silent(redis, killed, 60)
+    process = await only(redis)
+    assert not process.alive
+    assert 60 <= process.heard_ago_s < 70
+    await redis.delete(keys.process(killed.process_id))  # a day has passed
+    assert await read_processes(redis) == []
+    await Telemetry(redis, "worker", tally=MetricsRegistry()).tell()
+    assert await redis.scard(keys.PROCESSES) == 1
+
+
+async def test_a_process_that_died_before_the_clock_was_set_back(redis: Redis) -> None:
+    """Redis would keep what it said last for a day more: it is not taken for alive."""
+    telemetry = Telemetry(redis, "worker", tally=MetricsRegistry())
+    await telemetry.tell()
+    assert (await only(redis)).alive
+    await silent(redis, telemetry, -24 * 3600)
+    assert not (await only(redis)).alive
+
+
+async def test_a_process_that_ends_as_it_should(redis: Redis) -> None:
+    tally = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", tally=tally)
+    await telemetry.tell()
+    tally.counter(SLOTS).add()
+    await telemetry.close()
+    assert await read_processes(redis) == []
+    assert await kept(redis) == {SLOTS_SERIES: 1}
+    assert await redis.keys("*") == [keys.METRICS.encode()]
+
+
+async def test_the_oldest_comes_first(redis: Redis) -> None:
+    made = [Telemetry(redis, "worker", tally=MetricsRegistry()) for _ in range(3)]
+    for number, telemetry in enumerate(made):
+        telemetry.process_id = f"process-{number}"
+        telemetry._record["since"] = 10 - number
+        await telemetry.tell()
+    assert [process.since for process in await read_processes(redis)] == [8, 9, 10]
+
+
+async def test_redis_is_full(redis: Redis, tmp_path: Path) -> None:
+    """Just then somebody will ask."""
+    tally = MetricsRegistry()
+    with RedisServer(tmp_path / "full") as server:
+        full = connect(server.url, timeout_s=5.0)
+        telemetry = Telemetry(full, "worker", tally=tally)
+        tally.counter(SLOTS).add()
+        await full.config_set("maxmemory", "1")
+        await telemetry.tell()
+        assert await kept(full) == {SLOTS_SERIES: 1}
+        assert (await only(full)).alive
+        await full.aclose()

@@ -1,0 +1,80 @@
+"""The breaker towards PHP."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from sidecar.php.breaker import Breaker
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def breaker(clock: Clock, jitter: float = 0.5) -> Breaker:
+    """Return a breaker whose pauses are as long as they are said to be, at a jitter of 0.5."""
+    return Breaker("php_ill", first_s=1.0, longest_s=5.0, clock=clock, jitter=lambda: jitter)
+
+
+def test_it_is_closed_at_first(clock: Clock) -> None:
+    assert breaker(clock).wait_s == 0
+
+
+def test_it_opens_for_a_pause_that_passes(clock: Clock) -> None:
+    one = breaker(clock)
+    one.failed("no")
+    assert one.wait_s == 1.0
+    clock.now += 0.4
+    assert one.wait_s == pytest.approx(0.6)
+    clock.now += 1.0
+    assert one.wait_s == 0
+
+
+def test_the_pause_doubles_up_to_the_longest(clock: Clock) -> None:
+    one = breaker(clock)
+    pauses = []
+    for _ in range(5):
+        one.failed("no")
+        pauses.append(one.wait_s)
+        clock.now += one.wait_s
+    assert pauses == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+def test_it_closes_at_once_and_begins_anew(clock: Clock) -> None:
+    one = breaker(clock)
+    one.failed("no")
+    one.failed("no")
+    one.worked()
+    assert one.wait_s == 0
+    one.failed("no")
+    assert one.wait_s == 1.0
+
+
+@pytest.mark.parametrize(("jitter", "pause_s"), [(0.0, 0.75), (1.0, 1.25)])
+def test_pauses_are_spread(clock: Clock, jitter: float, pause_s: float) -> None:
+    one = breaker(clock, jitter)
+    one.failed("no")
+    assert one.wait_s == pause_s
+
+
+def test_a_reason_is_logged_once_and_so_is_the_end(clock: Clock) -> None:
+    one = breaker(clock)
+    with capture_logs() as logs:
+        for _ in range(1000):
+            one.failed("cannot connect")
+        one.failed("answered 500")
+        one.worked()
+        one.worked()
+    assert [(log["event"], log["reason"]) for log in logs] == [
+        ("php_ill", "cannot connect"),
+        ("php_ill", "answered 500"),
+        ("php_ill_over", "answered 500"),
+    ]

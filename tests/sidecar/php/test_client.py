@@ -1,0 +1,326 @@
+"""Calls to PHP: how they are signed, and what is concluded from how they end."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from contracts import backend as contract
+from contracts.signing import Audience, Signer, Verifier
+from sidecar.php.client import (
+    Backend,
+    BackendError,
+    BackendFailed,
+    BackendRefused,
+    BackendTimedOut,
+    BackendUnavailable,
+    encode,
+)
+from tests import trust
+
+SECRET = trust.SIGNING_SECRET
+TEXT = "Dear Ada, your code is 471100"
+PATH = contract.VENDOR_CONFIG
+REQUEST = contract.VendorConfigRequest(vendor_uids=["v"])
+
+
+@pytest.fixture
+async def make_backend() -> AsyncIterator["MakeBackend"]:
+    make = MakeBackend()
+    yield make
+    for backend in make.made:
+        await backend.close()
+
+
+class MakeBackend:
+    def __init__(self) -> None:
+        self.made: list[Backend] = []
+
+    def __call__(self, url: str, timeout_s: float = 5.0) -> Backend:
+        backend = Backend(
+            url, Signer(Audience.BACKEND, trust.KEY_ID, SECRET.encode()), timeout_s=timeout_s
+        )
+        self.made.append(backend)
+        return backend
+
+
+async def ask(backend: Backend, **options: float) -> contract.VendorConfigAnswer:
+    return await backend.call(PATH, REQUEST, contract.VendorConfigAnswer, **options)
+
+
+async def failure(backend: Backend, kind: type[BackendError]) -> BackendError:
+    """Ask, and return the error, which must be of this kind and tell no secrets."""
+    with pytest.raises(BackendError) as raised:
+        await ask(backend)
+    assert type(raised.value) is kind
+    text = f"{raised.value} {raised.value!r}"
+    assert SECRET not in text
+    assert TEXT not in text
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    return raised.value
+
+
+# -- answers -------------------------------------------------------------------------------------
+
+
+async def test_an_answer(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    answer = {"vendors": [{"vendor_uid": "v", "new": 1}], "unknown": []}
+    httpserver.expect_request(PATH, method="POST").respond_with_json(answer)
+    found = await ask(make_backend(httpserver.url_for("")))
+    assert [vendor.vendor_uid for vendor in found.vendors] == ["v"]
+
+
+async def test_an_answer_of_any_size(
+    httpserver: HTTPServer, make_backend: MakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more of it is kept than an answer may have."""
+    monkeypatch.setattr("sidecar.php.client.MAX_ANSWER_BYTES", 100_000)
+    answers = {"vendors": [], "unknown": ["x" * 99_900]}
+    httpserver.expect_ordered_request(PATH).respond_with_json(answers)
+    httpserver.expect_ordered_request(PATH).respond_with_json({**answers, "more": "x" * 100})
+    backend = make_backend(httpserver.url_for(""))
+    assert await ask(backend)
+    assert "100000 bytes" in str(await failure(backend, BackendFailed))
+
+
+def test_a_reason_of_any_length_is_cut() -> None:
+    result = contract.UpdateResult(id="u", result="retry", reason="x" * 10_000)
+    assert result.reason == "x" * 500
+
+
+async def test_connections_are_kept(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    backend = make_backend(httpserver.url_for(""))
+    await ask(backend)
+    session = backend.session
+    await ask(backend)
+    assert backend.session is session
+    await backend.close()
+    assert session.closed
+    await ask(backend)
+    await backend.close()
+    await backend.close()
+
+
+@pytest.mark.parametrize("status", [503, 429])
+async def test_php_is_overloaded(
+    httpserver: HTTPServer, make_backend: MakeBackend, status: int
+) -> None:
+    httpserver.expect_request(PATH).respond_with_data(TEXT, status=status)
+    error = await failure(make_backend(httpserver.url_for("")), BackendUnavailable)
+    assert str(error) == f"{PATH} answered {status}"
+
+
+async def test_what_stands_in_front_of_php_got_no_answer_in_time(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(PATH).respond_with_data(TEXT, status=504)
+    error = await failure(make_backend(httpserver.url_for("")), BackendTimedOut)
+    assert str(error) == f"{PATH} answered 504"
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type"),
+    [(500, "text/html"), (500, "application/json"), (204, ""), (201, ""), (302, ""), (404, "")],
+)
+async def test_an_error_page(
+    httpserver: HTTPServer, make_backend: MakeBackend, status: int, content_type: str
+) -> None:
+    page = f"<html><!-- {TEXT} {SECRET} -->" if status != 204 else ""
+    headers = {"Location": httpserver.url_for("/elsewhere")}
+    httpserver.expect_request(PATH).respond_with_data(
+        page, status=status, content_type=content_type, headers=headers
+    )
+    error = await failure(make_backend(httpserver.url_for("")), BackendFailed)
+    assert str(error) == f"{PATH} answered {status}; PHP's log says why"
+    assert [request.path for request, _ in httpserver.log] == [PATH]
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "<html>", "{", "null", "[]", "{}", '{"vendors": 5}', '{"vendors": [{}]}', "\ufeff{}"],
+)
+async def test_an_answer_of_another_shape(
+    httpserver: HTTPServer, make_backend: MakeBackend, body: str
+) -> None:
+    httpserver.expect_request(PATH).respond_with_data(body, content_type="application/json")
+    error = await failure(make_backend(httpserver.url_for("")), BackendFailed)
+    assert "answered something else than documented" in str(error)
+
+
+async def test_an_answer_of_another_shape_does_not_show_itself(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    vendor = {"vendor_uid": "v", "access_token": {"token": SECRET}, "app_secrets": TEXT}
+    httpserver.expect_request(PATH).respond_with_json({"vendors": [vendor]})
+    error = await failure(make_backend(httpserver.url_for("")), BackendFailed)
+    assert "vendors.0.access_token" in str(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 429])
+async def test_a_refusal(httpserver: HTTPServer, make_backend: MakeBackend, status: int) -> None:
+    answer = {"error": {"code": "fence_stale", "message": "somebody newer has it"}}
+    httpserver.expect_request(PATH).respond_with_json(answer, status=status)
+    error = await failure(make_backend(httpserver.url_for("")), BackendRefused)
+    assert isinstance(error, BackendRefused)
+    assert (error.status, error.code) == (status, "fence_stale")
+    assert str(error) == "fence_stale: somebody newer has it"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"error": "no"}', b'{"error": {}}'])
+async def test_a_refusal_without_a_reason_code_is_none(
+    httpserver: HTTPServer, make_backend: MakeBackend, body: bytes
+) -> None:
+    """A proxy's 401 or 404 says nothing about what PHP thinks."""
+    httpserver.expect_request(PATH).respond_with_data(body, status=404)
+    await failure(make_backend(httpserver.url_for("")), BackendFailed)
+
+
+# -- connections ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """The address of a socket on which nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+async def test_nobody_listens(nobody: str, make_backend: MakeBackend) -> None:
+    error = await failure(make_backend(nobody), BackendUnavailable)
+    assert "cannot connect" in str(error)
+
+
+async def test_a_host_that_does_not_exist(make_backend: MakeBackend) -> None:
+    await failure(make_backend("http://php.invalid"), BackendUnavailable)
+
+
+async def test_no_connection_comes_about(make_backend: MakeBackend) -> None:
+    """Of one listener whose queue is full."""
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        error = await failure(make_backend(url, timeout_s=0.6), BackendUnavailable)
+        assert "cannot connect" in str(error)
+
+
+async def served(
+    handle: str, make_backend: MakeBackend, kind: type[BackendError], timeout_s: float = 5.0
+) -> BackendError:
+    """Return the error where PHP's side of the connection behaves like this."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if handle == "hang":
+            await reader.read()
+        writer.write(handle.encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        backend = make_backend(url, timeout_s)
+        error = await failure(backend, kind)
+        await backend.close()
+    return error
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "nonsense\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n",
+        'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"vendors": [',
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+    ids=["nothing", "no http", "half a head", "half a body", "half a chunk", "no gzip"],
+)
+async def test_an_answer_that_breaks_off(answer: str, make_backend: MakeBackend) -> None:
+    error = await served(answer, make_backend, BackendFailed)
+    assert str(error).startswith(f"{PATH}: ")
+
+
+async def test_no_answer_in_time(make_backend: MakeBackend) -> None:
+    error = await served("hang", make_backend, BackendTimedOut, timeout_s=0.2)
+    assert str(error) == f"{PATH}: no answer in time"
+
+
+async def test_a_time_limit_for_one_call(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    backend = make_backend(httpserver.url_for(""))
+    assert await ask(backend, timeout_s=5.0)
+    with pytest.raises(BackendError):
+        await ask(backend, timeout_s=1e-9)
+
+
+# -- signatures ----------------------------------------------------------------------------------
+
+
+ANY = re.compile(".*")
+
+
+@pytest.mark.parametrize("base", ["", "/", "/shop", "/shop/public/"])
+@pytest.mark.parametrize("vendor_uid", ["v", "a b", "a/b", "a%2Fb", "ü😀", "?x=1#y", "a+b", "~"])
+async def test_the_signature_covers_what_is_sent(
+    httpserver: HTTPServer, make_backend: MakeBackend, base: str, vendor_uid: str
+) -> None:
+    bodies: list[bytes] = []
+
+    def handle(request: Request) -> Response:
+        target = request.environ["REQUEST_URI"]
+        assert target.startswith(base.rstrip("/") + "/internal/process-webhook/")
+        body = request.get_data()
+        verifier = Verifier(Audience.BACKEND, {trust.KEY_ID: SECRET.encode()})
+        assert verifier.verify("POST", target, dict(request.headers), body).key_id == trust.KEY_ID
+        assert request.path.rpartition("/internal/process-webhook/")[2] == vendor_uid
+        assert request.headers["Content-Type"] == "application/json"
+        assert request.headers.get("X-Hub-Signature-256") == "sha256=00"
+        bodies.append(body)
+        return Response('{"result": "done"}', content_type="application/json")
+
+    httpserver.expect_request(ANY).respond_with_handler(handle)
+    backend = make_backend(httpserver.url_for(base).rstrip("/"))
+    raw = b'{"text": "gr\xc3\xbc\xc3\x9fe"} \xff\x00'
+    answer = await backend.process_webhook(vendor_uid, raw, "sha256=00")
+    assert answer.result == "done"
+    assert bodies == [raw]
+
+
+async def test_a_webhook_that_came_without_a_signature(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(ANY).respond_with_json({"result": "ignored"})
+    backend = make_backend(httpserver.url_for(""))
+    await backend.process_webhook("v", b"{}", "")
+    [(request, _)] = httpserver.log
+    assert "X-Hub-Signature-256" not in request.headers
+
+
+async def test_every_attempt_has_a_nonce_of_its_own(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    backend = make_backend(httpserver.url_for(""))
+    await asyncio.gather(*(ask(backend) for _ in range(5)))
+    assert len({request.headers["X-Sidecar-Nonce"] for request, _ in httpserver.log}) == 5
+
+
+async def test_only_what_was_set_is_sent(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    httpserver.expect_request(contract.DUE_CAMPAIGNS).respond_with_json({"campaigns": []})
+    backend = make_backend(httpserver.url_for(""))
+    await backend.call(
+        contract.DUE_CAMPAIGNS, contract.DueCampaignsRequest(limit=5), contract.DueCampaignsAnswer
+    )
+    [(request, _)] = httpserver.log
+    assert request.get_data() == encode({"limit": 5})

@@ -1,0 +1,254 @@
+"""Noting what PHP handles: it costs the webhook nothing, and takes no more room than it may."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from sidecar.clock import now_ms
+from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Redis, connect
+from sidecar.shadow import intake as shadow
+from sidecar.shadow.intake import Shadow
+from tests import trust
+from tests.eventually import eventually
+from tests.sidecar.answering_php import Php
+from tests.sidecar.conftest import MakeService
+from tests.sidecar.payloads import message_webhook, status_webhook
+from tests.sidecar.service import VENDOR, Service
+
+AT = 1_750_000_000_123
+
+
+async def noted(redis: Redis, vendor_uid: str = VENDOR) -> list[tuple[int, bytes]]:
+    """Return what waits to be compared: when it was received, and the body."""
+    command = cast(Any, redis).execute_command
+    entries = await command("XRANGE", keys.shadow(vendor_uid), "-", "+")
+    return [(int(at), body) for _, (at, body) in entries]
+
+
+async def counts(redis: Redis, vendor_uid: str = VENDOR) -> dict[str, int]:
+    """Return what was counted today."""
+    day = keys.parity_day(vendor_uid, shadow.day_of(now_ms()))
+    found = cast(Hash, await redis.hgetall(day))
+    return {name.decode(): int(value) for name, value in found.items()}
+
+
+def tallied(result: str) -> float:
+    return METRICS.counter(SHADOW_WEBHOOKS, result).value
+
+
+# -- noting --
+
+
+async def test_what_is_noted_is_there_as_it_came(redis: Redis) -> None:
+    one = Shadow(redis)
+    for body in (b"{}", b"\xff\x00", b""):
+        one.note(VENDOR, body, AT)
+    one.note("w", b"another's", AT + 1)
+    assert await noted(redis) == [], "a webhook must not wait for Redis"
+    await one.close()
+    assert await noted(redis) == [(AT, b"{}"), (AT, b"\xff\x00"), (AT, b"")]
+    assert await noted(redis, "w") == [(AT + 1, b"another's")]
+    assert await redis.get(keys.shadow_bytes(VENDOR)) == b"4"
+    assert await redis.smembers(keys.SHADOWED) == {VENDOR.encode(), b"w"}
+    assert await counts(redis) == {"noted": 3}
+    ttl = await redis.ttl(keys.parity_day(VENDOR, shadow.day_of(now_ms())))
+    assert 0 < ttl <= 14 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("STREAM_WEBHOOKS", 2), ("STREAM_BYTES", 11)], ids=["webhooks", "bytes"]
+)
+async def test_a_vendors_stream_is_bounded(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(shadow, bound, value)
+    before = tallied("dropped")
+    one = Shadow(redis)
+    for body in (b"first", b"second", b"third"):
+        one.note(VENDOR, body, AT)
+    one.note("w", b"other", AT)
+    await one.close()
+    assert [body for _, body in await noted(redis)] == [b"first", b"second"]
+    assert len(await noted(redis, "w")) == 1, "one vendor's flood is not another's"
+    assert await counts(redis) == {"noted": 2, "dropped": 1}
+    assert int(await redis.hget(keys.parity(VENDOR), "dropped_at") or 0) >= AT
+    assert tallied("dropped") == before + 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("BUFFER_WEBHOOKS", 2), ("BUFFER_BYTES", 11)], ids=["webhooks", "bytes"]
+)
+async def test_the_memory_is_bounded(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    monkeypatch.setattr(shadow, bound, value)
+    one = Shadow(redis)
+    for body in (b"first", b"second", b"third"):
+        one.note(VENDOR, body, AT)
+    await one.close()
+    assert [body for _, body in await noted(redis)] == [b"first", b"second"]
+    assert await counts(redis) == {"noted": 2, "dropped": 1}
+    one.note(VENDOR, b"fourth", AT)
+    await one.close()
+    assert len(await noted(redis)) == 3, "there is room again"
+
+
+async def test_without_redis_it_is_dropped_and_counted_later(redis: Redis) -> None:
+    away = connect("redis://127.0.0.1:9/0", timeout_s=0.5)
+    one = Shadow(away)
+    with capture_logs() as logs:
+        for _ in range(3):
+            one.note(VENDOR, b"lost", AT)
+        await one.close()
+    await away.aclose()
+    assert [entry["event"] for entry in logs] == ["shadow_not_noted"]
+    assert "lost" not in str(logs)
+    one._note = Shadow(redis)._note  # it is there again
+    one.note(VENDOR, b"kept", AT)
+    await one.close()
+    assert [body for _, body in await noted(redis)] == [b"kept"]
+    assert await counts(redis) == {"noted": 1, "dropped": 3}
+
+
+async def test_webhooks_that_the_sidecar_handles_come_first(redis: Redis) -> None:
+    """Redis may be filled to half of what webhooks may take."""
+    used = int((await redis.info("memory"))["used_memory"])
+    await redis.config_set("maxmemory", int(used * 1.5))
+    try:
+        one = Shadow(redis, memory_share=0.8)
+        one.note(VENDOR, b"too much", AT)
+        await one.close()
+        assert await noted(redis) == []
+        await redis.config_set("maxmemory", int(used * 4))
+        await eventually(lambda: _noted_again(one, redis), every_s=0.05)
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
+async def _noted_again(one: Shadow, redis: Redis) -> bool:
+    one.note(VENDOR, b"again", AT)
+    await one.close()
+    return bool(await noted(redis))
+
+
+async def test_whoever_is_cancelled_leaves_nothing_behind(redis: Redis) -> None:
+    one = Shadow(redis)
+    one.note(VENDOR, b"{}", AT)
+    await asyncio.sleep(0)
+    assert one._writer is not None
+    one._writer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one.close()
+    one.note(VENDOR, b"{}", AT)
+    await one.close()
+    assert one._size == 0
+    kept = await counts(redis)
+    assert kept["noted"] + kept.get("dropped", 0) >= 2
+
+
+# -- what is compared --
+
+
+@pytest.mark.parametrize(
+    ("modes", "messages", "statuses"),
+    [
+        ({"webhooks": "shadow"}, True, True),
+        ({"webhooks": "php", "bots": "shadow"}, True, False),
+        ({"webhooks": "sidecar", "bots": "shadow"}, True, False),
+        ({"webhooks": "sidecar", "bots": "sidecar"}, False, False),
+        ({"webhooks": "php"}, False, False),
+    ],
+)
+async def test_what_is_noted_by_mode(
+    make_service: MakeService,
+    php: Php,
+    modes: dict[str, str],
+    messages: bool,
+    statuses: bool,
+) -> None:
+    php.vendors[VENDOR]["modes"] = {"campaigns": "php", "bots": "php", **modes}
+    php.override = lambda call: (
+        web.Response(text="done") if call.target.startswith("/whatsapp-webhook") else None
+    )
+    service = await make_service()
+    bodies = [message_webhook(1), status_webhook(2)]
+    for body in bodies:
+        assert (await service.webhook(body)).status_code == 200
+    await service.app.state.shadow.close()
+    expected = [body for body, wanted in zip(bodies, (messages, statuses), strict=True) if wanted]
+    assert [body for _, body in await noted(service.redis)] == expected
+
+
+# -- the mirror --
+
+
+@pytest.fixture
+async def mirror(make_service: MakeService, php: Php) -> Service:
+    php.vendors[VENDOR]["modes"] = {"webhooks": "shadow", "campaigns": "php", "bots": "php"}
+    php.vendors["w"] = {"vendor_uid": "w", "modes": {"webhooks": "php"}}
+    return await make_service()
+
+
+async def post(
+    service: Service, body: bytes, vendor_uid: str = VENDOR, secret: str | None = trust.APP_SECRET
+) -> None:
+    headers = {SIGNATURE_HEADER: sign(secret.encode(), body)} if secret else {}
+    answer = await service.client.post(
+        f"/shadow/webhook/{vendor_uid}", content=body, headers=headers
+    )
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+async def test_a_mirrored_webhook_is_noted(mirror: Service) -> None:
+    body = message_webhook(1)
+
+    async def arrived() -> bool:
+        await post(mirror, body)  # PHP is asked for the vendor beside the first one
+        return bool(await noted(mirror.redis))
+
+    await eventually(arrived)
+    (at, found), *_ = await noted(mirror.redis)
+    assert found == body
+    assert abs(now_ms() - at) < 60_000
+    assert await mirror.bodies() == [], "PHP handles it, and nobody else"
+
+
+@pytest.mark.parametrize(
+    ("vendor_uid", "secret"),
+    [("w", trust.APP_SECRET), ("nobody", trust.APP_SECRET), (VENDOR, "wrong"), (VENDOR, None)],
+    ids=["php", "unknown", "wrongly signed", "unsigned"],
+)
+async def test_what_is_not_in_shadow_is_ignored(
+    mirror: Service, php: Php, vendor_uid: str, secret: str | None
+) -> None:
+    await post(mirror, b"{}", vendor_uid, secret)
+    await eventually(lambda: len(php.asked("/internal/vendor-config")) == 1)
+    await post(mirror, b"{}", VENDOR)
+    before = tallied("ignored")
+    await post(mirror, b'{"ignored": true}', vendor_uid, secret)
+    assert tallied("ignored") == before + 1
+    await mirror.app.state.shadow.close()
+    assert b'{"ignored": true}' not in [body for _, body in await noted(mirror.redis)]
+    assert await noted(mirror.redis, "w") == []
+
+
+async def test_php_is_not_asked_for_what_names_no_vendor(mirror: Service, php: Php) -> None:
+    await post(mirror, b"{}", "a.b")
+    await post(mirror, b"{}", "x" * 65)
+    assert php.calls == []
+
+
+async def test_a_body_over_the_limit_is_ignored(make_service: MakeService, php: Php) -> None:
+    php.vendors[VENDOR]["modes"] = {"webhooks": "shadow"}
+    service = await make_service(webhook_body_limit_bytes=1024)
+    await post(service, b"{}")
+    await eventually(lambda: len(php.asked("/internal/vendor-config")) == 1)
+    await post(service, b" " * 1025)
+    await service.app.state.shadow.close()
+    assert all(len(body) < 1024 for _, body in await noted(service.redis))

@@ -1,0 +1,333 @@
+"""Every error code as a failed status: what is done, and how often it counts."""
+
+import time
+from typing import Any
+
+import orjson
+import pytest
+from structlog.testing import capture_logs
+
+from contracts import backend as contract
+from contracts.backend import PhoneNumber, VendorConfig, Verified
+from contracts.cloud_api.errors import RULES
+from contracts.jobs import Lane
+from sidecar.php.client import BackendUnavailable
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE
+from sidecar.sending.halts import Halts
+from sidecar.sending.pauses import Pauses
+from tests.workers.conftest import MakeLane
+from tests.workers.error_effects import ACTIONS, OF_THE_MESSAGE, effects
+from tests.workers.lane import LaneUnderTest
+from tests.workers.payloads import METADATA, VENDOR, status, webhook
+from tests.workers.php import Answer, Call, Php, answer, results
+from workers.inbox.commit import Commit
+from workers.sending.error_actions import ErrorActions
+
+BATCH = contract.PROCESS_WEBHOOKS
+CAMPAIGN = "campaign-1"
+NUMBER = METADATA["phone_number_id"]
+#: Of the webhooks of tests.workers.payloads.
+ACCOUNT = "waba-1"
+RECIPIENT = "99912345"
+
+
+def failed(wamid: str, code: int | None = 131009, *, at: float | None = None) -> bytes:
+    """Return a webhook that says that a message has failed just now, or then."""
+    errors = [] if code is None else [{"code": code, "title": f"error {code}"}]
+    seconds = str(int(time.time() if at is None else at))
+    more: dict[str, Any] = {"recipient_id": RECIPIENT, "errors": errors, "timestamp": seconds}
+    return webhook(statuses=[status(wamid, "failed", **more)])
+
+
+def went(wamid: str, name: str = "sent") -> bytes:
+    return webhook(statuses=[status(wamid, name)])
+
+
+@pytest.fixture
+def lane(php: Php, make_lane: MakeLane) -> LaneUnderTest:
+    """A lane of statuses, each of which changes a message of the campaign."""
+    php.when(BATCH, lambda call: results(call, campaign_uid=CAMPAIGN))
+    lane = make_lane(Lane.STATUSES, campaign_error_streak=3)
+    lane.configs[VENDOR] = vendor_of(verified=Verified(account_id=ACCOUNT, app_id="app-1"))
+    return lane
+
+
+def vendor_of(**number: Any) -> VendorConfig:
+    numbers = [PhoneNumber(phone_number_id=NUMBER, **number)]
+    return VendorConfig(vendor_uid=VENDOR, phone_numbers=numbers)
+
+
+async def hear(lane: LaneUnderTest, *bodies: bytes) -> None:
+    """Have statuses handled in one turn."""
+    await lane.receive(*bodies)
+    await lane.drain()
+
+
+async def seen(lane: LaneUnderTest, account: str = ACCOUNT) -> set[str]:
+    return await effects(
+        lane.redis,
+        vendor=VENDOR,
+        campaign=CAMPAIGN,
+        number=NUMBER,
+        account=account,
+        path="status",
+    )
+
+
+@pytest.mark.parametrize("code", RULES)
+async def test_a_status(lane: LaneUnderTest, code: int) -> None:
+    await hear(lane, failed("wamid.1", code))
+    assert await seen(lane) == ACTIONS[code] - OF_THE_MESSAGE
+
+
+@pytest.mark.parametrize("code", RULES)
+async def test_a_status_that_changes_nothing(php: Php, lane: LaneUnderTest, code: int) -> None:
+    """It is repeated, or of a failure that the answer has told, or of no campaign."""
+    php.when(BATCH, results)
+    await hear(lane, failed("wamid.1", code))
+    assert await seen(lane) == set()
+
+
+@pytest.mark.parametrize("result", ["ignored", "retry"])
+async def test_a_status_that_php_did_not_apply(php: Php, lane: LaneUnderTest, result: str) -> None:
+    php.when(BATCH, lambda call: results(call, result, campaign_uid=CAMPAIGN))
+    await hear(lane, failed("wamid.1", 131031))
+    assert await seen(lane) == set()
+
+
+async def test_a_code_of_the_range_of_permissions_and_those_that_are_new(
+    lane: LaneUnderTest,
+) -> None:
+    await hear(lane, failed("wamid.1", 250))
+    assert await seen(lane) == {"token paused"}
+    await hear(lane, failed("wamid.2", 999_999))
+    assert await seen(lane) == {"token paused", "counted"}
+
+
+async def test_a_failure_without_an_error(lane: LaneUnderTest) -> None:
+    await hear(lane, failed("wamid.1", None), webhook(statuses=[status("wamid.2", "failed")]))
+    assert await seen(lane) == {"counted"}
+
+
+# -- whom it is of --
+
+
+async def test_an_account_that_php_names_no_id_for(lane: LaneUnderTest) -> None:
+    """Its campaigns ask for slots under the vendor's name."""
+    lane.configs[VENDOR] = vendor_of()
+    await hear(lane, failed("wamid.1", 131042))
+    assert await seen(lane, "") == {"account paused"}
+    [paused] = await Pauses(lane.redis).all()
+    assert str(paused).startswith(f"account of vendor {VENDOR} is paused: 131042")
+
+
+async def test_a_vendor_that_php_says_nothing_of(lane: LaneUnderTest) -> None:
+    lane.configs.clear()
+    await hear(lane, failed("wamid.1", 131042))
+    assert await seen(lane) == {"account paused"}
+
+
+async def test_php_does_not_say_anything_of_the_vendor_now(
+    lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def away(vendor_uid: str) -> None:
+        asked.append(vendor_uid)
+        raise BackendUnavailable("gone")
+
+    monkeypatch.setattr(lane.signals, "_find_config", away)
+    await hear(lane, *(failed(f"wamid.{n}", 131042) for n in range(5)))
+    assert await seen(lane) == {"account paused"}
+    assert asked == [VENDOR]
+
+
+async def test_a_status_that_does_not_say_which_number(lane: LaneUnderTest) -> None:
+    body = orjson.loads(failed("wamid.1", 131048))
+    del body["entry"][0]["changes"][0]["value"]["metadata"]
+    await hear(lane, orjson.dumps(body))
+    assert await seen(lane) == set()
+
+
+async def test_the_reason_is_the_apis(lane: LaneUnderTest) -> None:
+    await hear(lane, failed("wamid.1", 131042), failed("wamid.2", 131031))
+    [paused] = await Pauses(lane.redis).all()
+    assert (paused.scope, paused.id, paused.vendor_uid) == ("account", ACCOUNT, VENDOR)
+    assert (paused.code, paused.reason) == (131031, "131031 error 131031")
+
+
+# -- what has passed --
+
+
+@pytest.mark.parametrize("code", [130429, 131056, 80007, 134101])
+async def test_what_passes_by_itself_and_came_late(lane: LaneUnderTest, code: int) -> None:
+    """Webhooks that could not be taken are repeated for days."""
+    await hear(lane, failed("wamid.1", code, at=time.time() - 3600))
+    assert await seen(lane) == set()
+
+
+@pytest.mark.parametrize(("code", "sign"), [(131031, "account paused"), (131048, "number paused")])
+async def test_a_failure_from_before_a_person_acted(
+    lane: LaneUnderTest, code: int, sign: str
+) -> None:
+    await hear(lane, failed("wamid.1", code))
+    pauses = Pauses(lane.redis)
+    await pauses.lift(await pauses.all())
+    await hear(lane, failed("wamid.2", code, at=time.time() - 2))
+    assert await seen(lane) == set()
+    await lane.redis.set(keys.lifted("account", ACCOUNT), int(time.time() - 5) * 1000)
+    await lane.redis.set(keys.lifted("number", NUMBER), int(time.time() - 5) * 1000)
+    await hear(lane, failed("wamid.3", code))
+    assert await seen(lane) == {sign}
+
+
+async def test_a_defect_from_before_a_person_resumed_the_campaign(lane: LaneUnderTest) -> None:
+    await lane.redis.set(keys.lifted("campaign", CAMPAIGN), int(time.time() * 1000))
+    before = time.time() - 2
+    await hear(lane, *(failed(f"wamid.{n}", 131009, at=before) for n in range(5)))
+    await hear(lane, failed("wamid.9", 132015, at=before))
+    assert await seen(lane) == set()
+
+
+# -- many in a row --
+
+
+async def halted(lane: LaneUnderTest) -> str | None:
+    halt = await Halts(lane.redis).find(CAMPAIGN)
+    return None if halt is None else halt.reason
+
+
+async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> None:
+    """In one turn, or in several."""
+    await hear(lane, failed("wamid.1"))
+    await hear(lane, failed("wamid.2"))
+    assert await halted(lane) is None
+    with capture_logs() as logs:
+        await hear(lane, failed("wamid.3"))
+    assert await halted(lane) == "3 times in a row: 131009 error 131009"
+    assert await lane.redis.hget(keys.CAMPAIGNS, CAMPAIGN) == VENDOR.encode(), "PHP is to be told"
+    assert [log["campaign"] for log in logs if log["event"] == "campaign_paused"] == [CAMPAIGN]
+
+
+async def test_all_in_one_turn(lane: LaneUnderTest) -> None:
+    await hear(lane, *(failed(f"wamid.{n}") for n in range(3)))
+    assert await halted(lane) is not None
+
+
+@pytest.mark.parametrize("turns", [1, 2, 7])
+async def test_errors_that_are_not_in_a_row(lane: LaneUnderTest, turns: int) -> None:
+    bad = [failed(f"wamid.{n}") for n in range(4)]
+    mixed = [*bad[:2], went("wamid.8"), *bad[2:], failed("wamid.9", 131008), failed("wamid.10")]
+    size = -(-len(mixed) // turns)
+    for start in range(0, len(mixed), size):
+        await hear(lane, *mixed[start : start + size])
+    assert await halted(lane) is None
+
+
+@pytest.mark.parametrize("name", ["delivered", "read"])
+async def test_what_was_sent_long_ago_says_nothing_of_now(lane: LaneUnderTest, name: str) -> None:
+    """Messages are read for hours while others fail."""
+    for n in range(3):
+        await hear(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}", name))
+    assert await halted(lane) is not None
+
+
+async def test_what_was_sent_and_delivered_in_one_turn(lane: LaneUnderTest) -> None:
+    for n in range(4):
+        await hear(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}"), went(f"wamid.1{n}", "read"))
+    assert await halted(lane) is None
+
+
+async def test_recipients_errors_do_not_interrupt_a_row(lane: LaneUnderTest) -> None:
+    await hear(lane, *(failed(f"wamid.{n}", (131009, 131026)[n % 2]) for n in range(5)))
+    assert await halted(lane) is not None
+
+
+async def test_a_defect_counts_at_once_whatever_comes_after_it(lane: LaneUnderTest) -> None:
+    await hear(lane, failed("wamid.1", 132015), went("wamid.2"), failed("wamid.3"))
+    assert await halted(lane) == "132015 error 132015"
+
+
+async def test_a_halt_of_a_person_stays(lane: LaneUnderTest) -> None:
+    halt = b'{"state": "cancelled", "reason": "by hand", "acknowledged_at": 1}'
+    await lane.redis.set(keys.halt(CAMPAIGN), halt)
+    await hear(lane, failed("wamid.1", 132015))
+    assert await lane.redis.get(keys.halt(CAMPAIGN)) == halt
+
+
+async def test_answers_and_statuses_are_counted_apart(lane: LaneUnderTest) -> None:
+    await lane.redis.set(keys.errors(CAMPAIGN, "answer"), "131009 2")
+    await hear(lane, failed("wamid.1"), failed("wamid.2"))
+    assert await halted(lane) is None
+    assert await lane.redis.get(keys.errors(CAMPAIGN, "answer")) == b"131009 2"
+
+
+# -- what it costs, and what a crash does --
+
+
+async def test_without_failures_redis_is_asked_nothing_more(
+    lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any) -> Any:
+        raise AssertionError("nothing has failed")
+
+    monkeypatch.setattr(ErrorActions, "of", never)
+    monkeypatch.setattr(ErrorActions, "count", never)
+    await hear(lane, went("wamid.1"), went("wamid.2", "read"))
+
+
+async def test_the_vendor_is_asked_for_only_where_it_matters(
+    lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane.configs.clear()
+
+    async def never(vendor_uid: str) -> None:
+        raise AssertionError(vendor_uid)
+
+    monkeypatch.setattr(lane.signals, "_find_config", never)
+    await hear(lane, failed("wamid.1", 131026), failed("wamid.2", 131009))
+    assert await seen(lane) == {"recipient suppressed", "counted"}
+
+
+async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_none_twice(
+    php: Php, lane: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP says the second time that the status changes nothing."""
+    applied: set[str] = set()
+
+    def once(call: Call) -> Answer:
+        given = []
+        for update in call.json["updates"]:
+            new = update["id"] not in applied
+            applied.add(update["id"])
+            campaign_uid = CAMPAIGN if new else None
+            given.append({"id": update["id"], "result": "done", "campaign_uid": campaign_uid})
+        return answer({"results": given})
+
+    php.when(BATCH, once)
+    commit = Commit.commit
+
+    async def die(self: Commit) -> None:
+        monkeypatch.setattr(Commit, "commit", commit)
+        raise UNAVAILABLE[0]("gone")
+
+    monkeypatch.setattr(Commit, "commit", die)
+    await lane.receive(failed("wamid.1"))
+    with pytest.raises(UNAVAILABLE):
+        await lane.drain()
+    await lane.drain()
+    assert await seen(lane) == set()
+    await hear(lane, failed("wamid.2"))
+    assert await lane.redis.get(keys.errors(CAMPAIGN, "status")) == b"131009 1"
+
+
+async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:
+    """The updates are settled all the same, and it is said."""
+    await lane.redis.set(keys.PAUSES, "not a hash")
+    with capture_logs() as logs:
+        await hear(lane, failed("wamid.1", 131031), failed("wamid.2", 131026))
+    assert "failures_told_by_statuses_lost" in [log["event"] for log in logs]
+    assert await lane.waiting() == 0
+    await lane.redis.delete(keys.PAUSES)
+    assert await seen(lane) == {"recipient suppressed"}

@@ -1,0 +1,192 @@
+"""The ledger: what is known of a row survives, and nothing is written for somebody else."""
+
+import pytest
+
+from contracts.backend import SendError, SendOutcome
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
+from tests.workers.payloads import VENDOR
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
+from workers.sending.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
+
+
+@pytest.fixture
+def lease(campaign_lease_held: Lease) -> Lease:
+    return campaign_lease_held
+
+
+async def test_an_empty_ledger(ledger: Ledger) -> None:
+    assert await ledger.empty()
+    assert await ledger.open_claims() == []
+    state = await ledger.load()
+    assert (state.claimed, state.sending, state.known) == ({}, {}, [])
+
+
+async def test_a_claim_is_open_until_its_rows_are_noted(ledger: Ledger) -> None:
+    await ledger.about_to_claim(CLAIM, 5)
+    assert await ledger.open_claims() == [CLAIM]
+    assert not await ledger.empty()
+    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    assert await ledger.open_claims() == []
+    assert (await ledger.load()).claimed == {"row-1": CLAIM, "row-2": CLAIM}
+
+
+async def test_a_claim_that_has_brought_nothing_is_closed(ledger: Ledger) -> None:
+    await ledger.about_to_claim(CLAIM, 5)
+    await ledger.claimed(CLAIM, [])
+    assert await ledger.empty()
+
+
+async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
+    row = queued("row-1")
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.begin(lease, [(row, NUMBER)])
+    assert (await ledger.load()).sending == {"row-1": (CLAIM, NUMBER)}
+    known = result("row-1", message_status="accepted", wa_id="999", response={"messages": []})
+    await ledger.known([known])
+    state = await ledger.load()
+    assert (state.claimed, state.sending, state.known) == ({}, {}, [known])
+    await ledger.settled([known])
+    assert await ledger.empty()
+
+
+async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
+    ledger: Ledger, lease: Lease
+) -> None:
+    row = queued("row-1")
+    await ledger.begin(lease, [(row, NUMBER)])
+    await ledger.not_sent([row])
+    state = await ledger.load()
+    assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
+
+
+async def test_a_claim_that_is_noted_again_forgets_nothing(ledger: Ledger, lease: Lease) -> None:
+    """What is being sent must never look as if it had only been claimed."""
+    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    await ledger.known([result("row-2")])
+    await ledger.claimed(CLAIM, ["row-1", "row-2", "row-3"])
+    state = await ledger.load()
+    assert list(state.sending) == ["row-1"]
+    assert [one.uid for one in state.known] == ["row-2"]
+    assert list(state.claimed) == ["row-3"]
+
+
+async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
+    results = [
+        result("row-1", SendOutcome.FAILED, error=SendError(code=1, message="x", details="ü")),
+        result("row-2", SendOutcome.REQUEUE, due_at=7),
+        result("row-3", SendOutcome.UNKNOWN, error=SendError(code=None, message="x")),
+        result("row-4"),
+    ]
+    await ledger.claimed(CLAIM, [one.uid for one in results])
+    await ledger.known(results)
+    known = (await ledger.load()).known
+    assert sorted(known, key=lambda one: one.uid) == results
+
+
+async def test_nothing_is_noted_of_a_row_that_has_ended(ledger: Ledger) -> None:
+    """What is written late, after PHP was told, must not make it look as if it were to be told."""
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.settled([result("row-1")])
+    await ledger.known([result("row-1")])
+    await ledger.not_sent([queued("row-1")])
+    assert await ledger.empty()
+
+
+async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) -> None:
+    await ledger.begin(lease, [(queued("row:1"), "110:2")])
+    assert (await ledger.load()).sending == {"row:1": (CLAIM, "110:2")}
+
+
+# -- only for the holder, and while it is not halted --
+
+
+async def test_nothing_begins_without_the_lease(ledger: Ledger, lease: Lease, redis: Redis) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
+    for token in (lease.token + 1, None):
+        if token is None:
+            await redis.delete(lease.key)
+        else:
+            await redis.set(lease.key, token)
+        with pytest.raises(NotTheHolder, match=CAMPAIGN):
+            await ledger.begin(lease, [(queued("row-1"), NUMBER), (queued("row-2"), NUMBER)])
+    state = await ledger.load()
+    assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
+
+
+async def test_nothing_begins_when_the_campaign_is_halted(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    await redis.set(keys.halt(CAMPAIGN), "paused")
+    with pytest.raises(Halted, match=CAMPAIGN):
+        await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert await ledger.empty()
+
+
+async def test_nothing_begins_while_its_number_is_held(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    """It was held after it had given the slots."""
+    seconds, micros = await redis.time()
+    hold_ends = seconds * 1_000_000 + micros + 60_000_000
+    await redis.hset(keys.number("held"), "until", hold_ends)
+    sends = [(queued("row-1"), NUMBER), (queued("row-2"), "held")]
+    with pytest.raises(NumberHeld):
+        await ledger.begin(lease, sends)
+    assert (await ledger.load()).sending == {}
+    await redis.hset(keys.number("held"), "pause", 10_000_000)
+    # No pause is so long: the clock has been set back since.
+    await ledger.begin(lease, [(queued("row-3"), "held")])
+    await redis.hset(keys.number("held"), "pause", 60_000_000)
+    with pytest.raises(NumberHeld):
+        await ledger.begin(lease, sends[1:])
+    await redis.hset(keys.number("held"), "until", hold_ends - 120_000_000)
+    await ledger.begin(lease, sends)
+    assert set((await ledger.load()).sending) == {"row-1", "row-2", "row-3"}
+
+
+async def test_what_is_sent_when_the_hold_is_over_may_begin_before(
+    ledger: Ledger, lease: Lease, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are written down a little before their slots."""
+    monkeypatch.setattr("workers.sending.ledger.BEGIN_AHEAD_S", 60.0)
+    seconds, _ = await redis.time()
+    await redis.hset(keys.number(NUMBER), "until", (seconds + 50) * 1_000_000)
+    await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert set((await ledger.load()).sending) == {"row-1"}
+
+
+async def test_many_begin_at_once(ledger: Ledger, lease: Lease) -> None:
+    rows = [queued(f"row-{number}") for number in range(5000)]
+    await ledger.begin(lease, [(row, NUMBER) for row in rows])
+    assert len((await ledger.load()).sending) == 5000
+
+
+def test_what_a_script_answers() -> None:
+    refuse(1, CAMPAIGN)
+    refuse(0, CAMPAIGN)
+
+
+# -- the view of the drain --
+
+
+async def test_which_sends_are_not_recorded_yet(ledger: Ledger, redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, mapping={CAMPAIGN: VENDOR, "other": VENDOR, "c3": "vendor-2"})
+    await ledger.claimed(CLAIM, ["row-1"])
+    await Ledger(redis, "other", VENDOR).claimed(CLAIM, ["row-2"])
+    await Ledger(redis, "c3", "vendor-2").claimed(CLAIM, ["row-3"])
+    rows = [(VENDOR, uid) for uid in ("row-1", "row-2", "row-3", "row-4")]
+    assert await LedgerView(redis).unsettled(rows) == {"row-1", "row-2"}
+
+
+async def test_another_vendors_rows_are_of_no_interest(ledger: Ledger, redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, CAMPAIGN, VENDOR)
+    await ledger.claimed(CLAIM, ["row-1"])
+    assert await LedgerView(redis).unsettled([("vendor-2", "row-1")]) == set()
+
+
+async def test_redis_is_not_asked_where_no_status_names_a_row(redis: Redis) -> None:
+    await redis.aclose()
+    assert await LedgerView(redis).unsettled([]) == set()

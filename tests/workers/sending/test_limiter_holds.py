@@ -1,0 +1,259 @@
+"""What keeps single rows back, or everything: recipients, accounts, apps and portfolios."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from tests.workers.rows import CAMPAIGN, NUMBER
+from tests.workers.simulated import START, Clock, held_lease, simulated_limiter
+from tests.workers.slots import limits, recipients
+from workers.sending.holds import Hold, Pause, Scope
+from workers.sending.limiter import Grant, Limiter
+
+#: Meta's limit of a pair, and what is left for delays on the way.
+PAIR_S = 6.1
+BURST = 45
+DAY_S = 86_400.0
+
+
+class Desk:
+    """Asks for slots at times of the test's choice (seconds from the start), as fast as it gets
+    them."""
+
+    def __init__(self, redis: Redis, limiter: Limiter) -> None:
+        self.redis = redis
+        self.limiter = limiter
+        self.clock = Clock(redis)
+
+    async def ask(
+        self,
+        at: float,
+        to: list[str],
+        *,
+        campaign: str = CAMPAIGN,
+        rate: float = 1000.0,
+        unsent: Sequence[str] = (),
+        **more: Any,
+    ) -> Grant:
+        await self.clock.set(START + at)
+        lease = await held_lease(self.redis, campaign)
+        return await self.limiter.grant(lease, campaign, limits(rate, **more), to, unsent=unsent)
+
+    async def granted(self, at: float, to: list[str], **more: Any) -> int:
+        return (await self.ask(at, to, **more)).count
+
+
+@pytest.fixture
+def desk(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(redis, simulated_limiter(redis, monkeypatch))
+
+
+# -- pairs --
+
+
+async def test_one_message_in_six_seconds(desk: Desk) -> None:
+    assert await desk.granted(0, ["1"]) == 1
+    for number in range(1, 10):
+        assert await desk.granted(number * PAIR_S - 0.05, ["1"]) == 0
+        assert await desk.granted(number * PAIR_S, ["1"]) == 1
+
+
+async def test_a_burst_borrows_from_the_future(desk: Desk) -> None:
+    """After 20 at once the next is due after 20 times six seconds."""
+    assert await desk.granted(0, ["1"] * 20) == 20
+    due = 20 * PAIR_S
+    refused = await desk.ask(6, ["1"])
+    assert refused.count == 0
+    assert refused.refused == {0: pytest.approx(due - 6, abs=0.06)}
+    assert await desk.granted(due - 0.01, ["1"]) == 0
+    assert await desk.granted(due, ["1"]) == 1
+
+
+async def test_a_burst_has_45_at_most(desk: Desk) -> None:
+    grant = await desk.ask(0, ["1"] * 60)
+    assert grant.count == BURST
+    assert list(grant.refused) == list(range(BURST, 60))
+    assert grant.refused[59] == pytest.approx(BURST * PAIR_S, abs=0.1)
+    assert await desk.granted(5, ["1"]) == 0
+
+
+async def test_other_recipients_go_on_and_slots_are_not_left_out(desk: Desk) -> None:
+    await desk.ask(0, ["1"])
+    await desk.ask(6, ["2"])
+    grant = await desk.ask(6.05, ["1", "2", "3", "1", "4"], rate=100.0)
+    assert (grant.count, list(grant.refused)) == (3, [0, 3])
+    later = await desk.ask(6.05, ["5"], rate=100.0)
+    assert later.delay_s == pytest.approx(grant.delay_s + 3 * grant.gap_s)
+
+
+async def test_pairs_are_of_a_number_and_shared_by_its_campaigns(desk: Desk) -> None:
+    assert await desk.granted(0, ["1"] * 60) == BURST
+    assert await desk.granted(1, ["1"], campaign="another") == 0
+    assert await desk.granted(1, ["1"], number="another") == 1
+
+
+async def test_what_was_not_sent_does_not_count(desk: Desk) -> None:
+    """The number was throttled, say, and the row comes again."""
+    await desk.ask(0, ["1"])
+    for number in range(1, 60):
+        assert await desk.granted(number, ["1"], unsent=["1"]) == 1
+    assert await desk.granted(59 + PAIR_S - 0.1, ["1"]) == 0, "but the last one does"
+    await desk.ask(200, ["2"] * 20)
+    await desk.ask(201, ["3"], unsent=["2"] * 5)
+    assert await desk.granted(200 + 15 * PAIR_S - 0.1, ["2"]) == 0
+    assert await desk.granted(200 + 15 * PAIR_S, ["2"]) == 1
+
+
+async def test_what_was_not_sent_does_not_end_a_hold(desk: Desk) -> None:
+    await desk.ask(0, ["1"])
+    await desk.limiter.hold_pair(NUMBER, "1", 60)
+    assert await desk.granted(10, ["1"], unsent=["1"]) == 0
+    assert await desk.granted(10, ["2"], unsent=["never seen"]) == 1
+
+
+async def test_a_recipient_is_held(desk: Desk) -> None:
+    await desk.clock.set(START)
+    await desk.limiter.hold_pair(NUMBER, "1", 16)
+    assert await desk.granted(15.9, ["1", "2"]) == 1
+    assert await desk.granted(16, ["1"]) == 1
+
+
+async def test_a_shorter_hold_does_not_end_a_longer_wait(desk: Desk) -> None:
+    await desk.ask(0, ["1"] * 20)
+    await desk.limiter.hold_pair(NUMBER, "1", 1)
+    assert await desk.granted(2, ["1"]) == 0, "no burst goes on after a hold"
+    assert await desk.granted(20 * PAIR_S - 0.1, ["1"]) == 0
+    assert await desk.granted(20 * PAIR_S, ["1"]) == 1
+
+
+# -- accounts and apps --
+
+ACCOUNT = Hold(Pause(Scope.ACCOUNT, 60, 3600), "80007 limit of the account")
+APP = Hold(Pause(Scope.APP, 60, 3600), "4 limit of the app")
+
+
+async def test_an_account_is_held_with_all_its_numbers(desk: Desk) -> None:
+    await desk.clock.set(START)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START)
+    grant = await desk.ask(1, ["1"], number="a sister")
+    assert (grant.count, grant.reason) == (0, "80007 limit of the account")
+    assert grant.again_s == pytest.approx(59, abs=0.2)
+    assert await desk.granted(1, ["1"], account="another") == 1
+    assert await desk.granted(60, ["1"]) == 1
+
+
+async def test_an_app_is_held_with_all_its_accounts(desk: Desk) -> None:
+    await desk.clock.set(START)
+    await desk.limiter.hold(limits(80.0), APP, sent_at=START)
+    grant = await desk.ask(1, ["1"], account="another")
+    assert (grant.count, grant.reason) == (0, "4 limit of the app")
+    assert await desk.granted(1, ["1"], app="another") == 1
+
+
+async def test_the_longest_hold_counts(desk: Desk) -> None:
+    await desk.clock.set(START)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START)
+    await desk.limiter.throttled(NUMBER, START)
+    grant = await desk.ask(0.5, ["1"])
+    assert grant.reason == "80007 limit of the account"
+    assert grant.again_s == pytest.approx(59.5, abs=0.2)
+
+
+async def test_holds_of_an_account_grow_up_to_an_hour(desk: Desk) -> None:
+    at, pauses = 0.0, []
+    for _ in range(8):
+        await desk.clock.set(START + at)
+        await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + at)
+        until = int(await desk.redis.hget(keys.hold("account", "account-1"), "until") or 0)
+        pauses.append(round(until / 1e6 - START - at))
+        at += pauses[-1] + 20
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+# -- portfolios --
+
+
+async def test_so_many_different_recipients_a_day_and_no_more(desk: Desk) -> None:
+    to = recipients(10)
+    assert await desk.granted(0, to[:6], daily_recipients=8) == 6
+    grant = await desk.ask(60, to, daily_recipients=8)
+    assert grant.count == 8, "six that count already, and two new ones"
+    grant = await desk.ask(61, to[8:], daily_recipients=8)
+    assert grant.count == 0
+    assert grant.reason == "8 recipients of the portfolio in 24 hours are used up"
+
+
+async def test_they_leave_24_hours_after_their_last_message(desk: Desk) -> None:
+    await desk.ask(0, ["1", "2"], daily_recipients=2)
+    await desk.ask(3600, ["1"], daily_recipients=2)
+    grant = await desk.ask(7200, ["3"], daily_recipients=2)
+    assert grant.count == 0
+    assert grant.again_s == pytest.approx(DAY_S - 7200, abs=0.06)
+    assert await desk.granted(DAY_S - 1, ["3"], daily_recipients=2) == 0
+    assert await desk.granted(DAY_S + 0.1, ["3", "4"], daily_recipients=2) == 1
+    grant = await desk.ask(DAY_S + 1, ["4"], daily_recipients=2)
+    assert grant.again_s == pytest.approx(3599, abs=0.06), "until 1 leaves"
+
+
+async def test_a_limit_that_was_lowered_waits_for_as_many_as_are_too_many(desk: Desk) -> None:
+    for number in range(10):
+        await desk.ask(number * 100, [str(number)], daily_recipients=10)
+    grant = await desk.ask(1000, ["new"], daily_recipients=4)
+    assert grant.again_s == pytest.approx(DAY_S + 600 - 1000, abs=0.06), "until the 7th leaves"
+
+
+async def test_numbers_of_a_portfolio_share_its_recipients(desk: Desk) -> None:
+    assert await desk.granted(0, ["1"], daily_recipients=1) == 1
+    assert await desk.granted(1, ["2"], daily_recipients=1, number="a sister") == 0
+    assert await desk.granted(1, ["1"], daily_recipients=1, number="a sister") == 1
+    assert await desk.granted(1, ["2"], daily_recipients=1, portfolio="another") == 1
+
+
+async def test_who_may_not_go_for_want_of_recipients_leaves_the_slots_to_others(
+    desk: Desk,
+) -> None:
+    """It does not count among the campaigns that share the number."""
+    await desk.ask(0, ["1"], daily_recipients=1, campaign="used up", portfolio="small")
+    for second in range(1, 4):
+        waits = await desk.ask(
+            second, recipients(9), daily_recipients=1, campaign="used up", portfolio="small"
+        )
+        assert waits.count == 0
+    assert await desk.granted(4, recipients(300), campaign="another", rate=100.0) == 24
+
+
+# -- a clock that is set back --
+
+
+@pytest.mark.parametrize("jump_s", [20 * 60, DAY_S])
+async def test_a_clock_that_is_set_back_holds_nothing_for_long(desk: Desk, jump_s: float) -> None:
+    """What was held before is held for no longer than a pause lasts, and the next one counts."""
+    await desk.clock.set(START + jump_s)
+    await desk.limiter.throttled(NUMBER, START + jump_s)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + jump_s)
+    await desk.ask(jump_s + 200, ["1"] * 20)
+    await desk.limiter.hold_pair(NUMBER, "2", 256)
+    assert await desk.granted(0, ["1", "2"]) == 0, "slots of a quarter of a second are given out"
+    assert await desk.granted(0.5, ["1", "2"]) == 2
+    await desk.limiter.hold_pair(NUMBER, "2", 16)
+    assert await desk.granted(16, ["2"]) == 0
+    assert await desk.granted(17, ["2"]) == 1
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + 17)
+    assert await desk.granted(18, ["3"]) == 0
+    assert await desk.granted(17 + 61, ["3"]) == 1
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_a_number(desk: Desk) -> None:
+    """Nor one of two campaigns that share it; and it sends no faster for that."""
+    for campaign in (CAMPAIGN, "another"):
+        await desk.granted(DAY_S, recipients(500), campaign=campaign, rate=10.0)
+    sent = {CAMPAIGN: 0, "another": 0}
+    for tenth in range(101):
+        for campaign in sent:
+            to = [f"{campaign}-{tenth}-{number}" for number in range(100)]
+            sent[campaign] += await desk.granted(tenth / 10, to, campaign=campaign, rate=10.0)
+    assert 95 <= sum(sent.values()) <= 103
+    assert min(sent.values()) >= 45

@@ -1,0 +1,304 @@
+"""One row is sent, and what follows is done."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from structlog.testing import capture_logs
+
+from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
+from contracts.cloud_api.errors import rule_for
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, ResponseError
+from tests.conftest import MakeSettings
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.slots import limits
+from workers.sending.cloud_api import Accepted, Attempt, CloudApi, NotSent, OutcomeUnknown, Refused
+from workers.sending.error_actions import ErrorActions
+from workers.sending.ledger import Ledger
+from workers.sending.limiter import Limiter
+from workers.sending.send_queue import ClaimedSend
+from workers.sending.sender import Sender
+
+ACCEPTED = Accepted("wamid.1", "accepted", "999", {"messages": [{"id": "wamid.1"}]})
+
+
+def refused(code: int) -> Refused:
+    return Refused(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
+
+
+class Scripted(CloudApi):
+    """A Cloud API whose calls end as they are told to."""
+
+    def __init__(self, *attempts: Attempt) -> None:
+        super().__init__("http://127.0.0.1:9", "v1", timeout_s=1)
+        self.attempts = list(attempts)
+        self.calls: list[tuple[str, str, bytes]] = []
+
+    async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
+        self.calls.append((number, access_token, body))
+        return self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]
+
+
+@dataclass
+class Desk:
+    """A sender, and what it has asked for."""
+
+    api: Scripted
+    ledger: Ledger
+    redis: Redis
+    make_settings: MakeSettings
+    reported: list[SendResult] = field(default_factory=list)
+    put_back: list[ClaimedSend] = field(default_factory=list)
+    given_back: list[ClaimedSend] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    rests: list[bool] = field(default_factory=list)
+
+    def sender(self, access_token: str | None = "token", like_errors: int = 3) -> Sender:
+        config = VendorConfig(vendor_uid="vendor-1", access_token=access_token)
+        limiter = Limiter(self.redis)
+        settings = self.make_settings(campaign_error_streak=like_errors)
+        return Sender(
+            self.api,
+            limiter,
+            self.ledger,
+            config,
+            ErrorActions(settings, self.redis, limiter),
+            campaign_uid=CAMPAIGN,
+            report=self.reported.append,
+            put_back=self.put_back.append,
+            give_back=self.given_back.append,
+            pause=self.reasons.append,
+            rest=lambda: self.rests.append(True),
+        )
+
+    @property
+    def handed_on(self) -> int:
+        """How many rows have gone one way or another."""
+        return len(self.reported) + len(self.put_back) + len(self.given_back)
+
+    async def held_ms(self, key: str = keys.number(NUMBER)) -> int:
+        """Return for how long the number, or something else, is held."""
+        seconds, micros = await self.redis.time()
+        until = int(await self.redis.hget(key, "until") or 0)
+        return max(0, until - seconds * 1_000_000 - micros) // 1000
+
+
+@pytest.fixture
+def desk(redis: Redis, ledger: Ledger, make_settings: MakeSettings) -> Desk:
+    return Desk(Scripted(ACCEPTED), ledger, redis, make_settings)
+
+
+async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> ClaimedSend:
+    desk.api.attempts = list(attempts)
+    row = queued(retries=retries)
+    await desk.ledger.claimed(CLAIM, [row.uid])
+    await desk.sender().send(row, limits(80.0))
+    assert desk.handed_on == 1
+    return row
+
+
+async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) -> None:
+    row = await send(desk, ACCEPTED)
+    [one] = desk.reported
+    assert (one.uid, one.vendor_uid, one.campaign_uid) == (row.uid, "vendor-1", CAMPAIGN)
+    assert (one.claim_uid, one.phone_number_id) == (CLAIM, NUMBER)
+    assert one.outcome is SendOutcome.ACCEPTED
+    assert (one.wamid, one.message_status, one.wa_id) == ("wamid.1", "accepted", "999")
+    assert one.response == ACCEPTED.response
+    assert (one.error, one.due_at) == (None, None)
+    [(number, token, body)] = desk.api.calls
+    assert (number, token) == (NUMBER, "token")
+    assert row.uid.encode() in body
+
+
+async def test_an_unknown_outcome_is_reported_and_not_tried_again(desk: Desk) -> None:
+    await send(desk, OutcomeUnknown("no answer"))
+    [one] = desk.reported
+    assert one.outcome is SendOutcome.UNKNOWN
+    assert one.error == SendError(code=None, message="no answer")
+    assert len(desk.api.calls) == 1
+
+
+async def test_a_row_that_is_to_come_later_says_when(desk: Desk) -> None:
+    await send(desk, refused(131056), retries=2)
+    [one] = desk.reported
+    assert one.outcome is SendOutcome.REQUEUE
+    assert one.due_at == one.at + 16_000
+    assert one.attempted
+
+
+async def test_a_recipient_that_has_had_too_much_gets_nothing_for_a_while(desk: Desk) -> None:
+    """Not from another row either, or another campaign."""
+    row = await send(desk, refused(131056), retries=2)
+    assert 15_000 < await desk.redis.pttl(keys.pair(NUMBER, row.row.to)) <= 16_000
+    assert await desk.held_ms() == 0
+
+
+async def test_a_row_that_was_not_sent_is_claimed_again_and_comes_back(desk: Desk) -> None:
+    row = await send(desk, NotSent("cannot connect"))
+    assert desk.put_back == [row]
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert 500 < await desk.held_ms() <= 1250
+    assert not await desk.redis.hexists(keys.number(NUMBER), "ceiling"), "that is not its speed"
+
+
+async def test_a_throttled_row_comes_back_and_the_number_waits_and_slows(desk: Desk) -> None:
+    row = await send(desk, refused(130429))
+    assert desk.put_back == [row]
+    assert 500 < await desk.held_ms() <= 1250
+    assert await desk.redis.hexists(keys.number(NUMBER), "ceiling")
+    assert not desk.reasons
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [(80007, keys.hold("account", "account-1")), (4, keys.hold("app", "app-1"))],
+)
+async def test_a_limit_of_calls_holds_what_it_is_of(desk: Desk, code: int, key: str) -> None:
+    row = await send(desk, refused(code))
+    assert desk.put_back == [row]
+    assert 55_000 < await desk.held_ms(key) <= 75_000
+    assert await desk.redis.hget(key, "reason") == f"{code} error {code}".encode()
+    assert await desk.held_ms() == 0
+
+
+async def test_calls_that_were_under_way_are_throttled_together(desk: Desk) -> None:
+    """Twenty calls at once meet the limit: that is one throttling, and no reason to be silent
+    for a minute."""
+    sender = desk.sender()
+    desk.api.attempts = [refused(130429)]
+    for _ in range(20):
+        await sender.send(queued(), limits(80.0))
+    assert await desk.held_ms() <= 1250
+
+
+async def test_an_account_that_is_locked_gives_the_row_back_and_pauses(desk: Desk) -> None:
+    row = await send(desk, refused(131031))
+    assert desk.given_back == [row]
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert desk.reasons == ["131031 error 131031"]
+
+
+async def test_a_defect_of_the_campaign_fails_the_row_and_pauses(desk: Desk) -> None:
+    await send(desk, refused(132015))
+    [one] = desk.reported
+    assert one.outcome is SendOutcome.FAILED
+    assert one.error == SendError(code=132015, message="error 132015")
+    assert desk.reasons == ["132015 error 132015"]
+
+
+@pytest.mark.parametrize(
+    ("number", "token", "reason"),
+    [
+        ("", "token", "the vendor has no sending number"),
+        (NUMBER, None, "the vendor has no access token"),
+        (NUMBER, "", "the vendor has no access token"),
+    ],
+)
+async def test_nothing_is_sent_without_a_number_or_a_token(
+    desk: Desk, number: str, token: str | None, reason: str
+) -> None:
+    row = queued()
+    await desk.sender(token).send(row, limits(80.0, number))
+    assert desk.given_back == [row]
+    assert desk.reasons == [reason]
+    assert not desk.api.calls
+
+
+async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
+    """A number of more than 64 bits, say. It would otherwise end the campaign, and count as
+    perhaps sent."""
+    await desk.sender().send(queued(components=[{"index": 2**80}]), limits(80.0))
+    [one] = desk.reported
+    assert one.outcome is SendOutcome.FAILED
+    assert "components" in (one.error.message if one.error else "")
+    assert not desk.api.calls
+
+
+async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: Redis) -> None:
+    await redis.set(keys.ledger(CAMPAIGN), "not a hash")
+    for code, rows in ((130429, desk.put_back), (131031, desk.given_back)):
+        desk.api.attempts = [refused(code)]
+        row = queued()
+        with pytest.raises(ResponseError):
+            await desk.sender().send(row, limits(80.0))
+        assert rows == [row]
+
+
+# -- many in a row --
+
+
+async def test_the_same_error_many_times_in_a_row_stops_the_campaign(desk: Desk) -> None:
+    sender = desk.sender(like_errors=3)
+    desk.api.attempts = [refused(131009)]
+    for _ in range(2):
+        await sender.send(queued(), limits(80.0))
+    assert not desk.reasons
+    await sender.send(queued(), limits(80.0))
+    assert desk.reasons == ["3 times in a row: 131009 error 131009"]
+    assert [one.outcome for one in desk.reported] == [SendOutcome.FAILED] * 3
+
+
+@pytest.mark.parametrize(
+    "between",
+    [ACCEPTED, refused(131008)],
+    ids=["something is accepted", "another error"],
+)
+async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk, between: Attempt) -> None:
+    sender = desk.sender(like_errors=3)
+    bad = refused(131009)
+    desk.api.attempts = [bad, bad, between, bad, bad, between]
+    for _ in range(6):
+        await sender.send(queued(), limits(80.0))
+    assert not desk.reasons
+
+
+async def test_what_is_accepted_ends_the_row_of_an_earlier_run(desk: Desk) -> None:
+    bad = refused(131009)
+    desk.api.attempts = [bad, bad, ACCEPTED, bad, bad, bad]
+    for _ in range(5):
+        await desk.sender(like_errors=3).send(queued(), limits(80.0))
+    assert not desk.reasons
+    await desk.sender(like_errors=3).send(queued(), limits(80.0))
+    assert desk.reasons == ["3 times in a row: 131009 error 131009"]
+
+
+async def test_redis_is_away_when_a_row_of_errors_should_end(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was accepted is reported all the same, and the next one ends it."""
+    sender = desk.sender()
+    key = keys.errors(CAMPAIGN, "answer")
+    await desk.redis.set(key, "131009 2")
+    delete = desk.redis.delete
+
+    async def fail(*names: str) -> int:
+        monkeypatch.setattr(desk.redis, "delete", delete)
+        raise UNAVAILABLE[0]("gone")
+
+    monkeypatch.setattr(desk.redis, "delete", fail)
+    with pytest.raises(UNAVAILABLE):
+        await sender.send(queued(), limits(80.0))
+    await sender.send(queued(), limits(80.0))
+    assert len(desk.reported) == 2
+    assert not await desk.redis.exists(key)
+
+
+async def test_errors_about_recipients_do_not_interrupt_a_row_of_errors(desk: Desk) -> None:
+    sender = desk.sender(like_errors=3)
+    bad = refused(131009)
+    desk.api.attempts = [bad, refused(131026), bad, OutcomeUnknown("x"), bad, bad]
+    for _ in range(5):
+        await sender.send(queued(), limits(80.0))
+    assert len(desk.reasons) == 1
+
+
+async def test_a_reason_is_logged_once(desk: Desk) -> None:
+    sender = desk.sender()
+    desk.api.attempts = [*[NotSent("cannot connect")] * 50, ACCEPTED]
+    with capture_logs() as logs:
+        for _ in range(51):
+            await sender.send(queued(), limits(80.0))
+    assert [log["event"] for log in logs] == ["messages_not_sent", "messages_not_sent_over"]
+    assert logs[0]["campaign"] == CAMPAIGN
+    assert "token" not in str(logs)

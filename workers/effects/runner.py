@@ -1,0 +1,213 @@
+"""Doing a vendor's effects of one kind, as they fall due."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import structlog
+
+from contracts.backend import VendorConfig
+from contracts.effects import EffectKind
+from sidecar.clock import now_ms
+from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued, parse_effects
+from sidecar.php.breaker import Breaker
+from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.redis.lease import Lease
+from sidecar.settings import Settings
+from sidecar.tasks import cancel
+from workers.effects.handler import Again, Done, End, GivenUp, Handler
+
+log = structlog.get_logger()
+
+#: Effects of a vendor that may be in hand at the same time.
+MAX_IN_HAND = 400
+#: How often the outbox is looked at for what another process has put there.
+POLL_S = 0.05
+#: Longest pause towards a server that does nothing but fail.
+LONGEST_PAUSE_S = 60.0
+#: So many calls in a row that fail say more of the server than of what it was asked.
+ILL_AFTER_FAILURES = 3
+#: How long effects under way may take to end when the process stops. They are done again later.
+STOP_S = 2.0
+
+#: Wakes whoever does a vendor's effects of a kind.
+Wake = Callable[[EffectKind, str], None]
+
+
+class EffectRun:
+    """Does a vendor's effects with a handler, under their lease. Use once.
+
+    An effect that fails is tried again after pauses that double, and goes to the dead letters after
+    so many attempts. While nothing but failures come, one call at a time is made, after pauses that
+    double as well: what waits meanwhile counts no attempt.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        outbox: Outbox,
+        handler: Handler,
+        config: VendorConfig,
+        lease: Lease,
+        *,
+        wake: Wake,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._outbox = outbox
+        self._handler = handler
+        self._config = config
+        self._vendor_uid = config.vendor_uid
+        self._lease = lease
+        self._wake = wake
+        self._stopping = stopping
+        self._breaker = Breaker(
+            "effects_failing",
+            first_s=1.0,
+            longest_s=LONGEST_PAUSE_S,
+            kind=handler.kind.value,
+            vendor=config.vendor_uid,
+        )
+        self._redis_breaker = Breaker("effects_held_up_by_redis", vendor=config.vendor_uid)
+        self._waiting: dict[str, Queued] = {}
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._calls: set[asyncio.Task[None]] = set()
+        self._more = asyncio.Event()
+        self._lease_lost = False
+        self._failures = 0
+
+    def poke(self) -> None:
+        """Have the outbox looked at now."""
+        self._more.set()
+
+    async def run(self) -> None:
+        """Do what is due until nothing is, or the process stops or loses the lease."""
+        try:
+            while not (self._stopping() or self._lost()):
+                await asyncio.sleep(self._redis_breaker.wait_s)
+                self._more.clear()
+                try:
+                    await self._take()
+                except (*UNAVAILABLE, RedisError) as error:
+                    self._redis_breaker.failed(str(error))
+                    continue
+                self._start()
+                if not (self._waiting or self._calls or self._redis_breaker.wait_s):
+                    return
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_S):
+                        await self._more.wait()
+            if self._calls and not self._lost():
+                await asyncio.wait(self._calls, timeout=STOP_S)
+        finally:
+            await cancel(list(self._calls))
+
+    def _lost(self) -> bool:
+        return self._lease_lost or self._lease.lost.is_set()
+
+    async def _take(self) -> None:
+        # What ends while the outbox is read may still be in the answer.
+        had = {*self._waiting, *self._under_way}
+        if len(had) >= MAX_IN_HAND:
+            return
+        kind = self._handler.kind
+        for queued in await self._outbox.due(kind, self._vendor_uid, now_ms(), MAX_IN_HAND):
+            if queued.id not in had:
+                self._waiting[queued.id] = queued
+                self._handler.arrived(queued)
+
+    def _start(self) -> None:
+        at_once = self._handler.at_once if self._breaker.reason is None else 1
+        while self._waiting and len(self._calls) < at_once and not self._breaker.wait_s:
+            batch = list(self._waiting.values())[: self._handler.batch]
+            task = asyncio.create_task(self._do(batch), name=f"effects {self._handler.kind}")
+            for queued in batch:
+                del self._waiting[queued.id]
+                self._under_way[queued.id] = task
+            self._calls.add(task)
+            task.add_done_callback(self._called)
+
+    def _called(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        self._under_way = {i: other for i, other in self._under_way.items() if other is not task}
+        self._more.set()
+        if task.cancelled():
+            return
+        # What happened and is not written down comes again from the outbox.
+        error = task.exception()
+        if error is None:
+            self._redis_breaker.worked()
+        elif isinstance(error, LeaseLost):
+            self._lease_lost = True
+        else:
+            if not isinstance(error, (*UNAVAILABLE, RedisError)):
+                log.error("effects_failed", vendor=self._vendor_uid, exc_info=error)
+            self._redis_breaker.failed(f"{type(error).__name__}: {error}")
+
+    async def _do(self, batch: list[Queued]) -> None:
+        fresh = [queued for queued in batch if not self._too_old(queued)]
+        ends: dict[str, End] = {}
+        if fresh:
+            try:
+                ended = await self._handler.do(self._config, fresh)
+            except Exception as error:
+                log.exception("effect_failed", kind=self._handler.kind, vendor=self._vendor_uid)
+                ended = [Again(f"{type(error).__name__}: {error}") for _ in fresh]
+            ends = {queued.id: end for queued, end in zip(fresh, ended, strict=True)}
+            self._note(ended)
+        await self._follow_up([end for end in ends.values() if isinstance(end, Done)])
+        written = [self._ended(queued, ends.get(queued.id)) for queued in batch]
+        await self._outbox.end(self._lease, self._handler.kind, self._vendor_uid, written)
+
+    def _too_old(self, queued: Queued) -> bool:
+        if queued.kind is not EffectKind.BROADCAST:
+            return False
+        return now_ms() > queued.put_at + self._settings.broadcast_expiry_s * 1000
+
+    def _note(self, ends: list[End]) -> None:
+        failed = [end.reason for end in ends if isinstance(end, Again)]
+        if len(failed) < len(ends):
+            self._failures = 0
+            self._breaker.worked()
+            return
+        self._failures += 1
+        if self._failures >= ILL_AFTER_FAILURES:
+            self._breaker.failed(failed[0])
+
+    async def _follow_up(self, done: list[Done]) -> None:
+        effects = parse_effects(self._vendor_uid, [one for end in done for one in end.effects])
+        if not effects:
+            return
+        await self._outbox.put(self._vendor_uid, effects)
+        for kind in {effect.kind for effect in effects}:
+            self._wake(kind, self._vendor_uid)
+
+    def _ended(self, queued: Queued, end: End | None) -> Ended:
+        match end:
+            case None:
+                return Ended(queued.id, "dropped")
+            case Done():
+                return Ended(queued.id, "done")
+            case GivenUp():
+                return self._dead(replace(queued, reason=end.reason))
+        attempts = queued.attempts + int(end.counts)
+        kept = replace(queued, attempts=attempts, reason=end.reason)
+        if attempts >= self._settings.effect_max_attempts:
+            return self._dead(kept)
+        doubled: int = self._settings.update_retry_first_ms * 2 ** min(attempts, 30)
+        pause_ms = min(doubled, self._settings.update_retry_longest_ms)
+        if end.after_s is not None:
+            pause_ms = int(end.after_s * 1000)
+        return Ended(queued.id, "again", kept, now_ms() + pause_ms)
+
+    def _dead(self, queued: Queued) -> Ended:
+        log.error(
+            "effect_given_up",
+            kind=queued.kind.value,
+            vendor=queued.vendor_uid,
+            effect=queued.id,
+            attempts=queued.attempts,
+            reason=queued.reason,
+        )
+        return Ended(queued.id, "dead", queued)

@@ -1,0 +1,256 @@
+"""What statuses tell of recipients, campaigns, numbers and accounts.
+
+A failure may be told by the answer to the send, by a status, or by both. It counts here where PHP
+says that the status has changed the message of a campaign: so neither a repeated status counts, nor
+one whose failure the answer has told.
+
+A webhook is the word of whoever knows the vendor's app secret, and may name what is another's. So
+what is held or paused is what PHP lists as the vendor's: the number, if it is one of them, and the
+account of that number, whatever account the webhook names. Of a number that is not the vendor's
+nothing is held; it is counted and logged. Where PHP says nothing of the vendor, what is done holds
+for this vendor alone (``limits.py``).
+
+It is acted on after the turn is settled. A worker that dies in between loses what this turn has
+told, and the next failure tells it again; nothing is counted twice, because PHP has the status by
+then and says that it changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+import structlog
+
+from contracts.backend import SendError, VendorConfig
+from contracts.cloud_api.errors import rule_for
+from contracts.cloud_api.webhook import Status, WebhookError
+from sidecar.metrics import METRICS, STATUSES_MISFIT
+from sidecar.php.client import BackendError
+from sidecar.redis import keys
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.sending.campaigns import ErrorPath
+from sidecar.settings import Settings
+from workers.inbox.commit import Commit
+from workers.inbox.delivery import Fate, Verdicts
+from workers.inbox.update import Update
+from workers.sending.error_actions import Actions, ErrorActions, Failure
+from workers.sending.error_policy import Decision, decide_refused
+from workers.sending.holds import Scope
+from workers.sending.limiter import Limiter
+from workers.sending.limits import Limits
+
+log = structlog.get_logger()
+
+#: A status that is older than this says nothing any more of what passes by itself: webhooks that
+#: could not be taken are repeated for days.
+STALE_S = 600.0
+
+#: Of an error that is new to us, statuses do not tell the HTTP status: it is the message's own.
+_HTTP_STATUS = 400
+
+#: Meta's codes are far below; what is not is none.
+MAX_CODE = 10**9
+
+FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
+
+
+@dataclass(slots=True)
+class _Row:
+    """What one turn has told of a campaign: an error that stops it; else its last errors in a row
+    that count, and whether something was sent before them (``broken``)."""
+
+    stop: Failure | None = None
+    last: Failure | None = None
+    times: int = 0
+    broken: bool = False
+
+    def failed(self, failure: Failure) -> None:
+        if failure.decision.stops_campaign:
+            self.stop = self.stop or failure
+        elif failure.decision.counts:
+            alike = self.last is not None and self.last.error.code == failure.error.code
+            self.times = self.times + 1 if alike else 1
+            self.last = failure
+
+    def sent(self) -> None:
+        self.broken, self.last, self.times = True, None, 0
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one turn has told: failures, and rows of errors by campaign."""
+
+    failures: list[Failure] = field(default_factory=list)
+    rows: dict[str, _Row] = field(default_factory=dict)
+
+    def settle(self, commit: Commit) -> None:
+        """Have errors in a row end with the turn where something was sent."""
+        for campaign_uid, row in self.rows.items():
+            if row.broken:
+                commit.add_command("DEL", keys.errors(campaign_uid, ErrorPath.STATUS))
+
+
+class StatusErrors:
+    """Takes what statuses tell. ``find_config`` returns a vendor's configuration, and is asked
+    only where something failed."""
+
+    def __init__(
+        self, settings: Settings, redis: Redis, limiter: Limiter, find_config: FindConfig
+    ) -> None:
+        self._settings = settings
+        self._consequences = ErrorActions(settings, redis, limiter)
+        self._find_config = find_config
+
+    def hear(self, items: list[Update], verdicts: Verdicts) -> Heard:
+        """Return what those of the items tell that PHP has applied."""
+        heard = Heard()
+        for item in items:
+            verdict = verdicts[item.id]
+            if verdict.fate is not Fate.DONE or verdict.campaign_uid is None:
+                continue
+            row = heard.rows.setdefault(verdict.campaign_uid, _Row())
+            if item.status == "failed":
+                failure = self._failure(item, verdict.campaign_uid)
+                heard.failures.append(failure)
+                row.failed(failure)
+            elif _was_sent(item):
+                row.sent()
+        return heard
+
+    async def act(self, heard: Heard) -> None:
+        """Do what follows, all at the same time. What Redis does not take is lost, and said."""
+        if not heard.failures:
+            return
+        actions: Actions = {}
+        configs: dict[str, VendorConfig | None] = {}
+        misfits: set[tuple[str, str]] = set()
+        suppressed: dict[str, dict[str, SendError]] = {}
+        for failure in heard.failures:
+            decision = failure.decision
+            if decision.suppress and failure.recipient:
+                errors = suppressed.setdefault(failure.vendor_uid, {})
+                errors[failure.recipient] = failure.error
+            if decision.hold or decision.pause or decision.hold_pair_s:
+                if failure.vendor_uid not in configs:
+                    configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
+                if not _fits(failure, configs[failure.vendor_uid]):
+                    misfits.add((failure.vendor_uid, failure.limits.number))
+                    METRICS.counter(STATUSES_MISFIT).add()
+                failure = self._by_php(failure, configs[failure.vendor_uid])
+            actions |= self._consequences.of(failure)
+        for vendor_uid, number in sorted(misfits):
+            log.warning("status.number_unknown", vendor=vendor_uid, number=number)
+        calls = [
+            *(act() for act in actions.values()),
+            *(self._consequences.suppressed.add(*one) for one in suppressed.items()),
+            *(self._count(row) for row in heard.rows.values()),
+        ]
+        for error in await asyncio.gather(*calls, return_exceptions=True):
+            if isinstance(error, (*UNAVAILABLE, RedisError)):
+                log.error("failures_told_by_statuses_lost", error=str(error))
+            elif isinstance(error, BaseException):
+                raise error
+
+    async def _count(self, row: _Row) -> None:
+        failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
+        if failure is None:
+            return
+        if reason := await self._consequences.count(failure, ErrorPath.STATUS, times):
+            log.error(
+                "campaign_paused",
+                vendor=failure.vendor_uid,
+                campaign=failure.campaign_uid,
+                reason=reason,
+            )
+
+    async def _config(self, vendor_uid: str) -> VendorConfig | None:
+        try:
+            return await self._find_config(vendor_uid)
+        except BackendError as error:
+            log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
+            return None
+
+    def _by_php(self, failure: Failure, config: VendorConfig | None) -> Failure:
+        """Return the failure with the names that campaigns of the vendor use, and with nothing to
+        do to a number that is not the vendor's."""
+        number = failure.limits.number
+        if not (number and _fits(failure, config)):
+            failure = replace(failure, decision=_without_number(failure.decision))
+            number = (config and config.current_phone_number_id) or ""
+        if config is None:
+            return failure
+        return replace(failure, limits=Limits.of(config, number, self._settings))
+
+    def _failure(self, item: Update, campaign_uid: str) -> Failure:
+        """Return what a failed status tells. Its limits are by what the webhook names, and so the
+        vendor's own."""
+        status, number, account = _read(item)
+        named = VendorConfig(vendor_uid=item.vendor_uid, whatsapp_business_account_id=account)
+        limits = Limits.of(named, number, self._settings)
+        return _failure(item, campaign_uid, status, limits)
+
+
+def _fits(failure: Failure, config: VendorConfig | None) -> bool:
+    """Tell whether the message may have been sent from where the webhook says."""
+    if config is None:
+        return True
+    numbers = {one.phone_number_id for one in config.phone_numbers}
+    return failure.limits.number in {*numbers, config.current_phone_number_id}
+
+
+def _without_number(decision: Decision) -> Decision:
+    hold = decision.hold
+    if hold is not None and hold.pause.scope is Scope.NUMBER:
+        hold = None
+    pause = None if decision.pause is Scope.NUMBER else decision.pause
+    return replace(decision, hold=hold, hold_pair_s=0.0, pause=pause)
+
+
+def _failure(item: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
+    found = next((error for error in status.errors or [] if error), WebhookError())
+    code = found.code if found.code is not None and 0 <= found.code < MAX_CODE else None
+    rule = rule_for(code, _HTTP_STATUS)
+    details = (found.error_data or {}).get("details")
+    error = SendError(
+        code=code,
+        message=found.message or found.title or rule.meaning,
+        details=details if isinstance(details, str) else None,
+    )
+    at = _seconds(status.timestamp, item.received_at)
+    decision = decide_refused(rule, error)
+    if time.time() - at > STALE_S:
+        decision = replace(decision, hold=None, hold_pair_s=0.0)
+    to = status.recipient_id
+    return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
+
+
+def _was_sent(item: Update) -> bool:
+    """Tell whether a message has gone out just now. What is delivered or read may have been sent
+    long ago, and says nothing of what is being sent."""
+    lower = {msgspec.json.decode(status).get("status") for status in item.lower_statuses}
+    return item.status == "sent" or "sent" in lower
+
+
+def _read(item: Update) -> tuple[Status, str, str | None]:
+    """Return the status of an update that is one (``split.py``), and the number and the account
+    that its message was sent from, as far as they are told."""
+    assert item.payload is not None
+    account = item.payload["entry"][0]
+    value = account["changes"][0]["value"]
+    metadata = value.get("metadata")
+    number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+    account_id = account.get("id")
+    return (
+        Status.model_validate(value["statuses"][0]),
+        number if isinstance(number, str) else "",
+        account_id if isinstance(account_id, str) and account_id else None,
+    )
+
+
+def _seconds(timestamp: str | None, received_at: int) -> float:
+    """Return when a status says that it happened, which was before it was received."""
+    if timestamp is not None and timestamp.isascii() and timestamp.isdigit():
+        return min(float(timestamp[:15]), received_at / 1000)
+    return received_at / 1000

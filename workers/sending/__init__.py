@@ -1,0 +1,1 @@
+"""Sending: campaigns and replies, within the limits of Meta."""

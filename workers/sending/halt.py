@@ -1,0 +1,32 @@
+"""Telling PHP of a campaign's halt until it knows (``sidecar/sending/halts.py``)."""
+
+from contracts.backend import CampaignState
+from sidecar.clock import now_ms
+from sidecar.redis.client import Redis
+from sidecar.sending import halts
+from workers.sending.release import Release
+
+
+class Halt:
+    def __init__(self, redis: Redis, release: Release, campaign_uid: str) -> None:
+        self._halts = halts.Halts(redis)
+        self._release = release
+        self._campaign_uid = campaign_uid
+
+    async def stands(self) -> bool:
+        """Tell whether the campaign is halted."""
+        return await self._halts.find(self._campaign_uid) is not None
+
+    async def pause(self, reason: str) -> None:
+        """Halt the campaign, unless somebody else has."""
+        halt = halts.Halt(CampaignState.PAUSED, reason)
+        await self._halts.put_if_none(self._campaign_uid, halt)
+
+    async def tell_php(self) -> None:
+        """Have PHP keep that the campaign is halted and why, if it does not know. Raises
+        ``BackendError``; then it is to be called again."""
+        halt = await self._halts.find(self._campaign_uid)
+        if halt is None or halt.acknowledged_at is not None:
+            return
+        await self._release.keep_state(halt.state, halt.reason)
+        await self._halts.told(self._campaign_uid, halt, now_ms())

@@ -1,0 +1,242 @@
+"""The ledger: what is known of every claimed row until PHP has it, on disk in Redis.
+
+A row is *claimed*, then *sending* (written right before the call, together with the others whose
+slots have come), then *known* (written when the call is over), and is dropped when PHP has
+recorded the outcome. So after a crash: claimed rows were certainly not sent, known ones are
+reported, and for those that were being sent nobody can tell.
+
+A row stands in one ledger, once: where PHP gives out one that somebody has in hand, it is not sent
+a second time. What PHP holds of the second claim becomes 6 there (``stale_claim_s``).
+
+A state is a letter and the claim that it belongs to (and more), separated by colons; the scripts
+read these two. What a late process says of a row that has ended, or was claimed anew, is not
+written.
+
+The scripts also move the vendor's counters, with the rows that they count: a row that comes into
+the ledger is *claimed*, and one that leaves it has ended in one of :data:`ENDS` (sidecar/counters).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from contracts.backend import SendOutcome, SendResult
+from sidecar.effects.outbox import replies_of
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Redis, script
+from sidecar.redis.lease import Lease
+from workers.sending.send_queue import ClaimedSend
+
+_CLAIMED = b"c:"
+_SENDING = b"s:"
+_KNOWN = b"k:"
+
+#: The counter of each end.
+ENDS = {
+    SendOutcome.ACCEPTED: "accepted",
+    SendOutcome.FAILED: "failed",
+    SendOutcome.REQUEUE: "requeued",
+    SendOutcome.UNKNOWN: "unknown",
+}
+RELEASED = "released"
+
+#: How long before its slot a row is written down as being sent, at most. That takes a write to
+#: disk, and sends should not go out in the rhythm of the disk; but after a crash nobody can tell of
+#: what was written down whether it was sent.
+BEGIN_AHEAD_S = 0.02
+
+
+def sending(number: str, claim_uid: str) -> bytes:
+    """Return the state of a row of a claim that is about to be sent from a number."""
+    return _SENDING + f"{claim_uid}:{number}".encode()
+
+
+def _known(result: SendResult) -> bytes:
+    head = f"{result.claim_uid or ''}:{ENDS[result.outcome]}:".encode()
+    return _KNOWN + head + result.model_dump_json(exclude_defaults=True).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """``claimed`` maps a row to its claim, ``sending`` to its claim and the number it was sent
+    from."""
+
+    claimed: dict[str, str]
+    sending: dict[str, tuple[str, str]]
+    known: list[SendResult]
+
+
+class Halted(Exception):
+    """The campaign is paused or cancelled."""
+
+
+class NotTheHolder(Exception):
+    """Somebody else holds the campaign now."""
+
+
+class NumberHeld(Exception):
+    """Nothing goes out from the number for a while."""
+
+
+def refuse(answer: int, campaign_uid: str) -> None:
+    """Raise what a script's answer below zero stands for."""
+    if answer == -1:
+        raise NotTheHolder(campaign_uid)
+    if answer == -2:
+        raise Halted(campaign_uid)
+    if answer == -3:
+        raise NumberHeld(campaign_uid)
+
+
+class Ledger:
+    """The ledger of one campaign of a vendor."""
+
+    def __init__(self, redis: Redis, campaign_uid: str, vendor_uid: str) -> None:
+        self._redis = redis
+        self._campaign_uid = campaign_uid
+        self._vendor_uid = vendor_uid
+        self._scripts = {
+            name: script(redis, name) for name in ("claimed", "begin", "noted", "settled")
+        }
+        self._ledger = keys.ledger(campaign_uid)
+        self._claims = keys.claims(campaign_uid)
+        #: What the scripts are given that move rows into the ledger or out of it.
+        counters = keys.counters(vendor_uid)
+        self._books = [self._ledger, keys.LEDGERS, counters, keys.VENDORS, keys.ROWS]
+
+    async def about_to_claim(self, claim_uid: str, now: int) -> None:
+        """Note a claim before PHP is asked for it, so that its rows are found whatever happens."""
+        await self._redis.hset(self._claims, claim_uid, now)
+
+    async def claimed(
+        self,
+        claim_uid: str,
+        row_uids: list[str],
+        *,
+        expired: int = 0,
+        in_hand: Sequence[str] = (),
+    ) -> list[str]:
+        """Note the rows that the claim has brought; states that they have already are kept.
+        ``expired`` is how many rows PHP found to be too old, which is only counted. ``in_hand``
+        are the caller's earlier claims.
+
+        Return for each row why it must not be sent, or ""
+        (``sidecar/redis/lua/sending/claimed.lua``)."""
+        reasons = await self._scripts["claimed"](
+            keys=[*self._books, self._claims],
+            args=[
+                *(self._campaign_uid, self._vendor_uid, claim_uid, expired, keys.ledger("")),
+                len(in_hand),
+                *in_hand,
+                *row_uids,
+            ],
+        )
+        return [reason.decode() for reason in cast("list[bytes]", reasons)]
+
+    async def open_claims(self) -> list[str]:
+        """Return the claims of which it is not known what they have brought."""
+        claims = cast(list[bytes], await self._redis.hkeys(self._claims))
+        return [claim.decode() for claim in claims]
+
+    async def begin(
+        self, lease: Lease, sends: list[tuple[ClaimedSend, str]], line: str | None = None
+    ) -> list[ClaimedSend]:
+        """Note that rows are about to be sent, each from its number, in one round trip. ``line`` is
+        the numbers' name in Redis (``limits.py``), where it is another one. Return those that must
+        not be sent: somebody else has them. Raises :class:`Halted`, :class:`NotTheHolder`,
+        :class:`NumberHeld`; then none must be sent."""
+        states: list[str | bytes] = []
+        for row, number in sends:
+            states += [row.uid, sending(number, row.claim_uid)]
+        answer = await self._scripts["begin"](
+            keys=[
+                *(lease.key, keys.halt(self._campaign_uid), *self._books),
+                *{keys.number(line or number) for _, number in sends},
+            ],
+            args=[
+                *(lease.token, self._campaign_uid, self._vendor_uid),
+                *(int(BEGIN_AHEAD_S * 1_000_000), keys.ledger(""), *states),
+            ],
+        )
+        if isinstance(answer, list):
+            return [sends[place][0] for place in answer]
+        refuse(answer, self._campaign_uid)
+        return []
+
+    async def not_sent(self, rows: list[ClaimedSend]) -> None:
+        """Note that rows that were (perhaps) about to be sent certainly were not."""
+        await self._note([(r.uid, r.claim_uid, _CLAIMED + r.claim_uid.encode()) for r in rows])
+
+    async def known(self, results: list[SendResult]) -> None:
+        """Note outcomes of rows that are in the ledger, in one round trip."""
+        await self._note([(r.uid, r.claim_uid or "", _known(r)) for r in results])
+
+    async def _note(self, states: list[tuple[str, str, bytes]]) -> None:
+        flat = [word for state in states for word in state]
+        await self._scripts["noted"](keys=[self._ledger], args=flat)
+
+    async def settled(self, results: list[SendResult]) -> None:
+        """Drop rows whose outcome PHP has, and count them."""
+        await self._drop([(r.uid, r.claim_uid or "", ENDS[r.outcome]) for r in results])
+
+    async def released(self, claim_uid: str, row_uids: list[str]) -> None:
+        """Drop rows that PHP has back, and count them."""
+        await self._drop([(row_uid, claim_uid, RELEASED) for row_uid in row_uids])
+
+    async def _drop(self, ends: list[tuple[str, str, str]]) -> None:
+        flat = [word for end in ends for word in end]
+        await self._scripts["settled"](
+            keys=[*self._books[:3], keys.ROWS], args=[self._campaign_uid, *flat]
+        )
+
+    async def empty(self) -> bool:
+        """Tell whether nothing is left to be settled."""
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hlen(self._ledger)
+        pipeline.hlen(self._claims)
+        return not any(await pipeline.execute())
+
+    async def load(self) -> LedgerState:
+        """Return all that is in the ledger. Only rows in flight are, so it is small."""
+        state = LedgerState({}, {}, [])
+        entries = cast(Hash, await self._redis.hgetall(self._ledger))
+        for row_uid, value in entries.items():
+            if value.startswith(_SENDING):
+                claim_uid, _, number = value.removeprefix(_SENDING).decode().partition(":")
+                state.sending[row_uid.decode()] = (claim_uid, number)
+            elif value.startswith(_KNOWN):
+                state.known.append(SendResult.model_validate_json(value.split(b":", 3)[3]))
+            else:
+                state.claimed[row_uid.decode()] = value.removeprefix(_CLAIMED).decode()
+        return state
+
+
+class LedgerView:
+    """Lets the drain of statuses see which sends are not recorded with PHP yet."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def unsettled(self, rows: Iterable[tuple[str, str]]) -> set[str]:
+        """Return which of these rows, by their vendor and uid, are in a ledger."""
+        found = list(rows)
+        if not found:
+            return set()
+        campaigns = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
+        vendors = {vendor_uid for vendor_uid, _ in found}
+        ledgers = [
+            keys.ledger(campaign.decode())
+            for campaign, vendor in campaigns.items()
+            if vendor.decode() in vendors
+        ]
+        ledgers += [keys.ledger(replies_of(vendor_uid)) for vendor_uid in vendors]
+        row_uids = [row_uid for _, row_uid in found]
+        pipeline = self._redis.pipeline(transaction=False)
+        for ledger in ledgers:
+            pipeline.hmget(ledger, row_uids)
+        answers = await pipeline.execute()
+        return {
+            row_uid
+            for row_uid, *states in zip(row_uids, *answers, strict=True)
+            if any(state is not None for state in states)
+        }

@@ -1,0 +1,186 @@
+"""The limiter: when a number may send, exact over all workers on all machines.
+
+Every number has a queue of slots, evenly spaced in time, on Redis's clock. A caller takes the next
+few for its rows and learns when they are; nobody polls, and no slot is given out twice. A slot that
+is not used (its worker died) is lost, so no limit is ever exceeded. The same script keeps to the
+limits of recipients, accounts, apps and portfolios, and shares a number between its campaigns
+(``sidecar/redis/lua/sending/grant.lua``, ``docs/decisions/0004-limiter.md``).
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sidecar.metrics import LIMITER_WAIT_SECONDS, LIMITER_WAITS, METRICS, SLOTS
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.lease import Lease
+from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.numbers import NumberState, number_state
+from sidecar.sending.pauses import Paused
+from workers.sending.holds import THROTTLED, Hold, Scope
+from workers.sending.ledger import BEGIN_AHEAD_S, refuse
+from workers.sending.limits import Limits
+from workers.sending.redis_clock import RedisClock
+
+#: How far ahead slots are given out. Long enough to hide a round trip, short enough to stop at
+#: once.
+AHEAD_S = 0.25
+
+#: A pause is longer by up to this share, so that not everybody comes back at the same moment.
+_JITTER = 0.25
+
+#: Answers of the script that only slots have.
+_PAUSED, _RESTS = -4, -5
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """``count`` slots for the rows asked for, in their order, without those that are ``refused``:
+    by their place, for how long their recipients have had enough. The first slot is in ``delay_s``
+    seconds and the others are ``gap_s`` apart. It makes sense to ask again in ``again_s``.
+
+    ``clock_s`` is Redis's clock at that moment. ``reason`` says why nothing goes out now, where
+    that is a hold or a budget, and not just the rate.
+    """
+
+    count: int
+    delay_s: float
+    gap_s: float
+    again_s: float
+    clock_s: float
+    refused: dict[int, float]
+    reason: str | None
+
+
+class NumberPaused(Exception):
+    """The number, its account or the access token is paused, until a person resumes it. The text
+    says why."""
+
+
+class CampaignRests(Exception):
+    """The campaign has been told to rest for a while."""
+
+
+class Limiter:
+    """``clock`` learns Redis's time from the answers. ``jitter`` returns 0 to 1."""
+
+    def __init__(self, redis: Redis, *, jitter: Callable[[], float] = random.random) -> None:
+        self._redis = redis
+        self._grant = script(redis, "sending/grant")
+        self._hold = script(redis, "sending/hold")
+        self._hold_pair = script(redis, "sending/hold_pair")
+        self._jitter = jitter
+        self.clock = RedisClock()
+
+    async def grant(
+        self,
+        lease: Lease,
+        campaign_uid: str,
+        limits: Limits,
+        recipients: list[str],
+        *,
+        unsent: Sequence[str] = (),
+        urgent: bool = False,
+    ) -> Grant:
+        """Take slots for rows to these recipients, as many as there are now. ``unsent`` are
+        recipients that have had slots before and certainly no message. ``urgent`` goes before all
+        that is not, and answers people, which no daily limit counts. Raises :class:`Halted`,
+        :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
+        line, pauses = limits.line, limits.pauses
+        count, *more = await self._grant(
+            keys=[
+                keys.lease(campaign_lease(campaign_uid)),
+                keys.halt(campaign_uid),
+                keys.number(line),
+                keys.hold(Scope.ACCOUNT, limits.account),
+                keys.hold(Scope.APP, limits.app),
+                keys.turns(line),
+                keys.wanting(line),
+                keys.recipients(limits.portfolio),
+                keys.pair(line, ""),
+                keys.NUMBERS,
+                keys.PAUSES,
+                keys.wait(campaign_uid),
+                keys.urgent(line),
+            ],
+            args=[
+                lease.token,
+                campaign_uid,
+                limits.rate,
+                _us(AHEAD_S),
+                _us(BEGIN_AHEAD_S),
+                0 if urgent else limits.daily_recipients or 0,
+                int(urgent),
+                len(unsent),
+                len(pauses),
+                *pauses,
+                *unsent,
+                *recipients,
+            ],
+        )
+        refuse(count, campaign_uid)
+        if count == _PAUSED:
+            raise NumberPaused(Paused.load(more[0]))
+        if count == _RESTS:
+            raise CampaignRests(campaign_uid)
+        delay, gap, again, clock, reason, *refused = more
+        self.clock.told(clock / 1e6)
+        METRICS.counter(SLOTS).add(count)
+        if count == 0:
+            METRICS.counter(LIMITER_WAITS).add()
+            METRICS.counter(LIMITER_WAIT_SECONDS).add(again / 1e6)
+        return Grant(
+            count=count,
+            delay_s=delay / 1e6,
+            gap_s=gap / 1e6,
+            again_s=again / 1e6,
+            clock_s=clock / 1e6,
+            refused={
+                row: wait / 1e6 for row, wait in zip(refused[::2], refused[1::2], strict=True)
+            },
+            reason=reason.decode(errors="replace") or None,
+        )
+
+    async def hold(self, limits: Limits, hold: Hold, *, sent_at: float) -> None:
+        """Hold what a refusal says that must be held. ``sent_at`` is when the send left, unix
+        seconds on Redis's clock: a send that left before the last pause was over says nothing
+        new, so a burst of refusals counts as one."""
+        key = {
+            Scope.NUMBER: keys.number(limits.line),
+            Scope.ACCOUNT: keys.hold(Scope.ACCOUNT, limits.account),
+            Scope.APP: keys.hold(Scope.APP, limits.app),
+        }[hold.pause.scope]
+        await self._put(key, hold, sent_at)
+
+    async def throttled(
+        self, line: str, sent_at: float, reason: str = "130429 throughput of the number reached"
+    ) -> None:
+        """Slow a number down: a message that was sent at that time (unix seconds) was refused for
+        its speed, which a status told later."""
+        await self._put(keys.number(line), Hold(THROTTLED, reason), sent_at)
+
+    async def _put(self, key: str, hold: Hold, sent_at: float) -> None:
+        pause = hold.pause
+        stretch = 1 + _JITTER * self._jitter()
+        await self._hold(
+            keys=[key],
+            args=[
+                *(_us(sent_at), _us(pause.first_s), _us(pause.longest_s), stretch),
+                *(hold.reason, int(pause.slow)),
+            ],
+        )
+
+    async def hold_pair(self, line: str, recipient: str, seconds: float) -> None:
+        """Give this recipient nothing from this number for so long, or longer where it has had
+        too much before."""
+        await self._hold_pair(keys=[keys.pair(line, recipient)], args=[_us(seconds)])
+
+    async def state(self, line: str) -> NumberState | None:
+        """Return how a number stands and why it is slow, or None if nobody has asked for slots of
+        it lately."""
+        return await number_state(self._redis, line)
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1_000_000)

@@ -1,0 +1,294 @@
+"""Starting each send of a campaign from one number at its slot."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from math import ceil
+
+import structlog
+
+from sidecar.metrics import METRICS, ROWS_REFUSED
+from sidecar.redis.lease import Lease
+from workers.sending.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
+from workers.sending.limiter import AHEAD_S, Grant, Limiter
+from workers.sending.limits import Limits
+from workers.sending.send_queue import ClaimedSend, Rows
+
+log = structlog.get_logger()
+
+#: A row whose slot is further in the past than this, and than half the time between two slots, gets
+#: another one: the process was held up, and sends that have piled up would otherwise go out in one
+#: burst, above the rate.
+LATE_S = 0.02
+
+#: When so many writes in a row take longer, rows may be late by two of them, the one before and
+#: their own: where every write is slow, nothing would ever be in time.
+SLOW_WRITES = 8
+
+#: How long to wait before slots are asked for again, at most: a hold may be lifted.
+POLL_S = 1.0
+
+#: What has to wait for longer than this does so in PHP's queue, and not in status 3.
+PATIENCE_S = 30.0
+
+#: Rows that are kept here although their recipients have had too much for the moment.
+MAX_PARKED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Nothing goes out until then (``time.monotonic``), and why."""
+
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    at: float
+    too_late_at: float
+    row: ClaimedSend
+
+
+class Pacer:
+    """Takes slots for the rows of one campaign that are sent from one number, and starts each send
+    at its slot.
+
+    ``room`` tells how many more sends may be planned or under way; ``start`` starts one;
+    ``postpone`` takes a row that cannot be sent for so many seconds. ``urgent``: it goes before
+    what is not. ``refuse`` takes a row that somebody else has in hand. ``blocked`` is set while a
+    hold or a budget keeps everything back for longer than rows should wait here.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        ledger: Ledger,
+        lease: Lease,
+        campaign_uid: str,
+        limits: Limits,
+        *,
+        room: Callable[[], int],
+        start: Callable[[ClaimedSend], None],
+        postpone: Callable[[ClaimedSend, float], None],
+        urgent: bool = False,
+        refuse: Callable[[ClaimedSend], None] | None = None,
+    ) -> None:
+        self._limiter = limiter
+        self._ledger = ledger
+        self._lease = lease
+        self._campaign_uid = campaign_uid
+        self._limits = limits
+        self._room = room
+        self._start = start
+        self._postpone = postpone
+        self._urgent = urgent
+        self._refuse = refuse
+        self._unsent: list[str] = []
+        self._asking: list[ClaimedSend] = []
+        self._planned: deque[_Planned] = deque()
+        self._beginning: list[_Planned] = []
+        self._begun: deque[_Planned] = deque()
+        self._late: list[ClaimedSend] = []
+        self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
+        self._more = asyncio.Event()
+        self._more_begun = asyncio.Event()
+        self.rows = Rows()
+        self.blocked: Blocked | None = None
+
+    @property
+    def planned(self) -> int:
+        """How many rows have a slot, or are asked one for, and are not started yet."""
+        slots = len(self._planned) + len(self._beginning) + len(self._begun)
+        return len(self._asking) + slots + len(self._late)
+
+    @property
+    def unstarted(self) -> int:
+        """How many rows are here at all."""
+        return self.planned + len(self.rows) + self.rows.parked
+
+    def take_unstarted(self) -> list[ClaimedSend]:
+        """Return the rows that were certainly not started, once nothing runs any more. The ledger
+        may say of some that they are being sent; they are not."""
+        planned = [*self._begun, *self._beginning, *self._planned]
+        rows = [*self._late, *(one.row for one in planned), *self.rows.take_all()]
+        self._late = []
+        self._begun.clear()
+        self._beginning = []
+        self._planned.clear()
+        return rows
+
+    def put_back(self, rows: list[ClaimedSend]) -> None:
+        """Take rows again that had slots and certainly were not sent."""
+        if rows:
+            self._unsent += [row.row.to for row in rows]
+            self.rows.put_back(rows)
+
+    # -- taking slots --
+
+    async def plan(self) -> None:
+        """Take slots until cancelled. Raises what the limiter raises; it may then go on."""
+        while True:
+            if self._late:
+                await self._withdraw()
+            room = min(self._room(), ceil(self._limits.rate * AHEAD_S) + 1)
+            asked = self.rows.take(room, time.monotonic()) if room > 0 else []
+            if asked:
+                grant = await self._ask(asked)
+                await asyncio.sleep(min(grant.again_s, POLL_S))
+            else:
+                await self._wait_for_rows()
+
+    async def _withdraw(self) -> None:
+        """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
+        could tell if the process died now."""
+        late = list(self._late)  # they stay there meanwhile: a run that sees no rows ends
+        try:
+            await self._ledger.not_sent(late)
+        finally:
+            del self._late[: len(late)]
+            self.put_back(late)
+
+    async def _wait_for_rows(self) -> None:
+        self.rows.changed.clear()
+        wait_s = None
+        if self._room() > 0 and (unparks_at := self.rows.unparks_at) is not None:
+            wait_s = max(0.0, unparks_at - time.monotonic())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self.rows.changed.wait()
+
+    async def _ask(self, asked: list[ClaimedSend]) -> Grant:
+        self._asking = asked
+        left = asked
+        unsent, self._unsent = self._unsent, []
+        try:
+            grant = await self._limiter.grant(
+                self._lease,
+                self._campaign_uid,
+                self._limits,
+                [row.row.to for row in asked],
+                unsent=unsent,
+                urgent=self._urgent,
+            )
+            left = self._assign(asked, grant)
+        finally:
+            self._asking = []
+            self.rows.put_back(left)
+        return grant
+
+    def _assign(self, asked: list[ClaimedSend], grant: Grant) -> list[ClaimedSend]:
+        """Give the rows what the limiter has said; return those that have nothing yet."""
+        now = time.monotonic()
+        at = self._limiter.clock.local(grant.clock_s + grant.delay_s)
+        late_s = max(LATE_S, grant.gap_s / 2)
+        if len(self._writes_s) == SLOW_WRITES:
+            late_s = max(late_s, 2 * min(self._writes_s))
+        looked_at = grant.count + len(grant.refused)
+        for place, row in enumerate(asked[:looked_at]):
+            if place in grant.refused:
+                self._wait_for_recipient(row, grant.refused[place], now)
+            else:
+                self._planned.append(_Planned(at, at + late_s, row))
+                at += grant.gap_s
+        self._more.set()
+        blocked = grant.reason is not None and grant.again_s > PATIENCE_S
+        self.blocked = Blocked(now + grant.again_s, grant.reason or "") if blocked else None
+        return asked[looked_at:]
+
+    def _wait_for_recipient(self, row: ClaimedSend, wait_s: float, now: float) -> None:
+        if wait_s > PATIENCE_S or self.rows.parked >= MAX_PARKED:
+            self._postpone(row, wait_s)
+        else:
+            self.rows.park(row, now + wait_s)
+
+    # -- writing down, and starting --
+
+    async def begin_before_slots(self) -> None:
+        """Write down what is about to be sent, shortly before its slots, until cancelled. Raises
+        what the ledger raises; it may then go on, and no row is lost."""
+        while True:
+            if not self._planned:
+                self._more.clear()
+                await self._more.wait()
+                continue
+            pause_s = self._planned[0].at - BEGIN_AHEAD_S - time.monotonic()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+                continue
+            due, late = self._take(self._planned, time.monotonic() + BEGIN_AHEAD_S)
+            self.put_back(late)
+            if due:
+                await self._begin(due)
+
+    async def start_at_slots(self) -> None:
+        """Start what is written down at its slots, until cancelled."""
+        while True:
+            if not self._begun:
+                self._more_begun.clear()
+                await self._more_begun.wait()
+                continue
+            pause_s = self._begun[0].at - time.monotonic()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+                continue
+            due, late = self._take(self._begun, time.monotonic())
+            for planned in due:
+                self._start(planned.row)
+            if late:
+                self._late += late
+                self.rows.changed.set()
+
+    def _take(
+        self, rows: deque[_Planned], until: float
+    ) -> tuple[list[_Planned], list[ClaimedSend]]:
+        """Take what has its slot until then, and apart from it what is too late by now."""
+        due: list[_Planned] = []
+        late: list[ClaimedSend] = []
+        now = time.monotonic()
+        while rows and rows[0].at <= until:
+            planned = rows.popleft()
+            if now <= planned.too_late_at:
+                due.append(planned)
+            else:
+                late.append(planned.row)
+        return due, late
+
+    async def _begin(self, due: list[_Planned]) -> None:
+        self._beginning = due
+        began_at = time.monotonic()
+        # A process that stood still may hold the campaign no more, and somebody else has called
+        # these rows unknown.
+        latest = began_at + AHEAD_S
+        try:
+            number, line = self._limits.number, self._limits.line
+            refused = await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
+        except NumberHeld:
+            # It was held after it gave these slots, and so the later ones do not count either.
+            self._beginning = []
+            self.put_back([one.row for one in (*due, *self._planned)])
+            self._planned.clear()
+            return
+        except Exception:
+            self._beginning = []
+            self.put_back([one.row for one in due])
+            raise
+        self._beginning = []
+        self._writes_s.append(time.monotonic() - began_at)
+        if refused:
+            self._refused(refused)
+            due = [planned for planned in due if planned.row not in refused]
+        self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
+        self._more_begun.set()
+
+    def _refused(self, rows: list[ClaimedSend]) -> None:
+        """Leave rows to those who have them in hand."""
+        METRICS.counter(ROWS_REFUSED, "in_hand").add(len(rows))
+        uids = [row.uid for row in rows]
+        log.error("rows_in_hand_elsewhere", campaign=self._campaign_uid, rows=uids[:5])
+        if self._refuse is not None:
+            for row in rows:
+                self._refuse(row)

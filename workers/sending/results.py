@@ -1,0 +1,194 @@
+"""Outcomes of sends: into the ledger as soon as they are known, and to PHP in batches."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from contracts import backend as contract
+from contracts.backend import SendResult
+from sidecar.logs import LogOnce
+from sidecar.php.breaker import Breaker
+from sidecar.php.client import Backend, BackendError, BackendUnavailable
+from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.tasks import cancel
+from workers.sending.ledger import Ledger
+
+#: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises
+#: ``BackendError``.
+Tell = Callable[[list[SendResult], bool], Awaitable[list[contract.UpdateResult]]]
+
+
+def tell_php(backend: Backend) -> Tell:
+    """Return what tells PHP of outcomes; one that it has failed on, in a call of its own."""
+
+    async def tell(part: list[SendResult], halved: bool) -> list[contract.UpdateResult]:
+        if halved and len(part) == 1:
+            path = contract.UPDATE_MESSAGE_STATUS
+            answer = await backend.call(path, part[0], contract.UpdateResult)
+            return [answer.model_copy(update={"id": part[0].uid})]
+        answers = await backend.call(
+            contract.UPDATE_MESSAGE_STATUSES,
+            contract.UpdateMessageStatusesRequest(results=part),
+            contract.UpdateMessageStatusesAnswer,
+        )
+        return answers.results
+
+    return tell
+
+
+#: Failures, and nothing that worked, after which it is PHP that is ill.
+MAX_FAILURES = 13
+
+
+class Reporter:
+    """Reports the outcomes of one campaign's sends, by ``tell``.
+
+    An outcome is written to the ledger with all others that came while the last write was under
+    way. If Redis is away, PHP is told all the same: what this process knows, it knows.
+    """
+
+    def __init__(self, tell: Tell, ledger: Ledger, *, wait_s: float) -> None:
+        self._tell = tell
+        self._ledger = ledger
+        self._wait_s = wait_s
+        self._fresh: list[SendResult] = []
+        self._known: dict[str, SendResult] = {}
+        self._something = asyncio.Event()
+        self._last = asyncio.Event()
+        self._breaker = Breaker("results_not_taken_by_php")
+        self._trouble = LogOnce("some_results_not_taken_by_php")
+        self._redis_trouble = LogOnce("results_not_in_ledger")
+        self._writer: asyncio.Task[None] | None = None
+        self._teller: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._writer = asyncio.create_task(self._write_ledger(), name="reporter ledger")
+        self._teller = asyncio.create_task(self._tell_php(), name="reporter")
+
+    def add(self, result: SendResult) -> None:
+        """Report an outcome, soon."""
+        self._fresh.append(result)
+        self._something.set()
+
+    def add_known(self, results: list[SendResult]) -> None:
+        """Report outcomes that are in the ledger already."""
+        self._known.update((result.uid, result) for result in results)
+
+    @property
+    def unreported(self) -> int:
+        """How many outcomes PHP does not have yet."""
+        return len(self._fresh) + len(self._known)
+
+    async def flush(self, timeout_s: float) -> None:
+        """Report what there is, for at most so long; the ledger keeps what PHP did not take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.unreported:
+                    await self._write_fresh()
+                    if not await self._tell_once():
+                        await asyncio.sleep(max(0.05, self._breaker.wait_s))
+
+    async def finish(self, timeout_s: float) -> None:
+        """Stop, and report what is left, for at most so long. A report that is under way is better
+        ended than made again."""
+        end = time.monotonic() + timeout_s
+        self._last.set()
+        if self._teller is not None:
+            await asyncio.wait([self._teller], timeout=timeout_s / 2)
+        await self.stop()
+        await self.flush(end - time.monotonic())
+
+    async def stop(self) -> None:
+        """Report nothing more."""
+        await cancel([self._writer, self._teller])
+
+    async def _write_ledger(self) -> None:
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            await self._write_fresh()
+
+    async def _write_fresh(self) -> None:
+        fresh = list(self._fresh)
+        if not fresh:
+            return
+        try:
+            await self._ledger.known(fresh)
+        except (*UNAVAILABLE, RedisError) as error:
+            self._redis_trouble.failed(str(error))
+        else:
+            self._redis_trouble.worked()
+        # Not before: what PHP is told stands in the ledger, or a successor would call it unknown;
+        # and a write that is broken off is made again.
+        del self._fresh[: len(fresh)]
+        self._known.update((result.uid, result) for result in fresh)
+
+    async def _tell_php(self) -> None:
+        while not self._last.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(self._wait_s, self._breaker.wait_s)):
+                    await self._last.wait()
+                    return
+            await self._tell_once()
+
+    async def _tell_once(self) -> bool:
+        """Tell PHP all that is known. Return whether it took any of it."""
+        batch = list(self._known.values())[: contract.MAX_BATCH]
+        return not batch or await self._tell_parts(batch)
+
+    async def _tell_parts(self, batch: list[SendResult]) -> bool:
+        """Tell PHP, and return whether it took anything. Where it fails as a whole, it may be a
+        single result that it fails on: then it is told the halves."""
+        worked = answered = False
+        reason = ""
+        failures = 0
+        waiting = [batch]
+        while waiting and (worked or failures < MAX_FAILURES):
+            part = waiting.pop()
+            try:
+                answers = await self._tell(part, failures > 0)
+            except BackendUnavailable as error:
+                reason = str(error)
+                break
+            except BackendError as error:
+                reason = str(error)
+                failures += 1
+                if middle := len(part) // 2:
+                    waiting += [part[:middle], part[middle:]]
+                continue
+            taken = {r.id for r in answers if r.result in ("done", "ignored")}
+            worked |= bool(taken)
+            answered |= bool(answers)
+            await self._drop(part, taken)
+            if again := [r.reason for r in answers if r.id not in taken]:
+                reason = f"PHP wants results again: {again[0]}"
+        self._note(worked, answered, reason)
+        return worked
+
+    def _note(self, worked: bool, answered: bool, reason: str) -> None:
+        if worked:
+            self._breaker.worked()
+        elif answered:
+            self._breaker.back_off()
+        else:
+            self._breaker.failed(reason or "PHP gave no answer for any of them")
+            return
+        if reason:
+            self._trouble.failed(reason)
+        else:
+            self._trouble.worked()
+
+    async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
+        told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]
+        if not told:
+            return
+        try:
+            await self._ledger.settled(told)
+        except (*UNAVAILABLE, RedisError) as error:
+            # The entry stays; whoever reads it reports again, and PHP has it already.
+            self._redis_trouble.failed(str(error))
+        # Not before: whoever is broken off here tells PHP again, and drops the entries then.
+        for result in told:
+            if self._known.get(result.uid) is result:
+                del self._known[result.uid]
