@@ -63,6 +63,8 @@ class AdversaryStage(Stage):
         for table in ("whatsapp_webhook_queue", "vendors"):  # everything else is a vendor's
             self.installation.database.rows(f"DELETE FROM {table}")
         self.installation.restart("php-fpm")
+        # It would go on handing webhooks to PHP for two seconds, because ours were away.
+        self.installation.restart("nginx")
         (self.installation.application.storage / _FAULTS).touch()
 
     def start_ours(self, settings: dict[str, str]) -> None:
