@@ -162,6 +162,6 @@ class LogOnce:
     def worked(self) -> None:
         """Log that it is over, if there was anything."""
         if self._reason is not None:
-            self._log.info(f"{self._event}_over", reason=self._reason, times=self._times)
+            self._log.info(f"{self._event}.resolved", reason=self._reason, times=self._times)
             self._reason = None
             self._times = 0

@@ -42,7 +42,7 @@ class DueTimes:
         back_s = self._offset - offset
         if back_s >= LEAST_S:
             moved = await self._move(round(back_s * 1000))
-            log.warning("clock_set_back", by_s=round(back_s), moved=moved)
+            log.warning("clock.set_back", by_s=round(back_s), moved=moved)
         self._offset = offset
 
     async def _move(self, by_ms: int) -> int:

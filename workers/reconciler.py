@@ -59,8 +59,8 @@ class Reconciler:
         self._backend = backend
         self._leases = leases
         self._ring = ring
-        self._redis_trouble = LogOnce("reconciler_without_redis")
-        self._php_trouble = LogOnce("due_campaigns_unavailable")
+        self._redis_trouble = LogOnce("reconciler.redis_unavailable")
+        self._php_trouble = LogOnce("php.due_campaigns.unavailable")
         self._ask_php_at = 0.0
         self._backlog = Backlog(
             redis,
@@ -85,7 +85,7 @@ class Reconciler:
                 self._redis_trouble.failed(str(error))
             except Exception:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
-                log.exception("reconciler_failed")
+                log.exception("reconciler.failed")
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
@@ -188,7 +188,7 @@ class Reconciler:
         self._php_trouble.worked()
         self._webhooks_wait = answer.pending_webhooks > 0
         if answer.made_unknown:
-            log.warning("stale_rows_made_unknown", rows=answer.made_unknown)
+            log.warning("rows.outcome_unknown", rows=answer.made_unknown)
         for campaign in answer.campaigns:
             if campaign.due and campaign.state is contract.CampaignState.RUNNING:
                 await self._list(campaign)
@@ -200,6 +200,6 @@ class Reconciler:
                 return  # being paused at this moment, and PHP did not know yet
             if not await self._halts.lift(campaign.campaign_uid, halt):
                 return
-            log.warning("outdated_halt_lifted", campaign=campaign.campaign_uid)
+            log.warning("halt.expired", campaign=campaign.campaign_uid)
         if await self._redis.hsetnx(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid):
             self._ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

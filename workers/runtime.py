@@ -80,7 +80,7 @@ class Runtime:
         self._deliveries = {
             lane: Delivery(
                 self._backend,
-                Breaker(f"{lane}_not_taken_by_php", longest_s=LANE_PAUSE_S),
+                Breaker(f"php.{lane}.unavailable", longest_s=LANE_PAUSE_S),
                 matching,
             )
             for lane in Lane
@@ -155,7 +155,7 @@ class Runtime:
             left_s = max(0.0, self._leave_at - time.monotonic())
             await asyncio.wait(list(self._campaigns.values()), timeout=left_s)
         for campaign_uid in self._campaigns:
-            log.warning("campaign_not_wound_up_in_time", campaign=campaign_uid)
+            log.warning("campaign.shutdown_timeout", campaign=campaign_uid)
         await cancel(list(self._campaigns.values()))
         await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
         await cancel(self._background)
@@ -202,11 +202,11 @@ class Runtime:
     def _campaign_ended(self, campaign_uid: str, task: asyncio.Task[None]) -> None:
         del self._campaigns[campaign_uid]
         if not task.cancelled() and (error := task.exception()):
-            log.error("campaign_failed", campaign=campaign_uid, exc_info=error)
+            log.error("campaign.failed", campaign=campaign_uid, exc_info=error)
 
     async def _send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
         trouble = self._campaign_trouble.setdefault(
-            campaign_uid, LogOnce("campaign_not_sent", vendor=vendor_uid, campaign=campaign_uid)
+            campaign_uid, LogOnce("campaign.not_sent", vendor=vendor_uid, campaign=campaign_uid)
         )
         try:
             async with self._leases.hold(campaign_lease(campaign_uid)) as lease:

@@ -48,7 +48,7 @@ class _Matchers(RemoteCache[str, _Compiled]):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(
-            "bots_unavailable",
+            "bots.unavailable",
             batch=BATCH,
             ttl_s=ttl_s,
             unknown_ttl_s=unknown_ttl_s,
@@ -85,7 +85,7 @@ class _Uids(RemoteCache[int, str]):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(
-            "bots_unavailable",
+            "bots.unavailable",
             batch=BATCH,
             ttl_s=math.inf,
             unknown_ttl_s=unknown_ttl_s,

@@ -29,7 +29,7 @@ class OpeningHours:
             self._start, self._end = _time(hours.start), _time(hours.end)
             self._zone = _zone(hours.timezone)
         except ValueError as error:
-            log.warning("bot_hours_ignored", vendor_uid=vendor_uid, error=str(error))
+            log.warning("bot.hours_invalid", vendor_uid=vendor_uid, error=str(error))
 
     def closed(self, at: datetime) -> Set[str]:
         """Return the trigger types of the bots that do not answer at a moment."""

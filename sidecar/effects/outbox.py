@@ -164,7 +164,7 @@ class Outbox:
             arguments += [kinds.index(effect.kind), effect_id, body, *mark]
         put = Put(*await self._put(keys=names, args=arguments))
         if put.dropped:
-            log.error("effects_dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
+            log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
         return put
 
     async def due(self, kind: EffectKind, vendor_uid: str, now: int, most: int) -> list[Queued]:
@@ -183,7 +183,7 @@ class Outbox:
                 effects.append(Queued.load(effect_id.decode(), vendor_uid, orjson.loads(value)))
             except ValueError as error:
                 # A later version has put it there; it is that one's again after an upgrade.
-                log.error("effect_not_understood", vendor=vendor_uid, kind=kind, error=str(error))
+                log.error("effect.invalid", vendor=vendor_uid, kind=kind, error=str(error))
         return effects
 
     async def next_due_at(self, kind: EffectKind, vendor_uid: str) -> int | None:
@@ -248,7 +248,7 @@ def _refuse(vendor_uid: str, kind: Any, effect_id: Any, error: Exception) -> Non
     known = str(kind) if kind in set(EffectKind) else "unknown"
     METRICS.counter(EFFECTS_REFUSED, known).add()
     reason = "; ".join(str(error).splitlines()[:3])
-    log.error("effect_refused", vendor=vendor_uid, kind=kind, effect=effect_id, reason=reason)
+    log.error("effect.refused", vendor=vendor_uid, kind=kind, effect=effect_id, reason=reason)
 
 
 def id_of(effect: Effect) -> str:

@@ -55,7 +55,7 @@ class _Slow:
         self._max_connections = max_connections
         self._bytes: dict[_Connection, int] = {}
         self._total = 0
-        self.trouble = LogOnce("connection_cut_off")
+        self.trouble = LogOnce("connection.cut_off")
 
     def hold(self, connection: "_Connection", size: int) -> None:
         self._total += size - self._bytes.get(connection, 0)

@@ -75,7 +75,7 @@ class Answer:
                 async for piece in self.rest.content.iter_any():
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         except (aiohttp.ClientError, TimeoutError) as error:
-            log.warning("proxy_answer_broken_off", reason=_reason(error))
+            log.warning("proxy.answer_aborted", reason=_reason(error))
             return
         finally:
             self.rest.close()
@@ -108,7 +108,7 @@ class Proxy:
         """Pass a webhook on. ``since`` is when its body was here, by ``time.perf_counter``. Raises
         nothing: where PHP gives no answer, there is a 502, 503 or 504 in its place."""
         if goes_round(scope):
-            log.error("proxy_loop", hint="backend_url leads back to the sidecar")
+            log.error("proxy.loop", hint="backend_url leads back to the sidecar")
             return _in_place(508, "proxy_loop", "backend_url leads to the sidecar", looped=True)
         size = len(body) + OVERHEAD_BYTES
         if self._in_flight and self._in_flight + size > self.limit_bytes:

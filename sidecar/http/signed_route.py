@@ -75,7 +75,7 @@ class Internal:
                 body = await self._verified(request)
                 answer = await handler(request, body)
             except SignatureRefused as error:
-                log.warning("internal_call_refused", path=request.scope["path"], reason=error.code)
+                log.warning("internal_call.refused", path=request.scope["path"], reason=error.code)
                 return refusal(401, error.code, str(error))
             except CallRefused as error:
                 return refusal(error.status, error.code, str(error))

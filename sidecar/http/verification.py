@@ -42,7 +42,7 @@ class Verification:
                 reason = f"PHP answered {response.status}"
         except (aiohttp.ClientError, TimeoutError) as error:
             reason = str(error) or type(error).__name__
-        log.warning("verification_without_php", vendor=vendor_uid, reason=reason)
+        log.warning("verification.php_unavailable", vendor=vendor_uid, reason=reason)
         given = parse_qs(url.raw_query_string)
         token = given.get("hub.verify_token", [""])[0]
         challenge = given.get("hub.challenge", [""])[0]

@@ -95,7 +95,7 @@ class _Webhook:
 
 def _count_unsigned(webhook: _Webhook) -> None:
     METRICS.counter(WEBHOOKS_UNSIGNED).add()
-    log.warning("webhook_signature_wrong", vendor=webhook.vendor_uid, accepted=True)
+    log.warning("webhook.signature_invalid", vendor=webhook.vendor_uid, accepted=True)
 
 
 class _Refused(Exception):
@@ -134,8 +134,8 @@ class WebhookEndpoint:
         self._enforce_proxied = proxy_mode is SignatureMode.ENFORCE
         self._keep_failed = keep_failed
         self._shadow = shadow
-        self._proxy_trouble = LogOnce("proxy_without_php")
-        self._inbox_trouble = LogOnce("inbox_unavailable")
+        self._proxy_trouble = LogOnce("proxy.php_unavailable")
+        self._inbox_trouble = LogOnce("inbox.unavailable")
         self._acknowledged = METRICS.counter(WEBHOOKS, "acknowledged")
         self._ack_seconds = METRICS.histogram(ACK_SECONDS)
 
@@ -278,7 +278,7 @@ class WebhookEndpoint:
     ) -> tuple[int, bytes]:
         METRICS.counter(WEBHOOKS, reason).add()
         if status in (401, 404):
-            log.warning("webhook_refused", reason=reason, vendor=vendor_uid)
+            log.warning("webhook.refused", reason=reason, vendor=vendor_uid)
         return status, reason.encode()
 
 

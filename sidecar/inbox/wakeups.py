@@ -81,7 +81,7 @@ class Wakeups:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wakeups")
         self._lock = threading.Lock()
         self._waiting: set[Job] = set()
-        self._trouble = LogOnce("doorbell_failed")
+        self._trouble = LogOnce("wakeup.failed")
         self.rings = 0
 
     def send(self, job: Job) -> None:

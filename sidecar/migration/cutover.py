@@ -179,7 +179,7 @@ class Cutover:
             )
             self._note(vendors, await self._call(request))
         if wanted:
-            log.info("modes_changed", by=self._by, vendors=len(wanted), version=self._version)
+            log.info("modes.changed", by=self._by, vendors=len(wanted), version=self._version)
 
     async def _call(self, request: ModesRequest) -> ModesAnswer:
         return await self._backend.call(contract.MODES, request, ModesAnswer)

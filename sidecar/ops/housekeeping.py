@@ -43,7 +43,7 @@ class Housekeeping:
             while await self._letters.adopt():
                 pass
             if dropped := await self._letters.trim(self._bounds, now_ms()):
-                log.warning("dead_letters_deleted", letters=dropped)
+                log.warning("dead_letters.deleted", letters=dropped)
 
     async def fold_counters(self) -> int:
         """Have vendors at rest counted together, where there are too many. Return how many."""

@@ -48,7 +48,7 @@ class Telemetry:
         self._told = tally.read()
         self._beat_at = 0.0
         self._known = False
-        self._trouble = LogOnce("metrics_not_kept")
+        self._trouble = LogOnce("metrics.not_stored")
         host, pid = socket.gethostname(), os.getpid()
         since = now_ms()
         self.process_id = f"{host}:{pid}:{since}"

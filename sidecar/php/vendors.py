@@ -45,7 +45,7 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(
-            "vendor_config_unavailable",
+            "vendor_config.unavailable",
             batch=BATCH,
             ttl_s=ttl_s,
             unknown_ttl_s=unknown_ttl_s,

@@ -75,7 +75,7 @@ class Leases:
                     return
                 continue
             if not held:
-                log.warning("lease_lost", lease=lease.name)
+                log.warning("lease.lost", lease=lease.name)
                 lease.lost.set()
                 return
             kept_until = asked_at + self._ttl_ms / 1000
@@ -84,4 +84,4 @@ class Leases:
         try:
             await self._renew(keys=[lease.key], args=[lease.token, 0])
         except (*UNAVAILABLE, RedisError) as error:
-            log.warning("lease_not_given_back", lease=lease.name, error=str(error))
+            log.warning("lease.release_failed", lease=lease.name, error=str(error))

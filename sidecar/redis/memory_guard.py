@@ -74,7 +74,7 @@ class MemoryGuard:
             memory = await self._redis.info("memory")
         except ResponseError as error:
             self._may_ask = False
-            log.warning("redis_memory_unknown", reason=str(error))
+            log.warning("redis.memory_unknown", reason=str(error))
             return
         most = int(memory.get("maxmemory", 0))
         self._limit = most * self._share if most else None

@@ -62,7 +62,7 @@ class Shadow:
         self._size = 0
         self._dropped: dict[str, int] = {}
         self._writer: asyncio.Task[None] | None = None
-        self._trouble = LogOnce("shadow_not_noted")
+        self._trouble = LogOnce("shadow.not_recorded")
 
     def note(self, vendor_uid: str, body: bytes, received_at: int) -> None:
         """Note a webhook of a vendor in shadow; ``received_at`` is in unix ms. Returns at once, and

@@ -64,7 +64,8 @@ class AdversaryStage(Stage):
             self.installation.database.rows(f"DELETE FROM {table}")
         self.installation.restart("php-fpm")
         # It would go on handing webhooks to PHP for two seconds, because ours were away.
-        self.installation.restart("nginx")
+        self.installation.processes["nginx"].stop()
+        self.installation.start("nginx")
         (self.installation.application.storage / _FAULTS).touch()
 
     def start_ours(self, settings: dict[str, str]) -> None:

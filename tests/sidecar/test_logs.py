@@ -99,8 +99,8 @@ def test_what_is_noisy_is_kept_down() -> None:
 
 
 def test_for_people() -> None:
-    [line] = logged("log.warning('lease_lost', lease='drain:messages')", form="console")
-    assert "lease_lost" in line
+    [line] = logged("log.warning('lease.lost', lease='drain:messages')", form="console")
+    assert "lease.lost" in line
     assert "lease=drain:messages" in line
     assert "process=serve" in line
     assert "\x1b" not in line
@@ -126,7 +126,7 @@ def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
             "times": 1,
         },
         {
-            "event": "php_down_over",
+            "event": "php_down.resolved",
             "lane": "messages",
             "log_level": "info",
             "reason": "no answer in time",

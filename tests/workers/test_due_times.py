@@ -65,7 +65,7 @@ async def test_what_waits_is_due_earlier_by_as_much(
     by_ms = back_s * 1000
     assert await waiting(redis) == {"a": 5000 - by_ms, "b": 9000 - by_ms, "e": 7000 - by_ms}
     assert [(line["event"], line["by_s"], line["moved"]) for line in logs] == [
-        ("clock_set_back", back_s, 3)
+        ("clock.set_back", back_s, 3)
     ]
 
 

@@ -32,7 +32,7 @@ JOB = send_campaign("vendor-1", "c1")
 class Bell(list[Job]):
     """The jobs that were rung for."""
 
-    def ring(self, job: Job) -> None:
+    def send(self, job: Job) -> None:
         self.append(job)
 
 
@@ -48,7 +48,7 @@ def reconciler(
     settings = make_settings(
         reconcile_interval_s=0.05, due_campaigns_interval_s=0.5, stale_claim_s=77
     )
-    return Reconciler(settings, redis, backend, leases, bell.ring)
+    return Reconciler(settings, redis, backend, leases, bell.send)
 
 
 def due(**more: Any) -> dict[str, Any]:
@@ -197,7 +197,7 @@ async def test_a_halt_that_php_has_lifted_long_ago_goes(
         await reconciler.find_due_campaigns()
     assert bell == [JOB]
     assert await Halts(redis).find("c1") is None
-    assert [log["event"] for log in logs] == ["outdated_halt_lifted"]
+    assert [log["event"] for log in logs] == ["halt.expired"]
 
 
 async def test_a_halt_that_is_put_again_meanwhile_stays(redis: Redis) -> None:
@@ -212,7 +212,7 @@ async def test_rows_that_php_has_made_unknown_are_told(php: Php, reconciler: Rec
     say(php, made_unknown=4)
     with capture_logs() as logs:
         await reconciler.find_due_campaigns()
-    assert [(log["event"], log["rows"]) for log in logs] == [("stale_rows_made_unknown", 4)]
+    assert [(log["event"], log["rows"]) for log in logs] == [("rows.outcome_unknown", 4)]
 
 
 async def test_a_php_that_does_not_answer_is_logged_once(
@@ -225,8 +225,8 @@ async def test_a_php_that_does_not_answer_is_logged_once(
         php.forget(gone)
         await reconciler.find_due_campaigns()
     assert [log["event"] for log in logs] == [
-        "due_campaigns_unavailable",
-        "due_campaigns_unavailable_over",
+        "php.due_campaigns.unavailable",
+        "php.due_campaigns.unavailable.resolved",
     ]
     assert bell == []
 
@@ -319,7 +319,7 @@ async def test_one_process_of_all_does_it(
 ) -> None:
     bells = [Bell(), Bell()]
     settings = make_settings(reconcile_interval_s=0.05)
-    both = [Reconciler(settings, redis, backend, leases, bell.ring) for bell in bells]
+    both = [Reconciler(settings, redis, backend, leases, bell.send) for bell in bells]
     await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
     async with running(both[1]):
         async with running(both[0]):
@@ -339,7 +339,7 @@ async def test_it_outlives_a_redis_that_fails(
             await redis.hset(keys.CAMPAIGNS, "c1", "vendor-1")
             await eventually(lambda: bell)
     events = [log["event"] for log in logs]
-    assert events.count("reconciler_without_redis") == 1
+    assert events.count("reconciler.redis_unavailable") == 1
 
 
 async def test_it_gives_way_when_its_lease_is_lost(

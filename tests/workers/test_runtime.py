@@ -33,7 +33,7 @@ MakeRuntime = Callable[..., Runtime]
 class Bell(list[Job]):
     """Stands for the wakeups."""
 
-    ring = list.append
+    send = list.append
 
     def close(self) -> None:
         pass
@@ -279,7 +279,7 @@ async def test_what_does_not_end_in_time_is_left_in_the_ledger(
     runtime.stop()
     with capture_logs() as logs:
         await asyncio.wait_for(runtime.close(), 10)
-    assert "campaign_not_wound_up_in_time" in [log["event"] for log in logs]
+    assert "campaign.shutdown_timeout" in [log["event"] for log in logs]
     left = await stage.ledger.load()
     assert len(left.sending) + len(left.known) == 3
     assert {result.outcome for result in left.known} <= {contract.SendOutcome.UNKNOWN}

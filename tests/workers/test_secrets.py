@@ -83,7 +83,7 @@ async def test_secrets_stay_in_memory(
         written = whole(folder)
     assert VENDOR.encode() in written
     assert MARK.encode() not in written
-    assert "vendor_config_unavailable" in text_of(logged)
+    assert "vendor_config.unavailable" in text_of(logged)
     assert MARK not in text_of(logged)
 
 

@@ -50,7 +50,7 @@ class AiAnswers:
     def __init__(self, backend: Backend, *, most_kept: int = MAX_KEPT) -> None:
         self._backend = backend
         self._most_kept = most_kept
-        self._breaker = Breaker("ai_answers_not_taken_by_php")
+        self._breaker = Breaker("php.ai_answers.unavailable")
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._waiting: dict[_Key, tuple[AiAnswer, asyncio.Future[End]]] = {}
         self._teller: asyncio.Task[None] | None = None

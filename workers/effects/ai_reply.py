@@ -86,7 +86,7 @@ class AiReplies:
         if found.again and queued.attempts + 1 < self._max_attempts:
             return Again(found.reason, after_s=found.after_s)
         log.warning(
-            "ai_did_not_answer",
+            "ai.no_answer",
             vendor=queued.vendor_uid,
             effect=queued.id,
             reason=found.reason,

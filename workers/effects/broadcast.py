@@ -112,7 +112,7 @@ class Broadcasts:
         if reply.status in _WRONG or 300 <= reply.status < 400:
             return self._a_person_must_act(server, reason)
         if self._wrong.over(_name(server)):
-            log.info("broadcasting_refused_over", server=server.url, app=server.app_id)
+            log.info("broadcast.accepted_again", server=server.url, app=server.app_id)
         if 200 <= reply.status < 300:
             return Done()
         if may_come_again(reply.status):
@@ -124,7 +124,7 @@ class Broadcasts:
     def _a_person_must_act(self, server: Broadcaster, reason: str) -> Again:
         if self._wrong.first(_name(server)):
             log.error(
-                "broadcasting_refused",
+                "broadcast.refused",
                 server=server.url,
                 app=server.app_id,
                 reason=reason,
@@ -135,7 +135,7 @@ class Broadcasts:
     def _nowhere(self, queued: Queued) -> End:
         count(self.kind, "no_target")
         if self._without_server.first(queued.vendor_uid):
-            log.info("broadcast_without_server", vendor=queued.vendor_uid)
+            log.info("broadcast.no_server", vendor=queued.vendor_uid)
         return Done()
 
 

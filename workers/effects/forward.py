@@ -88,5 +88,5 @@ class Forwarder:
     def _nowhere(self, queued: Queued) -> End:
         count(self.kind, "no_target")
         if self._without_target.first(queued.vendor_uid):
-            log.info("forward_without_target", vendor=queued.vendor_uid)
+            log.info("forward.no_target", vendor=queued.vendor_uid)
         return Done()

@@ -69,7 +69,7 @@ class EffectRun:
             kind=handler.kind.value,
             vendor=config.vendor_uid,
         )
-        self._redis_breaker = Breaker("effects_held_up_by_redis", vendor=config.vendor_uid)
+        self._redis_breaker = Breaker("effects.redis_unavailable", vendor=config.vendor_uid)
         self._waiting: dict[str, Queued] = {}
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
@@ -142,7 +142,7 @@ class EffectRun:
             self._lease_lost = True
         else:
             if not isinstance(error, (*UNAVAILABLE, RedisError)):
-                log.error("effects_failed", vendor=self._vendor_uid, exc_info=error)
+                log.error("effects.failed", vendor=self._vendor_uid, exc_info=error)
             self._redis_breaker.failed(f"{type(error).__name__}: {error}")
 
     async def _do(self, batch: list[Queued]) -> None:
@@ -152,7 +152,7 @@ class EffectRun:
             try:
                 ended = await self._handler.do(self._config, fresh)
             except Exception as error:
-                log.exception("effect_failed", kind=self._handler.kind, vendor=self._vendor_uid)
+                log.exception("effect.failed", kind=self._handler.kind, vendor=self._vendor_uid)
                 ended = [Again(f"{type(error).__name__}: {error}") for _ in fresh]
             ends = {queued.id: end for queued, end in zip(fresh, ended, strict=True)}
             self._note(ended)
@@ -203,7 +203,7 @@ class EffectRun:
 
     def _dead(self, queued: Queued) -> Ended:
         log.error(
-            "effect_given_up",
+            "effect.given_up",
             kind=queued.kind.value,
             vendor=queued.vendor_uid,
             effect=queued.id,

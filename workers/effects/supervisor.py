@@ -97,12 +97,12 @@ class EffectRuns:
             self._again.discard(key)
             self.begin(*key)
         if not task.cancelled() and (error := task.exception()):
-            log.error("effects_failed", kind=key[0].value, vendor=key[1], exc_info=error)
+            log.error("effects.failed", kind=key[0].value, vendor=key[1], exc_info=error)
 
     async def _do(self, key: Key) -> None:
         kind, vendor_uid = key
         trouble = self._troubles.setdefault(
-            key, LogOnce("effects_not_done", kind=kind.value, vendor=vendor_uid)
+            key, LogOnce("effects.not_done", kind=kind.value, vendor=vendor_uid)
         )
         try:
             while await self._held(key):

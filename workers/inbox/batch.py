@@ -216,7 +216,7 @@ class Handling:
 
     def _give_up(self, update: Update, commit: Commit, now: int) -> None:
         log.error(
-            "update_given_up",
+            "update.given_up",
             vendor=update.vendor_uid,
             update=update.id,
             wamid=update.wamid,

@@ -97,7 +97,7 @@ def _match(matcher: Matcher, item: Update, text: str, at: datetime) -> None:
         item.bots = MatchedBots(matches=matcher.match(text, at))
     except Exception as error:  # a fault of ours, and PHP can still match it
         log.error(
-            "bots_not_matched",
+            "bots.not_matched",
             vendor=item.vendor_uid,
             update=item.id,
             wamid=item.wamid,

@@ -45,7 +45,7 @@ class CrashLoop:
         times = await self._note("drain", token, self._most, self._units)
         self._noted = True
         if times > self._most:
-            log.error("drain_taken_one_by_one", lane=self._lane, deaths=times - 1)
+            log.error("drain.one_by_one", lane=self._lane, deaths=times - 1)
 
     async def begin_unit(self, unit: str) -> bool:
         """Note that a unit is begun. Return whether it may be: False if it kills the workers."""

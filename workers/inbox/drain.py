@@ -99,7 +99,7 @@ class Drain:
             try:
                 await self._drain(lease)
             except LeaseLost:
-                log.warning("drain_lost_its_lease", lane=self._lane)
+                log.warning("drain.lease_lost", lane=self._lane)
                 await self._crash_loop.end()
                 return False
             finally:

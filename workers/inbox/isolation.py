@@ -117,7 +117,7 @@ class Isolation:
         breaker = self._breakers.get(vendor_uid)
         if breaker is None:
             breaker = self._like.another(
-                "vendor_not_taken_by_php", longest_s=MAX_PAUSE_S, vendor=vendor_uid
+                "php.vendor.failing", longest_s=MAX_PAUSE_S, vendor=vendor_uid
             )
             self._breakers[vendor_uid] = breaker
         breaker.failed(reason)

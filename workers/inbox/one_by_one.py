@@ -112,7 +112,7 @@ class OneByOne:
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         whole = Update.whole(name, entry.vendor_uid, entry.received_at, entry.webhooks[webhook])
         whole.reason = REASON
-        log.error("update_given_up", vendor=whole.vendor_uid, update=whole.id, reason=REASON)
+        log.error("update.given_up", vendor=whole.vendor_uid, update=whole.id, reason=REASON)
         taken, next_unit = _taken(entry, webhook + 1, 0, [whole])
         commit = self._new_commit()
         commit.count(whole.vendor_uid, "updates")
@@ -138,7 +138,7 @@ class OneByOne:
                 lambda commit: self._crash_loop.unit_settled(commit, None),
             )
         # Not read: reading it may be what kills.
-        log.error("update_given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
+        log.error("update.given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
         commit = self._new_commit()
         commit.take_unread(vendor_uid, order_key, kept[0], next_due_at=now_ms())
         commit.dead_letter_unread(kept[0], vendor_uid, REASON, now_ms())

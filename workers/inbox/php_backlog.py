@@ -78,7 +78,7 @@ class Backlog:
             memory_share=memory_share,
             vendor_share=vendor_share,
         )
-        self._trouble = LogOnce("stored_webhooks_not_taken_over")
+        self._trouble = LogOnce("stored_webhooks.not_adopted")
         self._taken = 0
 
     async def take_over(self, lease: Lease) -> bool:
@@ -99,7 +99,7 @@ class Backlog:
         finally:
             await self._inbox.close()
             if self._taken:
-                log.info("stored_webhooks_taken_over", webhooks=self._taken)
+                log.info("stored_webhooks.adopted", webhooks=self._taken)
                 self._taken = 0
 
     async def _has_room(self) -> bool:

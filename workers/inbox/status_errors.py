@@ -149,7 +149,7 @@ class StatusErrors:
         ]
         for error in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(error, (*UNAVAILABLE, RedisError)):
-                log.error("failures_told_by_statuses_lost", error=str(error))
+                log.error("status_errors.lost", error=str(error))
             elif isinstance(error, BaseException):
                 raise error
 
@@ -159,7 +159,7 @@ class StatusErrors:
             return
         if reason := await self._consequences.count(failure, ErrorPath.STATUS, times):
             log.error(
-                "campaign_paused",
+                "campaign.paused",
                 vendor=failure.vendor_uid,
                 campaign=failure.campaign_uid,
                 reason=reason,
@@ -169,7 +169,7 @@ class StatusErrors:
         try:
             return await self._find_config(vendor_uid)
         except BackendError as error:
-            log.warning("vendor_of_a_failed_status_unknown", vendor=vendor_uid, error=str(error))
+            log.warning("status.vendor_unknown", vendor=vendor_uid, error=str(error))
             return None
 
     def _by_php(self, failure: Failure, config: VendorConfig | None) -> Failure:

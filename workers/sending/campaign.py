@@ -153,7 +153,7 @@ class CampaignRun:
             return False
         if await self._redis.exists(keys.wait(self._campaign_uid)):
             return False
-        self._log.info("campaign_run_started", fence=self._lease.token)
+        self._log.info("campaign.run_started", fence=self._lease.token)
         self._reporter.start()
         claiming = asyncio.create_task(self._claim())
         claiming.add_done_callback(self._work_ended)
@@ -168,7 +168,7 @@ class CampaignRun:
             await cancel([claiming])
             await cancel(self._pacing)  # those of numbers that it has brought
             self._log.info(
-                "campaign_run_ended",
+                "campaign.run_ended",
                 reason=self._end_reason,
                 lease_lost=self._lease.lost.is_set(),
                 stopping=self._stopping(),
@@ -181,7 +181,7 @@ class CampaignRun:
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            self._log.error("campaign_work_failed", exc_info=error)
+            self._log.error("campaign.work_failed", exc_info=error)
             self._end(End.FAILED)
 
     def _must_end(self) -> bool:
@@ -214,7 +214,7 @@ class CampaignRun:
     # -- claiming --
 
     async def _claim(self) -> None:
-        breaker = Breaker("claims_not_answered_by_php")
+        breaker = Breaker("php.claims.unavailable")
         size = self._claim_size()
         try:
             while self._may_claim():
@@ -232,7 +232,7 @@ class CampaignRun:
                 else:
                     breaker.worked()
         except CampaignStopped as error:
-            self._log.info("claims_refused", reason=str(error))
+            self._log.info("claims.refused", reason=str(error))
             newer = str(error) == ErrorCode.FENCE_STALE
             self._end(End.LEASE_LOST if newer else End.REFUSED)
 
@@ -280,7 +280,7 @@ class CampaignRun:
         return pacer
 
     async def _keep_up(self, work: Callable[[], Awaitable[None]]) -> None:
-        breaker = Breaker("sending_held_up_by_redis")
+        breaker = Breaker("campaign.redis_unavailable")
         while True:
             try:
                 await work()
@@ -309,7 +309,7 @@ class CampaignRun:
         self._sends.discard(task)
         self._pacers.there_is_room()
         if not task.cancelled() and (error := task.exception()):
-            self._log.error("send_failed", exc_info=error)
+            self._log.error("send.failed", exc_info=error)
             self._end(End.FAILED)
 
     def _sent_row(self, result: SendResult) -> None:
@@ -324,7 +324,7 @@ class CampaignRun:
     def _pause(self, reason: str) -> None:
         if self._pause_reason is None:
             self._pause_reason = reason[:500]
-            self._log.error("campaign_paused", reason=reason)
+            self._log.error("campaign.paused", reason=reason)
         self._end(End.PAUSED)
 
     # -- beginning and end --
@@ -344,7 +344,7 @@ class CampaignRun:
             self._release.add(row_uid, claim_uid)
         if state.claimed or state.sending or state.known:
             self._log.warning(
-                "leftovers_found",
+                "ledger.leftovers_found",
                 claimed=len(state.claimed),
                 sending=len(state.sending),
                 known=len(state.known),
@@ -395,7 +395,7 @@ class CampaignRun:
             await self._leave()
         except (BackendError, *UNAVAILABLE, RedisError) as error:
             # The ledger has it all; the reconciler has somebody come back to it.
-            self._log.warning("campaign_left_unsettled", reason=str(error))
+            self._log.warning("campaign.left_unsettled", reason=str(error))
         finally:
             await cancel([giving_back, *self._sends])
             await self._reporter.stop()
@@ -413,7 +413,7 @@ class CampaignRun:
     async def _wait_for(self, blocked: Blocked) -> None:
         """Have the campaign left alone for a while; it stays on the list."""
         wait_s = min(blocked.until - time.monotonic(), LONGEST_WAIT_S)
-        self._log.warning("campaign_waits", reason=blocked.reason, seconds=round(wait_s))
+        self._log.warning("campaign.waiting", reason=blocked.reason, seconds=round(wait_s))
         wait_ms = max(1, ceil(wait_s * 1000))
         await self._redis.set(keys.wait(self._campaign_uid), blocked.reason, px=wait_ms)
 

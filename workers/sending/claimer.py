@@ -106,7 +106,7 @@ class Claimer:
         for reason, uids in refused.items():
             METRICS.counter(ROWS_REFUSED, reason).add(len(uids))
             log.error(
-                "claimed_rows_refused",
+                "claimed_rows.refused",
                 vendor=self._vendor_uid,
                 campaign=self._campaign_uid,
                 claim=claim_uid,

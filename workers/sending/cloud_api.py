@@ -146,7 +146,7 @@ class CloudApi:
         except aiohttp.ClientError as error:
             return OutcomeUnknown(f"the connection broke: {type(error).__name__}: {error}")
         except Exception as error:
-            log.exception("send_call_failed")
+            log.exception("send.call_failed")
             return OutcomeUnknown(f"the call failed: {type(error).__name__}")
 
 

@@ -91,13 +91,13 @@ class ErrorActions:
         key = keys.wait(campaign_uid)
         if await self._redis.set(key, hold.reason, px=ceil(rest_s * 1000), get=True) is None:
             log.warning(
-                "campaign_waits", campaign=campaign_uid, reason=hold.reason, seconds=round(rest_s)
+                "campaign.waiting", campaign=campaign_uid, reason=hold.reason, seconds=round(rest_s)
             )
 
     async def _pause(self, paused: Paused) -> None:
         if await self._pauses.put(paused):
             log.error(
-                "paused_until_resumed",
+                "number.paused",
                 scope=paused.scope,
                 id=paused.id,
                 vendor=paused.vendor_uid,

@@ -96,7 +96,8 @@ class Ledger:
         self._campaign_uid = campaign_uid
         self._vendor_uid = vendor_uid
         self._scripts = {
-            name: script(redis, name) for name in ("claimed", "begin", "noted", "settled")
+            name: script(redis, f"sending/{name}")
+            for name in ("claimed", "begin", "set_state", "settled")
         }
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
@@ -173,7 +174,7 @@ class Ledger:
 
     async def _note(self, states: list[tuple[str, str, bytes]]) -> None:
         flat = [word for state in states for word in state]
-        await self._scripts["noted"](keys=[self._ledger], args=flat)
+        await self._scripts["set_state"](keys=[self._ledger], args=flat)
 
     async def settled(self, results: list[SendResult]) -> None:
         """Drop rows whose outcome PHP has, and count them."""

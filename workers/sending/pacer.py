@@ -288,7 +288,7 @@ class Pacer:
         """Leave rows to those who have them in hand."""
         METRICS.counter(ROWS_REFUSED, "in_hand").add(len(rows))
         uids = [row.uid for row in rows]
-        log.error("rows_in_hand_elsewhere", campaign=self._campaign_uid, rows=uids[:5])
+        log.error("rows.in_another_ledger", campaign=self._campaign_uid, rows=uids[:5])
         if self._refuse is not None:
             for row in rows:
                 self._refuse(row)

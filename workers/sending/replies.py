@@ -94,7 +94,7 @@ class ReplyRun:
             put_back=self._pacers.put_back,
             give_back=lambda row: self._postpone(row, LATER_S),
             pause=lambda reason: log.error(
-                "reply_cannot_be_sent", vendor=self._vendor_uid, reason=reason
+                "reply.unsendable", vendor=self._vendor_uid, reason=reason
             ),
             rest=lambda: None,
         )
@@ -108,7 +108,7 @@ class ReplyRun:
         away at the beginning."""
         await self._settle_leftovers()
         self._reporter.start()
-        breaker = Breaker("replies_held_up_by_redis", vendor=self._vendor_uid)
+        breaker = Breaker("replies.redis_unavailable", vendor=self._vendor_uid)
         try:
             while not self._must_end():
                 self._more.clear()
@@ -142,7 +142,7 @@ class ReplyRun:
             await self._ledger.released(claim_uid, [reply_uid])
         if state.known or state.sending:
             log.warning(
-                "replies_left_over",
+                "replies.left_over",
                 vendor=self._vendor_uid,
                 known=len(state.known),
                 sending=len(state.sending),
@@ -202,7 +202,7 @@ class ReplyRun:
         return pacer
 
     async def _keep_up(self, work: Callable[[], Awaitable[None]], pacer: Pacer) -> None:
-        breaker = Breaker("replies_held_up_by_redis", vendor=self._vendor_uid)
+        breaker = Breaker("replies.redis_unavailable", vendor=self._vendor_uid)
         while True:
             try:
                 await work()
@@ -229,7 +229,7 @@ class ReplyRun:
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            log.error("replies_failed", vendor=self._vendor_uid, exc_info=error)
+            log.error("replies.failed", vendor=self._vendor_uid, exc_info=error)
             self._end()
 
     def _end(self) -> None:
@@ -321,7 +321,7 @@ class ReplyRun:
             await self._reporter.finish(self._settings.backend_timeout_s)
         except (*UNAVAILABLE, RedisError) as error:
             # The ledger and the outbox have it all; the reconciler has somebody come back.
-            log.warning("replies_left_unsettled", vendor=self._vendor_uid, reason=str(error))
+            log.warning("replies.left_unsettled", vendor=self._vendor_uid, reason=str(error))
         finally:
             await cancel(list(self._sends))
             await self._reporter.stop()

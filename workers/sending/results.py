@@ -56,9 +56,9 @@ class Reporter:
         self._known: dict[str, SendResult] = {}
         self._something = asyncio.Event()
         self._last = asyncio.Event()
-        self._breaker = Breaker("results_not_taken_by_php")
-        self._trouble = LogOnce("some_results_not_taken_by_php")
-        self._redis_trouble = LogOnce("results_not_in_ledger")
+        self._breaker = Breaker("php.results.unavailable")
+        self._trouble = LogOnce("php.results.rejected")
+        self._redis_trouble = LogOnce("ledger.results_not_written")
         self._writer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
 

@@ -57,7 +57,7 @@ class Sender:
         #: Errors in a row may be counted, of this run or an earlier one.
         self._errors_counted = True
         self._trouble = LogOnce(
-            "messages_not_sent", vendor=config.vendor_uid, campaign=campaign_uid
+            "messages.not_sent", vendor=config.vendor_uid, campaign=campaign_uid
         )
 
     async def send(self, row: ClaimedSend, limits: Limits) -> None:

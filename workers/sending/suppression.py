@@ -22,7 +22,7 @@ class Suppressed:
     def __init__(self, redis: Redis, window_s: int) -> None:
         self._redis = redis
         self._window_s = window_s
-        self._trouble = LogOnce("suppressed_recipients_not_looked_up")
+        self._trouble = LogOnce("suppression.redis_unavailable")
 
     async def add(self, vendor_uid: str, errors: dict[str, SendError]) -> None:
         """Suppress recipients, each because of its error, in one round trip."""

@@ -74,8 +74,8 @@ class ShadowWork:
         self._store = ShadowStore(redis, settings.shadow_examples)
         self._window_ms = int(settings.shadow_window_s * 1000)
         self._patience_ms = max(self._window_ms, int(settings.shadow_patience_s * 1000))
-        self._redis_trouble = LogOnce("shadow_without_redis")
-        self._php_trouble = LogOnce("shadow_not_compared")
+        self._redis_trouble = LogOnce("shadow.redis_unavailable")
+        self._php_trouble = LogOnce("shadow.not_compared")
         #: Since when PHP has answered every time: what it has not done may have waited for it.
         self._php_well_since: int | None = None
 
@@ -88,11 +88,11 @@ class ShadowWork:
                         await self._compare(lease)
                 self._redis_trouble.worked()
             except LeaseLost:
-                log.warning("shadow_lease_lost")
+                log.warning("shadow.lease_lost")
             except (*UNAVAILABLE, RedisError) as error:
                 self._redis_trouble.failed(str(error))
             except Exception:
-                log.exception("shadow_failed")
+                log.exception("shadow.failed")
             await asyncio.sleep(PAUSE_S)
 
     async def _compare(self, lease: Lease) -> None:
@@ -148,7 +148,7 @@ class ShadowWork:
             try:
                 opened = kinds.intersection(plan(planned, mine, firsts, config, matcher))
             except Exception as error:  # a fault of ours, and no reason to stop the others
-                log.error("shadow_not_planned", wamid=wamid, exc_info=error)
+                log.error("shadow.plan_failed", wamid=wamid, exc_info=error)
                 changes.not_compared(len(mine))
                 continue
             if not opened:
@@ -240,7 +240,7 @@ class ShadowWork:
         if now < planned.until:
             changes.postpone(planned.wamid, now + max(SHORTEST_LOOK_MS, self._window_ms))
             return
-        log.warning("shadow_not_observed", wamid=planned.wamid)
+        log.warning("shadow.observe_failed", wamid=planned.wamid)
         changes.not_compared(len(planned.open))
         changes.forget([planned.wamid])
 

@@ -49,7 +49,7 @@ class Metrics:
         self._last: dict[Series, float] = {}
         self._page = b""
         self._until = 0.0
-        self._trouble = LogOnce("metrics_without_redis")
+        self._trouble = LogOnce("metrics.redis_unavailable")
 
     async def show(self, request: Request) -> Response:
         async with self._lock:

@@ -225,7 +225,7 @@ def test_wrong_hours_are_logged_once_and_ignored(start: str, zone: str) -> None:
         assert matcher.match("hi", NOON)
         assert matcher.match("hi", NOON)
     [entry] = logs
-    assert entry["event"] == "bot_hours_ignored"
+    assert entry["event"] == "bot.hours_invalid"
     assert entry["vendor_uid"] == "vendor"
     assert "correct it in the vendor's settings" in entry["error"]
 

@@ -120,8 +120,8 @@ async def test_no_secret_is_logged(make_service: MakeService, redis_url: str) ->
         await service.request("POST", api.INVALIDATE, content=b"Dear Ada")
     assert {line["event"] for line in logs} == {
         "started",
-        "webhook_signature_wrong",
-        "internal_call_refused",
+        "webhook.signature_invalid",
+        "internal_call.refused",
     }
     for hidden in (trust.APP_SECRET, trust.SIGNING_SECRET, "Ada"):
         assert hidden not in str(logs)

@@ -107,11 +107,11 @@ async def test_a_php_that_is_down(service: Service, php: Php) -> None:
             assert (await post(service)).status_code == 200
     assert len(await service.bodies()) == 5
     assert proxied("unreachable") == before + 5
-    assert [log["event"] for log in logs] == ["proxy_without_php"], "it is said once"
+    assert [log["event"] for log in logs] == ["proxy.php_unavailable"], "it is said once"
     await php.start()
     with capture_logs() as logs:
         assert PROXIED in (await post(service)).headers
-    assert "proxy_without_php_over" in [log["event"] for log in logs]
+    assert "proxy.php_unavailable.resolved" in [log["event"] for log in logs]
 
 
 async def test_a_vendor_of_which_php_was_never_asked(service: Service, php: Php) -> None:
@@ -203,7 +203,7 @@ async def test_a_backend_url_that_leads_back(service: Service, php: Php) -> None
             },
         )
     assert answer.status_code == 508
-    assert "proxy_loop" in [log["event"] for log in logs]
+    assert "proxy.loop" in [log["event"] for log in logs]
     assert await service.is_empty(), "whoever has passed it on keeps it"
     assert php.webhooks == []
 

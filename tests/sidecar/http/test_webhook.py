@@ -126,7 +126,7 @@ async def test_a_refusal_is_logged_without_the_message(service: Service) -> None
     with capture_logs() as logs:
         await service.webhook(message_webhook(text="Dear Ada"), secret="of somebody else")
     [line] = logs
-    assert line["event"] == "webhook_refused"
+    assert line["event"] == "webhook.refused"
     assert line["vendor"] == VENDOR
     assert line["reason"] == "signature_wrong"
     assert "Ada" not in str(logs)
@@ -148,7 +148,7 @@ async def test_where_signatures_are_only_reported(make_service: MakeService) -> 
     assert (await service.webhook(b"3")).status_code == 200
     assert await service.bodies() == [b"1", b"2", b"3"]
     assert service.counts == {"signature_wrong_accepted": 2}
-    assert [line["event"] for line in logs] == ["webhook_signature_wrong"] * 2
+    assert [line["event"] for line in logs] == ["webhook.signature_invalid"] * 2
 
 
 async def test_a_vendors_own_secrets(service: Service, php: Php) -> None:

@@ -199,7 +199,7 @@ async def test_without_redis(make_service: MakeService) -> None:
             answer = await service.webhook(b"{}")
             assert (answer.status_code, answer.text) == (503, "inbox_unavailable")
     assert service.counts == {"inbox_unavailable": 10}
-    warnings = [line for line in logs if line["event"] == "inbox_unavailable"]
+    warnings = [line for line in logs if line["event"] == "inbox.unavailable"]
     assert len(warnings) == 1
     assert "127.0.0.1:9" in warnings[0]["reason"]
 

@@ -95,7 +95,7 @@ async def test_while_php_is_ill_the_rule_of_the_token_decides(
         assert (answer.status_code, answer.text) == (200, "1158201444")
         answer = await service.request("GET", f"/webhook/{VENDOR}?{query(token='wrong')}")
         assert answer.status_code == 403
-    assert [line["event"] for line in logs] == ["verification_without_php"] * 2
+    assert [line["event"] for line in logs] == ["verification.php_unavailable"] * 2
     assert all(line["reason"] == f"PHP answered {status}" for line in logs)
 
 

@@ -140,8 +140,8 @@ def test_a_ring_that_fails_is_logged_once() -> None:
         ring(drain(Lane.MESSAGES))
         wakeups.close()
     assert [(line["event"], line["log_level"]) for line in logs] == [
-        ("doorbell_failed", "warning"),
-        ("doorbell_failed_over", "info"),
+        ("wakeup.failed", "warning"),
+        ("wakeup.failed.resolved", "info"),
     ]
     assert logs[0]["reason"] == "ConnectionError: no Redis"
     assert logs[1]["times"] == 50
@@ -162,7 +162,7 @@ def test_closing_does_not_wait_for_a_redis_that_hangs(silent: str) -> None:
         wakeups.send(drain(Lane.MESSAGES))
         wakeups.close()
     assert wakeups.rings == 0
-    assert [line["event"] for line in logs] == ["doorbell_failed"]
+    assert [line["event"] for line in logs] == ["wakeup.failed"]
 
 
 def test_closing_does_not_wait_for_a_redis_that_is_away() -> None:

@@ -77,7 +77,7 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
             tally.counter(SLOTS).add()
             await telemetry.tell()
         assert telemetry.untold() == {SLOTS_SERIES: 3}
-    assert [log["event"] for log in logs] == ["metrics_not_kept"]
+    assert [log["event"] for log in logs] == ["metrics.not_stored"]
     await telemetry.tell()
     assert await kept(redis) == {SLOTS_SERIES: 3}
 

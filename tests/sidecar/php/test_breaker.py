@@ -76,5 +76,5 @@ def test_a_reason_is_logged_once_and_so_is_the_end(clock: Clock) -> None:
     assert [(log["event"], log["reason"]) for log in logs] == [
         ("php_ill", "cannot connect"),
         ("php_ill", "answered 500"),
-        ("php_ill_over", "answered 500"),
+        ("php_ill.resolved", "answered 500"),
     ]

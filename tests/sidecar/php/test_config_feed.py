@@ -153,6 +153,7 @@ async def test_a_redis_that_was_wiped_and_changed_as_often(
     """As many changes as before, while nobody looked."""
     await begun(one)
     await redis.flushall()
+    await asyncio.sleep(0.002)  # ids are times, to the millisecond
     await other.changes.announce(change("after"))
     await one.changes.look()
     assert one.settings.told == one.bots.told == [None]

@@ -137,7 +137,7 @@ async def test_php_that_is_ill_is_not_asked_for_every_webhook(
     clock.now += RETRY_S
     with capture_logs() as logs:
         assert await vendors.get("other") is None
-    assert [line["event"] for line in logs] == ["vendor_config_unavailable_over"]
+    assert [line["event"] for line in logs] == ["vendor_config.unavailable.resolved"]
 
 
 async def test_a_vendor_that_php_never_answered_for(vendors: Vendors, php: Php) -> None:

@@ -117,7 +117,7 @@ async def test_a_lease_that_was_stolen_is_lost(leases: Leases, redis: Redis) -> 
             await redis.set("lease:a", lease.token + 1)
             await asyncio.wait_for(lease.lost.wait(), 5)
     assert await redis.get("lease:a") == str(lease.token + 1).encode(), "it is not ours to delete"
-    assert logs == [{"event": "lease_lost", "lease": "a", "log_level": "warning"}]
+    assert logs == [{"event": "lease.lost", "lease": "a", "log_level": "warning"}]
 
 
 async def test_a_lease_that_vanished_is_lost(leases: Leases, redis: Redis) -> None:
@@ -170,7 +170,7 @@ async def test_a_lease_that_cannot_be_kept_is_lost(own: Redis) -> None:
             assert lease is not None
             await own.client_pause(60_000)
             await asyncio.wait_for(lease.lost.wait(), 5)
-    assert [line["event"] for line in logs] == ["lease_not_given_back"]
+    assert [line["event"] for line in logs] == ["lease.release_failed"]
 
 
 async def test_an_error_of_redis_loses_it_too(
@@ -182,7 +182,7 @@ async def test_an_error_of_redis_loses_it_too(
             await redis.delete("lease:a")
             await redis.lpush("lease:a", "something else")
             await asyncio.wait_for(lease.lost.wait(), 5)
-    assert [line["event"] for line in logs] == ["lease_not_given_back"]
+    assert [line["event"] for line in logs] == ["lease.release_failed"]
 
 
 # -- fences that nobody needs any more --

@@ -107,7 +107,7 @@ async def test_without_redis_it_is_dropped_and_counted_later(redis: Redis) -> No
             one.note(VENDOR, b"lost", AT)
         await one.close()
     await away.aclose()
-    assert [entry["event"] for entry in logs] == ["shadow_not_noted"]
+    assert [entry["event"] for entry in logs] == ["shadow.not_recorded"]
     assert "lost" not in str(logs)
     one._note = Shadow(redis)._note  # it is there again
     one.note(VENDOR, b"kept", AT)

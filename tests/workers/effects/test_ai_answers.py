@@ -117,8 +117,8 @@ async def test_php_is_away(telling: AiAnswers, php: Php, trouble: Answer) -> Non
         php.forget(away)
         assert await task == Done([])
     assert [log["event"] for log in logs] == [
-        "ai_answers_not_taken_by_php",
-        "ai_answers_not_taken_by_php_over",
+        "php.ai_answers.unavailable",
+        "php.ai_answers.unavailable.resolved",
     ]
     assert "secret" not in str(logs)
 

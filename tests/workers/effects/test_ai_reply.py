@@ -161,7 +161,7 @@ async def test_it_is_asked_again_a_few_times(
         assert await ask(replies, ai, question(attempts=2)) == Done([EFFECT])
     assert outcomes(php) == [("q", "failed")]
     assert answers(php)[0]["error"] == f"the AI 'mine' answered {status}"
-    assert [log["event"] for log in logs] == ["ai_did_not_answer"]
+    assert [log["event"] for log in logs] == ["ai.no_answer"]
     assert len(ai.hits) == 3
 
 

@@ -191,8 +191,8 @@ async def test_a_wrong_key_is_for_a_person(
         server.answer = lambda _hit: 200
         assert await broadcast(broadcasts, server.url, event("d")) == [Done()]
     assert [(log["event"], log["log_level"]) for log in logs] == [
-        ("broadcasting_refused", "error"),
-        ("broadcasting_refused_over", "info"),
+        ("broadcast.refused", "error"),
+        ("broadcast.accepted_again", "info"),
     ]
     assert SECRET not in str(logs)
     assert KEY not in str(logs)
@@ -263,7 +263,7 @@ async def test_there_is_no_server_any_more(broadcasts: Broadcasts) -> None:
         for _ in range(2):
             assert await broadcasts.do(config(), [queued(event())] * 2) == [Done()] * 2
     assert counted.since() == {("broadcast", "no_target"): 4}
-    assert [log["event"] for log in logs] == ["broadcast_without_server"]
+    assert [log["event"] for log in logs] == ["broadcast.no_server"]
 
 
 async def test_data_that_is_no_json(broadcasts: Broadcasts, server: Target) -> None:

@@ -176,7 +176,7 @@ async def test_there_is_no_target_any_more(
         await forward(forwarder, hook.url)
         assert await forward(forwarder, url) == Done()
     assert counted.since() == {("forward", "no_target"): 4, ("forward", "ok"): 1}
-    assert [log["event"] for log in logs] == ["forward_without_target"] * 2
+    assert [log["event"] for log in logs] == ["forward.no_target"] * 2
 
 
 async def test_a_body_that_is_missing_or_no_json(forwarder: Forwarder, hook: Target) -> None:

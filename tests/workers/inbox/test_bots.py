@@ -197,7 +197,7 @@ async def test_a_php_that_fails(matching: Matching, php: Php) -> None:
     with capture_logs() as logs:
         await matching.attach(items)
     assert [one.bots for one in items] == [None, None]
-    assert [line["event"] for line in logs] == ["bots_unavailable"]
+    assert [line["event"] for line in logs] == ["bots.unavailable"]
 
 
 async def test_a_fault_of_ours(
@@ -214,7 +214,7 @@ async def test_a_fault_of_ours(
     with capture_logs() as logs:
         await matching.attach(items)
     assert [one.bots for one in items] == [None, None]
-    assert [line["event"] for line in logs] == ["bots_not_matched"] * 2
+    assert [line["event"] for line in logs] == ["bots.not_matched"] * 2
 
 
 async def test_a_drain_that_ends_while_messages_wait(

@@ -73,7 +73,7 @@ async def test_the_inbox_waits_for_a_php_that_is_down_and_says_why_once(
             await messages.drain()
         await php.start()
         await messages.drain_when_it_may()
-    assert [log["event"] for log in logs] == ["php_ill", "php_ill_over"]
+    assert [log["event"] for log in logs] == ["php_ill", "php_ill.resolved"]
     assert "cannot connect" in logs[0]["reason"]
     assert (await messages.counters())["done"] == 20
 

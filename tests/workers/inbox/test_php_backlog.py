@@ -32,7 +32,7 @@ async def test_what_is_stored_goes_into_the_inbox_and_out_of_the_table(stored: S
     assert await stored.inbox(Lane.MESSAGES, other) == [b"[]"]
     assert stored.left == 0
     assert set(stored.rung) == {drain(lane) for lane in Lane}
-    assert [(log["event"], log["webhooks"]) for log in logs] == [("stored_webhooks_taken_over", 6)]
+    assert [(log["event"], log["webhooks"]) for log in logs] == [("stored_webhooks.adopted", 6)]
 
 
 async def test_metas_signature_goes_along(stored: Stored) -> None:

@@ -35,9 +35,9 @@ async def test_php_does_not_answer(stored: Stored, given: Answer) -> None:
         stored.php.forget(gone)
         assert await stored.backlog.take_over(stored.lease) is False
     assert [log["event"] for log in logs] == [
-        "stored_webhooks_not_taken_over",
-        "stored_webhooks_not_taken_over_over",
-        "stored_webhooks_taken_over",
+        "stored_webhooks.not_adopted",
+        "stored_webhooks.not_adopted.resolved",
+        "stored_webhooks.adopted",
     ]
     assert await stored.inbox(Lane.MESSAGES) == [b"1"]
     assert stored.left == 0
@@ -51,7 +51,7 @@ async def test_php_does_not_delete(stored: Stored) -> None:
         for _ in range(2):
             assert await stored.backlog.take_over(stored.lease) is False
     assert await stored.inbox(Lane.MESSAGES) == [b"1", b"1"]
-    assert [log["event"] for log in logs].count("stored_webhooks_not_taken_over") == 1
+    assert [log["event"] for log in logs].count("stored_webhooks.not_adopted") == 1
     stored.php.forget(deaf)
     assert await stored.backlog.take_over(stored.lease) is False
     assert stored.left == 0
@@ -78,8 +78,8 @@ async def test_the_inbox_refuses(
             assert await stored.backlog.take_over(stored.lease) is False
     assert stored.left == 3
     assert sorted(log["event"] for log in logs) == [
-        "stored_webhooks_not_taken_over",
-        "stored_webhooks_taken_over",
+        "stored_webhooks.adopted",
+        "stored_webhooks.not_adopted",
     ]
     room += [True] * 9
     assert await stored.backlog.take_over(stored.lease) is False

@@ -207,7 +207,7 @@ async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> No
         await hear(lane, failed("wamid.3"))
     assert await halted(lane) == "3 times in a row: 131009 error 131009"
     assert await lane.redis.hget(keys.CAMPAIGNS, CAMPAIGN) == VENDOR.encode(), "PHP is to be told"
-    assert [log["campaign"] for log in logs if log["event"] == "campaign_paused"] == [CAMPAIGN]
+    assert [log["campaign"] for log in logs if log["event"] == "campaign.paused"] == [CAMPAIGN]
 
 
 async def test_all_in_one_turn(lane: LaneUnderTest) -> None:
@@ -327,7 +327,7 @@ async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:
     await lane.redis.set(keys.PAUSES, "not a hash")
     with capture_logs() as logs:
         await hear(lane, failed("wamid.1", 131031), failed("wamid.2", 131026))
-    assert "failures_told_by_statuses_lost" in [log["event"] for log in logs]
+    assert "status_errors.lost" in [log["event"] for log in logs]
     assert await lane.waiting() == 0
     await lane.redis.delete(keys.PAUSES)
     assert await seen(lane) == {"recipient suppressed"}

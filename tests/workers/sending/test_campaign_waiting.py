@@ -32,7 +32,7 @@ async def test_a_portfolio_without_recipients_left(stage: Stage) -> None:
     assert {row["retries"] for row in stage.queue()} == {0}
     reason = "5 recipients of the portfolio in 24 hours are used up"
     assert await waits_for(stage) == reason
-    [line] = [log for log in logs if log["event"] == "campaign_waits"]
+    [line] = [log for log in logs if log["event"] == "campaign.waiting"]
     assert line["reason"] == reason
     wait_ms = await stage.redis.pttl(keys.wait(stage.campaign.uid))
     assert 0 < wait_ms <= LONGEST_WAIT_S * 1000, "the limit may be raised meanwhile"

@@ -55,7 +55,7 @@ async def test_an_answer_that_names_every_row_twice(make_stage: MakeStage) -> No
     assert set(stage.accepts().values()) == {1}
     assert stage.all_accepted()
     assert refused("twice_in_answer") - before == 40
-    said = [log for log in logs if log["event"] == "claimed_rows_refused"]
+    said = [log for log in logs if log["event"] == "claimed_rows.refused"]
     assert said
     assert said[0]["reason"] == "twice_in_answer"
 

@@ -167,7 +167,7 @@ async def test_php_is_down_and_the_log_says_why_once(php: Php, reporter: Reporte
         await php.start()
         await reporter.flush(5)
     events = [log["event"] for log in logs]
-    assert events == ["results_not_taken_by_php", "results_not_taken_by_php_over"]
+    assert events == ["php.results.unavailable", "php.results.unavailable.resolved"]
 
 
 async def test_a_flush_ends_in_time_and_the_ledger_keeps_the_rest(
@@ -263,7 +263,7 @@ async def test_an_answer_about_something_else_takes_nothing(
     with capture_logs() as logs:
         await reporter.flush(1)
     assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
-    assert "results_not_in_ledger" not in {log["event"] for log in logs}
+    assert "ledger.results_not_written" not in {log["event"] for log in logs}
 
 
 async def test_one_that_php_wants_again_is_logged_once_and_slows_nobody(
@@ -282,7 +282,7 @@ async def test_one_that_php_wants_again_is_logged_once_and_slows_nobody(
             await eventually(lambda: reporter.unreported == 1)
             assert reporter._breaker.wait_s < 1
         await eventually(lambda: reporter._breaker.wait_s > 0.4)
-    assert [log["event"] for log in logs] == ["some_results_not_taken_by_php"]
+    assert [log["event"] for log in logs] == ["php.results.rejected"]
 
 
 # -- Redis --

@@ -299,6 +299,6 @@ async def test_a_reason_is_logged_once(desk: Desk) -> None:
     with capture_logs() as logs:
         for _ in range(51):
             await sender.send(queued(), limits(80.0))
-    assert [log["event"] for log in logs] == ["messages_not_sent", "messages_not_sent_over"]
+    assert [log["event"] for log in logs] == ["messages.not_sent", "messages.not_sent.resolved"]
     assert logs[0]["campaign"] == CAMPAIGN
     assert "token" not in str(logs)

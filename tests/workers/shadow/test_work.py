@@ -330,7 +330,7 @@ async def test_one_message_that_php_fails_on_does_not_spoil_the_others(
     assert found.count((Kind.LOG_ROW, Class.EQUAL, None)) == 2
     assert await shadowing.waiting() == 0
     assert (await shadowing.parity()).not_compared == 2
-    assert [one["event"] for one in logs] == ["shadow_not_observed"]
+    assert [one["event"] for one in logs] == ["shadow.observe_failed"]
 
 
 async def test_php_that_fails_on_everything_is_not_asked_for_each(
@@ -483,7 +483,7 @@ async def test_a_fault_of_ours_stops_nobody_else(
         assert await shadowing.shadow_them(said(), *told(SENT)) == [
             (Kind.STATUS, Class.EQUAL, None)
         ]
-    assert [one["event"] for one in logs] == ["shadow_not_planned"]
+    assert [one["event"] for one in logs] == ["shadow.plan_failed"]
     assert (await shadowing.parity()).not_compared == 1
 
 

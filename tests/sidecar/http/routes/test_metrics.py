@@ -230,7 +230,7 @@ async def test_redis_is_away(service: Service, monkeypatch: pytest.MonkeyPatch) 
         if name.startswith("sidecar_webhook_ack"):
             assert found[name, labels] == before[name, labels]
     assert ("sidecar_inbox_webhooks", ("messages",)) not in found
-    assert [log["event"] for log in logs].count("metrics_without_redis") == 1
+    assert [log["event"] for log in logs].count("metrics.redis_unavailable") == 1
 
 
 async def test_every_family_is_there_from_the_beginning(service: Service) -> None:
