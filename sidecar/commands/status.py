@@ -53,19 +53,17 @@ async def _look(settings: "Settings", redis_url: str, as_json: bool) -> tuple[st
     found = problems(report, settings)
     if not as_json:
         return render(report, found), not report.balanced
-    words = [{"what": one.what, "do": one.do} for one in found]
-    return _dump({"problems": words, **report_json(report)}), not report.balanced
+    return _dump({"problems": found, **report_json(report)}), not report.balanced
 
 
 def _without_redis(reason: str, as_json: bool) -> str:
     from sidecar.commands.status_text import render_problems
-    from sidecar.ops.problems import redis_is_away
+    from sidecar.ops.problems import redis_unavailable
 
-    problem = redis_is_away(reason)
+    problem = redis_unavailable(reason)
     if not as_json:
         return "\n".join(render_problems([problem]))
-    words = [{"what": problem.what, "do": problem.do}]
-    return _dump({"problems": words, "redis": {"up": False, "error": reason}})
+    return _dump({"problems": [problem], "redis": {"up": False, "error": reason}})
 
 
 def _dump(value: dict[str, Any]) -> str:

@@ -43,8 +43,8 @@ def render_problems(problems: list[Problem]) -> list[str]:
     lines = [f"{len(problems)} PROBLEM{'S' if len(problems) > 1 else ''}"]
     for number, problem in enumerate(problems, 1):
         what = problem.what.rstrip(". ")
-        lines += [f"  {number}. {what}.", f"     -> {problem.do}"]
-    return lines
+        lines += [f"  {number}. [{problem.code}] {what}.", f"     -> {problem.do}"]
+    return [*lines, "  docs/runbooks.md explains each code."]
 
 
 def _processes(report: Report) -> Iterator[str]:

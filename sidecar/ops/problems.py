@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from contracts.jobs import Lane, Queue
 from sidecar.format import duration
@@ -11,37 +12,69 @@ from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
 
-#: A webhook that has waited for longer is late: customers' messages go on at once, and statuses
+#: A webhook that has waited longer is late: customers' messages are handed on at once, statuses
 #: after ``status_wait_ms``.
 LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
-#: What should have been tried again so long ago is late.
+#: A retry that has been due for longer is overdue.
 OVERDUE_S = 30.0
 #: Vendors that are named in one problem.
 MAX_NAMED = 5
-#: From this share of its bound on, it is said that dead letters will leave; and for so long, that
-#: some have left.
+#: Dead letters that fill this share of their bound are reported; deleted ones, for so long.
 NEARLY_FULL = 0.8
 DROPPED_S = 86_400.0
 #: A process that died longer ago is history.
 RECENT_S = 600.0
 
-_FULL = "What fills it is below: what waits, or dead letters. Raise maxmemory if there is room."
+_FULL = "See below for what fills it: a backlog or dead letters. Raise maxmemory if there is room."
+_ALL_NAMES = "sidecar status --json names them all."
 _WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
+
+
+class Code(StrEnum):
+    """The kinds of problems. Each has a section of this name in ``docs/runbooks.md``."""
+
+    REDIS_UNAVAILABLE = "redis-unavailable"
+    REDIS_NOT_DURABLE = "redis-not-durable"
+    REDIS_WRITE_FAILED = "redis-write-failed"
+    REDIS_EVICTS = "redis-evicts"
+    REDIS_FULL = "redis-full"
+    REDIS_NEARLY_FULL = "redis-nearly-full"
+    SERVE_NOT_RUNNING = "serve-not-running"
+    WORKER_NOT_RUNNING = "worker-not-running"
+    PROCESS_SILENT = "process-silent"
+    PHP_BREAKER_OPEN = "php-breaker-open"
+    VENDOR_ISOLATED = "vendor-isolated"
+    PHP_UNAVAILABLE = "php-unavailable"
+    CAMPAIGNS_HELD = "campaigns-held"
+    WEBHOOKS_LATE = "webhooks-late"
+    RETRIES_OVERDUE = "retries-overdue"
+    UPDATES_REFUSED = "updates-refused"
+    CRASH_LOOP = "crash-loop"
+    EFFECTS_OVERDUE = "effects-overdue"
+    ACCOUNTING_UNBALANCED = "accounting-unbalanced"
+    DEAD_LETTERS_NEARLY_FULL = "dead-letters-nearly-full"
+    DEAD_LETTERS_DELETED = "dead-letters-deleted"
+    DEAD_LETTERS = "dead-letters"
+    UNKNOWN_MESSAGES = "unknown-messages"
+    SENDING_PAUSED = "sending-paused"
+    CAMPAIGN_PAUSED = "campaign-paused"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """``do``: what a person may do about it."""
 
+    code: Code
     what: str
     do: str
 
 
-def redis_is_away(reason: str) -> Problem:
+def redis_unavailable(reason: str) -> Problem:
     return Problem(
-        f"Redis cannot be asked: {reason}",
-        "Start it, or look at the setting redis_url. Meanwhile webhooks are answered with 503, and "
-        "nginx hands them to PHP; nothing is sent. Nothing that was acknowledged is lost.",
+        Code.REDIS_UNAVAILABLE,
+        f"Redis is unavailable: {reason}",
+        "Start it, or check the setting redis_url. Until then the sidecar answers webhooks with "
+        "503, nginx hands them to PHP, and nothing is sent. Nothing acknowledged is lost.",
     )
 
 
@@ -54,7 +87,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_held(report),
         *_lanes(report),
         *_effects(report),
-        *_books(report),
+        *_unbalanced(report),
         *_dead_letters(report, settings),
         *_left_for_a_person(report),
     ]
@@ -65,49 +98,55 @@ def _redis(report: Report, settings: Settings) -> Iterator[Problem]:
     share = settings.inbox_memory_share
     if not redis.durable:
         yield Problem(
-            "Redis does not write what it is given to disk: if it dies, webhooks that were "
-            "acknowledged are lost",
+            Code.REDIS_NOT_DURABLE,
+            "Redis does not write to disk: if it dies, acknowledged webhooks are lost",
             "Set appendonly yes and appendfsync always; see sidecar check.",
         )
     elif not redis.writes_ok:
         yield Problem(
-            "Redis could not write to its append-only file",
-            "Look at its log, and whether its disk is full.",
+            Code.REDIS_WRITE_FAILED,
+            "Redis failed to write its append-only file",
+            "Check its log, and whether its disk is full.",
         )
     if redis.evicts:
         yield Problem(
-            "Redis throws away what it likes when its memory is full, webhooks included",
+            Code.REDIS_EVICTS,
+            "Redis evicts keys when its memory is full, webhooks included",
             "Set maxmemory-policy noeviction.",
         )
     if redis.used_share >= share:
         yield Problem(
-            f"Redis has used {redis.used_share:.0%} of its maxmemory: webhooks are answered with "
-            "503, and go to PHP",
+            Code.REDIS_FULL,
+            f"Redis uses {redis.used_share:.0%} of its maxmemory: webhooks are answered with 503 "
+            "and go to PHP",
             _FULL,
         )
     elif redis.used_share >= 0.8 * share:
         yield Problem(
-            f"Redis has used {redis.used_share:.0%} of its maxmemory; from {share:.0%} on webhooks "
-            "are answered with 503",
+            Code.REDIS_NEARLY_FULL,
+            f"Redis uses {redis.used_share:.0%} of its maxmemory; above {share:.0%} webhooks are "
+            "answered with 503",
             _FULL,
         )
 
 
-def _books(report: Report) -> Iterator[Problem]:
-    for books in report.unbalanced:
+def _unbalanced(report: Report) -> Iterator[Problem]:
+    for accounting in report.unbalanced:
         yield Problem(
-            f"The books of vendor {books.vendor_uid} do not balance: {_difference(books)}",
-            "Nothing was done about it. Keep Redis's append-only file and the logs, and report it: "
-            "this must not happen unless somebody has changed Redis by hand.",
+            Code.ACCOUNTING_UNBALANCED,
+            f"The accounting of vendor {accounting.vendor_uid} does not balance: "
+            f"{_difference(accounting)}",
+            "The sidecar changes nothing about it. Keep Redis's append-only file and the logs, and "
+            "report it: unless somebody edited Redis by hand, this is a bug.",
         )
 
 
-def _difference(books: Accounting) -> str:
+def _difference(accounting: Accounting) -> str:
     words = []
-    for equation in books.equations:
-        if equation.difference:
-            where = "missing" if equation.difference > 0 else "from nowhere"
-            words.append(f"{abs(equation.difference)} {equation.name.replace('_', ' ')} {where}")
+    for check in accounting.equations:
+        if check.difference:
+            where = "missing" if check.difference > 0 else "too many"
+            words.append(f"{abs(check.difference)} {check.name.replace('_', ' ')} {where}")
     return ", ".join(words)
 
 
@@ -116,25 +155,29 @@ def _processes(report: Report) -> Iterator[Problem]:
     alive = overview.alive
     if not any(process.role == "serve" for process in alive):
         yield Problem(
-            "No sidecar serve runs: webhooks go to PHP",
+            Code.SERVE_NOT_RUNNING,
+            "sidecar serve is not running: webhooks go to PHP",
             "Start it: systemctl start sidecar, or sidecar serve.",
         )
     if missing := _missing(report):
         yield Problem(
-            f"No worker works on {', '.join(missing)}: what comes for them waits",
+            Code.WORKER_NOT_RUNNING,
+            f"No worker is running for {', '.join(missing)}: their work waits",
             f"Start one: systemctl start sidecar-worker, or sidecar worker {' '.join(missing)}.",
         )
     for process in overview.processes:
         if not process.alive and process.heard_ago_s < RECENT_S:
             yield Problem(
-                f"The {process.role} {process.name} has said nothing for "
+                Code.PROCESS_SILENT,
+                f"The {process.role} {process.name} has been silent for "
                 f"{duration(process.heard_ago_s)}: it was killed, or hangs",
-                "Whoever else runs takes up its work. Look at its log and at the kernel's (OOM).",
+                "The others take over its work. Check its log, and the kernel's for the OOM "
+                "killer.",
             )
 
 
 def _missing(report: Report) -> list[str]:
-    """Return the queues that nobody works on."""
+    """Return the queues without a worker."""
     covered = {queue for process in report.overview.alive for queue in process.queues}
     return [queue.value for queue in Queue if queue.value not in covered]
 
@@ -142,26 +185,30 @@ def _missing(report: Report) -> list[str]:
 def _php(report: Report) -> Iterator[Problem]:
     for lane, reason in report.overview.breakers.items():
         yield Problem(
-            f"PHP does not take {_WHAT[Lane(lane)]}: {reason}",
-            "Look at PHP's log; sidecar check tries the way to it. What waits is safe, and is "
-            "handed over when PHP is well.",
+            Code.PHP_BREAKER_OPEN,
+            f"PHP does not accept {_WHAT[Lane(lane)]}: {reason}",
+            "Check PHP's log; sidecar check tries a call. What waits is safe, and is delivered "
+            "once PHP works.",
         )
     isolated = report.overview.isolated
     for (lane, vendor_uid), reason in list(isolated.items())[:MAX_NAMED]:
         yield Problem(
-            f"PHP does not take {_WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
-            "Nobody else's wait for it. Look at PHP's log; what PHP refuses again and again goes "
-            "to the dead letters.",
+            Code.VENDOR_ISOLATED,
+            f"PHP does not accept {_WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
+            "Other vendors are not delayed. Check PHP's log; what PHP keeps refusing becomes a "
+            "dead letter.",
         )
-    if len(isolated) > MAX_NAMED:
+    if (more := len(isolated) - MAX_NAMED) > 0:
         yield Problem(
-            f"PHP does not take updates of {len(isolated) - MAX_NAMED:,} more vendors",
-            "sidecar status --json names them.",
+            Code.VENDOR_ISOLATED,
+            f"PHP does not accept updates of {more:,} more vendors",
+            _ALL_NAMES,
         )
     if report.php.error is not None:
         yield Problem(
-            f"PHP does not answer: {report.php.error}",
-            "Does it run, and is backend_url right? sidecar check says more.",
+            Code.PHP_UNAVAILABLE,
+            f"PHP is unavailable: {report.php.error}",
+            "Check that it runs and that backend_url is right; sidecar check says more.",
         )
 
 
@@ -170,11 +217,12 @@ def _held(report: Report) -> Iterator[Problem]:
     if vendors:
         more = f" and {len(vendors) - MAX_NAMED:,} more" if len(vendors) > MAX_NAMED else ""
         yield Problem(
-            f"The campaigns of {len(vendors):,} vendors are held, and nobody sends them: "
+            Code.CAMPAIGNS_HELD,
+            f"The campaigns of {len(vendors):,} vendors are held, so nobody sends them: "
             f"{', '.join(vendors[:MAX_NAMED])}{more}",
-            "A change holds them for a moment. If none is under way, one was broken off, or waits "
-            "for what the campaigns below have in flight: repeat it, or sidecar rollback VENDOR. "
-            "Nothing is lost meanwhile.",
+            "A cutover or rollback holds them for a moment. If none is under way, one was "
+            "interrupted, or waits for messages in flight (see CAMPAIGNS below): repeat it, or run "
+            "sidecar rollback VENDOR. Nothing is lost meanwhile.",
         )
 
 
@@ -183,37 +231,41 @@ def _lanes(report: Report) -> Iterator[Problem]:
         deferred = report.deferred[lane]
         if state.oldest_s > LATE_S[lane]:
             drained = state.held_s is not None
-            who = f"{state.holder or 'somebody'} drains them" if drained else "nobody drains them"
+            who = f"drained by {state.holder or 'somebody'}" if drained else "nobody drains them"
             yield Problem(
+                Code.WEBHOOKS_LATE,
                 f"{state.webhooks:,} webhooks with {_WHAT[lane]} wait, the oldest for "
                 f"{duration(state.oldest_s)}; {who}",
-                "There must be a worker for them: see above."
+                "Start a worker for them: see above."
                 if lane.value in _missing(report)
-                else "If PHP is slow, give it more processes; if a worker's core is full, give the "
+                else "If PHP is slow, give it more processes; if a worker's core is busy, give the "
                 f"lane a worker of its own: sidecar worker {lane}.",
             )
         if state.next_due_in_s is not None and state.next_due_in_s < -OVERDUE_S:
-            unit = waiting_unit(lane)
             yield Problem(
-                f"{state.due:,} of {state.deferred:,} {unit} that wait are due, the first "
-                f"since {duration(-state.next_due_in_s)}",
-                f"Is there a worker for {lane}, and does PHP answer? See below.",
+                Code.RETRIES_OVERDUE,
+                f"{state.due:,} of {state.deferred:,} waiting {waiting_unit(lane)} are due, the "
+                f"first for {duration(-state.next_due_in_s)}",
+                f"Check that a worker runs for {lane} and that PHP answers.",
             )
         for vendor_uid, reason in list(deferred.refused.items())[:MAX_NAMED]:
             yield Problem(
+                Code.UPDATES_REFUSED,
                 f"PHP refuses {_WHAT[lane]} of vendor {vendor_uid}: {reason}",
-                "They are tried again, and go to the dead letters in the end. PHP's log says more.",
+                "They are retried, and become dead letters in the end. Check PHP's log.",
             )
-        if len(deferred.refused) > MAX_NAMED:
+        if (more := len(deferred.refused) - MAX_NAMED) > 0:
             yield Problem(
-                f"So it does those of {len(deferred.refused) - MAX_NAMED:,} more vendors",
-                "sidecar status --json names them.",
+                Code.UPDATES_REFUSED,
+                f"PHP refuses {_WHAT[lane]} of {more:,} more vendors",
+                _ALL_NAMES,
             )
         if deferred.deaths or deferred.one_by_one:
             yield Problem(
-                f"A worker has died {deferred.deaths} times on {_WHAT[lane]}; "
-                f"{deferred.one_by_one:,} of them are taken one by one to find the one that kills",
-                "It ends among the dead letters. Look at the worker's log for what killed it.",
+                Code.CRASH_LOOP,
+                f"A worker died {deferred.deaths} times on {_WHAT[lane]}; "
+                f"{deferred.one_by_one:,} of them are processed one by one to find the cause",
+                "It becomes a dead letter. Check the worker's log for what killed it.",
             )
 
 
@@ -221,10 +273,11 @@ def _effects(report: Report) -> Iterator[Problem]:
     for one in report.effects:
         if one.overdue_s > OVERDUE_S:
             yield Problem(
-                f"{one.due:,} effects ({one.kind}) are due, the first since "
+                Code.EFFECTS_OVERDUE,
+                f"{one.due:,} effects ({one.kind}) are due, the first for "
                 f"{duration(one.overdue_s)}",
-                "Is there a worker for effects, and does PHP answer? The log says what it does not "
-                "like (effects_not_done, effects_failing).",
+                "Check that a worker runs for effects and that PHP answers. EFFECTS below says "
+                "why they are retried.",
             )
 
 
@@ -235,42 +288,47 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
     for share, one in worst[:MAX_NAMED]:
         letters = one.letters
         yield Problem(
-            f"The dead letters of vendor {one.vendor_uid} have reached {share:.0%} of what is "
-            f"kept: {letters.number:,} of {bounds.number:,}, {letters.size_bytes / 1e6:.1f} of "
+            Code.DEAD_LETTERS_NEARLY_FULL,
+            f"The dead letters of vendor {one.vendor_uid} are {share:.0%} full: "
+            f"{letters.number:,} of {bounds.number:,}, {letters.size_bytes / 1e6:.1f} of "
             f"{bounds.size_bytes / 1e6:.1f} MB, the oldest {_age_s(one, now) / 86_400:.0f} of "
-            f"{bounds.days} days old. Beyond that the oldest are deleted, effects before updates",
-            f"sidecar dead-letters export FILE --vendor {one.vendor_uid} saves them; then replay "
+            f"{bounds.days} days old. Above 100% the oldest are deleted, effects before updates",
+            f"Save them: sidecar dead-letters export FILE --vendor {one.vendor_uid}. Then replay "
             "or discard them, or raise dead_letters_limit, _bytes or _days.",
         )
-    if len(worst) > MAX_NAMED:
+    if (more := len(worst) - MAX_NAMED) > 0:
         yield Problem(
-            f"So have those of {len(worst) - MAX_NAMED:,} more vendors",
-            "sidecar status --json names them all.",
+            Code.DEAD_LETTERS_NEARLY_FULL,
+            f"The dead letters of {more:,} more vendors are nearly full",
+            _ALL_NAMES,
         )
     dropped = [one for one in report.overview.books if _age_s(one, now, dropped=True) < DROPPED_S]
     for one in dropped[:MAX_NAMED]:
         yield Problem(
+            Code.DEAD_LETTERS_DELETED,
             f"Dead letters of vendor {one.vendor_uid} were deleted, the last "
             f"{duration(_age_s(one, now, dropped=True))} ago: {_dropped(one)}",
             "Updates among them never reached PHP. Replay or discard what is left, or raise "
             "dead_letters_limit, _bytes or _days.",
         )
-    if len(dropped) > MAX_NAMED:
+    if (more := len(dropped) - MAX_NAMED) > 0:
         yield Problem(
-            f"So were those of {len(dropped) - MAX_NAMED:,} more vendors",
-            "sidecar status --json names them all.",
+            Code.DEAD_LETTERS_DELETED,
+            f"Dead letters of {more:,} more vendors were deleted",
+            _ALL_NAMES,
         )
 
 
-def _age_s(books: Accounting, now: int, *, dropped: bool = False) -> float:
-    at = books.letters.dropped_at if dropped else books.letters.given_up_at
+def _age_s(accounting: Accounting, now: int, *, dropped: bool = False) -> float:
+    letters = accounting.letters
+    at = letters.dropped_at if dropped else letters.given_up_at
     return (now - at) / 1000 if at or dropped else 0.0
 
 
-def _dropped(books: Accounting) -> str:
+def _dropped(accounting: Accounting) -> str:
     words = []
     for name in ("updates", "effects"):
-        parts = books.equation(f"dead_{name}").parts
+        parts = accounting.equation(f"dead_{name}").parts
         words += [
             f"{parts[why]:,} {name} {why.replace('_', ' ')}"
             for why in LEFT
@@ -283,34 +341,37 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     overview = report.overview
     if overview.dead_letters:
         yield Problem(
+            Code.DEAD_LETTERS,
             f"{overview.dead_letters:,} dead letters of {_named(overview.books)}: updates that PHP "
-            f"would not take, or effects that could not be done; the oldest was given up "
+            f"refused, or effects that failed; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
-            "sidecar dead-letters list says why; when that is mended: sidecar dead-letters replay "
-            "--all.",
+            "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
         )
     if report.php.unknown_for_long:
         yield Problem(
-            "There are messages of which nobody has known for a day whether they were sent",
-            "sidecar unknown list shows them; send them again or give them up.",
+            Code.UNKNOWN_MESSAGES,
+            "The outcome of some messages has been unknown for more than a day",
+            "List them: sidecar unknown list. Then resend them or give them up.",
         )
     for paused in report.paused:
         yield Problem(
-            f"Nothing goes out: {paused}",
+            Code.SENDING_PAUSED,
+            f"Nothing is sent: {paused}",
             f"Once fixed: sidecar numbers resume {paused.id or paused.vendor_uid}, or resume a "
             "campaign of the vendor.",
         )
     for campaign in report.campaigns:
         if campaign.state == "paused" and campaign.halt and campaign.halt.reason:
             yield Problem(
+                Code.CAMPAIGN_PAUSED,
                 f"Campaign {campaign.uid} is paused: {campaign.halt.reason}",
-                "Resume it when that is dealt with.",
+                "Resume it once the reason is fixed.",
             )
 
 
-def _named(books: list[Accounting]) -> str:
+def _named(accounts: list[Accounting]) -> str:
     """Return whose dead letters there are, those with most of them first."""
-    mine = sorted((one for one in books if one.letters.number), key=lambda one: -one.letters.number)
+    mine = sorted((a for a in accounts if a.letters.number), key=lambda one: -one.letters.number)
     names = ", ".join(f"vendor {one.vendor_uid}" for one in mine[:MAX_NAMED])
     return f"{names} and {len(mine) - MAX_NAMED:,} more" if len(mine) > MAX_NAMED else names
 

@@ -77,7 +77,10 @@ def test_what_a_person_is_told(demo: Demo) -> None:
 
     def told() -> bool:
         problems = " ".join(problem["what"] for problem in look(demo)[0]["problems"])
-        return "No worker works on campaigns" in problems and f":{pid} has said nothing" in problems
+        return (
+            "No worker is running for campaigns" in problems
+            and f":{pid} has been silent" in problems
+        )
 
     wait_for(told, "it to be missed")
     demo.installation.restart("worker-campaigns-effects")
@@ -86,7 +89,7 @@ def test_what_a_person_is_told(demo: Demo) -> None:
         assert demo.installation.processes[name].stop() == 0
     found, code = look(demo)
     assert code == 0
-    first, second, third = (problem["what"] for problem in found["problems"])
-    assert first.startswith("No sidecar serve runs")
-    assert second.startswith("No worker works on messages, statuses, campaigns")
-    assert f":{pid} has said nothing" in third, "who said that they end are not missed"
+    first, second, third = found["problems"]
+    assert first["code"] == "serve-not-running"
+    assert second["what"].startswith("No worker is running for messages, statuses, campaigns")
+    assert f":{pid} has been silent" in third["what"], "who said that they end are not missed"

@@ -105,9 +105,12 @@ async def test_nothing_runs(look: MakeStatus) -> None:
     page, failed = await look()
     lines = page.splitlines()
     assert lines[2] == "2 PROBLEMS"
-    assert lines[3] == "  1. No sidecar serve runs: webhooks go to PHP."
+    assert lines[3] == "  1. [serve-not-running] sidecar serve is not running: webhooks go to PHP."
     assert lines[4].startswith("     -> Start it: systemctl start sidecar")
-    assert lines[5].startswith("  2. No worker works on messages, statuses, campaigns")
+    assert lines[5].startswith(
+        "  2. [worker-not-running] No worker is running for messages, statuses, campaigns"
+    )
+    assert lines[7] == "  docs/runbooks.md explains each code."
     assert not failed
 
 
@@ -129,7 +132,7 @@ async def test_without_redis_of_its_own_while_nothing_runs(
     settings = make_settings(backend_url=php.url)
     with embedded.redis_url(settings) as url:
         page, failed = await _look(settings, url, False)
-    assert "No sidecar serve runs" in page
+    assert "sidecar serve is not running" in page
     assert not failed
 
 
@@ -148,11 +151,13 @@ async def assert_problem(look: MakeStatus, what: str, do: str, **overrides: Any)
 async def test_a_worker_was_killed(look: MakeStatus, redis: Redis) -> None:
     killed = await live(redis, "worker", "statuses")
     await redis.pexpire(keys.process(killed.process_id), KEEP_MS - 60_000)
-    await assert_problem(look, "has said nothing for 60 s", "log")
+    await assert_problem(look, "has been silent for 60 s", "log")
     await redis.pexpire(keys.process(killed.process_id), KEEP_MS - 3_600_000)
     assert "All is well" in (await look())[0], "that was long ago"
     await redis.srem(keys.PROCESSES, "worker messages statuses campaigns effects")
-    await assert_problem(look, "No worker works on messages, statuses, campaigns", "sidecar worker")
+    await assert_problem(
+        look, "No worker is running for messages, statuses, campaigns", "sidecar worker"
+    )
 
 
 @pytest.mark.usefixtures("running")
@@ -172,20 +177,20 @@ async def test_webhooks_wait(look: MakeStatus, redis: Redis, lane: Lane, late_s:
 @pytest.mark.usefixtures("running")
 async def test_php_does_not_take_updates(look: MakeStatus, redis: Redis) -> None:
     await live(redis, "worker", "messages", breakers={"messages": "answered 503"})
-    await assert_problem(look, "PHP does not take customers' messages: answered 503", "PHP's log")
+    await assert_problem(look, "PHP does not accept customers' messages: answered 503", "PHP's log")
 
 
 @pytest.mark.usefixtures("running")
 async def test_php_is_down(look: MakeStatus) -> None:
     await assert_problem(
-        look, "PHP does not answer", "sidecar check", backend_url="http://127.0.0.1:9"
+        look, "PHP is unavailable", "sidecar check", backend_url="http://127.0.0.1:9"
     )
 
 
 @pytest.mark.usefixtures("running")
 async def test_php_says_that_messages_are_unknown(look: MakeStatus, php: Php) -> None:
     php.unknown = [{"uid": "u", "vendor_uid": "v", "to": "9", "since": 1}]
-    await assert_problem(look, "nobody has known for a day", "sidecar unknown list")
+    await assert_problem(look, "has been unknown for more than a day", "sidecar unknown list")
 
 
 @pytest.mark.usefixtures("running")
@@ -197,7 +202,7 @@ async def test_campaigns_that_are_held(look: MakeStatus, php: Php) -> None:
         php.histories[f"v{number}"] = [past]
     await assert_problem(
         look,
-        "The campaigns of 7 vendors are held, and nobody sends them: v0, v1, v2, v3, v4 and 2 more",
+        "The campaigns of 7 vendors are held, so nobody sends them: v0, v1, v2, v3, v4 and 2 more",
         "sidecar rollback VENDOR",
     )
     page, _ = await look()
@@ -227,7 +232,7 @@ async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> N
     assert "is here for 2 h" in page
     assert "1 x locked" in page
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds - 100) * 1000})
-    await assert_problem(look, "1 of 1 contacts that wait are due", "worker for messages")
+    await assert_problem(look, "1 of 1 waiting contacts are due", "worker runs for messages")
 
 
 @pytest.mark.usefixtures("running")
@@ -249,7 +254,7 @@ async def test_more_waits_than_is_measured(
 async def test_work_that_kills_workers(look: MakeStatus, redis: Redis) -> None:
     await redis.sadd(keys.begun(Lane.STATUSES), 7, 8, 9)
     await redis.hset(keys.crashes(Lane.STATUSES), "left", "40")
-    await assert_problem(look, "died 2 times on statuses; 40 of them", "dead letters")
+    await assert_problem(look, "died 2 times on statuses; 40 of them", "dead letter")
     await redis.srem(keys.begun(Lane.STATUSES), 7, 8)
     await redis.hset(keys.crashes(Lane.STATUSES), "left", "0")
     await redis.set(keys.lease("drain:statuses"), 1)
@@ -283,15 +288,15 @@ async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.hset(keys.counters("v"), "updates", 1)
     await bury(redis, 1, given_up_at=(seconds - 7200) * 1000)
-    await assert_problem(look, "1 dead letters of vendor v: updates that PHP would", "replay")
+    await assert_problem(look, "1 dead letters of vendor v: updates that PHP refused", "replay")
 
 
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"appendonly": "no"}, "does not write what it is given to disk"),
-        ({"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}, "throws away"),
-        ({"maxmemory": "1"}, "webhooks are answered with 503, and go to PHP"),
+        ({"appendonly": "no"}, "does not write to disk"),
+        ({"maxmemory": "100mb", "maxmemory-policy": "allkeys-lru"}, "evicts keys"),
+        ({"maxmemory": "1"}, "webhooks are answered with 503 and go to PHP"),
     ],
 )
 async def test_redis_is_not_as_it_must_be(
@@ -313,10 +318,13 @@ async def test_redis_is_away(look: MakeStatus) -> None:
     page, failed = await look(redis_url=away)
     assert failed
     assert page.splitlines()[0] == "1 PROBLEM"
-    assert "Redis cannot be asked" in page
+    assert "[redis-unavailable] Redis is unavailable" in page
     shown, failed = await look(as_json=True, redis_url=away)
     assert failed
-    assert orjson.loads(shown)["redis"]["up"] is False
+    found = orjson.loads(shown)
+    assert found["redis"]["up"] is False
+    [problem] = found["problems"]
+    assert problem["code"] == "redis-unavailable"
 
 
 # -- the books --
@@ -333,7 +341,7 @@ async def unbalanced(redis: Redis) -> None:
 async def test_a_difference_that_stands(look: MakeStatus) -> None:
     page, failed = await look()
     assert failed
-    assert "The books of vendor v do not balance: 2 sends missing" in page
+    assert "The accounting of vendor v does not balance: 2 sends missing" in page
     assert page.endswith("NOT BALANCED, see above")
     shown, failed = await look(as_json=True)
     equation = orjson.loads(shown)["equation"]
@@ -377,9 +385,9 @@ async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis)
         await bury(redis, number, given_up_at=now_ms())
     await redis.hset(keys.counters("v"), "updates", 8)
     page, failed = await look(dead_letters_limit=11)
-    assert "have reached" not in page
+    assert "dead-letters-nearly-full" not in page
     page, failed = await look(dead_letters_limit=10)
-    assert "The dead letters of vendor v have reached 80% of what is kept: 8 of 10, " in page
+    assert "The dead letters of vendor v are 80% full: 8 of 10, " in page
     assert "sidecar dead-letters export FILE --vendor v" in page
     assert not failed
 
@@ -416,7 +424,7 @@ async def test_dead_letters_that_have_left(look: MakeStatus, redis: Redis) -> No
     [
         (keys.ready(Lane.MESSAGES), "1 inboxes missing"),
         (keys.outbox_of(EffectKind.FORWARD, "v"), "1 outbox missing"),
-        (keys.dead_effects("v"), "1 dead effects from nowhere, 1 letters missing"),
+        (keys.dead_effects("v"), "1 dead effects too many, 1 letters missing"),
     ],
 )
 async def test_an_index_that_is_not_what_is_stored(
@@ -438,7 +446,7 @@ async def test_dead_letters_that_vanish(look: MakeStatus, redis: Redis) -> None:
     await redis.hset(keys.counters("v"), mapping={"updates": 3, "dead": 3})
     page, failed = await look()
     assert failed
-    assert "The books of vendor v do not balance: 3 dead updates missing" in page
+    assert "The accounting of vendor v does not balance: 3 dead updates missing" in page
 
 
 # -- campaigns and numbers --
@@ -464,7 +472,7 @@ async def test_a_number_that_a_person_must_resume(look: MakeStatus, redis: Redis
     await Pauses(redis).put(Paused("number", "110", "v", 131048, "131048 spam limit", 5, False))
     page, _ = await look()
     assert "1 PROBLEM" in page
-    assert "Nothing goes out: number 110 of vendor v is paused: 131048 spam limit" in page
+    assert "Nothing is sent: number 110 of vendor v is paused: 131048 spam limit" in page
     assert "sidecar numbers resume 110" in page
     shown, _ = await look(as_json=True)
     [paused] = orjson.loads(shown)["paused"]
