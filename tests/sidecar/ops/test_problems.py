@@ -1,0 +1,116 @@
+"""Every code has a problem that it stands for, and every problem says what to do."""
+
+from dataclasses import replace
+
+import pytest
+
+from contracts.backend import CampaignState
+from contracts.modes import Mode, Modes, VendorModes
+from sidecar.clock import now_ms
+from sidecar.http.app import make_backend
+from sidecar.ops import report as reports
+from sidecar.ops.problems import MAX_NAMED, Code, problems, redis_unavailable
+from sidecar.ops.processes import Process
+from sidecar.ops.report import PhpReport, Report, read_report
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.sending.halts import Halt, Halts
+from sidecar.sending.pauses import Paused, Pauses
+from sidecar.settings import Settings
+from tests.conftest import MakeSettings
+from tests.sidecar.ops.test_dead_letters import bury
+
+VENDORS = [f"v{number}" for number in range(MAX_NAMED + 2)]
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings(backend_url="http://127.0.0.1:9", dead_letters_limit=1)
+
+
+@pytest.fixture
+async def report(redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Report:
+    """Read it where much is wrong, without a process that runs and without PHP."""
+    monkeypatch.setattr(reports, "LOOK_AGAIN_S", 0.0)
+    for vendor_uid in VENDORS:
+        await bury(redis, 1, vendor_uid=vendor_uid, given_up_at=now_ms())
+        await redis.hset(keys.counters(vendor_uid), mapping={"claimed": 1, "dropped_at": now_ms()})
+    await Pauses(redis).put(Paused("number", "110", "v", 131048, "spam limit", 5, False))
+    await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "payment problem", 5))
+    backend = make_backend(settings)
+    try:
+        return await read_report(redis, backend)
+    finally:
+        await backend.close()
+
+
+def worse(report: Report) -> Report:
+    """Let everything else be wrong that can be wrong at once."""
+    overview = report.overview
+    silent = Process("p", "worker", "host", 7, 0, heard_ago_s=60.0)
+    isolated = {"messages": dict.fromkeys(VENDORS, "answered 500")}
+    alive = Process(
+        *("q", "other", "host", 8, 0, 0.0), breakers={"statuses": "503"}, isolated=isolated
+    )
+    held = Modes(campaigns=Mode.HELD)
+    return replace(
+        report,
+        overview=replace(
+            overview,
+            redis=replace(overview.redis, evicts=True, durable=False, limit_bytes=1),
+            lanes={
+                lane: replace(state, webhooks=3, oldest_s=99.0, next_due_in_s=-99.0)
+                for lane, state in overview.lanes.items()
+            },
+            processes=[silent, alive],
+        ),
+        deferred={
+            lane: replace(one, refused=dict.fromkeys(VENDORS, "locked"), deaths=2)
+            for lane, one in report.deferred.items()
+        },
+        effects=[replace(one, overdue_s=99.0) for one in report.effects],
+        php=PhpReport(
+            error="timed out",
+            unknown_for_long=True,
+            vendors=[VendorModes(vendor_uid=uid, modes=held, version=1) for uid in VENDORS],
+        ),
+    )
+
+
+def less(report: Report) -> Report:
+    """Redis, as it is between the extremes."""
+    redis = replace(report.overview.redis, writes_ok=False, used_bytes=75, limit_bytes=100)
+    return replace(report, overview=replace(report.overview, redis=redis))
+
+
+async def test_every_code_has_a_problem(report: Report, settings: Settings) -> None:
+    found = [
+        redis_unavailable("refused"),
+        *problems(worse(report), settings),
+        *problems(less(report), settings),
+    ]
+    assert {problem.code for problem in found} == set(Code)
+    for problem in found:
+        assert problem.what.rstrip(". "), problem
+        assert problem.do.endswith("."), problem
+
+
+async def test_few_vendors_are_named_and_the_others_counted(
+    report: Report, settings: Settings
+) -> None:
+    found = problems(worse(report), settings)
+    for code in (Code.VENDOR_ISOLATED, Code.DEAD_LETTERS_NEARLY_FULL, Code.DEAD_LETTERS_DELETED):
+        mine = [problem for problem in found if problem.code is code]
+        assert len(mine) == MAX_NAMED + 1
+        assert "2 more vendors" in mine[-1].what
+        assert mine[-1].do == "sidecar status --json names them all."
+
+
+async def test_redis_first(report: Report, settings: Settings) -> None:
+    codes = [problem.code for problem in problems(worse(report), settings)]
+    assert codes[:3] == [Code.REDIS_NOT_DURABLE, Code.REDIS_EVICTS, Code.REDIS_FULL]
+
+
+def test_codes_are_anchors() -> None:
+    """They can stand in a link to their section."""
+    assert all(code.value == code.name.lower().replace("_", "-") for code in Code)
