@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -68,6 +68,10 @@ parity-bots: install ## Compare the bot matcher with real PHP; CASES=100000 SEED
 openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
 	@.venv/bin/python -m contracts.openapi
+
+settings-page:   ## Generate docs/settings.md from the settings
+	@scripts/install dev
+	@.venv/bin/python -m sidecar.settings_page
 
 lock:            ## Pin what pyproject.toml wants; ARGS=--upgrade takes the newest versions
 	@scripts/lock $(ARGS)

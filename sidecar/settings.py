@@ -90,25 +90,27 @@ class Settings(BaseSettings):
 
     #: Address that `sidecar serve` listens on. nginx stands in front of it.
     host: str = "127.0.0.1"
+    #: Port that `sidecar serve` listens on. 0 takes any free one.
     port: int = Field(default=8600, ge=0, le=65535)
-    #: Root of the PHP application: /internal/* and /whatsapp-webhook/* are below it.
+    #: Root of the PHP application; `/internal/*` and `/whatsapp-webhook/*` are below it.
     backend_url: HttpUrl
-    #: Redis or Valkey for the inbox and the ledger. Unset: an embedded Valkey in data_dir.
+    #: Redis or Valkey for the inbox and the ledger. Not set: an embedded Valkey in `data_dir`.
     redis_url: RedisUrl = Field(default=None, repr=False)
-    #: Redis for Dramatiq, which wants a database of its own. Unset: the next database number of
-    #: redis_url.
+    #: Redis for Dramatiq, which needs a database of its own. Not set: the next database number of
+    #: `redis_url`.
     dramatiq_redis_url: RedisUrl = Field(default=None, repr=False)
-    #: Folder of the embedded Valkey's append-only file and socket.
+    #: Folder of the embedded Valkey: its append-only file and its socket.
     data_dir: Path = Path("var")
-    #: Where Meta posts webhooks (nginx), for `sidecar check --deep` to try.
+    #: Where Meta posts webhooks (nginx). Only `sidecar check --deep` uses it.
     public_url: HttpUrl | None = None
-    #: Root of the Cloud API, and the version of it that is called.
+    #: Root of the Cloud API.
     cloud_api_url: HttpUrl = "https://graph.facebook.com"
+    #: Version of the Cloud API, `v26.0` for instance.
     cloud_api_version: str = Field(default="v26.0", pattern=r"^v\d+\.\d+$")
 
     # -- trust --
 
-    #: Keys for internal calls, as id:secret. The first one signs; all are accepted.
+    #: Keys for internal calls. The first one signs; all are accepted.
     signing_keys: Annotated[
         dict[str, SecretStr],
         NoDecode,
@@ -116,163 +118,175 @@ class Settings(BaseSettings):
         AfterValidator(_check_keys),
         Field(min_length=1),
     ]
-    #: How far PHP's clock and ours may be apart.
+    #: How far PHP's clock and the sidecar's may differ.
     signing_window_s: int = Field(default=300, ge=10, le=3600)
-    #: Meta app secrets that are valid for every vendor. Vendors' own come from PHP.
+    #: Meta app secrets that are valid for every vendor. Vendors' own secrets come from PHP.
     app_secrets: Annotated[
         list[SecretStr], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_secrets)
     ] = []
-    #: enforce: a webhook with a wrong signature gets 401. report: it is accepted and counted.
+    #: What to do with a wrong or missing signature. `enforce` answers 401; `report` accepts the
+    #: webhook and counts it.
     webhook_signature: SignatureMode = SignatureMode.ENFORCE
-    #: The same for webhooks that are passed on to PHP. report: PHP gets them as they came.
+    #: The same for webhooks that are passed on to PHP. `report` passes them on as they came.
     proxy_signature: SignatureMode = SignatureMode.REPORT
 
     # -- webhooks --
 
-    #: Largest webhook that is accepted. Meta sends up to 3 MB.
+    #: Largest webhook that is accepted; larger ones get 413. Meta sends up to 3 MB.
     webhook_body_limit_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
-    #: How long a write to the inbox may take before the webhook is answered with 503.
+    #: Longest that a write to the inbox may take. After that the webhook is answered with 503.
     inbox_write_timeout_ms: int = Field(default=800, ge=50, le=5000)
-    #: Webhooks that wait for their write, in memory. Above this, 503.
+    #: Memory for webhooks that wait for their write. Above this they are answered with 503.
     inbox_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
-    #: The part of Redis's maxmemory up to which webhooks are taken. Beyond it, 503; the rest is for
-    #: the work that has begun.
+    #: Share of Redis's `maxmemory` that webhooks may fill. Above it they get 503; the rest is kept
+    #: for work that has begun.
     inbox_memory_share: float = Field(default=0.8, gt=0, le=1)
-    #: The part of that which one vendor may fill. Beyond it only its own webhooks get 503.
+    #: Share of that which one vendor may fill. Above it only this vendor's webhooks get 503.
     vendor_memory_share: float = Field(default=0.5, gt=0, le=1)
     #: How long a status may wait for others, to fill a batch. Customers' messages never wait.
     status_wait_ms: int = Field(default=500, ge=0, le=10_000)
-    #: Most updates in one request to PHP.
+    #: Most statuses in one request to PHP.
     status_batch_size: int = Field(default=1000, ge=1, le=1000)
+    #: Most customers' messages in one request to PHP.
     message_batch_size: int = Field(default=50, ge=1, le=1000)
-    #: Requests with customers' messages that may be at PHP at the same time.
+    #: Most requests with customers' messages that may be at PHP at once.
     message_concurrency: int = Field(default=4, ge=1, le=64)
-    #: How long the same customer's message is recognised as a duplicate before PHP is asked.
+    #: How long the sidecar recognises a customer's message as a duplicate by itself. PHP recognises
+    #: older ones.
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
-    #: Tries for an update that PHP refuses, before it goes to the dead letters.
+    #: Attempts at an update that PHP refuses, before it becomes a dead letter.
     update_max_attempts: int = Field(default=12, ge=1, le=100)
-    #: So often a worker may die on a lane's work before it is taken one by one, and then on one
-    #: webhook before that goes to the dead letters.
+    #: After so many deaths of workers on a lane's work, it is processed one by one; after so many
+    #: on one webhook, that becomes a dead letter.
     crash_loop_threshold: int = Field(default=3, ge=1, le=100)
-    #: First and longest pause before an update is tried again; it doubles in between.
+    #: Pause before an update is retried for the first time. It doubles each time.
     update_retry_first_ms: int = Field(default=1000, ge=10)
+    #: Longest pause before an update is retried.
     update_retry_longest_ms: int = Field(default=300_000, ge=10)
-    #: Dead letters of one vendor that are kept: how many, how many bytes, and for how many days.
-    #: Then the oldest leave, effects before updates.
+    #: Most dead letters that are kept of one vendor. Above it the oldest are deleted, effects
+    #: before updates.
     dead_letters_limit: int = Field(default=50_000, ge=1)
+    #: Most bytes of dead letters that are kept of one vendor.
     dead_letters_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=16 * 1024 * 1024)
+    #: How long dead letters are kept.
     dead_letters_limit_days: int = Field(default=90, ge=1, le=3650)
 
     # -- webhooks that PHP handles --
 
-    #: Whether a webhook that PHP does not answer, or answers with 5xx, is kept and handed to PHP
-    #: later. If not, PHP's failure is what Meta gets.
+    #: Keep a webhook that PHP does not answer, or answers with 5xx, and hand it over later. If not,
+    #: Meta gets PHP's failure.
     proxy_keep_failed: bool = True
-    #: Longest that PHP may take for such a webhook. With inbox_write_timeout_ms it must stay below
-    #: what nginx waits for the sidecar (4 s).
+    #: Longest that PHP may take for such a webhook. Together with `inbox_write_timeout_ms` it must
+    #: stay below what nginx waits for the sidecar (4 s).
     proxy_timeout_s: float = Field(default=3.0, gt=0, le=60)
-    #: Such webhooks that may be at PHP at the same time; others wait, within proxy_timeout_s.
+    #: Most such webhooks that may be at PHP at once. Others wait, within `proxy_timeout_s`.
     proxy_concurrency: int = Field(default=128, ge=1, le=4096)
-    #: Bytes of such webhooks on their way, in memory. Above this PHP is not asked.
+    #: Memory for such webhooks on their way. Above this PHP is not asked.
     proxy_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
 
     # -- calls to PHP --
 
-    #: Longest that PHP may take for one call.
+    #: Longest that one call to PHP may take.
     backend_timeout_s: float = Field(default=30.0, gt=0, le=300)
-    #: How long vendors' configuration is used before PHP is asked again.
+    #: How long a vendor's configuration is used before PHP is asked again.
     vendor_config_ttl_s: float = Field(default=60.0, ge=1)
     #: How long "no such vendor" is remembered.
     vendor_unknown_ttl_s: float = Field(default=10.0, ge=0)
     #: How long a vendor's bots are used before PHP is asked again.
     bots_ttl_s: float = Field(default=300.0, ge=1)
-    #: How long a customer's message may wait for PHP to say which bots its vendor has, where this
-    #: process does not know. Then it goes to PHP without, which matches it itself.
+    #: How long a customer's message may wait for its vendor's bots where a process does not know
+    #: them. After that it goes to PHP without matches, and PHP matches it.
     bots_wait_ms: int = Field(default=200, ge=0, le=2000)
 
     # -- campaigns --
 
-    #: How often PHP is asked for campaigns that are due, and whether it has webhooks to take over.
+    #: How often PHP is asked for due campaigns, and for webhooks that it stored.
     due_campaigns_interval_s: float = Field(default=5.0, ge=0.5)
-    #: Rate of a number that PHP names none for. Meta's default; 20 for coexistence numbers.
+    #: Rate of a number for which PHP names none. 80 is Meta's default; numbers shared with the
+    #: Business app have 20.
     messages_per_second: float = Field(default=80.0, gt=0, le=1000)
-    #: The part of a number's rate that is used, so that jitter does not exceed it.
+    #: Share of a number's rate that is used, so that jitter does not exceed it.
     rate_share: float = Field(default=0.99, gt=0, le=1)
     #: Longest that the Cloud API may take to answer. After that the outcome is unknown.
     send_timeout_s: float = Field(default=30.0, gt=0, le=120)
-    #: Calls to the Cloud API that one campaign may have under way in one worker process.
+    #: Most calls to the Cloud API of one campaign in one worker process.
     send_concurrency: int = Field(default=256, ge=1, le=1024)
-    #: Campaigns that one worker process sends at the same time.
+    #: Most campaigns that one worker process sends at once.
     campaign_concurrency: int = Field(default=32, ge=1, le=1024)
-    #: Rows of one claim, in seconds of sending. Small enough to stop at once.
+    #: Size of one claim, in seconds of sending. Small enough to stop at once.
     claim_s: float = Field(default=1.0, gt=0, le=30)
-    #: The same error so many times in a row stops the campaign, where the error points at it.
+    #: After so many equal errors in a row the campaign is paused, if the error may be the
+    #: campaign's fault.
     campaign_error_streak: int = Field(default=20, ge=1)
-    #: How long a recipient gets nothing after a refusal that would come again. 0: not at all.
+    #: How long a recipient gets no campaign message after an error that would repeat itself
+    #: (130403, 131026, 131050). 0 turns it off.
     suppress_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
-    #: How long results of sends may wait for others before PHP is told.
+    #: How long results of sends may wait for others before they go to PHP.
     result_wait_ms: int = Field(default=400, ge=0, le=10_000)
-    #: Rows that stand in status 3 for longer than this become 6.
+    #: Rows that stay in status 3 (processing) for longer become 6 (unknown).
     stale_claim_s: int = Field(default=300, ge=30)
 
     # -- effects --
 
-    #: A reply that could not be sent for so long is not sent any more.
+    #: A reply that could not be sent for so long is reported as failed.
     reply_expiry_s: int = Field(default=3600, ge=10, le=86_400)
-    #: A broadcast that could not be made for so long is left out: nobody waits for it any more.
+    #: A broadcast that could not be made for so long is dropped.
     broadcast_expiry_s: int = Field(default=60, ge=1, le=3600)
-    #: Tries for a forward or a broadcast, before it goes to the dead letters.
+    #: Attempts at a forward or a broadcast, before it becomes a dead letter.
     effect_max_attempts: int = Field(default=12, ge=1, le=100)
-    #: Forwards, and broadcasts, of one vendor that may wait; more are left out.
+    #: Most forwards, and most broadcasts, of one vendor that may wait. More are dropped and
+    #: counted.
     effects_limit: int = Field(default=100_000, ge=100)
-    #: Host names, addresses and networks that tenants' URLs may lead to although they are private.
+    #: Host names, addresses and networks that vendors' URLs may lead to although they are private.
     outbound_allow: Annotated[
         list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_outbound)
     ] = []
-    #: Posts to one vendor's own webhook that may be under way at the same time.
+    #: Most posts to one vendor's own webhook at once.
     forward_concurrency: int = Field(default=8, ge=1, le=256)
     #: Longest that a vendor's own webhook may take to answer.
     forward_timeout_s: float = Field(default=10.0, gt=0, le=120)
-    #: Questions of one vendor that AIs may be asked at the same time.
+    #: Most questions of one vendor that AIs are asked at once.
     ai_concurrency: int = Field(default=50, ge=1, le=1024)
     #: Longest that an AI may take to answer.
     ai_timeout_s: float = Field(default=60.0, gt=0, le=600)
-    #: Tries for a question that an AI does not answer.
+    #: Attempts at a question that an AI does not answer.
     ai_max_attempts: int = Field(default=3, ge=1, le=20)
 
     # -- shadow --
 
-    #: How long PHP has to handle a webhook before it is asked what it has made of it.
+    #: How long PHP has to handle a webhook before it is asked what it did.
     shadow_window_s: float = Field(default=30.0, ge=0, le=3600)
     #: How long PHP is asked again where it has not done what the sidecar would have done.
     shadow_patience_s: float = Field(default=300.0, ge=0, le=86_400)
-    #: Examples that are kept of each kind and class of what was compared.
+    #: Examples that are kept of each kind and class of comparison.
     shadow_examples: int = Field(default=20, ge=1, le=1000)
-    #: Updates that must have been compared, and for how many hours, before a vendor is ready.
+    #: Updates that must have been compared before a vendor is ready.
     parity_min_updates: int = Field(default=1000, ge=1)
+    #: Time that the comparisons must span before a vendor is ready.
     parity_min_hours: float = Field(default=24.0, ge=0)
 
     # -- migration --
 
-    #: Longest that a run of PHP's campaign cron goes on with rows that it has read. Between its
-    #: sending a vendor's campaigns and our doing so, this must have passed.
+    #: Longest that a run of PHP's campaign cron goes on with rows that it has read. On a cutover
+    #: nobody sends for this long.
     cron_settle_s: float = Field(default=10.0, ge=0, le=600)
 
     # -- workers --
 
     #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.
     worker_poll_ms: int = Field(default=20, ge=1, le=1000)
-    #: How long work in flight may take to end after SIGTERM.
+    #: Longest that work in flight may take to end after SIGTERM.
     shutdown_timeout_s: float = Field(default=30.0, ge=1, le=600)
-    #: How long a dead worker's lease stands in the way of the next one.
+    #: How long a dead worker's lease blocks the next one.
     lease_ttl_ms: int = Field(default=10_000, ge=500)
-    #: How often unfinished work is looked for whose wake-up was lost.
+    #: How often the reconciler looks for unfinished work whose wake-up was lost.
     reconcile_interval_s: float = Field(default=1.0, ge=0.05)
 
     # -- logs --
 
+    #: Least severe events that are logged.
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
-    #: json for machines, console for people.
+    #: `json` for machines, `console` for people.
     log_format: str = Field(default="json", pattern=r"^(json|console)$")
 
     @classmethod
