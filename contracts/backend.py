@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from contracts.bots import MatchedBots
+from contracts.campaigns import CampaignState as CampaignState
 from contracts.effects import AiProvider, Broadcaster, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
@@ -57,6 +58,7 @@ class ErrorCode(StrEnum):
     CAMPAIGN_PAUSED = "campaign_paused"
     CAMPAIGN_CANCELLED = "campaign_cancelled"
     FENCE_STALE = "fence_stale"
+    MODE_CHANGE_FORBIDDEN = "mode_change_forbidden"
     VENDOR_NOT_ON_SIDECAR = "vendor_not_on_sidecar"
     REQUEST_INVALID = "request_invalid"
     BODY_TOO_LARGE = "body_too_large"
@@ -97,8 +99,8 @@ class Update(StrictModel):
     ``payload`` is a complete webhook envelope that holds nothing but this update (with its
     change's metadata, and the contacts that belong to it), so that a routine that was written for
     a whole webhook can take it as it is. ``lower_statuses`` are the status objects of the same
-    message that were folded into this one because it ranks higher; oldest first. ``bots`` are those
-    that match a customer's message, where the vendor's bots are matched by the sidecar
+    message that were coalesced into this one because it ranks higher; oldest first. ``bots`` are
+    those that match a customer's message, where the vendor's bots are matched by the sidecar
     (``VendorConfig.bots_on_sidecar``); null: PHP matches them itself.
     """
 
@@ -239,14 +241,6 @@ class PendingWebhooksAnswer(LenientModel):
 # -- campaigns -----------------------------------------------------------------------------------
 
 
-class CampaignState(StrEnum):
-    """Kept by PHP beside the campaign, so that it survives a wiped Redis."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    CANCELLED = "cancelled"
-
-
 class ClaimMessagesRequest(StrictModel):
     """Move due rows of a campaign from 1 to 3 and return them, in the order of ``_id``.
 
@@ -293,13 +287,19 @@ class ClaimMessagesAnswer(LenientModel):
 class ReleaseMessagesRequest(StrictModel):
     """Return rows that were certainly not sent from 3 to 1, without counting an attempt; and, if
     ``campaign_state`` is given, keep that as the campaign's state, with its reason.
-    Idempotent: a row that is not in 3 under ``claim_uid`` (any claim, if that is null) stays."""
+    Idempotent: a row that is not in 3 under ``claim_uid`` (any claim, if that is null) stays.
+
+    A cancelled campaign stays cancelled (:mod:`contracts.campaigns`): 409 ``campaign_cancelled``
+    for ``paused``, and for ``running`` without ``restart``; then no row is returned either."""
 
     vendor_uid: str
     campaign_uid: str
     row_uids: list[str] = Field(default=[], max_length=MAX_CLAIM)
     claim_uid: str | None = None
     campaign_state: CampaignState | None = None
+    restart: bool = Field(
+        default=False, description="Whether ``running`` starts a cancelled campaign again."
+    )
     reason: str | None = None
 
 

@@ -30,7 +30,7 @@ def render(report: Report, problems: list[Problem]) -> str:
         ("EFFECTS", _effects(report)),
         ("CAMPAIGNS", _campaigns(report)),
         ("NUMBERS", _numbers(report)),
-        ("BOOKS, of all vendors", _books(report)),
+        ("ACCOUNTING, all vendors", _accounting(report)),
     ):
         lines += ["", title, *(f"  {line}" for line in body)]
     return "\n".join(lines)
@@ -95,9 +95,9 @@ def _lanes(report: Report) -> Iterator[str]:
             yield from _deferred(report, lane)
     left = sum(
         part or 0
-        for one in report.overview.books
+        for one in report.overview.accounting
         for name in ("dead_updates", "dead_effects")
-        for why, part in one.equation(name).parts.items()
+        for why, part in one.check(name).parts.items()
         if why != "stored"
     )
     gone = f"; {left:,} have been deleted" if left else ""
@@ -177,23 +177,23 @@ def _number(number: NumberState, now: float) -> str:
     return f"{number.line}  {rate}{held}{reason}{wanting}"
 
 
-def _books(report: Report) -> Iterator[str]:
-    books = report.overview.books
-    if not books:
+def _accounting(report: Report) -> Iterator[str]:
+    accounting = report.overview.accounting
+    if not accounting:
         yield "nothing has come yet"
         return
     for name, first in FIRST.items():
-        yield _equation(total(books, name), first.replace("_", " "))
-    expired = sum(one.expired for one in books)
+        yield _check(total(accounting, name), first.replace("_", " "))
+    expired = sum(one.expired for one in accounting)
     yield f"{'':<12} and {expired:,} rows expired before they were claimed"
-    if any(equation.difference is None for one in books for equation in one.equations):
+    if any(check.difference is None for one in accounting for check in one.checks):
         yield "? is too much to be measured at once; the rest balances as far as can be told"
     yield "balanced" if report.balanced else "NOT BALANCED, see above"
 
 
-def _equation(equation: BalanceCheck, first: str) -> str:
+def _check(check: BalanceCheck, first: str) -> str:
     parts = " + ".join(
         f"{'?' if value is None else f'{value:,}'} {name.replace('_', ' ')}"
-        for name, value in equation.parts.items()
+        for name, value in check.parts.items()
     )
-    return f"{equation.name.replace('_', ' '):<12} {equation.total:,} {first} = {parts}"
+    return f"{check.name.replace('_', ' '):<12} {check.total:,} {first} = {parts}"

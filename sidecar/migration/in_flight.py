@@ -89,11 +89,11 @@ class UnderWay:
     async def inboxes(self, vendor_uids: Set[str]) -> dict[str, WebhooksUnderWay]:
         """Return what these vendors' inboxes hold, of those that hold something."""
         found = {
-            books.vendor_uid: WebhooksUnderWay(
-                webhooks=sum(books.waiting.values()),
-                updates=books.updates.parts["waiting"],
+            accounting.vendor_uid: WebhooksUnderWay(
+                webhooks=sum(accounting.waiting.values()),
+                updates=accounting.updates.parts["waiting"],
             )
-            for books in await self._counters.read()
-            if books.vendor_uid in vendor_uids
+            for accounting in await self._counters.read()
+            if accounting.vendor_uid in vendor_uids
         }
         return {vendor_uid: waiting for vendor_uid, waiting in found.items() if waiting}

@@ -1,7 +1,7 @@
-"""The conservation equation: everything that came in is accounted for, for every vendor.
+"""The accounting: everything that came in is accounted for, for every vendor.
 
 - webhooks: received = done + waiting in the inbox
-- updates:  split = done + ignored + duplicate + folded + waiting to be tried again + dead
+- updates:  split = done + ignored + duplicate + coalesced + waiting to be tried again + dead
 - sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger);
   replies count as well, as often as they are about to be sent
 - effects:  asked for = done + left out + dead + waiting in the outbox
@@ -12,7 +12,7 @@ What has come and what has ended is counted in ``count:{vendor}``, each counter 
 or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
 what is in flight is not counted but measured where it is. Both together are read in one script. So
 a difference means that something was lost or counted twice: a bug, or somebody's hand in Redis.
-``expired`` is what PHP said of its own rows; it is in no equation.
+``expired`` is what PHP said of its own rows; no check includes it.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ from sidecar.redis.letter_bounds import DAY_MS, Bounds
 #: Why dead letters leave without being tried again.
 LEFT = ("too_old", "too_many", "too_large", "discarded")
 
-#: How the total of each equation is called.
+#: The name of each check's total.
 FIRST = {
     "webhooks": "received",
     "updates": "split",
@@ -86,7 +86,7 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class Accounting:
-    """One vendor's equations. ``waiting`` is how many webhooks are in each lane's inbox."""
+    """One vendor's balance checks. ``waiting`` is how many webhooks are in each lane's inbox."""
 
     vendor_uid: str
     webhooks: BalanceCheck
@@ -100,33 +100,33 @@ class Accounting:
     letters: Letters = Letters()
 
     @property
-    def equations(self) -> tuple[BalanceCheck, ...]:
+    def checks(self) -> tuple[BalanceCheck, ...]:
         return self.webhooks, self.updates, self.sends, self.effects, *self.stored
 
-    def equation(self, name: str) -> BalanceCheck:
+    def check(self, name: str) -> BalanceCheck:
         """Return one of them by its name."""
-        return next(equation for equation in self.equations if equation.name == name)
+        return next(check for check in self.checks if check.name == name)
 
     @property
     def balanced(self) -> bool:
-        """Tell whether no equation shows a difference."""
-        return not any(equation.difference for equation in self.equations)
+        """Return whether no check shows a difference."""
+        return not any(check.difference for check in self.checks)
 
 
 class Counters:
-    """Reads the books. Writes nothing."""
+    """Reads the accounting. Writes nothing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._books = script(redis, "ops/accounting")
+        self._accounting = script(redis, "ops/accounting")
 
     async def read(self) -> list[Accounting]:
-        """Return the books of all vendors, by their uid; each vendor's at one moment."""
+        """Return the accounting of all vendors, by their uid; each vendor's at one moment."""
         vendors = sorted(member.decode() for member in await self._vendors())
-        books: list[Accounting] = []
+        accounting: list[Accounting] = []
         for start in range(0, len(vendors), CHUNK):
-            books += await self._read(vendors[start : start + CHUNK])
-        return books
+            accounting += await self._read(vendors[start : start + CHUNK])
+        return accounting
 
     async def _vendors(self) -> Members:
         """Return the vendors that have counters, or something that should have been counted."""
@@ -146,11 +146,13 @@ class Counters:
             names += [keys.dead_updates(vendor_uid), keys.dead_effects(vendor_uid)]
             for kind in EffectKind:
                 names += [keys.outbox_of(kind, vendor_uid), keys.effects(kind, vendor_uid)]
-        found = await self._books(keys=names, args=[MAX_ORDER_KEYS, keys.ledger(""), *vendors])
-        return [_books(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)]
+        found = await self._accounting(keys=names, args=[MAX_ORDER_KEYS, keys.ledger(""), *vendors])
+        return [
+            _accounting(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)
+        ]
 
 
-def _books(
+def _accounting(
     vendor_uid: str,
     counters: list[bytes],
     message_entries: int,
@@ -189,7 +191,7 @@ def _books(
                 "done": count.get("done", 0),
                 "ignored": count.get("ignored", 0),
                 "duplicate": count.get("duplicates", 0),
-                "folded": count.get("folded", 0),
+                "coalesced": count.get("coalesced", 0),
                 "waiting": None if deferred < 0 else deferred,
                 "dead": count.get("dead", 0),
             },

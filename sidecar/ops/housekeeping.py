@@ -32,12 +32,12 @@ class Housekeeping:
         self._redis = redis
         self._bounds = bounds
         self._letters = DeadLetters(redis)
-        self._fold = script(redis, "ops/fold_counters")
+        self._merge = script(redis, "ops/merge_counters")
         self._trim_at = 0.0
 
     async def run(self) -> None:
         """Do what is due."""
-        await self.fold_counters()
+        await self.merge_counters()
         if time.monotonic() >= self._trim_at:
             self._trim_at = time.monotonic() + TRIM_S
             while await self._letters.adopt():
@@ -45,9 +45,9 @@ class Housekeeping:
             if dropped := await self._letters.trim(self._bounds, now_ms()):
                 log.warning("dead_letters.deleted", letters=dropped)
 
-    async def fold_counters(self) -> int:
+    async def merge_counters(self) -> int:
         """Have vendors at rest counted together, where there are too many. Return how many."""
-        folded = 0
+        merged = 0
         for _ in range(MAX_CHUNKS):
             too_many = int(await self._redis.scard(keys.VENDORS)) - MAX_VENDORS
             if too_many <= 0:
@@ -55,5 +55,5 @@ class Housekeeping:
             some = cast("list[bytes]", await self._redis.srandmember(keys.VENDORS, CHUNK))
             vendors = [vendor for one in some if (vendor := one.decode()) != OTHERS]
             names = [keys.VENDORS, keys.counters(OTHERS), *map(keys.counters, vendors)]
-            folded += int(await self._fold(keys=names, args=[OTHERS, *vendors]))
-        return folded
+            merged += int(await self._merge(keys=names, args=[OTHERS, *vendors]))
+        return merged

@@ -143,7 +143,7 @@ def _unbalanced(report: Report) -> Iterator[Problem]:
 
 def _difference(accounting: Accounting) -> str:
     words = []
-    for check in accounting.equations:
+    for check in accounting.checks:
         if check.difference:
             where = "missing" if check.difference > 0 else "too many"
             words.append(f"{abs(check.difference)} {check.name.replace('_', ' ')} {where}")
@@ -283,7 +283,7 @@ def _effects(report: Report) -> Iterator[Problem]:
 
 def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
     bounds, now = Bounds.of(settings), report.overview.now
-    full = [(one.letters.fullness(bounds, now), one) for one in report.overview.books]
+    full = [(one.letters.fullness(bounds, now), one) for one in report.overview.accounting]
     worst = sorted((f for f in full if f[0] >= NEARLY_FULL), key=lambda f: f[0], reverse=True)
     for share, one in worst[:MAX_NAMED]:
         letters = one.letters
@@ -302,7 +302,9 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             f"The dead letters of {more:,} more vendors are nearly full",
             _ALL_NAMES,
         )
-    dropped = [one for one in report.overview.books if _age_s(one, now, dropped=True) < DROPPED_S]
+    dropped = [
+        one for one in report.overview.accounting if _age_s(one, now, dropped=True) < DROPPED_S
+    ]
     for one in dropped[:MAX_NAMED]:
         yield Problem(
             Code.DEAD_LETTERS_DELETED,
@@ -328,7 +330,7 @@ def _age_s(accounting: Accounting, now: int, *, dropped: bool = False) -> float:
 def _dropped(accounting: Accounting) -> str:
     words = []
     for name in ("updates", "effects"):
-        parts = accounting.equation(f"dead_{name}").parts
+        parts = accounting.check(f"dead_{name}").parts
         words += [
             f"{parts[why]:,} {name} {why.replace('_', ' ')}"
             for why in LEFT
@@ -342,8 +344,8 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     if overview.dead_letters:
         yield Problem(
             Code.DEAD_LETTERS,
-            f"{overview.dead_letters:,} dead letters of {_named(overview.books)}: updates that PHP "
-            f"refused, or effects that failed; the oldest was given up "
+            f"{overview.dead_letters:,} dead letters of {_named(overview.accounting)}: updates "
+            f"that PHP refused, or effects that failed; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
             "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
         )

@@ -46,7 +46,7 @@ class Report:
     #: Numbers and accounts that a person must resume.
     paused: list[Paused]
     php: PhpReport
-    #: Vendors whose books showed a difference, and the same one a moment later.
+    #: Vendors whose accounting showed a difference, and the same one a moment later.
     unbalanced: list[Accounting]
 
     @property
@@ -75,22 +75,22 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
 
 async def _standing_differences(observer: Observer, overview: Overview) -> list[Accounting]:
     """Return what shows a difference twice."""
-    first = {books.vendor_uid: books for books in overview.books if not books.balanced}
+    first = {one.vendor_uid: one for one in overview.accounting if not one.balanced}
     if not first:
         return []
     await asyncio.sleep(LOOK_AGAIN_S)
     again = await observer.read()
     return [
-        books
-        for books in again.books
-        if books.vendor_uid in first and _same_difference(books, first[books.vendor_uid])
+        one
+        for one in again.accounting
+        if one.vendor_uid in first and _same_difference(one, first[one.vendor_uid])
     ]
 
 
 def _same_difference(one: Accounting, other: Accounting) -> bool:
     return any(
         a.difference and a.difference == b.difference
-        for a, b in zip(one.equations, other.equations, strict=True)
+        for a, b in zip(one.checks, other.checks, strict=True)
     )
 
 
@@ -123,15 +123,15 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
     )
 
 
-def total(books: list[Accounting], name: str) -> BalanceCheck:
-    """Return one equation of all vendors together."""
-    equations = [one.equation(name) for one in books]
+def total(accounting: list[Accounting], name: str) -> BalanceCheck:
+    """Return one balance check over all vendors."""
+    checks = [one.check(name) for one in accounting]
     parts: dict[str, int | None] = {}
-    for equation in equations:
-        for part, value in equation.parts.items():
+    for check in checks:
+        for part, value in check.parts.items():
             so_far = parts.get(part, 0)
             parts[part] = None if value is None or so_far is None else so_far + value
-    return BalanceCheck(name, sum(equation.total for equation in equations), parts)
+    return BalanceCheck(name, sum(check.total for check in checks), parts)
 
 
 # -- as JSON --
@@ -170,18 +170,18 @@ def as_json(report: Report) -> dict[str, Any]:
             "count": overview.dead_letters,
             "oldest_s": overview.oldest_dead_letter_s,
             "vendors": {
-                books.vendor_uid: asdict(books.letters)
-                for books in overview.books
-                if books.letters.number or books.letters.dropped_at
+                accounting.vendor_uid: asdict(accounting.letters)
+                for accounting in overview.accounting
+                if accounting.letters.number or accounting.letters.dropped_at
             },
         },
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
         "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
-        "equation": {
+        "accounting": {
             "balanced": report.balanced,
-            "unbalanced": [books.vendor_uid for books in report.unbalanced],
-            "vendors": {books.vendor_uid: _books_json(books) for books in overview.books},
+            "unbalanced": [one.vendor_uid for one in report.unbalanced],
+            "vendors": {one.vendor_uid: _accounting_json(one) for one in overview.accounting},
         },
     }
 
@@ -195,13 +195,13 @@ def _campaign_json(one: CampaignWork, php: contract.DueCampaign | None) -> dict[
     }
 
 
-def _books_json(books: Accounting) -> dict[str, Any]:
+def _accounting_json(accounting: Accounting) -> dict[str, Any]:
     found: dict[str, Any] = {
-        equation.name: {
-            FIRST[equation.name]: equation.total,
-            **equation.parts,
-            "difference": equation.difference,
+        check.name: {
+            FIRST[check.name]: check.total,
+            **check.parts,
+            "difference": check.difference,
         }
-        for equation in books.equations
+        for check in accounting.checks
     }
-    return {**found, "expired": books.expired}
+    return {**found, "expired": accounting.expired}

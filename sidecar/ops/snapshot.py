@@ -67,7 +67,7 @@ class Overview:
     paused: dict[str, int]
     campaigns: dict[str, str]
     ledgers: dict[str, str]
-    books: list[Accounting]
+    accounting: list[Accounting]
     processes: list[Process]
     metrics: dict[Series, float]
 
@@ -128,26 +128,26 @@ class Observer:
         campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
         now = time[0] * 1000 + time[1] // 1000
         processes = await read_processes(self._redis)
-        books = await self._counters.read()
-        given_up = [one.letters.given_up_at for one in books if one.letters.given_up_at]
+        accounting = await self._counters.read()
+        given_up = [one.letters.given_up_at for one in accounting if one.letters.given_up_at]
         return Overview(
             now=now,
             redis=_redis_state(server, memory, persistence),
-            lanes={lane: await self._lane(lane, now, books, processes) for lane in Lane},
-            dead_letters=sum(one.letters.number for one in books),
+            lanes={lane: await self._lane(lane, now, accounting, processes) for lane in Lane},
+            dead_letters=sum(one.letters.number for one in accounting),
             oldest_dead_letter_s=(now - min(given_up)) / 1000 if given_up else 0.0,
             backend_ok_s=None if ok is None else (now - int(ok)) / 1000,
             reconciler=bool(reconciler),
             paused=Counter(name.partition(b":")[0].decode() for name in pauses),
             campaigns=campaigns,
             ledgers=ledgers,
-            books=books,
+            accounting=accounting,
             processes=processes,
             metrics={Series.load(name): float(value) for name, value in hashes[2].items()},
         )
 
     async def _lane(
-        self, lane: Lane, now: int, books: list[Accounting], processes: list[Process]
+        self, lane: Lane, now: int, accounting: list[Accounting], processes: list[Process]
     ) -> LaneState:
         vendors, head = cast(
             "tuple[int, bytes]",
@@ -162,7 +162,7 @@ class Observer:
         deferred, due, first, token = await pipeline.execute()
         return LaneState(
             lane=lane,
-            webhooks=sum(one.waiting[lane] for one in books),
+            webhooks=sum(one.waiting[lane] for one in accounting),
             vendors=vendors,
             oldest_s=max(0, now - int(head.partition(b"-")[0])) / 1000 if head else 0.0,
             held_s=None if token is None else max(0, now - int(token)) / 1000,

@@ -17,7 +17,7 @@
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
 | seen:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/redis/marks.py); expires |
-| count:{vendor} | hash | the counters of the conservation equation (sidecar/ops/accounting.py) |
+| count:{vendor} | hash | the counters of the accounting (sidecar/ops/accounting.py) |
 | vendors | set | vendors that have counters |
 | nonces:since | string | since when the following are there (unix ms) |
 | nonce:{nonce} | string | an internal call that was accepted; expires |

@@ -17,7 +17,7 @@ from simulator.chaos.evidence import (
     Evidence,
     Redis,
     Update,
-    equation_differences,
+    balance_differences,
     log_rows,
     queue_rows,
 )
@@ -31,7 +31,7 @@ NO_STATUS: dict[str, Any] = {
     "lanes": {},
     "paused": [],
     "campaigns": [],
-    "equation": {"vendors": {}, "dead_letters_difference": 0},
+    "accounting": {"vendors": {}, "dead_letters_difference": 0},
 }
 _ERROR = re.compile(rb'"level": ?"(?:error|critical)"')
 _PATH = re.compile(r"/(?:whatsapp-)?webhook/([^/]+)")
@@ -178,15 +178,17 @@ def lost(posted: Sequence[Posted], found: set[str]) -> list[str]:
 
 def unnamed(status: dict[str, Any], vendor_uids: Iterable[str]) -> list[str]:
     """Return the vendors of whom ``sidecar status --json`` does not say that something is wrong,
-    neither among the problems nor where it says what waits, though by its own books updates of
+    neither among the problems nor where it says what waits, though by its own accounting updates of
     theirs are tried again or were given up."""
     said = orjson.dumps([status["problems"], status["lanes"], status.get("php")]).decode()
-    books = status["equation"]["vendors"]
-    return [uid for uid in vendor_uids if uid not in said and _in_trouble(books.get(uid))]
+    accounting = status["accounting"]["vendors"]
+    return [uid for uid in vendor_uids if uid not in said and _in_trouble(accounting.get(uid))]
 
 
-def _in_trouble(books: dict[str, Any] | None) -> bool:
-    return books is not None and bool(books["updates"]["waiting"] or books["updates"]["dead"])
+def _in_trouble(accounting: dict[str, Any] | None) -> bool:
+    return accounting is not None and bool(
+        accounting["updates"]["waiting"] or accounting["updates"]["dead"]
+    )
 
 
 def deaths(status: dict[str, Any]) -> int:
@@ -229,7 +231,7 @@ def of_victim(
     ended: list[str],
     rested: bool,
 ) -> Evidence:
-    """Return what chaos asks of a round: all that is the victim's, and everybody's books."""
+    """Return what chaos asks of a round: all that is the victim's, and everybody's accounting."""
     victim = who.victim
     number = victim.phone_number_ids[0]
     outgoing, incoming = log_rows(stage, [victim.uid])
@@ -252,7 +254,7 @@ def of_victim(
         incoming=incoming,
         pending=pending,
         redis=Redis(dead=set(left.dead)),
-        differences=equation_differences(status, list(status["equation"]["vendors"])),
+        differences=balance_differences(status, list(status["accounting"]["vendors"])),
         ended=ended,
         rested=rested,
     )

@@ -100,7 +100,7 @@ class _Round:
         with stage.redis() as client:
             left = look.left_in(client)
             errors = cast("dict[str, Any]", client.info("errorstats"))
-        books = self._status()
+        accounting = self._status()
         ours = [text for name, text in logs.since() if name.startswith(OURS)]
         seen = look.webhooks_in(_lines(self._nginx.access_log, log_begin))
         seen[who.victim.uid] = look.webhooks_in(
@@ -112,7 +112,7 @@ class _Round:
             webhooks=seen,
             received={
                 uid: found["webhooks"]["received"]
-                for uid, found in books["equation"]["vendors"].items()
+                for uid, found in accounting["accounting"]["vendors"].items()
             },
             lost=look.lost(self._flood.posted, self._found(who, left)),
             sent_twice=[
@@ -132,7 +132,7 @@ class _Round:
             logging_errors=sum(text.count(_LOGGING_ERROR) for text in ours),
             errors=look.errors_in(ours),
         )
-        victim = look.of_victim(stage, who, left, books, ended=ended, rested=rested)
+        victim = look.of_victim(stage, who, left, accounting, ended=ended, rested=rested)
         return Verdict(victim, siege, who.victim.uid)
 
     # -- the attack --
@@ -177,7 +177,7 @@ class _Round:
 
     def _troubled(self, who: Cast) -> list[str]:
         """Return the attackers on whose updates PHP fails. What waits in order behind a thousand
-        of its sender's is no trouble, and cannot be told from it by the books."""
+        of its sender's is no trouble, and cannot be told from it by the accounting."""
         return [
             attacker.vendor.uid
             for attacker in who.attackers

@@ -37,7 +37,7 @@ _LOG_COLUMNS = """
 
 
 def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
-    """Apply a status and the lower ones that were folded into it. ``update`` is None in a raw
+    """Apply a status and the lower ones that were coalesced into it. ``update`` is None in a raw
     webhook; the status's own time stands for its receipt then."""
     wamid = text(part.item.get("id"))
     if wamid is None:

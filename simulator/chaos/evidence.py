@@ -62,7 +62,7 @@ class Redis:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """``messages``, ``inbound`` and ``mishaps`` are the Cloud API's lines. ``pending`` are updates
-    in PHP's own webhook table. ``differences`` are those of the conservation equation. ``ended``
+    in PHP's own webhook table. ``differences`` are those of the accounting. ``ended``
     are parts that have ended by themselves, or badly; ``rested`` tells whether everything else has
     come to its end. ``rate`` is that of all vendors together, in messages per second."""
 
@@ -105,7 +105,7 @@ def collect(
         incoming=incoming,
         pending=pending_updates(stage, work.vendor_uids),
         redis=left_in_redis(stage),
-        differences=equation_differences(stage.status(), work.vendor_uids),
+        differences=balance_differences(stage.status(), work.vendor_uids),
         ended=ended,
         rested=rested,
     )
@@ -215,12 +215,12 @@ def _text(value: bytes) -> str:
     return value.decode(errors="replace")
 
 
-def equation_differences(status: dict[str, Any], vendor_uids: Sequence[str]) -> list[str]:
-    """Return what ``sidecar status --json`` says of equations that do not hold, in words."""
-    equation = status["equation"]
+def balance_differences(status: dict[str, Any], vendor_uids: Sequence[str]) -> list[str]:
+    """Return what ``sidecar status --json`` says about what does not balance, in words."""
+    vendors = status["accounting"]["vendors"]
     return [
         f"vendor {vendor_uid}: {name} {orjson.dumps(parts).decode()}"
         for vendor_uid in vendor_uids
-        for name, parts in equation["vendors"].get(vendor_uid, {}).items()
+        for name, parts in vendors.get(vendor_uid, {}).items()
         if isinstance(parts, dict) and parts["difference"]
     ]

@@ -137,7 +137,7 @@ class Stage:
         return [name for name, part in self.installation.processes.items() if not part.running]
 
     def status(self) -> dict[str, Any]:
-        """Return what ``sidecar status --json`` says. It ends with 1 where the equation does not
+        """Return what ``sidecar status --json`` says. It exits 1 if the accounting does not
         hold."""
         done = subprocess.run(
             [*python("sidecar.commands.main"), "status", "--json"],

@@ -55,7 +55,7 @@ class Verdict:
             "stuck": by_promise["stuck"],
             "unknown": len(self._unknown),
             "unknown_unexplained": by_promise["unknown_unexplained"],
-            "equation": not by_promise["equation"],
+            "accounting": not by_promise["accounting"],
             "ended": by_promise["ended"],
         }
 
@@ -69,7 +69,7 @@ class Verdict:
             *self._sent_twice(),
             *self._stuck(),
             *self._unexplained(),
-            *(Violation("equation", "equation", what) for what in evidence.differences),
+            *(Violation("accounting", "accounting", what) for what in evidence.differences),
             *(
                 Violation("ended", part, f"{part} has ended, or not as it should")
                 for part in evidence.ended

@@ -73,20 +73,20 @@ def status(**more: Any) -> dict[str, Any]:
     return {"problems": [], "lanes": {}, "paused": [], "campaigns": [], **more}
 
 
-def books(waiting: int | None, dead: int) -> dict[str, Any]:
+def accounting(waiting: int | None, dead: int) -> dict[str, Any]:
     return {"updates": {"waiting": waiting, "dead": dead}}
 
 
 def test_who_is_named() -> None:
     vendors = {
-        "vendor-a": books(4, 0),
-        "vendor-b": books(0, 2),
-        "vendor-c": books(0, 0),
-        "vendor-d": books(1, 1),
+        "vendor-a": accounting(4, 0),
+        "vendor-b": accounting(0, 2),
+        "vendor-c": accounting(0, 0),
+        "vendor-d": accounting(1, 1),
     }
     said = status(
         problems=[{"what": "PHP does not take updates of vendor-d", "do": "Look"}],
-        equation={"vendors": vendors},
+        accounting={"vendors": vendors},
     )
     assert evidence.unnamed(said, [*vendors, "nobody"]) == ["vendor-a", "vendor-b"]
 

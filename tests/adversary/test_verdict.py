@@ -81,7 +81,7 @@ def test_harm(promise: str, changes: dict[str, Any]) -> None:
 def test_what_chaos_finds_counts_too() -> None:
     evidence = replace(CLEAN, incoming=[], ended=["worker-1"], differences=["vendor a: updates"])
     found = {one.promise for one in Verdict(evidence, CALM, B).violations}
-    assert found == {"lost", "ended", "equation"}
+    assert found == {"lost", "ended", "accounting"}
 
 
 def test_the_longest_wait_is_told_beside_the_99th_percentile() -> None:

@@ -12,7 +12,7 @@ import redis as blocking
 from contracts.jobs import Lane
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from simulator.chaos.evidence import Update, equation_differences, read_redis, updates_of
+from simulator.chaos.evidence import Update, balance_differences, read_redis, updates_of
 from simulator.processes import python
 from tests import trust
 from tests.workers import payloads
@@ -79,19 +79,19 @@ def test_updates_of_a_webhook() -> None:
     }
 
 
-async def test_what_the_status_command_says_of_the_equation(redis: Redis, redis_url: str) -> None:
+async def test_what_the_status_command_says_of_the_accounting(redis: Redis, redis_url: str) -> None:
     await redis.sadd(keys.VENDORS, "good", "bad", "earlier")
-    await redis.hset(keys.counters("good"), mapping={"updates": 2, "done": 1, "folded": 1})
+    await redis.hset(keys.counters("good"), mapping={"updates": 2, "done": 1, "coalesced": 1})
     for vendor in ("bad", "earlier"):
         await redis.hset(keys.counters(vendor), mapping={"claimed": 3, "accepted": 2})
     answer = await status_of(redis_url)
-    [difference] = equation_differences(answer, ["good", "bad"])
+    [difference] = balance_differences(answer, ["good", "bad"])
     assert difference.startswith("vendor bad: sends")
-    assert equation_differences(answer, ["good", "new"]) == []
+    assert balance_differences(answer, ["good", "new"]) == []
 
 
 async def test_dead_letters_that_nobody_counted(redis: Redis, redis_url: str) -> None:
     await redis.zadd(keys.DEAD, {"bad": 2})
     await redis.hset(keys.dead_letters("bad"), "1", "{}")
-    [difference] = equation_differences(await status_of(redis_url), ["bad"])
+    [difference] = balance_differences(await status_of(redis_url), ["bad"])
     assert difference.startswith("vendor bad: letters")

@@ -69,7 +69,7 @@ def broken(evidence: Evidence) -> dict[str, int]:
     line = Verdict(evidence).line()
     counts = ("lost", "sent_twice", "stuck", "unknown_unexplained", "ended")
     found = {name: line[name] for name in counts if line[name]}
-    return found | ({} if line["equation"] else {"equation": 1})
+    return found | ({} if line["accounting"] else {"accounting": 1})
 
 
 def test_a_clean_round() -> None:
@@ -269,8 +269,8 @@ def test_what_the_cloud_api_answered(what: str, unexplained: int) -> None:
 # -- the rest --
 
 
-def test_the_equation_does_not_hold() -> None:
-    assert broken(replace(CLEAN, differences=["sends: 7 != 6"])) == {"equation": 1}
+def test_the_accounting_does_not_balance() -> None:
+    assert broken(replace(CLEAN, differences=["sends: 7 != 6"])) == {"accounting": 1}
 
 
 def test_a_part_has_ended() -> None:

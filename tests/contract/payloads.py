@@ -138,7 +138,7 @@ def status(
     lower: tuple[dict[str, Any], ...] = (),
     **fields: Any,
 ) -> dict[str, Any]:
-    """Return the update for a status, with those that were folded into it."""
+    """Return the update for a status, with those that were coalesced into it."""
     payload = envelope(vendor, "messages", messaging(vendor, statuses=[item]))
     return update(vendor, "status", payload, lower_statuses=list(lower), **fields)
 

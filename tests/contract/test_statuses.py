@@ -98,7 +98,7 @@ def _messaged_at(events: Sequence[str]) -> str | None:
     return to_text(TIMES["read"]) if "read" in events else None
 
 
-async def test_folded_statuses_are_applied_as_if_they_had_come_alone(
+async def test_coalesced_statuses_are_applied_as_if_they_had_come_alone(
     caller: Caller, vendor: Vendor
 ) -> None:
     ladders = [("sent", "delivered", "read"), ("sent", "read"), ("sent", "failed", "delivered")]

@@ -20,7 +20,7 @@ UNKNOWN = ["", "DELIVERED", "deleted", "warning"]
 EVERY = [*UNKNOWN, *UNPROVEN, "failed", *PROVEN]
 
 
-def fold(statuses: Iterable[str]) -> str | None:
+def highest_of(statuses: Iterable[str]) -> str | None:
     state: str | None = None
     for status in statuses:
         if higher_status(state, status):
@@ -42,28 +42,28 @@ def expected(statuses: Iterable[str]) -> str | None:
 @given(st.lists(st.sampled_from(EVERY), max_size=10), st.data())
 def test_order_and_repetition_do_not_matter(statuses: list[str], data: Any) -> None:
     shuffled = data.draw(st.permutations(statuses + statuses[:3]))
-    assert fold(statuses) == fold(shuffled) == expected(statuses)
+    assert highest_of(statuses) == highest_of(shuffled) == expected(statuses)
 
 
 @unhurried
 @given(st.lists(st.text(max_size=3) | st.sampled_from(EVERY), max_size=6), st.data())
 def test_statuses_of_next_year_do_not_matter_either(statuses: list[str], data: Any) -> None:
-    assert fold(statuses) == fold(data.draw(st.permutations(statuses)))
+    assert highest_of(statuses) == highest_of(data.draw(st.permutations(statuses)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_every_order_of_every_few(size: int) -> None:
     for some in itertools.combinations(EVERY, size):
-        assert {fold(order) for order in itertools.permutations(some)} == {expected(some)}
+        assert {highest_of(order) for order in itertools.permutations(some)} == {expected(some)}
 
 
 @unhurried
 @given(st.lists(st.sampled_from(EVERY)), st.lists(st.sampled_from(EVERY)))
-def test_a_folded_batch_counts_as_its_highest(before: list[str], after: list[str]) -> None:
-    """Workers fold, and PHP folds what they hand over into what it has."""
-    highest = fold(after)
+def test_a_coalesced_batch_counts_as_its_highest(before: list[str], after: list[str]) -> None:
+    """Workers coalesce statuses, and PHP coalesces what they hand over with what it has."""
+    highest = highest_of(after)
     handed_over = [] if highest is None else [highest]
-    assert fold([*before, *handed_over]) == fold([*before, *after])
+    assert highest_of([*before, *handed_over]) == highest_of([*before, *after])
 
 
 def test_it_is_a_total_order() -> None:

@@ -79,7 +79,7 @@ async def test_every_metric_is_shown(exposition: str) -> None:
 
 def test_labels_of_an_aggregation_are_there() -> None:
     known = {label for family in FAMILIES.values() for label in family.labels}
-    known |= {"le", "lane", "role", "scope", "process", "equation", "outcome", "result", "instance"}
+    known |= {"le", "lane", "role", "scope", "process", "check", "outcome", "result", "instance"}
     known |= {"reason"}
     for what, expression in EXPRESSIONS.items():
         for labels in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression):

@@ -110,7 +110,7 @@ async def test_what_runs_is_seen(
             ('sidecar_sends_total{outcome="accepted"}', MESSAGES),
             ('sidecar_send_calls_total{result="accepted"}', MESSAGES),
             ("sum(sidecar_processes)", 2),
-            ("sum(sidecar_equation_difference)", 0),
+            ("sum(sidecar_accounting_difference)", 0),
         ):
             await eventually(partial(prometheus.shows, expression, value), 30, every_s=0.2)
         assert prometheus.value("sidecar_limiter_slots_total") >= MESSAGES

@@ -118,12 +118,12 @@ def wamid_of(body: bytes | str) -> str:
     return wamid
 
 
-async def books(redis_url: str) -> Accounting | None:
-    """Return the books of the only vendor, which must balance; None before its first webhook."""
+async def accounting(redis_url: str) -> Accounting | None:
+    """Return the only vendor's accounting, which must balance; None before its first webhook."""
     async with aclosing(connect(redis_url, timeout_s=5.0)) as redis:
         found = await Counters(redis).read()
     assert len(found) <= 1
-    assert all(books.balanced for books in found), found
+    assert all(accounting.balanced for accounting in found), found
     return found[0] if found else None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.eventually import eventually
-from tests.nginx.installation import WAIT_S, Meta, Site, books
+from tests.nginx.installation import WAIT_S, Meta, Site, accounting
 
 #: Returns how many webhooks came to the sidecar (those that came again counted again) and how many
 #: to PHP.
@@ -12,7 +12,7 @@ Complete = Callable[..., Awaitable[tuple[int, int]]]
 
 async def make_complete(site: Site, meta: Meta) -> Complete:
     """Return a check that every webhook that is acknowledged from now on is applied once in the
-    end, with PHP's table empty and the books balanced.
+    end, with PHP's table empty and the accounting balancesd.
 
     Up to ``again`` may have come more than once: those that were at the sidecar when it failed,
     since nobody could know what became of them, and pages that whoever took them over did not live
@@ -43,12 +43,12 @@ async def _quiet(site: Site) -> None:
 
 async def _received(site: Site) -> int:
     """How many webhooks have come into the inbox, from Meta and out of PHP's table."""
-    found = await books(site.installation.redis_url)
+    found = await accounting(site.installation.redis_url)
     return found.webhooks.total if found else 0
 
 
 async def _is_quiescent(site: Site) -> bool:
-    found = await books(site.installation.redis_url)
+    found = await accounting(site.installation.redis_url)
     return not found or found.webhooks.parts["waiting"] == found.updates.parts["waiting"] == 0
 
 

@@ -13,7 +13,7 @@ from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from simulator.backend.seed import SeededVendor
 from simulator.stack.installation import StackInstallation
 from tests.eventually import eventually
-from tests.nginx.installation import PHONE_NUMBER_ID, Meta, books, wamid_of
+from tests.nginx.installation import PHONE_NUMBER_ID, Meta, accounting, wamid_of
 from tests.sidecar.payloads import message_webhook
 from tests.stack.packages import require_stack
 
@@ -69,7 +69,7 @@ async def _assert_complete(installation: StackInstallation, meta: Meta) -> None:
     assert {wamid: found[wamid] for wamid in sent} == dict.fromkeys(sent, 1)
 
     async def at_rest() -> bool:
-        found = await books(installation.redis_url)
+        found = await accounting(installation.redis_url)
         assert found is not None
         return found.webhooks.parts["waiting"] == found.updates.parts["waiting"] == 0
 

@@ -50,22 +50,22 @@ def statuses(conversation: Conversation) -> Counter[str | None]:
     return Counter(message.status for message in outgoing)
 
 
-def equation(installation: Installation) -> dict[str, Any]:
-    """Return what ``sidecar status`` says of the books."""
+def check(installation: Installation) -> dict[str, Any]:
+    """Return what ``sidecar status`` says of the accounting."""
     command = [sys.executable, "-m", "sidecar.commands.main", "status", "--json"]
     environment = {**installation.environment, "SIDECAR_PORT": "1", "PATH": "/usr/bin:/bin"}
     shown = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=30)
-    found: dict[str, Any] = orjson.loads(shown.stdout)["equation"]
+    found: dict[str, Any] = orjson.loads(shown.stdout)["accounting"]
     return found
 
 
 def nothing_waits(installation: Installation) -> bool:
-    [vendor] = equation(installation)["vendors"].values()
+    [vendor] = check(installation)["vendors"].values()
     return bool(vendor["effects"]["waiting"] == 0)
 
 
-def assert_books_balance(installation: Installation) -> None:
-    found = equation(installation)
+def assert_balanced(installation: Installation) -> None:
+    found = check(installation)
     assert found["balanced"], found
     [vendor] = found["vendors"].values()
     assert vendor["effects"]["waiting"] == vendor["effects"]["dead"] == 0
@@ -82,7 +82,7 @@ def test_a_bot_and_an_ai_answer(installation: Installation) -> None:
         conversation
     )
     assert read(conversation.cloud_api, "report")["sent_twice"] == 0
-    assert_books_balance(installation)
+    assert_balanced(installation)
 
 
 def test_only_the_newest_question_is_answered(installation: Installation) -> None:
@@ -121,7 +121,7 @@ def test_the_worker_is_killed_while_an_ai_thinks_and_while_it_replies(
     assert conversation.wait(ended, WAIT_S), statuses(conversation)
     assert set(answers(conversation).values()) == {1}
     assert read(conversation.cloud_api, "report")["sent_twice"] == 0
-    assert_books_balance(installation)
+    assert_balanced(installation)
 
 
 async def test_updates_are_forwarded_and_broadcast(installation: Installation) -> None:
@@ -148,7 +148,7 @@ async def test_updates_are_forwarded_and_broadcast(installation: Installation) -
         assert any(wamid.encode() in entry.body for entry in vendor.requests)
         assert vendor.refused == 0
         await wait_for(lambda: asyncio.to_thread(nothing_waits, installation))
-        await asyncio.to_thread(assert_books_balance, installation)
+        await asyncio.to_thread(assert_balanced, installation)
 
 
 async def told(conversation: Conversation, what: str) -> list[dict[str, Any]]:

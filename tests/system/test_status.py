@@ -27,17 +27,17 @@ def look(demo: Demo) -> tuple[dict[str, Any], int]:
 
 
 def assert_balanced(demo: Demo) -> dict[str, Any]:
-    """The books balance. Returns the vendor's."""
+    """the accounting balances. Returns the vendor's."""
     found, code = look(demo)
     assert code == 0, found["problems"]
-    assert found["equation"]["balanced"] is True
-    books: dict[str, Any] = found["equation"]["vendors"].get(demo.vendor.uid, {})
-    for equation in ("webhooks", "updates", "sends"):
-        assert books[equation]["difference"] == 0, books
-    return books
+    assert found["accounting"]["balanced"] is True
+    accounting: dict[str, Any] = found["accounting"]["vendors"].get(demo.vendor.uid, {})
+    for check in ("webhooks", "updates", "sends"):
+        assert accounting[check]["difference"] == 0, accounting
+    return accounting
 
 
-def test_the_books_balance_whatever_is_killed(demo: Demo) -> None:
+def test_the_accounting_balances_whatever_is_killed(demo: Demo) -> None:
     for at in (60, 250):
         wait_for_accepted(demo, at)
         assert_balanced(demo)
@@ -51,8 +51,8 @@ def test_the_books_balance_whatever_is_killed(demo: Demo) -> None:
     demo.installation.restart("redis")
     assert_balanced(demo)
     wait_for(lambda: at_rest(demo), "rest")
-    books = assert_balanced(demo)
-    webhooks, updates, sends = books["webhooks"], books["updates"], books["sends"]
+    accounting = assert_balanced(demo)
+    webhooks, updates, sends = accounting["webhooks"], accounting["updates"], accounting["sends"]
     assert webhooks["waiting"] == updates["waiting"] == updates["dead"] == sends["in_flight"] == 0
     report = read(demo.cloud_api, "report")
     assert sends["accepted"] <= report["accepted"] <= sends["accepted"] + sends["unknown"]

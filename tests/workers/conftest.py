@@ -67,7 +67,7 @@ async def backend(php: Php) -> AsyncIterator[Backend]:
 async def make_lane(
     redis: Redis, leases: Leases, backend: Backend, make_settings: MakeSettings
 ) -> AsyncIterator[MakeLane]:
-    """Make lanes. At the end of the test the books of each must balance."""
+    """Make lanes. At the end of the test the accounting of each must balance."""
     lanes: list[LaneUnderTest] = []
 
     def make(lane: Lane, to: Backend = backend, **settings: Any) -> LaneUnderTest:
@@ -77,7 +77,7 @@ async def make_lane(
 
     yield make
     for lane in lanes:
-        await lane.assert_books_balance()
+        await lane.assert_balanced()
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def make_stage(
     make_settings: MakeSettings,
 ) -> AsyncIterator[MakeStage]:
     """Make campaigns to send. At the end of the test no message may have been sent twice, and the
-    books must balance."""
+    accounting must balance."""
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -175,7 +175,7 @@ async def make_stage(
             )
             stack.push_async_callback(stage.cloud_api.close)
             stack.callback(stage.assert_nothing_sent_twice)
-            stack.push_async_callback(stage.assert_books_balance)
+            stack.push_async_callback(stage.assert_balanced)
             return stage
 
         yield make
@@ -226,11 +226,11 @@ async def make_api() -> AsyncIterator[MakeApi]:
 async def stored(
     embedded: EmbeddedBackend, real_php: Php, real_backend: Backend, redis: Redis
 ) -> AsyncIterator[Stored]:
-    """Webhooks that PHP has stored, none yet. At the end of the test the books must balance."""
+    """Webhooks that PHP has stored, none yet. At the end the accounting must balance."""
     embedded.delete(TABLE)
     yield (stored := Stored(embedded, real_php, real_backend, redis))
     embedded.delete(TABLE)
-    await stored.assert_books_balance()
+    await stored.assert_balanced()
 
 
 @pytest.fixture

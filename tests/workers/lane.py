@@ -1,4 +1,4 @@
-"""A lane of the inbox under test, with its drain and its books."""
+"""A lane of the inbox under test, with its drain and its accounting."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -167,7 +167,7 @@ class LaneUnderTest:
             counts[keys.STORED_BYTES] += sum(map(len, effects))
         return {name: count for name, count in counts.items() if count}
 
-    async def assert_books_balance(self) -> None:
+    async def assert_balanced(self) -> None:
         """What came in is done, or waits, or is dead: for every vendor."""
         waiting: dict[str, int] = {}
         for items in (await self.deferred()).values():
@@ -178,16 +178,16 @@ class LaneUnderTest:
             counts = await self.counters(vendor)
             in_stream = await self.waiting(vendor)
             assert counts.get("webhooks_received", 0) == counts.get("webhooks_done", 0) + in_stream
-            ends = ("duplicates", "folded", "done", "ignored", "dead")
+            ends = ("duplicates", "coalesced", "done", "ignored", "dead")
             ended = sum(counts.get(name, 0) for name in ends)
             assert counts.get("updates", 0) == ended + waiting.get(vendor, 0), counts
             ready = await self.redis.sismember(keys.ready(self.lane), vendor)
             assert bool(ready) == bool(in_stream)
             assert await self.measured(vendor) == await self._stored(vendor)
-        for books in await Counters(self.redis).read():
-            assert books.balanced, books
-            assert books.updates.parts["waiting"] == waiting.get(books.vendor_uid, 0)
-            assert books.waiting[self.lane] == await self.waiting(books.vendor_uid)
+        for accounting in await Counters(self.redis).read():
+            assert accounting.balanced, accounting
+            assert accounting.updates.parts["waiting"] == waiting.get(accounting.vendor_uid, 0)
+            assert accounting.waiting[self.lane] == await self.waiting(accounting.vendor_uid)
 
 
 async def _execute(redis: Redis, *words: str | bytes | int) -> Any:

@@ -414,9 +414,9 @@ class Machine(RuleBasedStateMachine):
         redis = self.world.redis
         assert not await redis.exists(keys.DEAD)
         assert await self.stage.ledger.empty()
-        for books in await Counters(redis).read():
-            assert books.balanced, books
-            assert books.updates.parts["waiting"] == 0
+        for accounting in await Counters(redis).read():
+            assert accounting.balanced, accounting
+            assert accounting.updates.parts["waiting"] == 0
 
     async def _clear(self) -> None:
         if self.stalled is not None:

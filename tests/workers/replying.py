@@ -135,4 +135,4 @@ class Replies:
                 assert self.sent[reply_uid] == 1
             elif outcomes[0] == "failed":
                 assert self.sent[reply_uid] == 0
-        await self.stage.assert_books_balance()
+        await self.stage.assert_balanced()

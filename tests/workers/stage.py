@@ -194,10 +194,10 @@ class Stage:
             elif status is None:
                 assert uid in logged, "a row leaves the queue when a status came for it"
 
-    async def assert_books_balance(self) -> None:
+    async def assert_balanced(self) -> None:
         """What was claimed has ended, or is in the ledger."""
-        for books in await Counters(self.redis).read():
-            assert books.balanced, books
+        for accounting in await Counters(self.redis).read():
+            assert accounting.balanced, accounting
 
     def all_accepted(self) -> bool:
         return self.statuses() == {4: len(self.campaign.row_uids)}

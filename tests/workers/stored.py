@@ -86,9 +86,9 @@ class Stored:
 
         return self.php.when(PENDING, rule)
 
-    async def assert_books_balance(self) -> None:
-        for books in await Counters(self.redis).read():
-            assert books.balanced, books
+    async def assert_balanced(self) -> None:
+        for accounting in await Counters(self.redis).read():
+            assert accounting.balanced, accounting
 
 
 def text(wamid: str, vendor: Vendor, sender: str = "99911") -> bytes:

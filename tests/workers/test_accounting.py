@@ -1,4 +1,4 @@
-"""The conservation equation holds at every moment, whatever is done, repeated, late or killed."""
+"""The accounting holds at every moment, whatever is done, repeated, late or killed."""
 
 import asyncio
 import random
@@ -32,15 +32,15 @@ VENDOR = "vendor-1"
 
 
 async def assert_balanced(redis: Redis) -> dict[str, Accounting]:
-    books = {one.vendor_uid: one for one in await Counters(redis).read()}
-    for one in books.values():
+    accounting = {one.vendor_uid: one for one in await Counters(redis).read()}
+    for one in accounting.values():
         assert one.balanced, one
-    return books
+    return accounting
 
 
 @asynccontextmanager
 async def watched(redis_url: str) -> AsyncIterator[None]:
-    """Read the books over and over. All that is read must balance."""
+    """Read the accounting over and over. All that is read must balance."""
     seen: list[Accounting] = []
     over = asyncio.Event()
 
@@ -58,7 +58,7 @@ async def watched(redis_url: str) -> AsyncIterator[None]:
         over.set()
         await task
     assert seen
-    assert [books for books in seen if not books.balanced] == []
+    assert [accounting for accounting in seen if not accounting.balanced] == []
 
 
 # -- sends --
@@ -106,10 +106,10 @@ async def test_sends_in_any_order_and_repeated(redis: Redis, leases: Leases, ste
         assert lease is not None
         for step in steps:
             await take(ledger, lease, step)
-            books = await assert_balanced(redis)
+            accounting = await assert_balanced(redis)
             in_flight = await redis.hlen(keys.ledger(CAMPAIGN))
-            if VENDOR in books:
-                assert books[VENDOR].sends.parts["in_flight"] == in_flight
+            if VENDOR in accounting:
+                assert accounting[VENDOR].sends.parts["in_flight"] == in_flight
             assert bool(in_flight) == bool(await redis.hexists(keys.LEDGERS, CAMPAIGN))
 
 
@@ -143,8 +143,8 @@ async def test_expired_rows_are_counted_beside(redis: Redis, ledger: Ledger) -> 
     await ledger.about_to_claim("claim-1", 1)
     for _ in range(2):  # the answer to the first was lost
         await ledger.claimed("claim-1", [], expired=3)
-    books = (await assert_balanced(redis))[VENDOR]
-    assert (books.expired, books.sends.total) == (3, 0)
+    accounting = (await assert_balanced(redis))[VENDOR]
+    assert (accounting.expired, accounting.sends.total) == (3, 0)
 
 
 async def test_a_row_that_was_claimed_anew_is_not_touched_by_who_had_it(
@@ -181,13 +181,13 @@ async def test_sends_of_a_process_that_dies(
         await process.drop()
         await stage.drop_lease()
         await stage.run_to_the_end()
-    [books] = await Counters(stage.redis).read()
-    assert books.sends.parts["in_flight"] == 0
-    assert (books.sends.parts["accepted"] or 0) <= len(stage.accepts())
+    [accounting] = await Counters(stage.redis).read()
+    assert accounting.sends.parts["in_flight"] == 0
+    assert (accounting.sends.parts["accepted"] or 0) <= len(stage.accepts())
 
 
 async def test_redis_is_wiped(make_stage: MakeStage, redis_url: str) -> None:
-    """The books begin anew, and what had begun before is in none of them."""
+    """The accounting starts anew, without what had begun before."""
     stage = await make_stage(60, rate=200)
     async with watched(redis_url):
         async with stage.held() as lease:
@@ -202,7 +202,7 @@ async def test_redis_is_wiped(make_stage: MakeStage, redis_url: str) -> None:
 
 
 def some_webhook(chance: random.Random, lane: Lane) -> bytes:
-    """Return a webhook that may repeat, fold or be of no shape."""
+    """Return a webhook that may repeat, coalesce or be of no shape."""
     if chance.random() < 0.1:
         return b"not json"
     names = [f"wamid.{chance.randint(1, 8)}" for _ in range(chance.randint(1, 3))]
@@ -287,11 +287,11 @@ async def test_updates_whatever_happens(
     async with watched(redis_url):
         for _ in range(60):
             await step(lane, chance, die)
-            await lane.assert_books_balance()
+            await lane.assert_balanced()
         php.rules.clear()
         die.clear()
         await lane.drain_when_it_may()
-    [books] = (await assert_balanced(redis)).values()
-    assert books.webhooks.parts["waiting"] == books.updates.parts["waiting"] == 0
-    assert books.updates.total > 20
-    assert books.updates.parts["duplicate"] or books.updates.parts["folded"]
+    [accounting] = (await assert_balanced(redis)).values()
+    assert accounting.webhooks.parts["waiting"] == accounting.updates.parts["waiting"] == 0
+    assert accounting.updates.total > 20
+    assert accounting.updates.parts["duplicate"] or accounting.updates.parts["coalesced"]

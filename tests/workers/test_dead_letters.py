@@ -44,7 +44,7 @@ async def test_a_letter_with_the_id_of_another_gets_a_name_of_its_own(
     assert letters[0].id == "v/1-0/0"
 
 
-async def vendor_books(redis: Redis) -> Accounting:
+async def vendor_accounting(redis: Redis) -> Accounting:
     [found] = await Counters(redis).read()
     return found
 
@@ -62,10 +62,10 @@ async def test_the_oldest_leave_where_too_many_are_kept(
     await commit.commit()
     await count_as_split(redis, 300)
     assert await names(redis) == [f"{VENDOR}/{number}" for number in range(290, 300)]
-    books = await vendor_books(redis)
-    assert books.equation("dead_updates").parts["too_many"] == 290
-    assert books.letters.dropped_at
-    assert books.balanced
+    accounting = await vendor_accounting(redis)
+    assert accounting.check("dead_updates").parts["too_many"] == 290
+    assert accounting.letters.dropped_at
+    assert accounting.balanced
 
 
 async def test_the_oldest_leave_where_they_take_too_many_bytes(
@@ -77,12 +77,12 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
         commit.dead_letter(item(reason="x" * 2000), number + now_ms())
     await commit.commit()
     await count_as_split(redis, 300)
-    books = await vendor_books(redis)
-    assert 90_000 < books.letters.size_bytes <= 100_000
+    accounting = await vendor_accounting(redis)
+    assert 90_000 < accounting.letters.size_bytes <= 100_000
     bodies = await redis.hgetall(keys.dead_letters(VENDOR))
-    assert books.letters.size_bytes == sum(len(n) + len(v) for n, v in bodies.items())
-    assert books.equation("dead_updates").parts["too_large"] == 300 - len(bodies)
-    assert books.balanced
+    assert accounting.letters.size_bytes == sum(len(n) + len(v) for n, v in bodies.items())
+    assert accounting.check("dead_updates").parts["too_large"] == 300 - len(bodies)
+    assert accounting.balanced
 
 
 async def test_what_is_too_old_leaves_when_another_is_buried(redis: Redis, commit: Commit) -> None:
@@ -93,7 +93,7 @@ async def test_what_is_too_old_leaves_when_another_is_buried(redis: Redis, commi
     commit.dead_letter(item(id="new"), now)
     await commit.commit()
     assert await names(redis) == ["young", "new"]
-    assert (await vendor_books(redis)).equation("dead_updates").parts["too_old"] == 1
+    assert (await vendor_accounting(redis)).check("dead_updates").parts["too_old"] == 1
 
 
 async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Lease) -> None:
@@ -111,10 +111,10 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
     await commit.commit()
     await count_as_split(redis, 4)
     assert await names(redis) == [*(f"u{n}" for n in range(4)), f"{VENDOR}/forward/3"]
-    books = await vendor_books(redis)
-    assert books.equation("dead_effects").parts["too_many"] == 3
-    assert books.equation("dead_updates").parts["too_many"] == 0
-    assert books.balanced
+    accounting = await vendor_accounting(redis)
+    assert accounting.check("dead_effects").parts["too_many"] == 3
+    assert accounting.check("dead_updates").parts["too_many"] == 0
+    assert accounting.balanced
 
 
 async def test_vendors_have_bounds_of_their_own(redis: Redis, drain_lease_held: Lease) -> None:
@@ -170,7 +170,7 @@ async def test_a_drain_keeps_to_the_settings(php: Php, make_lane: MakeLane) -> N
         "bad6",
         "bad7",
     ]
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
 
 
 async def test_effects_keep_to_the_settings(redis: Redis, make_settings: MakeSettings) -> None:
@@ -182,4 +182,4 @@ async def test_effects_keep_to_the_settings(redis: Redis, make_settings: MakeSet
         ended = [Ended(queued.id, "dead", queued) for queued in due]
         await outbox.end(lease, EffectKind.FORWARD, VENDOR, ended)
     assert await names(redis) == [f"{VENDOR}/forward/{number}" for number in (5, 6, 7)]
-    assert (await vendor_books(redis)).balanced
+    assert (await vendor_accounting(redis)).balanced

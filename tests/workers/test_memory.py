@@ -114,8 +114,8 @@ async def test_dead_letters_take_what_their_bounds_say(
                 commit.dead_letter(item(reason="x" * 300), now_ms())
             await commit.commit()
         taken.append((await memory(redis)).total())
-    [books] = await Counters(redis).read()
-    number, size = books.letters.number, books.letters.size_bytes
+    [accounting] = await Counters(redis).read()
+    number, size = accounting.letters.number, accounting.letters.size_bytes
     assert 1_000_000 < size <= 1_500_000
     assert taken[1] < 1.25 * size + 300 * number + 5000
     assert taken[1] < 1.05 * taken[0], "however many come"

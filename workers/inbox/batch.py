@@ -174,7 +174,7 @@ class Handling:
             commit.take_deferred(updates, next_due_at=now)
         for what, updates in (
             ("duplicates", handled.coalesced.duplicates + handled.duplicates),
-            ("folded", handled.coalesced.lower),
+            ("coalesced", handled.coalesced.lower),
         ):
             for update in updates:
                 commit.count(update.vendor_uid, what)

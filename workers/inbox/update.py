@@ -112,7 +112,7 @@ class Update:
         return bytes(msgspec.json.decode(change.value[_LIST_OF[self.kind]], type=list[Raw])[0])
 
     def whole_payload(self) -> dict[str, Any] | None:
-        """Return the payload with the statuses that were folded into this one in front of it."""
+        """Return the payload with the statuses that were coalesced into this one in front of it."""
         payload: dict[str, Any] | None = self.payload
         if payload is None or not self.lower_statuses:
             return payload

@@ -103,7 +103,7 @@ class Ledger:
         self._claims = keys.claims(campaign_uid)
         #: What the scripts are given that move rows into the ledger or out of it.
         counters = keys.counters(vendor_uid)
-        self._books = [self._ledger, keys.LEDGERS, counters, keys.VENDORS, keys.ROWS]
+        self._accounting = [self._ledger, keys.LEDGERS, counters, keys.VENDORS, keys.ROWS]
 
     async def about_to_claim(self, claim_uid: str, now: int) -> None:
         """Note a claim before PHP is asked for it, so that its rows are found whatever happens."""
@@ -124,7 +124,7 @@ class Ledger:
         Return for each row why it must not be sent, or ""
         (``sidecar/redis/lua/sending/claimed.lua``)."""
         reasons = await self._scripts["claimed"](
-            keys=[*self._books, self._claims],
+            keys=[*self._accounting, self._claims],
             args=[
                 *(self._campaign_uid, self._vendor_uid, claim_uid, expired, keys.ledger("")),
                 len(in_hand),
@@ -151,7 +151,7 @@ class Ledger:
             states += [row.uid, sending(number, row.claim_uid)]
         answer = await self._scripts["begin"](
             keys=[
-                *(lease.key, keys.halt(self._campaign_uid), *self._books),
+                *(lease.key, keys.halt(self._campaign_uid), *self._accounting),
                 *{keys.number(line or number) for _, number in sends},
             ],
             args=[
@@ -187,7 +187,7 @@ class Ledger:
     async def _drop(self, ends: list[tuple[str, str, str]]) -> None:
         flat = [word for end in ends for word in end]
         await self._scripts["settled"](
-            keys=[*self._books[:3], keys.ROWS], args=[self._campaign_uid, *flat]
+            keys=[*self._accounting[:3], keys.ROWS], args=[self._campaign_uid, *flat]
         )
 
     async def empty(self) -> bool:

@@ -1,8 +1,8 @@
 """``GET /metrics``: how the sidecar is doing, for Prometheus.
 
 What is shown is the same whichever ``sidecar serve`` is asked, because it is kept in Redis: what
-all processes have counted and timed (sidecar/metrics.py), the books of all vendors together, and
-how things stand at this moment. So scrape one of them; if you scrape several, take the highest of a
+all processes have counted and timed (sidecar/metrics.py), the accounting of all vendors together,
+and the current state. So scrape one of them; if you scrape several, take the highest of a
 metric and not the sum. While Redis is away, there is ``sidecar_redis_up`` and what was counted.
 """
 
@@ -74,7 +74,11 @@ class Metrics:
         up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
         state: list[Metric] = []
         if overview is not None:
-            state = [*_state(overview, self._bounds), *_books(overview.books), _overdue(effects)]
+            state = [
+                *_state(overview, self._bounds),
+                *_accounting(overview.accounting),
+                _overdue(effects),
+            ]
         return [up, *state, *_counted(counted)]
 
 
@@ -162,7 +166,7 @@ def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
         "person.",
         [((), overview.dead_letters)],
     )
-    fullness = [one.letters.fullness(bounds, overview.now) for one in overview.books]
+    fullness = [one.letters.fullness(bounds, overview.now) for one in overview.accounting]
     yield _gauge(
         "sidecar_dead_letters_fullness",
         "How near a vendor's dead letters are to what is kept of them, by number, bytes or age; of "
@@ -268,28 +272,28 @@ def _overdue(effects: list[WaitingEffects]) -> Metric:
     )
 
 
-# -- the books --
+# -- accounting --
 
 
 EFFECT_ENDS = ("done", "left_out", "dead")
 
 
-def _books(books: list[Accounting]) -> Iterator[Metric]:
+def _accounting(accounting: list[Accounting]) -> Iterator[Metric]:
     yield _counter(
         "sidecar_webhooks_received",
         "Webhooks that were put into the inbox.",
-        [((), sum(one.webhooks.total for one in books))],
+        [((), sum(one.webhooks.total for one in accounting))],
     )
     yield _counter(
         "sidecar_webhooks_done",
         "Webhooks that have left the inbox: each of their updates is settled, or kept elsewhere.",
-        [((), sum(one.webhooks.parts["done"] or 0 for one in books))],
+        [((), sum(one.webhooks.parts["done"] or 0 for one in accounting))],
     )
-    ends = ("done", "ignored", "duplicate", "folded")
+    ends = ("done", "ignored", "duplicate", "coalesced")
     yield _counter(
         "sidecar_updates",
         "Updates out of webhooks, by what became of them.",
-        [((end,), sum(one.updates.parts[end] or 0 for one in books)) for end in ends],
+        [((end,), sum(one.updates.parts[end] or 0 for one in accounting)) for end in ends],
         ("result",),
     )
     outcomes = ("accepted", "failed", "requeued", "unknown", "released")
@@ -298,45 +302,45 @@ def _books(books: list[Accounting]) -> Iterator[Metric]:
         "Claimed rows by how they ended, and expired ones. Those of unknown outcome may have been "
         "sent, and are settled by a status or a person.",
         [
-            *(((end,), sum(one.sends.parts[end] or 0 for one in books)) for end in outcomes),
-            (("expired",), sum(one.expired for one in books)),
+            *(((end,), sum(one.sends.parts[end] or 0 for one in accounting)) for end in outcomes),
+            (("expired",), sum(one.expired for one in accounting)),
         ],
         ("outcome",),
     )
     yield _gauge(
         "sidecar_sends_in_flight",
         "Rows that were claimed and whose end PHP does not know yet.",
-        [((), sum(one.sends.parts["in_flight"] or 0 for one in books))],
+        [((), sum(one.sends.parts["in_flight"] or 0 for one in accounting))],
     )
     yield _counter(
         "sidecar_effects",
         "Effects that PHP has asked for, by what became of them.",
-        [((end,), sum(one.effects.parts[end] or 0 for one in books)) for end in EFFECT_ENDS],
+        [((end,), sum(one.effects.parts[end] or 0 for one in accounting)) for end in EFFECT_ENDS],
         ("result",),
     )
     yield _gauge(
         "sidecar_effects_waiting",
         "Effects in the outbox.",
-        [((), sum(one.effects.parts["waiting"] or 0 for one in books))],
+        [((), sum(one.effects.parts["waiting"] or 0 for one in accounting))],
     )
     yield _counter(
         "sidecar_dead_letters_deleted",
         "Dead letters that have left: too old, too many or too large for what is kept, or "
         "discarded by a person.",
         [
-            ((kind, why), sum(one.equation(f"dead_{kind}").parts[why] or 0 for one in books))
+            ((kind, why), sum(one.check(f"dead_{kind}").parts[why] or 0 for one in accounting))
             for kind in ("updates", "effects")
             for why in LEFT
         ],
         ("kind", "reason"),
     )
     yield _gauge(
-        "sidecar_equation_difference",
-        "What is missing in the conservation equation or came from nowhere, of all vendors. "
+        "sidecar_accounting_difference",
+        "What is missing in the accounting or came from nowhere, of all vendors. "
         "Anything but 0 is a bug, or somebody's hand in Redis.",
         [
-            ((name,), sum(abs(one.equation(name).difference or 0) for one in books))
+            ((name,), sum(abs(one.check(name).difference or 0) for one in accounting))
             for name in FIRST
         ],
-        ("equation",),
+        ("accounting",),
     )

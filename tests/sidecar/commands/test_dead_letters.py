@@ -49,9 +49,9 @@ async def left(letters: DeadLetters) -> list[str]:
     return [letter.id async for letter in letters.all()]
 
 
-async def assert_books_balance(redis: Redis) -> None:
-    for books in await Counters(redis).read():
-        assert books.balanced, books
+async def assert_balanced(redis: Redis) -> None:
+    for accounting in await Counters(redis).read():
+        assert accounting.balanced, accounting
 
 
 # -- export --
@@ -109,10 +109,10 @@ async def test_what_was_exported_and_discarded_comes_back(
     result = await run("dead-letters", "import", file)
     assert (result.exit_code, result.stdout) == (0, "2 imported, 1 were there\n")
     assert {letter.id: letter.update async for letter in letters.all()} == before
-    await assert_books_balance(redis)
+    await assert_balanced(redis)
     result = await run("dead-letters", "replay", "--all")
     assert result.stdout.startswith("3 replayed")
-    await assert_books_balance(redis)
+    await assert_balanced(redis)
 
 
 async def test_effects_come_back_as_well(run: Run, redis: Redis, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ async def test_effects_come_back_as_well(run: Run, redis: Redis, tmp_path: Path)
     assert (await run("dead-letters", "replay", "--all")).stdout.startswith("1 replayed")
     [again] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
     assert again.effect == queued.effect
-    await assert_books_balance(redis)
+    await assert_balanced(redis)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_choosing(
     result = await run("dead-letters", "discard", *options, "--yes")
     assert result.stdout.splitlines()[-1] == f"{len(ids)} discarded"
     assert await left(letters) == [f"letter-{n}" for n in range(3) if n not in ids]
-    await assert_books_balance(redis)
+    await assert_balanced(redis)
 
 
 async def test_an_age_that_is_none(run: Run) -> None:
@@ -188,7 +188,7 @@ async def test_replaying_those_that_are_meant(run: Run, letters: DeadLetters, re
     result = await run("dead-letters", "replay", "--all", "--reason", "locked")
     assert result.stdout.startswith("1 replayed")
     assert await left(letters) == ["letter-0", "letter-2"]
-    await assert_books_balance(redis)
+    await assert_balanced(redis)
 
 
 # -- discard --
@@ -210,8 +210,8 @@ async def test_those_that_are_named(run: Run, letters: DeadLetters, redis: Redis
     result = await run("dead-letters", "discard", "letter-1", "letter-0", "--yes")
     assert (result.exit_code, result.stderr) == (1, "Error: there is no dead letter letter-1\n")
     assert await left(letters) == ["letter-0"]
-    await assert_books_balance(redis)
-    found = {one.vendor_uid: one.equation("dead_updates") for one in await Counters(redis).read()}
+    await assert_balanced(redis)
+    found = {one.vendor_uid: one.check("dead_updates") for one in await Counters(redis).read()}
     assert found["w"].parts["discarded"] == 1
 
 
@@ -227,4 +227,4 @@ async def test_somebody_else_was_faster(letters: DeadLetters, redis: Redis) -> N
     assert await letters.replay(chosen[0])
     assert await letters.discard(chosen) == 1
     assert not await letters.replay(chosen[1])
-    await assert_books_balance(redis)
+    await assert_balanced(redis)

@@ -91,7 +91,7 @@ async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
     titles = [line for line in rest if line and line[0] != " "]
     assert [title.split(",")[0] for title in titles] == [
         *("PROCESSES", "REDIS", "PHP", "MODES", "WEBHOOKS", "EFFECTS", "CAMPAIGNS"),
-        *("NUMBERS", "BOOKS"),
+        *("NUMBERS", "ACCOUNTING"),
     ]
     assert "every write is on disk" in page
     assert "answers, has taken no updates yet" in page
@@ -246,7 +246,7 @@ async def test_more_waits_than_is_measured(
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
     page, failed = await look()
     assert not failed
-    assert "1 split = 0 done + 0 ignored + 0 duplicate + 0 folded + ? waiting + 0 dead" in page
+    assert "1 split = 0 done + 0 ignored + 0 duplicate + 0 coalesced + ? waiting + 0 dead" in page
     assert "? is too much to be measured at once" in page
 
 
@@ -327,7 +327,7 @@ async def test_redis_is_away(look: MakeStatus) -> None:
     assert problem["code"] == "redis-unavailable"
 
 
-# -- the books --
+# -- accounting --
 
 
 @pytest.fixture
@@ -344,11 +344,11 @@ async def test_a_difference_that_stands(look: MakeStatus) -> None:
     assert "The accounting of vendor v does not balance: 2 sends missing" in page
     assert page.endswith("NOT BALANCED, see above")
     shown, failed = await look(as_json=True)
-    equation = orjson.loads(shown)["equation"]
+    check = orjson.loads(shown)["accounting"]
     assert failed
-    assert equation["balanced"] is False
-    assert equation["unbalanced"] == ["v"]
-    assert equation["vendors"]["v"]["sends"] == {
+    assert check["balanced"] is False
+    assert check["unbalanced"] == ["v"]
+    assert check["vendors"]["v"]["sends"] == {
         "claimed": 3,
         "accepted": 1,
         "failed": 0,
@@ -358,7 +358,7 @@ async def test_a_difference_that_stands(look: MakeStatus) -> None:
         "in_flight": 0,
         "difference": 2,
     }
-    assert equation["vendors"]["w"]["sends"]["difference"] == 0
+    assert check["vendors"]["w"]["sends"]["difference"] == 0
 
 
 @pytest.mark.usefixtures("running", "unbalanced")

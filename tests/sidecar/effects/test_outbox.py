@@ -49,7 +49,7 @@ def forwards(*ids: str) -> list[Effect]:
     return [Forward(id=one, body={"n": one}) for one in ids]
 
 
-async def books(redis: Redis) -> Accounting:
+async def accounting(redis: Redis) -> Accounting:
     [found] = await Counters(redis).read()
     assert found.balanced, found
     return found
@@ -114,7 +114,7 @@ async def test_too_many_that_may_be_left_out_are(outbox: Outbox, redis: Redis) -
     assert (put.taken, put.dropped) == (5, 2)
     sends = [SendMessage(id=one, to="49", message={}) for one in "abcdefg"]
     assert (await outbox.put("v", sends)).taken == 7, "what somebody is owed is never left out"
-    assert (await books(redis)).effects.parts == {
+    assert (await accounting(redis)).effects.parts == {
         "done": 0,
         "left_out": 2,
         "dead": 0,
@@ -177,10 +177,10 @@ async def test_every_end(outbox: Outbox, redis: Redis, lease: Lease) -> None:
     )
     assert await due(outbox) == []
     assert await outbox.next_due_at(FORWARD, "v") == later
-    parts = (await books(redis)).effects.parts
+    parts = (await accounting(redis)).effects.parts
     assert parts == {"done": 1, "left_out": 1, "dead": 1, "waiting": 1}
     await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("d", "done")])
-    assert (await books(redis)).effects.parts["done"] == 2, "what has ended does not end again"
+    assert (await accounting(redis)).effects.parts["done"] == 2, "what has ended does not end again"
     assert not await redis.exists(keys.outbox(FORWARD))
 
 
@@ -209,7 +209,7 @@ async def test_a_dead_one_is_shown_and_replayed(outbox: Outbox, redis: Redis, le
     assert not await letters.replay(letter), "once"
     [again] = await outbox.due(FORWARD, "v", now_ms(), 10)
     assert (again.effect, again.attempts, again.reason) == (queued.effect, 0, None)
-    assert (await books(redis)).effects.parts["dead"] == 0
+    assert (await accounting(redis)).effects.parts["dead"] == 0
     assert await redis.smembers(keys.outbox(FORWARD)) == {b"v"}
 
 
@@ -242,7 +242,7 @@ async def test_a_dead_one_does_not_take_the_place_of_one_that_waits(
     [letter] = [letter async for letter in letters.all()]
     assert not await letters.replay(letter)
     assert await letters.count() == 1
-    assert (await books(redis)).balanced
+    assert (await accounting(redis)).balanced
 
 
 async def test_how_many_bytes_are_stored(outbox: Outbox, redis: Redis, lease: Lease) -> None:

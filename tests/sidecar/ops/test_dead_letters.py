@@ -138,7 +138,7 @@ async def test_a_replayed_one_stands_behind_what_waits(letters: DeadLetters, red
 async def test_what_an_earlier_version_has_kept_is_taken_over(
     letters: DeadLetters, redis: Redis
 ) -> None:
-    """It counted the same, so the books balance before and after."""
+    """It counted the same, so the accounting balances before and after."""
     for number in range(250):
         vendor_uid = "v" if number % 2 else "w"
         item = {"id": str(number), "vendor_uid": vendor_uid, "reason": "no", "order_key": "v/1"}
@@ -155,5 +155,5 @@ async def test_what_an_earlier_version_has_kept_is_taken_over(
     await Housekeeping(redis, Bounds(days=30_000)).run()
     assert await listed(letters) == [*(str(number) for number in range(250)), "letter-999"]
     assert not await redis.exists("dead", "dead:index")
-    for books in await Counters(redis).read():
-        assert books.balanced, books
+    for accounting in await Counters(redis).read():
+        assert accounting.balanced, accounting

@@ -32,13 +32,13 @@ async def test_vendors_is_quiescent_are_counted_together(redis: Redis, house: Ho
         counts = {"webhooks_received": 3, "webhooks_done": 3, "updates": 4, "ignored": 3}
         await count(redis, f"x{number}", **counts, dead=1, dead_too_old=1, dropped_at=number + 1)
     await house.run()
-    books = await Counters(redis).read()
-    assert len(books) <= 11
-    assert len(await redis.keys(keys.counters("*"))) == len(books)
-    assert sum(one.webhooks.total for one in books) == 1500
-    assert sum(one.equation("dead_updates").parts["too_old"] or 0 for one in books) == 500
-    assert all(one.balanced for one in books)
-    [others] = [one for one in books if one.vendor_uid == OTHERS]
+    accounting = await Counters(redis).read()
+    assert len(accounting) <= 11
+    assert len(await redis.keys(keys.counters("*"))) == len(accounting)
+    assert sum(one.webhooks.total for one in accounting) == 1500
+    assert sum(one.check("dead_updates").parts["too_old"] or 0 for one in accounting) == 500
+    assert all(one.balanced for one in accounting)
+    [others] = [one for one in accounting if one.vendor_uid == OTHERS]
     assert others.letters.dropped_at <= 500
 
 
@@ -63,7 +63,7 @@ async def test_nothing_is_counted_together_where_there_is_room(
 ) -> None:
     for number in range(10):
         await count(redis, f"x{number}", updates=1, done=1)
-    assert await house.fold_counters() == 0
+    assert await house.merge_counters() == 0
     assert await redis.scard(keys.VENDORS) == 10
 
 
@@ -74,9 +74,9 @@ async def test_what_comes_again_of_such_a_vendor_is_counted_anew(
         await count(redis, f"x{number}", webhooks_received=1, webhooks_done=1)
     await house.run()
     await receive(redis, "x3")
-    books = await Counters(redis).read()
-    assert sum(one.webhooks.total for one in books) == 12
-    assert all(one.balanced for one in books)
+    accounting = await Counters(redis).read()
+    assert sum(one.webhooks.total for one in accounting) == 12
+    assert all(one.balanced for one in accounting)
 
 
 async def test_dead_letters_that_have_grown_old_leave(redis: Redis, house: Housekeeping) -> None:
@@ -85,5 +85,5 @@ async def test_dead_letters_that_have_grown_old_leave(redis: Redis, house: House
     await bury(redis, 2, given_up_at=now_ms() - 89 * day)
     await house.run()
     assert [letter.id async for letter in DeadLetters(redis).all()] == ["letter-2"]
-    [books] = await Counters(redis).read()
-    assert books.equation("dead_updates").parts["too_old"] == 1
+    [accounting] = await Counters(redis).read()
+    assert accounting.check("dead_updates").parts["too_old"] == 1

@@ -113,8 +113,8 @@ async def stand(redis: Redis, make_settings: MakeSettings) -> AsyncIterator[Stan
     settings = make_settings(effect_max_attempts=3, update_retry_first_ms=10_000)
     stand = Stand(settings, redis, make_outbox(settings, redis))
     yield stand
-    for books in await Counters(redis).read():
-        assert books.balanced, books
+    for accounting in await Counters(redis).read():
+        assert accounting.balanced, accounting
 
 
 async def test_each_is_done_once(stand: Stand) -> None:

@@ -211,4 +211,4 @@ async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
         await desk.settle(await desk.again())
         assert desk.given == [sent.id, read.id]
         assert await desk.waiting() == []
-        assert (await desk.count("done"), await desk.count("folded")) == (1, 1)
+        assert (await desk.count("done"), await desk.count("coalesced")) == (1, 1)

@@ -66,7 +66,7 @@ def test_the_highest_status_stays_and_carries_the_others(names: tuple[str, ...])
     st.randoms(use_true_random=False),
 )
 def test_any_order_ends_the_same(what: list[Any], random: Any) -> None:
-    def folded_in_order(order: list[Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    def coalesced_in_order(order: list[Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
         before = [a_status(name, wamid, vendor_uid=vendor) for name, wamid, vendor in order]
         coalesced = coalesce(before)
         assert_complete(before, coalesced)
@@ -81,7 +81,7 @@ def test_any_order_ends_the_same(what: list[Any], random: Any) -> None:
 
     shuffled = list(what)
     random.shuffle(shuffled)
-    assert folded_in_order(what) == folded_in_order(shuffled)
+    assert coalesced_in_order(what) == coalesced_in_order(shuffled)
 
 
 def test_what_is_kept_ranks_above_all_that_it_carries() -> None:
@@ -125,7 +125,7 @@ def test_a_status_takes_the_place_of_the_first_of_its_message() -> None:
     ]
 
 
-def test_what_was_folded_before_is_carried_on() -> None:
+def test_what_was_coalesced_before_is_carried_on() -> None:
     [waiting] = coalesce([a_status("sent"), a_status("delivered")]).updates
     [one] = coalesce([waiting, a_status("read")]).updates
     assert carried(one) == ["sent", "delivered"]

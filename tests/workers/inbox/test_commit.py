@@ -303,7 +303,7 @@ async def test_counts_add_up_and_nothing_is_counted_as_nothing(
     commit.count(VENDOR, "updates")
     commit.count(VENDOR, "updates", 4)
     commit.count("vendor-2", "updates", 2)
-    commit.count(VENDOR, "folded", 0)
+    commit.count(VENDOR, "coalesced", 0)
     await commit.commit()
     assert await redis.hgetall(keys.counters(VENDOR)) == {b"updates": b"5"}
     assert await redis.hgetall(keys.counters("vendor-2")) == {b"updates": b"2"}

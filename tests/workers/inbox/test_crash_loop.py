@@ -95,17 +95,17 @@ async def test_the_one_that_kills_is_buried_and_every_other_keeps_its_order(
     assert [name for name in php.wamids if name[0] == "c"] == ["c1", "c2"]
     assert (await lane.counters())["dead"] == 1
     assert (await lane.counters())["done"] == 5
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
 
 
 @pytest.mark.usefixtures("deadly")
-async def test_the_books_balance_at_every_death(php: Php, lane: LaneUnderTest) -> None:
+async def test_the_accounting_balances_at_every_death(php: Php, lane: LaneUnderTest) -> None:
     await receive_together(lane, *texts("a1"), KILLER, *texts("a2"), KILLER, *texts("a3"))
     for _ in range(3 * MOST + 3):
         try:
             await lane.drain()
         except Died:
-            await lane.assert_books_balance()
+            await lane.assert_balanced()
     await drain_to_the_end(lane)
     assert php.wamids == ["a1", "a2", "a3"], "none came twice"
     assert (await lane.counters())["dead"] == 2
@@ -190,7 +190,7 @@ async def test_what_was_under_way_is_gone(php: Php, lane: LaneUnderTest) -> None
     await lane.receive(*texts("b1"))
     await lane.drain()
     assert (await lane.counters())["done"] == 1
-    await lane.redis.delete(keys.counters(VENDOR))  # the books of a1 went with the stream
+    await lane.redis.delete(keys.counters(VENDOR))  # the accounting of a1 went with the stream
 
 
 @pytest.mark.usefixtures("deadly")

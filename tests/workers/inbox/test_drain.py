@@ -44,7 +44,7 @@ async def test_what_php_ignores_leaves_too(php: Php, messages: LaneUnderTest) ->
     assert (counts["ignored"], counts["done"], counts["webhooks_done"]) == (1, 1, 2)
 
 
-async def test_statuses_are_folded_into_the_highest(php: Php, statuses: LaneUnderTest) -> None:
+async def test_statuses_are_coalesced_into_the_highest(php: Php, statuses: LaneUnderTest) -> None:
     names = ["sent", "delivered", "read", "sent"]
     await statuses.receive(*(webhook(statuses=[status("wamid.1", name)]) for name in names))
     await statuses.drain()
@@ -53,7 +53,7 @@ async def test_statuses_are_folded_into_the_highest(php: Php, statuses: LaneUnde
     assert kept["status"] == "read"
     assert [one["status"] for one in update["lower_statuses"]] == ["sent", "delivered"]
     counts = await statuses.counters()
-    assert (counts["updates"], counts["folded"], counts["duplicates"]) == (4, 2, 1)
+    assert (counts["updates"], counts["coalesced"], counts["duplicates"]) == (4, 2, 1)
     assert counts["done"] == 1
 
 

@@ -1,5 +1,5 @@
 """Whatever webhooks come and whatever PHP answers: no worker dies of it, nothing is lost, and the
-books balance."""
+accounting balances."""
 
 from typing import Any
 
@@ -89,7 +89,7 @@ async def test_whatever_comes(
     await lane.redis.flushall()
     await lane.receive(*bodies)
     await lane.drain()
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
     assert await lane.waiting() == 0
     assert (await lane.counters())["webhooks_done"] == len(bodies)
     assert await lane.deferred() == {}
@@ -111,9 +111,9 @@ async def test_whatever_php_answers(
         lane.delivery.breaker.worked()
         lane.delivery.isolated.worked(VENDOR)
     php.rules.clear()
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
     await lane.drain_when_it_may()
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
     counts = await lane.counters()
     assert sum(counts.get(name, 0) for name in ("done", "ignored", "dead")) == 5
     assert await DeadLetters(lane.redis).count() == counts.get("dead", 0)

@@ -41,7 +41,7 @@ async def test_everything_waits_for_a_php_that_is_ill(
         await lane.drain()
         await lane.make_due()
         await asyncio.sleep(0.02)
-    await lane.assert_books_balance()
+    await lane.assert_balanced()
     assert "done" not in await lane.counters()
     php.forget(illness)
     await lane.drain_when_it_may()
@@ -222,7 +222,7 @@ async def test_a_full_redis_is_drained(
         with pytest.raises(InboxUnavailable):
             await lane.receive(*some_texts(1))
         await lane.drain()
-        await lane.assert_books_balance()
+        await lane.assert_balanced()
         assert (await lane.counters())["done"] == 20
         assert await lane.waiting() == 0
         assert [len(waiting) for waiting in (await lane.deferred()).values()] == [5]

@@ -126,7 +126,7 @@ async def test_a_refused_message_that_is_taken_frees_those_behind_it_one_by_one(
     assert php.taken == ["a1"]
 
 
-async def test_statuses_behind_a_refused_one_are_folded_with_it(
+async def test_statuses_behind_a_refused_one_are_coalesced_with_it(
     php: Php, statuses: LaneUnderTest
 ) -> None:
     php.rules.append(wanting_again("wamid.1"))

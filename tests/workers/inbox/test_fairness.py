@@ -300,7 +300,7 @@ async def test_a_drain_that_dies_at_every_batch_of_a_webhook_loses_and_repeats_n
         with pytest.raises(asyncio.CancelledError):
             await asyncio.create_task(messages.drain())
         positions.append(await messages.redis.hget(keys.cursor(Lane.MESSAGES), A))
-        await messages.assert_books_balance()
+        await messages.assert_balanced()
     assert len(dict.fromkeys(positions)) > 20, "over many batches"
     monkeypatch.setattr(Commit, "commit", commit)
     await messages.drain_when_it_may()

@@ -120,7 +120,7 @@ def test_updates_of_a_change_share_what_stands_before_them() -> None:
     assert first.raw_element == first.parts[1]
 
 
-def test_what_was_folded_stands_in_the_whole_payload() -> None:
+def test_what_was_coalesced_stands_in_the_whole_payload() -> None:
     body = envelope(account(change(value(statuses=[status("w", "read")]))))
     [one] = split(body)
     assert one.whole_payload() == body

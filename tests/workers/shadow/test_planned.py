@@ -115,7 +115,7 @@ def test_a_number_of_several() -> None:
 # -- statuses --
 
 
-def test_statuses_are_folded_as_for_php() -> None:
+def test_statuses_are_coalesced_as_for_php() -> None:
     bodies = [content(statuses=[status("w", name)]) for name in ("sent", "read", "delivered")]
     planned, opened = planned_of(*bodies)
     assert planned.highest == "read"

@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Read what the conservation equation is made of, for some vendors, all of it at one moment.
+-- Read what the accounting is made of, for some vendors, all of it at one moment.
 --
 -- KEYS[1]  ledgers                                      hash: campaign -> vendor
 -- KEYS[2]  deferred:messages   KEYS[3]  deferred:statuses   sorted sets: order keys

@@ -118,7 +118,7 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
     assert found["sidecar_redis_memory_bytes", ()] > 100_000
 
 
-async def test_the_books_of_all_vendors_together(service: Service, redis: Redis) -> None:
+async def test_the_accounting_of_all_vendors_together(service: Service, redis: Redis) -> None:
     for vendor_uid, missing in (("v", 3), ("w", -1)):
         counted: dict[Any, Any] = {"claimed": 10 + missing, "accepted": 8, "unknown": 2}
         await redis.hset(keys.counters(vendor_uid), mapping={**counted, "expired": 1})
@@ -127,8 +127,8 @@ async def test_the_books_of_all_vendors_together(service: Service, redis: Redis)
     assert found["sidecar_sends_total", ("accepted",)] == 16
     assert found["sidecar_sends_total", ("unknown",)] == 4
     assert found["sidecar_sends_total", ("expired",)] == 2
-    assert found["sidecar_equation_difference", ("sends",)] == 4, "they do not cancel out"
-    assert found["sidecar_equation_difference", ("updates",)] == 0
+    assert found["sidecar_accounting_difference", ("sends",)] == 4, "they do not cancel out"
+    assert found["sidecar_accounting_difference", ("updates",)] == 0
 
 
 async def test_what_other_processes_have_counted(service: Service, redis: Redis) -> None:

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Count vendors together of which nothing waits. Their equations balance by their counters alone, so
+-- Add up the counters of vendors that have nothing waiting. Each balances by its counters alone, so
 -- the sum does as well. It makes room, so it is also done when Redis is full.
 --
 -- KEYS[1]  vendors          set: vendors with counters
@@ -10,9 +10,9 @@
 --
 -- Returns how many were.
 
-local EQUATIONS = {
+local CHECKS = {
   {"webhooks_received", "webhooks_done"},
-  {"updates", "done", "ignored", "duplicates", "folded", "dead"},
+  {"updates", "done", "ignored", "duplicates", "coalesced", "dead"},
   {"claimed", "accepted", "failed", "requeued", "unknown", "released"},
   {"effects", "effects_done", "effects_dropped", "effects_dead"},
   {"dead", "dead_too_old", "dead_too_many", "dead_too_large", "dead_discarded"},
@@ -20,21 +20,21 @@ local EQUATIONS = {
     "effects_dead_discarded"},
 }
 
-local folded = 0
+local merged = 0
 for index = 3, #KEYS do
   local found, count = redis.call("HGETALL", KEYS[index]), {}
   for field = 1, #found, 2 do
     count[found[field]] = tonumber(found[field + 1])
   end
-  local rests = #found > 0
-  for _, names in ipairs(EQUATIONS) do
-    local rest = count[names[1]] or 0
+  local idle = #found > 0
+  for _, names in ipairs(CHECKS) do
+    local difference = count[names[1]] or 0
     for part = 2, #names do
-      rest = rest - (count[names[part]] or 0)
+      difference = difference - (count[names[part]] or 0)
     end
-    rests = rests and rest == 0
+    idle = idle and difference == 0
   end
-  if rests then
+  if idle then
     for name, value in pairs(count) do
       if name == "dropped_at" then
         local last = tonumber(redis.call("HGET", KEYS[2], name) or 0)
@@ -46,7 +46,7 @@ for index = 3, #KEYS do
     redis.call("DEL", KEYS[index])
     redis.call("SREM", KEYS[1], ARGV[index - 1])
     redis.call("SADD", KEYS[1], ARGV[1])
-    folded = folded + 1
+    merged = merged + 1
   end
 end
-return folded
+return merged
