@@ -98,8 +98,8 @@ EFFECT_SECONDS = Family(
 )
 SHADOW_WEBHOOKS = Family(
     "sidecar_shadow_webhooks",
-    "Webhooks that PHP handles: noted to be compared, dropped for want of room, or ignored because "
-    "the vendor is not in shadow or the signature is wrong.",
+    "Webhooks that PHP handles: recorded for comparison, dropped for lack of room, or ignored "
+    "because the vendor is not in shadow or the signature is wrong.",
     ("result",),
 )
 SHADOW_EFFECTS = Family(

@@ -77,7 +77,7 @@ def compare(
     kept = tables.incoming_wamids()
     replies_applied = len(set(replies) & set(kept))
     doubles = sum(len(rows) - 1 for rows in logged.values()) + len(kept) - len(set(kept))
-    rows_left = tables.tally().queued_rows
+    rows_left = tables.counts().queued_rows
     return Comparison(
         messages=messages,
         accepted=len(sent),

@@ -78,7 +78,7 @@ class Demo:
     def start_campaign(self, replies: int) -> dict[str, Any]:
         """Add a campaign and start it as the PHP admin would, and have customers write so many
         messages while it is sent. Return what the sidecar says of the campaign."""
-        found = self.installation.tables.tally()
+        found = self.installation.tables.counts()
         self._earlier_messages = found.sent_messages
         self._earlier_statuses = statuses_applied(found.outgoing)
         self._earlier_replies = found.incoming
@@ -116,7 +116,7 @@ class Demo:
     def _progress(self, client: "redis.Redis") -> tuple[str, bool]:
         """Return where everything stands, in words, and whether it has all arrived."""
         report = read(self.cloud_api, "report")
-        found = self.installation.tables.tally()
+        found = self.installation.tables.counts()
         applied = statuses_applied(found.outgoing)
         counters = client.hmget(f"count:{self.vendor.uid}", "webhooks_received", "webhooks_done")
         received, done = (int(counter or 0) for counter in counters)

@@ -18,7 +18,7 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricsRegistry:
+class TableCounts:
     """``queue``: rows of the queue by status code. ``outgoing``: rows of the log by status.
     ``doubles``: rows of the queue that were sent more than once, with how often.
     ``pending_webhooks``: rows in PHP's own webhook table."""
@@ -58,9 +58,9 @@ class Tables(ABC):
     def snapshot(self) -> AbstractContextManager[Query]:
         """Queries that all see the tables as they are now."""
 
-    def tally(self, vendor_uid: str | None = None) -> MetricsRegistry:
+    def counts(self, vendor_uid: str | None = None) -> TableCounts:
         with self._reading(vendor_uid) as read:
-            return MetricsRegistry(
+            return TableCounts(
                 queue=dict(
                     read(
                         "SELECT status, count(*) FROM whatsapp_message_queue"

@@ -51,21 +51,21 @@ class Reconciler:
         redis: Redis,
         backend: Backend,
         leases: Leases,
-        ring: Callable[[Job], None],
+        wake: Callable[[Job], None],
     ) -> None:
         self._settings = settings
         self._redis = redis
         self._halts = Halts(redis)
         self._backend = backend
         self._leases = leases
-        self._ring = ring
-        self._redis_trouble = LogOnce("reconciler.redis_unavailable")
-        self._php_trouble = LogOnce("php.due_campaigns.unavailable")
+        self._wake_up = wake
+        self._redis_outage = LogOnce("reconciler.redis_unavailable")
+        self._php_outage = LogOnce("php.due_campaigns.unavailable")
         self._ask_php_at = 0.0
         self._backlog = Backlog(
             redis,
             backend,
-            ring,
+            wake,
             memory_share=settings.inbox_memory_share,
             vendor_share=settings.vendor_memory_share,
         )
@@ -80,9 +80,9 @@ class Reconciler:
                 async with self._leases.hold(LEASE) as lease:
                     if lease is not None:
                         await self._reconcile(lease)
-                self._redis_trouble.worked()
+                self._redis_outage.worked()
             except (*UNAVAILABLE, RedisError) as error:
-                self._redis_trouble.failed(str(error))
+                self._redis_outage.failed(str(error))
             except Exception:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
                 log.exception("reconciler.failed")
@@ -91,9 +91,9 @@ class Reconciler:
     async def _reconcile(self, lease: Lease) -> None:
         while not lease.lost.is_set():
             await self._due_times.look()
-            await self.ring_for_waiting_lanes()
-            await self.ring_for_listed_campaigns()
-            await self.ring_for_effects()
+            await self.wake_waiting_lanes()
+            await self.wake_listed_campaigns()
+            await self.wake_effects()
             if time.monotonic() >= self._ask_php_at:
                 self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
                 await self.find_due_campaigns()
@@ -102,7 +102,7 @@ class Reconciler:
                 self._webhooks_wait = await self._backlog.take_over(lease)
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
-    async def ring_for_waiting_lanes(self) -> None:
+    async def wake_waiting_lanes(self) -> None:
         """Ring for every lane that has something to do and nobody who does it."""
         now = now_ms()
         pipeline = self._redis.pipeline(transaction=False)
@@ -114,9 +114,9 @@ class Reconciler:
         for index, lane in enumerate(Lane):
             ready, due, held = answers[3 * index : 3 * index + 3]
             if (ready or due) and not held:
-                self._ring(drain(lane))
+                self._wake_up(drain(lane))
 
-    async def ring_for_listed_campaigns(self) -> None:
+    async def wake_listed_campaigns(self) -> None:
         """Ring for every campaign that is to be sent, or has something in its ledger (a holder that
         was stalled may have left it there late), and that nobody sends. One that waits and has
         nothing to be settled is left alone, unless it was halted and PHP is to be told."""
@@ -141,9 +141,9 @@ class Reconciler:
         for index, (campaign_uid, vendor_uid) in enumerate(campaigns):
             held, waits, something = answers[3 * index : 3 * index + 3]
             if not held and (something or not waits):
-                self._ring(send_campaign(vendor_uid, campaign_uid))
+                self._wake_up(send_campaign(vendor_uid, campaign_uid))
 
-    async def ring_for_effects(self) -> None:
+    async def wake_effects(self) -> None:
         """Ring for every vendor's effects that are due and that nobody does, and for replies that
         are in the ledger."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -172,7 +172,7 @@ class Reconciler:
         for index, key in enumerate(wanted):
             due, held = answers[2 * index : 2 * index + 2]
             if not held and (due or key in unsettled):
-                self._ring(do_effects(*key))
+                self._wake_up(do_effects(*key))
 
     async def find_due_campaigns(self) -> None:
         """Ask PHP what is due, and put it on the list; and whether stored webhooks wait."""
@@ -183,9 +183,9 @@ class Reconciler:
                 contract.DueCampaignsAnswer,
             )
         except BackendError as error:
-            self._php_trouble.failed(str(error))
+            self._php_outage.failed(str(error))
             return
-        self._php_trouble.worked()
+        self._php_outage.worked()
         self._webhooks_wait = answer.pending_webhooks > 0
         if answer.made_unknown:
             log.warning("rows.outcome_unknown", rows=answer.made_unknown)
@@ -202,4 +202,4 @@ class Reconciler:
                 return
             log.warning("halt.expired", campaign=campaign.campaign_uid)
         if await self._redis.hsetnx(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid):
-            self._ring(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
+            self._wake_up(send_campaign(campaign.vendor_uid, campaign.campaign_uid))

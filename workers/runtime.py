@@ -111,7 +111,7 @@ class Runtime:
         )
         self._telemetry = Telemetry(self._redis, "worker", self._facts)
         self._campaigns: dict[str, asyncio.Task[None]] = {}
-        self._campaign_trouble: dict[str, LogOnce] = {}
+        self._campaign_outages: dict[str, LogOnce] = {}
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
         self._leave_at: float | None = None
@@ -205,26 +205,26 @@ class Runtime:
             log.error("campaign.failed", campaign=campaign_uid, exc_info=error)
 
     async def _send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
-        trouble = self._campaign_trouble.setdefault(
+        outage = self._campaign_outages.setdefault(
             campaign_uid, LogOnce("campaign.not_sent", vendor=vendor_uid, campaign=campaign_uid)
         )
         try:
             async with self._leases.hold(campaign_lease(campaign_uid)) as lease:
                 if lease is None:
-                    self._campaign_trouble.pop(campaign_uid, None)
+                    self._campaign_outages.pop(campaign_uid, None)
                     return  # another worker sends it
                 config = await self._vendors.get(vendor_uid)
                 if config is None:
-                    trouble.failed("PHP knows no such vendor")
+                    outage.failed("PHP knows no such vendor")
                     if await Ledger(self._redis, campaign_uid, vendor_uid).empty():
                         await self._redis.hdel(keys.CAMPAIGNS, campaign_uid)
                     return
                 more = await self._run(config, campaign_uid, lease)
         except (BackendError, *UNAVAILABLE, RedisError) as error:
-            trouble.failed(str(error))
+            outage.failed(str(error))
             return
-        trouble.worked()
-        self._campaign_trouble.pop(campaign_uid, None)
+        outage.worked()
+        self._campaign_outages.pop(campaign_uid, None)
         if more:
             self._wakeups.send(send_campaign(vendor_uid, campaign_uid))
 

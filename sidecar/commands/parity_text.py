@@ -43,7 +43,7 @@ def as_json(parity: VendorParity, settings: Settings) -> dict[str, Any]:
             for rule, count in _by_rule(parity).items()
         },
         "examples": [{**one, "words": example_text(one)} for one in parity.examples],
-        "webhooks": {"noted": parity.noted, "dropped": parity.dropped},
+        "webhooks": {"recorded": parity.recorded, "dropped": parity.dropped},
         "not_compared": parity.not_compared,
         "waiting": parity.waiting,
         "campaigns": CAMPAIGNS,
@@ -80,7 +80,7 @@ def _totals(parity: VendorParity) -> Iterator[str]:
             f"{parity.updates} updates compared, from {utc_text(parity.first_at)} "
             f"to {utc_text(parity.last_at)}"
         )
-    yield f"webhooks: {parity.noted} noted, {parity.dropped} dropped for want of room"
+    yield f"webhooks: {parity.recorded} recorded, {parity.dropped} dropped for want of room"
     yield f"waiting: {parity.waiting}; without a key to compare by: {parity.not_compared}"
     yield f"campaigns: {CAMPAIGNS}"
 

@@ -37,7 +37,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, connect
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings, SignatureMode, dramatiq_url
-from sidecar.shadow.intake import Shadow
+from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.tasks import cancel
 
 log = structlog.get_logger()
@@ -75,11 +75,11 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         redis,
         timeout_s=timeout_s,
         pending_limit_bytes=settings.inbox_pending_limit_bytes,
-        ring=lambda lane: wakeups.send(drain(lane)),
+        wake=lambda lane: wakeups.send(drain(lane)),
         memory_share=settings.inbox_memory_share,
         vendor_share=settings.vendor_memory_share,
     )
-    shadow = Shadow(redis, memory_share=settings.inbox_memory_share)
+    shadow = ShadowRecorder(redis, memory_share=settings.inbox_memory_share)
     proxy = Proxy(
         settings.backend_url,
         timeout_s=settings.proxy_timeout_s,

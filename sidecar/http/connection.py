@@ -55,7 +55,7 @@ class _Slow:
         self._max_connections = max_connections
         self._bytes: dict[_Connection, int] = {}
         self._total = 0
-        self.trouble = LogOnce("connection.cut_off")
+        self.outage = LogOnce("connection.cut_off")
 
     def hold(self, connection: "_Connection", size: int) -> None:
         self._total += size - self._bytes.get(connection, 0)
@@ -88,7 +88,7 @@ class _Connection(HttpToolsProtocol):
 
     def cut_off(self, reason: str) -> None:
         self._end_wait()
-        self.slow.trouble.failed(reason)
+        self.slow.outage.failed(reason)
         self.transport.abort()
 
     def _end_wait(self) -> None:

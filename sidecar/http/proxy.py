@@ -167,7 +167,7 @@ class Proxy:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             tracing = aiohttp.TraceConfig()
-            tracing.on_connection_reuseconn.append(_note_reuse)
+            tracing.on_connection_reuseconn.append(_mark_reused)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.concurrency, keepalive_timeout=20),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -180,7 +180,7 @@ class Proxy:
         return self._session
 
 
-async def _note_reuse(
+async def _mark_reused(
     session: aiohttp.ClientSession,
     context: SimpleNamespace,
     params: aiohttp.TraceConnectionReuseconnParams,

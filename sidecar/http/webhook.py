@@ -34,7 +34,7 @@ from sidecar.metrics import ACK_SECONDS, METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.php.client import BackendError
 from sidecar.php.vendors import TooManyStrangers, Vendors
 from sidecar.settings import SignatureMode
-from sidecar.shadow.intake import Shadow, is_compared
+from sidecar.shadow.recorder import ShadowRecorder, is_compared
 
 log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class WebhookEndpoint:
         proxy: Proxy,
         proxy_mode: SignatureMode,
         keep_failed: bool,
-        shadow: Shadow,
+        shadow: ShadowRecorder,
     ) -> None:
         self._inbox = inbox
         self._vendors = vendors
@@ -134,8 +134,8 @@ class WebhookEndpoint:
         self._enforce_proxied = proxy_mode is SignatureMode.ENFORCE
         self._keep_failed = keep_failed
         self._shadow = shadow
-        self._proxy_trouble = LogOnce("proxy.php_unavailable")
-        self._inbox_trouble = LogOnce("inbox.unavailable")
+        self._proxy_outage = LogOnce("proxy.php_unavailable")
+        self._inbox_outage = LogOnce("inbox.unavailable")
         self._acknowledged = METRICS.counter(WEBHOOKS, "acknowledged")
         self._ack_seconds = METRICS.histogram(ACK_SECONDS)
 
@@ -189,7 +189,7 @@ class WebhookEndpoint:
         if not await self._keep(webhook):
             return self._answer(503, INBOX_UNAVAILABLE.decode())
         if config is not None:
-            self._note(webhook, config.modes)
+            self._record(webhook, config.modes)
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
@@ -200,9 +200,9 @@ class WebhookEndpoint:
         try:
             await self._inbox.put(lane_of(body), webhook.vendor_uid, webhook.signature[:128], body)
         except InboxUnavailable as error:
-            self._inbox_trouble.failed(str(error))
+            self._inbox_outage.failed(str(error))
             return False
-        self._inbox_trouble.worked()
+        self._inbox_outage.worked()
         return True
 
     async def _look_up(self, webhook: _Webhook) -> tuple[bool, bool, VendorConfig | None]:
@@ -254,24 +254,24 @@ class WebhookEndpoint:
         answer = await self._proxy.ask(webhook.vendor_uid, scope, webhook.body, webhook.here_at)
         genuine = signed or not self._enforce
         if answer.failure is None:
-            self._proxy_trouble.worked()
+            self._proxy_outage.worked()
             METRICS.counter(WEBHOOKS, "proxied").add()
             if genuine and answer.status < 300:
-                self._note(webhook, modes)
+                self._record(webhook, modes)
             return answer
-        self._proxy_trouble.failed(answer.failure)
+        self._proxy_outage.failed(answer.failure)
         if self._keep_failed and genuine and not answer.looped and await self._keep(webhook):
             answer.close()
             METRICS.counter(WEBHOOKS, "kept").add()
-            self._note(webhook, modes)
+            self._record(webhook, modes)
             return 200, DONE
         METRICS.counter(WEBHOOKS, "proxy_failed").add()
         return answer
 
-    def _note(self, webhook: _Webhook, modes: Modes) -> None:
+    def _record(self, webhook: _Webhook, modes: Modes) -> None:
         """Have it compared what comes of the webhook, where that is to be."""
         if is_compared(modes, webhook.body):
-            self._shadow.note(webhook.vendor_uid, webhook.body, now_ms())
+            self._shadow.record(webhook.vendor_uid, webhook.body, now_ms())
 
     def _answer(
         self, status: int, reason: str, *, vendor_uid: str | None = None

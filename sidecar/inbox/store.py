@@ -105,7 +105,7 @@ class Inbox:
         *,
         timeout_s: float,
         pending_limit_bytes: int,
-        ring: Callable[[Lane], None],
+        wake: Callable[[Lane], None],
         memory_share: float = 1.0,
         vendor_share: float = 1.0,
     ) -> None:
@@ -115,7 +115,7 @@ class Inbox:
         self._uids = uids()
         self._timeout_s = timeout_s
         self._pending_limit_bytes = pending_limit_bytes
-        self._ring = ring
+        self._wake_up = wake
         self._pending: _Group | None = None
         self._writer: asyncio.Task[None] | None = None
         self.writes = 0
@@ -187,7 +187,7 @@ class Inbox:
             lanes, answers[: len(lanes)], answers[len(lanes) : 2 * len(lanes)], strict=True
         ):
             if newly_ready and not drained:
-                self._ring(lane)
+                self._wake_up(lane)
 
     async def _commit(self, group: _Group, lanes: list[Lane]) -> list[int]:
         """Write the group. Return, for each lane, how many vendors were not ready before; then,

@@ -81,8 +81,8 @@ class Wakeups:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wakeups")
         self._lock = threading.Lock()
         self._waiting: set[Job] = set()
-        self._trouble = LogOnce("wakeup.failed")
-        self.rings = 0
+        self._outage = LogOnce("wakeup.failed")
+        self.sent = 0
 
     def send(self, job: Job) -> None:
         """Have a worker woken for this job, soon."""
@@ -98,10 +98,10 @@ class Wakeups:
         try:
             self._broker.enqueue(message(job))
         except Exception as error:  # noqa: BLE001 - any broker's error means the same here
-            self._trouble.failed(f"{type(error).__name__}: {error}")
+            self._outage.failed(f"{type(error).__name__}: {error}")
         else:
-            self.rings += 1
-            self._trouble.worked()
+            self.sent += 1
+            self._outage.worked()
 
     def close(self) -> None:
         """Send what is waiting, then stop."""

@@ -15,7 +15,15 @@ import structlog
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
-from contracts.modes import Capability, Mode, ModeChange, Modes, ModesAnswer, ModesRequest
+from contracts.modes import (
+    Capability,
+    Mode,
+    ModeChange,
+    Modes,
+    ModesAnswer,
+    ModesRequest,
+    may_become,
+)
 from contracts.sidecar_api import (
     InvalidateRequest,
     InvalidateScope,
@@ -137,7 +145,7 @@ class Cutover:
             except BackendRefused as error:
                 if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
                     raise
-                self._note(vendors, await self.read())  # the step depends on what they are now
+                self._apply(vendors, await self.read())  # the step depends on what they are now
         # Also where nothing had to be changed: whoever did may have died before this.
         await self._announce(vendors)
 
@@ -154,7 +162,7 @@ class Cutover:
                 if error.code != ErrorCode.FENCE_STALE or attempt == ATTEMPTS - 1:
                     raise
                 answer = await self.read(history=True)
-                self._note(left, answer)
+                self._apply(left, answer)
                 changed = {
                     one.vendor_uid
                     for one in answer.vendors
@@ -177,14 +185,14 @@ class Cutover:
                 by=self._by,
                 reason=self._reason,
             )
-            self._note(vendors, await self._call(request))
+            self._apply(vendors, await self._call(request))
         if wanted:
             log.info("modes.changed", by=self._by, vendors=len(wanted), version=self._version)
 
     async def _call(self, request: ModesRequest) -> ModesAnswer:
         return await self._backend.call(contract.MODES, request, ModesAnswer)
 
-    def _note(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
+    def _apply(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
         """Keep what PHP has told."""
         self._version = answer.version
         told = {one.vendor_uid: one.modes for one in answer.vendors}
@@ -230,11 +238,12 @@ class Cutover:
 
 
 def _first(now: Mode, wanted: Mode | None) -> Mode | None:
-    """Return what campaigns become first on their way. Between modes in which PHP sends there is
-    nothing to wait for."""
-    if wanted is None or wanted is now or (now in NOT_SENDING and wanted in NOT_SENDING):
+    """Return what campaigns become first on their way. Those that are held stay so until nothing is
+    in flight."""
+    if wanted is None or wanted is now:
         return wanted
-    return Mode.HELD
+    at_once = now is not Mode.HELD and may_become(Capability.CAMPAIGNS, now, wanted)
+    return wanted if at_once else Mode.HELD
 
 
 def _changes(modes: Modes, change: ModeChange) -> bool:

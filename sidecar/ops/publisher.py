@@ -39,16 +39,16 @@ class Telemetry:
         redis: Redis,
         role: str,
         facts: Callable[[], dict[str, Any]] = dict,
-        tally: MetricsRegistry = METRICS,
+        metrics: MetricsRegistry = METRICS,
     ) -> None:
         self._redis = redis
         self._script = script(redis, "ops/merge_metrics")
         self._facts = facts
-        self._tally = tally
-        self._told = tally.read()
+        self._metrics = metrics
+        self._published = metrics.read()
         self._beat_at = 0.0
         self._known = False
-        self._trouble = LogOnce("metrics.not_stored")
+        self._outage = LogOnce("metrics.not_stored")
         host, pid = socket.gethostname(), os.getpid()
         since = now_ms()
         self.process_id = f"{host}:{pid}:{since}"
@@ -63,29 +63,31 @@ class Telemetry:
     async def run(self) -> None:
         """Tell until cancelled."""
         while True:
-            await self.tell()
+            await self.publish()
             await asyncio.sleep(INTERVAL_S)
 
-    async def tell(self) -> None:
+    async def publish(self) -> None:
         """Tell what has come since the last time, if Redis takes it."""
         try:
             if not self._known:
                 await self._introduce()
-            await self._tell()
+            await self._publish()
         except (*UNAVAILABLE, RedisError) as error:
             self._known = False
-            self._trouble.failed(reason_of(error))
+            self._outage.failed(reason_of(error))
         else:
-            self._trouble.worked()
+            self._outage.worked()
 
-    def untold(self) -> dict[Series, float]:
+    def unpublished(self) -> dict[Series, float]:
         """Return what Redis does not have yet."""
-        counted = self._tally.read()
-        grown = {series: value - self._told.get(series, 0.0) for series, value in counted.items()}
+        counted = self._metrics.read()
+        grown = {
+            series: value - self._published.get(series, 0.0) for series, value in counted.items()
+        }
         return {series: by for series, by in grown.items() if by}
 
-    async def _tell(self) -> None:
-        grown = self.untold()
+    async def _publish(self) -> None:
+        grown = self.unpublished()
         due = time.monotonic() >= self._beat_at
         if not grown and not due:
             return
@@ -96,7 +98,7 @@ class Telemetry:
             args=[self.process_id, state, KEEP_MS, *pairs],
         )
         for series, by in grown.items():
-            self._told[series] = self._told.get(series, 0.0) + by
+            self._published[series] = self._published.get(series, 0.0) + by
         if due:
             self._beat_at = time.monotonic() + BEAT_S
 
@@ -116,8 +118,8 @@ class Telemetry:
 
     async def close(self) -> None:
         """Tell what is left, and that the process ends as it should."""
-        await self.tell()
-        if self._trouble.reason is not None:
+        await self.publish()
+        if self._outage.reason is not None:
             return
         try:
             pipeline = self._redis.pipeline(transaction=True)
@@ -125,7 +127,7 @@ class Telemetry:
             pipeline.delete(keys.process(self.process_id))
             await pipeline.execute()
         except (*UNAVAILABLE, RedisError) as error:
-            self._trouble.failed(reason_of(error))
+            self._outage.failed(reason_of(error))
 
 
 def _usage() -> dict[str, float]:

@@ -14,28 +14,28 @@ class ExpiringMap(Generic[Key]):
         self._ttl_s = ttl_s
         self._clock = clock
         self._most = most
-        self._notes: dict[Key, tuple[float, str]] = {}
+        self._values: dict[Key, tuple[float, str]] = {}
 
     def __len__(self) -> int:
-        return len(self._notes)
+        return len(self._values)
 
-    def add(self, key: Key, note: str) -> None:
+    def add(self, key: Key, value: str) -> None:
         now = self._clock()
-        self._notes.pop(key, None)
-        self._notes[key] = (now + self._ttl_s, note)
-        while self._notes:
-            oldest = next(iter(self._notes))
-            too_many = self._most is not None and len(self._notes) > self._most
-            if self._notes[oldest][0] > now and not too_many:
+        self._values.pop(key, None)
+        self._values[key] = (now + self._ttl_s, value)
+        while self._values:
+            oldest = next(iter(self._values))
+            too_many = self._most is not None and len(self._values) > self._most
+            if self._values[oldest][0] > now and not too_many:
                 break
-            del self._notes[oldest]
+            del self._values[oldest]
 
     def get(self, key: Key) -> str | None:
-        until, note = self._notes.get(key, (0.0, ""))
-        return note if self._clock() < until else None
+        until, value = self._values.get(key, (0.0, ""))
+        return value if self._clock() < until else None
 
     def drop(self, key: Key) -> None:
-        self._notes.pop(key, None)
+        self._values.pop(key, None)
 
     def clear(self) -> None:
-        self._notes.clear()
+        self._values.clear()

@@ -53,12 +53,12 @@
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP told of (sidecar/php/config_feed.py) |
 | shadowed | set | vendors that have something of the following |
-| shadow:{vendor} | stream | webhooks that PHP handles, to be compared (sidecar/shadow/intake.py) |
+| shadow:{vendor} | stream | webhooks of PHP, to be compared (sidecar/shadow/recorder.py) |
 | shadow:{vendor}:bytes | string | how many bytes of webhooks are in it |
 | planned:{vendor} | hash | what the sidecar would make of messages, by wamid |
 | planned:{vendor}:due | sorted set | wamids, by when PHP is asked for them (unix ms) |
 | planned:{vendor}:known | sorted set | wamids that are compared, by when (unix ms) |
-| parity:{vendor} | hash | when webhooks were noted and dropped (unix ms); expires |
+| parity:{vendor} | hash | when webhooks were recorded and dropped (unix ms); expires |
 | parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
 
@@ -94,7 +94,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | rows | rows in all ledgers | 150 |
 | claims:{campaign} | claims under way, and those that PHP has not answered | 150 |
 | halt:{campaign} | campaigns stopped within 30 days, or that PHP is not told of | 250 |
-| metrics | series: what tally.py declares, by error code and endpoint | 120 |
+| metrics | series: what sidecar/metrics.py declares, by error code and endpoint | 120 |
 | processes | processes that were started within a day | 120 |
 | process:{id} | processes that were heard of within a day | 600 |
 | errors:{campaign}:{path} | campaigns with an error within a while | 130 |
@@ -119,7 +119,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | config:version | 1 | 100 |
 | config:changes | KEPT (sidecar/php/config_feed.py) | 200 |
 | shadowed | vendors in shadow | 100 |
-| shadow:{vendor} | most webhooks and bytes of sidecar/shadow/intake.py | 1.2 x body + 60 |
+| shadow:{vendor} | most webhooks and bytes of sidecar/shadow/recorder.py | 1.2 x body + 60 |
 | shadow:{vendor}:bytes | vendors in shadow | 100 |
 | planned:{vendor} | MAX_PLANNED and MAX_KNOWN (workers/shadow/store.py) | 1.25 x plan + 150 |
 | planned:{vendor}:due | MAX_PLANNED | 200 |

@@ -16,12 +16,12 @@ from sidecar.format import duration
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Members, Redis
 from sidecar.settings import Settings
-from sidecar.shadow.intake import KEEP_DAYS
+from sidecar.shadow.recorder import KEEP_DAYS
 from sidecar.shadow.rules import UNEXPLAINED, Class, Kind, Rule
 
 #: Names of other counters in ``parity:{vendor}:{day}``.
 FIRST, LAST = "first", "last"
-NOTED, DROPPED, NOT_COMPARED = "noted", "dropped", "not_compared"
+RECORDED, DROPPED, NOT_COMPARED = "recorded", "dropped", "not_compared"
 
 
 def count_name(kind: Kind, class_: Class, rule: Rule | None = None) -> str:
@@ -32,16 +32,15 @@ def count_name(kind: Kind, class_: Class, rule: Rule | None = None) -> str:
 @dataclass(slots=True)
 class VendorParity:
     """One vendor's results of some days. ``counts`` is by kind and class, ``rules`` by kind and
-    rule. ``examples`` are those of differences, the newest first. ``noted`` webhooks came, and
-    ``dropped`` ones are not among them. ``not_compared`` are updates of which nothing can be
-    compared. ``waiting`` are noted webhooks and messages that are not compared yet. Times are unix
-    ms."""
+    rule. ``examples`` are those of differences, the newest first. ``recorded`` webhooks came, and
+    ``dropped`` ones are not among them. ``not_compared`` are updates in which nothing can be
+    compared. ``waiting`` are recorded webhooks and messages not compared yet. Times are unix ms."""
 
     vendor_uid: str
     counts: dict[tuple[Kind, Class], int] = field(default_factory=dict)
     rules: dict[tuple[Kind, Rule], int] = field(default_factory=dict)
     examples: list[dict[str, Any]] = field(default_factory=list)
-    noted: int = 0
+    recorded: int = 0
     dropped: int = 0
     not_compared: int = 0
     waiting: int = 0
@@ -144,7 +143,7 @@ def _since(days: int) -> int:
 
 def _add(found: VendorParity, counted: Hash) -> None:
     counts = Counter({name.decode(): int(value) for name, value in counted.items()})
-    found.noted += counts[NOTED]
+    found.recorded += counts[RECORDED]
     found.dropped += counts[DROPPED]
     found.not_compared += counts[NOT_COMPARED]
     if counts[FIRST]:

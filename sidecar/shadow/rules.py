@@ -50,7 +50,7 @@ class Rule(StrEnum):
     MESSAGE_NOT_IN_LOG = "message_not_in_log"
     REQUEUED = "requeued"
     STATUS_FROM_BEFORE = "status_from_before"
-    WEBHOOK_NOT_NOTED = "webhook_not_noted"
+    WEBHOOK_NOT_RECORDED = "webhook_not_recorded"
     VENDOR_INACTIVE = "vendor_inactive"
     REQUEST_WELCOME = "request_welcome"
     PHONE_NUMBER_UNKNOWN = "phone_number_unknown"
@@ -73,7 +73,7 @@ SENTENCES = {
     "log; so it is with the sidecar.",
     Rule.STATUS_FROM_BEFORE: "PHP has a higher status than was seen here, and had it before the "
     "first one that was.",
-    Rule.WEBHOOK_NOT_NOTED: "PHP has a higher status than was seen here, and a webhook of the "
+    Rule.WEBHOOK_NOT_RECORDED: "PHP has a higher status than was seen here, and a webhook of the "
     "vendor was dropped here for want of room.",
     Rule.VENDOR_INACTIVE: "The vendor is not active, so neither handles its webhooks.",
     Rule.REQUEST_WELCOME: "Neither keeps a request_welcome: it is no message of the customer's.",

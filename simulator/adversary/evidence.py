@@ -182,10 +182,10 @@ def unnamed(status: dict[str, Any], vendor_uids: Iterable[str]) -> list[str]:
     theirs are tried again or were given up."""
     said = orjson.dumps([status["problems"], status["lanes"], status.get("php")]).decode()
     accounting = status["accounting"]["vendors"]
-    return [uid for uid in vendor_uids if uid not in said and _in_trouble(accounting.get(uid))]
+    return [uid for uid in vendor_uids if uid not in said and _has_failures(accounting.get(uid))]
 
 
-def _in_trouble(accounting: dict[str, Any] | None) -> bool:
+def _has_failures(accounting: dict[str, Any] | None) -> bool:
     return accounting is not None and bool(
         accounting["updates"]["waiting"] or accounting["updates"]["dead"]
     )

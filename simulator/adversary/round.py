@@ -125,7 +125,7 @@ class _Round:
             bytes_in=sum(len(o.post.body) for o in self._flood.posted if o.acknowledged),
             out_of_memory=int(errors.get("errorstat_OOM", {}).get("count", 0)),
             restrained=look.restrained(status, left, [*names, *who.victim.phone_number_ids]),
-            unnamed=look.unnamed(status, self._troubled(who)),
+            unnamed=look.unnamed(status, self._failing_vendors(who)),
             deaths=look.deaths(status),
             stopped=stopped,
             blind=self._blind,
@@ -175,13 +175,13 @@ class _Round:
                 found.append(post)
         return found
 
-    def _troubled(self, who: Cast) -> list[str]:
+    def _failing_vendors(self, who: Cast) -> list[str]:
         """Return the attackers on whose updates PHP fails. What waits in order behind a thousand
         of its sender's is no trouble, and cannot be told from it by the accounting."""
         return [
             attacker.vendor.uid
             for attacker in who.attackers
-            if any(shape.trouble for shape in attacker.shapes)
+            if any(shape.failing for shape in attacker.shapes)
             and "one_sender" not in attacker.names
         ]
 

@@ -25,7 +25,7 @@ class Shape:
     ``slow_clients`` connections are opened that never come to their end."""
 
     posts: Callable[[Pen], list[Post]] = lambda _pen: []
-    trouble: bool = False
+    failing: bool = False
     campaign: int = 0
     garbage: bool = False
     forward: dict[str, Any] | None = None
@@ -227,33 +227,33 @@ def _forwarded(pen: Pen) -> list[Post]:
 
 
 SHAPES: dict[str, Shape] = {
-    "php_500": Shape(_php("500", 600, 20), trouble=True),
-    "php_400": Shape(_php_refuses, trouble=True),
+    "php_500": Shape(_php("500", 600, 20), failing=True),
+    "php_400": Shape(_php_refuses, failing=True),
     "one_sender": Shape(_one_sender),
     "empty_statuses": Shape(_empty_statuses),
     "tiny_elements": Shape(_tiny_elements),
     "frames": Shape(campaign=10, frames=True),
     "nested_lists": Shape(_nested_lists),
     "wide_envelope": Shape(_wide_envelope),
-    "php_late": Shape(_php("late", 12, 4), trouble=True),
+    "php_late": Shape(_php("late", 12, 4), failing=True),
     "slow_clients": Shape(slow_clients=30),
     "cloud_api_garbage": Shape(campaign=40, garbage=True),
-    "php_garbage": Shape(_php("garbage", 60, 5), trouble=True),
+    "php_garbage": Shape(_php("garbage", 60, 5), failing=True),
     "mutations": Shape(_mutations),
     "huge_string": Shape(_huge_string),
     "foreign_account": Shape(campaign=10, foreign_account=True),
     "strangers": Shape(_strangers),
     "forward_404": Shape(_forwarded, forward={"kind": "status", "status": 404}),
     "odd_values": Shape(_odd_values),
-    "php_never": Shape(_php("never", 40, 5), trouble=True),
+    "php_never": Shape(_php("never", 40, 5), failing=True),
     "contacts": Shape(_contacts),
     "meddles": Shape(meddles=True),
     "many_small": Shape(_many_small),
-    "php_error": Shape(_php("error", 200, 10), trouble=True),
+    "php_error": Shape(_php("error", 200, 10), failing=True),
     "many_statuses": Shape(_many_statuses),
     "forward_hang": Shape(_forwarded, forward={"kind": "hang", "seconds": 60}),
     "empty_changes": Shape(_empty_changes),
-    "php_nothing": Shape(_php("nothing", 60, 5), trouble=True),
+    "php_nothing": Shape(_php("nothing", 60, 5), failing=True),
 }
 
 #: How the Cloud API may answer an attacker.

@@ -159,13 +159,13 @@ class FaultProxy:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        note: Callable[[], object],
+        on_data: Callable[[], object],
         latency_s: float = 0.0,
     ) -> None:
         with suppress(OSError):  # one side has reset it
             while data := await reader.read(_CHUNK):
                 await asyncio.sleep(latency_s)
-                note()
+                on_data()
                 await self._free.wait()
                 writer.write(data)
                 await writer.drain()

@@ -101,7 +101,7 @@ class Load:
     def at_rest(self) -> bool:
         """Tell whether everything has come to its end."""
         report = read(self.cloud_api, "report")
-        found = self._installation.tables.tally()
+        found = self._installation.tables.counts()
         return (
             report["idle"]
             and not found.queue

@@ -29,7 +29,7 @@ def _log(backend: Backend, vendor: Vendor, wamid: str, row_uid: str | None, **co
 
 def test_a_vendor_without_rows(backend: Backend, vendor: Vendor) -> None:
     tables = backend.installation.tables
-    counts = tables.tally(vendor.uid)
+    counts = tables.counts(vendor.uid)
     assert (counts.queue, counts.outgoing, counts.doubles) == ({}, {}, {})
     assert (counts.incoming, counts.contacts, counts.pending_webhooks) == (0, 0, 0)
     assert tables.outgoing_messages(vendor.uid) == []
@@ -38,7 +38,7 @@ def test_a_vendor_without_rows(backend: Backend, vendor: Vendor) -> None:
 
 def test_rows_are_counted(backend: Backend, vendor: Vendor) -> None:
     tables = backend.installation.tables
-    before = tables.tally()
+    before = tables.counts()
     other = backend.seed_vendor()
     campaign = backend.seed_campaign(vendor, 3)
     backend.seed_campaign(other, 2)
@@ -50,7 +50,7 @@ def test_rows_are_counted(backend: Backend, vendor: Vendor) -> None:
     _log(backend, vendor, "w4", None, status="received", is_incoming_message=1)
     _log(backend, other, "w5", None, status="received", is_incoming_message=1)
 
-    mine = tables.tally(vendor.uid)
+    mine = tables.counts(vendor.uid)
     assert mine.queue == {1: 2, 6: 1}
     assert mine.outgoing == {"read": 1, "sent": 2}
     assert mine.doubles == {twice: 2}
@@ -62,7 +62,7 @@ def test_rows_are_counted(backend: Backend, vendor: Vendor) -> None:
         OutgoingMessage(None, "w3", "sent"),
     ]
     assert tables.incoming_wamids(vendor.uid) == ["w4"]
-    after = tables.tally()
+    after = tables.counts()
     assert after.queued_rows - before.queued_rows == 5
     assert after.incoming - before.incoming == 2
     assert after.contacts - before.contacts == 5

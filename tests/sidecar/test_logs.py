@@ -106,17 +106,17 @@ def test_for_people() -> None:
     assert "\x1b" not in line
 
 
-# -- trouble -------------------------------------------------------------------------------------
+# -- outages -------------------------------------------------------------------------------------
 
 
-def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
+def test_an_outage_is_logged_once_and_once_more_when_it_is_over() -> None:
     with capture_logs() as logs:
-        trouble = LogOnce("php_down", lane="messages")
-        trouble.worked()
+        log_once = LogOnce("php_down", lane="messages")
+        log_once.worked()
         for _ in range(1000):
-            trouble.failed("no answer in time")
-        trouble.worked()
-        trouble.worked()
+            log_once.failed("no answer in time")
+        log_once.worked()
+        log_once.worked()
     assert logs == [
         {
             "event": "php_down",
@@ -137,9 +137,9 @@ def test_trouble_is_told_once_and_once_more_when_it_is_over() -> None:
 
 def test_another_reason_is_told_too() -> None:
     with capture_logs() as logs:
-        trouble = LogOnce("php_down")
+        log_once = LogOnce("php_down")
         for reason in ("refused", "refused", "500", "500", "refused"):
-            trouble.failed(reason)
+            log_once.failed(reason)
     assert [(line["reason"], line["times"]) for line in logs] == [
         ("refused", 1),
         ("500", 3),
@@ -147,12 +147,12 @@ def test_another_reason_is_told_too() -> None:
     ]
 
 
-def test_the_next_trouble_is_told_again() -> None:
+def test_the_next_outage_is_logged_again() -> None:
     with capture_logs() as logs:
-        trouble = LogOnce("php_down")
+        log_once = LogOnce("php_down")
         for _ in range(2):
-            trouble.failed("refused")
-            trouble.worked()
+            log_once.failed("refused")
+            log_once.worked()
     assert [line["times"] for line in logs] == [1, 1, 1, 1]
 
 

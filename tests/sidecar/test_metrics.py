@@ -15,19 +15,19 @@ from sidecar.metrics import (
 
 
 def test_nothing_was_counted() -> None:
-    tally = MetricsRegistry()
-    tally.counter(SLOTS)
-    tally.histogram(ACK_SECONDS)
-    assert tally.read() == {}
+    metrics = MetricsRegistry()
+    metrics.counter(SLOTS)
+    metrics.histogram(ACK_SECONDS)
+    assert metrics.read() == {}
 
 
 def test_counters_are_kept_apart_by_their_labels() -> None:
-    tally = MetricsRegistry()
-    tally.counter(WEBHOOKS, "acknowledged").add()
-    tally.counter(WEBHOOKS, "acknowledged").add(2)
-    tally.counter(WEBHOOKS, "body_too_large").add()
-    tally.counter(SLOTS).add(0.5)
-    assert tally.read() == {
+    metrics = MetricsRegistry()
+    metrics.counter(WEBHOOKS, "acknowledged").add()
+    metrics.counter(WEBHOOKS, "acknowledged").add(2)
+    metrics.counter(WEBHOOKS, "body_too_large").add()
+    metrics.counter(SLOTS).add(0.5)
+    assert metrics.read() == {
         Series("sidecar_webhooks", ("acknowledged",)): 3,
         Series("sidecar_webhooks", ("body_too_large",)): 1,
         Series("sidecar_limiter_slots", ()): 0.5,
@@ -39,9 +39,9 @@ def test_counters_are_kept_apart_by_their_labels() -> None:
     [(0.0, "0.001"), (0.001, "0.001"), (0.0011, "0.0025"), (2.5, "2.5"), (2.6, INF), (1e9, INF)],
 )
 def test_a_value_is_in_the_bucket_whose_bound_it_does_not_exceed(value: float, bucket: str) -> None:
-    tally = MetricsRegistry()
-    tally.histogram(ACK_SECONDS).observe(value)
-    found = {series.part: count for series, count in tally.read().items()}
+    metrics = MetricsRegistry()
+    metrics.histogram(ACK_SECONDS).observe(value)
+    found = {series.part: count for series, count in metrics.read().items()}
     assert found.pop(SUM, 0.0) == value
     assert found == {bucket: 1}
 

@@ -96,16 +96,16 @@ def test_mariadb_keeps_what_it_has_committed(
     campaign = installation.seed_campaign(vendor.uid, 3)
     installation.crash("mariadb")
     with pytest.raises(SqlError):
-        installation.tables.tally()
+        installation.tables.counts()
     installation.start("mariadb")
-    assert installation.tables.tally().queue == {1: len(campaign.row_uids)}
+    assert installation.tables.counts().queue == {1: len(campaign.row_uids)}
     [row] = installation.database.rows("SELECT @@innodb_flush_log_at_trx_commit AS it")
     assert row == {"it": 1}
 
 
 def test_what_others_run_is_counted(installation: StackInstallation, vendor: SeededVendor) -> None:
     before = installation.backend_statements(), installation.backend_requests()
-    installation.tables.tally()
+    installation.tables.counts()
     assert installation.backend_statements() == before[0]
     asked(installation, vendor)
     # use, set, and the vendor with its settings

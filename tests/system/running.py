@@ -38,7 +38,7 @@ def wait_for_accepted(demo: Demo, count: int) -> None:
 def at_rest(demo: Demo) -> bool:
     """Everything that was created has arrived, and no row waits for anything but a person."""
     report = read(demo.cloud_api, "report")
-    found = demo.installation.tables.tally()
+    found = demo.installation.tables.counts()
     return (
         report["idle"]
         and set(found.queue) <= {QueueStatus.UNKNOWN}
@@ -52,7 +52,7 @@ def assert_complete(demo: Demo, *, unknown: int = 0) -> None:
     down as being sent when it was killed, and had not handed to the network yet."""
     wait_for(lambda: at_rest(demo), "rest")
     comparison = demo.compare()
-    left = demo.installation.tables.tally().queue.get(QueueStatus.UNKNOWN, 0)
+    left = demo.installation.tables.counts().queue.get(QueueStatus.UNKNOWN, 0)
     assert left <= unknown
     complete = replace(comparison, messages=comparison.messages - left)
     assert complete.differences == []

@@ -70,7 +70,7 @@ async def test_a_flood_while_php_is_down(tmp_path: Path) -> None:
             installation.start("backend")
 
             def all_arrived() -> bool:
-                return installation.tables.tally().incoming == flood.answers[200]
+                return installation.tables.counts().incoming == flood.answers[200]
 
             await eventually(all_arrived, WAIT_S, every_s=0.05)
             await flood.until_taken()

@@ -41,13 +41,13 @@ def test_redis_wiped(demo: Demo) -> None:
     client.close()
 
     def nothing_left() -> bool:
-        queue = demo.installation.tables.tally().queue
+        queue = demo.installation.tables.counts().queue
         return not queue.get(1) and not queue.get(3) and read(demo.cloud_api, "report")["idle"]
 
     wait_for(nothing_left, "every row to be out of 1 and 3")
     report = read(demo.cloud_api, "report")
     assert report["sent_twice"] == 0
-    found = demo.installation.tables.tally()
+    found = demo.installation.tables.counts()
     assert not found.doubles
     assert found.sent_messages + found.queue.get(6, 0) >= MESSAGES
     assert report["accepted"] <= MESSAGES

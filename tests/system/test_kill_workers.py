@@ -33,7 +33,7 @@ def test_workers_end_cleanly_in_the_middle(demo: Demo) -> None:
     """After SIGTERM nothing is in status 3 or in the ledger."""
     wait_for_accepted(demo, 150)
     assert demo.installation.processes["worker-campaigns-effects"].stop() == 0
-    assert not demo.installation.tables.tally().queue.get(3)
+    assert not demo.installation.tables.counts().queue.get(3)
     client = redis.Redis.from_url(demo.installation.redis_url)
     assert client.hlen(f"ledger:{demo.campaign.uid}") == 0
     client.close()

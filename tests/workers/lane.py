@@ -197,7 +197,7 @@ async def _execute(redis: Redis, *words: str | bytes | int) -> Any:
 
 async def put(redis: Redis, lane: Lane, *bodies: bytes, vendor: str = VENDOR) -> None:
     """Put webhooks into the inbox, an entry each."""
-    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda _lane: None)
     for body in bodies:
         await inbox.put(lane, vendor, b"sha256=", body)
     await inbox.close()

@@ -181,24 +181,24 @@ class Machine(RuleBasedStateMachine):
             world.settings,
         )
         self.inbox = Inbox(
-            world.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda lane: self._drain(lane)
+            world.redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda lane: self._drain(lane)
         )
         self.reconciler = Reconciler(
             world.settings,
             world.redis,
             self.stage.backend,
             Leases(world.redis, 10_000),
-            self._ring,
+            self._wake_up,
         )
         await world.redis.hset(keys.CAMPAIGNS, self.stage.campaign.uid, world.vendor.uid)
-        self._ring(jobs.send_campaign(world.vendor.uid, self.stage.campaign.uid))
+        self._wake_up(jobs.send_campaign(world.vendor.uid, self.stage.campaign.uid))
 
-    def _ring(self, job: Job) -> None:
+    def _wake_up(self, job: Job) -> None:
         if job not in self.jobs:
             self.jobs.append(job)
 
     def _drain(self, lane: Lane) -> None:
-        self._ring(jobs.drain(lane))
+        self._wake_up(jobs.drain(lane))
 
     @rule(events=st.lists(st.one_of(*COMES, *GOES_WRONG, *GOES_ON), min_size=3, max_size=6))
     def a_while(self, events: list[tuple[str, dict[str, Any]]]) -> None:
@@ -308,7 +308,7 @@ class Machine(RuleBasedStateMachine):
             await process.drop()
             await self.world.redis.delete(lease)
         elif await process.end():
-            self._ring(job)
+            self._wake_up(job)
 
     async def _stall(self, at: int, done: bool) -> None:
         process = Process(self.stage, self.world.redis_url, at, done=done)
@@ -327,8 +327,8 @@ class Machine(RuleBasedStateMachine):
         self.stalled = None
 
     async def _reconcile(self) -> None:
-        await self.reconciler.ring_for_waiting_lanes()
-        await self.reconciler.ring_for_listed_campaigns()
+        await self.reconciler.wake_waiting_lanes()
+        await self.reconciler.wake_listed_campaigns()
 
     async def _pass_time(self) -> None:
         self.world.embedded.cure()

@@ -14,8 +14,8 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
-from sidecar.shadow.intake import Shadow
 from sidecar.shadow.parity import ParityReader, VendorParity
+from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.shadow.rules import Class, Kind, Rule
 from tests.workers.payloads import METADATA, VENDOR
 from tests.workers.php import Answer, Call, Php, answer
@@ -105,7 +105,7 @@ class Shadowing:
         self.clock = clock
         self.vendor_uid = vendor_uid
         self.tables = Tables()
-        self.shadow = Shadow(redis)
+        self.shadow = ShadowRecorder(redis)
         self._backend = backend
         self._caches: list[Vendors | Bots] = []
         self.work = self.make_work()
@@ -123,9 +123,9 @@ class Shadowing:
         for cache in self._caches:
             await cache.close()
 
-    async def note(self, *bodies: bytes) -> None:
+    async def record(self, *bodies: bytes) -> None:
         for body in bodies:
-            self.shadow.note(self.vendor_uid, body, self.clock.now)
+            self.shadow.record(self.vendor_uid, body, self.clock.now)
         await self.shadow.close()
 
     async def _lease(self) -> Lease:
@@ -134,7 +134,7 @@ class Shadowing:
         return lease
 
     async def take_on(self) -> None:
-        """Plan all that was noted."""
+        """Plan all that was recorded."""
         while await self.work.take_on(await self._lease()):
             pass
 
@@ -153,7 +153,7 @@ class Shadowing:
 
     async def shadow_them(self, *bodies: bytes) -> Found:
         """Note webhooks, let PHP's time pass, and return what was found."""
-        await self.note(*bodies)
+        await self.record(*bodies)
         await self.take_on()
         await self.look()
         await self.pass_time(self.settings.shadow_patience_s + 1)

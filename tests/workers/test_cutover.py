@@ -145,7 +145,7 @@ async def test_a_vendor_that_there_is_not(moving: Moving) -> None:
 
 async def test_what_the_inbox_holds_is_told(moving: Moving) -> None:
     stage = moving.stage
-    inbox = Inbox(stage.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    inbox = Inbox(stage.redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda _lane: None)
     for _ in range(3):
         await inbox.put(Lane.MESSAGES, stage.vendor.uid, b"", b"{}")
     await inbox.close()

@@ -39,7 +39,7 @@ async def memory(redis: Redis) -> collections.Counter[str]:
 
 async def put(redis: Redis, lane: Lane, count: int, vendors: int) -> int:
     """Have webhooks come in, many in one group commit. Return their bytes."""
-    inbox = Inbox(redis, timeout_s=30, pending_limit_bytes=10**9, ring=lambda _lane: None)
+    inbox = Inbox(redis, timeout_s=30, pending_limit_bytes=10**9, wake=lambda _lane: None)
     size, written = 0, []
     for number in range(count):
         body = webhook(messages=[message(str(number % 500), f"wamid.{number:060}")])
@@ -87,7 +87,7 @@ async def test_what_is_left_of_webhooks_that_php_has_taken(
     lane = make_lane(Lane.MESSAGES, message_batch_size=500)
     taken = []
     for count in (2000, 4000):
-        inbox = Inbox(redis, timeout_s=30, pending_limit_bytes=10**9, ring=lambda _lane: None)
+        inbox = Inbox(redis, timeout_s=30, pending_limit_bytes=10**9, wake=lambda _lane: None)
         done = sum([len(batch) for batch in php.batches])
         for number in range(done, done + count):
             body = webhook(messages=[message(str(number % 500), f"wamid.{number}")])

@@ -29,7 +29,7 @@ DUE = contract.DUE_CAMPAIGNS
 JOB = send_campaign("vendor-1", "c1")
 
 
-class Bell(list[Job]):
+class FakeWakeups(list[Job]):
     """The jobs that were rung for."""
 
     def send(self, job: Job) -> None:
@@ -37,18 +37,22 @@ class Bell(list[Job]):
 
 
 @pytest.fixture
-def bell() -> Bell:
-    return Bell()
+def wakeups() -> FakeWakeups:
+    return FakeWakeups()
 
 
 @pytest.fixture
 def reconciler(
-    make_settings: MakeSettings, redis: Redis, backend: Backend, leases: Leases, bell: Bell
+    make_settings: MakeSettings,
+    redis: Redis,
+    backend: Backend,
+    leases: Leases,
+    wakeups: FakeWakeups,
 ) -> Reconciler:
     settings = make_settings(
         reconcile_interval_s=0.05, due_campaigns_interval_s=0.5, stale_claim_s=77
     )
-    return Reconciler(settings, redis, backend, leases, bell.send)
+    return Reconciler(settings, redis, backend, leases, wakeups.send)
 
 
 def due(**more: Any) -> dict[str, Any]:
@@ -64,67 +68,67 @@ def say(php: Php, *campaigns: dict[str, Any], made_unknown: int = 0) -> None:
 
 @pytest.mark.parametrize("lane", Lane)
 async def test_a_lane_that_nobody_drains_is_rung_for(
-    reconciler: Reconciler, bell: Bell, redis: Redis, lane: Lane
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, lane: Lane
 ) -> None:
-    await reconciler.ring_for_waiting_lanes()
-    assert bell == []
+    await reconciler.wake_waiting_lanes()
+    assert wakeups == []
     await redis.sadd(keys.ready(lane), "vendor-1")
-    await reconciler.ring_for_waiting_lanes()
-    assert bell == [drain(lane)]
+    await reconciler.wake_waiting_lanes()
+    assert wakeups == [drain(lane)]
 
 
-@pytest.mark.parametrize(("due_in_ms", "rings"), [(-1, 1), (60_000, 0)])
+@pytest.mark.parametrize(("due_in_ms", "times"), [(-1, 1), (60_000, 0)])
 async def test_what_has_waited_is_rung_for_when_it_is_due(
-    reconciler: Reconciler, bell: Bell, redis: Redis, due_in_ms: int, rings: int
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, due_in_ms: int, times: int
 ) -> None:
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"a": now_ms() + due_in_ms})
-    await reconciler.ring_for_waiting_lanes()
-    assert bell == [drain(Lane.MESSAGES)] * rings
+    await reconciler.wake_waiting_lanes()
+    assert wakeups == [drain(Lane.MESSAGES)] * times
 
 
 async def test_a_lane_that_somebody_drains_is_left_alone(
-    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases
 ) -> None:
     for lane in Lane:
         await redis.sadd(keys.ready(lane), "vendor-1")
     async with leases.hold(drain_lease(Lane.STATUSES)):
-        await reconciler.ring_for_waiting_lanes()
-    assert bell == [drain(Lane.MESSAGES)]
+        await reconciler.wake_waiting_lanes()
+    assert wakeups == [drain(Lane.MESSAGES)]
 
 
 # -- campaigns on the list --
 
 
 async def test_campaigns_that_nobody_sends_are_rung_for(
-    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases
 ) -> None:
-    await reconciler.ring_for_listed_campaigns()
-    assert bell == []
+    await reconciler.wake_listed_campaigns()
+    assert wakeups == []
     await redis.hset(keys.CAMPAIGNS, mapping={"c1": "vendor-1", "c2": "vendor-2"})
     async with leases.hold(campaign_lease("c2")):
-        await reconciler.ring_for_listed_campaigns()
-    assert bell == [JOB]
-    await reconciler.ring_for_listed_campaigns()
-    assert bell[1:] == [JOB, send_campaign("vendor-2", "c2")]
+        await reconciler.wake_listed_campaigns()
+    assert wakeups == [JOB]
+    await reconciler.wake_listed_campaigns()
+    assert wakeups[1:] == [JOB, send_campaign("vendor-2", "c2")]
 
 
 async def test_a_campaign_that_is_not_listed_and_has_something_left_in_its_ledger(
-    reconciler: Reconciler, bell: Bell, redis: Redis, leases: Leases
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases
 ) -> None:
     ledger = Ledger(redis, "c1", "vendor-1")
     await ledger.claimed("claim", ["row-1"])
     async with leases.hold(campaign_lease("c1")):
-        await reconciler.ring_for_listed_campaigns()
-    assert bell == []
-    await reconciler.ring_for_listed_campaigns()
-    assert bell == [JOB]
+        await reconciler.wake_listed_campaigns()
+    assert wakeups == []
+    await reconciler.wake_listed_campaigns()
+    assert wakeups == [JOB]
     await ledger.released("claim", ["row-1"])
-    await reconciler.ring_for_listed_campaigns()
-    assert bell == [JOB]
+    await reconciler.wake_listed_campaigns()
+    assert wakeups == [JOB]
 
 
 @pytest.mark.parametrize(
-    ("key", "rings"),
+    ("key", "times"),
     [
         (None, 0),
         (keys.halt("c1"), 1),
@@ -133,46 +137,46 @@ async def test_a_campaign_that_is_not_listed_and_has_something_left_in_its_ledge
     ],
 )
 async def test_a_campaign_that_waits_is_left_alone_unless_something_is_to_be_settled(
-    reconciler: Reconciler, bell: Bell, redis: Redis, key: str | None, rings: int
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, key: str | None, times: int
 ) -> None:
     await redis.hset(keys.CAMPAIGNS, "c1", "vendor-1")
     await redis.set(keys.wait("c1"), "it rests", px=60_000)
     if key is not None:
         await redis.hset(key, "a", "b")
-    await reconciler.ring_for_listed_campaigns()
-    assert bell == [JOB] * rings
+    await reconciler.wake_listed_campaigns()
+    assert wakeups == [JOB] * times
     await redis.delete(keys.wait("c1"))
-    await reconciler.ring_for_listed_campaigns()
-    assert bell == [JOB] * (rings + 1)
+    await reconciler.wake_listed_campaigns()
+    assert wakeups == [JOB] * (times + 1)
 
 
 # -- what has fallen due --
 
 
 async def test_a_campaign_that_is_due_is_put_on_the_list_and_rung_for_once(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
 ) -> None:
     say(php, due())
     for _ in range(3):
         await reconciler.find_due_campaigns()
-    assert bell == [JOB]
+    assert wakeups == [JOB]
     assert await redis.hgetall(keys.CAMPAIGNS) == {b"c1": b"vendor-1"}
     assert php.calls[0].json == {"stale_after_s": 77}
 
 
 @pytest.mark.parametrize("more", [{"state": "paused"}, {"state": "cancelled"}, {"due": 0}])
 async def test_others_are_not(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, more: dict[str, Any]
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, more: dict[str, Any]
 ) -> None:
     say(php, due(**more))
     await reconciler.find_due_campaigns()
-    assert bell == []
+    assert wakeups == []
     assert not await redis.exists(keys.CAMPAIGNS)
 
 
 @pytest.mark.parametrize("told_s_ago", [None, 0, 50])
 async def test_a_halted_campaign_is_not_begun_although_php_says_that_it_runs(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis, told_s_ago: int | None
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, told_s_ago: int | None
 ) -> None:
     acknowledged_at = None if told_s_ago is None else now_ms() - told_s_ago * 1000
     halt = Halt(contract.CampaignState.PAUSED, "why", acknowledged_at)
@@ -180,13 +184,13 @@ async def test_a_halted_campaign_is_not_begun_although_php_says_that_it_runs(
     await redis.delete(keys.CAMPAIGNS)
     say(php, due())
     await reconciler.find_due_campaigns()
-    assert bell == []
+    assert wakeups == []
     assert not await redis.exists(keys.CAMPAIGNS)
     assert await Halts(redis).find("c1") == halt
 
 
 async def test_a_halt_that_php_has_lifted_long_ago_goes(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
 ) -> None:
     """Whoever resumed the campaign died between PHP and Redis."""
     halt = Halt(contract.CampaignState.PAUSED, "why", now_ms() - 61_000)
@@ -195,7 +199,7 @@ async def test_a_halt_that_php_has_lifted_long_ago_goes(
     say(php, due())
     with capture_logs() as logs:
         await reconciler.find_due_campaigns()
-    assert bell == [JOB]
+    assert wakeups == [JOB]
     assert await Halts(redis).find("c1") is None
     assert [log["event"] for log in logs] == ["halt.expired"]
 
@@ -216,7 +220,7 @@ async def test_rows_that_php_has_made_unknown_are_told(php: Php, reconciler: Rec
 
 
 async def test_a_php_that_does_not_answer_is_logged_once(
-    php: Php, reconciler: Reconciler, bell: Bell
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups
 ) -> None:
     gone = php.always(DUE, Answer(500))
     with capture_logs() as logs:
@@ -228,7 +232,7 @@ async def test_a_php_that_does_not_answer_is_logged_once(
         "php.due_campaigns.unavailable",
         "php.due_campaigns.unavailable.resolved",
     ]
-    assert bell == []
+    assert wakeups == []
 
 
 # -- what PHP has stored --
@@ -249,7 +253,7 @@ async def test_nobody_asks_for_stored_webhooks_while_there_are_none(
 
 
 async def test_stored_webhooks_are_taken_over_when_php_says_that_there_are_any(
-    php: Php, reconciler: Reconciler, redis: Redis, bell: Bell
+    php: Php, reconciler: Reconciler, redis: Redis, wakeups: FakeWakeups
 ) -> None:
     waiting = [1]
     php.when(DUE, lambda _: answer({"campaigns": [], "pending_webhooks": len(waiting)}))
@@ -270,11 +274,15 @@ async def test_stored_webhooks_are_taken_over_when_php_says_that_there_are_any(
         {"limit": 0, "taken": ["u"]},
     ]
     assert await redis.xlen(keys.inbox(Lane.MESSAGES, "vendor-1")) == 1
-    assert drain(Lane.MESSAGES) in bell
+    assert drain(Lane.MESSAGES) in wakeups
 
 
 async def test_it_looks_after_other_things_while_there_is_much_to_take_over(
-    php: Php, reconciler: Reconciler, redis: Redis, bell: Bell, monkeypatch: pytest.MonkeyPatch
+    php: Php,
+    reconciler: Reconciler,
+    redis: Redis,
+    wakeups: FakeWakeups,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """PHP is asked no more often for it, and lanes are rung for in between."""
     monkeypatch.setattr("workers.inbox.php_backlog.MAX_RUN_S", 0.05)
@@ -286,7 +294,7 @@ async def test_it_looks_after_other_things_while_there_is_much_to_take_over(
     async with running(reconciler):
         await eventually(lambda: len(php.to(contract.PENDING_WEBHOOKS)) > 4)
         await redis.sadd(keys.ready(Lane.STATUSES), "vendor-1")
-        await eventually(lambda: drain(Lane.STATUSES) in bell)
+        await eventually(lambda: drain(Lane.STATUSES) in wakeups)
         assert len(php.to(contract.PENDING_WEBHOOKS)) > 2 * len(php.to(DUE))
 
 
@@ -303,33 +311,33 @@ async def running(reconciler: Reconciler) -> AsyncIterator[None]:
 
 
 async def test_it_goes_on_and_on(
-    php: Php, reconciler: Reconciler, bell: Bell, redis: Redis
+    php: Php, reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
 ) -> None:
     async with running(reconciler):
         await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
-        await eventually(lambda: bell.count(drain(Lane.MESSAGES)) >= 3)
+        await eventually(lambda: wakeups.count(drain(Lane.MESSAGES)) >= 3)
         say(php, due())
-        await eventually(lambda: bell.count(JOB) >= 2)
+        await eventually(lambda: wakeups.count(JOB) >= 2)
     asked = len(php.to(DUE))
-    assert 1 <= asked < len(bell), "PHP is asked less often than Redis"
+    assert 1 <= asked < len(wakeups), "PHP is asked less often than Redis"
 
 
 async def test_one_process_of_all_does_it(
     make_settings: MakeSettings, redis: Redis, backend: Backend, leases: Leases
 ) -> None:
-    bells = [Bell(), Bell()]
+    both_wakeups = [FakeWakeups(), FakeWakeups()]
     settings = make_settings(reconcile_interval_s=0.05)
-    both = [Reconciler(settings, redis, backend, leases, bell.send) for bell in bells]
+    both = [Reconciler(settings, redis, backend, leases, wakeups.send) for wakeups in both_wakeups]
     await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
     async with running(both[1]):
         async with running(both[0]):
-            await eventually(lambda: sum(map(len, bells)) >= 4)
-            assert sum(bool(bell) for bell in bells) == 1
-        await eventually(lambda: bells[1])
+            await eventually(lambda: sum(map(len, both_wakeups)) >= 4)
+            assert sum(bool(wakeups) for wakeups in both_wakeups) == 1
+        await eventually(lambda: both_wakeups[1])
 
 
 async def test_it_outlives_a_redis_that_fails(
-    reconciler: Reconciler, bell: Bell, redis: Redis
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
 ) -> None:
     await redis.set(keys.CAMPAIGNS, "not a hash")
     with capture_logs() as logs:
@@ -337,13 +345,13 @@ async def test_it_outlives_a_redis_that_fails(
             await asyncio.sleep(0.25)
             await redis.delete(keys.CAMPAIGNS)
             await redis.hset(keys.CAMPAIGNS, "c1", "vendor-1")
-            await eventually(lambda: bell)
+            await eventually(lambda: wakeups)
     events = [log["event"] for log in logs]
     assert events.count("reconciler.redis_unavailable") == 1
 
 
 async def test_it_gives_way_when_its_lease_is_lost(
-    reconciler: Reconciler, redis: Redis, leases: Leases, bell: Bell
+    reconciler: Reconciler, redis: Redis, leases: Leases, wakeups: FakeWakeups
 ) -> None:
     short = Leases(redis, 300)
     reconciler._leases = short
@@ -353,4 +361,4 @@ async def test_it_gives_way_when_its_lease_is_lost(
         await asyncio.sleep(0.3)
         await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
         await asyncio.sleep(0.2)
-        assert bell == []
+        assert wakeups == []

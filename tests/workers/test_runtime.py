@@ -30,7 +30,7 @@ from workers.sending.campaign import CampaignRun
 MakeRuntime = Callable[..., Runtime]
 
 
-class Bell(list[Job]):
+class FakeWakeups(list[Job]):
     """Stands for the wakeups."""
 
     send = list.append
@@ -43,7 +43,7 @@ class Bell(list[Job]):
 async def make_runtime(
     make_settings: MakeSettings, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[MakeRuntime]:
-    monkeypatch.setattr(module, "Wakeups", lambda _broker: Bell())
+    monkeypatch.setattr(module, "Wakeups", lambda _broker: FakeWakeups())
     made: list[Runtime] = []
 
     def make(php: Php, cloud_url: str = "http://127.0.0.1:9", **settings: Any) -> Runtime:
@@ -63,9 +63,9 @@ async def make_runtime(
         await runtime.close()
 
 
-def bell(runtime: Runtime) -> Bell:
+def wakeups(runtime: Runtime) -> FakeWakeups:
     found: Any = runtime._wakeups
-    assert isinstance(found, Bell)
+    assert isinstance(found, FakeWakeups)
     return found
 
 
@@ -74,7 +74,7 @@ async def test_a_lane_is_drained(php: Php, make_runtime: MakeRuntime, redis: Red
     await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
     await runtime.drain(Lane.MESSAGES)
     assert len(php.batches) == 1
-    assert bell(runtime) == []
+    assert wakeups(runtime) == []
 
 
 async def test_somebody_is_woken_for_what_is_left_in_a_lane(
@@ -84,7 +84,7 @@ async def test_somebody_is_woken_for_what_is_left_in_a_lane(
     runtime = make_runtime(php)
     await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
     await runtime.drain(Lane.MESSAGES)
-    assert bell(runtime) == [drain(Lane.MESSAGES)]
+    assert wakeups(runtime) == [drain(Lane.MESSAGES)]
 
 
 async def test_a_process_that_ends_drains_nothing_more(
@@ -95,7 +95,7 @@ async def test_a_process_that_ends_drains_nothing_more(
     runtime.stopping = True
     await runtime.drain(Lane.MESSAGES)
     assert php.batches == []
-    assert bell(runtime) == []
+    assert wakeups(runtime) == []
 
 
 async def test_the_lanes_have_a_breaker_each(
@@ -142,7 +142,7 @@ async def test_a_campaign_that_another_worker_sends_is_left_alone(
         await start(stage, runtime)
         await eventually(lambda: not runtime._campaigns)
     assert stage.statuses() == {1: 12}
-    assert runtime._campaign_trouble == {}
+    assert runtime._campaign_outages == {}
 
 
 async def test_a_campaign_is_begun_once_and_no_more_than_are_allowed(
@@ -184,7 +184,7 @@ async def test_somebody_is_woken_for_what_is_left_of_a_campaign(
     php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
     runtime = make_runtime(php)
     await runtime.send_campaign("v", "c1")
-    await eventually(lambda: bell(runtime) == [send_campaign("v", "c1")])
+    await eventually(lambda: wakeups(runtime) == [send_campaign("v", "c1")])
     assert not await redis.exists(keys.lease(campaign_lease("c1"))), "whoever comes finds it free"
 
 
@@ -238,7 +238,7 @@ async def test_it_reconciles_while_it_runs(
     runtime = make_runtime(php)
     await runtime.start()
     await redis.hset(keys.CAMPAIGNS, "c1", "v")
-    await eventually(lambda: send_campaign("v", "c1") in bell(runtime))
+    await eventually(lambda: send_campaign("v", "c1") in wakeups(runtime))
     await runtime.close()
     assert all(task.done() for task in runtime._background)
 

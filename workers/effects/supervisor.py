@@ -42,7 +42,7 @@ class EffectRuns:
         leases: Leases,
         handlers: Mapping[EffectKind, Handler],
         config_of: Callable[[str], Awaitable[VendorConfig | None]],
-        ring: Callable[[Job], None],
+        wake: Callable[[Job], None],
         *,
         here: bool,
         stopping: Callable[[], bool],
@@ -56,12 +56,12 @@ class EffectRuns:
         self._leases = leases
         self._handlers = handlers
         self._config_of = config_of
-        self._ring = ring
+        self._wake_up = wake
         self._here = here
         self._stopping = stopping
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._runs: dict[Key, ReplyRun | EffectRun] = {}
-        self._troubles: dict[Key, LogOnce] = {}
+        self._outages: dict[Key, LogOnce] = {}
         self._again: set[Key] = set()
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
@@ -69,7 +69,7 @@ class EffectRuns:
         if self._here:
             self.begin(kind, vendor_uid)
         else:
-            self._ring(do_effects(kind, vendor_uid))
+            self._wake_up(do_effects(kind, vendor_uid))
 
     def begin(self, kind: EffectKind, vendor_uid: str) -> None:
         """Do a vendor's effects of a kind, unless another process does. Returns at once."""
@@ -101,7 +101,7 @@ class EffectRuns:
 
     async def _do(self, key: Key) -> None:
         kind, vendor_uid = key
-        trouble = self._troubles.setdefault(
+        outage = self._outages.setdefault(
             key, LogOnce("effects.not_done", kind=kind.value, vendor=vendor_uid)
         )
         try:
@@ -111,10 +111,10 @@ class EffectRuns:
                 if self._stopping() or due_at is None or due_at > now_ms():
                     break
         except (BackendError, *UNAVAILABLE, RedisError) as error:
-            trouble.failed(str(error))
+            outage.failed(str(error))
             return
-        trouble.worked()
-        self._troubles.pop(key, None)
+        outage.worked()
+        self._outages.pop(key, None)
 
     async def _held(self, key: Key) -> bool:
         """Do them, if nobody else does. Return whether it was done here."""

@@ -195,7 +195,7 @@ class Handling:
         self, update: Update, verdict: Verdict, waits: "_Waits", commit: Commit, now: int
     ) -> None:
         if verdict.answered:
-            commit.note_backend_worked(now)
+            commit.record_backend_ok(now)
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
             commit.count(update.vendor_uid, verdict.fate.value)
             self._handover_seconds.observe((now - update.received_at) / 1000)

@@ -128,7 +128,7 @@ class Commit:
         """Have a command of the caller's done along with the rest."""
         self._commands.append(command)
 
-    def note_backend_worked(self, now: int) -> None:
+    def record_backend_ok(self, now: int) -> None:
         """Keep when PHP last took something."""
         self._backend_ok_at = max(self._backend_ok_at, now)
 

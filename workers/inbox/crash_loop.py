@@ -35,23 +35,23 @@ class CrashLoop:
         self._script = script(redis, "inbox/crashes")
         self._most = most
         self._units = units
-        self._noted = False
+        self._recorded = False
         self.left = 0
         self.unit: str | None = None
 
     async def begin(self, token: int) -> None:
         """Note that a drain begins, under its fencing token."""
         self._token = token
-        times = await self._note("drain", token, self._most, self._units)
-        self._noted = True
+        times = await self._record("drain", token, self._most, self._units)
+        self._recorded = True
         if times > self._most:
             log.error("drain.one_by_one", lane=self._lane, deaths=times - 1)
 
     async def begin_unit(self, unit: str) -> bool:
         """Note that a unit is begun. Return whether it may be: False if it kills the workers."""
-        return await self._note("unit", unit) <= self._most
+        return await self._record("unit", unit) <= self._most
 
-    async def _note(self, *arguments: str | int) -> int:
+    async def _record(self, *arguments: str | int) -> int:
         times, left, unit = await self._script(keys=[self._key, self._begun], args=list(arguments))
         self.left = int(left)
         self.unit = cast(bytes, unit).decode() or None
@@ -59,9 +59,9 @@ class CrashLoop:
 
     def settled(self, commit: Commit) -> None:
         """Strike the drain off, and those before it, together with what it settles."""
-        if self._noted:
+        if self._recorded:
             commit.add_command("DEL", self._begun)
-            self._noted = False
+            self._recorded = False
 
     def unit_settled(self, commit: Commit, next_unit: str | None) -> None:
         """Strike a unit off. ``next_unit``: the one that has to come next."""
@@ -75,11 +75,11 @@ class CrashLoop:
 
     async def forget(self) -> None:
         """Take nothing one by one any more."""
-        self.left, self.unit, self._noted = 0, None, False
+        self.left, self.unit, self._recorded = 0, None, False
         await self._redis.delete(self._key, self._begun)
 
     async def end(self) -> None:
         """The drain ends alive. It may have settled nothing, and may have lost its lease."""
-        if self._noted:
-            self._noted = False
+        if self._recorded:
+            self._recorded = False
             await self._redis.srem(self._begun, self._token)

@@ -63,7 +63,7 @@ class Backlog:
         self,
         redis: Redis,
         backend: Backend,
-        ring: Callable[[Job], None],
+        wake: Callable[[Job], None],
         *,
         memory_share: float = 1.0,
         vendor_share: float = 1.0,
@@ -74,11 +74,11 @@ class Backlog:
             redis,
             timeout_s=WRITE_TIMEOUT_S,
             pending_limit_bytes=WRITE_BYTES,
-            ring=lambda lane: ring(drain(lane)),
+            wake=lambda lane: wake(drain(lane)),
             memory_share=memory_share,
             vendor_share=vendor_share,
         )
-        self._trouble = LogOnce("stored_webhooks.not_adopted")
+        self._outage = LogOnce("stored_webhooks.not_adopted")
         self._taken = 0
 
     async def take_over(self, lease: Lease) -> bool:
@@ -94,7 +94,7 @@ class Backlog:
                     return False
             return not lease.lost.is_set()
         except (BackendError, InboxUnavailable) as error:
-            self._trouble.failed(str(error))
+            self._outage.failed(str(error))
             return False
         finally:
             await self._inbox.close()
@@ -120,11 +120,11 @@ class Backlog:
             answer = await self._call(limit=0, taken=written)
             self._taken += len(written)
             if not answer.deleted:
-                self._trouble.failed("PHP has deleted none of them, or somebody else had before")
+                self._outage.failed("PHP has deleted none of them, or somebody else had before")
                 return False
         if refusal is not None:
             raise refusal
-        self._trouble.worked()
+        self._outage.worked()
         return bool(page.webhooks and page.pending)
 
     async def _call(self, **fields: object) -> contract.PendingWebhooksAnswer:

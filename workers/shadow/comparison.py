@@ -41,7 +41,7 @@ class Finding:
 
 def compare(planned: Planned, seen: Observation, *, dropped: bool = False) -> list[Finding]:
     """Return a finding for each open kind; none for a kind that turns out to be no effect.
-    ``dropped``: a webhook of the vendor, perhaps of this message, was not noted."""
+    ``dropped``: a webhook of the vendor, perhaps of this message, was not recorded."""
     findings: list[Finding] = []
     for kind in planned.open:
         if kind is Kind.LOG_ROW:
@@ -98,7 +98,7 @@ def _status_class(planned: Planned, seen: Observation, dropped: bool) -> tuple[C
     if higher_status(highest, seen.status or ""):
         names = {status.name for status in planned.statuses}
         if dropped:
-            return Class.EXPLAINED, Rule.WEBHOOK_NOT_NOTED
+            return Class.EXPLAINED, Rule.WEBHOOK_NOT_RECORDED
         if "sent" not in names:  # it is the first that Meta tells: there were others before
             return Class.EXPLAINED, Rule.STATUS_FROM_BEFORE
         return Class.MISSING, None

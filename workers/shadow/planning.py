@@ -14,7 +14,7 @@ from workers.inbox.coalesce import coalesce
 from workers.inbox.split import split_webhook
 from workers.inbox.update import Update
 from workers.shadow.planned import Planned, plan_message, plan_status
-from workers.shadow.store import NotedWebhook
+from workers.shadow.store import RecordedWebhook
 
 
 def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
@@ -37,7 +37,9 @@ def by_wamid(items: list[Update]) -> dict[str, list[Update]]:
     return found
 
 
-def split_noted(vendor_uid: str, webhooks: list[NotedWebhook]) -> tuple[list[Update], set[str]]:
+def split_recorded(
+    vendor_uid: str, webhooks: list[RecordedWebhook]
+) -> tuple[list[Update], set[str]]:
     """Return the updates of webhooks, and the ids of those that PHP's routine looks at."""
     items: list[Update] = []
     firsts: set[str] = set()

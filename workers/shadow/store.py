@@ -1,4 +1,4 @@
-"""What shadow keeps in Redis: webhooks that were noted, what is planned, and what was found.
+"""What shadow keeps in Redis: webhooks that were recorded, what is planned, and what was found.
 
 Every step is one script that runs only while the lease is held: a webhook leaves the stream
 together with the plans that come of it, and a plan is closed together with the count of what was
@@ -15,8 +15,8 @@ from contracts.portable import flaw
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, script
 from sidecar.redis.lease import Lease
-from sidecar.shadow.intake import KEEP_S, day_of
 from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
+from sidecar.shadow.recorder import KEEP_S, day_of
 from sidecar.shadow.rules import Class
 from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding
@@ -37,7 +37,7 @@ _CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class NotedWebhook:
+class RecordedWebhook:
     """``received_at`` is in unix ms."""
 
     id: str
@@ -56,7 +56,7 @@ class Changes:
         self._commands: list[tuple[str | bytes | int, ...]] = []
         self._counts: Counter[str] = Counter()
 
-    def taken(self, webhooks: list[NotedWebhook]) -> None:
+    def taken(self, webhooks: list[RecordedWebhook]) -> None:
         """Take webhooks out of the stream."""
         stream, size = keys.shadow(self._vendor_uid), sum(len(one.body) for one in webhooks)
         self._chunked("XDEL", stream, [one.id for one in webhooks])
@@ -99,7 +99,7 @@ class Changes:
             "class": class_,
             "rule": finding.rule,
             "wamid": planned.wamid,
-            "noted_at": planned.since,
+            "recorded_at": planned.since,
             "at": self._now,
             "sidecar": finding.sidecar,
             "php": finding.php,
@@ -155,28 +155,28 @@ class ShadowStore:
         answers = await pipeline.execute() if vendors else []
         busy = []
         for index, vendor_uid in enumerate(vendors):
-            noted, planned, results = answers[3 * index : 3 * index + 3]
-            if noted or planned:
+            recorded, planned, results = answers[3 * index : 3 * index + 3]
+            if recorded or planned:
                 busy.append(vendor_uid)
             elif not results:
                 await self.clear(vendor_uid)
                 await self._redis.srem(keys.SHADOWED, vendor_uid)
         return busy
 
-    async def noted(self, vendor_uid: str, count: int) -> list[NotedWebhook]:
+    async def recorded(self, vendor_uid: str, count: int) -> list[RecordedWebhook]:
         """Return the oldest webhooks, up to so many and to :data:`MAX_BYTES`; none while as many
         messages wait as may."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zcard(keys.planned_due(vendor_uid))
         pipeline.execute_command("XRANGE", keys.shadow(vendor_uid), "-", "+", "COUNT", count)
         waiting, entries = await pipeline.execute()
-        found: list[NotedWebhook] = []
+        found: list[RecordedWebhook] = []
         size = 0
         for id_, (at, body) in entries if waiting < MAX_PLANNED else []:
             size += len(body)
             if found and size > MAX_BYTES:
                 break
-            found.append(NotedWebhook(id_.decode(), int(at), body))
+            found.append(RecordedWebhook(id_.decode(), int(at), body))
         return found
 
     async def planned(self, vendor_uid: str, wamids: list[str]) -> dict[str, Planned]:

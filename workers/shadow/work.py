@@ -1,7 +1,7 @@
 """Deciding beside PHP, without effects, and finding differences.
 
-What PHP handles is noted by ``sidecar serve`` (sidecar/shadow/intake.py). One process of all takes
-the webhooks apart with the code that would hand them over, and plans what would be done. PHP gets
+What PHP handles is recorded by ``sidecar serve`` (sidecar/shadow/recorder.py). One process splits
+the webhooks with the code that would deliver them, and plans what would be done. PHP gets
 some time to do its part, and is then asked what it has made of the messages. Where the two are
 equal, that is the end; otherwise PHP is asked again, at longer and longer intervals, until it has
 had enough time, and only then a difference counts.
@@ -20,7 +20,8 @@ from sidecar.bots.matcher import Matcher
 from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.metrics import METRICS, SHADOW_EFFECTS
-from sidecar.php.client import Backend, BackendError, BackendFailed, BackendTimedOut
+from sidecar.php.bisect import Bisection
+from sidecar.php.client import Backend, BackendError
 from sidecar.php.vendors import Vendors
 from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
 from sidecar.redis.lease import Lease, Leases
@@ -29,8 +30,8 @@ from sidecar.shadow.rules import Class, Kind
 from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import Planned
-from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
-from workers.shadow.store import Changes, NotedWebhook, ShadowStore
+from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
+from workers.shadow.store import Changes, RecordedWebhook, ShadowStore
 
 log = structlog.get_logger()
 
@@ -42,10 +43,6 @@ LOOK = 200
 
 #: Messages in one request to PHP.
 OBSERVE_BATCH = 400
-
-#: A batch that PHP fails on is halved, to find the message that it is; more often in a row than it
-#: takes for one message, and PHP is ill.
-MAX_FAILURES = 12
 
 #: How long nothing is asked while PHP does not answer, and between two rounds.
 ILL_PAUSE_S = 5.0
@@ -74,8 +71,8 @@ class ShadowWork:
         self._store = ShadowStore(redis, settings.shadow_examples)
         self._window_ms = int(settings.shadow_window_s * 1000)
         self._patience_ms = max(self._window_ms, int(settings.shadow_patience_s * 1000))
-        self._redis_trouble = LogOnce("shadow.redis_unavailable")
-        self._php_trouble = LogOnce("shadow.not_compared")
+        self._redis_outage = LogOnce("shadow.redis_unavailable")
+        self._php_outage = LogOnce("shadow.not_compared")
         #: Since when PHP has answered every time: what it has not done may have waited for it.
         self._php_well_since: int | None = None
 
@@ -86,11 +83,11 @@ class ShadowWork:
                 async with self._leases.hold(LEASE) as lease:
                     if lease is not None:
                         await self._compare(lease)
-                self._redis_trouble.worked()
+                self._redis_outage.worked()
             except LeaseLost:
                 log.warning("shadow.lease_lost")
             except (*UNAVAILABLE, RedisError) as error:
-                self._redis_trouble.failed(str(error))
+                self._redis_outage.failed(str(error))
             except Exception:
                 log.exception("shadow.failed")
             await asyncio.sleep(PAUSE_S)
@@ -101,10 +98,10 @@ class ShadowWork:
             more = await self.take_on(lease)
             try:
                 more |= await self.look(lease)
-                self._php_trouble.worked()
+                self._php_outage.worked()
             except BackendError as error:
                 self._php_well_since = None
-                self._php_trouble.failed(str(error))
+                self._php_outage.failed(str(error))
                 await asyncio.sleep(ILL_PAUSE_S)
             if not more:
                 await asyncio.sleep(PAUSE_S)
@@ -112,7 +109,7 @@ class ShadowWork:
     # -- planning --
 
     async def take_on(self, lease: Lease) -> bool:
-        """Plan what comes of webhooks that were noted. Return whether there may be more."""
+        """Plan what comes of webhooks that were recorded. Return whether there may be more."""
         more = False
         for vendor_uid in await self._store.vendors():
             try:
@@ -121,7 +118,7 @@ class ShadowWork:
                 if config is None or not kinds:
                     await self._store.clear(vendor_uid)
                     continue
-                webhooks = await self._store.noted(vendor_uid, TAKE)
+                webhooks = await self._store.recorded(vendor_uid, TAKE)
                 matcher = await self._bots.get(vendor_uid) if webhooks else None
             except BackendError:
                 continue  # the caches have said so, and the webhooks wait
@@ -136,11 +133,11 @@ class ShadowWork:
         config: VendorConfig,
         kinds: frozenset[Kind],
         matcher: Matcher | None,
-        webhooks: list[NotedWebhook],
+        webhooks: list[RecordedWebhook],
     ) -> None:
         now = now_ms()
         changes = self._store.changes(config.vendor_uid, now)
-        items, firsts = split_noted(config.vendor_uid, webhooks)
+        items, firsts = split_recorded(config.vendor_uid, webhooks)
         updates = by_wamid(items)
         plans = await self._store.planned(config.vendor_uid, list(updates))
         for wamid, mine in updates.items():
@@ -189,21 +186,16 @@ class ShadowWork:
 
     async def _observe(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], Observation]:
         """Ask PHP for messages. What it fails on alone is left out. Raises :class:`BackendError`
-        if it seems to fail on everything."""
-        waiting, failures = [names], 0
+        if it seems to fail on everything, or hangs."""
         found: dict[tuple[str, str], Observation] = {}
-        while waiting:
-            part = waiting.pop()
-            try:
-                found.update(await self._ask(part))
-            except BackendTimedOut:
-                raise
-            except BackendFailed:
-                failures += 1
-                if not found and failures > MAX_FAILURES:
-                    raise
-                if len(part) > 1:
-                    waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
+
+        async def ask(part: list[tuple[str, str]]) -> None:
+            found.update(await self._ask(part))
+
+        search = Bisection(ask, cut_timeouts=False)
+        await search.run(names)
+        if search.error is not None and (search.given_up or search.timeouts):
+            raise search.error
         return found
 
     async def _ask(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], Observation]:

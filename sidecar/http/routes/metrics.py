@@ -49,7 +49,7 @@ class Metrics:
         self._last: dict[Series, float] = {}
         self._page = b""
         self._until = 0.0
-        self._trouble = LogOnce("metrics.redis_unavailable")
+        self._outage = LogOnce("metrics.redis_unavailable")
 
     async def show(self, request: Request) -> Response:
         async with self._lock:
@@ -65,11 +65,11 @@ class Metrics:
             overview = await self._observer.read()
             effects = await read_effects(self._redis, overview.now)
             self._last = overview.metrics
-            self._trouble.worked()
+            self._outage.worked()
         except (*UNAVAILABLE, RedisError) as error:
-            self._trouble.failed(reason_of(error))
+            self._outage.failed(reason_of(error))
         counted = dict(self._last)
-        for series, by in self._telemetry.untold().items():
+        for series, by in self._telemetry.unpublished().items():
             counted[series] = counted.get(series, 0.0) + by
         up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
         state: list[Metric] = []

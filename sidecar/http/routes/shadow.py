@@ -13,7 +13,7 @@ from sidecar.clock import now_ms
 from sidecar.http.webhook import signature_holds
 from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
 from sidecar.php.vendors import Vendors
-from sidecar.shadow.intake import Shadow, is_compared
+from sidecar.shadow.recorder import ShadowRecorder, is_compared
 
 #: ``_uid`` of a row is char(36). Of others PHP is not asked.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -25,7 +25,7 @@ class ShadowEndpoint:
 
     def __init__(
         self,
-        shadow: Shadow,
+        shadow: ShadowRecorder,
         vendors: Vendors,
         *,
         app_secrets: tuple[bytes, ...],
@@ -45,7 +45,7 @@ class ShadowEndpoint:
         if body is None or not self._is_wanted(vendor_uid, signature, body):
             METRICS.counter(SHADOW_WEBHOOKS, "ignored").add()
         else:
-            self._shadow.note(vendor_uid, body, now_ms())
+            self._shadow.record(vendor_uid, body, now_ms())
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 

@@ -287,11 +287,11 @@ async def test_a_vendor_that_php_does_not_know(service: Service, php: Php) -> No
     assert php.webhooks == []
 
 
-async def test_shadow_is_noted_and_passed_on(make_service: MakeService, php: Php) -> None:
+async def test_shadow_is_recorded_and_passed_on(make_service: MakeService, php: Php) -> None:
     php.vendors[VENDOR]["modes"] = {"webhooks": "shadow"}
     service = await make_service()
 
-    async def noted() -> list[bytes]:
+    async def recorded() -> list[bytes]:
         await service.app.state.shadow.close()
         command = cast(Any, service.redis).execute_command
         entries = await command("XRANGE", keys.shadow(VENDOR), "-", "+")
@@ -299,12 +299,12 @@ async def test_shadow_is_noted_and_passed_on(make_service: MakeService, php: Php
 
     assert PROXIED in (await post(service, b"1")).headers
     assert PROXIED in (await post(service, b"unsigned", None)).headers
-    assert await noted() == [b"1"]
+    assert await recorded() == [b"1"]
     php.webhook = answers(404)
     await post(service, b"PHP does not take it")
     php.webhook, _ = FAILURES["500"]
     await post(service, b"2")
-    assert await noted() == [b"1", b"2"], "what is kept is handed to PHP too"
+    assert await recorded() == [b"1", b"2"], "what is kept is handed to PHP too"
     assert await service.bodies() == [b"2"]
 
 

@@ -27,14 +27,14 @@ SIGNATURE = b"sha256=" + b"0" * 64
 
 
 @pytest.fixture
-def rings() -> list[Lane]:
+def woken() -> list[Lane]:
     """The lanes that somebody was to be woken for."""
     return []
 
 
 @pytest.fixture
-def inbox(redis: Redis, rings: list[Lane]) -> Inbox:
-    return Inbox(redis, timeout_s=5.0, pending_limit_bytes=1024 * 1024, ring=rings.append)
+def inbox(redis: Redis, woken: list[Lane]) -> Inbox:
+    return Inbox(redis, timeout_s=5.0, pending_limit_bytes=1024 * 1024, wake=woken.append)
 
 
 async def entries(redis: Redis, vendor_uid: str, lane: Lane = Lane.MESSAGES) -> list[Entry]:
@@ -195,7 +195,7 @@ async def test_most_webhooks_of_an_entry(inbox: Inbox, redis: Redis) -> None:
 async def test_most_bytes_of_an_entry(inbox: Inbox, redis: Redis) -> None:
     third = MAX_ENTRY_BYTES // 3
     sizes = [third, third, third, third, 2 * MAX_ENTRY_BYTES, 5, MAX_ENTRY_BYTES]
-    inbox = Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, ring=lambda lane: None)
+    inbox = Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, wake=lambda lane: None)
     await asyncio.gather(*(inbox.put(Lane.MESSAGES, "v", SIGNATURE, bytes(n)) for n in sizes))
     assert inbox.writes == 1
     assert [
@@ -265,7 +265,7 @@ async def test_no_two_entries_have_one_name(
 ) -> None:
     """Over lanes, vendors, hosts, a clock that goes back, and a Redis that is emptied."""
     hosts = [
-        Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, ring=lambda lane: None)
+        Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, wake=lambda lane: None)
         for _ in range(3)
     ]
     await redis.flushall()
@@ -307,27 +307,27 @@ async def test_reading_goes_on_behind_what_was_read(inbox: Inbox, redis: Redis) 
 
 
 async def test_only_a_vendor_that_was_not_ready_has_somebody_woken(
-    inbox: Inbox, rings: list[Lane], redis: Redis
+    inbox: Inbox, woken: list[Lane], redis: Redis
 ) -> None:
     await inbox.put(Lane.MESSAGES, "a", SIGNATURE, b"{}")
-    assert rings == [Lane.MESSAGES]
+    assert woken == [Lane.MESSAGES]
     await inbox.put(Lane.MESSAGES, "a", SIGNATURE, b"{}")
-    assert rings == [Lane.MESSAGES]
+    assert woken == [Lane.MESSAGES]
     await inbox.put(Lane.STATUSES, "a", SIGNATURE, b"{}")
     await inbox.put(Lane.MESSAGES, "b", SIGNATURE, b"{}")
-    assert rings == [Lane.MESSAGES, Lane.STATUSES, Lane.MESSAGES]
+    assert woken == [Lane.MESSAGES, Lane.STATUSES, Lane.MESSAGES]
     await redis.delete(keys.ready(Lane.MESSAGES))
     await inbox.put(Lane.MESSAGES, "a", SIGNATURE, b"{}")
-    assert rings[3:] == [Lane.MESSAGES]
+    assert woken[3:] == [Lane.MESSAGES]
 
 
 async def test_nobody_is_woken_for_a_lane_that_is_being_drained(
-    inbox: Inbox, rings: list[Lane], redis: Redis
+    inbox: Inbox, woken: list[Lane], redis: Redis
 ) -> None:
     async with Leases(redis, ttl_ms=5000).hold(drain_lease(Lane.MESSAGES)):
         await asyncio.gather(
             inbox.put(Lane.MESSAGES, "a", SIGNATURE, b"{}"),
             inbox.put(Lane.STATUSES, "a", SIGNATURE, b"{}"),
         )
-    assert rings == [Lane.STATUSES]
+    assert woken == [Lane.STATUSES]
     assert await redis.smembers(keys.ready(Lane.MESSAGES)) == {b"a"}

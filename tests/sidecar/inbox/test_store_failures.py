@@ -33,7 +33,7 @@ async def client(url: str, timeout_s: float = 5.0) -> AsyncIterator[Redis]:
 
 
 def make_inbox(redis: Redis, timeout_s: float = 5.0) -> Inbox:
-    return Inbox(redis, timeout_s=timeout_s, pending_limit_bytes=1 << 30, ring=lambda lane: None)
+    return Inbox(redis, timeout_s=timeout_s, pending_limit_bytes=1 << 30, wake=lambda lane: None)
 
 
 async def test_what_is_acknowledged_survives_kill_9(tmp_path: Path) -> None:

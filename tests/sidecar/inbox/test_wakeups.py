@@ -65,7 +65,7 @@ def test_wake_ups_arrive_in_dramatiqs_queues(dramatiq_url: str) -> None:
     for job in jobs:
         wakeups.send(job)
     wakeups.close()
-    assert wakeups.rings == 3
+    assert wakeups.sent == 3
 
     consumer = WakeUpBroker(dramatiq_url)
     for job in jobs:
@@ -105,7 +105,7 @@ def test_rings_that_wait_are_one_ring() -> None:
         ("drain_messages", ()),
         ("send_campaign", ("v", "c")),
     ]
-    assert wakeups.rings == 3
+    assert wakeups.sent == 3
 
 
 async def test_ringing_does_not_wait() -> None:
@@ -127,7 +127,7 @@ def test_a_ring_that_fails_is_logged_once() -> None:
     broker.error = ConnectionError("no Redis")
     wakeups = Wakeups(broker)
 
-    def ring(job: Job) -> None:
+    def wake(job: Job) -> None:
         before = len(wakeups._waiting)
         wakeups.send(job)
         wakeups._thread.submit(lambda: None).result()
@@ -135,9 +135,9 @@ def test_a_ring_that_fails_is_logged_once() -> None:
 
     with capture_logs() as logs:
         for number in range(50):
-            ring(send_campaign("v", str(number)))
+            wake(send_campaign("v", str(number)))
         broker.error = None
-        ring(drain(Lane.MESSAGES))
+        wake(drain(Lane.MESSAGES))
         wakeups.close()
     assert [(line["event"], line["log_level"]) for line in logs] == [
         ("wakeup.failed", "warning"),
@@ -146,7 +146,7 @@ def test_a_ring_that_fails_is_logged_once() -> None:
     assert logs[0]["reason"] == "ConnectionError: no Redis"
     assert logs[1]["times"] == 50
     assert broker.jobs == [("drain_messages", ())]
-    assert wakeups.rings == 1
+    assert wakeups.sent == 1
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_closing_does_not_wait_for_a_redis_that_hangs(silent: str) -> None:
     with capture_logs() as logs:
         wakeups.send(drain(Lane.MESSAGES))
         wakeups.close()
-    assert wakeups.rings == 0
+    assert wakeups.sent == 0
     assert [line["event"] for line in logs] == ["wakeup.failed"]
 
 
@@ -182,7 +182,7 @@ def test_the_first_ring_after_a_restart_of_redis_gets_through(dramatiq_url: str)
         outside.client_kill_filter(_type="normal", skipme=True)
         wakeups.send(drain(Lane.MESSAGES))
         wakeups.close()
-        assert wakeups.rings == 2
+        assert wakeups.sent == 2
         messages = outside.hvals("dramatiq:messages.msgs")
         assert isinstance(messages, list)
         assert [orjson.loads(found)["actor_name"] for found in messages] == ["drain_messages"] * 2

@@ -19,7 +19,7 @@ def accounting(redis: Redis) -> Counters:
 
 
 async def receive(redis: Redis, *vendors: str, lane: Lane = Lane.MESSAGES) -> None:
-    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda _lane: None)
     for vendor_uid in vendors:
         await inbox.put(lane, vendor_uid, b"", b"{}")
     await inbox.close()

@@ -37,35 +37,35 @@ async def silent(redis: Redis, telemetry: Telemetry, seconds: float) -> None:
 
 async def test_processes_add_to_the_same_numbers(redis: Redis) -> None:
     first, second = MetricsRegistry(), MetricsRegistry()
-    one = Telemetry(redis, "serve", tally=first)
-    other = Telemetry(redis, "worker", tally=second)
-    for tally, by in ((first, 1), (second, 10)):
-        tally.counter(SLOTS).add(by)
-    await one.tell()
-    await other.tell()
+    one = Telemetry(redis, "serve", metrics=first)
+    other = Telemetry(redis, "worker", metrics=second)
+    for metrics, by in ((first, 1), (second, 10)):
+        metrics.counter(SLOTS).add(by)
+    await one.publish()
+    await other.publish()
     first.counter(SLOTS).add(100)
     first.counter(WEBHOOKS, "acknowledged").add()
-    await one.tell()
-    await one.tell()
+    await one.publish()
+    await one.publish()
     assert await kept(redis) == {
         SLOTS_SERIES: 111,
         Series("sidecar_webhooks", ("acknowledged",)): 1,
     }
-    assert one.untold() == other.untold() == {}
+    assert one.unpublished() == other.unpublished() == {}
 
 
 async def test_what_was_counted_before_is_another_ones(redis: Redis) -> None:
-    tally = MetricsRegistry()
-    tally.counter(SLOTS).add(5)
-    telemetry = Telemetry(redis, "serve", tally=tally)
-    tally.counter(SLOTS).add(1)
-    assert telemetry.untold() == {SLOTS_SERIES: 1}
+    metrics = MetricsRegistry()
+    metrics.counter(SLOTS).add(5)
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    metrics.counter(SLOTS).add(1)
+    assert telemetry.unpublished() == {SLOTS_SERIES: 1}
 
 
 async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> None:
-    tally = MetricsRegistry()
-    telemetry = Telemetry(redis, "serve", tally=tally)
-    await telemetry.tell()
+    metrics = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    await telemetry.publish()
 
     async def gone(*_: object, **__: object) -> None:
         raise UNAVAILABLE[0]("gone")
@@ -74,24 +74,24 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
         patch.setattr(type(redis), "smembers", gone)
         patch.setattr(type(redis), "evalsha", gone)
         for _ in range(3):
-            tally.counter(SLOTS).add()
-            await telemetry.tell()
-        assert telemetry.untold() == {SLOTS_SERIES: 3}
+            metrics.counter(SLOTS).add()
+            await telemetry.publish()
+        assert telemetry.unpublished() == {SLOTS_SERIES: 3}
     assert [log["event"] for log in logs] == ["metrics.not_stored"]
-    await telemetry.tell()
+    await telemetry.publish()
     assert await kept(redis) == {SLOTS_SERIES: 3}
 
 
 async def test_redis_was_wiped(redis: Redis) -> None:
     """What was told before is gone; what comes is counted, and the process is known again."""
-    tally = MetricsRegistry()
-    telemetry = Telemetry(redis, "serve", tally=tally)
-    tally.counter(SLOTS).add(7)
-    await telemetry.tell()
+    metrics = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    metrics.counter(SLOTS).add(7)
+    await telemetry.publish()
     await redis.flushall()
-    tally.counter(SLOTS).add(2)
+    metrics.counter(SLOTS).add(2)
     telemetry._beat_at = 0.0
-    await telemetry.tell()
+    await telemetry.publish()
     assert await kept(redis) == {SLOTS_SERIES: 2}
     assert (await only(redis)).alive
 
@@ -104,7 +104,7 @@ async def test_a_process_that_lives(redis: Redis) -> None:
     telemetry = Telemetry(
         redis, "worker", lambda: {**facts, "from a later version": 1}, MetricsRegistry()
     )
-    await telemetry.tell()
+    await telemetry.publish()
     process = await only(redis)
     assert (process.role, process.pid, process.host) == (
         "worker",
@@ -119,43 +119,43 @@ async def test_a_process_that_lives(redis: Redis) -> None:
 
 
 async def test_it_says_so_again_though_nothing_was_counted(redis: Redis) -> None:
-    telemetry = Telemetry(redis, "serve", tally=MetricsRegistry())
-    await telemetry.tell()
+    telemetry = Telemetry(redis, "serve", metrics=MetricsRegistry())
+    await telemetry.publish()
     await silent(redis, telemetry, 10)
-    await telemetry.tell()
+    await telemetry.publish()
     assert (await only(redis)).heard_ago_s >= 10, "not every time"
     telemetry._beat_at = 0.0
-    await telemetry.tell()
+    await telemetry.publish()
     assert (await only(redis)).heard_ago_s < 5
 
 
 async def test_a_process_that_was_killed_is_known_for_a_while(redis: Redis) -> None:
-    killed = Telemetry(redis, "worker", tally=MetricsRegistry())
-    await killed.tell()
+    killed = Telemetry(redis, "worker", metrics=MetricsRegistry())
+    await killed.publish()
     await silent(redis, killed, 60)
     process = await only(redis)
     assert not process.alive
     assert 60 <= process.heard_ago_s < 70
     await redis.delete(keys.process(killed.process_id))  # a day has passed
     assert await read_processes(redis) == []
-    await Telemetry(redis, "worker", tally=MetricsRegistry()).tell()
+    await Telemetry(redis, "worker", metrics=MetricsRegistry()).publish()
     assert await redis.scard(keys.PROCESSES) == 1
 
 
 async def test_a_process_that_died_before_the_clock_was_set_back(redis: Redis) -> None:
     """Redis would keep what it said last for a day more: it is not taken for alive."""
-    telemetry = Telemetry(redis, "worker", tally=MetricsRegistry())
-    await telemetry.tell()
+    telemetry = Telemetry(redis, "worker", metrics=MetricsRegistry())
+    await telemetry.publish()
     assert (await only(redis)).alive
     await silent(redis, telemetry, -24 * 3600)
     assert not (await only(redis)).alive
 
 
 async def test_a_process_that_ends_as_it_should(redis: Redis) -> None:
-    tally = MetricsRegistry()
-    telemetry = Telemetry(redis, "serve", tally=tally)
-    await telemetry.tell()
-    tally.counter(SLOTS).add()
+    metrics = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    await telemetry.publish()
+    metrics.counter(SLOTS).add()
     await telemetry.close()
     assert await read_processes(redis) == []
     assert await kept(redis) == {SLOTS_SERIES: 1}
@@ -163,23 +163,23 @@ async def test_a_process_that_ends_as_it_should(redis: Redis) -> None:
 
 
 async def test_the_oldest_comes_first(redis: Redis) -> None:
-    made = [Telemetry(redis, "worker", tally=MetricsRegistry()) for _ in range(3)]
+    made = [Telemetry(redis, "worker", metrics=MetricsRegistry()) for _ in range(3)]
     for number, telemetry in enumerate(made):
         telemetry.process_id = f"process-{number}"
         telemetry._record["since"] = 10 - number
-        await telemetry.tell()
+        await telemetry.publish()
     assert [process.since for process in await read_processes(redis)] == [8, 9, 10]
 
 
 async def test_redis_is_full(redis: Redis, tmp_path: Path) -> None:
     """Just then somebody will ask."""
-    tally = MetricsRegistry()
+    metrics = MetricsRegistry()
     with RedisServer(tmp_path / "full") as server:
         full = connect(server.url, timeout_s=5.0)
-        telemetry = Telemetry(full, "worker", tally=tally)
-        tally.counter(SLOTS).add()
+        telemetry = Telemetry(full, "worker", metrics=metrics)
+        metrics.counter(SLOTS).add()
         await full.config_set("maxmemory", "1")
-        await telemetry.tell()
+        await telemetry.publish()
         assert await kept(full) == {SLOTS_SERIES: 1}
         assert (await only(full)).alive
         await full.aclose()

@@ -236,7 +236,7 @@ async def test_the_reason_is_given(small: RedisServer) -> None:
         redis,
         timeout_s=5,
         pending_limit_bytes=MB,
-        ring=lambda _lane: None,
+        wake=lambda _lane: None,
         memory_share=0.5,
     )
     with pytest.raises(Exception, match="Redis is filled to 50% of its maxmemory"):
@@ -249,7 +249,7 @@ async def test_only_the_vendor_is_refused_whose_webhooks_fill_its_share(small: R
     redis = connect(small.url, timeout_s=5)
     most = await limit(redis, 64 * MB)
     inbox = Inbox(
-        redis, timeout_s=5, pending_limit_bytes=64 * MB, ring=lambda _lane: None, vendor_share=0.02
+        redis, timeout_s=5, pending_limit_bytes=64 * MB, wake=lambda _lane: None, vendor_share=0.02
     )
     lane = Lane.MESSAGES
     await inbox.put(lane, "b", b"sha256=", b"{}")  # now it knows the limit

@@ -12,8 +12,8 @@ from click.testing import Result
 from sidecar.clock import now_ms
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
-from sidecar.shadow.intake import day_of
 from sidecar.shadow.parity import count_name
+from sidecar.shadow.recorder import day_of
 from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
 from tests.sidecar.conftest import RunCommand
 
@@ -57,7 +57,7 @@ def keep(redis_url: str) -> Callable[..., None]:
                 await redis.hset(day, name, value)
             for one in examples:
                 name = keys.parity_examples(vendor, one["kind"], one["class"])
-                await redis.lpush(name, orjson.dumps({"at": at, "noted_at": at, **one}))
+                await redis.lpush(name, orjson.dumps({"at": at, "recorded_at": at, **one}))
 
         asyncio.run(connected(work))
 
@@ -167,11 +167,11 @@ def test_what_is_explained(run: Callable[..., Result], keep: Callable[..., None]
         count_name(Kind.LOG_ROW, Class.EXPLAINED): 1,
         count_name(Kind.LOG_ROW, Class.EXPLAINED, rule): 1,
     }
-    enough(keep, **explained, noted=9, dropped=4, not_compared=5)
+    enough(keep, **explained, recorded=9, dropped=4, not_compared=5)
     result = run(VENDOR)
     assert result.exit_code == 0
     assert f"only_first_element (3): {SENTENCES[rule]}" in result.stdout
-    assert "webhooks: 9 noted, 4 dropped for want of room" in result.stdout
+    assert "webhooks: 9 recorded, 4 dropped for want of room" in result.stdout
     assert "without a key to compare by: 5" in result.stdout
     [vendor] = orjson.loads(run(VENDOR, "--json").stdout)["vendors"]
     assert vendor["explained"] == 3

@@ -70,7 +70,7 @@ def test_a_ready_made_installation(tmp_path: Path) -> None:
         with _running(*arguments, temporary=tmp_path) as (process, _url):
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=10)
-        counts = SqliteTables(database).tally()
+        counts = SqliteTables(database).counts()
         assert (counts.queue, counts.contacts) == ({1: 10}, 10)
 
 

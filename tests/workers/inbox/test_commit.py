@@ -79,7 +79,7 @@ def everything(commit: Commit, entry_ids: list[str]) -> None:
     commit.dead_letter(item(), 8)
     commit.dead_letter_unread(item().dump(), VENDOR, "worker died", 8)
     commit.add_command("SET", "other", 1, "EX", 60)
-    commit.note_backend_worked(9)
+    commit.record_backend_ok(9)
 
 
 async def test_nothing_happens_before_the_commit(redis: Redis, commit: Commit) -> None:

@@ -70,7 +70,7 @@ class Mortal:
 
 async def receive_together(lane: LaneUnderTest, *bodies: bytes, vendor: str = VENDOR) -> None:
     """Put webhooks into the inbox in one entry."""
-    inbox = Inbox(lane.redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    inbox = Inbox(lane.redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda _lane: None)
     await asyncio.gather(*(inbox.put(lane.lane, vendor, b"sha256=", body) for body in bodies))
     await inbox.close()
 

@@ -133,11 +133,11 @@ def test_statuses(planned: Planned, php: str | None, expected: tuple[Class, Rule
     assert result(of(Kind.STATUS, planned, observed(status=php))) == expected
 
 
-def test_a_status_that_was_not_noted() -> None:
+def test_a_status_that_was_not_recorded() -> None:
     seen = observed(status="read")
     planned = statuses("sent", "delivered")
     found = of(Kind.STATUS, planned, seen, dropped=True)
-    assert result(found) == (EXPLAINED, Rule.WEBHOOK_NOT_NOTED)
+    assert result(found) == (EXPLAINED, Rule.WEBHOOK_NOT_RECORDED)
     lower = of(Kind.STATUS, planned, observed(status="sent"), dropped=True)
     assert result(lower) == (DIFFERENT, None)
 

@@ -13,8 +13,8 @@ from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
 from workers.inbox.update import Update
 from workers.shadow.planned import Planned
-from workers.shadow.planning import by_wamid, kinds_of, plan, split_noted
-from workers.shadow.store import NotedWebhook
+from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
+from workers.shadow.store import RecordedWebhook
 
 Json = dict[str, Any]
 NUMBER = METADATA["phone_number_id"]
@@ -25,7 +25,9 @@ MATCHER = Matcher(VendorBots(vendor_uid="v", bots=[HELLO]))
 
 def split(*bodies: Json | bytes) -> tuple[list[Update], set[str]]:
     dumped = [body if isinstance(body, bytes) else orjson.dumps(body) for body in bodies]
-    return split_noted("v", [NotedWebhook(f"{n}-0", 1, body) for n, body in enumerate(dumped)])
+    return split_recorded(
+        "v", [RecordedWebhook(f"{n}-0", 1, body) for n, body in enumerate(dumped)]
+    )
 
 
 def content(**lists: Any) -> Json:

@@ -103,7 +103,7 @@ async def test_an_echo_is_a_message_that_is_not_the_customers(shadowing: Shadowi
 
 
 async def test_php_has_its_time_before_it_is_asked(shadowing: Shadowing, php: Php) -> None:
-    await shadowing.note(said())
+    await shadowing.record(said())
     await shadowing.take_on()
     await shadowing.pass_time(29)
     assert observes(php) == []
@@ -125,7 +125,7 @@ async def test_php_is_asked_again_at_longer_and_longer_intervals(
 
 
 async def test_what_php_does_late_is_equal(shadowing: Shadowing) -> None:
-    await shadowing.note(said())
+    await shadowing.record(said())
     await shadowing.pass_time(50)
     assert (Kind.LOG_ROW, Class.EQUAL, None) not in await shadowing.found()
     shadowing.tables.logs_message("m1")
@@ -134,12 +134,12 @@ async def test_what_php_does_late_is_equal(shadowing: Shadowing) -> None:
 
 
 async def test_a_later_status_is_compared_with_the_one_before(shadowing: Shadowing) -> None:
-    """PHP may be ahead of what was noted here."""
+    """PHP may be ahead of what was recorded here."""
     shadowing.tables.logs("w1", status="delivered")
-    await shadowing.note(*told(SENT))
+    await shadowing.record(*told(SENT))
     await shadowing.pass_time(40)
     assert await shadowing.found() == []
-    await shadowing.note(*told(DELIVERED))
+    await shadowing.record(*told(DELIVERED))
     await shadowing.pass_time(31)
     assert await shadowing.found() == [(Kind.STATUS, Class.EQUAL, None)]
 
@@ -149,8 +149,8 @@ async def test_messages_of_several_vendors_share_a_request(
 ) -> None:
     other = Shadowing(shadowing.settings, shadowing.redis, php, backend, shadowing.clock, "v2")
     tell_both(php, shadowing)
-    await shadowing.note(said("m1"))
-    await other.note(said("m2"))
+    await shadowing.record(said("m1"))
+    await other.record(said("m2"))
     await shadowing.take_on()
     await shadowing.pass_time(30)
     assert observes(php) == [["m2", "m1"]] or observes(php) == [["m1", "m2"]]
@@ -201,7 +201,7 @@ async def test_a_status_that_moves_up_later_is_compared_again(shadowing: Shadowi
 async def test_whoever_has_lost_the_lease_changes_nothing(
     shadowing: Shadowing, redis: Redis, step: str
 ) -> None:
-    await shadowing.note(said())
+    await shadowing.record(said())
     if step == "look":
         await shadowing.take_on()
         shadowing.clock.now += 31_000
@@ -243,7 +243,7 @@ async def test_killed_at_every_write_it_counts_once(
             await commit(self, lease)
 
     monkeypatch.setattr(shadow_store.Changes, "commit", dying)
-    await shadowing.note(said(), *told(SENT, DELIVERED), said("m2"))
+    await shadowing.record(said(), *told(SENT, DELIVERED), said("m2"))
     for _ in range(800):
         shadowing.clock.now += 1000
         try:
@@ -268,7 +268,7 @@ async def test_killed_at_every_write_it_counts_once(
 
 async def test_while_php_is_down_nothing_is_settled(shadowing: Shadowing, php: Php) -> None:
     shadowing.tables.bots = [HELLO]
-    await shadowing.note(said())
+    await shadowing.record(said())
     await shadowing.pass_time(31)
     await php.stop()
     with pytest.raises(BackendError):
@@ -289,9 +289,9 @@ async def test_while_php_is_down_nothing_is_settled(shadowing: Shadowing, php: P
 async def test_php_that_fails_on_the_only_message_gets_its_time_as_well(
     shadowing: Shadowing, php: Php
 ) -> None:
-    await shadowing.note(said("m1"))
+    await shadowing.record(said("m1"))
     await shadowing.pass_time(60)
-    await shadowing.note(said("m2"))
+    await shadowing.record(said("m2"))
     ill = php.always(contract.OBSERVE, HTML_500)
     await shadowing.pass_time(119)
     php.forget(ill)
@@ -304,7 +304,7 @@ async def test_php_that_fails_on_the_only_message_gets_its_time_as_well(
 async def test_webhooks_wait_while_php_says_nothing_of_the_vendor(
     shadowing: Shadowing, php: Php
 ) -> None:
-    await shadowing.note(said())
+    await shadowing.record(said())
     ill = php.always(contract.BOTS, HTML_500)
     await shadowing.take_on()
     assert await shadowing.waiting() == 1
@@ -337,7 +337,7 @@ async def test_php_that_fails_on_everything_is_not_asked_for_each(
     shadowing: Shadowing, php: Php
 ) -> None:
     php.always(contract.OBSERVE, HTML_500)
-    await shadowing.note(*(said(f"m{n}") for n in range(90)))
+    await shadowing.record(*(said(f"m{n}") for n in range(90)))
     await shadowing.take_on()
     shadowing.clock.now += 31_000
     with pytest.raises(BackendError):
@@ -355,9 +355,9 @@ async def test_php_that_fails_on_everything_is_not_asked_for_each(
 async def test_a_vendor_that_is_not_in_shadow_is_dropped(
     shadowing: Shadowing, redis: Redis, modes: dict[str, str]
 ) -> None:
-    await shadowing.note(said())
+    await shadowing.record(said())
     await shadowing.take_on()
-    await shadowing.note(said("m2"))
+    await shadowing.record(said("m2"))
     shadowing.tables.modes = modes
     shadowing.make_work()
     await shadowing.take_on()
@@ -400,7 +400,7 @@ async def test_examples_are_bounded_and_carry_no_text(shadowing: Shadowing) -> N
 async def test_plans_are_bounded(shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shadow_store, "MAX_PLANNED", 2)
     monkeypatch.setattr("workers.shadow.work.TAKE", 1)
-    await shadowing.note(*(said(f"m{n}") for n in range(4)))
+    await shadowing.record(*(said(f"m{n}") for n in range(4)))
     await shadowing.take_on()
     assert await shadowing.redis.zcard(keys.planned_due(VENDOR)) == 2
     assert await shadowing.redis.xlen(keys.shadow(VENDOR)) == 2
@@ -413,7 +413,7 @@ async def test_so_many_bytes_are_taken_on_at_a_time(
     shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadow_store, "MAX_BYTES", 10)
-    await shadowing.note(said("m1"), said("m2"))
+    await shadowing.record(said("m1"), said("m2"))
     await shadowing.work.take_on(await shadowing._lease())
     assert await shadowing.redis.xlen(keys.shadow(VENDOR)) == 1
     await shadowing.take_on()
@@ -447,7 +447,7 @@ async def test_a_vendor_without_anything_left_is_not_looked_at(
 
 async def test_statuses_of_one_message_are_bounded(shadowing: Shadowing) -> None:
     names = ["sent", "delivered"] * 30
-    await shadowing.note(*told(*(status("w1", name) for name in names)))
+    await shadowing.record(*told(*(status("w1", name) for name in names)))
     await shadowing.take_on()
     [dump] = await cast(Any, shadowing.redis).execute_command("HVALS", keys.planned(VENDOR))
     assert dump.count(b'"name"') == 20
@@ -502,7 +502,7 @@ async def test_it_runs_by_itself_and_counts_for_prometheus(
     counter = METRICS.counter(SHADOW_EFFECTS, "log_row", "equal")
     before = counter.value
     one, other = (asyncio.create_task(shadowing.make_work().run()) for _ in range(2))
-    await shadowing.note(said())
+    await shadowing.record(said())
     try:
         async with asyncio.timeout(10):
             while not shadowing.php.to(contract.OBSERVE):
@@ -542,7 +542,7 @@ async def test_a_batch(shadowing: Shadowing) -> None:
 
 async def test_a_status_before_its_message_is_in_the_log(shadowing: Shadowing) -> None:
     """PHP loses it; that it was early is seen when it comes."""
-    await shadowing.note(*told(SENT))
+    await shadowing.record(*told(SENT))
     await shadowing.take_on()
     await shadowing.look()
     shadowing.tables.logs("w1", status="accepted", campaign_uid="c1", queue_status=4)
@@ -566,9 +566,9 @@ async def test_a_status_that_php_ignores_although_the_message_was_there(
 async def test_a_webhook_that_was_dropped(
     shadowing: Shadowing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.shadow.intake.STREAM_WEBHOOKS", 1)
+    monkeypatch.setattr("sidecar.shadow.recorder.STREAM_WEBHOOKS", 1)
     shadowing.tables.logs("w1", status="delivered")
     assert await shadowing.shadow_them(*told(SENT, DELIVERED)) == [
-        (Kind.STATUS, Class.EXPLAINED, Rule.WEBHOOK_NOT_NOTED)
+        (Kind.STATUS, Class.EXPLAINED, Rule.WEBHOOK_NOT_RECORDED)
     ]
     assert (await shadowing.parity()).dropped == 1

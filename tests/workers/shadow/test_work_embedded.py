@@ -71,7 +71,7 @@ async def arrives(shadowing: Shadowing, vendor: Vendor, body: Json) -> None:
         contract.ProcessWebhooksRequest.model_validate({"updates": [update]}),
         contract.ProcessWebhooksAnswer,
     )
-    await shadowing.note(orjson.dumps(body))
+    await shadowing.record(orjson.dumps(body))
     await shadowing.take_on()
     await shadowing.look()
 
@@ -152,7 +152,7 @@ async def test_a_number_that_is_not_the_vendors(
 ) -> None:
     body = says(vendor, "Hello", "wamid.1")
     body["entry"][0]["changes"][0]["value"]["metadata"]["phone_number_id"] = "1"
-    await shadowing.note(orjson.dumps(body))
+    await shadowing.record(orjson.dumps(body))
     await shadowing.take_on()
     await shadowing.pass_time(320)
     assert await shadowing.found() == [(Kind.LOG_ROW, Class.EXPLAINED, Rule.PHONE_NUMBER_UNKNOWN)]

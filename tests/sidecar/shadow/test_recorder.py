@@ -12,8 +12,8 @@ from sidecar.clock import now_ms
 from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, connect
-from sidecar.shadow import intake as shadow
-from sidecar.shadow.intake import Shadow
+from sidecar.shadow import recorder as shadow
+from sidecar.shadow.recorder import ShadowRecorder
 from tests import trust
 from tests.eventually import eventually
 from tests.sidecar.answering_php import Php
@@ -24,7 +24,7 @@ from tests.sidecar.service import VENDOR, Service
 AT = 1_750_000_000_123
 
 
-async def noted(redis: Redis, vendor_uid: str = VENDOR) -> list[tuple[int, bytes]]:
+async def recorded(redis: Redis, vendor_uid: str = VENDOR) -> list[tuple[int, bytes]]:
     """Return what waits to be compared: when it was received, and the body."""
     command = cast(Any, redis).execute_command
     entries = await command("XRANGE", keys.shadow(vendor_uid), "-", "+")
@@ -45,18 +45,18 @@ def tallied(result: str) -> float:
 # -- noting --
 
 
-async def test_what_is_noted_is_there_as_it_came(redis: Redis) -> None:
-    one = Shadow(redis)
+async def test_what_is_recorded_is_there_as_it_came(redis: Redis) -> None:
+    one = ShadowRecorder(redis)
     for body in (b"{}", b"\xff\x00", b""):
-        one.note(VENDOR, body, AT)
-    one.note("w", b"another's", AT + 1)
-    assert await noted(redis) == [], "a webhook must not wait for Redis"
+        one.record(VENDOR, body, AT)
+    one.record("w", b"another's", AT + 1)
+    assert await recorded(redis) == [], "a webhook must not wait for Redis"
     await one.close()
-    assert await noted(redis) == [(AT, b"{}"), (AT, b"\xff\x00"), (AT, b"")]
-    assert await noted(redis, "w") == [(AT + 1, b"another's")]
+    assert await recorded(redis) == [(AT, b"{}"), (AT, b"\xff\x00"), (AT, b"")]
+    assert await recorded(redis, "w") == [(AT + 1, b"another's")]
     assert await redis.get(keys.shadow_bytes(VENDOR)) == b"4"
     assert await redis.smembers(keys.SHADOWED) == {VENDOR.encode(), b"w"}
-    assert await counts(redis) == {"noted": 3}
+    assert await counts(redis) == {"recorded": 3}
     ttl = await redis.ttl(keys.parity_day(VENDOR, shadow.day_of(now_ms())))
     assert 0 < ttl <= 14 * 86_400
 
@@ -69,14 +69,14 @@ async def test_a_vendors_stream_is_bounded(
 ) -> None:
     monkeypatch.setattr(shadow, bound, value)
     before = tallied("dropped")
-    one = Shadow(redis)
+    one = ShadowRecorder(redis)
     for body in (b"first", b"second", b"third"):
-        one.note(VENDOR, body, AT)
-    one.note("w", b"other", AT)
+        one.record(VENDOR, body, AT)
+    one.record("w", b"other", AT)
     await one.close()
-    assert [body for _, body in await noted(redis)] == [b"first", b"second"]
-    assert len(await noted(redis, "w")) == 1, "one vendor's flood is not another's"
-    assert await counts(redis) == {"noted": 2, "dropped": 1}
+    assert [body for _, body in await recorded(redis)] == [b"first", b"second"]
+    assert len(await recorded(redis, "w")) == 1, "one vendor's flood is not another's"
+    assert await counts(redis) == {"recorded": 2, "dropped": 1}
     assert int(await redis.hget(keys.parity(VENDOR), "dropped_at") or 0) >= AT
     assert tallied("dropped") == before + 1
 
@@ -88,32 +88,32 @@ async def test_the_memory_is_bounded(
     redis: Redis, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
     monkeypatch.setattr(shadow, bound, value)
-    one = Shadow(redis)
+    one = ShadowRecorder(redis)
     for body in (b"first", b"second", b"third"):
-        one.note(VENDOR, body, AT)
+        one.record(VENDOR, body, AT)
     await one.close()
-    assert [body for _, body in await noted(redis)] == [b"first", b"second"]
-    assert await counts(redis) == {"noted": 2, "dropped": 1}
-    one.note(VENDOR, b"fourth", AT)
+    assert [body for _, body in await recorded(redis)] == [b"first", b"second"]
+    assert await counts(redis) == {"recorded": 2, "dropped": 1}
+    one.record(VENDOR, b"fourth", AT)
     await one.close()
-    assert len(await noted(redis)) == 3, "there is room again"
+    assert len(await recorded(redis)) == 3, "there is room again"
 
 
 async def test_without_redis_it_is_dropped_and_counted_later(redis: Redis) -> None:
     away = connect("redis://127.0.0.1:9/0", timeout_s=0.5)
-    one = Shadow(away)
+    one = ShadowRecorder(away)
     with capture_logs() as logs:
         for _ in range(3):
-            one.note(VENDOR, b"lost", AT)
+            one.record(VENDOR, b"lost", AT)
         await one.close()
     await away.aclose()
     assert [entry["event"] for entry in logs] == ["shadow.not_recorded"]
     assert "lost" not in str(logs)
-    one._note = Shadow(redis)._note  # it is there again
-    one.note(VENDOR, b"kept", AT)
+    one._record = ShadowRecorder(redis)._record  # it is there again
+    one.record(VENDOR, b"kept", AT)
     await one.close()
-    assert [body for _, body in await noted(redis)] == [b"kept"]
-    assert await counts(redis) == {"noted": 1, "dropped": 3}
+    assert [body for _, body in await recorded(redis)] == [b"kept"]
+    assert await counts(redis) == {"recorded": 1, "dropped": 3}
 
 
 async def test_webhooks_that_the_sidecar_handles_come_first(redis: Redis) -> None:
@@ -121,35 +121,35 @@ async def test_webhooks_that_the_sidecar_handles_come_first(redis: Redis) -> Non
     used = int((await redis.info("memory"))["used_memory"])
     await redis.config_set("maxmemory", int(used * 1.5))
     try:
-        one = Shadow(redis, memory_share=0.8)
-        one.note(VENDOR, b"too much", AT)
+        one = ShadowRecorder(redis, memory_share=0.8)
+        one.record(VENDOR, b"too much", AT)
         await one.close()
-        assert await noted(redis) == []
+        assert await recorded(redis) == []
         await redis.config_set("maxmemory", int(used * 4))
-        await eventually(lambda: _noted_again(one, redis), every_s=0.05)
+        await eventually(lambda: _recorded_again(one, redis), every_s=0.05)
     finally:
         await redis.config_set("maxmemory", 0)
 
 
-async def _noted_again(one: Shadow, redis: Redis) -> bool:
-    one.note(VENDOR, b"again", AT)
+async def _recorded_again(one: ShadowRecorder, redis: Redis) -> bool:
+    one.record(VENDOR, b"again", AT)
     await one.close()
-    return bool(await noted(redis))
+    return bool(await recorded(redis))
 
 
 async def test_whoever_is_cancelled_leaves_nothing_behind(redis: Redis) -> None:
-    one = Shadow(redis)
-    one.note(VENDOR, b"{}", AT)
+    one = ShadowRecorder(redis)
+    one.record(VENDOR, b"{}", AT)
     await asyncio.sleep(0)
     assert one._writer is not None
     one._writer.cancel()
     with pytest.raises(asyncio.CancelledError):
         await one.close()
-    one.note(VENDOR, b"{}", AT)
+    one.record(VENDOR, b"{}", AT)
     await one.close()
     assert one._size == 0
     kept = await counts(redis)
-    assert kept["noted"] + kept.get("dropped", 0) >= 2
+    assert kept["recorded"] + kept.get("dropped", 0) >= 2
 
 
 # -- what is compared --
@@ -165,7 +165,7 @@ async def test_whoever_is_cancelled_leaves_nothing_behind(redis: Redis) -> None:
         ({"webhooks": "php"}, False, False),
     ],
 )
-async def test_what_is_noted_by_mode(
+async def test_what_is_recorded_by_mode(
     make_service: MakeService,
     php: Php,
     modes: dict[str, str],
@@ -182,7 +182,7 @@ async def test_what_is_noted_by_mode(
         assert (await service.webhook(body)).status_code == 200
     await service.app.state.shadow.close()
     expected = [body for body, wanted in zip(bodies, (messages, statuses), strict=True) if wanted]
-    assert [body for _, body in await noted(service.redis)] == expected
+    assert [body for _, body in await recorded(service.redis)] == expected
 
 
 # -- the mirror --
@@ -205,15 +205,15 @@ async def post(
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-async def test_a_mirrored_webhook_is_noted(mirror: Service) -> None:
+async def test_a_mirrored_webhook_is_recorded(mirror: Service) -> None:
     body = message_webhook(1)
 
     async def arrived() -> bool:
         await post(mirror, body)  # PHP is asked for the vendor beside the first one
-        return bool(await noted(mirror.redis))
+        return bool(await recorded(mirror.redis))
 
     await eventually(arrived)
-    (at, found), *_ = await noted(mirror.redis)
+    (at, found), *_ = await recorded(mirror.redis)
     assert found == body
     assert abs(now_ms() - at) < 60_000
     assert await mirror.bodies() == [], "PHP handles it, and nobody else"
@@ -234,8 +234,8 @@ async def test_what_is_not_in_shadow_is_ignored(
     await post(mirror, b'{"ignored": true}', vendor_uid, secret)
     assert tallied("ignored") == before + 1
     await mirror.app.state.shadow.close()
-    assert b'{"ignored": true}' not in [body for _, body in await noted(mirror.redis)]
-    assert await noted(mirror.redis, "w") == []
+    assert b'{"ignored": true}' not in [body for _, body in await recorded(mirror.redis)]
+    assert await recorded(mirror.redis, "w") == []
 
 
 async def test_php_is_not_asked_for_what_names_no_vendor(mirror: Service, php: Php) -> None:
@@ -251,4 +251,4 @@ async def test_a_body_over_the_limit_is_ignored(make_service: MakeService, php: 
     await eventually(lambda: len(php.asked("/internal/vendor-config")) == 1)
     await post(service, b" " * 1025)
     await service.app.state.shadow.close()
-    assert all(len(body) < 1024 for _, body in await noted(service.redis))
+    assert all(len(body) < 1024 for _, body in await recorded(service.redis))

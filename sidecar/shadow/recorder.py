@@ -1,8 +1,8 @@
-"""Shadow: webhooks that PHP handles are noted, and what the sidecar would have made of them is
-compared with what PHP has made (workers/shadow/work.py).
+"""Records webhooks that PHP handles, so that what the sidecar would have done with them can be
+compared with what PHP did (workers/shadow/work.py).
 
-Noting must cost the webhook nothing. So it waits for nobody: webhooks that come faster than Redis
-takes them, or than they are compared, are dropped, and counted.
+Recording must not slow a webhook down, so it waits for nothing: webhooks that arrive faster than
+Redis takes them, or faster than they are compared, are dropped and counted.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ WRITE_WEBHOOKS = 200
 STREAM_WEBHOOKS = 10_000
 STREAM_BYTES = 16 * 1024 * 1024
 
-#: The part of the room for webhooks that is used: those that the sidecar handles come first.
+#: Share of the room for webhooks that shadow may use: webhooks that the sidecar handles come first.
 MEMORY_SHARE = 0.5
 
-#: How long what was compared is kept, in days and in seconds.
+#: How long results are kept, in days and in seconds.
 KEEP_DAYS = 14
 KEEP_S = KEEP_DAYS * 86_400
 
@@ -44,29 +44,29 @@ _MESSAGES = re.compile(rb'"messages"\s*:')
 
 
 def is_compared(modes: Modes, body: bytes) -> bool:
-    """Tell whether a webhook is to be compared: by what PHP makes of it, or, whoever handles it, by
-    the bots that answer the messages in it."""
+    """Return whether a webhook is compared: by what PHP does with it, or, whoever handles it, by
+    the bots that answer its messages."""
     if modes.webhooks is Mode.SHADOW:
         return True
     return modes.bots is Mode.SHADOW and _MESSAGES.search(body) is not None
 
 
-class Shadow:
+class ShadowRecorder:
     """Records webhooks. ``memory_share`` is how far webhooks may fill Redis
     (``inbox_memory_share``); of that, these take half."""
 
     def __init__(self, redis: Redis, *, memory_share: float = 1.0) -> None:
-        self._note = script(redis, "shadow/record")
+        self._record = script(redis, "shadow/record")
         self._room = MemoryGuard(redis, memory_share * MEMORY_SHARE)
         self._waiting: deque[tuple[str, int, bytes]] = deque()
         self._size = 0
         self._dropped: dict[str, int] = {}
         self._writer: asyncio.Task[None] | None = None
-        self._trouble = LogOnce("shadow.not_recorded")
+        self._outage = LogOnce("shadow.not_recorded")
 
-    def note(self, vendor_uid: str, body: bytes, received_at: int) -> None:
-        """Note a webhook of a vendor in shadow; ``received_at`` is in unix ms. Returns at once, and
-        raises nothing; what cannot be kept is dropped and counted. To be called on the event loop.
+    def record(self, vendor_uid: str, body: bytes, received_at: int) -> None:
+        """Record a webhook of a vendor in shadow; ``received_at`` is in unix ms. Returns at once
+        and raises nothing; what cannot be kept is dropped and counted. Call it on the event loop.
         """
         if len(self._waiting) >= BUFFER_WEBHOOKS or self._size + len(body) > BUFFER_BYTES:
             self._drop({vendor_uid: 1})
@@ -77,7 +77,7 @@ class Shadow:
             self._writer = asyncio.get_running_loop().create_task(self._write_all(), name="shadow")
 
     async def close(self) -> None:
-        """Wait until what was noted is written, or dropped."""
+        """Wait until every recorded webhook is written or dropped."""
         while self._writer is not None:
             await self._writer
 
@@ -115,20 +115,20 @@ class Shadow:
         """Write, and take out of ``by_vendor`` what Redis has taken or counted."""
         try:
             if refusal := await self._room.refusal(size):
-                self._trouble.failed(refusal)
+                self._outage.failed(refusal)
                 return
             for vendor_uid in list(by_vendor):
                 await self._write_vendor(vendor_uid, by_vendor[vendor_uid])
                 del by_vendor[vendor_uid]
         except (*UNAVAILABLE, RedisError) as error:
-            self._trouble.failed(reason_of(error))
+            self._outage.failed(reason_of(error))
             return
         self._room.taken(size)
-        self._trouble.worked()
+        self._outage.worked()
 
     async def _write_vendor(self, vendor_uid: str, pairs: list[int | bytes]) -> None:
         now, dropped = now_ms(), self._dropped.get(vendor_uid, 0)
-        noted = await self._note(
+        recorded = await self._record(
             keys=[
                 keys.shadow(vendor_uid),
                 keys.shadow_bytes(vendor_uid),
@@ -138,8 +138,8 @@ class Shadow:
             ],
             args=[vendor_uid, STREAM_WEBHOOKS, STREAM_BYTES, now, KEEP_S, dropped, *pairs],
         )
-        METRICS.counter(SHADOW_WEBHOOKS, "noted").add(noted)
-        METRICS.counter(SHADOW_WEBHOOKS, "dropped").add(len(pairs) // 2 - noted)
+        METRICS.counter(SHADOW_WEBHOOKS, "recorded").add(recorded)
+        METRICS.counter(SHADOW_WEBHOOKS, "dropped").add(len(pairs) // 2 - recorded)
         left = self._dropped.pop(vendor_uid, 0) - dropped
         if left:
             self._dropped[vendor_uid] = left
