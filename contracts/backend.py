@@ -298,7 +298,7 @@ class ReleaseMessagesRequest(StrictModel):
     claim_uid: str | None = None
     campaign_state: CampaignState | None = None
     restart: bool = Field(
-        default=False, description="Whether ``running`` starts a cancelled campaign again."
+        default=False, description="Whether `running` starts a cancelled campaign again."
     )
     reason: str | None = None
 

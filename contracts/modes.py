@@ -11,6 +11,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from contracts.lenient import LenientModel, StrictModel
+from contracts.transitions import Transitions
 
 
 class Capability(StrEnum):
@@ -35,6 +36,41 @@ class Mode(StrEnum):
     SHADOW = "shadow"
     SIDECAR = "sidecar"
     HELD = "held"
+
+
+_CHANGE = "cutover, rollback"
+_IN_STEPS = "cutover, rollback: when nothing is in flight"
+
+_FREELY = Transitions(
+    (Mode.PHP, Mode.SHADOW, _CHANGE),
+    (Mode.PHP, Mode.SIDECAR, _CHANGE),
+    (Mode.SHADOW, Mode.PHP, _CHANGE),
+    (Mode.SHADOW, Mode.SIDECAR, _CHANGE),
+    (Mode.SIDECAR, Mode.PHP, _CHANGE),
+    (Mode.SIDECAR, Mode.SHADOW, _CHANGE),
+)
+
+#: How each capability may change. PHP refuses what is not here. Campaigns never pass between PHP's
+#: crons and the sidecar directly: both would have rows in hand for a moment.
+TRANSITIONS = {
+    Capability.WEBHOOKS: _FREELY,
+    Capability.BOTS: _FREELY,
+    Capability.CAMPAIGNS: Transitions(
+        (Mode.PHP, Mode.SHADOW, _CHANGE),
+        (Mode.SHADOW, Mode.PHP, _CHANGE),
+        (Mode.PHP, Mode.HELD, _CHANGE),
+        (Mode.SHADOW, Mode.HELD, _CHANGE),
+        (Mode.SIDECAR, Mode.HELD, _CHANGE),
+        (Mode.HELD, Mode.SIDECAR, _IN_STEPS),
+        (Mode.HELD, Mode.PHP, _IN_STEPS),
+        (Mode.HELD, Mode.SHADOW, _IN_STEPS),
+    ),
+}
+
+
+def may_become(capability: Capability, now: Mode, wanted: Mode) -> bool:
+    """Tell whether a mode may change so in one step, or is so already."""
+    return now is wanted or TRANSITIONS[capability].allows(now, wanted)
 
 
 class Modes(LenientModel):
@@ -62,7 +98,9 @@ class ModesRequest(StrictModel):
     something, or says for the first time how a vendor is to be; where PHP's is another one, nothing
     happens and the answer is 409 ``fence_stale``: somebody else has changed modes meanwhile. ``by``
     and ``reason`` are kept with each change, the last 50 of a vendor. Only campaigns can be
-    ``held``. A vendor that does not exist: 404 ``vendor_unknown``, and nothing happens.
+    ``held``, and they pass through it on their way between PHP and the sidecar: a step that leaves
+    it out is refused with 409 ``mode_change_forbidden``, and nothing happens. A vendor that does
+    not exist: 404 ``vendor_unknown``, and nothing happens.
     """
 
     changes: list[ModeChange] = Field(default=[], max_length=10_000)

@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.backend import CampaignCounts, CampaignState
+from contracts.backend import CampaignCounts
 from contracts.bots import BotMatch
+from contracts.campaigns import CampaignState
 from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
 

@@ -116,7 +116,10 @@ ENDPOINTS = (
         "Return claimed rows that were not sent, and keep the campaign's state",
         backend.ReleaseMessagesRequest,
         backend.ReleaseMessagesAnswer,
-        refusals={404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign.")},
+        refusals={
+            404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign."),
+            409: refusal("`campaign_cancelled`: it stays cancelled. Nothing happened."),
+        },
     ),
     _call(
         backend.UPDATE_MESSAGE_STATUS,
@@ -178,7 +181,10 @@ ENDPOINTS = (
         modes.ModesAnswer,
         refusals={
             404: refusal(_VENDOR_UNKNOWN),
-            409: refusal("`fence_stale`: somebody else has changed modes. Nothing happened."),
+            409: refusal(
+                "`fence_stale`: somebody else has changed modes. `mode_change_forbidden`: no mode "
+                "changes so in one step. Nothing happened."
+            ),
         },
     ),
     _call(

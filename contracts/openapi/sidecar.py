@@ -24,7 +24,9 @@ _UNAVAILABLE = refusal("PHP or Redis cannot be reached: make the same call later
 _CAMPAIGN_UNKNOWN = refusal("`campaign_unknown`: PHP knows no such campaign.")
 _CRONS_SEND = "`vendor_not_on_sidecar`: PHP's own crons send for the vendor. Nothing happened."
 _SEND_REFUSED = refusal(_CRONS_SEND)
-_RESUME_REFUSED = refusal(f"`campaign_cancelled`: only send starts it again. {_CRONS_SEND}")
+_CANCELLED = "`campaign_cancelled`: only send starts it again; nothing happened."
+_PAUSE_REFUSED = refusal(_CANCELLED)
+_RESUME_REFUSED = refusal(f"{_CANCELLED} {_CRONS_SEND}")
 _VENDOR_UNKNOWN = refusal("`vendor_unknown`: PHP knows no such vendor. Nothing happened.")
 _REFUSALS = {
     400: _INVALID,
@@ -204,7 +206,8 @@ ENDPOINTS = (
         "campaign_pause",
         "Pause a campaign",
         "Nothing more is sent until it is resumed; what was claimed and not sent is returned. May "
-        "be repeated.",
+        "be repeated. A cancelled campaign stays cancelled.",
+        {409: _PAUSE_REFUSED},
     ),
     _campaign(
         "post",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from contracts.backend import CampaignState, ErrorCode
+from contracts.backend import ErrorCode
+from contracts.campaigns import CampaignState, allows_write
 from contracts.modes import Mode
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.refusal import Refused
@@ -67,10 +68,14 @@ def find_campaign(work: Work, vendor: Vendor, uid: str) -> Campaign:
 
 def check_running(campaign: Campaign) -> None:
     """Refuse the call if the campaign is paused or cancelled."""
-    code = _STOPPED.get(campaign.state)
-    if code is not None:
-        because = f": {campaign.reason}" if campaign.reason else ""
-        raise Refused(code, f"campaign {campaign.uid!r} is {campaign.state}{because}")
+    if campaign.state in _STOPPED:
+        raise _stopped(campaign)
+
+
+def _stopped(campaign: Campaign) -> Refused:
+    because = f": {campaign.reason}" if campaign.reason else ""
+    message = f"campaign {campaign.uid!r} is {campaign.state}{because}"
+    return Refused(_STOPPED[campaign.state], message)
 
 
 def check_on_sidecar(vendor: Vendor) -> None:
@@ -104,8 +109,12 @@ def remember_fence(work: Work, campaign: Campaign, fence: int) -> None:
         )
 
 
-def set_state(work: Work, campaign: Campaign, state: CampaignState, reason: str | None) -> None:
-    """Keep the campaign's state, with its reason."""
+def set_state(
+    work: Work, campaign: Campaign, state: CampaignState, reason: str | None, *, restart: bool
+) -> None:
+    """Keep the campaign's state, with its reason, or refuse the call."""
+    if not allows_write(campaign.state, state, restart=restart):
+        raise _stopped(campaign)
     work.db.execute(
         "UPDATE campaigns SET updated_at = ?, __data = json_set(coalesce(__data, '{}'),"
         " '$.sidecar.state', ?, '$.sidecar.reason', json(?)) WHERE _id = ?",

@@ -169,5 +169,6 @@ def release_messages(work: Work, request: ReleaseMessagesRequest) -> dict[str, A
             ),
         ).rowcount
     if request.campaign_state is not None:
-        set_state(work, campaign, request.campaign_state, request.reason)
+        state, restart = request.campaign_state, request.restart
+        set_state(work, campaign, state, request.reason, restart=restart)
     return {"released": released}

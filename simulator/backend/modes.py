@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import ErrorCode
-from contracts.modes import Capability, Mode, ModeChange, Modes, ModesRequest
+from contracts.modes import Capability, Mode, ModeChange, Modes, ModesRequest, may_become
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump
 from simulator.backend.refusal import Refused
@@ -90,6 +90,7 @@ def _settings(
     """Return the two settings of a vendor whose modes change. One that has kept none so far does
     from now on, whatever they are: what somebody has said holds."""
     before, _ = read_modes(row["modes"])
+    _check_step(row["_uid"], before, after)
     if before == after and row["modes"] is not None:
         return []
     past = {
@@ -118,6 +119,16 @@ def _check(request: ModesRequest) -> None:
                     ErrorCode.REQUEST_INVALID,
                     f"changes.{position}.{capability}: only campaigns can be held",
                 )
+
+
+def _check_step(uid: str, before: Modes, after: Modes) -> None:
+    for capability in Capability:
+        now, wanted = getattr(before, capability), getattr(after, capability)
+        if not may_become(capability, now, wanted):
+            raise Refused(
+                ErrorCode.MODE_CHANGE_FORBIDDEN,
+                f"{capability} of vendor {uid!r} cannot become {wanted} at once: they are {now}",
+            )
 
 
 def _version(rows: list[Row]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts import backend as contract
-from contracts.modes import ModesAnswer, VendorModes
+from contracts.modes import Capability, Mode, ModesAnswer, VendorModes, may_become
 from tests.contract.caller import Caller
 from tests.contract.under_test import Vendor
 
@@ -29,5 +29,10 @@ async def request_for(
 
 
 async def switch(caller: Caller, vendor: Vendor, **change: str) -> ModesAnswer:
-    """Change a vendor's modes, which nobody else does meanwhile."""
+    """Change a vendor's modes, which nobody else does meanwhile; campaigns in two steps where one
+    is forbidden."""
+    now = (await modes_of(caller, vendor)).modes.campaigns
+    if not may_become(Capability.CAMPAIGNS, now, Mode(change.get("campaigns", now))):
+        held = {vendor.uid: {"campaigns": Mode.HELD.value}}
+        await read(caller, **await request_for(caller, held))
     return await read(caller, **await request_for(caller, {vendor.uid: change}))

@@ -171,7 +171,7 @@ async def test_a_stopped_campaign_is_not_claimed(
     refused = await caller.refusal(contract.CLAIM_MESSAGES, claim_request(campaign))
     assert refused == (409, code)
     assert _statuses(caller.backend, campaign) == [1, 1, 1]
-    await caller.release(campaign, campaign_state="running")
+    await caller.release(campaign, campaign_state="running", restart=True)
     assert len((await caller.claim(campaign)).rows) == 3
 
 

@@ -1,13 +1,14 @@
 """``modes``: read, changed by compare-and-set, and what was changed when."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import orjson
 import pytest
 
 from contracts import backend as contract
-from contracts.modes import Modes
+from contracts.modes import Capability, Mode, Modes, may_become
 from tests.contract.caller import Caller
 from tests.contract.payloads import now_ms
 from tests.contract.switching import modes_of, read, request_for, switch
@@ -69,11 +70,43 @@ async def test_all_changes_or_none(caller: Caller, vendor: Vendor) -> None:
     answer = await read(caller)
     assert answer.version == request["version"]
     assert (await modes_of(caller, vendor)).modes == DEFAULT
-    both = {vendor.uid: {"campaigns": "held"}, other.uid: {"campaigns": "php"}}
+    both = {vendor.uid: {"campaigns": "held"}, other.uid: {"webhooks": "php"}}
     answer = await read(caller, **await request_for(caller, both))
     found = {one.vendor_uid: one.modes for one in answer.vendors}
     assert found[vendor.uid] == _said("sidecar", "held", "php")
-    assert found[other.uid] == _said("sidecar", "php", "php")
+    assert found[other.uid] == _said("php", "sidecar", "php")
+
+
+@pytest.mark.parametrize("capability", list(Capability))
+async def test_modes_change_as_the_table_says(
+    caller: Caller, vendor: Vendor, capability: Capability
+) -> None:
+    """Every step of the table is made, and every other one is refused and changes nothing."""
+    possible = [
+        mode for mode in Mode if mode is not Mode.HELD or capability is Capability.CAMPAIGNS
+    ]
+    for now, wanted in itertools.product(possible, possible):
+        await switch(caller, vendor, **{capability.value: now.value})
+        changes = {vendor.uid: {capability.value: wanted.value}}
+        answer = await caller.signed(
+            contract.MODES, orjson.dumps(await request_for(caller, changes))
+        )
+        if may_become(capability, now, wanted):
+            assert answer.status == 200, (now, wanted)
+        else:
+            assert (answer.status, answer.code) == (409, "mode_change_forbidden"), (now, wanted)
+        found = getattr((await modes_of(caller, vendor)).modes, capability.value)
+        assert found is (wanted if answer.status == 200 else now)
+
+
+async def test_no_step_is_left_out_by_two_changes_in_one_call(
+    caller: Caller, vendor: Vendor
+) -> None:
+    steps = [{"vendor_uid": vendor.uid, "campaigns": mode} for mode in ("held", "php")]
+    request = {"version": (await read(caller)).version, "changes": steps}
+    refused = await caller.refusal(contract.MODES, request)
+    assert refused == (409, contract.ErrorCode.MODE_CHANGE_FORBIDDEN)
+    assert (await modes_of(caller, vendor)).modes == DEFAULT
 
 
 @pytest.mark.parametrize("difference", [-1, 1])

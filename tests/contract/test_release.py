@@ -1,7 +1,12 @@
 """``release-messages``: rows that were not sent go back, and the campaign's state is kept."""
 
+from typing import Any
+
+import orjson
 import pytest
 
+from contracts import backend as contract
+from contracts.campaigns import TRANSITIONS, CampaignAction, CampaignState
 from tests.contract.caller import Caller
 from tests.contract.payloads import accepted
 from tests.contract.under_test import BackendUnderTest, Campaign
@@ -70,6 +75,56 @@ async def test_the_state_is_kept_with_its_reason(caller: Caller, campaign: Campa
     await caller.release(campaign, campaign_state="running")
     described = (await caller.due(campaign)).campaigns[0]
     assert (described.state, described.reason) == ("running", None)
+
+
+#: What the sidecar asks PHP to keep for each action.
+WRITES: dict[CampaignAction, dict[str, Any]] = {
+    CampaignAction.SEND: {"campaign_state": "running", "restart": True},
+    CampaignAction.RESUME: {"campaign_state": "running"},
+    CampaignAction.PAUSE: {"campaign_state": "paused"},
+    CampaignAction.CANCEL: {"campaign_state": "cancelled"},
+}
+
+
+@pytest.mark.parametrize("action", list(CampaignAction))
+@pytest.mark.parametrize("before", list(CampaignState))
+async def test_states_change_as_the_table_says(
+    caller: Caller, campaign: Campaign, before: CampaignState, action: CampaignAction
+) -> None:
+    """A write that the table has not is refused and changes nothing, rows included."""
+    await caller.claim(campaign)
+    await caller.release(campaign, campaign_state=before.value, reason="why")
+    request = {
+        "vendor_uid": campaign.vendor.uid,
+        "campaign_uid": campaign.uid,
+        "row_uids": campaign.row_uids,
+        "reason": "why not",
+        **WRITES[action],
+    }
+    answer = await caller.signed(contract.RELEASE_MESSAGES, orjson.dumps(request))
+    described = (await caller.due(campaign)).campaigns[0]
+    after = TRANSITIONS.after(before, action)
+    if after is None:
+        assert (answer.status, answer.code) == (409, "campaign_cancelled")
+        assert (described.state, described.reason) == (before, "why")
+        assert _statuses(caller.backend, campaign) == [3, 3, 3]
+    else:
+        assert (answer.status, answer.json) == (200, {"released": 3})
+        assert (described.state, described.reason) == (after, "why not")
+
+
+async def test_a_cancel_that_comes_between_wins(caller: Caller, campaign: Campaign) -> None:
+    """Who resumes has seen it paused; by the time of the write it is cancelled."""
+    await caller.release(campaign, campaign_state="paused")
+    assert (await caller.due(campaign)).campaigns[0].state == "paused"
+    await caller.release(campaign, campaign_state="cancelled", reason="stop it")
+    resume = {"vendor_uid": campaign.vendor.uid, "campaign_uid": campaign.uid}
+    refused = await caller.refusal(
+        contract.RELEASE_MESSAGES, {**resume, "campaign_state": "running"}
+    )
+    assert refused == (409, contract.ErrorCode.CAMPAIGN_CANCELLED)
+    described = (await caller.due(campaign)).campaigns[0]
+    assert (described.state, described.reason) == ("cancelled", "stop it")
 
 
 async def test_without_a_state_it_stays(caller: Caller, campaign: Campaign) -> None:

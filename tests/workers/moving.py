@@ -6,7 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from contracts import backend as contract
-from contracts.modes import Mode, ModeChange, Modes, ModesAnswer, ModesRequest
+from contracts.modes import (
+    Capability,
+    Mode,
+    ModeChange,
+    Modes,
+    ModesAnswer,
+    ModesRequest,
+    may_become,
+)
 from contracts.sidecar_api import InvalidateScope, ModesChange
 from sidecar.migration.cutover import Cutover
 from sidecar.php.config_feed import ConfigChanges
@@ -38,11 +46,18 @@ class Moving:
         return ModesChange(**{"vendor_uids": vendors, "by": "test", "timeout_s": 5.0, **values})
 
     async def elsewhere(self, vendor_uid: str | None = None, **modes: Mode) -> None:
-        """Have somebody change a vendor's modes (the stage's) and tell nobody."""
+        """Have somebody change a vendor's modes (the stage's) and tell nobody; campaigns in two
+        steps where one is forbidden."""
         uid = vendor_uid or self.stage.vendor.uid
-        change = ModeChange.model_validate({"vendor_uid": uid, **modes})
-        request = ModesRequest(changes=[change], version=(await self.cutover().read()).version)
-        await self.stage.backend.call(contract.MODES, request, ModesAnswer)
+        answer = await self.cutover().read()
+        [now] = [one.modes.campaigns for one in answer.vendors if one.vendor_uid == uid]
+        steps: list[dict[str, Mode]] = [modes]
+        if not may_become(Capability.CAMPAIGNS, now, modes.get("campaigns", now)):
+            steps.insert(0, {"campaigns": Mode.HELD})
+        for step in steps:
+            change = ModeChange.model_validate({"vendor_uid": uid, **step})
+            request = ModesRequest(changes=[change], version=answer.version)
+            answer = await self.stage.backend.call(contract.MODES, request, ModesAnswer)
 
     async def held(self) -> bool:
         return (await self.modes()).campaigns is Mode.HELD

@@ -14,7 +14,15 @@ use WhatsappSidecar\Laravel\Support\Time;
 /** Returns rows that were not sent from 3 to 1, and keeps the campaign's state if one is given. */
 final class ReleaseMessages
 {
-    private const FIELDS = ['vendor_uid', 'campaign_uid', 'row_uids', 'claim_uid', 'campaign_state', 'reason'];
+    private const FIELDS = [
+        'vendor_uid',
+        'campaign_uid',
+        'row_uids',
+        'claim_uid',
+        'campaign_state',
+        'restart',
+        'reason',
+    ];
 
     private const MAX_ROWS = 1000;
 
@@ -31,6 +39,7 @@ final class ReleaseMessages
         $rowUids = $input->texts('row_uids', self::MAX_ROWS) ?? [];
         $claimUid = $input->optionalText('claim_uid');
         $state = $input->optionalOneOf('campaign_state', Campaign::STATES);
+        $restart = $input->flag('restart');
         $reason = $input->optionalText('reason');
 
         return $this->db->transaction(function () use (
@@ -39,12 +48,14 @@ final class ReleaseMessages
             $rowUids,
             $claimUid,
             $state,
+            $restart,
             $reason
         ): array {
             $now = Time::text($this->clock->nowMs());
             $campaign = $this->campaigns->lock($vendorUid, $campaignUid);
             $released = $this->release($campaign, $rowUids, $claimUid, $now);
             if ($state !== null) {
+                $campaign->checkChange($state, $restart);
                 $this->campaigns->setState($campaign, $state, $reason, $now);
             }
 

@@ -48,12 +48,27 @@ final class Campaign
     {
         $state = self::stateOf($this->sidecar);
         if ($state !== 'running') {
-            $reason = self::reasonOf($this->sidecar);
-            throw Refused::conflict(
-                "campaign_{$state}",
-                "campaign '{$this->uid}' is {$state}" . ($reason === null ? '' : ": {$reason}")
-            );
+            throw $this->stopped($state);
         }
+    }
+
+    /** Refuse the call if the state may not become another: only a restart ends a cancellation. */
+    public function checkChange(string $state, bool $restart): void
+    {
+        $allowed = $state === 'cancelled' || ($state === 'running' && $restart);
+        if (self::stateOf($this->sidecar) === 'cancelled' && ! $allowed) {
+            throw $this->stopped('cancelled');
+        }
+    }
+
+    private function stopped(string $state): Refused
+    {
+        $reason = self::reasonOf($this->sidecar);
+
+        return Refused::conflict(
+            "campaign_{$state}",
+            "campaign '{$this->uid}' is {$state}" . ($reason === null ? '' : ": {$reason}")
+        );
     }
 
     /** Refuse the call if a higher fence has been seen. */

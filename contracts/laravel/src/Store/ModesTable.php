@@ -138,6 +138,7 @@ final class ModesTable
         foreach ($wanted as $uid => $after) {
             ['id' => $id, 'modes' => $before, 'settings' => $settings] = $vendors[$uid];
             $after = array_replace(array_fill_keys(Modes::CAPABILITIES, null), $after);
+            self::checkStep($uid, $before['campaigns'], $after['campaigns']);
             if ($after === $before && isset($settings[$name])) {
                 continue;
             }
@@ -155,6 +156,18 @@ final class ModesTable
             }
         }
         $this->store($new, $modes, $histories, Time::text($said['at']));
+    }
+
+    /** Refuse the call where PHP's crons and the sidecar would send campaigns at the same time. */
+    private static function checkStep(string $uid, string $now, string $wanted): void
+    {
+        $both = [$now, $wanted];
+        if ($now !== $wanted && in_array('sidecar', $both, true) && ! in_array('held', $both, true)) {
+            throw Refused::conflict(
+                'mode_change_forbidden',
+                "campaigns of vendor '{$uid}' cannot become {$wanted} at once: they are {$now}"
+            );
+        }
     }
 
     /** @return array<string, int|string> */
