@@ -21,6 +21,10 @@ from tests.eventually import eventually as _eventually
 hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# For `make test-fast`: the machine is not asked for the rare ones.
+hypothesis.settings.register_profile(
+    "fast", hypothesis.settings.get_profile("suite"), max_examples=20
+)
 hypothesis.settings.load_profile("suite")
 
 MakeSettings = Callable[..., Settings]
@@ -33,9 +37,47 @@ LONG = (
     "tests/system/",
 )
 
+#: What starts servers other than Valkey, as any test does that asks for OTHER_SERVERS.
+SERVERS = (
+    "tests/adversary/",
+    "tests/chaos/",
+    "tests/contract/",
+    "tests/deploy/",
+    "tests/migration/",
+    "tests/nginx/",
+    "tests/parity/",
+    "tests/sidecar/http/test_serve.py",
+    "tests/simulator/backend/test_command.py",
+    "tests/simulator/cloud_api/test_command.py",
+    "tests/simulator/outside/test_command.py",
+    "tests/simulator/test_processes.py",
+    "tests/stack/",
+    "tests/system/",
+    "tests/workers/inbox/test_deaths.py",
+    "tests/workers/sending/test_limiter.py",
+    "tests/workers/test_cutover_processes.py",
+    "tests/workers/test_main.py",
+)
+OTHER_SERVERS = {"embedded_process"}
 
+#: What takes seconds for its size, which is the point of it.
+SLOW = (
+    "tests/contracts/test_arrows.py",
+    "tests/sidecar/http/test_connection.py",
+    "tests/workers/sending/test_limiter_fairness.py",
+    "tests/workers/test_memory.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if item.nodeid.startswith(SERVERS) or OTHER_SERVERS.intersection(fixtures):
+            item.add_marker("servers")
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
 from sidecar.redis.lease import Lease, Leases
 from tests.eventually import eventually
+from tests.examples import examples
 from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, webhook
@@ -95,7 +96,7 @@ async def take(ledger: Ledger, lease: Lease, step: tuple[str, list[str], str, Se
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=examples(60),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(STEPS, max_size=25))

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from sidecar.redis import keys
 from tests.contracts.odd_json import ODD
+from tests.examples import examples
 from tests.sidecar.answering_php import Php
 from tests.sidecar.http.test_webhook_fuzz import requested
 from tests.sidecar.http.test_webhook_fuzz import unhurried as many
 from tests.sidecar.service import VENDOR, Service
 
-unhurried = settings(many, max_examples=60)
+unhurried = settings(many, max_examples=examples(60))
 
 CAMPAIGN = "c-1"
 VERBS = ("send", "pause", "resume", "cancel")

@@ -8,12 +8,13 @@ from starlette.types import Message
 from contracts.cloud_api.webhook import sign
 from contracts.jobs import Lane
 from tests import trust
+from tests.examples import examples
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.service import VENDOR, Service
 
 unhurried = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.ops.dead_letters import DeadLetters
+from tests.examples import examples
 from tests.workers.conftest import MakeLane
 from tests.workers.inbox.test_split_anything import JSON, WEBHOOKS
 from tests.workers.payloads import VENDOR, some_texts, status, webhook
@@ -21,7 +22,7 @@ BATCH = contract.PROCESS_WEBHOOKS
 
 unhurried = settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
