@@ -11,7 +11,7 @@ import uvloop
 from dramatiq.worker import Worker
 
 from contracts.jobs import Queue
-from sidecar.commands.start import load_settings
+from sidecar.commands.context import load_settings
 from sidecar.redis import embedded
 from sidecar.settings import Settings, dramatiq_url
 from workers.actors import make_worker_broker

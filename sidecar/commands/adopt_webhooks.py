@@ -1,48 +1,42 @@
-"""``sidecar adopt-webhooks``: what PHP's own webhook table holds is the sidecar's."""
+"""``sidecar adopt-webhooks``: waiting until PHP's own webhook table is empty."""
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
 
 import click
 
 from contracts import backend as contract
-
-if TYPE_CHECKING:
-    from sidecar.migration.cutover import Cutover
-    from sidecar.php.client import Backend
+from sidecar.commands.context import Context, with_context
+from sidecar.php.client import Backend
 
 POLL_S = 0.2
 
 
 @click.command(name="adopt-webhooks")
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds to wait.")
-def adopt_webhooks(timeout_s: float) -> None:
-    """Wait until what PHP's own webhook table holds for vendors on the sidecar is taken over.
+@with_context("modes", log_level="error")
+async def adopt_webhooks(context: Context, timeout_s: float) -> None:
+    """Wait until PHP's stored webhooks are taken over.
 
-    The workers take it over by themselves, within due_campaigns_interval_s. This tells how many
-    there were, and when they are all with the sidecar. Ends with 1 if some are left.
+    For vendors on the sidecar, workers take them over by themselves, every
+    due_campaigns_interval_s. This prints how many there were once none is left. Exits 1 if some are
+    left at the timeout.
     """
-    from sidecar.commands.start import load_settings
-    from sidecar.commands.with_php import run_with_cutover
-
-    async def run(_cutover: "Cutover", backend: "Backend") -> None:
-        before = left = await _pending(backend)
-        end = time.monotonic() + timeout_s
-        while left and time.monotonic() < end:
-            await asyncio.sleep(POLL_S)
-            left = await _pending(backend)
-        if left:
-            raise click.ClickException(
-                f"{_count(left)} webhooks are still in PHP's table: does a worker run? sidecar "
-                "status says more; it takes them over by itself"
-            )
-        click.echo(f"{_count(before)} webhooks waited in PHP's table; none does now")
-
-    run_with_cutover(load_settings("modes"), run)
+    backend = context.backend()
+    before = left = await _pending(backend)
+    end = time.monotonic() + timeout_s
+    while left and time.monotonic() < end:
+        await asyncio.sleep(POLL_S)
+        left = await _pending(backend)
+    if left:
+        raise click.ClickException(
+            f"{_count(left)} webhooks are still in PHP's table. Is a worker running? It takes them "
+            "over by itself; see sidecar status"
+        )
+    click.echo(f"{_count(before)} webhooks were in PHP's table; none is left")
 
 
-async def _pending(backend: "Backend") -> int:
+async def _pending(backend: Backend) -> int:
     request = contract.PendingWebhooksRequest(limit=0)
     answer = await backend.call(contract.PENDING_WEBHOOKS, request, contract.PendingWebhooksAnswer)
     return answer.pending

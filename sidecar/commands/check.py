@@ -1,46 +1,42 @@
-"""``sidecar check``: does everything that the sidecar needs work, and what to do if not."""
+"""``sidecar check``: whether everything that the sidecar needs works, and what to do if not."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-if TYPE_CHECKING:
-    from sidecar.commands.checks.deep import Public
-    from sidecar.commands.checks.line import Line
-    from sidecar.settings import Settings
+from sidecar import logs
+from sidecar.commands.checks.basic import check_backend, check_redis, check_settings
+from sidecar.commands.checks.deep import Public, check_deep
+from sidecar.commands.checks.line import Level, Line, fail
+from sidecar.commands.context import Context
+from sidecar.redis.embedded import EmbeddedFailed
+from sidecar.settings import InvalidSettings, Settings, dramatiq_url
 
 
 @click.command()
-@click.option("--deep", is_flag=True, help="Look at everything a step of a migration needs.")
+@click.option("--deep", is_flag=True, help="Check everything that a migration step needs.")
 @click.option(
     "--public-url",
     metavar="URL",
-    help="With --deep: where Meta posts webhooks, to be tried. Default: the setting public_url.",
+    help="With --deep: try the address that Meta posts webhooks to. Default: the setting "
+    "public_url.",
 )
 @click.option(
     "--vendor",
     metavar="UID",
-    help="With --deep: the vendor whose webhook is verified there, with its right token; PHP marks "
-    "it as verified.",
+    help="With --deep: verify this vendor's webhook there, with its right token; PHP marks it as "
+    "verified.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with all lines.")
 def check(deep: bool, public_url: str | None, vendor: str | None, as_json: bool) -> None:
-    """Check settings, Redis, PHP and the signature round trip, and say what to do.
+    """Check settings, Redis, PHP and signatures.
 
-    Ends with 1 if a line says FAIL. --deep is for before each step of a migration: versions,
-    tables and indexes, crons, clocks, the signed calls in both directions, Redis, workers, limits.
+    Each line says what to do. Exits 1 if a line says FAIL. Run --deep before each migration step:
+    it checks versions, tables and indexes, crons, clocks, signed calls in both directions, Redis,
+    workers and limits.
     """
-    # Only here: every command imports this module, and would begin the later.
-    from sidecar import logs
-    from sidecar.commands.checks.basic import check_settings
-    from sidecar.commands.checks.deep import Public
-    from sidecar.commands.checks.line import Level, fail
-    from sidecar.redis import embedded
-    from sidecar.settings import InvalidSettings, Settings
-
     lines: list[Line] = []
     out = _Printer(as_json)
     try:
@@ -54,11 +50,7 @@ def check(deep: bool, public_url: str | None, vendor: str | None, as_json: bool)
         if vendor is not None and public is None:
             raise click.UsageError("--vendor needs --deep, and --public-url or the setting")
         lines += [out.line(line) for line in check_settings(settings)]
-        try:
-            with embedded.redis_url(settings) as redis_url:
-                lines += asyncio.run(_collect(settings, redis_url, deep, public, out))
-        except embedded.EmbeddedFailed as error:
-            lines.append(out.line(fail("redis", str(error))))
+        lines += asyncio.run(_collect(settings, deep, public, out))
     out.end(lines)
     if any(line.level is Level.FAIL for line in lines):
         raise click.exceptions.Exit(1)
@@ -70,12 +62,12 @@ class _Printer:
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
 
-    def line(self, line: "Line") -> "Line":
+    def line(self, line: Line) -> Line:
         if not self._as_json:
             click.echo(line.text)
         return line
 
-    def end(self, lines: "list[Line]") -> None:
+    def end(self, lines: list[Line]) -> None:
         if self._as_json:
             healthy = not any(line.level == "FAIL" for line in lines)
             found = {"ok": healthy, "lines": [line.json for line in lines]}
@@ -83,45 +75,30 @@ class _Printer:
 
 
 async def _collect(
-    settings: "Settings", redis_url: str, deep: bool, public: "Public | None", out: _Printer
-) -> "list[Line]":
-    return [out.line(line) async for line in _look(settings, redis_url, deep, public)]
+    settings: Settings, deep: bool, public: Public | None, out: _Printer
+) -> list[Line]:
+    async with Context(settings) as context:
+        try:
+            return [out.line(line) async for line in _look(context, deep, public)]
+        except EmbeddedFailed as error:
+            return [out.line(fail("redis", str(error)))]
 
 
-async def _look(
-    settings: "Settings", redis_url: str, deep: bool, public: "Public | None"
-) -> "AsyncIterator[Line]":
-    from sidecar.commands.checks.basic import check_backend, check_redis
-    from sidecar.commands.checks.deep import check_deep
-    from sidecar.commands.checks.line import Level
-    from sidecar.http.app import make_backend
-    from sidecar.redis.client import connect
-    from sidecar.settings import dramatiq_url
-
-    redis = connect(redis_url, timeout_s=2.0)
-    dramatiq = connect(dramatiq_url(settings, redis_url), timeout_s=2.0)
-    backend = make_backend(settings)
-    try:
-        redis_answers = True
-        async for line in check_redis(redis, dramatiq):
+async def _look(context: Context, deep: bool, public: Public | None) -> AsyncIterator[Line]:
+    settings = context.settings
+    redis = context.redis(timeout_s=2.0)
+    dramatiq = context.redis(dramatiq_url(settings, context.redis_url), timeout_s=2.0)
+    backend = context.backend()
+    redis_answers = php_answers = True
+    async for line in check_redis(redis, dramatiq):
+        yield line
+        redis_answers = redis_answers and not (line.what == "redis" and line.level is Level.FAIL)
+    async for line in check_backend(backend, settings):
+        yield line
+        php_answers = php_answers and line.level is not Level.FAIL
+    if deep:
+        looked = check_deep(
+            settings, redis if redis_answers else None, backend if php_answers else None, public
+        )
+        async for line in looked:
             yield line
-            redis_answers = redis_answers and not (
-                line.what == "redis" and line.level is Level.FAIL
-            )
-        php_answers = True
-        async for line in check_backend(backend, settings):
-            yield line
-            php_answers = php_answers and line.level is not Level.FAIL
-        if deep:
-            looked = check_deep(
-                settings,
-                redis if redis_answers else None,
-                backend if php_answers else None,
-                public,
-            )
-            async for line in looked:
-                yield line
-    finally:
-        await redis.aclose()
-        await dramatiq.aclose()
-        await backend.close()

@@ -18,31 +18,30 @@ def line(vendor_uid: str, modes: Modes, more: str | None = None) -> str:
 
 
 def totals(vendors: Sequence[VendorModes]) -> Iterator[str]:
-    """Return the same in words, a line for each capability."""
+    """Return how many vendors are in which mode, a line for each capability."""
     for capability, count in counts(vendors).items():
         words = ", ".join(f"{count[mode]:,} {mode}" for mode in Mode if count[mode])
-        yield f"{capability.value:<9} {words or 'there is no vendor'}"
+        yield f"{capability.value:<9} {words or 'no vendors'}"
 
 
 def outcome(changed: ModesChanged, asked: ModesChange, *, brief: bool) -> Iterator[str]:
-    """Return how vendors stand after a move; with ``brief`` those of which there is something to
-    say."""
+    """Return how vendors stand after a move; with ``brief`` only those that wait for something."""
     shown = [vendor for vendor in changed.vendors if vendor.waits_for or not brief]
     if shown:
         yield HEAD
     for vendor in shown:
         yield line(vendor.vendor_uid, vendor.modes, vendor.waits_for)
     moved = sum(not differs(vendor.modes, asked) for vendor in changed.vendors)
-    yield f"{moved:,} of {len(changed.vendors):,} vendors are as asked"
+    yield f"{moved:,} of {len(changed.vendors):,} vendors have the requested modes"
 
 
 def unfinished(changed: ModesChanged, asked: ModesChange) -> str | None:
-    """Return what a person has to do about a move, if there is something."""
+    """Return what a person must do to complete a move, if anything."""
     left = [vendor for vendor in changed.vendors if differs(vendor.modes, asked)]
     if not left:
         return None
     nobody = sum(vendor.modes.campaigns is Mode.HELD for vendor in left)
-    words = f"{len(left):,} vendors are not as asked: repeat the command"
+    words = f"{len(left):,} vendors do not have the requested modes yet: repeat the command"
     if nobody:
-        words += f". The campaigns of {nobody:,} are held until then: nobody sends them"
+        words += f". The campaigns of {nobody:,} are held until then, so nobody sends them"
     return words

@@ -1,41 +1,26 @@
-"""``sidecar unknown``: what a person does about messages of unknown outcome."""
-
-import asyncio
-import re
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+"""``sidecar unknown``: what a person does about messages whose outcome is unknown."""
 
 import click
 
 from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import utc_text
-
-if TYPE_CHECKING:
-    from sidecar.sending.unknown_messages import UnknownMessages
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+from sidecar.commands.context import Context, with_context
+from sidecar.commands.durations import Duration, DurationType
+from sidecar.sending.unknown_messages import UnknownMessages
 
 _REASONS = {
-    "row_unknown": "there is no such message; if there was, a status has settled it meanwhile",
-    "row_not_in_unknown": "it is not of unknown outcome any more",
+    "row_unknown": "no such message; if it existed, a status has settled it since",
+    "row_not_in_unknown": "its outcome is known by now",
 }
-
-
-def _duration(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, str]:
-    """Return seconds, and the words for them."""
-    found = re.fullmatch(r"(\d{1,9})([smhd]?)", value, re.ASCII)
-    if found is None:
-        raise click.BadParameter(f"{value!r} is no duration; write 24h, 90m, 2d or seconds")
-    return int(found[1]) * _UNITS[found[2]], value if found[2] else f"{value}s"
 
 
 @click.group()
 def unknown() -> None:
-    """Look at messages of unknown outcome, and send them again or give them up.
+    """Resend or give up messages of unknown outcome.
 
-    The Cloud API was called, and its answer never came: the message may have been delivered, or
-    not. It is never sent again by itself. If it was delivered, its status settles it; that usually
-    takes seconds, and a day at most for a phone that is switched on now and then.
+    The Cloud API was called, and its answer never came: the message may or may not have been
+    delivered. The sidecar never resends it by itself. If it was delivered, its status settles it,
+    usually within seconds, and within a day if the phone is rarely on.
     """
 
 
@@ -45,34 +30,34 @@ def unknown() -> None:
 @click.option(
     "--older-than",
     metavar="DURATION",
-    callback=_duration,
+    type=DurationType(),
     default="24h",
     show_default=True,
-    help="Only those that nobody has known of for so long: 24h, 90m, 2d.",
+    help="Only those unknown for so long: 24h, 90m, 2d.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
-def list_unknown(
-    vendor: str | None, campaign: str | None, older_than: tuple[int, str], as_json: bool
+@with_context("unknown")
+async def list_unknown(
+    context: Context,
+    vendor: str | None,
+    campaign: str | None,
+    older_than: Duration,
+    as_json: bool,
 ) -> None:
     """Print one line for each, the oldest first."""
-    seconds, words = older_than
-
-    async def run(messages: "UnknownMessages") -> None:
-        count = 0
-        async for message in messages.all(
-            older_than_s=seconds, vendor_uid=vendor, campaign_uid=campaign
-        ):
-            if as_json:
-                click.echo(message.model_dump_json())
-                continue
-            if not count:
-                click.echo(_line("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY"))
-            click.echo(_described(message))
-            count += 1
-        if not as_json:
-            click.echo(_summary(count, words))
-
-    _with_messages(run)
+    count = 0
+    async for message in UnknownMessages(context.backend()).all(
+        older_than_s=older_than.seconds, vendor_uid=vendor, campaign_uid=campaign
+    ):
+        if as_json:
+            click.echo(message.model_dump_json())
+            continue
+        if not count:
+            click.echo(_line("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY"))
+        click.echo(_described(message))
+        count += 1
+    if not as_json:
+        click.echo(_summary(count, older_than.text))
 
 
 def _described(message: UnknownMessage) -> str:
@@ -93,11 +78,11 @@ def _line(since: str, uid: str, vendor: str, campaign: str, to: str, why: str) -
 
 def _summary(count: int, older_than: str) -> str:
     if not count:
-        return f"no message has been of unknown outcome for more than {older_than}"
+        return f"no message has an outcome unknown for more than {older_than}"
     return (
-        f"\n{_messages(count)} of unknown outcome for more than {older_than}:"
+        f"\n{_messages(count)} with an outcome unknown for more than {older_than}:"
         " delivered or not, nobody knows.\n"
-        "To send one again, which may deliver it twice:  sidecar unknown resend MESSAGE...\n"
+        "To resend one, which may deliver it twice:      sidecar unknown resend MESSAGE...\n"
         "To leave it as it is, and count it as failed:   sidecar unknown give-up MESSAGE..."
     )
 
@@ -105,70 +90,50 @@ def _summary(count: int, older_than: str) -> str:
 @unknown.command()
 @click.argument("uids", metavar="MESSAGE...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def resend(uids: tuple[str, ...], yes: bool) -> None:
-    """Send messages again. Whoever has got one already gets it twice."""
+@with_context("unknown")
+async def resend(context: Context, uids: tuple[str, ...], yes: bool) -> None:
+    """Send messages again. Whoever received one already receives it twice."""
     if not yes:
         click.confirm(
             f"Nobody knows whether {_messages(len(uids))} reached the customer."
             " Sending again may deliver it twice. Send again?",
             abort=True,
         )
-    _resolve(
-        uids,
-        ResolveAction.RESEND,
-        None,
-        "{} to be sent again, as soon as the campaign runs (not if it has expired)",
-    )
+    done = await _resolve(context, uids, ResolveAction.RESEND)
+    click.echo(f"{_messages(done)} will be resent when the campaign runs, unless it has expired")
+    _exit_unless(done)
 
 
 @unknown.command(name="give-up")
 @click.argument("uids", metavar="MESSAGE...", nargs=-1, required=True)
 @click.option("--reason", help="Kept with the message, for whoever asks later.")
-def give_up(uids: tuple[str, ...], reason: str | None) -> None:
-    """Count messages as failed, and never send them again. A status that comes all the same is
-    still applied."""
+@with_context("unknown")
+async def give_up(context: Context, uids: tuple[str, ...], reason: str | None) -> None:
+    """Count messages as failed, and never resend them. A status that still comes is applied."""
     if reason is not None and len(reason) > 500:
         raise click.BadParameter("at most 500 characters", param_hint="--reason")
-    _resolve(uids, ResolveAction.GIVE_UP, reason, "{} given up")
+    done = await _resolve(context, uids, ResolveAction.GIVE_UP, reason)
+    click.echo(f"{_messages(done)} given up")
+    _exit_unless(done)
 
 
-def _resolve(
-    uids: tuple[str, ...], action: ResolveAction, reason: str | None, success: str
-) -> None:
-    async def run(messages: "UnknownMessages") -> None:
-        results = await messages.resolve(list(dict.fromkeys(uids)), action, reason)
-        done = sum(result.result == "done" for result in results)
-        for result in results:
-            if result.result != "done":
-                why = _REASONS.get(result.reason or "", result.reason or result.result)
-                click.echo(f"{result.id}: nothing was done: {why}", err=True)
-        click.echo(success.format(_messages(done)))
-        if not done:
-            raise click.exceptions.Exit(1)
+async def _resolve(
+    context: Context, uids: tuple[str, ...], action: ResolveAction, reason: str | None = None
+) -> int:
+    """Return how many were resolved. Prints why the others were not."""
+    messages = UnknownMessages(context.backend())
+    results = await messages.resolve(list(dict.fromkeys(uids)), action, reason)
+    for result in results:
+        if result.result != "done":
+            why = _REASONS.get(result.reason or "", result.reason or result.result)
+            click.echo(f"{result.id}: skipped: {why}", err=True)
+    return sum(result.result == "done" for result in results)
 
-    _with_messages(run)
+
+def _exit_unless(done: int) -> None:
+    if not done:
+        raise click.exceptions.Exit(1)
 
 
 def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count} messages"
-
-
-def _with_messages(run: "Callable[[UnknownMessages], Awaitable[None]]") -> None:
-    # Only here: every command imports this module, and would begin the later.
-    from sidecar.commands.start import load_settings
-    from sidecar.http.app import make_backend
-    from sidecar.php.client import BackendError
-    from sidecar.sending.unknown_messages import UnknownMessages
-
-    settings = load_settings("unknown")
-
-    async def connected() -> None:
-        backend = make_backend(settings)
-        try:
-            await run(UnknownMessages(backend))
-        except BackendError as error:
-            raise click.ClickException(f"PHP cannot be asked: {error}") from None
-        finally:
-            await backend.close()
-
-    asyncio.run(connected())

@@ -1,4 +1,4 @@
-"""``sidecar dead-letters``: saving, choosing and discarding. (For the rest see test_cli.py.)"""
+"""``sidecar dead-letters``: listing, saving, choosing, replaying and discarding."""
 
 import asyncio
 import stat
@@ -19,7 +19,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Leases
 from tests.sidecar.conftest import RunCommand
-from tests.sidecar.ops.test_dead_letters import bury
+from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
 HOUR_MS = 3_600_000
 
@@ -36,9 +36,9 @@ def run(run_command: RunCommand) -> Run:
 async def letters(redis: Redis) -> DeadLetters:
     """Three dead letters: an old one and a new one of v, and one of w, for another reason."""
     now = now_ms()
-    await bury(redis, 0, "v", now - 50 * HOUR_MS)
-    await bury(redis, 1, "w", now - 40 * HOUR_MS, reason="PHP: the contact is Locked")
-    await bury(redis, 2, "v", now)
+    await add_dead_letter(redis, 0, "v", now - 50 * HOUR_MS)
+    await add_dead_letter(redis, 1, "w", now - 40 * HOUR_MS, reason="PHP: the contact is Locked")
+    await add_dead_letter(redis, 2, "v", now)
     await redis.sadd(keys.VENDORS, "v", "w")
     await redis.hset(keys.counters("v"), "updates", 2)
     await redis.hset(keys.counters("w"), "updates", 1)
@@ -52,6 +52,62 @@ async def left(letters: DeadLetters) -> list[str]:
 async def assert_balanced(redis: Redis) -> None:
     for accounting in await Counters(redis).read():
         assert accounting.balanced, accounting
+
+
+# -- list and show --
+
+
+async def test_listing(run: Run, letters: DeadLetters) -> None:
+    result = await run("dead-letters", "list")
+    assert result.exit_code == 0
+    lines = [orjson.loads(line) for line in result.stdout.splitlines()]
+    assert [line["id"] for line in lines] == ["letter-0", "letter-1", "letter-2"]
+    assert lines[0]["reason"] == "the routine failed"
+    assert "Ada" not in result.stdout
+    result = await run("dead-letters", "list", "--vendor", "w")
+    assert orjson.loads(result.stdout)["id"] == "letter-1"
+
+
+async def test_showing_one(run: Run, letters: DeadLetters) -> None:
+    result = await run("dead-letters", "show", "letter-1")
+    assert orjson.loads(result.stdout)["payload"] == {"text": "Dear Ada"}
+    result = await run("dead-letters", "show", "letter-9")
+    assert (result.exit_code, result.stderr) == (1, "Error: no dead letter letter-9\n")
+
+
+# -- replay --
+
+
+async def waiting(redis: Redis) -> int:
+    """Return how many updates wait to be tried."""
+    return sum([await redis.llen(key) for key in await redis.keys("deferred:messages:*")])
+
+
+async def test_replaying_some(run: Run, letters: DeadLetters, redis: Redis) -> None:
+    result = await run("dead-letters", "replay", "letter-0", "letter-2")
+    assert result.stdout == "2 replayed; workers pick them up within a second\n"
+    assert await waiting(redis) == 2
+    result = await run("dead-letters", "replay", "letter-0", "letter-1")
+    assert (result.exit_code, result.stderr) == (1, "Error: no dead letter letter-0\n")
+    assert await waiting(redis) == 2
+
+
+@pytest.mark.parametrize(
+    ("vendor", "count"), [((), 3), (("--vendor", "v"), 2), (("--vendor", "x"), 0)]
+)
+async def test_replaying_all(
+    run: Run, letters: DeadLetters, redis: Redis, vendor: tuple[str, ...], count: int
+) -> None:
+    result = await run("dead-letters", "replay", "--all", *vendor)
+    assert result.stdout.startswith(f"{count} replayed")
+    assert await waiting(redis) == count
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "letter-1"), ("--vendor", "v")])
+async def test_replaying_nothing_in_particular(run: Run, arguments: tuple[str, ...]) -> None:
+    result = await run("dead-letters", "replay", *arguments)
+    assert result.exit_code == 2
+    assert "name the letters, or say --all" in result.stderr
 
 
 # -- export --
@@ -86,7 +142,7 @@ async def test_a_file_that_exists_is_left_alone(
     file.write_text("mine")
     result = await run("dead-letters", "export", str(file))
     assert result.exit_code == 1
-    assert result.stderr == f"Error: {file} cannot be written: File exists\n"
+    assert result.stderr == f"Error: cannot write {file}: File exists\n"
     assert file.read_text() == "mine"
 
 
@@ -107,7 +163,7 @@ async def test_what_was_exported_and_discarded_comes_back(
     await run("dead-letters", "export", file)
     await run("dead-letters", "discard", "--vendor", "v", "--yes")
     result = await run("dead-letters", "import", file)
-    assert (result.exit_code, result.stdout) == (0, "2 imported, 1 were there\n")
+    assert (result.exit_code, result.stdout) == (0, "2 imported, 1 were there already\n")
     assert {letter.id: letter.update async for letter in letters.all()} == before
     await assert_balanced(redis)
     result = await run("dead-letters", "replay", "--all")
@@ -144,7 +200,7 @@ async def test_a_line_that_is_no_letter(
     await run("dead-letters", "discard", "--all", "--yes")
     result = await run("dead-letters", "import", str(file))
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: line 4 is no dead letter as export writes them")
+    assert result.stderr.startswith("Error: line 4 is not a dead letter as export writes it")
     assert await left(letters) == []
 
 
@@ -181,7 +237,7 @@ async def test_choosing(
 async def test_an_age_that_is_none(run: Run) -> None:
     result = await run("dead-letters", "list", "--older-than", "yesterday")
     assert result.exit_code == 2
-    assert "write it as 90s, 30m, 12h or 7d" in result.stderr
+    assert "is not a duration; write 90s, 30m, 12h or 7d" in result.stderr
 
 
 async def test_replaying_those_that_are_meant(run: Run, letters: DeadLetters, redis: Redis) -> None:
@@ -208,7 +264,7 @@ async def test_those_that_are_named(run: Run, letters: DeadLetters, redis: Redis
     assert result.stdout.splitlines()[-1] == "2 discarded"
     assert await left(letters) == ["letter-0"]
     result = await run("dead-letters", "discard", "letter-1", "letter-0", "--yes")
-    assert (result.exit_code, result.stderr) == (1, "Error: there is no dead letter letter-1\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: no dead letter letter-1\n")
     assert await left(letters) == ["letter-0"]
     await assert_balanced(redis)
     found = {one.vendor_uid: one.check("dead_updates") for one in await Counters(redis).read()}

@@ -56,7 +56,7 @@ async def pause(redis: Redis) -> None:
 
 
 def test_nothing_is_known(run: Callable[..., Result]) -> None:
-    assert run("list").stdout == "no number has been asked for slots within 24 hours\n"
+    assert run("list").stdout == "no number was used within 24 hours\n"
     assert run("list", "--json").stdout == ""
 
 
@@ -150,7 +150,7 @@ def test_a_vendor_does_not_name_what_it_has_paused_for_others(
     run: Callable[..., Result], redis_url: str
 ) -> None:
     with_redis(redis_url, pause)
-    assert run("resume", "vendor-1").stdout.startswith("number 110 of vendor vendor-1 may send")
+    assert run("resume", "vendor-1").stdout.startswith("resumed number 110 of vendor vendor-1")
     assert "account account-1, for all its vendors" in run("list").stdout
 
 
@@ -161,7 +161,7 @@ def test_resuming(run: Callable[..., Result], redis_url: str) -> None:
     resumed = run("resume", "110")
     assert resumed.exit_code == 0
     assert resumed.stdout == (
-        "number 110 of vendor vendor-1 may send again; it was paused for: 131048 spam limit\n"
+        "resumed number 110 of vendor vendor-1, which was paused for: 131048 spam limit\n"
     )
     with pytest.raises(NumberPaused, match="131031 locked"):
         with_redis(redis_url, ask)
@@ -174,7 +174,7 @@ def test_resuming_what_is_not_paused(run: Callable[..., Result], redis_url: str)
     resumed = run("resume", "110", "119")
     assert resumed.exit_code == 1
     assert "not paused: 119" in resumed.stderr
-    assert "number 110 of vendor vendor-1 may send again" in resumed.stdout
+    assert "resumed number 110 of vendor vendor-1" in resumed.stdout
 
 
 def test_redis_is_away(run: Callable[..., Result], redis_url: str) -> None:
@@ -188,4 +188,4 @@ def test_redis_is_away(run: Callable[..., Result], redis_url: str) -> None:
         },
     )
     assert gone.exit_code == 1
-    assert "Redis cannot be used" in gone.stderr
+    assert "Redis is unavailable" in gone.stderr

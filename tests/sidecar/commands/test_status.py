@@ -11,7 +11,8 @@ from contracts.backend import CampaignState
 from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue
 from sidecar.clock import now_ms
-from sidecar.commands.status import _look
+from sidecar.commands.context import Context
+from sidecar.commands.status import look as look_at
 from sidecar.format import duration
 from sidecar.inbox.store import Inbox, InboxReader
 from sidecar.metrics import MetricsRegistry
@@ -20,16 +21,15 @@ from sidecar.ops import report
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.publisher import KEEP_MS, Telemetry
 from sidecar.ops.snapshot import Observer, Overview
-from sidecar.redis import embedded, keys
+from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.halts import Halt, Halts
 from sidecar.sending.pauses import Paused, Pauses
-from sidecar.settings import Settings
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php
-from tests.sidecar.ops.test_dead_letters import bury
+from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
 MakeStatus = Callable[..., Awaitable[tuple[str, bool]]]
 
@@ -39,9 +39,9 @@ def look(make_settings: MakeSettings, redis_url: str, php: Php) -> MakeStatus:
     """Look at how things are: the page, and whether the command fails."""
 
     async def look(*, as_json: bool = False, **overrides: Any) -> tuple[str, bool]:
-        url = str(overrides.pop("redis_url", redis_url))
-        settings: Settings = make_settings(**{"backend_url": php.url, **overrides})
-        return await _look(settings, url, as_json)
+        settings = make_settings(**{"backend_url": php.url, "redis_url": redis_url, **overrides})
+        async with Context(settings) as context:
+            return await look_at(context, as_json=as_json)
 
     return look
 
@@ -51,7 +51,7 @@ async def live(redis: Redis, role: str, *queues: str, **facts: Any) -> Telemetry
     told = {"queues": list(queues), "leases": [], "breakers": {}, **facts}
     telemetry = Telemetry(redis, role, lambda: told, MetricsRegistry())
     telemetry.process_id = f"{role} {' '.join(queues)}"
-    await telemetry.tell()
+    await telemetry.publish()
     return telemetry
 
 
@@ -63,7 +63,7 @@ async def running(redis: Redis) -> None:
 
 
 async def receive(redis: Redis, count: int, lane: Lane = Lane.MESSAGES) -> None:
-    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, ring=lambda _lane: None)
+    inbox = Inbox(redis, timeout_s=5, pending_limit_bytes=10**8, wake=lambda _lane: None)
     for _ in range(count):
         await inbox.put(lane, "v", b"", b"{}")
     await inbox.close()
@@ -118,7 +118,7 @@ async def test_nothing_runs(look: MakeStatus) -> None:
 async def test_it_changes_nothing(look: MakeStatus, redis: Redis) -> None:
     await receive(redis, 2)
     await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "by hand"))
-    await bury(redis, 1)
+    await add_dead_letter(redis, 1)
     await redis.zadd(keys.dead_updates("v"), {"gone": 1})  # also while it looks twice
     before = {key: await redis.dump(key) for key in await redis.keys("*")}
     await look()
@@ -129,9 +129,8 @@ async def test_it_changes_nothing(look: MakeStatus, redis: Redis) -> None:
 async def test_without_redis_of_its_own_while_nothing_runs(
     make_settings: MakeSettings, php: Php
 ) -> None:
-    settings = make_settings(backend_url=php.url)
-    with embedded.redis_url(settings) as url:
-        page, failed = await _look(settings, url, False)
+    async with Context(make_settings(backend_url=php.url)) as context:
+        page, failed = await look_at(context, as_json=False)
     assert "sidecar serve is not running" in page
     assert not failed
 
@@ -221,10 +220,10 @@ async def test_modes_while_php_is_down(look: MakeStatus) -> None:
 @pytest.mark.usefixtures("running")
 async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
-    item = {"reason": "locked", "received_at": (seconds - 7210) * 1000}
+    update = {"reason": "locked", "received_at": (seconds - 7210) * 1000}
     await redis.sadd(keys.VENDORS, "v")
     await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), orjson.dumps(item))
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/1"), orjson.dumps(update))
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds + 300_000) * 1000})
     page, _ = await look()
     assert "All is well" in page
@@ -242,7 +241,7 @@ async def test_more_waits_than_is_measured(
     monkeypatch.setattr(counters, "MAX_ORDER_KEYS", 0)
     await redis.sadd(keys.VENDORS, "v")
     await redis.hset(keys.counters("v"), "updates", 1)
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), b'{"received_at": 1}')
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/1"), b'{"received_at": 1}')
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
     page, failed = await look()
     assert not failed
@@ -276,7 +275,7 @@ async def test_updates_that_php_refuses(look: MakeStatus, redis: Redis, odd: str
     """Whatever numbers are in it."""
     update = {"vendor_uid": "v", "received_at": 1, "attempts": 2, "reason": "error: locked"}
     kept = orjson.dumps({**update, "payload": orjson.Fragment(odd)})
-    await cast(Any, redis).rpush(keys.deferred_items(Lane.MESSAGES, "v/1"), kept)
+    await cast(Any, redis).rpush(keys.deferred_updates(Lane.MESSAGES, "v/1"), kept)
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 10**15})
     await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
     await redis.sadd(keys.VENDORS, "v")
@@ -287,7 +286,7 @@ async def test_updates_that_php_refuses(look: MakeStatus, redis: Redis, odd: str
 async def test_dead_letters(look: MakeStatus, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.hset(keys.counters("v"), "updates", 1)
-    await bury(redis, 1, given_up_at=(seconds - 7200) * 1000)
+    await add_dead_letter(redis, 1, given_up_at=(seconds - 7200) * 1000)
     await assert_problem(look, "1 dead letters of vendor v: updates that PHP refused", "replay")
 
 
@@ -382,7 +381,7 @@ async def test_a_difference_that_does_not_stand(
 @pytest.mark.usefixtures("running")
 async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis) -> None:
     for number in range(8):
-        await bury(redis, number, given_up_at=now_ms())
+        await add_dead_letter(redis, number, given_up_at=now_ms())
     await redis.hset(keys.counters("v"), "updates", 8)
     page, failed = await look(dead_letters_limit=11)
     assert "dead-letters-nearly-full" not in page
@@ -394,7 +393,7 @@ async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis)
 
 @pytest.mark.usefixtures("running")
 async def test_dead_letters_that_grow_old(look: MakeStatus, redis: Redis) -> None:
-    await bury(redis, 1, given_up_at=now_ms() - 73 * 86_400_000)
+    await add_dead_letter(redis, 1, given_up_at=now_ms() - 73 * 86_400_000)
     await redis.hset(keys.counters("v"), "updates", 1)
     page, _ = await look()
     assert "the oldest 73 of 90 days old" in page
@@ -403,7 +402,7 @@ async def test_dead_letters_that_grow_old(look: MakeStatus, redis: Redis) -> Non
 @pytest.mark.usefixtures("running")
 async def test_dead_letters_that_have_left(look: MakeStatus, redis: Redis) -> None:
     for number in range(5):
-        await bury(redis, number, given_up_at=now_ms())
+        await add_dead_letter(redis, number, given_up_at=now_ms())
     await redis.hset(keys.counters("v"), "updates", 5)
     await DeadLetters(redis).trim(Bounds(number=2), now_ms())
     page, failed = await look()

@@ -86,7 +86,7 @@ def test_those_of_yesterday_and_before_are_listed(php: EmbeddedBackend, campaign
         assert part in first
     assert first.index(campaign.uid) == second.index(campaign.uid) == head.index("CAMPAIGN")
     text = "\n".join(rest)
-    assert "2 messages of unknown outcome for more than 24h" in text
+    assert "2 messages with an outcome unknown for more than 24h" in text
     assert "resend" in text
     assert "give-up" in text
     assert "twice" in text
@@ -116,7 +116,7 @@ def test_many(php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.Monk
 
 def test_none(php: EmbeddedBackend, campaign: Campaign) -> None:
     result = run(php, "list", "--older-than", "9d")
-    assert result.stdout == "no message has been of unknown outcome for more than 9d\n"
+    assert result.stdout == "no message has an outcome unknown for more than 9d\n"
     assert run(php, "list", "--older-than", "9d", "--json").stdout == ""
 
 
@@ -124,7 +124,7 @@ def test_none(php: EmbeddedBackend, campaign: Campaign) -> None:
 def test_no_duration(php: EmbeddedBackend, duration: str) -> None:
     result = run(php, "list", f"--older-than={duration}")
     assert result.exit_code == 2
-    assert "24h, 90m, 2d" in result.stderr
+    assert "is not a duration; write 90s, 30m, 12h or 7d" in result.stderr
 
 
 # -- resend --
@@ -140,14 +140,14 @@ def test_resending_is_asked_about(php: EmbeddedBackend, campaign: Campaign) -> N
     assert statuses(php, campaign) == [6, 6, 6, 1]
     result = run(php, "resend", first, answer="y\n")
     assert result.exit_code == 0, result.output
-    assert "1 message to be sent again" in result.stdout
+    assert "1 message will be resent" in result.stdout
     assert statuses(php, campaign) == [1, 6, 6, 1]
 
 
 def test_resending_without_being_asked(php: EmbeddedBackend, campaign: Campaign) -> None:
     result = run(php, "resend", "--yes", *campaign.row_uids[:2])
     assert result.exit_code == 0, result.output
-    assert "2 messages to be sent again" in result.stdout
+    assert "2 messages will be resent" in result.stdout
     assert statuses(php, campaign) == [1, 1, 6, 1]
 
 
@@ -155,9 +155,9 @@ def test_what_cannot_be_sent_again_is_named(php: EmbeddedBackend, campaign: Camp
     first, queued = campaign.row_uids[0], campaign.row_uids[3]
     result = run(php, "resend", "--yes", "nothing", queued, first, first)
     assert result.exit_code == 0
-    assert "1 message to be sent again" in result.stdout
-    assert "nothing: nothing was done: there is no such message" in result.stderr
-    assert f"{queued}: nothing was done: it is not of unknown outcome any more" in result.stderr
+    assert "1 message will be resent" in result.stdout
+    assert "nothing: skipped: no such message" in result.stderr
+    assert f"{queued}: skipped: its outcome is known by now" in result.stderr
     again = run(php, "resend", "--yes", first)
     assert again.exit_code == 1
     assert "0 messages" in again.stdout
@@ -206,5 +206,5 @@ def test_php_is_away(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     }
     result = CliRunner().invoke(main, ["unknown", *arguments], env=environment)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: PHP cannot be asked: ")
+    assert result.stderr.startswith("Error: PHP call failed: ")
     assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,107 @@
+"""What commands have in common: how one begins, what it opens, and the errors that end it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import cached_property, wraps
+from types import TracebackType
+from typing import Concatenate, ParamSpec, Self
+
+import click
+
+from sidecar import logs
+from sidecar.http.app import make_backend
+from sidecar.php.client import Backend, BackendError
+from sidecar.redis import embedded
+from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, connect
+from sidecar.settings import InvalidSettings, Settings
+
+P = ParamSpec("P")
+
+
+def load_settings(process: str, log_level: str | None = None) -> Settings:
+    """Return the settings, and set up logging as they say, or at ``log_level``. Ends the command
+    with one line if a setting is wrong."""
+    try:
+        settings = Settings.load()
+    except InvalidSettings as error:
+        raise click.ClickException(str(error)) from None
+    logs.configure(log_level or settings.log_level, settings.log_format, process)
+    return settings
+
+
+class Context:
+    """A command's settings, and what it opens by them. All of it is closed at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._opened = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._opened.aclose()
+
+    @cached_property
+    def redis_url(self) -> str:
+        """The address of the settings' Redis. Starts the embedded Valkey if there is none; raises
+        ``EmbeddedFailed``."""
+        return self._opened.enter_context(embedded.redis_url(self.settings))
+
+    def redis(self, url: str | None = None, timeout_s: float = 5.0) -> Redis:
+        """Return a client of the settings' Redis, or of another one."""
+        client = connect(url or self.redis_url, timeout_s=timeout_s)
+        self._opened.push_async_callback(client.aclose)
+        return client
+
+    def backend(self) -> Backend:
+        """Return a client of the PHP side."""
+        backend = make_backend(self.settings)
+        self._opened.push_async_callback(backend.close)
+        return backend
+
+
+def with_context(
+    process: str, log_level: str | None = None
+) -> Callable[[Callable[Concatenate[Context, P], Awaitable[None]]], Callable[P, None]]:
+    """Make a click callback of a coroutine function, which gets a :class:`Context` first. Stands
+    below click's own decorators. ``process`` is the command's name in the log."""
+
+    def decorate(
+        command: Callable[Concatenate[Context, P], Awaitable[None]],
+    ) -> Callable[P, None]:
+        @wraps(command)
+        def run(*args: P.args, **kwargs: P.kwargs) -> None:
+            settings = load_settings(process, log_level)
+
+            async def in_context() -> None:
+                async with Context(settings) as context:
+                    await command(context, *args, **kwargs)
+
+            with one_line_errors():
+                asyncio.run(in_context())
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the command with one line that says why, where Redis or PHP does not work."""
+    try:
+        yield
+    except embedded.EmbeddedFailed as error:
+        raise click.ClickException(str(error)) from None
+    except BackendError as error:
+        raise click.ClickException(f"PHP call failed: {error}") from None
+    except BrokenPipeError:
+        raise  # whoever reads the output has had enough, and click knows what to do
+    except (*UNAVAILABLE, RedisError) as error:
+        raise click.ClickException(f"Redis is unavailable: {error}") from None

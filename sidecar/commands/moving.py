@@ -1,0 +1,93 @@
+"""What ``cutover``, ``rollout`` and ``rollback`` have in common: moving vendors' work."""
+
+import getpass
+import socket
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+import click
+
+from contracts.modes import Capability, Mode
+from contracts.sidecar_api import ModesChange
+from sidecar.commands.context import Context
+from sidecar.commands.modes_text import outcome, unfinished
+from sidecar.migration.cutover import Cutover, VendorUnknown
+from sidecar.php.client import BackendError
+from sidecar.php.config_feed import ConfigChanges
+from sidecar.redis.client import UNAVAILABLE, RedisError
+
+CUTOVER_S = 60.0
+
+#: What may be asked for; ``held`` is for the moment of a change.
+_MODE = click.Choice([mode.value for mode in (Mode.PHP, Mode.SHADOW, Mode.SIDECAR)])
+_HELP = {
+    Capability.WEBHOOKS: "Who takes webhooks.",
+    Capability.CAMPAIGNS: "Who sends campaigns.",
+    Capability.BOTS: "Who matches bots.",
+}
+
+with_reason = click.option("--reason", help="Kept with the change; see sidecar modes history.")
+
+
+def with_modes(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each capability. The command gets what was asked for as ``modes``."""
+
+    @wraps(command)
+    def collected(*args: Any, **options: Any) -> None:
+        asked = {capability: options.pop(capability.value) for capability in Capability}
+        modes = {capability: Mode(mode) for capability, mode in asked.items() if mode}
+        if not modes:
+            raise click.UsageError(
+                f"say what to move: {', '.join(f'--{capability}' for capability in Capability)}"
+            )
+        command(*args, modes=modes, **options)
+
+    for capability in reversed(Capability):
+        option = click.option(f"--{capability}", type=_MODE, help=_HELP[capability])
+        collected = option(collected)
+    return collected
+
+
+def cutover_of(context: Context) -> Cutover:
+    return Cutover(
+        context.settings, redis := context.redis(), context.backend(), ConfigChanges(redis, {})
+    )
+
+
+def change(
+    vendor_uids: list[str],
+    modes: Mapping[Capability, Mode],
+    reason: str | None,
+    timeout_s: float = CUTOVER_S,
+) -> ModesChange:
+    """Return the change to ask for, in the name of whoever runs the command."""
+    return ModesChange(
+        vendor_uids=vendor_uids,
+        by=f"{getpass.getuser()}@{socket.gethostname()}"[:100],
+        reason=None if reason is None else reason[:500],
+        timeout_s=timeout_s,
+        **{capability.value: mode for capability, mode in modes.items()},
+    )
+
+
+def why(what: str, reason: str | None) -> str:
+    return f"{what}: {reason}" if reason else what
+
+
+async def move(cutover: Cutover, asked: ModesChange, *, brief: bool) -> None:
+    """Make the change and print how vendors stand. Ends the command with 1 if another run is
+    needed."""
+    try:
+        changed = await cutover.move(asked)
+    except VendorUnknown as error:
+        raise click.ClickException(f"PHP knows no vendor {error}") from None
+    except (BackendError, *UNAVAILABLE, RedisError) as error:
+        what = "PHP call failed" if isinstance(error, BackendError) else "Redis is unavailable"
+        raise click.ClickException(
+            f"{what}: {error}. Earlier changes stand, and campaigns may be held: repeat the command"
+        ) from None
+    for words in outcome(changed, asked, brief=brief):
+        click.echo(words)
+    if problem := unfinished(changed, asked):
+        raise click.ClickException(problem)

@@ -1,0 +1,33 @@
+"""``sidecar rollback``: giving vendors' work back to PHP."""
+
+import click
+
+from contracts.modes import Capability, Mode
+from sidecar.commands.context import Context, with_context
+from sidecar.commands.moving import change, cutover_of, move, why, with_reason
+from sidecar.migration.rollout import ROLLBACK_ALL
+
+#: A rollback of everything takes no longer where PHP and the workers answer.
+ROLLBACK_S = 9.0
+
+
+@click.command()
+@click.argument("vendor_uids", metavar="VENDOR...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All vendors.")
+@with_reason
+@with_context("modes", log_level="error")
+async def rollback(
+    context: Context, vendor_uids: tuple[str, ...], everything: bool, reason: str | None
+) -> None:
+    """Give vendors' work back to PHP.
+
+    Webhooks, campaigns and bots, all at once. Nothing more is claimed, claimed but unsent messages
+    return to the queue, and sends under way finish. What is in the inbox is still handed to PHP.
+    The command can be repeated. Exits 1 if another run is needed.
+    """
+    if bool(vendor_uids) == everything:
+        raise click.UsageError("name the vendors, or say --all")
+    modes = dict.fromkeys(Capability, Mode.PHP)
+    reason = why(ROLLBACK_ALL, reason) if everything else reason or "rollback"
+    asked = change(list(vendor_uids), modes, reason, ROLLBACK_S)
+    await move(cutover_of(context), asked, brief=everything)

@@ -1,0 +1,79 @@
+"""``sidecar rollout``: moving a percentage of all vendors."""
+
+import click
+
+from contracts.modes import Capability, Mode, VendorModes
+from contracts.sidecar_api import ModesChange
+from sidecar.clock import utc_text
+from sidecar.commands.context import Context, with_context
+from sidecar.commands.modes_text import HEAD, line
+from sidecar.commands.moving import change, cutover_of, move, why, with_modes, with_reason
+from sidecar.migration.rollout import ROLLOUT, Plan, changed_by_hand, make_plan
+
+#: Vendors that are shown and do not change.
+MAX_SHOWN = 20
+
+
+@click.command()
+@with_modes
+@click.option("--percent", type=click.FloatRange(0, 100), required=True)
+@click.option("--except", "excepted", metavar="VENDOR", multiple=True, help="Leave this one out.")
+@click.option("--dry-run", is_flag=True, help="Only print what would change.")
+@with_reason
+@with_context("modes", log_level="error")
+async def rollout(
+    context: Context,
+    modes: dict[Capability, Mode],
+    percent: float,
+    excepted: tuple[str, ...],
+    dry_run: bool,
+    reason: str | None,
+) -> None:
+    """Move a percentage of all vendors.
+
+    The hash of a vendor's uid decides, so larger percentages contain the smaller ones. Vendors
+    outside the percentage do not change. Vendors in it that were changed by hand are listed, and
+    move with the others unless --except names them.
+    """
+    asked = change([], modes, why(f"{ROLLOUT}{percent:g} percent", reason))
+    cutover = cutover_of(context)
+    vendors = (await cutover.read(history=True)).vendors
+    known = {vendor.vendor_uid for vendor in vendors}
+    if missing := [uid for uid in excepted if uid not in known]:
+        raise click.ClickException(f"PHP knows no vendor {missing[0]}; nothing was changed")
+    plan = make_plan(vendors, asked, percent, excepted)
+    click.echo(
+        f"{len(plan.chosen):,} of {len(vendors):,} vendors are in {percent:g} percent; "
+        f"{len(plan.moving):,} of them change"
+    )
+    _show(plan, asked, everything=dry_run)
+    if plan.moving and not dry_run:
+        uids = [vendor.vendor_uid for vendor in plan.moving]
+        await move(cutover, asked.model_copy(update={"vendor_uids": uids}), brief=True)
+
+
+def _show(plan: Plan, asked: ModesChange, *, everything: bool) -> None:
+    hands = [(vendor, changed_by_hand(vendor, asked)) for vendor in plan.moving]
+    if everything and plan.moving:
+        click.echo(HEAD)
+        for vendor in plan.moving:
+            click.echo(line(vendor.vendor_uid, vendor.modes, vendor.title))
+    if any(hand for _, hand in hands):
+        click.echo("Changed by hand before; --except leaves one out:")
+    for vendor, hand in hands:
+        if hand:
+            reason = f": {hand.reason}" if hand.reason else ""
+            words = f"{hand.by or 'somebody'} on {utc_text(hand.at)}{reason}"
+            click.echo(line(vendor.vendor_uid, vendor.modes, words))
+    if plan.ahead:
+        click.echo(
+            f"{len(plan.ahead):,} vendors outside it have these modes already and keep them:"
+        )
+    _list(plan.ahead)
+
+
+def _list(vendors: list[VendorModes]) -> None:
+    for vendor in vendors[:MAX_SHOWN]:
+        click.echo(line(vendor.vendor_uid, vendor.modes, vendor.title))
+    if len(vendors) > MAX_SHOWN:
+        click.echo(f"and {len(vendors) - MAX_SHOWN:,} more; see sidecar modes list")

@@ -1,0 +1,98 @@
+"""How a command begins, and the one line in which it says why it cannot go on."""
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sidecar import logs
+from sidecar.commands.context import Context
+from sidecar.commands.main import main
+from sidecar.redis.client import Redis
+from tests import trust
+from tests.conftest import MakeSettings
+
+pytestmark = pytest.mark.usefixtures("own_environment")
+
+SETTINGS = {
+    "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
+    "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
+}
+
+
+@pytest.fixture(autouse=True)
+def configured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """How logging was set up; it is not, because that would be for good."""
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(logs, "configure", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, arguments, env={**SETTINGS, **environment})
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(("serve",), ("status",), ("numbers", "list"), ("dead-letters", "list")),
+        *(("unknown", "list"), ("modes", "list"), ("parity",), ("rollback", "--all")),
+    ],
+)
+def test_a_wrong_setting_is_one_line(command: tuple[str, ...]) -> None:
+    result = run(*command, SIDECAR_PORT="eighty")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        "Error: setting port (SIDECAR_PORT) is wrong: input should be a valid integer, "
+        "unable to parse string as an integer\n"
+    )
+
+
+@pytest.mark.parametrize("command", [("numbers", "list"), ("dead-letters", "list")])
+def test_an_embedded_valkey_that_does_not_start_is_one_line(command: tuple[str, ...]) -> None:
+    result = run(*command, SIDECAR_DATA_DIR="x" * 120)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the embedded Valkey did not start: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("numbers", "list"), ("dead-letters", "list"), ("parity",), ("dead-letters", "show", "a")],
+)
+def test_redis_is_unavailable(command: tuple[str, ...]) -> None:
+    result = run(*command, SIDECAR_REDIS_URL="redis://127.0.0.1:9/0")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: Redis is unavailable: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [("unknown", "list"), ("adopt-webhooks",)])
+def test_php_is_unavailable(command: tuple[str, ...]) -> None:
+    result = run(*command)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: PHP call failed: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_logging_is_set_up_as_the_settings_say(configured: list[tuple[str, ...]]) -> None:
+    told = {"SIDECAR_LOG_LEVEL": "info", "SIDECAR_LOG_FORMAT": "console"}
+    run("dead-letters", "list", SIDECAR_REDIS_URL="redis://127.0.0.1:9/0", **told)
+    run("modes", "list", **told)
+    assert configured == [("info", "console", "dead-letters"), ("error", "console", "modes")]
+
+
+def test_the_embedded_valkey() -> None:
+    result = run("dead-letters", "list")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+
+
+async def test_what_was_opened_is_closed(make_settings: MakeSettings, redis: Redis) -> None:
+    async with Context(make_settings()) as context:
+        own = context.redis()
+        await own.set("a", 1)
+        assert await context.redis().get("a") == b"1", "the same Valkey"
+        url = context.redis_url
+    assert await redis.get("a") is None, "that is another one"
+    async with Context(make_settings(redis_url=url)) as context:
+        with pytest.raises(Exception, match=r"(?i)no such file|refused"):
+            await context.redis().get("a")
