@@ -54,7 +54,7 @@ SERVERS = (
     "tests/stack/",
     "tests/system/",
     "tests/workers/inbox/test_deaths.py",
-    "tests/workers/sending/test_limiter.py",
+    "tests/workers/sending/test_limiter.py::test_processes_share_a_number",
     "tests/workers/test_cutover_processes.py",
     "tests/workers/test_main.py",
 )
