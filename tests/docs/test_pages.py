@@ -1,6 +1,7 @@
 """What the pages refer to is there: links, files, commands and targets of make."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import click
@@ -15,6 +16,8 @@ each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.rel
 TARGETS = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text()))
 #: Folders of the repository that a path in backticks may begin with.
 FOLDERS = "bench|contracts|deploy|docs|nginx|scripts|sidecar|simulator|tests|workers"
+#: Files of code and configuration.
+SOURCES = {".py", ".lua", ".php", ".conf", ".sql", ".yml", ".service", ".json"}
 
 
 @each_page
@@ -35,6 +38,29 @@ def test_files_that_are_named(page: Path) -> None:
     """A path is from the root, or from the folder that the page stands in."""
     for path in re.findall(rf"`((?:{FOLDERS})/[\w./*@-]+)`", prose(page)):
         assert any(any(base.glob(path.rstrip("/"))) for base in (ROOT, page.parent)), path
+
+
+@pytest.mark.parametrize(
+    "name", ["README", "ARCHITECTURE", "CONTRIBUTING", "SECURITY", "docs/glossary", "docs/contract"]
+)
+def test_names_that_are_in_code(name: str) -> None:
+    """A word in backticks is one of the tree: a name in its code, or a file's."""
+    page = ROOT / f"{name}.md"
+    for name in re.findall(r"`_?([A-Za-z]\w*(?:\.\w+)*)`", prose(page)):
+        assert name in _words() or set(name.split(".")) <= _words(), name
+
+
+@cache
+def _words() -> set[str]:
+    files = [
+        file
+        for folder in FOLDERS.split("|")
+        for file in (ROOT / folder).rglob("*")
+        if file.suffix in SOURCES
+    ]
+    files += [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "sidecar.example.toml"]
+    words = {word for file in files for word in re.findall(r"[A-Za-z]\w*", file.read_text())}
+    return words | {file.name for file in files}
 
 
 @each_page
@@ -60,7 +86,7 @@ def _check(words: list[str]) -> None:
         context = click.Context(command, **command.context_settings)
         if word.isupper():  # stands for a name
             break
-        if isinstance(command, click.Group) and re.fullmatch(r"[a-z-]+", word):
+        if isinstance(command, click.Group) and re.fullmatch(r"[a-z][a-z-]*", word):
             command = command.get_command(context, word)
         elif word.startswith("--") and command.get_help_option_names(context):
             known = {"--help", *(name for option in command.params for name in option.opts)}
