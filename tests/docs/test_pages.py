@@ -46,8 +46,9 @@ def test_files_that_are_named(page: Path) -> None:
 def test_names_that_are_in_code(name: str) -> None:
     """A word in backticks is one of the tree: a name in its code, or a file's."""
     page = ROOT / f"{name}.md"
-    for name in re.findall(r"`_?([A-Za-z]\w*(?:\.\w+)*)`", prose(page)):
-        assert name in _words() or set(name.split(".")) <= _words(), name
+    for word in re.findall(r"`(\w+(?:\.\w+)*)`", prose(page)):
+        parts = {part.lstrip("_") for part in word.split(".")}
+        assert word in _words() or parts <= _words(), word
 
 
 @cache
