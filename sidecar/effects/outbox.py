@@ -283,14 +283,14 @@ def letter_id(queued: Queued) -> str:
 
 def letter(queued: Queued) -> bytes:
     """Return the dead letter that an effect becomes."""
-    item = {
+    fields = {
         "id": queued.id,
         "vendor_uid": queued.vendor_uid,
         "kind": queued.kind.value,
         "received_at": queued.put_at,
         **queued.as_json(),
     }
-    return orjson.dumps({"outbox": queued.kind.value, "item": item})
+    return orjson.dumps({"outbox": queued.kind.value, "update": fields})
 
 
 def _keys(kind: EffectKind, vendor_uid: str) -> tuple[str, str, str]:

@@ -75,13 +75,13 @@ class _Group:
         self.size += len(body)
         self.sizes[vendor_uid] = self.sizes.get(vendor_uid, 0) + len(body) + WEBHOOK_BYTES
 
-    def settle(self, reason: str | None = None) -> None:
+    def resolve(self, reason: str | None = None) -> None:
         """Tell everybody who waits that it is on disk, or why it is not; the first call counts."""
         self.timer.cancel()
-        _settle(self.written, reason)
+        _resolve(self.written, reason)
 
 
-def _settle(written: _Written, reason: str | None) -> None:
+def _resolve(written: _Written, reason: str | None) -> None:
     if written.done():
         return
     if reason is None:
@@ -146,7 +146,7 @@ class Inbox:
             # Not at once: the other requests of this turn of the loop come along.
             loop.call_soon(self._start_writer)
         reason = f"Redis has not written it in {self._timeout_s} s"
-        timer = loop.call_later(self._timeout_s, _settle, written, reason)
+        timer = loop.call_later(self._timeout_s, _resolve, written, reason)
         return _Group(written, timer, self._uids)
 
     def _start_writer(self) -> asyncio.Task[None] | None:
@@ -170,15 +170,15 @@ class Inbox:
         lanes = list(dict.fromkeys(lane for lane, _, _ in group.entries))
         try:
             if refusal := await self._room.refusal(group.size):
-                group.settle(refusal)
+                group.resolve(refusal)
                 return
             answers = await self._commit(group, lanes)
-            group.settle()
+            group.resolve()
         except (*UNAVAILABLE, RedisError) as error:
-            group.settle(reason_of(error))
+            group.resolve(reason_of(error))
             return
         finally:
-            group.settle("the write was broken off")
+            group.resolve("the write was broken off")
         self._room.taken(group.size)
         self.writes += 1
         self.webhooks += sum(group.counts.values())

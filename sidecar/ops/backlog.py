@@ -115,17 +115,17 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     pipeline.scard(keys.begun(lane))
     pipeline.hget(keys.crashes(lane), "left")
     for order_key in order_keys:
-        pipeline.lindex(keys.deferred_items(lane, order_key.decode()), 0)
+        pipeline.lindex(keys.deferred_updates(lane, order_key.decode()), 0)
     begun, left, *found = await pipeline.execute()
-    items = [msgspec.json.decode(item) for item in found if item is not None]
+    updates = [msgspec.json.decode(update) for update in found if update is not None]
     since = overview.now - REFUSED_MS
     refused = {
-        item["vendor_uid"]: item["reason"]
-        for item in items
-        if item.get("attempts") and (item["attempts"] > 1 or item["received_at"] < since)
+        update["vendor_uid"]: update["reason"]
+        for update in updates
+        if update.get("attempts") and (update["attempts"] > 1 or update["received_at"] < since)
     }
-    reasons = Counter(item.get("reason") or "behind an earlier one" for item in items)
-    oldest = min((item["received_at"] for item in items), default=overview.now)
+    reasons = Counter(update.get("reason") or "behind an earlier one" for update in updates)
+    oldest = min((update["received_at"] for update in updates), default=overview.now)
     # The last one that has begun may be under way. Its lease would tell, but was read before this:
     # if it has died, the next one says so, which begins as soon as the lease is free.
     deaths = max(0, int(begun) - 1)

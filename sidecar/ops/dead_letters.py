@@ -58,7 +58,7 @@ class DeadLetter:
     def kept(self) -> bytes:
         """Return it as it is kept."""
         where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
-        return msgspec.json.encode({**where, "item": self.update})
+        return msgspec.json.encode({**where, "update": self.update})
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class DeadLetters:
             keys=[
                 *names,
                 keys.deferred(letter.lane),
-                keys.deferred_items(letter.lane, order_key),
+                keys.deferred_updates(letter.lane, order_key),
             ],
             args=[
                 *(vendor_uid, letter.id, msgspec.json.encode(again), order_key, now_ms()),
@@ -247,4 +247,4 @@ def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _load(letter_id: str, vendor_uid: str, data: bytes, given_up_at: int) -> DeadLetter:
     letter = msgspec.json.decode(data)
     lane = Lane(letter["lane"]) if "lane" in letter else None
-    return DeadLetter(letter_id, vendor_uid, lane, letter["item"], given_up_at)
+    return DeadLetter(letter_id, vendor_uid, lane, letter["update"], given_up_at)

@@ -16,7 +16,7 @@
 | dead:letters:{vendor} | hash | dead letters by id |
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
-| seen:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/redis/marks.py); expires |
+| dedup:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/redis/marks.py); expires |
 | count:{vendor} | hash | the counters of the accounting (sidecar/ops/accounting.py) |
 | vendors | set | vendors that have counters |
 | nonces:since | string | since when the following are there (unix ms) |
@@ -82,7 +82,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | dead:letters:{vendor} | dead_letters_limit, _bytes and _days, each vendor | 1.25 x letter + 100 |
 | dead:updates:{vendor} | the same | 200 |
 | dead:effects:{vendor} | the same | 200 |
-| seen:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
+| dedup:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
 | count:{vendor} | MAX_VENDORS (sidecar/ops/housekeeping.py) | 800 |
 | vendors | MAX_VENDORS | 100 |
 | nonces:since | one | 80 |
@@ -193,7 +193,7 @@ def deferred(lane: Lane) -> str:
     return f"deferred:{lane}"
 
 
-def deferred_items(lane: Lane, order_key: str) -> str:
+def deferred_updates(lane: Lane, order_key: str) -> str:
     return f"deferred:{lane}:{order_key}"
 
 
@@ -207,8 +207,8 @@ def deferred_bytes(lane: Lane) -> str:
     return f"deferred_{lane}_bytes"
 
 
-def seen(slice_: int, bucket: str) -> str:
-    return f"seen:{slice_}:{bucket}"
+def dedup(slice_: int, bucket: str) -> str:
+    return f"dedup:{slice_}:{bucket}"
 
 
 def dead_letters(vendor_uid: str) -> str:

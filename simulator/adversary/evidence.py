@@ -23,7 +23,7 @@ from simulator.chaos.evidence import (
 )
 
 #: Keys that only remember messages, and hold none.
-_MEMORIES = ("seen:", "nonce:", "effect", "count:", "metrics", "process", "config:")
+_MEMORIES = ("dedup:", "nonce:", "effect", "count:", "metrics", "process", "config:")
 _WAMID = re.compile(rb"wamid\.[A-Za-z0-9+/=]+")
 #: In place of what `sidecar status` says, where it fails.
 NO_STATUS: dict[str, Any] = {

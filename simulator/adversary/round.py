@@ -200,13 +200,13 @@ class _Round:
 
     def _wait_for_quiescence(self, who: Cast, watch: Watch) -> bool:
         end = time.monotonic() + REST_S
-        while not self._rests(who, watch):
+        while not self._is_quiescent(who, watch):
             if time.monotonic() > end:
                 return False
             time.sleep(_POLL_S)
         return True
 
-    def _rests(self, who: Cast, watch: Watch) -> bool:
+    def _is_quiescent(self, who: Cast, watch: Watch) -> bool:
         inbound = self._of_victim(who, "inbound")
         messages = self._of_victim(who, "messages")
         outgoing, _ = log_rows(self._stage, [who.victim.uid])

@@ -26,8 +26,8 @@ def announcements(
             }
         )
     if vendor.broadcaster is not None:
-        item = part.item
-        whom = item.get("from" if part.kind is UpdateKind.MESSAGE else "to")
+        element = part.element
+        whom = element.get("from" if part.kind is UpdateKind.MESSAGE else "to")
         effects.append(
             {
                 "kind": EffectKind.BROADCAST.value,
@@ -35,7 +35,7 @@ def announcements(
                 "event": "VendorChannelBroadcast",
                 "data": {
                     "kind": part.kind.value,
-                    "wa_id": text(whom) or text(item.get("recipient_id")),
+                    "wa_id": text(whom) or text(element.get("recipient_id")),
                     "campaign_uid": outcome.campaign_uid,
                 },
             }
@@ -45,9 +45,9 @@ def announcements(
 
 def _names(part: Part, update: Update) -> list[str]:
     """Return what an update is known by, however often it comes."""
-    wamid = text(part.item.get("id"))
+    wamid = text(part.element.get("id"))
     if wamid is None or part.kind is UpdateKind.CHANGE:
         return [update.id]
     if part.kind is UpdateKind.STATUS:
-        return [wamid, str(part.item.get("status")), str(part.item.get("timestamp"))]
+        return [wamid, str(part.element.get("status")), str(part.element.get("timestamp"))]
     return [wamid]

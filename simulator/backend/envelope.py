@@ -13,19 +13,23 @@ _LISTS = {
 
 
 class Part(NamedTuple):
-    """One single update. ``item`` is the element of its list; ``value`` for a change without."""
+    """One single update. ``element`` is the element of its list; ``value`` for a change without."""
 
     kind: UpdateKind
     field: str
     value: dict[str, Any]
-    item: dict[str, Any]
-    #: Who the item is from or to, out of ``value.contacts``.
+    element: dict[str, Any]
+    #: Who the element is from or to, out of ``value.contacts``.
     contact: dict[str, Any]
 
 
 def objects(value: object) -> list[dict[str, Any]]:
     """Return the objects in a list; none if it is no list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return (
+        [element for element in value if isinstance(element, dict)]
+        if isinstance(value, list)
+        else []
+    )
 
 
 def text(value: object) -> str | None:
@@ -50,20 +54,23 @@ def split(webhook: dict[str, Any]) -> Iterator[Part]:
 def _split_change(field: str, value: dict[str, Any]) -> Iterator[Part]:
     found = False
     for name, kind in _LISTS.items():
-        for item in objects(value.get(name)):
+        for element in objects(value.get(name)):
             found = True
-            yield Part(kind, field, value, item, _contact(value, item))
+            yield Part(kind, field, value, element, _contact(value, element))
     if not found:
         yield Part(UpdateKind.CHANGE, field, value, value, {})
 
 
-def _contact(value: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-    """Return the contact that belongs to the item: the one with its ids, or the only one."""
+def _contact(value: dict[str, Any], element: dict[str, Any]) -> dict[str, Any]:
+    """Return the contact that belongs to the element: the one with its ids, or the only one."""
     contacts = objects(value.get("contacts"))
     for contact in contacts:
         wa_id, user_id = text(contact.get("wa_id")), text(contact.get("user_id"))
-        if wa_id is not None and wa_id in (item.get("from"), item.get("to")):
+        if wa_id is not None and wa_id in (element.get("from"), element.get("to")):
             return contact
-        if user_id is not None and user_id in (item.get("from_user_id"), item.get("to_user_id")):
+        if user_id is not None and user_id in (
+            element.get("from_user_id"),
+            element.get("to_user_id"),
+        ):
             return contact
     return contacts[0] if len(contacts) == 1 else {}

@@ -26,7 +26,7 @@ class FaultKind(StrEnum):
     #: The call is worked on, and the connection is closed without an answer.
     AFTER_COMMIT_CLOSE = "after_commit_close"
     #: One update of ``process-webhooks`` or ``process-webhook`` fails, the others do not.
-    ITEM_ERROR = "item_error"
+    UPDATE_ERROR = "update_error"
 
 
 class Fault(BaseModel):
@@ -43,12 +43,12 @@ class Fault(BaseModel):
     times: int | None = Field(default=None, ge=1)
     #: The share of the calls that it strikes, evenly spread.
     share: float = Field(default=1.0, gt=0, le=1)
-    #: Only calls (or updates, for ``item_error``) whose body contains this text.
+    #: Only calls (or updates, for ``update_error``) whose body contains this text.
     body_contains: str | None = None
 
 
-class ItemPoisoned(Exception):
-    """An ``item_error`` fault struck."""
+class UpdatePoisoned(Exception):
+    """An ``update_error`` fault struck."""
 
 
 class _Active:
@@ -73,19 +73,19 @@ class Faults:
 
     def __init__(self) -> None:
         self._calls: list[_Active] = []
-        self._items: list[_Active] = []
+        self._update_faults: list[_Active] = []
 
     def add(self, fault: Fault) -> None:
-        items = fault.kind is FaultKind.ITEM_ERROR
-        (self._items if items else self._calls).append(_Active(fault))
+        for_updates = fault.kind is FaultKind.UPDATE_ERROR
+        (self._update_faults if for_updates else self._calls).append(_Active(fault))
 
     def clear(self) -> None:
-        self._calls, self._items = [], []
+        self._calls, self._update_faults = [], []
 
     def as_json(self) -> list[dict[str, object]]:
         return [
             {**active.fault.model_dump(mode="json"), "left": active.left}
-            for active in (*self._calls, *self._items)
+            for active in (*self._calls, *self._update_faults)
             if active.left != 0
         ]
 
@@ -101,14 +101,14 @@ class Faults:
                 return fault
         return None
 
-    def check_item(self, part: Part) -> None:
+    def check_update(self, part: Part) -> None:
         """Raise :class:`ItemPoisoned` if a fault strikes this update."""
-        if not self._items:
+        if not self._update_faults:
             return
-        body = dump([part.item, part.value.get("metadata"), part.contact])
-        for active in self._items:
+        body = dump([part.element, part.value.get("metadata"), part.contact])
+        for active in self._update_faults:
             wanted = active.fault.body_contains
             if active.left == 0 or (wanted is not None and wanted not in body):
                 continue
             if active.strikes():
-                raise ItemPoisoned(f"injected fault {wanted or ''}".strip())
+                raise UpdatePoisoned(f"injected fault {wanted or ''}".strip())

@@ -18,7 +18,7 @@ from simulator.backend.work import Work
 def apply_message(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
     """Store a customer's message once, with its contact, and have the bots answer it. In a raw
     webhook (``update`` is None) they do not."""
-    if part.item.get("type") == "request_welcome":
+    if part.element.get("type") == "request_welcome":
         return ignored("request_welcome")
     refused = _refused(vendor, part)
     if refused is not None:
@@ -47,27 +47,27 @@ def apply_echo(work: Work, vendor: Vendor, part: Part) -> Outcome:
 def _refused(vendor: Vendor, part: Part) -> Outcome | None:
     if phone_number_id(part.value) not in vendor.phone_number_ids:
         return ignored("phone_number_unknown")
-    if text(part.item.get("id")) is None:
+    if text(part.element.get("id")) is None:
         return ignored("message_without_id")
     return None
 
 
 def _store(work: Work, vendor: Vendor, part: Part, side: str, *, incoming: bool) -> Said | None:
     """Store a message whose contact it is ``from`` or ``to``; None if there is no telling whom."""
-    item, number, wamid = part.item, phone_number_id(part.value), text(part.item.get("id"))
+    element, number, wamid = part.element, phone_number_id(part.value), text(part.element.get("id"))
     assert number is not None
     assert wamid is not None
-    wa_id = text(item.get(side)) or text(part.contact.get("wa_id"))
-    user_id = text(item.get(f"{side}_user_id")) or text(part.contact.get("user_id"))
+    wa_id = text(element.get(side)) or text(part.contact.get("wa_id"))
+    user_id = text(element.get(f"{side}_user_id")) or text(part.contact.get("user_id"))
     profile = part.contact.get("profile")
     name = text(profile.get("name")) if isinstance(profile, dict) else None
     contact_id = find_or_create(work, vendor, wa_id, user_id, name)
     if contact_id is None:
         return None
-    context = item.get("context")
+    context = element.get("context")
     context = context if isinstance(context, dict) else {}
-    sent_at = unix_seconds_ms(item.get("timestamp"))
-    uid, said = str(uuid.uuid4()), message_text(item)
+    sent_at = unix_seconds_ms(element.get("timestamp"))
+    uid, said = str(uuid.uuid4()), message_text(element)
     row_id = work.db.insert(
         "whatsapp_message_logs",
         {
@@ -87,24 +87,24 @@ def _store(work: Work, vendor: Vendor, part: Part, side: str, *, incoming: bool)
                 context.get("forwarded") is True or context.get("frequently_forwarded") is True
             ),
             "replied_to_whatsapp_message_logs__uid": _replied_to(work, vendor, context),
-            "__data": dump({"message": item, "contact": part.contact}),
+            "__data": dump({"message": element, "contact": part.contact}),
         },
     )
-    return Said(row_id, uid, wamid, contact_id, number, said, _is_quick_reply(item))
+    return Said(row_id, uid, wamid, contact_id, number, said, _is_quick_reply(element))
 
 
 def _logged(work: Work, vendor: Vendor, part: Part) -> Row | None:
     return work.db.row(
         "SELECT _id, __data FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
-        (vendor.id, text(part.item.get("id"))),
+        (vendor.id, text(part.element.get("id"))),
     )
 
 
-def _is_quick_reply(item: dict[str, Any]) -> bool:
+def _is_quick_reply(element: dict[str, Any]) -> bool:
     """Tell whether the message answers a button, of a template or of an interactive message."""
-    interactive = item.get("interactive")
+    interactive = element.get("interactive")
     pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
-    return pressed or item.get("button") is not None
+    return pressed or element.get("button") is not None
 
 
 def _replied_to(work: Work, vendor: Vendor, context: dict[str, Any]) -> str | None:
@@ -131,13 +131,13 @@ _TEXTS = (
 )
 
 
-def message_text(item: dict[str, Any]) -> str | None:
+def message_text(element: dict[str, Any]) -> str | None:
     """Return what a person would read in the message, or None."""
     for kind, name in _TEXTS:
-        body = item.get(kind)
+        body = element.get(kind)
         if isinstance(body, dict):
             return text(body.get(name))
-    interactive = item.get("interactive")
+    interactive = element.get("interactive")
     if isinstance(interactive, dict):
         for kind in ("button_reply", "list_reply"):
             reply = interactive.get(kind)

@@ -39,11 +39,11 @@ _LOG_COLUMNS = """
 def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
     """Apply a status and the lower ones that were coalesced into it. ``update`` is None in a raw
     webhook; the status's own time stands for its receipt then."""
-    wamid = text(part.item.get("id"))
+    wamid = text(part.element.get("id"))
     if wamid is None:
         return ignored("status_without_id")
     lower = objects(update.lower_statuses) if update else []
-    statuses = [status for status in (*lower, part.item) if text(status.get("status"))]
+    statuses = [status for status in (*lower, part.element) if text(status.get("status"))]
     if not statuses:
         return ignored("status_without_status")
     log = _find_log(work, vendor, wamid)
@@ -56,7 +56,7 @@ def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) 
         elif _settles(row, statuses):
             log = _create_log(work, row, wamid, phone_number_id(part.value))
         if log is None:
-            return _unknown(work, part.item, update)
+            return _unknown(work, part.element, update)
     moved = _Change(work, vendor, log, wamid, statuses).apply()
     return Outcome("done", campaign_uid=log["campaign_uid"] if moved else None)
 

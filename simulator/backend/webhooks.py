@@ -14,7 +14,7 @@ from contracts.backend import ProcessWebhooksRequest, Update, UpdateKind
 from simulator.backend.changes import apply_change
 from simulator.backend.effects import announcements
 from simulator.backend.envelope import Part, split
-from simulator.backend.faults import ItemPoisoned
+from simulator.backend.faults import UpdatePoisoned
 from simulator.backend.incoming import apply_echo, apply_message
 from simulator.backend.outcome import Outcome, ignored
 from simulator.backend.statuses import apply_status
@@ -88,8 +88,8 @@ def _guarded(work: Work, vendor_uid: str, part: Part, update: Update | None = No
     try:
         with work.db.savepoint():
             outcome = _apply(work, vendor_uid, part, update)
-            work.faults.check_item(part)
-    except ItemPoisoned as fault:
+            work.faults.check_update(part)
+    except UpdatePoisoned as fault:
         outcome = Outcome("retry", f"error: {fault}")
     except Exception as error:
         logger.exception("update_failed", kind=part.kind, vendor_uid=vendor_uid)

@@ -171,9 +171,9 @@ def updates_of(webhook: dict[str, Any]) -> Iterable[Update]:
     """Yield a webhook's statuses and customers' messages."""
     for part in envelope.split(webhook):
         if part.kind is UpdateKind.STATUS:
-            yield Update(str(part.item.get("id")), str(part.item.get("status")))
+            yield Update(str(part.element.get("id")), str(part.element.get("status")))
         elif part.kind is UpdateKind.MESSAGE:
-            yield Update(str(part.item.get("id")))
+            yield Update(str(part.element.get("id")))
 
 
 # -- Redis (sidecar/redis/keys.py) --
@@ -208,7 +208,7 @@ def read_redis(client: "redis.Redis") -> Redis:
     letters: list[bytes] = []
     for key in map(_text, client.scan_iter(match="dead:letters:*", count=1000)):
         letters += cast(list[bytes], client.hvals(key))
-    return Redis(waiting, ledgers, {orjson.loads(one)["item"].get("wamid") for one in letters})
+    return Redis(waiting, ledgers, {orjson.loads(one)["update"].get("wamid") for one in letters})
 
 
 def _text(value: bytes) -> str:

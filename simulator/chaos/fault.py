@@ -109,7 +109,7 @@ def _part(rng: Random, kind: Kind, at_s: float, _campaigns: int) -> Fault:
     return Fault(at_s, kind, rng.choice(PARTS), _seconds(rng, *limits))
 
 
-def _way(rng: Random, kind: Kind, at_s: float, _campaigns: int) -> Fault:
+def _proxy_fault(rng: Random, kind: Kind, at_s: float, _campaigns: int) -> Fault:
     # A stall is shorter or longer than the sidecar waits for an answer.
     for_s = 0.0 if kind is Kind.CUT else _seconds(rng, 0.2, 2.8)
     return Fault(at_s, kind, for_s=for_s)
@@ -135,9 +135,9 @@ _DRAWN: dict[Kind, Callable[[Random, Kind, float, int], Fault]] = {
     Kind.CRASH: _part,
     Kind.SUSPEND: _part,
     Kind.RESTART: _part,
-    Kind.REFUSE: _way,
-    Kind.CUT: _way,
-    Kind.STALL: _way,
+    Kind.REFUSE: _proxy_fault,
+    Kind.CUT: _proxy_fault,
+    Kind.STALL: _proxy_fault,
     Kind.API: _api,
     Kind.FORGET: _forget,
     Kind.PAUSE: _pause,

@@ -32,7 +32,7 @@ class FaultProxy:
         #: Requests that have come since :meth:`hold`.
         self.waiting = 0
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="way", daemon=True)
+        self._thread = Thread(target=self._loop.run_forever, name="fault proxy", daemon=True)
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._free = asyncio.Event()

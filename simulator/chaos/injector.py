@@ -45,7 +45,7 @@ class Injector:
             Kind.SUSPEND: self._suspend,
             Kind.RESTART: self._restart,
             Kind.REFUSE: self._refuse,
-            Kind.CUT: self._cut_way,
+            Kind.CUT: self._cut_proxy,
             Kind.STALL: self._stall,
             Kind.API: self._api,
             Kind.FORGET: self._forget,
@@ -90,21 +90,21 @@ class Injector:
     # -- the way to the Cloud API, and the Cloud API --
 
     def _refuse(self, fault: Fault) -> None:
-        self._stage.way.close()
+        self._stage.proxy.close()
         try:
             time.sleep(fault.for_s)
         finally:
-            self._stage.way.open()
+            self._stage.proxy.open()
 
-    def _cut_way(self, _fault: Fault) -> Outcome:
-        return {"calls": self._stage.way.cut()}
+    def _cut_proxy(self, _fault: Fault) -> Outcome:
+        return {"calls": self._stage.proxy.cut()}
 
     def _stall(self, fault: Fault) -> Outcome:
-        self._stage.way.hold()
+        self._stage.proxy.hold()
         try:
             time.sleep(fault.for_s)
         finally:
-            held = self._stage.way.release()
+            held = self._stage.proxy.release()
         return {"calls": held}
 
     def _api(self, fault: Fault) -> None:

@@ -55,12 +55,14 @@ class Stage:
         self.installation = StackInstallation(folder, durable=True, php={"SIDECAR_BOTS": "all"})
         self.installation.configure(**SETTINGS | (settings or {}))
         [self._cloud_api_port] = free_ports(1)
-        self.way = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)
-        self._cloud_api_url = f"http://127.0.0.1:{self._cloud_api_port}" if direct else self.way.url
+        self.proxy = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)
+        self._cloud_api_url = (
+            f"http://127.0.0.1:{self._cloud_api_port}" if direct else self.proxy.url
+        )
 
     def __enter__(self) -> Self:
         installation = self.installation
-        self.way.__enter__()
+        self.proxy.__enter__()
         try:
             installation.start_redis()
             installation.start_backend()
@@ -77,7 +79,7 @@ class Stage:
         try:
             self.installation.stop()
         finally:
-            self.way.__exit__(*error)
+            self.proxy.__exit__(*error)
 
     def new_cloud_api(self, config: dict[str, Any]) -> None:
         """Put a new Cloud API in the place of the last one, with these settings

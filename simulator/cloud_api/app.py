@@ -27,7 +27,7 @@ class CloudApi:
         self.engine = Engine(config)
         self._send = SendEndpoint(self.engine)
         control = Control(self.engine)
-        self._rest: ASGIApp = Starlette(
+        self._other_routes: ASGIApp = Starlette(
             routes=[Mount("/_simulator", routes=control.routes())],
             exception_handlers={HTTPException: _refuse},
             lifespan=self._lifespan,
@@ -39,7 +39,7 @@ class CloudApi:
             if len(parts) == 4 and parts[3] == "messages" and parts[1] != "_simulator":
                 await self._send(scope, receive, send, parts[2])
                 return
-        await self._rest(scope, receive, send)
+        await self._other_routes(scope, receive, send)
 
     def let_go(self) -> None:
         """Drop the connections whose answers are held back, as the server is about to stop."""

@@ -37,7 +37,7 @@ class Lifecycle:
         self,
         config: CloudApiConfig,
         clock: Clock,
-        ways: Random,
+        outcomes_rng: Random,
         rng: Random,
         scheduler: Scheduler,
         ledger: Ledger,
@@ -46,7 +46,7 @@ class Lifecycle:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._ways = ways
+        self._outcomes_rng = outcomes_rng
         self._rng = rng
         self._scheduler = scheduler
         self._ledger = ledger
@@ -67,7 +67,7 @@ class Lifecycle:
             message.plan, message.failed_code = _FAILED, magic.code
             return held
         self._draw(message)
-        return held or _happens(self._ways, self._config.held_share)
+        return held or _happens(self._outcomes_rng, self._config.held_share)
 
     def start(self, message: Message, *, held: bool) -> None:
         """Let the first status come in its time."""
@@ -82,16 +82,16 @@ class Lifecycle:
         config = self._config
         if (
             config.failed_shares
-            and (code := drawn_code(self._ways, config.failed_shares)) is not None
+            and (code := drawn_code(self._outcomes_rng, config.failed_shares)) is not None
         ):
-            is_sent = _happens(self._ways, config.failed_after_sent_share)
+            is_sent = _happens(self._outcomes_rng, config.failed_after_sent_share)
             message.plan = _SENT_FAILED if is_sent else _FAILED
             message.failed_code = code
-        elif not _happens(self._ways, config.delivered_share):
+        elif not _happens(self._outcomes_rng, config.delivered_share):
             message.plan = _SENT
-        elif not _happens(self._ways, config.read_share):
+        elif not _happens(self._outcomes_rng, config.read_share):
             message.plan = _DELIVERED
-        elif _happens(self._ways, config.delivered_omitted_share):
+        elif _happens(self._outcomes_rng, config.delivered_omitted_share):
             message.plan = _READ_ONLY
         else:
             message.plan = _ALL

@@ -98,7 +98,7 @@ class Load:
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1
 
-    def at_rest(self) -> bool:
+    def is_quiescent(self) -> bool:
         """Tell whether everything has come to its end."""
         report = read(self.cloud_api, "report")
         found = self._installation.tables.counts()

@@ -130,7 +130,7 @@ class Rehearsal:
         commands_began = time.monotonic()
         done = [self.terminal.run(command) for command in commands]
         commands_s = time.monotonic() - commands_began
-        rested = self._rest()
+        rested = self._wait_until_quiescent()
         count = self.load.count()
         return Report(
             step=title,
@@ -145,10 +145,10 @@ class Rehearsal:
             twice=count.twice,
         )
 
-    def _rest(self) -> bool:
+    def _wait_until_quiescent(self) -> bool:
         end = time.monotonic() + REST_S
         while time.monotonic() < end:
-            if self.load.at_rest():
+            if self.load.is_quiescent():
                 return True
             time.sleep(0.2)
-        return self.load.at_rest()
+        return self.load.is_quiescent()

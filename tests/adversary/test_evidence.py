@@ -49,7 +49,7 @@ def test_messages_that_redis_holds(redis_url: str) -> None:
         client.hset("dead", "1", b'{"wamid":"wamid.dead"}')
         client.hset("ledger:c", "row", b"s:wamid.hash")
         client.zadd("deferred:statuses", {"a/wamid.zset": 1})
-        client.set("seen:1", b"wamid.only.remembered")
+        client.set("dedup:1", b"wamid.only.remembered")
         client.set("effect:a:wamid.taken", b"1")
         left = evidence.left_in(client)
     assert left.waiting == {"wamid.stream", "wamid.list", "wamid.hash", "wamid.zset"}

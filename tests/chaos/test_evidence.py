@@ -49,12 +49,12 @@ def test_nothing_left(client: "blocking.Redis") -> None:
 async def test_everything_that_can_be_left(redis: Redis, client: "blocking.Redis") -> None:
     await redis.xadd(keys.inbox(Lane.STATUSES, "vendor"), {b"a": b"b"})
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"vendor/1": 1})
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "vendor/1"), b"1", b"2")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "vendor/1"), b"1", b"2")
     await redis.hset(keys.claims("c"), "claim", 1)
     await redis.hset(keys.CAMPAIGNS, "c", "vendor")
     await redis.hset(keys.ledger("c"), "row", "s:claim:number")
-    dead = payloads.item(wamid="wamid.1").dump()
-    letter = orjson.dumps({"lane": "messages", "item": orjson.Fragment(dead)})
+    dead = payloads.make_update(wamid="wamid.1").dump()
+    letter = orjson.dumps({"lane": "messages", "update": orjson.Fragment(dead)})
     await redis.hset(keys.dead_letters("vendor"), "1", letter)
     found = read_redis(client)
     assert sorted(found.waiting) == [

@@ -45,9 +45,9 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-def way(server: Server) -> Iterator[FaultProxy]:
-    with FaultProxy(server.port) as way:
-        yield way
+def proxy(server: Server) -> Iterator[FaultProxy]:
+    with FaultProxy(server.port) as proxy:
+        yield proxy
 
 
 class Client:
@@ -64,8 +64,8 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(way: FaultProxy) -> AsyncIterator[Client]:
-    client = Client(*await asyncio.open_connection("127.0.0.1", way.port))
+async def connected(proxy: FaultProxy) -> AsyncIterator[Client]:
+    client = Client(*await asyncio.open_connection("127.0.0.1", proxy.port))
     try:
         yield client
     finally:
@@ -73,86 +73,86 @@ async def connected(way: FaultProxy) -> AsyncIterator[Client]:
         await asyncio.sleep(0)
 
 
-async def test_open(way: FaultProxy, server: Server) -> None:
-    async with connected(way) as client, connected(way) as other:
+async def test_open(proxy: FaultProxy, server: Server) -> None:
+    async with connected(proxy) as client, connected(proxy) as other:
         for _ in range(3):
             assert await client.ask() == await other.ask() == b"hello\n"
     assert len(server.seen) == 6
 
 
-async def test_closed_and_open_again(way: FaultProxy) -> None:
-    async with connected(way) as client:
+async def test_closed_and_open_again(proxy: FaultProxy) -> None:
+    async with connected(proxy) as client:
         await client.ask()
-        way.close()
+        proxy.close()
         assert await client.answer() == b""
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("127.0.0.1", way.port)
-    way.open()
-    async with connected(way) as client:
+            await asyncio.open_connection("127.0.0.1", proxy.port)
+    proxy.open()
+    async with connected(proxy) as client:
         assert await client.ask() == b"hello\n"
 
 
 async def test_a_call_under_way_is_finished_when_the_way_is_closed(
-    way: FaultProxy, server: Server
+    proxy: FaultProxy, server: Server
 ) -> None:
     server.answering.clear()
-    async with connected(way) as client:
+    async with connected(proxy) as client:
         client.writer.write(b"hello\n")
         await eventually(lambda: server.seen)
-        way.close()
+        proxy.close()
         server.answering.set()
         assert await client.answer() == b"hello\n"
 
 
-async def test_cut(way: FaultProxy, server: Server) -> None:
-    async with connected(way) as idle, connected(way) as waiting:
+async def test_cut(proxy: FaultProxy, server: Server) -> None:
+    async with connected(proxy) as idle, connected(proxy) as waiting:
         await idle.ask()
         server.answering.clear()
         waiting.writer.write(b"hello\n")
         await eventually(lambda: len(server.seen) == 2)
-        assert way.cut() == 1
+        assert proxy.cut() == 1
         for client in (idle, waiting):
             with pytest.raises(ConnectionResetError):
                 await client.answer()
         server.answering.set()
-    async with connected(way) as client:
+    async with connected(proxy) as client:
         assert await client.ask() == b"hello\n"
 
 
-async def test_held_up(way: FaultProxy, server: Server) -> None:
-    async with connected(way) as client, connected(way) as other:
+async def test_held_up(proxy: FaultProxy, server: Server) -> None:
+    async with connected(proxy) as client, connected(proxy) as other:
         await client.ask()
-        way.hold()
+        proxy.hold()
         client.writer.write(b"late\n")
         other.writer.write(b"late\n")
-        await eventually(lambda: way.waiting == 2)
+        await eventually(lambda: proxy.waiting == 2)
         assert server.seen == [b"hello\n"]
-        assert way.release() == 2
+        assert proxy.release() == 2
         assert await client.answer() == await other.answer() == b"late\n"
 
 
 async def test_a_request_is_delivered_although_its_caller_has_gone(
-    way: FaultProxy, server: Server
+    proxy: FaultProxy, server: Server
 ) -> None:
-    way.hold()
-    async with connected(way) as client:
+    proxy.hold()
+    async with connected(proxy) as client:
         client.writer.write(b"hello\n")
-        await eventually(lambda: way.waiting == 1)
-    way.release()
+        await eventually(lambda: proxy.waiting == 1)
+    proxy.release()
     await eventually(lambda: server.seen == [b"hello\n"])
 
 
 async def test_nobody_behind_it() -> None:
-    with FaultProxy(*free_ports(1)) as way:
-        async with connected(way) as client:
+    with FaultProxy(*free_ports(1)) as proxy:
+        async with connected(proxy) as client:
             assert await client.answer() == b""
 
 
 async def test_a_caller_that_goes_is_not_seen_before_its_request_is_answered(
-    way: FaultProxy, server: Server
+    proxy: FaultProxy, server: Server
 ) -> None:
     server.answering.clear()
-    async with connected(way) as client:
+    async with connected(proxy) as client:
         client.writer.write(b"hello\n")
         await eventually(lambda: server.seen)
     assert not server.gone

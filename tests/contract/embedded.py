@@ -46,7 +46,7 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
         self.set_setting(vendor, MODES, orjson.dumps(left).decode())
 
     def poison(self, text: str) -> None:
-        fault = {"endpoint": "process-webhooks", "kind": "item_error", "body_contains": text}
+        fault = {"endpoint": "process-webhooks", "kind": "update_error", "body_contains": text}
         self._control("POST", orjson.dumps(fault))
 
     def cure(self) -> None:

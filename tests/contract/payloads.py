@@ -117,11 +117,11 @@ def status_object(
     wamid: str, status: str, *, at: int = T0, row_uid: str | None = None, code: int | None = None
 ) -> dict[str, Any]:
     """Return an element of ``statuses``. ``at`` is in unix seconds."""
-    item: dict[str, Any] = {"id": wamid, "status": status, "timestamp": str(at)}
+    element: dict[str, Any] = {"id": wamid, "status": status, "timestamp": str(at)}
     if row_uid is not None:
-        item["biz_opaque_callback_data"] = row_uid
+        element["biz_opaque_callback_data"] = row_uid
     if code is not None:
-        item["errors"] = [
+        element["errors"] = [
             {
                 "code": code,
                 "title": "An error",
@@ -129,51 +129,51 @@ def status_object(
                 "error_data": {"details": "Its details."},
             }
         ]
-    return item
+    return element
 
 
 def status(
     vendor: Vendor,
-    item: dict[str, Any],
+    element: dict[str, Any],
     lower: tuple[dict[str, Any], ...] = (),
     **fields: Any,
 ) -> dict[str, Any]:
     """Return the update for a status, with those that were coalesced into it."""
-    payload = envelope(vendor, "messages", messaging(vendor, statuses=[item]))
+    payload = envelope(vendor, "messages", messaging(vendor, statuses=[element]))
     return update(vendor, "status", payload, lower_statuses=list(lower), **fields)
 
 
 def message_object(wamid: str, sender: str | None, **fields: Any) -> dict[str, Any]:
     """Return an element of ``messages``."""
-    item: dict[str, Any] = {
+    element: dict[str, Any] = {
         "id": wamid,
         "timestamp": str(T0),
         "type": "text",
         "text": {"body": "Hello"},
     }
     if sender is not None:
-        item["from"] = sender
-    return {**item, **fields}
+        element["from"] = sender
+    return {**element, **fields}
 
 
 def message(
     vendor: Vendor,
-    item: dict[str, Any],
+    element: dict[str, Any],
     *,
     number: str | None = None,
     contacts: list[dict[str, Any]] | None = None,
     **fields: Any,
 ) -> dict[str, Any]:
     """Return the update for a customer's message."""
-    if contacts is None and "from" in item:
-        contacts = [{"wa_id": item["from"], "profile": {"name": "Ada Stone"}}]
-    value = messaging(vendor, number, contacts=contacts or [], messages=[item])
+    if contacts is None and "from" in element:
+        contacts = [{"wa_id": element["from"], "profile": {"name": "Ada Stone"}}]
+    value = messaging(vendor, number, contacts=contacts or [], messages=[element])
     return update(vendor, "message", envelope(vendor, "messages", value), **fields)
 
 
-def echo(vendor: Vendor, item: dict[str, Any], **fields: Any) -> dict[str, Any]:
+def echo(vendor: Vendor, element: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """Return the update for a message sent from the business's own phone."""
-    value = messaging(vendor, message_echoes=[item])
+    value = messaging(vendor, message_echoes=[element])
     return update(vendor, "echo", envelope(vendor, "smb_message_echoes", value), **fields)
 
 

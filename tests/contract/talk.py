@@ -28,7 +28,7 @@ def says(
     """Return the update for a text that a customer has just sent. ``bots``: uid and trigger type of
     those that match; None where the sidecar does not match for the vendor."""
     number = next(_numbers)
-    item = message_object(
+    element = message_object(
         wamid or f"wamid.talk.{number}",
         sender,
         text={"body": text},
@@ -41,7 +41,7 @@ def says(
             {"bot_uid": uid, "trigger_type": kind, "trigger": text.lower()} for uid, kind in bots
         ]
         matched = {"matches": matches}
-    return message(vendor, item, bots=matched)
+    return message(vendor, element, bots=matched)
 
 
 def effects_of(result: UpdateResult) -> list[Effect]:

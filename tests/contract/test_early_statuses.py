@@ -34,8 +34,8 @@ async def test_a_status_of_an_unrecorded_send_makes_the_log_row(
     uid = campaign.row_uids[0]
     queued = caller.backend.rows("whatsapp_message_queue", _uid=uid)[0]
     caller.backend.change("whatsapp_message_queue", {"status": queue_status}, _uid=uid)
-    item = status_object(wamid_of(uid), "delivered", at=T0 + 10, row_uid=uid)
-    (answer,) = await caller.process(status(campaign.vendor, item))
+    element = status_object(wamid_of(uid), "delivered", at=T0 + 10, row_uid=uid)
+    (answer,) = await caller.process(status(campaign.vendor, element))
     assert answer.result == "done"
     log = _log(caller.backend, campaign.vendor, wamid_of(uid))
     assert (log["status"], log["messaged_at"]) == ("delivered", to_text(T0 + 10))
@@ -55,8 +55,8 @@ async def test_a_failed_status_settles_an_unknown_outcome(
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     await caller.report(result(campaign, uid, "unknown"))
-    item = status_object(wamid_of(uid), "failed", row_uid=uid, code=131026)
-    await caller.process(status(campaign.vendor, item))
+    element = status_object(wamid_of(uid), "failed", row_uid=uid, code=131026)
+    await caller.process(status(campaign.vendor, element))
     assert _log(caller.backend, campaign.vendor, wamid_of(uid))["status"] == "failed"
     assert caller.backend.rows("whatsapp_message_queue", _uid=uid) == []
 
@@ -80,12 +80,12 @@ async def test_a_failed_status_says_nothing_about_a_row_that_is_not_in_flight(
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     caller.backend.change("whatsapp_message_queue", {"status": queue_status}, _uid=uid)
-    item = status_object(wamid_of(uid), "failed", row_uid=uid, code=130429)
-    (answer,) = await caller.process(status(campaign.vendor, item))
+    element = status_object(wamid_of(uid), "failed", row_uid=uid, code=130429)
+    (answer,) = await caller.process(status(campaign.vendor, element))
     assert answer.result == "retry"
     row = caller.backend.rows("whatsapp_message_queue", _uid=uid)[0]
     assert row["status"] == queue_status
-    old = status(campaign.vendor, item, received_at=now_ms() - 11 * MINUTE_MS)
+    old = status(campaign.vendor, element, received_at=now_ms() - 11 * MINUTE_MS)
     assert (await caller.process(old))[0].result == "ignored"
 
 
@@ -93,8 +93,8 @@ async def test_another_vendors_row_is_not_settled(caller: Caller, campaign: Camp
     stranger = caller.backend.seed_vendor()
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
-    item = status_object(wamid_of(uid), "sent", row_uid=uid)
-    (answer,) = await caller.process(status(stranger, item))
+    element = status_object(wamid_of(uid), "sent", row_uid=uid)
+    (answer,) = await caller.process(status(stranger, element))
     assert answer.result == "retry"
     row = caller.backend.rows("whatsapp_message_queue", _uid=uid)[0]
     assert row["status"] == QueueStatus.PROCESSING
@@ -103,9 +103,9 @@ async def test_another_vendors_row_is_not_settled(caller: Caller, campaign: Camp
 async def test_an_unknown_message_is_asked_for_again_for_ten_minutes(
     caller: Caller, vendor: Vendor
 ) -> None:
-    item = status_object("wamid.of-nothing", "sent")
-    young = status(vendor, item, received_at=now_ms() - 9 * MINUTE_MS)
-    old = status(vendor, item, received_at=now_ms() - 11 * MINUTE_MS, attempt=9)
+    element = status_object("wamid.of-nothing", "sent")
+    young = status(vendor, element, received_at=now_ms() - 9 * MINUTE_MS)
+    old = status(vendor, element, received_at=now_ms() - 11 * MINUTE_MS, attempt=9)
     first, second = await caller.process(young, old)
     assert (first.result, first.reason) == ("retry", "message_unknown")
     assert first.retry_after_ms is not None
@@ -119,8 +119,8 @@ async def test_the_result_comes_between_two_tries(
 ) -> None:
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
-    item = status_object(wamid_of(uid), "sent", row_uid="somebody else's" if uid_known else None)
-    first = status(campaign.vendor, item)
+    element = status_object(wamid_of(uid), "sent", row_uid="somebody else's" if uid_known else None)
+    first = status(campaign.vendor, element)
     assert (await caller.process(first))[0].result == "retry"
     await caller.report(accepted(campaign, uid))
     assert (await caller.process({**first, "attempt": 2}))[0].result == "done"
@@ -131,8 +131,8 @@ async def test_statuses_of_a_failed_send_change_nothing(caller: Caller, campaign
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     await caller.report(failed(campaign, uid))
-    item = status_object(wamid_of(uid), "failed", row_uid=uid, code=131026)
-    await caller.process(status(campaign.vendor, item))
+    element = status_object(wamid_of(uid), "failed", row_uid=uid, code=131026)
+    await caller.process(status(campaign.vendor, element))
     row = caller.backend.rows("whatsapp_message_queue", _uid=uid)[0]
     assert row["status"] == QueueStatus.ERROR
     assert caller.backend.rows("whatsapp_message_logs", campaigns__id=campaign.id) == []

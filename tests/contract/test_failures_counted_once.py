@@ -13,8 +13,8 @@ async def told(caller: Caller, campaign: Campaign, uid: str, *names: str) -> lis
     found = []
     for name in names:
         code = 131026 if name == "failed" else None
-        item = status_object(wamid_of(uid), name, row_uid=uid, code=code)
-        (answer,) = await caller.process(status(campaign.vendor, item))
+        element = status_object(wamid_of(uid), name, row_uid=uid, code=code)
+        (answer,) = await caller.process(status(campaign.vendor, element))
         found.append(answer.campaign_uid)
     return found
 
@@ -61,8 +61,8 @@ async def test_a_failure_after_which_the_row_is_sent_again(
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     await caller.report(accepted(campaign, uid))
-    item = status_object(wamid_of(uid), "failed", row_uid=uid, code=131049)
-    answers = [(await caller.process(status(campaign.vendor, item)))[0] for _ in range(2)]
+    element = status_object(wamid_of(uid), "failed", row_uid=uid, code=131049)
+    answers = [(await caller.process(status(campaign.vendor, element)))[0] for _ in range(2)]
     assert [one.campaign_uid for one in answers] == [campaign.uid, None]
 
 
@@ -78,6 +78,6 @@ async def test_two_statuses_of_a_message_in_one_batch(caller: Caller, campaign: 
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     await caller.report(accepted(campaign, uid))
-    items = [status_object(wamid_of(uid), "sent") for _ in range(2)]
-    answers = await caller.process(*(status(campaign.vendor, item) for item in items))
+    elements = [status_object(wamid_of(uid), "sent") for _ in range(2)]
+    answers = await caller.process(*(status(campaign.vendor, element) for element in elements))
     assert [one.campaign_uid for one in answers] == [campaign.uid, None]

@@ -35,8 +35,8 @@ async def _send(caller: Caller, campaign: Campaign, send: int = 1) -> str:
 
 async def _fail(caller: Caller, campaign: Campaign, wamid: str, code: int = CODE) -> str:
     uid = campaign.row_uids[0]
-    item = status_object(wamid, "failed", row_uid=uid, code=code)
-    return (await caller.process(status(campaign.vendor, item)))[0].result
+    element = status_object(wamid, "failed", row_uid=uid, code=code)
+    return (await caller.process(status(campaign.vendor, element)))[0].result
 
 
 def _make_due(caller: Caller, campaign: Campaign) -> None:

@@ -58,7 +58,7 @@ async def test_statuses_that_name_anothers_messages(
     code = 131049 if name == "failed" else None
     wamids = [wamid_of(uid) for uid in victim.row_uids]
     (log,) = caller.backend.rows("whatsapp_message_logs", vendors__id=victim.vendor.id)
-    items = [
+    elements = [
         *(status_object(wamid, name, code=code) for wamid in wamids),
         *(status_object("wamid.m", name, row_uid=uid, code=code) for uid in victim.row_uids),
         *(
@@ -68,7 +68,7 @@ async def test_statuses_that_name_anothers_messages(
     ]
     beside = [status(victim.vendor, status_object("wamid.nobody", "read"))] if together else []
     before = _all(caller, victim.vendor)
-    answers = await caller.process(*beside, *(status(mallory, item) for item in items))
+    answers = await caller.process(*beside, *(status(mallory, element) for element in elements))
     assert [answer.campaign_uid for answer in answers] == [None] * len(answers)
     assert _all(caller, victim.vendor) == before
     assert caller.backend.rows("whatsapp_message_logs", vendors__id=mallory.id) == []
@@ -81,8 +81,8 @@ async def test_a_status_of_ones_own_row_with_the_wamid_of_anothers(
     await caller.claim(own)
     uid, wamid = own.row_uids[0], wamid_of(victim.row_uids[0])
     before = _all(caller, victim.vendor)
-    item = status_object(wamid, "failed", row_uid=uid, code=131042)
-    (answer,) = await caller.process(status(mallory, item))
+    element = status_object(wamid, "failed", row_uid=uid, code=131042)
+    (answer,) = await caller.process(status(mallory, element))
     assert answer.campaign_uid == own.uid
     assert _all(caller, victim.vendor) == before
     later = status(victim.vendor, status_object(wamid, "read"))
@@ -161,8 +161,8 @@ async def test_customers_messages_to_anothers_number(
     (answer,) = await caller.process(first)
     assert (answer.result, answer.reason) == ("ignored", "phone_number_unknown")
     caller.backend.set_setting(mallory, "current_phone_number_id", number)
-    item = message_object("wamid.2", campaign.recipients[0], **quoted)
-    await caller.process(message(mallory, item, number=number))
+    element = message_object("wamid.2", campaign.recipients[0], **quoted)
+    await caller.process(message(mallory, element, number=number))
     assert _all(caller, vendor) == before
     (log,) = caller.backend.rows("whatsapp_message_logs", vendors__id=mallory.id)
     assert log["replied_to_whatsapp_message_logs__uid"] is None

@@ -54,8 +54,8 @@ async def test_a_message_is_stored_with_a_new_contact(caller: Caller, vendor: Ve
 async def test_a_known_contact_is_found(caller: Caller, campaign: Campaign) -> None:
     vendor = campaign.vendor
     before = _contacts(caller.backend, vendor)
-    item = message_object("wamid.a", campaign.recipients[1])
-    await caller.process(message(vendor, item))
+    element = message_object("wamid.a", campaign.recipients[1])
+    await caller.process(message(vendor, element))
     assert _contacts(caller.backend, vendor) == before
     assert _logs(caller.backend, vendor)[0]["contacts__id"] == before[1]["_id"]
 
@@ -86,8 +86,10 @@ async def test_a_message_that_comes_again_is_stored_once(caller: Caller, vendor:
 
 async def test_another_vendors_number_is_ignored(caller: Caller, vendor: Vendor) -> None:
     other = caller.backend.seed_vendor()
-    item = message_object("wamid.a", SENDER)
-    result, reason = await _result(caller, message(vendor, item, number=other.phone_number_ids[0]))
+    element = message_object("wamid.a", SENDER)
+    result, reason = await _result(
+        caller, message(vendor, element, number=other.phone_number_ids[0])
+    )
     assert result == "ignored"
     assert reason
     assert _logs(caller.backend, vendor) == []
@@ -97,15 +99,15 @@ async def test_another_vendors_number_is_ignored(caller: Caller, vendor: Vendor)
 async def test_each_of_the_vendors_numbers_is_heard(caller: Caller) -> None:
     vendor = caller.backend.seed_vendor(numbers=2)
     for position, number in enumerate(vendor.phone_number_ids):
-        item = message_object(f"wamid.{position}", SENDER)
-        assert (await _result(caller, message(vendor, item, number=number)))[0] == "done"
+        element = message_object(f"wamid.{position}", SENDER)
+        assert (await _result(caller, message(vendor, element, number=number)))[0] == "done"
     numbers = [log["wab_phone_number_id"] for log in _logs(caller.backend, vendor)]
     assert numbers == list(vendor.phone_number_ids)
 
 
 async def test_request_welcome_is_ignored(caller: Caller, vendor: Vendor) -> None:
-    item = message_object("wamid.a", SENDER, type="request_welcome")
-    assert (await _result(caller, message(vendor, item)))[0] == "ignored"
+    element = message_object("wamid.a", SENDER, type="request_welcome")
+    assert (await _result(caller, message(vendor, element)))[0] == "ignored"
     assert _logs(caller.backend, vendor) == []
     assert _contacts(caller.backend, vendor) == []
 
@@ -115,8 +117,8 @@ async def test_a_contact_who_hides_the_number_is_known_by_user_id(
 ) -> None:
     contacts = [{"user_id": "GB.1349", "profile": {"name": "Ada"}}]
     for wamid in ("wamid.a", "wamid.b"):
-        item = message_object(wamid, None, from_user_id="GB.1349")
-        assert (await _result(caller, message(vendor, item, contacts=contacts)))[0] == "done"
+        element = message_object(wamid, None, from_user_id="GB.1349")
+        assert (await _result(caller, message(vendor, element, contacts=contacts)))[0] == "done"
     (contact,) = _contacts(caller.backend, vendor)
     assert contact["wa_id"] is None
     assert contact["first_name"] == "Ada"
@@ -156,10 +158,10 @@ async def test_a_reply_names_what_it_answers(caller: Caller, campaign: Campaign)
     await caller.claim(campaign)
     uid = campaign.row_uids[0]
     await caller.report(accepted(campaign, uid))
-    item = message_object(
+    element = message_object(
         "wamid.a", campaign.recipients[0], context={"id": wamid_of(uid), "forwarded": True}
     )
-    await caller.process(message(campaign.vendor, item))
+    await caller.process(message(campaign.vendor, element))
     sent, reply = _logs(caller.backend, campaign.vendor)
     assert reply["replied_to_whatsapp_message_logs__uid"] == sent["_uid"]
     assert reply["is_forwarded"] == 1
@@ -179,25 +181,25 @@ async def test_a_reply_names_what_it_answers(caller: Caller, campaign: Campaign)
 async def test_every_type_is_stored(
     caller: Caller, vendor: Vendor, fields: dict[str, Any], text: str | None
 ) -> None:
-    item = {**message_object("wamid.a", SENDER), **fields}
-    del item["text"]
-    assert (await _result(caller, message(vendor, item)))[0] == "done"
+    element = {**message_object("wamid.a", SENDER), **fields}
+    del element["text"]
+    assert (await _result(caller, message(vendor, element)))[0] == "done"
     (log,) = _logs(caller.backend, vendor)
     assert log["message"] == text
-    assert log["__data"]["message"] == item
+    assert log["__data"]["message"] == element
 
 
 async def test_letters_of_every_script_survive(caller: Caller, vendor: Vendor) -> None:
     body = 'Grüße, 你好, مرحبا, 👩🏽‍🚀 \\ " \u2028'
-    item = message_object("wamid.a", SENDER, text={"body": body})
-    await caller.process(message(vendor, item))
+    element = message_object("wamid.a", SENDER, text={"body": body})
+    await caller.process(message(vendor, element))
     assert _logs(caller.backend, vendor)[0]["message"] == body
 
 
 async def test_an_echo_is_stored_as_sent(caller: Caller, vendor: Vendor) -> None:
-    item = message_object("wamid.e", "99900000000", to=SENDER)
+    element = message_object("wamid.e", "99900000000", to=SENDER)
     for _ in range(2):
-        assert (await _result(caller, echo(vendor, item)))[0] == "done"
+        assert (await _result(caller, echo(vendor, element)))[0] == "done"
     (contact,) = _contacts(caller.backend, vendor)
     assert contact["wa_id"] == SENDER
     (log,) = _logs(caller.backend, vendor)
@@ -207,9 +209,9 @@ async def test_an_echo_is_stored_as_sent(caller: Caller, vendor: Vendor) -> None
     assert log["message"] == "Hello"
 
 
-@pytest.mark.parametrize("item", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": 7, "from": 8}])
+@pytest.mark.parametrize("element", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": 7, "from": 8}])
 async def test_a_message_without_its_fields_is_ignored(
-    caller: Caller, vendor: Vendor, item: dict[str, Any]
+    caller: Caller, vendor: Vendor, element: dict[str, Any]
 ) -> None:
-    assert (await _result(caller, message(vendor, item, contacts=[])))[0] == "ignored"
+    assert (await _result(caller, message(vendor, element, contacts=[])))[0] == "ignored"
     assert _logs(caller.backend, vendor) == []

@@ -43,7 +43,7 @@ def poisoned(backend: BackendUnderTest) -> Iterator[str]:
     backend.cure()
 
 
-async def test_one_bad_item_is_alone(caller: Caller, campaign: Campaign, poisoned: str) -> None:
+async def test_one_bad_update_is_alone(caller: Caller, campaign: Campaign, poisoned: str) -> None:
     vendor = campaign.vendor
     await caller.claim(campaign)
     await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
@@ -64,13 +64,13 @@ async def test_one_bad_item_is_alone(caller: Caller, campaign: Campaign, poisone
     assert len(caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)) == 1
 
 
-async def test_a_bad_item_is_done_once_it_is_cured(
+async def test_a_bad_update_is_done_once_it_is_cured(
     caller: Caller, vendor: Vendor, poisoned: str
 ) -> None:
-    item = message(vendor, message_object(f"wamid.{poisoned}", SENDER))
-    assert (await caller.process(item))[0].result == "retry"
+    element = message(vendor, message_object(f"wamid.{poisoned}", SENDER))
+    assert (await caller.process(element))[0].result == "retry"
     caller.backend.cure()
-    assert (await caller.process({**item, "attempt": 2}))[0].result == "done"
+    assert (await caller.process({**element, "attempt": 2}))[0].result == "done"
     assert len(caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id)) == 1
 
 

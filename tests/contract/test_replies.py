@@ -188,8 +188,8 @@ async def test_a_contact_who_hides_the_number_is_stored_without_a_reply(
     caller: Caller, vendor: Vendor
 ) -> None:
     (bot,) = caller.backend.seed_bots(vendor, OPEN)
-    item = message_object("wamid.hidden", None, from_user_id="GB.1", text={"body": "open"})
+    element = message_object("wamid.hidden", None, from_user_id="GB.1", text={"body": "open"})
     matched = {"matches": [{"bot_uid": bot, "trigger_type": "is", "trigger": "open"}]}
-    update = message(vendor, item, contacts=[{"user_id": "GB.1"}], bots=matched)
+    update = message(vendor, element, contacts=[{"user_id": "GB.1"}], bots=matched)
     assert sends((await caller.process(update))[0]) == []
     assert len(caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id)) == 1

@@ -130,10 +130,12 @@ async def test_a_delivered_that_comes_after_read_still_tells_the_time(
 
 async def test_a_repeated_status_changes_nothing(caller: Caller, campaign: Campaign) -> None:
     wamid = await _sent(caller, campaign)
-    item = status_object(wamid, "failed", code=131026)
-    await caller.process(status(campaign.vendor, item))
+    element = status_object(wamid, "failed", code=131026)
+    await caller.process(status(campaign.vendor, element))
     before = _log(caller.backend, campaign.vendor, wamid)
-    answers = await caller.process(status(campaign.vendor, item), status(campaign.vendor, item))
+    answers = await caller.process(
+        status(campaign.vendor, element), status(campaign.vendor, element)
+    )
     assert [answer.result for answer in answers] == ["done", "done"]
     assert _log(caller.backend, campaign.vendor, wamid) == before
 
@@ -197,19 +199,19 @@ async def test_another_vendors_log_row_is_not_touched(caller: Caller, campaign: 
     assert _log(caller.backend, campaign.vendor, wamid)["status"] == "accepted"
 
 
-@pytest.mark.parametrize("item", [{}, {"id": 5}, {"id": "wamid.x"}, {"status": "sent"}])
+@pytest.mark.parametrize("element", [{}, {"id": 5}, {"id": "wamid.x"}, {"status": "sent"}])
 async def test_a_status_without_its_fields_is_ignored(
-    caller: Caller, vendor: Vendor, item: dict[str, object]
+    caller: Caller, vendor: Vendor, element: dict[str, object]
 ) -> None:
-    payload = envelope(vendor, "messages", messaging(vendor, statuses=[item]))
+    payload = envelope(vendor, "messages", messaging(vendor, statuses=[element]))
     (answer,) = await caller.process(update(vendor, "status", payload))
     assert answer.result == "ignored"
 
 
 async def test_a_time_that_cannot_be_read_is_now(caller: Caller, campaign: Campaign) -> None:
     wamid = await _sent(caller, campaign)
-    item = {**status_object(wamid, "delivered"), "timestamp": "soon"}
-    (answer,) = await caller.process(status(campaign.vendor, item))
+    element = {**status_object(wamid, "delivered"), "timestamp": "soon"}
+    (answer,) = await caller.process(status(campaign.vendor, element))
     assert answer.result == "done"
     messaged_at = _log(caller.backend, campaign.vendor, wamid)["messaged_at"]
     assert messaged_at is not None

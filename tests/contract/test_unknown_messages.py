@@ -253,8 +253,8 @@ async def test_a_row_that_is_in_6_no_more_is_ignored(
 
 async def test_a_status_that_came_first_wins(caller: Caller, unknown: Campaign) -> None:
     uid = unknown.row_uids[0]
-    item = status_object(wamid_of(uid), "delivered", row_uid=uid)
-    await caller.process(status(unknown.vendor, item))
+    element = status_object(wamid_of(uid), "delivered", row_uid=uid)
+    await caller.process(status(unknown.vendor, element))
     assert await _resolve(caller, "resend", uid) == [(uid, "ignored", "row_unknown")]
 
 
@@ -263,8 +263,8 @@ async def test_a_status_that_comes_before_the_second_send_prevents_it(
 ) -> None:
     uid = unknown.row_uids[0]
     await _resolve(caller, "resend", uid)
-    item = status_object(wamid_of(uid), "delivered", row_uid=uid)
-    (answer,) = await caller.process(status(unknown.vendor, item))
+    element = status_object(wamid_of(uid), "delivered", row_uid=uid)
+    (answer,) = await caller.process(status(unknown.vendor, element))
     assert answer.result == "done"
     assert caller.backend.rows(TABLE, _uid=uid) == []
     logs = caller.backend.rows("whatsapp_message_logs", wamid=wamid_of(uid))
@@ -276,8 +276,8 @@ async def test_a_status_of_a_row_that_was_given_up_is_applied(
 ) -> None:
     uid = unknown.row_uids[0]
     await _resolve(caller, "give_up", uid)
-    item = status_object(wamid_of(uid), "read", row_uid=uid)
-    (answer,) = await caller.process(status(unknown.vendor, item))
+    element = status_object(wamid_of(uid), "read", row_uid=uid)
+    (answer,) = await caller.process(status(unknown.vendor, element))
     assert answer.result == "done"
     assert caller.backend.rows(TABLE, _uid=uid) == []
 

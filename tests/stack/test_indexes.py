@@ -283,9 +283,9 @@ async def test_a_user_who_hides_the_number_is_looked_for_among_the_vendors_conta
     caller: Caller, backend: LaravelBackend, busy: Campaign
 ) -> None:
     """No index can cover a key of the JSON without a further column."""
-    item = message_object("wamid.hidden", None, from_user_id="GB.1")
+    element = message_object("wamid.hidden", None, from_user_id="GB.1")
     with recorded(backend.database) as statements:
-        await caller.process(message(busy.vendor, item, contacts=[{"user_id": "GB.1"}]))
+        await caller.process(message(busy.vendor, element, contacts=[{"user_id": "GB.1"}]))
     (search,) = [s for s in statements if s.startswith("SELECT") and "GB.1" in s]
     (plan,) = plans(backend.database, search)
     assert plan["type"] == "ref"

@@ -1,4 +1,4 @@
-"""A batch in which one item cannot be written: the others are, and that one comes again."""
+"""A batch in which one update cannot be written: the others are, and that one comes again."""
 
 from collections.abc import Iterator
 

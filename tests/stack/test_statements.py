@@ -73,8 +73,8 @@ async def test_statuses(caller: Caller, backend: LaravelBackend, vendor: Vendor)
         for position, uid in enumerate(campaign.row_uids):
             name = "failed" if position % 4 == 1 else "delivered"
             code = 131049 if name == "failed" else None
-            item = status_object(wamid_of(uid), name, row_uid=uid, code=code)
-            updates.append(status(vendor, item))
+            element = status_object(wamid_of(uid), name, row_uid=uid, code=code)
+            updates.append(status(vendor, element))
         counts.append(await _statements(backend, partial(caller.process, *updates)))
     assert counts[0] == counts[1]
     assert counts[1] <= CONNECT + 14

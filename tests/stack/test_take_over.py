@@ -68,12 +68,12 @@ async def _assert_complete(installation: StackInstallation, meta: Meta) -> None:
     found = applied()
     assert {wamid: found[wamid] for wamid in sent} == dict.fromkeys(sent, 1)
 
-    async def at_rest() -> bool:
+    async def is_quiescent() -> bool:
         found = await accounting(installation.redis_url)
         assert found is not None
         return found.webhooks.parts["waiting"] == found.updates.parts["waiting"] == 0
 
-    await eventually(at_rest, WAIT_S, every_s=0.2)
+    await eventually(is_quiescent, WAIT_S, every_s=0.2)
 
 
 async def test_stopped_started_stopped_and_killed(

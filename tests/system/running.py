@@ -35,7 +35,7 @@ def wait_for_accepted(demo: Demo, count: int) -> None:
     wait_for(lambda: accepted(demo) >= count, f"{count} messages")
 
 
-def at_rest(demo: Demo) -> bool:
+def is_quiescent(demo: Demo) -> bool:
     """Everything that was created has arrived, and no row waits for anything but a person."""
     report = read(demo.cloud_api, "report")
     found = demo.installation.tables.counts()
@@ -50,7 +50,7 @@ def at_rest(demo: Demo) -> bool:
 def assert_complete(demo: Demo, *, unknown: int = 0) -> None:
     """Wait for rest, then compare. Up to so many rows may be unknown: what a worker had written
     down as being sent when it was killed, and had not handed to the network yet."""
-    wait_for(lambda: at_rest(demo), "rest")
+    wait_for(lambda: is_quiescent(demo), "rest")
     comparison = demo.compare()
     left = demo.installation.tables.counts().queue.get(QueueStatus.UNKNOWN, 0)
     assert left <= unknown

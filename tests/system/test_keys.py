@@ -52,5 +52,5 @@ def test_every_key_is_in_the_table_and_goes_when_it_says_so(demo: Demo) -> None:
             classes.add(pattern.pattern)
             if "expires" in described[pattern]:
                 assert client.pttl(key) != -1, f"{key} does not expire"
-    assert {"fence:(.+)", "halt:(.+)", "seen:(.+):(.+)", "number:(.+)", "nonce:(.+)"} <= classes
+    assert {"fence:(.+)", "halt:(.+)", "dedup:(.+):(.+)", "number:(.+)", "nonce:(.+)"} <= classes
     assert len(classes) > 15

@@ -8,7 +8,7 @@ from typing import Any
 from simulator.control import read
 from simulator.demo import Demo
 from simulator.processes import python
-from tests.system.running import assert_complete, at_rest, wait_for, wait_for_accepted
+from tests.system.running import assert_complete, is_quiescent, wait_for, wait_for_accepted
 
 WORKERS = ("worker-campaigns-effects", "worker-statuses", "worker-messages")
 
@@ -50,7 +50,7 @@ def test_the_accounting_balances_whatever_is_killed(demo: Demo) -> None:
     demo.installation.crash("redis")
     demo.installation.restart("redis")
     assert_balanced(demo)
-    wait_for(lambda: at_rest(demo), "rest")
+    wait_for(lambda: is_quiescent(demo), "rest")
     accounting = assert_balanced(demo)
     webhooks, updates, sends = accounting["webhooks"], accounting["updates"], accounting["sends"]
     assert webhooks["waiting"] == updates["waiting"] == updates["dead"] == sends["in_flight"] == 0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
-from tests.workers.payloads import VENDOR, item
+from tests.workers.payloads import VENDOR, make_update
 from tests.workers.php import HTML_500, Answer, Call
 from workers.inbox.delivery import Delivery, Fate, Verdicts
 from workers.inbox.update import Update
@@ -14,23 +14,23 @@ BATCH = contract.PROCESS_WEBHOOKS
 
 
 async def deliver(
-    delivery: Delivery, items: list[Update], batch_size: int = 1000, concurrency: int = 1
+    delivery: Delivery, updates: list[Update], batch_size: int = 1000, concurrency: int = 1
 ) -> Verdicts:
-    verdicts = await delivery.deliver(items, batch_size=batch_size, concurrency=concurrency)
-    assert set(verdicts) == {one.id for one in items}
+    verdicts = await delivery.deliver(updates, batch_size=batch_size, concurrency=concurrency)
+    assert set(verdicts) == {one.id for one in updates}
     return verdicts
 
 
 async def deliver_isolated(
-    delivery: Delivery, items: list[Update], batch_size: int = 1000
+    delivery: Delivery, updates: list[Update], batch_size: int = 1000
 ) -> Verdicts:
-    verdicts = await delivery.deliver_isolated(VENDOR, items, batch_size=batch_size)
-    assert set(verdicts) == {one.id for one in items}
+    verdicts = await delivery.deliver_isolated(VENDOR, updates, batch_size=batch_size)
+    assert set(verdicts) == {one.id for one in updates}
     return verdicts
 
 
 def statuses(count: int, vendor_uid: str = VENDOR) -> list[Update]:
-    return [item(STATUS, vendor_uid=vendor_uid) for _ in range(count)]
+    return [make_update(STATUS, vendor_uid=vendor_uid) for _ in range(count)]
 
 
 def of_vendors(count: int, *, each: int = 1) -> list[Update]:
@@ -38,8 +38,8 @@ def of_vendors(count: int, *, each: int = 1) -> list[Update]:
     return [one for number in range(count) for one in statuses(each, f"vendor-{number}")]
 
 
-def fates(verdicts: Verdicts, items: Iterable[Update]) -> list[Fate]:
-    return [verdicts[one.id].fate for one in items]
+def fates(verdicts: Verdicts, updates: Iterable[Update]) -> list[Fate]:
+    return [verdicts[one.id].fate for one in updates]
 
 
 def fails_on(bad: list[Update]) -> Callable[[Call], Answer | None]:

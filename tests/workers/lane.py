@@ -47,10 +47,10 @@ class LaneUnderTest:
     configs: dict[str, VendorConfig] = field(default_factory=dict)
     woken: list[tuple[EffectKind, str]] = field(default_factory=list)
     delivery: Delivery = field(init=False)
-    signals: StatusErrors = field(init=False)
+    status_errors: StatusErrors = field(init=False)
 
     def __post_init__(self) -> None:
-        self.signals = StatusErrors(
+        self.status_errors = StatusErrors(
             self.settings, self.redis, Limiter(self.redis), self._find_config
         )
         self.delivery = Delivery(self.backend, Breaker("php_ill", first_s=0.02, longest_s=0.05))
@@ -87,7 +87,7 @@ class LaneUnderTest:
             self.delivery,
             UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
             stopping or (lambda: self.stopping),
-            signals=self.signals if self.lane is Lane.STATUSES else None,
+            status_errors=self.status_errors if self.lane is Lane.STATUSES else None,
         )
 
     async def drain(self) -> bool:
@@ -115,12 +115,12 @@ class LaneUnderTest:
         """Return what waits, by order key; the index must fit."""
         found = {}
         for name in await self._order_keys():
-            items = await _execute(
-                self.redis, "LRANGE", keys.deferred_items(self.lane, name), 0, -1
+            updates = await _execute(
+                self.redis, "LRANGE", keys.deferred_updates(self.lane, name), 0, -1
             )
-            found[name] = [Update.load(item) for item in items]
+            found[name] = [Update.load(update) for update in updates]
             assert found[name], f"{name} is in the index, and nothing waits there"
-        lists = await self.redis.keys(keys.deferred_items(self.lane, "*"))
+        lists = await self.redis.keys(keys.deferred_updates(self.lane, "*"))
         assert len(lists) == len(found), "something waits that is not in the index"
         return found
 
@@ -156,11 +156,11 @@ class LaneUnderTest:
             for entry in await self._entries(lane, vendor):
                 counts[keys.STORED_BYTES] += entry.size
             for name in await _execute(self.redis, "ZRANGE", keys.deferred(lane), 0, -1):
-                key = keys.deferred_items(lane, name.decode())
-                for item in await _execute(self.redis, "LRANGE", key, 0, -1):
-                    if Update.load(item).vendor_uid == vendor:
-                        counts[keys.STORED_BYTES] += len(item)
-                        counts[keys.deferred_bytes(lane)] += len(item)
+                key = keys.deferred_updates(lane, name.decode())
+                for update in await _execute(self.redis, "LRANGE", key, 0, -1):
+                    if Update.load(update).vendor_uid == vendor:
+                        counts[keys.STORED_BYTES] += len(update)
+                        counts[keys.deferred_bytes(lane)] += len(update)
                         counts[keys.deferred_count(lane)] += 1
         for kind in EffectKind:
             effects = await _execute(self.redis, "HVALS", keys.effects(kind, vendor))
@@ -170,9 +170,9 @@ class LaneUnderTest:
     async def assert_balanced(self) -> None:
         """What came in is done, or waits, or is dead: for every vendor."""
         waiting: dict[str, int] = {}
-        for items in (await self.deferred()).values():
-            for item in items:
-                waiting[item.vendor_uid] = waiting.get(item.vendor_uid, 0) + 1
+        for updates in (await self.deferred()).values():
+            for update in updates:
+                waiting[update.vendor_uid] = waiting.get(update.vendor_uid, 0) + 1
         for key in await _execute(self.redis, "KEYS", keys.COUNTERS_PREFIX + "*"):
             vendor = key.decode().removeprefix(keys.COUNTERS_PREFIX)
             counts = await self.counters(vendor)

@@ -351,12 +351,12 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "stage"):
             return
         try:
-            self.run(self._come_to_rest())
+            self.run(self._until_quiescent())
             self._check()
         finally:
             self.run(self._clear())
 
-    async def _come_to_rest(self) -> None:
+    async def _until_quiescent(self) -> None:
         self.world.cloud.engine.faults.clear()
         if self.stalled is not None:
             await self._go_on()

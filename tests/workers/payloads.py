@@ -1,4 +1,4 @@
-"""Webhooks, inbox entries and items for the tests of the drain."""
+"""Webhooks, inbox entries and updates for the tests of the drain."""
 
 import itertools
 from typing import Any
@@ -27,10 +27,10 @@ def message(sender: str = "99911", wamid: str | None = None, **more: Any) -> Jso
 
 def status(wamid: str = "wamid.1", name: str = "sent", row: str | None = None, **more: Any) -> Json:
     """Return an element of ``statuses``."""
-    item: Json = {"id": wamid, "status": name, "timestamp": "1750000000", **more}
+    update: Json = {"id": wamid, "status": name, "timestamp": "1750000000", **more}
     if row is not None:
-        item["biz_opaque_callback_data"] = row
-    return item
+        update["biz_opaque_callback_data"] = row
+    return update
 
 
 def value(**lists: Any) -> Json:
@@ -71,7 +71,7 @@ def entry(*bodies: bytes, vendor_uid: str = VENDOR, at: int = RECEIVED_AT) -> En
     return Entry(vendor_uid, f"{at}-0", webhooks, f"uid-{at}")
 
 
-def item(
+def make_update(
     kind: UpdateKind | None = UpdateKind.MESSAGE,
     *,
     vendor_uid: str = VENDOR,
@@ -80,7 +80,7 @@ def item(
     order_key: str | None = None,
     **more: Any,
 ) -> Update:
-    """Return an item of its own id, with a payload that fits its kind."""
+    """Return an update of its own id, with a payload that fits its kind."""
     number = next(_numbers)
     if wamid is None and kind not in (None, UpdateKind.CHANGE):
         wamid = f"wamid.{number}"

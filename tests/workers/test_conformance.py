@@ -17,7 +17,7 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from tests.conftest import MakeSettings
 from tests.contracts.conformance import assert_request_conforms, load
-from tests.workers.payloads import item, status
+from tests.workers.payloads import make_update, status
 from tests.workers.php import Answer, Php, answer
 from tests.workers.rows import CAMPAIGN, result
 from workers.inbox.delivery import Delivery
@@ -58,11 +58,11 @@ async def test_every_endpoint_is_asked_as_documented(
     make_settings: MakeSettings,
 ) -> None:
     delivery = Delivery(backend, Breaker("php_ill"))
-    updates = [item(kind) for kind in UpdateKind]
+    updates = [make_update(kind) for kind in UpdateKind]
     lower = [orjson.dumps(status("wamid.1"))]
-    updates.append(item(UpdateKind.STATUS, attempts=3, lower_statuses=lower))
-    updates += [item(order_key="vendor-1/99911") for _ in range(2)]
-    await delivery.deliver([*updates, item(None)], batch_size=1000, concurrency=4)
+    updates.append(make_update(UpdateKind.STATUS, attempts=3, lower_statuses=lower))
+    updates += [make_update(order_key="vendor-1/99911") for _ in range(2)]
+    await delivery.deliver([*updates, make_update(None)], batch_size=1000, concurrency=4)
     claimer = Claimer(
         backend, ledger, campaign_lease_held, vendor_uid="vendor-1", campaign_uid=CAMPAIGN
     )
@@ -98,8 +98,8 @@ async def test_a_full_batch_is_as_documented(php: Php, backend: Backend, lane: L
     """Also one that is too large to be checked at the end of every test."""
     kind = UpdateKind.STATUS if lane is Lane.STATUSES else UpdateKind.MESSAGE
     delivery = Delivery(backend, Breaker("php_ill"))
-    items = [item(kind) for _ in range(contract.MAX_BATCH)]
-    await delivery.deliver(items, batch_size=contract.MAX_BATCH, concurrency=1)
+    updates = [make_update(kind) for _ in range(contract.MAX_BATCH)]
+    await delivery.deliver(updates, batch_size=contract.MAX_BATCH, concurrency=1)
     [call] = php.calls
     assert len(call.json["updates"]) == contract.MAX_BATCH
     assert_request_conforms(load("backend"), "POST", call.path, orjson.loads(call.body))

@@ -14,7 +14,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.redis.letter_bounds import Bounds
 from tests.conftest import MakeSettings
 from tests.workers.conftest import MakeLane
-from tests.workers.payloads import VENDOR, item, texts
+from tests.workers.payloads import VENDOR, make_update, texts
 from tests.workers.php import Php, wanting_again
 from workers.inbox.commit import Commit
 
@@ -36,7 +36,7 @@ async def test_a_letter_with_the_id_of_another_gets_a_name_of_its_own(
     redis: Redis, commit: Commit
 ) -> None:
     for number in range(80):
-        commit.dead_letter(item(id="v/1-0/0", reason=f"no {number}"), number + now_ms())
+        commit.dead_letter(make_update(id="v/1-0/0", reason=f"no {number}"), number + now_ms())
     await commit.commit()
     letters = [letter async for letter in DeadLetters(redis).all()]
     assert [letter.update["reason"] for letter in letters] == [f"no {n}" for n in range(80)]
@@ -58,7 +58,7 @@ async def test_the_oldest_leave_where_too_many_are_kept(
 ) -> None:
     commit = make(redis, drain_lease_held, Bounds(number=10))
     for number in range(300):
-        commit.dead_letter(item(id=f"{VENDOR}/{number}"), now_ms() + number)
+        commit.dead_letter(make_update(id=f"{VENDOR}/{number}"), now_ms() + number)
     await commit.commit()
     await count_as_split(redis, 300)
     assert await names(redis) == [f"{VENDOR}/{number}" for number in range(290, 300)]
@@ -74,7 +74,7 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
     bounds = Bounds(size_bytes=100_000)
     commit = make(redis, drain_lease_held, bounds)
     for number in range(300):
-        commit.dead_letter(item(reason="x" * 2000), number + now_ms())
+        commit.dead_letter(make_update(reason="x" * 2000), number + now_ms())
     await commit.commit()
     await count_as_split(redis, 300)
     accounting = await vendor_accounting(redis)
@@ -88,9 +88,9 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
 async def test_what_is_too_old_leaves_when_another_is_buried(redis: Redis, commit: Commit) -> None:
     day = 86_400_000
     now = now_ms()
-    commit.dead_letter(item(id="old"), now - 91 * day)
-    commit.dead_letter(item(id="young"), now - 89 * day)
-    commit.dead_letter(item(id="new"), now)
+    commit.dead_letter(make_update(id="old"), now - 91 * day)
+    commit.dead_letter(make_update(id="young"), now - 89 * day)
+    commit.dead_letter(make_update(id="new"), now)
     await commit.commit()
     assert await names(redis) == ["young", "new"]
     assert (await vendor_accounting(redis)).check("dead_updates").parts["too_old"] == 1
@@ -107,7 +107,7 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
             await outbox.end(lease, EffectKind.FORWARD, VENDOR, [ended])
     commit = make(redis, drain_lease_held, Bounds(number=5))
     for number in range(4):
-        commit.dead_letter(item(id=f"u{number}"), number + 1)
+        commit.dead_letter(make_update(id=f"u{number}"), number + 1)
     await commit.commit()
     await count_as_split(redis, 4)
     assert await names(redis) == [*(f"u{n}" for n in range(4)), f"{VENDOR}/forward/3"]
@@ -120,8 +120,8 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
 async def test_vendors_have_bounds_of_their_own(redis: Redis, drain_lease_held: Lease) -> None:
     commit = make(redis, drain_lease_held, Bounds(number=2))
     for number in range(50):
-        commit.dead_letter(item(vendor_uid="loud"), number)
-    commit.dead_letter(item(vendor_uid="quiet", id="q"), 1)
+        commit.dead_letter(make_update(vendor_uid="loud"), number)
+    commit.dead_letter(make_update(vendor_uid="quiet", id="q"), 1)
     await commit.commit()
     assert "q" in await names(redis)
     assert await DeadLetters(redis).count() == 3
@@ -131,7 +131,7 @@ async def test_bounds_that_are_lowered_by_much_are_reached_in_steps(
     redis: Redis, commit: Commit, drain_lease_held: Lease
 ) -> None:
     for number in range(7000):
-        commit.dead_letter(item(kind=None, id=str(number)), now_ms())
+        commit.dead_letter(make_update(kind=None, id=str(number)), now_ms())
     await commit.commit()
     letters = DeadLetters(redis)
     assert await letters.trim(Bounds(number=1), now_ms()) == 5000
@@ -147,7 +147,7 @@ async def test_burying_many_costs_as_much_for_each(redis: Redis, drain_lease_hel
         await redis.config_resetstat()
         commit = make(redis, drain_lease_held, Bounds(number=50))
         for number in range(letters):
-            commit.dead_letter(item(id="the same"), number + now_ms())
+            commit.dead_letter(make_update(id="the same"), number + now_ms())
         await commit.commit()
         stats = await redis.info("commandstats")
         return sum(one["calls"] for one in stats.values())

@@ -16,7 +16,7 @@ from sidecar.redis.lease import Lease
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.redis.marks import Marks
 from tests.workers.conftest import MakeLane
-from tests.workers.payloads import VENDOR, item, message, webhook
+from tests.workers.payloads import VENDOR, make_update, message, webhook
 from tests.workers.php import Php
 from workers.inbox.commit import Commit
 
@@ -53,7 +53,7 @@ async def put(redis: Redis, lane: Lane, count: int, vendors: int) -> int:
 
 
 async def test_marks_of_a_million_messages(redis: Redis) -> None:
-    marks, now_s = Marks(redis, 86_400, keys.seen), now_ms() / 1000
+    marks, now_s = Marks(redis, 86_400, keys.dedup), now_ms() / 1000
     taken = []
     for first, last in ((0, 10_000), (10_000, 40_000)):
         pipeline = redis.pipeline(transaction=False)
@@ -98,8 +98,8 @@ async def test_what_is_left_of_webhooks_that_php_has_taken(
         await lane.drain_when_it_may()
         taken.append(await memory(redis))
     grown = taken[1] - taken[0]
-    assert taken[1]["seen"] > 0
-    assert {name for name, size in grown.items() if size > 1000} <= {"seen"}
+    assert taken[1]["dedup"] > 0
+    assert {name for name, size in grown.items() if size > 1000} <= {"dedup"}
 
 
 async def test_dead_letters_take_what_their_bounds_say(
@@ -111,7 +111,7 @@ async def test_dead_letters_take_what_their_bounds_say(
             bounds = Bounds(number=2000, size_bytes=1_500_000)
             commit = Commit(redis, Lane.STATUSES, drain_lease_held, bounds)
             for _ in range(1000):
-                commit.dead_letter(item(reason="x" * 300), now_ms())
+                commit.dead_letter(make_update(reason="x" * 300), now_ms())
             await commit.commit()
         taken.append((await memory(redis)).total())
     [accounting] = await Counters(redis).read()

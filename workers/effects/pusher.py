@@ -51,13 +51,13 @@ class Event:
 
     def as_one(self) -> dict[str, Any]:
         """Return the body of an ``events`` call."""
-        return {"name": self.name, "channels": list(self.channels), **self._rest()}
+        return {"name": self.name, "channels": list(self.channels), **self._other_fields()}
 
     def as_part(self) -> dict[str, Any]:
         """Return an element of a ``batch_events`` call."""
-        return {"name": self.name, "channel": self.channels[0], **self._rest()}
+        return {"name": self.name, "channel": self.channels[0], **self._other_fields()}
 
-    def _rest(self) -> dict[str, Any]:
+    def _other_fields(self) -> dict[str, Any]:
         rest = {"data": self.data}
         if self.socket_id:
             rest["socket_id"] = self.socket_id

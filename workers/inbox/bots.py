@@ -40,25 +40,25 @@ class Matching:
         self._wait_s = wait_s
         self._impatient_until = 0.0
 
-    async def attach(self, items: Iterable[Update]) -> None:
+    async def attach(self, updates: Iterable[Update]) -> None:
         """Attach their bots to those items that are customers' messages of vendors whose bots are
         matched here."""
         texts: dict[str, list[tuple[Update, str]]] = {}
-        for item in items:
-            text = _text_of(item) if item.kind is UpdateKind.MESSAGE else None
-            if text is not None and item.bots is None:
-                texts.setdefault(item.vendor_uid, []).append((item, text))
+        for update in updates:
+            text = _text_of(update) if update.kind is UpdateKind.MESSAGE else None
+            if text is not None and update.bots is None:
+                texts.setdefault(update.vendor_uid, []).append((update, text))
         if cold := [vendor_uid for vendor_uid in texts if not self._find(vendor_uid)[0]]:
             await self._wait(cold)
         now = datetime.now(UTC)
         for vendor_uid, mine in texts.items():
             matcher = self._find(vendor_uid)[1]
             if matcher is not None:
-                for item, text in mine:
+                for update, text in mine:
                     if len(text) <= LONGEST:
-                        _match(matcher, item, text, now)
+                        _match(matcher, update, text, now)
                     else:
-                        await asyncio.to_thread(_match, matcher, item, text, now)
+                        await asyncio.to_thread(_match, matcher, update, text, now)
 
     def _find(self, vendor_uid: str) -> tuple[bool, Matcher | None]:
         """Return (True, the matcher or None where PHP matches), or (False, None) if that is not
@@ -88,18 +88,18 @@ class Matching:
             return  # the caches have said so
 
 
-def _text_of(item: Update) -> str | None:
-    return message_text(item.element)
+def _text_of(update: Update) -> str | None:
+    return message_text(update.element)
 
 
-def _match(matcher: Matcher, item: Update, text: str, at: datetime) -> None:
+def _match(matcher: Matcher, update: Update, text: str, at: datetime) -> None:
     try:
-        item.bots = MatchedBots(matches=matcher.match(text, at))
+        update.bots = MatchedBots(matches=matcher.match(text, at))
     except Exception as error:  # a fault of ours, and PHP can still match it
         log.error(
             "bots.not_matched",
-            vendor=item.vendor_uid,
-            update=item.id,
-            wamid=item.wamid,
+            vendor=update.vendor_uid,
+            update=update.id,
+            wamid=update.wamid,
             exc_info=error,
         )

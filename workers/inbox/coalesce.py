@@ -25,7 +25,7 @@ def coalesce(updates: list[Update]) -> Coalesced:
     """
     coalesced = Coalesced()
     places: dict[tuple[str, str, str | None], int] = {}
-    seen_statuses: set[tuple[str, str, str | None]] = set()
+    known_statuses: set[tuple[str, str, str | None]] = set()
     for update in updates:
         if update.wamid is None or update.kind is None:
             coalesced.updates.append(update)
@@ -37,10 +37,10 @@ def coalesce(updates: list[Update]) -> Coalesced:
             coalesced.updates.append(update)
             continue
         exact = (update.vendor_uid, update.wamid, update.status)
-        if exact in seen_statuses:
+        if exact in known_statuses:
             coalesced.duplicates.append(update)
             continue
-        seen_statuses.add(exact)
+        known_statuses.add(exact)
         message = (update.vendor_uid, update.wamid, None)
         place = places.get(message)
         if place is None:

@@ -23,12 +23,12 @@ class LeaseLost(Exception):
 
 
 class Commit:
-    """Collects commands for ``settle.lua``. Nothing happens before :meth:`commit`."""
+    """Collects commands for ``commit.lua``. Nothing happens before :meth:`commit`."""
 
     def __init__(
         self, redis: Redis, lane: Lane, lease: Lease, bounds: Bounds = DEFAULT_BOUNDS
     ) -> None:
-        self._script = script(redis, "inbox/settle")
+        self._script = script(redis, "inbox/commit")
         self._lane = lane
         self._lease = lease
         self._bounds = bounds
@@ -97,7 +97,7 @@ class Commit:
         self._commands.append(("ZADD", keys.deferred(self._lane), due_at, order_key))
 
     def _list(self, order_key: str) -> str:
-        return keys.deferred_items(self._lane, order_key)
+        return keys.deferred_updates(self._lane, order_key)
 
     def _kept(self, update: Update) -> bytes:
         dumped = update.dump()
@@ -119,7 +119,7 @@ class Commit:
         self._dead_letter(vendor_uid, letter_id, with_reason(dumped, reason), now)
 
     def _dead_letter(self, vendor_uid: str, letter_id: str, dumped: bytes, now: int) -> None:
-        letter = orjson.dumps({"lane": self._lane.value, "item": orjson.Fragment(dumped)})
+        letter = orjson.dumps({"lane": self._lane.value, "update": orjson.Fragment(dumped)})
         words: list[str | bytes | int] = [*letter_keys(vendor_uid), LetterKind.UPDATES, letter_id]
         words += [letter, now, *self._bounds.words(now)]
         self._commands.append(("DEADLETTER", *words))

@@ -57,15 +57,15 @@ class CrashLoop:
         self.unit = cast(bytes, unit).decode() or None
         return int(times)
 
-    def settled(self, commit: Commit) -> None:
+    def clear(self, commit: Commit) -> None:
         """Strike the drain off, and those before it, together with what it settles."""
         if self._recorded:
             commit.add_command("DEL", self._begun)
             self._recorded = False
 
-    def unit_settled(self, commit: Commit, next_unit: str | None) -> None:
+    def clear_unit(self, commit: Commit, next_unit: str | None) -> None:
         """Strike a unit off. ``next_unit``: the one that has to come next."""
-        self.settled(commit)
+        self.clear(commit)
         self.left -= 1
         self.unit = next_unit
         commit.add_command("HINCRBY", self._key, "left", -1)

@@ -16,7 +16,7 @@ from workers.inbox.update import Update
 
 class Dedup:
     def __init__(self, redis: Redis, window_s: int) -> None:
-        self._marks = Marks(redis, window_s, keys.seen) if window_s else None
+        self._marks = Marks(redis, window_s, keys.dedup) if window_s else None
 
     def name(self, update: Update) -> bytes | None:
         """Return what the update is recognised by, or None if it is not."""

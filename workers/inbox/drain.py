@@ -64,7 +64,7 @@ class Drain:
         effects: UpdateEffects,
         stopping: Callable[[], bool],
         lock: SharedLock | None = None,
-        signals: StatusErrors | None = None,
+        status_errors: StatusErrors | None = None,
     ) -> None:
         self._policy = policy
         self._lane = policy.lane
@@ -75,7 +75,7 @@ class Drain:
         self._effects = effects
         self._stopping = stopping
         self._lock = lock or SharedLock()
-        self._signals = signals
+        self._status_errors = status_errors
         self._room = MemoryGuard(redis, settings.inbox_memory_share)
         self._reader = FairReader(redis, policy, self._room)
         self._retries = Retries(redis, policy.lane)
@@ -161,7 +161,7 @@ class Drain:
         def close(commit: Commit) -> None:
             _forget(empty, commit)
             if not self._beside:  # those may still kill us
-                self._crash_loop.settled(commit)
+                self._crash_loop.clear(commit)
 
         async with self._lock.together():
             return await self._handle(lease, batch, self._deliver, close)
@@ -201,17 +201,21 @@ class Drain:
             return False
         commit = Commit(self._redis, self._lane, lease, self._bounds)
         self._handling.record(handled, commit)
-        heard = self._signals.hear(handled.tried, handled.verdicts) if self._signals else None
-        if heard:
-            heard.settle(commit)
+        collected = (
+            self._status_errors.collect(handled.tried, handled.verdicts)
+            if self._status_errors
+            else None
+        )
+        if collected:
+            collected.add_to(commit)
         close(commit)
         # Before the updates are settled: whoever dies in between is told the same effects again,
         # and the outbox knows them.
         put = await self._effects.put(handled.tried, handled.verdicts)
         await commit.commit()
         self._effects.wake(put)
-        if self._signals and heard:
-            await self._signals.act(heard)
+        if self._status_errors and collected:
+            await self._status_errors.apply(collected)
         return True
 
     async def _deliver(self, updates: list[Update]) -> Verdicts:

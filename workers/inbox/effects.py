@@ -1,10 +1,9 @@
 """Effects that PHP has named in its answers about updates: onto disk, and to whoever does them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from contracts.effects import Effect, EffectKind
 from sidecar.effects.outbox import Outbox, parse_effects, with_update
-from workers.effects.runner import Wake
 from workers.inbox.delivery import Fate, Verdicts
 from workers.inbox.update import Update
 
@@ -12,20 +11,20 @@ from workers.inbox.update import Update
 class UpdateEffects:
     """``wake`` wakes whoever does a vendor's effects of a kind."""
 
-    def __init__(self, outbox: Outbox, wake: Wake) -> None:
+    def __init__(self, outbox: Outbox, wake: Callable[[EffectKind, str], None]) -> None:
         self._outbox = outbox
         self._wake = wake
 
-    async def put(self, items: list[Update], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
+    async def put(self, updates: list[Update], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
         """Put what PHP has asked for about these items into the outboxes, and return of which kinds
         and vendors it is."""
         effects: dict[str, list[Effect]] = {}
-        for item in items:
-            verdict = verdicts[item.id]
+        for update in updates:
+            verdict = verdicts[update.id]
             if verdict.fate is Fate.DONE and verdict.effects:
-                named = parse_effects(item.vendor_uid, verdict.effects)
-                filled = [with_update(effect, item.whole_payload()) for effect in named]
-                effects.setdefault(item.vendor_uid, []).extend(filled)
+                named = parse_effects(update.vendor_uid, verdict.effects)
+                filled = [with_update(effect, update.whole_payload()) for effect in named]
+                effects.setdefault(update.vendor_uid, []).extend(filled)
         for vendor_uid, of_vendor in effects.items():
             await self._outbox.put(vendor_uid, of_vendor)
         return {(effect.kind, vendor) for vendor, some in effects.items() for effect in some}

@@ -23,7 +23,7 @@ ISOLATED_S = 600.0
 MAX_PAUSE_S = 10.0
 
 #: Isolated vendors that a process names to those who ask how it is.
-MAX_TOLD = 50
+MAX_REPORTED = 50
 
 #: So many vendors at a time may have a batch beside the lane's. Those that PHP is known to hang on
 #: have places of their own, so that they keep none from the others.
@@ -35,7 +35,7 @@ class Why(StrEnum):
     """Why a vendor is isolated."""
 
     #: PHP hung on a request with updates of it and of others.
-    SUSPECT = "suspect"
+    SUSPECTED = "suspected"
     #: PHP failed on a request with nobody else's updates.
     FAILS = "fails"
     #: PHP hung on such a request.
@@ -67,19 +67,19 @@ class Isolation:
     def why(self, vendor_uid: str) -> Why | None:
         return self._why.get(vendor_uid)
 
-    def is_suspect(self, vendor_uid: str) -> bool:
+    def is_suspected(self, vendor_uid: str) -> bool:
         """Tell whether PHP has hung on the vendor's updates only beside those of others."""
-        return self._why.get(vendor_uid) is Why.SUSPECT
+        return self._why.get(vendor_uid) is Why.SUSPECTED
 
-    def told(self) -> dict[str, str]:
+    def report(self) -> dict[str, str]:
         """Return why PHP fails or hangs on what it is given of vendors, of the first of them."""
-        known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspect(vendor_uid)]
-        return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_TOLD]}
+        known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspected(vendor_uid)]
+        return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_REPORTED]}
 
-    def suspect(self, vendor_uids: Iterable[str], reason: str) -> None:
+    def isolate(self, vendor_uids: Iterable[str], reason: str) -> None:
         """Isolate vendors, because PHP hung on a request with updates of all of them."""
         for vendor_uid in vendor_uids:
-            self._put(vendor_uid, self._why.get(vendor_uid, Why.SUSPECT), reason)
+            self._put(vendor_uid, self._why.get(vendor_uid, Why.SUSPECTED), reason)
 
     def fails(self, vendor_uid: str, reason: str) -> None:
         """Isolate a vendor, because PHP failed on a request with nobody else's updates."""
@@ -92,7 +92,7 @@ class Isolation:
     def release(self, vendor_uid: str) -> None:
         """Let a vendor back, of which PHP has taken what it was given; but not soon, if it was
         known to hang."""
-        if self._why.get(vendor_uid) in (Why.SUSPECT, Why.FAILS):
+        if self._why.get(vendor_uid) in (Why.SUSPECTED, Why.FAILS):
             self._over(vendor_uid)
 
     def _put(self, vendor_uid: str, why: Why, reason: str) -> None:

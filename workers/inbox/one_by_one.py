@@ -105,7 +105,7 @@ class OneByOne:
         return await self._handle(
             entry.vendor_uid,
             Batch([taken]),
-            lambda commit: self._crash_loop.unit_settled(commit, next_unit),
+            lambda commit: self._crash_loop.clear_unit(commit, next_unit),
         )
 
     async def _give_up_webhook(self, entry: Entry, webhook: int) -> bool:
@@ -120,7 +120,7 @@ class OneByOne:
         if taken.position is not None:
             commit.move_cursor(entry.vendor_uid, taken.position)
         commit.dead_letter(whole, now_ms())
-        self._crash_loop.unit_settled(commit, next_unit)
+        self._crash_loop.clear_unit(commit, next_unit)
         await commit.commit()
         return True
 
@@ -135,14 +135,14 @@ class OneByOne:
             return await self._handle(
                 vendor_uid,
                 Batch(waited={order_key: updates}),
-                lambda commit: self._crash_loop.unit_settled(commit, None),
+                lambda commit: self._crash_loop.clear_unit(commit, None),
             )
         # Not read: reading it may be what kills.
         log.error("update.given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
         commit = self._new_commit()
         commit.take_unread(vendor_uid, order_key, kept[0], next_due_at=now_ms())
         commit.dead_letter_unread(kept[0], vendor_uid, REASON, now_ms())
-        self._crash_loop.unit_settled(commit, None)
+        self._crash_loop.clear_unit(commit, None)
         await commit.commit()
         return True
 

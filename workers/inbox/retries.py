@@ -50,7 +50,7 @@ class Retries:
 
     async def kept(self, order_key: str, *, count: int) -> list[bytes]:
         """Return the first of what waits under an order key as it is kept."""
-        items = keys.deferred_items(self._lane, order_key)
+        items = keys.deferred_updates(self._lane, order_key)
         answer = await cast(Any, self._redis).lrange(items, 0, count - 1)
         return cast(list[bytes], answer)
 

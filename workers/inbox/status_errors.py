@@ -36,7 +36,7 @@ from workers.inbox.commit import Commit
 from workers.inbox.delivery import Fate, Verdicts
 from workers.inbox.update import Update
 from workers.sending.error_actions import Actions, ErrorActions, Failure
-from workers.sending.error_policy import Decision, decide_refused
+from workers.sending.error_policy import Decision, decide_error
 from workers.sending.holds import Scope
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
@@ -79,13 +79,13 @@ class _Row:
 
 
 @dataclass(slots=True)
-class Heard:
+class CollectedErrors:
     """What one turn has told: failures, and rows of errors by campaign."""
 
     failures: list[Failure] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
 
-    def settle(self, commit: Commit) -> None:
+    def add_to(self, commit: Commit) -> None:
         """Have errors in a row end with the turn where something was sent."""
         for campaign_uid, row in self.rows.items():
             if row.broken:
@@ -100,34 +100,34 @@ class StatusErrors:
         self, settings: Settings, redis: Redis, limiter: Limiter, find_config: FindConfig
     ) -> None:
         self._settings = settings
-        self._consequences = ErrorActions(settings, redis, limiter)
+        self._error_actions = ErrorActions(settings, redis, limiter)
         self._find_config = find_config
 
-    def hear(self, items: list[Update], verdicts: Verdicts) -> Heard:
+    def collect(self, updates: list[Update], verdicts: Verdicts) -> CollectedErrors:
         """Return what those of the items tell that PHP has applied."""
-        heard = Heard()
-        for item in items:
-            verdict = verdicts[item.id]
+        collected = CollectedErrors()
+        for update in updates:
+            verdict = verdicts[update.id]
             if verdict.fate is not Fate.DONE or verdict.campaign_uid is None:
                 continue
-            row = heard.rows.setdefault(verdict.campaign_uid, _Row())
-            if item.status == "failed":
-                failure = self._failure(item, verdict.campaign_uid)
-                heard.failures.append(failure)
+            row = collected.rows.setdefault(verdict.campaign_uid, _Row())
+            if update.status == "failed":
+                failure = self._failure(update, verdict.campaign_uid)
+                collected.failures.append(failure)
                 row.failed(failure)
-            elif _was_sent(item):
+            elif _was_sent(update):
                 row.sent()
-        return heard
+        return collected
 
-    async def act(self, heard: Heard) -> None:
+    async def apply(self, collected: CollectedErrors) -> None:
         """Do what follows, all at the same time. What Redis does not take is lost, and said."""
-        if not heard.failures:
+        if not collected.failures:
             return
         actions: Actions = {}
         configs: dict[str, VendorConfig | None] = {}
         misfits: set[tuple[str, str]] = set()
         suppressed: dict[str, dict[str, SendError]] = {}
-        for failure in heard.failures:
+        for failure in collected.failures:
             decision = failure.decision
             if decision.suppress and failure.recipient:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
@@ -139,13 +139,13 @@ class StatusErrors:
                     misfits.add((failure.vendor_uid, failure.limits.number))
                     METRICS.counter(STATUSES_MISFIT).add()
                 failure = self._by_php(failure, configs[failure.vendor_uid])
-            actions |= self._consequences.of(failure)
+            actions |= self._error_actions.plan(failure)
         for vendor_uid, number in sorted(misfits):
             log.warning("status.number_unknown", vendor=vendor_uid, number=number)
         calls = [
-            *(act() for act in actions.values()),
-            *(self._consequences.suppressed.add(*one) for one in suppressed.items()),
-            *(self._count(row) for row in heard.rows.values()),
+            *(apply() for apply in actions.values()),
+            *(self._error_actions.suppressed.add(*one) for one in suppressed.items()),
+            *(self._count(row) for row in collected.rows.values()),
         ]
         for error in await asyncio.gather(*calls, return_exceptions=True):
             if isinstance(error, (*UNAVAILABLE, RedisError)):
@@ -157,7 +157,7 @@ class StatusErrors:
         failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
         if failure is None:
             return
-        if reason := await self._consequences.count(failure, ErrorPath.STATUS, times):
+        if reason := await self._error_actions.count(failure, ErrorPath.STATUS, times):
             log.error(
                 "campaign.paused",
                 vendor=failure.vendor_uid,
@@ -183,13 +183,13 @@ class StatusErrors:
             return failure
         return replace(failure, limits=Limits.of(config, number, self._settings))
 
-    def _failure(self, item: Update, campaign_uid: str) -> Failure:
+    def _failure(self, update: Update, campaign_uid: str) -> Failure:
         """Return what a failed status tells. Its limits are by what the webhook names, and so the
         vendor's own."""
-        status, number, account = _read(item)
-        named = VendorConfig(vendor_uid=item.vendor_uid, whatsapp_business_account_id=account)
+        status, number, account = _read(update)
+        named = VendorConfig(vendor_uid=update.vendor_uid, whatsapp_business_account_id=account)
         limits = Limits.of(named, number, self._settings)
-        return _failure(item, campaign_uid, status, limits)
+        return _failure(update, campaign_uid, status, limits)
 
 
 def _fits(failure: Failure, config: VendorConfig | None) -> bool:
@@ -208,7 +208,7 @@ def _without_number(decision: Decision) -> Decision:
     return replace(decision, hold=hold, hold_pair_s=0.0, pause=pause)
 
 
-def _failure(item: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
+def _failure(update: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
     found = next((error for error in status.errors or [] if error), WebhookError())
     code = found.code if found.code is not None and 0 <= found.code < MAX_CODE else None
     rule = rule_for(code, _HTTP_STATUS)
@@ -218,26 +218,26 @@ def _failure(item: Update, campaign_uid: str, status: Status, limits: Limits) ->
         message=found.message or found.title or rule.meaning,
         details=details if isinstance(details, str) else None,
     )
-    at = _seconds(status.timestamp, item.received_at)
-    decision = decide_refused(rule, error)
+    at = _seconds(status.timestamp, update.received_at)
+    decision = decide_error(rule, error)
     if time.time() - at > STALE_S:
         decision = replace(decision, hold=None, hold_pair_s=0.0)
     to = status.recipient_id
-    return Failure(item.vendor_uid, campaign_uid, limits, to, at, error, decision)
+    return Failure(update.vendor_uid, campaign_uid, limits, to, at, error, decision)
 
 
-def _was_sent(item: Update) -> bool:
+def _was_sent(update: Update) -> bool:
     """Tell whether a message has gone out just now. What is delivered or read may have been sent
     long ago, and says nothing of what is being sent."""
-    lower = {msgspec.json.decode(status).get("status") for status in item.lower_statuses}
-    return item.status == "sent" or "sent" in lower
+    lower = {msgspec.json.decode(status).get("status") for status in update.lower_statuses}
+    return update.status == "sent" or "sent" in lower
 
 
-def _read(item: Update) -> tuple[Status, str, str | None]:
+def _read(update: Update) -> tuple[Status, str, str | None]:
     """Return the status of an update that is one (``split.py``), and the number and the account
     that its message was sent from, as far as they are told."""
-    assert item.payload is not None
-    account = item.payload["entry"][0]
+    assert update.payload is not None
+    account = update.payload["entry"][0]
     value = account["changes"][0]["value"]
     metadata = value.get("metadata")
     number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None

@@ -13,7 +13,7 @@ from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from contracts.observation import Observation
 from sidecar.shadow.rules import Class, Kind, Rule
-from workers.shadow.planned import Planned, SeenStatus, is_welcome
+from workers.shadow.planned import Planned, ReceivedStatus, is_welcome
 
 #: "Not delivered, to keep the ecosystem healthy": PHP may send the message again.
 HEALTHY_ERROR = 131049
@@ -39,28 +39,28 @@ class Finding:
     rule: Rule | None = None
 
 
-def compare(planned: Planned, seen: Observation, *, dropped: bool = False) -> list[Finding]:
+def compare(planned: Planned, observation: Observation, *, dropped: bool = False) -> list[Finding]:
     """Return a finding for each open kind; none for a kind that turns out to be no effect.
     ``dropped``: a webhook of the vendor, perhaps of this message, was not recorded."""
     findings: list[Finding] = []
     for kind in planned.open:
         if kind is Kind.LOG_ROW:
-            findings.append(_log_row(planned, seen))
+            findings.append(_log_row(planned, observation))
         elif kind is Kind.STATUS:
-            findings.append(_status(planned, seen, dropped))
+            findings.append(_status(planned, observation, dropped))
         elif kind is Kind.BOTS:
-            findings.append(_bots(planned, seen))
-        elif seen.logged and seen.campaign_uid is not None:
-            findings.append(_queue_row(planned, seen))
+            findings.append(_bots(planned, observation))
+        elif observation.logged and observation.campaign_uid is not None:
+            findings.append(_queue_row(planned, observation))
     return findings
 
 
 # -- the log --
 
 
-def _log_row(planned: Planned, seen: Observation) -> Finding:
+def _log_row(planned: Planned, observation: Observation) -> Finding:
     sidecar: Payload = None if planned.refused else {"incoming": planned.incoming}
-    php: Payload = {"incoming": seen.incoming} if seen.logged else None
+    php: Payload = {"incoming": observation.incoming} if observation.logged else None
 
     def found(class_: Class, rule: Rule | None = None) -> Finding:
         return Finding(Kind.LOG_ROW, class_, sidecar, php, rule)
@@ -71,38 +71,40 @@ def _log_row(planned: Planned, seen: Observation) -> Finding:
         if not planned.first:
             return found(Class.EXPLAINED, Rule.ONLY_FIRST_ELEMENT)
         return found(Class.EXTRA)
-    same = seen.incoming in (None, planned.incoming)
+    same = observation.incoming in (None, planned.incoming)
     return found(Class.EQUAL if same else Class.DIFFERENT)
 
 
 # -- statuses --
 
 
-def _status(planned: Planned, seen: Observation, dropped: bool) -> Finding:
+def _status(planned: Planned, observation: Observation, dropped: bool) -> Finding:
     sidecar = planned.highest
-    php = {"status": seen.status} if seen.logged else None
-    class_, rule = _status_class(planned, seen, dropped)
+    php = {"status": observation.status} if observation.logged else None
+    class_, rule = _status_class(planned, observation, dropped)
     return Finding(Kind.STATUS, class_, {"status": sidecar}, php, rule)
 
 
-def _status_class(planned: Planned, seen: Observation, dropped: bool) -> tuple[Class, Rule | None]:
+def _status_class(
+    planned: Planned, observation: Observation, dropped: bool
+) -> tuple[Class, Rule | None]:
     highest = planned.highest
     assert highest is not None
-    if not seen.logged:
+    if not observation.logged:
         requeued = highest == "failed" and _ends_in_healthy_error(planned)
         return Class.EXPLAINED, Rule.REQUEUED if requeued else Rule.MESSAGE_NOT_IN_LOG
-    if seen.status == highest:
+    if observation.status == highest:
         return Class.EQUAL, None
-    if rule := _explanation(planned, seen.status):
+    if rule := _explanation(planned, observation.status):
         return Class.EXPLAINED, rule
-    if higher_status(highest, seen.status or ""):
+    if higher_status(highest, observation.status or ""):
         names = {status.name for status in planned.statuses}
         if dropped:
             return Class.EXPLAINED, Rule.WEBHOOK_NOT_RECORDED
         if "sent" not in names:  # it is the first that Meta tells: there were others before
             return Class.EXPLAINED, Rule.STATUS_FROM_BEFORE
         return Class.MISSING, None
-    if seen.status is None or STATUS_RANK.get(seen.status, 0) <= _ANSWERED_RANK:
+    if observation.status is None or STATUS_RANK.get(observation.status, 0) <= _ANSWERED_RANK:
         return Class.EXTRA, None
     return Class.DIFFERENT, None
 
@@ -121,7 +123,7 @@ def _explanation(planned: Planned, php: str | None) -> Rule | None:
     return None
 
 
-def _ends_in(statuses: Iterable[SeenStatus], php: str | None) -> bool:
+def _ends_in(statuses: Iterable[ReceivedStatus], php: str | None) -> bool:
     """Tell whether these statuses, one after another, leave PHP with this one: each overwrites the
     one before, unless that is read."""
     current: str | None = None
@@ -131,7 +133,7 @@ def _ends_in(statuses: Iterable[SeenStatus], php: str | None) -> bool:
     return current == php
 
 
-def _may_end_in(statuses: list[SeenStatus], planned: Planned, php: str | None) -> bool:
+def _may_end_in(statuses: list[ReceivedStatus], planned: Planned, php: str | None) -> bool:
     """Like :func:`_ends_in`; where no status is left, PHP still has what it had before."""
     if statuses:
         return _ends_in(statuses, php)
@@ -142,9 +144,9 @@ def _ends_in_healthy_error(planned: Planned) -> bool:
     return any(status.code == HEALTHY_ERROR for status in planned.statuses)
 
 
-def _queue_row(planned: Planned, seen: Observation) -> Finding:
-    awaits = seen.queue_status in _AWAITING
-    php = {"awaits_status": awaits, "queue_status": seen.queue_status}
+def _queue_row(planned: Planned, observation: Observation) -> Finding:
+    awaits = observation.queue_status in _AWAITING
+    php = {"awaits_status": awaits, "queue_status": observation.queue_status}
     sidecar = {"awaits_status": False}
 
     def found(class_: Class, rule: Rule | None = None) -> Finding:
@@ -162,18 +164,18 @@ def _queue_row(planned: Planned, seen: Observation) -> Finding:
 # -- bots --
 
 
-def _bots(planned: Planned, seen: Observation) -> Finding:
+def _bots(planned: Planned, observation: Observation) -> Finding:
     assert planned.bots is not None
     matched = [uid for uid, _ in planned.bots]
-    admitted, rule = _admitted(planned, seen)
-    php = seen.bots if seen.logged else None
+    admitted, rule = _admitted(planned, observation)
+    php = observation.bots if observation.logged else None
     sidecar = {"bots": admitted, "types": dict(planned.bots), "text": planned.text}
 
     def found(class_: Class, rule: Rule | None = None) -> Finding:
         payload = None if php is None else {"bots": php}
         return Finding(Kind.BOTS, class_, sidecar, payload, rule)
 
-    if not seen.logged:
+    if not observation.logged:
         if not matched:
             return found(Class.EQUAL)
         if not planned.first:
@@ -189,12 +191,12 @@ def _bots(planned: Planned, seen: Observation) -> Finding:
     return found(_bots_class(admitted, php))
 
 
-def _admitted(planned: Planned, seen: Observation) -> tuple[list[str], Rule]:
+def _admitted(planned: Planned, observation: Observation) -> tuple[list[str], Rule]:
     """Return the matched bots that PHP lets answer, and why not the others."""
     assert planned.bots is not None
-    if seen.bots_off and not planned.quick_reply:
+    if observation.bots_off and not planned.quick_reply:
         return [], Rule.CONTACT_HAS_BOTS_OFF
-    first = seen.first_in_24h is True
+    first = observation.first_in_24h is True
     admitted = [bot[0] for bot in planned.bots if first or not is_welcome(bot)]
     return admitted, Rule.WELCOME_NEEDS_FIRST_MESSAGE
 

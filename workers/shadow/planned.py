@@ -20,7 +20,7 @@ MAX_STATUSES = 20
 
 
 @dataclass(slots=True)
-class SeenStatus:
+class ReceivedStatus:
     """A status that came. ``first``: PHP's routine looked at it. ``early``: the message was not in
     PHP's log yet. ``code`` is that of its first error."""
 
@@ -53,7 +53,7 @@ class Planned:
     bots: list[tuple[str, str]] | None = None
     quick_reply: bool = False
     text: tuple[int, str] | None = None
-    statuses: list[SeenStatus] = field(default_factory=list)
+    statuses: list[ReceivedStatus] = field(default_factory=list)
     highest: str | None = None
 
     def dump(self) -> bytes:
@@ -67,7 +67,7 @@ class Planned:
         planned = cls(**{name: value for name, value in values.items() if name in names})
         planned.open = [Kind(kind) for kind in planned.open]
         planned.refused = planned.refused and Rule(planned.refused)
-        planned.statuses = [SeenStatus(**status) for status in values["statuses"]]
+        planned.statuses = [ReceivedStatus(**status) for status in values["statuses"]]
         planned.bots = planned.bots and [(uid, type_) for uid, type_ in planned.bots]
         planned.text = planned.text and (planned.text[0], planned.text[1])
         return planned
@@ -79,14 +79,14 @@ class Planned:
 
 
 def plan_message(
-    planned: Planned, item: Update, first: bool, config: VendorConfig, matcher: Matcher | None
+    planned: Planned, update: Update, first: bool, config: VendorConfig, matcher: Matcher | None
 ) -> list[Kind]:
     """Note a customer's message or an echo; return the kinds that are to be compared, none if it
     came before. Without a matcher no bots are compared."""
     if planned.incoming is not None:
         return []
-    planned.incoming = item.kind is UpdateKind.MESSAGE
-    value, message = _content(item, "messages" if planned.incoming else "message_echoes")
+    planned.incoming = update.kind is UpdateKind.MESSAGE
+    value, message = _content(update, "messages" if planned.incoming else "message_echoes")
     planned.first = first
     planned.refused = _refusal(value, message, config, incoming=planned.incoming)
     text = message_text(message) if planned.incoming and not planned.refused else None
@@ -95,19 +95,19 @@ def plan_message(
     encoded = text.encode(errors="surrogatepass")
     planned.text = len(text), hashlib.blake2b(encoded, digest_size=8).hexdigest()
     planned.quick_reply = is_quick_reply(message)
-    planned.bots = [(m.bot_uid, m.trigger_type) for m in matcher.match(text, _at(item))]
+    planned.bots = [(m.bot_uid, m.trigger_type) for m in matcher.match(text, _at(update))]
     return [Kind.LOG_ROW, Kind.BOTS]
 
 
-def plan_status(planned: Planned, item: Update, first: bool) -> list[Kind]:
+def plan_status(planned: Planned, update: Update, first: bool) -> list[Kind]:
     """Note a status; return the kinds that are to be compared, none if it says nothing new."""
-    assert item.status is not None
+    assert update.status is not None
     last = planned.statuses[-1].name if planned.statuses else None
-    if last == item.status == planned.highest:
+    if last == update.status == planned.highest:
         return []
-    _, status = _content(item, "statuses")
-    seen = SeenStatus(item.status, first, code=_code(status))
-    planned.statuses = [*planned.statuses, seen][-MAX_STATUSES:]
+    _, status = _content(update, "statuses")
+    observation = ReceivedStatus(update.status, first, code=_code(status))
+    planned.statuses = [*planned.statuses, observation][-MAX_STATUSES:]
     return [Kind.STATUS, Kind.QUEUE_ROW]
 
 
@@ -118,15 +118,15 @@ def is_quick_reply(message: dict[str, Any]) -> bool:
     return pressed or message.get("button") is not None
 
 
-def _content(item: Update, list_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _content(update: Update, list_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the value of the item's change, and the one element of its list."""
-    assert item.payload is not None
-    value: dict[str, Any] = item.payload["entry"][0]["changes"][0]["value"]
+    assert update.payload is not None
+    value: dict[str, Any] = update.payload["entry"][0]["changes"][0]["value"]
     return value, value[list_name][0]
 
 
-def _at(item: Update) -> datetime:
-    return datetime.fromtimestamp(item.received_at / 1000, UTC)
+def _at(update: Update) -> datetime:
+    return datetime.fromtimestamp(update.received_at / 1000, UTC)
 
 
 def _refusal(

@@ -26,14 +26,14 @@ def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
     return frozenset([Kind.BOTS] if config.modes.bots is Mode.SHADOW else [])
 
 
-def by_wamid(items: list[Update]) -> dict[str, list[Update]]:
+def by_wamid(updates: list[Update]) -> dict[str, list[Update]]:
     """Return those items that can be compared, by their message."""
     found: dict[str, list[Update]] = {}
-    for item in items:
-        if item.wamid is None or item.kind in (None, UpdateKind.CHANGE):
+    for update in updates:
+        if update.wamid is None or update.kind in (None, UpdateKind.CHANGE):
             continue
-        if item.kind is not UpdateKind.STATUS or item.status is not None:
-            found.setdefault(item.wamid, []).append(item)
+        if update.kind is not UpdateKind.STATUS or update.status is not None:
+            found.setdefault(update.wamid, []).append(update)
     return found
 
 
@@ -41,16 +41,16 @@ def split_recorded(
     vendor_uid: str, webhooks: list[RecordedWebhook]
 ) -> tuple[list[Update], set[str]]:
     """Return the updates of webhooks, and the ids of those that PHP's routine looks at."""
-    items: list[Update] = []
+    updates: list[Update] = []
     firsts: set[str] = set()
     for webhook in webhooks:
         raw = Webhook(b"", webhook.body)
         entry = Entry(vendor_uid, f"{webhook.received_at}-0", (raw,))
         mine = split_webhook(raw, entry, webhook.id)
-        items += mine
+        updates += mine
         if _looks_at_first(webhook.body):
             firsts.add(mine[0].id)
-    return items, firsts
+    return updates, firsts
 
 
 def _looks_at_first(body: bytes) -> bool:
@@ -66,19 +66,19 @@ def _looks_at_first(body: bytes) -> bool:
 
 def plan(
     planned: Planned,
-    items: list[Update],
+    updates: list[Update],
     firsts: set[str],
     config: VendorConfig,
     matcher: Matcher | None,
 ) -> Iterable[Kind]:
     """Plan what comes of one message's updates; return the kinds that are to be compared."""
     opened: list[Kind] = []
-    for item in items:
-        if item.kind is UpdateKind.STATUS:
-            opened += plan_status(planned, item, item.id in firsts)
+    for update in updates:
+        if update.kind is UpdateKind.STATUS:
+            opened += plan_status(planned, update, update.id in firsts)
         else:
-            opened += plan_message(planned, item, item.id in firsts, config, matcher)
-    for item in coalesce(items).updates:  # as it would be handed over
-        if item.status is not None and higher_status(planned.highest, item.status):
-            planned.highest = item.status
+            opened += plan_message(planned, update, update.id in firsts, config, matcher)
+    for update in coalesce(updates).updates:  # as it would be handed over
+        if update.status is not None and higher_status(planned.highest, update.status):
+            planned.highest = update.status
     return opened

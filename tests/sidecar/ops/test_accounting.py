@@ -62,9 +62,9 @@ async def test_everything_that_is_counted(accounting: Counters, redis: Redis) ->
     await redis.sadd(keys.VENDORS, "v")
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1, "w/1": 1})
     await redis.zadd(keys.deferred(Lane.STATUSES), {"v/wamid/1": 1})
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/999"), "a", "b", "c")
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "w/1"), "a")
-    await redis.rpush(keys.deferred_items(Lane.STATUSES, "v/wamid/1"), "a")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/999"), "a", "b", "c")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "w/1"), "a")
+    await redis.rpush(keys.deferred_updates(Lane.STATUSES, "v/wamid/1"), "a")
     await redis.hset(keys.LEDGERS, mapping={"c1": "v", "c2": "w"})
     await redis.hset(keys.ledger("c1"), "row-1", "c:x")
     for kind, vendor_uid, name in (
@@ -149,9 +149,9 @@ async def test_an_update_that_nobody_counted_shows(accounting: Counters, redis: 
     await redis.hset(keys.counters("v"), mapping={"updates": 1, "deferred_messages": 1})
     await redis.sadd(keys.VENDORS, "v")
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1})
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/999"), "a")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/999"), "a")
     assert (await only(accounting)).balanced
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/999"), "b")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/999"), "b")
     assert (await only(accounting)).check("deferred").difference == -1
 
 
@@ -179,7 +179,7 @@ async def test_more_that_waits_than_is_looked_at(
     await redis.sadd(keys.VENDORS, "v")
     for number in range(3):
         await redis.zadd(keys.deferred(Lane.MESSAGES), {f"v/{number}": 1})
-        await redis.rpush(keys.deferred_items(Lane.MESSAGES, f"v/{number}"), "a")
+        await redis.rpush(keys.deferred_updates(Lane.MESSAGES, f"v/{number}"), "a")
     found = await only(accounting)
     assert found.updates.parts["waiting"] is None
     assert found.updates.difference is None

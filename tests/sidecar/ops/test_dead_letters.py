@@ -19,7 +19,7 @@ def letters(redis: Redis) -> DeadLetters:
     return DeadLetters(redis)
 
 
-async def bury(
+async def add_dead_letter(
     redis: Redis,
     number: int,
     vendor_uid: str = "v",
@@ -28,7 +28,7 @@ async def bury(
 ) -> str:
     """Put a dead letter there, as the drain does."""
     letter_id = f"letter-{number}"
-    item = {
+    update = {
         "id": letter_id,
         "vendor_uid": vendor_uid,
         "kind": "message",
@@ -41,7 +41,7 @@ async def bury(
         "payload": {"text": "Dear Ada"},
         **update,
     }
-    letter = orjson.dumps({"lane": "messages", "item": item})
+    letter = orjson.dumps({"lane": "messages", "update": update})
     at = 5000 + number if given_up_at is None else given_up_at
     await redis.hset(keys.dead_letters(vendor_uid), letter_id, letter)
     await redis.zadd(keys.dead_updates(vendor_uid), {letter_id: at})
@@ -62,7 +62,7 @@ async def test_none(letters: DeadLetters) -> None:
 
 async def test_all_of_them_the_oldest_first(letters: DeadLetters, redis: Redis) -> None:
     for number in reversed(range(250)):
-        await bury(redis, number, "v" if number % 2 else "w")
+        await add_dead_letter(redis, number, "v" if number % 2 else "w")
     assert await letters.count() == 250
     assert await listed(letters) == [f"letter-{number}" for number in range(250)]
     odd = [f"letter-{number}" for number in range(1, 250, 2)]
@@ -71,7 +71,7 @@ async def test_all_of_them_the_oldest_first(letters: DeadLetters, redis: Redis) 
 
 
 async def test_what_is_told_of_one(letters: DeadLetters, redis: Redis) -> None:
-    letter = await letters.get(await bury(redis, 1))
+    letter = await letters.get(await add_dead_letter(redis, 1))
     assert letter is not None
     assert letter.update["payload"] == {"text": "Dear Ada"}
     assert letter.summary == {
@@ -92,19 +92,19 @@ async def test_what_is_told_of_one(letters: DeadLetters, redis: Redis) -> None:
 async def test_one_that_is_replayed_while_the_list_is_read(
     letters: DeadLetters, redis: Redis
 ) -> None:
-    await bury(redis, 1)
+    await add_dead_letter(redis, 1)
     await redis.zadd(keys.dead_updates("v"), {"gone": 1})
     assert await listed(letters) == ["letter-1"]
 
 
 async def test_replaying(letters: DeadLetters, redis: Redis) -> None:
-    letter = await letters.get(await bury(redis, 1))
+    letter = await letters.get(await add_dead_letter(redis, 1))
     assert letter is not None
     assert await letters.replay(letter) is True
     assert await letters.count() == 0
     assert await letters.get("letter-1") is None
     assert await redis.hget(keys.counters("v"), "dead") == b"0"
-    [waiting] = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v/9991"), 0, -1)
+    [waiting] = await redis.lrange(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0, -1)
     again = orjson.loads(waiting)
     assert again == {**letter.update, "attempts": 0, "first_failed_at": None}
     now_s, _ = await redis.time()
@@ -114,24 +114,24 @@ async def test_replaying(letters: DeadLetters, redis: Redis) -> None:
 
 
 async def test_replaying_twice(letters: DeadLetters, redis: Redis) -> None:
-    letter = await letters.get(await bury(redis, 1))
+    letter = await letters.get(await add_dead_letter(redis, 1))
     assert letter is not None
     assert await letters.replay(letter) is True
     assert await letters.replay(letter) is False
-    assert await redis.llen(keys.deferred_items(Lane.MESSAGES, "v/9991")) == 1
+    assert await redis.llen(keys.deferred_updates(Lane.MESSAGES, "v/9991")) == 1
     assert await redis.hget(keys.counters("v"), "dead") == b"0"
 
 
 async def test_a_replayed_one_stands_behind_what_waits(letters: DeadLetters, redis: Redis) -> None:
     """And does not make that due earlier or later."""
-    letter = await letters.get(await bury(redis, 1))
+    letter = await letters.get(await add_dead_letter(redis, 1))
     assert isinstance(letter, DeadLetter)
-    await redis.rpush(keys.deferred_items(Lane.MESSAGES, "v/9991"), b"earlier")
+    await redis.rpush(keys.deferred_updates(Lane.MESSAGES, "v/9991"), b"earlier")
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/9991": 77})
     await letters.replay(letter)
-    items = await redis.lrange(keys.deferred_items(Lane.MESSAGES, "v/9991"), 0, -1)
-    assert items[0] == b"earlier"
-    assert len(items) == 2
+    updates = await redis.lrange(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0, -1)
+    assert updates[0] == b"earlier"
+    assert len(updates) == 2
     assert await redis.zscore(keys.deferred(Lane.MESSAGES), "v/9991") == 77
 
 
@@ -141,16 +141,16 @@ async def test_what_an_earlier_version_has_kept_is_taken_over(
     """It counted the same, so the accounting balances before and after."""
     for number in range(250):
         vendor_uid = "v" if number % 2 else "w"
-        item = {"id": str(number), "vendor_uid": vendor_uid, "reason": "no", "order_key": "v/1"}
+        update = {"id": str(number), "vendor_uid": vendor_uid, "reason": "no", "order_key": "v/1"}
         where = {"outbox": "forward"} if number % 5 == 0 else {"lane": "messages"}
-        await redis.hset("dead", str(number), orjson.dumps({**where, "item": item}))
+        await redis.hset("dead", str(number), orjson.dumps({**where, "update": update}))
         await redis.zadd("dead:index", {str(number): 5000 + number})
         counter = "effects_dead" if number % 5 == 0 else "dead"
         total = "effects" if number % 5 == 0 else "updates"
         for name in (counter, total):
             await redis.hincrby(keys.counters(vendor_uid), name, 1)
         await redis.sadd(keys.VENDORS, vendor_uid)
-    await bury(redis, 999)
+    await add_dead_letter(redis, 999)
     await redis.hincrby(keys.counters("v"), "updates", 1)
     await Housekeeping(redis, Bounds(days=30_000)).run()
     assert await listed(letters) == [*(str(number) for number in range(250)), "letter-999"]

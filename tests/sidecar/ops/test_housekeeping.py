@@ -12,7 +12,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.letter_bounds import Bounds
 from tests.sidecar.ops.test_accounting import receive
-from tests.sidecar.ops.test_dead_letters import bury
+from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
 
 @pytest.fixture
@@ -81,8 +81,8 @@ async def test_what_comes_again_of_such_a_vendor_is_counted_anew(
 
 async def test_dead_letters_that_have_grown_old_leave(redis: Redis, house: Housekeeping) -> None:
     day = 86_400_000
-    await bury(redis, 1, given_up_at=now_ms() - 91 * day)
-    await bury(redis, 2, given_up_at=now_ms() - 89 * day)
+    await add_dead_letter(redis, 1, given_up_at=now_ms() - 91 * day)
+    await add_dead_letter(redis, 2, given_up_at=now_ms() - 89 * day)
     await house.run()
     assert [letter.id async for letter in DeadLetters(redis).all()] == ["letter-2"]
     [accounting] = await Counters(redis).read()

@@ -18,7 +18,7 @@ from sidecar.sending.halts import Halt, Halts
 from sidecar.sending.pauses import Paused, Pauses
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
-from tests.sidecar.ops.test_dead_letters import bury
+from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
 VENDORS = [f"v{number}" for number in range(MAX_NAMED + 2)]
 
@@ -33,7 +33,7 @@ async def report(redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPat
     """Read it where much is wrong, without a process that runs and without PHP."""
     monkeypatch.setattr(reports, "LOOK_AGAIN_S", 0.0)
     for vendor_uid in VENDORS:
-        await bury(redis, 1, vendor_uid=vendor_uid, given_up_at=now_ms())
+        await add_dead_letter(redis, 1, vendor_uid=vendor_uid, given_up_at=now_ms())
         await redis.hset(keys.counters(vendor_uid), mapping={"claimed": 1, "dropped_at": now_ms()})
     await Pauses(redis).put(Paused("number", "110", "v", 131048, "spam limit", 5, False))
     await Halts(redis).put("c1", "v", Halt(CampaignState.PAUSED, "payment problem", 5))

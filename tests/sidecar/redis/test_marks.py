@@ -25,7 +25,7 @@ async def put(redis: Redis, marks: Marks, *names: bytes, now_s: float = NOW_S) -
 
 
 async def test_what_is_marked_is_known_and_nothing_else(redis: Redis) -> None:
-    marks = Marks(redis, DAY_S, keys.seen)
+    marks = Marks(redis, DAY_S, keys.dedup)
     names = [b"wamid.%d" % number for number in range(3000)]
     await put(redis, marks, *names[::2])
     assert await marks.known(names, NOW_S) == [True, False] * 1500
@@ -37,7 +37,7 @@ async def test_what_is_marked_is_known_and_nothing_else(redis: Redis) -> None:
 async def test_a_mark_is_known_as_long_as_the_window_is(
     redis: Redis, window_s: int, into: float
 ) -> None:
-    marks = Marks(redis, window_s, keys.seen)
+    marks = Marks(redis, window_s, keys.dedup)
     at = NOW_S - NOW_S % DAY_S + into * window_s
     await put(redis, marks, b"a", now_s=at)
     for part in (0.0, 0.25, 0.5, 0.75, 1.0):
@@ -47,7 +47,7 @@ async def test_a_mark_is_known_as_long_as_the_window_is(
 
 @given(window_s=st.integers(1, 7 * DAY_S), at=st.floats(1.7e9, 2e9))
 def test_a_bucket_expires_after_its_last_mark_and_soon(window_s: int, at: float) -> None:
-    [_, (_, _, until)] = Marks(Redis(), window_s, keys.seen).commands(b"a", at)
+    [_, (_, _, until)] = Marks(Redis(), window_s, keys.dedup).commands(b"a", at)
     assert isinstance(until, int)
     assert at + window_s <= until + 1e-3
     assert until <= at + window_s + max(1, window_s / 4) + 1e-3
@@ -55,7 +55,7 @@ def test_a_bucket_expires_after_its_last_mark_and_soon(window_s: int, at: float)
 
 async def test_a_bucket_is_gone_when_its_window_is_over(redis: Redis) -> None:
     seconds, _ = await redis.time()
-    marks = Marks(redis, 1, keys.seen)
+    marks = Marks(redis, 1, keys.dedup)
     await put(redis, marks, b"a", now_s=float(seconds))
     assert await redis.dbsize() == 1
     await eventually(lambda: asyncio.ensure_future(_empty(redis)), 10)
@@ -67,7 +67,7 @@ async def _empty(redis: Redis) -> bool:
 
 async def test_marks_are_kept_as_integers_in_a_row(redis: Redis) -> None:
     """Whatever is kept otherwise takes eight times as much."""
-    marks = Marks(redis, DAY_S, keys.seen)
+    marks = Marks(redis, DAY_S, keys.dedup)
     await put(redis, marks, *(hashlib.sha1(b"%d" % n).digest() for n in range(2000)))
     pipeline = redis.pipeline(transaction=False)
     found = await redis.keys("*")

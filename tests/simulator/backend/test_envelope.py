@@ -18,7 +18,7 @@ def test_every_update_is_found_with_its_contact() -> None:
         ]
     }
     parts = list(split(webhook))
-    kinds = [(part.kind, part.item.get("id"), part.contact) for part in parts]
+    kinds = [(part.kind, part.element.get("id"), part.contact) for part in parts]
     assert kinds == [
         (UpdateKind.MESSAGE, "a", {"wa_id": "1"}),
         (UpdateKind.MESSAGE, "b", {"user_id": "GB.2"}),

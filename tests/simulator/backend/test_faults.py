@@ -2,7 +2,7 @@ import pytest
 
 from contracts.backend import UpdateKind
 from simulator.backend.envelope import Part
-from simulator.backend.faults import Fault, FaultKind, Faults, ItemPoisoned
+from simulator.backend.faults import Fault, FaultKind, Faults, UpdatePoisoned
 
 ENDPOINT = "process-webhooks"
 
@@ -47,13 +47,13 @@ def test_only_bodies_with_the_text_are_struck() -> None:
     assert _strikes(faults, 3, b"a poison b") == 3
 
 
-def test_item_faults_strike_items_alone() -> None:
+def test_update_faults_strike_updates_alone() -> None:
     faults = Faults()
-    faults.add(Fault(kind=FaultKind.ITEM_ERROR, body_contains="poison", times=1))
+    faults.add(Fault(kind=FaultKind.UPDATE_ERROR, body_contains="poison", times=1))
     good = Part(UpdateKind.MESSAGE, "messages", {}, {"id": "healthy"}, {})
-    bad = good._replace(item={"id": "poison"})
+    bad = good._replace(element={"id": "poison"})
     assert _strikes(faults, 1, b"poison") == 0
-    faults.check_item(good)
-    with pytest.raises(ItemPoisoned):
-        faults.check_item(bad)
-    faults.check_item(bad)
+    faults.check_update(good)
+    with pytest.raises(UpdatePoisoned):
+        faults.check_update(bad)
+    faults.check_update(bad)

@@ -16,7 +16,7 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
-from tests.workers.payloads import item
+from tests.workers.payloads import make_update
 from workers.inbox.batch import ILL_MAX_MS, Batch, Handled, Handling
 from workers.inbox.coalesce import Coalesced
 from workers.inbox.commit import Commit
@@ -59,7 +59,7 @@ class Desk:
 
         return await self.handling.handle(batch, deliver)
 
-    async def settle(self, batch: Batch) -> None:
+    async def process(self, batch: Batch) -> None:
         commit = Commit(self.redis, self.lane, self.lease)
         self.handling.record(await self.handle(batch), commit)
         await commit.commit()
@@ -100,7 +100,7 @@ async def desk(redis: Redis, leases: Leases, make_settings: MakeSettings) -> Asy
 
 
 def test_a_vendor_of_whose_updates_none_could_be_tried_is_untouched() -> None:
-    a, b1, b2 = item(vendor_uid=A), item(vendor_uid=B), item(vendor_uid=B)
+    a, b1, b2 = make_update(vendor_uid=A), make_update(vendor_uid=B), make_update(vendor_uid=B)
     verdicts = {a.id: UNTRIED, b1.id: UNTRIED, b2.id: REFUSED}
     handled = Handled(fresh(a, b1, b2), Coalesced([a, b1, b2]), [a, b1, b2], verdicts=verdicts)
     assert handled.untouched == {A}
@@ -113,12 +113,15 @@ def test_a_vendor_of_whose_updates_none_could_be_tried_is_untouched() -> None:
 
 def test_a_vendor_of_whose_updates_php_needed_none_is_settled() -> None:
     """They are duplicates, or wait behind others: there was nothing to try."""
-    one = item(vendor_uid=A)
+    one = make_update(vendor_uid=A)
     assert Handled(fresh(one), Coalesced([one]), duplicates=[one]).untouched == set()
 
 
 def test_what_has_waited_is_left_out_by_its_vendor_too() -> None:
-    a, b = item(vendor_uid=A, order_key=f"{A}/x"), item(vendor_uid=B, order_key=f"{B}/x")
+    a, b = (
+        make_update(vendor_uid=A, order_key=f"{A}/x"),
+        make_update(vendor_uid=B, order_key=f"{B}/x"),
+    )
     batch = Batch(waited={a.order_key: [a], b.order_key: [b]})
     assert batch.without({A}).waited == {b.order_key: [b]}
 
@@ -127,10 +130,10 @@ def test_what_has_waited_is_left_out_by_its_vendor_too() -> None:
 
 
 async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
-    one, twice = item(vendor_uid=A), item(vendor_uid=A)
-    await desk.settle(fresh(one))
-    again = item(vendor_uid=A, wamid=one.wamid)
-    await desk.settle(fresh(again, twice))
+    one, twice = make_update(vendor_uid=A), make_update(vendor_uid=A)
+    await desk.process(fresh(one))
+    again = make_update(vendor_uid=A, wamid=one.wamid)
+    await desk.process(fresh(again, twice))
     assert desk.given == [one.id, twice.id]
     assert (await desk.count("updates"), await desk.count("done")) == (3, 2)
     assert await desk.count("duplicates") == 1
@@ -140,55 +143,55 @@ async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
 async def test_those_behind_a_refused_one_wait_in_order_and_are_not_counted_as_tried(
     desk: Desk,
 ) -> None:
-    first, second, third = (item(vendor_uid=A, order_key=f"{A}/x") for _ in range(3))
+    first, second, third = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(3))
     desk.says = {first.id: REFUSED, second.id: UNTRIED}
-    await desk.settle(fresh(first, second))
-    await desk.settle(fresh(third))
+    await desk.process(fresh(first, second))
+    await desk.process(fresh(third))
     assert desk.given == [first.id, second.id], "the third waits behind them, untried"
     assert await desk.waiting() == [(first.id, 1), (second.id, 0), (third.id, 0)]
     assert 50_000 < await desk.due_in_ms() <= 60_000
 
     desk.says = {first.id: DONE, second.id: REFUSED, third.id: UNTRIED}
-    await desk.settle(await desk.again())
+    await desk.process(await desk.again())
     assert await desk.waiting() == [(second.id, 1), (third.id, 0)]
     assert await desk.count("done") == 1
 
 
 async def test_what_php_refuses_itself_is_given_up_after_so_many_attempts(desk: Desk) -> None:
-    bad, behind = (item(vendor_uid=A, order_key=f"{A}/x") for _ in range(2))
+    bad, behind = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(2))
     desk.says = {bad.id: REFUSED, behind.id: UNTRIED}
-    await desk.settle(fresh(bad, behind))
+    await desk.process(fresh(bad, behind))
     assert await desk.dead() == []
-    await desk.settle(await desk.again())
+    await desk.process(await desk.again())
     assert await desk.dead() == [bad.id]
     assert await desk.waiting() == [(behind.id, 0)]
 
 
 async def test_what_php_fails_on_is_given_up_once_php_is_known_to_be_well(desk: Desk) -> None:
-    bad = item(vendor_uid=A)
+    bad = make_update(vendor_uid=A)
     desk.says = {bad.id: FAILED}
-    await desk.settle(fresh(bad))
+    await desk.process(fresh(bad))
     for attempt in (2, 3, 4):
-        await desk.settle(await desk.again())
+        await desk.process(await desk.again())
         assert await desk.waiting() == [(bad.id, attempt)], "PHP may be ill, for all we know"
         assert 0 < await desk.due_in_ms() <= ILL_MAX_MS
     [[kept]] = (await desk.again()).waited.values()
     assert kept.first_failed_at is not None
     await desk.redis.set(keys.BACKEND_OK, kept.first_failed_at - 1)
-    await desk.settle(await desk.again())
+    await desk.process(await desk.again())
     assert await desk.dead() == [], "it was well before, which says nothing"
     await desk.redis.set(keys.BACKEND_OK, kept.first_failed_at + 1)
-    await desk.settle(await desk.again())
+    await desk.process(await desk.again())
     assert await desk.dead() == [bad.id]
     assert await desk.waiting() == []
 
 
 async def test_what_cannot_be_read_goes_to_the_dead_letters_at_once(desk: Desk) -> None:
-    bad = item(
+    bad = make_update(
         None, vendor_uid=A, unreadable=True, reason="statuses[0] cannot be read", body=b"nonsense"
     )
-    good = item(vendor_uid=A)
-    await desk.settle(fresh(bad, good))
+    good = make_update(vendor_uid=A)
+    await desk.process(fresh(bad, good))
     assert desk.given == [good.id]
     assert await desk.dead() == [bad.id]
     assert (await desk.count("updates"), await desk.count("dead")) == (2, 1)
@@ -201,14 +204,16 @@ async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
         assert lease is not None
         desk = Desk(redis, lease, make_settings(update_retry_first_ms=60_000), Lane.STATUSES)
         sent, read = (
-            item(UpdateKind.STATUS, vendor_uid=A, wamid="w", status_name=name, order_key=f"{A}/w")
+            make_update(
+                UpdateKind.STATUS, vendor_uid=A, wamid="w", status_name=name, order_key=f"{A}/w"
+            )
             for name in ("sent", "read")
         )
         desk.says = {sent.id: REFUSED}
-        await desk.settle(fresh(sent))
-        await desk.settle(fresh(read))
+        await desk.process(fresh(sent))
+        await desk.process(fresh(read))
         assert desk.given == [sent.id], "it waits behind the one that was refused"
-        await desk.settle(await desk.again())
+        await desk.process(await desk.again())
         assert desk.given == [sent.id, read.id]
         assert await desk.waiting() == []
         assert (await desk.count("done"), await desk.count("coalesced")) == (1, 1)

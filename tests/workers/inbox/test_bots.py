@@ -23,7 +23,7 @@ from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
 from tests.eventually import eventually
 from tests.workers.lane import put
-from tests.workers.payloads import VENDOR, item, message, webhook
+from tests.workers.payloads import VENDOR, make_update, message, webhook
 from tests.workers.php import Answer, Call, Php, answer, hang, results, running, wanting_again
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
@@ -64,7 +64,7 @@ def knows(php: Php, *vendor_uids: str, on_sidecar: bool = True) -> None:
 def text(body: str = "hello", vendor_uid: str = VENDOR, **more: Any) -> Update:
     """Return a customer's message on its way."""
     one = message(**{"type": "text", "text": {"body": body}, **more})
-    return item(parts=(b"", webhook(messages=[one]), b""), vendor_uid=vendor_uid)
+    return make_update(parts=(b"", webhook(messages=[one]), b""), vendor_uid=vendor_uid)
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ def attached(one: Update) -> list[Json] | None:
 
 async def test_messages_get_their_bots(matching: Matching, php: Php) -> None:
     knows(php, VENDOR, "other")
-    items = [text(), text("bye"), text("hello", "other"), text(type="image", image={})]
-    await matching.attach(items)
-    assert [attached(one) for one in items] == [
+    updates = [text(), text("bye"), text("hello", "other"), text(type="image", image={})]
+    await matching.attach(updates)
+    assert [attached(one) for one in updates] == [
         [HELLO, ANYTHING],
         [ANYTHING],
         [HELLO, ANYTHING],
@@ -99,17 +99,17 @@ async def test_messages_get_their_bots(matching: Matching, php: Php) -> None:
 async def test_what_is_no_message_of_a_customers(matching: Matching, php: Php) -> None:
     knows(php, VENDOR)
     kinds = [UpdateKind.STATUS, UpdateKind.ECHO, UpdateKind.CHANGE, None]
-    items = [*(item(kind) for kind in kinds), text(type="reaction"), text(type="system")]
-    await matching.attach(items)
-    assert all(one.bots is None for one in items)
+    updates = [*(make_update(kind) for kind in kinds), text(type="reaction"), text(type="system")]
+    await matching.attach(updates)
+    assert all(one.bots is None for one in updates)
     assert php.calls == []
 
 
 async def test_vendors_whose_bots_php_matches(matching: Matching, php: Php) -> None:
     knows(php, VENDOR, on_sidecar=False)
-    items = [text(), text(vendor_uid="nobody")]
-    await matching.attach(items)
-    assert [attached(one) for one in items] == [None, None]
+    updates = [text(), text(vendor_uid="nobody")]
+    await matching.attach(updates)
+    assert [attached(one) for one in updates] == [None, None]
     assert php.to(contract.BOTS) == []
 
 
@@ -193,10 +193,10 @@ async def test_an_answer_that_comes_late_is_for_the_next(
 async def test_a_php_that_fails(matching: Matching, php: Php) -> None:
     knows(php, VENDOR)
     php.always(contract.BOTS, Answer(500))
-    items = [text(), text(vendor_uid="nobody")]
+    updates = [text(), text(vendor_uid="nobody")]
     with capture_logs() as logs:
-        await matching.attach(items)
-    assert [one.bots for one in items] == [None, None]
+        await matching.attach(updates)
+    assert [one.bots for one in updates] == [None, None]
     assert [line["event"] for line in logs] == ["bots.unavailable"]
 
 
@@ -210,10 +210,10 @@ async def test_a_fault_of_ours(
     knows(php, VENDOR)
     await matching.attach([text()])
     monkeypatch.setattr(matching._bots, "peek", lambda _vendor_uid: (True, Broken()))
-    items = [text(), text()]
+    updates = [text(), text()]
     with capture_logs() as logs:
-        await matching.attach(items)
-    assert [one.bots for one in items] == [None, None]
+        await matching.attach(updates)
+    assert [one.bots for one in updates] == [None, None]
     assert [line["event"] for line in logs] == ["bots.not_matched"] * 2
 
 
@@ -238,12 +238,12 @@ async def test_a_drain_that_ends_while_messages_wait(
 async def test_the_delivery_hands_them_over(matching: Matching, backend: Backend, php: Php) -> None:
     knows(php, VENDOR)
     delivery = Delivery(backend, Breaker("ill"), matching)
-    items = [text("bye"), *(text() for _ in range(5))]
-    await delivery.deliver(items, batch_size=3, concurrency=2)
+    updates = [text("bye"), *(text() for _ in range(5))]
+    await delivery.deliver(updates, batch_size=3, concurrency=2)
     await delivery.deliver_isolated(VENDOR, [text()], batch_size=3)
     assert len(php.batches) > 2
     given = {update["id"]: update.get("bots") for batch in php.batches for update in batch}
-    assert given.pop(items[0].id) == {"matches": [ANYTHING]}
+    assert given.pop(updates[0].id) == {"matches": [ANYTHING]}
     assert list(given.values()) == [{"matches": [HELLO, ANYTHING]}] * 6
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.backend import UpdateKind
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from tests.contracts.hypotheses import unhurried
-from tests.workers.payloads import item
+from tests.workers.payloads import make_update
 from workers.inbox.coalesce import Coalesced, coalesce
 from workers.inbox.update import Update
 
@@ -19,7 +19,9 @@ STATUS = UpdateKind.STATUS
 
 
 def a_status(name: str | None, wamid: str | None = "wamid.1", **more: Any) -> Update:
-    one = item(STATUS, wamid=wamid, status_name=name or "odd", order_key=f"k/{wamid}", **more)
+    one = make_update(
+        STATUS, wamid=wamid, status_name=name or "odd", order_key=f"k/{wamid}", **more
+    )
     one.status, one.wamid = name, wamid
     return one
 
@@ -151,7 +153,11 @@ def test_of_two_failures_the_earlier_one_counts() -> None:
 
 @pytest.mark.parametrize("kind", [UpdateKind.MESSAGE, UpdateKind.ECHO])
 def test_a_message_that_came_before_is_a_duplicate(kind: UpdateKind) -> None:
-    before = [item(kind, wamid="wamid.1"), item(kind, wamid="wamid.2"), item(kind, wamid="wamid.1")]
+    before = [
+        make_update(kind, wamid="wamid.1"),
+        make_update(kind, wamid="wamid.2"),
+        make_update(kind, wamid="wamid.1"),
+    ]
     coalesced = coalesce(before)
     assert ids(coalesced.updates) == ids(before[:2])
     assert ids(coalesced.duplicates) == ids(before[2:])
@@ -159,8 +165,8 @@ def test_a_message_that_came_before_is_a_duplicate(kind: UpdateKind) -> None:
 
 def test_a_message_an_echo_and_a_status_with_one_id_are_different_things() -> None:
     before = [
-        item(UpdateKind.MESSAGE, wamid="wamid.1"),
-        item(UpdateKind.ECHO, wamid="wamid.1"),
+        make_update(UpdateKind.MESSAGE, wamid="wamid.1"),
+        make_update(UpdateKind.ECHO, wamid="wamid.1"),
         a_status("sent", "wamid.1"),
     ]
     assert ids(coalesce(before).updates) == ids(before)
@@ -174,18 +180,18 @@ def test_a_status_that_says_nothing_we_know_stands_for_itself() -> None:
 
 def test_what_has_no_id_is_kept() -> None:
     before = [
-        item(UpdateKind.CHANGE),
-        item(UpdateKind.CHANGE),
-        item(None),
-        item(None),
-        item(UpdateKind.MESSAGE, wamid="", order_key="k"),
+        make_update(UpdateKind.CHANGE),
+        make_update(UpdateKind.CHANGE),
+        make_update(None),
+        make_update(None),
+        make_update(UpdateKind.MESSAGE, wamid="", order_key="k"),
     ]
     before[-1].wamid = None
     assert ids(coalesce(before).updates) == ids(before)
 
 
 def test_the_order_stays() -> None:
-    before = [item(wamid=f"wamid.{n % 3}") for n in range(7)]
+    before = [make_update(wamid=f"wamid.{n % 3}") for n in range(7)]
     assert [one.wamid for one in coalesce(before).updates] == ["wamid.0", "wamid.1", "wamid.2"]
 
 

@@ -10,7 +10,7 @@ from sidecar.inbox.store import EntryHead
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, ResponseError
 from sidecar.redis.lease import Lease
-from tests.workers.payloads import VENDOR, item
+from tests.workers.payloads import VENDOR, make_update
 from workers.inbox.commit import Commit, LeaseLost
 from workers.inbox.update import Update
 
@@ -42,8 +42,8 @@ def heads(entry_ids: list[str], webhooks: int = 1, size: int = 100) -> list[Entr
 
 async def kept(redis: Redis, order_key: str) -> list[Update]:
     """Return what waits under an order key."""
-    items = keys.deferred_items(LANE, order_key)
-    found = cast("list[bytes]", await redis.lrange(items, 0, -1))
+    updates = keys.deferred_updates(LANE, order_key)
+    found = cast("list[bytes]", await redis.lrange(updates, 0, -1))
     return [Update.load(dumped) for dumped in found]
 
 
@@ -72,12 +72,12 @@ def everything(commit: Commit, entry_ids: list[str]) -> None:
     commit.delete_entries(VENDOR, heads(entry_ids))
     commit.move_cursor(VENDOR, "9-0 1 2")
     commit.count(VENDOR, "updates", 3)
-    commit.defer(item(order_key="a"), 5)
-    commit.take_deferred([item(order_key="b")], next_due_at=6)
+    commit.defer(make_update(order_key="a"), 5)
+    commit.take_deferred([make_update(order_key="b")], next_due_at=6)
     commit.take_unread(VENDOR, "d", b"{}", next_due_at=6)
-    commit.put_back([item(order_key="c")], 7)
-    commit.dead_letter(item(), 8)
-    commit.dead_letter_unread(item().dump(), VENDOR, "worker died", 8)
+    commit.put_back([make_update(order_key="c")], 7)
+    commit.dead_letter(make_update(), 8)
+    commit.dead_letter_unread(make_update().dump(), VENDOR, "worker died", 8)
     commit.add_command("SET", "other", 1, "EX", 60)
     commit.record_backend_ok(9)
 
@@ -203,11 +203,11 @@ async def test_a_vendor_that_is_ready_without_a_stream_leaves_the_index(
 async def test_an_update_waits_behind_those_that_wait_and_keeps_their_time(
     redis: Redis, commit: Commit
 ) -> None:
-    first, second = item(order_key="a"), item(order_key="a")
+    first, second = make_update(order_key="a"), make_update(order_key="a")
     commit.defer(first, 5)
     commit.defer(second, 3)
     await commit.commit()
-    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [
+    assert await redis.lrange(keys.deferred_updates(LANE, "a"), 0, -1) == [
         first.dump(),
         second.dump(),
     ]
@@ -216,30 +216,30 @@ async def test_an_update_waits_behind_those_that_wait_and_keeps_their_time(
 
 
 async def test_updates_are_taken_from_the_front(redis: Redis, drain_lease_held: Lease) -> None:
-    items = [item(order_key="a") for _ in range(3)]
-    await wait(redis, drain_lease_held, *items)
+    updates = [make_update(order_key="a") for _ in range(3)]
+    await wait(redis, drain_lease_held, *updates)
     found = await kept(redis, "a")
     later = Commit(redis, LANE, drain_lease_held)
     later.take_deferred(found[:2], next_due_at=11)
     await later.commit()
-    assert await redis.lrange(keys.deferred_items(LANE, "a"), 0, -1) == [items[2].dump()]
+    assert await redis.lrange(keys.deferred_updates(LANE, "a"), 0, -1) == [updates[2].dump()]
     assert await redis.zscore(keys.deferred(LANE), "a") == 11
-    assert await counts(redis) == waiting(items[2])
+    assert await counts(redis) == waiting(updates[2])
     last = Commit(redis, LANE, drain_lease_held)
     last.take_deferred(found[2:], next_due_at=12)
     await last.commit()
     assert await redis.zscore(keys.deferred(LANE), "a") is None
-    assert not await redis.exists(keys.deferred_items(LANE, "a"))
+    assert not await redis.exists(keys.deferred_updates(LANE, "a"))
     assert await counts(redis) == {}
 
 
 async def test_what_is_put_back_stands_in_front_in_order_at_its_own_time(
     redis: Redis, drain_lease_held: Lease
 ) -> None:
-    items = [item(order_key="a") for _ in range(4)]
-    await wait(redis, drain_lease_held, *items)
+    updates = [make_update(order_key="a") for _ in range(4)]
+    await wait(redis, drain_lease_held, *updates)
     [first, second, third, fourth] = await kept(redis, "a")
-    came = item(order_key="a")
+    came = make_update(order_key="a")
     commit = Commit(redis, LANE, drain_lease_held)
     commit.take_deferred([first, second, third], next_due_at=6)
     second.reason = "PHP said that it would rather have it later, which takes more room"
@@ -257,7 +257,7 @@ async def test_what_all_wait_no_more_and_one_comes_back(
     redis: Redis, drain_lease_held: Lease
 ) -> None:
     """It is in the index again, although the list was empty in between."""
-    await wait(redis, drain_lease_held, item(order_key="a"))
+    await wait(redis, drain_lease_held, make_update(order_key="a"))
     [one] = await kept(redis, "a")
     commit = Commit(redis, LANE, drain_lease_held)
     commit.take_deferred([one], next_due_at=6)
@@ -270,7 +270,7 @@ async def test_what_all_wait_no_more_and_one_comes_back(
 async def test_what_nobody_may_read_is_taken_out_unread(
     redis: Redis, drain_lease_held: Lease
 ) -> None:
-    first, second = item(order_key="a"), item(order_key="a")
+    first, second = make_update(order_key="a"), make_update(order_key="a")
     await wait(redis, drain_lease_held, first, second)
     commit = Commit(redis, LANE, drain_lease_held)
     commit.take_unread(VENDOR, "a", first.dump(), next_due_at=6)
@@ -281,17 +281,17 @@ async def test_what_nobody_may_read_is_taken_out_unread(
     assert found.pop("dead") == 1
     assert found == waiting(second)
     [letter] = [orjson.loads(one) for one in await redis.hvals(keys.dead_letters(VENDOR))]
-    assert letter["item"] == {**orjson.loads(first.dump()), "reason": "worker died"}
+    assert letter["update"] == {**orjson.loads(first.dump()), "reason": "worker died"}
 
 
 async def test_a_dead_letter_says_from_where_it_came_and_when_it_was_given_up(
     redis: Redis, commit: Commit
 ) -> None:
-    one = item(reason="PHP said no", attempts=10)
+    one = make_update(reason="PHP said no", attempts=10)
     commit.dead_letter(one, 77)
     await commit.commit()
     letter = orjson.loads(await redis.hget(keys.dead_letters(VENDOR), one.id) or b"")
-    assert letter == {"lane": "statuses", "item": orjson.loads(one.dump())}
+    assert letter == {"lane": "statuses", "update": orjson.loads(one.dump())}
     assert await redis.zscore(keys.dead_updates(VENDOR), one.id) == 77
     assert await redis.zscore(keys.DEAD, VENDOR) == len(one.id) + len(orjson.dumps(letter))
     assert await redis.hget(keys.counters(VENDOR), "dead") == b"1"
@@ -314,7 +314,7 @@ async def test_more_than_lua_can_spread_at_once(redis: Redis, commit: Commit) ->
     entry_ids = await put(redis, 9_001)
     commit.delete_entries(VENDOR, heads(entry_ids[:9_000]))
     for number in range(3_000):
-        commit.defer(item(order_key=f"k{number}"), number)
+        commit.defer(make_update(order_key=f"k{number}"), number)
     await commit.commit()
     assert await redis.xlen(STREAM) == 1
     assert await redis.zcard(keys.deferred(LANE)) == 3_000
@@ -326,6 +326,6 @@ async def test_nothing_to_record_is_no_error(commit: Commit) -> None:
 
 async def test_a_command_that_redis_refuses_is_an_error(redis: Redis, commit: Commit) -> None:
     await redis.set(keys.deferred(LANE), "not a sorted set")
-    commit.defer(item(order_key="a"), 5)
+    commit.defer(make_update(order_key="a"), 5)
     with pytest.raises(ResponseError):
         await commit.commit()

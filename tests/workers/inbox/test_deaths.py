@@ -75,7 +75,7 @@ async def receive_together(lane: LaneUnderTest, *bodies: bytes, vendor: str = VE
     await inbox.close()
 
 
-def at_rest(lane: LaneUnderTest) -> Callable[[], Awaitable[bool]]:
+def is_quiescent(lane: LaneUnderTest) -> Callable[[], Awaitable[bool]]:
     async def predicate() -> bool:
         ready = await lane.redis.exists(keys.ready(lane.lane))
         return not ready and not await lane.redis.exists(keys.deferred(lane.lane))
@@ -99,7 +99,7 @@ async def test_a_message_that_kills_every_worker_is_buried(
     await receive_together(lane, *before, killer, *after)
     await receive_together(lane, *some_texts(7, "99922"), vendor="vendor-2")
     worker = Mortal(tmp_path, redis_url, php, place)
-    await worker.until(at_rest(lane))
+    await worker.until(is_quiescent(lane))
     assert (await lane.counters())["done"] == 10
     assert (await lane.counters())["dead"] == 1
     assert (await lane.counters("vendor-2"))["done"] == 7
@@ -125,7 +125,7 @@ async def test_a_status_that_kills_every_worker_is_buried_while_messages_go_on(
     worker = Mortal(tmp_path, redis_url, php, "split")
 
     async def both() -> bool:
-        return await at_rest(messages)() and await at_rest(statuses)()
+        return await is_quiescent(messages)() and await is_quiescent(statuses)()
 
     await worker.until(both)
     assert (await only_letter(statuses)).lane is Lane.STATUSES
@@ -144,7 +144,7 @@ async def test_one_that_kills_where_it_waits_is_buried_unread(
     await lane.drain()
     php.rules.clear()
     worker = Mortal(tmp_path, redis_url, php, "load")
-    await worker.until(at_rest(lane))
+    await worker.until(is_quiescent(lane))
     assert php.wamids[-1] == "wamid.last"
     assert php.taken == ["wamid.first", "wamid.last"]
     counts = await lane.counters()

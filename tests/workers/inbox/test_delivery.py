@@ -7,7 +7,7 @@ import pytest
 
 from contracts import backend as contract
 from tests.workers.deliveries import BATCH, deliver, deliver_isolated, fates, statuses
-from tests.workers.payloads import item
+from tests.workers.payloads import make_update
 from tests.workers.php import Answer, Call, Php, answer, refusal, results, wanting_again
 from workers.inbox.delivery import Delivery, Fate
 from workers.inbox.update import Update
@@ -16,10 +16,10 @@ from workers.inbox.update import Update
 
 
 async def test_everything_is_taken_in_one_request(php: Php, delivery: Delivery) -> None:
-    items = statuses(20)
-    verdicts = await deliver(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.DONE}
-    assert [update["id"] for update in php.batches[0]] == [one.id for one in items]
+    updates = statuses(20)
+    verdicts = await deliver(delivery, updates)
+    assert set(fates(verdicts, updates)) == {Fate.DONE}
+    assert [update["id"] for update in php.batches[0]] == [one.id for one in updates]
     assert len(php.calls) == delivery.requests == 1
 
 
@@ -29,7 +29,7 @@ async def test_nothing_is_no_request(php: Php, delivery: Delivery) -> None:
 
 
 async def test_each_update_gets_its_own_answer(php: Php, delivery: Delivery) -> None:
-    items = statuses(6)
+    updates = statuses(6)
     given: list[dict[str, Any]] = [
         {"result": "done"},
         {"result": "ignored", "reason": "message_unknown"},
@@ -42,14 +42,14 @@ async def test_each_update_gets_its_own_answer(php: Php, delivery: Delivery) -> 
         answer(
             {
                 "results": [
-                    {"id": one.id, **given[n]} for n, one in reversed([*enumerate(items[:5])])
+                    {"id": one.id, **given[n]} for n, one in reversed([*enumerate(updates[:5])])
                 ]
             }
         ),
     )
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [Fate.DONE, Fate.IGNORED, *[Fate.RETRY] * 4]
-    assert [verdicts[one.id].reason for one in items] == [
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [Fate.DONE, Fate.IGNORED, *[Fate.RETRY] * 4]
+    assert [verdicts[one.id].reason for one in updates] == [
         None,
         "message_unknown",
         "locked",
@@ -57,8 +57,8 @@ async def test_each_update_gets_its_own_answer(php: Php, delivery: Delivery) -> 
         "PHP answered 'postponed': new word",
         "PHP gave no result for this update",
     ]
-    assert verdicts[items[2].id].retry_after_ms == 70
-    assert all(verdicts[one.id].answered for one in items)
+    assert verdicts[updates[2].id].retry_after_ms == 70
+    assert all(verdicts[one.id].answered for one in updates)
     assert delivery.breaker.wait_s == 0
 
 
@@ -66,9 +66,9 @@ async def test_a_result_for_something_else_is_not_taken_for_ours(
     php: Php, delivery: Delivery
 ) -> None:
     php.always(BATCH, answer({"results": [{"id": "someone else's", "result": "done"}]}))
-    items = statuses(1)
-    assert fates(await deliver(delivery, items), items) == [Fate.UNTRIED]
-    assert fates(await deliver_isolated(delivery, items), items) == [Fate.RETRY]
+    updates = statuses(1)
+    assert fates(await deliver(delivery, updates), updates) == [Fate.UNTRIED]
+    assert fates(await deliver_isolated(delivery, updates), updates) == [Fate.RETRY]
 
 
 # -- bodies that cannot be split --
@@ -78,7 +78,7 @@ async def test_a_whole_body_goes_alone_byte_for_byte_with_its_signature(
     php: Php, delivery: Delivery
 ) -> None:
     body = b"\xff not json"
-    one = item(None, vendor_uid="vendor/1", body=body, signature="sha256=abc")
+    one = make_update(None, vendor_uid="vendor/1", body=body, signature="sha256=abc")
     assert fates(await deliver(delivery, [one]), [one]) == [Fate.DONE]
     [call] = php.calls
     assert call.path == "/internal/process-webhook/vendor%2F1"
@@ -87,7 +87,7 @@ async def test_a_whole_body_goes_alone_byte_for_byte_with_its_signature(
 
 
 async def test_a_whole_body_without_signature_goes_without(php: Php, delivery: Delivery) -> None:
-    await deliver(delivery, [item(None)])
+    await deliver(delivery, [make_update(None)])
     assert "X-Hub-Signature-256" not in php.calls[0].headers
 
 
@@ -106,7 +106,7 @@ async def test_what_php_says_about_a_whole_body(
     php: Php, delivery: Delivery, given: Answer, fate: Fate, reason: str | None
 ) -> None:
     php.always("/internal/process-webhook/vendor-1", given)
-    one = item(None)
+    one = make_update(None)
     verdict = (await deliver_isolated(delivery, [one]))[one.id]
     assert (verdict.fate, verdict.reason) == (fate, reason)
 
@@ -114,8 +114,8 @@ async def test_what_php_says_about_a_whole_body(
 async def test_whole_bodies_and_updates_do_not_share_a_request(
     php: Php, delivery: Delivery
 ) -> None:
-    items = [item(None), *statuses(3), item(None)]
-    assert set(fates(await deliver(delivery, items), items)) == {Fate.DONE}
+    updates = [make_update(None), *statuses(3), make_update(None)]
+    assert set(fates(await deliver(delivery, updates), updates)) == {Fate.DONE}
     assert len(php.calls) == 3
     assert [len(batch) for batch in php.batches] == [3]
 
@@ -144,9 +144,9 @@ async def test_messages_are_spread_and_the_rest_goes_along(
     concurrency: int,
     sizes: list[int],
 ) -> None:
-    items = [*[item() for _ in range(messages)], *statuses(others)]
-    verdicts = await deliver(delivery, items, batch_size, concurrency)
-    assert set(fates(verdicts, items)) == {Fate.DONE}
+    updates = [*[make_update() for _ in range(messages)], *statuses(others)]
+    verdicts = await deliver(delivery, updates, batch_size, concurrency)
+    assert set(fates(verdicts, updates)) == {Fate.DONE}
     assert sorted(map(len, php.batches), reverse=True) == sizes
 
 
@@ -156,7 +156,7 @@ async def test_no_more_requests_at_once_than_allowed(php: Php, delivery: Deliver
         return results(call)
 
     php.when(BATCH, slowly)
-    await deliver(delivery, [item() for _ in range(12)], batch_size=1, concurrency=3)
+    await deliver(delivery, [make_update() for _ in range(12)], batch_size=1, concurrency=3)
     assert len(php.calls) == 12
     assert php.most_at_once == 3
 
@@ -166,15 +166,15 @@ async def test_no_more_requests_at_once_than_allowed(php: Php, delivery: Deliver
 
 def of_contact(name: str, count: int) -> list[Update]:
     """Return messages of one contact, in order."""
-    return [item(wamid=f"{name}{n}", order_key=f"vendor-1/{name}") for n in range(count)]
+    return [make_update(wamid=f"{name}{n}", order_key=f"vendor-1/{name}") for n in range(count)]
 
 
 async def test_a_contacts_messages_are_in_one_request_in_order(
     php: Php, delivery: Delivery
 ) -> None:
     a, b = of_contact("a", 5), of_contact("b", 1)
-    items = [*a[:2], *b, *a[2:]]
-    assert set(fates(await deliver(delivery, items, 50, 4), items)) == {Fate.DONE}
+    updates = [*a[:2], *b, *a[2:]]
+    assert set(fates(await deliver(delivery, updates, 50, 4), updates)) == {Fate.DONE}
     together, alone = sorted(php.batches, key=len, reverse=True)
     assert [update["id"] for update in together] == [one.id for one in a]
     assert {update["order"] for update in together} == {"vendor-1/a"}
@@ -184,10 +184,10 @@ async def test_a_contacts_messages_are_in_one_request_in_order(
 async def test_what_stands_behind_one_that_is_refused_was_not_tried(
     php: Php, delivery: Delivery
 ) -> None:
-    items = [*of_contact("a", 4), *of_contact("b", 2)]
+    updates = [*of_contact("a", 4), *of_contact("b", 2)]
     php.when(BATCH, wanting_again("a1"))
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [
         *(Fate.DONE, Fate.RETRY, Fate.UNTRIED, Fate.UNTRIED),
         *(Fate.DONE, Fate.DONE),
     ]
@@ -198,16 +198,16 @@ async def test_what_php_takes_out_of_order_it_has_all_the_same(
     php: Php, delivery: Delivery
 ) -> None:
     """Given again it would be there twice for a PHP that does not keep its promises."""
-    first, second, third = items = of_contact("a", 3)
+    first, second, third = updates = of_contact("a", 3)
     given = {first.id: "retry", second.id: "done", third.id: "retry"}
     php.always(BATCH, answer({"results": [{"id": i, "result": r} for i, r in given.items()]}))
-    assert fates(await deliver(delivery, items), items) == [Fate.RETRY, Fate.DONE, Fate.UNTRIED]
+    assert fates(await deliver(delivery, updates), updates) == [Fate.RETRY, Fate.DONE, Fate.UNTRIED]
 
 
 async def test_what_does_not_fit_behind_its_like_is_not_tried(php: Php, delivery: Delivery) -> None:
-    items = [*of_contact("a", 5), *of_contact("b", 2)]
-    verdicts = await deliver(delivery, items, batch_size=3, concurrency=4)
-    assert fates(verdicts, items) == [*[Fate.DONE] * 3, *[Fate.UNTRIED] * 2, *[Fate.DONE] * 2]
+    updates = [*of_contact("a", 5), *of_contact("b", 2)]
+    verdicts = await deliver(delivery, updates, batch_size=3, concurrency=4)
+    assert fates(verdicts, updates) == [*[Fate.DONE] * 3, *[Fate.UNTRIED] * 2, *[Fate.DONE] * 2]
 
 
 async def test_a_request_is_not_larger_than_it_may_be(
@@ -216,10 +216,10 @@ async def test_a_request_is_not_larger_than_it_may_be(
     """But for one update that is."""
     monkeypatch.setattr("workers.inbox.delivery.REQUEST_BYTES", 10_000)
     half, whole = (b'{"x":"%s"}' % (b"x" * size) for size in (5000, 20_000))
-    large = [item(parts=(b"", half, b"")) for _ in range(4)]
-    huge = item(parts=(b"", whole, b""))
-    same = [item(parts=(b"", half, b""), order_key="vendor-1/a") for _ in range(3)]
-    items = [*large, huge, *same]
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [*[Fate.DONE] * 6, *[Fate.UNTRIED] * 2]
+    large = [make_update(parts=(b"", half, b"")) for _ in range(4)]
+    huge = make_update(parts=(b"", whole, b""))
+    same = [make_update(parts=(b"", half, b""), order_key="vendor-1/a") for _ in range(3)]
+    updates = [*large, huge, *same]
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [*[Fate.DONE] * 6, *[Fate.UNTRIED] * 2]
     assert [len(batch) for batch in php.batches] == [1] * 6

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from contracts import backend as contract
+from sidecar.php.bisect import MAX_FAILURES
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from tests.workers.deliveries import (
@@ -28,7 +29,7 @@ from tests.workers.php import (
     answer,
     refusal,
 )
-from workers.inbox.delivery import MAX_FAILURES, Delivery, Fate
+from workers.inbox.delivery import Delivery, Fate
 
 #: What PHP may answer instead of results.
 FAILURES = [
@@ -59,30 +60,30 @@ def name_of(given: Answer) -> str:
 async def test_whatever_php_fails_with_may_be_one_vendors_fault(
     php: Php, delivery: Delivery, given: Answer
 ) -> None:
-    items = of_vendors(8, each=3)
-    found = fails_on([items[10]])
+    updates = of_vendors(8, each=3)
+    found = fails_on([updates[10]])
     php.when(BATCH, lambda call: given if found(call) else None)
-    verdicts = await deliver(delivery, items)
-    assert [one for one in items if verdicts[one.id].fate is not Fate.DONE] == items[9:12]
-    assert fates(verdicts, items[9:12]) == [Fate.UNTRIED] * 3, "which of them it is, is not known"
+    verdicts = await deliver(delivery, updates)
+    assert [one for one in updates if verdicts[one.id].fate is not Fate.DONE] == updates[9:12]
+    assert fates(verdicts, updates[9:12]) == [Fate.UNTRIED] * 3, "which of them it is, is not known"
     assert delivery.isolated.vendors() == {"vendor-3"}
     assert delivery.breaker.wait_s == 0
     assert len(php.calls) == 1 + 8
 
 
 async def test_several_vendors_may_have_such_updates(php: Php, delivery: Delivery) -> None:
-    items = of_vendors(8)
-    php.when(BATCH, fails_on(items[2:4]))
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [Fate.DONE] * 2 + [Fate.UNTRIED] * 2 + [Fate.DONE] * 4
+    updates = of_vendors(8)
+    php.when(BATCH, fails_on(updates[2:4]))
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [Fate.DONE] * 2 + [Fate.UNTRIED] * 2 + [Fate.DONE] * 4
     assert delivery.isolated.vendors() == {"vendor-2", "vendor-3"}
     assert delivery.breaker.wait_s == 0
 
 
 async def test_a_vendor_that_is_isolated_is_left_out(php: Php, delivery: Delivery) -> None:
-    items = of_vendors(3)
-    php.when(BATCH, fails_on(items[1:2]))
-    await deliver(delivery, items)
+    updates = of_vendors(3)
+    php.when(BATCH, fails_on(updates[1:2]))
+    await deliver(delivery, updates)
     php.calls.clear()
     again = of_vendors(3)
     verdicts = await deliver(delivery, again)
@@ -96,10 +97,10 @@ async def test_a_php_that_fails_on_everybody_is_ill(
     php: Php, delivery: Delivery, each: int, given: Answer
 ) -> None:
     php.always(BATCH, given)
-    items = of_vendors(5, each=each)
-    verdicts = await deliver(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
-    assert not any(verdicts[one.id].answered for one in items)
+    updates = of_vendors(5, each=each)
+    verdicts = await deliver(delivery, updates)
+    assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
+    assert not any(verdicts[one.id].answered for one in updates)
     assert len(php.calls) <= 1 + 5
     assert not delivery.isolated.vendors()
     assert delivery.breaker.wait_s > 0
@@ -110,9 +111,9 @@ async def test_one_vendor_alone_is_isolated_and_does_not_stop_the_lane(
     php: Php, delivery: Delivery, given: Answer
 ) -> None:
     php.always(BATCH, given)
-    items = statuses(1000)
-    verdicts = await deliver(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
+    updates = statuses(1000)
+    verdicts = await deliver(delivery, updates)
+    assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
     assert len(php.calls) == 1
     assert delivery.isolated.vendors() == {VENDOR}
     assert delivery.breaker.wait_s == 0
@@ -122,11 +123,11 @@ async def test_one_vendor_alone_is_isolated_and_does_not_stop_the_lane(
 
 
 async def test_the_one_update_that_php_fails_on_is_found(php: Php, delivery: Delivery) -> None:
-    items = statuses(1000)
-    bad = items[617]
+    updates = statuses(1000)
+    bad = updates[617]
     php.when(BATCH, fails_on([bad]))
-    verdicts = await deliver_isolated(delivery, items)
-    assert [one for one in items if verdicts[one.id].fate is not Fate.DONE] == [bad]
+    verdicts = await deliver_isolated(delivery, updates)
+    assert [one for one in updates if verdicts[one.id].fate is not Fate.DONE] == [bad]
     assert verdicts[bad.id].fate is Fate.RETRY
     assert "500" in (verdicts[bad.id].reason or "")
     assert not verdicts[bad.id].answered, "PHP has said nothing about it"
@@ -136,11 +137,11 @@ async def test_the_one_update_that_php_fails_on_is_found(php: Php, delivery: Del
 
 @pytest.mark.parametrize("count", [2, 5, 20])
 async def test_all_that_php_fails_on_are_found(php: Php, delivery: Delivery, count: int) -> None:
-    items = statuses(200)
-    bad = random.Random(count).sample(items, count)
+    updates = statuses(200)
+    bad = random.Random(count).sample(updates, count)
     php.when(BATCH, fails_on(bad))
-    verdicts = await deliver_isolated(delivery, items)
-    for one in items:
+    verdicts = await deliver_isolated(delivery, updates)
+    for one in updates:
         assert verdicts[one.id].fate is (Fate.RETRY if one in bad else Fate.DONE)
     assert len(php.calls) <= 2 * count * math.ceil(math.log2(200)) + 1
 
@@ -148,8 +149,8 @@ async def test_all_that_php_fails_on_are_found(php: Php, delivery: Delivery, cou
 async def test_every_update_goes_out_in_some_request_that_worked_exactly_once(
     php: Php, delivery: Delivery
 ) -> None:
-    items = statuses(64)
-    rule = fails_on(items[10:13])
+    updates = statuses(64)
+    rule = fails_on(updates[10:13])
     taken: list[str] = []
 
     def note(call: Call) -> Answer | None:
@@ -159,20 +160,20 @@ async def test_every_update_goes_out_in_some_request_that_worked_exactly_once(
         return failed
 
     php.when(BATCH, note)
-    await deliver_isolated(delivery, items)
-    assert sorted(taken) == sorted(one.id for one in items if one not in items[10:13])
+    await deliver_isolated(delivery, updates)
+    assert sorted(taken) == sorted(one.id for one in updates if one not in updates[10:13])
 
 
 @pytest.mark.parametrize("given", FAILURES, ids=name_of)
 async def test_whatever_php_fails_with_may_be_one_updates_fault(
     php: Php, delivery: Delivery, given: Answer
 ) -> None:
-    items = statuses(8)
-    found = fails_on(items[3:4])
+    updates = statuses(8)
+    found = fails_on(updates[3:4])
     php.when(BATCH, lambda call: given if found(call) else None)
-    verdicts = await deliver_isolated(delivery, items)
-    assert [one for one in items if verdicts[one.id].fate is not Fate.DONE] == items[3:4]
-    assert verdicts[items[3].id].fate is Fate.RETRY
+    verdicts = await deliver_isolated(delivery, updates)
+    assert [one for one in updates if verdicts[one.id].fate is not Fate.DONE] == updates[3:4]
+    assert verdicts[updates[3].id].fate is Fate.RETRY
 
 
 @pytest.mark.parametrize("given", [HTML_500, answer({"results": []}), Answer(200, b"<html>")])
@@ -182,12 +183,12 @@ async def test_what_fails_alone_was_tried_and_the_vendor_waits_if_nothing_works(
 ) -> None:
     """Were it not tried, nothing of a vendor all of whose updates fail would ever leave."""
     php.always(BATCH, given)
-    items = statuses(count)
-    verdicts = await deliver_isolated(delivery, items)
-    assert verdicts[items[0].id].fate is Fate.RETRY
-    assert set(fates(verdicts, items)) <= {Fate.RETRY, Fate.UNTRIED}
-    assert not any(verdicts[one.id].answered for one in items)
-    assert len(php.calls) <= min(MAX_FAILURES, 2 * count - 1)
+    updates = statuses(count)
+    verdicts = await deliver_isolated(delivery, updates)
+    assert verdicts[updates[0].id].fate is Fate.RETRY
+    assert set(fates(verdicts, updates)) <= {Fate.RETRY, Fate.UNTRIED}
+    assert not any(verdicts[one.id].answered for one in updates)
+    assert len(php.calls) < min(2 * MAX_FAILURES, 2 * count)
     assert delivery.isolated.wait_s(VENDOR) > 0
     assert delivery.breaker.wait_s == 0
 
@@ -195,13 +196,13 @@ async def test_what_fails_alone_was_tried_and_the_vendor_waits_if_nothing_works(
 async def test_who_is_isolated_because_php_failed_comes_back_when_it_takes_all(
     php: Php, delivery: Delivery
 ) -> None:
-    items = statuses(4)
-    rule = php.when(BATCH, fails_on(items[:1]))
-    await deliver(delivery, items)
-    await deliver_isolated(delivery, items)
+    updates = statuses(4)
+    rule = php.when(BATCH, fails_on(updates[:1]))
+    await deliver(delivery, updates)
+    await deliver_isolated(delivery, updates)
     assert delivery.isolated.vendors() == {VENDOR}
     php.forget(rule)
-    await deliver_isolated(delivery, items)
+    await deliver_isolated(delivery, updates)
     assert delivery.isolated.vendors() == set()
 
 
@@ -224,31 +225,31 @@ async def test_nothing_was_tried_when_php_is_not_there(
 ) -> None:
     """Wrong keys and a missing route are nobody's fault among the updates either."""
     php.always(BATCH, given)
-    items = statuses(10)
-    verdicts = await deliver(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
+    updates = statuses(10)
+    verdicts = await deliver(delivery, updates)
+    assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
     assert len(php.calls) == 1
     assert delivery.breaker.wait_s > 0
 
 
 async def test_nothing_was_tried_when_php_refuses_connections(php: Php, delivery: Delivery) -> None:
     await php.stop()
-    items = statuses(1)
-    assert fates(await deliver(delivery, items), items) == [Fate.UNTRIED]
+    updates = statuses(1)
+    assert fates(await deliver(delivery, updates), updates) == [Fate.UNTRIED]
     assert delivery.breaker.wait_s > 0
 
 
 async def test_nobody_knocks_while_the_breaker_is_open(php: Php, delivery: Delivery) -> None:
     delivery.breaker.failed("PHP was ill")
-    items = statuses(3)
-    assert set(fates(await deliver(delivery, items), items)) == {Fate.UNTRIED}
+    updates = statuses(3)
+    assert set(fates(await deliver(delivery, updates), updates)) == {Fate.UNTRIED}
     assert not php.calls
 
 
 async def test_php_goes_away_in_the_middle(php: Php, delivery: Delivery) -> None:
     """What PHP took is done, what was found alone was tried, and of the rest nothing is known;
     the breaker stays open."""
-    items = statuses(64)
+    updates = statuses(64)
     seen: list[int] = []
 
     def rule(call: Call) -> Answer | None:
@@ -259,8 +260,8 @@ async def test_php_goes_away_in_the_middle(php: Php, delivery: Delivery) -> None
         return None
 
     php.when(BATCH, rule)
-    verdicts = await deliver_isolated(delivery, items)
-    counts = {fate: fates(verdicts, items).count(fate) for fate in Fate}
+    verdicts = await deliver_isolated(delivery, updates)
+    counts = {fate: fates(verdicts, updates).count(fate) for fate in Fate}
     assert counts == {Fate.DONE: 32, Fate.IGNORED: 0, Fate.RETRY: 0, Fate.UNTRIED: 32}
     assert delivery.breaker.wait_s > 0
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from contracts.backend import UpdateKind
+from sidecar.php.bisect import MAX_TIMEOUTS
 from sidecar.php.breaker import Breaker
 from tests.workers.deliveries import (
     BATCH,
@@ -15,9 +16,9 @@ from tests.workers.deliveries import (
     of_vendors,
     statuses,
 )
-from tests.workers.payloads import VENDOR, item
+from tests.workers.payloads import VENDOR, make_update
 from tests.workers.php import HTML_500, Answer, Call, Php, Rule, client, hang, results
-from workers.inbox.delivery import MAX_TIMEOUTS, Delivery, Fate
+from workers.inbox.delivery import Delivery, Fate
 from workers.inbox.isolation import Why
 from workers.inbox.update import Update
 
@@ -38,10 +39,10 @@ def hangs_on(bad: list[Update]) -> Rule:
 async def test_a_request_without_an_answer_is_not_repeated_in_the_way_of_the_others(
     php: Php, delivery: Delivery
 ) -> None:
-    items = [*statuses(20), item(UpdateKind.STATUS, vendor_uid=OTHER)]
-    php.when(BATCH, hangs_on(items[3:4]))
-    verdicts = await deliver(delivery, items)
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
+    updates = [*statuses(20), make_update(UpdateKind.STATUS, vendor_uid=OTHER)]
+    php.when(BATCH, hangs_on(updates[3:4]))
+    verdicts = await deliver(delivery, updates)
+    assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
     assert len(php.calls) == 1
     assert delivery.isolated.vendors() == {VENDOR, OTHER}
     assert delivery.breaker.wait_s == 0, "nothing says that PHP is ill"
@@ -49,9 +50,9 @@ async def test_a_request_without_an_answer_is_not_repeated_in_the_way_of_the_oth
 
 async def test_what_is_isolated_is_not_tried_among_the_others(php: Php, delivery: Delivery) -> None:
     delivery.isolated.confirm(VENDOR, "it hung")
-    items = [*statuses(3), item(UpdateKind.STATUS, vendor_uid=OTHER)]
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [*[Fate.UNTRIED] * 3, Fate.DONE]
+    updates = [*statuses(3), make_update(UpdateKind.STATUS, vendor_uid=OTHER)]
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [*[Fate.UNTRIED] * 3, Fate.DONE]
     assert [[update["vendor_uid"] for update in batch] for batch in php.batches] == [[OTHER]]
 
 
@@ -60,24 +61,24 @@ async def test_requests_that_wait_their_turn_leave_out_who_came_to_be_isolated(
 ) -> None:
     """A hundred bodies that PHP hangs on, each in a request of its own."""
     php.always(f"/internal/process-webhook/{VENDOR}", NO_ANSWER)
-    items = [*[item(None) for _ in range(100)], item(vendor_uid=OTHER)]
-    verdicts = await deliver(delivery, items, batch_size=50, concurrency=4)
-    assert fates(verdicts, items)[-1] is Fate.DONE
+    updates = [*[make_update(None) for _ in range(100)], make_update(vendor_uid=OTHER)]
+    verdicts = await deliver(delivery, updates, batch_size=50, concurrency=4)
+    assert fates(verdicts, updates)[-1] is Fate.DONE
     assert len(php.calls) <= 5
 
 
 async def test_a_vendors_own_request_hangs_after_the_shared_one_failed(
     php: Php, delivery: Delivery
 ) -> None:
-    items = of_vendors(4)
-    failing, hanging = fails_on(items[1:2]), fails_on(items[3:4])
+    updates = of_vendors(4)
+    failing, hanging = fails_on(updates[1:2]), fails_on(updates[3:4])
     php.when(
         BATCH, lambda call: HTML_500 if failing(call) else NO_ANSWER if hanging(call) else None
     )
-    verdicts = await deliver(delivery, items)
-    assert fates(verdicts, items) == [Fate.DONE, Fate.UNTRIED, Fate.DONE, Fate.UNTRIED]
+    verdicts = await deliver(delivery, updates)
+    assert fates(verdicts, updates) == [Fate.DONE, Fate.UNTRIED, Fate.DONE, Fate.UNTRIED]
     assert delivery.isolated.why("vendor-1") is Why.FAILS
-    assert delivery.isolated.why("vendor-3") is Why.SUSPECT
+    assert delivery.isolated.why("vendor-3") is Why.SUSPECTED
     assert delivery.breaker.wait_s == 0
 
 
@@ -89,22 +90,22 @@ async def test_a_request_that_vendors_share_gets_little_time(
     php.when(BATCH, hang)
     patient = client(php.url, timeout_s=3600.0)
     delivery = Delivery(patient, Breaker("php_ill"))
-    items = of_vendors(2)
-    assert set(fates(await deliver(delivery, items), items)) == {Fate.UNTRIED}
+    updates = of_vendors(2)
+    assert set(fates(await deliver(delivery, updates), updates)) == {Fate.UNTRIED}
     await patient.close()
     assert delivery.isolated.vendors() == {"vendor-0", "vendor-1"}
     assert len(php.calls) == 1
 
 
 async def test_a_real_php_that_hangs(php: Php) -> None:
-    items = statuses(4)
-    found = fails_on(items[:1])
+    updates = statuses(4)
+    found = fails_on(updates[:1])
     php.when(BATCH, lambda call: hang(call) if found(call) else None)
     impatient = client(php.url, timeout_s=0.2)
     delivery = Delivery(impatient, Breaker("php_ill"))
-    verdicts = await deliver(delivery, items)
+    verdicts = await deliver(delivery, updates)
     await impatient.close()
-    assert set(fates(verdicts, items)) == {Fate.UNTRIED}
+    assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
     assert delivery.isolated.vendors() == {VENDOR}
 
 
@@ -115,8 +116,8 @@ async def test_a_real_php_that_hangs(php: Php) -> None:
 async def test_the_one_update_that_php_hangs_on_is_found(
     php: Php, delivery: Delivery, place: int
 ) -> None:
-    items = statuses(1000)
-    bad = items[place]
+    updates = statuses(1000)
+    bad = updates[place]
     given = []
     found = fails_on([bad])
 
@@ -125,8 +126,8 @@ async def test_the_one_update_that_php_hangs_on_is_found(
         return NO_ANSWER if given[-1] else None
 
     php.when(BATCH, rule)
-    verdicts = await deliver_isolated(delivery, items)
-    assert [one for one in items if verdicts[one.id].fate is not Fate.DONE] == [bad]
+    verdicts = await deliver_isolated(delivery, updates)
+    assert [one for one in updates if verdicts[one.id].fate is not Fate.DONE] == [bad]
     assert verdicts[bad.id].fate is Fate.RETRY
     assert not verdicts[bad.id].answered, "PHP has said nothing about it"
     assert sum(given) <= 5, "each of these costs a time-out"
@@ -138,24 +139,24 @@ async def test_a_vendor_on_all_of_whose_updates_php_hangs_waits_alone(
     php: Php, delivery: Delivery
 ) -> None:
     php.always(BATCH, NO_ANSWER)
-    items = statuses(1000)
-    verdicts = await deliver_isolated(delivery, items)
-    tried = [one for one in items if verdicts[one.id].fate is not Fate.UNTRIED]
-    assert tried == items[: len(tried)], "those that were found to hang alone"
+    updates = statuses(1000)
+    verdicts = await deliver_isolated(delivery, updates)
+    tried = [one for one in updates if verdicts[one.id].fate is not Fate.UNTRIED]
+    assert tried == updates[: len(tried)], "those that were found to hang alone"
     assert set(fates(verdicts, tried)) == {Fate.RETRY}
     assert not any(verdicts[one.id].answered for one in tried)
     assert len(php.calls) == MAX_TIMEOUTS
     assert delivery.isolated.wait_s(VENDOR) > 0
     assert delivery.isolated.wait_s(OTHER) == 0
     assert delivery.breaker.wait_s == 0
-    await deliver_isolated(delivery, items)
+    await deliver_isolated(delivery, updates)
     assert len(php.calls) == MAX_TIMEOUTS, "nobody knocks meanwhile"
 
 
 async def test_a_single_update_that_php_hangs_on_is_tried(php: Php, delivery: Delivery) -> None:
     php.always(BATCH, NO_ANSWER)
-    [one] = items = statuses(1)
-    verdict = (await deliver_isolated(delivery, items))[one.id]
+    [one] = updates = statuses(1)
+    verdict = (await deliver_isolated(delivery, updates))[one.id]
     assert (verdict.fate, verdict.reason) == (Fate.RETRY, f"{BATCH} answered 504")
     assert not verdict.answered
 
@@ -168,26 +169,26 @@ async def test_several_get_less_time_than_one_alone(php: Php) -> None:
     php.when(BATCH, slowly)
     patient = client(php.url, timeout_s=3.0)
     delivery = Delivery(patient, Breaker("php_ill"))
-    items = statuses(2)
-    verdicts = await deliver_isolated(delivery, items)
+    updates = statuses(2)
+    verdicts = await deliver_isolated(delivery, updates)
     await patient.close()
-    assert fates(verdicts, items) == [Fate.DONE, Fate.DONE]
+    assert fates(verdicts, updates) == [Fate.DONE, Fate.DONE]
     assert [len(batch) for batch in php.batches] == [2, 1, 1]
 
 
 async def test_php_is_not_there(php: Php, delivery: Delivery) -> None:
     await php.stop()
-    items = statuses(3)
-    assert set(fates(await deliver_isolated(delivery, items), items)) == {Fate.UNTRIED}
+    updates = statuses(3)
+    assert set(fates(await deliver_isolated(delivery, updates), updates)) == {Fate.UNTRIED}
     assert delivery.breaker.wait_s > 0, "that concerns everybody"
-    assert await deliver_isolated(delivery, items)
+    assert await deliver_isolated(delivery, updates)
 
 
 async def test_what_php_fails_on_is_no_reason_to_isolate_the_vendor_for_long(
     php: Php, delivery: Delivery
 ) -> None:
-    items = statuses(8)
-    php.when(BATCH, fails_on(items[:1]))
-    verdicts = await deliver_isolated(delivery, items)
-    assert fates(verdicts, items) == [Fate.RETRY, *[Fate.DONE] * 7]
+    updates = statuses(8)
+    php.when(BATCH, fails_on(updates[:1]))
+    verdicts = await deliver_isolated(delivery, updates)
+    assert fates(verdicts, updates) == [Fate.RETRY, *[Fate.DONE] * 7]
     assert not delivery.isolated.vendors()

@@ -118,7 +118,7 @@ async def test_the_same_webhook_again_and_again(
     for _ in range(3):
         await lane.receive(*body * 2, vendor=vendor.uid)
         await lane.drain()
-        for mark in await lane.redis.keys("seen:*"):
+        for mark in await lane.redis.keys("dedup:*"):
             await lane.redis.delete(mark)
     assert len(logged(embedded, vendor)) == 1
 

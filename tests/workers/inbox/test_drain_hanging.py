@@ -8,6 +8,7 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
+from sidecar.php.bisect import MAX_TIMEOUTS
 from sidecar.php.client import Backend
 from sidecar.redis import keys
 from tests.eventually import eventually
@@ -17,7 +18,6 @@ from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
 from workers.inbox import drain as drain_module
 from workers.inbox import isolation
-from workers.inbox.delivery import MAX_TIMEOUTS
 
 BATCH = contract.PROCESS_WEBHOOKS
 OTHER = "vendor-2"
@@ -203,7 +203,7 @@ async def test_many_that_wait_for_a_vendors_batch_do_not_hide_the_others(
 
     async def all_refused() -> bool:
         await lane.drain()
-        waiting = [one for items in (await lane.deferred()).values() for one in items]
+        waiting = [one for updates in (await lane.deferred()).values() for one in updates]
         return len(waiting) == 21
 
     php.when(BATCH, lambda call: results(call, "retry", retry_after_ms=60_000))

@@ -155,7 +155,7 @@ async def test_all_that_waits_under_one_key_goes_together_in_the_lane_of_statuse
     bodies = [webhook(errors=[{"code": n}]) for n in range(3)]
     await statuses.receive(*bodies)
     await statuses.drain()
-    assert [len(items) for items in (await statuses.deferred()).values()] == [3]
+    assert [len(updates) for updates in (await statuses.deferred()).values()] == [3]
     php.rules.clear()
     await statuses.make_due()
     await statuses.drain()

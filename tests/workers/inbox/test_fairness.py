@@ -24,7 +24,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, texts, webhook
 from tests.workers.php import HTML_500, Answer, Call, Php, hang, refusal, results
 from workers.inbox.commit import Commit
-from workers.inbox.delivery import FAILING_PAUSE_S
+from workers.runtime import LANE_PAUSE_S
 
 BATCH = contract.PROCESS_WEBHOOKS
 A, A2, B = "vendor-a", "vendor-a2", "vendor-b"
@@ -158,14 +158,16 @@ async def test_two_vendors_that_have_failed_for_long_do_not_keep_a_third_waiting
 ) -> None:
     """Nothing else has come meanwhile, so PHP might be ill. It answers, so it may be asked."""
     now = 0.0
-    messages.delivery.breaker = Breaker("php_ill", clock=lambda: now, jitter=lambda: 1.0)
+    messages.delivery.breaker = Breaker(
+        "php_ill", longest_s=LANE_PAUSE_S, clock=lambda: now, jitter=lambda: 1.0
+    )
     failing(php, HTML_500)
     for vendor in (A, A2):
         await messages.receive(*bad_texts(30, f"BAD-{vendor}"), vendor=vendor)
     for _ in range(8):
         now += messages.delivery.breaker.wait_s
         await messages.make(stopping=lambda: messages.delivery.breaker.wait_s > 0).run()
-    assert 0 < messages.delivery.breaker.wait_s <= 1.25 * FAILING_PAUSE_S
+    assert 0 < messages.delivery.breaker.wait_s <= 1.25 * LANE_PAUSE_S
     assert not messages.delivery.isolated.vendors()
     await messages.receive(*texts("b1"), vendor=B)
     now += messages.delivery.breaker.wait_s

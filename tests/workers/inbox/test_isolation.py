@@ -13,7 +13,7 @@ from workers.inbox.isolation import (
     MAX_BATCHES,
     MAX_HANGING,
     MAX_PAUSE_S,
-    MAX_TOLD,
+    MAX_REPORTED,
     IsolatedBatches,
     Isolation,
     SharedLock,
@@ -28,23 +28,23 @@ A, B, C = "vendor-1", "vendor-2", "vendor-3"
 def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
     now = 0.0
     vendors = Isolation(Breaker("php_ill"), lambda: now)
-    vendors.suspect([A, B], "it hung")
+    vendors.isolate([A, B], "it hung")
     now = ISOLATED_S - 1
     vendors.confirm(A, "it hung again")
     now = ISOLATED_S + 1
     assert vendors.vendors() == {A}
     now = 2 * ISOLATED_S
     assert vendors.vendors() == set()
-    assert vendors.reasons == vendors.told() == {}
+    assert vendors.reasons == vendors.report() == {}
     assert vendors.why(A) is None
 
 
 def test_who_did_not_hang_alone_is_released_when_php_takes_all() -> None:
     vendors = Isolation(Breaker("php_ill"))
-    vendors.suspect([A, B], "it hung")
+    vendors.isolate([A, B], "it hung")
     vendors.fails(C, "500")
     vendors.confirm(A, "it hung again")
-    vendors.suspect([A], "and again among others")
+    vendors.isolate([A], "and again among others")
     for vendor in (A, B, C, "vendor-4"):
         vendors.release(vendor)
     assert vendors.vendors() == {A}
@@ -54,20 +54,20 @@ def test_who_did_not_hang_alone_is_released_when_php_takes_all() -> None:
 def test_a_suspicion_takes_nothing_of_what_is_known() -> None:
     vendors = Isolation(Breaker("php_ill"))
     vendors.fails(A, "500")
-    vendors.suspect([A, B], "it hung")
-    assert [vendors.why(vendor) for vendor in (A, B, C)] == [Why.FAILS, Why.SUSPECT, None]
-    assert [vendors.is_suspect(vendor) for vendor in (A, B, C)] == [False, True, False]
+    vendors.isolate([A, B], "it hung")
+    assert [vendors.why(vendor) for vendor in (A, B, C)] == [Why.FAILS, Why.SUSPECTED, None]
+    assert [vendors.is_suspected(vendor) for vendor in (A, B, C)] == [False, True, False]
 
 
 def test_those_are_told_of_which_it_is_known_and_not_too_many() -> None:
     vendors = Isolation(Breaker("php_ill"))
-    vendors.suspect([A], "it hung")
+    vendors.isolate([A], "it hung")
     vendors.fails(B, "500")
     vendors.confirm(C, "no answer")
-    assert vendors.told() == {B: "500", C: "no answer"}
-    for number in range(2 * MAX_TOLD):
+    assert vendors.report() == {B: "500", C: "no answer"}
+    for number in range(2 * MAX_REPORTED):
         vendors.fails(f"v{number}", "500")
-    assert len(vendors.told()) == MAX_TOLD
+    assert len(vendors.report()) == MAX_REPORTED
 
 
 def test_it_is_logged_once_that_a_vendor_is_isolated() -> None:

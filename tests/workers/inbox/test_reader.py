@@ -17,6 +17,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from tests.conftest import MakeSettings
+from tests.examples import examples
 from tests.workers.payloads import message, webhook
 from workers.inbox import reader as reader_module
 from workers.inbox.commit import Commit
@@ -63,7 +64,7 @@ def updates(taken: list[Taken]) -> Counter[str]:
     return counts
 
 
-async def settle(redis: Redis, lease: Lease, taken: list[Taken]) -> None:
+async def commit_taken(redis: Redis, lease: Lease, taken: list[Taken]) -> None:
     """Record what was taken as done."""
     commit = Commit(redis, LANE, lease)
     for one in taken:
@@ -128,7 +129,7 @@ async def test_everybody_gets_something_when_there_are_more_than_fit(
     while taken := await reader.take():
         assert set(updates(taken).values()) == {1}
         seen += updates(taken)
-        await settle(redis, drain_lease_held, taken)
+        await commit_taken(redis, drain_lease_held, taken)
         assert len(seen) == 50 or max(seen.values()) == 1
     assert seen == {f"v{number}": 2 for number in range(50)}
 
@@ -170,7 +171,7 @@ async def test_of_a_large_webhook_a_few_updates_at_a_time(
     while taken := await reader.take():
         assert sum(update.size for update in taken[0].updates) <= 12_000
         found += taken[0].updates
-        await settle(redis, drain_lease_held, taken)
+        await commit_taken(redis, drain_lease_held, taken)
     assert [update.id for update in found] == [f"a/uid-0/0/{place}" for place in range(20)]
 
 
@@ -232,7 +233,7 @@ async def test_what_is_settled_does_not_come_again(redis: Redis, drain_lease_hel
     for size, cursor in ((2, "0 2"), (2, "0 4"), (3, "0 1"), (2, None)):
         [taken] = await a_reader(redis, batch_size=size).take()
         found += [update.id for update in taken.updates]
-        await settle(redis, drain_lease_held, [taken])
+        await commit_taken(redis, drain_lease_held, [taken])
         position = cast("bytes | None", await redis.hget(keys.cursor(LANE), "a"))
         assert (position.decode().partition(" ")[2] if position else None) == cursor
     assert found == [
@@ -265,7 +266,7 @@ async def test_a_large_webhook_is_taken_apart_once(
     await put_bodies(redis, "a", [messages(50)])
     reader = a_reader(redis, batch_size=10)
     for _ in range(5):
-        await settle(redis, drain_lease_held, await reader.take())
+        await commit_taken(redis, drain_lease_held, await reader.take())
     assert len(parsed) == 1
     reader.forget()
     assert reader._parsed is None
@@ -280,7 +281,7 @@ async def test_the_head_of_a_vendor_and_how_far_it_is_settled(
     assert head is not None
     entry, *start = head
     assert (entry.uid, start) == ("uid-0", [0, 0])
-    await settle(redis, drain_lease_held, await reader.take())
+    await commit_taken(redis, drain_lease_held, await reader.take())
     head = await reader.head("a")
     assert head is not None
     assert list(head[1:]) == [1, 2]
@@ -372,7 +373,7 @@ BODIES = st.one_of(
 
 @settings(
     deadline=None,
-    max_examples=40,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
@@ -399,7 +400,7 @@ async def test_each_update_is_settled_once_and_in_order(
                 for webhook_place, body in enumerate(bodies)
                 for place in places(f"{vendor}/uid-{number}/{webhook_place}", body)
             ]
-    settled: dict[str, list[Any]] = {vendor: [] for vendor in expected}
+    committed: dict[str, list[Any]] = {vendor: [] for vendor in expected}
     reader = a_reader(redis, batch_size=data.draw(st.integers(1, 9)))
     async with leases.hold(drain_lease(LANE)) as lease:
         assert lease is not None
@@ -414,13 +415,13 @@ async def test_each_update_is_settled_once_and_in_order(
                     more = update.body.count(b"\n") if update.unreadable else 0
                     front, _, place = update.id.rpartition("/")
                     if update.kind is None and not update.unreadable:
-                        settled[one.vendor_uid].append(update.id)
+                        committed[one.vendor_uid].append(update.id)
                         continue
-                    settled[one.vendor_uid] += [
+                    committed[one.vendor_uid] += [
                         f"{front}/{int(place) + step}" for step in range(more + 1)
                     ]
-            await settle(redis, lease, taken)
-    assert settled == expected
+            await commit_taken(redis, lease, taken)
+    assert committed == expected
     assert not await redis.exists(keys.ready(LANE), keys.cursor(LANE))
 
 

@@ -7,7 +7,7 @@ import pytest
 from contracts.jobs import Lane
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from tests.workers.payloads import item
+from tests.workers.payloads import make_update
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update
 
@@ -15,11 +15,11 @@ LANE = Lane.MESSAGES
 
 
 async def put(redis: Redis, order_key: str, due_at: int, count: int = 1) -> list[Update]:
-    items = [item(order_key=order_key) for _ in range(count)]
-    for one in items:
-        await redis.rpush(keys.deferred_items(LANE, order_key), one.dump())
+    updates = [make_update(order_key=order_key) for _ in range(count)]
+    for one in updates:
+        await redis.rpush(keys.deferred_updates(LANE, order_key), one.dump())
     await redis.zadd(keys.deferred(LANE), {order_key: due_at})
-    return items
+    return updates
 
 
 async def due(retries: Retries, now: int, **more: Any) -> list[tuple[str, list[str]]]:
@@ -89,14 +89,14 @@ async def test_lanes_are_apart(redis: Redis) -> None:
     await put(redis, "a", 1)
     other = Retries(redis, Lane.STATUSES)
     assert await other.how_many_due(10) == 0
-    assert await other.held([item(order_key="a")]) == set()
+    assert await other.held([make_update(order_key="a")]) == set()
 
 
 async def test_who_has_to_wait_behind_something(redis: Redis) -> None:
     await put(redis, "a", 10**15)
     retries = Retries(redis, LANE)
-    items = [item(order_key=key) for key in ("a", "b", "a")]
-    assert await retries.held(items) == {"a"}
+    updates = [make_update(order_key=key) for key in ("a", "b", "a")]
+    assert await retries.held(updates) == {"a"}
     assert await retries.held([]) == set()
 
 
@@ -125,11 +125,11 @@ async def test_what_stands_aside_comes_later_and_never_sooner(redis: Redis) -> N
 
 
 async def test_what_is_kept_under_an_order_key(redis: Redis) -> None:
-    items = await put(redis, "a", 1, 3)
+    updates = await put(redis, "a", 1, 3)
     retries = Retries(redis, LANE)
-    assert await retries.kept("a", count=1) == [items[0].dump()]
-    assert await retries.kept("a", count=2) == [one.dump() for one in items[:2]]
-    assert await retries.kept("a", count=9) == [one.dump() for one in items]
+    assert await retries.kept("a", count=1) == [updates[0].dump()]
+    assert await retries.kept("a", count=2) == [one.dump() for one in updates[:2]]
+    assert await retries.kept("a", count=9) == [one.dump() for one in updates]
     assert await retries.kept("b", count=9) == []
 
 

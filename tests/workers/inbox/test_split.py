@@ -44,37 +44,37 @@ def test_every_element_of_every_change_and_entry_comes_out_in_order() -> None:
             id_="waba-2",
         ),
     )
-    items = split(body)
-    assert [one.kind for one in items] == [
+    updates = split(body)
+    assert [one.kind for one in updates] == [
         *[UpdateKind.MESSAGE] * 3,
         *[UpdateKind.ECHO] * 2,
         UpdateKind.STATUS,
         UpdateKind.CHANGE,
     ]
-    assert [element(one) for one in items[:5]] == elements[:5]
-    assert [one.payload["entry"][0]["id"] for one in items if one.payload] == [
+    assert [element(one) for one in updates[:5]] == elements[:5]
+    assert [one.payload["entry"][0]["id"] for one in updates if one.payload] == [
         *["waba-1"] * 3,
         *["waba-2"] * 4,
     ]
-    assert [one.wamid for one in items] == [*[f"wamid.{n}" for n in range(5)], "wamid.6", None]
+    assert [one.wamid for one in updates] == [*[f"wamid.{n}" for n in range(5)], "wamid.6", None]
 
 
 def test_messages_and_statuses_of_one_change_come_out_apart() -> None:
-    items = split(webhook(statuses=[status("wamid.1"), status("wamid.2")], messages=[message()]))
-    assert sorted(one.kind or "" for one in items) == ["message", "status", "status"]
-    assert [element(one)["id"] for one in items if one.kind is UpdateKind.STATUS] == [
+    updates = split(webhook(statuses=[status("wamid.1"), status("wamid.2")], messages=[message()]))
+    assert sorted(one.kind or "" for one in updates) == ["message", "status", "status"]
+    assert [element(one)["id"] for one in updates if one.kind is UpdateKind.STATUS] == [
         "wamid.1",
         "wamid.2",
     ]
 
 
 def test_an_update_says_whose_it_is_when_it_came_and_which_it_is() -> None:
-    items = split_entry(
+    updates = split_entry(
         entry(webhook(messages=[message(), message()]), webhook(messages=[message()]))
     )
-    assert {one.vendor_uid for one in items} == {VENDOR}
-    assert {one.received_at for one in items} == {RECEIVED_AT}
-    assert [one.id for one in items] == [
+    assert {one.vendor_uid for one in updates} == {VENDOR}
+    assert {one.received_at for one in updates} == {RECEIVED_AT}
+    assert [one.id for one in updates] == [
         f"{VENDOR}/uid-{RECEIVED_AT}/{place}" for place in ("0/0", "0/1", "1/0")
     ]
 
@@ -111,13 +111,13 @@ def test_nothing_that_is_unknown_is_left_out() -> None:
             }
         ],
     }
-    [item] = split(body)
-    assert item.payload == body
+    [update] = split(body)
+    assert update.payload == body
 
 
 def test_the_elements_of_other_updates_are_left_out() -> None:
-    items = split(webhook(messages=[message(), message()], statuses=[status()], contacts=[]))
-    for one in items:
+    updates = split(webhook(messages=[message(), message()], statuses=[status()], contacts=[]))
+    for one in updates:
         element(one)
         assert "contacts" not in only_change(one)["value"]
 
@@ -343,13 +343,13 @@ def test_contacts_of_another_shape_are_nobodys(contacts: Any) -> None:
 
 
 def test_two_contacts_get_each_message_its_own() -> None:
-    items = split(webhook(messages=[message("99911"), message("99922")], contacts=[ADA, BEN]))
-    assert [contacts_of(one) for one in items] == [[ADA], [BEN]]
+    updates = split(webhook(messages=[message("99911"), message("99922")], contacts=[ADA, BEN]))
+    assert [contacts_of(one) for one in updates] == [[ADA], [BEN]]
 
 
 def test_a_contact_goes_with_each_of_its_messages() -> None:
-    items = split(webhook(messages=[message("99911"), message("99911")], contacts=[BEN, ADA]))
-    assert [contacts_of(one) for one in items] == [[ADA], [ADA]]
+    updates = split(webhook(messages=[message("99911"), message("99911")], contacts=[BEN, ADA]))
+    assert [contacts_of(one) for one in updates] == [[ADA], [ADA]]
 
 
 def test_a_long_contact_goes_with_the_first_of_its_messages_wherever_they_are_taken_from() -> None:
@@ -358,9 +358,9 @@ def test_a_long_contact_goes_with_the_first_of_its_messages_wherever_they_are_ta
     senders = ["99922", "99911", "99911"]
     body = webhook(messages=[{}, *map(message, senders)], contacts=[BEN, long])
     for _ in range(2):
-        unread, *items = split(body)
+        unread, *updates = split(body)
         assert unread.unreadable
-        assert [contacts_of(one) for one in items] == [[BEN], [long], None]
+        assert [contacts_of(one) for one in updates] == [[BEN], [long], None]
     parsed = Parsed(Webhook(b"", body), entry(), "name")
     for start in (2, 2, 3, 2):
         [one], _ = parsed.take(start, 1)
@@ -386,16 +386,16 @@ def test_what_is_long_goes_once(where: str) -> None:
     accounts = [
         {**account(one_change(first), one_change(first + 2)), **more["account"]} for first in (0, 4)
     ]
-    items = split({**envelope(*accounts), **more["webhook"]})
+    updates = split({**envelope(*accounts), **more["webhook"]})
     copies = {"webhook": 1, "account": 2, "change": 4, "value": 4}[where]
-    assert sum(b"brand_new" in (one.raw_payload or b"") for one in items) == copies
-    found = [one for one in items if one.kind is UpdateKind.MESSAGE]
+    assert sum(b"brand_new" in (one.raw_payload or b"") for one in updates) == copies
+    found = [one for one in updates if one.kind is UpdateKind.MESSAGE]
     assert [element(one) for one in found] == elements
     assert all(len(one.parts[0]) <= 2 * MAX_SHARED_BYTES for one in found)
     for one in found:
         assert only_change(one)["value"]["metadata"] == METADATA
         assert only_change(one)["field"] == "messages"
-    long_ones = [one for one in items if b"brand_new" in (one.raw_payload or b"")]
+    long_ones = [one for one in updates if b"brand_new" in (one.raw_payload or b"")]
     assert {one.kind for one in long_ones} == {UpdateKind.CHANGE}
     assert all("messages" not in only_change(one)["value"] for one in long_ones)
 
@@ -442,13 +442,13 @@ def test_what_usually_comes_is_split_as_the_same_in_another_order_is() -> None:
 
 def test_what_is_unreadable_takes_nobody_along() -> None:
     good = [message(wamid=f"wamid.{n}") for n in range(3)]
-    items = split(webhook(messages=[good[0], "x", None, good[1], {}, good[2]], statuses=[5]))
-    assert [one.wamid for one in items] == ["wamid.0", None, "wamid.1", None, "wamid.2", None]
-    bad = [one for one in items if one.unreadable]
+    updates = split(webhook(messages=[good[0], "x", None, good[1], {}, good[2]], statuses=[5]))
+    assert [one.wamid for one in updates] == ["wamid.0", None, "wamid.1", None, "wamid.2", None]
+    bad = [one for one in updates if one.unreadable]
     assert [one.body for one in bad] == [b'"x"\nnull', b"{}", b"5"]
     assert [one.reason for one in bad] == [
         "messages[1] cannot be read: it is no object; and 1 more after it",
         "messages[4] cannot be read: it has no id, or one that is no text",
         "statuses[0] cannot be read: it is no object",
     ]
-    assert [one.id.rpartition("/")[2] for one in items] == ["0", "1", "3", "4", "5", "6"]
+    assert [one.id.rpartition("/")[2] for one in updates] == ["0", "1", "3", "4", "5", "6"]

@@ -173,8 +173,8 @@ def ascii_json(text: str) -> bytes:
 
 
 def test_a_wide_body_is_split_like_any_other() -> None:
-    items = split(webhook(statuses=[status(f"wamid.{n}") for n in range(1000)]))
-    assert [one.wamid for one in items] == [f"wamid.{n}" for n in range(1000)]
+    updates = split(webhook(statuses=[status(f"wamid.{n}") for n in range(1000)]))
+    assert [one.wamid for one in updates] == [f"wamid.{n}" for n in range(1000)]
 
 
 def test_a_huge_text_is_kept() -> None:
@@ -276,9 +276,9 @@ def together(updates: list[Update]) -> list[Any]:
 )
 def test_whatever_comes_can_be_written_down_and_handed_over(body: Any) -> None:
     content = orjson.dumps(body)
-    items = split(content)
-    assert len({one.id for one in items}) == len(items) > 0
-    for one in items:
+    updates = split(content)
+    assert len({one.id for one in updates}) == len(updates) > 0
+    for one in updates:
         if one.unreadable:
             assert one.reason
             assert one.body
@@ -288,7 +288,7 @@ def test_whatever_comes_can_be_written_down_and_handed_over(body: Any) -> None:
         assert loaded.raw_payload == one.raw_payload
         assert loaded.dump() == one.dump()
         if one.kind is None:
-            assert len(items) == 1
+            assert len(updates) == 1
             assert one.body == content
             continue
         update = contract.Update.model_validate_json(one.as_update())
@@ -296,18 +296,18 @@ def test_whatever_comes_can_be_written_down_and_handed_over(body: Any) -> None:
         if one.kind is not contract.UpdateKind.CHANGE:
             assert element(one) == one.element
             assert one.element["id"] == one.wamid
-    if all(one.kind is not None for one in items):
-        assert len(items) == count_updates(body)
+    if all(one.kind is not None for one in updates):
+        assert len(updates) == count_updates(body)
 
 
 @unhurried
 @given(st.binary(max_size=200))
 @example(b'\xef\xbb\xbf{"entry":[{"changes":[{"value":{"messages":[{"id":"1"}]}}]}]}')
 def test_whatever_bytes_come_are_kept(body: bytes) -> None:
-    items = split(body)
-    assert items
-    assert all(one.body == body for one in items if one.kind is None and not one.unreadable)
-    assert all(one.dump() for one in items)
+    updates = split(body)
+    assert updates
+    assert all(one.body == body for one in updates if one.kind is None and not one.unreadable)
+    assert all(one.dump() for one in updates)
 
 
 A_WEBHOOK = webhook(

@@ -58,7 +58,7 @@ def vendor_of(**number: Any) -> VendorConfig:
     return VendorConfig(vendor_uid=VENDOR, phone_numbers=numbers)
 
 
-async def hear(lane: LaneUnderTest, *bodies: bytes) -> None:
+async def receive(lane: LaneUnderTest, *bodies: bytes) -> None:
     """Have statuses handled in one turn."""
     await lane.receive(*bodies)
     await lane.drain()
@@ -77,7 +77,7 @@ async def seen(lane: LaneUnderTest, account: str = ACCOUNT) -> set[str]:
 
 @pytest.mark.parametrize("code", RULES)
 async def test_a_status(lane: LaneUnderTest, code: int) -> None:
-    await hear(lane, failed("wamid.1", code))
+    await receive(lane, failed("wamid.1", code))
     assert await seen(lane) == ACTIONS[code] - OF_THE_MESSAGE
 
 
@@ -85,28 +85,28 @@ async def test_a_status(lane: LaneUnderTest, code: int) -> None:
 async def test_a_status_that_changes_nothing(php: Php, lane: LaneUnderTest, code: int) -> None:
     """It is repeated, or of a failure that the answer has told, or of no campaign."""
     php.when(BATCH, results)
-    await hear(lane, failed("wamid.1", code))
+    await receive(lane, failed("wamid.1", code))
     assert await seen(lane) == set()
 
 
 @pytest.mark.parametrize("result", ["ignored", "retry"])
 async def test_a_status_that_php_did_not_apply(php: Php, lane: LaneUnderTest, result: str) -> None:
     php.when(BATCH, lambda call: results(call, result, campaign_uid=CAMPAIGN))
-    await hear(lane, failed("wamid.1", 131031))
+    await receive(lane, failed("wamid.1", 131031))
     assert await seen(lane) == set()
 
 
 async def test_a_code_of_the_range_of_permissions_and_those_that_are_new(
     lane: LaneUnderTest,
 ) -> None:
-    await hear(lane, failed("wamid.1", 250))
+    await receive(lane, failed("wamid.1", 250))
     assert await seen(lane) == {"token paused"}
-    await hear(lane, failed("wamid.2", 999_999))
+    await receive(lane, failed("wamid.2", 999_999))
     assert await seen(lane) == {"token paused", "counted"}
 
 
 async def test_a_failure_without_an_error(lane: LaneUnderTest) -> None:
-    await hear(lane, failed("wamid.1", None), webhook(statuses=[status("wamid.2", "failed")]))
+    await receive(lane, failed("wamid.1", None), webhook(statuses=[status("wamid.2", "failed")]))
     assert await seen(lane) == {"counted"}
 
 
@@ -116,7 +116,7 @@ async def test_a_failure_without_an_error(lane: LaneUnderTest) -> None:
 async def test_an_account_that_php_names_no_id_for(lane: LaneUnderTest) -> None:
     """Its campaigns ask for slots under the vendor's name."""
     lane.configs[VENDOR] = vendor_of()
-    await hear(lane, failed("wamid.1", 131042))
+    await receive(lane, failed("wamid.1", 131042))
     assert await seen(lane, "") == {"account paused"}
     [paused] = await Pauses(lane.redis).all()
     assert str(paused).startswith(f"account of vendor {VENDOR} is paused: 131042")
@@ -124,7 +124,7 @@ async def test_an_account_that_php_names_no_id_for(lane: LaneUnderTest) -> None:
 
 async def test_a_vendor_that_php_says_nothing_of(lane: LaneUnderTest) -> None:
     lane.configs.clear()
-    await hear(lane, failed("wamid.1", 131042))
+    await receive(lane, failed("wamid.1", 131042))
     assert await seen(lane) == {"account paused"}
 
 
@@ -137,8 +137,8 @@ async def test_php_does_not_say_anything_of_the_vendor_now(
         asked.append(vendor_uid)
         raise BackendUnavailable("gone")
 
-    monkeypatch.setattr(lane.signals, "_find_config", away)
-    await hear(lane, *(failed(f"wamid.{n}", 131042) for n in range(5)))
+    monkeypatch.setattr(lane.status_errors, "_find_config", away)
+    await receive(lane, *(failed(f"wamid.{n}", 131042) for n in range(5)))
     assert await seen(lane) == {"account paused"}
     assert asked == [VENDOR]
 
@@ -146,12 +146,12 @@ async def test_php_does_not_say_anything_of_the_vendor_now(
 async def test_a_status_that_does_not_say_which_number(lane: LaneUnderTest) -> None:
     body = orjson.loads(failed("wamid.1", 131048))
     del body["entry"][0]["changes"][0]["value"]["metadata"]
-    await hear(lane, orjson.dumps(body))
+    await receive(lane, orjson.dumps(body))
     assert await seen(lane) == set()
 
 
 async def test_the_reason_is_the_apis(lane: LaneUnderTest) -> None:
-    await hear(lane, failed("wamid.1", 131042), failed("wamid.2", 131031))
+    await receive(lane, failed("wamid.1", 131042), failed("wamid.2", 131031))
     [paused] = await Pauses(lane.redis).all()
     assert (paused.scope, paused.id, paused.vendor_uid) == ("account", ACCOUNT, VENDOR)
     assert (paused.code, paused.reason) == (131031, "131031 error 131031")
@@ -163,7 +163,7 @@ async def test_the_reason_is_the_apis(lane: LaneUnderTest) -> None:
 @pytest.mark.parametrize("code", [130429, 131056, 80007, 134101])
 async def test_what_passes_by_itself_and_came_late(lane: LaneUnderTest, code: int) -> None:
     """Webhooks that could not be taken are repeated for days."""
-    await hear(lane, failed("wamid.1", code, at=time.time() - 3600))
+    await receive(lane, failed("wamid.1", code, at=time.time() - 3600))
     assert await seen(lane) == set()
 
 
@@ -171,22 +171,22 @@ async def test_what_passes_by_itself_and_came_late(lane: LaneUnderTest, code: in
 async def test_a_failure_from_before_a_person_acted(
     lane: LaneUnderTest, code: int, sign: str
 ) -> None:
-    await hear(lane, failed("wamid.1", code))
+    await receive(lane, failed("wamid.1", code))
     pauses = Pauses(lane.redis)
     await pauses.lift(await pauses.all())
-    await hear(lane, failed("wamid.2", code, at=time.time() - 2))
+    await receive(lane, failed("wamid.2", code, at=time.time() - 2))
     assert await seen(lane) == set()
     await lane.redis.set(keys.lifted("account", ACCOUNT), int(time.time() - 5) * 1000)
     await lane.redis.set(keys.lifted("number", NUMBER), int(time.time() - 5) * 1000)
-    await hear(lane, failed("wamid.3", code))
+    await receive(lane, failed("wamid.3", code))
     assert await seen(lane) == {sign}
 
 
 async def test_a_defect_from_before_a_person_resumed_the_campaign(lane: LaneUnderTest) -> None:
     await lane.redis.set(keys.lifted("campaign", CAMPAIGN), int(time.time() * 1000))
     before = time.time() - 2
-    await hear(lane, *(failed(f"wamid.{n}", 131009, at=before) for n in range(5)))
-    await hear(lane, failed("wamid.9", 132015, at=before))
+    await receive(lane, *(failed(f"wamid.{n}", 131009, at=before) for n in range(5)))
+    await receive(lane, failed("wamid.9", 132015, at=before))
     assert await seen(lane) == set()
 
 
@@ -200,18 +200,18 @@ async def halted(lane: LaneUnderTest) -> str | None:
 
 async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> None:
     """In one turn, or in several."""
-    await hear(lane, failed("wamid.1"))
-    await hear(lane, failed("wamid.2"))
+    await receive(lane, failed("wamid.1"))
+    await receive(lane, failed("wamid.2"))
     assert await halted(lane) is None
     with capture_logs() as logs:
-        await hear(lane, failed("wamid.3"))
+        await receive(lane, failed("wamid.3"))
     assert await halted(lane) == "3 times in a row: 131009 error 131009"
     assert await lane.redis.hget(keys.CAMPAIGNS, CAMPAIGN) == VENDOR.encode(), "PHP is to be told"
     assert [log["campaign"] for log in logs if log["event"] == "campaign.paused"] == [CAMPAIGN]
 
 
 async def test_all_in_one_turn(lane: LaneUnderTest) -> None:
-    await hear(lane, *(failed(f"wamid.{n}") for n in range(3)))
+    await receive(lane, *(failed(f"wamid.{n}") for n in range(3)))
     assert await halted(lane) is not None
 
 
@@ -221,7 +221,7 @@ async def test_errors_that_are_not_in_a_row(lane: LaneUnderTest, turns: int) -> 
     mixed = [*bad[:2], went("wamid.8"), *bad[2:], failed("wamid.9", 131008), failed("wamid.10")]
     size = -(-len(mixed) // turns)
     for start in range(0, len(mixed), size):
-        await hear(lane, *mixed[start : start + size])
+        await receive(lane, *mixed[start : start + size])
     assert await halted(lane) is None
 
 
@@ -229,36 +229,36 @@ async def test_errors_that_are_not_in_a_row(lane: LaneUnderTest, turns: int) -> 
 async def test_what_was_sent_long_ago_says_nothing_of_now(lane: LaneUnderTest, name: str) -> None:
     """Messages are read for hours while others fail."""
     for n in range(3):
-        await hear(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}", name))
+        await receive(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}", name))
     assert await halted(lane) is not None
 
 
 async def test_what_was_sent_and_delivered_in_one_turn(lane: LaneUnderTest) -> None:
     for n in range(4):
-        await hear(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}"), went(f"wamid.1{n}", "read"))
+        await receive(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}"), went(f"wamid.1{n}", "read"))
     assert await halted(lane) is None
 
 
 async def test_recipients_errors_do_not_interrupt_a_row(lane: LaneUnderTest) -> None:
-    await hear(lane, *(failed(f"wamid.{n}", (131009, 131026)[n % 2]) for n in range(5)))
+    await receive(lane, *(failed(f"wamid.{n}", (131009, 131026)[n % 2]) for n in range(5)))
     assert await halted(lane) is not None
 
 
 async def test_a_defect_counts_at_once_whatever_comes_after_it(lane: LaneUnderTest) -> None:
-    await hear(lane, failed("wamid.1", 132015), went("wamid.2"), failed("wamid.3"))
+    await receive(lane, failed("wamid.1", 132015), went("wamid.2"), failed("wamid.3"))
     assert await halted(lane) == "132015 error 132015"
 
 
 async def test_a_halt_of_a_person_stays(lane: LaneUnderTest) -> None:
     halt = b'{"state": "cancelled", "reason": "by hand", "acknowledged_at": 1}'
     await lane.redis.set(keys.halt(CAMPAIGN), halt)
-    await hear(lane, failed("wamid.1", 132015))
+    await receive(lane, failed("wamid.1", 132015))
     assert await lane.redis.get(keys.halt(CAMPAIGN)) == halt
 
 
 async def test_answers_and_statuses_are_counted_apart(lane: LaneUnderTest) -> None:
     await lane.redis.set(keys.errors(CAMPAIGN, "answer"), "131009 2")
-    await hear(lane, failed("wamid.1"), failed("wamid.2"))
+    await receive(lane, failed("wamid.1"), failed("wamid.2"))
     assert await halted(lane) is None
     assert await lane.redis.get(keys.errors(CAMPAIGN, "answer")) == b"131009 2"
 
@@ -274,7 +274,7 @@ async def test_without_failures_redis_is_asked_nothing_more(
 
     monkeypatch.setattr(ErrorActions, "of", never)
     monkeypatch.setattr(ErrorActions, "count", never)
-    await hear(lane, went("wamid.1"), went("wamid.2", "read"))
+    await receive(lane, went("wamid.1"), went("wamid.2", "read"))
 
 
 async def test_the_vendor_is_asked_for_only_where_it_matters(
@@ -285,8 +285,8 @@ async def test_the_vendor_is_asked_for_only_where_it_matters(
     async def never(vendor_uid: str) -> None:
         raise AssertionError(vendor_uid)
 
-    monkeypatch.setattr(lane.signals, "_find_config", never)
-    await hear(lane, failed("wamid.1", 131026), failed("wamid.2", 131009))
+    monkeypatch.setattr(lane.status_errors, "_find_config", never)
+    await receive(lane, failed("wamid.1", 131026), failed("wamid.2", 131009))
     assert await seen(lane) == {"recipient suppressed", "counted"}
 
 
@@ -318,7 +318,7 @@ async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_non
         await lane.drain()
     await lane.drain()
     assert await seen(lane) == set()
-    await hear(lane, failed("wamid.2"))
+    await receive(lane, failed("wamid.2"))
     assert await lane.redis.get(keys.errors(CAMPAIGN, "status")) == b"131009 1"
 
 
@@ -326,7 +326,7 @@ async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:
     """The updates are settled all the same, and it is said."""
     await lane.redis.set(keys.PAUSES, "not a hash")
     with capture_logs() as logs:
-        await hear(lane, failed("wamid.1", 131031), failed("wamid.2", 131026))
+        await receive(lane, failed("wamid.1", 131031), failed("wamid.2", 131026))
     assert "status_errors.lost" in [log["event"] for log in logs]
     assert await lane.waiting() == 0
     await lane.redis.delete(keys.PAUSES)

@@ -11,7 +11,7 @@ from tests.workers.payloads import (
     account,
     change,
     envelope,
-    item,
+    make_update,
     message,
     status,
     value,
@@ -33,7 +33,7 @@ def kept(update: Update) -> Update:
 
 @pytest.mark.parametrize("kind", [*UpdateKind, None])
 def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
-    before = item(
+    before = make_update(
         kind,
         lower_statuses=[SENT],
         attempts=3,
@@ -60,18 +60,18 @@ def test_what_was_split_is_the_same_after_it_was_written_down(name: str) -> None
 
 def test_the_bytes_of_a_whole_body_survive() -> None:
     body = bytes(range(256))
-    assert Update.load(item(None, body=body).dump()).body == body
+    assert Update.load(make_update(None, body=body).dump()).body == body
 
 
 def test_a_later_version_may_add_fields_and_drop_those_with_a_default() -> None:
-    values = orjson.loads(item().dump())
+    values = orjson.loads(make_update().dump())
     del values["reason"]
     loaded = Update.load(orjson.dumps({**values, "added_later": 1}))
     assert loaded.reason is None
 
 
 def test_another_reason_is_written_without_reading_the_rest() -> None:
-    before = item(reason='it said "reason":1', attempts=2)
+    before = make_update(reason='it said "reason":1', attempts=2)
     other = 'worker died, "reason":"x"'
     after = Update.load(with_reason(before.dump(), other))
     assert after.reason == other
@@ -84,7 +84,7 @@ def as_the_contract_has_it(update: Update, **more: bool) -> contract.Update:
 
 
 def test_an_update_is_as_the_contract_has_it() -> None:
-    one = item(UpdateKind.STATUS, attempts=2, lower_statuses=[SENT])
+    one = make_update(UpdateKind.STATUS, attempts=2, lower_statuses=[SENT])
     update = as_the_contract_has_it(one)
     assert update.id == one.id
     assert update.vendor_uid == one.vendor_uid
@@ -96,21 +96,23 @@ def test_an_update_is_as_the_contract_has_it() -> None:
 
 
 def test_the_first_attempt_is_number_one_and_without_lower_statuses() -> None:
-    update = orjson.loads(item().as_update())
+    update = orjson.loads(make_update().as_update())
     assert update["attempt"] == 1
     assert "lower_statuses" not in update
     assert "order" not in update
 
 
 def test_it_names_its_order_where_there_is_another_of_it() -> None:
-    assert as_the_contract_has_it(item(order_key="v/99911"), in_order=True).order == "v/99911"
+    assert (
+        as_the_contract_has_it(make_update(order_key="v/99911"), in_order=True).order == "v/99911"
+    )
 
 
 def test_its_size_is_about_what_it_takes() -> None:
     for one in split(webhook(messages=[message("1", text="x" * 5000), message("2")])):
         assert len(one.as_update()) <= one.size <= len(one.as_update()) + 256
         assert len(one.dump()) <= one.size + 256
-    body = item(None, body=bytes(9000))
+    body = make_update(None, body=bytes(9000))
     assert 9000 < body.size < 9500
 
 

@@ -8,7 +8,7 @@ from contracts.bots import TriggerType
 from contracts.observation import Observation
 from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
 from workers.shadow.comparison import Finding, compare
-from workers.shadow.planned import Planned, SeenStatus
+from workers.shadow.planned import Planned, ReceivedStatus
 
 EQUAL, EXPLAINED = Class.EQUAL, Class.EXPLAINED
 MISSING, EXTRA, DIFFERENT = Class.MISSING, Class.EXTRA, Class.DIFFERENT
@@ -28,14 +28,14 @@ def statuses(*names: str, later: tuple[str, ...] = (), early: tuple[str, ...] = 
     order = ("accepted", "sent", "failed", "delivered", "read")
     return Planned(
         "w",
-        statuses=[SeenStatus(name, name not in later, name in early) for name in names],
+        statuses=[ReceivedStatus(name, name not in later, name in early) for name in names],
         highest=max(names, key=order.index),
     )
 
 
-def of(kind: Kind, planned: Planned, seen: Observation, **more: Any) -> Finding:
+def of(kind: Kind, planned: Planned, observation: Observation, **more: Any) -> Finding:
     planned.open = [kind]
-    [finding] = compare(planned, seen, **more)
+    [finding] = compare(planned, observation, **more)
     assert finding.kind is kind
     assert (finding.rule is None) == (finding.class_ is not EXPLAINED)
     return finding
@@ -52,7 +52,7 @@ NOTHING = observed(logged=False)
 
 
 @pytest.mark.parametrize(
-    ("planned", "seen", "expected"),
+    ("planned", "observation", "expected"),
     [
         (message(), observed(incoming=True), (EQUAL, None)),
         (message(), observed(), (EQUAL, None)),
@@ -77,8 +77,10 @@ NOTHING = observed(logged=False)
         ),
     ],
 )
-def test_log_rows(planned: Planned, seen: Observation, expected: tuple[Class, Rule | None]) -> None:
-    assert result(of(Kind.LOG_ROW, planned, seen)) == expected
+def test_log_rows(
+    planned: Planned, observation: Observation, expected: tuple[Class, Rule | None]
+) -> None:
+    assert result(of(Kind.LOG_ROW, planned, observation)) == expected
 
 
 # -- statuses --
@@ -134,9 +136,9 @@ def test_statuses(planned: Planned, php: str | None, expected: tuple[Class, Rule
 
 
 def test_a_status_that_was_not_recorded() -> None:
-    seen = observed(status="read")
+    observation = observed(status="read")
     planned = statuses("sent", "delivered")
-    found = of(Kind.STATUS, planned, seen, dropped=True)
+    found = of(Kind.STATUS, planned, observation, dropped=True)
     assert result(found) == (EXPLAINED, Rule.WEBHOOK_NOT_RECORDED)
     lower = of(Kind.STATUS, planned, observed(status="sent"), dropped=True)
     assert result(lower) == (DIFFERENT, None)
@@ -177,15 +179,15 @@ def test_a_message_that_is_sent_again() -> None:
 def test_rows_of_the_queue(
     planned: Planned, queue_status: int | None, expected: tuple[Class, Rule | None]
 ) -> None:
-    seen = observed(status="sent", campaign_uid="c1", queue_status=queue_status)
-    assert result(of(Kind.QUEUE_ROW, planned, seen)) == expected
+    observation = observed(status="sent", campaign_uid="c1", queue_status=queue_status)
+    assert result(of(Kind.QUEUE_ROW, planned, observation)) == expected
 
 
-@pytest.mark.parametrize("seen", [observed(status="sent"), NOTHING])
-def test_without_a_campaign_there_is_no_row(seen: Observation) -> None:
+@pytest.mark.parametrize("observation", [observed(status="sent"), NOTHING])
+def test_without_a_campaign_there_is_no_row(observation: Observation) -> None:
     planned = statuses("sent")
     planned.open = [Kind.QUEUE_ROW]
-    assert compare(planned, seen) == []
+    assert compare(planned, observation) == []
 
 
 # -- bots --
@@ -231,13 +233,16 @@ def test_bots(
     more: dict[str, Any],
     expected: tuple[Class, Rule | None],
 ) -> None:
-    seen = observed(incoming=True, bots=php, **more)
-    assert result(of(Kind.BOTS, message(bots=bots), seen)) == expected
+    observation = observed(incoming=True, bots=php, **more)
+    assert result(of(Kind.BOTS, message(bots=bots), observation)) == expected
 
 
 def test_a_button_is_answered_although_the_contact_wants_no_bots() -> None:
-    seen = observed(bots=[], bots_off=True)
-    assert result(of(Kind.BOTS, message(bots=[ONE], quick_reply=True), seen)) == (EXTRA, None)
+    observation = observed(bots=[], bots_off=True)
+    assert result(of(Kind.BOTS, message(bots=[ONE], quick_reply=True), observation)) == (
+        EXTRA,
+        None,
+    )
 
 
 @pytest.mark.parametrize(

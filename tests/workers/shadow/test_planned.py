@@ -38,8 +38,8 @@ def planned_of(
     *bodies: Json, config: VendorConfig = CONFIG, matcher: Matcher | None = MATCHER
 ) -> tuple[Planned, list[Kind]]:
     """Return what is planned of webhooks that are all about one message."""
-    items, firsts = split(*bodies)
-    [(wamid, mine)] = by_wamid(items).items()
+    updates, firsts = split(*bodies)
+    [(wamid, mine)] = by_wamid(updates).items()
     planned = Planned(wamid)
     return planned, list(plan(planned, mine, firsts, config, matcher))
 
@@ -129,8 +129,8 @@ def test_statuses_are_coalesced_as_for_php() -> None:
 def test_what_a_status_says_new(name: str, new: bool) -> None:
     """One that comes late may overwrite the higher one at PHP."""
     planned, _ = planned_of(content(statuses=[status("w", "read")]))
-    items, firsts = split(content(statuses=[status("w", name)]))
-    assert bool(plan(planned, items, firsts, CONFIG, None)) is new
+    updates, firsts = split(content(statuses=[status("w", name)]))
+    assert bool(plan(planned, updates, firsts, CONFIG, None)) is new
     assert planned.highest == "read"
 
 
@@ -154,8 +154,8 @@ def test_the_code_of_a_failure(errors: Any, code: int | None) -> None:
 
 
 def firsts_of(body: Json | bytes) -> list[bool]:
-    items, firsts = split(body)
-    return [item.id in firsts for item in items]
+    updates, firsts = split(body)
+    return [update.id in firsts for update in updates]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_code_that_is_none_can_be_kept(code: Any) -> None:
     """Nobody can write such an integer as JSON; the plan would be made again and again."""
     failed = content(statuses=[status("m", "failed", errors=[{"code": 77777}])])
     body = orjson.dumps(failed).replace(b"77777", str(code).lower().encode())
-    items, firsts = split(body)
+    updates, firsts = split(body)
     planned = Planned("m")
-    list(plan(planned, items, firsts, CONFIG, MATCHER))
+    list(plan(planned, updates, firsts, CONFIG, MATCHER))
     assert Planned.load(planned.dump()).statuses[0].code is None

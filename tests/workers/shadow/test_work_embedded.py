@@ -56,8 +56,8 @@ def webhook(vendor: Vendor, **lists: Any) -> Json:
 
 
 def says(vendor: Vendor, text: str, wamid: str) -> Json:
-    item = message_object(wamid, "999700000001", text={"body": text})
-    return webhook(vendor, contacts=[{"wa_id": "999700000001"}], messages=[item])
+    update = message_object(wamid, "999700000001", text={"body": text})
+    return webhook(vendor, contacts=[{"wa_id": "999700000001"}], messages=[update])
 
 
 async def arrives(shadowing: Shadowing, vendor: Vendor, body: Json) -> None:

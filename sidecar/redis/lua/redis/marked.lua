@@ -1,9 +1,9 @@
 #!lua flags=no-writes,allow-oom
 -- Tell which marks are set (sidecar/redis/marks.py).
 --
--- KEYS     seen:{slice}:   of each slice of time that counts: what the keys of its buckets begin with
+-- KEYS     dedup:{slice}:   of each slice of time that counts: what the keys of its buckets begin with
 -- ARGV     for each mark its bucket, and itself
--- and the sets seen:{slice}:{bucket}
+-- and the sets dedup:{slice}:{bucket}
 --
 -- Returns for each mark 1, or 0 if it is not set.
 

@@ -15,7 +15,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisError
 from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
-from tests.sidecar.ops.test_dead_letters import bury
+from tests.sidecar.ops.test_dead_letters import add_dead_letter
 from tests.sidecar.payloads import message_webhook, status_webhook
 from tests.sidecar.service import VENDOR, Service
 
@@ -99,7 +99,7 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
     seconds, _ = await redis.time()
     await redis.set(keys.BACKEND_OK, (seconds - 30) * 1000)
     await redis.hset(keys.CAMPAIGNS, mapping={"c1": VENDOR, "c2": VENDOR})
-    await bury(redis, 1)
+    await add_dead_letter(redis, 1)
     await redis.hset(keys.PAUSES, mapping={"number:1": b"{}", "number:2": b"{}"})
     await redis.zadd(keys.deferred(Lane.STATUSES), {"v/1": (seconds - 20) * 1000, "v/2": 10**15})
     await redis.set(keys.lease("drain:statuses"), 1)
@@ -247,5 +247,5 @@ async def test_asking_often_costs_nothing(
 ) -> None:
     monkeypatch.setattr(metrics, "FRESH_S", 60.0)
     first = await service.request("GET", "/metrics")
-    await bury(redis, 1)
+    await add_dead_letter(redis, 1)
     assert (await service.request("GET", "/metrics")).text == first.text
