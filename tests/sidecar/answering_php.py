@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from contracts.campaigns import CampaignState, allows_write
 from contracts.cloud_api.webhook import verify_token
 from contracts.signing import Audience, SignatureRefused, Verifier
 from tests import trust
@@ -136,6 +137,8 @@ class Php:
         try:
             self._verifier.verify(call.method, call.target, call.headers, call.body)
             assert_request_conforms(DOCUMENT, call.method, call.target, call.json)
+            if self._forbids(call):
+                return refusal(409, "campaign_cancelled")
             answer = self._answer(call)
             assert_conforms(DOCUMENT, call.method, call.target, 200, answer)
         except (AssertionError, SignatureRefused) as error:
@@ -172,6 +175,13 @@ class Php:
             case "unknown-messages":
                 return {"messages": self.unknown, "next": None}
         raise AssertionError("nobody expected this call")
+
+    def _forbids(self, call: Call) -> bool:
+        if not call.target.endswith("/release-messages"):
+            return False
+        now = CampaignState(self.campaigns[call.json["campaign_uid"]].get("state", "running"))
+        wanted = CampaignState(call.json["campaign_state"])
+        return not allows_write(now, wanted, restart=call.json.get("restart", False))
 
     def _modes(self, request: dict[str, Any]) -> dict[str, Any]:
         if changes := request.get("changes", []):

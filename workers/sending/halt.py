@@ -1,13 +1,17 @@
 """Telling PHP of a campaign's halt until it knows (``sidecar/sending/halts.py``)."""
 
-from contracts.backend import CampaignState
+from contracts.backend import ErrorCode
+from contracts.campaigns import CampaignState
 from sidecar.clock import now_ms
+from sidecar.php.client import BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending import halts
 from workers.sending.release import Release
 
 
-class Halt:
+class CampaignHalt:
+    """The halt of one campaign, as whoever sends it sees it."""
+
     def __init__(self, redis: Redis, release: Release, campaign_uid: str) -> None:
         self._halts = halts.Halts(redis)
         self._release = release
@@ -28,5 +32,11 @@ class Halt:
         halt = await self._halts.find(self._campaign_uid)
         if halt is None or halt.acknowledged_at is not None:
             return
-        await self._release.keep_state(halt.state, halt.reason)
-        await self._halts.told(self._campaign_uid, halt, now_ms())
+        cancelled = False
+        try:
+            await self._release.keep_state(halt.state, halt.reason)
+        except BackendRefused as error:
+            if error.code != ErrorCode.CAMPAIGN_CANCELLED:
+                raise
+            cancelled = True  # by a person, before the pause
+        await self._halts.acknowledge(self._campaign_uid, halt, now_ms(), cancelled=cancelled)

@@ -5,24 +5,28 @@ effect at once. A change goes to Redis first where it stops sending, and to PHP 
 starts it, so that a failure half way errs on the side of not sending. A stop that PHP could not be
 told of is told by the campaign's worker (``sidecar/sending/halts.py``); a start that died half way
 is found by the reconciler.
+
+What may follow what is in :mod:`contracts.campaigns`. A stop that comes while another call is under
+way wins: PHP refuses what is against the table by then, and a halt that came later is not lifted.
 """
 
 from starlette.requests import Request
 
 from contracts import backend as contract
-from contracts.backend import CampaignState, ErrorCode
+from contracts.backend import ErrorCode
+from contracts.campaigns import TRANSITIONS, CampaignAction, CampaignState
 from contracts.jobs import send_campaign
 from contracts.sidecar_api import CampaignAnswer, CampaignChange
 from sidecar.clock import now_ms
 from sidecar.http.signed_route import CallRefused, parse
 from sidecar.inbox.wakeups import Wakeups
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, BackendRefused
 from sidecar.php.vendors import Vendors
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.clock import redis_now_us
 from sidecar.sending.campaigns import ErrorPath, campaign_lease
-from sidecar.sending.halts import Halt, Halts
+from sidecar.sending.halts import Halt, Halts, state_of
 from sidecar.sending.pauses import LIFTED_S, Pauses, pause_name
 
 
@@ -43,42 +47,47 @@ class Campaigns:
 
     async def send(self, request: Request, body: bytes) -> CampaignAnswer:
         """Start a campaign. One that runs already is left as it is."""
-        change = parse(CampaignChange, body)
-        campaign = await self._find(request, to_be_sent=True)
-        if campaign.state is not CampaignState.RUNNING:
-            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
-        return await self._start(campaign)
+        return await self._go_on(request, body, CampaignAction.SEND)
 
     async def resume(self, request: Request, body: bytes) -> CampaignAnswer:
         """Go on with a campaign that was paused."""
-        change = parse(CampaignChange, body)
-        campaign = await self._find(request, to_be_sent=True)
-        if campaign.state is CampaignState.CANCELLED:
-            raise CallRefused(
-                409,
-                ErrorCode.CAMPAIGN_CANCELLED,
-                "the campaign was cancelled; to start it again, call send",
-            )
-        if campaign.state is CampaignState.PAUSED:
-            campaign = await self._keep(campaign, CampaignState.RUNNING, change.reason)
-        return await self._start(campaign)
+        return await self._go_on(request, body, CampaignAction.RESUME)
 
     async def pause(self, request: Request, body: bytes) -> CampaignAnswer:
         """Stop sending. Rows that were claimed and not sent go back to the queue."""
-        return await self._stop(request, body, CampaignState.PAUSED)
+        return await self._stop(request, body, CampaignAction.PAUSE)
 
     async def cancel(self, request: Request, body: bytes) -> CampaignAnswer:
         """Like pause; only send starts the campaign again."""
-        return await self._stop(request, body, CampaignState.CANCELLED)
+        return await self._stop(request, body, CampaignAction.CANCEL)
 
-    async def _stop(self, request: Request, body: bytes, state: CampaignState) -> CampaignAnswer:
+    async def _stop(self, request: Request, body: bytes, action: CampaignAction) -> CampaignAnswer:
         change = parse(CampaignChange, body)
         campaign = await self._find(request)
-        halt = Halt(state, change.reason)
-        await self._halts.put(campaign.campaign_uid, campaign.vendor_uid, halt)
-        campaign = await self._keep(campaign, state, change.reason)
-        await self._halts.told(campaign.campaign_uid, halt, now_ms())
+        uid = campaign.campaign_uid
+        halt = Halt(_after(campaign, await self._halts.find(uid), action), change.reason)
+        if not await self._halts.put(uid, campaign.vendor_uid, halt):
+            raise _cancelled()
+        try:
+            campaign = await self._keep(campaign, halt.state, change.reason)
+        except CallRefused:
+            await self._halts.acknowledge(uid, halt, now_ms(), cancelled=True)
+            raise
+        await self._halts.acknowledge(uid, halt, now_ms())
         return await self._answer(campaign)
+
+    async def _go_on(self, request: Request, body: bytes, action: CampaignAction) -> CampaignAnswer:
+        change = parse(CampaignChange, body)
+        campaign = await self._find(request, to_be_sent=True)
+        halt = await self._halts.find(campaign.campaign_uid)
+        state = _after(campaign, halt, action)
+        if campaign.state is not state:
+            campaign = await self._keep(campaign, state, change.reason)
+        later = await self._halts.lift_seen(campaign.campaign_uid, halt)
+        if later is not None:
+            stopped = {"state": later.state, "reason": later.reason}
+            return await self._answer(campaign.model_copy(update=stopped))
+        return await self._start(campaign)
 
     async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
         """Have it sent. A person wants it, so what stands in the way is tried again: pauses of the
@@ -87,9 +96,7 @@ class Campaigns:
         await self._lift_pauses(campaign.vendor_uid)
         now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
-        pipeline.delete(
-            *(keys.halt(uid), keys.wait(uid)), *(keys.errors(uid, path) for path in ErrorPath)
-        )
+        pipeline.delete(keys.wait(uid), *(keys.errors(uid, path) for path in ErrorPath))
         pipeline.set(keys.lifted("campaign", uid), now, ex=LIFTED_S)
         pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
         await pipeline.execute()
@@ -137,16 +144,23 @@ class Campaigns:
     async def _keep(
         self, campaign: contract.DueCampaign, state: CampaignState, reason: str | None
     ) -> contract.DueCampaign:
-        await self._backend.call(
-            contract.RELEASE_MESSAGES,
-            contract.ReleaseMessagesRequest(
-                vendor_uid=campaign.vendor_uid,
-                campaign_uid=campaign.campaign_uid,
-                campaign_state=state,
-                reason=reason,
-            ),
-            contract.ReleaseMessagesAnswer,
+        """Have PHP keep a state. It restarts what was seen cancelled, and nothing else."""
+        request = contract.ReleaseMessagesRequest(
+            vendor_uid=campaign.vendor_uid,
+            campaign_uid=campaign.campaign_uid,
+            campaign_state=state,
+            reason=reason,
         )
+        if state is CampaignState.RUNNING and campaign.state is CampaignState.CANCELLED:
+            request = request.model_copy(update={"restart": True})
+        try:
+            await self._backend.call(
+                contract.RELEASE_MESSAGES, request, contract.ReleaseMessagesAnswer
+            )
+        except BackendRefused as error:
+            if error.code == ErrorCode.CAMPAIGN_CANCELLED:
+                raise _cancelled() from error
+            raise
         return campaign.model_copy(update={"state": state, "reason": reason})
 
     async def _answer(self, campaign: contract.DueCampaign) -> CampaignAnswer:
@@ -166,3 +180,21 @@ class Campaigns:
             next_due_at=campaign.next_due_at,
             counts=campaign.counts,
         )
+
+
+def _after(
+    campaign: contract.DueCampaign, halt: Halt | None, action: CampaignAction
+) -> CampaignState:
+    """Return what the campaign becomes, or refuse the call."""
+    after = TRANSITIONS.after(state_of(campaign.state, halt), action)
+    if after is None:
+        raise _cancelled()
+    return after
+
+
+def _cancelled() -> CallRefused:
+    return CallRefused(
+        409,
+        ErrorCode.CAMPAIGN_CANCELLED,
+        "the campaign was cancelled; to start it again, call send",
+    )

@@ -2,11 +2,11 @@
 
 import pytest
 
-from contracts.backend import CampaignState
+from contracts.campaigns import CampaignState
 from sidecar.clock import now_ms
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.sending.halts import KEEP_S, Halt, Halts
+from sidecar.sending.halts import KEEP_S, Halt, Halts, state_of
 
 
 @pytest.mark.parametrize("state", [CampaignState.PAUSED, CampaignState.CANCELLED])
@@ -15,7 +15,45 @@ async def test_a_halt_goes_some_time_after_php_has_it(redis: Redis, state: Campa
     halts, halt = Halts(redis), Halt(state, "lunch")
     await halts.put("c", "v", halt)
     assert await redis.ttl(keys.halt("c")) == -1, "PHP may not know"
-    await halts.told("c", halt, now_ms())
+    await halts.acknowledge("c", halt, now_ms())
     assert KEEP_S[state] - 60 <= await redis.ttl(keys.halt("c")) <= KEEP_S[state]
     await halts.put("c", "v", halt)
     assert await redis.ttl(keys.halt("c")) == -1
+
+
+async def test_a_pause_does_not_replace_a_cancellation_that_php_does_not_know(
+    redis: Redis,
+) -> None:
+    halts, cancelled = Halts(redis), Halt(CampaignState.CANCELLED, "stop it")
+    assert await halts.put("c", "v", cancelled)
+    assert not await halts.put("c", "v", Halt(CampaignState.PAUSED, "lunch"))
+    assert await halts.find("c") == cancelled
+    assert await halts.put("c", "v", Halt(CampaignState.CANCELLED, "really"))
+    await halts.acknowledge("c", Halt(CampaignState.CANCELLED, "really"), 5)
+    assert await halts.put("c", "v", Halt(CampaignState.PAUSED)), "it is PHP that says no now"
+
+
+async def test_what_php_knows_is_said_of_the_halt_that_it_was_told_of(redis: Redis) -> None:
+    halts, first = Halts(redis), Halt(CampaignState.PAUSED, "lunch")
+    await halts.put("c", "v", first)
+    later = Halt(CampaignState.CANCELLED, "stop it")
+    await halts.put("c", "v", later)
+    await halts.acknowledge("c", first, 5)
+    assert await halts.find("c") == later
+    assert await halts.lift_seen("c", first) == later
+    assert await halts.lift_seen("c", None) == later
+    assert await halts.lift_seen("other", later) is None
+
+
+@pytest.mark.parametrize(
+    ("kept", "halt", "state"),
+    [
+        ("running", None, "running"),
+        ("running", Halt(CampaignState.PAUSED), "paused"),
+        ("running", Halt(CampaignState.PAUSED, acknowledged_at=5), "running"),
+        ("paused", Halt(CampaignState.CANCELLED), "cancelled"),
+        ("cancelled", Halt(CampaignState.PAUSED), "cancelled"),
+    ],
+)
+def test_whose_word_counts(kept: str, halt: Halt | None, state: str) -> None:
+    assert state_of(CampaignState(kept), halt) == state

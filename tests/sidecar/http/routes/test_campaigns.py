@@ -2,13 +2,15 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import orjson
 import pytest
 from aiohttp import web
 
-from contracts.backend import CampaignState
+from contracts.campaigns import TRANSITIONS, CampaignAction, CampaignState
 from contracts.jobs import Queue
+from sidecar.php.client import Backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
 from sidecar.redis.lease import Leases
@@ -247,6 +249,106 @@ async def test_resuming_one_that_was_cancelled(service: Service, php: Php) -> No
     assert php.campaigns[UID]["state"] == "cancelled"
     answer = await service.call("POST", f"{PATH}/send")
     assert (answer.status_code, answer.json()["state"]) == (200, "running")
+
+
+async def call(service: Service, action: CampaignAction) -> tuple[int, str]:
+    """Return the status, and the campaign's state or the refusal's code."""
+    answer = await service.call("POST", f"{PATH}/{action}")
+    told = answer.json()
+    return answer.status_code, told["error"]["code"] if "error" in told else told["state"]
+
+
+@pytest.mark.parametrize("action", list(CampaignAction))
+@pytest.mark.parametrize("before", list(CampaignState))
+async def test_actions_follow_the_table(
+    service: Service, php: Php, before: CampaignState, action: CampaignAction
+) -> None:
+    php.campaigns[UID]["state"] = before.value
+    after = TRANSITIONS.after(before, action)
+    found = await call(service, action)
+    assert found == ((409, "campaign_cancelled") if after is None else (200, after))
+    assert php.campaigns[UID]["state"] == (after or before)
+    halt = await Halts(service.redis).find(UID)
+    stopped = after in (CampaignState.PAUSED, CampaignState.CANCELLED)
+    assert (halt.state if halt else None) == (after if stopped else None)
+
+
+async def test_only_a_restart_of_a_cancelled_campaign_is_told_as_one(
+    service: Service, php: Php
+) -> None:
+    for before in ("paused", "cancelled"):
+        php.campaigns[UID]["state"] = before
+        await call(service, CampaignAction.SEND)
+    paused, cancelled = php.asked("/internal/release-messages")
+    assert ("restart" in paused.json, cancelled.json["restart"]) == (False, True)
+
+
+@pytest.mark.parametrize("action", [CampaignAction.PAUSE, CampaignAction.RESUME])
+async def test_a_cancellation_that_php_does_not_know_yet_counts(
+    service: Service, php: Php, action: CampaignAction
+) -> None:
+    php.override = overloaded
+    await call(service, CampaignAction.CANCEL)
+    php.override = None
+    assert await call(service, action) == (409, "campaign_cancelled")
+    await still_cancelled(service)
+    assert "state" not in php.campaigns[UID], "nobody has told it"
+    assert await call(service, CampaignAction.SEND) == (200, "running")
+    assert await Halts(service.redis).find(UID) is None
+
+
+#: Where a person's cancel comes while another call is under way, and before what of it.
+BETWEEN = [
+    (CampaignAction.PAUSE, Halts, "put"),
+    (CampaignAction.PAUSE, Backend, "call"),
+    (CampaignAction.RESUME, Backend, "call"),
+    (CampaignAction.RESUME, Halts, "lift_seen"),
+    (CampaignAction.SEND, Backend, "call"),
+    (CampaignAction.SEND, Halts, "lift_seen"),
+]
+
+
+@pytest.mark.parametrize("before", [CampaignState.RUNNING, CampaignState.PAUSED])
+@pytest.mark.parametrize(("action", "owner", "step"), BETWEEN)
+async def test_a_cancel_that_comes_between_wins(
+    service: Service,
+    php: Php,
+    monkeypatch: pytest.MonkeyPatch,
+    before: CampaignState,
+    action: CampaignAction,
+    owner: type,
+    step: str,
+) -> None:
+    php.campaigns[UID]["state"] = before.value
+    original = getattr(owner, step)
+    come: list[bool] = []
+
+    async def after_a_cancel(self: Any, *words: Any, **options: Any) -> Any:
+        if not come and "/internal/due-campaigns" not in words:
+            come.append(True)
+            assert await call(service, CampaignAction.CANCEL) == (200, "cancelled")
+        return await original(self, *words, **options)
+
+    monkeypatch.setattr(owner, step, after_a_cancel)
+    found = await call(service, action)
+    if come:
+        assert found in [(409, "campaign_cancelled"), (200, "cancelled")]
+        assert php.campaigns[UID]["state"] == "cancelled"
+        await still_cancelled(service)
+    else:
+        assert (before, owner) == (CampaignState.RUNNING, Backend), "PHP knows that it runs"
+
+
+@pytest.mark.parametrize("reason", [None, "lunch"])
+async def test_a_pause_that_php_learns_of_meanwhile_is_lifted(
+    service: Service, reason: str | None
+) -> None:
+    seen = Halt(CampaignState.PAUSED, reason)
+    halts = Halts(service.redis)
+    await halts.put(UID, VENDOR, seen)
+    await halts.acknowledge(UID, seen, 5)
+    assert await halts.lift_seen(UID, seen) is None
+    assert await halts.find(UID) is None
 
 
 @pytest.mark.parametrize("verb", ["send", "pause", "resume", "cancel"])
