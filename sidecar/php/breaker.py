@@ -1,4 +1,4 @@
-"""A breaker towards PHP: while PHP is ill, the inbox waits instead of knocking."""
+"""A breaker: what fails is left alone for a while instead of being tried over and over."""
 
 import random
 import time
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sidecar.logs import LogOnce
+from sidecar.php.backoff import Backoff
 
 
 class Breaker:
@@ -26,21 +27,19 @@ class Breaker:
         **context: Any,
     ) -> None:
         self._trouble = LogOnce(event, **context)
-        self._first_s = first_s
-        self._longest_s = longest_s
+        self._backoff = Backoff(first_s, longest_s, jitter)
         self._clock = clock
-        self._jitter = jitter
-        self._pause_s = 0.0
+        self._failures = 0
         self._open_until = 0.0
 
-    def another(self, event: str, *, longest_s: float | None = None, **context: Any) -> "Breaker":
+    def another(self, event: str, *, longest_s: float, **context: Any) -> "Breaker":
         """Return a breaker for something else, with the same pauses but for the longest."""
         return Breaker(
             event,
-            first_s=self._first_s,
-            longest_s=self._longest_s if longest_s is None else longest_s,
+            first_s=self._backoff.first,
+            longest_s=longest_s,
             clock=self._clock,
-            jitter=self._jitter,
+            jitter=self._backoff.jitter,
             **context,
         )
 
@@ -54,19 +53,18 @@ class Breaker:
         """How long to wait before the next attempt; 0 if it may be made now."""
         return max(0.0, self._open_until - self._clock())
 
-    def failed(self, reason: str, *, longest_s: float | None = None) -> None:
-        """Open, because PHP is ill; for so long at most, if that is given."""
-        self.back_off(longest_s)
+    def failed(self, reason: str) -> None:
+        """Open, because PHP is ill."""
+        self.back_off()
         self._trouble.failed(reason)
 
-    def back_off(self, longest_s: float | None = None) -> None:
+    def back_off(self) -> None:
         """Open, although PHP is well: it wants to be asked again later."""
-        longest_s = self._longest_s if longest_s is None else min(self._longest_s, longest_s)
-        self._pause_s = min(longest_s, max(self._first_s, 2 * self._pause_s))
-        self._open_until = self._clock() + self._pause_s * (0.75 + 0.5 * self._jitter())
+        self._failures += 1
+        self._open_until = self._clock() + self._backoff.spread(self._failures)
 
     def worked(self) -> None:
         """Close, because PHP has done something."""
-        self._pause_s = 0.0
+        self._failures = 0
         self._open_until = 0.0
         self._trouble.worked()

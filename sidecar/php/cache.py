@@ -12,13 +12,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from sidecar.logs import LogOnce
-from sidecar.php.client import (
-    BackendError,
-    BackendFailed,
-    BackendRefused,
-    BackendTimedOut,
-    BackendUnavailable,
-)
+from sidecar.php.bisect import MAX_FAILURES, Bisection
+from sidecar.php.client import BackendError, BackendFailed, BackendUnavailable
 from sidecar.php.expiring_map import ExpiringMap
 from sidecar.tasks import cancel
 
@@ -31,9 +26,6 @@ RETRY_S = 1.0
 #: in one of its own, beside it.
 PATIENCE_S = 0.2
 MAX_AT_ONCE = 4
-
-#: A request that PHP fails on is halved so often, while none has worked.
-MAX_HALVINGS = 13
 
 #: So many keys are remembered of which PHP knows nothing, or has not answered.
 MAX_NOTES = 50_000
@@ -88,7 +80,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
         self._loads: set[asyncio.Task[None]] = set()
         self._loader: asyncio.Task[None] | None = None
         self._swept_at = clock()
-        self._trouble = LogOnce(event)
+        self._outage = LogOnce(event)
         #: Grows when PHP says that something has changed.
         self.version = 0
 
@@ -202,33 +194,27 @@ class RemoteCache(ABC, Generic[Key, Value]):
             load.add_done_callback(self._loads.discard)
             await asyncio.wait([load], timeout=PATIENCE_S)
 
-    async def _load(self, wanted: list[Key], most_halvings: int = MAX_HALVINGS) -> None:
+    async def _load(self, wanted: list[Key], max_failures: int = MAX_FAILURES) -> None:
         """Answer these questions, whatever happens. One key that PHP fails on does not spoil the
         others: they are asked for without it."""
-        waiting = [wanted]
-        halvings, worked = 0, False
-        while waiting:
-            part = waiting.pop()
-            changed = self._changed.intersection(part)
-            self._changed -= changed
-            try:
-                found = await self.load(part)
-            except BackendError as error:
-                failure = error
-            except Exception as error:  # a fault of ours, and nobody may wait for ever
-                log.error(self._event, exc_info=error)
-                failure = BackendFailed(f"{type(error).__name__}: {error}")
-            else:
-                worked = True
-                self._answer(part, found)
-                continue
+        search = Bisection(self._ask_php, cut_timeouts=False, max_failures=max_failures)
+        await search.run(wanted)
+        for part, error in [*search.given_up, *(([key], error) for key, error in search.alone)]:
+            self._fail(part, error)
+
+    async def _ask_php(self, part: list[Key]) -> None:
+        changed = self._changed.intersection(part)
+        self._changed -= changed
+        try:
+            found = await self.load(part)
+        except BackendError:
             self._changed |= changed
-            may_halve = len(part) > 1 and (worked or halvings < most_halvings)
-            if may_halve and _is_about_what_was_asked(failure):
-                halvings += 1
-                waiting += [part[: len(part) // 2], part[len(part) // 2 :]]
-            else:
-                self._fail(part, failure)
+            raise
+        except Exception as error:  # a fault of ours, and nobody may wait for ever
+            self._changed |= changed
+            log.error(self._event, exc_info=error)
+            raise BackendFailed(f"{type(error).__name__}: {error}") from None
+        self._answer(part, found)
 
     def _answer(self, wanted: Sequence[Key], found: Mapping[Key, Value]) -> None:
         for key in wanted:
@@ -237,7 +223,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
             question = self._asked.pop(key)
             if not question.done():
                 question.set_result(value)
-        self._trouble.worked()
+        self._outage.worked()
         self._drop_unused()
         self.renew()
 
@@ -256,16 +242,15 @@ class RemoteCache(ABC, Generic[Key, Value]):
 
     def _fail(self, wanted: Sequence[Key], error: BackendError) -> None:
         reason = str(error)
-        self._trouble.failed(reason)
-        is_away = isinstance(error, BackendUnavailable | BackendRefused)
-        if is_away:  # so it is for the others
+        self._outage.failed(reason)
+        if isinstance(error, BackendUnavailable):  # so it is for the others
             wanted = [*wanted, *self._wanted]
             self._wanted.clear()
         for key in wanted:
             self._failed.add(key, reason)
             question = self._asked.pop(key)
             if not question.done():
-                question.set_exception((BackendUnavailable if is_away else type(error))(reason))
+                question.set_exception(type(error)(reason))
                 question.exception()  # retrieved here: a renewal has nobody to tell
 
     def _drop_unused(self) -> None:
@@ -276,8 +261,3 @@ class RemoteCache(ABC, Generic[Key, Value]):
         for key in [k for k, known in self._known.items() if known.used_at + self._keep_s < now]:
             del self._known[key]
             self._changed.discard(key)
-
-
-def _is_about_what_was_asked(error: BackendError) -> bool:
-    """Tell whether PHP may do better on a part of it."""
-    return isinstance(error, BackendFailed) and not isinstance(error, BackendTimedOut)

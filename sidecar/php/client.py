@@ -46,6 +46,13 @@ class BackendRefused(BackendError):
         self.status = status
         self.code = code
 
+    def about_items(self) -> BackendUnavailable | BackendFailed:
+        """Return what it says of a request about many things: where the route or the keys are
+        wrong, or PHP is asked too often, it would refuse any of them; otherwise it may be one of
+        them that it does not like."""
+        whatever = self.status in (401, 403, 404, 429)
+        return (BackendUnavailable if whatever else BackendFailed)(str(self))
+
 
 class Backend:
     """The PHP side, as seen by the sidecar and its workers. Belongs to one event loop."""

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from contracts import backend as contract
 from sidecar.php.cache import RemoteCache
@@ -54,6 +54,7 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
         )
         self._backend = backend
         self._familiar: set[str] = set()
+        self._watchers: dict[str, list[Callable[[contract.VendorConfig | None], None]]] = {}
         self._strangers: dict[str, None] = {}
         self._finder: asyncio.Task[None] | None = None
         self._budget, self._filled_at = float(STRANGERS_BURST), clock()
@@ -67,6 +68,26 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
     def is_stranger(self, vendor_uid: str) -> bool:
         """Tell whether PHP has never named this uid."""
         return vendor_uid not in self._familiar
+
+    @contextmanager
+    def watch(
+        self, vendor_uid: str, told: Callable[[contract.VendorConfig | None], None]
+    ) -> Iterator[None]:
+        """Have it told what PHP says of a vendor, whenever it says it, and PHP asked as often as if
+        somebody kept asking."""
+        watchers = self._watchers.setdefault(vendor_uid, [])
+        watchers.append(told)
+        try:
+            yield
+        finally:
+            watchers.remove(told)
+            if not watchers:
+                del self._watchers[vendor_uid]
+
+    def renew(self) -> None:
+        super().renew()
+        for vendor_uid in self._watchers:
+            self.peek(vendor_uid)
 
     async def find(self, vendor_uid: str) -> contract.VendorConfig | None:
         """As :meth:`get`, for a uid that may be made up. Raises :class:`TooManyStrangers` too."""
@@ -116,6 +137,8 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
             self._familiar.discard(key)
         else:
             self._familiar.add(key)
+        for told in self._watchers.get(key, ()):
+            told(value)
 
     async def _find(self) -> None:
         """Ask about strangers, one request at a time, until there are none."""
@@ -124,7 +147,7 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
             await self._wait_for_budget()
             part, self._strangers = list(self._strangers), {}
             if part:
-                await self._load(part, most_halvings=0)
+                await self._load(part, max_failures=0)
 
     async def _wait_for_budget(self) -> None:
         while True:

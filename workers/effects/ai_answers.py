@@ -7,22 +7,14 @@ from dataclasses import dataclass
 from contracts import backend as contract
 from contracts.backend import UpdateResult
 from contracts.effects import AiAnswer, AiAnswersRequest
+from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
-from sidecar.php.client import (
-    Backend,
-    BackendError,
-    BackendFailed,
-    BackendRefused,
-    BackendUnavailable,
-)
+from sidecar.php.client import Backend, BackendFailed, BackendUnavailable
 from sidecar.tasks import cancel
 from workers.effects.handler import Again, Done, End
 
 #: Most answers of one request.
 MAX_BATCH = 100
-#: Failures, and nothing that worked, after which PHP is taken to be ill: enough to halve a full
-#: batch down to one answer (2 ** 7 > 100) and then find another half that works.
-ILL_AFTER_FAILURES = 10
 #: How long an answer waits for others. It took the AI longer to write it.
 WAIT_S = 0.02
 #: Answers that are kept: those that PHP does not have, and the last ones that it has.
@@ -102,46 +94,24 @@ class AiAnswers:
     async def _tell(self, batch: list[AiAnswer]) -> None:
         """Tell PHP. Where it fails on the request as a whole, it may be one answer that it fails
         on: then it is told the halves."""
-        parts = [batch]
-        failed: list[tuple[AiAnswer, str]] = []
-        failures = 0
-        reason = ""
-        answered = False
-        while parts and (answered or failures < ILL_AFTER_FAILURES):
-            part = parts.pop()
-            try:
-                results = await self._post(part)
-            except BackendUnavailable as error:
-                self._breaker.failed(str(error))
-                break
-            except BackendError as error:
-                failures += 1
-                reason = str(error)
-                if middle := len(part) // 2:
-                    parts += [part[middle:], part[:middle]]
-                else:
-                    failed.append((part[0], reason))
-                continue
-            answered = True
-            self._breaker.worked()
-            for answer in part:
-                self._settle(answer, self._end(answer, results.get(answer.id)))
-        if failures and not answered:
-            self._breaker.failed(reason)
-        for answer, why in failed:
-            self._settle(answer, self._failed(answer, why))
+        search = Bisection(self._ask)
+        await search.run(batch)
+        if search.unavailable or (search.reason and not search.worked):
+            self._breaker.failed(search.reason)
+        for answer, error in search.alone:
+            self._settle(answer, self._failed(answer, str(error)))
+
+    async def _ask(self, part: list[AiAnswer]) -> None:
+        results = await self._post(part)
+        self._breaker.worked()
+        for answer in part:
+            self._settle(answer, self._end(answer, results.get(answer.id)))
 
     async def _post(self, part: list[AiAnswer]) -> dict[str, UpdateResult]:
         request = AiAnswersRequest(answers=part)
-        try:
-            answer = await self._backend.call(
-                contract.AI_ANSWERS, request, contract.UpdateMessageStatusesAnswer
-            )
-        except BackendRefused as error:
-            if error.status in (401, 403, 404, 429):
-                # The route or the keys are wrong, or it is too much, whatever the answers are.
-                raise BackendUnavailable(str(error)) from None
-            raise
+        answer = await self._backend.call(
+            contract.AI_ANSWERS, request, contract.UpdateMessageStatusesAnswer
+        )
         results = {result.id: result for result in answer.results}
         if not any(one.id in results for one in part):
             raise BackendFailed(f"{contract.AI_ANSWERS} gave no result for any of its answers")

@@ -10,6 +10,7 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.metrics import HANDOVER_SECONDS, METRICS
+from sidecar.php.backoff import Backoff
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.settings import Settings
@@ -228,9 +229,10 @@ class Handling:
     def _pause_ms(self, update: Update, verdict: Verdict) -> int:
         """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
         attempts together are to last longer than PHP waits for a message it does not know."""
-        doubled: int = self._settings.update_retry_first_ms * 2 ** min(update.attempts - 1, 30)
-        pause_ms = max(doubled, verdict.retry_after_ms or 0)
-        return min(pause_ms, self._settings.update_retry_longest_ms)
+        longest_ms = self._settings.update_retry_longest_ms
+        backoff = Backoff(self._settings.update_retry_first_ms, longest_ms)
+        doubled_ms = int(backoff.pause(update.attempts))
+        return min(max(doubled_ms, verdict.retry_after_ms or 0), longest_ms)
 
 
 class _Waits:

@@ -13,13 +13,14 @@ that fails is halved until the update that it fails on stands alone. That one ha
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
+from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import (
     Backend,
@@ -34,15 +35,6 @@ from workers.inbox.isolation import Isolation
 from workers.inbox.pace import Pace
 from workers.inbox.update import Update
 
-#: Failures, and nothing that worked, after which an isolated vendor is left alone for a while:
-#: enough to halve a full batch down to one update (2 ** 10 > 1000), and to find another half
-#: that works.
-MAX_FAILURES = 13
-
-#: The same for time-outs, after which a request is cut into more pieces (8 ** 4 > 1000).
-MAX_TIMEOUTS = 6
-TIMEOUT_PIECES = 8
-
 #: Several updates of an isolated vendor get this part of the time that PHP may take for a call. One
 #: alone gets all of it.
 ISOLATED_TIMEOUT_SHARE = 0.25
@@ -56,10 +48,6 @@ SUSPECT_TIMEOUT_S = 3.0
 
 #: For how long vendors' own requests are made although none has worked yet.
 MAX_VENDORS_S = 1.0
-
-#: Longest pause of a lane in which PHP fails on several vendors' updates and takes nobody's. It may
-#: be ill; or there is nothing but what it fails on, and who comes next waits for so long.
-FAILING_PAUSE_S = 2.0
 
 #: A request is not made larger than this, but for a single update.
 REQUEST_BYTES = 1024 * 1024
@@ -133,51 +121,48 @@ class Delivery:
         if worked:
             self.breaker.worked()
         if len(failing) > 1 and not worked:
-            self.breaker.failed(next(iter(failing.values())), longest_s=FAILING_PAUSE_S)
+            self.breaker.failed(next(iter(failing.values())))
         else:
             for vendor_uid, reason in failing.items():
                 self.isolated.fails(vendor_uid, reason)
         return verdicts
 
     async def _share(self, part: list[Update], failing: dict[str, str]) -> Verdicts:
-        """Make a request for all of a part; where it fails, one for each vendor."""
+        """Make a request for all of a part; where PHP fails on it, one for each vendor."""
+        failed: dict[str, str] = {}
+        verdicts = await self._post_shared(part, failed)
+        if len(failed) < 2:
+            failing |= failed
+            return verdicts
         by_vendor: dict[str, list[Update]] = {}
         for update in part:
             by_vendor.setdefault(update.vendor_uid, []).append(update)
-        try:
-            return await self._post_shared(part)
-        except BackendUnavailable as error:
-            self.breaker.failed(str(error))
-            return {}
-        except BackendTimedOut as error:
-            self._pace.timed_out(len(part))
-            self.isolated.suspect(by_vendor, str(error))
-            return {}
-        except BackendError as error:
-            if len(by_vendor) == 1:
-                failing[part[0].vendor_uid] = str(error)
-                return {}
         # In any order, and for so long: while PHP is ill they fail, and there may be hundreds.
-        verdicts: Verdicts = {}
         end = time.monotonic() + MAX_VENDORS_S
-        for vendor_uid, mine in random.sample(list(by_vendor.items()), len(by_vendor)):
+        for mine in random.sample(list(by_vendor.values()), len(by_vendor)):
             if self.breaker.wait_s > 0 or (not verdicts and time.monotonic() > end):
                 break
-            try:
-                verdicts.update(await self._post_shared(mine))
-            except BackendUnavailable as error:
-                self.breaker.failed(str(error))
-            except BackendTimedOut as error:
-                self.isolated.suspect([vendor_uid], str(error))
-            except BackendError as error:
-                failing[vendor_uid] = str(error)
+            verdicts |= await self._post_shared(mine, failing)
         return verdicts
 
-    async def _post_shared(self, part: list[Update]) -> Verdicts:
+    async def _post_shared(self, part: list[Update], failing: dict[str, str]) -> Verdicts:
+        """Make a request. The vendors on whose updates PHP may have failed are ``failing``; those
+        on whose it may have hung are isolated."""
+        vendor_uids = dict.fromkeys(update.vendor_uid for update in part)
         began = time.monotonic()
-        verdicts = await self._post(part, min(SHARED_TIMEOUT_S, self._backend.timeout_s))
-        self._pace.took(len(part), time.monotonic() - began)
-        return verdicts
+        try:
+            verdicts = await self._post(part, min(SHARED_TIMEOUT_S, self._backend.timeout_s))
+        except BackendUnavailable as error:
+            self.breaker.failed(str(error))
+        except BackendTimedOut as error:
+            self._pace.timed_out(len(part))
+            self.isolated.isolate(vendor_uids, str(error))
+        except BackendError as error:
+            failing |= dict.fromkeys(vendor_uids, str(error))
+        else:
+            self._pace.took(len(part), time.monotonic() - began)
+            return verdicts
+        return {}
 
     async def deliver_isolated(
         self, vendor_uid: str, updates: list[Update], *, batch_size: int
@@ -190,8 +175,7 @@ class Delivery:
             if self.breaker.wait_s > 0 or self.isolated.wait_s(vendor_uid) > 0:
                 break
             await self._attach_bots(part)
-            search = _Search(self._poster(vendor_uid))
-            await search.run(part)
+            search = await self._search(vendor_uid, part, verdicts)
             if search.timeouts:
                 self.isolated.confirm(vendor_uid, search.reason)
             if search.unavailable:
@@ -202,22 +186,30 @@ class Delivery:
             elif search.reason:
                 self.isolated.failed(vendor_uid, search.reason)
             failed = failed or bool(search.reason)
-            verdicts.update(search.verdicts)
         if not failed and any(verdict is not UNTRIED for verdict in verdicts.values()):
             self.isolated.release(vendor_uid)
         return verdicts
 
-    def _poster(self, vendor_uid: str) -> "Post":
-        suspect = self.isolated.is_suspect(vendor_uid)
+    async def _search(
+        self, vendor_uid: str, part: list[Update], verdicts: Verdicts
+    ) -> Bisection[Update]:
+        """Hand over a vendor's updates, and find those that PHP fails or hangs on."""
+        suspect = self.isolated.is_suspected(vendor_uid)
 
-        async def post(updates: list[Update]) -> Verdicts:
+        async def ask(updates: list[Update]) -> list[Update]:
             share = ISOLATED_TIMEOUT_SHARE if len(updates) > 1 else 1.0
             timeout_s = share * self._backend.timeout_s
-            return await self._post(
+            found = await self._post(
                 updates, min(timeout_s, SUSPECT_TIMEOUT_S) if suspect else timeout_s
             )
+            verdicts.update(found)
+            return [u for u in updates if found[u.id].fate in (Fate.RETRY, Fate.UNTRIED)]
 
-        return post
+        search = Bisection(ask, order_key=lambda update: update.order_key)
+        await search.run(part)
+        for update, error in search.alone:
+            verdicts[update.id] = Verdict(Fate.RETRY, str(error), answered=False)
+        return search
 
     async def _attach_bots(self, updates: list[Update]) -> None:
         if self._matching is not None:
@@ -241,10 +233,7 @@ class Delivery:
                 timeout_s=timeout_s,
             )
         except BackendRefused as error:
-            if error.status in (401, 403, 404):
-                # The route or the keys are wrong, whatever the updates are.
-                raise BackendUnavailable(str(error)) from None
-            raise BackendFailed(str(error)) from None
+            raise error.about_items() from None
         results = {result.id: _verdict(result) for result in answer.results}
         if not any(update.id in results for update in updates):
             # That is not about the updates: something answers that has not even looked at them.
@@ -261,74 +250,8 @@ class Delivery:
         except BackendRefused as error:
             if error.code == contract.ErrorCode.VENDOR_UNKNOWN:
                 return {update.id: Verdict(Fate.IGNORED, error.code)}
-            if error.status in (401, 403, 404):
-                raise BackendUnavailable(str(error)) from None
-            raise BackendFailed(str(error)) from None
+            raise error.about_items() from None
         return {update.id: _verdict(answer)}
-
-
-#: Makes one request.
-Post = Callable[[list[Update]], Awaitable[Verdicts]]
-
-
-class _Search:
-    """Hands over one request's worth of one vendor's, in smaller requests where it fails.
-
-    ``verdicts`` are of those updates of which something is known. ``worked``: PHP took or refused
-    something itself. ``unavailable``: it is not there. ``reason``: the last thing that went wrong.
-    """
-
-    def __init__(self, post: Post) -> None:
-        self._post = post
-        self.verdicts: Verdicts = {}
-        self.worked = self.unavailable = False
-        self.failures = self.timeouts = 0
-        self.reason = ""
-        self._stuck: set[str] = set()
-
-    async def run(self, part: list[Update]) -> None:
-        """The parts go in order, so that no update overtakes another of its order key."""
-        waiting = [part]
-        while waiting and not self._is_over:
-            updates = [update for update in waiting.pop() if update.order_key not in self._stuck]
-            if not updates:
-                continue
-            try:
-                self._take(updates, await self._post(updates))
-            except BackendUnavailable as error:
-                self.unavailable = True
-                self.reason = str(error)
-            except BackendTimedOut as error:
-                self.timeouts += 1
-                waiting += self._pieces(updates, TIMEOUT_PIECES, str(error))
-            except BackendError as error:
-                self.failures += 1
-                waiting += self._pieces(updates, 2, str(error))
-
-    @property
-    def _is_over(self) -> bool:
-        tired = self.failures >= MAX_FAILURES or self.timeouts >= MAX_TIMEOUTS
-        return self.unavailable or (tired and not self.worked)
-
-    def _take(self, updates: list[Update], verdicts: Verdicts) -> None:
-        self.worked = True
-        self.verdicts.update(verdicts)
-        self._stuck |= {
-            update.order_key
-            for update in updates
-            if verdicts[update.id].fate in (Fate.RETRY, Fate.UNTRIED)
-        }
-
-    def _pieces(self, updates: list[Update], count: int, reason: str) -> list[list[Update]]:
-        """Cut a request that failed into smaller ones, the last one first. One update alone has
-        been tried."""
-        self.reason = reason
-        if len(updates) == 1:
-            self.verdicts[updates[0].id] = Verdict(Fate.RETRY, reason, answered=False)
-            self._stuck.add(updates[0].order_key)
-            return []
-        size = -(-len(updates) // count)
-        return [updates[start : start + size] for start in range(0, len(updates), size)][::-1]
 
 
 def _in_order(updates: list[Update], results: Verdicts) -> Verdicts:

@@ -8,8 +8,9 @@ from contextlib import suppress
 from contracts import backend as contract
 from contracts.backend import SendResult
 from sidecar.logs import LogOnce
+from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
-from sidecar.php.client import Backend, BackendError, BackendUnavailable
+from sidecar.php.client import Backend
 from sidecar.redis.client import UNAVAILABLE, RedisError
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
@@ -35,10 +36,6 @@ def tell_php(backend: Backend) -> Tell:
         return answers.results
 
     return tell
-
-
-#: Failures, and nothing that worked, after which it is PHP that is ill.
-MAX_FAILURES = 13
 
 
 class Reporter:
@@ -141,29 +138,21 @@ class Reporter:
         """Tell PHP, and return whether it took anything. Where it fails as a whole, it may be a
         single result that it fails on: then it is told the halves."""
         worked = answered = False
-        reason = ""
-        failures = 0
-        waiting = [batch]
-        while waiting and (worked or failures < MAX_FAILURES):
-            part = waiting.pop()
-            try:
-                answers = await self._tell(part, failures > 0)
-            except BackendUnavailable as error:
-                reason = str(error)
-                break
-            except BackendError as error:
-                reason = str(error)
-                failures += 1
-                if middle := len(part) // 2:
-                    waiting += [part[:middle], part[middle:]]
-                continue
+        wanted_again = ""
+
+        async def ask(part: list[SendResult]) -> None:
+            nonlocal worked, answered, wanted_again
+            answers = await self._tell(part, len(part) < len(batch))
             taken = {r.id for r in answers if r.result in ("done", "ignored")}
             worked |= bool(taken)
             answered |= bool(answers)
             await self._drop(part, taken)
             if again := [r.reason for r in answers if r.id not in taken]:
-                reason = f"PHP wants results again: {again[0]}"
-        self._note(worked, answered, reason)
+                wanted_again = f"PHP wants results again: {again[0]}"
+
+        search = Bisection(ask)
+        await search.run(batch)
+        self._note(worked, answered, search.reason or wanted_again)
         return worked
 
     def _note(self, worked: bool, answered: bool, reason: str) -> None:

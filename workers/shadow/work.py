@@ -137,8 +137,8 @@ class ShadowWork:
     ) -> None:
         now = now_ms()
         changes = self._store.changes(config.vendor_uid, now)
-        items, firsts = split_recorded(config.vendor_uid, webhooks)
-        updates = by_wamid(items)
+        split, firsts = split_recorded(config.vendor_uid, webhooks)
+        updates = by_wamid(split)
         plans = await self._store.planned(config.vendor_uid, list(updates))
         for wamid, mine in updates.items():
             planned = plans.get(wamid) or Planned(wamid)
@@ -155,7 +155,7 @@ class ShadowWork:
                 planned.looked = Kind.STATUS not in opened
             planned.reopen([kind for kind in Kind if kind in opened], now, self._patience_ms)
             changes.plan(planned, now + self._window_ms if planned.looked else now)
-        changes.not_compared(len(items) - sum(map(len, updates.values())))
+        changes.not_compared(len(split) - sum(map(len, updates.values())))
         changes.taken(webhooks)
         await changes.commit(lease)
 
@@ -179,9 +179,9 @@ class ShadowWork:
             more |= len(wamids) == LOOK
         names = iter(due)
         while batch := list(islice(names, OBSERVE_BATCH)):
-            seen = await self._observe(batch)
-            self._php_well_since = (self._php_well_since or now) if seen else None
-            await self._settle(lease, {name: due[name] for name in batch}, seen)
+            observations = await self._observe(batch)
+            self._php_well_since = (self._php_well_since or now) if observations else None
+            await self._close(lease, {name: due[name] for name in batch}, observations)
         return more
 
     async def _observe(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], Observation]:
@@ -204,28 +204,28 @@ class ShadowWork:
         answer = await self._backend.call(contract.OBSERVE, request, ObserveAnswer)
         return {(one.vendor_uid, one.wamid): one for one in answer.messages}
 
-    async def _settle(
+    async def _close(
         self,
         lease: Lease,
         plans: dict[tuple[str, str], Planned],
-        seen: dict[tuple[str, str], Observation],
+        observations: dict[tuple[str, str], Observation],
     ) -> None:
         now = now_ms()
         for vendor_uid in dict.fromkeys(vendor_uid for vendor_uid, _ in plans):
             changes = self._store.changes(vendor_uid, now)
             dropped_at = await self._store.dropped_at(vendor_uid)
-            settled: list[Finding] = []
+            final: list[Finding] = []
             for (owner, wamid), planned in plans.items():
-                observation = seen.get((owner, wamid))
+                observation = observations.get((owner, wamid))
                 if owner != vendor_uid:
                     continue
                 if observation is None:
                     self._without_answer(changes, planned, now)
                     continue
                 dropped = dropped_at >= planned.since - self._patience_ms
-                settled += self._look_at(changes, planned, observation, now, dropped)
+                final += self._look_at(changes, planned, observation, now, dropped)
             await changes.commit(lease)
-            for finding in settled:
+            for finding in final:
                 METRICS.counter(SHADOW_EFFECTS, finding.kind.value, finding.class_.value).add()
 
     def _without_answer(self, changes: Changes, planned: Planned, now: int) -> None:
@@ -237,25 +237,25 @@ class ShadowWork:
         changes.forget([planned.wamid])
 
     def _look_at(
-        self, changes: Changes, planned: Planned, seen: Observation, now: int, dropped: bool
+        self, changes: Changes, planned: Planned, observation: Observation, now: int, dropped: bool
     ) -> list[Finding]:
-        """Settle what is clear by now; return that."""
+        """Record what is clear by now; return that."""
         if not planned.looked:
             planned.looked = True
-            if not seen.logged:
+            if not observation.logged:
                 for status in planned.statuses:
                     status.early = True
             changes.plan(planned, planned.since + self._window_ms)
             return []
-        findings = compare(planned, seen, dropped=dropped)
+        findings = compare(planned, observation, dropped=dropped)
         over = now >= planned.until and self._php_was_well(now)
-        settled = [one for one in findings if over or one.class_ is Class.EQUAL]
-        for finding in settled:
+        final = [one for one in findings if over or one.class_ is Class.EQUAL]
+        for finding in final:
             changes.found(planned, finding)
-        closed = {one.kind for one in settled}
+        closed = {one.kind for one in final}
         planned.open = [] if over else [kind for kind in planned.open if kind not in closed]
         changes.plan(planned, self._next_look(planned, now))
-        return settled
+        return final
 
     def _next_look(self, planned: Planned, now: int) -> int:
         """Return when PHP is asked again: twice as long after the plan as now, and at the end."""

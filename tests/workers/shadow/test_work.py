@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from sidecar.clock import now_ms
 from sidecar.metrics import METRICS, SHADOW_EFFECTS
+from sidecar.php.bisect import MAX_FAILURES
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -342,7 +343,7 @@ async def test_php_that_fails_on_everything_is_not_asked_for_each(
     shadowing.clock.now += 31_000
     with pytest.raises(BackendError):
         await shadowing.look()
-    assert len(observes(php)) < 15
+    assert len(observes(php)) < 2 * MAX_FAILURES
     assert await shadowing.waiting() == 90
 
 
