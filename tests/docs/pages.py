@@ -18,6 +18,11 @@ def prose(page: Path) -> str:
     return _FENCE.sub("", page.read_text())
 
 
+def code(page: Path) -> str:
+    """Return a page's blocks of code."""
+    return "\n".join(_FENCE.findall(page.read_text()))
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives a page's headings."""
     return {_anchor(title) for title in re.findall(r"(?m)^#+ (.+)$", prose(page))}

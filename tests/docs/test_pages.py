@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.commands.main import main
 from sidecar.settings import Settings
-from tests.docs.pages import DOCS, PAGES, ROOT, anchors, prose
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, code, prose
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -73,9 +73,8 @@ def test_targets_of_make(page: Path) -> None:
 @each_page
 def test_commands(page: Path) -> None:
     """Every ``sidecar ...`` in code is a command, with options that it has."""
-    text = page.read_text()
     quoted = re.findall(r"`(sidecar [^`]+)`", prose(page))
-    blocks = re.findall(r"(?m)^(?:\$ )?(sidecar .+?)(?: +#.*)?$", text)
+    blocks = re.findall(r"(?m)^(sidecar .+?)(?: +#.*)?$", code(page))
     for line in [*quoted, *blocks]:
         _check(line.split())
 
