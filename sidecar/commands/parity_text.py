@@ -11,13 +11,13 @@ from sidecar.shadow.rules import SENTENCES, UNEXPLAINED, Class, Kind, Rule
 #: Examples of each kind and class that are shown; the others are in the JSON.
 MAX_SHOWN = 3
 
-#: What shadow does not do, for whoever decides by this report.
-CAMPAIGNS = "not compared: PHP sends them, and what the sidecar would send is not planned"
+#: What this report leaves out.
+CAMPAIGNS = "not compared: PHP sends them, and shadow does not plan what the sidecar would send"
 
 _DID = {
-    Class.MISSING: "PHP has done it, and the sidecar would not",
-    Class.EXTRA: "the sidecar would do it, and PHP has not",
-    Class.DIFFERENT: "each does something else",
+    Class.MISSING: "PHP did it, and the sidecar would not",
+    Class.EXTRA: "the sidecar would do it, and PHP did not",
+    Class.DIFFERENT: "they do different things",
 }
 
 
@@ -53,7 +53,7 @@ def as_json(parity: VendorParity, settings: Settings) -> dict[str, Any]:
 def render(parity: VendorParity, settings: Settings) -> str:
     """Return one vendor's results for a person."""
     obstacles = parity.obstacles(settings)
-    verdict = "ready" if not obstacles else f"not ready, because {'; '.join(obstacles)}"
+    verdict = "ready" if not obstacles else f"not ready: {'; '.join(obstacles)}"
     lines = [f"{parity.vendor_uid}: {verdict}", *_totals(parity), *_kinds(parity)]
     if rules := _by_rule(parity):
         lines.append("explained by")
@@ -80,8 +80,8 @@ def _totals(parity: VendorParity) -> Iterator[str]:
             f"{parity.updates} updates compared, from {utc_text(parity.first_at)} "
             f"to {utc_text(parity.last_at)}"
         )
-    yield f"webhooks: {parity.recorded} recorded, {parity.dropped} dropped for want of room"
-    yield f"waiting: {parity.waiting}; without a key to compare by: {parity.not_compared}"
+    yield f"webhooks: {parity.recorded} recorded, {parity.dropped} dropped for lack of room"
+    yield f"waiting: {parity.waiting}; not compared for lack of a key: {parity.not_compared}"
     yield f"campaigns: {CAMPAIGNS}"
 
 
@@ -91,7 +91,7 @@ def _kinds(parity: VendorParity) -> Iterator[str]:
         yield f"{kind}: {', '.join(counts)}"
     blind = parity.rules.get((Kind.BOTS, Rule.PHP_CANNOT_TELL_BOTS), 0)
     if blind and blind == parity.total(kind=Kind.BOTS):
-        yield "NOTE: of bots nothing was compared, because PHP cannot tell which have answered"
+        yield "NOTE: no bots were compared, because PHP cannot tell which ones answered"
 
 
 def _by_rule(parity: VendorParity) -> dict[Rule, int]:
@@ -129,13 +129,13 @@ def _status(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> str:
     def words(log: dict[str, Any] | None) -> str:
         return "no message" if log is None else (log["status"] or "no status")
 
-    return f"with the sidecar its status is {words(sidecar)}, PHP has {words(php)}"
+    return f"the sidecar would set {words(sidecar)}, PHP has {words(php)}"
 
 
 def _queue_row(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> str:
     status = php and php["queue_status"]
     return (
-        "the sidecar takes the campaign's row out of the queue, PHP has left it there "
+        "the sidecar removes the campaign's row from the queue, PHP left it there "
         f"with status {status}"
     )
 
@@ -146,7 +146,7 @@ def _bots(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> str:
     types = sidecar["types"]
     ours = [f"{uid} ({types[uid]})" for uid in sidecar["bots"]]
     theirs = None if php is None else [f"{uid} ({types.get(uid, '?')})" for uid in php["bots"]]
-    said = "has not logged the message" if theirs is None else f"answered with {_list(theirs)}"
+    said = "did not log the message" if theirs is None else f"answered with {_list(theirs)}"
     return (
         f"a text of {length} characters ({digest}); the sidecar answers with {_list(ours)}, "
         f"PHP {said}{_only(sidecar['bots'], php)}"

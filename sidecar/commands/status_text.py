@@ -75,13 +75,13 @@ def _redis(report: Report) -> Iterator[str]:
 
 def _php(report: Report) -> Iterator[str]:
     took = report.overview.backend_ok_s
-    when = "has taken no updates yet" if took is None else f"took updates {duration(took)} ago"
-    yield f"{'answers' if report.php.error is None else 'DOES NOT ANSWER'}, {when}"
+    when = "no updates accepted yet" if took is None else f"accepted updates {duration(took)} ago"
+    yield f"{'available' if report.php.error is None else 'UNAVAILABLE'}, {when}"
 
 
 def _modes(report: Report) -> Iterator[str]:
     if report.php.error is not None:
-        yield "not known: PHP keeps them"
+        yield "unknown: PHP keeps them"
     else:
         yield from totals(report.php.vendors)
 
@@ -107,10 +107,10 @@ def _lanes(report: Report) -> Iterator[str]:
 def _deferred(report: Report, lane: Lane) -> Iterator[str]:
     state, deferred = report.overview.lanes[lane], report.deferred[lane]
     due = state.next_due_in_s or 0.0
-    when = f"the next is tried in {duration(due)}" if due > 0 else f"{state.due:,} of them now"
+    when = f"the next in {duration(due)}" if due > 0 else f"{state.due:,} due now"
     yield (
-        f"          {state.deferred:,} {waiting_unit(lane)} wait on purpose, {when}; "
-        f"the oldest of those looked at is here for {duration(deferred.oldest_s)}"
+        f"          {state.deferred:,} {waiting_unit(lane)} wait for a retry, {when}; "
+        f"the oldest of those read came {duration(deferred.oldest_s)} ago"
     )
     for reason, count in list(deferred.reasons.items())[:3]:
         yield f"            {count} x {reason}"
@@ -139,7 +139,7 @@ def _campaigns(report: Report) -> Iterator[str]:
     if len(shown) > MAX_SHOWN:
         yield f"and {len(shown) - MAX_SHOWN} more; --json shows all"
     if not shown:
-        yield "none is being sent"
+        yield "none"
 
 
 def _campaign(one: CampaignWork) -> str:
@@ -149,7 +149,7 @@ def _campaign(one: CampaignWork) -> str:
         if one.held_s is not None
         else ""
     )
-    doing = held or ("nobody has it" if one.state == "running" else "")
+    doing = held or ("no worker has it" if one.state == "running" else "")
     rows = f"{one.claimed} claimed, {one.sending} sending, {one.known} to be reported"
     why = f" ({shorten(reason, 80, placeholder='...')})" if reason else ""
     return f"{one.uid}  {one.state}{why}  {doing}  {rows if one.in_flight else 'nothing in flight'}"
@@ -161,7 +161,7 @@ def _numbers(report: Report) -> Iterator[str]:
     if len(report.numbers) > MAX_SHOWN:
         yield f"and {len(report.numbers) - MAX_SHOWN} more; --json shows all"
     if not report.numbers:
-        yield "none has sent within a day"
+        yield "none has sent within 24 hours"
 
 
 def _number(number: NumberState, now: float) -> str:
@@ -180,14 +180,14 @@ def _number(number: NumberState, now: float) -> str:
 def _accounting(report: Report) -> Iterator[str]:
     accounting = report.overview.accounting
     if not accounting:
-        yield "nothing has come yet"
+        yield "nothing has come in yet"
         return
     for name, first in FIRST.items():
         yield _check(total(accounting, name), first.replace("_", " "))
     expired = sum(one.expired for one in accounting)
     yield f"{'':<12} and {expired:,} rows expired before they were claimed"
     if any(check.difference is None for one in accounting for check in one.checks):
-        yield "? is too much to be measured at once; the rest balances as far as can be told"
+        yield "? is too much to measure at once; the rest balances as far as this can tell"
     yield "balanced" if report.balanced else "NOT BALANCED, see above"
 
 

@@ -1,4 +1,4 @@
-"""Settings, Redis, PHP and the signature: what is looked at always."""
+"""Settings, Redis, PHP and the signature: what is always checked."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,16 +21,14 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 _DURABLE = {
     "appendonly": ("yes", "an acknowledged webhook is lost if Redis dies"),
     "appendfsync": ("always", "the last second is lost if the machine dies"),
-    "maxmemory-policy": ("noeviction", "Redis may throw webhooks away when full"),
+    "maxmemory-policy": ("noeviction", "Redis may evict webhooks when full"),
 }
 
 
 def check_settings(settings: Settings) -> Iterator[Line]:
-    yield ok("settings", "read, and each of them makes sense")
+    yield ok("settings", "valid")
     if not settings.app_secrets:
-        yield warn(
-            "app secrets", "none are set here, so each vendor's own must come from PHP's settings"
-        )
+        yield warn("app secrets", "none are set here, so PHP must have one for each vendor")
 
 
 async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
@@ -47,14 +45,14 @@ async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
             try:
                 found = await read_config(redis, name)
             except ResponseError:  # of a managed one, CONFIG is the provider's
-                yield warn(f"redis {name}", "Redis refuses CONFIG", f"see that it is {value}")
+                yield warn(f"redis {name}", "Redis refuses CONFIG", f"make sure that it is {value}")
                 continue
             if found == value:
                 yield ok(f"redis {name}", value)
             else:
                 yield fail(f"redis {name}", f"is {found}: {harm}", f"set it to {value}")
     except (*UNAVAILABLE, RedisError) as error:
-        yield fail("redis", str(error), "is it running, and is redis_url right?")
+        yield fail("redis", str(error), "check that it runs, and that redis_url is right")
 
 
 async def read_config(redis: Redis, name: str) -> str | None:
@@ -78,12 +76,12 @@ async def check_backend(backend: Backend, settings: Settings) -> AsyncIterator[L
             timeout_s=5.0,
         )
     except BackendRefused as error:
-        yield fail("signature", f"PHP was reached and refused the call: {error}")
+        yield fail("signature", f"PHP refused the call: {error}")
     except BackendError as error:
-        yield fail("backend", str(error), "is backend_url right, and does PHP run?")
+        yield fail("backend", str(error), "check that backend_url is right, and that PHP runs")
     else:
         took_ms = (time.perf_counter() - started) * 1000
         yield ok("backend", f"{settings.backend_url} answered in {took_ms:.0f} ms")
         yield ok("signature", f"PHP accepted a call signed with key {settings.signing_key_id!r}")
         if NOBODY not in answer.unknown:
-            yield warn("contract", "PHP did not list a vendor that does not exist as unknown")
+            yield warn("contract", "PHP did not report a vendor that does not exist as unknown")

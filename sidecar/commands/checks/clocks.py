@@ -1,4 +1,4 @@
-"""Clocks: signed calls are refused when they are too far apart."""
+"""Clocks: signed calls are refused if they are too far apart."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ def judge_clock(reading: Reading, window_s: int) -> Line:
     certain = max(0.0, abs(by) - reading.uncertainty_s)
     text = (
         f"{abs(by):.2f} s {'ahead of' if by > 0 else 'behind'} ours, give or take "
-        f"{reading.uncertainty_s:.2f} s; signed calls may be {window_s} s apart"
+        f"{reading.uncertainty_s:.2f} s; signed calls allow {window_s} s"
     )
-    do = "set both machines' clocks by NTP (timedatectl)"
+    do = "synchronise both clocks with NTP (timedatectl)"
     if certain > window_s:
         return fail(what, text, do)
     if certain > min(5.0, window_s / 10):

@@ -1,5 +1,5 @@
-"""PHP's crons: do they run where they are needed, do they keep off where they are not, and does
-anything wait for nobody."""
+"""PHP's crons: whether they run where they are needed, leave alone what is not theirs, and nothing
+waits for nobody."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ _CRONS = (
         Capability.CAMPAIGNS,
         "queue",
         "rows of campaigns",
-        "it takes rows that the sidecar sends",
+        "it claims rows that the sidecar sends",
         True,
     ),
     _Cron(
         Capability.WEBHOOKS,
         "webhooks",
         "stored webhooks",
-        "it works on webhooks that the sidecar takes over",
+        "it processes webhooks that the sidecar takes over",
         False,
     ),
 )
@@ -85,9 +85,9 @@ def _kept_off(cron: _Cron, facts: CronFacts, missing: list[str], sidecar: int) -
         what,
         f"config('sidecar.scoped_models.{cron.capability}') names no model of its table{named}: "
         f"{cron.harm}",
-        "name the model through which the cron reads its table, or stop the cron"
+        "add the model through which the cron reads its table, or stop the cron"
         if sidecar
-        else "name it before the first vendor is moved",
+        else "add it before the first vendor is moved",
     )
 
 
@@ -102,25 +102,31 @@ def _runs(cron: _Cron, seen_s: float | None, php: int) -> Line:
     return warn(
         what,
         f"{when}, and {php:,} vendors need it",
-        "does it run? PHP sees it only through a model of scoped_models, on the command line, and "
-        "with a cache that keeps something",
+        "check that it runs; PHP sees it only through a model in scoped_models, on the command "
+        "line, and with a persistent cache",
     )
 
 
 def _waits_for_php(cron: _Cron, oldest_s: float, seen: bool) -> Line:
     what = f"{cron.rows} for PHP"
     if oldest_s < LATE_S:
-        return ok(what, "none wait" if not oldest_s else f"wait since {duration(oldest_s)}")
+        return ok(
+            what, "none waiting" if not oldest_s else f"the oldest waits for {duration(oldest_s)}"
+        )
     text = f"the oldest has waited for {duration(oldest_s)}"
     if seen:
-        return warn(what, f"{text}: the cron is too slow", "wait until it is done, or move vendors")
+        return warn(
+            what, f"{text}: the cron is too slow", "wait until it catches up, or move vendors"
+        )
     return fail(what, f"{text}, and no cron was seen", "start PHP's scheduler")
 
 
 def _waits_for_sidecar(cron: _Cron, oldest_s: float) -> Line:
     what = f"{cron.rows} for the sidecar"
     if oldest_s < LATE_S:
-        return ok(what, "none wait" if not oldest_s else f"wait since {duration(oldest_s)}")
+        return ok(
+            what, "none waiting" if not oldest_s else f"the oldest waits for {duration(oldest_s)}"
+        )
     text = f"the oldest has waited for {duration(oldest_s)}"
     do = "sidecar status says what they wait for"
     # Campaigns have their limits, and may take hours.

@@ -1,4 +1,4 @@
-"""``sidecar check --deep``: what is looked at before each step of a migration."""
+"""``sidecar check --deep``: what is checked before each migration step."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def check_deep(
             async for line in _redis(settings, redis, processes):
                 yield line
         except (*UNAVAILABLE, RedisError) as error:
-            yield fail("redis", str(error), "is it running, and is redis_url right?")
+            yield fail("redis", str(error), "check that it runs, and that redis_url is right")
     for line in judge_open_files(read_open_files(processes), settings):
         yield line
     if backend is not None:
@@ -92,7 +92,7 @@ async def _php(settings: Settings, token: str, backend: Backend) -> AsyncIterato
         yield fail(
             "php's side",
             str(error),
-            "update the Laravel package to the sidecar's version, or look at PHP's log",
+            "update the Laravel package to the sidecar's version, or check PHP's log",
         )
         return
     window_s = min(settings.signing_window_s, answer.php.signing_window_s)

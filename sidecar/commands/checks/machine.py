@@ -65,18 +65,18 @@ def judge_open_files(limits: list[OpenFiles], settings: Settings) -> Iterator[Li
     need = most_files(settings)
     for one in limits:
         what = f"open files of {one.process}"
-        do = f"set LimitNOFILE=65536 in the unit (or ulimit -n), {need:,} at least"
+        do = f"set LimitNOFILE=65536 in the unit (or ulimit -n), at least {need:,}"
         if one.limit < _FEWEST_FILES:
             yield fail(what, f"the limit is {one.limit:,}", do)
         elif one.limit < need:
             yield warn(
                 what,
-                f"the limit is {one.limit:,}; with campaign_concurrency and send_concurrency as "
-                f"they are a worker may need {need:,}",
+                f"the limit is {one.limit:,}; with these campaign_concurrency and "
+                f"send_concurrency a worker may need {need:,}",
                 do,
             )
         else:
-            yield ok(what, f"the limit is {one.limit:,}, and a worker needs {need:,} at most")
+            yield ok(what, f"the limit is {one.limit:,}; a worker needs at most {need:,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ def _is_here(redis_url: str) -> bool:
 def judge_disk(disk: Disk | None) -> Line:
     what = "disk of the inbox"
     if disk is None:
-        return ok(what, "is not seen from here: look at it on Redis's machine")
-    text = f"{size(disk.free)} of {size(disk.total)} are free in {disk.path}"
-    do = "make room: when it is full, webhooks are refused"
+        return ok(what, "not visible from here: check it on Redis's machine")
+    text = f"{size(disk.free)} of {size(disk.total)} free in {disk.path}"
+    do = "free some space: when it is full, webhooks are refused"
     if disk.free < _LEAST_BYTES:
         return fail(what, text, do)
     if disk.free < 0.15 * disk.total:

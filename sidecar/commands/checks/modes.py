@@ -25,7 +25,7 @@ def judge_modes(answer: ModesAnswer, now: int) -> Iterator[Line]:
     for capability in Capability:
         counts = Counter(getattr(vendor.modes, capability.value) for vendor in answer.vendors)
         words = ", ".join(f"{count:,} {mode}" for mode, count in sorted(counts.items()))
-        yield ok(f"mode of {capability}", words or "there is no vendor")
+        yield ok(f"mode of {capability}", words or "no vendors")
     for vendor in answer.vendors:
         if vendor.modes.campaigns is Mode.HELD:
             yield _held(vendor, now)
@@ -36,11 +36,11 @@ def _held(vendor: VendorModes, now: int) -> Line:
     changes = [past.at for past in vendor.history if past.after.campaigns is Mode.HELD]
     since_s = (now - max(changes)) / 1000 if changes else None
     if since_s is not None and since_s < LONGEST_HELD_S:
-        return ok(what, f"are held since {duration(since_s)}, for a change that is under way")
-    age = "nobody knows since when" if since_s is None else f"since {duration(since_s)}"
+        return ok(what, f"held for {duration(since_s)}, while a cutover or rollback is under way")
+    age = "since an unknown time" if since_s is None else f"for {duration(since_s)}"
     return fail(
         what,
-        f"are held, {age}: nobody sends them",
-        f"end what was begun: sidecar cutover {vendor.vendor_uid} --campaigns sidecar, or "
+        f"held {age}, so nobody sends them",
+        f"finish the change: sidecar cutover {vendor.vendor_uid} --campaigns sidecar, or "
         f"sidecar rollback {vendor.vendor_uid}",
     )

@@ -27,7 +27,11 @@ def judge_php(answer: DiagnosisAnswer, key_ids: Iterable[str]) -> Iterator[Line]
     yield from _limits(answer.php, answer.database)
     yield _keys(answer.php.signing_key_ids, list(key_ids))
     for error in answer.errors:
-        yield fail("php's statements", error, "see the tables below; PHP's user may lack a right")
+        yield fail(
+            "php's statements",
+            error,
+            "see the tables below; PHP's database user may lack a privilege",
+        )
 
 
 def _versions(php: PhpFacts, database: DatabaseFacts) -> Iterator[Line]:
@@ -37,7 +41,7 @@ def _versions(php: PhpFacts, database: DatabaseFacts) -> Iterator[Line]:
     if version_of(php.package)[:2] != version_of(VERSION)[:2]:
         yield warn(
             "php package",
-            f"is {php.package}, and the sidecar {VERSION}",
+            f"is {php.package}, but the sidecar is {VERSION}",
             "update the older one",
         )
     else:
@@ -75,8 +79,8 @@ def _limits(php: PhpFacts, database: DatabaseFacts) -> Iterator[Line]:
         if found < wanted:
             yield warn(
                 f"php {what}" if "packet" not in what else f"database {what}",
-                f"is {size(found)}: a large batch is refused, and taken apart at every try",
-                f"{do} to {size(wanted)} or more",
+                f"is {size(found)}: large batches are refused, and split at every attempt",
+                f"{do} to at least {size(wanted)}",
             )
         else:
             yield ok(f"php {what}" if "packet" not in what else f"database {what}", size(found))
@@ -87,14 +91,14 @@ def _keys(theirs: list[str], ours: list[str]) -> Line:
     if theirs[:1] and theirs[0] not in ours:
         return fail(
             what,
-            f"PHP signs with {theirs[0]!r}, which is not among signing_keys",
-            "add it here, and start the sidecar again",
+            f"PHP signs with {theirs[0]!r}, which is not in signing_keys",
+            "add it here, and restart the sidecar",
         )
     if set(theirs) != set(ours):
         return warn(
             what,
             f"PHP has {', '.join(theirs)} and the sidecar {', '.join(ours)}",
-            "end the change of keys that was begun",
+            "finish the key rotation",
         )
     return ok(what, f"{', '.join(ours)} on both sides")
 
@@ -114,13 +118,13 @@ def judge_call_back(found: CallBack | None, php: PhpFacts) -> Line:
     if found.answer is None:
         return fail(
             what,
-            f"PHP does not reach the sidecar at {where}: {found.error}",
-            "does sidecar serve run, and is SIDECAR_URL right as seen from PHP?",
+            f"PHP cannot reach the sidecar at {where}: {found.error}",
+            "check that sidecar serve runs, and that SIDECAR_URL is right as seen from PHP",
         )
     if not found.answer.known:
         return fail(
             what,
-            f"the sidecar at {where} has another Redis than this one",
+            f"the sidecar at {where} uses another Redis than this command",
             "set SIDECAR_URL to this installation's sidecar, or redis_url to its Redis",
         )
     return ok(

@@ -1,4 +1,4 @@
-"""The way that Meta's webhooks take: the public address, nginx, the sidecar, PHP."""
+"""The path of Meta's webhooks: the public address, nginx, the sidecar, PHP."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -45,8 +45,8 @@ async def check_public(url: str, vendor_uid: str | None) -> AsyncIterator[Line]:
             yield fail(
                 "public address",
                 f"{url} does not answer: {error or type(error).__name__}",
-                "is it right, does nginx run, and can this machine reach it? Look from another one "
-                "if it cannot",
+                "check that it is right, that nginx runs, and that this machine can reach it; if "
+                "not, run the check on one that can",
             )
 
 
@@ -54,8 +54,8 @@ async def _sidecar(session: aiohttp.ClientSession, url: str) -> Line:
     what = "webhooks from the public address"
     found = await _read(session, "POST", URL(f"{url}/webhook/{NOBODY}"))
     if (found.status, found.text) in _OURS:
-        return ok(what, f"{url} leads to the sidecar, which refused one that is not signed")
-    return fail(what, f"{url} answered {found}, and that was not the sidecar", _SEE_NGINX)
+        return ok(what, f"{url} leads to the sidecar, which refused an unsigned one")
+    return fail(what, f"{url} answered {found}, which is not the sidecar's answer", _SEE_NGINX)
 
 
 async def _php(session: aiohttp.ClientSession, url: str, vendor_uid: str | None) -> Line:
@@ -66,17 +66,17 @@ async def _php(session: aiohttp.ClientSession, url: str, vendor_uid: str | None)
     address = URL(f"{url}/webhook/{vendor_uid or NOBODY}").with_query(query)
     found = await _read(session, "GET", address)
     if found.text == _WITHOUT_PHP:
-        return warn(what, "the sidecar answered, because PHP did not", "look at PHP's log")
+        return warn(what, "the sidecar answered, because PHP did not", "check PHP's log")
     if vendor_uid is None:
         if found.status == 403:
-            return ok(what, "PHP refused a token that is wrong; --vendor UID tries the right one")
-        return fail(what, f"PHP answered {found} to a token that is wrong", _SEE_NGINX)
+            return ok(what, "PHP refused a wrong token; --vendor UID tries the right one")
+        return fail(what, f"PHP answered {found} to a wrong token", _SEE_NGINX)
     if (found.status, found.text) == (200, challenge):
         return ok(what, f"PHP accepted the token of {vendor_uid}")
     return fail(
         what,
         f"PHP answered {found} to the right token of {vendor_uid}",
-        "is there such a vendor? Meta's own verification fails in the same way",
+        "check that the vendor exists; Meta's own verification fails in the same way",
     )
 
 

@@ -54,7 +54,7 @@ def _version(info: dict[str, Any]) -> Line:
 
 def _role(info: dict[str, Any]) -> Iterator[Line]:
     if info.get("cluster_enabled"):
-        yield fail("redis cluster", "is on, and not supported", "use a Redis without it")
+        yield fail("redis cluster", "is on, which is not supported", "use a Redis without it")
     if info.get("role", "master") != "master":
         yield fail("redis role", "this is a replica", "set redis_url to its primary")
 
@@ -62,15 +62,15 @@ def _role(info: dict[str, Any]) -> Iterator[Line]:
 def _disk(info: dict[str, Any]) -> Line:
     for name, what in (
         ("aof_last_write_status", "the last write to the append-only file"),
-        ("aof_last_bgrewrite_status", "the last rewriting of the append-only file"),
+        ("aof_last_bgrewrite_status", "the last rewrite of the append-only file"),
     ):
         if info.get(name, "ok") != "ok":
             return fail(
-                "redis disk", f"{what} failed", "look at Redis's log, and whether its disk is full"
+                "redis disk", f"{what} failed", "check Redis's log, and whether its disk is full"
             )
     if info.get("loading"):
-        return fail("redis disk", "Redis still reads its data", "wait until it has")
-    return ok("redis disk", "what it is given gets there")
+        return fail("redis disk", "Redis is still loading its data", "wait until it has finished")
+    return ok("redis disk", "writes succeed")
 
 
 def _memory(info: dict[str, Any], share: float) -> Line:
@@ -80,39 +80,39 @@ def _memory(info: dict[str, Any], share: float) -> Line:
         machine = int(info.get("total_system_memory", 0))
         return warn(
             what,
-            f"{size(used)} are used and there is no limit: the kernel kills something when the "
-            f"machine's {size(machine)} are full",
-            "set maxmemory to a half of what the machine can spare",
+            f"{size(used)} used, with no limit: the kernel kills a process when the machine's "
+            f"{size(machine)} are full",
+            "set maxmemory to half of what the machine can spare",
         )
-    text = f"{size(used)} of {size(limit)} are used"
+    text = f"{size(used)} of {size(limit)} used"
     if used >= share * limit:
         return fail(
             what,
-            f"{text}: from {share:.0%} on webhooks are answered with 503",
+            f"{text}: above {share:.0%} webhooks are answered with 503",
             "sidecar status says what fills it; raise maxmemory if there is room",
         )
     if used >= 0.8 * share * limit:
         return warn(
             what,
-            f"{text}; from {share:.0%} on webhooks are answered with 503",
+            f"{text}; above {share:.0%} webhooks are answered with 503",
             "see sidecar status",
         )
-    return ok(what, f"{text}, {size(int(share * limit) - used)} are left for webhooks")
+    return ok(what, f"{text}, {size(int(share * limit) - used)} left for webhooks")
 
 
 def _clients(facts: RedisFacts, processes: list[Process]) -> Line:
     what = "redis connections"
     if facts.maxclients is None:
-        return warn(what, "Redis does not tell its maxclients")
+        return warn(what, "Redis does not say what maxclients is")
     alive = [process.role for process in processes if process.alive] or list(CONNECTIONS)
     need = sum(CONNECTIONS.get(role, 0) for role in alive)
     connected = int(facts.info.get("connected_clients", 0))
     text = (
-        f"{connected} are open, {len(alive)} processes of the sidecar may open {need}, and "
+        f"{connected} open; {len(alive)} processes of the sidecar may open {need}; "
         f"maxclients is {facts.maxclients}"
     )
     if facts.maxclients < need:
-        return fail(what, text, "raise maxclients, and Redis's limit of open files")
+        return fail(what, text, "raise maxclients, and Redis's open file limit")
     if connected > 0.8 * facts.maxclients:
-        return warn(what, text, "raise maxclients, or find who opens as many")
+        return warn(what, text, "raise maxclients, or find what opens so many")
     return ok(what, text)

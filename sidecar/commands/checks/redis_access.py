@@ -50,19 +50,19 @@ def judge_access(access: Access | None) -> Line:
     if access is None:
         return warn(
             WHAT,
-            "Redis refuses CONFIG, so it cannot be seen whether it asks for a password",
-            "see with its provider that it does, and that nobody else reaches it",
+            "Redis refuses CONFIG, so this cannot tell whether it needs a password",
+            "make sure with its provider that it does, and that nobody else can reach it",
         )
     if not access.is_open:
-        return ok(WHAT, "it asks for a password")
+        return ok(WHAT, "needs a password")
     if not access.listens_to:
-        return ok(WHAT, "it takes connections of this machine only")
+        return ok(WHAT, "accepts connections from this machine only")
     if access.settings.get("protected-mode") == "yes":
-        return ok(WHAT, "it has no password, but turns other machines away (protected-mode)")
+        return ok(WHAT, "has no password, but refuses other machines (protected-mode)")
     return warn(
         WHAT,
-        f"whoever reaches it at {', '.join(access.listens_to)} needs no password, and can read, "
-        "make up and delete webhooks and effects",
+        f"needs no password at {', '.join(access.listens_to)}: whoever reaches it can read, forge "
+        "and delete webhooks and effects",
         "bind it to 127.0.0.1, or set requirepass and put the password into redis_url",
     )
 

@@ -11,7 +11,7 @@ _BOTS = {"bots", "bot_flows"}
 #: Indexes that only PHP's own crons profit from.
 _CRONS = {"sidecar_queue_vendor", "sidecar_webhooks_pending"}
 
-_RUN = "run contracts/sql/indexes.sql: it locks nothing, and may be run again"
+_RUN = "run contracts/sql/indexes.sql: it locks nothing, and can be run again"
 
 
 def judge_schema(tables: list[TableFacts]) -> Iterator[Line]:
@@ -20,7 +20,7 @@ def judge_schema(tables: list[TableFacts]) -> Iterator[Line]:
         if name in found:
             yield _table(found[name])
         else:
-            yield warn(f"table {name}", "PHP says nothing of it", "update the package")
+            yield warn(f"table {name}", "PHP does not report it", "update the package")
 
 
 def _table(table: TableFacts) -> Line:
@@ -29,19 +29,19 @@ def _table(table: TableFacts) -> Line:
     if not table.columns:
         return bad(
             what,
-            "is not there" + (", so there are no bots" if table.name in _BOTS else ""),
-            f"name the right one in config('sidecar.tables.{table.name}')",
+            "not found" + (", so there are no bots" if table.name in _BOTS else ""),
+            f"set the right name in config('sidecar.tables.{table.name}')",
         )
     missing = [column for column in COLUMNS[table.name] if column not in table.columns]
     if missing:
-        return bad(what, f"has no {', '.join(missing)}", "is it the table that was meant?")
+        return bad(what, f"lacks {', '.join(missing)}", "check that it is the right table")
     return _indexes(what, table)
 
 
 def _indexes(what: str, table: TableFacts) -> Line:
     wanted = INDEXES.get(table.name, {})
     if table.indexes is None:
-        return ok(what, "has its columns; indexes are this backend's own affair")
+        return ok(what, "has its columns; this backend manages its own indexes")
     missing = [name for name in wanted if name not in table.indexes]
     other = [
         name
@@ -49,10 +49,10 @@ def _indexes(what: str, table: TableFacts) -> Line:
         if name not in missing and tuple(table.indexes[name]) != columns
     ]
     if other:
-        return fail(what, f"{', '.join(other)} has other columns", f"drop it, and {_RUN}")
+        return fail(what, f"{', '.join(other)} has the wrong columns", f"drop it, and {_RUN}")
     if set(missing) - _CRONS:
         return fail(what, f"{', '.join(missing)} is missing", _RUN)
     if missing:
-        return warn(what, f"{', '.join(missing)} is missing, which PHP's own cron wants", _RUN)
+        return warn(what, f"{', '.join(missing)} is missing, which PHP's own cron needs", _RUN)
     count = len(wanted)
     return ok(what, "has its columns" + (f" and {count} of our indexes" if count else ""))

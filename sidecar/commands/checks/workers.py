@@ -20,7 +20,7 @@ def judge_processes(processes: list[Process]) -> Iterator[Line]:
     if served:
         yield ok("sidecar serve", ", ".join(process.name for process in served))
     else:
-        yield fail("sidecar serve", "none runs", "systemctl start sidecar, or sidecar serve")
+        yield fail("sidecar serve", "not running", "run systemctl start sidecar, or sidecar serve")
     for queue in Queue:
         works = [process.name for process in alive if queue.value in process.queues]
         if works:
@@ -28,15 +28,15 @@ def judge_processes(processes: list[Process]) -> Iterator[Line]:
         else:
             yield fail(
                 f"worker for {queue}",
-                "none runs, and what comes for it waits",
-                f"systemctl start sidecar-worker, or sidecar worker {queue}",
+                "not running: its work waits",
+                f"run systemctl start sidecar-worker, or sidecar worker {queue}",
             )
     for process in processes:
         if not process.alive and process.heard_ago_s < _RECENT_S:
             yield warn(
                 f"{process.role} {process.name}",
-                f"has said nothing for {duration(process.heard_ago_s)}: it was killed, or hangs",
-                "look at its log, and at the kernel's (OOM)",
+                f"silent for {duration(process.heard_ago_s)}: it was killed, or hangs",
+                "check its log, and the kernel's for the OOM killer",
             )
 
 
@@ -44,5 +44,5 @@ def _version(alive: list[Process]) -> Line:
     others = [process for process in alive if process.version not in ("", VERSION)]
     if others:
         names = ", ".join(f"{process.name} is {process.version}" for process in others)
-        return warn("sidecar version", f"{VERSION} here, but {names}", "start them again")
+        return warn("sidecar version", f"{VERSION} here, but {names}", "restart them")
     return ok("sidecar version", f"{VERSION} on Python {platform.python_version()}")

@@ -154,7 +154,7 @@ def test_a_redis_that_anybody_may_use(check: Check, php: HTTPServer, redis_url: 
                 client.config_set(name, value)
     assert run.code == 0, run.output
     level, detail = run.lines["redis access"]
-    assert (level, "at 0.0.0.0 needs no password" in detail) == ("WARN", True)
+    assert (level, "needs no password at 0.0.0.0" in detail) == ("WARN", True)
 
 
 def test_the_embedded_valkey_is_well(check: Check, php: HTTPServer, tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def test_nothing_is_there(check: Check) -> None:
     )
     assert run.code == 1
     assert run.verdicts() == {"settings": "OK", "redis": "FAIL", "backend": "FAIL"}
-    assert "is it running, and is redis_url right?" in run.lines["redis"][1]
-    assert "is backend_url right, and does PHP run?" in run.lines["backend"][1]
+    assert "check that it runs, and that redis_url is right" in run.lines["redis"][1]
+    assert "check that backend_url is right, and that PHP runs" in run.lines["backend"][1]
 
 
 def test_a_key_that_php_does_not_know(check: Check, php: HTTPServer, redis_url: str) -> None:
@@ -203,7 +203,7 @@ def test_a_key_that_php_does_not_know(check: Check, php: HTTPServer, redis_url: 
         assert run.code == 1
         verdict, detail = run.lines["signature"]
         assert verdict == "FAIL"
-        assert detail.startswith(f"PHP was reached and refused the call: {reason}: ")
+        assert detail.startswith(f"PHP refused the call: {reason}: ")
         assert "0123456789abcdef" not in run.output
 
 
@@ -214,7 +214,7 @@ def test_what_is_odd_but_no_error(check: Check, httpserver: HTTPServer, redis_ur
     assert run.lines["app secrets"][0] == "WARN"
     assert run.lines["contract"] == (
         "WARN",
-        "PHP did not list a vendor that does not exist as unknown",
+        "PHP did not report a vendor that does not exist as unknown",
     )
 
 

@@ -94,7 +94,7 @@ async def test_all_is_well(look: MakeStatus, redis: Redis) -> None:
         *("NUMBERS", "ACCOUNTING"),
     ]
     assert "every write is on disk" in page
-    assert "answers, has taken no updates yet" in page
+    assert "available, no updates accepted yet" in page
     assert "messages  3 in the inbox, the oldest for" in page
     assert "statuses  0 in the inbox; idle" in page
     assert "webhooks     3 received = 0 done + 3 waiting" in page
@@ -214,7 +214,7 @@ async def test_campaigns_that_are_held(look: MakeStatus, php: Php) -> None:
 @pytest.mark.usefixtures("running")
 async def test_modes_while_php_is_down(look: MakeStatus) -> None:
     page, _ = await look(backend_url="http://127.0.0.1:9")
-    assert "MODES, by vendors\n  not known" in page
+    assert "MODES, by vendors\n  unknown" in page
 
 
 @pytest.mark.usefixtures("running")
@@ -227,8 +227,8 @@ async def test_what_waits_to_be_tried_again(look: MakeStatus, redis: Redis) -> N
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds + 300_000) * 1000})
     page, _ = await look()
     assert "All is well" in page
-    assert "1 contacts wait on purpose, the next is tried in 3 d" in page
-    assert "is here for 2 h" in page
+    assert "1 contacts wait for a retry, the next in 3 d" in page
+    assert "came 2 h ago" in page
     assert "1 x locked" in page
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": (seconds - 100) * 1000})
     await assert_problem(look, "1 of 1 waiting contacts are due", "worker runs for messages")
@@ -246,7 +246,7 @@ async def test_more_waits_than_is_measured(
     page, failed = await look()
     assert not failed
     assert "1 split = 0 done + 0 ignored + 0 duplicate + 0 coalesced + ? waiting + 0 dead" in page
-    assert "? is too much to be measured at once" in page
+    assert "? is too much to measure at once" in page
 
 
 @pytest.mark.usefixtures("running")
@@ -488,7 +488,7 @@ async def test_campaigns_that_do_not_go_on(look: MakeStatus, redis: Redis) -> No
     page, _ = await look()
     assert "1 PROBLEM" in page
     assert "Campaign c1 is paused: 131042 payment problem" in page
-    assert "c3  running (250 recipients of the portfolio are used up)  nobody has it" in page
+    assert "c3  running (250 recipients of the portfolio are used up)  no worker has it" in page
     assert "c2" not in page
     shown, _ = await look(as_json=True)
     states = {one["uid"]: one["state"] for one in orjson.loads(shown)["campaigns"]}

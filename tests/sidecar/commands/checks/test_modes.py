@@ -28,7 +28,7 @@ def test_how_many_there_are_of_each() -> None:
 
 def test_no_vendor_at_all() -> None:
     lines = list(judge_modes(ModesAnswer(version=0, vendors=[]), NOW))
-    assert named(lines, "mode of campaigns").detail == "there is no vendor"
+    assert named(lines, "mode of campaigns").detail == "no vendors"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_statements_that_failed() -> None:
     [
         ("WARN", "did not try", None),
         ("FAIL", "compare SIDECAR_KEYS", {"status": 401, "code": "key_unknown", "error": "no"}),
-        ("FAIL", "does not reach", {"error": "connection refused"}),
+        ("FAIL", "cannot reach", {"error": "connection refused"}),
         ("FAIL", "another Redis", {"status": 200, "known": False}),
         ("OK", "in 7 ms", {"status": 200, "known": True}),
     ],

@@ -81,4 +81,4 @@ async def test_php_does_not_answer_as_it_should(
 async def test_nobody_is_there() -> None:
     [line] = await look("http://127.0.0.1:9")
     assert (line.what, line.level) == ("public address", "FAIL")
-    assert "does nginx run" in (line.do or "")
+    assert "that nginx runs" in (line.do or "")

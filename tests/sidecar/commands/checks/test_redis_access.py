@@ -14,15 +14,15 @@ OUTSIDE = {"bind": "* -::*", "port": "6379", "tls-port": "0", "protected-mode": 
 @pytest.mark.parametrize(
     ("settings", "is_open", "level", "words"),
     [
-        ({}, True, Level.WARN, "whoever reaches it at *, ::* needs no password"),
-        ({"bind": ""}, True, Level.WARN, "at * needs"),
-        ({"bind": "127.0.0.1 192.0.2.7"}, True, Level.WARN, "at 192.0.2.7 needs"),
+        ({}, True, Level.WARN, "needs no password at *, ::*"),
+        ({"bind": ""}, True, Level.WARN, "at *:"),
+        ({"bind": "127.0.0.1 192.0.2.7"}, True, Level.WARN, "at 192.0.2.7:"),
         ({"port": "0", "tls-port": "6380"}, True, Level.WARN, "needs no password"),
         ({"bind": "127.0.0.1 -::1"}, True, Level.OK, "this machine only"),
         ({"bind": "localhost"}, True, Level.OK, "this machine only"),
         ({"port": "0"}, True, Level.OK, "this machine only"),
-        ({"protected-mode": "yes"}, True, Level.OK, "turns other machines away"),
-        ({}, False, Level.OK, "asks for a password"),
+        ({"protected-mode": "yes"}, True, Level.OK, "refuses other machines"),
+        ({}, False, Level.OK, "needs a password"),
     ],
 )
 def test_what_is_said(settings: dict[str, str], is_open: bool, level: Level, words: str) -> None:
