@@ -1,0 +1,143 @@
+"""How fast the numbers are, by what the limiter has written."""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.sending.numbers import (
+    Budget,
+    Held,
+    NumberState,
+    line_text,
+    number_of,
+    number_state,
+    numbers,
+)
+from sidecar.sending.pauses import Paused, Pauses
+
+FREE = NumberState("110", "v-1", 80.0, 80.0, 1.0, None, None, None, None, 0)
+DAY_US = 86_400_000_000
+PAUSED = Paused("number", "110", "v-1", 131048, "131048 spam limit", 5, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "vendor_uid", "text"),
+    [("110", "110", None, "110"), ("v-1/110", "110", "v-1", "110 of vendor v-1")],
+)
+def test_a_line_is_of_all_vendors_or_of_one(
+    line: str, number: str, vendor_uid: str | None, text: str
+) -> None:
+    assert number_of(line) == (number, vendor_uid)
+    assert line_text(number, vendor_uid) == text
+    assert replace(FREE, number=number, vendor_uid=vendor_uid).line == text
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ({}, None),
+        ({"effective_rate": 40.0}, "throttled not long ago; the rate is climbing"),
+        ({"budget": Budget(5, 10, None)}, None),
+        (
+            {"budget": Budget(10, 10, 9.0)},
+            "10 recipients of the portfolio in 24 hours are used up",
+        ),
+        (
+            {"held": Held(5.0, "short"), "account_held": Held(9.0, "long"), "effective_rate": 1.0},
+            "long",
+        ),
+        ({"app_held": Held(5.0, "calls"), "budget": Budget(10, 10, 9.0)}, "calls"),
+        ({"held": Held(5.0, "short"), "paused": PAUSED}, str(PAUSED)),
+    ],
+)
+def test_the_reason_that_matters_most(state: dict[str, Any], reason: str | None) -> None:
+    assert replace(FREE, **state).reason == reason
+
+
+async def test_nobody_has_asked_for_slots(redis: Redis) -> None:
+    assert await numbers(redis) == []
+    assert await number_state(redis, "v-1/110") is None
+
+
+class Line:
+    """A line that has sent, as ``grant.lua`` leaves it."""
+
+    def __init__(self, redis: Redis, now_us: int) -> None:
+        self.redis = redis
+        self.now_us = now_us
+
+    async def asked(self, **more: Any) -> None:
+        known: dict[Any, Any] = {
+            "rate": 80,
+            "share": 0.5,
+            "daily": 0,
+            "recipients": keys.recipients("p"),
+            "account": keys.hold("account", "waba"),
+            "app": keys.hold("app", "a"),
+            "pauses": orjson.dumps([PAUSED.name, "account:v-1/waba", "token:v-1"]),
+            **more,
+        }
+        await self.redis.hset(keys.number("v-1/110"), mapping=known)
+        await self.redis.zadd(keys.NUMBERS, {keys.number("v-1/110"): self.now_us})
+
+    async def state(self) -> NumberState:
+        state = await number_state(self.redis, "v-1/110")
+        assert state is not None
+        return state
+
+
+@pytest.fixture
+async def line(redis: Redis) -> Line:
+    seconds, _ = await redis.time()
+    return Line(redis, int(seconds) * 1_000_000)
+
+
+async def test_what_was_given(line: Line, redis: Redis) -> None:
+    await line.asked()
+    assert await numbers(redis) == ["v-1/110"]
+    state = await line.state()
+    assert state == NumberState(
+        "110", "v-1", 80.0, 40.0, line.now_us / 1e6, None, None, None, None, 0
+    )
+
+
+async def test_holds_that_are_over_hold_nothing(line: Line, redis: Redis) -> None:
+    await line.asked(until=line.now_us + 90 * 1_000_000, reason="number")
+    until: dict[Any, Any] = {"until": line.now_us - 1, "reason": "account"}
+    await redis.hset(keys.hold("account", "waba"), mapping=until)
+    await redis.hset(keys.hold("app", "a"), mapping={**until, "until": line.now_us + DAY_US})
+    state = await line.state()
+    assert state.held == Held((line.now_us + 90 * 1_000_000) / 1e6, "number")
+    assert state.account_held is None
+    assert state.app_held == Held((line.now_us + DAY_US) / 1e6, "account")
+
+
+async def test_recipients_of_24_hours(line: Line, redis: Redis) -> None:
+    await line.asked(daily=3)
+    hour = 3600 * 1_000_000
+    written = {"old": line.now_us - 25 * hour}
+    written |= {f"r-{ago}": line.now_us - ago * hour for ago in (1, 2)}
+    await redis.zadd(keys.recipients("p"), written)
+    assert (await line.state()).budget == Budget(2, 3, None)
+    await redis.zadd(keys.recipients("p"), {"r-3": line.now_us - 3 * hour})
+    free_at = (line.now_us - 3 * hour + DAY_US) / 1e6
+    assert (await line.state()).budget == Budget(3, 3, free_at)
+    await redis.zadd(keys.recipients("p"), {"r-4": line.now_us - 4 * hour})
+    assert (await line.state()).budget == Budget(4, 3, free_at), "the one that makes room"
+
+
+async def test_campaigns_that_would_send_faster(line: Line, redis: Redis) -> None:
+    await line.asked()
+    wants = {"c-1": line.now_us + DAY_US, "c-2": line.now_us + DAY_US, "c-3": line.now_us - DAY_US}
+    await redis.zadd(keys.wanting("v-1/110"), wants)
+    assert (await line.state()).campaigns_wanting == 2
+
+
+async def test_what_a_person_must_resume(line: Line, redis: Redis) -> None:
+    await line.asked()
+    await Pauses(redis).put(PAUSED)
+    assert (await line.state()).paused == PAUSED
