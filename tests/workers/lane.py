@@ -21,8 +21,9 @@ from sidecar.settings import Settings
 from tests.eventually import eventually
 from tests.workers.payloads import VENDOR
 from workers.inbox.delivery import Delivery
-from workers.inbox.drain import Drain
+from workers.inbox.drain import Drain, Host
 from workers.inbox.effects import UpdateEffects
+from workers.inbox.processor import Processor
 from workers.inbox.reader import LanePolicy
 from workers.inbox.status_errors import StatusErrors
 from workers.inbox.update import Update
@@ -83,11 +84,15 @@ class LaneUnderTest:
             LanePolicy.of(self.lane, self.settings),
             self.settings,
             self.redis,
-            self.leases,
             self.delivery,
-            UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
-            stopping or (lambda: self.stopping),
-            status_errors=self.status_errors if self.lane is Lane.STATUSES else None,
+            Processor(
+                self.lane,
+                self.settings,
+                self.redis,
+                UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
+                self.status_errors if self.lane is Lane.STATUSES else None,
+            ),
+            Host(self.leases, stopping or (lambda: self.stopping)),
         )
 
     async def drain(self) -> bool:

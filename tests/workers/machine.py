@@ -35,8 +35,9 @@ from tests.workers.php import Php
 from tests.workers.power import Process
 from tests.workers.stage import Stage, cloud_for
 from workers.inbox.delivery import Delivery
-from workers.inbox.drain import Drain
+from workers.inbox.drain import Drain, Host
 from workers.inbox.effects import UpdateEffects
+from workers.inbox.processor import Processor
 from workers.inbox.reader import LanePolicy
 from workers.reconciler import Reconciler
 
@@ -133,14 +134,14 @@ class DrainProcess(Process):
     async def _send(self) -> bool:
         settings = self.stage.settings
         breaker = Breaker("php_ill", first_s=0.01, longest_s=0.02)
+        effects = UpdateEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None)
         drain = Drain(
             LanePolicy.of(self._lane, settings),
             settings,
             self.redis,
-            Leases(self.redis, settings.lease_ttl_ms),
             Delivery(self.backend, breaker),
-            UpdateEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None),
-            lambda: False,
+            Processor(self._lane, settings, self.redis, effects),
+            Host(Leases(self.redis, settings.lease_ttl_ms), lambda: False),
         )
         return await drain.run()
 

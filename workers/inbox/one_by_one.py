@@ -6,18 +6,20 @@ it. A webhook that kills its worker goes to the dead letters as a whole.
 """
 
 import random
-from collections.abc import Awaitable, Callable
 
 import structlog
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.inbox.store import Entry
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
 from workers.inbox.batch import Batch
-from workers.inbox.commit import Commit
+from workers.inbox.beside import alone
 from workers.inbox.crash_loop import CrashLoop
-from workers.inbox.isolation import SharedLock
-from workers.inbox.reader import FairReader, Taken
+from workers.inbox.delivery import Delivery
+from workers.inbox.processor import Processor, Record
+from workers.inbox.reader import FairReader, LanePolicy, Taken
 from workers.inbox.retries import MAX_OF_KEY, Retries
 from workers.inbox.split import Parsed
 from workers.inbox.update import Update
@@ -29,36 +31,32 @@ REASON = "worker died"
 #: Updates of a webhook that are one unit.
 MAX_UPDATES = 50
 
-#: Handles a batch of one vendor's, and records something with it; False if PHP was not asked.
-Handle = Callable[[str, Batch, Callable[[Commit], None]], Awaitable[bool]]
-
 
 class OneByOne:
-    """``handle`` handles a unit; ``new_commit`` makes an empty commit."""
+    """Takes units of one lane while ``crash_loop`` says so."""
 
     def __init__(
         self,
-        lane: Lane,
+        redis: Redis,
+        policy: LanePolicy,
         crash_loop: CrashLoop,
         reader: FairReader,
-        retries: Retries,
-        handle: Handle,
-        new_commit: Callable[[], Commit],
+        processor: Processor,
+        delivery: Delivery,
     ) -> None:
-        self._statuses = lane is Lane.STATUSES
+        self._policy = policy
+        self._retries = Retries(redis, policy.lane)
         self._crash_loop = crash_loop
         self._reader = reader
-        self._retries = retries
-        self._handle = handle
-        self._new_commit = new_commit
+        self._processor = processor
+        self._delivery = delivery
 
-    async def step(self, lock: SharedLock) -> None:
+    async def step(self, lease: Lease) -> None:
         """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
         by one any more."""
-        async with lock.alone():
-            unit = self._crash_loop.unit or await self._next()
-            if unit is None or not await self._take(unit):
-                await self._crash_loop.forget()
+        unit = self._crash_loop.unit or await self._next()
+        if unit is None or not await self._take(unit, lease):
+            await self._crash_loop.forget()
 
     async def _next(self) -> str | None:
         if self._crash_loop.left <= 0:
@@ -81,40 +79,45 @@ class OneByOne:
                 return _webhook(*head)
         return None
 
-    async def _take(self, unit: str) -> bool:
+    async def _take(self, unit: str, lease: Lease) -> bool:
         """Take a unit. Return False if PHP could not be asked, or if the unit is gone."""
         innocent = await self._crash_loop.begin_unit(unit)
         kind, _, name = unit.partition(" ")
         if kind == "waiting":
-            return await self._take_waiting(name, innocent=innocent)
+            return await self._take_waiting(name, lease, innocent=innocent)
         vendor_uid, entry_id, webhook, place = name.split(" ")
         head = await self._reader.head(vendor_uid)
         if head is None or head[0].id != entry_id:
             return False
         if innocent:
-            return await self._take_webhook(head[0], int(webhook), int(place))
-        return await self._give_up_webhook(head[0], int(webhook))
+            return await self._take_webhook(head[0], int(webhook), int(place), lease)
+        return await self._give_up_webhook(head[0], int(webhook), lease)
 
-    async def _take_webhook(self, entry: Entry, webhook: int, place: int) -> bool:
+    async def _take_webhook(self, entry: Entry, webhook: int, place: int, lease: Lease) -> bool:
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         parsed = Parsed(entry.webhooks[webhook], entry, name)
         updates, place = parsed.take(place, MAX_UPDATES)
         if place == parsed.length:
             webhook, place = webhook + 1, 0
         taken, next_unit = _taken(entry, webhook, place, updates)
-        return await self._handle(
+        return await self._process(
             entry.vendor_uid,
             Batch([taken]),
+            lease,
             lambda commit: self._crash_loop.clear_unit(commit, next_unit),
         )
 
-    async def _give_up_webhook(self, entry: Entry, webhook: int) -> bool:
+    async def _process(self, vendor_uid: str, batch: Batch, lease: Lease, record: Record) -> bool:
+        deliver = alone(self._delivery, vendor_uid, self._policy.batch_size)
+        return await self._processor.process(batch, deliver, lease, record)
+
+    async def _give_up_webhook(self, entry: Entry, webhook: int, lease: Lease) -> bool:
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         whole = Update.whole(name, entry.vendor_uid, entry.received_at, entry.webhooks[webhook])
         whole.reason = REASON
         log.error("update.given_up", vendor=whole.vendor_uid, update=whole.id, reason=REASON)
         taken, next_unit = _taken(entry, webhook + 1, 0, [whole])
-        commit = self._new_commit()
+        commit = self._processor.new_commit(lease)
         commit.count(whole.vendor_uid, "updates")
         commit.delete_entries(entry.vendor_uid, taken.done)
         if taken.position is not None:
@@ -124,22 +127,23 @@ class OneByOne:
         await commit.commit()
         return True
 
-    async def _take_waiting(self, order_key: str, *, innocent: bool) -> bool:
+    async def _take_waiting(self, order_key: str, lease: Lease, *, innocent: bool) -> bool:
         vendor_uid = order_key.partition("/")[0]
-        count = MAX_OF_KEY if self._statuses and innocent else 1
+        count = MAX_OF_KEY if self._policy.lane is Lane.STATUSES and innocent else 1
         kept = await self._retries.kept(order_key, count=count)
         if not kept:
             return False
         if innocent:
             updates = [Update.load(data) for data in kept]
-            return await self._handle(
+            return await self._process(
                 vendor_uid,
                 Batch(waited={order_key: updates}),
+                lease,
                 lambda commit: self._crash_loop.clear_unit(commit, None),
             )
         # Not read: reading it may be what kills.
         log.error("update.given_up", vendor=vendor_uid, order_key=order_key, reason=REASON)
-        commit = self._new_commit()
+        commit = self._processor.new_commit(lease)
         commit.take_unread(vendor_uid, order_key, kept[0], next_due_at=now_ms())
         commit.dead_letter_unread(kept[0], vendor_uid, REASON, now_ms())
         self._crash_loop.clear_unit(commit, None)

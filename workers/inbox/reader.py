@@ -12,6 +12,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from sidecar.redis.memory_guard import MemoryGuard
 from sidecar.settings import Settings
+from workers.inbox.commit import Commit
 from workers.inbox.split import Parsed
 from workers.inbox.update import Update
 
@@ -224,6 +225,11 @@ class FairReader:
         if parsed.length > self._policy.most:
             self._parsed = name, parsed
         return parsed
+
+    def record_empty(self, commit: Commit) -> None:
+        """Have vendors that had nothing at the last look leave the index."""
+        for vendor_uid in self.empty:
+            commit.delete_entries(vendor_uid, [])
 
     def forget(self) -> None:
         """Keep nothing of what was read."""

@@ -22,7 +22,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import some_texts, status, texts, webhook
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, answer, results
 from workers.inbox import drain as drain_module
-from workers.inbox.batch import ILL_MAX_MS
+from workers.inbox.processor import ILL_MAX_MS
 
 BATCH = contract.PROCESS_WEBHOOKS
 # -- PHP --

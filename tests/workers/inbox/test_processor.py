@@ -9,6 +9,7 @@ import pytest
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.store import drain_lease
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
@@ -17,10 +18,12 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.workers.payloads import make_update
-from workers.inbox.batch import ILL_MAX_MS, Batch, Handled, Handling
+from workers.inbox.batch import Batch, Handled
 from workers.inbox.coalesce import Coalesced
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
+from workers.inbox.effects import UpdateEffects
+from workers.inbox.processor import ILL_MAX_MS, Processor
 from workers.inbox.reader import Taken
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update
@@ -50,18 +53,19 @@ class Desk:
     given: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.handling = Handling(self.lane, self.settings, self.redis)
+        effects = UpdateEffects(make_outbox(self.settings, self.redis), lambda *_: None)
+        self.processor = Processor(self.lane, self.settings, self.redis, effects)
 
     async def handle(self, batch: Batch) -> Handled:
         async def deliver(updates: list[Update]) -> Verdicts:
             self.given += [update.id for update in updates]
             return {update.id: self.says.get(update.id, DONE) for update in updates}
 
-        return await self.handling.handle(batch, deliver)
+        return await self.processor.handle(batch, deliver)
 
     async def process(self, batch: Batch) -> None:
         commit = Commit(self.redis, self.lane, self.lease)
-        self.handling.record(await self.handle(batch), commit)
+        self.processor.record(await self.handle(batch), commit)
         await commit.commit()
 
     async def again(self) -> Batch:

@@ -1,0 +1,236 @@
+"""What becomes of a batch: coalesce, deliver, commit."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from contracts.backend import UpdateKind
+from contracts.jobs import Lane
+from sidecar.clock import now_ms
+from sidecar.metrics import HANDOVER_SECONDS, METRICS
+from sidecar.php.backoff import Backoff
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Lease
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.settings import Settings
+from workers.inbox.batch import Batch, Handled
+from workers.inbox.coalesce import coalesce
+from workers.inbox.commit import Commit
+from workers.inbox.dedup import Dedup
+from workers.inbox.delivery import Fate, Verdict, Verdicts
+from workers.inbox.effects import UpdateEffects
+from workers.inbox.retries import Retries
+from workers.inbox.status_errors import StatusErrors
+from workers.inbox.update import Update
+from workers.sending.ledger import LedgerView
+
+log = structlog.get_logger()
+
+#: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
+#: the same, and finds the send by its callback data.
+EARLY_MAX_MS = 60_000
+
+#: How long it waits at least before it is looked at again.
+EARLY_MIN_MS = 50
+
+#: An update that failed while PHP may have been ill is tried again after at most so long: when PHP
+#: is well again, a customer's message need not wait for the end of a long pause.
+ILL_MAX_MS = 10_000
+
+#: Hands updates over, and gives a verdict for each by its id.
+Deliver = Callable[[list[Update]], Awaitable[Verdicts]]
+
+#: Adds something of its own to what is recorded.
+Record = Callable[[Commit], None]
+
+
+class Processor:
+    """Takes batches of a lane from their updates to the record of what became of them.
+    ``status_errors`` takes what statuses tell of more than their message."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        settings: Settings,
+        redis: Redis,
+        effects: UpdateEffects,
+        status_errors: StatusErrors | None = None,
+    ) -> None:
+        self._lane = lane
+        self._statuses = lane is Lane.STATUSES
+        self._settings = settings
+        self._redis = redis
+        self._effects = effects
+        self._status_errors = status_errors
+        self._retries = Retries(redis, lane)
+        self._dedup = Dedup(redis, settings.duplicate_window_s)
+        self._ledger = LedgerView(redis)
+        self._bounds = Bounds.of(settings)
+        self._backend_ok_at = 0
+        self._handover_seconds = METRICS.histogram(HANDOVER_SECONDS, lane.value)
+
+    async def process(self, batch: Batch, deliver: Deliver, lease: Lease, record: Record) -> bool:
+        """Hand a batch over and commit what became of it, together with what ``record`` adds.
+        Return False if PHP could not be asked for any of it; then all stays where it is. Raises
+        :class:`~workers.inbox.commit.LeaseLost`."""
+        handled = await self.handle(batch, deliver)
+        handled = handled.without(handled.untouched)
+        if batch and not handled.batch:
+            return False
+        commit = self.new_commit(lease)
+        self.record(handled, commit)
+        collected = None
+        if self._status_errors:
+            collected = self._status_errors.collect(handled.tried, handled.verdicts)
+            collected.add_to(commit)
+        record(commit)
+        # Before the updates are committed: whoever dies in between is told the same effects again,
+        # and the outbox knows them.
+        put = await self._effects.put(handled.tried, handled.verdicts)
+        await commit.commit()
+        self._effects.wake(put)
+        if self._status_errors and collected:
+            await self._status_errors.apply(collected)
+        return True
+
+    def new_commit(self, lease: Lease) -> Commit:
+        """Return an empty commit."""
+        return Commit(self._redis, self._lane, lease, self._bounds)
+
+    async def handle(self, batch: Batch, deliver: Deliver) -> Handled:
+        """Hand over what PHP should get of a batch."""
+        waited = [update for updates in batch.waited.values() for update in updates]
+        fresh = [update for taken in batch.fresh for update in taken.updates]
+        unreadable = [update for update in waited + fresh if update.unreadable]
+        coalesced = coalesce([update for update in waited + fresh if not update.unreadable])
+        handled = Handled(batch, coalesced, unreadable=unreadable)
+        await self._sift(handled)
+        handled.verdicts = await deliver(handled.tried)
+        if any(update.attempts for update in handled.tried):
+            self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
+        return handled
+
+    async def _sift(self, handled: Handled) -> None:
+        """Tell the updates that PHP should get now from those that have to wait, and from those
+        that it has."""
+        updates = handled.coalesced.updates
+        held = await self._retries.held(updates)
+        known = set() if self._statuses else await self._dedup.known(updates)
+        early = await self._early(updates) if self._statuses else set()
+        waited = {update.id for some in handled.batch.waited.values() for update in some}
+        if self._statuses:
+            held -= set(handled.batch.waited)  # all of their statuses are here, in one
+        now = now_ms()
+        for update in updates:
+            if update.id in known:
+                handled.duplicates.append(update)
+            elif update.order_key in held and update.id not in waited:
+                handled.behind.append(update)
+            elif update.id in early and now - update.received_at < EARLY_MAX_MS:
+                handled.early.append(update)
+            else:
+                handled.tried.append(update)
+
+    async def _early(self, updates: list[Update]) -> set[str]:
+        """Return the ids of those statuses whose send is not recorded with PHP yet."""
+        rows = {u.id: u.callback_data for u in updates if u.kind is UpdateKind.STATUS}
+        unsettled = await self._ledger.unsettled(
+            (u.vendor_uid, row_uid) for u in updates if (row_uid := rows.get(u.id))
+        )
+        return {update_id for update_id, row_uid in rows.items() if row_uid in unsettled}
+
+    def record(self, handled: Handled, commit: Commit) -> None:
+        """Say what is to be recorded of a batch."""
+        now = now_ms()
+        for taken in handled.batch.fresh:
+            commit.count(taken.vendor_uid, "updates", len(taken.updates))
+            commit.delete_entries(taken.vendor_uid, taken.done)
+            if taken.position is not None:
+                commit.move_cursor(taken.vendor_uid, taken.position)
+        for updates in handled.batch.waited.values():
+            commit.take_deferred(updates, next_due_at=now)
+        for what, updates in (
+            ("duplicates", handled.coalesced.duplicates + handled.duplicates),
+            ("coalesced", handled.coalesced.lower),
+        ):
+            for update in updates:
+                commit.count(update.vendor_uid, what)
+        for update in handled.unreadable:
+            self._give_up(update, commit, now)
+        waits = _Waits(handled.batch.waited)
+        for update in handled.tried:
+            self._record(update, handled.verdicts[update.id], waits, commit, now)
+        pause_ms = max(self._settings.status_wait_ms, EARLY_MIN_MS)
+        for update in handled.early:
+            update.reason = "its send is not recorded yet"
+            waits.add(update, now + pause_ms)
+        for update in handled.behind:
+            waits.add(update, now)
+        waits.write(commit)
+
+    def _record(
+        self, update: Update, verdict: Verdict, waits: "_Waits", commit: Commit, now: int
+    ) -> None:
+        if verdict.answered:
+            commit.record_backend_ok(now)
+        if verdict.fate in (Fate.DONE, Fate.IGNORED):
+            commit.count(update.vendor_uid, verdict.fate.value)
+            self._handover_seconds.observe((now - update.received_at) / 1000)
+            self._dedup.remember(update, commit)
+            return
+        if verdict.fate is Fate.UNTRIED:
+            waits.add(update, now)
+            return
+        update.attempts += 1
+        update.reason = verdict.reason
+        update.first_failed_at = update.first_failed_at or now
+        php_is_well = verdict.answered or self._backend_ok_at > update.first_failed_at
+        if update.attempts >= self._settings.update_max_attempts and php_is_well:
+            self._give_up(update, commit, now)
+            return
+        pause_ms = self._pause_ms(update, verdict)
+        waits.add(update, now + (pause_ms if php_is_well else min(pause_ms, ILL_MAX_MS)))
+
+    def _give_up(self, update: Update, commit: Commit, now: int) -> None:
+        log.error(
+            "update.given_up",
+            vendor=update.vendor_uid,
+            update=update.id,
+            wamid=update.wamid,
+            attempts=update.attempts,
+            reason=update.reason,
+        )
+        commit.dead_letter(update, now)
+
+    def _pause_ms(self, update: Update, verdict: Verdict) -> int:
+        """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
+        attempts together are to last longer than PHP waits for a message it does not know."""
+        longest_ms = self._settings.update_retry_longest_ms
+        backoff = Backoff(self._settings.update_retry_first_ms, longest_ms)
+        doubled_ms = int(backoff.pause(update.attempts))
+        return min(max(doubled_ms, verdict.retry_after_ms or 0), longest_ms)
+
+
+class _Waits:
+    """Updates that go on waiting or begin to, by their order key and in order. What has ``waited``
+    goes back to the front."""
+
+    def __init__(self, waited: dict[str, list[Update]]) -> None:
+        self._waited = {update.id for updates in waited.values() for update in updates}
+        self._back: dict[str, list[Update]] = {}
+        self._new: list[Update] = []
+        self._due: dict[str, int] = {}
+
+    def add(self, update: Update, due_at: int) -> None:
+        self._due.setdefault(update.order_key, due_at)
+        if update.id in self._waited:
+            self._back.setdefault(update.order_key, []).append(update)
+        else:
+            self._new.append(update)
+
+    def write(self, commit: Commit) -> None:
+        for order_key, updates in self._back.items():
+            commit.put_back(updates, self._due[order_key])
+        for update in self._new:
+            commit.defer(update, self._due[update.order_key])
