@@ -25,8 +25,8 @@ Waited = dict[str, list[Update]]
 
 
 class Beside:
-    """Starts such batches and keeps them for one run of a drain. ``lock`` is shared by all drains of
-    the process."""
+    """Starts such batches and keeps them for one run of a drain. All drains of the process share
+    ``lock``."""
 
     def __init__(
         self,
