@@ -93,17 +93,14 @@ class Verified:
     signed_at: float
 
 
-def _signature(
-    secret: bytes,
-    audience: Audience,
-    method: str,
-    target: str,
-    timestamp: str,
-    nonce: str,
-    body: bytes,
+def _signed_text(
+    audience: Audience, method: str, target: str, timestamp: str, nonce: str, body: bytes
 ) -> str:
     digest = hashlib.sha256(body).hexdigest()
-    text = "\n".join((_VERSION, audience, method.upper(), target, timestamp, nonce, digest))
+    return "\n".join((_VERSION, audience, method.upper(), target, timestamp, nonce, digest))
+
+
+def _signature(secret: bytes, text: str) -> str:
     return f"{_VERSION}={hmac.digest(secret, text.encode(), 'sha256').hex()}"
 
 
@@ -123,13 +120,12 @@ class Signer:
         """
         timestamp = f"{int(self.clock() * 1000) / 1000:.3f}"
         nonce = secrets.token_hex(16)
+        text = _signed_text(self.audience, method, target, timestamp, nonce, body)
         return {
             KEY_HEADER: self.key_id,
             TIMESTAMP_HEADER: timestamp,
             NONCE_HEADER: nonce,
-            SIGNATURE_HEADER: _signature(
-                self.secret, self.audience, method, target, timestamp, nonce, body
-            ),
+            SIGNATURE_HEADER: _signature(self.secret, text),
         }
 
 
@@ -167,7 +163,8 @@ class Verifier:
             raise SignatureRefused(Refusal.KEY_UNKNOWN)
         if abs(self.clock() - float(timestamp)) > self.window_s:
             raise SignatureRefused(Refusal.TIMESTAMP_STALE)
-        expected = _signature(secret, self.audience, method, target, timestamp, nonce, body)
+        text = _signed_text(self.audience, method, target, timestamp, nonce, body)
+        expected = _signature(secret, text)
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise SignatureRefused(Refusal.SIGNATURE_MISMATCH)
         return Verified(key_id, nonce, float(timestamp))

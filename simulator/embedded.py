@@ -10,8 +10,14 @@ from typing import Any, cast
 from urllib.request import urlopen
 
 from simulator.backend.database import open_database
-from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
-from simulator.backend.seed_bots import SeedBot, seed_bots, seed_effects
+from simulator.backend.seed import (
+    CampaignSeed,
+    SeededCampaign,
+    SeededVendor,
+    seed_campaign,
+    seed_installation,
+)
+from simulator.backend.seed_bots import EffectsSeed, SeedBot, seed_bots, seed_effects
 from simulator.backend.sqlite_tables import SqliteTables
 from simulator.installation import Installation
 from simulator.processes import Process, python
@@ -45,7 +51,7 @@ class EmbeddedInstallation(Installation):
 
     def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
         with self._writing() as connection:
-            return seed_campaign(connection, vendor_uid, messages=messages, **options)
+            return seed_campaign(connection, vendor_uid, CampaignSeed(messages, **options))
 
     def seed_bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
         with self._writing() as connection:
@@ -53,7 +59,7 @@ class EmbeddedInstallation(Installation):
 
     def seed_effects(self, vendor_uid: str, **options: Any) -> None:
         with self._writing() as connection:
-            seed_effects(connection, vendor_uid, **options)
+            seed_effects(connection, vendor_uid, EffectsSeed(**options))
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

@@ -172,7 +172,7 @@ class Installation(ABC):
 
     @abstractmethod
     def seed_campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
-        """Add a campaign. ``options`` are those of :func:`simulator.backend.seed.seed_campaign`."""
+        """Add a campaign. ``options`` are those of :class:`simulator.backend.seed.CampaignSeed`."""
 
     @abstractmethod
     def seed_bots(self, vendor_uid: str, bots: Sequence[SeedBot]) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ class Installation(ABC):
     @abstractmethod
     def seed_effects(self, vendor_uid: str, **options: Any) -> None:
         """Write a vendor's settings. ``options`` are those of
-        :func:`simulator.backend.seed_bots.seed_effects`."""
+        :class:`simulator.backend.seed_bots.EffectsSeed`."""
 
     @abstractmethod
     def backend_requests(self) -> Counter[str]:

@@ -16,6 +16,7 @@ a difference means that something was lost or counted twice: a bug, or somebody'
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
@@ -148,34 +149,39 @@ class Counters:
                 names += [keys.outbox_of(kind, vendor_uid), keys.effects(kind, vendor_uid)]
         found = await self._accounting(keys=names, args=[MAX_ORDER_KEYS, keys.ledger(""), *vendors])
         return [
-            _accounting(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)
+            _accounting(vendor_uid, _Measured(*row))
+            for vendor_uid, row in zip(vendors, found, strict=True)
         ]
 
 
-def _accounting(
-    vendor_uid: str,
-    counters: list[bytes],
-    message_entries: int,
-    messages: int,
-    status_entries: int,
-    statuses: int,
-    deferred: int,
-    in_flight: int,
-    effects_listed: int,
-    effects: int,
-    ready: int,
-    streams: int,
-    dead_updates: int,
-    dead_effects: int,
-    letters: int,
-    letters_bytes: int,
-    given_up_at: int,
-) -> Accounting:
-    names = (name.decode() for name in counters[::2])
-    count = dict(zip(names, map(int, counters[1::2]), strict=True))
+class _Measured(NamedTuple):
+    """What ``accounting.lua`` returns of one vendor, in its order."""
+
+    counters: list[bytes]
+    message_entries: int
+    messages: int
+    status_entries: int
+    statuses: int
+    deferred: int
+    in_flight: int
+    effects_listed: int
+    effects: int
+    ready: int
+    streams: int
+    dead_updates: int
+    dead_effects: int
+    letters: int
+    letters_bytes: int
+    given_up_at: int
+
+
+def _accounting(vendor_uid: str, found: _Measured) -> Accounting:
+    names = (name.decode() for name in found.counters[::2])
+    count = dict(zip(names, map(int, found.counters[1::2]), strict=True))
+    deferred = None if found.deferred < 0 else found.deferred
     waiting = {
-        Lane.MESSAGES: _measured(messages, message_entries),
-        Lane.STATUSES: _measured(statuses, status_entries),
+        Lane.MESSAGES: _bounded(found.messages, found.message_entries),
+        Lane.STATUSES: _bounded(found.statuses, found.status_entries),
     }
     return Accounting(
         vendor_uid,
@@ -192,7 +198,7 @@ def _accounting(
                 "ignored": count.get("ignored", 0),
                 "duplicate": count.get("duplicates", 0),
                 "coalesced": count.get("coalesced", 0),
-                "waiting": None if deferred < 0 else deferred,
+                "waiting": deferred,
                 "dead": count.get("dead", 0),
             },
         ),
@@ -202,7 +208,7 @@ def _accounting(
             {
                 **{n: count.get(n, 0) for n in ("accepted", "failed", "requeued", "unknown")},
                 "released": count.get("released", 0),
-                "in_flight": in_flight,
+                "in_flight": found.in_flight,
             },
         ),
         BalanceCheck(
@@ -212,24 +218,28 @@ def _accounting(
                 "done": count.get("effects_done", 0),
                 "left_out": count.get("effects_dropped", 0),
                 "dead": count.get("effects_dead", 0),
-                "waiting": effects,
+                "waiting": found.effects,
             },
         ),
         (
-            _dead("dead_updates", count, "dead", dead_updates),
-            _dead("dead_effects", count, "effects_dead", dead_effects),
-            BalanceCheck("inboxes", ready, {"stored": streams}),
+            _dead("dead_updates", count, "dead", found.dead_updates),
+            _dead("dead_effects", count, "effects_dead", found.dead_effects),
+            BalanceCheck("inboxes", found.ready, {"stored": found.streams}),
             BalanceCheck(
                 "deferred",
                 sum(count.get(keys.deferred_count(lane), 0) for lane in Lane),
-                {"stored": None if deferred < 0 else deferred},
+                {"stored": deferred},
             ),
-            BalanceCheck("outbox", effects_listed, {"stored": effects}),
-            BalanceCheck("letters", dead_updates + dead_effects, {"stored": letters}),
+            BalanceCheck("outbox", found.effects_listed, {"stored": found.effects}),
+            BalanceCheck(
+                "letters", found.dead_updates + found.dead_effects, {"stored": found.letters}
+            ),
         ),
         expired=count.get("expired", 0),
         waiting=waiting,
-        letters=Letters(letters, letters_bytes, given_up_at, count.get("dropped_at", 0)),
+        letters=Letters(
+            found.letters, found.letters_bytes, found.given_up_at, count.get("dropped_at", 0)
+        ),
     )
 
 
@@ -238,7 +248,7 @@ def _dead(name: str, count: dict[str, int], counter: str, stored: int) -> Balanc
     return BalanceCheck(name, count.get(counter, 0), {"stored": stored, **left})
 
 
-def _measured(counted: int, entries: int) -> int:
+def _bounded(counted: int, entries: int) -> int:
     """Return how many webhooks are in so many entries of a stream. To look into them would be to
     read all bodies; but an entry holds at least one and at most so many, and an empty stream none,
     so what was counted into the stream is believed within these bounds."""

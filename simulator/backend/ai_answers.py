@@ -7,7 +7,7 @@ import structlog
 from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
 from simulator.backend.database import Row
 from simulator.backend.jsontext import load, section
-from simulator.backend.messages import id_of, pending, to_send
+from simulator.backend.messages import Text, id_of, pending, to_send
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.vendors import AI_BOT_FAILURE_MESSAGE, Vendor
 from simulator.backend.work import Work
@@ -94,8 +94,8 @@ def _send(work: Work, vendor: Vendor, question: Row, answer: AiAnswer) -> Outcom
     if not text or contact is None or not contact["wa_id"]:
         return DONE
     number = question["wab_phone_number_id"]
-    uid = id_of(answer.id, "answer")
-    return Outcome("done", effects=[to_send(work, vendor, contact, uid, text, number, "ai")])
+    message = Text(id_of(answer.id, "answer"), text, number, "ai")
+    return Outcome("done", effects=[to_send(work, vendor, contact, message)])
 
 
 def _again(work: Work, answer: AiAnswer) -> Outcome:

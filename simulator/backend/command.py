@@ -20,7 +20,7 @@ from simulator.backend.app import create_app
 from simulator.backend.config import BackendConfig
 from simulator.backend.connection import DroppableProtocol
 from simulator.backend.database import open_database
-from simulator.backend.seed import seed_campaign, seed_installation
+from simulator.backend.seed import CampaignSeed, seed_campaign, seed_installation
 
 
 def _parse_keys(
@@ -180,7 +180,7 @@ def _seed(path: Path, vendors: int, messages: int, access_token: str, app_secret
             numbers = ",".join(vendor.phone_number_ids)
             click.echo(f"vendor {vendor.uid} numbers {numbers}", err=True)
             if messages:
-                campaign = seed_campaign(connection, vendor.uid, messages=messages)
+                campaign = seed_campaign(connection, vendor.uid, CampaignSeed(messages))
                 click.echo(f"campaign {campaign.uid} messages {messages}", err=True)
     finally:
         connection.close()

@@ -1,6 +1,7 @@
 """Messages that the sidecar is asked to send: their rows in the log, and their effects."""
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.effects import EffectKind
@@ -24,36 +25,41 @@ def id_of(*names: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, ":".join(names)))
 
 
-def to_send(
-    work: Work, vendor: Vendor, contact: Row, uid: str, text: str, number: str, source: str
-) -> dict[str, Any]:
-    """Store a text for a contact as pending, under ``uid``, and return the effect that sends it.
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text to send from ``number``. ``source`` says in its row what wrote it: a bot or an AI."""
 
-    ``source`` says in the row who has written it, which is no person.
-    """
-    message = {"type": "text", "text": {"body": text}}
+    uid: str
+    text: str
+    number: str
+    source: str
+
+
+def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, Any]:
+    """Store a text for a contact as pending, and return the effect that sends it."""
+    message = {"type": "text", "text": {"body": text.text}}
     effect = {
         "kind": EffectKind.SEND_MESSAGE.value,
-        "id": uid,
+        "id": text.uid,
         "to": contact["wa_id"],
         "message": message,
-        "phone_number_id": number,
+        "phone_number_id": text.number,
         "expires_at": work.now_ms + _WINDOW_MS,
     }
     work.db.insert(
         "whatsapp_message_logs",
         {
-            "_uid": uid,
+            "_uid": text.uid,
             "created_at": work.now,
             "updated_at": work.now,
             "vendors__id": vendor.id,
             "contacts__id": contact["_id"],
             "status": PENDING,
             "contact_wa_id": contact["wa_id"],
-            "wab_phone_number_id": number,
+            "wab_phone_number_id": text.number,
             "is_incoming_message": 0,
-            "message": text,
-            "__data": dump({"sidecar": {"source": source, "effect": effect}}),
+            "message": text.text,
+            "__data": dump({"sidecar": {"source": text.source, "effect": effect}}),
         },
     )
     return effect

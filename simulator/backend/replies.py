@@ -8,7 +8,7 @@ from contracts.effects import EffectKind
 from simulator.backend.bots import matches, read_bots
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
-from simulator.backend.messages import id_of, pending, to_send
+from simulator.backend.messages import Text, id_of, pending, to_send
 from simulator.backend.times import to_text
 from simulator.backend.vendors import AI_BOT_INSTRUCTIONS, Vendor
 from simulator.backend.work import Work
@@ -84,10 +84,12 @@ def _reply(
                 work,
                 vendor,
                 contact,
-                id_of(said.wamid, bot["_uid"]),
-                bot["reply_text"],
-                said.number,
-                f"bot {bot['_uid']}",
+                Text(
+                    id_of(said.wamid, bot["_uid"]),
+                    bot["reply_text"],
+                    said.number,
+                    f"bot {bot['_uid']}",
+                ),
             )
             for bot in answering
             if bot["reply_text"]

@@ -70,64 +70,66 @@ def seed_installation(
         ]
 
 
-def seed_campaign(
-    connection: sqlite3.Connection,
-    vendor_uid: str,
-    *,
-    messages: int,
-    scheduled_at_ms: int | None = None,
-    expiry_at_ms: int | None = None,
-    from_phone_number_id: str | None = None,
-    template_name: str = "spring_offer",
-    template_language: str = "en",
-    components: Components = personalised,
-    title: str = "Spring offer",
-    first_contact: int = 0,
-    paused: bool = False,
-) -> SeededCampaign:
-    """Add a campaign with one queued row per contact, and the contacts that are missing.
+@dataclass(frozen=True, slots=True)
+class CampaignSeed:
+    """Rows are due at ``scheduled_at_ms`` (now, if not given). ``first_contact`` is the position
+    of the first recipient among the vendor's contacts. A ``paused`` campaign is sent when somebody
+    starts it, and not because its rows are due."""
 
-    Rows are due at ``scheduled_at_ms`` (now, if not given). ``first_contact`` is the position of
-    the first recipient among the vendor's contacts. A campaign that is ``paused`` is not sent
-    because its rows are due, but when somebody starts it.
-    """
+    messages: int
+    scheduled_at_ms: int | None = None
+    expiry_at_ms: int | None = None
+    from_phone_number_id: str | None = None
+    template_name: str = "spring_offer"
+    template_language: str = "en"
+    components: Components = personalised
+    title: str = "Spring offer"
+    first_contact: int = 0
+    paused: bool = False
+
+
+def seed_campaign(
+    connection: sqlite3.Connection, vendor_uid: str, seed: CampaignSeed
+) -> SeededCampaign:
+    """Add a campaign with one queued row per contact, and the contacts that are missing."""
     now_ms = int(time.time() * 1000)
     now = to_text(now_ms)
-    due = now if scheduled_at_ms is None else to_text(scheduled_at_ms)
-    expiry_at = None if expiry_at_ms is None else to_text(expiry_at_ms)
+    due = now if seed.scheduled_at_ms is None else to_text(seed.scheduled_at_ms)
+    expiry_at = None if seed.expiry_at_ms is None else to_text(seed.expiry_at_ms)
     with transaction(connection):
         owner = vendor_id(connection, vendor_uid)
-        contacts = seed_contacts(connection, owner, first_contact, messages, now)
+        contacts = seed_contacts(connection, owner, seed.first_contact, seed.messages, now)
         campaign_id = next_id(connection, "campaigns")
         campaign_uid = str(uuid.uuid4())
         common = {"created_at": now, "updated_at": now, "vendors__id": owner}
-        data: dict[str, Any] = {"expiry_at": expiry_at, "total_contacts": messages}
-        if paused:
+        data: dict[str, Any] = {"expiry_at": expiry_at, "total_contacts": seed.messages}
+        if seed.paused:
             data["sidecar"] = {"state": CampaignState.PAUSED}
         campaign = {
             **common,
             "_id": campaign_id,
             "_uid": campaign_uid,
             "status": 1,
-            "title": title,
-            "template_name": template_name,
-            "template_language": template_language,
+            "title": seed.title,
+            "template_name": seed.template_name,
+            "template_language": seed.template_language,
             "scheduled_at": due,
             "timezone": "UTC",
             "__data": dump(data),
         }
         insert_rows(connection, "campaigns", [campaign])
         common |= {"campaigns__id": campaign_id, "scheduled_at": due}
+        template_proforma = proforma(seed.template_name, seed.template_language)
         template = {
-            "whatsAppTemplateName": template_name,
-            "whatsAppTemplateLanguage": template_language,
-            "templateProforma": proforma(template_name, template_language),
-            "templateComponents": proforma(template_name, template_language)["components"],
-            "fromPhoneNumberId": from_phone_number_id,
+            "whatsAppTemplateName": seed.template_name,
+            "whatsAppTemplateLanguage": seed.template_language,
+            "templateProforma": template_proforma,
+            "templateComponents": template_proforma["components"],
+            "fromPhoneNumberId": seed.from_phone_number_id,
         }
         rows = []
-        for position, contact in enumerate(contacts, first_contact):
-            values = components(contact.first_name, position)
+        for position, contact in enumerate(contacts, seed.first_contact):
+            values = seed.components(contact.first_name, position)
             row_data = {
                 "expiry_at": expiry_at,
                 "contact_data": contact.as_data(),

@@ -67,30 +67,33 @@ def seed_bots(
     return tuple(row["_uid"] for row in rows)
 
 
-def seed_effects(
-    connection: sqlite3.Connection,
-    vendor_uid: str,
-    *,
-    bots_on_sidecar: bool = True,
-    hours: BotHours | None = None,
-    ai: AiProvider | None = None,
-    ai_instructions: str | None = None,
-    ai_failure_message: str | None = None,
-    forward: ForwardTarget | None = None,
-    broadcaster: Broadcaster | None = None,
-) -> None:
-    """Write a vendor's settings for bots, its AI bot, its own webhook and its broadcasts. What is
-    not given is not set. It is for a vendor that has none of these yet."""
+@dataclass(frozen=True, slots=True)
+class EffectsSeed:
+    """A vendor's settings for bots, its AI bot, its own webhook and its broadcasts. What is not
+    given is not set."""
+
+    bots_on_sidecar: bool = True
+    hours: BotHours | None = None
+    ai: AiProvider | None = None
+    ai_instructions: str | None = None
+    ai_failure_message: str | None = None
+    forward: ForwardTarget | None = None
+    broadcaster: Broadcaster | None = None
+
+
+def seed_effects(connection: sqlite3.Connection, vendor_uid: str, seed: EffectsSeed) -> None:
+    """Write the settings of a vendor that has none of these yet."""
+    ai, forward = seed.ai, seed.forward
     values: dict[str, Any] = {
-        MODES: dump(_BOTS_ON_SIDECAR) if bots_on_sidecar else None,
-        settings.BOT_HOURS: hours and dump(hours.model_dump()),
+        MODES: dump(_BOTS_ON_SIDECAR) if seed.bots_on_sidecar else None,
+        settings.BOT_HOURS: seed.hours and dump(seed.hours.model_dump()),
         settings.AI_PROVIDERS: ai and dump([ai.model_dump()]),
         settings.AI_BOT_PROVIDER: ai and ai.name,
-        settings.AI_BOT_INSTRUCTIONS: ai_instructions,
-        settings.AI_BOT_FAILURE_MESSAGE: ai_failure_message,
+        settings.AI_BOT_INSTRUCTIONS: seed.ai_instructions,
+        settings.AI_BOT_FAILURE_MESSAGE: seed.ai_failure_message,
         settings.FORWARD_URL: forward and forward.url,
         settings.FORWARD_SECRET: forward and forward.secret,
-        settings.BROADCASTER: broadcaster and dump(broadcaster.model_dump()),
+        settings.BROADCASTER: seed.broadcaster and dump(seed.broadcaster.model_dump()),
     }
     now = to_text(int(time.time() * 1000))
     with transaction(connection):

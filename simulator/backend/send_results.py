@@ -20,6 +20,7 @@ from simulator.backend.sends import (
     RESULTS,
     SUPERSEDED,
     QueueRow,
+    Sent,
     log_row,
 )
 from simulator.backend.times import to_text_up
@@ -104,17 +105,14 @@ class _Batch:
         if row is not None and row.remembers(SUPERSEDED, result.wamid):
             return None
         if row is not None and logged is None:
-            self._log_rows.append(
-                log_row(
-                    row,
-                    wamid=result.wamid,
-                    status=result.message_status or "accepted",
-                    wa_id=result.wa_id,
-                    phone_number_id=result.phone_number_id,
-                    response=result.response or {},
-                    now=self._work.now,
-                )
+            sent = Sent(
+                result.wamid,
+                result.message_status or "accepted",
+                result.wa_id,
+                result.phone_number_id,
+                result.response or {},
             )
+            self._log_rows.append(log_row(row, sent, self._work.now))
             self._correct_wa_id(row.contact_id, row.phone, result.wa_id)
         elif logged is not None and logged["early"]:
             self._complete(result, logged)

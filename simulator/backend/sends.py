@@ -78,35 +78,37 @@ def log_uid(queue_row_uid: str, wamid: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{queue_row_uid}:{wamid}"))
 
 
-def log_row(
-    row: QueueRow,
-    *,
-    wamid: str,
-    status: str,
-    wa_id: str | None,
-    phone_number_id: str | None,
-    response: dict[str, Any] | None,
-    now: str,
-) -> dict[str, Any]:
-    """Return the columns of the log row for a send that the API accepted."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A send that the API accepted."""
+
+    wamid: str
+    status: str = "accepted"
+    wa_id: str | None = None
+    phone_number_id: str | None = None
+    response: dict[str, Any] | None = None
+
+
+def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
+    """Return the columns of a send's log row."""
     campaign_data = section(row.data, "campaign_data")
-    number = phone_number_id or campaign_data.get("fromPhoneNumberId")
+    number = sent.phone_number_id or campaign_data.get("fromPhoneNumberId")
     return {
-        "_uid": log_uid(row.uid, wamid),
+        "_uid": log_uid(row.uid, sent.wamid),
         "created_at": now,
         "updated_at": now,
         "vendors__id": row.vendor_id,
         "contacts__id": row.contact_id,
         "campaigns__id": row.campaign_id,
-        "status": status,
-        "wamid": wamid,
-        "contact_wa_id": wa_id or row.phone,
+        "status": sent.status,
+        "wamid": sent.wamid,
+        "contact_wa_id": sent.wa_id or row.phone,
         "wab_phone_number_id": str(number) if number else None,
         "is_incoming_message": 0,
         "__data": dump(
             {
                 "contact_data": row.data.get("contact_data"),
-                "initial_response": response,
+                "initial_response": sent.response,
                 "template_proforma": campaign_data.get("templateProforma"),
                 "template_components": campaign_data.get("templateComponents"),
                 "template_component_values": campaign_data.get("messageComponents"),

@@ -15,7 +15,7 @@ from simulator.backend.envelope import Part, objects, phone_number_id, text
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.send_results import MAX_RETRIES
-from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, log_row
+from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, Sent, log_row
 from simulator.backend.times import to_text, to_text_up, unix_seconds_ms
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
@@ -104,15 +104,7 @@ def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
 def _create_log(work: Work, row: QueueRow, wamid: str, number: str | None) -> Row:
     work.db.insert(
         "whatsapp_message_logs",
-        log_row(
-            row,
-            wamid=wamid,
-            status="accepted",
-            wa_id=None,
-            phone_number_id=number,
-            response=None,
-            now=work.now,
-        ),
+        log_row(row, Sent(wamid, phone_number_id=number), work.now),
     )
     log = work.db.row(
         f"SELECT {_LOG_COLUMNS} FROM whatsapp_message_logs WHERE _id = last_insert_rowid()"

@@ -1,39 +1,26 @@
 """Customers: they answer, and they write without being asked."""
 
 import asyncio
-from random import Random
 from typing import Any
 
 from simulator.cloud_api import inbound_content
-from simulator.cloud_api.clock import Clock
-from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.envelope import to_json
 from simulator.cloud_api.inbound_content import ANSWERING_TYPES, MESSAGE_TYPES, NAMES, Answered
-from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.message import Inbound, InboundUpdate, Message
 from simulator.cloud_api.number import Number, Numbers
-from simulator.cloud_api.outbox import Outbox
+from simulator.cloud_api.platform import Platform
 from simulator.cloud_api.wamid import WamidMint
 
 
 class Customers:
-    def __init__(
-        self,
-        config: CloudApiConfig,
-        clock: Clock,
-        rng: Random,
-        mint: WamidMint,
-        numbers: Numbers,
-        ledger: Ledger,
-        outbox: Outbox,
-    ) -> None:
-        self._config = config
-        self._clock = clock
-        self._rng = rng
+    def __init__(self, platform: Platform, mint: WamidMint, numbers: Numbers) -> None:
+        self._config = config = platform.config
+        self._clock = platform.clock
+        self._rng = platform.rng
+        self._ledger = platform.ledger
+        self._outbox = platform.outbox
         self._mint = mint
         self._numbers = list(numbers)
-        self._ledger = ledger
-        self._outbox = outbox
         self._types = list(config.inbound_types)
         self._weights = list(config.inbound_types.values())
         self._timer: asyncio.TimerHandle | None = None

@@ -14,6 +14,7 @@ from simulator.cloud_api.lifecycle import Lifecycle, drawn_code
 from simulator.cloud_api.message import Message
 from simulator.cloud_api.number import Number, Numbers
 from simulator.cloud_api.outbox import Outbox
+from simulator.cloud_api.platform import Platform
 from simulator.cloud_api.recipient import Magic, MagicKind
 from simulator.cloud_api.refusal import Refusal
 from simulator.cloud_api.request import SendRequest
@@ -47,19 +48,9 @@ class Engine:
         self.delivery = Delivery(config, self.clock, self.scheduler, self.ledger)
         self.numbers = Numbers(config, self.clock.now(), self._subscribe)
         self.outbox = Outbox(config, self.clock, rng, self.scheduler, self.delivery)
-        self.customers = Customers(
-            config, self.clock, rng, self._mint, self.numbers, self.ledger, self.outbox
-        )
-        self._lifecycle = Lifecycle(
-            config,
-            self.clock,
-            self._rng,
-            rng,
-            self.scheduler,
-            self.ledger,
-            self.outbox,
-            self.customers,
-        )
+        platform = Platform(config, self.clock, rng, self.ledger, self.outbox)
+        self.customers = Customers(platform, self._mint, self.numbers)
+        self._lifecycle = Lifecycle(platform, self.scheduler, self._rng, self.customers)
         self.faults = Faults(self.clock, rng)
         for spec in config.faults:
             self.faults.add(spec)

@@ -3,12 +3,9 @@
 import asyncio
 from random import Random
 
-from simulator.cloud_api.clock import Clock
-from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.customers import Customers
-from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.message import DELIVERED, FAILED, READ, SENT, Message, Plan, StatusUpdate
-from simulator.cloud_api.outbox import Outbox
+from simulator.cloud_api.platform import Platform
 from simulator.cloud_api.recipient import Magic, MagicKind
 from simulator.cloud_api.scheduler import Scheduler
 
@@ -31,26 +28,23 @@ def drawn_code(rng: Random, shares: dict[int, float]) -> int | None:
 
 
 class Lifecycle:
-    """Draws each message's way, by ``ways``, and walks it, with delays by ``rng``."""
+    """Draws what happens to each message, by ``outcomes_rng``, and makes it happen, with delays by
+    the platform's ``rng``."""
 
     def __init__(
         self,
-        config: CloudApiConfig,
-        clock: Clock,
-        outcomes_rng: Random,
-        rng: Random,
+        platform: Platform,
         scheduler: Scheduler,
-        ledger: Ledger,
-        outbox: Outbox,
+        outcomes_rng: Random,
         customers: Customers,
     ) -> None:
-        self._config = config
-        self._clock = clock
-        self._outcomes_rng = outcomes_rng
-        self._rng = rng
+        self._config = config = platform.config
+        self._clock = platform.clock
+        self._rng = platform.rng
+        self._ledger = platform.ledger
+        self._outbox = platform.outbox
         self._scheduler = scheduler
-        self._ledger = ledger
-        self._outbox = outbox
+        self._outcomes_rng = outcomes_rng
         self._customers = customers
         #: By kind of status.
         self._delays_ms = {

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from simulator.outside.app import Outside, json_answer, read_object, running
 from simulator.pusher.events import Refused, Triggered, read_batch, read_event
-from simulator.pusher.signature import fault_of
+from simulator.pusher.signature import Signed, fault_of
 
 _BATCHES = "/apps/{app_id}/batch_events"
 
@@ -59,7 +59,8 @@ class Pusher(Outside[Triggered]):
             raise Refused(404, f"there is no app {request.path_params['app_id']!r}")
         path = request.scope["raw_path"].decode("latin-1")
         query = dict(request.query_params)
-        fault = fault_of(request.method, path, query, body, self.key, self.secret, self._clock())
+        signed = Signed(request.method, path, query, body)
+        fault = fault_of(signed, self.key, self.secret, self._clock())
         if fault is not None:
             raise Refused(401, fault)
 

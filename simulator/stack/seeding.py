@@ -6,8 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from simulator.backend.database import open_database
-from simulator.backend.seed import SeededCampaign, SeededVendor, seed_campaign, seed_installation
-from simulator.backend.seed_bots import SeedBot, seed_bots, seed_effects
+from simulator.backend.seed import (
+    CampaignSeed,
+    SeededCampaign,
+    SeededVendor,
+    seed_campaign,
+    seed_installation,
+)
+from simulator.backend.seed_bots import EffectsSeed, SeedBot, seed_bots, seed_effects
 from simulator.stack.database import Database
 
 #: In the order in which their foreign keys want them.
@@ -40,7 +46,7 @@ class Seeding:
     def campaign(self, vendor_uid: str, messages: int, **options: Any) -> SeededCampaign:
         """As :func:`~simulator.backend.seed.seed_campaign`."""
         before = self._align()
-        seeded = seed_campaign(self._model, vendor_uid, messages=messages, **options)
+        seeded = seed_campaign(self._model, vendor_uid, CampaignSeed(messages, **options))
         self._copy(before)
         return seeded
 
@@ -54,7 +60,7 @@ class Seeding:
     def effects(self, vendor_uid: str, **options: Any) -> None:
         """As :func:`~simulator.backend.seed_bots.seed_effects`."""
         before = self._align()
-        seed_effects(self._model, vendor_uid, **options)
+        seed_effects(self._model, vendor_uid, EffectsSeed(**options))
         self._copy(before)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from simulator.backend.database import Database
-from simulator.backend.seed import SeededVendor, seed_campaign
+from simulator.backend.seed import CampaignSeed, SeededVendor, seed_campaign
 
 
 def _row(uid: str) -> dict[str, object]:
@@ -82,6 +82,6 @@ def test_a_transaction_is_undone_whole(db: Database) -> None:
 def test_hot_queries_use_their_index(
     db: Database, connection: sqlite3.Connection, vendor: SeededVendor, sql: str, index: str
 ) -> None:
-    seed_campaign(connection, vendor.uid, messages=10)
+    seed_campaign(connection, vendor.uid, CampaignSeed(10))
     plan = " ".join(row["detail"] for row in db.rows(f"EXPLAIN QUERY PLAN {sql}"))
     assert index in plan

@@ -3,7 +3,7 @@ import sqlite3
 import orjson
 import pytest
 
-from simulator.backend.seed import SeededVendor, seed_campaign, seed_installation
+from simulator.backend.seed import CampaignSeed, SeededVendor, seed_campaign, seed_installation
 
 
 def test_numbers_are_shared_out_among_the_vendors(connection: sqlite3.Connection) -> None:
@@ -31,7 +31,7 @@ def test_recipients_are_fictional_and_distinct(
     numbers = [
         number
         for owner in (vendor, other)
-        for number in seed_campaign(connection, owner.uid, messages=50).recipients
+        for number in seed_campaign(connection, owner.uid, CampaignSeed(50)).recipients
     ]
     assert len(set(numbers)) == 100
     assert all(number.startswith("999") and len(number) <= 15 for number in numbers)
@@ -40,11 +40,11 @@ def test_recipients_are_fictional_and_distinct(
 def test_a_second_campaign_writes_to_the_same_contacts(
     connection: sqlite3.Connection, vendor: SeededVendor
 ) -> None:
-    first = seed_campaign(connection, vendor.uid, messages=10)
-    second = seed_campaign(connection, vendor.uid, messages=12)
+    first = seed_campaign(connection, vendor.uid, CampaignSeed(10))
+    second = seed_campaign(connection, vendor.uid, CampaignSeed(12))
     assert second.recipients[:10] == first.recipients
     assert connection.execute("SELECT count(*) FROM contacts").fetchone()[0] == 12
-    third = seed_campaign(connection, vendor.uid, messages=3, first_contact=12)
+    third = seed_campaign(connection, vendor.uid, CampaignSeed(3, first_contact=12))
     assert not set(third.recipients) & set(second.recipients)
 
 
@@ -54,10 +54,12 @@ def test_a_row_holds_what_the_application_would_put_there(
     campaign = seed_campaign(
         connection,
         vendor.uid,
-        messages=2,
-        scheduled_at_ms=1_750_000_000_000,
-        expiry_at_ms=1_750_000_060_000,
-        from_phone_number_id="77",
+        CampaignSeed(
+            messages=2,
+            scheduled_at_ms=1_750_000_000_000,
+            expiry_at_ms=1_750_000_060_000,
+            from_phone_number_id="77",
+        ),
     )
     rows = connection.execute("SELECT * FROM whatsapp_message_queue ORDER BY _id").fetchall()
     assert tuple(row["_uid"] for row in rows) == campaign.row_uids
@@ -85,5 +87,5 @@ def test_a_row_holds_what_the_application_would_put_there(
 
 def test_an_unknown_vendor_is_an_error(connection: sqlite3.Connection) -> None:
     with pytest.raises(ValueError, match="no vendor 'nobody'"):
-        seed_campaign(connection, "nobody", messages=1)
+        seed_campaign(connection, "nobody", CampaignSeed(1))
     assert not connection.in_transaction

@@ -12,7 +12,7 @@ import pytest
 from yarl import URL
 
 from simulator.pusher import Pusher, simulating_pusher
-from simulator.pusher.signature import fault_of
+from simulator.pusher.signature import Signed, fault_of
 
 EVENT = {"name": "changed", "channels": ["private-a", "b"], "data": '{"n": 1}'}
 
@@ -59,7 +59,7 @@ def test_the_documented_example() -> None:
         "auth_signature": "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c",
     }
     key, secret = "278d425bdf160c739803", "7ad3773142a6692b25b8"
-    checked = ("POST", "/apps/3/events", query, body, key, secret)
+    checked = (Signed("POST", "/apps/3/events", query, body), key, secret)
     assert fault_of(*checked, now=1353088179) is None
     assert fault_of(*checked, now=1353088179 + 601) is not None
 
