@@ -9,7 +9,6 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue, drain, send_campaign
-from contracts.modes import Mode
 from contracts.sidecar_api import InvalidateScope
 from sidecar.effects.outbox import make_outbox
 from sidecar.http.app import make_backend, make_bots, make_vendors
@@ -20,7 +19,7 @@ from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendError
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, RedisError, connect
+from sidecar.redis.client import RedisUnavailable, connect
 from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
@@ -29,9 +28,9 @@ from workers.effects.handlers import make_handlers
 from workers.effects.supervisor import EffectRuns
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
-from workers.inbox.drain import Drain
+from workers.inbox.drain import Drain, Host
 from workers.inbox.effects import UpdateEffects
-from workers.inbox.isolation import SharedLock
+from workers.inbox.processor import Processor
 from workers.inbox.reader import LanePolicy
 from workers.inbox.status_errors import StatusErrors
 from workers.reconciler import Reconciler
@@ -39,6 +38,7 @@ from workers.sending.campaign import CampaignRun
 from workers.sending.cloud_api import CloudApi
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
+from workers.sending.services import Services
 from workers.shadow.work import ShadowWork
 
 log = structlog.get_logger()
@@ -70,11 +70,18 @@ class Runtime:
             {InvalidateScope.SETTINGS: self._vendors, InvalidateScope.BOTS: self._bots},
         )
         self._leases = Leases(self._redis, settings.lease_ttl_ms)
-        self._limiter = Limiter(self._redis)
-        self._cloud_api = CloudApi(
-            settings.cloud_api_url,
-            settings.cloud_api_version,
-            timeout_s=settings.send_timeout_s,
+        self._loop = asyncio.get_running_loop()
+        self._services = Services(
+            settings=settings,
+            redis=self._redis,
+            backend=self._backend,
+            cloud_api=CloudApi(
+                settings.cloud_api_url,
+                settings.cloud_api_version,
+                timeout_s=settings.send_timeout_s,
+            ),
+            limiter=Limiter(self._redis),
+            stopping=asyncio.Event(),
         )
         matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
@@ -85,24 +92,25 @@ class Runtime:
             )
             for lane in Lane
         }
-        self._lock = SharedLock()
-        self._signals = StatusErrors(settings, self._redis, self._limiter, self._vendors.get)
+        self._host = Host(self._leases, lambda: self.stopping)
+        status_errors = StatusErrors(
+            settings, self._redis, self._services.limiter, self._vendors.get
+        )
         self._outbox = make_outbox(settings, self._redis)
+        here = not queues or Queue.EFFECTS in queues
         self._effects = EffectRuns(
-            settings,
-            self._redis,
-            self._backend,
-            self._cloud_api,
-            self._limiter,
+            self._services,
             self._outbox,
             self._leases,
             make_handlers(settings, self._backend),
             self._vendors.get,
-            self._wakeups.send,
-            here=not queues or Queue.EFFECTS in queues,
-            stopping=lambda: self.stopping,
+            wake_other=None if here else self._wakeups.send,
         )
-        self._update_effects = UpdateEffects(self._outbox, self._effects.wake)
+        update_effects = UpdateEffects(self._outbox, self._effects.wake)
+        self._processors = {
+            lane: Processor(lane, settings, self._redis, update_effects, of_statuses)
+            for lane, of_statuses in ((Lane.MESSAGES, None), (Lane.STATUSES, status_errors))
+        }
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._wakeups.send
         )
@@ -134,20 +142,22 @@ class Runtime:
             "leases": sorted(self._leases.held),
             "breakers": {lane: reason for lane, reason in breakers.items() if reason is not None},
             "isolated": {
-                lane.value: told
+                lane.value: reasons
                 for lane, delivery in self._deliveries.items()
-                if (told := delivery.isolated.told())
+                if (reasons := delivery.isolated.report())
             },
         }
 
     def stop(self) -> None:
-        """Begin nothing more, and wind up campaigns: from now on a shutdown takes its time."""
+        """Begin nothing more, and shut campaigns down: from now on a shutdown takes its time."""
         if self._leave_at is None:
             self._leave_at = time.monotonic() + self._settings.shutdown_timeout_s
         self.stopping = True
+        # It is called from a thread of Dramatiq's.
+        self._loop.call_soon_threadsafe(self._services.stopping.set)
 
     async def close(self) -> None:
-        """End it all. The actors have ended before; campaigns that are being sent are wound up
+        """End it all. The actors have ended before; campaigns that are being sent are shut down
         first, for as long as a shutdown may take. What is left is in the ledger."""
         self.stop()
         assert self._leave_at is not None
@@ -164,7 +174,7 @@ class Runtime:
         await self._bots.close()
         await self._vendors.close()
         await self._backend.close()
-        await self._cloud_api.close()
+        await self._services.cloud_api.close()
         await self._redis.aclose()
 
     async def drain(self, lane: Lane) -> None:
@@ -173,12 +183,9 @@ class Runtime:
             LanePolicy.of(lane, self._settings),
             self._settings,
             self._redis,
-            self._leases,
             self._deliveries[lane],
-            self._update_effects,
-            lambda: self.stopping,
-            self._lock,
-            self._signals if lane is Lane.STATUSES else None,
+            self._processors[lane],
+            self._host,
         )
         if await work.run():
             self._wakeups.send(drain(lane))
@@ -220,7 +227,7 @@ class Runtime:
                         await self._redis.hdel(keys.CAMPAIGNS, campaign_uid)
                     return
                 more = await self._run(config, campaign_uid, lease)
-        except (BackendError, *UNAVAILABLE, RedisError) as error:
+        except (BackendError, *RedisUnavailable) as error:
             outage.failed(str(error))
             return
         outage.worked()
@@ -229,21 +236,6 @@ class Runtime:
             self._wakeups.send(send_campaign(vendor_uid, campaign_uid))
 
     async def _run(self, config: VendorConfig, campaign_uid: str, lease: Lease) -> bool:
-        run = CampaignRun(
-            self._settings,
-            self._redis,
-            self._backend,
-            self._cloud_api,
-            self._limiter,
-            config,
-            lease,
-            campaign_uid=campaign_uid,
-            stopping=lambda: self.stopping,
-            ours=lambda: self._sends_for(config.vendor_uid),
-        )
-        return await run.run()
-
-    def _sends_for(self, vendor_uid: str) -> bool:
-        """Tell whether a vendor's campaigns are the sidecar's, as far as is known by now."""
-        _, config = self._vendors.peek(vendor_uid)
-        return config is not None and config.modes.campaigns is Mode.SIDECAR
+        run = CampaignRun(self._services, config, lease, campaign_uid)
+        with self._vendors.watch(config.vendor_uid, run.follow):
+            return await run.run()

@@ -77,8 +77,12 @@ class Moving:
 
     async def run(self) -> bool:
         async with self.stage.held() as lease:
-            run = self.stage.make_run(lease, ours=self.ours)
-            return await run.run()
+            run = self.stage.make_run(lease)
+            config = await self.vendors.get(self.stage.vendor.uid)
+            assert config is not None
+            with self.vendors.watch(config.vendor_uid, run.follow):
+                run.follow(config)
+                return await run.run()
 
     async def modes(self) -> Modes:
         answer = await self.cutover().read()

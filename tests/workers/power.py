@@ -88,9 +88,7 @@ class Process:
 
     async def _send(self) -> bool:
         async with self.stage.held(redis=self.redis) as lease:
-            run = self.stage.make_run(
-                lease, redis=self.redis, backend=self.backend, cloud_api=self.cloud_api
-            )
+            run = self.stage.make_run(lease, self)
             return await run.run()
 
     async def _operate(self, operation: Callable[[], Awaitable[T]]) -> T:

@@ -10,13 +10,11 @@ from contracts.effects import SendMessage
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import Outbox, effects_lease, make_outbox, replies_of
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
 from sidecar.redis.lease import Leases
 from tests.eventually import eventually
 from tests.workers.power import Process
 from tests.workers.stage import Stage
 from workers.sending.ledger import Ledger
-from workers.sending.limiter import Limiter
 from workers.sending.replies import KIND, ReplyRun
 
 
@@ -56,19 +54,9 @@ class Replies:
         return [effect.id for effect in effects]
 
     def make_run(self, lease: Any, process: Process | None = None) -> ReplyRun:
-        stage = self.stage
-        redis: Redis = process.redis if process else stage.redis
-        return ReplyRun(
-            stage.settings,
-            redis,
-            process.backend if process else stage.backend,
-            process.cloud_api if process else stage.cloud_api,
-            Limiter(redis),
-            make_outbox(stage.settings, redis),
-            stage.config,
-            lease,
-            stopping=lambda: stage.stopping,
-        )
+        services = self.stage.services(process)
+        outbox = make_outbox(services.settings, services.redis)
+        return ReplyRun(services, outbox, self.stage.config, lease)
 
     async def run(self, process: Process | None = None) -> None:
         """Run once, under the lease."""

@@ -1,12 +1,14 @@
 """A campaign under test: real Redis, the embedded backend, and the simulated Cloud API."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.backend import CampaignState, PhoneNumber, VendorConfig, Verified
+from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
 from sidecar.ops.accounting import Counters
 from sidecar.php.client import Backend
@@ -28,6 +30,10 @@ from workers.sending.campaign import CampaignRun
 from workers.sending.cloud_api import CloudApi
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
+from workers.sending.services import Services
+
+if TYPE_CHECKING:
+    from tests.workers.power import Process
 
 #: Fast enough to send a small campaign at once, and known to the backend for every vendor.
 RATE = 1000.0
@@ -47,16 +53,24 @@ class Stage:
     campaign: Campaign
     settings: Settings
     rate: float = RATE
-    stopping: bool = False
     without_token: bool = False
     more_config: dict[str, Any] = field(default_factory=dict)
     other_account: str | None = None
     ledger: Ledger = field(init=False)
     cloud_api: CloudApi = field(init=False)
+    process_ends: asyncio.Event = field(init=False, default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self.redis, self.campaign.uid, self.vendor.uid)
         self.cloud_api = CloudApi(self.cloud.url, "v26.0", timeout_s=self.settings.send_timeout_s)
+
+    @property
+    def stopping(self) -> bool:
+        return self.process_ends.is_set()
+
+    @stopping.setter
+    def stopping(self, wish: bool) -> None:
+        self.process_ends.set() if wish else self.process_ends.clear()
 
     @property
     def account(self) -> str:
@@ -67,6 +81,7 @@ class Stage:
         numbers = self.vendor.phone_number_ids
         return VendorConfig(
             vendor_uid=self.vendor.uid,
+            modes=Modes(campaigns=Mode.SIDECAR),
             access_token=None if self.without_token else self.vendor.access_token,
             current_phone_number_id=numbers[0],
             phone_numbers=[
@@ -80,29 +95,20 @@ class Stage:
             **self.more_config,
         )
 
-    def make_run(
-        self,
-        lease: Lease,
-        *,
-        redis: Redis | None = None,
-        backend: Backend | None = None,
-        cloud_api: CloudApi | None = None,
-        stopping: Callable[[], bool] | None = None,
-        ours: Callable[[], bool] = lambda: True,
-    ) -> CampaignRun:
-        redis = redis or self.redis
-        return CampaignRun(
+    def services(self, process: "Process | None" = None) -> Services:
+        """Return what a worker process shares, this one or that."""
+        of = process or self
+        return Services(
             self.settings,
-            redis,
-            backend or self.backend,
-            cloud_api or self.cloud_api,
-            Limiter(redis),
-            self.config,
-            lease,
-            campaign_uid=self.campaign.uid,
-            stopping=stopping or (lambda: self.stopping),
-            ours=ours,
+            of.redis,
+            of.backend,
+            of.cloud_api,
+            Limiter(of.redis),
+            self.process_ends,
         )
+
+    def make_run(self, lease: Lease, process: "Process | None" = None) -> CampaignRun:
+        return CampaignRun(self.services(process), self.config, lease, self.campaign.uid)
 
     @asynccontextmanager
     async def held(self, ttl_ms: int = 10_000, redis: Redis | None = None) -> AsyncIterator[Lease]:

@@ -1,9 +1,9 @@
 """Doing a vendor's effects of one kind, as they fall due."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Protocol
 
 import structlog
 
@@ -11,8 +11,9 @@ from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued, parse_effects
+from sidecar.php.backoff import Backoff
 from sidecar.php.breaker import Breaker
-from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.lease import Lease
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
@@ -31,8 +32,16 @@ ILL_AFTER_FAILURES = 3
 #: How long effects under way may take to end when the process stops. They are done again later.
 STOP_S = 2.0
 
-#: Wakes whoever does a vendor's effects of a kind.
-Wake = Callable[[EffectKind, str], None]
+
+class Owner(Protocol):
+    """Whoever has started a run."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to end."""
+
+    def wake(self, kind: EffectKind, vendor_uid: str) -> None:
+        """Have a vendor's effects of a kind done."""
 
 
 class EffectRun:
@@ -50,9 +59,7 @@ class EffectRun:
         handler: Handler,
         config: VendorConfig,
         lease: Lease,
-        *,
-        wake: Wake,
-        stopping: Callable[[], bool],
+        owner: Owner,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
@@ -60,8 +67,7 @@ class EffectRun:
         self._config = config
         self._vendor_uid = config.vendor_uid
         self._lease = lease
-        self._wake = wake
-        self._stopping = stopping
+        self._owner = owner
         self._breaker = Breaker(
             "effects_failing",
             first_s=1.0,
@@ -84,12 +90,12 @@ class EffectRun:
     async def run(self) -> None:
         """Do what is due until nothing is, or the process stops or loses the lease."""
         try:
-            while not (self._stopping() or self._lost()):
+            while not (self._owner.stopping or self._lost()):
                 await asyncio.sleep(self._redis_breaker.wait_s)
                 self._more.clear()
                 try:
                     await self._take()
-                except (*UNAVAILABLE, RedisError) as error:
+                except RedisUnavailable as error:
                     self._redis_breaker.failed(str(error))
                     continue
                 self._start()
@@ -141,7 +147,7 @@ class EffectRun:
         elif isinstance(error, LeaseLost):
             self._lease_lost = True
         else:
-            if not isinstance(error, (*UNAVAILABLE, RedisError)):
+            if not isinstance(error, RedisUnavailable):
                 log.error("effects.failed", vendor=self._vendor_uid, exc_info=error)
             self._redis_breaker.failed(f"{type(error).__name__}: {error}")
 
@@ -155,7 +161,7 @@ class EffectRun:
                 log.exception("effect.failed", kind=self._handler.kind, vendor=self._vendor_uid)
                 ended = [Again(f"{type(error).__name__}: {error}") for _ in fresh]
             ends = {queued.id: end for queued, end in zip(fresh, ended, strict=True)}
-            self._note(ended)
+            self._count_result(ended)
         await self._follow_up([end for end in ends.values() if isinstance(end, Done)])
         written = [self._ended(queued, ends.get(queued.id)) for queued in batch]
         await self._outbox.end(self._lease, self._handler.kind, self._vendor_uid, written)
@@ -165,7 +171,7 @@ class EffectRun:
             return False
         return now_ms() > queued.put_at + self._settings.broadcast_expiry_s * 1000
 
-    def _note(self, ends: list[End]) -> None:
+    def _count_result(self, ends: list[End]) -> None:
         failed = [end.reason for end in ends if isinstance(end, Again)]
         if len(failed) < len(ends):
             self._failures = 0
@@ -181,7 +187,7 @@ class EffectRun:
             return
         await self._outbox.put(self._vendor_uid, effects)
         for kind in {effect.kind for effect in effects}:
-            self._wake(kind, self._vendor_uid)
+            self._owner.wake(kind, self._vendor_uid)
 
     def _ended(self, queued: Queued, end: End | None) -> Ended:
         match end:
@@ -195,8 +201,9 @@ class EffectRun:
         kept = replace(queued, attempts=attempts, reason=end.reason)
         if attempts >= self._settings.effect_max_attempts:
             return self._dead(kept)
-        doubled: int = self._settings.update_retry_first_ms * 2 ** min(attempts, 30)
-        pause_ms = min(doubled, self._settings.update_retry_longest_ms)
+        first_ms = self._settings.update_retry_first_ms
+        backoff = Backoff(first_ms, self._settings.update_retry_longest_ms)
+        pause_ms = int(backoff.pause(attempts))
         if end.after_s is not None:
             pause_ms = int(end.after_s * 1000)
         return Ended(queued.id, "again", kept, now_ms() + pause_ms)

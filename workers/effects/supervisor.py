@@ -11,16 +11,14 @@ from contracts.jobs import Job, do_effects
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import Outbox, effects_lease
 from sidecar.logs import LogOnce
-from sidecar.php.client import Backend, BackendError
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.php.client import BackendError
+from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.lease import Lease, Leases
-from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from workers.effects.handler import Handler
 from workers.effects.runner import EffectRun
-from workers.sending.cloud_api import CloudApi
-from workers.sending.limiter import Limiter
 from workers.sending.replies import ReplyRun
+from workers.sending.services import Services
 
 log = structlog.get_logger()
 
@@ -28,37 +26,24 @@ Key = tuple[EffectKind, str]
 
 
 class EffectRuns:
-    """``here``: whether this process does effects at all; otherwise it rings for one that does.
+    """``wake_other`` wakes a process that does effects; it is None where this one does them.
     ``config_of`` raises ``BackendError`` if PHP has never told of the vendor and does not now."""
 
     def __init__(
         self,
-        settings: Settings,
-        redis: Redis,
-        backend: Backend,
-        cloud_api: CloudApi,
-        limiter: Limiter,
+        services: Services,
         outbox: Outbox,
         leases: Leases,
         handlers: Mapping[EffectKind, Handler],
         config_of: Callable[[str], Awaitable[VendorConfig | None]],
-        wake: Callable[[Job], None],
-        *,
-        here: bool,
-        stopping: Callable[[], bool],
+        wake_other: Callable[[Job], None] | None = None,
     ) -> None:
-        self._settings = settings
-        self._redis = redis
-        self._backend = backend
-        self._cloud_api = cloud_api
-        self._limiter = limiter
+        self._services = services
         self._outbox = outbox
         self._leases = leases
         self._handlers = handlers
         self._config_of = config_of
-        self._wake_up = wake
-        self._here = here
-        self._stopping = stopping
+        self._wake_other = wake_other
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._runs: dict[Key, ReplyRun | EffectRun] = {}
         self._outages: dict[Key, LogOnce] = {}
@@ -66,10 +51,15 @@ class EffectRuns:
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
         """Have a vendor's effects done, here if this process does them."""
-        if self._here:
+        if self._wake_other is None:
             self.begin(kind, vendor_uid)
         else:
-            self._wake_up(do_effects(kind, vendor_uid))
+            self._wake_other(do_effects(kind, vendor_uid))
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the process is to end."""
+        return self._services.stopping.is_set()
 
     def begin(self, kind: EffectKind, vendor_uid: str) -> None:
         """Do a vendor's effects of a kind, unless another process does. Returns at once."""
@@ -78,7 +68,7 @@ class EffectRuns:
             run.poke()
         elif key in self._tasks:
             self._again.add(key)
-        elif not self._stopping():
+        elif not self.stopping:
             task = asyncio.create_task(self._do(key), name=f"effects {kind} {vendor_uid}")
             self._tasks[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
@@ -108,9 +98,9 @@ class EffectRuns:
             while await self._held(key):
                 self._again.discard(key)
                 due_at = await self._outbox.next_due_at(kind, vendor_uid)
-                if self._stopping() or due_at is None or due_at > now_ms():
+                if self.stopping or due_at is None or due_at > now_ms():
                     break
-        except (BackendError, *UNAVAILABLE, RedisError) as error:
+        except (BackendError, *RedisUnavailable) as error:
             outage.failed(str(error))
             return
         outage.worked()
@@ -134,23 +124,6 @@ class EffectRuns:
 
     def _make(self, kind: EffectKind, config: VendorConfig, lease: Lease) -> ReplyRun | EffectRun:
         if kind is EffectKind.SEND_MESSAGE:
-            return ReplyRun(
-                self._settings,
-                self._redis,
-                self._backend,
-                self._cloud_api,
-                self._limiter,
-                self._outbox,
-                config,
-                lease,
-                stopping=self._stopping,
-            )
-        return EffectRun(
-            self._settings,
-            self._outbox,
-            self._handlers[kind],
-            config,
-            lease,
-            wake=self.wake,
-            stopping=self._stopping,
-        )
+            return ReplyRun(self._services, self._outbox, config, lease)
+        handler = self._handlers[kind]
+        return EffectRun(self._services.settings, self._outbox, handler, config, lease, owner=self)

@@ -17,7 +17,7 @@ from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
 from contracts.portable import flaw
 from sidecar.metrics import METRICS, SEND_CALLS, SEND_SECONDS
-from workers.sending.send_queue import Reply, Row
+from workers.sending.send_queue import ReplyRow, Row
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ErrorAnswer:
     """The API answered with an error: the message was certainly not sent."""
 
     rule: ErrorRule
@@ -64,14 +64,14 @@ class OutcomeUnknown:
     reason: str
 
 
-Attempt = Accepted | Refused | NotSent | OutcomeUnknown
+Attempt = Accepted | ErrorAnswer | NotSent | OutcomeUnknown
 
 
 def message_body(row: Row) -> bytes:
     """Return the body of the messages call for a row: for a campaign's, as
     :class:`contracts.cloud_api.messages.TemplateMessage` describes it. Raises
     ``orjson.JSONEncodeError``."""
-    if isinstance(row, Reply):
+    if isinstance(row, ReplyRow):
         message = row.message
     else:
         template = {
@@ -130,7 +130,7 @@ class CloudApi:
         if not access_token.isprintable():
             # No header may hold it, so nothing is sent; it is as good as a token that is wrong.
             message = "the access token holds a line break or another control character"
-            return Refused(RULES[190], SendError(code=None, message=message))
+            return ErrorAnswer(RULES[190], SendError(code=None, message=message))
         try:
             async with self.session.post(
                 f"{self._root}/{number}/messages",
@@ -167,7 +167,7 @@ def _labels(attempt: Attempt) -> tuple[str, str]:
             return "accepted", ""
         case NotSent():
             return "not_sent", ""
-        case Refused():
+        case ErrorAnswer():
             return attempt.rule.error_class.value, str(attempt.error.code or "")
     return "unknown", ""
 
@@ -200,7 +200,7 @@ def conclude(status: int, content: bytes) -> Attempt:
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
     message_text = _text(error.get("message")) or rule.meaning
-    return Refused(rule, SendError(code=code, message=message_text, details=_text(details)))
+    return ErrorAnswer(rule, SendError(code=code, message=message_text, details=_text(details)))
 
 
 def _first(value: Any) -> dict[str, Any]:

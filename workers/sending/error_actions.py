@@ -62,7 +62,7 @@ class ErrorActions:
         self._failed = script(redis, "sending/failed")
         self.suppressed = Suppressed(redis, settings.suppress_s)
 
-    def of(self, failure: Failure) -> Actions:
+    def plan(self, failure: Failure) -> Actions:
         """Return what is to be done, but for what is counted or suppressed."""
         decision, limits = failure.decision, failure.limits
         actions: Actions = {}

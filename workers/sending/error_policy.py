@@ -65,10 +65,10 @@ def decide(row: Row, attempt: Attempt) -> Decision:
         return Decision(SendOutcome.UNKNOWN, SendError(code=None, message=attempt.reason))
     if isinstance(attempt, NotSent):
         return Decision(None, hold=Hold(UNREACHABLE, attempt.reason))
-    return decide_refused(attempt.rule, attempt.error, row.retries)
+    return decide_error(attempt.rule, attempt.error, row.retries)
 
 
-def decide_refused(rule: ErrorRule, error: SendError, retries: int = 0) -> Decision:
+def decide_error(rule: ErrorRule, error: SendError, retries: int = 0) -> Decision:
     """Return what follows from an error. A status tells it of a message that was accepted, and so
     is tried no more: what is said of the row counts only where the error is an answer."""
     reason = reason_of(error)

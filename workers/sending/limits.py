@@ -25,7 +25,7 @@ Why no vendor reaches another's by them, and by the keys beside them:
   own rows. Claims, releases and results name vendor and campaign, and PHP refuses those that do not
   belong together (``tests/contract/test_isolation.py``).
 - ``suppressed:*``, ``effect:*``, ``effects:*``, ``outbox:*``, ``inbox:*``, ``count:*`` and the
-  digest in ``seen:*`` are by vendor.
+  digest in ``dedup:*`` are by vendor.
 - A message that PHP asks for from a number that is not the vendor's goes out with the vendor's own
   token, which Meta refuses, on a line of the vendor's own.
 - Unknown messages are settled by a person, and changes announced by PHP

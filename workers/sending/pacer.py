@@ -1,12 +1,12 @@
-"""Starting each send of a campaign from one number at its slot."""
+"""Starting each send from one number at its slot."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Protocol
 
 import structlog
 
@@ -15,7 +15,8 @@ from sidecar.redis.lease import Lease
 from workers.sending.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
-from workers.sending.send_queue import ClaimedSend, Rows
+from workers.sending.send_config import SendConfig
+from workers.sending.send_queue import ClaimedSend, SendQueue
 
 log = structlog.get_logger()
 
@@ -53,40 +54,46 @@ class _Planned:
     row: ClaimedSend
 
 
-class Pacer:
-    """Takes slots for the rows of one campaign that are sent from one number, and starts each send
-    at its slot.
+class Outlet(Protocol):
+    """Where a pacer's rows go."""
 
-    ``room`` tells how many more sends may be planned or under way; ``start`` starts one;
-    ``postpone`` takes a row that cannot be sent for so many seconds. ``urgent``: it goes before
-    what is not. ``refuse`` takes a row that somebody else has in hand. ``blocked`` is set while a
-    hold or a budget keeps everything back for longer than rows should wait here.
-    """
+    @property
+    def room(self) -> int:
+        """How many more rows may have slots or be under way."""
+
+    def start(self, row: ClaimedSend, limits: Limits) -> None:
+        """Send a row now."""
+
+    def postpone(self, row: ClaimedSend, wait_s: float) -> None:
+        """Take a row that cannot be sent for so long."""
+
+    def refuse(self, row: ClaimedSend) -> None:
+        """Take a row that somebody else has in hand."""
+
+    def asked(self, pacer: "Pacer") -> None:
+        """Look at what has changed: the pacer has asked for slots."""
+
+
+class Pacer:
+    """Takes slots for the rows of a campaign, or the replies, that are sent from one number, and
+    starts each send at its slot. ``blocked`` is set while a hold or a budget keeps everything back
+    for longer than rows should wait here."""
 
     def __init__(
         self,
         limiter: Limiter,
         ledger: Ledger,
         lease: Lease,
-        campaign_uid: str,
         limits: Limits,
-        *,
-        room: Callable[[], int],
-        start: Callable[[ClaimedSend], None],
-        postpone: Callable[[ClaimedSend, float], None],
-        urgent: bool = False,
-        refuse: Callable[[ClaimedSend], None] | None = None,
+        config: SendConfig,
+        outlet: Outlet,
     ) -> None:
         self._limiter = limiter
         self._ledger = ledger
         self._lease = lease
-        self._campaign_uid = campaign_uid
         self._limits = limits
-        self._room = room
-        self._start = start
-        self._postpone = postpone
-        self._urgent = urgent
-        self._refuse = refuse
+        self._config = config
+        self._outlet = outlet
         self._unsent: list[str] = []
         self._asking: list[ClaimedSend] = []
         self._planned: deque[_Planned] = deque()
@@ -96,7 +103,7 @@ class Pacer:
         self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
-        self.rows = Rows()
+        self.queue = SendQueue()
         self.blocked: Blocked | None = None
 
     @property
@@ -108,13 +115,13 @@ class Pacer:
     @property
     def unstarted(self) -> int:
         """How many rows are here at all."""
-        return self.planned + len(self.rows) + self.rows.parked
+        return self.planned + len(self.queue) + self.queue.parked
 
     def take_unstarted(self) -> list[ClaimedSend]:
         """Return the rows that were certainly not started, once nothing runs any more. The ledger
         may say of some that they are being sent; they are not."""
         planned = [*self._begun, *self._beginning, *self._planned]
-        rows = [*self._late, *(one.row for one in planned), *self.rows.take_all()]
+        rows = [*self._late, *(one.row for one in planned), *self.queue.take_all()]
         self._late = []
         self._begun.clear()
         self._beginning = []
@@ -125,7 +132,7 @@ class Pacer:
         """Take rows again that had slots and certainly were not sent."""
         if rows:
             self._unsent += [row.row.to for row in rows]
-            self.rows.put_back(rows)
+            self.queue.put_back(rows)
 
     # -- taking slots --
 
@@ -134,8 +141,8 @@ class Pacer:
         while True:
             if self._late:
                 await self._withdraw()
-            room = min(self._room(), ceil(self._limits.rate * AHEAD_S) + 1)
-            asked = self.rows.take(room, time.monotonic()) if room > 0 else []
+            room = min(self._outlet.room, ceil(self._limits.rate * AHEAD_S) + 1)
+            asked = self.queue.take(room, time.monotonic()) if room > 0 else []
             if asked:
                 grant = await self._ask(asked)
                 await asyncio.sleep(min(grant.again_s, POLL_S))
@@ -153,13 +160,13 @@ class Pacer:
             self.put_back(late)
 
     async def _wait_for_rows(self) -> None:
-        self.rows.changed.clear()
+        self.queue.changed.clear()
         wait_s = None
-        if self._room() > 0 and (unparks_at := self.rows.unparks_at) is not None:
+        if self._outlet.room > 0 and (unparks_at := self.queue.unparks_at) is not None:
             wait_s = max(0.0, unparks_at - time.monotonic())
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
-                await self.rows.changed.wait()
+                await self.queue.changed.wait()
 
     async def _ask(self, asked: list[ClaimedSend]) -> Grant:
         self._asking = asked
@@ -168,16 +175,17 @@ class Pacer:
         try:
             grant = await self._limiter.grant(
                 self._lease,
-                self._campaign_uid,
+                self._config.name,
                 self._limits,
                 [row.row.to for row in asked],
                 unsent=unsent,
-                urgent=self._urgent,
+                urgent=not self._config.of_campaign,
             )
             left = self._assign(asked, grant)
         finally:
             self._asking = []
-            self.rows.put_back(left)
+            self.queue.put_back(left)
+        self._outlet.asked(self)
         return grant
 
     def _assign(self, asked: list[ClaimedSend], grant: Grant) -> list[ClaimedSend]:
@@ -200,10 +208,10 @@ class Pacer:
         return asked[looked_at:]
 
     def _wait_for_recipient(self, row: ClaimedSend, wait_s: float, now: float) -> None:
-        if wait_s > PATIENCE_S or self.rows.parked >= MAX_PARKED:
-            self._postpone(row, wait_s)
+        if wait_s > PATIENCE_S or self.queue.parked >= MAX_PARKED:
+            self._outlet.postpone(row, wait_s)
         else:
-            self.rows.park(row, now + wait_s)
+            self.queue.park(row, now + wait_s)
 
     # -- writing down, and starting --
 
@@ -237,10 +245,10 @@ class Pacer:
                 continue
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
-                self._start(planned.row)
+                self._outlet.start(planned.row, self._limits)
             if late:
                 self._late += late
-                self.rows.changed.set()
+                self.queue.changed.set()
 
     def _take(
         self, rows: deque[_Planned], until: float
@@ -288,7 +296,6 @@ class Pacer:
         """Leave rows to those who have them in hand."""
         METRICS.counter(ROWS_REFUSED, "in_hand").add(len(rows))
         uids = [row.uid for row in rows]
-        log.error("rows.in_another_ledger", campaign=self._campaign_uid, rows=uids[:5])
-        if self._refuse is not None:
-            for row in rows:
-                self._refuse(row)
+        log.error("rows.in_another_ledger", campaign=self._config.name, rows=uids[:5])
+        for row in rows:
+            self._outlet.refuse(row)

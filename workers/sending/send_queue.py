@@ -12,7 +12,7 @@ from contracts.backend import ClaimedRow
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyRow:
     """A message that answers somebody (:class:`contracts.effects.SendMessage`)."""
 
     uid: str
@@ -22,7 +22,7 @@ class Reply:
     from_phone_number_id: str | None = None
 
 
-Row = ClaimedRow | Reply
+Row = ClaimedRow | ReplyRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class ClaimedSend:
         return self.row.uid
 
 
-class Rows:
+class SendQueue:
     """Claimed rows that wait to be sent from one number, in order, and apart from them those that
     wait for their recipients (*parked*). Times are seconds of one clock."""
 

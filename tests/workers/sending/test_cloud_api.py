@@ -12,8 +12,8 @@ from tests.workers.rows import claimed_row
 from tests.workers.sockets import ACCEPTED, Connection, misbehaving, send
 from workers.sending.cloud_api import (
     Accepted,
+    ErrorAnswer,
     OutcomeUnknown,
-    Refused,
     conclude,
     message_body,
 )
@@ -100,7 +100,7 @@ def test_a_success_without_an_id_is_unknown(status: int, content: bytes) -> None
 def test_an_error_says_what_and_why() -> None:
     error = {"code": 132000, "message": "params", "error_data": {"details": "body: 2, not 1"}}
     attempt = conclude(400, orjson.dumps({"error": error}))
-    assert isinstance(attempt, Refused)
+    assert isinstance(attempt, ErrorAnswer)
     assert attempt.rule.code == 132000
     assert attempt.error.model_dump() == {
         "code": 132000,
@@ -115,14 +115,14 @@ def test_the_code_decides_whatever_the_status(status: int) -> None:
     if status == 200:
         assert isinstance(attempt, OutcomeUnknown)
     else:
-        assert isinstance(attempt, Refused)
+        assert isinstance(attempt, ErrorAnswer)
         assert attempt.rule.error_class is ErrorClass.RETRY_NUMBER
 
 
 @pytest.mark.parametrize("code", ["130429", 130429])
 def test_a_code_may_come_as_text(code: Any) -> None:
     attempt = conclude(500, orjson.dumps({"error": {"code": code}}))
-    assert isinstance(attempt, Refused)
+    assert isinstance(attempt, ErrorAnswer)
     assert attempt.rule.code == 130429
     assert attempt.error.code == 130429
 
@@ -134,7 +134,7 @@ def test_a_code_may_come_as_text(code: Any) -> None:
 def test_an_error_without_a_code(error: Any) -> None:
     content = orjson.dumps({"error": error})
     refused = conclude(400, content)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, ErrorAnswer)
     assert refused.error.code is None
     assert isinstance(conclude(500, content), OutcomeUnknown)
 
@@ -149,7 +149,7 @@ def test_an_error_without_a_code(error: Any) -> None:
 )
 def test_an_error_of_another_shape(error: Any) -> None:
     attempt = conclude(400, orjson.dumps({"error": error}))
-    assert isinstance(attempt, Refused)
+    assert isinstance(attempt, ErrorAnswer)
     assert attempt.error.code == 100
     assert attempt.error.message
     assert attempt.error.details is None
@@ -159,14 +159,14 @@ def test_an_error_of_another_shape(error: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (302, Refused),
-        (400, Refused),
-        (404, Refused),
-        (408, Refused),
-        (429, Refused),
+        (302, ErrorAnswer),
+        (400, ErrorAnswer),
+        (404, ErrorAnswer),
+        (408, ErrorAnswer),
+        (429, ErrorAnswer),
         (500, OutcomeUnknown),
         (502, OutcomeUnknown),
-        (503, Refused),
+        (503, ErrorAnswer),
         (504, OutcomeUnknown),
         (520, OutcomeUnknown),
     ],
@@ -187,5 +187,5 @@ def test_a_gateways_page(status: int, kind: type, content: bytes) -> None:
 )
 def test_the_status_decides_where_there_is_no_code(status: int, error_class: ErrorClass) -> None:
     attempt = conclude(status, b"<html>")
-    assert isinstance(attempt, Refused)
+    assert isinstance(attempt, ErrorAnswer)
     assert attempt.rule.error_class is error_class

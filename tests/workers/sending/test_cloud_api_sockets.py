@@ -18,9 +18,9 @@ from workers.sending import cloud_api as module
 from workers.sending.cloud_api import (
     Accepted,
     CloudApi,
+    ErrorAnswer,
     NotSent,
     OutcomeUnknown,
-    Refused,
 )
 from workers.sending.error_policy import decide
 
@@ -244,7 +244,7 @@ async def test_a_redirection_is_not_followed(make_api: MakeApi) -> None:
         await connection.answer(307, b"", f"Location: {connection.server.url}/elsewhere")
 
     async with misbehaving(redirect, answering(200, ACCEPTED)) as server:
-        assert isinstance(await send(make_api(server.url)), Refused)
+        assert isinstance(await send(make_api(server.url)), ErrorAnswer)
         assert len(server.received) == 1
 
 
@@ -254,7 +254,7 @@ async def test_a_token_that_no_header_may_hold_is_refused_before_it_is_sent(
 ) -> None:
     async with misbehaving(answering(200, ACCEPTED)) as server:
         attempt = await make_api(server.url).send("110", token, b"{}")
-        assert isinstance(attempt, Refused)
+        assert isinstance(attempt, ErrorAnswer)
         assert attempt.rule.error_class is ErrorClass.PAUSE_TOKEN
         assert server.connections == 0
     decision = decide(claimed_row(), attempt)

@@ -8,7 +8,7 @@ import pytest
 from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
 from tests.workers.rows import claimed_row
-from workers.sending.cloud_api import Accepted, NotSent, OutcomeUnknown, Refused
+from workers.sending.cloud_api import Accepted, ErrorAnswer, NotSent, OutcomeUnknown
 from workers.sending.error_policy import MAX_RETRIES, SERVICE_LONGEST_S, Decision, decide
 from workers.sending.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
 
@@ -16,8 +16,8 @@ from workers.sending.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
 LIFT_BY_THEMSELVES = {131064}
 
 
-def refused(rule: ErrorRule, details: str | None = None) -> Refused:
-    return Refused(rule, SendError(code=rule.code, message=rule.meaning, details=details))
+def refused(rule: ErrorRule, details: str | None = None) -> ErrorAnswer:
+    return ErrorAnswer(rule, SendError(code=rule.code, message=rule.meaning, details=details))
 
 
 def after(rule: ErrorRule, retries: int = 0) -> Decision:

@@ -1,6 +1,7 @@
 """Whatever the Cloud API or an AI answers: an outcome that can be told, and never an exception."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,7 +21,15 @@ from tests.workers.php import Answer, Call
 from tests.workers.rows import claimed_row, result
 from workers.effects import ai_client as ai_provider
 from workers.effects.ai_client import Said
-from workers.sending.cloud_api import Accepted, Attempt, CloudApi, OutcomeUnknown, Refused, conclude
+from workers.sending.campaign import CampaignRun
+from workers.sending.cloud_api import (
+    Accepted,
+    Attempt,
+    CloudApi,
+    ErrorAnswer,
+    OutcomeUnknown,
+    conclude,
+)
 from workers.sending.error_policy import decide
 from workers.sending.ledger import _known
 
@@ -122,7 +131,7 @@ def test_any_answer_of_the_cloud_api(status: int, content: bytes) -> None:
     if 200 <= status < 300:
         assert isinstance(attempt, Accepted | OutcomeUnknown)
     else:
-        assert isinstance(attempt, Refused | OutcomeUnknown)
+        assert isinstance(attempt, ErrorAnswer | OutcomeUnknown)
 
 
 @pytest.mark.parametrize("depth", [50, 99, 150, 200, 500, 1000])
@@ -155,7 +164,7 @@ def test_an_error_of_any_length_and_shape() -> None:
         for code in (2**63, -1, 10**12, 100):
             answer = b'{"error":{"code":%d,"message":%s}}' % (code, _dump(message))
             attempt = conclude(400, answer)
-            assert isinstance(attempt, Refused)
+            assert isinstance(attempt, ErrorAnswer)
             assert len(attempt.error.message) <= 2000
             assert_can_be_told(attempt)
 
@@ -190,7 +199,8 @@ async def test_a_campaign_goes_on(make_stage: MakeStage, given_answer: Answer) -
         api = CloudApi(cloud.url, "v26.0", timeout_s=5)
         try:
             async with stage.held() as lease:
-                await stage.make_run(lease, cloud_api=api).run()
+                services = replace(stage.services(), cloud_api=api)
+                await CampaignRun(services, stage.config, lease, stage.campaign.uid).run()
         finally:
             await api.close()
         assert len(cloud.calls) == 6

@@ -29,16 +29,17 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import account, change, envelope, status
 from tests.workers.php import Php, results
 from tests.workers.rows import CLAIM, queued
-from tests.workers.sending.test_sender import Scripted
+from tests.workers.sending.test_sender import Collected, Scripted
 from tests.workers.simulated import held_lease
 from tests.workers.slots import recipients
 from tests.workers.stage import Stage
 from workers.sending.campaign import CampaignRun
-from workers.sending.cloud_api import Attempt, NotSent, Refused
+from workers.sending.cloud_api import Attempt, ErrorAnswer, NotSent
 from workers.sending.error_actions import ErrorActions
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Grant, Limiter, NumberPaused
 from workers.sending.limits import Limits
+from workers.sending.send_config import SendConfig
 from workers.sending.sender import Sender
 
 NUMBER, ACCOUNT, PORTFOLIO, SECRET = "110", "waba-1", "portfolio-1", "secret-1"
@@ -83,7 +84,7 @@ class World:
 
     async def refused(self, config: VendorConfig, attempt: Attempt) -> list[str]:
         """Have a send of the vendor end so. Return why its campaign pauses, if it does."""
-        campaign, reasons = f"campaign-of-{config.vendor_uid}", list[str]()
+        campaign, outlet = f"campaign-of-{config.vendor_uid}", Collected()
         await self.ask(config, [RECIPIENT])
         row = queued(to=RECIPIENT)
         ledger = Ledger(self.redis, campaign, config.vendor_uid)
@@ -92,18 +93,13 @@ class World:
             Scripted(attempt),
             self.limiter,
             ledger,
-            config,
             ErrorActions(self.settings, self.redis, self.limiter),
-            campaign_uid=campaign,
-            report=lambda _result: None,
-            put_back=lambda _row: None,
-            give_back=lambda _row: None,
-            pause=reasons.append,
-            rest=lambda: None,
+            SendConfig(self.settings, config, campaign),
+            outlet,
         )
         limits = Limits.of(config, config.current_phone_number_id or "", self.settings)
         await sender.send(row, limits)
-        return reasons
+        return outlet.reasons
 
     async def sends_on(self, config: VendorConfig, **more: Any) -> bool:
         """Tell whether the vendor may send at once, to the recipient too that others write to."""
@@ -119,8 +115,8 @@ def world(redis: Redis, make_settings: MakeSettings) -> World:
     return World(redis, make_settings)
 
 
-def refusal(code: int) -> Refused:
-    return Refused(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
+def refusal(code: int) -> ErrorAnswer:
+    return ErrorAnswer(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
 
 
 every_code = pytest.mark.parametrize("code", [*RULES, 250, 999_999])
@@ -267,9 +263,9 @@ def failed(code: int, *, number: str = NUMBER, account_id: str = ACCOUNT) -> byt
     """Return a webhook that tells of a failure, and names a number and an account."""
     errors = [{"code": code, "title": f"error {code}"}]
     seconds = str(int(time.time()))
-    item = status("wamid.1", "failed", recipient_id=RECIPIENT, errors=errors, timestamp=seconds)
+    update = status("wamid.1", "failed", recipient_id=RECIPIENT, errors=errors, timestamp=seconds)
     metadata = {"phone_number_id": number}
-    value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": [item]}
+    value = {"messaging_product": "whatsapp", "metadata": metadata, "statuses": [update]}
     return orjson.dumps(envelope(account(change(value), id_=account_id)))
 
 
@@ -357,17 +353,7 @@ async def run(stage: Stage, campaign: Campaign) -> VendorConfig:
     config = await config_of(stage.backend, campaign.vendor)
     async with Leases(stage.redis, 10_000).hold(campaign_lease(campaign.uid)) as lease:
         assert lease is not None
-        await CampaignRun(
-            stage.settings,
-            stage.redis,
-            stage.backend,
-            stage.cloud_api,
-            Limiter(stage.redis),
-            config,
-            lease,
-            campaign_uid=campaign.uid,
-            stopping=lambda: False,
-        ).run()
+        await CampaignRun(stage.services(), config, lease, campaign.uid).run()
     return config
 
 
@@ -411,8 +397,8 @@ async def test_a_status_of_a_message_that_really_was_sent(
             account_id=alice.vendor.business_account_id,
         )
     )
-    [item] = body["entry"][0]["changes"][0]["value"]["statuses"]
-    item |= {"id": sent.wamid, "biz_opaque_callback_data": sent.callback_data}
+    [update] = body["entry"][0]["changes"][0]["value"]["statuses"]
+    update |= {"id": sent.wamid, "biz_opaque_callback_data": sent.callback_data}
     await lane.receive(orjson.dumps(body), vendor=mallory.vendor.uid)
     await lane.drain_when_it_may()
     assert mallory.statuses() == {}, "PHP has applied it"

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from contracts.backend import VendorConfig
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis
+from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease
+from sidecar.settings import Settings
 from sidecar.tasks import cancel
+from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
@@ -22,7 +25,8 @@ from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger, NotTheHolder
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
 from workers.sending.pacer import LATE_S, PATIENCE_S, Pacer
-from workers.sending.send_queue import ClaimedSend, Rows
+from workers.sending.send_config import SendConfig
+from workers.sending.send_queue import ClaimedSend, SendQueue
 
 #: Redis's clock and this process's are compared by asking.
 CLOCKS_S = 0.005
@@ -36,33 +40,42 @@ class Track:
     lease: Lease
     ledger: Ledger
     limiter: Limiter
-    room: int = 10_000
+    settings: Settings
+    most: int = 10_000
     started: list[tuple[float, str]] = field(default_factory=list)
     postponed: list[tuple[str, float]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    asks: int = 0
     pacer: Pacer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pacer = Pacer(
-            self.limiter,
-            self.ledger,
-            self.lease,
-            CAMPAIGN,
-            limits(200.0),
-            room=lambda: self.room - len(self.started) - self.pacer.planned,
-            start=self._start,
-            postpone=lambda row, wait_s: self.postponed.append((row.uid, wait_s)),
-        )
+        self.paced(200.0)
 
-    def _start(self, row: ClaimedSend) -> None:
-        self.started.append((time.monotonic(), row.uid))
-
-    def limited(self, limits: Limits) -> None:
-        """Have other limits, before it runs."""
-        self.pacer._limits = limits
+    def paced(self, rate: float, **more: Any) -> None:
+        """Have a pacer of this rate, before it runs."""
+        config = SendConfig(self.settings, VendorConfig(vendor_uid="vendor-1"), CAMPAIGN)
+        where = limits(rate, **more)
+        self.pacer = Pacer(self.limiter, self.ledger, self.lease, where, config, outlet=self)
 
     @property
-    def rows(self) -> Rows:
-        return self.pacer.rows
+    def room(self) -> int:
+        return self.most - len(self.started) - self.pacer.planned
+
+    def start(self, row: ClaimedSend, limits: Limits) -> None:
+        self.started.append((time.monotonic(), row.uid))
+
+    def postpone(self, row: ClaimedSend, wait_s: float) -> None:
+        self.postponed.append((row.uid, wait_s))
+
+    def refuse(self, row: ClaimedSend) -> None:
+        self.refused.append(row.uid)
+
+    def asked(self, pacer: Pacer) -> None:
+        self.asks += 1
+
+    @property
+    def rows(self) -> SendQueue:
+        return self.pacer.queue
 
     @property
     def uids(self) -> list[str]:
@@ -85,12 +98,14 @@ class Track:
 
 
 @pytest.fixture
-async def track(redis: Redis, campaign_lease_held: Lease, ledger: Ledger) -> Track:
+async def track(
+    redis: Redis, campaign_lease_held: Lease, ledger: Ledger, make_settings: MakeSettings
+) -> Track:
     limiter = Limiter(redis)
     for _ in range(20):  # the quickest answer tells how the clocks differ
         seconds, micros = await redis.time()
         limiter.clock.told(seconds + micros / 1e6)
-    return Track(redis, campaign_lease_held, ledger, limiter)
+    return Track(redis, campaign_lease_held, ledger, limiter, make_settings())
 
 
 @pytest.fixture
@@ -125,13 +140,13 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
         return refused
 
     track.ledger.begin = note  # type: ignore[method-assign]
-    start = track.pacer._start
+    start = track.start
 
-    def check(row: ClaimedSend) -> None:
+    def check(row: ClaimedSend, limits: Limits) -> None:
         assert row.uid in begun
-        start(row)
+        start(row, limits)
 
-    track.pacer._start = check
+    track.start = check  # type: ignore[method-assign]
     async with track.running():
         await track.has_started(30)
     assert (await track.ledger.load()).sending == {f"row-{n}": (CLAIM, NUMBER) for n in range(30)}
@@ -147,14 +162,14 @@ async def test_rows_that_come_later_are_started_too(track: Track) -> None:
 
 
 async def test_no_more_are_under_way_than_there_is_room_for(track: Track) -> None:
-    track.room = 4
+    track.most = 4
     track.rows.append([queued() for _ in range(10)])
     async with track.running():
         await track.has_started(4)
         await asyncio.sleep(0.1)
         assert len(track.started) == 4
         assert track.pacer.planned == 0
-        track.room = 10
+        track.most = 10
         track.rows.changed.set()
         await track.has_started(10)
 
@@ -251,7 +266,7 @@ async def test_not_too_many_wait_here(track: Track, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("line", [NUMBER, f"vendor-1/{NUMBER}"], ids=["of all", "of a vendor"])
 async def test_a_hold_stops_also_what_has_a_slot(track: Track, line: str) -> None:
-    track.limited(limits(40.0, line=line))
+    track.paced(40.0, line=line)
     track.rows.append([queued() for _ in range(40)])
     async with track.running():
         await track.has_started(3)
@@ -290,7 +305,7 @@ async def test_it_tells_when_all_has_to_wait_for_long(
 
 
 async def test_rows_that_were_not_started_are_given_out_again(track: Track) -> None:
-    track.limited(limits(20.0))
+    track.paced(20.0)
     rows = [queued() for _ in range(20)]
     track.rows.append(rows)
     async with track.running():
@@ -319,7 +334,7 @@ async def test_a_halted_campaign_starts_nothing_more(track: Track) -> None:
 
 
 async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: Track) -> None:
-    track.limited(limits(20.0))
+    track.paced(20.0)
     track.rows.append([queued() for _ in range(20)])
     async with track.running() as tasks:
         await track.has_started(2)
@@ -349,7 +364,7 @@ async def test_redis_goes_away_and_no_row_is_lost_or_started_twice(
         failures.pop()
         if executed:
             await step(*args, **more)
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr(owner, what, fail)
     rows = [queued(f"row-{n}") for n in range(20)]
@@ -387,7 +402,7 @@ async def test_it_is_stopped_while_it_writes_down(
 @pytest.mark.usefixtures("never_slow")
 async def test_what_piled_up_does_not_go_out_in_one_burst(track: Track) -> None:
     """The process stood still for longer than slots are given out ahead."""
-    track.limited(limits(100.0))
+    track.paced(100.0)
     track.rows.append([queued() for _ in range(60)])
     async with track.running():
         await track.has_started(3)
@@ -413,7 +428,7 @@ async def test_what_is_taken_back_in_the_ledger_is_still_there_meanwhile(
         await not_sent(rows)
 
     monkeypatch.setattr(track.ledger, "not_sent", look)
-    track.limited(limits(100.0))
+    track.paced(100.0)
     track.rows.append([queued() for _ in range(30)])
     async with track.running():
         await track.has_started(3)
@@ -429,7 +444,7 @@ async def test_redis_was_held_up_while_it_was_written_down(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By then these would be a burst, so they get other slots."""
-    track.limited(limits(100.0))
+    track.paced(100.0)
     begin = track.ledger.begin
     slow = [0.3]
 
@@ -453,7 +468,7 @@ async def test_a_redis_that_is_always_slow_does_not_keep_everything_back(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every write takes longer than a row may be late."""
-    track.limited(limits(100.0))
+    track.paced(100.0)
     begin = track.ledger.begin
 
     async def slowly(*args: Any) -> None:
@@ -471,7 +486,7 @@ async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down
 ) -> None:
     """Not even at a rate at which half a minute is not late: the campaign may be somebody else's
     by now."""
-    track.limited(limits(0.02))
+    track.paced(0.02)
     begin = track.ledger.begin
     written_down = asyncio.Event()
 
@@ -497,7 +512,7 @@ async def test_a_slow_number_is_not_starved_by_a_loop_that_is_a_little_late(
 ) -> None:
     """One row, at one in ten seconds, on a loop that is always 30 ms late: it is started at its
     first slot, and does not wait for another and another."""
-    track.limited(limits(0.1))
+    track.paced(0.1)
     sleep = asyncio.sleep
 
     async def late(seconds: float) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from tests.workers.rows import queued
-from workers.sending.send_queue import Rows
+from workers.sending.send_queue import SendQueue
 
 
 def test_rows_come_out_in_order() -> None:
-    rows = Rows()
+    rows = SendQueue()
     first, second, third = queued(), queued(), queued()
     rows.append([first, second])
     rows.append([third])
@@ -20,7 +20,7 @@ def test_rows_come_out_in_order() -> None:
 
 
 def test_rows_that_were_not_sent_are_the_next_in_their_order() -> None:
-    rows = Rows()
+    rows = SendQueue()
     first, second, third = queued(), queued(), queued()
     rows.append([third])
     rows.put_back([first, second])
@@ -28,7 +28,7 @@ def test_rows_that_were_not_sent_are_the_next_in_their_order() -> None:
 
 
 def test_what_is_parked_waits_apart_and_then_comes_first() -> None:
-    rows = Rows()
+    rows = SendQueue()
     early, late, other = queued(), queued(), queued()
     rows.append([other])
     rows.park(late, 20.0)
@@ -43,7 +43,7 @@ def test_what_is_parked_waits_apart_and_then_comes_first() -> None:
 
 
 def test_everything_can_be_taken_back() -> None:
-    rows = Rows()
+    rows = SendQueue()
     one, parked = queued(), queued()
     rows.append([one])
     rows.park(parked, 20.0)
@@ -57,8 +57,8 @@ def test_everything_can_be_taken_back() -> None:
     [lambda rows: rows.append([queued()]), lambda rows: rows.put_back([queued()])],
     ids=["append", "put_back"],
 )
-def test_whoever_waits_is_told_of_what_comes(change: Callable[[Rows], None]) -> None:
-    rows = Rows()
+def test_whoever_waits_is_told_of_what_comes(change: Callable[[SendQueue], None]) -> None:
+    rows = SendQueue()
     rows.changed.clear()
     change(rows)
     assert rows.changed.is_set()

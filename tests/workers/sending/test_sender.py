@@ -8,22 +8,30 @@ from structlog.testing import capture_logs
 from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from contracts.cloud_api.errors import rule_for
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis, ResponseError
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
-from workers.sending.cloud_api import Accepted, Attempt, CloudApi, NotSent, OutcomeUnknown, Refused
+from workers.sending.cloud_api import (
+    Accepted,
+    Attempt,
+    CloudApi,
+    ErrorAnswer,
+    NotSent,
+    OutcomeUnknown,
+)
 from workers.sending.error_actions import ErrorActions
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
+from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.sender import Sender
 
 ACCEPTED = Accepted("wamid.1", "accepted", "999", {"messages": [{"id": "wamid.1"}]})
 
 
-def refused(code: int) -> Refused:
-    return Refused(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
+def refused(code: int) -> ErrorAnswer:
+    return ErrorAnswer(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
 
 
 class Scripted(CloudApi):
@@ -40,18 +48,45 @@ class Scripted(CloudApi):
 
 
 @dataclass
+class Collected:
+    """What a sender has asked for."""
+
+    reported: list[SendResult] = field(default_factory=list)
+    returned: list[ClaimedSend] = field(default_factory=list)
+    given_back: list[ClaimedSend] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    rests: int = 0
+
+    def report(self, result: SendResult) -> None:
+        self.reported.append(result)
+
+    def put_back(self, row: ClaimedSend) -> None:
+        self.returned.append(row)
+
+    def give_back(self, row: ClaimedSend) -> None:
+        self.given_back.append(row)
+
+    def pause(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def rest(self) -> None:
+        self.rests += 1
+
+    @property
+    def rows(self) -> int:
+        """How many rows have gone one way or another."""
+        return len(self.reported) + len(self.returned) + len(self.given_back)
+
+
+@dataclass
 class Desk:
-    """A sender, and what it has asked for."""
+    """A sender, and what comes of it."""
 
     api: Scripted
     ledger: Ledger
     redis: Redis
     make_settings: MakeSettings
-    reported: list[SendResult] = field(default_factory=list)
-    put_back: list[ClaimedSend] = field(default_factory=list)
-    given_back: list[ClaimedSend] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
-    rests: list[bool] = field(default_factory=list)
+    outlet: Collected = field(default_factory=Collected)
 
     def sender(self, access_token: str | None = "token", like_errors: int = 3) -> Sender:
         config = VendorConfig(vendor_uid="vendor-1", access_token=access_token)
@@ -61,20 +96,10 @@ class Desk:
             self.api,
             limiter,
             self.ledger,
-            config,
             ErrorActions(settings, self.redis, limiter),
-            campaign_uid=CAMPAIGN,
-            report=self.reported.append,
-            put_back=self.put_back.append,
-            give_back=self.given_back.append,
-            pause=self.reasons.append,
-            rest=lambda: self.rests.append(True),
+            SendConfig(settings, config, CAMPAIGN),
+            self.outlet,
         )
-
-    @property
-    def handed_on(self) -> int:
-        """How many rows have gone one way or another."""
-        return len(self.reported) + len(self.put_back) + len(self.given_back)
 
     async def held_ms(self, key: str = keys.number(NUMBER)) -> int:
         """Return for how long the number, or something else, is held."""
@@ -93,13 +118,13 @@ async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> ClaimedSend:
     row = queued(retries=retries)
     await desk.ledger.claimed(CLAIM, [row.uid])
     await desk.sender().send(row, limits(80.0))
-    assert desk.handed_on == 1
+    assert desk.outlet.rows == 1
     return row
 
 
 async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) -> None:
     row = await send(desk, ACCEPTED)
-    [one] = desk.reported
+    [one] = desk.outlet.reported
     assert (one.uid, one.vendor_uid, one.campaign_uid) == (row.uid, "vendor-1", CAMPAIGN)
     assert (one.claim_uid, one.phone_number_id) == (CLAIM, NUMBER)
     assert one.outcome is SendOutcome.ACCEPTED
@@ -113,7 +138,7 @@ async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) ->
 
 async def test_an_unknown_outcome_is_reported_and_not_tried_again(desk: Desk) -> None:
     await send(desk, OutcomeUnknown("no answer"))
-    [one] = desk.reported
+    [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.UNKNOWN
     assert one.error == SendError(code=None, message="no answer")
     assert len(desk.api.calls) == 1
@@ -121,7 +146,7 @@ async def test_an_unknown_outcome_is_reported_and_not_tried_again(desk: Desk) ->
 
 async def test_a_row_that_is_to_come_later_says_when(desk: Desk) -> None:
     await send(desk, refused(131056), retries=2)
-    [one] = desk.reported
+    [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.REQUEUE
     assert one.due_at == one.at + 16_000
     assert one.attempted
@@ -136,7 +161,7 @@ async def test_a_recipient_that_has_had_too_much_gets_nothing_for_a_while(desk: 
 
 async def test_a_row_that_was_not_sent_is_claimed_again_and_comes_back(desk: Desk) -> None:
     row = await send(desk, NotSent("cannot connect"))
-    assert desk.put_back == [row]
+    assert desk.outlet.returned == [row]
     assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
     assert 500 < await desk.held_ms() <= 1250
     assert not await desk.redis.hexists(keys.number(NUMBER), "ceiling"), "that is not its speed"
@@ -144,10 +169,10 @@ async def test_a_row_that_was_not_sent_is_claimed_again_and_comes_back(desk: Des
 
 async def test_a_throttled_row_comes_back_and_the_number_waits_and_slows(desk: Desk) -> None:
     row = await send(desk, refused(130429))
-    assert desk.put_back == [row]
+    assert desk.outlet.returned == [row]
     assert 500 < await desk.held_ms() <= 1250
     assert await desk.redis.hexists(keys.number(NUMBER), "ceiling")
-    assert not desk.reasons
+    assert not desk.outlet.reasons
 
 
 @pytest.mark.parametrize(
@@ -156,7 +181,7 @@ async def test_a_throttled_row_comes_back_and_the_number_waits_and_slows(desk: D
 )
 async def test_a_limit_of_calls_holds_what_it_is_of(desk: Desk, code: int, key: str) -> None:
     row = await send(desk, refused(code))
-    assert desk.put_back == [row]
+    assert desk.outlet.returned == [row]
     assert 55_000 < await desk.held_ms(key) <= 75_000
     assert await desk.redis.hget(key, "reason") == f"{code} error {code}".encode()
     assert await desk.held_ms() == 0
@@ -174,17 +199,17 @@ async def test_calls_that_were_under_way_are_throttled_together(desk: Desk) -> N
 
 async def test_an_account_that_is_locked_gives_the_row_back_and_pauses(desk: Desk) -> None:
     row = await send(desk, refused(131031))
-    assert desk.given_back == [row]
+    assert desk.outlet.given_back == [row]
     assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
-    assert desk.reasons == ["131031 error 131031"]
+    assert desk.outlet.reasons == ["131031 error 131031"]
 
 
 async def test_a_defect_of_the_campaign_fails_the_row_and_pauses(desk: Desk) -> None:
     await send(desk, refused(132015))
-    [one] = desk.reported
+    [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.FAILED
     assert one.error == SendError(code=132015, message="error 132015")
-    assert desk.reasons == ["132015 error 132015"]
+    assert desk.outlet.reasons == ["132015 error 132015"]
 
 
 @pytest.mark.parametrize(
@@ -200,8 +225,8 @@ async def test_nothing_is_sent_without_a_number_or_a_token(
 ) -> None:
     row = queued()
     await desk.sender(token).send(row, limits(80.0, number))
-    assert desk.given_back == [row]
-    assert desk.reasons == [reason]
+    assert desk.outlet.given_back == [row]
+    assert desk.outlet.reasons == [reason]
     assert not desk.api.calls
 
 
@@ -209,7 +234,7 @@ async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
     """A number of more than 64 bits, say. It would otherwise end the campaign, and count as
     perhaps sent."""
     await desk.sender().send(queued(components=[{"index": 2**80}]), limits(80.0))
-    [one] = desk.reported
+    [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.FAILED
     assert "components" in (one.error.message if one.error else "")
     assert not desk.api.calls
@@ -217,7 +242,7 @@ async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
 
 async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: Redis) -> None:
     await redis.set(keys.ledger(CAMPAIGN), "not a hash")
-    for code, rows in ((130429, desk.put_back), (131031, desk.given_back)):
+    for code, rows in ((130429, desk.outlet.returned), (131031, desk.outlet.given_back)):
         desk.api.attempts = [refused(code)]
         row = queued()
         with pytest.raises(ResponseError):
@@ -233,10 +258,10 @@ async def test_the_same_error_many_times_in_a_row_stops_the_campaign(desk: Desk)
     desk.api.attempts = [refused(131009)]
     for _ in range(2):
         await sender.send(queued(), limits(80.0))
-    assert not desk.reasons
+    assert not desk.outlet.reasons
     await sender.send(queued(), limits(80.0))
-    assert desk.reasons == ["3 times in a row: 131009 error 131009"]
-    assert [one.outcome for one in desk.reported] == [SendOutcome.FAILED] * 3
+    assert desk.outlet.reasons == ["3 times in a row: 131009 error 131009"]
+    assert [one.outcome for one in desk.outlet.reported] == [SendOutcome.FAILED] * 3
 
 
 @pytest.mark.parametrize(
@@ -250,7 +275,7 @@ async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk, between: At
     desk.api.attempts = [bad, bad, between, bad, bad, between]
     for _ in range(6):
         await sender.send(queued(), limits(80.0))
-    assert not desk.reasons
+    assert not desk.outlet.reasons
 
 
 async def test_what_is_accepted_ends_the_row_of_an_earlier_run(desk: Desk) -> None:
@@ -258,9 +283,9 @@ async def test_what_is_accepted_ends_the_row_of_an_earlier_run(desk: Desk) -> No
     desk.api.attempts = [bad, bad, ACCEPTED, bad, bad, bad]
     for _ in range(5):
         await desk.sender(like_errors=3).send(queued(), limits(80.0))
-    assert not desk.reasons
+    assert not desk.outlet.reasons
     await desk.sender(like_errors=3).send(queued(), limits(80.0))
-    assert desk.reasons == ["3 times in a row: 131009 error 131009"]
+    assert desk.outlet.reasons == ["3 times in a row: 131009 error 131009"]
 
 
 async def test_redis_is_away_when_a_row_of_errors_should_end(
@@ -274,13 +299,13 @@ async def test_redis_is_away_when_a_row_of_errors_should_end(
 
     async def fail(*names: str) -> int:
         monkeypatch.setattr(desk.redis, "delete", delete)
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr(desk.redis, "delete", fail)
-    with pytest.raises(UNAVAILABLE):
+    with pytest.raises(RedisUnavailable):
         await sender.send(queued(), limits(80.0))
     await sender.send(queued(), limits(80.0))
-    assert len(desk.reported) == 2
+    assert len(desk.outlet.reported) == 2
     assert not await desk.redis.exists(key)
 
 
@@ -290,7 +315,7 @@ async def test_errors_about_recipients_do_not_interrupt_a_row_of_errors(desk: De
     desk.api.attempts = [bad, refused(131026), bad, OutcomeUnknown("x"), bad, bad]
     for _ in range(5):
         await sender.send(queued(), limits(80.0))
-    assert len(desk.reasons) == 1
+    assert len(desk.outlet.reasons) == 1
 
 
 async def test_a_reason_is_logged_once(desk: Desk) -> None:

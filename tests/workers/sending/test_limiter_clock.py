@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.sending.redis_clock import RedisClock
+from workers.sending.limiter import RedisClock
 
 #: What Redis's clock is ahead of the process's.
 AHEAD = 5000.0

@@ -1,0 +1,341 @@
+"""The way of a message: source -> pacer -> sender -> results, for campaigns and replies alike.
+
+Each stage takes no more than the next one has room for. A source puts rows in while few wait
+(:meth:`Pipeline.has_room`); for each number a pacer takes slots of the limiter, a quarter of a
+second ahead and for as many rows as may be under way; each send starts at its slot; how it ended
+goes to the results. The ledger says at any moment what is known of each row.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from enum import StrEnum
+from math import ceil
+from typing import Any, Protocol
+
+import structlog
+
+from contracts.backend import SendError, SendOutcome, SendResult
+from sidecar.clock import now_ms
+from sidecar.php.breaker import Breaker
+from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.lease import Lease
+from sidecar.tasks import cancel
+from workers.sending.error_actions import ErrorActions
+from workers.sending.ledger import Halted, Ledger, NotTheHolder
+from workers.sending.limiter import CampaignRests, NumberPaused
+from workers.sending.limits import Limits
+from workers.sending.pacer import Blocked, Pacer
+from workers.sending.send_config import SendConfig
+from workers.sending.send_queue import ClaimedSend
+from workers.sending.sender import Sender
+from workers.sending.services import Services
+
+log = structlog.get_logger()
+
+#: When a number that keeps replies from going is asked for slots again.
+OBSTACLE_PAUSE_S = 1.0
+
+Work = Coroutine[Any, Any, None]
+
+#: What is said of a row that an earlier holder has left as being sent.
+LEFT_SENDING = SendError(code=None, message="the worker ended between the call and its record")
+
+_COLLISION = "a campaign's row of the same uid is being sent: no status could be told apart"
+
+
+class Source(Protocol):
+    """Where rows come from, and go back to."""
+
+    async def feed(self) -> None:
+        """Put rows into the pipeline, until there are none or it has ended. What this has begun
+        then, it may finish."""
+
+    def give_back(self, row: ClaimedSend, reason: str | None = None) -> None:
+        """Take back a row that certainly was not sent, and cannot be for now."""
+
+
+class Results(Protocol):
+    """Where it goes how sends ended."""
+
+    def start(self) -> None:
+        """Begin to report what is added."""
+
+    def add(self, result: SendResult) -> None:
+        """Report a result, soon."""
+
+    async def finish(self, timeout_s: float) -> None:
+        """Report what is left, for at most so long."""
+
+    async def stop(self) -> None:
+        """Report nothing more."""
+
+
+class End(StrEnum):
+    """Why a pipeline ends before everything was sent."""
+
+    FAILED = "failed"
+    HALTED = "halted"
+    LEASE_LOST = "lease_lost"
+    MOVED = "moved"
+    PAUSED = "paused"
+    REFUSED = "refused"
+    STOPPING = "stopping"
+    WAITING = "waiting"
+
+
+class Pipeline:
+    """Sends what ``source`` puts in, under ``lease``. Use once.
+
+    What stops one message of a campaign stops them all, and ends the pipeline. Of replies, those of
+    the number go back to their source, and the others go on.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        config: SendConfig,
+        lease: Lease,
+        ledger: Ledger,
+        source: Source,
+        results: Results,
+    ) -> None:
+        self._services = services
+        self._config = config
+        self._lease = lease
+        self._ledger = ledger
+        self._source = source
+        self._results = results
+        self._log = log.bind(vendor=config.vendor_uid, campaign=config.name)
+        actions = ErrorActions(
+            config.settings, services.redis, services.limiter, of_campaign=config.of_campaign
+        )
+        self._sender = Sender(
+            services.cloud_api, services.limiter, ledger, actions, config, outlet=self
+        )
+        self._pacers: dict[str, Pacer] = {}
+        self._pacing: list[asyncio.Task[None]] = []
+        self._sends: set[asyncio.Task[None]] = set()
+        self._fed = False
+        self._change = asyncio.Event()
+        self.ended = asyncio.Event()
+        #: Why it ends early, and more of that: the reason of a pause, or what all rows wait for.
+        self.end_reason: End | None = None
+        self.pause_reason: str | None = None
+        self.blocked: Blocked | None = None
+
+    async def run(self, longest_s: float | None = None) -> None:
+        """Send until the source has no more and everything has ended, or for so long at most, or
+        until something ends it. Nothing more is begun then; what is under way goes on."""
+        self._results.start()
+        ends = [
+            self._spawn(self._end_when(self._services.stopping, End.STOPPING)),
+            self._spawn(self._end_when(self._lease.lost, End.LEASE_LOST)),
+        ]
+        feeding = self._spawn(self._feed())
+        try:
+            await self.until(self._is_over, longest_s)
+        finally:
+            self.ended.set()
+            self.changed()
+            await cancel([*ends, *self._pacing])
+            # A claim that is under way is better finished than found again by the next holder.
+            await asyncio.wait([feeding], timeout=self._config.settings.backend_timeout_s)
+            await cancel([feeding])
+
+    async def drain(self) -> None:
+        """Wait for what is under way, and report it all."""
+        if self._sends:
+            await asyncio.wait(self._sends, timeout=self._config.settings.send_timeout_s + 1)
+        await self._results.finish(self._config.settings.backend_timeout_s)
+
+    async def close(self) -> None:
+        """End what is left."""
+        await cancel(list(self._sends))
+        await self._results.stop()
+
+    def end(self, reason: End) -> None:
+        """Begin nothing more."""
+        if self.end_reason is None:
+            self.end_reason = reason
+        self.ended.set()
+        self.changed()
+
+    async def until(
+        self, condition: Callable[[], bool] = lambda: False, longest_s: float | None = None
+    ) -> None:
+        """Return when that is true, or it has ended, or after so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                while not (self.ended.is_set() or condition()):
+                    await self._change.wait()
+
+    def changed(self) -> None:
+        """Have all look again that wait for something here."""
+        self._change.set()
+        self._change.clear()  # whoever waits is woken all the same
+
+    # -- rows --
+
+    @property
+    def under_way(self) -> int:
+        """How many sends are."""
+        return len(self._sends)
+
+    @property
+    def unstarted(self) -> int:
+        """How many rows are here that are not under way."""
+        return sum(pacer.unstarted for pacer in self._pacers.values())
+
+    async def has_room(self, most: int) -> None:
+        """Return when no more rows than that wait for slots, or it has ended."""
+        await self.until(lambda: sum(len(p.queue) for p in self._pacers.values()) <= most)
+
+    def put(self, rows: list[ClaimedSend]) -> None:
+        for row in rows:
+            self._pacer_of(row).queue.append([row])
+
+    def take_unstarted(self) -> list[ClaimedSend]:
+        """Return the rows that certainly were not sent, once it has ended."""
+        return [row for pacer in self._pacers.values() for row in pacer.take_unstarted()]
+
+    def report(self, result: SendResult) -> None:
+        self._results.add(result)
+
+    def postpone(self, row: ClaimedSend, wait_s: float, reason: str | None = None) -> None:
+        """Have a row come again from its source after so long, which counts no attempt for it."""
+        error = None if reason is None else SendError(code=None, message=reason)
+        due_at = now_ms() + ceil(wait_s * 1000)
+        self._end_row(row, SendOutcome.REQUEUE, attempted=False, error=error, due_at=due_at)
+
+    def fail(self, row: ClaimedSend, error: SendError) -> None:
+        """Have a row end that is not to be sent."""
+        self._end_row(row, SendOutcome.FAILED, error=error)
+
+    def _end_row(self, row: ClaimedSend, outcome: SendOutcome, **more: Any) -> None:
+        number = self._config.number_of(row)
+        self.report(self._config.result(row.uid, row.claim_uid, number, outcome, **more))
+        self.changed()
+
+    # -- what pacers and sender call --
+
+    @property
+    def room(self) -> int:
+        planned = sum(pacer.planned for pacer in self._pacers.values())
+        return self._config.settings.send_concurrency - len(self._sends) - planned
+
+    def start(self, row: ClaimedSend, limits: Limits) -> None:
+        task = self._spawn(self._sender.send(row, limits))
+        self._sends.add(task)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sends.discard(task)
+        for pacer in self._pacers.values():
+            pacer.queue.changed.set()
+        self.changed()
+
+    def asked(self, pacer: Pacer) -> None:
+        if pacer.blocked and not self._config.of_campaign:
+            self._give_back_waiting(pacer)
+        self.changed()
+
+    def refuse(self, row: ClaimedSend) -> None:
+        if not self._config.of_campaign:
+            self.fail(row, SendError(code=None, message=_COLLISION))
+        self.changed()
+
+    def put_back(self, row: ClaimedSend) -> None:
+        self._pacer_of(row).put_back([row])
+
+    def give_back(self, row: ClaimedSend) -> None:
+        self._source.give_back(row)
+
+    def pause(self, reason: str) -> None:
+        if not self._config.of_campaign:
+            self._log.error("reply.unsendable", reason=reason)
+            return
+        if self.pause_reason is None:
+            self.pause_reason = reason[:500]
+            self._log.error("campaign.paused", reason=reason)
+        self.end(End.PAUSED)
+
+    def rest(self) -> None:
+        if self._config.of_campaign:
+            self.end(End.WAITING)
+
+    # -- pacing --
+
+    def _pacer_of(self, row: ClaimedSend) -> Pacer:
+        number = self._config.number_of(row)
+        if number not in self._pacers:
+            self._pacers[number] = self._make_pacer(number)
+        return self._pacers[number]
+
+    def _make_pacer(self, number: str) -> Pacer:
+        limits = self._config.limits_of(number)
+        pacer = Pacer(
+            self._services.limiter, self._ledger, self._lease, limits, self._config, outlet=self
+        )
+        if not self.ended.is_set():
+            for work in (pacer.plan, pacer.begin_before_slots, pacer.start_at_slots):
+                self._pacing.append(self._spawn(self._keep_up(pacer, work)))
+        return pacer
+
+    async def _keep_up(self, pacer: Pacer, work: Callable[[], Work]) -> None:
+        breaker = Breaker("sending.redis_unavailable", campaign=self._config.name)
+        while not self.ended.is_set():
+            try:
+                await work()
+            except NotTheHolder:
+                self.end(End.LEASE_LOST)
+            except (Halted, NumberPaused, CampaignRests) as obstacle:
+                if self._config.of_campaign:
+                    self._stop_for(obstacle)
+                else:
+                    self._give_back_waiting(pacer, f"the number is paused: {obstacle}")
+                    await self.until(longest_s=OBSTACLE_PAUSE_S)
+            except RedisUnavailable as error:
+                breaker.failed(str(error))
+                await self.until(longest_s=breaker.wait_s)
+
+    def _stop_for(self, obstacle: Exception) -> None:
+        if isinstance(obstacle, NumberPaused):
+            self.pause(str(obstacle))
+        else:
+            self.end(End.HALTED if isinstance(obstacle, Halted) else End.WAITING)
+
+    def _give_back_waiting(self, pacer: Pacer, reason: str | None = None) -> None:
+        for row in pacer.queue.take_all():
+            self._source.give_back(row, reason)
+
+    # -- the end --
+
+    async def _feed(self) -> None:
+        await self._source.feed()
+        self._fed = True
+        self.changed()
+
+    def _is_over(self) -> bool:
+        pacers = [pacer for pacer in self._pacers.values() if pacer.unstarted]
+        if self._sends or any(pacer.planned for pacer in pacers):
+            return False
+        blocked = [pacer.blocked for pacer in pacers if pacer.blocked]
+        if self._config.of_campaign and pacers and len(blocked) == len(pacers):
+            self.blocked = min(blocked, key=lambda one: one.until)
+            self.end(End.WAITING)
+        return self._fed and not pacers
+
+    async def _end_when(self, event: asyncio.Event, reason: End) -> None:
+        await event.wait()
+        self.end(reason)
+
+    def _spawn(self, work: Work) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._work_ended)
+        return task
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._log.error("sending.failed", exc_info=error)
+            self.end(End.FAILED)

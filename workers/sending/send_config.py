@@ -1,0 +1,55 @@
+"""How the messages of one campaign, or of a vendor's replies, are sent."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.backend import SendOutcome, SendResult, VendorConfig
+from sidecar.clock import now_ms
+from sidecar.effects.outbox import replies_of
+from sidecar.settings import Settings
+from workers.sending.limits import Limits
+from workers.sending.send_queue import ClaimedSend
+
+
+@dataclass(frozen=True, slots=True)
+class SendConfig:
+    """Of a campaign; without ``campaign_uid`` of the vendor's replies, which go before campaigns
+    and have little in common: what stops one stops no other."""
+
+    settings: Settings
+    vendor: VendorConfig
+    campaign_uid: str | None = None
+
+    @property
+    def vendor_uid(self) -> str:
+        return self.vendor.vendor_uid
+
+    @property
+    def name(self) -> str:
+        """What ledger, limiter and lease know the messages by."""
+        return self.campaign_uid or replies_of(self.vendor_uid)
+
+    @property
+    def of_campaign(self) -> bool:
+        return self.campaign_uid is not None
+
+    def number_of(self, row: ClaimedSend) -> str:
+        """Return the number that a row is sent from."""
+        return row.row.from_phone_number_id or self.vendor.current_phone_number_id or ""
+
+    def limits_of(self, number: str) -> Limits:
+        return Limits.of(self.vendor, number, self.settings)
+
+    def result(
+        self, row_uid: str, claim_uid: str, number: str, outcome: SendOutcome, **more: Any
+    ) -> SendResult:
+        """Return what PHP is told of a row, as of now."""
+        return SendResult(
+            uid=row_uid,
+            vendor_uid=self.vendor_uid,
+            campaign_uid=self.campaign_uid,
+            claim_uid=claim_uid,
+            outcome=outcome,
+            phone_number_id=number,
+            **{"at": now_ms(), **more},
+        )
