@@ -13,6 +13,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halt
+from sidecar.sending.row_states import RowState
 
 #: One refusal of an update that has been here for longer is no passing one.
 REFUSED_MS = 3000
@@ -87,9 +88,9 @@ def _campaign(
         waits=None if waits is None else waits.decode(errors="replace"),
         held_s=None if token is None else max(0, overview.now - int(token)) / 1000,
         holder=overview.holder(campaign_lease(uid)),
-        claimed=states[b"c"],
-        sending=states[b"s"],
-        known=states[b"k"],
+        claimed=states[RowState.CLAIMED.letter],
+        sending=states[RowState.SENDING.letter],
+        known=states[RowState.KNOWN.letter],
     )
 
 

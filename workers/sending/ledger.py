@@ -8,12 +8,11 @@ reported, and for those that were being sent nobody can tell.
 A row stands in one ledger, once: where PHP gives out one that somebody has in hand, it is not sent
 a second time. What PHP holds of the second claim becomes 6 there (``stale_claim_s``).
 
-A state is a letter and the claim that it belongs to (and more), separated by colons; the scripts
-read these two. What a late process says of a row that has ended, or was claimed anew, is not
-written.
+What may follow which state is in ``sidecar/sending/row_states.py``. What a late process says of a
+row that has ended, or was claimed anew, is not written.
 
 The scripts also move the vendor's counters, with the rows that they count: a row that comes into
-the ledger is *claimed*, and one that leaves it has ended in one of :data:`ENDS` (sidecar/counters).
+the ledger is *claimed*, and one that leaves it has ended (:class:`RowEnd`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,20 +24,16 @@ from sidecar.effects.outbox import replies_of
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.redis.lease import Lease
+from sidecar.sending.row_states import RowEnd, RowState, dump, load
 from workers.sending.send_queue import ClaimedSend
 
-_CLAIMED = b"c:"
-_SENDING = b"s:"
-_KNOWN = b"k:"
-
-#: The counter of each end.
+#: How a row ends that has this outcome.
 ENDS = {
-    SendOutcome.ACCEPTED: "accepted",
-    SendOutcome.FAILED: "failed",
-    SendOutcome.REQUEUE: "requeued",
-    SendOutcome.UNKNOWN: "unknown",
+    SendOutcome.ACCEPTED: RowEnd.ACCEPTED,
+    SendOutcome.FAILED: RowEnd.FAILED,
+    SendOutcome.REQUEUE: RowEnd.REQUEUED,
+    SendOutcome.UNKNOWN: RowEnd.UNKNOWN,
 }
-RELEASED = "released"
 
 #: How long before its slot a row is written down as being sent, at most. That takes a write to
 #: disk, and sends should not go out in the rhythm of the disk; but after a crash nobody can tell of
@@ -48,12 +43,12 @@ BEGIN_AHEAD_S = 0.02
 
 def sending(number: str, claim_uid: str) -> bytes:
     """Return the state of a row of a claim that is about to be sent from a number."""
-    return _SENDING + f"{claim_uid}:{number}".encode()
+    return dump(RowState.SENDING, claim_uid, number)
 
 
 def _known(result: SendResult) -> bytes:
-    head = f"{result.claim_uid or ''}:{ENDS[result.outcome]}:".encode()
-    return _KNOWN + head + result.model_dump_json(exclude_defaults=True).encode()
+    outcome = result.model_dump_json(exclude_defaults=True)
+    return dump(RowState.KNOWN, result.claim_uid or "", ENDS[result.outcome], outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +161,7 @@ class Ledger:
 
     async def not_sent(self, rows: list[ClaimedSend]) -> None:
         """Note that rows that were (perhaps) about to be sent certainly were not."""
-        await self._note([(r.uid, r.claim_uid, _CLAIMED + r.claim_uid.encode()) for r in rows])
+        await self._note([(r.uid, r.claim_uid, dump(RowState.CLAIMED, r.claim_uid)) for r in rows])
 
     async def known(self, results: list[SendResult]) -> None:
         """Note outcomes of rows that are in the ledger, in one round trip."""
@@ -182,7 +177,7 @@ class Ledger:
 
     async def released(self, claim_uid: str, row_uids: list[str]) -> None:
         """Drop rows that PHP has back, and count them."""
-        await self._drop([(row_uid, claim_uid, RELEASED) for row_uid in row_uids])
+        await self._drop([(row_uid, claim_uid, RowEnd.RELEASED) for row_uid in row_uids])
 
     async def _drop(self, ends: list[tuple[str, str, str]]) -> None:
         flat = [word for end in ends for word in end]
@@ -202,13 +197,14 @@ class Ledger:
         state = LedgerState({}, {}, [])
         entries = cast(Hash, await self._redis.hgetall(self._ledger))
         for row_uid, value in entries.items():
-            if value.startswith(_SENDING):
-                claim_uid, _, number = value.removeprefix(_SENDING).decode().partition(":")
-                state.sending[row_uid.decode()] = (claim_uid, number)
-            elif value.startswith(_KNOWN):
-                state.known.append(SendResult.model_validate_json(value.split(b":", 3)[3]))
+            row_state, claim_uid, more = load(value)
+            if row_state is RowState.CLAIMED:
+                state.claimed[row_uid.decode()] = claim_uid
+            elif row_state is RowState.SENDING:
+                state.sending[row_uid.decode()] = (claim_uid, more)
             else:
-                state.claimed[row_uid.decode()] = value.removeprefix(_CLAIMED).decode()
+                _, _, outcome = more.partition(":")
+                state.known.append(SendResult.model_validate_json(outcome))
         return state
 
 

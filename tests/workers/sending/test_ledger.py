@@ -1,11 +1,14 @@
 """The ledger: what is known of a row survives, and nothing is written for somebody else."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 
 from contracts.backend import SendError, SendOutcome
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
+from sidecar.sending import row_states
 from tests.workers.payloads import VENDOR
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
 from workers.sending.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
@@ -190,3 +193,71 @@ async def test_another_vendors_rows_are_of_no_interest(ledger: Ledger, redis: Re
 async def test_redis_is_not_asked_where_no_status_names_a_row(redis: Redis) -> None:
     await redis.aclose()
     assert await LedgerView(redis).unsettled([]) == set()
+
+
+# -- states and what follows them --
+
+
+async def put_in(ledger: Ledger, lease: Lease, before: str) -> None:
+    """Have row-1 in a state, under the claim."""
+    if before == "none":
+        return
+    await ledger.claimed(CLAIM, ["row-1"])
+    if before == "sending":
+        await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    elif before != "claimed":
+        await ledger.known([result("row-1", SendOutcome(before))])
+
+
+async def state_now(redis: Redis) -> str:
+    value = await redis.hget(keys.ledger(CAMPAIGN), "row-1")
+    return "none" if value is None else row_states.load(value)[0].name.lower()
+
+
+#: What each script may be asked to do with a row that is there, by the script.
+CALLS: dict[str, list[Callable[[Ledger, Lease], Awaitable[object]]]] = {
+    "claimed.lua": [
+        lambda ledger, lease: ledger.claimed(CLAIM, ["row-1"]),
+        lambda ledger, lease: ledger.claimed("another", ["row-1"]),
+        lambda ledger, lease: ledger.claimed("another", ["row-1"], in_hand=[CLAIM]),
+    ],
+    "begin.lua": [lambda ledger, lease: ledger.begin(lease, [(queued("row-1"), NUMBER)])],
+    "set_state.lua": [
+        lambda ledger, lease: ledger.not_sent([queued("row-1")]),
+        lambda ledger, lease: ledger.known([result("row-1")]),
+    ],
+    "settled.lua": [
+        lambda ledger, lease: ledger.settled([result("row-1")]),
+        lambda ledger, lease: ledger.released(CLAIM, ["row-1"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("script", list(CALLS))
+async def test_a_script_does_what_the_table_says(
+    ledger: Ledger, lease: Lease, redis: Redis, script: str
+) -> None:
+    """Each of its transitions happens, and no other: from every state, whatever it is asked."""
+    made: set[tuple[str, str]] = set()
+    for before in ("none", "claimed", "sending", *SendOutcome):
+        for call in CALLS[script]:
+            await redis.delete(keys.ledger(CAMPAIGN), keys.ROWS)
+            await put_in(ledger, lease, before)
+            was, value = await state_now(redis), await redis.hget(keys.ledger(CAMPAIGN), "row-1")
+            await call(ledger, lease)
+            is_now = await state_now(redis)
+            if was != is_now or value != await redis.hget(keys.ledger(CAMPAIGN), "row-1"):
+                made.add((was, is_now))
+    allowed = row_states.TRANSITIONS.made_by(script)
+    # Where it changes nothing, nobody can see that it was written again.
+    unseen = {(one, one) for one in ("claimed", "sending")}
+    assert made <= allowed <= made | unseen
+
+
+async def test_what_is_known_is_not_sent_again(ledger: Ledger, lease: Lease, redis: Redis) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.known([result("row-1")])
+    row = queued("row-1")
+    assert await ledger.begin(lease, [(row, NUMBER)]) == [row]
+    await ledger.not_sent([queued("row-1")])
+    assert await state_now(redis) == "known"

@@ -1,6 +1,9 @@
 -- Write down that rows are about to be sent: the last step before the call, so that no row is ever
 -- sent without the lease and an entry in the ledger.
 --
+-- States of rows (sidecar/sending/row_states.py): none -> sending, claimed -> sending,
+--   sending -> sending
+--
 -- KEYS[1]  lease:campaign:{campaign}
 -- KEYS[2]  halt:{campaign}    set: the campaign is paused or cancelled
 -- KEYS[3]  ledger:{campaign}  hash: row -> state (workers/sending/ledger.py)
@@ -17,8 +20,10 @@
 -- ARGV[6..] for each row its uid, and its state from now on
 --
 -- Returns the places (from 0) of rows that must not be sent: the ledger has them under another
--- claim, or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
+-- claim, or knows what became of them, or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
 -- number is held then; and nothing is written. A row that is in no ledger counts as claimed.
+
+-- include sending/ledger_rows.lua
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return -1
@@ -37,20 +42,14 @@ for index = 8, #KEYS do
   end
 end
 
-local function claim_of(state)
-  return string.match(state, "^.:([^:]*)")
-end
-
 local new = 0
 local refused = {}
 for index = 6, #ARGV, 2 do
   local row, state = ARGV[index], ARGV[index + 1]
   local known = redis.call("HGET", KEYS[3], row)
-  local holder = not known and redis.call("HGET", KEYS[7], row)
-  local elsewhere = holder
-    and holder ~= ARGV[2]
-    and redis.call("HEXISTS", ARGV[5] .. holder, row) == 1
-  if elsewhere or known and claim_of(known) ~= claim_of(state) then
+  local elsewhere = not known and in_another_ledger(KEYS[7], ARGV[5], ARGV[2], row)
+  local ended = known and (state_of(known) == KNOWN or claim_of(known) ~= claim_of(state))
+  if elsewhere or ended then
     refused[#refused + 1] = (index - 6) / 2
   else
     redis.call("HSET", KEYS[3], row, state)
@@ -60,9 +59,5 @@ for index = 6, #ARGV, 2 do
     end
   end
 end
-if new > 0 then
-  redis.call("HSET", KEYS[4], ARGV[2], ARGV[3])
-  redis.call("HINCRBY", KEYS[5], "claimed", new)
-  redis.call("SADD", KEYS[6], ARGV[3])
-end
+count_claimed(KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], new)
 return refused

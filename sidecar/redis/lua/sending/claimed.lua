@@ -2,6 +2,9 @@
 -- Write down the rows that a claim has brought, each once, and count them.
 -- It is also done when Redis is full: PHP has given the rows out by now.
 --
+-- States of rows (sidecar/sending/row_states.py): none -> claimed, claimed -> claimed,
+--   known -> claimed
+--
 -- KEYS[1]  ledger:{campaign}  hash: row -> state (workers/sending/ledger.py)
 -- KEYS[2]  ledgers            hash: campaigns whose ledger is not empty -> vendor
 -- KEYS[3]  count:{vendor}     hash: counters
@@ -23,6 +26,8 @@
 -- A row that is there under this claim keeps its state. One that is there under another claim, was
 -- certainly not sent, and is nobody's, was given out anew: what the other claim knew has ended.
 
+-- include sending/ledger_rows.lua
+
 local mine = {}
 local first = 7 + ARGV[6]
 for index = 7, first - 1 do
@@ -30,18 +35,16 @@ for index = 7, first - 1 do
 end
 
 local function why_not(row, state)
-  if state then
-    local letter, claim = string.match(state, "^(.):([^:]*)")
-    if letter == "c" then
-      return mine[claim] and claim ~= ARGV[3] and "in_hand"
-    end
-    local ended = string.match(state, "^k:[^:]*:([^:]*)")
-    local unsent = ended == "failed" or ended == "requeued"
-    return (claim == ARGV[3] or not unsent) and "in_hand"
+  if not state then
+    return in_another_ledger(KEYS[5], ARGV[5], ARGV[1], row) and "in_another_ledger"
   end
-  local holder = redis.call("HGET", KEYS[5], row)
-  local elsewhere = holder and holder ~= ARGV[1]
-  return elsewhere and redis.call("HEXISTS", ARGV[5] .. holder, row) == 1 and "in_another_ledger"
+  local claim = claim_of(state)
+  if state_of(state) == CLAIMED then
+    return mine[claim] and claim ~= ARGV[3] and "in_hand"
+  end
+  local outcome = state_of(state) == KNOWN and outcome_of(state)
+  local unsent = outcome == "failed" or outcome == "requeued"
+  return (claim == ARGV[3] or not unsent) and "in_hand"
 end
 
 local new = 0
@@ -53,21 +56,17 @@ for index = first, #ARGV do
   local reason = named[row] and "twice_in_answer" or why_not(row, state) or ""
   named[row] = true
   reasons[#reasons + 1] = reason
-  if reason == "" and not (state and string.match(state, "^.:([^:]*)") == ARGV[3]) then
+  if reason == "" and claim_of(state) ~= ARGV[3] then
     if state then
-      local ended = string.match(state, "^k:[^:]*:([^:]*)") or "released"
+      local ended = state_of(state) == KNOWN and outcome_of(state) or "released"
       redis.call("HINCRBY", KEYS[3], ended, 1)
     end
-    redis.call("HSET", KEYS[1], row, "c:" .. ARGV[3])
+    redis.call("HSET", KEYS[1], row, CLAIMED .. ":" .. ARGV[3])
     redis.call("HSET", KEYS[5], row, ARGV[1])
     new = new + 1
   end
 end
-if new > 0 then
-  redis.call("HSET", KEYS[2], ARGV[1], ARGV[2])
-  redis.call("HINCRBY", KEYS[3], "claimed", new)
-  redis.call("SADD", KEYS[4], ARGV[2])
-end
+count_claimed(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], new)
 if redis.call("HDEL", KEYS[6], ARGV[3]) == 1 and ARGV[4] ~= "0" then
   redis.call("HINCRBY", KEYS[3], "expired", ARGV[4])
   redis.call("SADD", KEYS[4], ARGV[2])

@@ -2,6 +2,9 @@
 -- Drop rows that PHP has from the ledger, and count how they ended.
 -- It is also done when Redis is full: it makes room.
 --
+-- States of rows (sidecar/sending/row_states.py): claimed -> none, sending -> none,
+--   known -> none
+--
 -- KEYS[1]  ledger:{campaign}  hash: row -> state (workers/sending/ledger.py)
 -- KEYS[2]  ledgers            hash: campaigns whose ledger is not empty -> vendor
 -- KEYS[3]  count:{vendor}     hash: counters
@@ -12,11 +15,13 @@
 -- Returns how many were dropped. A row that is not there any more is not counted again, and one
 -- that is there under another claim stays.
 
+-- include sending/ledger_rows.lua
+
 local ends = {}
 local dropped = 0
 for index = 2, #ARGV, 3 do
   local state = redis.call("HGET", KEYS[1], ARGV[index])
-  if state and string.match(state, "^.:([^:]*)") == ARGV[index + 1] then
+  if claim_of(state) == ARGV[index + 1] then
     redis.call("HDEL", KEYS[1], ARGV[index])
     if redis.call("HGET", KEYS[4], ARGV[index]) == ARGV[1] then
       redis.call("HDEL", KEYS[4], ARGV[index])
