@@ -4,6 +4,8 @@ import importlib
 
 import click
 
+from simulator.checkout import has_checkout, require_checkout
+
 _COMMANDS = {
     "cloud-api": "simulator.cloud_api.command",
     "backend": "simulator.backend.command",
@@ -11,6 +13,8 @@ _COMMANDS = {
     "vendor-webhook": "simulator.vendor_webhook.command",
     "pusher": "simulator.pusher.command",
     "demo": "simulator.demo_command",
+}
+_IN_CHECKOUT = {
     "chaos": "simulator.chaos.command",
     "adversary": "simulator.adversary.command",
     "migration": "simulator.migration.command",
@@ -18,17 +22,20 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Each module in :data:`_COMMANDS` exports a click command that is named ``command``."""
+    """Each module exports a click command that is named ``command``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS, *(_IN_CHECKOUT if has_checkout() else ())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name in _IN_CHECKOUT:
+            require_checkout(cmd_name)
+        module = {**_COMMANDS, **_IN_CHECKOUT}.get(cmd_name)
+        if module is None:
             return None
-        found = importlib.import_module(_COMMANDS[cmd_name]).command
+        found = importlib.import_module(module).command
         if not isinstance(found, click.Command):
-            raise TypeError(f"{_COMMANDS[cmd_name]}.command is no click command: {found!r}")
+            raise TypeError(f"{module}.command is no click command: {found!r}")
         return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import orjson
 
+from simulator.checkout import require_checkout
 from simulator.comparison import Comparison
 from simulator.control import read
 from simulator.cost import Cost
@@ -18,7 +19,6 @@ from simulator.demo import Demo
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
 from simulator.processes import ProcessFailed
-from simulator.stack.packages import missing
 
 
 @click.command(name="demo")
@@ -80,12 +80,15 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def _installation(folder: Path, stack: bool) -> Installation:
     if not stack:
         return EmbeddedInstallation(folder)
+    require_checkout("demo --stack")
+    # Only here: the wheel leaves them out.
+    from simulator.stack.installation import StackInstallation
+    from simulator.stack.packages import missing
+
     if lacking := missing():
         raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
+            f"the real stack lacks {', '.join(lacking)}: run scripts/install-stack as root"
         )
-    from simulator.stack.installation import StackInstallation
-
     return StackInstallation(folder)
 
 
