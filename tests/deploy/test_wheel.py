@@ -129,8 +129,8 @@ def test_it_holds_every_file_of_its_packages(wheel: Path) -> None:
     )
     if tracked.returncode != 0:
         pytest.skip("this is no git repository")
-    outside = ("contracts/laravel/", "contracts/vectors/")
-    outside += tuple(f"simulator/{name}/" for name in LEFT_OUT)
+    left_out = [f"simulator/{name}/" for name in LEFT_OUT]
+    outside = ("contracts/laravel/", "contracts/vectors/", *left_out)
     wanted = {
         line
         for line in tracked.stdout.splitlines()
