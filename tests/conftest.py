@@ -46,6 +46,7 @@ SERVERS = (
     "tests/migration/",
     "tests/nginx/",
     "tests/parity/",
+    "tests/sidecar/commands/test_check.py::test_as_a_process",
     "tests/sidecar/http/test_serve.py",
     "tests/simulator/backend/test_command.py",
     "tests/simulator/cloud_api/test_command.py",
@@ -64,6 +65,9 @@ OTHER_SERVERS = {"embedded_process"}
 SLOW = (
     "tests/contracts/test_arrows.py",
     "tests/sidecar/http/test_connection.py",
+    "tests/workers/inbox/test_fairness.py::test_a_drain_that_dies_at_every_batch",
+    "tests/workers/sending/test_limiter_adapting.py::test_a_storm_ends",
+    "tests/workers/sending/test_limiter_adapting.py::test_it_finds_what_the_api_allows",
     "tests/workers/sending/test_limiter_fairness.py",
     "tests/workers/test_memory.py",
 )

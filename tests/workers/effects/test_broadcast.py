@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.effects import Broadcast, Broadcaster
+from contracts.effects import Broadcast
 from sidecar.effects.outbound import Outbound
 from tests.target import Hit, Target, json, target
 from tests.workers.effects_at_hand import Counted, config, queued
 from workers.effects.broadcast import LONGEST_PAUSE_S, Broadcasts
 from workers.effects.handler import Again, Done, End, GivenUp
-from workers.effects.pusher import Event, Pusher, signed_query
+from workers.effects.pusher import Pusher
 
 KEY, SECRET = "278d425bdf160c739803", "7ad3773142a6692b25b8"
 
@@ -57,31 +57,6 @@ def assert_signed(hit: Hit) -> None:
     assert given["auth_version"] == "1.0"
     assert given["body_md5"] == hashlib.md5(hit.body).hexdigest()
     assert abs(int(given["auth_timestamp"]) - time.time()) < 60
-
-
-def test_the_example_of_the_reference() -> None:
-    body = b'{"name":"foo","channels":["project-3"],"data":"{\\"some\\":\\"data\\"}"}'
-    one = Broadcaster(url="http://x", app_id="3", key=KEY, secret=SECRET)
-    assert signed_query(one, "/apps/3/events", body, 1353088179) == (
-        "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0"
-        "&body_md5=ec365a775a4cd0599faeb73354201b6f"
-        "&auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        ({"a": [1, "ü"]}, '{"a":[1,"ü"]}'),
-        ("as it is", "as it is"),
-        ("", ""),
-        (None, "null"),
-        ([], "[]"),
-        (5, "5"),
-    ],
-)
-def test_data_is_text(data: Any, text: str) -> None:
-    assert Event.of(event(data)).data == text
 
 
 async def test_one_event(broadcasts: Broadcasts, server: Target) -> None:

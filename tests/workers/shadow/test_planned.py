@@ -7,13 +7,12 @@ import pytest
 
 from contracts.backend import VendorConfig
 from contracts.bots import Bot, VendorBots
-from contracts.modes import Modes
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
 from workers.inbox.update import Update
 from workers.shadow.planned import Planned
-from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
+from workers.shadow.planning import by_wamid, plan, split_recorded
 from workers.shadow.store import RecordedWebhook
 
 Json = dict[str, Any]
@@ -148,57 +147,6 @@ def test_what_a_status_says_new(name: str, new: bool) -> None:
 def test_the_code_of_a_failure(errors: Any, code: int | None) -> None:
     planned, _ = planned_of(content(statuses=[status("w", "failed", errors=errors)]))
     assert planned.statuses[0].code == code
-
-
-# -- what PHP's routine looks at --
-
-
-def firsts_of(body: Json | bytes) -> list[bool]:
-    updates, firsts = split(body)
-    return [update.id in firsts for update in updates]
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        (content(statuses=[status("a"), status("b")]), [True, False]),
-        (content(messages=[message()], statuses=[status()]), [False, False]),
-        (envelope(account(change(value(statuses=[status()]))), account()), [True]),
-        (envelope(account(), account(change(value(statuses=[status()])))), [False]),
-        (
-            envelope(
-                account(change(value(statuses=[status()])), change(value(statuses=[status()])))
-            ),
-            [True, False],
-        ),
-        (b"no json", [False]),
-        (b"[]", [False]),
-        (b'{"entry": [{"changes": [{"value": 1}]}]}', [False]),
-    ],
-)
-def test_what_the_routine_looks_at(body: Json | bytes, expected: list[bool]) -> None:
-    assert firsts_of(body) == expected
-
-
-# -- modes --
-
-
-@pytest.mark.parametrize(
-    ("webhooks", "bots", "kinds"),
-    [
-        ("shadow", "php", set(Kind)),
-        ("shadow", "shadow", set(Kind)),
-        ("shadow", "sidecar", set(Kind)),
-        ("sidecar", "shadow", {Kind.BOTS}),
-        ("php", "shadow", {Kind.BOTS}),
-        ("php", "php", set()),
-        ("sidecar", "sidecar", set()),
-    ],
-)
-def test_what_is_compared_by_mode(webhooks: str, bots: str, kinds: set[Kind]) -> None:
-    modes = Modes.model_validate({"webhooks": webhooks, "bots": bots})
-    assert kinds_of(VendorConfig(vendor_uid="v", modes=modes)) == kinds
-    assert kinds_of(None) == set()
 
 
 @pytest.mark.parametrize("code", [10**30, -(10**30), True, 10**9])
