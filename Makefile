@@ -73,7 +73,7 @@ openapi:         ## Generate the OpenAPI documents from the contracts
 	@scripts/install dev
 	@.venv/bin/python -m contracts.openapi
 
-settings-page:   ## Generate docs/settings.md from the settings
+settings-page:   ## Generate docs/settings.md and sidecar.example.toml from the settings
 	@scripts/install dev
 	@.venv/bin/python -m sidecar.settings_page
 

@@ -1,7 +1,8 @@
 """Settings: environment variables named ``SIDECAR_*``, and a TOML file.
 
 The file is the one that ``SIDECAR_CONFIG`` names, or ``sidecar.toml`` in the working directory if
-there is one. A variable wins over the file. ``sidecar.example.toml`` documents every setting.
+there is one. A variable wins over the file. ``docs/settings.md`` and ``sidecar.example.toml`` are
+made of the comments here (``make settings-page``).
 """
 
 import os
@@ -93,16 +94,21 @@ class Settings(BaseSettings):
     #: Port that `sidecar serve` listens on. 0 takes any free one.
     port: int = Field(default=8600, ge=0, le=65535)
     #: Root of the PHP application; `/internal/*` and `/whatsapp-webhook/*` are below it.
-    backend_url: HttpUrl
-    #: Redis or Valkey for the inbox and the ledger. Not set: an embedded Valkey in `data_dir`.
-    redis_url: RedisUrl = Field(default=None, repr=False)
+    backend_url: HttpUrl = Field(examples=["http://127.0.0.1:8000"])
+    #: Redis or Valkey for the inbox and the ledger: `redis://`, `rediss://` (TLS) or `unix://`. It
+    #: needs `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`. Not set: an
+    #: embedded Valkey in `data_dir`.
+    redis_url: RedisUrl = Field(default=None, repr=False, examples=["redis://127.0.0.1:6379/0"])
     #: Redis for Dramatiq, which needs a database of its own. Not set: the next database number of
     #: `redis_url`.
-    dramatiq_redis_url: RedisUrl = Field(default=None, repr=False)
-    #: Folder of the embedded Valkey: its append-only file and its socket.
+    dramatiq_redis_url: RedisUrl = Field(
+        default=None, repr=False, examples=["redis://127.0.0.1:6379/1"]
+    )
+    #: Folder of the embedded Valkey: its append-only file and its socket, whose full path may have
+    #: 107 characters.
     data_dir: Path = Path("var")
     #: Where Meta posts webhooks (nginx). Only `sidecar check --deep` uses it.
-    public_url: HttpUrl | None = None
+    public_url: HttpUrl | None = Field(default=None, examples=["https://whatsapp.example.com"])
     #: Root of the Cloud API.
     cloud_api_url: HttpUrl = "https://graph.facebook.com"
     #: Version of the Cloud API, `v26.0` for instance.
@@ -110,24 +116,29 @@ class Settings(BaseSettings):
 
     # -- trust --
 
-    #: Keys for internal calls. The first one signs; all are accepted.
+    #: Keys for internal calls between PHP and the sidecar. A secret has at least 16 characters and
+    #: no comma; `openssl rand -hex 32` makes a good one. The first key signs; all are accepted. To
+    #: rotate a key, add the new one behind the old one on both sides, then put it first, then drop
+    #: the old one.
     signing_keys: Annotated[
         dict[str, SecretStr],
         NoDecode,
         BeforeValidator(_parse_keys),
         AfterValidator(_check_keys),
-        Field(min_length=1),
+        Field(min_length=1, examples=["first:put-a-secret-of-your-own-here"]),
     ]
     #: How far PHP's clock and the sidecar's may differ.
     signing_window_s: int = Field(default=300, ge=10, le=3600)
-    #: Meta app secrets that are valid for every vendor. Vendors' own secrets come from PHP.
+    #: Meta app secrets that are valid for every vendor. Vendors' own secrets come from PHP, so this
+    #: may be empty where every vendor has an app of its own.
     app_secrets: Annotated[
         list[SecretStr], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_secrets)
-    ] = []
+    ] = Field(default=[], examples=["put-the-secret-of-your-meta-app-here"])
     #: What to do with a wrong or missing signature. `enforce` answers 401; `report` accepts the
     #: webhook and counts it.
     webhook_signature: SignatureMode = SignatureMode.ENFORCE
-    #: The same for webhooks that are passed on to PHP. `report` passes them on as they came.
+    #: The same for webhooks that are passed on to PHP. `report` passes them on as they came, and
+    #: counts them; change to `enforce` once nothing genuine is counted.
     proxy_signature: SignatureMode = SignatureMode.REPORT
 
     # -- webhooks --
@@ -138,8 +149,8 @@ class Settings(BaseSettings):
     inbox_write_timeout_ms: int = Field(default=800, ge=50, le=5000)
     #: Memory for webhooks that wait for their write. Above this they are answered with 503.
     inbox_pending_limit_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
-    #: Share of Redis's `maxmemory` that webhooks may fill. Above it they get 503; the rest is kept
-    #: for work that has begun.
+    #: Share of Redis's `maxmemory` that webhooks may fill. Above it they get 503; the rest, which
+    #: should be 64 MB or more, is kept for work that has begun.
     inbox_memory_share: float = Field(default=0.8, gt=0, le=1)
     #: Share of that which one vendor may fill. Above it only this vendor's webhooks get 503.
     vendor_memory_share: float = Field(default=0.5, gt=0, le=1)
@@ -173,11 +184,13 @@ class Settings(BaseSettings):
 
     # -- webhooks that PHP handles --
 
-    #: Keep a webhook that PHP does not answer, or answers with 5xx, and hand it over later. If not,
-    #: Meta gets PHP's failure.
+    #: Keep a webhook that PHP does not answer, or answers with 5xx, and hand it over later; PHP
+    #: recognises what it has. Only correctly signed ones are kept, unless `webhook_signature` is
+    #: `report`. `false`: Meta gets PHP's failure, and comes again.
     proxy_keep_failed: bool = True
     #: Longest that PHP may take for such a webhook. Together with `inbox_write_timeout_ms` it must
-    #: stay below what nginx waits for the sidecar (4 s).
+    #: stay below what nginx waits for the sidecar (`proxy_read_timeout` in
+    #: nginx/sidecar/public.conf, 4 s).
     proxy_timeout_s: float = Field(default=3.0, gt=0, le=60)
     #: Most such webhooks that may be at PHP at once. Others wait, within `proxy_timeout_s`.
     proxy_concurrency: int = Field(default=128, ge=1, le=4096)
@@ -188,7 +201,8 @@ class Settings(BaseSettings):
 
     #: Longest that one call to PHP may take.
     backend_timeout_s: float = Field(default=30.0, gt=0, le=300)
-    #: How long a vendor's configuration is used before PHP is asked again.
+    #: How long a vendor's configuration is used before PHP is asked again. While PHP is down the
+    #: last one stays in use. PHP can also say that it changed.
     vendor_config_ttl_s: float = Field(default=60.0, ge=1)
     #: How long "no such vendor" is remembered.
     vendor_unknown_ttl_s: float = Field(default=10.0, ge=0)
@@ -207,7 +221,8 @@ class Settings(BaseSettings):
     messages_per_second: float = Field(default=80.0, gt=0, le=1000)
     #: Share of a number's rate that is used, so that jitter does not exceed it.
     rate_share: float = Field(default=0.99, gt=0, le=1)
-    #: Longest that the Cloud API may take to answer. After that the outcome is unknown.
+    #: Longest that the Cloud API may take to answer. After that the outcome is unknown: the message
+    #: is not sent again, and its status settles it.
     send_timeout_s: float = Field(default=30.0, gt=0, le=120)
     #: Most calls to the Cloud API of one campaign in one worker process.
     send_concurrency: int = Field(default=256, ge=1, le=1024)
@@ -237,7 +252,9 @@ class Settings(BaseSettings):
     #: Most forwards, and most broadcasts, of one vendor that may wait. More are dropped and
     #: counted.
     effects_limit: int = Field(default=100_000, ge=100)
-    #: Host names, addresses and networks that vendors' URLs may lead to although they are private.
+    #: Host names, addresses and networks that vendors' URLs may lead to although they are private,
+    #: such as `flowise.internal` or `10.8.0.0/16`. Any port of them can then be called, and a name
+    #: counts whatever it resolves to.
     outbound_allow: Annotated[
         list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_outbound)
     ] = []
@@ -249,7 +266,8 @@ class Settings(BaseSettings):
     ai_concurrency: int = Field(default=50, ge=1, le=1024)
     #: Longest that an AI may take to answer.
     ai_timeout_s: float = Field(default=60.0, gt=0, le=600)
-    #: Attempts at a question that an AI does not answer.
+    #: Attempts at a question that an AI does not answer. After that PHP sends the vendor's failure
+    #: message, if there is one.
     ai_max_attempts: int = Field(default=3, ge=1, le=20)
 
     # -- shadow --
@@ -275,7 +293,8 @@ class Settings(BaseSettings):
 
     #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.
     worker_poll_ms: int = Field(default=20, ge=1, le=1000)
-    #: Longest that work in flight may take to end after SIGTERM.
+    #: Longest that work in flight may take to end after SIGTERM. The service manager's own limit
+    #: must be higher.
     shutdown_timeout_s: float = Field(default=30.0, ge=1, le=600)
     #: How long a dead worker's lease blocks the next one.
     lease_ttl_ms: int = Field(default=10_000, ge=500)

@@ -1,15 +1,18 @@
-"""``python -m sidecar.settings_page``: write ``docs/settings.md``, or check that it is up to date.
+"""``python -m sidecar.settings_page``: write ``docs/settings.md`` and ``sidecar.example.toml``, or
+check that they are up to date.
 
-The page is made of :class:`sidecar.settings.Settings`: names, types, defaults and bounds of its
+Both are made of :class:`sidecar.settings.Settings`: names, types, defaults and bounds of its
 fields, and the comments above them.
 """
 
 import inspect
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from textwrap import wrap
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -21,7 +24,8 @@ from pydantic_core import PydanticUndefined
 from sidecar.settings import ENV_PREFIX, Settings
 
 MIB = 1024 * 1024
-PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
+ROOT = Path(__file__).parents[1]
+WIDTH = 100
 
 _UNITS = {
     "_s": "s",
@@ -32,7 +36,6 @@ _UNITS = {
     "_share": "fraction",
     "_per_second": "messages/s",
 }
-_BOUNDS = {"ge": "≥ {}", "gt": "> {}", "le": "≤ {}", "lt": "< {}"}
 _TYPES = {str: "text", int: "integer", float: "number", bool: "true or false", Path: "path"}
 
 _HEAD = f"""# Settings
@@ -45,8 +48,15 @@ names, or `sidecar.toml` in the working directory. The environment wins. A setti
 wrong or misspelt stops the start with one line that names it. `sidecar check` tells whether the
 settings work.
 
-[sidecar.example.toml](../sidecar.example.toml) is a file to start from: it says more about each
-setting, with examples.
+[sidecar.example.toml](../sidecar.example.toml), with the same content, is a file to start from.
+"""
+_EXAMPLE = """\
+# Settings of the sidecar: copy this file to sidecar.toml, in the working directory, or name it in
+# SIDECAR_CONFIG. Each setting can also be an environment variable (backend_url is
+# SIDECAR_BACKEND_URL), which wins over the file. A setting that is wrong, missing or misspelt stops
+# the start. `sidecar check` tells whether it all works.
+#
+# What stands behind a # is the default. Generated from sidecar/settings.py (make settings-page).
 """
 _TABLE = """
 ## {title}
@@ -58,7 +68,7 @@ _TABLE = """
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A row of the page. ``meaning`` is the comment above the field."""
+    """``meaning`` is the comment above the field."""
 
     section: str
     name: str
@@ -77,6 +87,22 @@ class Setting:
         )
         return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
+    @property
+    def must_be_set(self) -> bool:
+        """Tell whether nobody can start without it, or hardly anybody."""
+        return bool(self.field.examples) and self.field.default is not None
+
+    def example(self) -> str:
+        """Return it as lines of a TOML file."""
+        text = wrap(self.meaning, WIDTH - 2, break_on_hyphens=False)
+        if bounds := ", ".join(filter(None, (_unit(self.name), _range(self.field)))):
+            text.append(f"Value: {bounds}.")
+        if self.field.default is None:
+            text.append("Default: not set.")
+        value = (self.field.examples or [self.field.default])[0]
+        line = f"{'' if self.must_be_set else '#'}{self.name} = {_toml(value)}"
+        return "".join(f"# {words}\n" for words in text) + line + "\n"
+
 
 def settings() -> Iterator[Setting]:
     """Yield every setting, in the order of the class."""
@@ -92,8 +118,8 @@ def settings() -> Iterator[Setting]:
             comment = []
 
 
-def render() -> str:
-    """Return the page."""
+def render_page() -> str:
+    """Return ``docs/settings.md``."""
     page, section = _HEAD, ""
     for setting in settings():
         if setting.section != section:
@@ -101,6 +127,19 @@ def render() -> str:
             page += _TABLE.format(title=section[:1].upper() + section[1:])
         page += setting.row() + "\n"
     return page
+
+
+def render_example() -> str:
+    """Return ``sidecar.example.toml``: first what must be set, then the others with their
+    defaults, commented out."""
+    text, section = _EXAMPLE, ""
+    for setting in sorted(settings(), key=lambda one: not one.must_be_set):
+        title = "to be set" if setting.must_be_set else setting.section
+        if title != section:
+            section = title
+            text += f"\n# -- {title} {'-' * (WIDTH - len(title) - 6)}\n"
+        text += f"\n{setting.example()}"
+    return text
 
 
 def _type(annotation: Any) -> str:
@@ -130,34 +169,46 @@ def _default(field: FieldInfo) -> str:
     return f"`{value}`"
 
 
+def _toml(value: Any) -> str:
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
 def _unit(name: str) -> str:
     return next((unit for end, unit in _UNITS.items() if name.endswith(end)), "")
 
 
 def _range(field: FieldInfo) -> str:
-    if isinstance(field.default, str) and isinstance(field.default, StrEnum):
-        return ""
-    found = []
+    bounds: dict[str, Any] = {}
     for one in field.metadata:
-        found += [
-            text.format(getattr(one, bound))
-            for bound, text in _BOUNDS.items()
-            if getattr(one, bound, None) is not None
-        ]
-        if pattern := getattr(one, "pattern", None):
-            choices = re.fullmatch(r"\^\(([\w|]+)\)\$", pattern)
-            found.append(", ".join(f"`{c}`" for c in choices[1].split("|")) if choices else "")
-    return ", ".join(filter(None, found))
+        bounds |= {n: b for n in ("ge", "gt", "le") if (b := getattr(one, n, None)) is not None}
+        choices = re.fullmatch(r"\^\(([\w|]+)\)\$", getattr(one, "pattern", None) or "")
+        if choices:
+            return ", ".join(f"`{choice}`" for choice in choices[1].split("|"))
+    match bounds:
+        case {"ge": low, "le": high}:
+            return f"{low} to {high}"
+        case {"gt": low, "le": high}:
+            return f"above {low}, up to {high}"
+        case {"ge": low}:
+            return f"{low} or more"
+    return ""
+
+
+PAGES: dict[Path, Callable[[], str]] = {
+    ROOT / "docs" / "settings.md": render_page,
+    ROOT / "sidecar.example.toml": render_example,
+}
 
 
 @click.command("python -m sidecar.settings_page")
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 if the page is out of date.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is out of date.")
 def main(check: bool) -> None:
-    """Write docs/settings.md from the settings and their comments."""
-    if not check:
-        PAGE.write_text(render())
-    elif not PAGE.is_file() or PAGE.read_text() != render():
-        raise click.ClickException(f"{PAGE} is out of date: run `make settings-page` and commit it")
+    """Write docs/settings.md and sidecar.example.toml from the settings and their comments."""
+    for path, render in PAGES.items():
+        if not check:
+            path.write_text(render())
+        elif not path.is_file() or path.read_text() != render():
+            raise click.ClickException(f"{path} is out of date: run `make settings-page`")
 
 
 if __name__ == "__main__":
