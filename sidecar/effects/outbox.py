@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import orjson
 import structlog
 
 from contracts.effects import Broadcast, Effect, EffectKind, Forward, parse_effect
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.metrics import EFFECTS_REFUSED, METRICS
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -92,11 +93,11 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an effect has ended: ``done``, ``dropped`` or ``dead``; or ``again``, which is due at
-    ``due_at`` (unix ms). ``queued`` is what is kept of it, of the last two."""
+    """What has become of an effect. One that is ``waiting`` again is due at ``due_at`` (unix ms).
+    ``queued`` is what is kept of it if it is waiting or dead."""
 
     id: str
-    how: Literal["done", "dropped", "dead", "again"]
+    state: EffectState
     queued: Queued | None = None
     due_at: int = 0
 
@@ -201,10 +202,10 @@ class Outbox:
             *self._bounds.words(now),
         ]
         for one in ended:
-            arguments += [one.id, one.how]
+            arguments += [one.id, one.state]
             if one.queued is None:
                 arguments += ["", ""]
-            elif one.how == "again":
+            elif one.state is EffectState.WAITING:
                 arguments += [one.due_at, one.queued.dump()]
             else:
                 arguments += [letter_id(one.queued), letter(one.queued)]

@@ -5,6 +5,7 @@ import pytest
 from contracts.effects import EffectKind, Forward
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, effects_lease, make_outbox
 from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.dead_letters import DeadLetters
@@ -103,7 +104,7 @@ async def test_effects_leave_before_updates(redis: Redis, drain_lease_held: Leas
     async with Leases(redis, 10_000).hold(lease_name) as lease:
         assert lease is not None
         for queued in await outbox.due(EffectKind.FORWARD, VENDOR, now_ms() + 9, 10):
-            ended = Ended(queued.id, "dead", queued)
+            ended = Ended(queued.id, EffectState.DEAD, queued)
             await outbox.end(lease, EffectKind.FORWARD, VENDOR, [ended])
     commit = make(redis, drain_lease_held, Bounds(number=5))
     for number in range(4):
@@ -179,7 +180,7 @@ async def test_effects_keep_to_the_settings(redis: Redis, make_settings: MakeSet
     async with Leases(redis, 10_000).hold(effects_lease(EffectKind.FORWARD, VENDOR)) as lease:
         assert lease is not None
         due = await outbox.due(EffectKind.FORWARD, VENDOR, now_ms() + 9, 10)
-        ended = [Ended(queued.id, "dead", queued) for queued in due]
+        ended = [Ended(queued.id, EffectState.DEAD, queued) for queued in due]
         await outbox.end(lease, EffectKind.FORWARD, VENDOR, ended)
     assert await names(redis) == [f"{VENDOR}/forward/{number}" for number in (5, 6, 7)]
     assert (await vendor_accounting(redis)).balanced

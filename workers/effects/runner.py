@@ -10,6 +10,7 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued, parse_effects
 from sidecar.php.backoff import Backoff
 from sidecar.php.breaker import Breaker
@@ -192,9 +193,9 @@ class EffectRun:
     def _ended(self, queued: Queued, end: End | None) -> Ended:
         match end:
             case None:
-                return Ended(queued.id, "dropped")
+                return Ended(queued.id, EffectState.DROPPED)
             case Done():
-                return Ended(queued.id, "done")
+                return Ended(queued.id, EffectState.DONE)
             case GivenUp():
                 return self._dead(replace(queued, reason=end.reason))
         attempts = queued.attempts + int(end.counts)
@@ -206,7 +207,7 @@ class EffectRun:
         pause_ms = int(backoff.pause(attempts))
         if end.after_s is not None:
             pause_ms = int(end.after_s * 1000)
-        return Ended(queued.id, "again", kept, now_ms() + pause_ms)
+        return Ended(queued.id, EffectState.WAITING, kept, now_ms() + pause_ms)
 
     def _dead(self, queued: Queued) -> Ended:
         log.error(
@@ -217,4 +218,4 @@ class EffectRun:
             attempts=queued.attempts,
             reason=queued.reason,
         )
-        return Ended(queued.id, "dead", queued)
+        return Ended(queued.id, EffectState.DEAD, queued)

@@ -7,6 +7,7 @@ import structlog
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.inbox.update_states import UpdateState
 from sidecar.metrics import HANDOVER_SECONDS, METRICS
 from sidecar.php.backoff import Backoff
 from sidecar.redis import keys
@@ -151,8 +152,8 @@ class Processor:
         for updates in handled.batch.waited.values():
             commit.take_deferred(updates, next_due_at=now)
         for what, updates in (
-            ("duplicates", handled.coalesced.duplicates + handled.duplicates),
-            ("coalesced", handled.coalesced.lower),
+            (UpdateState.DUPLICATE, handled.coalesced.duplicates + handled.duplicates),
+            (UpdateState.COALESCED, handled.coalesced.lower),
         ):
             for update in updates:
                 commit.count(update.vendor_uid, what)
@@ -175,7 +176,7 @@ class Processor:
         if verdict.answered:
             commit.record_backend_ok(now)
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
-            commit.count(update.vendor_uid, verdict.fate.value)
+            commit.count(update.vendor_uid, UpdateState(verdict.fate.value))
             self._handover_seconds.observe((now - update.received_at) / 1000)
             self._dedup.remember(update, commit)
             return

@@ -14,6 +14,7 @@ from contracts import backend as contract
 from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from contracts.effects import EffectKind, SendMessage
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendUnavailable
@@ -149,7 +150,7 @@ class ReplyRun:
         final = [result for result in part if result.outcome is not SendOutcome.REQUEUE]
         answers = await self._tell_php(final, halved) if final else []
         taken = [answer.id for answer in answers if answer.result in ("done", "ignored")]
-        ended = [Ended(reply_uid, "done") for reply_uid in taken]
+        ended = [Ended(reply_uid, EffectState.DONE) for reply_uid in taken]
         ended += [again for result in waiting if (again := self._again(result))]
         try:
             await self._outbox.end(self._lease, KIND, self._vendor_uid, ended)
@@ -170,7 +171,7 @@ class ReplyRun:
         reason = result.error.message if result.error else queued.reason
         attempts = queued.attempts + int(result.attempted)
         kept = replace(queued, attempts=attempts, reason=reason)
-        return Ended(result.uid, "again", kept, result.due_at or now_ms())
+        return Ended(result.uid, EffectState.WAITING, kept, result.due_at or now_ms())
 
     async def _shut_down(self) -> None:
         try:

@@ -12,6 +12,7 @@ from click.testing import Result
 from contracts.effects import EffectKind, Forward
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, effects_lease
 from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import Choice, DeadLetters
@@ -177,7 +178,7 @@ async def test_effects_come_back_as_well(run: Run, redis: Redis, tmp_path: Path)
     [queued] = await outbox.due(EffectKind.FORWARD, "v", now_ms() + 9, 10)
     async with Leases(redis, 10_000).hold(effects_lease(EffectKind.FORWARD, "v")) as lease:
         assert lease is not None
-        await outbox.end(lease, EffectKind.FORWARD, "v", [Ended("a", "dead", queued)])
+        await outbox.end(lease, EffectKind.FORWARD, "v", [Ended("a", EffectState.DEAD, queued)])
     file = str(tmp_path / "letters.jsonl")
     await run("dead-letters", "export", file)
     await run("dead-letters", "discard", "--all", "--yes")

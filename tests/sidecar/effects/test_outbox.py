@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from contracts.backend import ProcessWebhooksAnswer
 from contracts.effects import AiReply, Broadcast, Effect, EffectKind, Forward, SendMessage, read
 from sidecar.clock import now_ms
+from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import (
     Ended,
     LeaseLost,
@@ -95,7 +96,7 @@ async def test_an_id_is_taken_once_also_when_it_has_ended(outbox: Outbox, redis:
     kind = EffectKind.SEND_MESSAGE
     async with Leases(redis, 10_000).hold(effects_lease(kind, "v")) as lease:
         assert lease is not None
-        await outbox.end(lease, kind, "v", [Ended("x", "done")])
+        await outbox.end(lease, kind, "v", [Ended("x", EffectState.DONE)])
     assert (await outbox.put("v", [effect])).known == 1
     assert await due(outbox, kind) == []
     assert (await outbox.put("w", [effect])).taken == 1, "ids are the vendor's"
@@ -169,17 +170,19 @@ async def test_every_end(outbox: Outbox, redis: Redis, lease: Lease) -> None:
         FORWARD,
         "v",
         [
-            Ended("a", "done"),
-            Ended("b", "dropped"),
-            Ended("c", "dead", queued["c"]),
-            Ended("d", "again", queued["d"], later),
+            Ended("a", EffectState.DONE),
+            Ended("b", EffectState.DROPPED),
+            Ended("c", EffectState.DEAD, queued["c"]),
+            Ended("d", EffectState.WAITING, queued["d"], later),
         ],
     )
     assert await due(outbox) == []
     assert await outbox.next_due_at(FORWARD, "v") == later
     parts = (await accounting(redis)).effects.parts
     assert parts == {"done": 1, "left_out": 1, "dead": 1, "waiting": 1}
-    await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("d", "done")])
+    await outbox.end(
+        lease, FORWARD, "v", [Ended("a", EffectState.DONE), Ended("d", EffectState.DONE)]
+    )
     assert (await accounting(redis)).effects.parts["done"] == 2, "what has ended does not end again"
     assert not await redis.exists(keys.outbox(FORWARD))
 
@@ -190,7 +193,7 @@ async def test_without_the_lease_nothing_is_written(
     await outbox.put("v", forwards("a"))
     await redis.set(lease.key, lease.token + 1)
     with pytest.raises(LeaseLost):
-        await outbox.end(lease, FORWARD, "v", [Ended("a", "done")])
+        await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DONE)])
     assert await due(outbox) == ["a"]
 
 
@@ -198,7 +201,7 @@ async def test_a_dead_one_is_shown_and_replayed(outbox: Outbox, redis: Redis, le
     await outbox.put("v", forwards("a"))
     [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
     dead = Queued("a", "v", queued.effect, queued.put_at, 12, "500")
-    await outbox.end(lease, FORWARD, "v", [Ended("a", "dead", dead)])
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DEAD, dead)])
     letters = DeadLetters(redis)
     [letter] = [letter async for letter in letters.all()]
     assert letter.summary["lane"] == "outbox"
@@ -236,7 +239,7 @@ async def test_a_dead_one_does_not_take_the_place_of_one_that_waits(
 ) -> None:
     await outbox.put("v", forwards("a"))
     [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
-    await outbox.end(lease, FORWARD, "v", [Ended("a", "dead", queued)])
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DEAD, queued)])
     await outbox.put("v", forwards("a"))
     letters = DeadLetters(redis)
     [letter] = [letter async for letter in letters.all()]
@@ -260,13 +263,19 @@ async def test_how_many_bytes_are_stored(outbox: Outbox, redis: Redis, lease: Le
         lease,
         FORWARD,
         "v",
-        [Ended("a", "again", longer, 5), Ended("b", "done"), Ended("c", "dead", c)],
+        [
+            Ended("a", EffectState.WAITING, longer, 5),
+            Ended("b", EffectState.DONE),
+            Ended("c", EffectState.DEAD, c),
+        ],
     )
     assert await stored()
     letters = DeadLetters(redis)
     assert await letters.replay(await anext(letters.all()))
     assert await stored()
-    await outbox.end(lease, FORWARD, "v", [Ended("a", "done"), Ended("c", "dropped")])
+    await outbox.end(
+        lease, FORWARD, "v", [Ended("a", EffectState.DONE), Ended("c", EffectState.DROPPED)]
+    )
     assert await stored() == 0
 
 

@@ -1,6 +1,9 @@
 #!lua flags=allow-oom
 -- Take over dead letters from where earlier versions have kept them, which counted them as well.
 --
+-- States of updates (sidecar/inbox/update_states.py): none -> dead
+-- States of effects (sidecar/effects/effect_states.py): none -> dead
+--
 -- KEYS[1]  dead        hash: id -> letter, of all vendors
 -- KEYS[2]  dead:index  sorted set: ids by when they were given up (unix ms)
 -- KEYS[3..7] a vendor's dead letters (dead_letters.lua)

@@ -1,5 +1,8 @@
 -- Take dead letters away for good, because a person says so.
 --
+-- States of updates (sidecar/inbox/update_states.py): dead -> none
+-- States of effects (sidecar/effects/effect_states.py): dead -> none
+--
 -- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
 -- ARGV[1]  the vendor
 -- ARGV[2]  updates or effects

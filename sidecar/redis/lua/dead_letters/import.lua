@@ -1,5 +1,8 @@
 -- Put dead letters back that were exported. They count as having come in anew.
 --
+-- States of updates (sidecar/inbox/update_states.py): none -> dead, dead -> none
+-- States of effects (sidecar/effects/effect_states.py): none -> dead, dead -> none
+--
 -- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
 -- KEYS[6]  vendors  set: vendors with counters
 -- ARGV[1]  the vendor

@@ -1,5 +1,7 @@
 -- Take a dead letter back to life: it is due now, behind whatever waits under its order key.
 --
+-- States of updates (sidecar/inbox/update_states.py): dead -> waiting
+--
 -- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
 -- KEYS[6]  deferred:{lane}              sorted set: order keys by when they are due
 -- KEYS[7]  deferred:{lane}:{order key}  list: updates that wait

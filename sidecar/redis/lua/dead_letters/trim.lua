@@ -1,6 +1,9 @@
 #!lua flags=allow-oom
 -- Have a vendor's dead letters kept to their bounds also while nothing is buried.
 --
+-- States of updates (sidecar/inbox/update_states.py): dead -> none
+-- States of effects (sidecar/effects/effect_states.py): dead -> none
+--
 -- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
 -- ARGV[1]  the vendor
 -- ARGV[2..4] the bounds: how many, how many bytes, and given up since when

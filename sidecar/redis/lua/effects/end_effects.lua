@@ -2,6 +2,10 @@
 -- Write down how effects have ended, or that they are to be tried again; only while the lease is
 -- held. It is also done when Redis is full: it makes room.
 --
+-- States of updates (sidecar/inbox/update_states.py): dead -> none
+-- States of effects (sidecar/effects/effect_states.py): waiting -> waiting, waiting -> done,
+--   waiting -> dropped, waiting -> dead, dead -> none
+--
 -- KEYS[1]  lease:{name}
 -- KEYS[2]  outbox:{kind}            set: vendors with something in it
 -- KEYS[3]  outbox:{kind}:{vendor}   sorted set: ids by when they are due (unix ms)
@@ -12,9 +16,9 @@
 -- ARGV[2]  the vendor
 -- ARGV[3]  now, unix ms
 -- ARGV[4..6] the bounds of its dead letters: how many, how many bytes, and given up since when
--- ARGV[7..] for each effect: its id; "again", when it is due, and the effect as it is to be kept; or
---          "done" or "dropped" and two words that do not matter; or "dead", the letter's id, and the
---          letter
+-- ARGV[7..] for each effect: its id; "waiting", when it is due, and the effect as it is to be kept;
+--          or "done" or "dropped" and two words that do not matter; or "dead", the letter's id, and
+--          the letter
 --
 -- Returns 1, or 0 if the lease is lost; then nothing was done. What has ended before is passed over.
 
@@ -26,9 +30,9 @@ end
 local of = vendors_letters({KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], ARGV[2]}, 1)
 local now, buried, bytes = tonumber(ARGV[3]), false, 0
 for index = 7, #ARGV, 4 do
-  local id, ended, word, value = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
+  local id, state, word, value = ARGV[index], ARGV[index + 1], ARGV[index + 2], ARGV[index + 3]
   local size = redis.call("HSTRLEN", KEYS[4], id)
-  if ended == "again" then
+  if state == "waiting" then
     if redis.call("HEXISTS", KEYS[4], id) == 1 then
       bytes = bytes + #value - size
       redis.call("HSET", KEYS[4], id, value)
@@ -37,11 +41,11 @@ for index = 7, #ARGV, 4 do
   elseif redis.call("HDEL", KEYS[4], id) == 1 then
     bytes = bytes - size
     redis.call("ZREM", KEYS[3], id)
-    if ended == "dead" then
+    if state == "dead" then
       put_letter(of, "effects", word, value, now)
       buried = true
     else
-      redis.call("HINCRBY", KEYS[5], "effects_" .. ended, 1)
+      redis.call("HINCRBY", KEYS[5], "effects_" .. state, 1)
     end
   end
 end

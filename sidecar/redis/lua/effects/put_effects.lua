@@ -3,6 +3,8 @@
 -- It is also done when Redis is full: PHP has decided, and its updates make room when they are
 -- settled.
 --
+-- States of effects (sidecar/effects/effect_states.py): none -> waiting, none -> dropped
+--
 -- KEYS[1]  count:{vendor}  hash: counters, stored_bytes among them
 -- KEYS[2]  vendors         set: vendors with counters
 -- then for each kind  outbox:{kind}           set: vendors with something in it

@@ -1,5 +1,7 @@
 -- Take a dead effect back to life: it is due now.
 --
+-- States of effects (sidecar/effects/effect_states.py): dead -> waiting
+--
 -- KEYS[1..5] the vendor's dead letters (dead_letters.lua)
 -- KEYS[6]  outbox:{kind}            set: vendors with something in it
 -- KEYS[7]  outbox:{kind}:{vendor}   sorted set: ids by when they are due (unix ms)

@@ -2,6 +2,12 @@
 -- Record what became of a batch: all of it or nothing, and only while the lease is held.
 -- It is also done when Redis is full: what was settled makes room.
 --
+-- States of updates (sidecar/inbox/update_states.py):
+--   none -> waiting, none -> done, none -> ignored, none -> duplicate, none -> coalesced,
+--   none -> dead, waiting -> waiting, waiting -> done, waiting -> ignored, waiting -> duplicate,
+--   waiting -> coalesced, waiting -> dead, dead -> none
+-- States of effects (sidecar/effects/effect_states.py): dead -> none
+--
 -- KEYS[1]  lease:{name}
 -- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty
 -- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
