@@ -24,7 +24,7 @@ from sidecar.logs import LogOnce
 from sidecar.ops.housekeeping import Housekeeping
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Hash, Redis, RedisError
+from sidecar.redis.client import Hash, Redis, RedisUnavailable
 from sidecar.redis.lease import Lease, Leases
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.campaigns import campaign_lease
@@ -81,7 +81,7 @@ class Reconciler:
                     if lease is not None:
                         await self._reconcile(lease)
                 self._redis_outage.worked()
-            except (*UNAVAILABLE, RedisError) as error:
+            except RedisUnavailable as error:
                 self._redis_outage.failed(str(error))
             except Exception:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.

@@ -13,7 +13,7 @@ from sidecar import logs
 from sidecar.http.app import make_backend
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import embedded
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, connect
+from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.settings import InvalidSettings, Settings
 
 P = ParamSpec("P")
@@ -103,5 +103,5 @@ def one_line_errors() -> Iterator[None]:
         raise click.ClickException(f"PHP call failed: {error}") from None
     except BrokenPipeError:
         raise  # whoever reads the output has had enough, and click knows what to do
-    except (*UNAVAILABLE, RedisError) as error:
+    except RedisUnavailable as error:
         raise click.ClickException(f"Redis is unavailable: {error}") from None

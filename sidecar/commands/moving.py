@@ -15,7 +15,7 @@ from sidecar.commands.modes_text import outcome, unfinished
 from sidecar.migration.cutover import Cutover, VendorUnknown
 from sidecar.php.client import BackendError
 from sidecar.php.config_feed import ConfigChanges
-from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.redis.client import RedisUnavailable
 
 CUTOVER_S = 60.0
 
@@ -82,7 +82,7 @@ async def move(cutover: Cutover, asked: ModesChange, *, brief: bool) -> None:
         changed = await cutover.move(asked)
     except VendorUnknown as error:
         raise click.ClickException(f"PHP knows no vendor {error}") from None
-    except (BackendError, *UNAVAILABLE, RedisError) as error:
+    except (BackendError, *RedisUnavailable) as error:
         what = "PHP call failed" if isinstance(error, BackendError) else "Redis is unavailable"
         raise click.ClickException(
             f"{what}: {error}. Earlier changes stand, and campaigns may be held: repeat the command"

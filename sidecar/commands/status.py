@@ -10,7 +10,7 @@ from sidecar.commands.status_text import render, render_problems
 from sidecar.ops.problems import problems, redis_unavailable
 from sidecar.ops.report import as_json as report_json
 from sidecar.ops.report import read_report
-from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.embedded import EmbeddedFailed
 
 
@@ -32,7 +32,7 @@ async def look(context: Context, *, as_json: bool) -> tuple[str, bool]:
     """Return what is to be printed, and whether the command fails."""
     try:
         report = await read_report(context.redis(), context.backend())
-    except (EmbeddedFailed, *UNAVAILABLE, RedisError) as error:
+    except (EmbeddedFailed, *RedisUnavailable) as error:
         return _without_redis(str(error) or type(error).__name__, as_json), True
     found = problems(report, context.settings)
     if not as_json:

@@ -26,7 +26,7 @@ from sidecar.http.routes.ping import Ping
 from sidecar.http.routes.shadow import ShadowEndpoint
 from sidecar.http.signed_route import Internal, parse
 from sidecar.http.verification import Verification
-from sidecar.http.webhook import WebhookEndpoint
+from sidecar.http.webhook import WebhookEndpoint, WebhookPolicy
 from sidecar.inbox.store import Inbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
 from sidecar.ops.publisher import Telemetry
@@ -34,9 +34,9 @@ from sidecar.php.client import Backend
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import Vendors
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, connect
+from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
 from sidecar.redis.letter_bounds import Bounds
-from sidecar.settings import Settings, SignatureMode, dramatiq_url
+from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.tasks import cancel
 
@@ -86,25 +86,10 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
         concurrency=settings.proxy_concurrency,
         limit_bytes=settings.proxy_pending_limit_bytes,
     )
-    webhook = WebhookEndpoint(
-        inbox=inbox,
-        vendors=vendors,
-        verification=Verification(backend, settings.backend_url),
-        app_secrets=settings.app_secret_bytes,
-        mode=settings.webhook_signature,
-        body_limit=settings.webhook_body_limit_bytes,
-        proxy=proxy,
-        proxy_mode=settings.proxy_signature,
-        keep_failed=settings.proxy_keep_failed,
-        shadow=shadow,
-    )
-    mirrored = ShadowEndpoint(
-        shadow,
-        vendors,
-        app_secrets=settings.app_secret_bytes,
-        enforce=settings.webhook_signature is SignatureMode.ENFORCE,
-        body_limit=settings.webhook_body_limit_bytes,
-    )
+    policy = WebhookPolicy.of(settings)
+    verification = Verification(backend, settings.backend_url)
+    webhook = WebhookEndpoint(policy, vendors, verification, inbox, proxy, shadow)
+    mirrored = ShadowEndpoint(policy, vendors, shadow)
     verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
     internal = Internal(verifier, redis)
     campaigns = Campaigns(redis, backend, wakeups, vendors)
@@ -173,7 +158,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
 
 async def _meet(vendors: Vendors, redis: Redis) -> None:
     """Let vendors whose webhooks have come before not be taken for strangers."""
-    with suppress(*UNAVAILABLE, RedisError):
+    with suppress(*RedisUnavailable):
         found = cast(Members, await redis.smembers(keys.VENDORS))
         vendors.meet(member.decode() for member in found)
 
@@ -201,7 +186,7 @@ class _Readiness:
         """Webhooks can be taken: Redis answers and accepts writes."""
         try:
             await self._redis.set(keys.PROBE, 1, ex=60)
-        except (*UNAVAILABLE, RedisError) as error:
+        except RedisUnavailable as error:
             checks = {"redis": str(error) or type(error).__name__}
             return JSONResponse({"status": "unavailable", "checks": checks}, 503)
         return JSONResponse({"status": "ok", "checks": {"redis": "ok"}})

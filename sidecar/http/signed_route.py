@@ -16,7 +16,7 @@ from contracts.effects import read
 from contracts.signing import Refusal, SignatureRefused, Verified, Verifier
 from sidecar.php.client import BackendError, BackendRefused
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.redis.client import Redis, RedisUnavailable
 
 log = structlog.get_logger()
 
@@ -54,7 +54,7 @@ class Internal:
 
     async def begin(self) -> None:
         """Note that nonces are remembered from now on, unless they are already."""
-        with suppress(*UNAVAILABLE, RedisError):
+        with suppress(*RedisUnavailable):
             await self._redis.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
 
     async def run(self) -> None:
@@ -88,7 +88,7 @@ class Internal:
                 return refusal(503, "backend_unavailable", f"PHP refused: {error}")
             except BackendError as error:
                 return refusal(503, "backend_unavailable", f"PHP cannot be asked: {error}")
-            except (*UNAVAILABLE, RedisError) as error:
+            except RedisUnavailable as error:
                 return refusal(503, "redis_unavailable", f"Redis cannot be used: {error}")
             return Response(answer.model_dump_json(), media_type="application/json")
 

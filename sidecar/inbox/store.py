@@ -23,7 +23,7 @@ from typing import NamedTuple, cast
 
 from contracts.jobs import Lane
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, reason_of
+from sidecar.redis.client import Members, Redis, RedisUnavailable, ResponseError, reason_of
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
 
 #: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
@@ -174,7 +174,7 @@ class Inbox:
                 return
             answers = await self._commit(group, lanes)
             group.resolve()
-        except (*UNAVAILABLE, RedisError) as error:
+        except (*RedisUnavailable, ResponseError) as error:
             group.resolve(reason_of(error))
             return
         finally:

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import orjson
+import structlog
 
 from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.metrics import METRICS, MetricsRegistry, Series
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Members, Redis, RedisError, reason_of, script
+from sidecar.redis.client import Members, Redis, RedisUnavailable, reason_of, script
 from sidecar.version import VERSION
+
+log = structlog.get_logger()
 
 INTERVAL_S = 1.0
 #: A process says that it lives at least so often, also when it has counted nothing.
@@ -63,7 +66,10 @@ class Telemetry:
     async def run(self) -> None:
         """Tell until cancelled."""
         while True:
-            await self.publish()
+            try:
+                await self.publish()
+            except Exception:
+                log.exception("metrics.publish_failed")
             await asyncio.sleep(INTERVAL_S)
 
     async def publish(self) -> None:
@@ -72,7 +78,7 @@ class Telemetry:
             if not self._known:
                 await self._introduce()
             await self._publish()
-        except (*UNAVAILABLE, RedisError) as error:
+        except RedisUnavailable as error:
             self._known = False
             self._outage.failed(reason_of(error))
         else:
@@ -126,7 +132,7 @@ class Telemetry:
             pipeline.srem(keys.PROCESSES, self.process_id)
             pipeline.delete(keys.process(self.process_id))
             await pipeline.execute()
-        except (*UNAVAILABLE, RedisError) as error:
+        except RedisUnavailable as error:
             self._outage.failed(reason_of(error))
 
 

@@ -15,8 +15,9 @@ from typing import Any, Protocol, cast
 from pydantic import ValidationError
 
 from contracts.sidecar_api import InvalidateRequest, InvalidateScope
+from sidecar.logs import LogOnce
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, script
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script
 
 #: How often each process looks.
 INTERVAL_S = 0.2
@@ -48,8 +49,9 @@ class ConfigChanges:
         self._script = script(redis, "php/change")
         self._followers = followers
         self._began = False
-        self._seen: bytes | None = None
+        self._last_version: bytes | None = None
         self._wake = asyncio.Event()
+        self._trouble = LogOnce("config_changes.unreadable")
 
     async def announce(self, change: InvalidateRequest) -> None:
         """Have every process learn of a change. Raises what Redis raises; then nobody does."""
@@ -74,8 +76,13 @@ class ConfigChanges:
         fetched, it begins with what is there."""
         try:
             changes = await self._changes()
-        except (*UNAVAILABLE, RedisError):
+        except RedisUnavailable:
             changes = []  # whoever needs Redis for its work says that it is away
+        except ResponseError as error:
+            changes = []
+            self._trouble.failed(str(error))
+        else:
+            self._trouble.worked()
         for scope, follower in self._followers.items():
             mine = [change.vendor_uids for change in changes if scope in change.scopes]
             if None in mine:
@@ -87,16 +94,16 @@ class ConfigChanges:
 
     async def _changes(self) -> list[InvalidateRequest]:
         version = cast("bytes | None", await self._redis.get(keys.CONFIG_VERSION))
-        if self._began and version == self._seen:
+        if self._began and version == self._last_version:
             return []
         entries: list[Any] = []
-        if self._began and version is not None and self._seen is not None:
-            found = await self._redis.xrange(keys.CONFIG_CHANGES, self._seen.decode())
+        if self._began and version is not None and self._last_version is not None:
+            found = await self._redis.xrange(keys.CONFIG_CHANGES, self._last_version.decode())
             entries = cast("list[Any]", found)
-        if not entries or entries[0][0] != self._seen:
-            self._began, self._seen = True, version
+        if not entries or entries[0][0] != self._last_version:
+            self._began, self._last_version = True, version
             return [_EVERYTHING]
-        self._seen = entries[-1][0]
+        self._last_version = entries[-1][0]
         return [_read(fields) for _, fields in entries[1:]]
 
 

@@ -1,29 +1,70 @@
 """Connections to Redis (or Valkey), and the scripts that run inside it."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
 import redis.asyncio
+from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    InvalidResponse,
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-#: Redis is away, or too slow: the same call may succeed later.
-UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+
+class RedisRefuses(ResponseError):
+    """Redis does nothing of the kind for anybody now, whatever the arguments are."""
+
+
+#: Redis is away, too slow, or refuses for now: the same call may succeed later. Anything else that
+#: it answers (a key of the wrong type, a script that fails) and that Python raises (a file that is
+#: missing, an argument of the wrong type) is a fault, which waiting does not mend.
+RedisUnavailable = (
+    # redis-py makes these of what sockets raise; LOADING, a wrong password, and a pool or a server
+    # without a free connection are ConnectionErrors too.
+    RedisConnectionError,
+    RedisTimeoutError,
+    InvalidResponse,  # what answers is no Redis
+    # What it refuses for its state, or its operator's settings.
+    OutOfMemoryError,
+    ReadOnlyError,
+    NoPermissionError,
+    MasterDownError,
+    RedisRefuses,
+    # From around a call: asyncio.timeout, a socket that breaks while a connection is closed.
+    ConnectionError,
+    TimeoutError,
+)
+
+#: Errors of these codes are a ResponseError like any other to redis-py.
+_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS")
+
+
+class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
+    EXCEPTION_CLASSES = {
+        **DefaultParser.EXCEPTION_CLASSES,
+        **dict.fromkeys(_REFUSALS, RedisRefuses),
+    }
+
 
 Redis = redis.asyncio.Redis
 
 __all__ = [
-    "UNAVAILABLE",
     "AsyncScript",
     "Hash",
     "Members",
     "Redis",
-    "RedisError",
+    "RedisUnavailable",
     "ResponseError",
     "connect",
     "reason_of",
@@ -43,6 +84,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
     """Return a client. Nothing is retried behind the caller's back: a write whose answer was
     lost may have happened, and only the caller knows whether it may happen twice.
     """
+    _scripts()  # one that cannot be read is to stop the start, and not the work
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections,
@@ -51,6 +93,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
+        parser_class=_Parser,
     )
     pool.connection_class = _says_that_it_is_closed(pool.connection_class)
     client = redis.asyncio.Redis.from_pool(pool)
@@ -86,8 +129,14 @@ def reason_of(error: Exception) -> str:
 
 def script(client: Redis, name: str) -> AsyncScript:
     """Return the script ``lua/{name}.lua``, which is sent once and then called by its digest."""
-    text = _INCLUDE.sub(
-        lambda line: (_SCRIPTS / f"{line[1]}.lua").read_text(),
-        (_SCRIPTS / f"{name}.lua").read_text(),
-    )
-    return cast(AsyncScript, cast(Any, client).register_script(text))
+    return cast(AsyncScript, cast(Any, client).register_script(_scripts()[name]))
+
+
+@cache
+def _scripts() -> dict[str, str]:
+    """Return all scripts by their name, each with what it includes."""
+    texts = {
+        path.relative_to(_SCRIPTS).with_suffix("").as_posix(): path.read_text()
+        for path in sorted(_SCRIPTS.rglob("*.lua"))
+    }
+    return {name: _INCLUDE.sub(lambda line: texts[line[1]], text) for name, text in texts.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, script
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script
 from sidecar.tasks import cancel
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Leases:
             asked_at = loop.time()
             try:
                 held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])
-            except (*UNAVAILABLE, RedisError):
+            except (*RedisUnavailable, ResponseError):
                 if loop.time() >= kept_until:
                     lease.lost.set()
                     return
@@ -83,5 +83,5 @@ class Leases:
     async def _give_back(self, lease: Lease) -> None:
         try:
             await self._renew(keys=[lease.key], args=[lease.token, 0])
-        except (*UNAVAILABLE, RedisError) as error:
+        except (*RedisUnavailable, ResponseError) as error:
             log.warning("lease.release_failed", lease=lease.name, error=str(error))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, ResponseError
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 
 log = structlog.get_logger()
 
@@ -139,6 +139,6 @@ class VendorShare:
     async def _look(self, vendor_uid: str) -> None:
         try:
             found = await self._redis.hget(keys.counters(vendor_uid), keys.STORED_BYTES)
-        except (*UNAVAILABLE, RedisError):
+        except RedisUnavailable:
             return  # the next write says so
         self.stored({vendor_uid: int(found or 0)})

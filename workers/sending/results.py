@@ -11,7 +11,7 @@ from sidecar.logs import LogOnce
 from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
-from sidecar.redis.client import UNAVAILABLE, RedisError
+from sidecar.redis.client import RedisUnavailable, ResponseError
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
 
@@ -42,7 +42,7 @@ class Reporter:
     """Reports the outcomes of one campaign's sends, by ``tell``.
 
     An outcome is written to the ledger with all others that came while the last write was under
-    way. If Redis is away, PHP is told all the same: what this process knows, it knows.
+    way. If Redis does not take it, PHP is told all the same: what this process knows, it knows.
     """
 
     def __init__(self, tell: Tell, ledger: Ledger, *, wait_s: float) -> None:
@@ -112,7 +112,7 @@ class Reporter:
             return
         try:
             await self._ledger.known(fresh)
-        except (*UNAVAILABLE, RedisError) as error:
+        except (*RedisUnavailable, ResponseError) as error:
             self._redis_trouble.failed(str(error))
         else:
             self._redis_trouble.worked()
@@ -174,7 +174,7 @@ class Reporter:
             return
         try:
             await self._ledger.settled(told)
-        except (*UNAVAILABLE, RedisError) as error:
+        except (*RedisUnavailable, ResponseError) as error:
             # The entry stays; whoever reads it reports again, and PHP has it already.
             self._redis_trouble.failed(str(error))
         # Not before: whoever is broken off here tells PHP again, and drops the entries then.

@@ -23,7 +23,7 @@ from sidecar.metrics import METRICS, SHADOW_EFFECTS
 from sidecar.php.bisect import Bisection
 from sidecar.php.client import Backend, BackendError
 from sidecar.php.vendors import Vendors
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError
+from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
@@ -86,7 +86,7 @@ class ShadowWork:
                 self._redis_outage.worked()
             except LeaseLost:
                 log.warning("shadow.lease_lost")
-            except (*UNAVAILABLE, RedisError) as error:
+            except RedisUnavailable as error:
                 self._redis_outage.failed(str(error))
             except Exception:
                 log.exception("shadow.failed")

@@ -28,7 +28,7 @@ from sidecar.ops.accounting import FIRST, LEFT, Accounting
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.snapshot import Observer, Overview
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, reason_of
+from sidecar.redis.client import Redis, RedisUnavailable, reason_of
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
 
 #: Whoever asks again before this gets the same.
@@ -66,7 +66,7 @@ class Metrics:
             effects = await read_effects(self._redis, overview.now)
             self._last = overview.metrics
             self._outage.worked()
-        except (*UNAVAILABLE, RedisError) as error:
+        except RedisUnavailable as error:
             self._outage.failed(reason_of(error))
         counted = dict(self._last)
         for series, by in self._telemetry.unpublished().items():

@@ -11,7 +11,7 @@ from sidecar.metrics import SLOTS, WEBHOOKS, MetricsRegistry, Series
 from sidecar.ops.processes import Process, read_processes
 from sidecar.ops.publisher import KEEP_MS, Telemetry
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Hash, Redis, connect
+from sidecar.redis.client import Hash, Redis, RedisUnavailable, connect
 from simulator.redis_server import RedisServer
 
 SLOTS_SERIES = Series("sidecar_limiter_slots", ())
@@ -68,7 +68,7 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
     await telemetry.publish()
 
     async def gone(*_: object, **__: object) -> None:
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr(type(redis), "smembers", gone)

@@ -11,7 +11,7 @@ from contracts.sidecar_api import InvalidateRequest, InvalidateScope
 from sidecar.php import config_feed as config_changes
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisError, connect
+from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.tasks import cancel
 from tests.eventually import eventually
 
@@ -193,7 +193,7 @@ async def test_without_redis() -> None:
     assert logs == []
     assert process.settings.told == []
     assert process.settings.renewals == 3
-    with pytest.raises((OSError, RedisError)):
+    with pytest.raises(RedisUnavailable):
         await process.changes.announce(change("v"))
     await redis.aclose()
 

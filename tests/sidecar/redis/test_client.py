@@ -1,15 +1,17 @@
 """Connections to Redis: nothing is repeated behind the caller's back, and all are closed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
-from redis.exceptions import ResponseError
+from redis.exceptions import DataError, ResponseError
 
-from sidecar.redis.client import UNAVAILABLE, Redis, RedisError, connect, reason_of, script
+from sidecar.redis import client as module
+from sidecar.redis.client import Redis, RedisUnavailable, connect, reason_of, script
 from tests.eventually import eventually
 
 
@@ -42,19 +44,116 @@ async def test_a_write_whose_answer_was_lost_is_not_repeated() -> None:
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
         url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/1"
         async with aclosing(connect(url, timeout_s=1.0)) as client:
-            with pytest.raises(UNAVAILABLE):
+            with pytest.raises(RedisUnavailable):
                 await client.incr("a")
             assert writes == ["INCRBY"]
             pipeline = client.pipeline(transaction=True)
             pipeline.incr("a")
-            with pytest.raises(UNAVAILABLE):
+            with pytest.raises(RedisUnavailable):
                 await pipeline.execute()
             assert writes == ["INCRBY", "MULTI"]
 
 
+async def answering(reply: bytes, call: Callable[[Redis], Awaitable[object]]) -> None:
+    """Make a call to a Redis that answers it so."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for command in commands(reader):
+            known = command in ("SELECT", "CLIENT")
+            writer.write(b"+OK\r\n" if known else b"%s\r\n" % reply)
+        writer.close()
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with aclosing(connect(url, timeout_s=1.0)) as client:
+            await call(client)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "-LOADING Redis is loading the dataset in memory",
+        "-OOM command not allowed when used memory > 'maxmemory'.",
+        "-READONLY You can't write against a read only replica.",
+        "-MISCONF Redis is configured to save RDB snapshots, but it is unable to persist to disk.",
+        "-BUSY Redis is busy running a script.",
+        "-NOREPLICAS Not enough good replicas to write.",
+        "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "-NOPERM this user has no permissions to run the 'get' command",
+        "-NOAUTH Authentication required.",
+        "-DENIED Redis is running in protected mode",
+        "-ERR max number of clients reached",
+        "HTTP/1.1 400 Bad Request",
+    ],
+)
+async def test_what_redis_refuses_for_now_is_unavailable(reply: str) -> None:
+    with pytest.raises(RedisUnavailable):
+        await answering(reply.encode(), lambda redis: redis.get("a"))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "-WRONGTYPE Operation against a key holding the wrong kind of value",
+        "-ERR unknown command 'GETT'",
+        "-ERR user_script:1: Script attempted to access nonexistent global variable 'x'",
+    ],
+)
+async def test_a_fault_is_no_outage(reply: str) -> None:
+    with pytest.raises(ResponseError) as raised:
+        await answering(reply.encode(), lambda redis: redis.get("a"))
+    assert not isinstance(raised.value, RedisUnavailable)
+
+
+async def test_a_refusal_within_a_transaction_is_unavailable(redis: Redis) -> None:
+    await redis.config_set("maxmemory", 1)
+    try:
+        pipeline = redis.pipeline(transaction=True)
+        pipeline.set("a", 1)
+        with pytest.raises(RedisUnavailable):
+            await pipeline.execute()
+    finally:
+        await redis.config_set("maxmemory", 0)
+
+
+async def test_a_script_that_fails_is_a_fault(redis: Redis) -> None:
+    await redis.hset("fence:a", "x", "y")
+    with pytest.raises(ResponseError) as raised:
+        await script(redis, "redis/acquire")(keys=["lease:a", "fence:a"], args=[1000])
+    assert not isinstance(raised.value, RedisUnavailable)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [FileNotFoundError("grant.lua"), PermissionError("grant.lua"), TypeError(), DataError()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_fault_of_ours_is_no_outage(fault: Exception) -> None:
+    """A script that was missing was once taken for a Redis that is away, and tried for ever."""
+    assert not isinstance(fault, RedisUnavailable)
+
+
+def test_a_script_that_cannot_be_read_stops_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.lua").write_text("-- include lib/missing.lua\n")
+    monkeypatch.setattr(module, "_SCRIPTS", tmp_path)
+    module._scripts.cache_clear()
+    try:
+        with pytest.raises(KeyError, match="lib/missing"):
+            connect("redis://127.0.0.1:9", timeout_s=1.0)
+    finally:
+        module._scripts.cache_clear()
+
+
+def test_a_script_that_does_not_exist(redis: Redis) -> None:
+    with pytest.raises(KeyError, match="sending/nothing"):
+        script(redis, "sending/nothing")
+
+
 async def test_nobody_listens() -> None:
     client = connect("redis://127.0.0.1:9/0", timeout_s=1.0)
-    with pytest.raises(UNAVAILABLE):
+    with pytest.raises(RedisUnavailable):
         await client.get("a")
     await client.aclose()
 
@@ -67,7 +166,7 @@ async def test_no_answer_in_time() -> None:
     async with await asyncio.start_server(connected, "127.0.0.1", 0) as silent:
         url = f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
         async with aclosing(connect(url, timeout_s=0.1)) as client:
-            with pytest.raises(UNAVAILABLE):
+            with pytest.raises(RedisUnavailable):
                 await client.get("a")
 
 
@@ -88,7 +187,7 @@ async def test_waiting_for_a_connection_ends(redis_url: str) -> None:
     client = connect(redis_url, timeout_s=0.1, max_connections=1)
     async with client.pubsub() as holding:
         await holding.subscribe("nothing")
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(RedisUnavailable):
             await client.get("a")
     assert await client.get("a") is None
     await client.aclose()
@@ -117,8 +216,8 @@ async def test_scripts_survive_a_wiped_redis(redis: Redis) -> None:
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (RedisError("LOADING the dataset"), "LOADING the dataset"),
-        (RedisError(), "RedisError"),
+        (ResponseError("LOADING the dataset"), "LOADING the dataset"),
+        (ResponseError(), "ResponseError"),
         (TimeoutError(), "TimeoutError"),
         (
             ResponseError("Command # 3 (XADD inbox Dear Ada) of pipeline caused error: WRONGTYPE"),
@@ -140,7 +239,7 @@ def test_a_connection_that_uvloop_finds_closed_is_unavailable(redis_url: str) ->
         try:
             connection._writer.transport.abort()
             await asyncio.sleep(0)
-            with pytest.raises(UNAVAILABLE):
+            with pytest.raises(RedisUnavailable):
                 await connection.send_command("PING")
         finally:
             await pool.release(connection)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from contracts.jobs import Lane
 from sidecar.inbox.store import Inbox, InboxReader, InboxUnavailable
-from sidecar.redis.client import UNAVAILABLE, connect
+from sidecar.redis.client import RedisUnavailable, connect
 from sidecar.tasks import cancel
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
@@ -127,7 +127,7 @@ async def test_redis_is_too_slow(
 async def test_redis_is_away(stored: Stored) -> None:
     await stored.store(b"1")
     async with aclosing(connect("redis://127.0.0.1:9/0", timeout_s=1.0)) as redis:
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(RedisUnavailable):
             await Backlog(redis, stored.backend, stored.rung.append).take_over(stored.lease)
     assert stored.left == 1
 

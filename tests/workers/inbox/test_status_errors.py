@@ -13,7 +13,7 @@ from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
 from sidecar.php.client import BackendUnavailable
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE
+from sidecar.redis.client import RedisUnavailable
 from sidecar.sending.halts import Halts
 from sidecar.sending.pauses import Pauses
 from tests.workers.conftest import MakeLane
@@ -310,11 +310,11 @@ async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_non
 
     async def die(self: Commit) -> None:
         monkeypatch.setattr(Commit, "commit", commit)
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr(Commit, "commit", die)
     await lane.receive(failed("wamid.1"))
-    with pytest.raises(UNAVAILABLE):
+    with pytest.raises(RedisUnavailable):
         await lane.drain()
     await lane.drain()
     assert await seen(lane) == set()

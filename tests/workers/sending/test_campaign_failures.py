@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.php.client import Backend
-from sidecar.redis.client import UNAVAILABLE
+from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.lease import Lease
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
@@ -172,7 +172,7 @@ async def test_rows_that_cannot_be_sent_for_long_go_back(
 
 async def test_redis_is_away_for_a_while(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     grant = Limiter.grant
-    left = [UNAVAILABLE[0]("gone")] * 2
+    left = [RedisUnavailable[0]("gone")] * 2
 
     async def fail(self: Limiter, *args: Any, **more: Any) -> Grant:
         if left:
@@ -191,7 +191,7 @@ async def test_redis_is_away_when_a_row_was_refused(
     stage = await make_stage()
     stage.fault(FaultKind.THROTTLE, times=1)
     not_sent = Ledger.not_sent
-    left = [UNAVAILABLE[0]("gone")]
+    left = [RedisUnavailable[0]("gone")]
 
     async def fail(self: Ledger, rows: list[ClaimedSend]) -> None:
         if left:

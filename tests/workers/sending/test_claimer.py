@@ -8,7 +8,7 @@ from contracts import backend as contract
 from contracts.backend import ErrorCode
 from sidecar.php.client import Backend, BackendError, BackendRefused
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis
+from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
@@ -161,11 +161,11 @@ async def test_redis_goes_away_when_php_has_claimed(
     giving(php, ["row-1"])
 
     async def fail(*_: object, **__: object) -> None:
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "claimed", fail)
-        with pytest.raises(UNAVAILABLE):
+        with pytest.raises(RedisUnavailable):
             await claimer.claim(10, now=5)
     rows = [claimed_row("row-1").model_dump(mode="json")]
     php.always(CLAIM, answer({"rows": rows}))

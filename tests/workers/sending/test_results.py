@@ -11,7 +11,7 @@ from contracts import backend as contract
 from contracts.backend import SendOutcome, SendResult
 from sidecar.php.client import Backend
 from sidecar.redis import keys
-from sidecar.redis.client import UNAVAILABLE, Redis
+from sidecar.redis.client import Redis, RedisUnavailable
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
@@ -292,7 +292,7 @@ async def test_php_is_told_although_redis_is_away(
     php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(_results: list[SendResult]) -> None:
-        raise UNAVAILABLE[0]("gone")
+        raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr(ledger, "known", fail)
     monkeypatch.setattr(ledger, "settled", fail)

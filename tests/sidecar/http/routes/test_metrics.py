@@ -12,7 +12,7 @@ from sidecar.clock import now_ms
 from sidecar.http.routes import metrics
 from sidecar.metrics import EFFECT_CALLS, EFFECT_SECONDS, FAMILIES, MetricsRegistry, Series
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisError
+from sidecar.redis.client import Redis, RedisUnavailable
 from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
@@ -216,7 +216,7 @@ async def test_redis_is_away(service: Service, monkeypatch: pytest.MonkeyPatch) 
     before = await scrape(service)
 
     async def gone(*_: object, **__: object) -> None:
-        raise RedisError("gone")
+        raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", gone)
     with capture_logs() as logs:
