@@ -17,6 +17,7 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -33,7 +34,7 @@ from sidecar.logs import LogOnce
 from sidecar.metrics import ACK_SECONDS, METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.php.client import BackendError
 from sidecar.php.vendors import TooManyStrangers, Vendors
-from sidecar.settings import SignatureMode
+from sidecar.settings import Settings, SignatureMode
 from sidecar.shadow.recorder import ShadowRecorder, is_compared
 
 log = structlog.get_logger()
@@ -107,32 +108,45 @@ class _Refused(Exception):
         self.reason = reason
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookPolicy:
+    """Which webhooks are taken. ``enforce``: signatures must hold, ``enforce_proxied``: also those
+    of webhooks that PHP handles. ``keep_failed``: what PHP fails on goes into the inbox."""
+
+    app_secrets: tuple[bytes, ...]
+    enforce: bool
+    enforce_proxied: bool
+    keep_failed: bool
+    body_limit: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            app_secrets=settings.app_secret_bytes,
+            enforce=settings.webhook_signature is SignatureMode.ENFORCE,
+            enforce_proxied=settings.proxy_signature is SignatureMode.ENFORCE,
+            keep_failed=settings.proxy_keep_failed,
+            body_limit=settings.webhook_body_limit_bytes,
+        )
+
+
 class WebhookEndpoint:
     """ASGI endpoint for ``GET|POST /webhook/{vendor_uid}`` and its older name."""
 
     def __init__(
         self,
-        *,
-        inbox: Inbox,
+        policy: WebhookPolicy,
         vendors: Vendors,
         verification: Verification,
-        app_secrets: tuple[bytes, ...],
-        mode: SignatureMode,
-        body_limit: int,
+        inbox: Inbox,
         proxy: Proxy,
-        proxy_mode: SignatureMode,
-        keep_failed: bool,
         shadow: ShadowRecorder,
     ) -> None:
-        self._inbox = inbox
+        self._policy = policy
         self._vendors = vendors
         self._verification = verification
-        self._app_secrets = app_secrets
-        self._enforce = mode is SignatureMode.ENFORCE
-        self._body_limit = body_limit
+        self._inbox = inbox
         self._proxy = proxy
-        self._enforce_proxied = proxy_mode is SignatureMode.ENFORCE
-        self._keep_failed = keep_failed
         self._shadow = shadow
         self._proxy_outage = LogOnce("proxy.php_unavailable")
         self._inbox_outage = LogOnce("inbox.unavailable")
@@ -170,10 +184,10 @@ class WebhookEndpoint:
         for name, value in scope["headers"]:
             if name == b"x-hub-signature-256":
                 signature = value
-            elif name == b"content-length" and _exceeds(value, self._body_limit):
+            elif name == b"content-length" and _exceeds(value, self._policy.body_limit):
                 return self._answer(413, "body_too_large")
         try:
-            body = await _read(receive, self._body_limit)
+            body = await _read(receive, self._policy.body_limit)
         except _Refused as refused:
             return self._answer(refused.status, refused.reason)
         webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
@@ -210,9 +224,9 @@ class WebhookEndpoint:
         the vendor's own secrets may tell, PHP is asked for them; not about a signature that no
         secret can have made."""
         vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
-        signed = signature_holds(signature, body, self._app_secrets)
+        signed = signature_holds(signature, body, self._policy.app_secrets)
         asked, config = self._vendors.peek(vendor_uid)
-        if not asked and (signed or not self._enforce or _SIGNATURE.fullmatch(signature)):
+        if not asked and (signed or not self._policy.enforce or _SIGNATURE.fullmatch(signature)):
             ask = self._vendors.get if signed else self._vendors.find
             try:
                 async with asyncio.timeout(VENDOR_WAIT_S):
@@ -230,7 +244,7 @@ class WebhookEndpoint:
     ) -> tuple[int, str] | None:
         """Return why the webhook cannot be kept, as status and reason, or None."""
         if not signed:
-            if not self._enforce:
+            if not self._policy.enforce:
                 _count_unsigned(webhook)
             elif asked or not _SIGNATURE.fullmatch(webhook.signature):
                 return 401, webhook.fault
@@ -248,11 +262,11 @@ class WebhookEndpoint:
         as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
         over as genuine, so it must be."""
         if not signed:
-            if self._enforce_proxied:
+            if self._policy.enforce_proxied:
                 return self._answer(401, webhook.fault, vendor_uid=webhook.vendor_uid)
             _count_unsigned(webhook)
         answer = await self._proxy.ask(webhook.vendor_uid, scope, webhook.body, webhook.here_at)
-        genuine = signed or not self._enforce
+        genuine = signed or not self._policy.enforce
         if answer.failure is None:
             self._proxy_outage.worked()
             METRICS.counter(WEBHOOKS, "proxied").add()
@@ -260,7 +274,7 @@ class WebhookEndpoint:
                 self._record(webhook, modes)
             return answer
         self._proxy_outage.failed(answer.failure)
-        if self._keep_failed and genuine and not answer.looped and await self._keep(webhook):
+        if self._policy.keep_failed and genuine and not answer.looped and await self._keep(webhook):
             answer.close()
             METRICS.counter(WEBHOOKS, "kept").add()
             self._record(webhook, modes)

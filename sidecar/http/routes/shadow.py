@@ -10,7 +10,7 @@ import re
 from starlette.types import Receive, Scope, Send
 
 from sidecar.clock import now_ms
-from sidecar.http.webhook import signature_holds
+from sidecar.http.webhook import WebhookPolicy, signature_holds
 from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
 from sidecar.php.vendors import Vendors
 from sidecar.shadow.recorder import ShadowRecorder, is_compared
@@ -20,28 +20,17 @@ _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class ShadowEndpoint:
-    """Records webhooks of vendors in shadow, and nothing else. ``enforce``: only those that are
-    signed as they should be."""
+    """Records webhooks of vendors in shadow, and nothing else."""
 
-    def __init__(
-        self,
-        shadow: ShadowRecorder,
-        vendors: Vendors,
-        *,
-        app_secrets: tuple[bytes, ...],
-        enforce: bool,
-        body_limit: int,
-    ) -> None:
-        self._shadow = shadow
+    def __init__(self, policy: WebhookPolicy, vendors: Vendors, shadow: ShadowRecorder) -> None:
+        self._policy = policy
         self._vendors = vendors
-        self._app_secrets = app_secrets
-        self._enforce = enforce
-        self._body_limit = body_limit
+        self._shadow = shadow
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         vendor_uid: str = scope["path_params"]["vendor_uid"]
         signature = next((v for n, v in scope["headers"] if n == b"x-hub-signature-256"), b"")
-        body = await _read(receive, self._body_limit)
+        body = await _read(receive, self._policy.body_limit)
         if body is None or not self._is_wanted(vendor_uid, signature, body):
             METRICS.counter(SHADOW_WEBHOOKS, "ignored").add()
         else:
@@ -58,7 +47,9 @@ class ShadowEndpoint:
         if config is None or not is_compared(config.modes, body):
             return False
         secrets = (secret.encode() for secret in config.app_secrets)
-        return not self._enforce or signature_holds(signature, body, (*self._app_secrets, *secrets))
+        return not self._policy.enforce or signature_holds(
+            signature, body, (*self._policy.app_secrets, *secrets)
+        )
 
 
 async def _read(receive: Receive, limit: int) -> bytes | None:
