@@ -1,272 +1,134 @@
-"""``sidecar parity``: the verdict, its reasons, and differences in words."""
+"""What shadow has found of a vendor, and what stands in the way of a cutover."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import orjson
 import pytest
-from click.testing import Result
 
 from sidecar.clock import now_ms
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, connect
-from sidecar.shadow.parity import count_name
+from sidecar.redis.client import Redis
+from sidecar.settings import Settings
+from sidecar.shadow.parity import ParityReader, VendorParity, count_name
 from sidecar.shadow.recorder import day_of
-from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
-from tests.sidecar.conftest import RunCommand
+from sidecar.shadow.rules import Class, Kind, Rule
+from tests.conftest import MakeSettings
 
-pytestmark = pytest.mark.usefixtures("own_environment")
-
-VENDOR = "vendor-1"
 DAY_MS = 86_400_000
-NOW = now_ms()
-EQUAL_LOGS = count_name(Kind.LOG_ROW, Class.EQUAL)
-EQUAL_BOTS = count_name(Kind.BOTS, Class.EQUAL)
-EXTRA_BOTS = count_name(Kind.BOTS, Class.EXTRA)
+HOUR_MS = 3_600_000
+EQUAL = (Kind.LOG_ROW, Class.EQUAL)
 
 
 @pytest.fixture
-def run(run_command: RunCommand) -> Callable[..., Result]:
-    return partial(run_command, "parity")
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings(parity_min_updates=10, parity_min_hours=2)
+
+
+def parity(counts: dict[tuple[Kind, Class], int], hours: float = 2) -> VendorParity:
+    return VendorParity("v", counts, first_at=1, last_at=1 + int(hours * HOUR_MS))
+
+
+def test_one_that_is_ready(settings: Settings) -> None:
+    explained = (Kind.STATUS, Class.EXPLAINED)
+    assert parity({EQUAL: 9, explained: 1}).obstacles(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "because"),
+    [
+        (parity({EQUAL: 9}), ["9 updates were compared, and it takes 10"]),
+        (parity({EQUAL: 10}, hours=1), ["it was compared for 60 min, and takes 2 h"]),
+        (
+            parity({EQUAL: 10, (Kind.BOTS, Class.EXTRA): 2, (Kind.STATUS, Class.MISSING): 1}),
+            ["no rule explains 2 of bots extra, 1 of status missing"],
+        ),
+    ],
+)
+def test_what_stands_in_the_way(
+    settings: Settings, found: VendorParity, because: list[str]
+) -> None:
+    assert found.obstacles(settings) == because
+
+
+def test_all_obstacles_are_named(settings: Settings) -> None:
+    nothing = VendorParity("v")
+    assert nothing.hours == 0.0
+    assert len(nothing.obstacles(settings)) == 2
+
+
+@pytest.mark.parametrize(
+    ("counts", "updates"),
+    [
+        ({EQUAL: 3, (Kind.STATUS, Class.EXTRA): 4, (Kind.QUEUE_ROW, Class.EQUAL): 5}, 7),
+        ({EQUAL: 3, (Kind.BOTS, Class.EQUAL): 2}, 3),
+        ({(Kind.BOTS, Class.EQUAL): 2}, 2),
+    ],
+)
+def test_where_only_bots_are_compared_they_count(
+    counts: dict[tuple[Kind, Class], int], updates: int
+) -> None:
+    assert parity(counts).updates == updates
+
+
+class Results:
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.reader = ParityReader(redis)
+        self.now = now_ms()
+
+    async def keep(self, days_ago: int, **counts: int) -> int:
+        """Keep a day's results; return when they were."""
+        at = self.now - days_ago * DAY_MS
+        values: dict[Any, Any] = {"first": at, "last": at + 5, **counts}
+        await self.redis.sadd(keys.SHADOWED, "v")
+        await self.redis.hset(keys.parity_day("v", day_of(at)), mapping=values)
+        return at
 
 
 @pytest.fixture
-def keep(redis_url: str) -> Callable[..., None]:
-    """Keep results of a day, so many days ago, and examples."""
-
-    async def connected(work: Callable[[Redis], Awaitable[None]]) -> None:
-        client = connect(redis_url, timeout_s=5.0)
-        try:
-            await work(client)
-        finally:
-            await client.aclose()
-
-    def keep(
-        counts: dict[str, int],
-        *examples: dict[str, Any],
-        days_ago: int = 0,
-        vendor: str = VENDOR,
-    ) -> None:
-        async def work(redis: Redis) -> None:
-            await redis.sadd(keys.SHADOWED, vendor)
-            at = NOW - days_ago * DAY_MS
-            day = keys.parity_day(vendor, day_of(at))
-            for name, value in {"first": at, "last": at, **counts}.items():
-                await redis.hset(day, name, value)
-            for one in examples:
-                name = keys.parity_examples(vendor, one["kind"], one["class"])
-                await redis.lpush(name, orjson.dumps({"at": at, "recorded_at": at, **one}))
-
-        asyncio.run(connected(work))
-
-    return keep
+def results(redis: Redis) -> Results:
+    return Results(redis)
 
 
-def example(kind: Kind, class_: Class, sidecar: Any, php: Any) -> dict[str, Any]:
-    return {
-        "kind": kind.value,
-        "class": class_.value,
-        "rule": None,
-        "wamid": "wamid.1",
-        "sidecar": sidecar,
-        "php": php,
-    }
+async def test_nothing_was_compared(results: Results) -> None:
+    assert await results.reader.vendors() == []
+    assert await results.reader.read("v") == VendorParity("v")
 
 
-BOTS = {"bots": ["b1", "b2"], "types": {"b1": "is", "b2": "contains"}, "text": [5, "c0ffee"]}
+async def test_days_are_added_up(results: Results) -> None:
+    bots = count_name(Kind.BOTS, Class.EXPLAINED)
+    rule = count_name(Kind.BOTS, Class.EXPLAINED, Rule.VENDOR_INACTIVE)
+    first = await results.keep(2, recorded=1, dropped=2, **{bots: 3, rule: 3})
+    last = await results.keep(0, recorded=10, not_compared=4, **{bots: 30, rule: 30})
+    found = await results.reader.read("v")
+    assert await results.reader.vendors() == ["v"]
+    assert (found.recorded, found.dropped, found.not_compared) == (11, 2, 4)
+    assert found.counts == {(Kind.BOTS, Class.EXPLAINED): 33}
+    assert found.rules == {(Kind.BOTS, Rule.VENDOR_INACTIVE): 33}
+    assert (found.first_at, found.last_at) == (first, last + 5)
+    assert (await results.reader.read("v", 2)).recorded == 10, "not before yesterday"
 
 
-def enough(keep: Callable[..., None], **more: int) -> None:
-    """Keep what makes a vendor ready."""
-    keep({EQUAL_LOGS: 600}, days_ago=1)
-    keep({EQUAL_LOGS: 400, **more})
+async def test_examples_of_the_days_that_are_asked_for(results: Results, redis: Redis) -> None:
+    name = keys.parity_examples("v", Kind.BOTS, Class.EXTRA)
+    for days_ago in (5, 0):
+        await redis.lpush(name, orjson.dumps({"at": results.now - days_ago * DAY_MS}))
+    assert len((await results.reader.read("v")).examples) == 2
+    assert [one["at"] for one in (await results.reader.read("v", 5)).examples] == [results.now]
 
 
-def test_a_vendor_that_is_ready(run: Callable[..., Result], keep: Callable[..., None]) -> None:
-    enough(keep)
-    result = run(VENDOR)
-    assert result.exit_code == 0, result.stdout
-    assert result.stdout.startswith(f"{VENDOR}: ready\n")
-    assert "1000 updates compared, from " in result.stdout
-    assert "campaigns: not compared" in result.stdout
-    assert run().exit_code == 0
+async def test_what_waits(results: Results, redis: Redis) -> None:
+    await redis.xadd(keys.shadow("v"), {"at": 1})
+    await redis.zadd(keys.planned_due("v"), {"m-1": 1, "m-2": 2})
+    assert (await results.reader.read("v")).waiting == 3
 
 
-@pytest.mark.parametrize(
-    ("counts", "days_ago", "because"),
-    [
-        ({EQUAL_LOGS: 399}, 1, "999 updates were compared, and it takes 1000"),
-        ({EQUAL_LOGS: 400}, 0, "it was compared for 0.0 s, and takes 24 h"),
-        ({EQUAL_LOGS: 400, EXTRA_BOTS: 2}, 1, "no rule explains 2 of bots extra"),
-    ],
-)
-def test_a_vendor_that_is_not_ready(
-    run: Callable[..., Result],
-    keep: Callable[..., None],
-    counts: dict[str, int],
-    days_ago: int,
-    because: str,
-) -> None:
-    keep({EQUAL_LOGS: 600}, days_ago=days_ago)
-    keep({**counts, EQUAL_LOGS: counts[EQUAL_LOGS] + (0 if days_ago else 600)})
-    result = run(VENDOR)
-    assert result.exit_code == 1
-    assert result.stdout.startswith(f"{VENDOR}: not ready: {because}\n")
-    page = orjson.loads(run(VENDOR, "--json").stdout)
-    assert (page["ready"], page["vendors"][0]["obstacles"]) == (False, [because])
-
-
-def test_all_vendors_must_be_ready(run: Callable[..., Result], keep: Callable[..., None]) -> None:
-    enough(keep)
-    keep({EQUAL_LOGS: 1}, vendor="vendor-2")
-    result = run()
-    assert result.exit_code == 1
-    assert f"{VENDOR}: ready\n" in result.stdout
-    assert "vendor-2: not ready" in result.stdout
-
-
-def test_no_vendor_at_all(run: Callable[..., Result]) -> None:
-    result = run()
-    assert (result.exit_code, result.stdout) == (
-        1,
-        "no vendor has results from shadow\n",
-    )
-    unknown = run("nobody")
-    assert unknown.exit_code == 1
-    assert "nothing was compared" in unknown.stdout
-
-
-def test_older_days_are_left_out(run: Callable[..., Result], keep: Callable[..., None]) -> None:
-    old = example(Kind.BOTS, Class.EXTRA, BOTS, {"bots": []})
-    keep({EXTRA_BOTS: 3}, old, days_ago=3)
-    enough(keep)
-    assert run(VENDOR).exit_code == 1
-    assert run(VENDOR, "--days", "4").exit_code == 1
-    result = run(VENDOR, "--days", "3")
-    assert result.exit_code == 0
-    [vendor] = orjson.loads(run(VENDOR, "--json", "--days", "3").stdout)["vendors"]
-    assert vendor["examples"] == []
-    assert run(VENDOR, "--days", "15").exit_code == 2
-
-
-def test_results_can_be_forgotten(run: Callable[..., Result], keep: Callable[..., None]) -> None:
-    keep({EXTRA_BOTS: 3}, example(Kind.BOTS, Class.EXTRA, BOTS, None))
-    assert run(VENDOR, "--reset").exit_code == 0
-    page = orjson.loads(run(VENDOR, "--json").stdout)["vendors"][0]
-    assert (page["compared"], page["examples"]) == (0, [])
-    assert run("--reset").exit_code == 2
-
-
-def test_what_is_explained(run: Callable[..., Result], keep: Callable[..., None]) -> None:
-    rule = Rule.ONLY_FIRST_ELEMENT
-    explained = {
-        count_name(Kind.STATUS, Class.EXPLAINED): 2,
-        count_name(Kind.STATUS, Class.EXPLAINED, rule): 2,
-        count_name(Kind.LOG_ROW, Class.EXPLAINED): 1,
-        count_name(Kind.LOG_ROW, Class.EXPLAINED, rule): 1,
-    }
-    enough(keep, **explained, recorded=9, dropped=4, not_compared=5)
-    result = run(VENDOR)
-    assert result.exit_code == 0
-    assert f"only_first_element (3): {SENTENCES[rule]}" in result.stdout
-    assert "webhooks: 9 recorded, 4 dropped for lack of room" in result.stdout
-    assert "not compared for lack of a key: 5" in result.stdout
-    [vendor] = orjson.loads(run(VENDOR, "--json").stdout)["vendors"]
-    assert vendor["explained"] == 3
-    assert vendor["rules"] == {rule.value: {"count": 3, "sentence": SENTENCES[rule]}}
-    assert vendor["kinds"]["status"]["explained"] == 2
-
-
-def test_bots_of_which_php_cannot_tell(
-    run: Callable[..., Result], keep: Callable[..., None]
-) -> None:
-    rule = Rule.PHP_CANNOT_TELL_BOTS
-    blind = {
-        count_name(Kind.BOTS, Class.EXPLAINED): 2,
-        count_name(Kind.BOTS, Class.EXPLAINED, rule): 2,
-    }
-    enough(keep, **blind)
-    assert "NOTE: no bots were compared" in run(VENDOR).stdout
-    keep({**blind, EQUAL_LOGS: 400, EQUAL_BOTS: 1})
-    assert "NOTE" not in run(VENDOR).stdout
-
-
-@pytest.mark.parametrize(
-    ("kind", "class_", "sidecar", "php", "words"),
-    [
-        (
-            Kind.BOTS,
-            Class.EXTRA,
-            BOTS,
-            {"bots": ["b1"]},
-            "a text of 5 characters (c0ffee); the sidecar answers with b1 (is), b2 (contains), "
-            "PHP answered with b1 (is) (only the sidecar: b2)",
-        ),
-        (
-            Kind.BOTS,
-            Class.DIFFERENT,
-            {**BOTS, "bots": ["b1"]},
-            {"bots": ["b9"]},
-            "PHP answered with b9 (?) (only the sidecar: b1; only PHP: b9)",
-        ),
-        (Kind.BOTS, Class.EXTRA, BOTS, None, "PHP did not log the message"),
-        (Kind.BOTS, Class.MISSING, {**BOTS, "bots": []}, {"bots": ["b1"]}, "with no bot, PHP"),
-        (
-            Kind.LOG_ROW,
-            Class.EXTRA,
-            {"incoming": True},
-            None,
-            "the sidecar logs it as a customer's message, PHP does not log the message",
-        ),
-        (
-            Kind.LOG_ROW,
-            Class.MISSING,
-            None,
-            {"incoming": False},
-            "the sidecar does not log the message, PHP logs it as the business's message",
-        ),
-        (
-            Kind.STATUS,
-            Class.DIFFERENT,
-            {"status": "read"},
-            {"status": "sent"},
-            "the sidecar would set read, PHP has sent",
-        ),
-        (Kind.STATUS, Class.EXTRA, {"status": "read"}, {"status": None}, "PHP has no status"),
-        (
-            Kind.QUEUE_ROW,
-            Class.EXTRA,
-            {"awaits_status": False},
-            {"awaits_status": True, "queue_status": 4},
-            "PHP left it there with status 4",
-        ),
-    ],
-)
-def test_differences_in_words(
-    run: Callable[..., Result],
-    keep: Callable[..., None],
-    kind: Kind,
-    class_: Class,
-    sidecar: Any,
-    php: Any,
-    words: str,
-) -> None:
-    keep({count_name(kind, class_): 1}, example(kind, class_, sidecar, php))
-    result = run(VENDOR)
-    assert result.exit_code == 1
-    assert f"{kind} {class_} (1): " in result.stdout
-    [line] = [line for line in result.stdout.splitlines() if "wamid.1 at " in line]
-    assert words in line
-    [one] = orjson.loads(run(VENDOR, "--json").stdout)["vendors"][0]["examples"]
-    assert words in one["words"]
-
-
-def test_a_few_examples_are_shown_and_all_are_in_the_json(
-    run: Callable[..., Result], keep: Callable[..., None]
-) -> None:
-    many = [example(Kind.BOTS, Class.EXTRA, BOTS, None)] * 5
-    keep({EXTRA_BOTS: 5}, *many)
-    assert run(VENDOR).stdout.count("wamid.1 at ") == 3
-    assert len(orjson.loads(run(VENDOR, "--json").stdout)["vendors"][0]["examples"]) == 5
+async def test_what_is_forgotten_is_one_vendors(results: Results, redis: Redis) -> None:
+    await results.keep(3, recorded=1)
+    name = keys.parity_examples("v", Kind.BOTS, Class.EXTRA)
+    await redis.lpush(name, orjson.dumps({"at": results.now}))
+    other = keys.parity_day("w", day_of(results.now))
+    await redis.hset(other, "recorded", 1)
+    await results.reader.forget("v")
+    assert await results.reader.read("v") == VendorParity("v")
+    assert await redis.exists(other)
