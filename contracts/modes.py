@@ -75,7 +75,7 @@ def may_become(capability: Capability, now: Mode, wanted: Mode) -> bool:
 
 class Modes(LenientModel):
     """A vendor's modes. Where PHP has kept none for a vendor, its own configuration says
-    (``SIDECAR_VENDORS``, ``SIDECAR_BOTS``)."""
+    (``WHATSAPP_SIDECAR_VENDORS``, ``WHATSAPP_SIDECAR_BOTS``)."""
 
     webhooks: Mode = Mode.PHP
     campaigns: Mode = Mode.PHP

@@ -52,7 +52,9 @@ class Stage:
     def __init__(
         self, folder: Path, settings: dict[str, Any] | None = None, *, direct: bool = False
     ) -> None:
-        self.installation = StackInstallation(folder, durable=True, php={"SIDECAR_BOTS": "all"})
+        self.installation = StackInstallation(
+            folder, durable=True, php={"WHATSAPP_SIDECAR_BOTS": "all"}
+        )
         self.installation.configure(**SETTINGS | (settings or {}))
         [self._cloud_api_port] = free_ports(1)
         self.proxy = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)

@@ -71,7 +71,11 @@ class Rehearsal:
     def __init__(self, folder: Path, *, vendors: int, messages: int, customers: int) -> None:
         self.installation = StackInstallation(
             folder,
-            php={"SIDECAR_VENDORS": "none", "SIDECAR_BOTS": "none", "SIDECAR_FALLBACK_ROUTE": "1"},
+            php={
+                "WHATSAPP_SIDECAR_VENDORS": "none",
+                "WHATSAPP_SIDECAR_BOTS": "none",
+                "WHATSAPP_SIDECAR_FALLBACK_ROUTE": "1",
+            },
         )
         self.installation.configure(**SETTINGS)
         self._vendors, self._messages, self._customers = vendors, messages, customers

@@ -2,6 +2,8 @@
 
 declare(strict_types=1);
 
+// phpcs:disable PSR1.Files.SideEffects -- a script
+
 // Runs SQL for database.py: a line of JSON in ({"sql", "parameters"} or {"encrypt"}), one out.
 [, $socket, $database, $key] = $argv;
 

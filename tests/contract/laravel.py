@@ -15,7 +15,7 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
 
     def install(self, folder: Path) -> StackInstallation:
         return StackInstallation(
-            folder, dict(self.keys), php={"SIDECAR_VENDORS": "App\\OwnedVendors"}
+            folder, dict(self.keys), php={"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
         )
 
     @property

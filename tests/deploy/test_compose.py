@@ -186,8 +186,8 @@ def test_bodies_have_places_of_their_own() -> None:
 def test_php_and_the_sidecar_know_the_same_keys() -> None:
     php: dict[str, Any] = SERVICES["php"]["environment"]
     ours: dict[str, Any] = SERVICES["sidecar"]["environment"]
-    assert php["SIDECAR_KEYS"] == ours["SIDECAR_SIGNING_KEYS"]
-    assert php["SIDECAR_APP_SECRETS"] == ours["SIDECAR_APP_SECRETS"]
+    assert php["WHATSAPP_SIDECAR_KEYS"] == ours["SIDECAR_SIGNING_KEYS"]
+    assert php["WHATSAPP_SIDECAR_APP_SECRETS"] == ours["SIDECAR_APP_SECRETS"]
     assert php["DB_PASSWORD"] == SERVICES["mariadb"]["environment"]["MARIADB_PASSWORD"]
     address = SERVICES["sidecar"]["networks"]["stack"]["ipv4_address"]
-    assert php["SIDECAR_URL"] == f"http://{address}:{ours['SIDECAR_PORT']}"
+    assert php["WHATSAPP_SIDECAR_URL"] == f"http://{address}:{ours['SIDECAR_PORT']}"

@@ -19,7 +19,7 @@ class CalledSidecar:
 
     def __init__(self, url: str) -> None:
         #: With which PHP finds it.
-        self.variables = {"SIDECAR_URL": url}
+        self.variables = {"WHATSAPP_SIDECAR_URL": url}
         self.calls: list[tuple[str, Any]] = []
         self.answers: dict[str, Any] = {
             "/internal/invalidate": {"result": "done"},

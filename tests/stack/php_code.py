@@ -10,6 +10,9 @@ import orjson
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.packages import program
 
+#: The package's facade.
+SIDECAR = "WhatsappSidecar\\Laravel\\Facades\\Sidecar"
+
 _BOOT = f"""
 $app = require '{APPLICATION}/bootstrap/app.php';
 $app->make(Illuminate\\Contracts\\Http\\Kernel::class)->bootstrap();
@@ -42,3 +45,14 @@ def run_php(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return orjson.loads(done.stdout.splitlines()[-1])
+
+
+def vendor_config(
+    application: Application, vendor_uid: str, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what the package answers about a vendor with these variables."""
+    action = "WhatsappSidecar\\Laravel\\Actions\\ReadVendorConfig"
+    body = f'{{"vendor_uids": ["{vendor_uid}"]}}'
+    code = f"return $app->make({action}::class)->handle('{body}');"
+    answer: dict[str, Any] = run_php(application, code, environment)
+    return answer

@@ -12,7 +12,7 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import message, message_object
 from tests.contract.talk import CUSTOMER, contact, question, says, sends, texts
 from tests.contract.under_test import Vendor
-from tests.stack.php_code import run_php
+from tests.stack.php_code import vendor_config
 
 
 async def _active(caller: Caller, vendor: Vendor) -> list[bool]:
@@ -50,19 +50,15 @@ async def test_rules_are_found_by_trying(caller: Caller, vendor: Vendor) -> None
 def test_whose_bots_are_the_sidecars(
     backend: LaravelBackend, vendor: Vendor, setting: str, on: bool
 ) -> None:
-    body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
-    code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
-    variables = {"SIDECAR_BOTS": setting.format(uid=vendor.uid)}
-    answer = run_php(backend.installation.application, code, variables)
+    variables = {"WHATSAPP_SIDECAR_BOTS": setting.format(uid=vendor.uid)}
+    answer = vendor_config(backend.installation.application, vendor.uid, variables)
     assert [one["bots_on_sidecar"] for one in answer["vendors"]] == [on]
 
 
 def test_laravels_own_broadcaster_is_told(backend: LaravelBackend, vendor: Vendor) -> None:
-    body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
-    code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
     names = ("PUSHER_APP_ID", "PUSHER_APP_KEY", "PUSHER_APP_SECRET", "PUSHER_APP_CLUSTER")
     keys = dict(zip(names, ("1", "k", "s", "eu"), strict=True))
-    answer = run_php(backend.installation.application, code, keys)
+    answer = vendor_config(backend.installation.application, vendor.uid, keys)
     assert answer["vendors"][0]["broadcaster"] == {
         "url": "https://api-eu.pusher.com",
         "app_id": "1",

@@ -1,4 +1,4 @@
-"""Laravel's broadcast driver "sidecar": events leave as effects."""
+"""Laravel's broadcast driver "whatsapp-sidecar": events leave as effects."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.stack.called_sidecar import CalledSidecar, called_sidecar
 from tests.stack.php_code import run_php
 
 EFFECTS = "/internal/effects"
-DRIVER = {"BROADCAST_DRIVER": "sidecar", "SIDECAR_BROADCAST_CONNECTION": "log"}
+DRIVER = {"BROADCAST_DRIVER": "whatsapp-sidecar", "WHATSAPP_SIDECAR_BROADCAST_CONNECTION": "log"}
 BROADCAST = "Illuminate\\Support\\Facades\\Broadcast"
 
 #: A connection that answers who may listen by the channels that it was told.
@@ -108,10 +108,10 @@ def test_without_a_connection_the_error_says_what_to_do(backend: LaravelBackend)
             return $error->getMessage();
         }}
     """
-    variables = {**DRIVER, "SIDECAR_BROADCAST_CONNECTION": "nothing"}
+    variables = {**DRIVER, "WHATSAPP_SIDECAR_BROADCAST_CONNECTION": "nothing"}
     message = run_php(backend.installation.application, code, variables)
     assert "admins" in message
-    assert "sidecar.broadcast.connection" in message
+    assert "whatsapp-sidecar.broadcast.connection" in message
 
 
 def test_without_a_sidecar_it_fails_as_drivers_do(backend: LaravelBackend, vendor: Vendor) -> None:

@@ -9,7 +9,7 @@ from simulator.backend.seed_bots import SeedBot
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
-from tests.stack.php_code import run_php
+from tests.stack.php_code import SIDECAR, run_php
 
 INVALIDATE = "/internal/invalidate"
 
@@ -101,7 +101,7 @@ def test_cached_reads_see_a_change_at_once(
     backend: LaravelBackend, vendor: Vendor, bot: str, sidecar: CalledSidecar
 ) -> None:
     application = backend.installation.application
-    bots = f"WhatsappSidecar\\Laravel\\Sidecar::bots('{vendor.uid}')"
+    bots = f"{SIDECAR}::bots('{vendor.uid}')"
     read = f"$read = fn () => {bots}['bots'][0]['reply_trigger'];"
     both = f"{read} $before = $read(); {_change(bot, 'new')} return [$before, $read()];"
     assert run_php(application, f"{read} return $read();") == "hi"
@@ -111,7 +111,7 @@ def test_cached_reads_see_a_change_at_once(
 
 def test_cached_reads_ask_the_database_once(backend: LaravelBackend, vendor: Vendor) -> None:
     application = backend.installation.application
-    read = f"return WhatsappSidecar\\Laravel\\Sidecar::vendorSettings({vendor.id});"
+    read = f"return {SIDECAR}::vendorSettings({vendor.id});"
     settings = run_php(application, read)
     assert settings["whatsapp_access_token"] == vendor.access_token
     before = backend.database.statements()
@@ -122,7 +122,7 @@ def test_cached_reads_ask_the_database_once(backend: LaravelBackend, vendor: Ven
 def test_the_cache_holds_no_secret_in_the_clear(backend: LaravelBackend, vendor: Vendor) -> None:
     application = backend.installation.application
     backend.set_setting(vendor, "ai_providers", '[{"api_key": "sk-very-secret"}]')
-    read = f"return WhatsappSidecar\\Laravel\\Sidecar::vendorSettings({vendor.id})['ai_providers'];"
+    read = f"return {SIDECAR}::vendorSettings({vendor.id})['ai_providers'];"
     assert "sk-very-secret" in run_php(application, read)
     files = [
         file for file in (application.storage / "framework/cache").rglob("*") if file.is_file()
@@ -159,13 +159,11 @@ def test_what_goes_past_the_models_is_told_by_hand(
     backend: LaravelBackend, vendor: Vendor, bot: str, sidecar: CalledSidecar
 ) -> None:
     application = backend.installation.application
-    read = (
-        f"return WhatsappSidecar\\Laravel\\Sidecar::bots({vendor.id})['bots'][0]['reply_trigger'];"
-    )
+    read = f"return {SIDECAR}::bots({vendor.id})['bots'][0]['reply_trigger'];"
     assert run_php(application, read) == "hi"
     backend.change("bot_replies", {"reply_trigger": "new"}, _uid=bot)
     assert run_php(application, read) == "hi"
-    tell = f"WhatsappSidecar\\Laravel\\Sidecar::invalidate(['{vendor.uid}', 'nobody'], ['bots']);"
+    tell = f"{SIDECAR}::invalidate(['{vendor.uid}', 'nobody'], ['bots']);"
     run_php(application, tell, sidecar.variables)
     assert run_php(application, read) == "new"
     told = {"vendor_uids": [vendor.uid, "nobody"], "scopes": ["bots"]}

@@ -41,7 +41,9 @@ def test_status_says_who_owns_what(
     backend: LaravelBackend, vendor: Vendor, campaign: Campaign
 ) -> None:
     other = backend.seed_vendor()
-    done = backend.installation.application.artisan("sidecar:status", SIDECAR_VENDORS=vendor.uid)
+    done = backend.installation.application.artisan(
+        "whatsapp-whatsapp-sidecar:status", WHATSAPP_SIDECAR_VENDORS=vendor.uid
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
     cells = [cell.strip() for cell in lines[vendor.uid].split("|")]
@@ -52,7 +54,7 @@ def test_status_says_who_owns_what(
 
 def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTTPServer) -> None:
     done = backend.installation.application.artisan(
-        "sidecar:check", SIDECAR_URL=sidecar.url_for("").rstrip("/")
+        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/")
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
@@ -61,9 +63,9 @@ def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTT
 
 def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: HTTPServer) -> None:
     done = backend.installation.application.artisan(
-        "sidecar:check",
-        SIDECAR_URL=sidecar.url_for("").rstrip("/"),
-        SIDECAR_KEYS="first:not-the-sidecars-secret",
+        "whatsapp-whatsapp-sidecar:check",
+        WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/"),
+        WHATSAPP_SIDECAR_KEYS="first:not-the-sidecars-secret",
     )
     assert done.returncode == 1
     assert "signature_mismatch" in done.stdout
@@ -71,18 +73,20 @@ def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: H
 
 def test_check_says_that_nobody_answers(backend: LaravelBackend) -> None:
     done = backend.installation.application.artisan(
-        "sidecar:check", SIDECAR_URL="http://127.0.0.1:9"
+        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL="http://127.0.0.1:9"
     )
     assert done.returncode == 1
     assert "does not answer" in done.stdout
-    assert "SIDECAR_URL" in done.stdout
+    assert "WHATSAPP_SIDECAR_URL" in done.stdout
 
 
 def test_check_names_a_routine_that_is_missing(backend: LaravelBackend) -> None:
     engine = "WhatsappSidecar\\Laravel\\Engine\\HostRoutineEngine"
-    done = backend.installation.application.artisan("sidecar:check", SIDECAR_ENGINE=engine)
+    done = backend.installation.application.artisan(
+        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_ENGINE=engine
+    )
     assert done.returncode == 1
-    assert "SIDECAR_HOST_CLASS" in done.stdout
+    assert "WHATSAPP_SIDECAR_HOST_CLASS" in done.stdout
 
 
 @pytest.mark.parametrize(("setting", "there"), [("true", True), ("false", False)])
@@ -90,7 +94,7 @@ def test_the_webhook_route_can_be_left_out(
     backend: LaravelBackend, setting: str, there: bool
 ) -> None:
     done = backend.installation.application.artisan(
-        "route:list", "--json", SIDECAR_FALLBACK_ROUTE=setting
+        "route:list", "--json", WHATSAPP_SIDECAR_FALLBACK_ROUTE=setting
     )
     paths = [route["uri"] for route in orjson.loads(done.stdout)]
     assert ("whatsapp-webhook/{vendorUid}" in paths) is there
@@ -114,10 +118,10 @@ def test_the_cron_takes_what_is_its_own(backend: LaravelBackend, vendor: Vendor)
     mine = backend.seed_campaign(vendor, 2)
     run = backend.installation.application.artisan
     # Vendors of other tests may have been given modes of their own.
-    nothing = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="all")
+    nothing = run("campaign:process", "--rows=100000", WHATSAPP_SIDECAR_VENDORS="all")
     assert nothing.returncode == 0
     assert not set(nothing.stdout.split()) & set(mine.row_uids)
-    others = run("campaign:process", "--rows=100000", SIDECAR_VENDORS=f" {vendor.uid} ,x")
+    others = run("campaign:process", "--rows=100000", WHATSAPP_SIDECAR_VENDORS=f" {vendor.uid} ,x")
     assert not set(others.stdout.split()) & set(mine.row_uids)
-    everything = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="none")
+    everything = run("campaign:process", "--rows=100000", WHATSAPP_SIDECAR_VENDORS="none")
     assert set(mine.row_uids) <= set(everything.stdout.split())

@@ -32,7 +32,9 @@ async def _cron(backend: LaravelBackend, owned: str, wanted: set[str]) -> list[s
         if turn >= 4 and wanted <= set(taken):
             break
         done = await asyncio.to_thread(
-            backend.installation.application.artisan, "campaign:process", SIDECAR_VENDORS=owned
+            backend.installation.application.artisan,
+            "campaign:process",
+            WHATSAPP_SIDECAR_VENDORS=owned,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         taken += done.stdout.split()

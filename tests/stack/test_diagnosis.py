@@ -19,7 +19,9 @@ async def _ask(caller: Caller) -> DiagnosisAnswer:
 
 async def test_when_a_cron_last_looked(caller: Caller, backend: LaravelBackend) -> None:
     before = now_ms()
-    done = backend.installation.application.artisan("campaign:process", SIDECAR_VENDORS="all")
+    done = backend.installation.application.artisan(
+        "campaign:process", WHATSAPP_SIDECAR_VENDORS="all"
+    )
     assert done.returncode == 0, done.stderr
     answer = await _ask(caller)
     assert answer.crons is not None
@@ -31,7 +33,9 @@ async def test_when_a_cron_last_looked(caller: Caller, backend: LaravelBackend) 
     assert before <= seen_at <= now_ms()
     assert crons["webhooks"].models == ["App\\Models\\StoredWebhook"]
     before = now_ms()
-    done = backend.installation.application.artisan("webhook:process", SIDECAR_VENDORS="all")
+    done = backend.installation.application.artisan(
+        "webhook:process", WHATSAPP_SIDECAR_VENDORS="all"
+    )
     assert done.returncode == 0, done.stderr
     [webhooks] = [cron for cron in (await _ask(caller)).crons or [] if cron.table == "webhooks"]
     assert webhooks.seen_at is not None
@@ -51,7 +55,10 @@ async def test_a_cron_whose_note_fails_works_all_the_same(
 ) -> None:
     campaign = backend.seed_campaign(vendor, 1)
     done = backend.installation.application.artisan(
-        "campaign:process", "--rows=100000", SIDECAR_VENDORS="none", SIDECAR_CACHE_STORE="broken"
+        "campaign:process",
+        "--rows=100000",
+        WHATSAPP_SIDECAR_VENDORS="none",
+        WHATSAPP_SIDECAR_CACHE_STORE="broken",
     )
     assert set(campaign.row_uids) <= set(done.stdout.split()), done.stderr
 

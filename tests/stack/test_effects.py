@@ -18,10 +18,9 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
 from tests.contract.under_test import Row, Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
-from tests.stack.php_code import run_php
+from tests.stack.php_code import SIDECAR, run_php
 
 EFFECTS = "/internal/effects"
-SIDECAR = "WhatsappSidecar\\Laravel\\Sidecar"
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,8 @@ def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactor
     folder: Path = tmp_path_factory.mktemp("host")
     variables = {
         **backend.installation.application.variables,
-        "SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
-        "SIDECAR_HOST_CLASS": r"App\HostRoutine",
+        "WHATSAPP_SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
+        "WHATSAPP_SIDECAR_HOST_CLASS": r"App\HostRoutine",
     }
     with (
         Application(folder / "php", variables, workers=1) as php,

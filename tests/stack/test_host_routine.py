@@ -24,8 +24,8 @@ def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactor
     folder: Path = tmp_path_factory.mktemp("host")
     variables = {
         **backend.installation.application.variables,
-        "SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
-        "SIDECAR_HOST_CLASS": r"App\HostRoutine",
+        "WHATSAPP_SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
+        "WHATSAPP_SIDECAR_HOST_CLASS": r"App\HostRoutine",
     }
     public = APPLICATION / "public"
     with (

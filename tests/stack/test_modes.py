@@ -14,7 +14,7 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.switching import modes_of, read, request_for, switch
 from tests.contract.under_test import Campaign, Vendor
 from tests.eventually import eventually
-from tests.stack.php_code import run_php
+from tests.stack.php_code import SIDECAR, run_php
 from tests.stack.test_statements import CONNECT, _statements
 
 #: What the database shows of these is up to 0.1 s old, and older for who asks more often.
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_as_if_it_were_not_there(
     backend.set_setting(vendor, "sidecar_modes", "{no JSON")
     campaign = backend.seed_campaign(vendor, 1)
     run = backend.installation.application.artisan
-    taken = run("campaign:process", "--rows=100000", SIDECAR_VENDORS="none")
+    taken = run("campaign:process", "--rows=100000", WHATSAPP_SIDECAR_VENDORS="none")
     assert (taken.returncode, campaign.row_uids[0] in taken.stdout) == (0, True)
 
 
@@ -117,7 +117,7 @@ async def test_the_campaign_cron_takes_rows_by_the_mode(
     campaign = backend.seed_campaign(vendor, 2)
     await switch(caller, vendor, campaigns=mode, webhooks="php" if mode == "sidecar" else "sidecar")
     told = "all" if taken else "none"
-    assert (campaign.row_uids[0] in _process(backend, SIDECAR_VENDORS=told)) is taken
+    assert (campaign.row_uids[0] in _process(backend, WHATSAPP_SIDECAR_VENDORS=told)) is taken
 
 
 async def test_a_process_that_runs_for_long_goes_by_the_modes_of_now(
@@ -153,7 +153,7 @@ async def test_in_the_browser_every_row_is_seen(
 
 def test_models_have_to_be_listed_by_what_is_done_with_them(backend: LaravelBackend) -> None:
     code = """
-        config(['sidecar.scoped_models' => [App\\Models\\QueuedMessage::class]]);
+        config(['whatsapp-sidecar.scoped_models' => [App\\Models\\QueuedMessage::class]]);
         try {
             (new WhatsappSidecar\\Laravel\\SidecarServiceProvider($app))->boot();
         } catch (InvalidArgumentException $error) {
@@ -161,7 +161,7 @@ def test_models_have_to_be_listed_by_what_is_done_with_them(backend: LaravelBack
         }
     """
     message = run_php(backend.installation.application, code, web=False)
-    assert "sidecar.scoped_models" in message
+    assert "whatsapp-sidecar.scoped_models" in message
     assert "campaigns" in message
 
 
@@ -169,6 +169,6 @@ async def test_the_applications_own_code_sees_the_modes(
     caller: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
     await switch(caller, vendor, campaigns="held")
-    code = f"return WhatsappSidecar\\Laravel\\Sidecar::modes()['{vendor.uid}'];"
+    code = f"return {SIDECAR}::modes()['{vendor.uid}'];"
     told = run_php(backend.installation.application, code)
     assert told == {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}

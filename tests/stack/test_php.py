@@ -1,5 +1,6 @@
 """PHP's own tests and checks of every PHP file."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ from simulator.stack.installation import CONTRACTS
 from simulator.stack.packages import program
 from tests.stack.packages import require_stack
 
+SCRIPTS = CONTRACTS.parent / "scripts"
 PACKAGE = CONTRACTS / "laravel"
 FILES = sorted(
     file
@@ -67,6 +69,80 @@ def test_nothing_is_used_that_is_not_there() -> None:
         [program("php"), "-r", script, "--", *names], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_import_is_there_and_used() -> None:
+    script = (
+        f"require '{APPLICATION / 'bootstrap' / 'autoload.php'}'; require 'PHPUnit/Autoload.php';"
+        "foreach (array_slice($argv, 1) as $name)"
+        " class_exists($name) || interface_exists($name) || trait_exists($name) || print($name);"
+    )
+    imported = set()
+    for file in FILES:
+        text = file.read_text()
+        code = re.sub(r"^use .*$", "", text, flags=re.M)
+        for name, alias in re.findall(r"^use ([\w\\]+)(?: as (\w+))?;$", text, re.M):
+            imported.add(name)
+            assert re.search(rf"\b{alias or name.rpartition(chr(92))[2]}\b", code), (file, name)
+    assert len(imported) > 50
+    done = subprocess.run(
+        [program("php"), "-r", script, "--", *sorted(imported)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+WRONG = """\
+<?php
+
+namespace App;
+
+use Illuminate\\Support\\Collection;
+use WhatsappSidecar\\Laravel\\Facades\\Sidecar;
+use WhatsappSidecar\\Laravel\\Store\\QueueStatus;
+use WhatsappSidecar\\Laravel\\Support\\Clock;
+use WhatsappSidecar\\Laravel\\Support\\Setting;
+
+new Missing();
+QueueStatus::MISSING;
+Setting::missing();
+Setting::flag(true);
+Setting::flag(true, 'X', 'Y');
+Setting::flag(true, nom: 'X');
+(new Clock())->missing();
+Setting::flag(true, name: 'X') || QueueStatus::QUEUED || (new Clock())->nowMs();
+(new Clock())->missing(); // @phpstan-ignore-line
+fn (Clock $clock) => $clock->missing() || fn () => $clock->now;
+function (Clock $clock) { $clock = null; return $clock->missing(); };
+fn (Collection $all, Sidecar $it) => $all->map(fn (int $one) => $one)->missing || $it::missing();
+"""
+
+
+def test_what_does_not_exist_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.php"
+    file.write_text(WRONG)
+    done = subprocess.run(
+        [program("php"), str(SCRIPTS / "undefined.php"), str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    found = [line.removeprefix(f"{file}:") for line in done.stdout.splitlines()]
+    support, status = "WhatsappSidecar\\Laravel\\Support", "WhatsappSidecar\\Laravel\\Store"
+    assert found == [
+        "11: there is no App\\Missing",
+        f"12: {status}\\QueueStatus has no MISSING",
+        f"13: {support}\\Setting has no missing()",
+        f"14: {support}\\Setting::flag() does not take 1 arguments",
+        f"15: {support}\\Setting::flag() does not take 3 arguments",
+        f"16: {support}\\Setting::flag() has no parameter $nom",
+        f"17: {support}\\Clock has no missing()",
+        f"20: {support}\\Clock has no missing()",
+        f"20: {support}\\Clock has no now",
+    ]
 
 
 def test_phpunit(tmp_path: Path) -> None:

@@ -1,25 +1,17 @@
 """Settings of the Laravel package, as the environment has them."""
 
-from typing import Any
-
 import pytest
 
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Vendor
-from tests.stack.php_code import run_php
-
-
-def config(backend: LaravelBackend, vendor: Vendor, **variables: str) -> dict[str, Any]:
-    body = f'{{"vendor_uids": ["{vendor.uid}"]}}'
-    code = f"return $app->make(WhatsappSidecar\\Laravel\\Jobs\\VendorConfig::class)->run('{body}');"
-    found: dict[str, Any] = run_php(backend.installation.application, code, variables)
-    return found
+from tests.stack.php_code import run_php, vendor_config
 
 
 def test_app_secrets_for_all_vendors_are_parted_as_the_sidecar_parts_them(
     backend: LaravelBackend, vendor: Vendor
 ) -> None:
-    [known] = config(backend, vendor, SIDECAR_APP_SECRETS="one, two ,")["vendors"]
+    variables = {"WHATSAPP_SIDECAR_APP_SECRETS": "one, two ,"}
+    [known] = vendor_config(backend.installation.application, vendor.uid, variables)["vendors"]
     assert known["app_secrets"] == [vendor.app_secret, "one", "two"]
 
 
@@ -27,7 +19,7 @@ def test_app_secrets_for_all_vendors_are_parted_as_the_sidecar_parts_them(
 def test_the_window(backend: LaravelBackend, value: str, window: int) -> None:
     code = "return WhatsappSidecar\\Laravel\\Support\\Setting::window();"
     application = backend.installation.application
-    assert run_php(application, code, {"SIDECAR_WINDOW": value}) == window
+    assert run_php(application, code, {"WHATSAPP_SIDECAR_WINDOW": value}) == window
 
 
 @pytest.mark.parametrize(("value", "there"), [("off", False), ("0", False), ("on", True)])
@@ -39,4 +31,4 @@ def test_the_fallback_route_is_switched_as_the_sidecars_switches_are(
         "->contains(fn ($route) => $route->uri() === 'whatsapp-webhook/{vendorUid}');"
     )
     application = backend.installation.application
-    assert run_php(application, code, {"SIDECAR_FALLBACK_ROUTE": value}) is there
+    assert run_php(application, code, {"WHATSAPP_SIDECAR_FALLBACK_ROUTE": value}) is there

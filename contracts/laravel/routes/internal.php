@@ -3,7 +3,7 @@
 declare(strict_types=1);
 
 use Illuminate\Support\Facades\Route;
-use WhatsappSidecar\Laravel\Http\InternalController;
+use WhatsappSidecar\Laravel\Http\Controllers\InternalController;
 
 Route::post('process-webhook/{vendorUid}', [InternalController::class, 'processWebhook']);
 Route::post('process-webhooks', [InternalController::class, 'processWebhooks']);

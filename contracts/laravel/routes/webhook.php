@@ -3,7 +3,7 @@
 declare(strict_types=1);
 
 use Illuminate\Support\Facades\Route;
-use WhatsappSidecar\Laravel\Http\WebhookController;
+use WhatsappSidecar\Laravel\Http\Controllers\WebhookController;
 
-Route::get(config('sidecar.fallback_path'), [WebhookController::class, 'verify']);
-Route::post(config('sidecar.fallback_path'), [WebhookController::class, 'receive']);
+Route::get(config('whatsapp-sidecar.fallback_path'), [WebhookController::class, 'verify']);
+Route::post(config('whatsapp-sidecar.fallback_path'), [WebhookController::class, 'receive']);

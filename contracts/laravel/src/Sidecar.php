@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel;
 
-use Illuminate\Support\Facades\Facade;
+use Illuminate\Contracts\Container\Container;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
@@ -15,26 +15,53 @@ use WhatsappSidecar\Laravel\Store\ModesTable;
 use WhatsappSidecar\Laravel\Store\Vendors;
 
 /**
- * The sidecar, for the application's code. A vendor is named by `_uid` or by `_id`.
+ * The sidecar, for the application's code: what stands behind the facade, and what to type-hint where you
+ * inject it. A vendor is named by `_uid` or by `_id`.
  *
- * @method static array sendCampaign(string $campaignUid)
- * @method static array pause(string $campaignUid, ?string $reason = null)
- * @method static array resume(string $campaignUid, ?string $reason = null)
- * @method static array cancel(string $campaignUid, ?string $reason = null)
- * @method static array progress(string $campaignUid)
- * @method static array matchBot(int|string $vendor, string $message, ?array $contact = null)
- * @method static array effects(string $vendorUid, array $effects)
- * @method static array cutover(?array $vendorUids, array $modes, string $by, ?string $reason = null, float $timeoutS = 30)
- * @method static array rollback(?array $vendorUids, string $by, ?string $reason = null, float $timeoutS = 30)
- * @method static array health()
- *
- * @see SidecarClient
+ * What a method needs is made when it is called.
  */
-final class Sidecar extends Facade
+class Sidecar
 {
-    protected static function getFacadeAccessor(): string
+    public function __construct(private Container $app)
     {
-        return SidecarClient::class;
+    }
+
+    /** Have a campaign's due rows sent now. */
+    public function sendCampaign(string $campaignUid): array
+    {
+        return $this->client()->sendCampaign($campaignUid);
+    }
+
+    /** @param string|null $reason shown to people */
+    public function pause(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->client()->pause($campaignUid, $reason);
+    }
+
+    public function resume(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->client()->resume($campaignUid, $reason);
+    }
+
+    public function cancel(string $campaignUid, ?string $reason = null): array
+    {
+        return $this->client()->cancel($campaignUid, $reason);
+    }
+
+    /** Return how far a campaign is. */
+    public function progress(string $campaignUid): array
+    {
+        return $this->client()->progress($campaignUid);
+    }
+
+    /**
+     * Return what the sidecar says of the bots that answer a message. matchBots() does without it, too.
+     *
+     * @param array<string, mixed>|null $contact facts that decide about welcome bots and opt-outs
+     */
+    public function matchBot(int|string $vendor, string $message, ?array $contact = null): array
+    {
+        return $this->client()->matchBot($vendor, $message, $contact);
     }
 
     /**
@@ -45,9 +72,9 @@ final class Sidecar extends Facade
      *
      * @return list<array{bot_uid: string, trigger_type: string, trigger: ?string}>
      */
-    public static function matchBots(string $message, int|string $vendor, array $facts = []): array
+    public function matchBots(string $message, int|string $vendor, array $facts = []): array
     {
-        return app(BotMatching::class)->match($message, $vendor, $facts);
+        return $this->app->make(BotMatching::class)->match($message, $vendor, $facts);
     }
 
     /**
@@ -57,9 +84,9 @@ final class Sidecar extends Facade
      *
      * @return list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null
      */
-    public static function matchedBots(): ?array
+    public function matchedBots(): ?array
     {
-        return app(Effects::class)->matchedBots();
+        return $this->app->make(Effects::class)->matchedBots();
     }
 
     /**
@@ -70,7 +97,7 @@ final class Sidecar extends Facade
      *
      * @return string the `_uid` of its row in the log, which is pending
      */
-    public static function sendMessage(
+    public function sendMessage(
         int|string $vendor,
         string $to,
         array $message,
@@ -80,7 +107,7 @@ final class Sidecar extends Facade
         ?string $key = null,
         array $columns = []
     ): string {
-        return app(Effects::class)->sendMessage(
+        return $this->app->make(Effects::class)->sendMessage(
             $vendor,
             $to,
             $message,
@@ -98,7 +125,7 @@ final class Sidecar extends Facade
      * @param list<array{role: string, content: string}> $messages
      * @param array<string, mixed> $options
      */
-    public static function aiReply(
+    public function aiReply(
         int|string $vendor,
         string $messageUid,
         array $messages,
@@ -107,7 +134,7 @@ final class Sidecar extends Facade
         array $options = [],
         ?int $expiresAt = null
     ): string {
-        return app(Effects::class)
+        return $this->app->make(Effects::class)
             ->aiReply($vendor, $messageUid, $messages, $provider, $model, $options, $expiresAt);
     }
 
@@ -116,15 +143,52 @@ final class Sidecar extends Facade
      *
      * @param array<string, mixed>|null $body
      */
-    public static function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
+    public function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
     {
-        app(Effects::class)->forward($vendor, $body, $key);
+        $this->app->make(Effects::class)->forward($vendor, $body, $key);
     }
 
     /** @param list<string> $channels as they are on the wire */
-    public static function broadcast(int|string $vendor, array $channels, string $event, mixed $data = null): void
+    public function broadcast(int|string $vendor, array $channels, string $event, mixed $data = null): void
     {
-        app(Effects::class)->broadcast($vendor, $channels, $event, $data);
+        $this->app->make(Effects::class)->broadcast($vendor, $channels, $event, $data);
+    }
+
+    /**
+     * Have effects done, as the contract's request has them.
+     *
+     * @param list<array<string, mixed>> $effects 1,000 at most
+     */
+    public function effects(string $vendorUid, array $effects): array
+    {
+        return $this->client()->effects($vendorUid, $effects);
+    }
+
+    /**
+     * Move vendors' work. See SidecarClient.
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     * @param array<string, string> $modes what changes: webhooks, campaigns, bots
+     * @param string $by who says so, kept with the change
+     */
+    public function cutover(
+        ?array $vendorUids,
+        array $modes,
+        string $by,
+        ?string $reason = null,
+        float $timeoutS = 30
+    ): array {
+        return $this->client()->cutover($vendorUids, $modes, $by, $reason, $timeoutS);
+    }
+
+    /**
+     * Give vendors' work back to PHP, all of it.
+     *
+     * @param list<string>|null $vendorUids null for every vendor
+     */
+    public function rollback(?array $vendorUids, string $by, ?string $reason = null, float $timeoutS = 30): array
+    {
+        return $this->client()->rollback($vendorUids, $by, $reason, $timeoutS);
     }
 
     /**
@@ -133,14 +197,17 @@ final class Sidecar extends Facade
      * @param list<string>|null $vendorUids null for every vendor
      * @param list<string> $scopes of "settings" and "bots"
      */
-    public static function invalidate(?array $vendorUids = null, array $scopes = ['settings', 'bots']): array
+    public function invalidate(?array $vendorUids = null, array $scopes = ['settings', 'bots']): array
     {
-        $vendors = $vendorUids === null ? null : array_values(app(Vendors::class)->load($vendorUids));
+        $vendors = $vendorUids === null
+            ? null
+            : array_values($this->app->make(Vendors::class)->load($vendorUids));
         foreach ($scopes as $scope) {
-            app(VersionedCache::class)->drop($scope, $vendors === null ? null : array_column($vendors, 'id'));
+            $this->app->make(VersionedCache::class)
+                ->drop($scope, $vendors === null ? null : array_column($vendors, 'id'));
         }
 
-        return app(SidecarClient::class)->invalidate($vendorUids, $scopes);
+        return $this->client()->invalidate($vendorUids, $scopes);
     }
 
     /**
@@ -148,20 +215,31 @@ final class Sidecar extends Facade
      *
      * @return array<string, array{webhooks: string, campaigns: string, bots: string}> by the vendor's uid
      */
-    public static function modes(): array
+    public function modes(): array
     {
-        return array_column(app(ModesTable::class)->vendors(false), 'modes', 'uid');
+        return array_column($this->app->make(ModesTable::class)->vendors(false), 'modes', 'uid');
     }
 
     /** @return array<string, ?string> all settings of a vendor, in the clear, through the cache */
-    public static function vendorSettings(int|string $vendor): array
+    public function vendorSettings(int|string $vendor): array
     {
-        return app(CachedVendors::class)->settings($vendor);
+        return $this->app->make(CachedVendors::class)->settings($vendor);
     }
 
     /** @return array<string, mixed> a vendor's bots, as the contract's VendorBots, through the cache */
-    public static function bots(int|string $vendor): array
+    public function bots(int|string $vendor): array
     {
-        return app(CachedBots::class)->of($vendor);
+        return $this->app->make(CachedBots::class)->of($vendor);
+    }
+
+    /** Return whether the sidecar says that it works. */
+    public function health(): array
+    {
+        return $this->client()->health();
+    }
+
+    private function client(): SidecarClient
+    {
+        return $this->app->make(SidecarClient::class);
     }
 }

@@ -15,6 +15,7 @@ use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
 use Psr\Log\LoggerInterface;
+use WhatsappSidecar\Laravel\Actions\RecordAiAnswers;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Bots\LoopMatcher;
 use WhatsappSidecar\Laravel\Broadcasting\SidecarBroadcaster;
@@ -33,16 +34,15 @@ use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Engine\Question;
 use WhatsappSidecar\Laravel\Engine\Replies;
-use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
-use WhatsappSidecar\Laravel\Jobs\AiAnswers;
-use WhatsappSidecar\Laravel\Jobs\StatusGrace;
-use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
+use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Scopes\ModesScope;
+use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
 use WhatsappSidecar\Laravel\Signing\CacheNonces;
 use WhatsappSidecar\Laravel\Signing\FileNonces;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Nonces;
 use WhatsappSidecar\Laravel\Signing\Verifier;
+use WhatsappSidecar\Laravel\Statuses\StatusGrace;
 use WhatsappSidecar\Laravel\Store\BroadcastConnection;
 use WhatsappSidecar\Laravel\Store\CronModels;
 use WhatsappSidecar\Laravel\Store\Database;
@@ -57,7 +57,7 @@ use WhatsappSidecar\Laravel\Support\Setting;
 /** Registers the package with the application. */
 final class SidecarServiceProvider extends ServiceProvider
 {
-    private const CONFIG = __DIR__ . '/../config/sidecar.php';
+    private const CONFIG = __DIR__ . '/../config/whatsapp-sidecar.php';
 
     /** Cache drivers that keep one file per entry without cleaning up, or keep nothing. */
     private const NO_STORE = ['file', 'array', 'null'];
@@ -70,48 +70,49 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->registerEffects();
         $this->registerCache();
         $this->registerDiagnosis();
+        $this->app->singleton(Sidecar::class);
         $this->app->singleton(Transport::class, CurlTransport::class);
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
             $app->make(Signing\Signer::class),
-            Setting::url(config('sidecar.url'), 'SIDECAR_URL'),
-            (float) config('sidecar.timeout')
+            Setting::url(config('whatsapp-sidecar.url'), 'WHATSAPP_SIDECAR_URL'),
+            (float) config('whatsapp-sidecar.timeout')
         ));
-        $this->app->bind(HostRoutineEngine::class, static fn (Container $app): HostRoutineEngine => new HostRoutineEngine(
+        $this->app->bind(HostRoutineEngine::class, static fn (Container $app): Engine => new HostRoutineEngine(
             $app,
-            (string) config('sidecar.host_routine.class'),
-            (string) config('sidecar.host_routine.method'),
-            (string) config('sidecar.host_routine.vendor')
+            (string) config('whatsapp-sidecar.host_routine.class'),
+            (string) config('whatsapp-sidecar.host_routine.method'),
+            (string) config('whatsapp-sidecar.host_routine.vendor')
         ));
         $this->app->bind(Engine::class, static function (Container $app): Engine {
-            $engine = $app->make(config('sidecar.engine'));
+            $engine = $app->make(config('whatsapp-sidecar.engine'));
 
             return $engine instanceof Engine ? $engine : throw new InvalidArgumentException(
-                'sidecar.engine: ' . get_class($engine) . ' does not implement ' . Engine::class
+                'whatsapp-sidecar.engine: ' . get_class($engine) . ' does not implement ' . Engine::class
             );
         });
         $this->app->bind(StatusGrace::class, static fn (): StatusGrace => new StatusGrace(
-            (int) config('sidecar.status_grace'),
-            (int) config('sidecar.status_retry_ms'),
-            (int) config('sidecar.status_retry_max_ms')
+            (int) config('whatsapp-sidecar.status_grace'),
+            (int) config('whatsapp-sidecar.status_retry_ms'),
+            (int) config('whatsapp-sidecar.status_retry_max_ms')
         ));
     }
 
     public function boot(): void
     {
         if (! $this->app->routesAreCached()) {
-            $middleware = (array) config('sidecar.middleware');
+            $middleware = (array) config('whatsapp-sidecar.middleware');
             Route::prefix('internal')
                 ->middleware([VerifySidecarSignature::class, ...$middleware])
                 ->group(__DIR__ . '/../routes/internal.php');
-            if (Setting::flag(config('sidecar.fallback_route'), 'SIDECAR_FALLBACK_ROUTE')) {
+            if (Setting::flag(config('whatsapp-sidecar.fallback_route'), 'WHATSAPP_SIDECAR_FALLBACK_ROUTE')) {
                 Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
             }
         }
         $this->extendBroadcasting();
         $this->watchModels();
         if ($this->app->runningInConsole()) {
-            $this->publishes([self::CONFIG => config_path('sidecar.php')], 'sidecar-config');
+            $this->publishes([self::CONFIG => config_path('whatsapp-sidecar.php')], 'whatsapp-sidecar-config');
             $this->commands([StatusCommand::class, CheckCommand::class]);
             $this->scopeModels();
         }
@@ -120,10 +121,11 @@ final class SidecarServiceProvider extends ServiceProvider
     /** Names that a copy of the settings does not have, of an older version say, are the package's. */
     private function mergeConfig(): void
     {
-        $this->mergeConfigFrom(self::CONFIG, 'sidecar');
+        $this->mergeConfigFrom(self::CONFIG, 'whatsapp-sidecar');
         if (! ($this->app instanceof CachesConfiguration && $this->app->configurationIsCached())) {
+            $defaults = require self::CONFIG;
             foreach (['tables', 'settings', 'broadcast'] as $name) {
-                config(["sidecar.{$name}" => config("sidecar.{$name}") + (require self::CONFIG)[$name]]);
+                config(["whatsapp-sidecar.{$name}" => config("whatsapp-sidecar.{$name}") + $defaults[$name]]);
             }
         }
     }
@@ -131,12 +133,12 @@ final class SidecarServiceProvider extends ServiceProvider
     private function registerSigning(): void
     {
         $this->app->singleton(Clock::class);
-        $this->app->singleton(Keys::class, static fn (): Keys => Keys::parse(config('sidecar.keys') ?? ''));
+        $this->app->singleton(Keys::class, static fn (): Keys => Keys::parse(config('whatsapp-sidecar.keys') ?? ''));
         $this->app->singleton(Nonces::class, function (Container $app): Nonces {
-            $store = config('sidecar.replay_store');
+            $store = config('whatsapp-sidecar.replay_store');
             $driver = config('cache.stores.' . ($store ?? config('cache.default')) . '.driver');
             if ($store === 'files' || ($store === null && in_array($driver, [null, ...self::NO_STORE], true))) {
-                return new FileNonces(storage_path('framework/sidecar'), $app->make(Clock::class));
+                return new FileNonces(storage_path('framework/whatsapp-sidecar'), $app->make(Clock::class));
             }
 
             return new CacheNonces($app->make('cache')->store($store));
@@ -153,29 +155,29 @@ final class SidecarServiceProvider extends ServiceProvider
     {
         $this->app->singleton(Database::class, static fn (Container $app): Database => new Database(
             $app->make('db'),
-            config('sidecar.connection'),
-            config('sidecar.isolation'),
-            config('sidecar.tables')
+            config('whatsapp-sidecar.connection'),
+            config('whatsapp-sidecar.isolation'),
+            config('whatsapp-sidecar.tables')
         ));
         $this->app->bind(Vendors::class, static fn (Container $app): Vendors => new Vendors(
             $app->make(Database::class),
             $app->make('encrypter'),
             $app->make(Clock::class),
-            config('sidecar.settings'),
-            Setting::list(config('sidecar.app_secrets')),
-            (int) config('sidecar.active_vendor_status'),
+            config('whatsapp-sidecar.settings'),
+            Setting::list(config('whatsapp-sidecar.app_secrets')),
+            (int) config('whatsapp-sidecar.active_vendor_status'),
             BroadcastConnection::broadcaster(
-                config('broadcasting.connections.' . config('sidecar.broadcast.connection'))
+                config('broadcasting.connections.' . config('whatsapp-sidecar.broadcast.connection'))
             )
         ));
         $this->app->bind(Modes::class, static function (Container $app): Modes {
-            $owned = new SidecarVendors($app, config('sidecar.vendors'), 'sidecar.vendors');
-            $bots = new SidecarVendors($app, config('sidecar.bots'), 'sidecar.bots');
+            $owned = new SidecarVendors($app, config('whatsapp-sidecar.vendors'), 'whatsapp-sidecar.vendors');
+            $bots = new SidecarVendors($app, config('whatsapp-sidecar.bots'), 'whatsapp-sidecar.bots');
 
             return new Modes(
                 $app->make(Database::class),
                 ['webhooks' => $owned, 'campaigns' => $owned, 'bots' => $bots],
-                (string) config('sidecar.settings.modes')
+                (string) config('whatsapp-sidecar.settings.modes')
             );
         });
     }
@@ -184,45 +186,51 @@ final class SidecarServiceProvider extends ServiceProvider
     {
         $this->app->singleton(Effects::class);
         $this->app->bind(Announcements::class, static fn (): Announcements => new Announcements(
-            (string) config('sidecar.broadcast.channel'),
-            (string) config('sidecar.broadcast.event')
+            (string) config('whatsapp-sidecar.broadcast.channel'),
+            (string) config('whatsapp-sidecar.broadcast.event')
         ));
-        $history = static fn (): int => (int) config('sidecar.ai_history');
+        $history = static fn (): int => (int) config('whatsapp-sidecar.ai_history');
         $this->app->when(Question::class)->needs('$history')->give($history);
-        $seconds = [Question::class => 'ai_expires', Replies::class => 'reply_expires', AiAnswers::class => 'reply_expires'];
+        $seconds = [
+            Question::class => 'ai_expires',
+            Replies::class => 'reply_expires',
+            RecordAiAnswers::class => 'reply_expires',
+        ];
         foreach ($seconds as $class => $name) {
-            $this->app->when($class)->needs('$expiresS')->give(static fn (): int => (int) config("sidecar.{$name}"));
+            $this->app->when($class)->needs('$expiresS')->give(
+                static fn (): int => (int) config("whatsapp-sidecar.{$name}")
+            );
         }
     }
 
     private function registerDiagnosis(): void
     {
         $this->app->singleton(CronModels::class, static fn (Container $app): CronModels => new CronModels(
-            array_map('array_values', (array) config('sidecar.scoped_models')),
+            array_map('array_values', (array) config('whatsapp-sidecar.scoped_models')),
             $app->make(Database::class)
         ));
         $this->app->singleton(SeenCrons::class, static fn (Container $app): SeenCrons => new SeenCrons(
-            static fn (): Repository => $app->make('cache')->store(config('sidecar.cache_store')),
+            static fn (): Repository => $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
             $app->make(Clock::class),
             $app->make(LoggerInterface::class)
         ));
         $this->app->bind(Schema::class, static fn (Container $app): Schema => new Schema(
             $app->make(Database::class),
-            array_keys((array) config('sidecar.tables'))
+            array_keys((array) config('whatsapp-sidecar.tables'))
         ));
     }
 
     private function registerCache(): void
     {
         $this->app->singleton(VersionedCache::class, static fn (Container $app): VersionedCache => new VersionedCache(
-            $app->make('cache')->store(config('sidecar.cache_store')),
+            $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
             $app->make('encrypter'),
-            (int) config('sidecar.cache_ttl')
+            (int) config('whatsapp-sidecar.cache_ttl')
         ));
         $this->app->singleton(CachedVendors::class);
         $this->app->singleton(CachedBots::class);
         $this->app->singleton(BotMatching::class, static fn (Container $app): BotMatching => new BotMatching(
-            $app->make(SidecarClient::class)->within((float) config('sidecar.match_timeout')),
+            $app->make(SidecarClient::class)->within((float) config('whatsapp-sidecar.match_timeout')),
             $app->make(CachedBots::class),
             $app->make(LoopMatcher::class),
             $app->make(Clock::class),
@@ -234,21 +242,21 @@ final class SidecarServiceProvider extends ServiceProvider
         );
     }
 
-    /** Add the broadcast driver "sidecar", and a connection of that name. */
+    /** Add the broadcast driver "whatsapp-sidecar", and a connection of that name. */
     private function extendBroadcasting(): void
     {
-        if (config('broadcasting') !== null && config('broadcasting.connections.sidecar') === null) {
-            config(['broadcasting.connections.sidecar' => ['driver' => 'sidecar']]);
+        if (config('broadcasting') !== null && config('broadcasting.connections.whatsapp-sidecar') === null) {
+            config(['broadcasting.connections.whatsapp-sidecar' => ['driver' => 'whatsapp-sidecar']]);
         }
         $this->callAfterResolving(BroadcastManager::class, static function (BroadcastManager $manager): void {
-            $manager->extend('sidecar', static fn (Container $app): SidecarBroadcaster => new SidecarBroadcaster(
+            $manager->extend('whatsapp-sidecar', static fn (Container $app): Broadcaster => new SidecarBroadcaster(
                 $app->make(Effects::class),
                 static function () use ($manager): ?Broadcaster {
-                    $name = config('sidecar.broadcast.connection');
+                    $name = config('whatsapp-sidecar.broadcast.connection');
 
                     return config("broadcasting.connections.{$name}") === null ? null : $manager->connection($name);
                 },
-                (string) config('sidecar.broadcast.channel')
+                (string) config('whatsapp-sidecar.broadcast.channel')
             ));
         });
     }
@@ -258,7 +266,7 @@ final class SidecarServiceProvider extends ServiceProvider
     {
         $events = $this->app->make('events');
         $changes = fn (): ChangedModels => $this->app->make(ChangedModels::class);
-        foreach ((array) config('sidecar.watched_models') as $scope => $classes) {
+        foreach ((array) config('whatsapp-sidecar.watched_models') as $scope => $classes) {
             foreach ($classes as $class) {
                 $class = ltrim($class, '\\');
                 $events->listen(
@@ -279,9 +287,9 @@ final class SidecarServiceProvider extends ServiceProvider
     /** Have the crons' models skip vendors that are the sidecar's. */
     private function scopeModels(): void
     {
-        foreach ((array) config('sidecar.scoped_models') as $capability => $models) {
+        foreach ((array) config('whatsapp-sidecar.scoped_models') as $capability => $models) {
             if (! in_array($capability, Modes::CAPABILITIES, true)) {
-                throw new InvalidArgumentException("sidecar.scoped_models: '{$capability}' is none of "
+                throw new InvalidArgumentException("whatsapp-sidecar.scoped_models: '{$capability}' is none of "
                     . implode(', ', Modes::CAPABILITIES) . ", under which the crons' models are to be listed");
             }
             foreach (array_filter($models, 'class_exists') as $model) {

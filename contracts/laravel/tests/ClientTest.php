@@ -57,12 +57,14 @@ final class ClientTest extends TestCase implements Transport
             ['health', [], 'GET', '/healthz', ''],
             ['matchBot', ['v', 'hi'], 'POST', '/match-bot', '{"vendor_uid": "v", "message": "hi"}'],
             ['matchBot', [7, 'hi', []], 'POST', '/match-bot', '{"vendorId": 7, "message": "hi", "contact": {}}'],
-            ['effects', ['v', [['kind' => 'forward']]], 'POST', '/internal/effects', '{"vendor_uid": "v", "effects": [{"kind": "forward"}]}'],
+            ['effects', ['v', [['kind' => 'forward']]], 'POST', '/internal/effects',
+                '{"vendor_uid": "v", "effects": [{"kind": "forward"}]}'],
             ['cutover', [['v'], ['webhooks' => 'shadow'], 'Ada'], 'POST', '/internal/modes',
                 '{"vendor_uids": ["v"], "webhooks": "shadow", "by": "Ada", "reason": null, "timeout_s": 30}'],
             ['rollback', [null, 'Ada', 'why', 9.5], 'POST', '/internal/modes', '{"vendor_uids": [], "by": "Ada",'
                 . ' "webhooks": "php", "campaigns": "php", "bots": "php", "reason": "why", "timeout_s": 9.5}'],
-            ['invalidate', [['v'], ['bots']], 'POST', '/internal/invalidate', '{"vendor_uids": ["v"], "scopes": ["bots"]}'],
+            ['invalidate', [['v'], ['bots']], 'POST', '/internal/invalidate',
+                '{"vendor_uids": ["v"], "scopes": ["bots"]}'],
         ];
     }
 
@@ -108,7 +110,7 @@ final class ClientTest extends TestCase implements Transport
     {
         $this->answer = [502, '<html>'];
         $this->expectException(SidecarError::class);
-        $this->expectExceptionMessage('SIDECAR_URL');
+        $this->expectExceptionMessage('WHATSAPP_SIDECAR_URL');
         $this->client()->progress('c');
     }
 
@@ -118,7 +120,8 @@ final class ClientTest extends TestCase implements Transport
         $this->waited = $timeoutS;
         $target = substr($url, strlen('http://sidecar:8080'));
         $clock = new StoppedClock(1700000000000);
-        $verifier = new Verifier(Keys::parse('k:a-secret-of-a-test'), new MemoryNonces(), $clock, 300, Signature::SIDECAR);
+        $keys = Keys::parse('k:a-secret-of-a-test');
+        $verifier = new Verifier($keys, new MemoryNonces(), $clock, 300, Signature::SIDECAR);
         try {
             $verifier->verify($method, $target, static fn (string $name): ?string => $headers[$name] ?? null, $body);
         } catch (SignatureRefused $refused) {

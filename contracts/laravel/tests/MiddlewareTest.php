@@ -9,7 +9,7 @@ use Illuminate\Container\Container;
 use Illuminate\Http\Request;
 use Illuminate\Http\Response;
 use PHPUnit\Framework\TestCase;
-use WhatsappSidecar\Laravel\Http\VerifySidecarSignature;
+use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Signature;
 use WhatsappSidecar\Laravel\Signing\Signer;
@@ -26,7 +26,7 @@ final class MiddlewareTest extends TestCase
     protected function setUp(): void
     {
         $container = new Container();
-        $container->instance('config', new Repository(['sidecar' => ['max_body_bytes' => 1000]]));
+        $container->instance('config', new Repository(['whatsapp-sidecar' => ['max_body_bytes' => 1000]]));
         Container::setInstance($container);
         $keys = Keys::parse('k:a-secret-of-a-test');
         $clock = new StoppedClock(1700000000000);

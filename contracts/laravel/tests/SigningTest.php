@@ -89,7 +89,10 @@ final class SigningTest extends TestCase
             [SignatureRefused::MISMATCH, [Signature::TIMESTAMP_HEADER => '1700000300.000']],
             [SignatureRefused::MISMATCH, [Signature::NONCE_HEADER => 'another-nonce']],
             [SignatureRefused::MISMATCH, [Signature::SIGNATURE_HEADER => 'v2=']],
-            [SignatureRefused::MISMATCH, [Signature::SIGNATURE_HEADER => strtoupper(self::HEADERS[Signature::SIGNATURE_HEADER])]],
+            [
+                SignatureRefused::MISMATCH,
+                [Signature::SIGNATURE_HEADER => strtoupper(self::HEADERS[Signature::SIGNATURE_HEADER])],
+            ],
             [SignatureRefused::MISMATCH, [], ['PUT']],
             [SignatureRefused::MISMATCH, [], ['POST', '/internal/campaigns/c/1/send?dry=1']],
             [SignatureRefused::MISMATCH, [], ['POST', self::TARGET, self::BODY . ' ']],
@@ -131,7 +134,7 @@ final class SigningTest extends TestCase
             Keys::parse($value)->signing();
             self::fail('accepted');
         } catch (InvalidArgumentException $error) {
-            self::assertStringContainsString('SIDECAR_KEYS', $error->getMessage());
+            self::assertStringContainsString('WHATSAPP_SIDECAR_KEYS', $error->getMessage());
             self::assertStringNotContainsString('hush', $error->getMessage());
         }
     }

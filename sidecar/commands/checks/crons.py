@@ -83,8 +83,8 @@ def _kept_off(cron: _Cron, facts: CronFacts, missing: list[str], sidecar: int) -
     named = f" ({', '.join(missing)} does not exist)" if missing else ""
     return (fail if cron.bad and sidecar else warn)(
         what,
-        f"config('sidecar.scoped_models.{cron.capability}') names no model of its table{named}: "
-        f"{cron.harm}",
+        f"config('whatsapp-sidecar.scoped_models.{cron.capability}') names no model of its table"
+        f"{named}: {cron.harm}",
         "add the model through which the cron reads its table, or stop the cron"
         if sidecar
         else "add it before the first vendor is moved",

@@ -113,19 +113,19 @@ def judge_call_back(found: CallBack | None, php: PhpFacts) -> Line:
         return fail(
             what,
             f"the sidecar at {where} refused PHP's signed call: {found.error or found.code}",
-            "compare SIDECAR_KEYS with signing_keys, and the clocks",
+            "compare WHATSAPP_SIDECAR_KEYS with signing_keys, and the clocks",
         )
     if found.answer is None:
         return fail(
             what,
             f"PHP cannot reach the sidecar at {where}: {found.error}",
-            "check that sidecar serve runs, and that SIDECAR_URL is right as seen from PHP",
+            "check that sidecar serve runs, and that PHP reaches WHATSAPP_SIDECAR_URL",
         )
     if not found.answer.known:
         return fail(
             what,
             f"the sidecar at {where} uses another Redis than this command",
-            "set SIDECAR_URL to this installation's sidecar, or redis_url to its Redis",
+            "set WHATSAPP_SIDECAR_URL to this installation's sidecar, or redis_url to its Redis",
         )
     return ok(
         what,

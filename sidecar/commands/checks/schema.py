@@ -30,7 +30,7 @@ def _table(table: TableFacts) -> Line:
         return bad(
             what,
             "not found" + (", so there are no bots" if table.name in _BOTS else ""),
-            f"set the right name in config('sidecar.tables.{table.name}')",
+            f"set the right name in config('whatsapp-sidecar.tables.{table.name}')",
         )
     missing = [column for column in COLUMNS[table.name] if column not in table.columns]
     if missing:

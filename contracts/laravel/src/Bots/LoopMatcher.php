@@ -30,7 +30,8 @@ final class LoopMatcher
         $matches = [];
         foreach ($vendor['bots'] as $bot) {
             $type = $bot['trigger_type'];
-            if (! ($bot['active'] ?? true) || $closed === true || (is_array($closed) && in_array($type, $closed, true))) {
+            $isClosed = is_array($closed) ? in_array($type, $closed, true) : $closed === true;
+            if (! ($bot['active'] ?? true) || $isClosed) {
                 continue;
             }
             if ($type === 'welcome') {

@@ -5,8 +5,8 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Broadcasting;
 
 use Closure;
-use Illuminate\Broadcasting\BroadcastException;
 use Illuminate\Broadcasting\Broadcasters\Broadcaster;
+use Illuminate\Broadcasting\BroadcastException;
 use Illuminate\Contracts\Broadcasting\Broadcaster as BroadcasterContract;
 use Illuminate\Support\Arr;
 use LogicException;
@@ -14,7 +14,7 @@ use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Effects\Effects;
 
 /**
- * Laravel's broadcast driver "sidecar": events leave as effects, so that nobody waits for the broadcast
+ * Laravel's broadcast driver "whatsapp-sidecar": events leave as effects, so that nobody waits for the broadcast
  * server. Who may listen is decided by the connection that it stands for, and what belongs to no vendor
  * is broadcast by that.
  */
@@ -48,7 +48,7 @@ final class SidecarBroadcaster extends Broadcaster
         }
         foreach ($byVendor as $vendorUid => $names) {
             if ($vendorUid === '') {
-                $this->inner("of the channel {$names[0]}, which is no vendor's (sidecar.broadcast.channel)")
+                $this->inner("of the channel {$names[0]}, which is no vendor's (whatsapp-sidecar.broadcast.channel)")
                     ->broadcast($names, $event, $socket === null ? $payload : $payload + ['socket' => $socket]);
                 continue;
             }
@@ -85,7 +85,7 @@ final class SidecarBroadcaster extends Broadcaster
     /** Laravel 9 and newer. */
     public function resolveAuthenticatedUser($request)
     {
-        return $this->inner('to ask who it is')->resolveAuthenticatedUser($request);
+        return $this->inner('to ask who it is')->resolveAuthenticatedUser($request); // @phpstan-ignore-line
     }
 
     /** Laravel 9 and newer. */
@@ -108,7 +108,7 @@ final class SidecarBroadcaster extends Broadcaster
     {
         if ($this->inner === null) {
             $this->inner = ($this->connection)() ?? throw new LogicException(
-                "there is no broadcast connection {$why}; name one as sidecar.broadcast.connection"
+                "there is no broadcast connection {$why}; name one as whatsapp-sidecar.broadcast.connection"
             );
             foreach ($this->told as [$method, $arguments]) {
                 if (method_exists($this->inner, $method)) {

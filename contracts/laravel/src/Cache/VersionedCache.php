@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Cache;
 
 use Closure;
-use Illuminate\Contracts\Cache\Repository;
+use Illuminate\Cache\Repository;
 use Illuminate\Contracts\Encryption\DecryptException;
 use Illuminate\Contracts\Encryption\Encrypter;
 use JsonException;
@@ -66,12 +66,12 @@ final class VersionedCache
     {
         $versions = $this->store->many([self::version($what, 'all'), self::version($what, (string) $vendorId)]);
 
-        return "sidecar:{$what}:{$vendorId}:" . implode(':', array_map('strval', array_values($versions)));
+        return "whatsapp-sidecar:{$what}:{$vendorId}:" . implode(':', array_map('strval', array_values($versions)));
     }
 
     private static function version(string $what, string $whose): string
     {
-        return "sidecar:{$what}:version:{$whose}";
+        return "whatsapp-sidecar:{$what}:version:{$whose}";
     }
 
     /** @return array<mixed>|null */

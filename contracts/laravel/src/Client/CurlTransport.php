@@ -27,7 +27,7 @@ final class CurlTransport implements Transport
         $answer = curl_exec($curl);
         if (! is_string($answer)) {
             throw new SidecarError("the sidecar at {$url} does not answer: " . curl_error($curl)
-                . '; is it running, and is SIDECAR_URL right?');
+                . '; is it running, and is WHATSAPP_SIDECAR_URL right?');
         }
 
         return [(int) curl_getinfo($curl, CURLINFO_RESPONSE_CODE), $answer];

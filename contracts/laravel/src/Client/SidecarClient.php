@@ -177,7 +177,7 @@ final class SidecarClient
             $content = json_decode($answer, true, 512, JSON_THROW_ON_ERROR);
         } catch (JsonException) {
             throw new SidecarError("the sidecar answered {$method} {$target} with {$status} and no JSON; is"
-                . " SIDECAR_URL ({$this->url}) the sidecar's address?", null, $status);
+                . " WHATSAPP_SIDECAR_URL ({$this->url}) the sidecar's address?", null, $status);
         }
         if ($status >= 400 || ! is_array($content)) {
             $reason = $content['error']['code'] ?? null;

@@ -16,7 +16,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 /** Tests what the installation needs, the signed round trip to the sidecar included. */
 final class CheckCommand extends Command
 {
-    protected $signature = 'sidecar:check';
+    protected $signature = 'whatsapp-whatsapp-sidecar:check';
 
     protected $description = 'Test signing keys, tables, indexes, the webhook routine and the way to the sidecar';
 
@@ -33,7 +33,7 @@ final class CheckCommand extends Command
     public function handle(Database $db, SidecarClient $client): int
     {
         $this->attempt('signing keys', fn (): string => app(Keys::class)->signing()[0] . ' signs');
-        foreach (array_keys(config('sidecar.tables')) as $table) {
+        foreach (array_keys(config('whatsapp-sidecar.tables')) as $table) {
             $this->attempt("table {$db->table($table)}", function () use ($db, $table): string {
                 $db->rows("SELECT _id FROM {{$table}} LIMIT 1");
 

@@ -48,7 +48,8 @@ final class KeptEffects
     public function keep(Vendor $vendor, string $wamid, array $effects): bool
     {
         return $this->db->change(
-            "UPDATE {logs} SET __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE vendors__id = ? AND wamid = ?",
+            "UPDATE {logs} SET __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)"
+                . ' WHERE vendors__id = ? AND wamid = ?',
             [Json::dump(['sidecar' => ['effects' => self::kept($effects)]]), $vendor->id, $wamid]
         ) > 0;
     }
@@ -103,7 +104,8 @@ final class KeptEffects
     private function sidecar(Vendor $vendor, string $wamid): ?string
     {
         $row = $this->db->row(
-            "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs} WHERE vendors__id = ? AND wamid = ? LIMIT 1",
+            "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs}"
+                . ' WHERE vendors__id = ? AND wamid = ? LIMIT 1',
             [$vendor->id, $wamid]
         );
 

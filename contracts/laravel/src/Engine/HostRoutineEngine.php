@@ -49,8 +49,9 @@ final class HostRoutineEngine implements Engine
     {
         if (! class_exists($this->class) || ! method_exists($this->class, $this->method)) {
             throw new LogicException(
-                "sidecar.host_routine: there is no {$this->class}::{$this->method}(); set SIDECAR_HOST_CLASS and"
-                    . ' SIDECAR_HOST_METHOD to the routine that handles a webhook'
+                "whatsapp-sidecar.host_routine: there is no {$this->class}::{$this->method}(); set"
+                    . ' WHATSAPP_SIDECAR_HOST_CLASS and WHATSAPP_SIDECAR_HOST_METHOD to the routine that handles'
+                    . ' a webhook'
             );
         }
     }

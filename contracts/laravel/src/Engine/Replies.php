@@ -51,7 +51,8 @@ final class Replies
         $matches = $this->matches($message);
         $texts = $this->bots->replies($message->vendor, array_column($matches, 'bot_uid'));
         // Those that are still there, and active.
-        $matches = array_filter($matches, static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts));
+        $isKnown = static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts);
+        $matches = array_filter($matches, $isKnown);
         $this->switch($message, array_column($matches, 'trigger_type'));
         $bots = array_column($matches, 'bot_uid');
         if ($message->contact->waId === null) {

@@ -228,9 +228,9 @@ final class Input
     /** @param list<string> $names */
     private function only(array $names): self
     {
-        foreach (get_object_vars($this->fields) as $name => $_) {
-            if (! in_array((string) $name, $names, true)) {
-                throw $this->wrong((string) $name, 'there is no such field');
+        foreach (array_map('strval', array_keys(get_object_vars($this->fields))) as $name) {
+            if (! in_array($name, $names, true)) {
+                throw $this->wrong($name, 'there is no such field');
             }
         }
 

@@ -12,7 +12,7 @@ use WhatsappSidecar\Laravel\Store\SeenCrons;
 /** Changes no query: notes that somebody on the command line, a cron that is, reads the table. */
 final class SeenCronScope implements Scope
 {
-    /** @param string $table its name in config('sidecar.tables') */
+    /** @param string $table its name in config('whatsapp-sidecar.tables') */
     public function __construct(private SeenCrons $seen, private string $table)
     {
     }

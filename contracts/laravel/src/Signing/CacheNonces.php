@@ -15,6 +15,6 @@ final class CacheNonces implements Nonces
 
     public function claim(string $nonce, int $timestamp, int $ttlS): bool
     {
-        return $this->cache->add("sidecar:nonce:{$nonce}", 1, $ttlS);
+        return $this->cache->add("whatsapp-sidecar:nonce:{$nonce}", 1, $ttlS);
     }
 }

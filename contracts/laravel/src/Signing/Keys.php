@@ -34,7 +34,7 @@ final class Keys
             };
             if ($wrong !== null) {
                 throw new InvalidArgumentException(
-                    'sidecar.keys: key ' . ($position + 1) . " {$wrong}; see SIDECAR_KEYS"
+                    'whatsapp-sidecar.keys: key ' . ($position + 1) . " {$wrong}; see WHATSAPP_SIDECAR_KEYS"
                 );
             }
             $secrets[$id] = $secret;
@@ -53,7 +53,9 @@ final class Keys
     {
         $id = array_key_first($this->secrets);
         if ($id === null) {
-            throw new InvalidArgumentException('sidecar.keys: there is no signing key; set SIDECAR_KEYS=id:secret');
+            throw new InvalidArgumentException(
+                'whatsapp-sidecar.keys: there is no signing key; set WHATSAPP_SIDECAR_KEYS=id:secret'
+            );
         }
 
         return [(string) $id, $this->secrets[$id]];

@@ -25,7 +25,7 @@ final class SignatureRefused extends RuntimeException
         self::MISSING => 'the call carries no X-Sidecar-Signature, X-Sidecar-Key, X-Sidecar-Timestamp and '
             . 'X-Sidecar-Nonce headers; sign it',
         self::MALFORMED => 'a signing header is not of the documented form',
-        self::KEY_UNKNOWN => 'the key id is not configured on this side; compare SIDECAR_KEYS',
+        self::KEY_UNKNOWN => 'the key id is not configured on this side; compare WHATSAPP_SIDECAR_KEYS',
         self::TIMESTAMP_STALE => "the call's time is too far from this machine's; compare the clocks",
         self::MISMATCH => 'the signature does not fit this receiver, method, path, body, time and nonce; compare '
             . 'the secrets, and look for a proxy that rewrites the path or the body',

@@ -33,7 +33,10 @@ final class Verifier
         if ($key === '' || $timestamp === '' || $nonce === '' || $signature === '') {
             throw new SignatureRefused(SignatureRefused::MISSING);
         }
-        if (! preg_match('/^[A-Za-z0-9_-]{8,64}$/D', $nonce) || ! preg_match('/^[0-9]{1,12}\.[0-9]{3}$/D', $timestamp)) {
+        if (
+            ! preg_match('/^[A-Za-z0-9_-]{8,64}$/D', $nonce)
+            || ! preg_match('/^[0-9]{1,12}\.[0-9]{3}$/D', $timestamp)
+        ) {
             throw new SignatureRefused(SignatureRefused::MALFORMED);
         }
         $secret = $this->keys->secret($key);

@@ -15,7 +15,8 @@ final class Contacts
 {
     private const NAME_LENGTH = 150;
 
-    private const FOUND = "SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot, JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) AS user_id"
+    private const FOUND = 'SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot,'
+        . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) AS user_id"
         . ' FROM {contacts} WHERE vendors__id = ? AND ';
 
     /** No index covers the user id; the vendor's contacts are read, for people who hide their number only. */
@@ -95,7 +96,8 @@ final class Contacts
      */
     public function change(Contact $contact, array $columns): void
     {
-        $assignments = implode('', array_map(static fn (string $name): string => ", {$name} = ?", array_keys($columns)));
+        $assigned = static fn (string $name): string => ", {$name} = ?";
+        $assignments = implode('', array_map($assigned, array_keys($columns)));
         $this->db->change(
             "UPDATE {contacts} SET updated_at = ?{$assignments} WHERE _id = ?",
             [$this->now(), ...array_values($columns), $contact->id]

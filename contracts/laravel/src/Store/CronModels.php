@@ -4,10 +4,10 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Store;
 
-/** The models through which the crons read their tables, as config('sidecar.scoped_models') names them. */
+/** The models through which the crons read their tables, as config('whatsapp-sidecar.scoped_models') names them. */
 final class CronModels
 {
-    /** The crons' tables, by their names in config('sidecar.tables'), and what each cron does. */
+    /** The crons' tables, by their names in config('whatsapp-sidecar.tables'), and what each cron does. */
     private const CAPABILITIES = ['queue' => 'campaigns', 'webhooks' => 'webhooks'];
 
     public const TABLES = ['queue', 'webhooks'];

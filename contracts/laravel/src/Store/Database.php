@@ -5,7 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Store;
 
 use Closure;
-use Illuminate\Database\ConnectionInterface;
+use Illuminate\Database\Connection;
 use Illuminate\Database\ConnectionResolverInterface;
 use Illuminate\Database\QueryException;
 use stdClass;
@@ -46,7 +46,7 @@ final class Database
         }
     }
 
-    public function connection(): ConnectionInterface
+    public function connection(): Connection
     {
         return $this->connections->connection($this->connection);
     }
@@ -181,7 +181,7 @@ final class Database
         if ($connection->transactionLevel() > 0) {
             return $connection->transaction($function);
         }
-        for ($attempt = 1; ; $attempt++) {
+        for ($attempt = 1;; $attempt++) {
             try {
                 if ($this->isolation !== null) {
                     // Holds for the next transaction only.

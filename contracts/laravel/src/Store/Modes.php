@@ -12,8 +12,8 @@ use WhatsappSidecar\Laravel\Support\Json;
  * "held".
  *
  * A vendor's modes are JSON in a row of vendor_settings; its past changes stand in a row of their own, so
- * that nobody has to read them to know the present. Where a vendor has no row, config('sidecar.vendors')
- * and config('sidecar.bots') say, as they are when they are first asked for: make one for each call.
+ * that nobody has to read them to know the present. Where a vendor has no row, config('whatsapp-sidecar.vendors')
+ * and config('whatsapp-sidecar.bots') say, as they are when they are first asked for: make one for each call.
  */
 final class Modes
 {
@@ -26,12 +26,12 @@ final class Modes
     private const MODES = ['php', 'shadow', 'sidecar', 'held'];
 
     /** The mode of the vendor that stands in the statement as `vendors`. */
-    private const MODE = "COALESCE((SELECT CASE WHEN JSON_VALID(modes.value) THEN"
+    private const MODE = 'COALESCE((SELECT CASE WHEN JSON_VALID(modes.value) THEN'
         . " JSON_UNQUOTE(JSON_EXTRACT(modes.value, '$.%s')) END FROM {vendor_settings} AS modes"
         . ' WHERE modes.vendors__id = vendors._id AND modes.name = ? ORDER BY modes._id DESC LIMIT 1), %s)';
 
     /** Rows of no vendor stay the crons'. */
-    private const CRONS = "NOT EXISTS (SELECT 1 FROM {vendors} AS vendors WHERE vendors._id = %s"
+    private const CRONS = 'NOT EXISTS (SELECT 1 FROM {vendors} AS vendors WHERE vendors._id = %s'
         . " AND %s IN ('sidecar', 'held'))";
 
     /** The row that those wait for who change modes: there is one before any modes are kept. */

@@ -37,7 +37,7 @@ final class ModesTable
     private const IS_LIST = "JSON_VALID(old.value) AND JSON_TYPE(old.value) = 'ARRAY'";
 
     /** The newest change comes last; the oldest goes where there are too many. */
-    private const APPENDED = "JSON_ARRAY_APPEND(CASE WHEN " . self::IS_LIST . " THEN old.value ELSE '[]' END, '$',"
+    private const APPENDED = 'JSON_ARRAY_APPEND(CASE WHEN ' . self::IS_LIST . " THEN old.value ELSE '[]' END, '$',"
         . " JSON_EXTRACT(new.value, '$'))";
 
     private const TRIMMED = 'CASE WHEN ' . self::IS_LIST . ' AND JSON_LENGTH(old.value) >= ' . self::PAST

@@ -20,7 +20,7 @@ final class Schema
         . ' FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN (%s)'
         . ' ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX';
 
-    /** @param list<string> $names the tables, by their names in config('sidecar.tables') */
+    /** @param list<string> $names the tables, by their names in config('whatsapp-sidecar.tables') */
     public function __construct(private Database $db, private array $names)
     {
     }

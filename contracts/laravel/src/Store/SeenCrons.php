@@ -29,7 +29,7 @@ final class SeenCrons
     {
     }
 
-    /** @param string $table its name in config('sidecar.tables') */
+    /** @param string $table its name in config('whatsapp-sidecar.tables') */
     public function saw(string $table): void
     {
         $now = $this->clock->nowMs();
@@ -56,6 +56,6 @@ final class SeenCrons
 
     private static function key(string $table): string
     {
-        return "sidecar:cron:{$table}";
+        return "whatsapp-sidecar:cron:{$table}";
     }
 }

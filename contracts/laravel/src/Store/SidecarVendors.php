@@ -9,7 +9,7 @@ use InvalidArgumentException;
 use WhatsappSidecar\Laravel\Support\Setting;
 
 /**
- * Which vendors are the sidecar's, as config('sidecar.vendors') says, or another setting of its kind. It
+ * Which vendors are the sidecar's, as config('whatsapp-sidecar.vendors') says, or another setting of its kind. It
  * holds where no modes are kept for a vendor.
  */
 final class SidecarVendors

@@ -29,7 +29,7 @@ final class Vendor
     ) {
     }
 
-    /** Return a setting that is not empty; $name is a key of config('sidecar.settings'). */
+    /** Return a setting that is not empty; $name is a key of config('whatsapp-sidecar.settings'). */
     public function setting(string $name): ?string
     {
         $value = $this->settings[$name] ?? null;

@@ -137,7 +137,7 @@ final class Vendors
         );
     }
 
-    /** Write one setting; $name is a key of config('sidecar.settings'). */
+    /** Write one setting; $name is a key of config('whatsapp-sidecar.settings'). */
     public function set(Vendor $vendor, string $name, string $value): void
     {
         $key = $this->names[$name];

@@ -88,11 +88,13 @@ final class WebhookBacklog
         }
         [$ours, $bindings] = $this->ours();
         $ids = [];
-        foreach ($this->db->rowsByIndex(
-            self::SIZES . $ours . self::OF_PAGE,
-            self::IN_ORDER,
-            [...$bindings, $limit]
-        ) as $row) {
+        foreach (
+            $this->db->rowsByIndex(
+                self::SIZES . $ours . self::OF_PAGE,
+                self::IN_ORDER,
+                [...$bindings, $limit]
+            ) as $row
+        ) {
             $maxBytes -= (int) $row->size;
             if ($ids !== [] && $maxBytes < 0) {
                 break;

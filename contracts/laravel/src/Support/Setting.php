@@ -80,8 +80,8 @@ final class Setting
     /** How far the two clocks may be apart, in seconds. */
     public static function window(): int
     {
-        $value = config('sidecar.window');
+        $value = config('whatsapp-sidecar.window');
 
-        return self::whole($value === null || $value === '' ? 300 : $value, 10, 3600, 'SIDECAR_WINDOW');
+        return self::whole($value === null || $value === '' ? 300 : $value, 10, 3600, 'WHATSAPP_SIDECAR_WINDOW');
     }
 }

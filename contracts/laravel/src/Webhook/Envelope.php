@@ -89,7 +89,8 @@ final class Envelope
             $userId = self::text($contact->user_id ?? null);
             if (
                 ($waId !== null && in_array($waId, [$item->from ?? null, $item->to ?? null], true))
-                || ($userId !== null && in_array($userId, [$item->from_user_id ?? null, $item->to_user_id ?? null], true))
+                || ($userId !== null
+                    && in_array($userId, [$item->from_user_id ?? null, $item->to_user_id ?? null], true))
             ) {
                 return $contact;
             }

@@ -45,6 +45,6 @@ final class StatusRank
     /** Return a status as the log's column takes it. */
     public static function stored(string $status): string
     {
-        return mb_substr($status, 0, (int) config('sidecar.log_status_length', 10));
+        return mb_substr($status, 0, (int) config('whatsapp-sidecar.log_status_length', 10));
     }
 }

@@ -31,7 +31,10 @@ final class BotReplies
     /** @param array<string, mixed> $item */
     public static function text(array $item): ?string
     {
-        return $item['text']['body'] ?? $item['button']['text'] ?? $item['interactive']['button_reply']['title'] ?? null;
+        return $item['text']['body']
+            ?? $item['button']['text']
+            ?? $item['interactive']['button_reply']['title']
+            ?? null;
     }
 
     /**
@@ -50,7 +53,8 @@ final class BotReplies
         ]);
         $uids = array_column($matches, 'bot_uid');
         DB::update(
-            "UPDATE whatsapp_message_logs SET __data = JSON_SET(__data, '$.sidecar', JSON_EXTRACT(?, '$')) WHERE _id = ?",
+            "UPDATE whatsapp_message_logs SET __data = JSON_SET(__data, '$.sidecar', JSON_EXTRACT(?, '$'))"
+                . ' WHERE _id = ?',
             [json_encode(['bots' => $uids]), $log]
         );
         $texts = $this->bots->replies($vendor, $uids);

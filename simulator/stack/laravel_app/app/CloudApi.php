@@ -44,7 +44,9 @@ final class CloudApi
     {
         $call = curl_init(rtrim(config('services.whatsapp.url'), '/') . "/{$number}/messages");
         curl_setopt_array($call, [
-            CURLOPT_POSTFIELDS => json_encode(['messaging_product' => 'whatsapp', 'recipient_type' => 'individual'] + $message),
+            CURLOPT_POSTFIELDS => json_encode(
+                ['messaging_product' => 'whatsapp', 'recipient_type' => 'individual'] + $message
+            ),
             CURLOPT_HTTPHEADER => [
                 'Expect:',
                 'Content-Type: application/json',

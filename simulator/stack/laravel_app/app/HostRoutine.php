@@ -9,7 +9,7 @@ use Illuminate\Support\Facades\Broadcast;
 use Illuminate\Support\Facades\DB;
 use Illuminate\Support\Str;
 use RuntimeException;
-use WhatsappSidecar\Laravel\Sidecar;
+use WhatsappSidecar\Laravel\Facades\Sidecar;
 
 /**
  * A webhook routine as applications have one: it looks at the first update alone, asks request() too,
@@ -61,7 +61,7 @@ final class HostRoutine
         } elseif ($verb === 'forward') {
             Sidecar::forward($vendor);
         } elseif ($verb === 'broadcast') {
-            Broadcast::connection('sidecar')->broadcast(['private-anything'], $what, ['text' => $what]);
+            Broadcast::connection('whatsapp-sidecar')->broadcast(['private-anything'], $what, ['text' => $what]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 declare(strict_types=1);
 
-// The connection "sidecar" is the package's own.
+// The connection "whatsapp-sidecar" is the package's own.
 return [
     'default' => env('BROADCAST_DRIVER', 'null'),
     'connections' => [

@@ -127,7 +127,11 @@ def test_statements_that_failed() -> None:
     ("level", "says", "found"),
     [
         ("WARN", "did not try", None),
-        ("FAIL", "compare SIDECAR_KEYS", {"status": 401, "code": "key_unknown", "error": "no"}),
+        (
+            "FAIL",
+            "compare WHATSAPP_SIDECAR_KEYS",
+            {"status": 401, "code": "key_unknown", "error": "no"},
+        ),
         ("FAIL", "cannot reach", {"error": "connection refused"}),
         ("FAIL", "another Redis", {"status": 200, "known": False}),
         ("OK", "in 7 ms", {"status": 200, "known": True}),

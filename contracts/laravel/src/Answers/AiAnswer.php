@@ -1,0 +1,46 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Answers;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Http\Input;
+
+/** What came of a question for an AI. */
+final class AiAnswer
+{
+    public const FIELDS = ['id', 'vendor_uid', 'outcome', 'text', 'error', 'usage', 'at'];
+
+    private const OUTCOMES = ['answered', 'failed', 'superseded'];
+
+    private function __construct(
+        public string $id,
+        public string $vendorUid,
+        public string $outcome,
+        public ?string $text,
+        public ?string $error,
+        public ?stdClass $usage,
+        public int $at
+    ) {
+    }
+
+    public static function of(Input $input): self
+    {
+        return new self(
+            $input->text('id'),
+            $input->text('vendor_uid'),
+            $input->oneOf('outcome', self::OUTCOMES),
+            $input->optionalText('text'),
+            $input->optionalText('error'),
+            $input->optionalObject('usage'),
+            $input->integer('at')
+        );
+    }
+
+    /** Tell whether there is nothing that could be sent as an answer. */
+    public function isFailure(): bool
+    {
+        return $this->outcome === 'failed' || ($this->outcome === 'answered' && trim((string) $this->text) === '');
+    }
+}

@@ -1,0 +1,180 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Answers;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Effects\PendingMessages;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Text;
+use WhatsappSidecar\Laravel\Support\Time;
+use WhatsappSidecar\Laravel\Support\Uuid;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
+use WhatsappSidecar\Laravel\Webhook\Outcome;
+
+/**
+ * Answers that are taken together, in one transaction. A question is the customer's message itself; what
+ * was decided about its answer is kept in `__data.sidecar.answer` of that row, and holds.
+ */
+final class AnswerBatch
+{
+    /**
+     * The contact has written since; or a person has, here or on the business's phone. What bots, AIs
+     * and campaigns have sent makes no answer stale.
+     */
+    private const STALE = 'EXISTS (SELECT 1 FROM {logs} AS later WHERE later.contacts__id = logs.contacts__id'
+        . ' AND later._id > logs._id AND (later.is_incoming_message = 1 OR later.messaged_by_users__id IS NOT NULL'
+        . ' OR (later.campaigns__id IS NULL AND COALESCE(later.is_system_message, 0) = 0'
+        . " AND JSON_EXTRACT(later.__data, '$.sidecar.source') IS NULL)))";
+
+    private const QUESTIONS = 'SELECT logs._id, logs._uid, logs.vendors__id, logs.contacts__id,'
+        . " logs.wab_phone_number_id, JSON_EXTRACT(logs.__data, '$.sidecar') AS sidecar,"
+        . ' contacts.wa_id, contacts.disable_ai_bot, ' . self::STALE . ' AS stale'
+        . ' FROM {logs} AS logs LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
+        . ' WHERE logs._uid IN (%s) AND logs.is_incoming_message = 1';
+
+    /** Two calls about one question take turns, and the second reads what the first has decided. */
+    private const LOCK = 'SELECT _id FROM {logs} WHERE _uid IN (%s) ORDER BY _uid FOR UPDATE';
+
+    /** @var array<string, stdClass> by vendor and uid */
+    private array $questions = [];
+
+    /** @var array<string, stdClass> effects of messages of earlier answers, by uid */
+    private array $pending = [];
+
+    /** @var list<array<string, mixed>> */
+    private array $rows = [];
+
+    /** @var array<int, array{id: int, patch: string}> */
+    private array $decided = [];
+
+    private string $now;
+
+    /**
+     * @param array<string, Vendor> $vendors
+     * @param list<AiAnswer> $answers
+     */
+    public function __construct(
+        private Database $db,
+        private PendingMessages $messages,
+        private array $vendors,
+        private array $answers,
+        int $nowMs,
+        private int $expiresAt
+    ) {
+        $this->now = Time::text($nowMs);
+    }
+
+    /** @return list<Outcome> */
+    public function apply(): array
+    {
+        $this->read();
+        $outcomes = array_map(fn (AiAnswer $answer): Outcome => $this->decide($answer), $this->answers);
+        $this->messages->store($this->rows);
+        $this->db->changeEach(
+            'logs',
+            ['patch' => 'LONGTEXT'],
+            "old.updated_at = ?, old.__data = JSON_MERGE_PATCH(COALESCE(old.__data, '{}'), new.patch)",
+            [$this->now],
+            array_values($this->decided)
+        );
+
+        return $outcomes;
+    }
+
+    private function read(): void
+    {
+        $uids = array_values(array_unique(array_column($this->answers, 'id')));
+        $sent = [];
+        $this->db->rows(sprintf(self::LOCK, Database::marks($uids)), $uids);
+        foreach ($this->db->rows(sprintf(self::QUESTIONS, Database::marks($uids)), $uids) as $row) {
+            $row->sidecar = Json::object($row->sidecar);
+            $this->questions["{$row->vendors__id} {$row->_uid}"] = $row;
+            array_push($sent, ...(Json::section($row->sidecar, 'answer')->messages ?? []));
+        }
+        $this->pending = $this->messages->effects($sent);
+    }
+
+    private function decide(AiAnswer $answer): Outcome
+    {
+        $vendor = $this->vendors[$answer->vendorUid] ?? null;
+        if ($vendor === null) {
+            return Outcome::ignored('vendor_unknown');
+        }
+        $question = $this->questions["{$vendor->id} {$answer->id}"] ?? null;
+        if ($question === null) {
+            return Outcome::ignored('question_unknown');
+        }
+        if (isset($question->sidecar->answer)) {
+            return $this->again($question->sidecar->answer);
+        }
+        if ($question->stale || $question->disable_ai_bot) {
+            $this->keep($question, $answer, [], 'stale');
+
+            return Outcome::ignored('stale');
+        }
+        $effects = $this->effects($vendor, $question, $answer);
+        $this->keep($question, $answer, array_column($effects, 'id'));
+
+        return Outcome::done($effects);
+    }
+
+    /** Return what was decided before, with the messages that still wait to be sent. */
+    private function again(stdClass $kept): Outcome
+    {
+        $reason = Envelope::text($kept->ignored ?? null);
+        $effects = array_map(fn (string $uid): ?stdClass => $this->pending[$uid] ?? null, $kept->messages ?? []);
+
+        return $reason === null ? Outcome::done(array_values(array_filter($effects))) : Outcome::ignored($reason);
+    }
+
+    /** @return list<array<string, mixed>> */
+    private function effects(Vendor $vendor, stdClass $question, AiAnswer $answer): array
+    {
+        $text = $answer->isFailure()
+            ? $vendor->setting('ai_bot_failure_message')
+            : ($answer->outcome === 'answered' ? $answer->text : null);
+        $effects = [];
+        foreach ($question->wa_id ? Text::pieces((string) $text) : [] as $place => $piece) {
+            $effects[] = $effect = [
+                'kind' => 'send_message',
+                'id' => Uuid::of(Uuid::EFFECTS, "{$vendor->uid}:answer:{$answer->id}:{$place}"),
+                'to' => $question->wa_id,
+                'message' => ['type' => 'text', 'text' => ['body' => $piece]],
+                'phone_number_id' => $question->wab_phone_number_id,
+                'expires_at' => $this->expiresAt,
+            ];
+            $this->rows[] = PendingMessages::row($vendor, $effect, (int) $question->contacts__id, 'ai', $this->now);
+        }
+
+        return $effects;
+    }
+
+    /**
+     * Keep what was decided; the question itself is not needed any more.
+     *
+     * @param list<string> $messages
+     */
+    private function keep(stdClass $question, AiAnswer $answer, array $messages, ?string $ignored = null): void
+    {
+        $effects = array_filter(
+            Envelope::objects($question->sidecar->effects ?? null),
+            static fn (stdClass $effect): bool => $effect->kind !== 'ai_reply'
+        );
+        $kept = [
+            'outcome' => $answer->outcome,
+            'at' => $answer->at,
+            'error' => $answer->error,
+            'usage' => Json::shallow($answer->usage),
+            'messages' => $messages,
+            'ignored' => $ignored,
+        ];
+        $this->decided[(int) $question->_id] = [
+            'id' => (int) $question->_id,
+            'patch' => Json::dump(['sidecar' => ['effects' => array_values($effects), 'answer' => $kept]]),
+        ];
+    }
+}

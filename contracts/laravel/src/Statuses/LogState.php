@@ -1,0 +1,144 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Statuses;
+
+use stdClass;
+use WhatsappSidecar\Laravel\Store\QueueRow;
+use WhatsappSidecar\Laravel\Support\Time;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
+use WhatsappSidecar\Laravel\Webhook\StatusRank;
+
+/** A row of the log as the batch found it or makes it, and what statuses make of it. */
+final class LogState
+{
+    public bool $changed = false;
+
+    /** Whether `__data.error` has to be written: null takes it away. */
+    public bool $errorChanged = false;
+
+    /** @var array<string, mixed>|null */
+    public ?array $error = null;
+
+    private function __construct(
+        public ?int $id,
+        public ?int $campaignId,
+        public ?string $campaignUid,
+        public ?int $contactId,
+        public ?string $status,
+        public ?string $messagedAt,
+        public ?string $queueRowUid,
+        private bool $hasError,
+        public ?string $wamid = null
+    ) {
+    }
+
+    public static function ofRow(stdClass $row): self
+    {
+        return new self(
+            (int) $row->_id,
+            $row->campaigns__id === null ? null : (int) $row->campaigns__id,
+            $row->campaign_uid,
+            $row->contacts__id === null ? null : (int) $row->contacts__id,
+            $row->status,
+            $row->messaged_at,
+            in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid,
+            (bool) $row->has_error
+        );
+    }
+
+    /** Return the state of a message's row that a status gives its wamid: it was sent, as it says. */
+    public static function ofMessage(stdClass $row, string $wamid): self
+    {
+        $state = new self(
+            (int) $row->_id,
+            null,
+            null,
+            null,
+            'accepted',
+            $row->messaged_at,
+            null,
+            (bool) $row->has_error,
+            $wamid
+        );
+        $state->changed = true;
+
+        return $state;
+    }
+
+    /** Return the state of a row that is still to be stored. */
+    public static function early(QueueRow $row): self
+    {
+        return new self(
+            null,
+            $row->campaignId,
+            $row->campaignUid,
+            $row->contactId,
+            'accepted',
+            null,
+            $row->uid,
+            false
+        );
+    }
+
+    /**
+     * Take statuses over, oldest first.
+     *
+     * @param list<stdClass> $statuses
+     *
+     * @return array<string, mixed>|null the error, if they end in a failure that counts
+     */
+    public function take(array $statuses, string $now): ?array
+    {
+        $before = [$this->status, $this->messagedAt];
+        $error = null;
+        foreach ($statuses as $status) {
+            $name = $status->status;
+            if ($name === 'delivered') {
+                $this->messagedAt = self::timeOf($status, $now);
+            }
+            if (StatusRank::isHigher($this->status, $name)) {
+                $this->status = StatusRank::stored($name);
+                $error = $name === 'failed' ? self::errorOf($status) : null;
+                if (StatusRank::of($name) > StatusRank::DELIVERED && $this->messagedAt === null) {
+                    $this->messagedAt = self::timeOf($status, $now);
+                }
+            }
+        }
+        if ($this->status !== $before[0] && ($error !== null || $this->hasError)) {
+            $this->error = $error;
+            $this->errorChanged = true;
+            $this->hasError = $error !== null;
+        }
+        $this->changed = $this->changed || $before !== [$this->status, $this->messagedAt];
+
+        return $error;
+    }
+
+    private static function timeOf(stdClass $status, string $now): string
+    {
+        $ms = Time::metaMs($status->timestamp ?? null);
+
+        return $ms === null ? $now : Time::text($ms);
+    }
+
+    /**
+     * Return the first error of a failed status, as it is kept in the log row.
+     *
+     * @return array<string, mixed>
+     */
+    private static function errorOf(stdClass $status): array
+    {
+        $error = Envelope::objects($status->errors ?? null)[0] ?? new stdClass();
+        $code = $error->code ?? null;
+        $details = $error->error_data ?? null;
+
+        return [
+            'code' => is_string($code) && preg_match('/^[0-9]{1,9}$/D', $code) ? (int) $code : $code,
+            'title' => $error->title ?? null,
+            'message' => $error->message ?? null,
+            'details' => $details instanceof stdClass ? $details->details ?? null : null,
+        ];
+    }
+}
