@@ -11,7 +11,7 @@ asked about the same update, and the sidecar takes an id once. It is a UUID.
 
 import json
 from enum import StrEnum
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
@@ -102,10 +102,7 @@ class Broadcast(LenientModel):
 Effect = SendMessage | AiReply | Forward | Broadcast
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
-    EffectKind.SEND_MESSAGE: TypeAdapter(SendMessage),
-    EffectKind.AI_REPLY: TypeAdapter(AiReply),
-    EffectKind.FORWARD: TypeAdapter(Forward),
-    EffectKind.BROADCAST: TypeAdapter(Broadcast),
+    model.model_fields["kind"].default: TypeAdapter(model) for model in get_args(Effect)
 }
 
 

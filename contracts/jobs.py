@@ -18,7 +18,7 @@ class Lane(StrEnum):
 
 
 class Queue(StrEnum):
-    """Dramatiq queues, one for each kind of worker."""
+    """Dramatiq queues, one for each kind of worker. Each lane has one of its name."""
 
     MESSAGES = "messages"
     STATUSES = "statuses"
@@ -35,17 +35,13 @@ class Job:
     args: tuple[str, ...]
 
 
-DRAIN_MESSAGES_ACTOR = "drain_messages"
-DRAIN_STATUSES_ACTOR = "drain_statuses"
 SEND_CAMPAIGN_ACTOR = "send_campaign"
 DO_EFFECTS_ACTOR = "do_effects"
 
 
 def drain(lane: Lane) -> Job:
     """There is something in this lane of the inbox."""
-    if lane is Lane.MESSAGES:
-        return Job(Queue.MESSAGES, DRAIN_MESSAGES_ACTOR, ())
-    return Job(Queue.STATUSES, DRAIN_STATUSES_ACTOR, ())
+    return Job(Queue(lane.value), f"drain_{lane}", ())
 
 
 def send_campaign(vendor_uid: str, campaign_uid: str) -> Job:

@@ -55,17 +55,15 @@ def make_worker_broker(url: str, make_runtime: Callable[[], Runtime]) -> dramati
     broker.add_middleware(AsyncIO())
     broker.add_middleware(middleware)
 
-    @dramatiq.actor(
-        broker=broker, queue_name=jobs.Queue.MESSAGES.value, actor_name=jobs.DRAIN_MESSAGES_ACTOR
-    )
-    async def drain_messages() -> None:
-        await middleware.runtime.drain(jobs.Lane.MESSAGES)
+    def declare_drain(lane: jobs.Lane) -> None:
+        job = jobs.drain(lane)
 
-    @dramatiq.actor(
-        broker=broker, queue_name=jobs.Queue.STATUSES.value, actor_name=jobs.DRAIN_STATUSES_ACTOR
-    )
-    async def drain_statuses() -> None:
-        await middleware.runtime.drain(jobs.Lane.STATUSES)
+        @dramatiq.actor(broker=broker, queue_name=job.queue.value, actor_name=job.actor)
+        async def drain() -> None:
+            await middleware.runtime.drain(lane)
+
+    for lane in jobs.Lane:
+        declare_drain(lane)
 
     @dramatiq.actor(
         broker=broker, queue_name=jobs.Queue.CAMPAIGNS.value, actor_name=jobs.SEND_CAMPAIGN_ACTOR

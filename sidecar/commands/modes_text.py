@@ -1,20 +1,25 @@
 """Vendors' modes, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from contracts.modes import Mode, Modes, VendorModes
+from contracts.modes import Capability, Mode, Modes, VendorModes
 from contracts.sidecar_api import ModesChange, ModesChanged
 from sidecar.php.modes import counts, differs
 
-HEAD = f"{'VENDOR':<36}  {'WEBHOOKS':<8}  {'CAMPAIGNS':<9}  BOTS"
+
+def _columns(first: str, values: Iterable[str], more: str = "") -> str:
+    widths = [max(len(name) for name in (capability, *Mode)) for capability in Capability]
+    cells = (f"{value:<{width}}" for value, width in zip(values, widths, strict=True))
+    return "  ".join([f"{first:<36}", *cells, more]).rstrip()
+
+
+HEAD = _columns("VENDOR", (capability.upper() for capability in Capability))
 
 
 def line(vendor_uid: str, modes: Modes, more: str | None = None) -> str:
     """Return one vendor's line, which stands below :data:`HEAD`."""
-    return (
-        f"{vendor_uid:<36}  {modes.webhooks:<8}  {modes.campaigns:<9}  {modes.bots:<7}  "
-        f"{more or ''}".rstrip()
-    )
+    values = (getattr(modes, capability) for capability in Capability)
+    return _columns(vendor_uid, values, more or "")
 
 
 def totals(vendors: Sequence[VendorModes]) -> Iterator[str]:
