@@ -1,6 +1,7 @@
 """The ledger: what is known of a row survives, and nothing is written for somebody else."""
 
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
 
@@ -210,7 +211,7 @@ async def put_in(ledger: Ledger, lease: Lease, before: str) -> None:
 
 
 async def state_now(redis: Redis) -> str:
-    value = await redis.hget(keys.ledger(CAMPAIGN), "row-1")
+    value = cast("bytes | None", await redis.hget(keys.ledger(CAMPAIGN), "row-1"))
     return "none" if value is None else row_states.load(value)[0].name.lower()
 
 

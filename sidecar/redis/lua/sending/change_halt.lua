@@ -1,5 +1,8 @@
 -- Take a campaign's halt away, or note that PHP knows it; unless it is another one by now.
 --
+-- States of campaigns (contracts/campaigns.py): paused -> running, cancelled -> running,
+--   paused -> cancelled
+--
 -- KEYS[1]  halt:{campaign}
 -- ARGV[1]  the halt as it was found
 -- ARGV[2]  what it becomes, or "" to take it away

@@ -1,5 +1,7 @@
 -- Count an error of a campaign, and halt the campaign when it has come so many times in a row.
 --
+-- States of campaigns (contracts/campaigns.py): running -> paused
+--
 -- KEYS[1]  errors:{campaign}:{path}    string: a code and how often it came in a row, with a blank
 -- KEYS[2]  halt:{campaign}             string: the campaign is paused or cancelled (sidecar/sending/halts.py)
 -- KEYS[3]  campaigns                   hash: campaigns that a worker looks after -> vendor
