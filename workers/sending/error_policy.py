@@ -5,13 +5,13 @@ from typing import assert_never
 
 from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
+from sidecar.php.backoff import Backoff
 from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
 from workers.sending.holds import OF_THE_CALLER, PAUSES, UNREACHABLE, Hold, Scope, hold_for
 from workers.sending.send_queue import Row
 
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
-SERVICE_FIRST_S = 5.0
-SERVICE_LONGEST_S = 600.0
+SERVICE_PAUSES_S = Backoff(5.0, 600.0)
 #: Meta's advice for 131056: 4 ** X seconds, X = 0, 1, 2 …
 PAIR_BASE = 4
 #: PHP gives a row up after so many retries.
@@ -81,7 +81,7 @@ def decide_error(rule: ErrorRule, error: SendError, retries: int = 0) -> Decisio
             pause_s = float(PAIR_BASE ** min(retries, MAX_RETRIES))
             decision = replace(_requeue(retries, rule, error, pause_s), hold_pair_s=pause_s)
         case ErrorClass.RETRY_SERVICE:
-            pause_s = min(SERVICE_FIRST_S * 2.0**retries, SERVICE_LONGEST_S)
+            pause_s = SERVICE_PAUSES_S.pause(retries + 1)
             decision = _requeue(retries, rule, error, pause_s)
         case ErrorClass.DELAY | ErrorClass.FAIL:
             decision = Decision(SendOutcome.FAILED, error)

@@ -1,18 +1,23 @@
 """Processes tell Redis what they have counted, and that they live."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from structlog.testing import capture_logs
 
 from sidecar.metrics import SLOTS, WEBHOOKS, MetricsRegistry, Series
+from sidecar.ops import publisher
 from sidecar.ops.processes import Process, read_processes
 from sidecar.ops.publisher import KEEP_MS, Telemetry
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, RedisUnavailable, connect
+from sidecar.tasks import cancel
 from simulator.redis_server import RedisServer
+from tests.eventually import eventually
 
 SLOTS_SERIES = Series("sidecar_limiter_slots", ())
 
@@ -80,6 +85,25 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
     assert [log["event"] for log in logs] == ["metrics.not_stored"]
     await telemetry.publish()
     assert await kept(redis) == {SLOTS_SERIES: 3}
+
+
+async def test_a_fault_does_not_end_it(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no outage, and is said with its traceback."""
+    metrics = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    monkeypatch.setattr(publisher, "INTERVAL_S", 0.01)
+    await redis.set(keys.METRICS, "not a hash")
+    metrics.counter(SLOTS).add(2)
+    running = asyncio.create_task(telemetry.run())
+    with capture_logs() as logs:
+        await eventually(lambda: len(logs) > 1)
+    assert {(log["event"], log["log_level"]) for log in logs} == {
+        ("metrics.publish_failed", "error")
+    }
+    await redis.delete(keys.METRICS)
+    await eventually(lambda: not telemetry.unpublished())
+    await cancel([running])
+    assert await kept(redis) == {SLOTS_SERIES: 2}
 
 
 async def test_redis_was_wiped(redis: Redis) -> None:

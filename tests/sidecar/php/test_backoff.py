@@ -27,7 +27,11 @@ def test_a_spread_pause_is_up_to_a_quarter_shorter_or_longer(
 ) -> None:
     pause = Backoff(first, longest).pause(failures)
     assert 0.75 * pause <= Backoff(first, longest).spread(failures) <= 1.25 * pause
-    for jitter, share in ((0.0, 0.75), (0.5, 1.0), (1.0, 1.25)):
-        assert Backoff(first, longest, lambda jitter=jitter: jitter).spread(failures) == (
-            pause * share
-        )
+
+
+@given(lengths, lengths, counts, st.floats(0, 1))
+def test_the_jitter_says_how_much(
+    first: float, longest: float, failures: int, jitter: float
+) -> None:
+    backoff = Backoff(first, longest, lambda: jitter)
+    assert backoff.spread(failures) == backoff.pause(failures) * (0.75 + jitter / 2)

@@ -82,7 +82,8 @@ def test_the_one_that_php_fails_or_hangs_on_stands_alone(
     data: st.DataObject, size: int, error: BackendError
 ) -> None:
     bad = data.draw(st.integers(0, size - 1))
-    php = Php(**{"hangs_on" if error is HUNG else "fails_on": frozenset([bad])})
+    one = frozenset([bad])
+    php = Php(hangs_on=one) if error is HUNG else Php(fails_on=one)
     search = run(Bisection(php.ask), list(range(size)))
     assert search.alone == [(bad, error)]
     assert php.taken == [item for item in range(size) if item != bad]

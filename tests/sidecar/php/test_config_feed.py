@@ -198,6 +198,25 @@ async def test_without_redis() -> None:
     await redis.aclose()
 
 
+async def test_what_redis_cannot_read_is_said_once_and_does_not_end_it(
+    one: Process, redis: Redis
+) -> None:
+    await begun(one)
+    await redis.delete(keys.CONFIG_VERSION)
+    await cast(Any, redis).lpush(keys.CONFIG_VERSION, "not a string")
+    with capture_logs() as logs:
+        for _ in range(3):
+            await one.changes.look()
+        await redis.delete(keys.CONFIG_VERSION)
+        await one.changes.announce(change("v"))
+        await one.changes.look()
+    assert [log["event"] for log in logs] == [
+        "config_changes.unreadable",
+        "config_changes.unreadable.resolved",
+    ]
+    assert one.settings.told != []
+
+
 async def test_it_looks_by_itself(one: Process, other: Process) -> None:
     running = [asyncio.create_task(process.changes.run()) for process in (one, other)]
     await one.changes.announce(change("v"))

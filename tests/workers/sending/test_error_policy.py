@@ -9,7 +9,7 @@ from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
 from tests.workers.rows import claimed_row
 from workers.sending.cloud_api import Accepted, ErrorAnswer, NotSent, OutcomeUnknown
-from workers.sending.error_policy import MAX_RETRIES, SERVICE_LONGEST_S, Decision, decide
+from workers.sending.error_policy import MAX_RETRIES, SERVICE_PAUSES_S, Decision, decide
 from workers.sending.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
 
 #: Of a class that a person has to end, and these end by themselves.
@@ -116,7 +116,7 @@ def test_a_faulty_service_is_left_alone_for_longer_and_longer() -> None:
     pauses = [after(RULES[131016], retries).due_in_s for retries in range(5)]
     assert pauses == [5, 10, 20, 40, 80]
     new = ErrorRule(999_999, "new", ErrorClass.RETRY_SERVICE, 500, max_retries=99)
-    assert (after(new, retries=4).due_in_s or 0) <= SERVICE_LONGEST_S
+    assert (after(new, retries=4).due_in_s or 0) <= SERVICE_PAUSES_S.longest
 
 
 @pytest.mark.parametrize(
