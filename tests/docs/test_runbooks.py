@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from contracts.jobs import Lane
 from sidecar.ops.problems import Code
+from sidecar.redis import keys
 from tests.deploy import monitoring
-from tests.docs.pages import DOCS, anchors
+from tests.docs.pages import DOCS, anchors, code
 
 RUNBOOKS = DOCS / "runbooks.md"
 RULES = [*monitoring.rules("alerts.yml"), *monitoring.rules("machine-alerts.yml")]
@@ -31,3 +33,13 @@ def test_an_alert_names_its_paragraph(rule: monitoring.Json) -> None:
     assert page == "docs/runbooks.md"
     assert anchor == rule["alert"].lower()
     assert anchor in anchors(RUNBOOKS)
+
+
+def test_the_keys_that_are_looked_at() -> None:
+    commands = [line.split("#")[0].split()[1:] for line in code(RUNBOOKS).splitlines()[1:-1]]
+    deferred = keys.deferred(Lane.MESSAGES)
+    assert commands == [
+        ["HGET", keys.waiting(Lane.MESSAGES), "V"],
+        ["ZSCORE", deferred, "V/C"],
+        ["LRANGE", keys.deferred_updates(Lane.MESSAGES, "V/C"), "0", "-1"],
+    ]
