@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test test-fast lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test test-fast branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -33,11 +33,16 @@ test:            ## Install what the tests need, and run all checks and tests; A
 	@scripts/install dev
 	@scripts/install-stack || [ -z "$$CI" ]
 	@scripts/lint
+	@scripts/branches
 	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast:       ## The tests that need no server but the embedded Valkey, in two minutes; ARGS="-k inbox"
 	@scripts/install dev
 	@.venv/bin/pytest -n 2 --dist worksteal -m "not servers and not slow" --hypothesis-profile fast $(ARGS)
+
+branches:        ## Branch coverage of 100 % where it is a must: ledger, limiter, coalescing, signing, states, retries
+	@scripts/install dev
+	@scripts/branches
 
 lint:            ## Check style, types and generated files
 	@scripts/install dev

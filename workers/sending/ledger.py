@@ -154,10 +154,8 @@ class Ledger:
                 *(int(BEGIN_AHEAD_S * 1_000_000), keys.ledger(""), *states),
             ],
         )
-        if isinstance(answer, list):
-            return [sends[place][0] for place in answer]
-        refuse(answer, self._campaign_uid)
-        return []
+        refuse(0 if isinstance(answer, list) else answer, self._campaign_uid)
+        return [sends[place][0] for place in answer]
 
     async def not_sent(self, rows: list[ClaimedSend]) -> None:
         """Note that rows that were (perhaps) about to be sent certainly were not."""

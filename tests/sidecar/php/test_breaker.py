@@ -78,3 +78,25 @@ def test_a_reason_is_logged_once_and_so_is_the_end(clock: Clock) -> None:
         ("php_ill", "answered 500"),
         ("php_ill.resolved", "answered 500"),
     ]
+
+
+def test_the_reason_stands_while_it_is_open(clock: Clock) -> None:
+    one = breaker(clock)
+    assert one.reason is None
+    one.failed("answered 503")
+    assert one.reason == "answered 503"
+    one.worked()
+    assert one.reason is None
+
+
+def test_another_has_the_same_pauses_but_for_the_longest(clock: Clock) -> None:
+    one = breaker(clock)
+    with capture_logs() as logs:
+        other = one.another("php_slow", longest_s=2.0, lane="messages")
+        pauses = []
+        for _ in range(3):
+            other.failed("no")
+            pauses.append(other.wait_s)
+    assert pauses == [1.0, 2.0, 2.0]
+    assert (one.wait_s, one.reason) == (0, None), "it is one of its own"
+    assert [(log["event"], log["lane"]) for log in logs] == [("php_slow", "messages")]
