@@ -85,7 +85,7 @@ class SignatureRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedCall:
     """A call whose signature holds. Its nonce has still to be checked against earlier ones."""
 
     key_id: str
@@ -143,7 +143,9 @@ class Verifier:
         """How long a nonce must be remembered so that no call is accepted twice, in seconds."""
         return 2 * self.window_s + 1
 
-    def verify(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Verified:
+    def verify(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> VerifiedCall:
         """Return what was verified, or raise :class:`SignatureRefused`.
 
         ``headers`` must look names up without regard to case, or hold them in lower case. The
@@ -167,4 +169,4 @@ class Verifier:
         expected = _signature(secret, text)
         if not hmac.compare_digest(expected.encode(), signature.encode()):
             raise SignatureRefused(Refusal.SIGNATURE_MISMATCH)
-        return Verified(key_id, nonce, float(timestamp))
+        return VerifiedCall(key_id, nonce, float(timestamp))

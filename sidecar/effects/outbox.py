@@ -20,7 +20,7 @@ from sidecar.effects.effect_states import EffectState
 from sidecar.metrics import EFFECTS_REFUSED, METRICS
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds, letter_keys
 from sidecar.redis.marks import Marks, bucket_and_mark
 from sidecar.sending.campaigns import campaign_lease
@@ -119,10 +119,6 @@ def make_outbox(settings: Settings, redis: Redis) -> "Outbox":
         limit=settings.effects_limit,
         bounds=Bounds.of(settings),
     )
-
-
-class LeaseLost(Exception):
-    """Somebody else does the vendor's effects now, and nothing was recorded."""
 
 
 class Outbox:

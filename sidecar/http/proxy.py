@@ -44,7 +44,7 @@ _NOTHING_OF_OURS = frozenset(map(istr, ("User-Agent", "Accept", "Accept-Encoding
 
 
 @dataclass(slots=True)
-class Answer:
+class ProxyAnswer:
     """PHP's answer, or one in its place. ``rest`` is what is still to come of the body.
     ``failure``: why it is no answer to the webhook. ``busy``: PHP was not asked. ``looped``: nor
     was it, because this sidecar, or another one, is asking with this very webhook."""
@@ -104,7 +104,7 @@ class Proxy:
     _in_flight: int = 0
     _session: aiohttp.ClientSession | None = field(default=None)
 
-    async def ask(self, vendor_uid: str, scope: Scope, body: bytes, since: float) -> Answer:
+    async def ask(self, vendor_uid: str, scope: Scope, body: bytes, since: float) -> ProxyAnswer:
         """Pass a webhook on. ``since`` is when its body was here, by ``time.perf_counter``. Raises
         nothing: where PHP gives no answer, there is a 502, 503 or 504 in its place."""
         if goes_round(scope):
@@ -129,7 +129,7 @@ class Proxy:
 
     async def _ask(
         self, vendor_uid: str, scope: Scope, body: bytes, since: float
-    ) -> tuple[str, Answer]:
+    ) -> tuple[str, ProxyAnswer]:
         url = webhook_url(self.backend_url, vendor_uid, scope["query_string"])
         try:
             async with asyncio.timeout(self.timeout_s - (time.perf_counter() - since)):
@@ -188,7 +188,7 @@ async def _mark_reused(
     context.trace_request_ctx.reused = True
 
 
-async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, Answer]:
+async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, ProxyAnswer]:
     """Read how PHP's answer begins, or all of it."""
     try:
         pieces, size, whole = [], 0, False
@@ -199,7 +199,7 @@ async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, 
     except BaseException:
         response.close()
         raise
-    answer = Answer(response.status, from_php(response.raw_headers), b"".join(pieces))
+    answer = ProxyAnswer(response.status, from_php(response.raw_headers), b"".join(pieces))
     length = response.headers.get("Content-Length")
     if whole:
         length = str(size)
@@ -221,10 +221,10 @@ async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, 
 
 def _in_place(
     status: int, word: str, failure: str, *, busy: bool = False, looped: bool = False
-) -> Answer:
+) -> ProxyAnswer:
     body = word.encode()
     headers = [_TEXT, (b"content-length", b"%d" % len(body))]
-    return Answer(status, headers, body, failure=failure, busy=busy, looped=looped)
+    return ProxyAnswer(status, headers, body, failure=failure, busy=busy, looped=looped)
 
 
 def _observe(result: str, since: float) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from contracts.backend import ErrorCode
 from contracts.effects import read
-from contracts.signing import Refusal, SignatureRefused, Verified, Verifier
+from contracts.signing import Refusal, SignatureRefused, VerifiedCall, Verifier
 from sidecar.php.client import BackendError, BackendRefused
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
@@ -109,7 +109,7 @@ class Internal:
         await self._claim(verified)
         return bytes(body)
 
-    async def _claim(self, verified: Verified) -> None:
+    async def _claim(self, verified: VerifiedCall) -> None:
         self._ahead_s = max(self._ahead_s, verified.signed_at - self._verifier.clock())
         pipeline = self._redis.pipeline(transaction=True)
         # This call itself may be one that was made before.

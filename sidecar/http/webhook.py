@@ -26,7 +26,7 @@ from contracts.backend import VendorConfig
 from contracts.jobs import Lane
 from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
-from sidecar.http.proxy import Answer, Proxy
+from sidecar.http.proxy import Proxy, ProxyAnswer
 from sidecar.http.proxy_headers import PROXIED
 from sidecar.http.verification import Verification
 from sidecar.inbox.store import Inbox, InboxUnavailable
@@ -80,7 +80,7 @@ def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Webhook:
+class _Post:
     """One POST. ``here_at``: when the whole of it was here, by ``time.perf_counter``."""
 
     vendor_uid: str
@@ -94,12 +94,12 @@ class _Webhook:
         return "signature_wrong" if self.signature else "signature_missing"
 
 
-def _count_unsigned(webhook: _Webhook) -> None:
+def _count_unsigned(webhook: _Post) -> None:
     METRICS.counter(WEBHOOKS_UNSIGNED).add()
     log.warning("webhook.signature_invalid", vendor=webhook.vendor_uid, accepted=True)
 
 
-class _Refused(Exception):
+class _BodyRefused(Exception):
     """The body is not taken: answer so, with this reason."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -159,7 +159,7 @@ class WebhookEndpoint:
             status, answer = self._answer(404, "vendor_unknown", vendor_uid=vendor_uid[:64])
         elif scope["method"] == "POST":
             taken = await self._take(vendor_uid, scope, receive)
-            if isinstance(taken, Answer):
+            if isinstance(taken, ProxyAnswer):
                 await taken.send_to(send)
                 return
             status, answer = taken
@@ -178,7 +178,7 @@ class WebhookEndpoint:
 
     async def _take(
         self, vendor_uid: str, scope: Scope, receive: Receive
-    ) -> tuple[int, bytes] | Answer:
+    ) -> tuple[int, bytes] | ProxyAnswer:
         started_at = time.perf_counter()
         signature = b""
         for name, value in scope["headers"]:
@@ -188,9 +188,9 @@ class WebhookEndpoint:
                 return self._answer(413, "body_too_large")
         try:
             body = await _read(receive, self._policy.body_limit)
-        except _Refused as refused:
+        except _BodyRefused as refused:
             return self._answer(refused.status, refused.reason)
-        webhook = _Webhook(vendor_uid, signature, body, time.perf_counter())
+        webhook = _Post(vendor_uid, signature, body, time.perf_counter())
         try:
             signed, asked, config = await self._look_up(webhook)
         except TooManyStrangers:
@@ -208,7 +208,7 @@ class WebhookEndpoint:
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
 
-    async def _keep(self, webhook: _Webhook) -> bool:
+    async def _keep(self, webhook: _Post) -> bool:
         """Put the webhook into the inbox, and return whether it is on disk."""
         body = webhook.body
         try:
@@ -219,7 +219,7 @@ class WebhookEndpoint:
         self._inbox_outage.worked()
         return True
 
-    async def _look_up(self, webhook: _Webhook) -> tuple[bool, bool, VendorConfig | None]:
+    async def _look_up(self, webhook: _Post) -> tuple[bool, bool, VendorConfig | None]:
         """Return whether the signature holds, whether PHP has told of the vendor, and what. Where
         the vendor's own secrets may tell, PHP is asked for them; not about a signature that no
         secret can have made."""
@@ -240,7 +240,7 @@ class WebhookEndpoint:
         return signed, asked, config
 
     def _refusal(
-        self, webhook: _Webhook, signed: bool, asked: bool, config: VendorConfig | None
+        self, webhook: _Post, signed: bool, asked: bool, config: VendorConfig | None
     ) -> tuple[int, str] | None:
         """Return why the webhook cannot be kept, as status and reason, or None."""
         if not signed:
@@ -256,8 +256,8 @@ class WebhookEndpoint:
         return None
 
     async def _pass_on(
-        self, webhook: _Webhook, signed: bool, modes: Modes, scope: Scope
-    ) -> tuple[int, bytes] | Answer:
+        self, webhook: _Post, signed: bool, modes: Modes, scope: Scope
+    ) -> tuple[int, bytes] | ProxyAnswer:
         """Have PHP handle the webhook; keep it where PHP fails on it. PHP decides about signatures,
         as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
         over as genuine, so it must be."""
@@ -282,7 +282,7 @@ class WebhookEndpoint:
         METRICS.counter(WEBHOOKS, "proxy_failed").add()
         return answer
 
-    def _record(self, webhook: _Webhook, modes: Modes) -> None:
+    def _record(self, webhook: _Post, modes: Modes) -> None:
         """Have it compared what comes of the webhook, where that is to be."""
         if is_compared(modes, webhook.body):
             self._shadow.record(webhook.vendor_uid, webhook.body, now_ms())
@@ -306,10 +306,10 @@ async def _read(receive: Receive, limit: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise _Refused(400, "body_broken_off")  # nobody reads it, and nothing is kept
+            raise _BodyRefused(400, "body_broken_off")  # nobody reads it, and nothing is kept
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > limit:
-            raise _Refused(413, "body_too_large")
+            raise _BodyRefused(413, "body_too_large")
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)

@@ -234,7 +234,7 @@ def drain_lease(lane: Lane) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
+class RawWebhook:
     """One POST of Meta's, byte for byte."""
 
     signature: bytes
@@ -251,12 +251,12 @@ class EntryHead(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InboxEntry:
     """One entry of a vendor's stream. ``id`` is its place there; ``uid`` is its own for good."""
 
     vendor_uid: str
     id: str
-    webhooks: tuple[Webhook, ...]
+    webhooks: tuple[RawWebhook, ...]
     uid: str = ""
 
     @property
@@ -285,7 +285,9 @@ class InboxReader:
         members = cast(Members, await self._redis.smembers(keys.ready(lane)))
         return [member.decode() for member in members]
 
-    async def read(self, lane: Lane, after: dict[str, str], count: int) -> dict[str, list[Entry]]:
+    async def read(
+        self, lane: Lane, after: dict[str, str], count: int
+    ) -> dict[str, list[InboxEntry]]:
         """Return up to ``count`` entries for each vendor in ``after``, from behind the entry id
         that stands there ("0" for the head). One round trip."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -307,10 +309,10 @@ class InboxReader:
         return sum(await pipeline.execute())
 
 
-def _entry(vendor_uid: str, entry_id: bytes, fields: list[bytes]) -> Entry:
+def _entry(vendor_uid: str, entry_id: bytes, fields: list[bytes]) -> InboxEntry:
     uid = entry_id  # of an entry that an earlier version has written
     if fields[0] == UID_FIELD:
         uid, fields = fields[1], fields[2:]
     pairs = zip(fields[::2], fields[1::2], strict=True)
-    webhooks = tuple(Webhook(signature, body) for signature, body in pairs)
-    return Entry(vendor_uid, entry_id.decode(), webhooks, uid.decode())
+    webhooks = tuple(RawWebhook(signature, body) for signature, body in pairs)
+    return InboxEntry(vendor_uid, entry_id.decode(), webhooks, uid.decode())

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
+class LeaseLost(Exception):
+    """Somebody else holds the lease now, and nothing was written."""
+
+
 class Lease:
     """Held by whoever got it from :meth:`Leases.hold`. ``token`` grows with every holder.
 

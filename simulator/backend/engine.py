@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from contracts.signing import Audience, Refusal, SignatureRefused, Verified, Verifier
+from contracts.signing import Audience, Refusal, SignatureRefused, VerifiedCall, Verifier
 from simulator.backend.config import BackendConfig
 from simulator.backend.database import Database, open_database
 from simulator.backend.faults import Faults
@@ -43,7 +43,7 @@ class Engine:
         await self._in_thread(self._close)
         self._thread.shutdown()
 
-    async def signed(self, call: Verified, operation: Callable[[Work], T]) -> T:
+    async def signed(self, call: VerifiedCall, operation: Callable[[Work], T]) -> T:
         """Run a signed call's operation. The call's id is kept even if the operation refuses."""
         return await self._in_thread(lambda: self._signed(call, operation))
 
@@ -57,7 +57,7 @@ class Engine:
 
         return await self._in_thread(run)
 
-    def _signed(self, call: Verified, operation: Callable[[Work], T]) -> T:
+    def _signed(self, call: VerifiedCall, operation: Callable[[Work], T]) -> T:
         db = self._opened()
         try:
             with db.transaction():
@@ -69,7 +69,7 @@ class Engine:
                     self._claim(call)
             raise
 
-    def _claim(self, call: Verified) -> None:
+    def _claim(self, call: VerifiedCall) -> None:
         assert self._nonces is not None
         try:
             self._nonces.claim(call.nonce, int(self._clock()))

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from simulator.outside.app import Outside, json_answer, read_object, running
-from simulator.pusher.events import Refused, Triggered, read_batch, read_event
+from simulator.pusher.events import PusherRefused, Triggered, read_batch, read_event
 from simulator.pusher.signature import Signed, fault_of
 
 _BATCHES = "/apps/{app_id}/batch_events"
@@ -49,20 +49,20 @@ class Pusher(Outside[Triggered]):
                 self.batches += 1
             else:
                 taken = [read_event(asked, None)]
-        except Refused as refused:
+        except PusherRefused as refused:
             return json_answer(orjson.dumps({"error": str(refused)}), refused.status)
         self.requests += taken
         return json_answer(b"{}")
 
     def _check(self, request: Request, body: bytes) -> None:
         if request.path_params["app_id"] != self.app_id:
-            raise Refused(404, f"there is no app {request.path_params['app_id']!r}")
+            raise PusherRefused(404, f"there is no app {request.path_params['app_id']!r}")
         path = request.scope["raw_path"].decode("latin-1")
         query = dict(request.query_params)
         signed = Signed(request.method, path, query, body)
         fault = fault_of(signed, self.key, self.secret, self._clock())
         if fault is not None:
-            raise Refused(401, fault)
+            raise PusherRefused(401, fault)
 
     def kept_as_json(self, kept: Triggered) -> Any:
         return asdict(kept)

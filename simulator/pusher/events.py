@@ -12,7 +12,7 @@ _CHANNEL = re.compile(r"[A-Za-z0-9_\-=@,.;]{1,200}")
 _SOCKET = re.compile(r"[0-9]+\.[0-9]+")
 
 
-class Refused(Exception):
+class PusherRefused(Exception):
     """The request is answered with this status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -35,24 +35,24 @@ def read_event(asked: Any, batch: int | None) -> Triggered:
     """Return the event of a ``POST events``, or of one element of a batch, whose event has one
     channel. Raises :class:`Refused`."""
     if not isinstance(asked, dict):
-        raise Refused(400, "an event is an object")
+        raise PusherRefused(400, "an event is an object")
     channels = asked.get("channels") if batch is None else None
     if channels is None:
         channels = [asked.get("channel")]
     if not isinstance(channels, list) or not 1 <= len(channels) <= MAX_CHANNELS:
-        raise Refused(400, f"an event goes to 1 to {MAX_CHANNELS} channels")
+        raise PusherRefused(400, f"an event goes to 1 to {MAX_CHANNELS} channels")
     for channel in channels:
         if not isinstance(channel, str) or not _CHANNEL.fullmatch(channel):
-            raise Refused(400, f"{channel!r} is no name of a channel")
+            raise PusherRefused(400, f"{channel!r} is no name of a channel")
     name, data, socket = asked.get("name"), asked.get("data"), asked.get("socket_id")
     if not isinstance(name, str) or not 1 <= len(name) <= _MAX_NAME:
-        raise Refused(400, f"an event has a name of 1 to {_MAX_NAME} characters")
+        raise PusherRefused(400, f"an event has a name of 1 to {_MAX_NAME} characters")
     if not isinstance(data, str):
-        raise Refused(400, "an event's data is a text; objects are encoded as JSON")
+        raise PusherRefused(400, "an event's data is a text; objects are encoded as JSON")
     if len(data.encode()) > MAX_DATA_BYTES:
-        raise Refused(413, f"the data of event {name!r} has more than {MAX_DATA_BYTES} bytes")
+        raise PusherRefused(413, f"the data of event {name!r} has more than {MAX_DATA_BYTES} bytes")
     if socket is not None and not (isinstance(socket, str) and _SOCKET.fullmatch(socket)):
-        raise Refused(400, f"{socket!r} is no socket_id")
+        raise PusherRefused(400, f"{socket!r} is no socket_id")
     return Triggered(tuple(channels), name, data, socket, batch)
 
 
@@ -60,5 +60,5 @@ def read_batch(asked: Any, number: int) -> list[Triggered]:
     """Return the events of a ``POST batch_events``. Raises :class:`Refused`."""
     events = asked.get("batch") if isinstance(asked, dict) else None
     if not isinstance(events, list) or not 1 <= len(events) <= MAX_BATCH:
-        raise Refused(400, f"a batch has 1 to {MAX_BATCH} events")
+        raise PusherRefused(400, f"a batch has 1 to {MAX_BATCH} events")
     return [read_event(event, number) for event in events]

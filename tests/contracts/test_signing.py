@@ -19,7 +19,7 @@ from contracts.signing import (
     Refusal,
     SignatureRefused,
     Signer,
-    Verified,
+    VerifiedCall,
     Verifier,
 )
 from tests.contracts.hypotheses import unhurried
@@ -80,7 +80,7 @@ def refusal_of(
 
 def test_golden_vector() -> None:
     assert by_hand(SECRET, AT, NONCE, BODY) == GOLDEN
-    assert verifier().verify(METHOD, TARGET, HEADERS, BODY) == Verified("k1", NONCE, NOW)
+    assert verifier().verify(METHOD, TARGET, HEADERS, BODY) == VerifiedCall("k1", NONCE, NOW)
 
 
 def test_a_call_is_for_one_side_only() -> None:

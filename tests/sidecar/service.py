@@ -16,7 +16,7 @@ from contracts.jobs import Lane
 from contracts.signing import Audience, Signer
 from sidecar.http.app import create_app
 from sidecar.http.webhook import WebhookEndpoint
-from sidecar.inbox.store import Entry, InboxReader
+from sidecar.inbox.store import InboxEntry, InboxReader
 from sidecar.metrics import METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import Settings
@@ -89,7 +89,9 @@ class Service:
         headers = self.signed(method, target, body)
         return await self.request(method, target, content=body, headers=headers)
 
-    async def entries(self, lane: Lane = Lane.MESSAGES, vendor_uid: str = VENDOR) -> list[Entry]:
+    async def entries(
+        self, lane: Lane = Lane.MESSAGES, vendor_uid: str = VENDOR
+    ) -> list[InboxEntry]:
         """Return what is in the inbox."""
         found = await InboxReader(self.redis).read(lane, {vendor_uid: "0"}, 10_000)
         return found[vendor_uid]

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
-from sidecar.inbox.store import Entry
+from sidecar.inbox.store import InboxEntry
 from tests.workers.payloads import entry
 from workers.inbox.split import split_webhook
 from workers.inbox.update import Update
@@ -21,7 +21,7 @@ def split(body: Any) -> list[Update]:
     return split_entry(entry(body if isinstance(body, bytes) else orjson.dumps(body)))
 
 
-def split_entry(one: Entry) -> list[Update]:
+def split_entry(one: InboxEntry) -> list[Update]:
     """Return the updates of an entry, named as the reader names them."""
     return [
         update

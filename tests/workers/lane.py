@@ -10,7 +10,7 @@ from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
-from sidecar.inbox.store import WEBHOOK_BYTES, Entry, Inbox, InboxReader
+from sidecar.inbox.store import WEBHOOK_BYTES, Inbox, InboxEntry, InboxReader
 from sidecar.ops.accounting import Counters
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
@@ -113,7 +113,7 @@ class LaneUnderTest:
         """Return how many webhooks are in a vendor's stream."""
         return sum(len(entry.webhooks) for entry in await self._entries(self.lane, vendor))
 
-    async def _entries(self, lane: Lane, vendor: str) -> list[Entry]:
+    async def _entries(self, lane: Lane, vendor: str) -> list[InboxEntry]:
         return (await InboxReader(self.redis).read(lane, {vendor: "0"}, 100_000))[vendor]
 
     async def deferred(self) -> dict[str, list[Update]]:

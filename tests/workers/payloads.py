@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import UpdateKind
-from sidecar.inbox.store import Entry, Webhook
+from sidecar.inbox.store import InboxEntry, RawWebhook
 from workers.inbox.update import Update
 
 Json = dict[str, Any]
@@ -65,10 +65,10 @@ def some_texts(count: int, sender: str = "99911", **lists: Any) -> list[bytes]:
     return [webhook(messages=[message(sender)], **lists) for _ in range(count)]
 
 
-def entry(*bodies: bytes, vendor_uid: str = VENDOR, at: int = RECEIVED_AT) -> Entry:
+def entry(*bodies: bytes, vendor_uid: str = VENDOR, at: int = RECEIVED_AT) -> InboxEntry:
     """Return an inbox entry that holds these bodies."""
-    webhooks = tuple(Webhook(b"sha256=%d" % index, body) for index, body in enumerate(bodies))
-    return Entry(vendor_uid, f"{at}-0", webhooks, f"uid-{at}")
+    webhooks = tuple(RawWebhook(b"sha256=%d" % index, body) for index, body in enumerate(bodies))
+    return InboxEntry(vendor_uid, f"{at}-0", webhooks, f"uid-{at}")
 
 
 def make_update(

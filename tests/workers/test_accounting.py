@@ -17,7 +17,7 @@ from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
-from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.lease import Lease, LeaseLost, Leases
 from tests.eventually import eventually
 from tests.examples import examples
 from tests.workers.conftest import MakeLane, MakeStage
@@ -26,7 +26,7 @@ from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.power import Process
 from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
-from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.commit import Commit
 from workers.sending.ledger import Ledger
 
 VENDOR = "vendor-1"

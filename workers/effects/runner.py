@@ -11,11 +11,11 @@ from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from sidecar.clock import now_ms
 from sidecar.effects.effect_states import EffectState
-from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued, parse_effects
+from sidecar.effects.outbox import Ended, Outbox, Queued, parse_effects
 from sidecar.php.backoff import Backoff
 from sidecar.php.breaker import Breaker
 from sidecar.redis.client import RedisUnavailable
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from workers.effects.handler import Again, Done, End, GivenUp, Handler

@@ -10,16 +10,12 @@ from contracts.jobs import Lane
 from sidecar.inbox.store import EntryHead
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
 from workers.inbox.update import Update, with_reason
 
 #: Most ids in one XDEL: Lua can spread only so many words.
 _CHUNK = 1000
-
-
-class LeaseLost(Exception):
-    """Somebody else has the lease now, and nothing was recorded."""
 
 
 class Commit:

@@ -14,12 +14,12 @@ import structlog
 
 from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS, drain_lease
 from sidecar.redis.client import Redis
-from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.redis.memory_guard import MemoryGuard
 from sidecar.settings import Settings
 from workers.inbox.batch import Batch
 from workers.inbox.beside import MAX_DUE, Beside
-from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.commit import Commit
 from workers.inbox.crash_loop import CrashLoop
 from workers.inbox.delivery import Delivery, Verdicts
 from workers.inbox.isolation import SharedLock

@@ -11,7 +11,7 @@ import structlog
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox.store import Entry
+from sidecar.inbox.store import InboxEntry
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from workers.inbox.batch import Batch
@@ -93,7 +93,9 @@ class OneByOne:
             return await self._take_webhook(head[0], int(webhook), int(place), lease)
         return await self._give_up_webhook(head[0], int(webhook), lease)
 
-    async def _take_webhook(self, entry: Entry, webhook: int, place: int, lease: Lease) -> bool:
+    async def _take_webhook(
+        self, entry: InboxEntry, webhook: int, place: int, lease: Lease
+    ) -> bool:
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         parsed = Parsed(entry.webhooks[webhook], entry, name)
         updates, place = parsed.take(place, MAX_UPDATES)
@@ -111,7 +113,7 @@ class OneByOne:
         deliver = alone(self._delivery, vendor_uid, self._policy.batch_size)
         return await self._processor.process(batch, deliver, lease, record)
 
-    async def _give_up_webhook(self, entry: Entry, webhook: int, lease: Lease) -> bool:
+    async def _give_up_webhook(self, entry: InboxEntry, webhook: int, lease: Lease) -> bool:
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         whole = Update.whole(name, entry.vendor_uid, entry.received_at, entry.webhooks[webhook])
         whole.reason = REASON
@@ -152,7 +154,7 @@ class OneByOne:
 
 
 def _taken(
-    entry: Entry, webhook: int, place: int, updates: list[Update]
+    entry: InboxEntry, webhook: int, place: int, updates: list[Update]
 ) -> tuple[Taken, str | None]:
     """Return updates as they were taken, given where the next one is; and the unit of that one."""
     if webhook == len(entry.webhooks):
@@ -161,5 +163,5 @@ def _taken(
     return Taken(entry.vendor_uid, updates, position=position), _webhook(entry, webhook, place)
 
 
-def _webhook(entry: Entry, webhook: int, place: int) -> str:
+def _webhook(entry: InboxEntry, webhook: int, place: int) -> str:
     return f"webhook {entry.vendor_uid} {entry.id} {webhook} {place}"

@@ -74,7 +74,7 @@ class Processor:
     async def process(self, batch: Batch, deliver: Deliver, lease: Lease, record: Record) -> bool:
         """Hand a batch over and commit what became of it, together with what ``record`` adds.
         Return False if PHP could not be asked for any of it; then all stays where it is. Raises
-        :class:`~workers.inbox.commit.LeaseLost`."""
+        :class:`~sidecar.redis.lease.LeaseLost`."""
         handled = await self.handle(batch, deliver)
         handled = handled.without(handled.untouched)
         if batch and not handled.batch:

@@ -7,7 +7,7 @@ from typing import cast
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox.store import Entry, EntryHead, InboxReader
+from sidecar.inbox.store import EntryHead, InboxEntry, InboxReader
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from sidecar.redis.memory_guard import MemoryGuard
@@ -111,7 +111,7 @@ class FairReader:
         """Return the next updates of one vendor."""
         return await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES)
 
-    async def head(self, vendor_uid: str) -> tuple[Entry, int, int] | None:
+    async def head(self, vendor_uid: str) -> tuple[InboxEntry, int, int] | None:
         """Return a vendor's first entry, and how far it is settled: the webhook and the place of
         the next update in it; None if it has none."""
         entries = (await self._inbox.read(self._lane, {vendor_uid: "0"}, 1))[vendor_uid]
@@ -198,7 +198,7 @@ class FairReader:
         self._served = {v: self._served[v] for v in vendors if v in self._served}
         return sorted(vendors, key=lambda vendor_uid: self._served.get(vendor_uid, 0))
 
-    def _take(self, entry: Entry, cursor: bytes | None, mine: Taken, share: "_Share") -> None:
+    def _take(self, entry: InboxEntry, cursor: bytes | None, mine: Taken, share: "_Share") -> None:
         """Take updates out of an entry, as far as the vendor's share goes."""
         webhook, place = _start(entry, cursor)
         while webhook < len(entry.webhooks):
@@ -215,7 +215,7 @@ class FairReader:
                 share.bytes = 0  # the next one is larger than what is left
         mine.done.append(entry.head)
 
-    def _parse(self, entry: Entry, webhook: int) -> Parsed:
+    def _parse(self, entry: InboxEntry, webhook: int) -> Parsed:
         """Take a webhook apart. One that is larger than a share comes again and again, so the last
         such one is kept."""
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
@@ -272,7 +272,7 @@ class _Budget:
         self.left = self.read_bytes > 0 and sum(len(t.updates) for t in taken) < self.updates
 
 
-def _start(entry: Entry, cursor: bytes | None) -> tuple[int, int]:
+def _start(entry: InboxEntry, cursor: bytes | None) -> tuple[int, int]:
     """Return where to begin with an entry: the webhook, and the place of the update in it."""
     if cursor is not None:
         entry_id, webhook, place = cursor.decode().split(" ")

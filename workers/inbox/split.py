@@ -23,7 +23,7 @@ import orjson
 from msgspec import Raw
 
 from contracts.backend import UpdateKind
-from sidecar.inbox.store import Entry, Webhook
+from sidecar.inbox.store import InboxEntry, RawWebhook
 from workers.inbox.update import LISTS, Update
 
 #: Levels that an update may have. PHP reads 512, and pydantic 200; requests wrap it in a few more.
@@ -65,7 +65,7 @@ _STEPS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 _NO_BRACKET = bytes(set(range(256)) - set(b"{[}]"))
 
 
-def split_webhook(webhook: Webhook, entry: Entry, name: str) -> list[Update]:
+def split_webhook(webhook: RawWebhook, entry: InboxEntry, name: str) -> list[Update]:
     """Return all updates of one webhook; ``name`` becomes the front part of their ids."""
     parsed = Parsed(webhook, entry, name)
     updates: list[Update] = []
@@ -79,7 +79,7 @@ def split_webhook(webhook: Webhook, entry: Entry, name: str) -> list[Update]:
 class Parsed:
     """A webhook whose lists are known. ``name`` becomes the front part of its updates' ids."""
 
-    def __init__(self, webhook: Webhook, entry: Entry, name: str) -> None:
+    def __init__(self, webhook: RawWebhook, entry: InboxEntry, name: str) -> None:
         self._webhook = webhook
         self._entry = entry
         self._name = name

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
-from sidecar.inbox.store import Webhook
+from sidecar.inbox.store import RawWebhook
 
 LISTS = {
     "messages": UpdateKind.MESSAGE,
@@ -59,7 +59,7 @@ class Update:
     elements: list[bytes] = field(default_factory=list)
 
     @classmethod
-    def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: Webhook) -> "Update":
+    def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: RawWebhook) -> "Update":
         """Return a webhook as it is, under a name of its own."""
         return cls(
             id=name,

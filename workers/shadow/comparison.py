@@ -13,7 +13,7 @@ from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from contracts.observation import Observation
 from sidecar.shadow.rules import Class, Kind, Rule
-from workers.shadow.planned import Planned, ReceivedStatus, is_welcome
+from workers.shadow.planned import PlannedMessage, ReceivedStatus, is_welcome
 
 #: "Not delivered, to keep the ecosystem healthy": PHP may send the message again.
 HEALTHY_ERROR = 131049
@@ -39,7 +39,9 @@ class Finding:
     rule: Rule | None = None
 
 
-def compare(planned: Planned, observation: Observation, *, dropped: bool = False) -> list[Finding]:
+def compare(
+    planned: PlannedMessage, observation: Observation, *, dropped: bool = False
+) -> list[Finding]:
     """Return a finding for each open kind; none for a kind that turns out to be no effect.
     ``dropped``: a webhook of the vendor, perhaps of this message, was not recorded."""
     findings: list[Finding] = []
@@ -58,7 +60,7 @@ def compare(planned: Planned, observation: Observation, *, dropped: bool = False
 # -- the log --
 
 
-def _log_row(planned: Planned, observation: Observation) -> Finding:
+def _log_row(planned: PlannedMessage, observation: Observation) -> Finding:
     sidecar: Payload = None if planned.refused else {"incoming": planned.incoming}
     php: Payload = {"incoming": observation.incoming} if observation.logged else None
 
@@ -78,7 +80,7 @@ def _log_row(planned: Planned, observation: Observation) -> Finding:
 # -- statuses --
 
 
-def _status(planned: Planned, observation: Observation, dropped: bool) -> Finding:
+def _status(planned: PlannedMessage, observation: Observation, dropped: bool) -> Finding:
     sidecar = planned.highest
     php = {"status": observation.status} if observation.logged else None
     class_, rule = _status_class(planned, observation, dropped)
@@ -86,7 +88,7 @@ def _status(planned: Planned, observation: Observation, dropped: bool) -> Findin
 
 
 def _status_class(
-    planned: Planned, observation: Observation, dropped: bool
+    planned: PlannedMessage, observation: Observation, dropped: bool
 ) -> tuple[Class, Rule | None]:
     highest = planned.highest
     assert highest is not None
@@ -109,7 +111,7 @@ def _status_class(
     return Class.DIFFERENT, None
 
 
-def _explanation(planned: Planned, php: str | None) -> Rule | None:
+def _explanation(planned: PlannedMessage, php: str | None) -> Rule | None:
     """Return the rule by which PHP's routine makes this of the statuses that came."""
     all_ = planned.statuses
     if _ends_in(all_, php):
@@ -133,18 +135,18 @@ def _ends_in(statuses: Iterable[ReceivedStatus], php: str | None) -> bool:
     return current == php
 
 
-def _may_end_in(statuses: list[ReceivedStatus], planned: Planned, php: str | None) -> bool:
+def _may_end_in(statuses: list[ReceivedStatus], planned: PlannedMessage, php: str | None) -> bool:
     """Like :func:`_ends_in`; where no status is left, PHP still has what it had before."""
     if statuses:
         return _ends_in(statuses, php)
     return php is None or higher_status(php, planned.highest or "")
 
 
-def _ends_in_healthy_error(planned: Planned) -> bool:
+def _ends_in_healthy_error(planned: PlannedMessage) -> bool:
     return any(status.code == HEALTHY_ERROR for status in planned.statuses)
 
 
-def _queue_row(planned: Planned, observation: Observation) -> Finding:
+def _queue_row(planned: PlannedMessage, observation: Observation) -> Finding:
     awaits = observation.queue_status in _AWAITING
     php = {"awaits_status": awaits, "queue_status": observation.queue_status}
     sidecar = {"awaits_status": False}
@@ -164,7 +166,7 @@ def _queue_row(planned: Planned, observation: Observation) -> Finding:
 # -- bots --
 
 
-def _bots(planned: Planned, observation: Observation) -> Finding:
+def _bots(planned: PlannedMessage, observation: Observation) -> Finding:
     assert planned.bots is not None
     matched = [uid for uid, _ in planned.bots]
     admitted, rule = _admitted(planned, observation)
@@ -191,7 +193,7 @@ def _bots(planned: Planned, observation: Observation) -> Finding:
     return found(_bots_class(admitted, php))
 
 
-def _admitted(planned: Planned, observation: Observation) -> tuple[list[str], Rule]:
+def _admitted(planned: PlannedMessage, observation: Observation) -> tuple[list[str], Rule]:
     """Return the matched bots that PHP lets answer, and why not the others."""
     assert planned.bots is not None
     if observation.bots_off and not planned.quick_reply:

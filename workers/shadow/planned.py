@@ -31,7 +31,7 @@ class ReceivedStatus:
 
 
 @dataclass(slots=True)
-class Planned:
+class PlannedMessage:
     """One message, by its wamid. Times are unix ms.
 
     ``open`` are the kinds that are still to be compared; none of them is when all are. ``since``,
@@ -60,7 +60,7 @@ class Planned:
         return orjson.dumps(asdict(self))
 
     @classmethod
-    def load(cls, data: bytes) -> "Planned":
+    def load(cls, data: bytes) -> "PlannedMessage":
         """Read what :meth:`dump` wrote, also in another version."""
         values = orjson.loads(data)
         names = {one.name for one in fields(cls)}
@@ -79,7 +79,11 @@ class Planned:
 
 
 def plan_message(
-    planned: Planned, update: Update, first: bool, config: VendorConfig, matcher: Matcher | None
+    planned: PlannedMessage,
+    update: Update,
+    first: bool,
+    config: VendorConfig,
+    matcher: Matcher | None,
 ) -> list[Kind]:
     """Note a customer's message or an echo; return the kinds that are to be compared, none if it
     came before. Without a matcher no bots are compared."""
@@ -99,7 +103,7 @@ def plan_message(
     return [Kind.LOG_ROW, Kind.BOTS]
 
 
-def plan_status(planned: Planned, update: Update, first: bool) -> list[Kind]:
+def plan_status(planned: PlannedMessage, update: Update, first: bool) -> list[Kind]:
     """Note a status; return the kinds that are to be compared, none if it says nothing new."""
     assert update.status is not None
     last = planned.statuses[-1].name if planned.statuses else None

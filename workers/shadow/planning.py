@@ -8,12 +8,12 @@ from contracts.backend import UpdateKind, VendorConfig
 from contracts.cloud_api.webhook import higher_status
 from contracts.modes import Mode
 from sidecar.bots.matcher import Matcher
-from sidecar.inbox.store import Entry, Webhook
+from sidecar.inbox.store import InboxEntry, RawWebhook
 from sidecar.shadow.rules import Kind
 from workers.inbox.coalesce import coalesce
 from workers.inbox.split import split_webhook
 from workers.inbox.update import Update
-from workers.shadow.planned import Planned, plan_message, plan_status
+from workers.shadow.planned import PlannedMessage, plan_message, plan_status
 from workers.shadow.store import RecordedWebhook
 
 
@@ -44,8 +44,8 @@ def split_recorded(
     updates: list[Update] = []
     firsts: set[str] = set()
     for webhook in webhooks:
-        raw = Webhook(b"", webhook.body)
-        entry = Entry(vendor_uid, f"{webhook.received_at}-0", (raw,))
+        raw = RawWebhook(b"", webhook.body)
+        entry = InboxEntry(vendor_uid, f"{webhook.received_at}-0", (raw,))
         mine = split_webhook(raw, entry, webhook.id)
         updates += mine
         if _looks_at_first(webhook.body):
@@ -65,7 +65,7 @@ def _looks_at_first(body: bytes) -> bool:
 
 
 def plan(
-    planned: Planned,
+    planned: PlannedMessage,
     updates: list[Update],
     firsts: set[str],
     config: VendorConfig,

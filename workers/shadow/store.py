@@ -14,13 +14,12 @@ import orjson
 from contracts.portable import flaw
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, script
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
 from sidecar.shadow.recorder import KEEP_S, day_of
 from sidecar.shadow.rules import Class
-from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding
-from workers.shadow.planned import Planned
+from workers.shadow.planned import PlannedMessage
 
 #: Messages of a vendor that may wait to be compared. Then no more webhooks are taken on.
 MAX_PLANNED = 20_000
@@ -62,7 +61,7 @@ class Changes:
         self._chunked("XDEL", stream, [one.id for one in webhooks])
         self._commands.append(("DECRBY", keys.shadow_bytes(self._vendor_uid), size))
 
-    def plan(self, planned: Planned, due: int) -> None:
+    def plan(self, planned: PlannedMessage, due: int) -> None:
         """Keep a plan, and look at it then; one without an open kind is only remembered."""
         vendor_uid, wamid = self._vendor_uid, planned.wamid
         self._commands.append(("HSET", keys.planned(vendor_uid), wamid, planned.dump()))
@@ -86,7 +85,7 @@ class Changes:
         """Count updates of which nothing can be compared."""
         self._counts[NOT_COMPARED] += how_many
 
-    def found(self, planned: Planned, finding: Finding) -> None:
+    def found(self, planned: PlannedMessage, finding: Finding) -> None:
         """Count a finding, and keep it as an example."""
         kind, class_ = finding.kind, finding.class_
         self._counts[count_name(kind, class_)] += 1
@@ -179,13 +178,13 @@ class ShadowStore:
             found.append(RecordedWebhook(id_.decode(), int(at), body))
         return found
 
-    async def planned(self, vendor_uid: str, wamids: list[str]) -> dict[str, Planned]:
+    async def planned(self, vendor_uid: str, wamids: list[str]) -> dict[str, PlannedMessage]:
         """Return what is planned of these messages, or was."""
         if not wamids:
             return {}
         found = await self._redis.hmget(keys.planned(vendor_uid), wamids)
         return {
-            wamid: Planned.load(cast(bytes, dumped))
+            wamid: PlannedMessage.load(cast(bytes, dumped))
             for wamid, dumped in zip(wamids, found, strict=True)
             if dumped is not None
         }

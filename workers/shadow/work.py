@@ -24,12 +24,11 @@ from sidecar.php.bisect import Bisection
 from sidecar.php.client import Backend, BackendError
 from sidecar.php.vendors import Vendors
 from sidecar.redis.client import Redis, RedisUnavailable
-from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
-from workers.inbox.commit import LeaseLost
 from workers.shadow.comparison import Finding, compare
-from workers.shadow.planned import Planned
+from workers.shadow.planned import PlannedMessage
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
 from workers.shadow.store import Changes, RecordedWebhook, ShadowStore
 
@@ -141,7 +140,7 @@ class ShadowWork:
         updates = by_wamid(split)
         plans = await self._store.planned(config.vendor_uid, list(updates))
         for wamid, mine in updates.items():
-            planned = plans.get(wamid) or Planned(wamid)
+            planned = plans.get(wamid) or PlannedMessage(wamid)
             try:
                 opened = kinds.intersection(plan(planned, mine, firsts, config, matcher))
             except Exception as error:  # a fault of ours, and no reason to stop the others
@@ -165,7 +164,7 @@ class ShadowWork:
         """Ask PHP what it has made of the messages that are due. Return whether there may be more.
         Raises :class:`BackendError` if PHP does not answer."""
         now, more = now_ms(), False
-        due: dict[tuple[str, str], Planned] = {}
+        due: dict[tuple[str, str], PlannedMessage] = {}
         for vendor_uid in await self._store.vendors():
             wamids = await self._store.due(vendor_uid, now, LOOK)
             plans = await self._store.planned(vendor_uid, wamids)
@@ -207,7 +206,7 @@ class ShadowWork:
     async def _close(
         self,
         lease: Lease,
-        plans: dict[tuple[str, str], Planned],
+        plans: dict[tuple[str, str], PlannedMessage],
         observations: dict[tuple[str, str], Observation],
     ) -> None:
         now = now_ms()
@@ -228,7 +227,7 @@ class ShadowWork:
             for finding in final:
                 METRICS.counter(SHADOW_EFFECTS, finding.kind.value, finding.class_.value).add()
 
-    def _without_answer(self, changes: Changes, planned: Planned, now: int) -> None:
+    def _without_answer(self, changes: Changes, planned: PlannedMessage, now: int) -> None:
         if now < planned.until:
             changes.postpone(planned.wamid, now + max(SHORTEST_LOOK_MS, self._window_ms))
             return
@@ -237,7 +236,12 @@ class ShadowWork:
         changes.forget([planned.wamid])
 
     def _look_at(
-        self, changes: Changes, planned: Planned, observation: Observation, now: int, dropped: bool
+        self,
+        changes: Changes,
+        planned: PlannedMessage,
+        observation: Observation,
+        now: int,
+        dropped: bool,
     ) -> list[Finding]:
         """Record what is clear by now; return that."""
         if not planned.looked:
@@ -257,7 +261,7 @@ class ShadowWork:
         changes.plan(planned, self._next_look(planned, now))
         return final
 
-    def _next_look(self, planned: Planned, now: int) -> int:
+    def _next_look(self, planned: PlannedMessage, now: int) -> int:
         """Return when PHP is asked again: twice as long after the plan as now, and at the end."""
         if now >= planned.until:  # PHP was ill, and gets its time
             return now + max(SHORTEST_LOOK_MS, self._window_ms)

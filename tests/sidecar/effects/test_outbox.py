@@ -11,7 +11,6 @@ from sidecar.clock import now_ms
 from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import (
     Ended,
-    LeaseLost,
     Outbox,
     Queued,
     effects_lease,
@@ -26,7 +25,7 @@ from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.lease import Lease, LeaseLost, Leases
 from tests.contracts.odd_json import ODD
 
 GOOD = '{"kind": "forward", "id": "b"}'

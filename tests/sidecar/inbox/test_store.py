@@ -12,8 +12,8 @@ from sidecar.inbox.store import (
     MAX_ENTRY_BYTES,
     MAX_ENTRY_WEBHOOKS,
     WEBHOOK_BYTES,
-    Entry,
     Inbox,
+    InboxEntry,
     InboxReader,
     InboxUnavailable,
     drain_lease,
@@ -37,7 +37,7 @@ def inbox(redis: Redis, woken: list[Lane]) -> Inbox:
     return Inbox(redis, timeout_s=5.0, pending_limit_bytes=1024 * 1024, wake=woken.append)
 
 
-async def entries(redis: Redis, vendor_uid: str, lane: Lane = Lane.MESSAGES) -> list[Entry]:
+async def entries(redis: Redis, vendor_uid: str, lane: Lane = Lane.MESSAGES) -> list[InboxEntry]:
     return (await InboxReader(redis).read(lane, {vendor_uid: "0"}, 10_000))[vendor_uid]
 
 

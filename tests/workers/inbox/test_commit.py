@@ -9,9 +9,9 @@ from contracts.jobs import Lane
 from sidecar.inbox.store import EntryHead
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, ResponseError
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from tests.workers.payloads import VENDOR, make_update
-from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.commit import Commit
 from workers.inbox.update import Update
 
 LANE = Lane.STATUSES

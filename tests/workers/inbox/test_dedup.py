@@ -6,9 +6,9 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from tests.workers.payloads import make_update
-from workers.inbox.commit import Commit, LeaseLost
+from workers.inbox.commit import Commit
 from workers.inbox.dedup import Dedup
 
 

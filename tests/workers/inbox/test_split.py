@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from contracts.backend import UpdateKind
-from sidecar.inbox.store import Webhook
+from sidecar.inbox.store import RawWebhook
 from tests.workers.apart import element, only_change, split, split_entry, unreadable
 from tests.workers.payloads import (
     METADATA,
@@ -361,7 +361,7 @@ def test_a_long_contact_goes_with_the_first_of_its_messages_wherever_they_are_ta
         unread, *updates = split(body)
         assert unread.unreadable
         assert [contacts_of(one) for one in updates] == [[BEN], [long], None]
-    parsed = Parsed(Webhook(b"", body), entry(), "name")
+    parsed = Parsed(RawWebhook(b"", body), entry(), "name")
     for start in (2, 2, 3, 2):
         [one], _ = parsed.take(start, 1)
         assert contacts_of(one) == ([long] if start == 2 else None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts import backend as contract
 from contracts.backend import ProcessWebhooksRequest
-from sidecar.inbox.store import Webhook
+from sidecar.inbox.store import RawWebhook
 from tests.contracts.hypotheses import unhurried
 from tests.workers.apart import LISTS, element, split, split_entry, unreadable, whole
 from tests.workers.payloads import (
@@ -370,7 +370,7 @@ LONG_WEBHOOKS = st.builds(
 @given(WEBHOOKS | LONG_WEBHOOKS, st.data())
 def test_in_slices_of_any_size_it_is_the_same_as_in_one_go(body: Any, data: st.DataObject) -> None:
     """Also if it is taken apart anew in between, and if a slice is taken twice."""
-    content = Webhook(b"sha256=", orjson.dumps(body))
+    content = RawWebhook(b"sha256=", orjson.dumps(body))
     one_go = Parsed(content, entry(), "name").take(0, None)[0]
     parsed = Parsed(content, entry(), "name")
     found: list[Update] = []
@@ -418,7 +418,7 @@ def test_memory_is_linear_in_what_came_in_whatever_its_shape() -> None:
         b'{"entry":[{"changes":[{"value":{"statuses":[%s]}}]}]}' % b",".join([b"{}"] * 50 * many),
     ):
         tracemalloc.start()
-        parsed = Parsed(Webhook(b"", body), entry(), "name")
+        parsed = Parsed(RawWebhook(b"", body), entry(), "name")
         place = 0
         while place < parsed.length:
             _, place = parsed.take(place, 100, 100_000)

@@ -272,7 +272,7 @@ async def test_without_failures_redis_is_asked_nothing_more(
     def never(*args: Any) -> Any:
         raise AssertionError("nothing has failed")
 
-    monkeypatch.setattr(ErrorActions, "of", never)
+    monkeypatch.setattr(ErrorActions, "plan", never)
     monkeypatch.setattr(ErrorActions, "count", never)
     await receive(lane, went("wamid.1"), went("wamid.2", "read"))
 

@@ -8,7 +8,7 @@ from contracts.bots import TriggerType
 from contracts.observation import Observation
 from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
 from workers.shadow.comparison import Finding, compare
-from workers.shadow.planned import Planned, ReceivedStatus
+from workers.shadow.planned import PlannedMessage, ReceivedStatus
 
 EQUAL, EXPLAINED = Class.EQUAL, Class.EXPLAINED
 MISSING, EXTRA, DIFFERENT = Class.MISSING, Class.EXTRA, Class.DIFFERENT
@@ -18,22 +18,24 @@ def observed(**values: Any) -> Observation:
     return Observation(vendor_uid="v", wamid="w", **{"logged": True, **values})
 
 
-def message(**values: Any) -> Planned:
-    return Planned("w", incoming=values.pop("incoming", True), **values)
+def message(**values: Any) -> PlannedMessage:
+    return PlannedMessage("w", incoming=values.pop("incoming", True), **values)
 
 
-def statuses(*names: str, later: tuple[str, ...] = (), early: tuple[str, ...] = ()) -> Planned:
+def statuses(
+    *names: str, later: tuple[str, ...] = (), early: tuple[str, ...] = ()
+) -> PlannedMessage:
     """Return what is planned of statuses that came in this order. Those in ``later`` stood behind
     others in their webhook, those in ``early`` came before the log row."""
     order = ("accepted", "sent", "failed", "delivered", "read")
-    return Planned(
+    return PlannedMessage(
         "w",
         statuses=[ReceivedStatus(name, name not in later, name in early) for name in names],
         highest=max(names, key=order.index),
     )
 
 
-def of(kind: Kind, planned: Planned, observation: Observation, **more: Any) -> Finding:
+def of(kind: Kind, planned: PlannedMessage, observation: Observation, **more: Any) -> Finding:
     planned.open = [kind]
     [finding] = compare(planned, observation, **more)
     assert finding.kind is kind
@@ -78,7 +80,7 @@ NOTHING = observed(logged=False)
     ],
 )
 def test_log_rows(
-    planned: Planned, observation: Observation, expected: tuple[Class, Rule | None]
+    planned: PlannedMessage, observation: Observation, expected: tuple[Class, Rule | None]
 ) -> None:
     assert result(of(Kind.LOG_ROW, planned, observation)) == expected
 
@@ -131,7 +133,9 @@ def test_log_rows(
         (statuses("sent", "delivered"), "read", (MISSING, None)),
     ],
 )
-def test_statuses(planned: Planned, php: str | None, expected: tuple[Class, Rule | None]) -> None:
+def test_statuses(
+    planned: PlannedMessage, php: str | None, expected: tuple[Class, Rule | None]
+) -> None:
     assert result(of(Kind.STATUS, planned, observed(status=php))) == expected
 
 
@@ -177,7 +181,7 @@ def test_a_message_that_is_sent_again() -> None:
     ],
 )
 def test_rows_of_the_queue(
-    planned: Planned, queue_status: int | None, expected: tuple[Class, Rule | None]
+    planned: PlannedMessage, queue_status: int | None, expected: tuple[Class, Rule | None]
 ) -> None:
     observation = observed(status="sent", campaign_uid="c1", queue_status=queue_status)
     assert result(of(Kind.QUEUE_ROW, planned, observation)) == expected
@@ -270,15 +274,15 @@ def test_every_rule_has_a_sentence() -> None:
 @pytest.mark.parametrize(
     "planned",
     [
-        Planned("w"),
+        PlannedMessage("w"),
         message(bots=[ONE, WELCOME], text=(3, "abc"), quick_reply=True, first=False),
         message(refused=Rule.REQUEST_WELCOME, open=[Kind.LOG_ROW]),
         statuses("sent", "read", later=("read",), early=("sent",)),
         message(bots=[]),
     ],
 )
-def test_a_plan_is_kept_as_it_is(planned: Planned) -> None:
+def test_a_plan_is_kept_as_it_is(planned: PlannedMessage) -> None:
     planned.since, planned.until, planned.looked = 1, 2, True
-    again = Planned.load(planned.dump())
+    again = PlannedMessage.load(planned.dump())
     assert again == planned
     assert all(isinstance(kind, Kind) for kind in again.open)

@@ -11,7 +11,7 @@ from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
 from tests.workers.payloads import METADATA, account, change, envelope, message, status, value
 from workers.inbox.update import Update
-from workers.shadow.planned import Planned
+from workers.shadow.planned import PlannedMessage
 from workers.shadow.planning import by_wamid, plan, split_recorded
 from workers.shadow.store import RecordedWebhook
 
@@ -35,11 +35,11 @@ def content(**lists: Any) -> Json:
 
 def planned_of(
     *bodies: Json, config: VendorConfig = CONFIG, matcher: Matcher | None = MATCHER
-) -> tuple[Planned, list[Kind]]:
+) -> tuple[PlannedMessage, list[Kind]]:
     """Return what is planned of webhooks that are all about one message."""
     updates, firsts = split(*bodies)
     [(wamid, mine)] = by_wamid(updates).items()
-    planned = Planned(wamid)
+    planned = PlannedMessage(wamid)
     return planned, list(plan(planned, mine, firsts, config, matcher))
 
 
@@ -155,6 +155,6 @@ def test_a_code_that_is_none_can_be_kept(code: Any) -> None:
     failed = content(statuses=[status("m", "failed", errors=[{"code": 77777}])])
     body = orjson.dumps(failed).replace(b"77777", str(code).lower().encode())
     updates, firsts = split(body)
-    planned = Planned("m")
+    planned = PlannedMessage("m")
     list(plan(planned, updates, firsts, CONFIG, MATCHER))
-    assert Planned.load(planned.dump()).statuses[0].code is None
+    assert PlannedMessage.load(planned.dump()).statuses[0].code is None

@@ -17,7 +17,7 @@ from tests.workers.payloads import (
     value,
 )
 from tests.workers.shadow.test_planned import Json, content, split
-from workers.shadow.planned import Planned
+from workers.shadow.planned import PlannedMessage
 from workers.shadow.planning import by_wamid, kinds_of, plan
 
 # -- what PHP's routine looks at --
@@ -84,7 +84,7 @@ def test_webhooks_are_split_in_their_order_and_named_after_them() -> None:
 
 
 def test_nothing_is_planned_of_no_updates() -> None:
-    planned = Planned("m")
+    planned = PlannedMessage("m")
     assert list(plan(planned, [], set(), VendorConfig(vendor_uid="v"), None)) == []
     assert planned.highest is None
 

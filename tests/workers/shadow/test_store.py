@@ -11,7 +11,7 @@ from sidecar.redis.lease import Leases
 from sidecar.shadow.rules import Class, Kind
 from tests.contracts.odd_json import ODD
 from workers.shadow.comparison import Finding
-from workers.shadow.planned import Planned
+from workers.shadow.planned import PlannedMessage
 from workers.shadow.store import Changes
 
 
@@ -20,7 +20,7 @@ async def test_an_example_of_what_cannot_be_written(redis: Redis, leases: Leases
     text, what = ODD[odd]
     changes = Changes(redis, "v", now=5, most_examples=3)
     php = {"queue_status": json.loads(text)}
-    changes.found(Planned("m"), Finding(Kind.QUEUE_ROW, Class.DIFFERENT, {"a": 1}, php))
+    changes.found(PlannedMessage("m"), Finding(Kind.QUEUE_ROW, Class.DIFFERENT, {"a": 1}, php))
     async with leases.hold("shadow") as lease:
         assert lease is not None
         await changes.commit(lease)

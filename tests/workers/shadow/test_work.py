@@ -15,7 +15,7 @@ from sidecar.php.bisect import MAX_FAILURES
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.shadow.rules import Class, Kind, Rule
 from tests.conftest import MakeSettings
 from tests.workers.payloads import (
@@ -30,7 +30,6 @@ from tests.workers.payloads import (
 )
 from tests.workers.php import HTML_500, Call, Php, answer
 from tests.workers.shadowing import Clock, Shadowing, asked, tell
-from workers.inbox.commit import LeaseLost
 from workers.shadow import store as shadow_store
 
 HELLO = {"bot_uid": "b-hello", "trigger_type": "is", "reply_trigger": "hello"}
