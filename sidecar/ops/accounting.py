@@ -15,15 +15,19 @@ a difference means that something was lost or counted twice: a bug, or somebody'
 ``expired`` is what PHP said of its own rows; no check includes it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
+from sidecar.effects.effect_states import EffectState
 from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS
+from sidecar.inbox.update_states import UpdateState
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, script
 from sidecar.redis.letter_bounds import DAY_MS, Bounds
+from sidecar.sending.row_states import RowEnd
 
 #: Why dead letters leave without being tried again.
 LEFT = ("too_old", "too_many", "too_large", "discarded")
@@ -114,6 +118,64 @@ class Accounting:
         return not any(check.difference for check in self.checks)
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What comes in is counted as ``total``. It ends as one of ``parts``, which have counters too;
+    the part without one is what is left, and is measured."""
+
+    name: str
+    total: str
+    parts: Mapping[str, str | None]
+
+    @property
+    def counters(self) -> list[str]:
+        """The total's counter, and then those of the parts."""
+        return [self.total, *(counter for counter in self.parts.values() if counter is not None)]
+
+    def check(self, count: Mapping[str, int], left: int | None) -> BalanceCheck:
+        """Compare what was counted with what is left."""
+        parts = {
+            part: left if counter is None else count.get(counter, 0)
+            for part, counter in self.parts.items()
+        }
+        return BalanceCheck(self.name, count.get(self.total, 0), parts)
+
+
+def _dead(name: str, counter: str) -> Flow:
+    return Flow(name, counter, {"stored": None, **{why: f"{counter}_{why}" for why in LEFT}})
+
+
+#: Each flow balances by its counters alone where nothing is left of it.
+FLOWS = (
+    Flow("webhooks", "webhooks_received", {"done": "webhooks_done", "waiting": None}),
+    Flow(
+        "updates",
+        "updates",
+        {
+            "done": UpdateState.DONE,
+            "ignored": UpdateState.IGNORED,
+            "duplicate": UpdateState.DUPLICATE,
+            "coalesced": UpdateState.COALESCED,
+            "waiting": None,
+            "dead": UpdateState.DEAD,
+        },
+    ),
+    Flow("sends", "claimed", {**{end.value: end.value for end in RowEnd}, "in_flight": None}),
+    Flow(
+        "effects",
+        "effects",
+        {
+            "done": EffectState.DONE.counter,
+            "left_out": EffectState.DROPPED.counter,
+            "dead": EffectState.DEAD.counter,
+            "waiting": None,
+        },
+    ),
+    _dead("dead_updates", UpdateState.DEAD.value),
+    _dead("dead_effects", EffectState.DEAD.counter),
+)
+
+
 class Counters:
     """Reads the accounting. Writes nothing."""
 
@@ -139,113 +201,74 @@ class Counters:
         return set().union(*await pipeline.execute())
 
     async def _read(self, vendors: list[str]) -> list[Accounting]:
-        names = [keys.LEDGERS, *map(keys.deferred, Lane), *map(keys.waiting, Lane)]
-        names += [*map(keys.ready, Lane), keys.DEAD]
+        lanes, kinds = list(Lane), list(EffectKind)
+        names = [keys.LEDGERS, keys.DEAD]
+        for lane in lanes:
+            names += [keys.deferred(lane), keys.waiting(lane), keys.ready(lane)]
         for vendor_uid in vendors:
-            names += [keys.counters(vendor_uid), *(keys.inbox(lane, vendor_uid) for lane in Lane)]
-            names += [keys.dead_letters(vendor_uid)]
+            names += [keys.counters(vendor_uid), keys.dead_letters(vendor_uid)]
             names += [keys.dead_updates(vendor_uid), keys.dead_effects(vendor_uid)]
-            for kind in EffectKind:
+            names += [keys.inbox(lane, vendor_uid) for lane in lanes]
+            for kind in kinds:
                 names += [keys.outbox_of(kind, vendor_uid), keys.effects(kind, vendor_uid)]
-        found = await self._accounting(keys=names, args=[MAX_ORDER_KEYS, keys.ledger(""), *vendors])
+        words: list[str | int] = [MAX_ORDER_KEYS, keys.ledger(""), len(lanes), len(kinds), *vendors]
+        found = await self._accounting(keys=names, args=words)
         return [
-            _accounting(vendor_uid, _Measured(*row))
-            for vendor_uid, row in zip(vendors, found, strict=True)
+            _accounting(vendor_uid, *row) for vendor_uid, row in zip(vendors, found, strict=True)
         ]
 
 
-class _Measured(NamedTuple):
-    """What ``accounting.lua`` returns of one vendor, in its order."""
-
-    counters: list[bytes]
-    message_entries: int
-    messages: int
-    status_entries: int
-    statuses: int
-    deferred: int
-    in_flight: int
-    effects_listed: int
-    effects: int
-    ready: int
-    streams: int
-    dead_updates: int
-    dead_effects: int
-    letters: int
-    letters_bytes: int
-    given_up_at: int
-
-
-def _accounting(vendor_uid: str, found: _Measured) -> Accounting:
-    names = (name.decode() for name in found.counters[::2])
-    count = dict(zip(names, map(int, found.counters[1::2]), strict=True))
-    deferred = None if found.deferred < 0 else found.deferred
-    waiting = {
-        Lane.MESSAGES: _bounded(found.messages, found.message_entries),
-        Lane.STATUSES: _bounded(found.statuses, found.status_entries),
+def _accounting(
+    vendor_uid: str, counters: list[bytes], found: list[Any], streams: list[int]
+) -> Accounting:
+    count = {name: int(value) for name, value in _pairs(counters).items()}
+    measured = _pairs(found)
+    entries = zip(Lane, streams[::2], streams[1::2], strict=True)
+    waiting = {lane: _bounded(webhooks, length) for lane, length, webhooks in entries}
+    deferred = None if measured["deferred"] < 0 else measured["deferred"]
+    left: dict[str, int | None] = {
+        "webhooks": sum(waiting.values()),
+        "updates": deferred,
+        "sends": measured["in_flight"],
+        "effects": measured["effects"],
+        "dead_updates": measured["dead_updates"],
+        "dead_effects": measured["dead_effects"],
     }
+    flows = {flow.name: flow.check(count, left[flow.name]) for flow in FLOWS}
     return Accounting(
         vendor_uid,
-        BalanceCheck(
-            "webhooks",
-            count.get("webhooks_received", 0),
-            {"done": count.get("webhooks_done", 0), "waiting": sum(waiting.values())},
-        ),
-        BalanceCheck(
-            "updates",
-            count.get("updates", 0),
-            {
-                "done": count.get("done", 0),
-                "ignored": count.get("ignored", 0),
-                "duplicate": count.get("duplicates", 0),
-                "coalesced": count.get("coalesced", 0),
-                "waiting": deferred,
-                "dead": count.get("dead", 0),
-            },
-        ),
-        BalanceCheck(
-            "sends",
-            count.get("claimed", 0),
-            {
-                **{n: count.get(n, 0) for n in ("accepted", "failed", "requeued", "unknown")},
-                "released": count.get("released", 0),
-                "in_flight": found.in_flight,
-            },
-        ),
-        BalanceCheck(
-            "effects",
-            count.get("effects", 0),
-            {
-                "done": count.get("effects_done", 0),
-                "left_out": count.get("effects_dropped", 0),
-                "dead": count.get("effects_dead", 0),
-                "waiting": found.effects,
-            },
-        ),
-        (
-            _dead("dead_updates", count, "dead", found.dead_updates),
-            _dead("dead_effects", count, "effects_dead", found.dead_effects),
-            BalanceCheck("inboxes", found.ready, {"stored": found.streams}),
-            BalanceCheck(
-                "deferred",
-                sum(count.get(keys.deferred_count(lane), 0) for lane in Lane),
-                {"stored": deferred},
-            ),
-            BalanceCheck("outbox", found.effects_listed, {"stored": found.effects}),
-            BalanceCheck(
-                "letters", found.dead_updates + found.dead_effects, {"stored": found.letters}
-            ),
-        ),
+        flows["webhooks"],
+        flows["updates"],
+        flows["sends"],
+        flows["effects"],
+        (flows["dead_updates"], flows["dead_effects"], *_stored(count, measured, deferred)),
         expired=count.get("expired", 0),
         waiting=waiting,
         letters=Letters(
-            found.letters, found.letters_bytes, found.given_up_at, count.get("dropped_at", 0)
+            measured["letters"],
+            measured["letters_bytes"],
+            measured["given_up_at"],
+            count.get("dropped_at", 0),
         ),
     )
 
 
-def _dead(name: str, count: dict[str, int], counter: str, stored: int) -> BalanceCheck:
-    left = {why: count.get(f"{counter}_{why}", 0) for why in LEFT}
-    return BalanceCheck(name, count.get(counter, 0), {"stored": stored, **left})
+def _stored(
+    count: Mapping[str, int], measured: Mapping[str, int], deferred: int | None
+) -> list[BalanceCheck]:
+    """Compare what indexes list with what is stored."""
+    counted = sum(count.get(keys.deferred_count(lane), 0) for lane in Lane)
+    dead = measured["dead_updates"] + measured["dead_effects"]
+    return [
+        BalanceCheck("inboxes", measured["ready"], {"stored": measured["streams"]}),
+        BalanceCheck("deferred", counted, {"stored": deferred}),
+        BalanceCheck("outbox", measured["listed"], {"stored": measured["effects"]}),
+        BalanceCheck("letters", dead, {"stored": measured["letters"]}),
+    ]
+
+
+def _pairs(flat: list[Any]) -> dict[str, Any]:
+    return {name.decode(): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _bounded(counted: int, entries: int) -> int:

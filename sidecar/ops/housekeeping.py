@@ -3,9 +3,11 @@
 import time
 from typing import cast
 
+import orjson
 import structlog
 
 from sidecar.clock import now_ms
+from sidecar.ops.accounting import FLOWS
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -55,5 +57,10 @@ class Housekeeping:
             some = cast("list[bytes]", await self._redis.srandmember(keys.VENDORS, CHUNK))
             vendors = [vendor for one in some if (vendor := one.decode()) != OTHERS]
             names = [keys.VENDORS, keys.counters(OTHERS), *map(keys.counters, vendors)]
-            merged += int(await self._merge(keys=names, args=[OTHERS, *vendors]))
+            words: list[str | bytes] = [
+                OTHERS,
+                orjson.dumps([flow.counters for flow in FLOWS]),
+                *vendors,
+            ]
+            merged += int(await self._merge(keys=names, args=words))
         return merged

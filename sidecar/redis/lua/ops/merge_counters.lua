@@ -6,20 +6,13 @@
 -- KEYS[2]  count:{others}   hash: the counters of all that were counted together
 -- KEYS[3..] count:{vendor}  hash: counters of vendors
 -- ARGV[1]  the name that stands for the others
--- ARGV[2..] the vendors
+-- ARGV[2]  a list, as JSON: of each flow (sidecar/ops/accounting.py) the counter of its total, and
+--          those of its parts
+-- ARGV[3..] the vendors
 --
 -- Returns how many were.
 
-local CHECKS = {
-  {"webhooks_received", "webhooks_done"},
-  {"updates", "done", "ignored", "duplicates", "coalesced", "dead"},
-  {"claimed", "accepted", "failed", "requeued", "unknown", "released"},
-  {"effects", "effects_done", "effects_dropped", "effects_dead"},
-  {"dead", "dead_too_old", "dead_too_many", "dead_too_large", "dead_discarded"},
-  {"effects_dead", "effects_dead_too_old", "effects_dead_too_many", "effects_dead_too_large",
-    "effects_dead_discarded"},
-}
-
+local checks = cjson.decode(ARGV[2])
 local merged = 0
 for index = 3, #KEYS do
   local found, count = redis.call("HGETALL", KEYS[index]), {}
@@ -27,7 +20,7 @@ for index = 3, #KEYS do
     count[found[field]] = tonumber(found[field + 1])
   end
   local idle = #found > 0
-  for _, names in ipairs(CHECKS) do
+  for _, names in ipairs(checks) do
     local difference = count[names[1]] or 0
     for part = 2, #names do
       difference = difference - (count[names[part]] or 0)
@@ -44,7 +37,7 @@ for index = 3, #KEYS do
       end
     end
     redis.call("DEL", KEYS[index])
-    redis.call("SREM", KEYS[1], ARGV[index - 1])
+    redis.call("SREM", KEYS[1], ARGV[index])
     redis.call("SADD", KEYS[1], ARGV[1])
     merged = merged + 1
   end
