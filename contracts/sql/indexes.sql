@@ -2,7 +2,7 @@
 --
 -- MariaDB 10.3 or newer: run the file as it is, as often as you like:
 --     mariadb DATABASE < indexes.sql
--- MySQL 8 knows no IF NOT EXISTS here: `php artisan whatsapp-whatsapp-sidecar:check` names the indexes that are missing;
+-- MySQL 8 knows no IF NOT EXISTS here: `php artisan whatsapp-sidecar:check` names the indexes that are missing;
 -- run their statements without these three words.
 --
 -- Each is built online (ALGORITHM=INPLACE, LOCK=NONE): rows can be read and written meanwhile. If a

@@ -94,6 +94,16 @@ def _check(words: list[str]) -> None:
     assert command is not None, " ".join(words)
 
 
+@each_page
+def test_artisan_commands(page: Path) -> None:
+    console = ROOT / "contracts" / "laravel" / "src" / "Console"
+    signatures = re.findall(
+        r"signature = '([^' ]+)", "".join(file.read_text() for file in console.glob("*.php"))
+    )
+    named = re.findall(r"php artisan ([\w-]+:[\w-]+)", page.read_text())
+    assert set(named) <= {*signatures, "vendor:publish"}
+
+
 def test_settings_that_are_named() -> None:
     """What looks like one in the pages for operators is one."""
     suffix = re.compile(r"`([a-z]+(?:_[a-z]+)*_(?:s|ms|bytes|share|concurrency|attempts|limit))`")

@@ -42,7 +42,7 @@ def test_status_says_who_owns_what(
 ) -> None:
     other = backend.seed_vendor()
     done = backend.installation.application.artisan(
-        "whatsapp-whatsapp-sidecar:status", WHATSAPP_SIDECAR_VENDORS=vendor.uid
+        "whatsapp-sidecar:status", WHATSAPP_SIDECAR_VENDORS=vendor.uid
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = {line.split("|")[1].strip(): line for line in done.stdout.splitlines() if "|" in line}
@@ -54,7 +54,7 @@ def test_status_says_who_owns_what(
 
 def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTTPServer) -> None:
     done = backend.installation.application.artisan(
-        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/")
+        "whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/")
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
@@ -63,7 +63,7 @@ def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTT
 
 def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: HTTPServer) -> None:
     done = backend.installation.application.artisan(
-        "whatsapp-whatsapp-sidecar:check",
+        "whatsapp-sidecar:check",
         WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/"),
         WHATSAPP_SIDECAR_KEYS="first:not-the-sidecars-secret",
     )
@@ -73,7 +73,7 @@ def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: H
 
 def test_check_says_that_nobody_answers(backend: LaravelBackend) -> None:
     done = backend.installation.application.artisan(
-        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL="http://127.0.0.1:9"
+        "whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL="http://127.0.0.1:9"
     )
     assert done.returncode == 1
     assert "does not answer" in done.stdout
@@ -83,7 +83,7 @@ def test_check_says_that_nobody_answers(backend: LaravelBackend) -> None:
 def test_check_names_a_routine_that_is_missing(backend: LaravelBackend) -> None:
     engine = "WhatsappSidecar\\Laravel\\Engine\\HostRoutineEngine"
     done = backend.installation.application.artisan(
-        "whatsapp-whatsapp-sidecar:check", WHATSAPP_SIDECAR_ENGINE=engine
+        "whatsapp-sidecar:check", WHATSAPP_SIDECAR_ENGINE=engine
     )
     assert done.returncode == 1
     assert "WHATSAPP_SIDECAR_HOST_CLASS" in done.stdout

@@ -16,7 +16,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 /** Tests what the installation needs, the signed round trip to the sidecar included. */
 final class CheckCommand extends Command
 {
-    protected $signature = 'whatsapp-whatsapp-sidecar:check';
+    protected $signature = 'whatsapp-sidecar:check';
 
     protected $description = 'Test signing keys, tables, indexes, the webhook routine and the way to the sidecar';
 

@@ -12,7 +12,7 @@ use WhatsappSidecar\Laravel\Store\ModesTable;
 /** Prints who does which vendor's work, and what waits for each. */
 final class StatusCommand extends Command
 {
-    protected $signature = 'whatsapp-whatsapp-sidecar:status';
+    protected $signature = 'whatsapp-sidecar:status';
 
     protected $description = 'Show who does each vendor\'s work, and what waits';
 
