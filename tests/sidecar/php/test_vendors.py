@@ -94,6 +94,27 @@ async def test_an_old_value_is_used_while_a_new_one_is_fetched(
     assert asked(php) == 2
 
 
+async def test_whoever_watches_a_vendor_is_told_of_every_answer(
+    vendors: Vendors, php: Php, clock: Clock
+) -> None:
+    told: list[list[str] | None] = []
+    await vendors.get(VENDOR)
+    with vendors.watch(VENDOR, lambda config: told.append(config.app_secrets if config else None)):
+        assert told == []
+        php.add_vendor(VENDOR, "new")
+        vendors.forget({VENDOR})
+        await eventually(lambda: told == [["new"]])
+        clock.now += TTL_S
+        vendors.renew()  # nobody has asked
+        await eventually(lambda: told == [["new"]] * 2)
+        del php.vendors[VENDOR]
+        vendors.forget({VENDOR})
+        await eventually(lambda: told == [["new"], ["new"], None])
+    php.add_vendor(VENDOR)
+    await vendors.get(VENDOR)
+    assert len(told) == 3
+
+
 def _secrets(vendors: Vendors) -> list[str]:
     config = vendors.peek(VENDOR)[1]
     assert config is not None
