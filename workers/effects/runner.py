@@ -70,7 +70,7 @@ class EffectRun:
         self._lease = lease
         self._owner = owner
         self._breaker = Breaker(
-            "effects_failing",
+            "effects.failing",
             first_s=1.0,
             longest_s=LONGEST_PAUSE_S,
             kind=handler.kind.value,

@@ -26,7 +26,7 @@ from workers.sending.claimer import CampaignStopped, Claimer
 from workers.sending.halt import CampaignHalt
 from workers.sending.ledger import Ledger
 from workers.sending.pacer import Blocked
-from workers.sending.pipeline import LEFT_SENDING, End, Pipeline
+from workers.sending.pipeline import End, Pipeline
 from workers.sending.release import Release
 from workers.sending.results import Reporter, tell_php
 from workers.sending.send_config import SendConfig
@@ -112,13 +112,8 @@ class CampaignRun:
         try:
             await self._pipeline.run(MAX_RUN_S + GRACE_S)
         finally:
-            self._log.info(
-                "campaign.run_ended",
-                reason=self._pipeline.end_reason,
-                exhausted=self._claimer.exhausted,
-                rows_left=self._pipeline.unstarted,
-                under_way=self._pipeline.under_way,
-            )
+            reason = self._pipeline.end_reason
+            self._log.info("campaign.run_ended", reason=reason, exhausted=self._claimer.exhausted)
             await self._shut_down()
         return self._pipeline.end_reason is None and not self._claimer.exhausted
 
@@ -161,10 +156,6 @@ class CampaignRun:
         limits = self._config.limits_of(self._config.vendor.current_phone_number_id or "")
         return max(10, min(int(limits.rate * self._settings.claim_s), contract.MAX_CLAIM))
 
-    def give_back(self, row: ClaimedSend, reason: str | None = None) -> None:
-        """Have a row return to PHP's queue when the run ends."""
-        self._release.add(row.uid, row.claim_uid)
-
     # -- beginning and end --
 
     async def _settle_leftovers(self) -> None:
@@ -173,22 +164,9 @@ class CampaignRun:
         for claim_uid in await self._ledger.open_claims():
             with suppress(CampaignStopped):
                 await self._claimer.recover(claim_uid)
-        state = await self._ledger.load()
-        self._results.add_known(state.known)
-        for row_uid, (claim_uid, number) in state.sending.items():
-            unknown = SendOutcome.UNKNOWN
-            self._results.add(
-                self._config.result(row_uid, claim_uid, number, unknown, error=LEFT_SENDING)
-            )
+        state = await self._pipeline.settle_leftovers()
         for row_uid, claim_uid in state.claimed.items():
             self._release.add(row_uid, claim_uid)
-        if state.claimed or state.sending or state.known:
-            self._log.warning(
-                "ledger.leftovers_found",
-                claimed=len(state.claimed),
-                sending=len(state.sending),
-                known=len(state.known),
-            )
         await self._results.flush(self._settings.backend_timeout_s)
         await self._release.commit()
 
@@ -213,15 +191,10 @@ class CampaignRun:
             await self._pipeline.close()
 
     async def _give_back(self) -> None:
-        unsent = self._pipeline.take_unstarted()
-        self._release.add_rows(unsent)
+        unsent = await self._pipeline.take_unstarted()
         self._claimer.exhausted &= not unsent  # what goes back is due again
-        mine = not self._lease.lost.is_set() and self._pipeline.end_reason is not End.LEASE_LOST
-        if unsent and mine:
-            # Some were written down as being sent, and then were not.
-            with suppress(*RedisUnavailable):
-                await self._ledger.not_sent(unsent)
-        await self._release.commit(forget=mine)
+        self._release.add_rows(unsent)
+        await self._release.commit(forget=self._pipeline.holds_lease)
 
     async def _wait_for(self, blocked: Blocked) -> None:
         """Have the campaign left alone for a while; it stays on the list."""

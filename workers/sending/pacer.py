@@ -55,23 +55,16 @@ class _Planned:
 
 
 class Outlet(Protocol):
-    """Where a pacer's rows go."""
+    """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
+    ``start`` starts a send; ``postpone`` takes a row that cannot be sent for so many seconds, and
+    ``refuse`` one that somebody else has in hand. ``asked``: the pacer has asked for slots."""
 
     @property
-    def room(self) -> int:
-        """How many more rows may have slots or be under way."""
-
-    def start(self, row: ClaimedSend, limits: Limits) -> None:
-        """Send a row now."""
-
-    def postpone(self, row: ClaimedSend, wait_s: float) -> None:
-        """Take a row that cannot be sent for so long."""
-
-    def refuse(self, row: ClaimedSend) -> None:
-        """Take a row that somebody else has in hand."""
-
-    def asked(self, pacer: "Pacer") -> None:
-        """Look at what has changed: the pacer has asked for slots."""
+    def room(self) -> int: ...
+    def start(self, row: ClaimedSend, limits: Limits) -> None: ...
+    def postpone(self, row: ClaimedSend, wait_s: float) -> None: ...
+    def refuse(self, row: ClaimedSend) -> None: ...
+    def asked(self, pacer: "Pacer") -> None: ...
 
 
 class Pacer:

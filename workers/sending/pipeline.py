@@ -22,7 +22,7 @@ from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.lease import Lease
 from sidecar.tasks import cancel
 from workers.sending.error_actions import ErrorActions
-from workers.sending.ledger import Halted, Ledger, NotTheHolder
+from workers.sending.ledger import Halted, Ledger, LedgerState, NotTheHolder
 from workers.sending.limiter import CampaignRests, NumberPaused
 from workers.sending.limits import Limits
 from workers.sending.pacer import Blocked, Pacer
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 #: When a number that keeps replies from going is asked for slots again.
 OBSTACLE_PAUSE_S = 1.0
+#: A reply that cannot go out for now (a paused number, no token) comes again after so long.
+LATER_S = 30.0
 
 Work = Coroutine[Any, Any, None]
 
@@ -45,30 +47,21 @@ _COLLISION = "a campaign's row of the same uid is being sent: no status could be
 
 
 class Source(Protocol):
-    """Where rows come from, and go back to."""
+    """Where rows come from: puts them in until there are none, or the pipeline has ended. What this
+    has begun by then, it may finish."""
 
-    async def feed(self) -> None:
-        """Put rows into the pipeline, until there are none or it has ended. What this has begun
-        then, it may finish."""
-
-    def give_back(self, row: ClaimedSend, reason: str | None = None) -> None:
-        """Take back a row that certainly was not sent, and cannot be for now."""
+    async def feed(self) -> None: ...
 
 
 class Results(Protocol):
-    """Where it goes how sends ended."""
+    """Where it goes how sends ended. What is known (:meth:`add_known`) is in the ledger already.
+    :meth:`finish` reports what is left, for at most so long."""
 
-    def start(self) -> None:
-        """Begin to report what is added."""
-
-    def add(self, result: SendResult) -> None:
-        """Report a result, soon."""
-
-    async def finish(self, timeout_s: float) -> None:
-        """Report what is left, for at most so long."""
-
-    async def stop(self) -> None:
-        """Report nothing more."""
+    def start(self) -> None: ...
+    def add(self, result: SendResult) -> None: ...
+    def add_known(self, results: list[SendResult]) -> None: ...
+    async def finish(self, timeout_s: float) -> None: ...
+    async def stop(self) -> None: ...
 
 
 class End(StrEnum):
@@ -87,8 +80,8 @@ class End(StrEnum):
 class Pipeline:
     """Sends what ``source`` puts in, under ``lease``. Use once.
 
-    What stops one message of a campaign stops them all, and ends the pipeline. Of replies, those of
-    the number go back to their source, and the others go on.
+    What stops one message of a campaign stops them all, and ends the pipeline. Replies that cannot
+    be sent come again later, and the others go on.
     """
 
     def __init__(
@@ -116,13 +109,30 @@ class Pipeline:
         self._pacers: dict[str, Pacer] = {}
         self._pacing: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
-        self._fed = False
+        self._feeding: asyncio.Task[None] | None = None
         self._change = asyncio.Event()
         self.ended = asyncio.Event()
         #: Why it ends early, and more of that: the reason of a pause, or what all rows wait for.
         self.end_reason: End | None = None
         self.pause_reason: str | None = None
         self.blocked: Blocked | None = None
+
+    async def settle_leftovers(self) -> LedgerState:
+        """Have reported what an earlier holder has left: what is known, and that of what was being
+        sent nobody knows. Return what there was. Raises if Redis is away."""
+        state = await self._ledger.load()
+        self._results.add_known(state.known)
+        for row_uid, (claim_uid, number) in state.sending.items():
+            outcome, error = SendOutcome.UNKNOWN, LEFT_SENDING
+            self.report(self._config.result(row_uid, claim_uid, number, outcome, error=error))
+        if state.claimed or state.sending or state.known:
+            self._log.warning(
+                "ledger.leftovers_found",
+                claimed=len(state.claimed),
+                sending=len(state.sending),
+                known=len(state.known),
+            )
+        return state
 
     async def run(self, longest_s: float | None = None) -> None:
         """Send until the source has no more and everything has ended, or for so long at most, or
@@ -132,7 +142,7 @@ class Pipeline:
             self._spawn(self._end_when(self._services.stopping, End.STOPPING)),
             self._spawn(self._end_when(self._lease.lost, End.LEASE_LOST)),
         ]
-        feeding = self._spawn(self._feed())
+        self._feeding = self._spawn(self._source.feed())
         try:
             await self.until(self._is_over, longest_s)
         finally:
@@ -140,8 +150,8 @@ class Pipeline:
             self.changed()
             await cancel([*ends, *self._pacing])
             # A claim that is under way is better finished than found again by the next holder.
-            await asyncio.wait([feeding], timeout=self._config.settings.backend_timeout_s)
-            await cancel([feeding])
+            await asyncio.wait([self._feeding], timeout=self._config.settings.backend_timeout_s)
+            await cancel([self._feeding])
 
     async def drain(self) -> None:
         """Wait for what is under way, and report it all."""
@@ -177,16 +187,6 @@ class Pipeline:
 
     # -- rows --
 
-    @property
-    def under_way(self) -> int:
-        """How many sends are."""
-        return len(self._sends)
-
-    @property
-    def unstarted(self) -> int:
-        """How many rows are here that are not under way."""
-        return sum(pacer.unstarted for pacer in self._pacers.values())
-
     async def has_room(self, most: int) -> None:
         """Return when no more rows than that wait for slots, or it has ended."""
         await self.until(lambda: sum(len(p.queue) for p in self._pacers.values()) <= most)
@@ -195,9 +195,19 @@ class Pipeline:
         for row in rows:
             self._pacer_of(row).queue.append([row])
 
-    def take_unstarted(self) -> list[ClaimedSend]:
+    async def take_unstarted(self) -> list[ClaimedSend]:
         """Return the rows that certainly were not sent, once it has ended."""
-        return [row for pacer in self._pacers.values() for row in pacer.take_unstarted()]
+        rows = [row for pacer in self._pacers.values() for row in pacer.take_unstarted()]
+        if rows and self.holds_lease:
+            # Some were written down as being sent, and then were not.
+            with suppress(*RedisUnavailable):
+                await self._ledger.not_sent(rows)
+        return rows
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether the ledger is still ours, as far as is known."""
+        return not self._lease.lost.is_set() and self.end_reason is not End.LEASE_LOST
 
     def report(self, result: SendResult) -> None:
         self._results.add(result)
@@ -225,19 +235,11 @@ class Pipeline:
         return self._config.settings.send_concurrency - len(self._sends) - planned
 
     def start(self, row: ClaimedSend, limits: Limits) -> None:
-        task = self._spawn(self._sender.send(row, limits))
-        self._sends.add(task)
-        task.add_done_callback(self._sent)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sends.discard(task)
-        for pacer in self._pacers.values():
-            pacer.queue.changed.set()
-        self.changed()
+        self._sends.add(self._spawn(self._sender.send(row, limits)))
 
     def asked(self, pacer: Pacer) -> None:
         if pacer.blocked and not self._config.of_campaign:
-            self._give_back_waiting(pacer)
+            self._postpone_waiting(pacer)
         self.changed()
 
     def refuse(self, row: ClaimedSend) -> None:
@@ -249,7 +251,10 @@ class Pipeline:
         self._pacer_of(row).put_back([row])
 
     def give_back(self, row: ClaimedSend) -> None:
-        self._source.give_back(row)
+        if self._config.of_campaign:
+            self.put_back(row)  # the campaign ends, and gives it back
+        else:
+            self.postpone(row, LATER_S)
 
     def pause(self, reason: str) -> None:
         if not self._config.of_campaign:
@@ -293,7 +298,7 @@ class Pipeline:
                 if self._config.of_campaign:
                     self._stop_for(obstacle)
                 else:
-                    self._give_back_waiting(pacer, f"the number is paused: {obstacle}")
+                    self._postpone_waiting(pacer, f"the number is paused: {obstacle}")
                     await self.until(longest_s=OBSTACLE_PAUSE_S)
             except RedisUnavailable as error:
                 breaker.failed(str(error))
@@ -305,16 +310,11 @@ class Pipeline:
         else:
             self.end(End.HALTED if isinstance(obstacle, Halted) else End.WAITING)
 
-    def _give_back_waiting(self, pacer: Pacer, reason: str | None = None) -> None:
+    def _postpone_waiting(self, pacer: Pacer, reason: str | None = None) -> None:
         for row in pacer.queue.take_all():
-            self._source.give_back(row, reason)
+            self.postpone(row, LATER_S, reason)
 
     # -- the end --
-
-    async def _feed(self) -> None:
-        await self._source.feed()
-        self._fed = True
-        self.changed()
 
     def _is_over(self) -> bool:
         pacers = [pacer for pacer in self._pacers.values() if pacer.unstarted]
@@ -324,7 +324,8 @@ class Pipeline:
         if self._config.of_campaign and pacers and len(blocked) == len(pacers):
             self.blocked = min(blocked, key=lambda one: one.until)
             self.end(End.WAITING)
-        return self._fed and not pacers
+            return True
+        return not pacers and self._feeding is not None and self._feeding.done()
 
     async def _end_when(self, event: asyncio.Event, reason: End) -> None:
         await event.wait()
@@ -336,6 +337,11 @@ class Pipeline:
         return task
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
+        if task in self._sends:
+            self._sends.remove(task)
+            for pacer in self._pacers.values():
+                pacer.queue.changed.set()
+        self.changed()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("sending.failed", exc_info=error)
             self.end(End.FAILED)

@@ -15,13 +15,13 @@ from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from contracts.effects import EffectKind, SendMessage
 from sidecar.clock import now_ms
 from sidecar.effects.effect_states import EffectState
-from sidecar.effects.outbox import Ended, LeaseLost, Outbox, Queued
+from sidecar.effects.outbox import Ended, Outbox, Queued
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendUnavailable
 from sidecar.redis.client import RedisUnavailable
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from workers.sending.ledger import Ledger
-from workers.sending.pipeline import LEFT_SENDING, Pipeline
+from workers.sending.pipeline import Pipeline
 from workers.sending.results import Reporter, tell_php
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, ReplyRow
@@ -33,8 +33,6 @@ log = structlog.get_logger()
 MAX_IN_HAND = 400
 #: How often the outbox is looked at for what another process has put there.
 POLL_S = 0.05
-#: What cannot go out for now (a paused number, no token) is looked at again after so long.
-LATER_S = 30.0
 
 KIND = EffectKind.SEND_MESSAGE
 
@@ -77,24 +75,11 @@ class ReplyRun:
             await self._shut_down()
 
     async def _settle_leftovers(self) -> None:
-        state = await self._ledger.load()
-        self._results.add_known(state.known)
-        self._in_hand.update((result.uid, None) for result in state.known)
-        for reply_uid, (claim_uid, number) in state.sending.items():
-            self._in_hand[reply_uid] = None
-            unknown = SendOutcome.UNKNOWN
-            self._results.add(
-                self._config.result(reply_uid, claim_uid, number, unknown, error=LEFT_SENDING)
-            )
+        state = await self._pipeline.settle_leftovers()
+        left = [*(result.uid for result in state.known), *state.sending]
+        self._in_hand.update(dict.fromkeys(left))
         for reply_uid, claim_uid in state.claimed.items():
             await self._ledger.released(claim_uid, [reply_uid])
-        if state.known or state.sending:
-            log.warning(
-                "replies.left_over",
-                vendor=self._vendor_uid,
-                known=len(state.known),
-                sending=len(state.sending),
-            )
 
     # -- the outbox --
 
@@ -136,10 +121,6 @@ class ReplyRun:
 
     def _expires_at(self, queued: Queued, effect: SendMessage) -> int:
         return effect.expires_at or queued.put_at + self._settings.reply_expiry_s * 1000
-
-    def give_back(self, row: ClaimedSend, reason: str | None = None) -> None:
-        """Have a reply wait in the outbox."""
-        self._pipeline.postpone(row, LATER_S, reason)
 
     # -- how they end --
 
@@ -186,11 +167,9 @@ class ReplyRun:
 
     async def _release(self) -> None:
         """Leave what was not sent to the next run, which finds it in the outbox."""
-        unsent = self._pipeline.take_unstarted()
-        if unsent and not self._lease.lost.is_set():
-            # Some were written down as being sent, and then were not.
-            await self._ledger.not_sent(unsent)
-            await self._ledger.released(self._claim_uid, [row.uid for row in unsent])
+        unsent = [row.uid for row in await self._pipeline.take_unstarted()]
+        if unsent and self._pipeline.holds_lease:
+            await self._ledger.released(self._claim_uid, unsent)
 
 
 def _row(queued: Queued, effect: SendMessage) -> ReplyRow:

@@ -28,22 +28,15 @@ from workers.sending.send_queue import ClaimedSend
 
 
 class Outlet(Protocol):
-    """Where a row goes after an attempt, and what that says of others."""
+    """Where a row goes after an attempt. ``report`` takes how it ended; ``put_back`` one that is to
+    be tried again here, ``give_back`` one that returns to where it came from. ``pause``: nothing is
+    to be sent until a person acts; ``rest``: for a while."""
 
-    def report(self, result: SendResult) -> None:
-        """Take how a row has ended."""
-
-    def put_back(self, row: ClaimedSend) -> None:
-        """Take a row that was not sent and is to be tried again here."""
-
-    def give_back(self, row: ClaimedSend) -> None:
-        """Take a row that was not sent and returns to where it came from."""
-
-    def pause(self, reason: str) -> None:
-        """Send nothing more until a person acts."""
-
-    def rest(self) -> None:
-        """Send nothing for a while."""
+    def report(self, result: SendResult) -> None: ...
+    def put_back(self, row: ClaimedSend) -> None: ...
+    def give_back(self, row: ClaimedSend) -> None: ...
+    def pause(self, reason: str) -> None: ...
+    def rest(self) -> None: ...
 
 
 class Sender:
@@ -66,7 +59,7 @@ class Sender:
         self._outlet = outlet
         #: Errors in a row may be counted, of this run or an earlier one.
         self._errors_counted = True
-        self._trouble = LogOnce("messages.not_sent", vendor=config.vendor_uid, campaign=config.name)
+        self._outage = LogOnce("messages.not_sent", vendor=config.vendor_uid, campaign=config.name)
 
     async def send(self, row: ClaimedSend, limits: Limits) -> None:
         """Send a row from a number, and see to what follows."""
@@ -91,7 +84,7 @@ class Sender:
         if decision.outcome is None:
             await self._not_sent(row, limits, attempt, decision, sent_at)
             return
-        self._trouble.worked()
+        self._outage.worked()
         try:
             if isinstance(attempt, ErrorAnswer):
                 await self._follow(row, limits, attempt.error, decision, sent_at)
@@ -113,7 +106,7 @@ class Sender:
             error = SendError(code=None, message=attempt.reason)
         else:
             error = attempt.error
-        self._trouble.failed(error.message)
+        self._outage.failed(error.message)
         try:
             await self._ledger.not_sent([row])
             await self._follow(row, limits, error, decision, sent_at)
