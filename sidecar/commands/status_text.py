@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.commands.modes_text import totals
@@ -126,7 +127,7 @@ def _effects(report: Report) -> Iterator[str]:
 
 
 def _campaigns(report: Report) -> Iterator[str]:
-    shown = [one for one in report.campaigns if one.state != "cancelled"]
+    shown = [one for one in report.campaigns if one.state != CampaignState.CANCELLED]
     for one in shown[:MAX_SHOWN]:
         yield _campaign(one)
         if php := report.php.campaigns.get(one.uid):
@@ -149,7 +150,7 @@ def _campaign(one: CampaignWork) -> str:
         if one.held_s is not None
         else ""
     )
-    doing = held or ("no worker has it" if one.state == "running" else "")
+    doing = held or ("no worker has it" if one.state == CampaignState.RUNNING else "")
     rows = f"{one.claimed} claimed, {one.sending} sending, {one.known} to be reported"
     why = f" ({shorten(reason, 80, placeholder='...')})" if reason else ""
     return f"{one.uid}  {one.state}{why}  {doing}  {rows if one.in_flight else 'nothing in flight'}"

@@ -6,6 +6,7 @@ from typing import cast
 
 import msgspec
 
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.effects.outbox import vendor_of_replies
 from sidecar.ops.snapshot import Overview
@@ -43,7 +44,7 @@ class CampaignWork:
     def state(self) -> str:
         if self.halt is not None:
             return self.halt.state.value
-        return "running" if self.listed else "settling"
+        return CampaignState.RUNNING.value if self.listed else "settling"
 
     @property
     def in_flight(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane, Queue
 from sidecar.format import duration
 from sidecar.ops.accounting import LEFT, Accounting
@@ -363,7 +364,7 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             "campaign of the vendor.",
         )
     for campaign in report.campaigns:
-        if campaign.state == "paused" and campaign.halt and campaign.halt.reason:
+        if campaign.state == CampaignState.PAUSED and campaign.halt and campaign.halt.reason:
             yield Problem(
                 Code.CAMPAIGN_PAUSED,
                 f"Campaign {campaign.uid} is paused: {campaign.halt.reason}",

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from contracts import backend as contract
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from contracts.modes import ModesAnswer, ModesRequest, VendorModes
 from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
@@ -68,7 +69,9 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         campaigns=campaigns,
         paused=await Pauses(redis).all(),
         numbers=[state for state in states if state is not None],
-        php=await _ask_php(backend, [one.uid for one in campaigns if one.state != "cancelled"]),
+        php=await _ask_php(
+            backend, [one.uid for one in campaigns if one.state != CampaignState.CANCELLED]
+        ),
         unbalanced=unbalanced,
     )
 

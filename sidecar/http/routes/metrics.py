@@ -30,6 +30,7 @@ from sidecar.ops.publisher import Telemetry
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
+from sidecar.sending.row_states import RowEnd
 
 #: Whoever asks again before this gets the same.
 FRESH_S = 1.0
@@ -296,13 +297,12 @@ def _accounting(accounting: list[Accounting]) -> Iterator[Metric]:
         [((end,), sum(one.updates.parts[end] or 0 for one in accounting)) for end in ends],
         ("result",),
     )
-    outcomes = ("accepted", "failed", "requeued", "unknown", "released")
     yield _counter(
         "sidecar_sends",
         "Claimed rows by how they ended, and expired ones. Those of unknown outcome may have been "
         "sent, and are settled by a status or a person.",
         [
-            *(((end,), sum(one.sends.parts[end] or 0 for one in accounting)) for end in outcomes),
+            *(((end,), sum(one.sends.parts[end] or 0 for one in accounting)) for end in RowEnd),
             (("expired",), sum(one.expired for one in accounting)),
         ],
         ("outcome",),
