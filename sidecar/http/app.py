@@ -103,7 +103,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        log.info("started", backend=settings.backend_url, signature=settings.webhook_signature)
+        log.info("serve.started", backend=settings.backend_url, signature=settings.webhook_signature)
         await changes.look()  # before anything is asked for
         await internal.begin()
         await _meet(vendors, redis)
@@ -125,7 +125,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             await vendors.close()
             await backend.close()
             await redis.aclose()
-            log.info("stopped")
+            log.info("serve.stopped")
 
     app = Starlette(
         routes=[

@@ -26,7 +26,7 @@ class Breaker:
         jitter: Callable[[], float] = random.random,
         **context: Any,
     ) -> None:
-        self._trouble = LogOnce(event, **context)
+        self._outage = LogOnce(event, **context)
         self._backoff = Backoff(first_s, longest_s, jitter)
         self._clock = clock
         self._failures = 0
@@ -46,7 +46,7 @@ class Breaker:
     @property
     def reason(self) -> str | None:
         """Why PHP is taken to be ill, or None if it is well."""
-        return self._trouble.reason
+        return self._outage.reason
 
     @property
     def wait_s(self) -> float:
@@ -56,7 +56,7 @@ class Breaker:
     def failed(self, reason: str) -> None:
         """Open, because PHP is ill."""
         self.back_off()
-        self._trouble.failed(reason)
+        self._outage.failed(reason)
 
     def back_off(self) -> None:
         """Open, although PHP is well: it wants to be asked again later."""
@@ -67,4 +67,4 @@ class Breaker:
         """Close, because PHP has done something."""
         self._failures = 0
         self._open_until = 0.0
-        self._trouble.worked()
+        self._outage.worked()

@@ -196,7 +196,7 @@ async def moving(make_stage: MakeStage) -> AsyncIterator[Moving]:
 
 @pytest.fixture
 def delivery(backend: Backend) -> Delivery:
-    return Delivery(backend, Breaker("php_ill"))
+    return Delivery(backend, Breaker("php.failing"))
 
 
 @pytest.fixture

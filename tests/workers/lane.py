@@ -54,7 +54,7 @@ class LaneUnderTest:
         self.status_errors = StatusErrors(
             self.settings, self.redis, Limiter(self.redis), self._find_config
         )
-        self.delivery = Delivery(self.backend, Breaker("php_ill", first_s=0.02, longest_s=0.05))
+        self.delivery = Delivery(self.backend, Breaker("php.failing", first_s=0.02, longest_s=0.05))
 
     async def _find_config(self, vendor_uid: str) -> VendorConfig | None:
         return self.configs.get(vendor_uid)

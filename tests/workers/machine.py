@@ -133,7 +133,7 @@ class DrainProcess(Process):
 
     async def _send(self) -> bool:
         settings = self.stage.settings
-        breaker = Breaker("php_ill", first_s=0.01, longest_s=0.02)
+        breaker = Breaker("php.failing", first_s=0.01, longest_s=0.02)
         effects = UpdateEffects(make_outbox(settings, self.redis), lambda kind, vendor_uid: None)
         drain = Drain(
             LanePolicy.of(self._lane, settings),

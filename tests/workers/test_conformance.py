@@ -57,7 +57,7 @@ async def test_every_endpoint_is_asked_as_documented(
     campaign_lease_held: Lease,
     make_settings: MakeSettings,
 ) -> None:
-    delivery = Delivery(backend, Breaker("php_ill"))
+    delivery = Delivery(backend, Breaker("php.failing"))
     updates = [make_update(kind) for kind in UpdateKind]
     lower = [orjson.dumps(status("wamid.1"))]
     updates.append(make_update(UpdateKind.STATUS, attempts=3, lower_statuses=lower))
@@ -97,7 +97,7 @@ async def test_every_endpoint_is_asked_as_documented(
 async def test_a_full_batch_is_as_documented(php: Php, backend: Backend, lane: Lane) -> None:
     """Also one that is too large to be checked at the end of every test."""
     kind = UpdateKind.STATUS if lane is Lane.STATUSES else UpdateKind.MESSAGE
-    delivery = Delivery(backend, Breaker("php_ill"))
+    delivery = Delivery(backend, Breaker("php.failing"))
     updates = [make_update(kind) for _ in range(contract.MAX_BATCH)]
     await delivery.deliver(updates, batch_size=contract.MAX_BATCH, concurrency=1)
     [call] = php.calls

@@ -119,7 +119,7 @@ async def test_no_secret_is_logged(make_service: MakeService, redis_url: str) ->
         await service.call("POST", api.INVALIDATE, b"Dear Ada")
         await service.request("POST", api.INVALIDATE, content=b"Dear Ada")
     assert {line["event"] for line in logs} == {
-        "started",
+        "serve.started",
         "webhook.signature_invalid",
         "internal_call.refused",
     }

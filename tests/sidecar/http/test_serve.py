@@ -109,7 +109,7 @@ async def test_what_is_under_way_is_finished_at_the_end(
     assert await under_way == (200, b"done")
     assert await asyncio.to_thread(process.stop) == 0
     assert await bodies(redis) == [b"{}"]
-    assert "stopped" in serving.logged()
+    assert "serve.stopped" in serving.logged()
 
 
 async def test_it_listens_on_a_free_port_and_says_which(
@@ -120,7 +120,7 @@ async def test_it_listens_on_a_free_port_and_says_which(
     async with http.get(f"{process.url}/readyz") as answer:
         assert answer.status == 200
         assert "server" not in answer.headers
-    assert "started" in serving.logged()
+    assert "serve.started" in serving.logged()
 
 
 async def test_the_embedded_valkey_ends_with_it_and_keeps_what_was_acknowledged(

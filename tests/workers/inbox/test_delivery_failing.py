@@ -267,7 +267,7 @@ async def test_php_goes_away_in_the_middle(php: Php, delivery: Delivery) -> None
 
 
 async def test_the_breaker_opens_once_for_one_failure(php: Php, backend: Backend) -> None:
-    breaker = Breaker("php_ill", first_s=1.0, clock=lambda: 0.0, jitter=lambda: 0.5)
+    breaker = Breaker("php.failing", first_s=1.0, clock=lambda: 0.0, jitter=lambda: 0.5)
     left = [HTML_500, HTML_500, Answer(503)]
     php.when(BATCH, lambda _call: left.pop(0))
     await deliver(Delivery(backend, breaker), of_vendors(2))

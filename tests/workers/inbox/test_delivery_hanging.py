@@ -89,7 +89,7 @@ async def test_a_request_that_vendors_share_gets_little_time(
     monkeypatch.setattr("workers.inbox.delivery.SHARED_TIMEOUT_S", 0.1)
     php.when(BATCH, hang)
     patient = client(php.url, timeout_s=3600.0)
-    delivery = Delivery(patient, Breaker("php_ill"))
+    delivery = Delivery(patient, Breaker("php.failing"))
     updates = of_vendors(2)
     assert set(fates(await deliver(delivery, updates), updates)) == {Fate.UNTRIED}
     await patient.close()
@@ -102,7 +102,7 @@ async def test_a_real_php_that_hangs(php: Php) -> None:
     found = fails_on(updates[:1])
     php.when(BATCH, lambda call: hang(call) if found(call) else None)
     impatient = client(php.url, timeout_s=0.2)
-    delivery = Delivery(impatient, Breaker("php_ill"))
+    delivery = Delivery(impatient, Breaker("php.failing"))
     verdicts = await deliver(delivery, updates)
     await impatient.close()
     assert set(fates(verdicts, updates)) == {Fate.UNTRIED}
@@ -168,7 +168,7 @@ async def test_several_get_less_time_than_one_alone(php: Php) -> None:
 
     php.when(BATCH, slowly)
     patient = client(php.url, timeout_s=3.0)
-    delivery = Delivery(patient, Breaker("php_ill"))
+    delivery = Delivery(patient, Breaker("php.failing"))
     updates = statuses(2)
     verdicts = await deliver_isolated(delivery, updates)
     await patient.close()

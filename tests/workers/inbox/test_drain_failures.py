@@ -73,7 +73,7 @@ async def test_the_inbox_waits_for_a_php_that_is_down_and_says_why_once(
             await messages.drain()
         await php.start()
         await messages.drain_when_it_may()
-    assert [log["event"] for log in logs] == ["php_ill", "php_ill.resolved"]
+    assert [log["event"] for log in logs] == ["php.failing", "php.failing.resolved"]
     assert "cannot connect" in logs[0]["reason"]
     assert (await messages.counters())["done"] == 20
 
@@ -83,7 +83,7 @@ async def test_nobody_knocks_while_the_breaker_is_open(
 ) -> None:
     monkeypatch.setattr(drain_module, "MAX_RUN_S", 0.05)
     php.always(BATCH, Answer(503))
-    statuses.delivery.breaker = Breaker("php_ill", first_s=60, longest_s=60)
+    statuses.delivery.breaker = Breaker("php.failing", first_s=60, longest_s=60)
     await statuses.receive(webhook(statuses=[status()]))
     for _ in range(3):
         assert await statuses.drain() is False, "the reconciler comes back to it"

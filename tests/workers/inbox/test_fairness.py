@@ -159,7 +159,7 @@ async def test_two_vendors_that_have_failed_for_long_do_not_keep_a_third_waiting
     """Nothing else has come meanwhile, so PHP might be ill. It answers, so it may be asked."""
     now = 0.0
     messages.delivery.breaker = Breaker(
-        "php_ill", longest_s=LANE_PAUSE_S, clock=lambda: now, jitter=lambda: 1.0
+        "php.failing", longest_s=LANE_PAUSE_S, clock=lambda: now, jitter=lambda: 1.0
     )
     failing(php, HTML_500)
     for vendor in (A, A2):

@@ -27,7 +27,7 @@ A, B, C = "vendor-1", "vendor-2", "vendor-3"
 
 def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
     now = 0.0
-    vendors = Isolation(Breaker("php_ill"), lambda: now)
+    vendors = Isolation(Breaker("php.failing"), lambda: now)
     vendors.isolate([A, B], "it hung")
     now = ISOLATED_S - 1
     vendors.confirm(A, "it hung again")
@@ -40,7 +40,7 @@ def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:
 
 
 def test_who_did_not_hang_alone_is_released_when_php_takes_all() -> None:
-    vendors = Isolation(Breaker("php_ill"))
+    vendors = Isolation(Breaker("php.failing"))
     vendors.isolate([A, B], "it hung")
     vendors.fails(C, "500")
     vendors.confirm(A, "it hung again")
@@ -52,7 +52,7 @@ def test_who_did_not_hang_alone_is_released_when_php_takes_all() -> None:
 
 
 def test_a_suspicion_takes_nothing_of_what_is_known() -> None:
-    vendors = Isolation(Breaker("php_ill"))
+    vendors = Isolation(Breaker("php.failing"))
     vendors.fails(A, "500")
     vendors.isolate([A, B], "it hung")
     assert [vendors.why(vendor) for vendor in (A, B, C)] == [Why.FAILS, Why.SUSPECTED, None]
@@ -60,7 +60,7 @@ def test_a_suspicion_takes_nothing_of_what_is_known() -> None:
 
 
 def test_those_are_told_of_which_it_is_known_and_not_too_many() -> None:
-    vendors = Isolation(Breaker("php_ill"))
+    vendors = Isolation(Breaker("php.failing"))
     vendors.isolate([A], "it hung")
     vendors.fails(B, "500")
     vendors.confirm(C, "no answer")
@@ -71,7 +71,7 @@ def test_those_are_told_of_which_it_is_known_and_not_too_many() -> None:
 
 
 def test_it_is_logged_once_that_a_vendor_is_isolated() -> None:
-    vendors = Isolation(Breaker("php_ill"))
+    vendors = Isolation(Breaker("php.failing"))
     with capture_logs() as logs:
         for _ in range(3):
             vendors.fails(A, "500")
@@ -83,7 +83,7 @@ def test_it_is_logged_once_that_a_vendor_is_isolated() -> None:
 
 
 def test_each_vendor_has_a_pause_of_its_own() -> None:
-    like = Breaker("php_ill", first_s=1.0, longest_s=60.0, clock=lambda: 0.0, jitter=lambda: 0.5)
+    like = Breaker("php.failing", first_s=1.0, longest_s=60.0, clock=lambda: 0.0, jitter=lambda: 0.5)
     vendors = Isolation(like)
     pauses = []
     for _ in range(5):
