@@ -31,7 +31,7 @@ def test_every_event_is_a_noun_and_a_verb() -> None:
         ("log.info('lease.lost', lease=1)", ["lease.lost"]),
         ("self._log.error('it broke')", ["it broke"]),
         ("log.info(f'php.{lane}.unavailable')", ["php.x.unavailable"]),
-        ("LogOnce('php_ill', lane='a'); Breaker('down', first_s=1)", ["php.failing", "down"]),
+        ("LogOnce('php.failing', lane='a'); Breaker('down', first_s=1)", ["php.failing", "down"]),
         ("breaker.another('failing', longest_s=1)", ["failing"]),
         ("log.info(event); math.log('a'); LogOnce(self._event)", []),
     ],
