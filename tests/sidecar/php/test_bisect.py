@@ -119,6 +119,15 @@ def test_once_something_has_worked_all_are_found(size: int, every: int) -> None:
     assert not search.given_up
 
 
+def test_once_something_has_worked_all_that_php_hangs_on_is_found() -> None:
+    bad = frozenset(range(500, 1000, 50))
+    assert len(bad) > MAX_TIMEOUTS
+    php = Php(hangs_on=bad)
+    search = run(Bisection(php.ask), list(range(1000)))
+    assert set(alone(search)) == bad
+    assert set(php.taken) == set(range(1000)) - bad
+
+
 @given(sizes)
 def test_a_php_that_is_ill_is_not_asked_about_each(size: int) -> None:
     php = Php(fails_on=frozenset(range(size)))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 from structlog.testing import capture_logs
 
+from sidecar.php.bisect import MAX_FAILURES
 from sidecar.php.cache import MAX_AT_ONCE, RETRY_S, SWEEP_S, RemoteCache
 from sidecar.php.client import (
     BackendError,
@@ -195,7 +196,24 @@ async def test_a_php_that_fails_on_everything_is_not_asked_for_each_key(cache: C
     cache.bad = {f"k{number}": BackendFailed("boom") for number in range(1000)}
     found = await asyncio.gather(*map(cache.get, cache.bad), return_exceptions=True)
     assert all(isinstance(error, BackendFailed) for error in found)
-    assert len(cache.requests) < 40
+    assert len(cache.requests) < 2 * MAX_FAILURES
+
+
+async def test_bad_keys_in_a_row_do_not_keep_the_others_unknown(cache: Cache) -> None:
+    cache._batch = 1000
+    cache.there = {f"k{number}": "1" for number in range(1000)}
+    cache.bad = {f"k{number}": BackendFailed("boom") for number in range(30)}
+    found = await asyncio.gather(*map(cache.get, cache.there), return_exceptions=True)
+    assert found[500:] == ["1"] * 500
+    assert all(isinstance(error, BackendFailed) for error in found[:30])
+
+
+async def test_one_key_that_php_refuses_does_not_spoil_the_others(cache: Cache) -> None:
+    cache.there = {"a": "1", "b": "2"}
+    cache.bad = {"a": BackendRefused(422, "invalid", "no such thing as an a")}
+    found = await asyncio.gather(cache.get("a"), cache.get("b"), return_exceptions=True)
+    assert isinstance(found[0], BackendFailed)
+    assert found[1] == "2"
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from structlog.testing import capture_logs
 
 from contracts import backend as contract
 from contracts.backend import SendOutcome, SendResult
+from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
@@ -243,6 +245,18 @@ async def test_one_that_php_cannot_take_does_not_keep_the_others_back(
     php.rules.clear()
     await reporter.flush(5)
     assert await ledger.empty()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429])
+async def test_wrong_keys_are_no_results_fault(php: Php, reporter: Reporter, status: int) -> None:
+    php.always(MANY, refusal(status, "no"))
+    reporter._breaker = Breaker("php.results.unavailable", first_s=60, longest_s=60)
+    reporter.add_known(known(8))
+    flushing = asyncio.create_task(reporter.flush(60))
+    await eventually(lambda: reporter._breaker.wait_s)
+    await cancel([flushing])
+    assert len(php.calls) == 1
+    assert reporter.unreported == 8
 
 
 async def test_php_goes_away_while_it_is_told_in_parts(php: Php, reporter: Reporter) -> None:
