@@ -9,14 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import click
-import orjson
 
 from bench.figures import publish
 from simulator.cloud_api.throughput import Throughput
+from simulator.control import lines, read
 from simulator.embedded import EmbeddedInstallation
+from simulator.processes import Process
 
 NUMBER = "106540352242922"
 #: Counting begins so long after the last campaign has begun.
@@ -44,11 +44,10 @@ def measure(folder: Path, rate: float, seconds: float, workers: int) -> dict[str
         for worker in range(workers):
             installation.start_worker("campaigns", name=f"worker-{worker}")
         rows = {row: place for place, c in enumerate(campaigns) for row in c.row_uids}
-        begin = _when_all_send(cloud_api.url, rows, workers) + WARM_UP_S
+        begin = _when_all_send(cloud_api, rows, workers) + WARM_UP_S
         time.sleep(max(0.0, begin + seconds + 1 - time.time()))
-        sent = _messages(cloud_api.url)
-        with urlopen(f"{cloud_api.url}/_simulator/report", timeout=60) as response:
-            report = orjson.loads(response.read())
+        sent = lines(cloud_api, "messages")
+        report = read(cloud_api, "report")
         cpu = {name: round(p.cpu_s(), 1) for name, p in installation.processes.items()}
     counted = [one for one in sent if begin <= one["accepted_at"] / 1000 < begin + seconds]
     throughput = Throughput()
@@ -69,18 +68,12 @@ def measure(folder: Path, rate: float, seconds: float, workers: int) -> dict[str
     }
 
 
-def _messages(url: str) -> list[dict[str, Any]]:
-    """Return what the Cloud API has accepted, in that order."""
-    with urlopen(f"{url}/_simulator/messages", timeout=60) as response:
-        return [orjson.loads(line) for line in response]
-
-
-def _when_all_send(url: str, rows: dict[str, int], workers: int) -> float:
+def _when_all_send(cloud_api: Process, rows: dict[str, int], workers: int) -> float:
     """Wait until every campaign has begun, and return when the last one did."""
     end = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < end:
         begun: dict[int, float] = {}
-        for one in _messages(url):
+        for one in lines(cloud_api, "messages"):
             begun.setdefault(rows[one["callback_data"]], one["accepted_at"] / 1000)
         if len(begun) == workers:
             return max(begun.values())

@@ -7,18 +7,15 @@ the end the backend's tables are compared with what the Cloud API counted.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, cast
-from urllib.request import Request, urlopen
+from typing import Any
 
-import orjson
 import redis
 
 from contracts import sidecar_api as api
-from contracts.signing import Audience, Signer
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.cloud_api.throughput import Throughput
 from simulator.comparison import Comparison, compare, statuses_applied
-from simulator.control import lines, order, read
+from simulator.control import call_sidecar, lines, order, read
 from simulator.installation import Installation
 from simulator.processes import Process, ProcessFailed
 
@@ -88,11 +85,8 @@ class Demo:
             per_s = replies / (self.messages / self.rate)
             order(self.cloud_api, "inbound", {"count": replies, "per_s": per_s})
         path = api.CAMPAIGN_SEND.format(campaign_uid=self.campaign.uid)
-        key_id, secret = next(iter(self.installation.keys.items()))
-        headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
-        request = Request(self.installation.processes["sidecar"].url + path, b"{}", headers)
-        with urlopen(request, timeout=10) as response:
-            return cast("dict[str, Any]", orjson.loads(response.read()))
+        key = next(iter(self.installation.keys.items()))
+        return call_sidecar(self.installation.processes["sidecar"], path, key)
 
     def watch(self) -> Iterator[str]:
         """Yield a line of progress twice a second, until everything has arrived or nothing

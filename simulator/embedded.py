@@ -1,13 +1,11 @@
 """An installation whose PHP side is the embedded backend, on SQLite."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any, cast
-from urllib.request import urlopen
+from typing import Any
 
 from simulator.backend.database import open_database
 from simulator.backend.seed import (
@@ -19,6 +17,7 @@ from simulator.backend.seed import (
 )
 from simulator.backend.seed_bots import EffectsSeed, SeedBot, seed_bots, seed_effects
 from simulator.backend.sqlite_tables import SqliteTables
+from simulator.control import read
 from simulator.installation import Installation
 from simulator.processes import Process, python
 
@@ -71,8 +70,7 @@ class EmbeddedInstallation(Installation):
 
     def report(self) -> dict[str, Any]:
         """Return what the backend has counted since it was started."""
-        with urlopen(f"{self.processes['backend'].url}/_simulator/report", timeout=10) as answer:
-            return cast("dict[str, Any]", json.load(answer))
+        return read(self.processes["backend"], "report")
 
     def backend_errors(self) -> list[str]:
         log = self.processes["backend"].log.read_text(errors="replace")

@@ -4,9 +4,8 @@ import platform
 import sqlite3
 import time
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
+import httpx
 import orjson
 
 from contracts.diagnosis import COLUMNS, MAX_WAITING, DiagnosisRequest
@@ -96,20 +95,21 @@ def _call_back(work: Work, token: str, timeout_s: float) -> dict[str, Any]:
     headers = Signer(Audience.SIDECAR, key_id, secret.get_secret_value()).headers(
         "POST", PING, body
     )
-    request = Request(work.config.sidecar_url + PING, data=body, headers=headers, method="POST")
     started_at = time.perf_counter()
-    found = _exchange(request, timeout_s)
+    found = _exchange(work.config.sidecar_url + PING, body, headers, timeout_s)
     return {"took_ms": int((time.perf_counter() - started_at) * 1000), **found}
 
 
-def _exchange(request: Request, timeout_s: float) -> dict[str, Any]:
+def _exchange(url: str, body: bytes, headers: dict[str, str], timeout_s: float) -> dict[str, Any]:
     try:
-        with urlopen(request, timeout=timeout_s) as response:
-            return {"status": response.status, "answer": orjson.loads(response.read())}
-    except HTTPError as error:
-        return {"status": error.code, "error": str(error), "code": _code(error.read())}
-    except (OSError, orjson.JSONDecodeError) as error:
+        with httpx.Client(timeout=timeout_s, trust_env=False) as client:
+            response = client.post(url, content=body, headers=headers)
+        status, content = response.status_code, response.content
+        if response.is_success:
+            return {"status": status, "answer": orjson.loads(content)}
+    except (httpx.HTTPError, orjson.JSONDecodeError) as error:
         return {"error": str(error) or type(error).__name__}
+    return {"status": status, "error": f"answered {status}", "code": _code(content)}
 
 
 def _code(body: bytes) -> str | None:

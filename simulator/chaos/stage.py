@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
-from urllib.request import Request, urlopen
 
+import httpx
 import orjson
 import redis
 
-from contracts.signing import Audience, Signer
+from simulator import control
 from simulator.chaos.fault_proxy import FaultProxy
 from simulator.ports import free_ports
 from simulator.processes import ProcessFailed, python
@@ -96,21 +96,15 @@ class Stage:
 
     def ask(self, what: str) -> Any:
         """Return what the Cloud API says of itself."""
-        with urlopen(self._control(what), timeout=60) as response:
-            return orjson.loads(response.read())
+        return control.read(self.installation.processes["cloud-api"], what)
 
     def lines(self, what: str) -> list[dict[str, Any]]:
         """Return what it has on each of many, messages say."""
-        with urlopen(self._control(what), timeout=60) as response:
-            return [orjson.loads(line) for line in response]
+        return control.lines(self.installation.processes["cloud-api"], what)
 
     def order(self, what: str, order: dict[str, Any]) -> None:
         """Have it do something."""
-        with urlopen(self._control(what), orjson.dumps(order), timeout=60) as response:
-            response.read()
-
-    def _control(self, what: str) -> str:
-        return f"{self.installation.processes['cloud-api'].url}/_simulator/{what}"
+        control.order(self.installation.processes["cloud-api"], what, order)
 
     def redis(self, database: int = 0) -> "redis.Redis":
         """Return a client of its own, for those who look from outside."""
@@ -124,13 +118,8 @@ class Stage:
         away. ``path`` is one of :mod:`contracts.sidecar_api`."""
         where = path.format(campaign_uid=campaign_uid)
         sidecar = self.installation.processes["sidecar"]
-        persist(lambda: self._signed(sidecar.url, where), OSError, CALL_S)
-
-    def _signed(self, url: str, path: str) -> None:
-        key_id, secret = next(iter(self.installation.keys.items()))
-        headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
-        with urlopen(Request(url + path, b"{}", headers), timeout=10) as response:
-            response.read()
+        key = next(iter(self.installation.keys.items()))
+        persist(lambda: control.call_sidecar(sidecar, where, key), httpx.HTTPError, CALL_S)
 
     def start(self, name: str) -> None:
         """Start a part, again and again if it ends because another one is away."""

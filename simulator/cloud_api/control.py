@@ -18,7 +18,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypeVar
 
-import aiohttp
+import httpx
 import orjson
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
@@ -172,17 +172,15 @@ async def _verify(url: str, verify_token: str) -> None:
         "hub.challenge": challenge,
         "hub.verify_token": verify_token,
     }
-    timeout = aiohttp.ClientTimeout(total=20)
     try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, params=query) as answer,
-        ):
-            status, text = answer.status, await answer.text()
-    except (aiohttp.ClientError, TimeoutError) as error:
+        async with httpx.AsyncClient(timeout=20, trust_env=False) as client:
+            answer = await client.get(httpx.URL(url).copy_merge_params(query))
+    except httpx.HTTPError as error:
         raise HTTPException(422, f"the URL did not answer: {error!r}") from error
-    if status != 200 or text.strip() != challenge:
-        raise HTTPException(422, f"the URL answered {status}, not 200 with the challenge")
+    if answer.status_code != 200 or answer.text.strip() != challenge:
+        raise HTTPException(
+            422, f"the URL answered {answer.status_code}, not 200 with the challenge"
+        )
 
 
 async def _read(request: Request, model: type[Model]) -> Model:

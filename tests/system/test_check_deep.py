@@ -153,7 +153,7 @@ async def test_a_sidecar_that_does_not_run(installation: EmbeddedInstallation) -
         installation.start("sidecar")
     assert code == 1
     assert failing(lines) == {"sidecar serve", "php to sidecar"}
-    assert "does sidecar serve run" in lines["php to sidecar"]["do"]
+    assert "check that sidecar serve runs" in lines["php to sidecar"]["do"]
 
 
 async def test_a_php_of_yesterday(
