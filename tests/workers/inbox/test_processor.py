@@ -19,7 +19,6 @@ from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.workers.payloads import make_update
 from workers.inbox.batch import Batch, Handled
-from workers.inbox.coalesce import Coalesced
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
 from workers.inbox.effects import UpdateEffects
@@ -98,39 +97,6 @@ async def desk(redis: Redis, leases: Leases, make_settings: MakeSettings) -> Asy
         assert lease is not None
         settings = make_settings(update_max_attempts=2, update_retry_first_ms=60_000)
         yield Desk(redis, lease, settings)
-
-
-# -- whose updates stay where they are --
-
-
-def test_a_vendor_of_whose_updates_none_could_be_tried_is_untouched() -> None:
-    a, b1, b2 = make_update(vendor_uid=A), make_update(vendor_uid=B), make_update(vendor_uid=B)
-    verdicts = {a.id: UNTRIED, b1.id: UNTRIED, b2.id: REFUSED}
-    handled = Handled(fresh(a, b1, b2), Coalesced([a, b1, b2]), [a, b1, b2], verdicts=verdicts)
-    assert handled.untouched == {A}
-    rest = handled.without(handled.untouched)
-    assert rest.tried == rest.coalesced.updates == [b1, b2]
-    assert [taken.vendor_uid for taken in rest.batch.fresh] == [B]
-    assert handled.without(set()) is handled
-    assert not handled.without({A, B}).batch
-
-
-def test_a_vendor_of_whose_updates_php_needed_none_is_settled() -> None:
-    """They are duplicates, or wait behind others: there was nothing to try."""
-    one = make_update(vendor_uid=A)
-    assert Handled(fresh(one), Coalesced([one]), duplicates=[one]).untouched == set()
-
-
-def test_what_has_waited_is_left_out_by_its_vendor_too() -> None:
-    a, b = (
-        make_update(vendor_uid=A, order_key=f"{A}/x"),
-        make_update(vendor_uid=B, order_key=f"{B}/x"),
-    )
-    batch = Batch(waited={a.order_key: [a], b.order_key: [b]})
-    assert batch.without({A}).waited == {b.order_key: [b]}
-
-
-# -- what is recorded --
 
 
 async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
