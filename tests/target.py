@@ -38,8 +38,8 @@ class Target:
     hits: list[Hit] = field(default_factory=list)
     answer: Answer = field(default=lambda _hit: 200)
     connections: list[asyncio.BaseTransport | None] = field(default_factory=list, repr=False)
-    under_way: int = 0
-    most_under_way: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
 
     @property
     def url(self) -> str:
@@ -61,14 +61,14 @@ class Target:
         self.hits.append(hit)
         if request.transport not in self.connections:
             self.connections.append(request.transport)
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             given = self.answer(hit)
             if isinstance(given, Awaitable):
                 given = await given
         finally:
-            self.under_way -= 1
+            self.in_flight -= 1
         if isinstance(given, web.Response):
             return given
         if isinstance(given, str):

@@ -56,7 +56,7 @@ def _processes(report: Report) -> Iterator[str]:
         state = (
             f"runs for {age}, {process.memory_bytes / 1e6:.0f} MB"
             if process.alive
-            else f"silent for {duration(process.heard_ago_s)}"
+            else f"silent for {duration(process.heartbeat_age_s)}"
         )
         yield f"{process.role}{queues}  ({process.name})  {state}"
     if not overview.processes:

@@ -13,8 +13,8 @@ from starlette.routing import Route
 
 from contracts import sidecar_api as api
 from contracts.jobs import drain
-from contracts.signing import Audience, Signer, Verifier
-from sidecar.bots.cache import Bots
+from contracts.signing import Audience, Verifier
+from sidecar.bots.cache import make_bots
 from sidecar.effects.outbox import make_outbox
 from sidecar.http.proxy import Proxy
 from sidecar.http.routes.campaigns import Campaigns
@@ -30,9 +30,9 @@ from sidecar.http.webhook import WebhookEndpoint, WebhookPolicy
 from sidecar.inbox.store import Inbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
 from sidecar.ops.publisher import Telemetry
-from sidecar.php.client import Backend
+from sidecar.php.client import make_backend
 from sidecar.php.config_feed import ConfigChanges
-from sidecar.php.vendors import Vendors
+from sidecar.php.vendors import Vendors, make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
 from sidecar.redis.letter_bounds import Bounds
@@ -41,27 +41,6 @@ from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.tasks import cancel
 
 log = structlog.get_logger()
-
-
-def make_backend(settings: Settings) -> Backend:
-    """Return the PHP side as these settings describe it."""
-    key_id = settings.signing_key_id
-    signer = Signer(Audience.BACKEND, key_id, settings.signing_secrets[key_id])
-    return Backend(settings.backend_url, signer, timeout_s=settings.backend_timeout_s)
-
-
-def make_vendors(settings: Settings, backend: Backend) -> Vendors:
-    """Return the vendors' configuration as these settings want it kept."""
-    return Vendors(
-        backend,
-        ttl_s=settings.vendor_config_ttl_s,
-        unknown_ttl_s=settings.vendor_unknown_ttl_s,
-    )
-
-
-def make_bots(settings: Settings, backend: Backend) -> Bots:
-    """Return vendors' bots as these settings want them kept."""
-    return Bots(backend, ttl_s=settings.bots_ttl_s, unknown_ttl_s=settings.vendor_unknown_ttl_s)
 
 
 def create_app(settings: Settings, redis_url: str) -> Starlette:
@@ -103,7 +82,8 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        log.info("serve.started", backend=settings.backend_url, signature=settings.webhook_signature)
+        signature = settings.webhook_signature
+        log.info("serve.started", backend=settings.backend_url, signature=signature)
         await changes.look()  # before anything is asked for
         await internal.begin()
         await _meet(vendors, redis)

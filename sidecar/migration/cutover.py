@@ -31,7 +31,7 @@ from contracts.sidecar_api import (
     ModesChanged,
     MovedVendor,
 )
-from sidecar.migration.in_flight import UnderWay
+from sidecar.migration.in_flight import InFlight
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis.client import Redis
@@ -76,8 +76,8 @@ class Cutover:
     def __init__(
         self, settings: Settings, redis: Redis, backend: Backend, changes: ConfigChanges
     ) -> None:
-        self._settle_s = settings.cron_settle_s
-        self._under_way = UnderWay(redis)
+        self._cron_settle_s = settings.cron_settle_s
+        self._in_flight = InFlight(redis)
         self._backend = backend
         self._changes = changes
         self._version = 0
@@ -112,7 +112,7 @@ class Cutover:
             return
         if campaigns is Mode.SIDECAR:
             # A cron that read its rows before it was told ends with them first.
-            await asyncio.sleep(self._settle_s)
+            await asyncio.sleep(self._cron_settle_s)
         else:
             await self._wait_for_sends(held, end)
         await self._finish([v for v in held if v.waits_for is None], campaigns)
@@ -195,9 +195,9 @@ class Cutover:
     def _apply(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
         """Keep what PHP has told."""
         self._version = answer.version
-        told = {one.vendor_uid: one.modes for one in answer.vendors}
+        known = {one.vendor_uid: one.modes for one in answer.vendors}
         for vendor in vendors:
-            vendor.modes = told.get(vendor.uid, vendor.modes)
+            vendor.modes = known.get(vendor.uid, vendor.modes)
 
     async def _announce(self, vendors: list[_Vendor]) -> None:
         """Have every process learn of it."""
@@ -213,7 +213,7 @@ class Cutover:
         time. Then those stay held of which a row may still be sent."""
         uids = {vendor.uid for vendor in vendors}
         while True:
-            found = await self._under_way.campaigns(uids)
+            found = await self._in_flight.campaigns(uids)
             if not found or time.monotonic() >= end:
                 break
             await asyncio.sleep(POLL_S)
@@ -228,7 +228,7 @@ class Cutover:
         be tried again, goes there in any case, and is only told."""
         uids = {vendor.uid for vendor in vendors}
         while True:
-            found = await self._under_way.inboxes(uids)
+            found = await self._in_flight.inboxes(uids)
             if time.monotonic() >= end or not any(one.webhooks for one in found.values()):
                 break
             await asyncio.sleep(POLL_S)

@@ -12,7 +12,7 @@ from sidecar.sending.campaigns import campaign_lease
 
 
 @dataclass(frozen=True, slots=True)
-class CampaignUnderWay:
+class CampaignInFlight:
     """``rows`` are claimed, being sent, or to be told to PHP; of ``claims`` it is not known what
     they have brought. ``held``: a worker has the campaign."""
 
@@ -36,7 +36,7 @@ class CampaignUnderWay:
 
 
 @dataclass(frozen=True, slots=True)
-class WebhooksUnderWay:
+class WebhooksInFlight:
     """``webhooks`` of a vendor wait in its inbox, and ``updates`` to be tried again; None: too many
     to be counted."""
 
@@ -54,14 +54,14 @@ class WebhooksUnderWay:
         return " and ".join(words)
 
 
-class UnderWay:
+class InFlight:
     """Looks into Redis. Changes nothing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._counters = Counters(redis)
 
-    async def campaigns(self, vendor_uids: Set[str]) -> list[CampaignUnderWay]:
+    async def campaigns(self, vendor_uids: Set[str]) -> list[CampaignInFlight]:
         """Return these vendors' campaigns that somebody has, or of which something is unsettled.
         Replies to customers are none: they are sent in every mode."""
         pipeline = self._redis.pipeline(transaction=False)
@@ -79,17 +79,17 @@ class UnderWay:
             pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
         answers = await pipeline.execute() if campaigns else []
         found = [
-            CampaignUnderWay(uid, vendor, rows, claims, bool(held))
+            CampaignInFlight(uid, vendor, rows, claims, bool(held))
             for (uid, vendor), rows, claims, held in zip(
                 campaigns, answers[::3], answers[1::3], answers[2::3], strict=True
             )
         ]
         return [one for one in found if one.unsettled or one.held]
 
-    async def inboxes(self, vendor_uids: Set[str]) -> dict[str, WebhooksUnderWay]:
+    async def inboxes(self, vendor_uids: Set[str]) -> dict[str, WebhooksInFlight]:
         """Return what these vendors' inboxes hold, of those that hold something."""
         found = {
-            accounting.vendor_uid: WebhooksUnderWay(
+            accounting.vendor_uid: WebhooksInFlight(
                 webhooks=sum(accounting.waiting.values()),
                 updates=accounting.updates.parts["waiting"],
             )

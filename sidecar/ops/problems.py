@@ -167,11 +167,11 @@ def _processes(report: Report) -> Iterator[Problem]:
             f"Start one: systemctl start sidecar-worker, or sidecar worker {' '.join(missing)}.",
         )
     for process in overview.processes:
-        if not process.alive and process.heard_ago_s < RECENT_S:
+        if not process.alive and process.heartbeat_age_s < RECENT_S:
             yield Problem(
                 Code.PROCESS_SILENT,
                 f"The {process.role} {process.name} has been silent for "
-                f"{duration(process.heard_ago_s)}: it was killed, or hangs",
+                f"{duration(process.heartbeat_age_s)}: it was killed, or hangs",
                 "The others take over its work. Check its log, and the kernel's for the OOM "
                 "killer.",
             )

@@ -28,7 +28,7 @@ class Process:
     host: str
     pid: int
     since: int
-    heard_ago_s: float
+    heartbeat_age_s: float
     memory_bytes: int = 0
     cpu_s: float = 0.0
     queues: list[str] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        return self.heard_ago_s < SILENT_S
+        return self.heartbeat_age_s < SILENT_S
 
     @property
     def name(self) -> str:
@@ -71,7 +71,7 @@ def _process(process_id: str, state: bytes, left_ms: int) -> Process:
     values: dict[str, Any] = orjson.loads(state)
     names = Process.__slots__  # what a later version says is no concern of this one
     known = {name: value for name, value in values.items() if name in names}
-    heard_ago_ms = KEEP_MS - left_ms
-    if heard_ago_ms < -SET_BACK_MS:
-        heard_ago_ms = KEEP_MS  # before Redis's clock was set back; whoever lives says so soon
-    return Process(id=process_id, heard_ago_s=max(0, heard_ago_ms) / 1000, **known)
+    heartbeat_age_ms = KEEP_MS - left_ms
+    if heartbeat_age_ms < -SET_BACK_MS:
+        heartbeat_age_ms = KEEP_MS  # before Redis's clock was set back; whoever lives says so soon
+    return Process(id=process_id, heartbeat_age_s=max(0, heartbeat_age_ms) / 1000, **known)

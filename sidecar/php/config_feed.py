@@ -51,7 +51,7 @@ class ConfigChanges:
         self._began = False
         self._last_version: bytes | None = None
         self._wake = asyncio.Event()
-        self._trouble = LogOnce("config_changes.unreadable")
+        self._outage = LogOnce("config_changes.unreadable")
 
     async def announce(self, change: InvalidateRequest) -> None:
         """Have every process learn of a change. Raises what Redis raises; then nobody does."""
@@ -80,9 +80,9 @@ class ConfigChanges:
             changes = []  # whoever needs Redis for its work says that it is away
         except ResponseError as error:
             changes = []
-            self._trouble.failed(str(error))
+            self._outage.failed(str(error))
         else:
-            self._trouble.worked()
+            self._outage.worked()
         for scope, follower in self._followers.items():
             mine = [change.vendor_uids for change in changes if scope in change.scopes]
             if None in mine:

@@ -45,7 +45,7 @@ class Delivery:
     def starting(self) -> None:
         self.posts += 1
 
-    def settle(self, subscription: Subscription, post: Post, status: int | None) -> None:
+    def answered(self, subscription: Subscription, post: Post, status: int | None) -> None:
         if status == 200:
             self.pending -= 1
             self.acknowledged += 1

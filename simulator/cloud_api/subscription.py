@@ -20,7 +20,7 @@ class Settler(Protocol):
     paused: bool
 
     def starting(self) -> None: ...
-    def settle(self, subscription: "Subscription", post: Post, status: int | None) -> None: ...
+    def answered(self, subscription: "Subscription", post: Post, status: int | None) -> None: ...
 
 
 class Subscription:
@@ -109,7 +109,7 @@ class Subscription:
             self._send(connection, self._queue.popleft())
         else:
             self._idle.append(connection)
-        self._settler.settle(self, post, status)
+        self._settler.answered(self, post, status)
 
     def failed(self, connection: Connection, *, stale: bool) -> None:
         post = self._posts.pop(connection)
@@ -117,7 +117,7 @@ class Subscription:
             # Not a failed try: the server had closed an idle connection just now.
             self._push_first(post)
         elif not self._stopped:
-            self._settler.settle(self, post, None)
+            self._settler.answered(self, post, None)
 
     def closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -158,7 +158,7 @@ class Subscription:
             connection = None
         if connection is None or not connection.is_open:
             self._settler.starting()
-            self._settler.settle(self, post, None)
+            self._settler.answered(self, post, None)
             return
         self._connections.add(connection)
         self._send(connection, post)

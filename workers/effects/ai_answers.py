@@ -99,13 +99,13 @@ class AiAnswers:
         if search.unavailable or (search.reason and not search.worked):
             self._breaker.failed(search.reason)
         for answer, error in search.alone:
-            self._settle(answer, self._failed(answer, str(error)))
+            self._resolve(answer, self._failed(answer, str(error)))
 
     async def _ask(self, part: list[AiAnswer]) -> None:
         results = await self._post(part)
         self._breaker.worked()
         for answer in part:
-            self._settle(answer, self._end(answer, results.get(answer.id)))
+            self._resolve(answer, self._end(answer, results.get(answer.id)))
 
     async def _post(self, part: list[AiAnswer]) -> dict[str, UpdateResult]:
         request = AiAnswersRequest(answers=part)
@@ -139,7 +139,7 @@ class AiAnswers:
             return Again(reason, counts=False)
         return Again(reason, counts=self._taken > kept.failed_at)
 
-    def _settle(self, answer: AiAnswer, end: End) -> None:
+    def _resolve(self, answer: AiAnswer, end: End) -> None:
         waiting = self._waiting.pop((answer.vendor_uid, answer.id), None)
         if waiting is not None and not waiting[1].done():
             waiting[1].set_result(end)

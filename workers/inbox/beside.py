@@ -78,7 +78,7 @@ class Beside:
 
     async def start_due(self, lease: Lease) -> Waited:
         """Start batches with what has waited, and return what may go with what is fresh."""
-        due = await self._retries.due(now_ms(), limit=MAX_DUE, under_way=self._batches.order_keys)
+        due = await self._retries.due(now_ms(), limit=MAX_DUE, in_flight=self._batches.order_keys)
         isolated = self._isolated.vendors()
         mine: Waited = {}
         others: dict[str, Waited] = {}

@@ -163,7 +163,7 @@ class FairReader:
         """Take from all of these vendors, a few at a time, as much as one batch may hold."""
         self.empty = []
         budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
-        shares = {v: budget.share(len(cursors)) for v in self._in_turn(cursors)}
+        shares = {v: budget.share(len(cursors)) for v in self._fair_order(cursors)}
         taken: dict[str, Taken] = {}
         after = dict.fromkeys(shares, "0")
         at_a_time, count = VENDORS_AT_A_TIME, 1
@@ -192,7 +192,7 @@ class FairReader:
                 self._served[one.vendor_uid] = self._batches
         return [one for one in taken.values() if one.updates]
 
-    def _in_turn(self, vendors: Iterable[str]) -> list[str]:
+    def _fair_order(self, vendors: Iterable[str]) -> list[str]:
         """Return vendors so that those come first that were not served for longest."""
         self._batches += 1
         self._served = {v: self._served[v] for v in vendors if v in self._served}

@@ -27,18 +27,18 @@ class Retries:
         return int(await self._redis.zcount(keys.deferred(self._lane), 0, now))
 
     async def due(
-        self, now: int, *, limit: int, under_way: Set[str] = frozenset()
+        self, now: int, *, limit: int, in_flight: Set[str] = frozenset()
     ) -> dict[str, list[Update]]:
         """Return what is due, by order key, the longest due first: of each the first few, all that
         came after one of the rest. What is ``under_way`` already is left out."""
         found = await self._due(
             keys=[keys.deferred(self._lane)],
-            args=[now, limit + len(under_way), MAX_OF_KEY, MAX_BYTES],
+            args=[now, limit + len(in_flight), MAX_OF_KEY, MAX_BYTES],
         )
         due: dict[str, list[Update]] = {}
         for name, kept in zip(found[::2], found[1::2], strict=True):
             order_key = cast(bytes, name).decode()
-            if order_key not in under_way:
+            if order_key not in in_flight:
                 due[order_key] = [Update.load(data) for data in kept]
         return due
 

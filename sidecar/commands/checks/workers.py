@@ -32,10 +32,10 @@ def judge_processes(processes: list[Process]) -> Iterator[Line]:
                 f"run systemctl start sidecar-worker, or sidecar worker {queue}",
             )
     for process in processes:
-        if not process.alive and process.heard_ago_s < _RECENT_S:
+        if not process.alive and process.heartbeat_age_s < _RECENT_S:
             yield warn(
                 f"{process.role} {process.name}",
-                f"silent for {duration(process.heard_ago_s)}: it was killed, or hangs",
+                f"silent for {duration(process.heartbeat_age_s)}: it was killed, or hangs",
                 "check its log, and the kernel's for the OOM killer",
             )
 

@@ -7,11 +7,11 @@ import pytest
 from contracts.backend import CampaignState
 from contracts.modes import Mode, Modes, VendorModes
 from sidecar.clock import now_ms
-from sidecar.http.app import make_backend
 from sidecar.ops import report as reports
 from sidecar.ops.problems import MAX_NAMED, Code, problems, redis_unavailable
 from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Report, read_report
+from sidecar.php.client import make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import Halt, Halts
@@ -47,7 +47,7 @@ async def report(redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPat
 def worse(report: Report) -> Report:
     """Let everything else be wrong that can be wrong at once."""
     overview = report.overview
-    silent = Process("p", "worker", "host", 7, 0, heard_ago_s=60.0)
+    silent = Process("p", "worker", "host", 7, 0, heartbeat_age_s=60.0)
     isolated = {"messages": dict.fromkeys(VENDORS, "answered 500")}
     alive = Process(
         *("q", "other", "host", 8, 0, 0.0), breakers={"statuses": "503"}, isolated=isolated

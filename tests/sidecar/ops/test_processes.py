@@ -11,10 +11,10 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 
 
-async def write(redis: Redis, id_: str, *, heard_ago_s: float = 0.0, **values: Any) -> None:
+async def write(redis: Redis, id_: str, *, heartbeat_age_s: float = 0.0, **values: Any) -> None:
     state = {"role": "worker", "host": "h", "pid": 1, "since": 1, **values}
     await redis.sadd(keys.PROCESSES, id_)
-    left_ms = KEEP_MS - int(heard_ago_s * 1000)
+    left_ms = KEEP_MS - int(heartbeat_age_s * 1000)
     await redis.set(keys.process(id_), orjson.dumps(state), px=left_ms)
 
 
@@ -41,7 +41,7 @@ async def test_one_that_has_expired_is_left_out(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heard_ago_s", "alive"),
+    ("heartbeat_age_s", "alive"),
     [
         (SILENT_S - 1, True),
         (SILENT_S, False),
@@ -51,16 +51,18 @@ async def test_one_that_has_expired_is_left_out(redis: Redis) -> None:
         (-1 - SET_BACK_MS / 1000, False),
     ],
 )
-async def test_who_is_silent_is_not_alive(redis: Redis, heard_ago_s: float, alive: bool) -> None:
-    await write(redis, "a", heard_ago_s=heard_ago_s)
+async def test_who_is_silent_is_not_alive(
+    redis: Redis, heartbeat_age_s: float, alive: bool
+) -> None:
+    await write(redis, "a", heartbeat_age_s=heartbeat_age_s)
     [process] = await read_processes(redis)
     assert process.alive is alive
-    assert process.heard_ago_s >= 0
+    assert process.heartbeat_age_s >= 0
 
 
 def test_the_holder_of_a_lease_is_alive() -> None:
-    dead = Process("a", "worker", "h", 1, 1, heard_ago_s=SILENT_S, leases=["drain:messages"])
-    living = Process("b", "worker", "h", 2, 1, heard_ago_s=0.0, leases=["drain:messages"])
+    dead = Process("a", "worker", "h", 1, 1, heartbeat_age_s=SILENT_S, leases=["drain:messages"])
+    living = Process("b", "worker", "h", 2, 1, heartbeat_age_s=0.0, leases=["drain:messages"])
     assert holder_of([dead, living], "drain:messages") == "h:2"
     assert holder_of([dead], "drain:messages") is None
     assert holder_of([living], "drain:statuses") is None

@@ -39,7 +39,7 @@ def test_delays_grow_to_a_limit() -> None:
     delays_ms = []
     # For seven days, every 30 seconds.
     for _ in range(20_160):
-        engine.delivery.settle(subscription, post, 500)
+        engine.delivery.answered(subscription, post, 500)
         delays_ms.append(post.retry_ms)
     assert delays_ms[:8] == [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]
     assert set(delays_ms[8:]) == {30000}

@@ -233,16 +233,16 @@ async def test_it_works_in_a_full_redis(
 
 async def test_any_number_works_together_or_one_alone() -> None:
     lock = SharedLock()
-    under_way: list[str] = []
+    in_flight: list[str] = []
     most = {"together": 0, "alone": 0}
 
     async def work(how: str) -> None:
         async with getattr(lock, how)():
-            under_way.append(how)
-            most[how] = max(most[how], len(under_way))
-            assert len(set(under_way)) == 1
+            in_flight.append(how)
+            most[how] = max(most[how], len(in_flight))
+            assert len(set(in_flight)) == 1
             await asyncio.sleep(0.001)
-            under_way.remove(how)
+            in_flight.remove(how)
 
     await asyncio.gather(*(work("alone" if n % 7 == 3 else "together") for n in range(60)))
     assert most["alone"] == 1

@@ -86,15 +86,15 @@ async def test_later_messages_of_a_contact_wait_behind_the_one_that_failed(
 async def test_one_contacts_messages_go_one_after_the_other(php: Php, make_lane: MakeLane) -> None:
     """Requests are made at the same time, but not with messages of the same contact."""
     lane = make_lane(Lane.MESSAGES, message_concurrency=4)
-    under_way: set[str] = set()
+    in_flight: set[str] = set()
     overlaps: list[set[str]] = []
 
     async def slowly(call: Call) -> Answer:
         contacts = {update["order"] for update in call.json["updates"]}
-        overlaps.append(contacts & under_way)
-        under_way.update(contacts)
+        overlaps.append(contacts & in_flight)
+        in_flight.update(contacts)
         await asyncio.sleep(0.01)
-        under_way.difference_update(contacts)
+        in_flight.difference_update(contacts)
         return results(call)
 
     php.when(BATCH, slowly)

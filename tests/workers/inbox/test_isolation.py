@@ -83,7 +83,9 @@ def test_it_is_logged_once_that_a_vendor_is_isolated() -> None:
 
 
 def test_each_vendor_has_a_pause_of_its_own() -> None:
-    like = Breaker("php.failing", first_s=1.0, longest_s=60.0, clock=lambda: 0.0, jitter=lambda: 0.5)
+    like = Breaker(
+        "php.failing", first_s=1.0, longest_s=60.0, clock=lambda: 0.0, jitter=lambda: 0.5
+    )
     vendors = Isolation(like)
     pauses = []
     for _ in range(5):

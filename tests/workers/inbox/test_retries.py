@@ -110,7 +110,7 @@ async def test_an_order_key_may_hold_any_text(redis: Redis) -> None:
 async def test_what_is_under_way_is_left_out_and_does_not_count(redis: Redis) -> None:
     for name in ("a", "b", "c"):
         await put(redis, name, 1)
-    found = await Retries(redis, LANE).due(1, limit=1, under_way={"a", "b"})
+    found = await Retries(redis, LANE).due(1, limit=1, in_flight={"a", "b"})
     assert list(found) == ["c"]
 
 

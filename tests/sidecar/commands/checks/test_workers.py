@@ -9,10 +9,10 @@ from tests.sidecar.commands.checks.lines import levels, named
 
 
 def process(
-    role: str, *queues: str, heard_ago_s: float = 0.0, version: str = VERSION, pid: int = 1
+    role: str, *queues: str, heartbeat_age_s: float = 0.0, version: str = VERSION, pid: int = 1
 ) -> Process:
     return Process(
-        f"{role}{pid}", role, "h", pid, 0, heard_ago_s, queues=list(queues), version=version
+        f"{role}{pid}", role, "h", pid, 0, heartbeat_age_s, queues=list(queues), version=version
     )
 
 
@@ -45,8 +45,8 @@ def test_one_that_died() -> None:
     lines = judge(
         process("serve"),
         process("worker", *queues),
-        process("worker", *queues, heard_ago_s=60.0, pid=2),
-        process("worker", *queues, heard_ago_s=6000.0, pid=3),
+        process("worker", *queues, heartbeat_age_s=60.0, pid=2),
+        process("worker", *queues, heartbeat_age_s=6000.0, pid=3),
     )
     assert levels(lines)["worker h:2"] == "WARN"
     assert "worker h:3" not in levels(lines), "that is history"
