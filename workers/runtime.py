@@ -10,14 +10,15 @@ from contracts.backend import VendorConfig
 from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue, drain, send_campaign
 from contracts.sidecar_api import InvalidateScope
+from sidecar.bots.cache import make_bots
 from sidecar.effects.outbox import make_outbox
-from sidecar.http.app import make_backend, make_bots, make_vendors
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
 from sidecar.logs import LogOnce
 from sidecar.ops.publisher import Telemetry
 from sidecar.php.breaker import Breaker
-from sidecar.php.client import BackendError
+from sidecar.php.client import BackendError, make_backend
 from sidecar.php.config_feed import ConfigChanges
+from sidecar.php.vendors import make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import RedisUnavailable, connect
 from sidecar.redis.lease import Lease, Leases

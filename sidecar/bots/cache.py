@@ -12,6 +12,7 @@ from contracts.bots import BotsAnswer, BotsRequest, VendorBots
 from sidecar.bots.matcher import Matcher
 from sidecar.php.cache import RemoteCache
 from sidecar.php.client import Backend
+from sidecar.settings import Settings
 
 #: Most vendors in one request. An answer holds all their bots, and is read at one go.
 BATCH = 50
@@ -161,3 +162,8 @@ def _is_quick(bots: VendorBots) -> bool:
 async def _ask(backend: Backend, request: BotsRequest) -> list[VendorBots]:
     answer = await backend.call(contract.BOTS, request, BotsAnswer)
     return answer.vendors
+
+
+def make_bots(settings: Settings, backend: Backend) -> Bots:
+    """Return vendors' bots as these settings want them kept."""
+    return Bots(backend, ttl_s=settings.bots_ttl_s, unknown_ttl_s=settings.vendor_unknown_ttl_s)

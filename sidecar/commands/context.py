@@ -10,8 +10,7 @@ from typing import Concatenate, ParamSpec, Self
 import click
 
 from sidecar import logs
-from sidecar.http.app import make_backend
-from sidecar.php.client import Backend, BackendError
+from sidecar.php.client import Backend, BackendError, make_backend
 from sidecar.redis import embedded
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.settings import InvalidSettings, Settings

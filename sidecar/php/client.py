@@ -12,8 +12,9 @@ from yarl import URL
 
 from contracts import backend as contract
 from contracts.effects import read
-from contracts.signing import Signer
+from contracts.signing import Audience, Signer
 from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, METRICS
+from sidecar.settings import Settings
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -197,3 +198,10 @@ def _count(path: str, started_at: float, result: str, answer: BaseModel | None =
 def encode(value: object) -> bytes:
     """Return the JSON of a request that was put together from plain values."""
     return orjson.dumps(value)
+
+
+def make_backend(settings: Settings) -> Backend:
+    """Return the PHP side as these settings describe it."""
+    key_id = settings.signing_key_id
+    signer = Signer(Audience.BACKEND, key_id, settings.signing_secrets[key_id])
+    return Backend(settings.backend_url, signer, timeout_s=settings.backend_timeout_s)

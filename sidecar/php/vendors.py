@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from contracts import backend as contract
 from sidecar.php.cache import RemoteCache
 from sidecar.php.client import Backend, BackendUnavailable
+from sidecar.settings import Settings
 from sidecar.tasks import cancel
 
 #: Most vendors in one request (``VendorConfigRequest``).
@@ -166,3 +167,12 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
             contract.VendorConfigAnswer,
         )
         return {config.vendor_uid: config for config in answer.vendors}
+
+
+def make_vendors(settings: Settings, backend: Backend) -> Vendors:
+    """Return the vendors' configuration as these settings want it kept."""
+    return Vendors(
+        backend,
+        ttl_s=settings.vendor_config_ttl_s,
+        unknown_ttl_s=settings.vendor_unknown_ttl_s,
+    )

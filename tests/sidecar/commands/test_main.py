@@ -82,7 +82,10 @@ def test_version() -> None:
         ("worker", ("starlette", "aiohttp", "dramatiq", "redis", "pydantic", "workers")),
         ("demo", ("starlette", "aiohttp", "dramatiq", "redis", "pydantic", "simulator")),
         ("status", ("workers", "simulator", "sidecar.commands.checks")),
-        ("dead_letters", ("workers", "simulator", "sidecar.commands.status")),
+        (
+            "dead_letters",
+            ("workers", "simulator", "starlette", "sidecar.migration", "sidecar.bots"),
+        ),
     ],
 )
 def test_no_command_pays_for_another(name: str, without: tuple[str, ...]) -> None:
