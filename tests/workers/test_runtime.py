@@ -254,7 +254,7 @@ async def test_a_change_of_configuration_is_followed(
     await eventually(lambda: len(php.to(contract.VENDOR_CONFIG)) == 2)
 
 
-async def test_campaigns_are_wound_up_before_it_ends(
+async def test_campaigns_are_shut_down_before_it_ends(
     make_stage: MakeStage, make_runtime: MakeRuntime
 ) -> None:
     stage = await make_stage(200, rate=80)
@@ -265,6 +265,20 @@ async def test_campaigns_are_wound_up_before_it_ends(
     assert stage.statuses() == {4: len(stage.accepts()), 1: 200 - len(stage.accepts())}
     assert await stage.ledger.empty()
     assert not await stage.redis.exists(keys.lease(campaign_lease(stage.campaign.uid)))
+
+
+async def test_it_may_be_stopped_from_another_thread(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    """As Dramatiq does; campaigns begin to end at once."""
+    stage = await make_stage(200, rate=20)
+    runtime = make_runtime(stage.php, stage.cloud.url)
+    await start(stage, runtime)
+    await eventually(lambda: len(stage.accepts()) > 2)
+    await asyncio.to_thread(runtime.stop)
+    await eventually(lambda: not runtime._campaigns)
+    assert stage.statuses()[1] > 0
+    assert await stage.ledger.empty()
 
 
 async def test_what_does_not_end_in_time_is_left_in_the_ledger(

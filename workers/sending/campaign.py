@@ -72,7 +72,6 @@ class CampaignRun:
     ) -> None:
         vendor_uid = config.vendor_uid
         uids = {"vendor_uid": vendor_uid, "campaign_uid": campaign_uid}
-        self._services = services
         self._settings = services.settings
         self._redis = services.redis
         self._config = SendConfig(services.settings, config, campaign_uid)
@@ -124,9 +123,9 @@ class CampaignRun:
         breaker = Breaker("php.claims.unavailable")
         size = self._claim_size()
         try:
-            while not self._claimer.exhausted and time.monotonic() < until:
+            while not self._claimer.exhausted:
                 await self._pipeline.has_room(size // 2)
-                if self._pipeline.ended.is_set():
+                if self._pipeline.ended.is_set() or time.monotonic() >= until:
                     return
                 try:
                     rows = await self._claimer.claim(size, now_ms())

@@ -19,7 +19,7 @@ Why no vendor reaches another's by them, and by the keys beside them:
   vendor's own. What Meta answers to a token that may not do something is of the token
   (``ErrorClass.PAUSE_TOKEN``, ``holds.OF_THE_CALLER``), so it stops nobody else.
 - What a status tells is its vendor's word: the number counts if PHP lists it as the vendor's, the
-  account is that number's, and never the one that the webhook names (``signals.py``).
+  account is that number's, and never the one that the webhook names (``status_errors.py``).
 - ``errors:*``, ``halt:*``, ``wait:*``, ``ledger:*``, ``claims:*`` and leases are by campaign. The
   campaign of a status is PHP's answer, which looks for wamid and callback data among the vendor's
   own rows. Claims, releases and results name vendor and campaign, and PHP refuses those that do not

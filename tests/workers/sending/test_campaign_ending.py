@@ -29,10 +29,10 @@ async def test_a_halt_takes_effect_at_once(make_stage: MakeStage, state: str) ->
     run = asyncio.create_task(stage.run())
     await eventually(lambda: len(stage.accepts()) > 10)
     await stage.halt(state)
-    under_way = set((await stage.ledger.load()).sending)
+    in_flight = set((await stage.ledger.load()).sending)
     sent = set(stage.accepts())
     assert await run is False
-    assert set(stage.accepts()) <= sent | under_way, "nothing more was begun"
+    assert set(stage.accepts()) <= sent | in_flight, "nothing more was begun"
     statuses = stage.statuses()
     assert statuses[3] == statuses[6] == 0
     assert statuses[4] == len(stage.accepts())
@@ -102,7 +102,7 @@ async def test_a_campaign_that_is_deleted_in_the_middle_is_forgotten(
 
 
 async def test_the_process_wants_to_end(make_stage: MakeStage) -> None:
-    stage = await make_stage(200, rate=80)
+    stage = await make_stage(200, rate=20)
     run = asyncio.create_task(stage.run())
     await eventually(lambda: len(stage.accepts()) > 5)
     stage.stopping = True
@@ -115,7 +115,7 @@ async def test_the_process_wants_to_end(make_stage: MakeStage) -> None:
 
 async def test_the_process_wants_to_end_when_everything_is_claimed(make_stage: MakeStage) -> None:
     """What goes back is due again, so the campaign is not finished."""
-    stage = await make_stage(60, rate=40, claim_s=3)
+    stage = await make_stage(60, rate=5, claim_s=20)
     run = asyncio.create_task(stage.run())
     await eventually(lambda: len(stage.accepts()) > 2)
     stage.stopping = True
@@ -156,7 +156,7 @@ async def test_a_holder_that_has_lost_the_campaign_leaves_the_new_ones_ledger_al
     make_stage: MakeStage,
 ) -> None:
     """Its rows it gives back all the same: if Redis was wiped, nobody else knows of them."""
-    stage = await make_stage(60, rate=40, claim_s=3)  # all in one claim: none comes in between
+    stage = await make_stage(60, rate=5, claim_s=20)  # all in one claim: none comes in between
     async with stage.held() as lease:
         run = asyncio.create_task(stage.make_run(lease).run())
         await eventually(lambda: len(stage.accepts()) > 2)
