@@ -10,8 +10,11 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from contracts.signing import Audience, SignatureRefused, Verifier
+from simulator.stack.application import APPLICATION
+from simulator.stack.installation import CONTRACTS
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
+from tests.stack.php_code import run_php
 
 UNKNOWN = b'{"error": {"code": "campaign_unknown", "message": "there is no such campaign"}}'
 
@@ -112,6 +115,17 @@ def test_settings_and_routes_can_be_cached(
     again = run("route:list", "--json", **caches)
     paths = [route["uri"] for route in orjson.loads(again.stdout)]
     assert "internal/claim-messages" in paths
+
+
+def test_the_configuration_can_be_published(backend: LaravelBackend) -> None:
+    code = """
+        $provider = WhatsappSidecar\\Laravel\\SidecarServiceProvider::class;
+        $tag = 'whatsapp-sidecar-config';
+        return Illuminate\\Support\\ServiceProvider::pathsToPublish($provider, $tag);
+    """
+    [(source, target)] = run_php(backend.installation.application, code, web=False).items()
+    assert Path(source).resolve() == CONTRACTS / "laravel" / "config" / "whatsapp-sidecar.php"
+    assert Path(target) == APPLICATION / "config" / "whatsapp-sidecar.php"
 
 
 def test_the_cron_takes_what_is_its_own(backend: LaravelBackend, vendor: Vendor) -> None:

@@ -71,6 +71,17 @@ def test_nothing_is_used_that_is_not_there() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_no_constructor_takes_more_than_six_arguments() -> None:
+    pattern = re.compile(r"function __construct\(([^)]*)\)")
+    counts = {
+        file.name: arguments.count("$")
+        for file in (PACKAGE / "src").rglob("*.php")
+        for arguments in pattern.findall(file.read_text())
+    }
+    assert len(counts) > 30
+    assert {name: count for name, count in counts.items() if count > 6} == {}
+
+
 def test_an_import_is_there_and_used() -> None:
     script = (
         f"require '{APPLICATION / 'bootstrap' / 'autoload.php'}'; require 'PHPUnit/Autoload.php';"

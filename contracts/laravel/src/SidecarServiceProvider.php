@@ -50,6 +50,7 @@ use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
+use WhatsappSidecar\Laravel\Store\VendorDefaults;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Setting;
@@ -164,10 +165,12 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make('encrypter'),
             $app->make(Clock::class),
             config('whatsapp-sidecar.settings'),
-            Setting::list(config('whatsapp-sidecar.app_secrets')),
             (int) config('whatsapp-sidecar.active_vendor_status'),
-            BroadcastConnection::broadcaster(
-                config('broadcasting.connections.' . config('whatsapp-sidecar.broadcast.connection'))
+            new VendorDefaults(
+                Setting::list(config('whatsapp-sidecar.app_secrets')),
+                BroadcastConnection::broadcaster(
+                    config('broadcasting.connections.' . config('whatsapp-sidecar.broadcast.connection'))
+                )
             )
         ));
         $this->app->bind(Modes::class, static function (Container $app): Modes {

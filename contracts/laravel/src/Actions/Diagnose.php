@@ -12,10 +12,9 @@ use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Signing\Keys;
-use WhatsappSidecar\Laravel\Store\CronModels;
+use WhatsappSidecar\Laravel\Store\Crons;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Schema;
-use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Setting;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -24,8 +23,7 @@ use WhatsappSidecar\Laravel\Support\Version;
 /** Tells how this side is set up, and what waits in its tables. The sidecar judges. */
 final class Diagnose
 {
-    /** Vendors that are named at most. */
-    private const MOST = 100;
+    private const MAX_VENDORS = 100;
 
     /** By campaigns first, which the index makes cheap however many rows there are. */
     private const DUE = 'SELECT vendors._uid AS vendor_uid, MIN(waiting.due_at) AS oldest_at FROM'
@@ -43,8 +41,7 @@ final class Diagnose
     public function __construct(
         private Database $db,
         private Schema $schema,
-        private CronModels $models,
-        private SeenCrons $seen,
+        private Crons $crons,
         private Keys $keys,
         private SidecarClient $client,
         private Clock $clock
@@ -68,14 +65,10 @@ final class Diagnose
             'database' => $this->schema->server(),
             'php' => $this->php(),
             'tables' => $this->schema->tables(),
-            'crons' => array_map(fn (string $table): array => [
-                'table' => $table,
-                'models' => $this->models->of($table),
-                'seen_at' => $this->seen->at($table),
-            ], CronModels::TABLES),
-            'cron_models_missing' => $this->models->missing(),
-            'due' => $this->waiting($errors, self::DUE, [Time::text($now), self::MOST]),
-            'pending_webhooks' => $this->waiting($errors, self::PENDING, [self::MOST]),
+            'crons' => $this->crons->facts(),
+            'cron_models_missing' => $this->crons->missing(),
+            'due' => $this->waiting($errors, self::DUE, [Time::text($now), self::MAX_VENDORS]),
+            'pending_webhooks' => $this->waiting($errors, self::PENDING, [self::MAX_VENDORS]),
             'errors' => $errors,
             'call_back' => $token === null ? null : $this->callBack($token, $timeoutMs / 1000),
         ];

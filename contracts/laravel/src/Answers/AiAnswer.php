@@ -14,28 +14,34 @@ final class AiAnswer
 
     private const OUTCOMES = ['answered', 'failed', 'superseded'];
 
-    private function __construct(
-        public string $id,
-        public string $vendorUid,
-        public string $outcome,
-        public ?string $text,
-        public ?string $error,
-        public ?stdClass $usage,
-        public int $at
-    ) {
+    public string $id;
+
+    public string $vendorUid;
+
+    public string $outcome;
+
+    public ?string $text;
+
+    public ?string $error;
+
+    public ?stdClass $usage;
+
+    public int $at;
+
+    private function __construct(Input $input)
+    {
+        $this->id = $input->text('id');
+        $this->vendorUid = $input->text('vendor_uid');
+        $this->outcome = $input->oneOf('outcome', self::OUTCOMES);
+        $this->text = $input->optionalText('text');
+        $this->error = $input->optionalText('error');
+        $this->usage = $input->optionalObject('usage');
+        $this->at = $input->integer('at');
     }
 
     public static function of(Input $input): self
     {
-        return new self(
-            $input->text('id'),
-            $input->text('vendor_uid'),
-            $input->oneOf('outcome', self::OUTCOMES),
-            $input->optionalText('text'),
-            $input->optionalText('error'),
-            $input->optionalObject('usage'),
-            $input->integer('at')
-        );
+        return new self($input);
     }
 
     /** Tell whether there is nothing that could be sent as an answer. */

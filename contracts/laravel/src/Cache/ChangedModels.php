@@ -20,7 +20,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 final class ChangedModels
 {
     /** Of more vendors than this the sidecar is told that all may have changed. */
-    private const MOST = 1000;
+    private const MAX_VENDORS = 1000;
 
     private const TIMEOUT_S = 2.0;
 
@@ -99,7 +99,7 @@ final class ChangedModels
         $this->vendorIds = $ids === null || $this->vendorIds === null
             ? null
             : $this->vendorIds + array_fill_keys($ids, true);
-        if (count($this->vendorIds ?? []) > self::MOST) {
+        if (count($this->vendorIds ?? []) > self::MAX_VENDORS) {
             $this->vendorIds = null;
         }
     }

@@ -9,7 +9,6 @@ use WhatsappSidecar\Laravel\Effects\Collected;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Store\Bots;
 use WhatsappSidecar\Laravel\Store\Contacts;
-use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Text;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -26,11 +25,7 @@ final class Replies
         'stop_ai_bot' => ['disable_ai_bot' => 1],
     ];
 
-    private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
-        . ' ORDER BY _id DESC LIMIT 1';
-
     public function __construct(
-        private Database $db,
         private Bots $bots,
         private Contacts $contacts,
         private LoopMatcher $matcher,
@@ -95,9 +90,7 @@ final class Replies
     /** Tell whether the contact has written in the last 24 hours, before this message. */
     private function wroteBefore(IncomingMessage $message): bool
     {
-        $latest = $this->db->row(self::LATEST, [$message->contact->id]);
-
-        return $latest !== null && Time::ms($latest->created_at) >= $this->clock->nowMs() - self::DAY_MS;
+        return $this->contacts->latestMessageMs($message->contact) >= $this->clock->nowMs() - self::DAY_MS;
     }
 
     /** @param list<string> $types of the bots that match */

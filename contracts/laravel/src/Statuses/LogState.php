@@ -21,47 +21,45 @@ final class LogState
     /** @var array<string, mixed>|null */
     public ?array $error = null;
 
-    private function __construct(
-        public ?int $id,
-        public ?int $campaignId,
-        public ?string $campaignUid,
-        public ?int $contactId,
-        public ?string $status,
-        public ?string $messagedAt,
-        public ?string $queueRowUid,
-        private bool $hasError,
-        public ?string $wamid = null
-    ) {
+    public ?int $campaignId = null;
+
+    public ?string $campaignUid = null;
+
+    public ?int $contactId = null;
+
+    public ?string $messagedAt = null;
+
+    public ?string $queueRowUid = null;
+
+    public ?string $wamid = null;
+
+    private bool $hasError = false;
+
+    /** @param int|null $id null for a row that is still to be stored */
+    private function __construct(public ?int $id, public ?string $status)
+    {
     }
 
     public static function ofRow(stdClass $row): self
     {
-        return new self(
-            (int) $row->_id,
-            $row->campaigns__id === null ? null : (int) $row->campaigns__id,
-            $row->campaign_uid,
-            $row->contacts__id === null ? null : (int) $row->contacts__id,
-            $row->status,
-            $row->messaged_at,
-            in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid,
-            (bool) $row->has_error
-        );
+        $state = new self((int) $row->_id, $row->status);
+        $state->campaignId = $row->campaigns__id === null ? null : (int) $row->campaigns__id;
+        $state->campaignUid = $row->campaign_uid;
+        $state->contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
+        $state->messagedAt = $row->messaged_at;
+        $state->queueRowUid = in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid;
+        $state->hasError = (bool) $row->has_error;
+
+        return $state;
     }
 
     /** Return the state of a message's row that a status gives its wamid: it was sent, as it says. */
     public static function ofMessage(stdClass $row, string $wamid): self
     {
-        $state = new self(
-            (int) $row->_id,
-            null,
-            null,
-            null,
-            'accepted',
-            $row->messaged_at,
-            null,
-            (bool) $row->has_error,
-            $wamid
-        );
+        $state = new self((int) $row->_id, 'accepted');
+        $state->messagedAt = $row->messaged_at;
+        $state->wamid = $wamid;
+        $state->hasError = (bool) $row->has_error;
         $state->changed = true;
 
         return $state;
@@ -70,16 +68,13 @@ final class LogState
     /** Return the state of a row that is still to be stored. */
     public static function early(QueueRow $row): self
     {
-        return new self(
-            null,
-            $row->campaignId,
-            $row->campaignUid,
-            $row->contactId,
-            'accepted',
-            null,
-            $row->uid,
-            false
-        );
+        $state = new self(null, 'accepted');
+        $state->campaignId = $row->campaignId;
+        $state->campaignUid = $row->campaignUid;
+        $state->contactId = $row->contactId;
+        $state->queueRowUid = $row->uid;
+
+        return $state;
     }
 
     /**

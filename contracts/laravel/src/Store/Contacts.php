@@ -24,6 +24,9 @@ final class Contacts
 
     private const BY_WA_ID = self::FOUND . 'wa_id = ? ORDER BY _id LIMIT 1';
 
+    private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
+        . ' ORDER BY _id DESC LIMIT 1';
+
     public function __construct(private Database $db, private Clock $clock)
     {
     }
@@ -87,6 +90,14 @@ final class Contacts
         }
 
         return $row;
+    }
+
+    /** Return when the latest message of the contact's was stored; 0 if there is none. */
+    public function latestMessageMs(Contact $contact): int
+    {
+        $latest = $this->db->row(self::LATEST, [$contact->id]);
+
+        return $latest === null ? 0 : Time::ms($latest->created_at) ?? 0;
     }
 
     /**

@@ -21,19 +21,14 @@ final class Vendors
         . ' ON settings.vendors__id = vendors._id AND settings.name IN (%s)'
         . ' WHERE vendors.%s IN (%s) ORDER BY settings._id';
 
-    /**
-     * @param array<string, string> $names names in vendor_settings, by the package's own
-     * @param list<string> $sharedSecrets
-     * @param array<string, string>|null $broadcaster the one of vendors that have none of their own
-     */
+    /** @param array<string, string> $names names in vendor_settings, by the package's own */
     public function __construct(
         private Database $db,
         private Encrypter $encrypter,
         private Clock $clock,
         private array $names,
-        private array $sharedSecrets,
         private int $activeStatus,
-        private ?array $broadcaster = null
+        private VendorDefaults $defaults
     ) {
     }
 
@@ -118,8 +113,8 @@ final class Vendors
                 $row->_uid,
                 (int) $row->status === $this->activeStatus,
                 $settings[$row->_id] ?? [],
-                $this->sharedSecrets,
-                $this->broadcaster
+                $this->defaults->appSecrets,
+                $this->defaults->broadcaster
             );
         }
 

@@ -10,26 +10,29 @@ use WhatsappSidecar\Laravel\Support\Json;
 /** One update as the sidecar hands it over, or as it was split out of a raw webhook. */
 final class Update
 {
+    /** @var list<stdClass> status objects that were coalesced into this one */
+    public array $lowerStatuses = [];
+
+    /** Unix ms; null for a raw webhook, whose own time counts. */
+    public ?int $receivedAt = null;
+
+    public int $attempt = 1;
+
+    /** The sidecar's; null in a raw webhook. */
+    public ?string $id = null;
+
     /**
-     * @param stdClass $payload a complete webhook envelope that holds nothing but this update
-     * @param list<stdClass> $lowerStatuses status objects that were folded into this one
-     * @param int|null $receivedAt unix ms; null for a raw webhook, whose own time stands for it
-     * @param string|null $id the sidecar's; null in a raw webhook
-     * @param list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null $bots those that
-     *     match; null where they are matched here
-     * @param string|null $order what has to stay in order among the updates of one request
+     * @var list<array{bot_uid: string, trigger_type: string, trigger: ?string}>|null those that match;
+     *     null if they are matched here
      */
-    public function __construct(
-        public string $vendorUid,
-        public Part $part,
-        public stdClass $payload,
-        public array $lowerStatuses = [],
-        public ?int $receivedAt = null,
-        public int $attempt = 1,
-        public ?string $id = null,
-        public ?array $bots = null,
-        public ?string $order = null
-    ) {
+    public ?array $bots = null;
+
+    /** What has to stay in order among the updates of one request. */
+    public ?string $order = null;
+
+    /** @param stdClass $payload a complete webhook envelope that holds nothing but this update */
+    public function __construct(public string $vendorUid, public Part $part, public stdClass $payload)
+    {
     }
 
     /** Tell whether it came in a raw webhook, whose answer has no place for effects. */
@@ -58,7 +61,7 @@ final class Update
     }
 
     /**
-     * Return the statuses in their order, the folded ones first; those without a name are left out.
+     * Return the statuses in their order, the coalesced ones first; those without a name are left out.
      *
      * @return list<stdClass>
      */
