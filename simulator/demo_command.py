@@ -23,14 +23,18 @@ from simulator.processes import ProcessFailed
 
 @click.command(name="demo")
 @click.option("--messages", default=1000, show_default=True, help="Messages of the campaign.")
-@click.option("--rate", default=250.0, show_default=True, help="Messages/s that the number allows.")
 @click.option(
-    "--replies", type=int, help="Customers' messages meanwhile.  [default: a tenth of messages]"
+    "--rate", default=250.0, show_default=True, help="Messages per second that the number allows."
+)
+@click.option(
+    "--replies",
+    type=int,
+    help="Messages that customers send meanwhile.  [default: a tenth of messages]",
 )
 @click.option(
     "--stack",
     is_flag=True,
-    help="On nginx, PHP-FPM, Laravel, MariaDB and Redis, which scripts/install-stack installs.",
+    help="Use nginx, PHP-FPM, Laravel, MariaDB and Redis; scripts/install-stack installs them.",
 )
 @click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
@@ -44,7 +48,7 @@ def command(
     json_file: Path | None,
     keep: Path | None,
 ) -> None:
-    """Run the main job end to end on this machine, and compare the counts."""
+    """Run the whole job on this machine, and compare the counts."""
     count = messages // 10 if replies is None else replies
     with _folder(keep) as folder:
         try:
@@ -70,7 +74,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         if any(keep.iterdir()):
-            raise click.ClickException(f"{keep} is not empty; name a folder that is")
+            raise click.ClickException(f"{keep} is not empty; name an empty folder")
         yield keep.resolve()
         return
     with tempfile.TemporaryDirectory(prefix="sidecar-demo-") as folder:

@@ -17,27 +17,29 @@ from simulator.stack.packages import missing
 
 @click.command("adversary")
 @click.option("--rounds", default=10, show_default=True)
-@click.option("--seed", default=1, show_default=True, help="Of the first round; the next has +1.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the first round; each next round adds 1."
+)
 @click.option(
     "--shape",
     "shapes",
     multiple=True,
     type=click.Choice(list(SHAPES)),
-    help="Instead of what the seed draws: one attacker that does this. May be given several times.",
+    help="Attackers, one of each, instead of those that the seed draws. May be repeated.",
 )
 @click.option(
     "--histories",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("var/adversary"),
     show_default=True,
-    help="Where to put what is needed to understand a round that failed.",
+    help="Where to keep the evidence of a round that failed.",
 )
 def command(rounds: int, seed: int, shapes: tuple[str, ...], histories: Path) -> None:
-    """Attack the real stack as vendors may who hold nothing but their own app secret, and see
-    whether another vendor, the processes' memory or Redis suffers from it.
+    """Attack the real stack as a vendor could who holds only their own app secret, and check that
+    no other vendor, process or Redis suffers.
 
-    Prints a line of JSON for each round. A round that broke a promise makes the exit code 1; run it
-    again alone with --rounds 1 and its seed.
+    Prints a line of JSON for each round. Exits 1 if a round broke a promise; repeat that round with
+    --rounds 1 and its seed.
     """
     if lacking := missing():
         raise click.ClickException(

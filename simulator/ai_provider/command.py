@@ -8,20 +8,20 @@ from simulator.outside.command import serve
 
 @click.command("ai")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0: any free one.")
-@click.option("--api-key", default=None, help="What requests must carry. Default: any will do.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
+@click.option("--api-key", default=None, help="Key that requests must carry. Default: any.")
 @click.option(
     "--latency-s",
     type=click.Tuple([click.FloatRange(0), click.FloatRange(0)]),
     default=(0.5, 2.0),
     show_default=True,
-    help="Least and most seconds until an answer.",
+    help="Least and most seconds until it answers.",
 )
-@click.option("--answer", default=None, help="What it answers. Default: the question.")
+@click.option("--answer", default=None, help="Text of its answers. Default: the question.")
 def command(
     host: str, port: int, api_key: str | None, latency_s: tuple[float, float], answer: str | None
 ) -> None:
-    """Run a simulated AI until it is told to stop.
+    """Run a simulated AI until SIGTERM.
 
     It answers POST /v1/chat/completions as OpenAI does and POST /api/v1/prediction/ID as Flowise
     does. Prints "listening on URL" when it is ready. Control: GET /_simulator/report,

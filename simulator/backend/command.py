@@ -53,7 +53,7 @@ class _Server(uvicorn.Server):
 
 @click.command("backend")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
 @click.option(
     "--database",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -65,14 +65,16 @@ class _Server(uvicorn.Server):
     metavar="ID:SECRET",
     callback=_parse_keys,
     multiple=True,
-    help="Signing key; several may be given. Default: a random one, told on stderr.",
+    help="Signing key; several may be given. Default: a random one, printed to stderr.",
 )
-@click.option("--sidecar-url", help="Where the sidecar is; sidecar check --deep has it called.")
+@click.option("--sidecar-url", help="Where the sidecar listens, for sidecar check --deep.")
 @click.option("--full-sync", is_flag=True, help="Survive a power cut, not only a killed process.")
-@click.option("--seed-vendors", default=0, help="Vendors to make in an empty database.")
-@click.option("--seed-messages", default=0, help="Messages in each of these vendors' campaigns.")
-@click.option("--access-token", default="simulated-access-token", help="Of the seeded vendors.")
-@click.option("--app-secret", default="simulated-app-secret", help="Of the seeded vendors.")
+@click.option("--seed-vendors", default=0, help="Vendors to create in an empty database.")
+@click.option("--seed-messages", default=0, help="Messages in the campaign of each.")
+@click.option(
+    "--access-token", default="simulated-access-token", help="Access token of these vendors."
+)
+@click.option("--app-secret", default="simulated-app-secret", help="App secret of these vendors.")
 def command(
     host: str,
     port: int,
@@ -85,9 +87,9 @@ def command(
     access_token: str,
     app_secret: str,
 ) -> None:
-    """Serve the PHP side's contract from a SQLite database.
+    """Run a simulated PHP backend: the PHP side's contract on SQLite.
 
-    Prints "listening on URL" on stdout when it is ready. What it seeded is told on stderr.
+    Prints "listening on URL" on stdout when it is ready. What it seeded is printed to stderr.
     """
     _log_to_stderr()
     with (

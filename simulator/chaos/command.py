@@ -16,28 +16,32 @@ from simulator.stack.packages import missing
 
 @click.command("chaos")
 @click.option("--rounds", default=20, show_default=True)
-@click.option("--seed", default=1, show_default=True, help="Of the first round; the next has +1.")
+@click.option(
+    "--seed", default=1, show_default=True, help="Seed of the first round; each next round adds 1."
+)
 @click.option(
     "--wipe",
     is_flag=True,
-    help="Instead of rounds: send one campaign, and wipe Redis in the middle of it.",
+    help="Send one campaign and wipe Redis in the middle of it, instead of rounds.",
 )
-@click.option("--messages", default=10_000, show_default=True, help="Of the campaign with --wipe.")
-@click.option("--rate", default=1000.0, show_default=True, help="Its messages per second.")
+@click.option(
+    "--messages", default=10_000, show_default=True, help="Messages of the campaign with --wipe."
+)
+@click.option("--rate", default=1000.0, show_default=True, help="Its rate, in messages per second.")
 @click.option(
     "--histories",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("var/chaos"),
     show_default=True,
-    help="Where to put what is needed to understand a round that failed.",
+    help="Where to keep the evidence of a round that failed.",
 )
 def command(
     rounds: int, seed: int, wipe: bool, messages: int, rate: float, histories: Path
 ) -> None:
-    """Kill, suspend and cut off parts of the real stack under load, and count what arrived.
+    """Kill, suspend and cut off parts of the real stack under load, and count what arrives.
 
-    Prints a line of JSON for each round. A round that lost, doubled or left anything makes the
-    exit code 1; run it again alone with --rounds 1 and its seed.
+    Prints a line of JSON for each round. Exits 1 if a round lost, doubled or left anything; repeat
+    that round with --rounds 1 and its seed.
     """
     if lacking := missing():
         raise click.ClickException(

@@ -32,12 +32,12 @@ def _option(name: str, kind: Any, text: str) -> Callable[[_Command], _Command]:
 
 @click.command("cloud-api")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0: any free one.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
 @click.option(
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON file with settings (CloudApiConfig); the other options win over it.",
+    help="JSON file with settings (CloudApiConfig); other options override it.",
 )
 @click.option("--phone-number-id", "phone_number_ids", multiple=True, help="May be repeated.")
 @_option("--rate", float, "Messages per second that each number accepts.")
@@ -70,7 +70,7 @@ def command(
     log_level: str,
     **settings: Any,
 ) -> None:
-    """Run a simulated WhatsApp Cloud API until it is told to stop.
+    """Run a simulated WhatsApp Cloud API until SIGTERM.
 
     Prints `listening on http://HOST:PORT` when it is ready. Error codes on demand, fault rules
     and the report: see the module simulator.cloud_api and GET /_simulator/report.

@@ -14,14 +14,21 @@ from simulator.stack.packages import missing
 
 @click.command("migration")
 @click.option("--vendors", default=10, show_default=True)
-@click.option("--messages", default=10, show_default=True, help="A vendor's in each wave.")
-@click.option("--customers", default=3, show_default=True, help="Who write to a vendor in each.")
-@click.option("--verbose", is_flag=True, help="Also print what the commands say.")
+@click.option(
+    "--messages", default=10, show_default=True, help="Messages of each vendor in each wave."
+)
+@click.option(
+    "--customers",
+    default=3,
+    show_default=True,
+    help="Customers who write to each vendor in each wave.",
+)
+@click.option("--verbose", is_flag=True, help="Also print the output of the commands.")
 def command(vendors: int, messages: int, customers: int, verbose: bool) -> None:
-    """Walk through MIGRATION.md from the first step to the last and back, on the real stack.
+    """Run through MIGRATION.md from the first step to the last and back, on the real stack.
 
     Executes the page's commands under load, with the crons running, and prints a line of JSON for
-    each step. Anything lost, doubled or not executed makes the exit code 1.
+    each step. Exits 1 if anything is lost, doubled or not executed.
     """
     if lacking := missing():
         raise click.ClickException(

@@ -8,12 +8,12 @@ from simulator.vendor_webhook.app import VendorWebhook
 
 @click.command("vendor-webhook")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=0, show_default=True, help="0: any free one.")
+@click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
 @click.option(
-    "--secret", default=None, help="What posts must be signed with. Default: none need be."
+    "--secret", default=None, help="Secret that posts must be signed with. Default: none."
 )
 def command(host: str, port: int, secret: str | None) -> None:
-    """Run a vendor's own webhook, for what is forwarded to it, until it is told to stop.
+    """Run a simulated vendor's webhook, the target of forwards, until SIGTERM.
 
     It answers POST /hook and checks X-Hub-Signature-256. Prints "listening on URL" when it is
     ready. Control: GET /_simulator/report, GET /_simulator/requests, and POST /_simulator/faults,
