@@ -1,1 +1,1 @@
-"""The HTTP face: webhooks, what is passed on to PHP, and the signed routes that PHP calls."""
+"""The HTTP server: webhooks, the proxy to PHP, and the signed routes that PHP calls."""

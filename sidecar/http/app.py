@@ -137,7 +137,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
 
 
 async def _meet(vendors: Vendors, redis: Redis) -> None:
-    """Let vendors whose webhooks have come before not be taken for strangers."""
+    """Make vendors known whose webhooks have arrived before."""
     with suppress(*RedisUnavailable):
         found = cast(Members, await redis.smembers(keys.VENDORS))
         vendors.meet(member.decode() for member in found)
@@ -148,13 +148,13 @@ class _Invalidation:
         self._changes = changes
 
     async def take(self, request: Request, body: bytes) -> api.InvalidateAnswer:
-        """Answered when every process will learn of it."""
+        """Announce the change, and answer when every process will learn of it."""
         await self._changes.announce(parse(api.InvalidateRequest, body))
         return api.InvalidateAnswer()
 
 
 async def _healthz(request: Request) -> Response:
-    """The process runs and its loop turns."""
+    """Answer 200: the process runs and its event loop is not stuck."""
     return JSONResponse({"status": "ok", "checks": {}})
 
 
@@ -163,7 +163,7 @@ class _Readiness:
         self._redis = redis
 
     async def show(self, request: Request) -> Response:
-        """Webhooks can be taken: Redis answers and accepts writes."""
+        """Answer 200 if webhooks can be accepted: Redis answers and takes writes."""
         try:
             await self._redis.set(keys.PROBE, 1, ex=60)
         except RedisUnavailable as error:

@@ -1,8 +1,7 @@
-"""A connection of ``sidecar serve``: uvicorn's, which ends when its client is too slow or sends
-what no caller would.
+"""Connections of ``sidecar serve``: uvicorn's, closed if the client is too slow or too large.
 
-nginx passes on complete requests only, so nobody who is honest is cut off. uvicorn alone would wait
-for the rest of a request, and keep what there is of it, for as long as the client likes.
+nginx forwards complete requests only, so no honest caller is cut off. uvicorn alone would wait for
+the rest of a request, and hold what it has of it, for as long as the client likes.
 """
 
 import asyncio
@@ -12,17 +11,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from sidecar.logs import LogOnce
 
-#: A request is here, from its first byte to its last, within so long.
+#: Time limit for a request, from its first byte to its last.
 REQUEST_S = 15.0
 
-#: Most bytes and fields in front of a body; Meta's and PHP's take a tenth of it.
+#: Maximum size and number of header fields; Meta's and PHP's need a tenth of it.
 MAX_HEAD_BYTES = 32 * 1024
 MAX_FIELDS = 100
 
-#: What all requests that are not complete may hold together.
+#: Maximum bytes held for all incomplete requests together.
 MAX_UNFINISHED_BYTES = 64 * 1024 * 1024
 
-#: Most connections, where the process may have twice as many files open.
+#: Maximum connections, if the process may have twice as many files open.
 MAX_CONNECTIONS = 4096
 
 
@@ -47,8 +46,8 @@ def make_connection_class(
 
 
 class _Slow:
-    """The connections of a server that wait for the rest of a request, those first that have waited
-    for longest. Where they hold too much, these end: whoever sends at once is not kept away."""
+    """A server's connections that wait for the rest of a request, the longest waiting first. If
+    they hold too much, these are closed first: clients that send at once are not kept out."""
 
     def __init__(self, max_bytes: int, max_connections: int) -> None:
         self._max_bytes = max_bytes
@@ -82,7 +81,7 @@ class _Connection(HttpToolsProtocol):
     _size = 0
 
     def wait(self) -> None:
-        """From now on the next request, or the rest of one, is waited for."""
+        """Start to wait for the next request, or for the rest of one."""
         self._timer = self.loop.call_later(self.request_s, self.cut_off, "a request took too long")
         self.slow.hold(self, self._size)
 

@@ -1,13 +1,13 @@
-"""Passes a webhook on to PHP's own route, and PHP's answer back.
+"""Forwards a webhook to PHP's own route, and PHP's answer back.
 
-For vendors whose webhooks PHP handles (mode ``php`` or ``shadow``). The body is in memory until PHP
-has answered, because a webhook that PHP fails on may be kept (sidecar/http/webhook.py); so what may
-be on its way at a time is bounded. PHP's answer is passed on as it comes.
+For vendors whose webhooks PHP handles (mode ``php`` or ``shadow``). The body stays in memory until
+PHP has answered, because a webhook that PHP fails on may be kept (sidecar/http/webhook.py); so the
+bytes in flight are bounded. PHP's answer is streamed back.
 
-A webhook may reach PHP more than once: where PHP had taken it when the time was over or the
-connection broke, and then it is kept, or where PHP closed a kept connection at the very moment that
-the webhook went out on it, and then it is sent again on another one. PHP recognises what it has by
-the message's id, as it must anyhow: Meta repeats webhooks too.
+A webhook may reach PHP more than once: if PHP took it but the time ran out or the connection broke,
+it is kept; if PHP closed a reused connection just as the webhook went out on it, it is sent again
+on a new one. PHP recognises duplicates by the message's id, as it must anyway: Meta repeats
+webhooks too.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from sidecar.url import webhook_url
 
 log = structlog.get_logger()
 
-#: So much of an answer is read before any of it goes back: PHP's "done", and most error pages.
+#: How much of an answer is read before any of it goes back: PHP's "done", and most error pages.
 BEGINNING_BYTES = 64 * 1024
-#: The rest of a larger one may take so long.
+#: Time limit for the rest of a larger one.
 REST_S = 60.0
 
-#: What a webhook takes of memory beside its body: two connections' buffers, and what describes it.
+#: Memory that a webhook takes besides its body: two connections' buffers, and bookkeeping.
 OVERHEAD_BYTES = 16 * 1024
 
 #: aiohttp warns of larger ones, which it would write at one go.
@@ -45,9 +45,9 @@ _NOTHING_OF_OURS = frozenset(map(istr, ("User-Agent", "Accept", "Accept-Encoding
 
 @dataclass(slots=True)
 class ProxyAnswer:
-    """PHP's answer, or one in its place. ``rest`` is what is still to come of the body.
-    ``failure``: why it is no answer to the webhook. ``busy``: PHP was not asked. ``looped``: nor
-    was it, because this sidecar, or another one, is asking with this very webhook."""
+    """PHP's answer, or one in its place. ``rest`` is the part of the body still to come.
+    ``failure``: why PHP did not answer the webhook. ``busy``: PHP was not asked, because too much
+    is in flight; ``looped``: because a sidecar sent this very request."""
 
     status: int
     headers: list[Header]
@@ -58,12 +58,12 @@ class ProxyAnswer:
     looped: bool = False
 
     def close(self) -> None:
-        """Do without what is still to come."""
+        """Discard the rest of the body."""
         if self.rest is not None:
             self.rest.close()
 
     async def send_to(self, send: Send) -> None:
-        """Answer the request with this. An answer that breaks off breaks off here too."""
+        """Send this as the answer. If PHP's answer breaks off, so does this."""
         headers = self.headers if self.busy else [*self.headers, (PROXIED, b"1")]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         if self.rest is None:
@@ -91,10 +91,10 @@ class _Attempt:
 
 @dataclass
 class Proxy:
-    """The way to PHP's webhook route below ``backend_url``. Belongs to one event loop.
+    """Forwards to PHP's webhook route below ``backend_url``. Belongs to one event loop.
 
-    A webhook has ``timeout_s`` for all of it, the wait for one of the ``concurrency`` connections
-    included. Beyond ``limit_bytes`` of webhooks on their way PHP is not asked.
+    A webhook has ``timeout_s`` in all, including the wait for one of ``concurrency`` connections.
+    With more than ``limit_bytes`` of webhooks in flight, PHP is not asked.
     """
 
     backend_url: str
@@ -105,8 +105,8 @@ class Proxy:
     _session: aiohttp.ClientSession | None = field(default=None)
 
     async def ask(self, vendor_uid: str, scope: Scope, body: bytes, since: float) -> ProxyAnswer:
-        """Pass a webhook on. ``since`` is when its body was here, by ``time.perf_counter``. Raises
-        nothing: where PHP gives no answer, there is a 502, 503 or 504 in its place."""
+        """Forward a webhook. ``since`` is when its body was complete, by ``time.perf_counter``.
+        Never raises: if PHP gives no answer, returns a 502, 503 or 504 in its place."""
         if goes_round(scope):
             log.error("proxy.loop", hint="backend_url leads back to the sidecar")
             return _in_place(508, "proxy_loop", "backend_url leads to the sidecar", looped=True)
@@ -145,8 +145,8 @@ class Proxy:
     async def _post(
         self, url: URL, headers: CIMultiDict[str], body: bytes
     ) -> aiohttp.ClientResponse:
-        """Return PHP's answer as it begins. A connection that PHP has closed meanwhile is no answer
-        of PHP's: the webhook goes out once more."""
+        """Return the beginning of PHP's answer. If PHP has closed a reused connection meanwhile,
+        send the webhook once more."""
         while True:
             attempt = _Attempt()
             try:
@@ -189,7 +189,7 @@ async def _mark_reused(
 
 
 async def _answer(response: aiohttp.ClientResponse, scope: Scope) -> tuple[str, ProxyAnswer]:
-    """Read how PHP's answer begins, or all of it."""
+    """Read the beginning of PHP's answer, or all of it."""
     try:
         pieces, size, whole = [], 0, False
         while size < BEGINNING_BYTES and not whole:

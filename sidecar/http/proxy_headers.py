@@ -1,8 +1,8 @@
-"""Headers of a webhook that is passed on to PHP, and of PHP's answer.
+"""Headers of a webhook that is forwarded to PHP, and of PHP's answer.
 
-What belongs to one connection is not passed on (RFC 9110, 7.6.1); all else is, in the order in
-which it came. Names go out in lower case. A value that is not UTF-8, or that holds control
-characters, is left out: Meta sends none.
+Hop-by-hop headers are dropped (RFC 9110, 7.6.1); all others are forwarded in their order. Names go
+out in lower case. Values that are not UTF-8, or that contain control characters, are dropped: Meta
+sends none.
 """
 
 import re
@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 Header = tuple[bytes, bytes]
 
-#: By this name the sidecar stands in ``Via``.
+#: The sidecar's name in ``Via``.
 PSEUDONYM = "whatsapp-sidecar"
 
 #: Marks an answer as PHP's own, or as one in its place: nginx need not ask PHP for another.
@@ -54,7 +54,7 @@ _NO_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def goes_round(scope: Scope) -> bool:
-    """Tell whether a sidecar has passed this request on before."""
+    """Return whether a sidecar has forwarded this request before."""
     ours = f" {PSEUDONYM}"
     return any(
         part.rstrip().endswith(ours)
@@ -65,11 +65,11 @@ def goes_round(scope: Scope) -> bool:
 
 
 def to_php(scope: Scope) -> CIMultiDict[str]:
-    """Return the headers with which a request goes on, without ``Content-Length``.
+    """Return the headers of the forwarded request, without ``Content-Length``.
 
-    ``Host`` stays as it is, so that PHP's links are those of the site. ``X-Forwarded-Proto`` and
-    ``X-Forwarded-Host`` are added where nginx has not set them; whoever has connected is appended
-    to ``X-Forwarded-For``.
+    ``Host`` is kept, so that PHP's links are those of the site. ``X-Forwarded-Proto`` and
+    ``X-Forwarded-Host`` are added if nginx has not set them; the client's address is appended to
+    ``X-Forwarded-For``.
     """
     headers: CIMultiDict[str] = CIMultiDict()
     callers, vias, host = [], [], None
@@ -100,7 +100,7 @@ def to_php(scope: Scope) -> CIMultiDict[str]:
 
 
 def from_php(raw: Iterable[Header]) -> list[Header]:
-    """Return the headers with which PHP's answer goes back, without ``Content-Length``."""
+    """Return the headers of PHP's answer as it goes back, without ``Content-Length``."""
     given = [(name.lower(), value) for name, value in raw]
     dropped = _named(given) | _HOP_BY_HOP | {b"content-length", PROXIED}
     return [
@@ -114,7 +114,7 @@ def from_php(raw: Iterable[Header]) -> list[Header]:
 
 
 def _named(headers: Iterable[Header]) -> frozenset[bytes]:
-    """Return what ``Connection`` names."""
+    """Return the header names listed in ``Connection``."""
     return frozenset(
         option.strip().lower()
         for name, value in headers

@@ -1,4 +1,4 @@
-"""What every internal route has in common: the signature is checked, and refusals look alike."""
+"""What all internal routes share: the signature check, and the form of refusals."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,10 +20,10 @@ from sidecar.redis.client import Redis, RedisUnavailable
 
 log = structlog.get_logger()
 
-#: Internal calls are small; nothing that PHP sends comes near this.
+#: Maximum body. Internal calls are small; nothing that PHP sends comes near this.
 BODY_LIMIT = 1024 * 1024
 
-#: How often it is looked whether Redis still knows since when it remembers nonces.
+#: How often to check that Redis still knows since when it has remembered nonces.
 BEGIN_EVERY_S = 1.0
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,9 +42,8 @@ class CallRefused(Exception):
 class Internal:
     """Wraps a handler of an internal route: verified calls reach it, others get 401.
 
-    A call that was signed before this Redis remembers nonces may have been made before, and is
-    refused. ``_ahead_s`` is how far callers' clocks were ahead of this one at most: what they sign
-    now bears a time that much later.
+    A call signed before this Redis began to remember nonces may be a replay, and is refused.
+    ``_ahead_s`` is how far callers' clocks have been ahead of this one at most.
     """
 
     def __init__(self, verifier: Verifier, redis: Redis) -> None:
@@ -53,12 +52,12 @@ class Internal:
         self._ahead_s = 0.0
 
     async def begin(self) -> None:
-        """Note that nonces are remembered from now on, unless they are already."""
+        """Record that nonces are remembered from now on, unless they are already."""
         with suppress(*RedisUnavailable):
             await self._redis.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
 
     async def run(self) -> None:
-        """Do it again and again, for a Redis that is emptied meanwhile."""
+        """Repeat that periodically, in case Redis is wiped."""
         while True:
             await asyncio.sleep(BEGIN_EVERY_S)
             await self.begin()

@@ -12,24 +12,24 @@ from sidecar.url import webhook_url
 
 log = structlog.get_logger()
 
-#: How long PHP may take to answer. Below what nginx waits for us, so that a PHP that hangs does not
-#: make nginx take the sidecar for dead.
+#: How long PHP may take to answer. Less than nginx waits for us, so that nginx does not take the
+#: sidecar for dead when PHP hangs.
 TIMEOUT_S = 3.0
 
-#: Statuses with which PHP answers; any other comes from something in between.
+#: Statuses that PHP answers with; any other comes from something in between.
 _VERIFIED = (200, 403, 404)
 
 
 class Verification:
-    """What ``GET /webhook/{vendor_uid}`` answers, whoever handles the vendor's webhooks."""
+    """Answers ``GET /webhook/{vendor_uid}``, whoever handles the vendor's webhooks."""
 
     def __init__(self, backend: Backend, backend_url: str) -> None:
         self._backend = backend
         self._backend_url = backend_url
 
     async def answer(self, vendor_uid: str, query: bytes) -> tuple[int, bytes]:
-        """Hand the verification to PHP, which marks the vendor as verified. While PHP is down,
-        answer from the rule that it follows: the token is the SHA-1 of the vendor's uid."""
+        """Forward the verification to PHP, which marks the vendor as verified. While PHP is down,
+        answer by PHP's rule: the token is the SHA-1 of the vendor's uid."""
         url = webhook_url(self._backend_url, vendor_uid, query)
         try:
             async with self._backend.session.get(

@@ -1,14 +1,14 @@
 """The webhook routes: what Meta calls.
 
-A POST is checked, put into the inbox and answered with exactly 200 when it is on disk. Nothing in
-it is parsed: a body of any shape that carries a valid signature is kept. This is a plain ASGI
-endpoint, without request and response objects, because it is the busiest one.
+A POST is checked, written to the inbox and answered with 200 once it is on disk. The body is not
+parsed: any shape with a valid signature is kept. This is a plain ASGI endpoint, without request and
+response objects, because it is the busiest one.
 
-Where PHP handles a vendor's webhooks (mode ``php`` or ``shadow``), they are passed on to it
-(sidecar/http/proxy.py). What PHP fails on is kept, if it may be: then the workers hand it over as
-they do everything in the inbox. New webhooks go to PHP meanwhile and may overtake it. That is no
-new disorder: Meta promises no order, and PHP handles webhooks side by side. The other way round,
-one webhook that cannot be handed over would turn a vendor away from a PHP that works.
+If PHP handles a vendor's webhooks (mode ``php`` or ``shadow``), they are forwarded to it
+(sidecar/http/proxy.py). Webhooks that PHP fails on are kept in the inbox, if that is allowed, and
+the workers deliver them like all others. New webhooks go to PHP meanwhile and may overtake them.
+That breaks no promise: Meta guarantees no order, and PHP handles webhooks concurrently. The
+alternative is worse: one undeliverable webhook would keep a vendor away from a PHP that works.
 """
 
 import asyncio
@@ -42,33 +42,33 @@ log = structlog.get_logger()
 _STATUSES = re.compile(rb'"statuses"\s*:')
 _MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
 
-#: ``_uid`` of a row is char(36). Anything else in its place names no vendor, and PHP is not asked.
+#: A row's ``_uid`` is char(36). PHP is not asked about anything else.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-#: What a secret can have made.
+#: The form of a signature.
 _SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
 
-#: How long a webhook waits for what PHP says of its vendor. Then it is kept without.
+#: How long a webhook waits for its vendor's configuration. Then it is kept without.
 VENDOR_WAIT_S = 2.0
 
-#: The sidecar has no place for a webhook; PHP may have.
+#: The inbox cannot take the webhook; PHP may be able to.
 INBOX_UNAVAILABLE = b"inbox_unavailable"
 
-#: What PHP answers to a webhook, and so what Meta has always got.
+#: PHP's answer to a webhook, which Meta has always got.
 DONE = b"done"
 
 
 def lane_of(body: bytes) -> Lane:
-    """Tell the lane by a look at the bytes. Only a body that certainly holds nothing but
-    statuses may wait; a wrong guess costs time and nothing else."""
+    """Guess the lane from the raw bytes. Only a body that certainly holds nothing but statuses
+    may wait; a wrong guess costs time and nothing else."""
     if _STATUSES.search(body) and not _MESSAGES.search(body):
         return Lane.STATUSES
     return Lane.MESSAGES
 
 
 def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
-    """Tell whether Meta's header fits the exact bytes under one of the app secrets. One that is
-    empty counts for nothing: anybody could sign with it."""
+    """Return whether Meta's signature matches the body under one of the app secrets. Empty secrets
+    are ignored: anybody could sign with them."""
     if not _SIGNATURE.fullmatch(signature):
         return False
     given = signature.removeprefix(b"sha256=")
@@ -81,7 +81,7 @@ def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Post:
-    """One POST. ``here_at``: when the whole of it was here, by ``time.perf_counter``."""
+    """One POST. ``here_at``: when its body was complete, by ``time.perf_counter``."""
 
     vendor_uid: str
     signature: bytes
@@ -90,7 +90,7 @@ class _Post:
 
     @property
     def fault(self) -> str:
-        """What is wrong with a signature that does not hold, in a word."""
+        """Return what is wrong with an invalid signature, in a word."""
         return "signature_wrong" if self.signature else "signature_missing"
 
 
@@ -100,7 +100,7 @@ def _count_unsigned(webhook: _Post) -> None:
 
 
 class _BodyRefused(Exception):
-    """The body is not taken: answer so, with this reason."""
+    """The body is refused with this status and reason."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -110,8 +110,8 @@ class _BodyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class WebhookPolicy:
-    """Which webhooks are taken. ``enforce``: signatures must hold, ``enforce_proxied``: also those
-    of webhooks that PHP handles. ``keep_failed``: what PHP fails on goes into the inbox."""
+    """Which webhooks are accepted. ``enforce``: signatures must be valid, ``enforce_proxied``: also
+    those of webhooks that PHP handles. ``keep_failed``: webhooks that PHP fails on are kept."""
 
     app_secrets: tuple[bytes, ...]
     enforce: bool
@@ -209,7 +209,7 @@ class WebhookEndpoint:
         return 200, DONE
 
     async def _keep(self, webhook: _Post) -> bool:
-        """Put the webhook into the inbox, and return whether it is on disk."""
+        """Write the webhook to the inbox, and return whether it is on disk."""
         body = webhook.body
         try:
             await self._inbox.put(lane_of(body), webhook.vendor_uid, webhook.signature[:128], body)
@@ -220,9 +220,9 @@ class WebhookEndpoint:
         return True
 
     async def _look_up(self, webhook: _Post) -> tuple[bool, bool, VendorConfig | None]:
-        """Return whether the signature holds, whether PHP has told of the vendor, and what. Where
-        the vendor's own secrets may tell, PHP is asked for them; not about a signature that no
-        secret can have made."""
+        """Return whether the signature is valid, whether PHP has answered about the vendor, and its
+        configuration. PHP is asked if the vendor's own secrets may decide, but not about a
+        malformed signature."""
         vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
         signed = signature_holds(signature, body, self._policy.app_secrets)
         asked, config = self._vendors.peek(vendor_uid)
@@ -242,14 +242,14 @@ class WebhookEndpoint:
     def _refusal(
         self, webhook: _Post, signed: bool, asked: bool, config: VendorConfig | None
     ) -> tuple[int, str] | None:
-        """Return why the webhook cannot be kept, as status and reason, or None."""
+        """Return why the webhook is refused, as status and reason, or None."""
         if not signed:
             if not self._policy.enforce:
                 _count_unsigned(webhook)
             elif asked or not _SIGNATURE.fullmatch(webhook.signature):
                 return 401, webhook.fault
             else:
-                # The vendor's own secrets are not known while PHP is down: Meta comes again.
+                # The vendor's own secrets are unknown while PHP is down: Meta will retry.
                 return 503, "secrets_unavailable"
         if asked and config is None:
             return 404, "vendor_unknown"
@@ -258,9 +258,9 @@ class WebhookEndpoint:
     async def _pass_on(
         self, webhook: _Post, signed: bool, modes: Modes, scope: Scope
     ) -> tuple[int, bytes] | ProxyAnswer:
-        """Have PHP handle the webhook; keep it where PHP fails on it. PHP decides about signatures,
-        as without a sidecar, unless ``proxy_signature`` says otherwise; but what is kept is handed
-        over as genuine, so it must be."""
+        """Have PHP handle the webhook; keep it if PHP fails on it. PHP decides about signatures, as
+        without a sidecar, unless ``proxy_signature`` says otherwise; but a kept webhook is
+        delivered as genuine, so its signature must be valid."""
         if not signed:
             if self._policy.enforce_proxied:
                 return self._answer(401, webhook.fault, vendor_uid=webhook.vendor_uid)
@@ -283,7 +283,7 @@ class WebhookEndpoint:
         return answer
 
     def _record(self, webhook: _Post, modes: Modes) -> None:
-        """Have it compared what comes of the webhook, where that is to be."""
+        """Record the webhook for comparison, if the vendor is in shadow."""
         if is_compared(modes, webhook.body):
             self._shadow.record(webhook.vendor_uid, webhook.body, now_ms())
 
@@ -297,7 +297,7 @@ class WebhookEndpoint:
 
 
 def _exceeds(content_length: bytes, limit: int) -> bool:
-    """Tell whether the header announces more. One that is no number is left to the server."""
+    """Return whether the header announces more. An invalid number is left to the server."""
     return content_length.isdigit() and (len(content_length) > 18 or int(content_length) > limit)
 
 

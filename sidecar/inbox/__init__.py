@@ -1,1 +1,1 @@
-"""Webhooks that are acknowledged and not yet in PHP."""
+"""Webhooks that are acknowledged and not yet delivered to PHP."""

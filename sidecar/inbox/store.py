@@ -1,17 +1,16 @@
-"""The inbox: webhooks that were acknowledged and are not yet settled, on disk in Redis.
+"""The inbox: webhooks that were acknowledged and are not yet processed, on disk in Redis.
 
 A webhook belongs to a lane (customers' messages or statuses) and a vendor, and each pair has a
-stream. All webhooks that arrive while one write is under way share the next one: a *group
-commit*, one MULTI/EXEC in one round trip. An entry of a stream holds the webhooks that one group
-had for it, as pairs of Meta's signature header and the raw body; its id says when it was taken,
-and its uid names it for good: stream ids come again, in the other lane, in another Redis, and when
-a clock goes back.
+stream. Webhooks that arrive during one write share the next one: a *group commit*, one MULTI/EXEC
+in one round trip. A stream entry holds the webhooks that one group had for it, as pairs of Meta's
+signature header and the raw body. Its id says when it arrived; its uid identifies it for good,
+because stream ids repeat: in the other lane, in another Redis, and when a clock is set back.
 
-With the append-only file on and ``fsync`` always, the answer to EXEC comes after the bytes are on
-disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
+With the append-only file on and ``fsync`` always, EXEC is answered after the bytes are on disk. So
+a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
 
-Whoever drains a lane holds its lease and reads from the head; entries are deleted when they are
-settled, and not before. A crash in between repeats work, and loses none.
+The drain of a lane holds its lease and reads from the head; entries are deleted when their updates
+are committed, not before. A crash in between repeats work and loses none.
 """
 
 import asyncio
@@ -26,12 +25,12 @@ from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, RedisUnavailable, ResponseError, reason_of
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
 
-#: Most webhooks and (unless a single one is larger) most bytes in one entry, so that a reader
-#: can bound what it takes at a time.
+#: Maximum webhooks and (unless a single one is larger) bytes in one entry, so that a reader can
+#: bound what it takes at a time.
 MAX_ENTRY_WEBHOOKS = 256
 MAX_ENTRY_BYTES = 512 * 1024
 
-#: What a webhook takes of Redis beside its body: its signature, and its share of an entry.
+#: What a webhook takes in Redis besides its body: its signature, and its share of an entry.
 WEBHOOK_BYTES = 128
 
 #: The first field of an entry, in front of its uid. No signature header begins so.
@@ -39,11 +38,11 @@ UID_FIELD = b"#"
 
 
 class InboxUnavailable(Exception):
-    """The webhook is not on disk (or it is not known that it is). Answer 503."""
+    """The webhook is not known to be on disk. Answer 503."""
 
 
 class _Written(asyncio.Future[None]):
-    """Everybody in a group waits for it, so a request that is cancelled leaves it alone."""
+    """All requests of a group wait for it, so a cancelled request must not cancel it."""
 
     def cancel(self, msg: object = None) -> bool:
         return False
@@ -76,7 +75,7 @@ class _Group:
         self.sizes[vendor_uid] = self.sizes.get(vendor_uid, 0) + len(body) + WEBHOOK_BYTES
 
     def resolve(self, reason: str | None = None) -> None:
-        """Tell everybody who waits that it is on disk, or why it is not; the first call counts."""
+        """Resolve all waiters: it is on disk, or why it is not. The first call counts."""
         self.timer.cancel()
         _resolve(self.written, reason)
 
@@ -92,11 +91,11 @@ def _resolve(written: _Written, reason: str | None) -> None:
 
 
 class Inbox:
-    """The writing side. ``ring`` is called with a lane that somebody has to be woken for. Nothing
-    is taken that would fill Redis beyond ``memory_share`` of its memory, and of one vendor nothing
-    beyond ``vendor_share`` of that.
+    """The writing side. ``wake`` is called with a lane whose drain must be woken. Webhooks are
+    refused that would fill Redis beyond ``memory_share`` of its memory, or one vendor's beyond
+    ``vendor_share`` of that.
 
-    ``writes`` counts round trips to Redis, ``webhooks`` what went with them.
+    ``writes`` counts round trips to Redis, ``webhooks`` the webhooks written.
     """
 
     def __init__(
@@ -125,9 +124,9 @@ class Inbox:
         self, lane: Lane, vendor_uid: str, signature: bytes, body: bytes
     ) -> asyncio.Future[None]:
         """Return a future that is done when the webhook is on disk. It raises
-        :class:`InboxUnavailable` if Redis is away or full, or has not written it in
-        ``timeout_s``, the wait for an earlier write included; and at once, if what is stored of the
-        vendor fills its share.
+        :class:`InboxUnavailable` if Redis is unavailable or full, or has not written it within
+        ``timeout_s``, including the wait for an earlier write. Raises the same at once if the
+        vendor's share is used up.
         """
         if refusal := self._shares.take(vendor_uid, len(body) + WEBHOOK_BYTES):
             raise InboxUnavailable(refusal)
@@ -143,7 +142,7 @@ class Inbox:
         loop = asyncio.get_running_loop()
         written = _Written(loop=loop)
         if self._writer is None:
-            # Not at once: the other requests of this turn of the loop come along.
+            # Not at once: other requests of this iteration of the loop join the group.
             loop.call_soon(self._start_writer)
         reason = f"Redis has not written it in {self._timeout_s} s"
         timer = loop.call_later(self._timeout_s, _resolve, written, reason)
@@ -163,7 +162,7 @@ class Inbox:
                     await self._write(group)
         finally:
             self._writer = None
-            # An error that nobody thought of must not stop those who came meanwhile.
+            # An unexpected error must not stop the webhooks that arrived meanwhile.
             self._start_writer()
 
     async def _write(self, group: _Group) -> None:
@@ -191,8 +190,8 @@ class Inbox:
 
     async def _commit(self, group: _Group, lanes: list[Lane]) -> list[int]:
         """Write the group. Return, for each lane, how many vendors were not ready before; then,
-        for each lane, whether somebody drains it already (who looks again before leaving); and at
-        the end, for each vendor, how many bytes are stored of it."""
+        for each lane, whether a drain runs already (it looks again before it ends); and last, for
+        each vendor, how many bytes it has stored."""
         pipeline = self._redis.pipeline(transaction=True)
         for lane in lanes:
             vendors = dict.fromkeys(v for entry_lane, v, _ in group.entries if entry_lane is lane)
@@ -216,34 +215,33 @@ class Inbox:
         return answers
 
     async def close(self) -> None:
-        """Wait until everything that was put is written (or has failed)."""
+        """Wait until every webhook is written or has failed."""
         while writer := self._start_writer():
             await writer
 
 
 def uids() -> Callable[[], bytes]:
-    """Return what names entries. Sixty-four bits by chance for each process, and a count: no two
-    entries have the same name, whatever lane, host, Redis or clock they are of."""
+    """Return a generator of entry uids: 64 random bits for the process, and a count. So no two
+    entries share one, whatever their lane, host, Redis or clock."""
     process, count = secrets.token_hex(8), itertools.count()
     return lambda: b"%s-%x" % (process.encode(), next(count))
 
 
 def drain_lease(lane: Lane) -> str:
-    """Name of the lease that whoever drains the lane holds."""
+    """Return the name of the lease that the lane's drain holds."""
     return f"drain:{lane}"
 
 
 @dataclass(frozen=True, slots=True)
 class RawWebhook:
-    """One POST of Meta's, byte for byte."""
+    """One of Meta's POSTs, byte for byte."""
 
     signature: bytes
     body: bytes
 
 
 class EntryHead(NamedTuple):
-    """An entry without its bodies: what it is known by, how many webhooks are in it, and what it
-    counts for in bytes."""
+    """An entry without its bodies: its id, how many webhooks it holds, and its size in bytes."""
 
     id: str
     webhooks: int
@@ -252,7 +250,7 @@ class EntryHead(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """One entry of a vendor's stream. ``id`` is its place there; ``uid`` is its own for good."""
+    """One entry of a vendor's stream. ``id`` is its place there; ``uid`` identifies it for good."""
 
     vendor_uid: str
     id: str
@@ -265,12 +263,12 @@ class InboxEntry:
 
     @property
     def size(self) -> int:
-        """What it counts for in what is stored of its vendor, in bytes."""
+        """Return its part of the vendor's stored bytes."""
         return sum(len(webhook.body) + WEBHOOK_BYTES for webhook in self.webhooks)
 
     @property
     def received_at(self) -> int:
-        """When the webhooks were taken, unix ms."""
+        """Return when the webhooks arrived, unix ms."""
         return int(self.id.partition("-")[0])
 
 
@@ -281,15 +279,15 @@ class InboxReader:
         self._redis = redis
 
     async def vendors(self, lane: Lane) -> list[str]:
-        """Return the vendors that have something in this lane, in no particular order."""
+        """Return the vendors with webhooks in this lane, in no particular order."""
         members = cast(Members, await self._redis.smembers(keys.ready(lane)))
         return [member.decode() for member in members]
 
     async def read(
         self, lane: Lane, after: dict[str, str], count: int
     ) -> dict[str, list[InboxEntry]]:
-        """Return up to ``count`` entries for each vendor in ``after``, from behind the entry id
-        that stands there ("0" for the head). One round trip."""
+        """Return up to ``count`` entries for each vendor in ``after``, which maps it to the entry
+        id to continue after ("0" for the head). One round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for vendor_uid, last_id in after.items():
             pipeline.execute_command(

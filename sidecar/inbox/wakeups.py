@@ -1,7 +1,7 @@
 """Waking the workers: one Dramatiq message per batch of work, sent from a thread of its own.
 
-``Broker.enqueue`` blocks for a round trip, so it never runs on the event loop. A ring that fails
-is only logged: the reconciler in the workers rings again for whatever is not finished.
+``Broker.enqueue`` blocks for a round trip, so it never runs on the event loop. A wake-up that
+fails is only logged: the reconciler in the workers sends another for whatever is not finished.
 """
 
 import threading
@@ -16,8 +16,8 @@ from redis.retry import Retry
 from contracts.jobs import Job
 from sidecar.logs import LogOnce
 
-#: Out of a million commands, so many also sweep up what dead workers have left. Dramatiq's default
-#: (0.1 %) takes an idle worker minutes; this, with some 50 polls a second, about a second.
+#: How many of a million commands also clean up after dead workers. With Dramatiq's default (0.1 %)
+#: an idle worker takes minutes for that; with this, at some 50 polls a second, about a second.
 MAINTENANCE_CHANCE = 20_000
 
 
@@ -28,8 +28,8 @@ class WakeUpBroker(RedisBroker):
     No delays either: they block each other (Dramatiq #431), ours are in sorted sets of our own;
     and a consumer that polls for none costs as much as one that polls for something.
 
-    ``timeout_s``: with it, a call that Redis does not answer is given up after that time. Without,
-    redis-py decides, which may take it minutes; that is for those who only consume.
+    ``timeout_s``: calls that Redis does not answer fail after that time. Without it, redis-py
+    decides, which may take minutes; that is for processes that only consume.
     """
 
     def __init__(
@@ -73,8 +73,8 @@ def message(job: Job) -> "dramatiq.Message[None]":
 
 
 class Wakeups:
-    """Rings from any thread, without blocking it. A ring that is still to be sent stands for all
-    that are asked for in the meantime."""
+    """Sends wake-ups from any thread, without blocking it. One that is still queued stands for
+    all that are requested meanwhile."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
@@ -85,7 +85,7 @@ class Wakeups:
         self.sent = 0
 
     def send(self, job: Job) -> None:
-        """Have a worker woken for this job, soon."""
+        """Wake a worker for this job, soon."""
         with self._lock:
             if job in self._waiting:
                 return
@@ -104,6 +104,6 @@ class Wakeups:
             self._outage.worked()
 
     def close(self) -> None:
-        """Send what is waiting, then stop."""
+        """Send the queued wake-ups, then stop."""
         self._thread.shutdown(wait=True)
         self._broker.close()

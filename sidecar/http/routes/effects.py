@@ -1,4 +1,4 @@
-"""``POST /internal/effects``: effects that belong to no update."""
+"""``POST /internal/effects``: effects that do not belong to an update."""
 
 from starlette.requests import Request
 
@@ -12,7 +12,7 @@ from sidecar.php.vendors import Vendors
 
 
 class EffectsEndpoint:
-    """All effects of a call are taken or none. It may be repeated: each id is taken once."""
+    """Takes all effects of a call or none. A call may be repeated: each id is taken once."""
 
     def __init__(self, outbox: Outbox, vendors: Vendors, wakeups: Wakeups) -> None:
         self._outbox = outbox
@@ -20,7 +20,7 @@ class EffectsEndpoint:
         self._wakeups = wakeups
 
     async def take(self, request: Request, body: bytes) -> EffectsAnswer:
-        """Put effects on disk, and have them done."""
+        """Write effects to the outbox, and wake their runners."""
         asked = parse(EffectsRequest, body)
         if await self._vendors.get(asked.vendor_uid) is None:
             raise CallRefused(404, ErrorCode.VENDOR_UNKNOWN, "PHP knows no such vendor")

@@ -18,13 +18,13 @@ _LARGEST_ID = 2**63 - 1
 
 
 class MatchBot:
-    """Answers from the vendor's bots as they are in memory; PHP is asked for them once."""
+    """Answers from the vendor's compiled bots; PHP is asked for them once."""
 
     def __init__(self, bots: Bots) -> None:
         self._bots = bots
 
     async def match(self, request: Request, body: bytes) -> api.MatchBotAnswer:
-        """Match a message, and leave out what the contact's state excludes."""
+        """Match a message, without the bots that the contact's state excludes."""
         asked = parse(api.MatchBotRequest, body)
         matcher = await self._bots.get(await self._vendor_uid(asked))
         if matcher is None:

@@ -32,14 +32,14 @@ from sidecar.redis.client import Redis, RedisUnavailable, reason_of
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
 from sidecar.sending.row_states import RowEnd
 
-#: Whoever asks again before this gets the same.
+#: Answers are cached for this long.
 FRESH_S = 1.0
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 class Metrics:
-    """The route. What is counted in this process and not yet told is added to what it shows."""
+    """The route. It adds what this process has counted and not yet published."""
 
     def __init__(self, redis: Redis, telemetry: Telemetry, bounds: Bounds = DEFAULT_BOUNDS) -> None:
         self._redis = redis

@@ -1,4 +1,4 @@
-"""``POST /internal/modes``: PHP's admin moves vendors' work."""
+"""``POST /internal/modes``: PHP's admin changes vendors' modes."""
 
 from starlette.requests import Request
 
@@ -23,7 +23,7 @@ class ModesEndpoint:
         self._changes = changes
 
     async def change(self, request: Request, body: bytes) -> api.ModesChanged:
-        """Move vendors, and answer when it is done or the time is over."""
+        """Move vendors, and answer when that is done or the time is up."""
         asked = parse(api.ModesChange, body)
         if Mode.HELD in (asked.webhooks, asked.bots):
             raise CallRefused(400, ErrorCode.REQUEST_INVALID, "only campaigns can be held")

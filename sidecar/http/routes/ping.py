@@ -1,4 +1,4 @@
-"""``POST /internal/ping``: PHP tries the way to the sidecar. Changes nothing."""
+"""``POST /internal/ping``: PHP tests its connection to the sidecar. Changes nothing."""
 
 from starlette.requests import Request
 
@@ -9,12 +9,12 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.version import VERSION
 
-#: How long a token is known that ``sidecar check --deep`` leaves in Redis.
+#: Lifetime of the token that ``sidecar check --deep`` leaves in Redis.
 TOKEN_TTL_S = 60
 
 
 class Ping:
-    """Answers who it is."""
+    """Answers with version, clock, and whether it knows the token."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

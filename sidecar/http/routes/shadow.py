@@ -1,8 +1,8 @@
-"""``POST /shadow/webhook/{vendor_uid}``: where nginx mirrors webhooks to that go to PHP.
+"""``POST /shadow/webhook/{vendor_uid}``: nginx mirrors webhooks here that go to PHP.
 
-For those who do not want the sidecar in the way of webhooks yet. nginx throws the answer away, and
-does not take the next request of a connection before the mirrored one is answered: so the answer
-comes at once, whatever becomes of the webhook.
+For installations that do not want webhooks to pass through the sidecar yet. nginx discards the
+answer, but takes no further request from the connection until the mirrored one is answered; so the
+answer comes at once, whatever happens to the webhook.
 """
 
 import re
@@ -15,7 +15,7 @@ from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
 from sidecar.php.vendors import Vendors
 from sidecar.shadow.recorder import ShadowRecorder, is_compared
 
-#: ``_uid`` of a row is char(36). Of others PHP is not asked.
+#: A row's ``_uid`` is char(36). PHP is not asked about anything else.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
