@@ -1,7 +1,6 @@
 """The effects that one process does: one run for each vendor and kind, wherever it is."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -63,9 +62,9 @@ class Stand:
 
 
 @pytest.fixture
-async def stand(redis: Redis, make_settings: MakeSettings, leases: Leases) -> AsyncIterator[Stand]:
+def stand(redis: Redis, make_settings: MakeSettings, leases: Leases) -> Stand:
     settings = make_settings(update_retry_first_ms=10_000)
-    yield Stand(settings, redis, make_outbox(settings, redis), leases)
+    return Stand(settings, redis, make_outbox(settings, redis), leases)
 
 
 async def done(stand: Stand, *ids: str) -> None:
