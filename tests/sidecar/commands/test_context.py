@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar import logs
-from sidecar.commands.context import Context
+from sidecar.commands.context import Context, one_line_errors
 from sidecar.commands.main import main
 from sidecar.redis.client import Redis
 from tests import trust
@@ -96,3 +96,9 @@ async def test_what_was_opened_is_closed(make_settings: MakeSettings, redis: Red
     async with Context(make_settings(redis_url=url)) as context:
         with pytest.raises(Exception, match=r"(?i)no such file|refused"):
             await context.redis().get("a")
+
+
+def test_a_reader_who_has_seen_enough_is_no_outage_of_redis() -> None:
+    """``sidecar dead-letters list | head``: click ends the command in silence."""
+    with pytest.raises(BrokenPipeError), one_line_errors():
+        raise BrokenPipeError
