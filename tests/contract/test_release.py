@@ -1,5 +1,6 @@
 """``release-messages``: rows that were not sent go back, and the campaign's state is kept."""
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -125,6 +126,26 @@ async def test_a_cancel_that_comes_between_wins(caller: Caller, campaign: Campai
     assert refused == (409, contract.ErrorCode.CAMPAIGN_CANCELLED)
     described = (await caller.due(campaign)).campaigns[0]
     assert (described.state, described.reason) == ("cancelled", "stop it")
+
+
+async def test_a_cancel_wins_however_calls_meet(caller: Caller, campaign: Campaign) -> None:
+    """It is allowed at any time, and neither a pause nor a resume may follow it."""
+    for _ in range(5):
+        await caller.release(campaign, campaign_state="running", restart=True)
+        writes = [WRITES[action] for action in CampaignAction if action is not CampaignAction.SEND]
+        answers = await asyncio.gather(
+            *(
+                caller.signed(
+                    contract.RELEASE_MESSAGES,
+                    orjson.dumps(
+                        {"vendor_uid": campaign.vendor.uid, "campaign_uid": campaign.uid, **write}
+                    ),
+                )
+                for write in writes * 3
+            )
+        )
+        assert {answer.status for answer in answers} <= {200, 409}
+        assert (await caller.due(campaign)).campaigns[0].state == "cancelled"
 
 
 async def test_without_a_state_it_stays(caller: Caller, campaign: Campaign) -> None:
