@@ -93,7 +93,7 @@ def test_without_a_sidecar_nothing_fails(backend: LaravelBackend, vendor: Vendor
     assert run_php(application, _change(bot, "a") + "return 'went on';") == "went on"
     assert backend.rows("bot_replies", _uid=bot)[0]["reply_trigger"] == "a"
     logged = application.logged().splitlines()[-1]
-    assert "The sidecar was not told that bots of 1 vendors" in logged
+    assert "Could not tell the sidecar that bots of 1 vendor(s) have changed" in logged
     assert "does not answer" in logged
 
 

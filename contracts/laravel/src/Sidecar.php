@@ -55,7 +55,7 @@ class Sidecar
     }
 
     /**
-     * Return what the sidecar says of the bots that answer a message. matchBots() does without it, too.
+     * Return the bots that answer a message, from the sidecar alone. matchBots() works without it, too.
      *
      * @param array<string, mixed>|null $contact facts that decide about welcome bots and opt-outs
      */
@@ -192,7 +192,7 @@ class Sidecar
     }
 
     /**
-     * Say what was changed past the watched models: the sidecar reads it anew, and so does this application.
+     * Say what changed past the watched models: the sidecar reads it again, and so does this application.
      *
      * @param list<string>|null $vendorUids null for every vendor
      * @param list<string> $scopes of "settings" and "bots"
@@ -232,7 +232,7 @@ class Sidecar
         return $this->app->make(CachedBots::class)->of($vendor);
     }
 
-    /** Return whether the sidecar says that it works. */
+    /** Return the sidecar's own health. */
     public function health(): array
     {
         return $this->client()->health();

@@ -119,7 +119,7 @@ final class SidecarServiceProvider extends ServiceProvider
         }
     }
 
-    /** Names that a copy of the settings does not have, of an older version say, are the package's. */
+    /** A published configuration, of an older version say, may lack names: take the package's. */
     private function mergeConfig(): void
     {
         $this->mergeConfigFrom(self::CONFIG, 'whatsapp-sidecar');
@@ -264,7 +264,7 @@ final class SidecarServiceProvider extends ServiceProvider
         });
     }
 
-    /** Have models of bots and settings tell of their changes. */
+    /** Watch the models of bots and settings for changes. */
     private function watchModels(): void
     {
         $events = $this->app->make('events');
@@ -292,8 +292,8 @@ final class SidecarServiceProvider extends ServiceProvider
     {
         foreach ((array) config('whatsapp-sidecar.scoped_models') as $capability => $models) {
             if (! in_array($capability, Modes::CAPABILITIES, true)) {
-                throw new InvalidArgumentException("whatsapp-sidecar.scoped_models: '{$capability}' is none of "
-                    . implode(', ', Modes::CAPABILITIES) . ", under which the crons' models are to be listed");
+                throw new InvalidArgumentException("whatsapp-sidecar.scoped_models: there is no '{$capability}'; list"
+                    . " the crons' models under " . implode(', ', Modes::CAPABILITIES));
             }
             foreach (array_filter($models, 'class_exists') as $model) {
                 $model::addGlobalScope(new ModesScope($this->app, $capability));

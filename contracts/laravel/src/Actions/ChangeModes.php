@@ -9,7 +9,7 @@ use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\ModesTable;
 
-/** Tells who does vendors' work, and changes it: all that is asked for, or nothing. */
+/** Lists and changes who does vendors' work. It makes all changes of a call, or none. */
 final class ChangeModes
 {
     private const FIELDS = ['changes', 'version', 'by', 'reason', 'history'];

@@ -20,7 +20,7 @@ use WhatsappSidecar\Laravel\Support\Setting;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Version;
 
-/** Tells how this side is set up, and what waits in its tables. The sidecar judges. */
+/** Reports how this side is set up, and what waits in its tables. The sidecar judges. */
 final class Diagnose
 {
     private const MAX_VENDORS = 100;

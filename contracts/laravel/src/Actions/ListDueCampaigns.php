@@ -15,7 +15,7 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Tells which campaigns have rows to send, and how far they are. */
+/** Lists campaigns with rows to send, and how far they are. */
 final class ListDueCampaigns
 {
     private const FIELDS = ['campaign_uids', 'limit', 'stale_after_s'];
@@ -29,7 +29,7 @@ final class ListDueCampaigns
         QueueStatus::UNKNOWN => 'unknown',
     ];
 
-    /** What is not listed counts as accepted: held ones, and states that are new to us. */
+    /** Any other status counts as accepted: held messages, and statuses that are new to us. */
     private const LOG_COUNTS = [
         'sent' => 'sent',
         'delivered' => 'delivered',

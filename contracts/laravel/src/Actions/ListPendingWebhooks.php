@@ -10,7 +10,7 @@ use WhatsappSidecar\Laravel\Store\WebhookBacklog;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Hands over what PHP has stored while the sidecar was down. A row goes when the sidecar says that it has it. */
+/** Hands over webhooks that PHP stored while the sidecar was down. Deletes rows that the sidecar has taken. */
 final class ListPendingWebhooks
 {
     private const FIELDS = ['limit', 'max_bytes', 'taken'];

@@ -12,7 +12,7 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Lists rows of unknown outcome, the longest-standing first, for a person to decide about. */
+/** Lists rows of unknown outcome, oldest first, for a person to decide about. */
 final class ListUnknownMessages
 {
     private const FIELDS = ['vendor_uid', 'campaign_uid', 'older_than_s', 'limit', 'after'];

@@ -10,7 +10,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Tells what has become of messages, as the tables say. */
+/** Reports what the tables say of messages. */
 final class ObserveMessages
 {
     private const MAX_MESSAGES = 1000;

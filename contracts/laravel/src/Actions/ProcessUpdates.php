@@ -17,8 +17,8 @@ use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
 /**
- * Applies a batch of updates, and answers for each. Statuses are applied together, after the others,
- * whose order is kept. A fault in one update has that one alone come again.
+ * Applies a batch of updates, and answers each. Statuses are applied together, after the others, whose
+ * order is kept. If one update fails, that one alone comes again.
  */
 final class ProcessUpdates
 {

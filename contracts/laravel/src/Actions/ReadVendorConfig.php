@@ -11,7 +11,7 @@ use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 
-/** Returns vendors' numbers and secrets, and whom the sidecar calls for them. */
+/** Returns vendors' numbers and secrets, and the servers that the sidecar calls for them. */
 final class ReadVendorConfig
 {
     private const MAX_VENDORS = 1000;

@@ -15,7 +15,7 @@ use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 
-/** Takes what AIs have answered, and names the messages that come of it. */
+/** Records what AIs answered, and returns the messages to send. */
 final class RecordAiAnswers
 {
     private const MAX_ANSWERS = 100;

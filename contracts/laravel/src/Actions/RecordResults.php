@@ -15,8 +15,8 @@ use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Support\Clock;
 
 /**
- * Records what became of claimed rows and of pending messages, in a constant number of statements: the
- * rows are read together, every result is decided on by itself, and what was decided is written together.
+ * Records the outcomes of claimed rows and of pending messages in a constant number of statements: reads the
+ * rows together, decides on each result by itself, and writes the decisions together.
  */
 final class RecordResults
 {

@@ -13,7 +13,7 @@ use WhatsappSidecar\Laravel\Store\QueueStatus;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Time;
 
-/** Sends rows of unknown outcome again, or gives them up, as a person has decided. */
+/** Sends rows of unknown outcome again, or gives them up, as a person decided. */
 final class ResolveMessages
 {
     private const FIELDS = ['row_uids', 'action', 'reason'];

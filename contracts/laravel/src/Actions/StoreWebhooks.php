@@ -13,7 +13,7 @@ use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Uuid;
 
-/** Puts raw webhooks into PHP's own table, which its cron works off; each id once. */
+/** Stores raw webhooks, each id once, in PHP's own table, which its cron processes. */
 final class StoreWebhooks
 {
     private const MAX_WEBHOOKS = 1000;

@@ -7,7 +7,7 @@ namespace WhatsappSidecar\Laravel\Answers;
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 
-/** What came of a question for an AI. */
+/** The outcome of a question to an AI. */
 final class AiAnswer
 {
     public const FIELDS = ['id', 'vendor_uid', 'outcome', 'text', 'error', 'usage', 'at'];
@@ -44,7 +44,7 @@ final class AiAnswer
         return new self($input);
     }
 
-    /** Tell whether there is nothing that could be sent as an answer. */
+    /** Tell whether there is nothing to send as an answer. */
     public function isFailure(): bool
     {
         return $this->outcome === 'failed' || ($this->outcome === 'answered' && trim((string) $this->text) === '');

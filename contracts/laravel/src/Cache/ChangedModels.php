@@ -14,12 +14,12 @@ use WhatsappSidecar\Laravel\Store\Database;
 /**
  * Tells the sidecar which vendors' bots and settings have changed, and drops what is cached of them
  * here: both when the change is committed. The sidecar is told once at the end of a web request; on the
- * command line after each transaction, or each change outside of one. Whether it can be told or not,
- * nothing fails: without it, it reads everything anew within its own time.
+ * command line after each transaction, or each change outside of one. Nothing fails if it cannot be told:
+ * it reads everything again from time to time.
  */
 final class ChangedModels
 {
-    /** Of more vendors than this the sidecar is told that all may have changed. */
+    /** If more vendors changed, the sidecar is told that all may have. */
     private const MAX_VENDORS = 1000;
 
     private const TIMEOUT_S = 2.0;
@@ -68,7 +68,7 @@ final class ChangedModels
         }
     }
 
-    /** Tell the sidecar what has changed since it was told last. */
+    /** Tell the sidecar what has changed since the last time. */
     public function tell(): void
     {
         if ($this->scopes === []) {
@@ -82,9 +82,9 @@ final class ChangedModels
                 $this->client->within(self::TIMEOUT_S)->invalidate($uids, $scopes);
             }
         } catch (Throwable $error) {
-            $this->log->warning('The sidecar was not told that ' . implode(' and ', $scopes) . ' of '
-                . ($ids === null ? 'all vendors' : count($ids) . ' vendors') . ' have changed, and may use what it'
-                . " knows of them until it reads them anew: {$error->getMessage()}");
+            $this->log->warning('Could not tell the sidecar that ' . implode(' and ', $scopes) . ' of '
+                . ($ids === null ? 'all vendors' : count($ids) . ' vendor(s)') . ' have changed; it may use the old'
+                . " ones until it reads them again: {$error->getMessage()}");
         }
     }
 

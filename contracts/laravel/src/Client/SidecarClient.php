@@ -62,7 +62,7 @@ final class SidecarClient
     }
 
     /**
-     * Say what was changed, so that the sidecar reads it anew.
+     * Say what changed, so that the sidecar reads it again.
      *
      * @param list<string>|null $vendorUids null for every vendor
      * @param list<string> $scopes of "settings" and "bots"
@@ -83,7 +83,7 @@ final class SidecarClient
     }
 
     /**
-     * Try the way to the sidecar, and its signature.
+     * Test the way to the sidecar, and the signature.
      *
      * @param string|null $token one that the sidecar may know
      */
@@ -108,7 +108,7 @@ final class SidecarClient
         float $timeoutS = 30
     ): array {
         if ($vendorUids === []) {
-            throw new InvalidArgumentException('there is no vendor among those to move; null means every vendor');
+            throw new InvalidArgumentException('vendorUids: must not be empty; null means every vendor');
         }
 
         return $this->within($this->timeoutS + $timeoutS)->post('/internal/modes', [
@@ -137,7 +137,7 @@ final class SidecarClient
         return new self($this->transport, $this->signer, $this->url, $timeoutS);
     }
 
-    /** Return whether the sidecar says that it works. */
+    /** Return the sidecar's own health. */
     public function health(): array
     {
         return $this->call('GET', '/healthz', '');

@@ -82,7 +82,7 @@ final class CheckCommand extends Command
         return get_class($engine);
     }
 
-    /** A campaign that nobody has is refused only after the signature was accepted. */
+    /** The sidecar refuses an unknown campaign only after it has accepted the signature. */
     private function roundTrip(SidecarClient $client): string
     {
         try {

@@ -189,7 +189,7 @@ final class Effects
     {
         $vendor = $this->vendor($vendor);
         if ($body === null && $this->collected === null) {
-            throw new InvalidArgumentException('body: must be given, for no update is being handled');
+            throw new InvalidArgumentException('body: is needed when no update is being handled');
         }
         $effect = ['kind' => 'forward', 'id' => $this->id($vendor, 'forward', $key, ['body' => $body])];
         $this->addOrPost($vendor, $body === null ? $effect : $effect + ['body' => (object) $body]);

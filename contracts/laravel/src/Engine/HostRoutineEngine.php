@@ -44,7 +44,7 @@ final class HostRoutineEngine implements Engine
         return Outcome::done();
     }
 
-    /** Tell by an exception if there is no such routine. */
+    /** Throw if there is no such routine. */
     public function check(): void
     {
         if (! class_exists($this->class) || ! method_exists($this->class, $this->method)) {

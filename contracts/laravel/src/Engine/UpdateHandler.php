@@ -15,7 +15,7 @@ use WhatsappSidecar\Laravel\Webhook\Update;
 /** Handles an update that is no status: a message once, with the effects that it asks for. */
 final class UpdateHandler
 {
-    /** So long a message waits for another call that handles it; then it comes again. */
+    /** How long a message waits for another call that handles it; then it comes again. */
     private const WAIT_S = 5;
 
     private const LOGGED = "SELECT vendors__id, wamid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar"

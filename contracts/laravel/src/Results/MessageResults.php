@@ -10,7 +10,7 @@ use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\StatusRank;
 
-/** Results of sends that belong to no campaign, recorded together: what became of rows of the log. */
+/** Results of sends that belong to no campaign, recorded together in their log rows. */
 final class MessageResults
 {
     private const ROWS = 'SELECT _id, _uid, contacts__id, contact_wa_id, wamid, status, __data,'

@@ -7,7 +7,7 @@ namespace WhatsappSidecar\Laravel\Results;
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 
-/** What became of one claimed row; without a campaign, of one pending row of the log. */
+/** The outcome of one claimed row or, without a campaign, of one pending row of the log. */
 final class SendResult
 {
     public const FIELDS = [

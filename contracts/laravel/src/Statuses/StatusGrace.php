@@ -8,7 +8,7 @@ use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
-/** How long a status of an unknown message is asked for again: its send may still be being recorded. */
+/** How long a status of an unknown message may come again: its send may not be recorded yet. */
 final class StatusGrace
 {
     public function __construct(private int $graceS, private int $retryMs, private int $retryMaxMs)

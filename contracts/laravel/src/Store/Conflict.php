@@ -7,7 +7,7 @@ namespace WhatsappSidecar\Laravel\Store;
 use PDOException;
 use Throwable;
 
-/** Tells a transaction that lost against another one from one that cannot succeed. */
+/** Tells a transaction that lost against another from one that cannot succeed. */
 final class Conflict
 {
     /** ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, and MariaDB's ER_CHECKREAD. */

@@ -23,7 +23,7 @@ final class Database
     /** A deadlock undoes a whole transaction, which is then made again, up to this often. */
     private const ATTEMPTS = 5;
 
-    /** Rows of one INSERT: their number, and bytes well below the usual max_allowed_packet. */
+    /** Limits of one INSERT: rows, and bytes well below the usual max_allowed_packet. */
     private const INSERT_ROWS = 1000;
 
     private const INSERT_BYTES = 2_000_000;

@@ -34,7 +34,7 @@ final class Modes
     private const CRONS = 'NOT EXISTS (SELECT 1 FROM {vendors} AS vendors WHERE vendors._id = %s'
         . " AND %s IN ('sidecar', 'held'))";
 
-    /** The row that those wait for who change modes: there is one before any modes are kept. */
+    /** The row that calls which change modes wait for: it exists before any modes are kept. */
     private const LOCK = 'SELECT _id FROM {vendors} ORDER BY _id LIMIT 1 ';
 
     private const SHARED = 'LOCK IN SHARE MODE';

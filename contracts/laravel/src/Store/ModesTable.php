@@ -36,7 +36,7 @@ final class ModesTable
 
     private const IS_LIST = "JSON_VALID(old.value) AND JSON_TYPE(old.value) = 'ARRAY'";
 
-    /** The newest change comes last; the oldest goes where there are too many. */
+    /** The newest change comes last; the oldest is dropped if there are too many. */
     private const APPENDED = 'JSON_ARRAY_APPEND(CASE WHEN ' . self::IS_LIST . " THEN old.value ELSE '[]' END, '$',"
         . " JSON_EXTRACT(new.value, '$'))";
 

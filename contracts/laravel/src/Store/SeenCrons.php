@@ -42,7 +42,7 @@ final class SeenCrons
         } catch (Throwable $error) {
             // The cron has other work to do; said once by each process.
             $this->failed = true;
-            $this->log->warning("the sidecar's check will not know when this cron ran: {$error->getMessage()}");
+            $this->log->warning("sidecar check --deep will not know when this cron ran: {$error->getMessage()}");
         }
     }
 

@@ -7,8 +7,8 @@ namespace WhatsappSidecar\Laravel\Support;
 use InvalidArgumentException;
 
 /**
- * What stands in the environment, as the sidecar reads it too (contracts/vectors/settings.json). Values
- * of another type are from a configuration file, and taken as they are.
+ * Parses variables of the environment as the sidecar does (contracts/vectors/settings.json). Values of
+ * another type come from a configuration file, and are taken as they are.
  */
 final class Setting
 {

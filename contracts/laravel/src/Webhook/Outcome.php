@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Webhook;
 
-/** What became of one update. */
+/** The outcome of one update. */
 final class Outcome
 {
     /** @param list<mixed> $effects network I/O that the sidecar is asked to do */
@@ -18,7 +18,7 @@ final class Outcome
     }
 
     /**
-     * Applied, now or before. The campaign's uid is told where a message of it has another status now.
+     * Applied, now or before. The campaign's uid is given if the status of one of its messages changed.
      *
      * @param list<mixed> $effects
      */
@@ -33,7 +33,7 @@ final class Outcome
         return new self('ignored', $reason);
     }
 
-    /** Not applied; to be brought again. */
+    /** Not applied; comes again. */
     public static function retry(string $reason, ?int $afterMs = null): self
     {
         return new self('retry', $reason, $afterMs);
