@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import click
 import structlog
@@ -51,6 +52,15 @@ class _Server(uvicorn.Server):
             click.echo(f"listening on {self._url}")
 
 
+class _Seed(TypedDict):
+    """What to put into an empty database."""
+
+    seed_vendors: int
+    seed_messages: int
+    access_token: str
+    app_secret: str
+
+
 @click.command("backend")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=0, show_default=True, help="Port to listen on; 0 picks a free one.")
@@ -82,10 +92,7 @@ def command(
     keys: dict[str, bytes],
     sidecar_url: str | None,
     full_sync: bool,
-    seed_vendors: int,
-    seed_messages: int,
-    access_token: str,
-    app_secret: str,
+    **seed: Unpack[_Seed],
 ) -> None:
     """Run a simulated PHP backend: the PHP side's contract on SQLite.
 
@@ -97,8 +104,8 @@ def command(
         _database_file(database) as path,
         _listening_socket(host, port) as listener,
     ):
-        if seed_vendors:
-            _seed(path, seed_vendors, seed_messages, access_token, app_secret)
+        if seed["seed_vendors"]:
+            _fill(path, seed)
         config = BackendConfig(
             database=path,
             keys={
@@ -170,18 +177,21 @@ def _listening_socket(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _seed(path: Path, vendors: int, messages: int, access_token: str, app_secret: str) -> None:
+def _fill(path: Path, seed: _Seed) -> None:
     connection = open_database(path)
     try:
         if connection.execute("SELECT 1 FROM vendors").fetchone() is not None:
             click.echo("the database has vendors already: nothing was seeded", err=True)
             return
         for vendor in seed_installation(
-            connection, vendors=vendors, access_token=access_token, app_secret=app_secret
+            connection,
+            vendors=seed["seed_vendors"],
+            access_token=seed["access_token"],
+            app_secret=seed["app_secret"],
         ):
             numbers = ",".join(vendor.phone_number_ids)
             click.echo(f"vendor {vendor.uid} numbers {numbers}", err=True)
-            if messages:
+            if messages := seed["seed_messages"]:
                 campaign = seed_campaign(connection, vendor.uid, CampaignSeed(messages))
                 click.echo(f"campaign {campaign.uid} messages {messages}", err=True)
     finally:
