@@ -1,1 +1,1 @@
-"""Which bots answer a message: a vendor's bots compiled, for PHP's questions and the webhooks."""
+"""Which bots answer a message: vendors' compiled bots, for PHP's calls and for webhooks."""

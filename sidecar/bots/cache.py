@@ -1,4 +1,4 @@
-"""Vendors' bots, asked from PHP once for many callers and kept compiled in memory."""
+"""Vendors' bots: fetched from PHP once for many callers, and kept compiled in memory."""
 
 import asyncio
 import hashlib
@@ -14,14 +14,14 @@ from sidecar.php.cache import RemoteCache
 from sidecar.php.client import Backend
 from sidecar.settings import Settings
 
-#: Most vendors in one request. An answer holds all their bots, and is read at one go.
+#: Maximum vendors in one request. The answer holds all their bots, and is read as a whole.
 BATCH = 50
 
-#: So long a vendor's bots are kept that no message asks for.
+#: How long a vendor's bots are kept after they were last used.
 KEEP_S = 3600.0
 
-#: Triggers with more characters than this together, or more bots, are compiled in a thread: it
-#: would take longer than a few milliseconds.
+#: With more bots, or more characters in their triggers, compiling is done in a thread: it takes
+#: longer than a few milliseconds.
 QUICK_CHARACTERS = 10_000
 QUICK_BOTS = 200
 
@@ -30,14 +30,14 @@ Compile = Callable[[VendorBots], Matcher]
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """``digest`` is of what it was made of."""
+    """``digest`` is that of its source."""
 
     matcher: Matcher
     digest: bytes
 
 
 class _Matchers(RemoteCache[str, _Compiled]):
-    """Matchers by the vendor's uid."""
+    """Matchers by vendor uid."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class _Matchers(RemoteCache[str, _Compiled]):
         return {bots.vendor_uid: await self.compiled(bots) for bots in vendors}
 
     async def compiled(self, bots: VendorBots) -> _Compiled:
-        """Return the matcher of these bots; the one that is in use, if they are the same."""
+        """Return the matcher of these bots; the current one, if they have not changed."""
         digest = hashlib.blake2b(bots.model_dump_json().encode(), digest_size=16).digest()
         known = self._known.get(bots.vendor_uid)
         if known is not None and known.value.digest == digest:
@@ -75,7 +75,7 @@ class _Matchers(RemoteCache[str, _Compiled]):
 
 
 class _Uids(RemoteCache[int, str]):
-    """Vendors' uids by their ids, which never change."""
+    """Vendor uids by id, which never change."""
 
     def __init__(
         self,
@@ -108,8 +108,8 @@ class _Uids(RemoteCache[int, str]):
 
 
 class Bots:
-    """Matchers of vendors' bots. While bots that have changed are fetched and compiled, the old
-    matcher serves."""
+    """Matchers of vendors' bots. The old matcher serves while changed bots are fetched and
+    compiled."""
 
     def __init__(
         self,
@@ -126,8 +126,8 @@ class Bots:
         self._uids = _Uids(backend, self._matchers, unknown_ttl_s=unknown_ttl_s, clock=clock)
 
     def peek(self, vendor_uid: str) -> tuple[bool, Matcher | None]:
-        """Return (True, the matcher or None for no such vendor), or (False, None) if PHP has not
-        been asked yet. Never waits."""
+        """Return (True, the matcher or None if there is no such vendor), or (False, None) if PHP
+        has not been asked yet. Never waits."""
         found, compiled = self._matchers.peek(vendor_uid)
         return found, compiled.matcher if compiled else None
 
@@ -138,11 +138,11 @@ class Bots:
         return compiled.matcher if compiled else None
 
     async def uid_of(self, vendor_id: int) -> str | None:
-        """Return the ``_uid`` of a vendor's row, by its ``_id``; like :meth:`get`."""
+        """Return the ``_uid`` of a vendor's row by its ``_id``, like :meth:`get`."""
         return await self._uids.get(vendor_id)
 
     def forget(self, changed: Iterable[str] | None) -> None:
-        """Have PHP asked again for these vendors' bots, or (None) for everything."""
+        """Fetch these vendors' bots again, or everything (None)."""
         self._matchers.forget(changed)
         self._uids.forget_unknown()
 
@@ -165,5 +165,5 @@ async def _ask(backend: Backend, request: BotsRequest) -> list[VendorBots]:
 
 
 def make_bots(settings: Settings, backend: Backend) -> Bots:
-    """Return vendors' bots as these settings want them kept."""
+    """Return vendors' bots with these settings."""
     return Bots(backend, ttl_s=settings.bots_ttl_s, unknown_ttl_s=settings.vendor_unknown_ttl_s)

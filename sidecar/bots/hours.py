@@ -16,8 +16,8 @@ _NONE: Set[str] = frozenset()
 
 
 class OpeningHours:
-    """Bot hours, compiled once. Where their times or time zone are wrong, it logs that, and they
-    count as none: a bot that answers too often is better than one that never does."""
+    """Bot hours, compiled once. Invalid times or time zones are logged and ignored: a bot that
+    answers too often is better than one that never does."""
 
     def __init__(self, hours: BotHours | None, vendor_uid: str) -> None:
         self._zone: ZoneInfo | None = None

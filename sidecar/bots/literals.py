@@ -6,19 +6,18 @@ from ahocorasick_rs import BytesAhoCorasick, MatchKind
 
 from sidecar.bots.prefixes import Prefixes
 
-#: Of the strings that can begin at one place of a text, so many are found by the plain search. It
-#: returns all hits: without this bound, strings like ``a``, ``aa``, ``aaa`` would give
-#: one of each for every byte.
+#: How many of the strings that begin at the same place the plain search finds. It returns all hits:
+#: without this bound, strings like ``a``, ``aa``, ``aaa`` would give one of each for every byte.
 _NESTED = 4
-#: Longer strings than this (bytes) are looked for one by one: windows so long would cost too much.
+#: Strings longer than this (bytes) are searched one by one: such long windows would cost too much.
 _LONGEST = 1024
 
 
 class LiteralSearch:
-    """Strings to look for, compiled once.
+    """Strings to search for, compiled once.
 
-    A search costs a time linear in the text, whatever the strings are: at most ``_NESTED`` hits for
-    each byte, and a look at the ``_LONGEST`` bytes behind it where more strings may begin there.
+    A search takes time linear in the text, whatever the strings are: at most ``_NESTED`` hits per
+    byte, and a look at the ``_LONGEST`` bytes after it if more strings may begin there.
     """
 
     def __init__(self, literals: Iterable[bytes]) -> None:

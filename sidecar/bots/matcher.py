@@ -20,16 +20,16 @@ from sidecar.bots.words import WordMarks
 _BLANKS = b" \t\n\r\0\x0b"
 
 
-#: A longer text may take milliseconds, with triggers that are made for it, and is better matched in
-#: a thread. Cloud API: a text message has up to 4,096 characters.
+#: Longer texts are matched in a thread: with triggers made for it, one may take milliseconds.
+#: Cloud API: a text message has up to 4,096 characters.
 LONGEST = 8192
 
 
 class Matcher:
     """A vendor's bots, compiled once.
 
-    Every trigger has a slot, counted in the order of the bots and of their triggers: the lowest
-    slot of a bot that matches is the first trigger that does, and the slots' order is the bots'.
+    Every trigger has a slot, numbered in the order of the bots and of their triggers: a bot's
+    lowest matching slot is its first matching trigger, and slots sort like the bots.
     """
 
     def __init__(self, vendor: VendorBots) -> None:
@@ -85,8 +85,8 @@ class Matcher:
         self._word_search = LiteralSearch(self._words)
 
     def match(self, text: str | bytes, at: datetime) -> list[BotMatch]:
-        """Return every bot that matches a message, in the order of priority, each with its first
-        trigger that does. Welcome bots are always among them, see :func:`admitted`.
+        """Return every bot that matches a message, by priority, each with its first matching
+        trigger. Welcome bots are always among them, see :func:`admitted`.
 
         ``at``: an aware time, for the bot hours.
         """

@@ -41,7 +41,7 @@ class PhpNumber:
         return cls(value, integer)
 
     def equals(self, other: "PhpNumber") -> bool:
-        """Tell whether ``==`` takes two strings as equal for being these numbers. Where it compares
+        """Return whether ``==`` takes two strings that are these numbers for equal. If it compares
         them as strings instead (both too large), they are not."""
         if self.integer is not None and other.integer is not None:
             return self.integer == other.integer

@@ -21,7 +21,7 @@ class Wildcard:
         return cls(slot, prefix, tuple(filter(None, middles)), suffix)
 
     def matches(self, text: bytes, spans_lines: bool) -> bool:
-        """Tell whether a text has the pieces in their order. Each is taken where it first comes;
+        """Return whether a text has the pieces in their order. Each is taken where it first comes;
         with ``spans_lines`` unset nothing between them is a line break."""
         position, end = len(self.prefix), len(text) - len(self.suffix)
         if position > end or not (text.startswith(self.prefix) and text.endswith(self.suffix)):

@@ -12,7 +12,7 @@ _WORDS = re.compile(r"(\w+)")
 
 
 class WordMarks:
-    """Marks boundaries, so that a text's words can be looked for as plain bytes.
+    """Marks boundaries, so that words can be searched in a text as plain bytes.
 
     ``marks_are_letters``: as PCRE2 does since 10.43, which takes combining marks (Mn) and
     connectors (Pc) as parts of words.

@@ -1,1 +1,1 @@
-"""The outbox: what PHP has asked to be done after its transaction."""
+"""The outbox: what PHP has requested to happen after its transaction."""

@@ -1,9 +1,9 @@
 """Calls to URLs that tenants choose: a vendor's own webhook, a vendor's AI.
 
-Whoever may choose a URL must not reach what only this machine or its network can reach (server-side
-request forgery). So an address is looked at when the connection to it is made, and not the URL
-beforehand: a name may resolve to something else the second time. Redirects are not followed, and
-proxies of the environment are not used.
+A tenant's URL must not reach what only this machine or its network can reach (server-side request
+forgery). So the address is checked when the connection is made, and not the URL beforehand: a name
+may resolve differently the second time. Redirects are not followed, and the environment's proxies
+are not used.
 """
 
 import asyncio
@@ -22,23 +22,22 @@ from sidecar.addresses import AllowList
 
 CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 15.0
-#: Connections of one :class:`Outbound`, those that are kept for later among them.
+#: Maximum connections of one :class:`Outbound`, idle ones included.
 CONNECTIONS = 1024
-#: So much of a body that nobody wants is read, for so long, so that the connection can be used
-#: again.
+#: How much of an unwanted body is read, and for how long, so that the connection can be reused.
 DRAIN_BYTES = 16 * 1024
 DRAIN_S = 1.0
 _DNS_THREADS = 16
 
 
 class OutboundRefused(Exception):
-    """This URL may not be called, or is none. It will not get better by itself. The message names
-    the host and never the rest of the URL, in which a secret may stand."""
+    """The URL is invalid or may not be called; a retry does not help. The message names the host
+    and never the rest of the URL, which may contain a secret."""
 
 
 class OutboundFailed(Exception):
-    """No answer came; the call may have arrived all the same. ``how`` is one word for it:
-    no_connection, timed_out or broke."""
+    """No answer came, though the call may have arrived. ``how`` is no_connection, timed_out or
+    broke."""
 
     def __init__(self, how: str, reason: str) -> None:
         super().__init__(reason)
@@ -47,8 +46,8 @@ class OutboundFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """``body`` is what was read of the body; ``cut``: it goes on beyond the limit. ``retry_after``
-    is the header of that name."""
+    """An answer. ``body`` is what was read; ``cut``: the body is longer than the limit.
+    ``retry_after`` is the header of that name."""
 
     status: int
     body: bytes
@@ -57,12 +56,12 @@ class Reply:
 
 
 class _NotPublic(OSError):
-    """An address that is not called. aiohttp hands on what is an ``OSError``."""
+    """An address that must not be called. An ``OSError``, because aiohttp passes these on."""
 
 
 class SystemResolver(AbstractResolver):
-    """The system's resolver, in threads of its own: names that a tenant has chosen may take long,
-    and those of PHP and of the Cloud API must not wait behind them."""
+    """The system's resolver, in threads of its own: a tenant's host names may take long to resolve,
+    and those of PHP and the Cloud API must not wait behind them."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_DNS_THREADS, "outbound-dns")
@@ -102,7 +101,7 @@ def _look_up(
 
 
 class _PublicResolver(AbstractResolver):
-    """Leaves out addresses that may not be called."""
+    """Drops addresses that may not be called."""
 
     def __init__(self, resolver: AbstractResolver, allowed: AllowList) -> None:
         self._resolver = resolver
@@ -118,7 +117,7 @@ class _PublicResolver(AbstractResolver):
         return fitting
 
     async def close(self) -> None:
-        """The other one belongs to whoever has made it."""
+        """Do nothing: the other resolver belongs to whoever made it."""
 
 
 class Outbound:
@@ -138,7 +137,7 @@ class Outbound:
 
     @classmethod
     def anywhere(cls) -> Self:
-        """Return one for URLs that the operator chooses: every address may be called."""
+        """Return one for URLs that the operator chooses: it may call any address."""
         return cls(["0.0.0.0/0", "::/0"])
 
     async def close(self) -> None:
@@ -158,8 +157,8 @@ class Outbound:
         timeout_s: float,
         limit_bytes: int = 0,
     ) -> Reply:
-        """Post ``body``, and return the answer with up to ``limit_bytes`` of its body, within
-        ``timeout_s`` in all. With 0, what becomes of the body does not matter.
+        """Post ``body`` and return the answer, with up to ``limit_bytes`` of its body, within
+        ``timeout_s`` in all. With 0, the body is discarded.
         Raises :class:`OutboundRefused` and :class:`OutboundFailed`.
 
         Header values must hold no control characters.
@@ -195,7 +194,7 @@ class Outbound:
             reason = f"the connection to {host} broke: {type(error).__name__}"
             raise OutboundFailed("broke", reason) from None
         except (ValueError, RecursionError) as error:
-            # Something in the answer that the client does not see through.
+            # The client cannot parse the answer.
             reason = f"the answer of {host} cannot be read: {type(error).__name__}"
             raise OutboundFailed("broke", reason) from None
 
@@ -212,8 +211,8 @@ class Outbound:
         return self._public
 
     def _socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """Make the socket for a connection. An address that stands in the URL itself was never
-        resolved, so this is where it is looked at; and no other can slip past."""
+        """Make the socket for a connection. An IP address in the URL itself is never resolved, so
+        addresses are checked here, where none can slip past."""
         family, type_, proto, _, address = info
         if not self._allowed.may_call(str(address[0])):
             raise _NotPublic(f"is the address {address[0]}")

@@ -1,8 +1,8 @@
-"""The outbox: effects that PHP has asked for, on disk until they have happened.
+"""The outbox: effects that PHP has requested, on disk until they have happened.
 
-Each vendor has one for every kind of effect. An effect is put there once, by its id, before the
-update that it came with is settled: whoever dies in between finds it known. It leaves in the step
-that writes down how it ended.
+Each vendor has one for each kind of effect. An effect is added once, by its id, before the update
+that requested it is committed; after a crash in between, the id is known. It is removed in the step
+that records its outcome.
 """
 
 import hashlib
@@ -28,24 +28,24 @@ from sidecar.settings import Settings
 
 log = structlog.get_logger()
 
-#: Kinds of which an effect may happen twice, and may be left out when too many wait.
+#: Kinds whose effects may happen twice, and may be dropped when too many wait.
 REPEATABLE = (EffectKind.FORWARD, EffectKind.BROADCAST)
 
 
 def replies_of(vendor_uid: str) -> str:
-    """Name under which a vendor's replies are sent: for the limiter, the ledger and its lease they
-    are a campaign of their own."""
+    """Return the campaign id under which a vendor's replies are sent: to the limiter, the ledger
+    and the lease they are a campaign of their own."""
     return f"replies:{vendor_uid}"
 
 
 def vendor_of_replies(campaign_uid: str) -> str | None:
-    """Return whose replies a campaign of :func:`replies_of` is; None for any other campaign."""
+    """Return the vendor if this is a campaign id of :func:`replies_of`, else None."""
     vendor_uid = campaign_uid.removeprefix("replies:")
     return vendor_uid if vendor_uid != campaign_uid else None
 
 
 def effects_lease(kind: EffectKind, vendor_uid: str) -> str:
-    """Name of the lease that whoever does a vendor's effects of a kind holds."""
+    """Return the name of the lease for running a vendor's effects of a kind."""
     if kind is EffectKind.SEND_MESSAGE:
         return campaign_lease(replies_of(vendor_uid))
     return f"effects:{kind}:{vendor_uid}"
@@ -53,8 +53,8 @@ def effects_lease(kind: EffectKind, vendor_uid: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """An effect that waits. ``attempts`` that have failed so far; ``put_at`` is when it came, unix
-    ms. ``id`` is the effect's, or what stands for it."""
+    """An effect that waits. ``attempts`` have failed so far; ``put_at`` is when it arrived, unix
+    ms. ``id`` is the effect's, or one derived from its content."""
 
     id: str
     vendor_uid: str
@@ -104,7 +104,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """How many effects were taken, were there before, and were left out because too many wait."""
+    """How many effects were added, were known already, and were dropped because too many wait."""
 
     taken: int = 0
     known: int = 0
@@ -112,7 +112,7 @@ class Put:
 
 
 def make_outbox(settings: Settings, redis: Redis) -> "Outbox":
-    """Return the outbox as these settings want it kept."""
+    """Return the outbox with these settings."""
     return Outbox(
         redis,
         remember_s=settings.duplicate_window_s or 1,
@@ -122,8 +122,8 @@ def make_outbox(settings: Settings, redis: Redis) -> "Outbox":
 
 
 class Outbox:
-    """``remember_s``: how long it is known that an effect was taken. ``limit``: so many forwards
-    or broadcasts of a vendor may wait; more are left out. ``bounds`` are those of dead letters."""
+    """``remember_s``: how long ids are remembered. ``limit``: how many forwards or broadcasts of a
+    vendor may wait; more are dropped. ``bounds`` are those of dead letters."""
 
     def __init__(
         self, redis: Redis, *, remember_s: int, limit: int, bounds: Bounds = DEFAULT_BOUNDS
@@ -136,7 +136,7 @@ class Outbox:
         self._end = script(redis, "effects/end_effects")
 
     async def put(self, vendor_uid: str, effects: Sequence[Effect]) -> Put:
-        """Put effects on disk, each id once."""
+        """Write effects to disk, each id once."""
         if not effects:
             return Put()
         kinds = list(dict.fromkeys(effect.kind for effect in effects))
@@ -165,7 +165,7 @@ class Outbox:
         return put
 
     async def due(self, kind: EffectKind, vendor_uid: str, now: int, most: int) -> list[Queued]:
-        """Return so many effects that are due, the longest-standing first."""
+        """Return up to ``count`` effects that are due, the oldest first."""
         _, due, bodies = _keys(kind, vendor_uid)
         found = await self._redis.zrange(due, 0, now + 1, byscore=True, offset=0, num=most)
         ids = cast("list[bytes]", found)
@@ -191,7 +191,7 @@ class Outbox:
     async def end(
         self, lease: Lease, kind: EffectKind, vendor_uid: str, ended: Sequence[Ended]
     ) -> None:
-        """Write down how effects have ended, all at once. Raises :class:`LeaseLost`."""
+        """Record how effects have ended, all at once. Raises :class:`LeaseLost`."""
         now = now_ms()
         arguments: list[str | bytes | int] = [
             *(lease.token, vendor_uid, now),
@@ -212,14 +212,14 @@ class Outbox:
 
 
 class EffectReplay:
-    """Brings dead effects back to life."""
+    """Replays dead effects."""
 
     def __init__(self, redis: Redis) -> None:
         self._replay = script(redis, "effects/replay_effect")
 
     async def replay(self, name: str, queued: Queued) -> bool:
-        """Have a dead effect tried again as if for the first time. Return False if somebody else
-        has done so, or if the same effect waits already."""
+        """Retry a dead effect as if for the first time. Return False if somebody else has done so,
+        or if the same effect waits already."""
         again = replace(queued, attempts=0, reason=None, put_at=now_ms())
         *letters, vendor_uid = letter_keys(queued.vendor_uid)
         answer = await self._replay(
@@ -230,8 +230,8 @@ class EffectReplay:
 
 
 def parse_effects(vendor_uid: str, values: Sequence[dict[str, Any]]) -> list[Effect]:
-    """Return effects as PHP has named them. What is no effect is left out and counted, and the log
-    says why: PHP would say the same if it were asked again."""
+    """Return the effects in PHP's answer. Invalid ones are dropped, counted and logged: PHP would
+    answer the same if it were asked again."""
     effects = []
     for value in values:
         try:
@@ -249,7 +249,7 @@ def _refuse(vendor_uid: str, kind: Any, effect_id: Any, error: Exception) -> Non
 
 
 def id_of(effect: Effect) -> str:
-    """Return what an effect is known by. Broadcasts that say the same are the same."""
+    """Return an effect's id. Broadcasts with the same content are the same."""
     if isinstance(effect, Broadcast):
         said = [sorted(effect.channels), effect.event, effect.data, effect.socket_id]
         return hashlib.blake2b(orjson.dumps(said), digest_size=16).hexdigest()
@@ -257,7 +257,7 @@ def id_of(effect: Effect) -> str:
 
 
 def with_update(effect: Effect, payload: dict[str, Any] | None) -> Effect:
-    """Return an effect with the update filled in that it came with, where that is what it needs."""
+    """Return an effect with the update that requested it filled in, if it needs that."""
     if isinstance(effect, Forward) and effect.body is None:
         return effect.model_copy(update={"body": _within_64_bits(payload)})
     return effect

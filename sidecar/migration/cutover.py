@@ -1,9 +1,9 @@
-"""Moving vendors' work between PHP and the sidecar, in steps of which each is safe to die after.
+"""Moves vendors' work between PHP and the sidecar, in steps, each of which is safe to crash after.
 
 PHP keeps the modes (:mod:`contracts.modes`). Campaigns pass through ``held``, in which neither side
-begins anything: on the way to the sidecar until PHP's cron has ended what it has read, and on the
-way back until the ledgers say that nothing is claimed any more. Whoever dies in between leaves
-vendors ``held``: nothing is sent for them, nothing is lost, and the same move again finishes it.
+starts anything: towards the sidecar until PHP's cron has finished what it has read, and back until
+the ledgers are empty. A crash in between leaves vendors ``held``: nothing is sent for them, nothing
+is lost, and repeating the move finishes it.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ from sidecar.settings import Settings
 
 log = structlog.get_logger()
 
-#: How often it is looked whether what was begun has ended.
+#: How often to check whether work in flight has finished.
 POLL_S = 0.1
-#: How often a change is made again that somebody else's has come before.
+#: How often to retry a change that lost to a concurrent one.
 ATTEMPTS = 5
-#: Most changes in one call (``ModesRequest``).
+#: Maximum changes in one call (``ModesRequest``).
 MAX_CHANGES = 10_000
 
 #: In these the sidecar sends no campaigns.
@@ -58,7 +58,7 @@ class VendorUnknown(Exception):
 
 @dataclass(slots=True)
 class _Vendor:
-    """``modes`` as PHP last told them; ``waits_for`` is what keeps the move from being complete."""
+    """``modes`` are PHP's latest; ``waits_for`` says why the move is not complete."""
 
     uid: str
     modes: Modes
@@ -70,8 +70,8 @@ _Step = Callable[[_Vendor], ModeChange]
 
 
 class Cutover:
-    """Moves vendors, in one call after another. Where somebody else moves the same vendors at the
-    same time, one of the two leaves them to the other, and says so."""
+    """Moves vendors, one call after another. If two callers move the same vendors concurrently, one
+    of them leaves these to the other, and says so."""
 
     def __init__(
         self, settings: Settings, redis: Redis, backend: Backend, changes: ConfigChanges
@@ -89,9 +89,9 @@ class Cutover:
         return await self._call(ModesRequest(history=history))
 
     async def move(self, asked: ModesChange) -> ModesChanged:
-        """Move vendors, and return how they stand when that is done or the time is over (though
-        the crons have their time in any case). Raises :class:`VendorUnknown`, ``BackendError``, and
-        what redis-py raises; then some may be held, and the same move again finishes it."""
+        """Move vendors, and return their state when that is done or the time is up (though the
+        crons get their time in any case). Raises :class:`VendorUnknown`, ``BackendError`` and
+        redis-py's errors; then some may be held, and repeating the move finishes it."""
         self._by, self._reason = asked.by, asked.reason
         end = time.monotonic() + asked.timeout_s
         vendors = await self._find(asked.vendor_uids)
@@ -107,11 +107,11 @@ class Cutover:
         return ModesChanged(version=self._version, vendors=moved)
 
     async def _pass_on(self, held: list[_Vendor], campaigns: Mode, end: float) -> None:
-        """Move campaigns from held to where they go, as soon as that is safe."""
+        """Move campaigns on from held as soon as that is safe."""
         if not held:
             return
         if campaigns is Mode.SIDECAR:
-            # A cron that read its rows before it was told ends with them first.
+            # A cron that has already read its rows finishes them first.
             await asyncio.sleep(self._cron_settle_s)
         else:
             await self._wait_for_sends(held, end)
@@ -128,7 +128,7 @@ class Cutover:
     # -- changing --
 
     async def _begin(self, vendors: list[_Vendor], asked: ModesChange) -> None:
-        """Change what can be changed at once, and hold campaigns that pass from one to another."""
+        """Make the changes that are safe at once, and hold campaigns that change sides."""
 
         def step(vendor: _Vendor) -> ModeChange:
             return ModeChange(
@@ -150,8 +150,8 @@ class Cutover:
         await self._announce(vendors)
 
     async def _finish(self, vendors: list[_Vendor], campaigns: Mode) -> None:
-        """Move campaigns from held to where they go, but for vendors whom somebody else has changed
-        since they were held: what was waited for is not true of them any more."""
+        """Move campaigns on from held, except for vendors that somebody else has changed since: for
+        these the wait proves nothing any more."""
         held_at = self._version
         for attempt in range(ATTEMPTS):
             left = [v for v in vendors if v.waits_for is None and v.modes.campaigns is Mode.HELD]
@@ -174,8 +174,8 @@ class Cutover:
         await self._announce(vendors)
 
     async def _write(self, vendors: list[_Vendor], step: _Step) -> None:
-        """Have PHP keep a step of all vendors whom it changes. Raises ``BackendRefused`` where
-        somebody else has changed modes since they were read."""
+        """Store one step for all vendors that it changes. Raises ``BackendRefused`` if somebody
+        else has changed modes since they were read."""
         steps = [(vendor, step(vendor)) for vendor in vendors]
         wanted = [change for vendor, change in steps if _changes(vendor.modes, change)]
         for start in range(0, len(wanted), MAX_CHANGES):
@@ -193,14 +193,14 @@ class Cutover:
         return await self._backend.call(contract.MODES, request, ModesAnswer)
 
     def _apply(self, vendors: Iterable[_Vendor], answer: ModesAnswer) -> None:
-        """Keep what PHP has told."""
+        """Take over the modes in PHP's answer."""
         self._version = answer.version
         known = {one.vendor_uid: one.modes for one in answer.vendors}
         for vendor in vendors:
             vendor.modes = known.get(vendor.uid, vendor.modes)
 
     async def _announce(self, vendors: list[_Vendor]) -> None:
-        """Have every process learn of it."""
+        """Announce it to every process."""
         if vendors:
             scopes = [InvalidateScope.SETTINGS, InvalidateScope.BOTS]
             uids = [vendor.uid for vendor in vendors]
@@ -209,8 +209,8 @@ class Cutover:
     # -- waiting --
 
     async def _wait_for_sends(self, vendors: list[_Vendor], end: float) -> None:
-        """Wait until nothing of these vendors' campaigns is under way, for as long as there is
-        time. Then those stay held of which a row may still be sent."""
+        """Wait until nothing of these vendors' campaigns is in flight, or the time is up. Vendors
+        whose rows may still be sent stay held."""
         uids = {vendor.uid for vendor in vendors}
         while True:
             found = await self._in_flight.campaigns(uids)
@@ -224,8 +224,8 @@ class Cutover:
                 vendor.waits_for = f"{campaigns[0]}{more}"
 
     async def _wait_for_inboxes(self, vendors: list[_Vendor], end: float) -> None:
-        """Wait until the webhooks in these vendors' inboxes are with PHP. What is left, or has to
-        be tried again, goes there in any case, and is only told."""
+        """Wait until the webhooks in these vendors' inboxes are delivered to PHP, or the time is
+        up. What is left is delivered in any case, so it is only reported."""
         uids = {vendor.uid for vendor in vendors}
         while True:
             found = await self._in_flight.inboxes(uids)

@@ -1,4 +1,4 @@
-"""What vendors have under way with the sidecar while their work is being moved."""
+"""What the sidecar has in flight for vendors that are being moved."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from sidecar.sending.campaigns import campaign_lease
 
 @dataclass(frozen=True, slots=True)
 class CampaignInFlight:
-    """``rows`` are claimed, being sent, or to be told to PHP; of ``claims`` it is not known what
-    they have brought. ``held``: a worker has the campaign."""
+    """``rows`` are claimed, being sent, or their outcome is not with PHP yet; ``claims`` have no
+    answer yet. ``held``: a worker holds the campaign's lease."""
 
     campaign_uid: str
     vendor_uid: str
@@ -24,8 +24,8 @@ class CampaignInFlight:
 
     @property
     def unsettled(self) -> bool:
-        """Tell whether a row of it may still be sent or is not told to PHP. A worker alone does no
-        harm: it has nothing, and PHP gives it nothing."""
+        """Return whether a row may still be sent, or its outcome is not with PHP. A worker alone
+        does no harm: it has no rows, and PHP gives it none."""
         return bool(self.rows or self.claims)
 
     def __str__(self) -> str:
@@ -37,8 +37,8 @@ class CampaignInFlight:
 
 @dataclass(frozen=True, slots=True)
 class WebhooksInFlight:
-    """``webhooks`` of a vendor wait in its inbox, and ``updates`` to be tried again; None: too many
-    to be counted."""
+    """A vendor's ``webhooks`` in its inbox, and ``updates`` that wait for a retry; None: too many
+    to count."""
 
     webhooks: int
     updates: int | None
@@ -55,15 +55,15 @@ class WebhooksInFlight:
 
 
 class InFlight:
-    """Looks into Redis. Changes nothing."""
+    """Reads it from Redis. Changes nothing."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._counters = Counters(redis)
 
     async def campaigns(self, vendor_uids: Set[str]) -> list[CampaignInFlight]:
-        """Return these vendors' campaigns that somebody has, or of which something is unsettled.
-        Replies to customers are none: they are sent in every mode."""
+        """Return these vendors' campaigns that a worker holds or that are unsettled. Replies to
+        customers do not count: they are sent in every mode."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hgetall(keys.CAMPAIGNS)
         pipeline.hgetall(keys.LEDGERS)
@@ -87,7 +87,7 @@ class InFlight:
         return [one for one in found if one.unsettled or one.held]
 
     async def inboxes(self, vendor_uids: Set[str]) -> dict[str, WebhooksInFlight]:
-        """Return what these vendors' inboxes hold, of those that hold something."""
+        """Return what these vendors' inboxes hold, without the empty ones."""
         found = {
             accounting.vendor_uid: WebhooksInFlight(
                 webhooks=sum(accounting.waiting.values()),

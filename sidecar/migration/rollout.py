@@ -1,4 +1,4 @@
-"""Which vendors belong to a percentage, and which of them a person has looked after."""
+"""Which vendors belong to a percentage, and which of them a person has changed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,20 +9,20 @@ from sidecar.php.modes import differs
 
 _BUCKETS = 10_000
 
-#: What the reason of a change begins with that was not made for one vendor in particular.
+#: Prefixes of the reason of changes that were not made for one vendor in particular.
 ROLLOUT = "rollout to "
 ROLLBACK_ALL = "rollback of all"
 
 
 def percentile(vendor_uid: str) -> float:
-    """Return where a vendor stands, from 0 up to 100 and always the same: those below 10 are the
-    first ten percent, and belong to every larger percentage."""
+    """Return a vendor's fixed position from 0 to 100: vendors below 10 are the first ten percent,
+    and belong to every larger percentage."""
     digest = hashlib.blake2b(vendor_uid.encode(), digest_size=8).digest()
     return int.from_bytes(digest) % _BUCKETS * 100 / _BUCKETS
 
 
 def changed_by_hand(vendor: VendorModes, asked: ModesChange) -> PastChange | None:
-    """Return the last change of what a rollout asks for, if it was made for this vendor."""
+    """Return the last change of what a rollout changes, if it was made for this vendor alone."""
     for change in reversed(vendor.history):
         if any(
             getattr(asked, name.value) is not None
@@ -36,8 +36,8 @@ def changed_by_hand(vendor: VendorModes, asked: ModesChange) -> PastChange | Non
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``chosen`` vendors are in the percentage, of whom those ``moving`` are not as asked yet.
-    ``ahead`` are as asked although they are not in it, and stay so."""
+    """``chosen`` vendors are in the percentage; ``moving`` are those without the requested modes.
+    ``ahead`` have these modes although they are outside it, and keep them."""
 
     chosen: list[VendorModes]
     moving: list[VendorModes]
@@ -47,7 +47,7 @@ class Plan:
 def make_plan(
     vendors: list[VendorModes], asked: ModesChange, percent: float, excepted: tuple[str, ...]
 ) -> Plan:
-    """Return what a rollout to ``percent`` does. Vendors that are ``excepted`` are in no list."""
+    """Return what a rollout to ``percent`` does. ``excepted`` vendors are in no list."""
     others = [vendor for vendor in vendors if vendor.vendor_uid not in excepted]
     chosen = [vendor for vendor in others if percentile(vendor.vendor_uid) < percent]
     outside = [vendor for vendor in others if percentile(vendor.vendor_uid) >= percent]

@@ -81,8 +81,8 @@ _INCLUDE = re.compile(r"(?m)^-- include ([\w/]+)\.lua$")
 
 
 def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
-    """Return a client. Nothing is retried behind the caller's back: a write whose answer was
-    lost may have happened, and only the caller knows whether it may happen twice.
+    """Return a client that retries nothing by itself: a write whose answer was lost may have
+    happened, and only the caller knows whether it may happen twice.
     """
     _scripts()  # one that cannot be read is to stop the start, and not the work
     pool = redis.asyncio.BlockingConnectionPool.from_url(
@@ -122,8 +122,8 @@ def _as_it_came(answer: Any, **options: Any) -> Any:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error says, without the command that redis-py puts in front of it: its
-    arguments may be a customer's message."""
+    """Return an error's text without the command that redis-py prepends: its arguments may be a
+    customer's message."""
     return str(error).rpartition("of pipeline caused error: ")[2] or type(error).__name__
 
 
@@ -134,7 +134,7 @@ def script(client: Redis, name: str) -> AsyncScript:
 
 @cache
 def _scripts() -> dict[str, str]:
-    """Return all scripts by their name, each with what it includes."""
+    """Return all scripts by name, with their includes."""
     texts = {
         path.relative_to(_SCRIPTS).with_suffix("").as_posix(): path.read_text()
         for path in sorted(_SCRIPTS.rglob("*.lua"))

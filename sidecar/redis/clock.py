@@ -1,4 +1,4 @@
-"""The time, as all processes agree on it."""
+"""The time that all processes agree on."""
 
 from sidecar.redis.client import Redis
 

@@ -1,8 +1,8 @@
-"""The embedded Valkey, for an installation that has configured no Redis.
+"""The embedded Valkey, for installations without a Redis of their own.
 
-It keeps its append-only file and a socket in ``data_dir``, with ``fsync`` before every answer.
-The first of the sidecar's processes that needs it starts it and stops it at its own end; the
-others, and one that comes after a crash, use the one that runs.
+It keeps its append-only file and a socket in ``data_dir``, with ``fsync`` before every answer. The
+first sidecar process that needs it starts it, and stops it when it ends itself; the others, and one
+that starts after a crash, use the running one.
 """
 
 import fcntl
@@ -29,7 +29,7 @@ DURABLE = {
 }
 
 
-#: How long to wait for another process that is just starting it.
+#: How long to wait while another process starts it.
 START_TIMEOUT_S = 10.0
 
 
@@ -39,7 +39,7 @@ class EmbeddedFailed(Exception):
 
 @contextmanager
 def redis_url(settings: Settings) -> Iterator[str]:
-    """Yield the address of the Redis to use; while in the block, the embedded one runs. Raises
+    """Yield the URL of the Redis to use; an embedded one runs until the block ends. Raises
     :class:`EmbeddedFailed`."""
     if settings.redis_url is not None:
         yield settings.redis_url
@@ -103,7 +103,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 class _Stop:
-    """Stops the server, or, if a process that was killed has left it, asks it to stop."""
+    """Stops the server, or asks it to shut down if a killed process has left it running."""
 
     def __init__(self, client: redis.Redis, server: ValkeyServer | None) -> None:
         self._client = client

@@ -5,9 +5,9 @@
 | inbox:{lane}:{vendor} | stream | webhooks that wait; an entry is one group commit |
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
-| cursor:{lane} | hash | how far the first entry of a vendor's stream is settled |
+| cursor:{lane} | hash | how far the first entry of a vendor's stream is processed |
 | crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
-| begun:{lane} | set | fencing tokens of drains that have neither settled anything nor ended |
+| begun:{lane} | set | fencing tokens of drains that have neither committed nor ended |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
@@ -23,7 +23,7 @@
 | nonce:{nonce} | string | an internal call that was accepted; expires |
 | backend:ok | string | when PHP last took a batch (unix ms) |
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
-| ledger:{campaign} | hash | rows that were claimed and not yet settled with PHP |
+| ledger:{campaign} | hash | rows that were claimed and whose outcome PHP does not have yet |
 | ledgers | hash | campaigns whose ledger is not empty: uid -> vendor uid |
 | rows | hash | the ledger in which a row stands: row -> campaign |
 | claims:{campaign} | hash | claims that were asked for: uid -> unix ms |
@@ -51,7 +51,7 @@
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
 | config:version | string | the id of the last change of configuration |
-| config:changes | stream | the last changes that PHP told of (sidecar/php/config_feed.py) |
+| config:changes | stream | the last changes that PHP announced (sidecar/php/config_feed.py) |
 | shadowed | set | vendors that have something of the following |
 | shadow:{vendor} | stream | webhooks of PHP, to be compared (sidecar/shadow/recorder.py) |
 | shadow:{vendor}:bytes | string | how many bytes of webhooks are in it |
@@ -88,15 +88,15 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | nonces:since | one | 80 |
 | nonce:{nonce} | signed calls within twice signing_window_s | 130 |
 | backend:ok | 1 | 100 |
-| campaigns | campaigns that PHP has running, or that were stopped and PHP is not told | 150 |
+| campaigns | campaigns that PHP has running, or whose stop PHP has not acknowledged | 150 |
 | ledger:{campaign} | rows of some claims: claim_s x the number's rate, and result_wait_ms | 200 |
 | ledgers | campaigns with rows in their ledger | 150 |
 | rows | rows in all ledgers | 150 |
-| claims:{campaign} | claims under way, and those that PHP has not answered | 150 |
-| halt:{campaign} | campaigns stopped within 30 days, or that PHP is not told of | 250 |
+| claims:{campaign} | claims in flight, and those that PHP has not answered | 150 |
+| halt:{campaign} | campaigns stopped within 30 days, or not acknowledged by PHP | 250 |
 | metrics | series: what sidecar/metrics.py declares, by error code and endpoint | 120 |
 | processes | processes that were started within a day | 120 |
-| process:{id} | processes that were heard of within a day | 600 |
+| process:{id} | processes with a heartbeat within a day | 600 |
 | errors:{campaign}:{path} | campaigns with an error within a while | 130 |
 | pauses | numbers, accounts and tokens of PHP's vendors | 400 |
 | lifted:{scope}:{id} | numbers, accounts and campaigns that were resumed within a while | 130 |
@@ -119,7 +119,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | config:version | 1 | 100 |
 | config:changes | KEPT (sidecar/php/config_feed.py) | 200 |
 | shadowed | vendors in shadow | 100 |
-| shadow:{vendor} | most webhooks and bytes of sidecar/shadow/recorder.py | 1.2 x body + 60 |
+| shadow:{vendor} | STREAM_WEBHOOKS, STREAM_BYTES (sidecar/shadow/recorder.py) | 1.2 x body + 60 |
 | shadow:{vendor}:bytes | vendors in shadow | 100 |
 | planned:{vendor} | MAX_PLANNED and MAX_KNOWN (workers/shadow/store.py) | 1.25 x plan + 150 |
 | planned:{vendor}:due | MAX_PLANNED | 200 |
@@ -128,9 +128,9 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | parity:{vendor}:{day} | the same, for each day | 600 |
 | parity:{vendor}:{kind}:{class} | shadow_examples for each | 1.2 x example |
 
-{number}, {account}, {app}, {portfolio} and {id} are names that workers/sending/limits.py makes: of
-one vendor alone, unless Meta has confirmed the id. There it says why no vendor reaches another's by
-any of these keys.
+{number}, {account}, {app}, {portfolio} and {id} are names made by workers/sending/limits.py: they
+belong to one vendor, unless Meta has confirmed the id. That module explains why no vendor reaches
+another's keys.
 """
 
 from contracts.effects import EffectKind

@@ -21,10 +21,10 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """Held by whoever got it from :meth:`Leases.hold`. ``token`` grows with every holder.
+    """Held by the caller of :meth:`Leases.hold`. ``token`` grows with every holder.
 
-    ``lost`` is set as soon as it is known that the lease may be somebody else's. It is a hint to
-    stop early; safety comes from the token, which every write is checked against.
+    ``lost`` is set as soon as somebody else may hold the lease. It is a hint to stop early; safety
+    comes from the token, which every write checks.
     """
 
     def __init__(self, name: str, token: int) -> None:
@@ -38,7 +38,7 @@ class Lease:
 
 
 class Leases:
-    """Gives out leases that are kept alive while they are held."""
+    """Gives out leases, and renews them while they are held."""
 
     def __init__(self, redis: Redis, ttl_ms: int) -> None:
         self._acquire = script(redis, "redis/acquire")
@@ -49,7 +49,7 @@ class Leases:
 
     @asynccontextmanager
     async def hold(self, name: str) -> "AsyncIterator[Lease | None]":
-        """Hold the lease inside the block, or yield None if somebody else has it."""
+        """Hold the lease inside the block, or yield None if somebody else holds it."""
         answer = await self._acquire(keys=[keys.lease(name), keys.fence(name)], args=[self._ttl_ms])
         if int(answer) == 0:
             yield None

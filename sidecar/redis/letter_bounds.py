@@ -1,7 +1,7 @@
-"""Putting dead letters away: in the step that gives them up, and within each vendor's bounds.
+"""The bounds of a vendor's dead letters.
 
-Whatever buries does so by ``sidecar/redis/lua/dead_letters/dead_letters.lua``, which lets the
-oldest leave and counts them; so no letter can be buried without its bound.
+Every script that adds a dead letter uses ``sidecar/redis/lua/dead_letters/dead_letters.lua``, which
+deletes the oldest beyond the bounds and counts them; so no letter can be added without its bound.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DAY_MS = 86_400_000
 
 
 class LetterKind(StrEnum):
-    """What was given up. Effects leave before updates."""
+    """What was given up. Effects are deleted before updates."""
 
     UPDATES = "updates"
     EFFECTS = "effects"
@@ -23,7 +23,7 @@ class LetterKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What is kept of one vendor's dead letters at most."""
+    """The maximum of one vendor's dead letters."""
 
     number: int = 50_000
     size_bytes: int = 64 * 1024 * 1024

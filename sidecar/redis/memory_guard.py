@@ -1,7 +1,7 @@
-"""How much room Redis has, so that new work is refused before work that has begun is harmed.
+"""How much memory Redis has left, so that new work is refused before begun work is harmed.
 
-A Redis that has reached ``maxmemory`` refuses most writes, whoever's they are. So webhooks are
-taken only up to a share of it, and the rest is left to the wake-ups, the ledger and the leases.
+Redis at ``maxmemory`` refuses most writes, whoever makes them. So webhooks are accepted only up to
+a share of it; the rest is for wake-ups, the ledger and leases.
 """
 
 import asyncio
@@ -15,22 +15,22 @@ from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 
 log = structlog.get_logger()
 
-#: Redis is asked so often at most, while there is room, and while it looks as if there were none.
+#: How often Redis is asked at most: while there is room, and while there seems to be none.
 LOOK_S = 1.0
 LOOK_AGAIN_S = 0.1
 
-#: What a webhook takes of Redis's memory, for each of its bytes. In between two looks only.
+#: Memory that a webhook takes per byte. An estimate, used between two looks.
 BYTES_PER_BYTE = 1.5
 
-#: Vendors of which a process knows at most how much is stored.
+#: Maximum vendors whose stored bytes a process remembers.
 MAX_VENDORS = 10_000
 
 
 class MemoryGuard:
-    """What room there is for webhooks, up to ``share`` of Redis's ``maxmemory``. With no
+    """Tracks the room for webhooks, up to ``share`` of Redis's ``maxmemory``. Without a
     ``maxmemory`` there is always room.
 
-    Redis is asked at most once a second; in between, what was written is added up.
+    Redis is asked at most once a second; in between, writes are added up.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class MemoryGuard:
         self._may_ask = True
 
     async def refusal(self, size: int) -> str | None:
-        """Return why webhooks of so many bytes cannot be taken now, or None. Raises what Redis
-        raises when it is away."""
+        """Return why webhooks of this size cannot be accepted now, or None. Raises
+        ``RedisUnavailable``."""
         age_s = self._clock() - self._looked_at
         if age_s >= LOOK_S or (self._lacks(size) and age_s >= LOOK_AGAIN_S):
             await self._look()
@@ -56,11 +56,11 @@ class MemoryGuard:
 
     @property
     def limit(self) -> float | None:
-        """How many bytes webhooks may fill; None: any, or Redis has not been asked yet."""
+        """Return how many bytes webhooks may fill; None: no limit, or not known yet."""
         return self._limit
 
     def taken(self, size: int) -> None:
-        """Note that webhooks of so many bytes were written."""
+        """Record that webhooks of this size were written."""
         self._used += size * BYTES_PER_BYTE
 
     def _lacks(self, size: int) -> bool:
@@ -83,10 +83,10 @@ class MemoryGuard:
 
 
 class VendorShare:
-    """Keeps what is stored of one vendor below ``share`` of what webhooks may fill, so that a
-    vendor whose webhooks cannot be handed over has none of its own refused but nobody else's.
+    """Keeps each vendor's stored bytes below ``share`` of what webhooks may fill: a vendor whose
+    webhooks cannot be delivered loses its own new ones, and nobody else's are refused.
 
-    What is stored is counted in Redis (``keys.STORED_BYTES``), and known from the last write.
+    The bytes are counted in Redis (``keys.STORED_BYTES``), and known from the last write.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class VendorShare:
         self._looks: dict[str, tuple[float, asyncio.Task[None]]] = {}
 
     def take(self, vendor_uid: str, size: int) -> str | None:
-        """Return why no more of the vendor's can be taken now, or None; then it counts as taken."""
+        """Return why the vendor's webhook cannot be accepted now, or None and count it."""
         limit = self._room.limit
         if limit is None:
             return None
@@ -118,8 +118,8 @@ class VendorShare:
         return f"what is stored of vendor {vendor_uid} fills {self._share:.0%} of the inbox"
 
     def stored(self, sizes: dict[str, int]) -> None:
-        """Take what Redis has said of how many bytes are stored of vendors. Those that are far from
-        their share are forgotten."""
+        """Update vendors' stored bytes from Redis's answer. Vendors far below their share are
+        forgotten."""
         limit = self._room.limit
         if limit is None:
             self._stored.clear()

@@ -1,1 +1,1 @@
-"""Shadow: what webhooks that PHP handles would have come to here, and what the comparison says."""
+"""Shadow: records webhooks that PHP handles, and reports how the sidecar would have done."""

@@ -1,7 +1,7 @@
-"""What shadow has found of vendors, and whether they are ready for the sidecar.
+"""Shadow's results by vendor, and whether it is ready for the sidecar.
 
-The results are kept in Redis for some days, and in bounded room. A wiped Redis costs this history,
-and nothing else.
+The results are kept in Redis for some days, bounded in size. Wiping Redis loses this history, and
+nothing else.
 """
 
 from collections import Counter
@@ -48,7 +48,7 @@ class VendorParity:
     last_at: int | None = None
 
     def total(self, *, kind: Kind | None = None, class_: Class | None = None) -> int:
-        """Return how many were compared, of a kind or class or of all."""
+        """Return how many were compared, of one kind or class or in all."""
         return sum(
             count
             for (one, found), count in self.counts.items()
@@ -57,7 +57,7 @@ class VendorParity:
 
     @property
     def updates(self) -> int:
-        """How many messages and statuses were compared; where only bots are, so many of these."""
+        """Return how many messages and statuses were compared; if only bots are, how many."""
         updates = self.total(kind=Kind.LOG_ROW) + self.total(kind=Kind.STATUS)
         return max(updates, self.total(kind=Kind.BOTS))
 
@@ -67,13 +67,13 @@ class VendorParity:
 
     @property
     def hours(self) -> float:
-        """The time from the first comparison to the last."""
+        """Return the time from the first comparison to the last."""
         if self.first_at is None or self.last_at is None:
             return 0.0
         return (self.last_at - self.first_at) / 3_600_000
 
     def obstacles(self, settings: Settings) -> list[str]:
-        """Return why the vendor is not ready for the sidecar; nothing if it is."""
+        """Return why the vendor is not ready for the sidecar; empty if it is."""
         found = []
         if self.unexplained:
             parts = [
@@ -99,12 +99,12 @@ class ParityReader:
         self._redis = redis
 
     async def vendors(self) -> list[str]:
-        """Return the vendors of which anything was compared."""
+        """Return the vendors with results."""
         members = cast(Members, await self._redis.smembers(keys.SHADOWED))
         return sorted(member.decode() for member in members)
 
     async def read(self, vendor_uid: str, days: int = KEEP_DAYS) -> VendorParity:
-        """Return what was compared on the last so many days (UTC), today included."""
+        """Return the results of the last ``days`` days (UTC), today included."""
         found = VendorParity(vendor_uid)
         pipeline = self._redis.pipeline(transaction=False)
         for day in _days(days):
@@ -124,7 +124,7 @@ class ParityReader:
         return found
 
     async def forget(self, vendor_uid: str) -> None:
-        """Drop the vendor's results, so that the comparison begins anew. This writes."""
+        """Delete the vendor's results, so that the comparison starts over."""
         names = [keys.parity(vendor_uid)]
         names += [keys.parity_day(vendor_uid, day) for day in _days(KEEP_DAYS + 1)]
         names += [keys.parity_examples(vendor_uid, k, c) for k in Kind for c in Class]
@@ -137,7 +137,7 @@ def _days(count: int) -> list[str]:
 
 
 def _since(days: int) -> int:
-    """Return when the first of the last so many days began, unix ms."""
+    """Return when the first of the last ``days`` days began, unix ms."""
     return now_ms() // 86_400_000 * 86_400_000 - (days - 1) * 86_400_000
 
 

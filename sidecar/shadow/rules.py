@@ -1,7 +1,7 @@
 """What is compared between PHP and the sidecar, how it may compare, and why it may differ.
 
-A difference is explained only by one of these rules. Each is a known way in which PHP's own routine
-works, or a limit of what can be seen of it.
+Only these rules explain a difference. Each describes how PHP's own routine is known to work, or a
+limit of what can be observed of it.
 """
 
 from enum import StrEnum
