@@ -23,12 +23,12 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from contracts.backend import VendorConfig
-from contracts.jobs import Lane
 from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
 from sidecar.http.proxy import Proxy, ProxyAnswer
 from sidecar.http.proxy_headers import PROXIED
 from sidecar.http.verification import Verification
+from sidecar.inbox.lanes import lane_of
 from sidecar.inbox.store import Inbox, InboxUnavailable
 from sidecar.logs import LogOnce
 from sidecar.metrics import ACK_SECONDS, METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
@@ -38,9 +38,6 @@ from sidecar.settings import Settings, SignatureMode
 from sidecar.shadow.recorder import ShadowRecorder, is_compared
 
 log = structlog.get_logger()
-
-_STATUSES = re.compile(rb'"statuses"\s*:')
-_MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
 
 #: A row's ``_uid`` is char(36). PHP is not asked about anything else.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -56,14 +53,6 @@ INBOX_UNAVAILABLE = b"inbox_unavailable"
 
 #: PHP's answer to a webhook, which Meta has always got.
 DONE = b"done"
-
-
-def lane_of(body: bytes) -> Lane:
-    """Guess the lane from the raw bytes. Only a body that certainly holds nothing but statuses
-    may wait; a wrong guess costs time and nothing else."""
-    if _STATUSES.search(body) and not _MESSAGES.search(body):
-        return Lane.STATUSES
-    return Lane.MESSAGES
 
 
 def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:

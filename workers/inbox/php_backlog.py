@@ -24,7 +24,7 @@ import structlog
 from contracts import backend as contract
 from contracts.cloud_api.webhook import SIGNATURE_HEADER
 from contracts.jobs import Job, Lane, drain
-from sidecar.http.webhook import lane_of
+from sidecar.inbox.lanes import lane_of
 from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS, Inbox, InboxUnavailable
 from sidecar.logs import LogOnce
 from sidecar.php.client import Backend, BackendError

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.jobs import Lane
-from sidecar.http import webhook
 from sidecar.http.proxy import Proxy
+from sidecar.inbox.lanes import lane_of
 from sidecar.metrics import METRICS, PROXY_SECONDS
 from sidecar.redis import keys
 from tests import trust
@@ -87,7 +87,7 @@ async def test_what_php_fails_on_is_kept(make_service: MakeService, php: Php, fa
         answer = await post(service, body)
         assert (answer.status_code, answer.text) == (200, "done")
         assert PROXIED not in answer.headers
-        lane = webhook.lane_of(body)
+        lane = lane_of(body)
         [entry] = await service.entries(lane)
         [kept] = entry.webhooks
         assert kept.body == body

@@ -7,8 +7,8 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from contracts.jobs import Lane
-from sidecar.http.webhook import lane_of, signature_holds
+from sidecar.http.webhook import signature_holds
+from sidecar.inbox.lanes import lane_of
 from tests import trust
 from tests.sidecar.answering_php import Php
 from tests.sidecar.conftest import MakeService
@@ -17,26 +17,7 @@ from tests.sidecar.service import VENDOR, Service
 
 OWN_SECRET = "secret-of-the-vendors-own-app"
 
-# -- lanes and signatures ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("body", "lane"),
-    [
-        (status_webhook(), Lane.STATUSES),
-        (b'{"statuses"\n :\t[]}', Lane.STATUSES),
-        (message_webhook(), Lane.MESSAGES),
-        (message_webhook(text='see "statuses": there'), Lane.MESSAGES),
-        (b'{"statuses": [], "messages": []}', Lane.MESSAGES),
-        (b'{"statuses": [], "message_echoes": []}', Lane.MESSAGES),
-        (b'{"field": "statuses"}', Lane.MESSAGES),
-        (b"{}", Lane.MESSAGES),
-        (b"", Lane.MESSAGES),
-        (b"\xff\x00", Lane.MESSAGES),
-    ],
-)
-def test_lanes(body: bytes, lane: Lane) -> None:
-    assert lane_of(body) is lane
+# -- signatures ----------------------------------------------------------------------------------
 
 
 def test_signatures() -> None:

@@ -1,0 +1,16 @@
+"""Which lane of the inbox a webhook belongs to."""
+
+import re
+
+from contracts.jobs import Lane
+
+_STATUSES = re.compile(rb'"statuses"\s*:')
+_MESSAGES = re.compile(rb'"(?:messages|message_echoes)"\s*:')
+
+
+def lane_of(body: bytes) -> Lane:
+    """Guess the lane from the raw bytes. Only a body that certainly holds nothing but statuses
+    may wait; a wrong guess costs time and nothing else."""
+    if _STATUSES.search(body) and not _MESSAGES.search(body):
+        return Lane.STATUSES
+    return Lane.MESSAGES
