@@ -63,9 +63,9 @@ class Campaigns:
 
     async def _stop(self, request: Request, body: bytes, action: CampaignAction) -> CampaignAnswer:
         change = parse(CampaignChange, body)
-        campaign = await self._find(request)
+        standing, campaign = await self._look(request)
         uid = campaign.campaign_uid
-        halt = Halt(_after(campaign, await self._halts.find(uid), action), change.reason)
+        halt = Halt(_after(campaign, standing, action), change.reason)
         if not await self._halts.put(uid, campaign.vendor_uid, halt):
             raise _cancelled()
         try:
@@ -78,29 +78,29 @@ class Campaigns:
 
     async def _go_on(self, request: Request, body: bytes, action: CampaignAction) -> CampaignAnswer:
         change = parse(CampaignChange, body)
-        campaign = await self._find(request, to_be_sent=True)
-        halt = await self._halts.find(campaign.campaign_uid)
+        halt, campaign = await self._look(request, to_be_sent=True)
         state = _after(campaign, halt, action)
         if campaign.state is not state:
             campaign = await self._keep(campaign, state, change.reason)
-        later = await self._halts.lift_seen(campaign.campaign_uid, halt)
-        if later is not None:
-            stopped = {"state": later.state, "reason": later.reason}
-            return await self._answer(campaign.model_copy(update=stopped))
-        return await self._start(campaign)
+        return await self._start(campaign, halt)
 
-    async def _start(self, campaign: contract.DueCampaign) -> CampaignAnswer:
-        """Have it sent. A person wants it, so what stands in the way is tried again: pauses of the
-        vendor's numbers, accounts and token, and errors of the campaign that were counted."""
+    async def _start(self, campaign: contract.DueCampaign, halt: Halt | None) -> CampaignAnswer:
+        """Have it sent. A person wants it, so what stands in the way is tried again: the halt that
+        was seen, pauses of the vendor's numbers, accounts and token, and errors of the campaign
+        that were counted."""
         uid = campaign.campaign_uid
         await self._lift_pauses(campaign.vendor_uid)
         now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(keys.wait(uid), *(keys.errors(uid, path) for path in ErrorPath))
         pipeline.set(keys.lifted("campaign", uid), now, ex=LIFTED_S)
-        pipeline.hset(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid)
+        pipeline.hset(keys.CAMPAIGNS, uid, campaign.vendor_uid)
         await pipeline.execute()
-        self._wakeups.send(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
+        # Not before: no error of earlier puts up another.
+        if later := await self._halts.lift_seen(uid, halt):
+            stopped = {"state": later.state, "reason": later.reason}
+            return await self._answer(campaign.model_copy(update=stopped))
+        self._wakeups.send(send_campaign(campaign.vendor_uid, uid))
         return await self._answer(campaign)
 
     async def _lift_pauses(self, vendor_uid: str) -> None:
@@ -121,6 +121,14 @@ class Campaigns:
         await self._pauses.lift(
             [one for one in paused if one.vendor_uid == vendor_uid or one.name in shared]
         )
+
+    async def _look(
+        self, request: Request, *, to_be_sent: bool = False
+    ) -> tuple[Halt | None, contract.DueCampaign]:
+        """Return the halt that stands, and then what PHP says: it knows of any halt that is taken
+        away later."""
+        halt = await self._halts.find(request.path_params["campaign_uid"])
+        return halt, await self._find(request, to_be_sent=to_be_sent)
 
     async def _find(self, request: Request, *, to_be_sent: bool = False) -> contract.DueCampaign:
         campaign_uid = request.path_params["campaign_uid"]

@@ -45,6 +45,22 @@ async def test_what_php_knows_is_said_of_the_halt_that_it_was_told_of(redis: Red
     assert await halts.lift_seen("other", later) is None
 
 
+async def test_a_halt_is_lifted_though_php_learns_of_it_at_that_moment(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halts, halt = Halts(redis), Halt(CampaignState.PAUSED, "lunch")
+    await halts.put("c", "v", halt)
+    original = Halts.lift
+
+    async def as_php_learns_of_it(self: Halts, uid: str, found: Halt) -> bool:
+        await self.acknowledge(uid, halt, 5)
+        return await original(self, uid, found)
+
+    monkeypatch.setattr(Halts, "lift", as_php_learns_of_it)
+    assert await halts.lift_seen("c", halt) is None
+    assert await halts.find("c") is None
+
+
 @pytest.mark.parametrize(
     ("kept", "halt", "state"),
     [

@@ -339,6 +339,31 @@ async def test_a_cancel_that_comes_between_wins(
         assert (before, owner) == (CampaignState.RUNNING, Backend), "PHP knows that it runs"
 
 
+async def test_a_cancel_that_comes_between_and_that_php_does_not_hear_of_wins(
+    service: Service, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Halts.put
+
+    async def after_a_cancel(self: Halts, *words: Any) -> bool:
+        monkeypatch.setattr(Halts, "put", original)
+        php.override = overloaded
+        assert (await call(service, CampaignAction.CANCEL))[0] == 503
+        php.override = None
+        return await original(self, *words)
+
+    monkeypatch.setattr(Halts, "put", after_a_cancel)
+    assert await call(service, CampaignAction.PAUSE) == (409, "campaign_cancelled")
+    await still_cancelled(service)
+    assert await service.redis.hgetall(keys.CAMPAIGNS) == {UID.encode(): VENDOR.encode()}
+
+
+async def test_another_refusal_of_phps_is_not_the_callers_fault(service: Service, php: Php) -> None:
+    php.override = lambda call: refusal(409, "fence_stale") if "release" in call.target else None
+    assert await call(service, CampaignAction.PAUSE) == (503, "backend_unavailable")
+    halt = await Halts(service.redis).find(UID)
+    assert halt == Halt(CampaignState.PAUSED), "a worker tells PHP"
+
+
 @pytest.mark.parametrize("reason", [None, "lunch"])
 async def test_a_pause_that_php_learns_of_meanwhile_is_lifted(
     service: Service, reason: str | None
