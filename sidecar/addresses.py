@@ -1,4 +1,4 @@
-"""Which addresses belong to the public Internet, and which others may be called all the same."""
+"""Which addresses belong to the public Internet, and which others may be called anyway."""
 
 import ipaddress
 import re
@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
 
-#: What is not for everybody, of IANA's special-purpose registries (RFC 6890 and its successors).
-#: Written out here, because ``ipaddress.is_global`` differs between versions of Python.
+#: Networks in IANA's special-purpose registries that are not public (RFC 6890 and its successors).
+#: Written out here because ``ipaddress.is_global`` differs between versions of Python.
 _NOT_PUBLIC: tuple[_Network, ...] = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -44,7 +44,7 @@ _HOST_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
 
 def _parse(text: str) -> _Address | None:
-    """Return the address that is meant in the end: the IPv4 address, where IPv6 carries one."""
+    """Return the address that is reached in the end: the embedded IPv4 address, if there is one."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -57,7 +57,7 @@ def _parse(text: str) -> _Address | None:
 
 
 def is_public(text: str) -> bool:
-    """Whether this is an address of the public Internet. What is no address is not."""
+    """Return whether this is an address of the public Internet; False if it is not an address."""
     address = _parse(text)
     if address is None or (isinstance(address, IPv6Address) and address not in _UNICAST):
         return False
@@ -67,7 +67,7 @@ def is_public(text: str) -> bool:
 class AllowList:
     """Host names, addresses and networks that may be called although they are not public.
 
-    Raises ``ValueError``, which names the entry, for what is none of these.
+    Raises ``ValueError`` for an invalid entry, which it names.
     """
 
     def __init__(self, entries: Iterable[str] = ()) -> None:
@@ -89,7 +89,7 @@ class AllowList:
         return host.lower().rstrip(".") in self._names
 
     def may_call(self, address: str) -> bool:
-        """Whether a connection to this address may be made."""
+        """Return whether this address may be connected to."""
         if is_public(address):
             return True
         meant = _parse(address)

@@ -1,4 +1,4 @@
-"""The time, as it is written down and as people read it."""
+"""The time, as stored and as shown to people."""
 
 import time
 from datetime import UTC, datetime
@@ -10,5 +10,5 @@ def now_ms() -> int:
 
 
 def utc_text(at_ms: int) -> str:
-    """Return a unix time in milliseconds for a person: 2026-01-31 14:05:09Z."""
+    """Return a unix time in milliseconds as text: 2026-01-31 14:05:09Z."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

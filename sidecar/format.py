@@ -1,4 +1,4 @@
-"""Durations, sizes and versions, as people read them and as they are compared."""
+"""Durations, sizes and versions: formatted for people, and parsed for comparison."""
 
 import re
 
@@ -6,13 +6,13 @@ Version = tuple[int, ...]
 
 
 def version_of(text: str) -> Version:
-    """Return the numbers that a version begins with: 10.11.14-MariaDB is (10, 11, 14)."""
+    """Return the leading numbers of a version: 10.11.14-MariaDB is (10, 11, 14)."""
     found = re.match(r"\D*(\d+(?:\.\d+)*)", text)
     return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for a person: 512 B, 64.0 MB, 1.5 GB."""
+    """Return a number of bytes as text: 512 B, 64.0 MB, 1.5 GB."""
     for unit, factor in (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024)):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -20,7 +20,7 @@ def size(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return it for a person: 0.4 s, 12 s, 4 min, 3 h, 2 d."""
+    """Return a duration as text: 0.4 s, 12 s, 4 min, 3 h, 2 d."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):

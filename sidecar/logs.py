@@ -1,6 +1,6 @@
-"""Structured logs: they carry vendor, campaign and wamid, never a secret or a message's text.
+"""Structured logs, with vendor, campaign and wamid, but never a secret or a message's text.
 
-Logging never fails, whatever is logged: what cannot be written is described, and what is long is
+Logging never fails, whatever is logged: values that cannot be written are described, long ones are
 cut.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 import structlog
 
-#: Longest text of one value, and of a traceback, in characters.
+#: Maximum length of a value, and of a traceback, in characters.
 MAX_TEXT = 2000
 MAX_TRACEBACK = 16_000
-#: Most parts of a list or of an object, and how deep they are shown.
+#: Maximum elements of a list or an object, and maximum depth.
 MAX_PARTS = 100
 MAX_DEPTH = 5
 
@@ -23,9 +23,9 @@ _TRACEBACKS = ("exception", "stack")
 
 
 def configure(level: str, log_format: str, process: str) -> None:
-    """Set up structlog and the standard library's logging, which libraries use, alike.
+    """Set up structlog, and the standard library's logging (which libraries use) to match.
 
-    ``log_format`` is "json" (one object a line) or "console". ``process`` names who logs.
+    ``log_format`` is "json" (one object per line) or "console". ``process`` names the process.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -55,7 +55,7 @@ def configure(level: str, log_format: str, process: str) -> None:
             ],
         )
     )
-    # What cannot be written (nobody reads stderr any more) is nobody's to handle.
+    # Nobody can handle a line that cannot be written (nobody reads stderr any more).
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -85,7 +85,7 @@ def _to_json(event: Any, **_: Any) -> str:
 def _writable(
     _logger: Any, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Make of every value what can be written."""
+    """Make every value writable."""
     found: structlog.typing.EventDict = {}
     for name, value in event.items():
         if name in _TRACEBACKS and isinstance(value, str):
@@ -136,9 +136,9 @@ def _without_middle(text: str) -> str:
 
 
 class LogOnce:
-    """Says once that something does not work, and once that it works again.
+    """Logs once that something fails, and once that it works again.
 
-    For what is tried over and over: the reason belongs in the log once, not a thousand times.
+    For what is retried over and over: the reason belongs in the log once, not a thousand times.
     """
 
     def __init__(self, event: str, **context: Any) -> None:
@@ -148,7 +148,7 @@ class LogOnce:
         self._times = 0
 
     def failed(self, reason: str) -> None:
-        """Log the reason, unless it is the one that was logged last."""
+        """Log the reason, unless it was the last one logged."""
         self._times += 1
         if reason != self._reason:
             self._reason = reason
@@ -156,11 +156,11 @@ class LogOnce:
 
     @property
     def reason(self) -> str | None:
-        """Why it does not work now, or None if it does."""
+        """Return why it fails now, or None if it works."""
         return self._reason
 
     def worked(self) -> None:
-        """Log that it is over, if there was anything."""
+        """Log that it works again, if it had failed."""
         if self._reason is not None:
             self._log.info(f"{self._event}.resolved", reason=self._reason, times=self._times)
             self._reason = None

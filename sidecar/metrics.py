@@ -1,9 +1,9 @@
-"""What this process has counted and timed since it last told Redis (sidecar/ops/publisher.py).
+"""The metrics of this process, which it publishes to Redis (sidecar/ops/publisher.py).
 
-Every process counts for itself, in memory and for next to nothing; once a second what has come is
-added to what all processes have counted, which ``GET /metrics`` shows. So that may be a second
-behind, and a process that is killed takes a second's worth along. What must be exact is counted in
-Redis, together with what it counts (sidecar/ops/accounting.py).
+Every process counts in memory, which costs next to nothing; once a second the increase is added to
+the totals of all processes, which ``GET /metrics`` shows. So these may lag by a second, and a
+killed process loses a second's worth. What must be exact is counted in Redis, together with what it
+counts (sidecar/ops/accounting.py).
 """
 
 from bisect import bisect_left
@@ -14,7 +14,7 @@ import orjson
 
 @dataclass(frozen=True)
 class Family:
-    """One metric, without the unit's suffix that counters get. With ``bounds``, a histogram."""
+    """One metric, without the suffix that counters get. With ``bounds``, a histogram."""
 
     name: str
     help: str
@@ -44,13 +44,13 @@ ACK_SECONDS = Family(
 PROXY_SECONDS = Family(
     "sidecar_proxy_seconds",
     "From when a webhook for PHP was here to PHP's answer: answered, failed (5xx), timed_out, "
-    "unreachable, broken_off, or busy (not asked: too much is on its way).",
+    "unreachable, broken_off, or busy (not asked: too much is in flight).",
     ("result",),
     (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
 )
 HANDOVER_SECONDS = Family(
     "sidecar_handover_seconds",
-    "From a webhook's acknowledgement to PHP's word that an update of it is done or ignored.",
+    "From a webhook's acknowledgement to PHP's answer that an update of it is done or ignored.",
     ("lane",),
     _SLOW,
 )
@@ -120,10 +120,10 @@ ROWS_REFUSED = Family(
 )
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
-    "sidecar_limiter_waits", "Times that the limiter had no slot to give and said when to come."
+    "sidecar_limiter_waits", "How often the limiter had no slot and made the caller wait."
 )
 LIMITER_WAIT_SECONDS = Family(
-    "sidecar_limiter_wait_seconds", "What the limiter has told callers to wait."
+    "sidecar_limiter_wait_seconds", "How long the limiter has made callers wait."
 )
 
 FAMILIES = {
@@ -152,15 +152,15 @@ FAMILIES = {
     )
 }
 
-#: A histogram's sum stands beside its buckets under this name. ``INF`` is the bucket of the rest.
+#: The part that holds a histogram's sum. ``INF`` is its last bucket.
 SUM = "sum"
 INF = "+Inf"
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What one number belongs to. ``part`` is empty for a counter; for a histogram the upper bound
-    of one bucket (in which only its own are counted), or :data:`SUM`."""
+    """The name of one number. ``part`` is empty for a counter; for a histogram it is a bucket's
+    upper bound (buckets are not cumulative), or :data:`SUM`."""
 
     name: str
     labels: tuple[str, ...]
@@ -176,7 +176,7 @@ class Series:
 
 
 class Counter:
-    """Only goes up."""
+    """A number that only goes up."""
 
     __slots__ = ("value",)
 
@@ -224,7 +224,7 @@ class MetricsRegistry:
         return found
 
     def read(self) -> dict[Series, float]:
-        """Return all that was ever counted here; what is zero is left out."""
+        """Return all counts so far, without zeros."""
         found = {Series(f.name, labels): c.value for (f, labels), c in self._counters.items()}
         for (family, labels), histogram in self._histograms.items():
             parts = [*map(repr, family.bounds), INF]
@@ -234,5 +234,5 @@ class MetricsRegistry:
         return {series: value for series, value in found.items() if value}
 
 
-#: This process's.
+#: This process's registry.
 METRICS = MetricsRegistry()

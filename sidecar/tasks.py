@@ -1,4 +1,4 @@
-"""Ending tasks."""
+"""Cancelling tasks."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from typing import Any
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
-    """Cancel tasks, and return when they have ended. What they raise is dropped.
+    """Cancel tasks, and return when they have ended. Their exceptions are dropped.
 
-    A task is asked again until it ends: ``asyncio.wait_for`` of Python 3.11, which redis-py uses,
-    swallows a cancellation that comes together with its result, and the task would go on for ever.
+    A task is cancelled again until it ends: ``asyncio.wait_for`` of Python 3.11, which redis-py
+    uses, swallows a cancellation that coincides with its result; the task would go on for ever.
     """
     pending = {task for task in tasks if task is not None}
     while pending:

@@ -1,6 +1,6 @@
-"""Addresses, as settings hold them.
+"""URLs in settings.
 
-What is said about a wrong one does not repeat it: it may hold a password.
+Errors do not repeat the URL: it may contain a password.
 """
 
 import re
@@ -40,13 +40,13 @@ RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
 
 
 def webhook_url(backend_url: str, vendor_uid: str, query: bytes) -> URL:
-    """Return the address of PHP's own webhook route, with the query as it came."""
+    """Return the URL of PHP's own webhook route, with the query as it came."""
     url = f"{backend_url}/whatsapp-webhook/{vendor_uid}"
     return URL(f"{url}?{quote(query, safe=_QUERY)}" if query else url, encoded=True)
 
 
 def next_database(redis_url: str) -> str:
-    """Return the address of the database with the next number on the same Redis."""
+    """Return the URL of the same Redis's next database."""
     parts = urlsplit(redis_url)
     number = int(_database(parts)) + 1
     query = [q for q in parts.query.split("&") if q and not q.startswith("db=")]
@@ -68,7 +68,7 @@ def _split(value: str) -> SplitResult:
 
 
 def _database(parts: SplitResult) -> str:
-    """Return the number of the database, which redis-py looks for in the query first."""
+    """Return the database number, which redis-py looks for in the query first."""
     named = next((q[3:] for q in parts.query.split("&") if q.startswith("db=")), "")
     path = "" if parts.scheme == "unix" else parts.path.strip("/")
     return named or path or "0"

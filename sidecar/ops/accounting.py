@@ -1,18 +1,18 @@
-"""The accounting: everything that came in is accounted for, for every vendor.
+"""The accounting: for every vendor, everything that came in is accounted for.
 
 - webhooks: received = done + waiting in the inbox
 - updates:  split = done + ignored + duplicate + coalesced + waiting to be tried again + dead
 - sends:    claimed = accepted + failed + requeued + unknown + released + in flight (the ledger);
-  replies count as well, as often as they are about to be sent
-- effects:  asked for = done + left out + dead + waiting in the outbox
-- dead_updates, dead_effects: given up = stored as dead letters + left since, by the reason
+  replies count too, once for each attempt
+- effects:  requested = done + dropped + dead + waiting in the outbox
+- dead_updates, dead_effects: given up = stored as dead letters + deleted since, by reason
 - inboxes, outbox, letters: listed in an index = stored; deferred: counted = stored
 
-What has come and what has ended is counted in ``count:{vendor}``, each counter in the same MULTI
-or script as the thing that it counts, so they agree at every moment, whatever dies. What waits and
-what is in flight is not counted but measured where it is. Both together are read in one script. So
-a difference means that something was lost or counted twice: a bug, or somebody's hand in Redis.
-``expired`` is what PHP said of its own rows; no check includes it.
+What arrives and what ends is counted in ``count:{vendor}``, each counter in the same MULTI or
+script as what it counts, so they agree at every moment, whatever crashes. What waits or is in
+flight is not counted but measured where it is. One script reads both. So a difference means that
+something was lost or counted twice: a bug, or somebody has changed Redis by hand. ``expired`` is
+PHP's count of its own rows; no check includes it.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from sidecar.redis.client import Members, Redis, script
 from sidecar.redis.letter_bounds import DAY_MS, Bounds
 from sidecar.sending.row_states import RowEnd
 
-#: Why dead letters leave without being tried again.
+#: Why dead letters are deleted without a retry.
 LEFT = ("too_old", "too_many", "too_large", "discarded")
 
 #: The name of each check's total.
@@ -46,17 +46,17 @@ FIRST = {
     "letters": "listed",
 }
 
-#: Each order key that waits is a list of its own, half a microsecond to look at. Above so many,
-#: measuring would hold up webhooks for longer than it is worth.
+#: Each order key that waits is a list of its own, which takes half a microsecond to look at. With
+#: more of them, measuring would hold up webhooks for longer than it is worth.
 MAX_ORDER_KEYS = 5000
-#: Vendors that are read at one moment.
+#: Vendors that are read in one script.
 CHUNK = 100
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceCheck:
-    """One vendor's (or everybody's) ``total = sum(parts)``. A part is None if there was too much
-    of it to be measured; then there is no difference to speak of."""
+    """``total = sum(parts)``, of one vendor or of all. A part is None if there was too much of it
+    to measure; then the difference is unknown."""
 
     name: str
     total: int
@@ -64,15 +64,15 @@ class BalanceCheck:
 
     @property
     def difference(self) -> int | None:
-        """Return total minus parts: more than 0 is missing, less than 0 came from nowhere."""
+        """Return total minus parts: above 0 is missing, below 0 came from nowhere."""
         measured = [part for part in self.parts.values() if part is not None]
         return self.total - sum(measured) if len(measured) == len(self.parts) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """One vendor's dead letters as they are stored. The oldest was ``given_up_at``, and the last
-    that left for want of room or for its age did so ``dropped_at`` (unix ms; 0: never)."""
+    """One vendor's stored dead letters. The oldest was given up at ``given_up_at``; the last one
+    that was deleted for lack of room or by age was at ``dropped_at`` (unix ms; 0: never)."""
 
     number: int = 0
     size_bytes: int = 0
@@ -80,7 +80,7 @@ class Letters:
     dropped_at: int = 0
 
     def fullness(self, bounds: Bounds, now: int) -> float:
-        """Return how near they are to their bounds: 1.0 is where the oldest leaves."""
+        """Return how near they are to their bounds: at 1.0 the oldest are deleted."""
         age_ms = now - self.given_up_at if self.given_up_at else 0
         return max(
             self.number / bounds.number,
@@ -98,7 +98,7 @@ class Accounting:
     updates: BalanceCheck
     sends: BalanceCheck
     effects: BalanceCheck
-    #: What is counted as dead, and what is listed, as compared with what is stored.
+    #: Counters and indexes, compared with what is stored.
     stored: tuple[BalanceCheck, ...] = ()
     expired: int = 0
     waiting: dict[Lane, int] = field(default_factory=dict)
@@ -272,7 +272,7 @@ def _pairs(flat: list[Any]) -> dict[str, Any]:
 
 
 def _bounded(counted: int, entries: int) -> int:
-    """Return how many webhooks are in so many entries of a stream. To look into them would be to
-    read all bodies; but an entry holds at least one and at most so many, and an empty stream none,
-    so what was counted into the stream is believed within these bounds."""
+    """Return how many webhooks are in a stream. Looking into its entries would mean reading all
+    bodies; but an entry holds at least one and at most MAX_ENTRY_WEBHOOKS, so the counter is
+    believed within these bounds."""
     return min(max(counted, entries), entries * MAX_ENTRY_WEBHOOKS)

@@ -1,4 +1,4 @@
-"""Work that waits, and why: campaigns on the list, and updates that wait to be tried again."""
+"""Work that waits, and why: listed campaigns, and updates that wait for a retry."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halt
 from sidecar.sending.row_states import RowState
 
-#: One refusal of an update that has been here for longer is no passing one.
+#: A refusal of an update that has waited for longer than this is not transient.
 REFUSED_MS = 3000
 
-#: Order keys of a lane of which the first update is looked at.
+#: Order keys of a lane whose first update is inspected.
 MAX_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignWork:
-    """What Redis knows of a campaign. ``listed``: it is to be looked after. ``waits`` says why it
-    can send nothing for long. In its ledger stand rows that are ``claimed``, ``sending``, or
-    ``known`` and still to be told to PHP."""
+    """What Redis knows about a campaign. ``listed``: it is to be sent. ``waits`` says why it cannot
+    send for a long time. The rows in its ledger are ``claimed``, ``sending``, or ``known`` and not
+    yet reported to PHP."""
 
     uid: str
     vendor_uid: str | None
@@ -97,11 +97,10 @@ def _campaign(
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """What waits in a lane to be tried again: why, by how many of those that were looked at, and
-    since when the oldest of them is here. A worker has died ``deaths`` times in a row on the lane's
-    work, of which ``one_by_one`` units are now taken one by one. ``refused``: vendors of which PHP
-    has refused an update more than once, or one that has waited for a while, and why the last
-    time."""
+    """What waits for a retry in a lane: the reasons, by how many of the inspected updates, and how
+    long ago the oldest arrived. Workers have died ``deaths`` times in a row on the lane's work, of
+    which ``one_by_one`` units are now taken one by one. ``refused``: vendors with an update that
+    PHP has refused more than once, or that has waited for a while, with the last reason."""
 
     reasons: dict[str, int]
     refused: dict[str, str]
@@ -128,8 +127,8 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     }
     reasons = Counter(update.get("reason") or "behind an earlier one" for update in updates)
     oldest = min((update["received_at"] for update in updates), default=overview.now)
-    # The last one that has begun may be under way. Its lease would tell, but was read before this:
-    # if it has died, the next one says so, which begins as soon as the lease is free.
+    # The last one that began may still run. Its lease would tell, but was read before this; if it
+    # has died, the next one says so, which begins as soon as the lease is free.
     deaths = max(0, int(begun) - 1)
     return Deferred(
         reasons=dict(reasons.most_common()),

@@ -1,6 +1,5 @@
-"""Dead letters: updates that PHP refused again and again, and effects that could not be done, kept
-with the reason until a person looks; of each vendor within bounds
-(sidecar/redis/letter_bounds.py)."""
+"""Dead letters: updates that PHP refused repeatedly, and effects that failed, kept with the reason
+until a person looks, within each vendor's bounds (sidecar/redis/letter_bounds.py)."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,18 +16,18 @@ from sidecar.redis.letter_bounds import Bounds, LetterKind, letter_keys
 
 T = TypeVar("T")
 
-#: Letters that are read at once, and that are discarded at once.
+#: Letters that are read, or discarded, in one call.
 PAGE = 100
 #: Where earlier versions kept the letters of all vendors.
 EARLIER, EARLIER_INDEX = "dead", "dead:index"
-#: Vendors of which it is asked at once what they have.
+#: Vendors whose letters are listed in one call.
 CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """``update`` is what was to be handed over, with the raw payload; or the effect that was to be
-    done, which has no ``lane``. Times are unix ms."""
+    """``update`` is the undelivered update, with its raw payload; or the effect, which has no
+    ``lane``. Times are unix ms."""
 
     id: str
     vendor_uid: str
@@ -42,7 +41,7 @@ class DeadLetter:
 
     @classmethod
     def read(cls, line: bytes) -> Self:
-        """Return what :meth:`export` has written. Raises ValueError, KeyError or TypeError."""
+        """Parse a line of :meth:`export`. Raises ValueError, KeyError or TypeError."""
         found = msgspec.json.decode(line)
         lane = None if found["lane"] is None else Lane(found["lane"])
         letter = cls(
@@ -56,20 +55,20 @@ class DeadLetter:
 
     @property
     def kept(self) -> bytes:
-        """Return it as it is kept."""
+        """Return it as it is stored."""
         where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
         return msgspec.json.encode({**where, "update": self.update})
 
     @property
     def summary(self) -> dict[str, Any]:
-        """Return what may be printed in a list or a log: no payload."""
+        """Return what may be shown in a list or a log: no payload."""
         names = ("vendor_uid", "kind", "wamid", "received_at", "attempts", "reason")
         shown = {name: self.update.get(name) for name in names}
         where = self.lane.value if self.lane else "outbox"
         return {"id": self.id, "lane": where, "given_up_at": self.given_up_at, **shown}
 
     def export(self) -> bytes:
-        """Return everything that there is of it, as one line of JSON."""
+        """Return all of it as one line of JSON."""
         where = {"lane": self.lane.value if self.lane else None, "vendor_uid": self.vendor_uid}
         return msgspec.json.encode(
             {"id": self.id, **where, "given_up_at": self.given_up_at, "update": self.update}
@@ -78,8 +77,8 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which dead letters are meant: of a vendor, with so much in their reason, given up before
-    (unix ms). None chooses nothing."""
+    """A filter: of this vendor, with this text in the reason, given up before (unix ms). None
+    matches all."""
 
     vendor_uid: str | None = None
     reason: str | None = None
@@ -94,8 +93,7 @@ ALL = Choice()
 
 
 class DeadLetters:
-    """Lists, replays and discards them. They are written by the drain, and by those who do
-    effects."""
+    """Lists, replays and discards them. Drains and effect runners write them."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -119,7 +117,7 @@ class DeadLetters:
         return sum(await pipeline.execute())
 
     async def all(self, choice: Choice = ALL) -> AsyncIterator[DeadLetter]:
-        """Yield those that are meant, the oldest first."""
+        """Yield the chosen ones, the oldest first."""
         one = choice.vendor_uid
         listed = await self._listed(await self.vendors() if one is None else [one], choice.before)
         for page in _batched(sorted(listed), PAGE):
@@ -151,7 +149,7 @@ class DeadLetters:
         return listed
 
     async def get(self, letter_id: str) -> DeadLetter | None:
-        """Return one of them, or None if there is none with this id."""
+        """Return the one with this id, or None."""
         vendor_uids = await self.vendors()
         pipeline = self._redis.pipeline(transaction=False)
         for vendor_uid in vendor_uids:
@@ -165,8 +163,8 @@ class DeadLetters:
         return None
 
     async def replay(self, letter: DeadLetter) -> bool:
-        """Have it tried again as if for the first time. Return False if somebody else has done
-        so. Workers find it within a second."""
+        """Retry it as if for the first time. Return False if somebody else has done so. Workers
+        find it within a second."""
         update = letter.update
         if letter.lane is None:
             queued = Queued.load(update["id"], letter.vendor_uid, update)
@@ -189,7 +187,7 @@ class DeadLetters:
         return bool(answer)
 
     async def discard(self, letters: Iterable[DeadLetter]) -> int:
-        """Take them away for good. Return how many there still were."""
+        """Delete them for good. Return how many were still there."""
         ids: dict[tuple[str, LetterKind], list[str]] = {}
         for letter in letters:
             ids.setdefault((letter.vendor_uid, letter.kind), []).append(letter.id)
@@ -201,7 +199,7 @@ class DeadLetters:
         return discarded
 
     async def put_back(self, letters: Iterable[DeadLetter], bounds: Bounds) -> int:
-        """Put letters back that were exported, as far as they are not there. Return how many."""
+        """Import exported letters, except those that are still there. Return how many."""
         words: dict[tuple[str, LetterKind], list[str | bytes]] = {}
         for letter in letters:
             mine = words.setdefault((letter.vendor_uid, letter.kind), [])
@@ -214,8 +212,8 @@ class DeadLetters:
         return imported
 
     async def trim(self, bounds: Bounds, now: int) -> int:
-        """Keep to the bounds where nothing is buried meanwhile: letters grow old, and settings
-        change. Return how many have left."""
+        """Apply the bounds while no letters are added: letters age, and settings change. Return
+        how many were deleted."""
         dropped = 0
         for vendor in await self.vendors():
             *names, vendor_uid = letter_keys(vendor)
@@ -224,7 +222,7 @@ class DeadLetters:
         return dropped
 
     async def adopt(self) -> int:
-        """Take over some of what earlier versions have kept, all vendors' in one place. Return how
+        """Move some letters over from where earlier versions kept all vendors'. Return how
         many."""
         _, found = await cast(Any, self._redis).hscan(EARLIER, 0, count=PAGE)
         ids: dict[tuple[str, LetterKind], list[str]] = {}

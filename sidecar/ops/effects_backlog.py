@@ -10,15 +10,15 @@ from contracts.effects import EffectKind
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis
 
-#: Vendors of a kind that are looked at.
+#: Vendors of a kind that are inspected.
 MAX_VENDORS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingEffects:
-    """Effects of one kind: how many wait, of how many vendors, how many are ``due``, the first of
-    them for ``overdue_s``. ``reasons`` why the first one of each vendor that was looked at has not
-    worked yet, by how often."""
+    """Effects of one kind: how many wait, for how many vendors, and how many are ``due``, the first
+    of them for ``overdue_s``. ``reasons`` says why the first one of each inspected vendor has
+    failed so far, with counts."""
 
     kind: EffectKind
     waiting: int

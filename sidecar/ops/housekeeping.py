@@ -1,4 +1,4 @@
-"""What has to be done now and then so that Redis does not fill with what nobody needs."""
+"""Periodic cleanup, so that Redis does not fill with what nobody needs."""
 
 import time
 from typing import cast
@@ -15,12 +15,12 @@ from sidecar.redis.letter_bounds import Bounds
 
 log = structlog.get_logger()
 
-#: Vendors with counters of their own. Anybody can post for vendors that PHP does not know while
-#: signatures are only reported and PHP is away, so beyond so many those at rest share theirs.
+#: Maximum vendors with counters of their own. Beyond that, idle vendors share theirs: anybody can
+#: make up vendors while signatures are only reported and PHP is unavailable.
 MAX_VENDORS = 20_000
-#: What stands for them. No vendor's uid has a parenthesis.
+#: Their common name. No vendor's uid has a parenthesis.
 OTHERS = "(others)"
-#: Vendors that are looked at in one call of Redis, and calls in a row.
+#: Vendors in one call to Redis, and calls in a row.
 CHUNK = 500
 MAX_CHUNKS = 20
 #: Dead letters grow old by the day.
@@ -28,7 +28,7 @@ TRIM_S = 60.0
 
 
 class Housekeeping:
-    """Called again and again by whoever holds the reconciler's lease."""
+    """Called periodically by the holder of the reconciler's lease."""
 
     def __init__(self, redis: Redis, bounds: Bounds) -> None:
         self._redis = redis
@@ -48,7 +48,7 @@ class Housekeeping:
                 log.warning("dead_letters.deleted", letters=dropped)
 
     async def merge_counters(self) -> int:
-        """Have vendors at rest counted together, where there are too many. Return how many."""
+        """Merge the counters of idle vendors if there are too many. Return how many."""
         merged = 0
         for _ in range(MAX_CHUNKS):
             too_many = int(await self._redis.scard(keys.VENDORS)) - MAX_VENDORS

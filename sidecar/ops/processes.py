@@ -1,4 +1,4 @@
-"""Which processes of the sidecar run, and which have died without a word."""
+"""Which processes of the sidecar run, and which have died without signing off."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -9,19 +9,18 @@ from sidecar.ops.publisher import BEAT_S, KEEP_MS
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis
 
-#: A process of which nothing was heard for so long is taken for dead, or cut off from Redis.
+#: A process without a heartbeat for this long is dead, or cut off from Redis.
 SILENT_S = 3 * BEAT_S
 
-#: By less than this Redis's clock may be set back, and what it says of processes still counts.
+#: How far Redis's clock may be set back before heartbeats are ignored.
 SET_BACK_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """``role`` is serve or worker, ``queues`` what a worker works on. ``leases`` are the names of
-    those that it holds, ``breakers`` why PHP did not take what it was last given, by lane,
-    ``isolated`` why PHP fails or hangs on what it is given of single vendors, by lane and vendor,
-    ``version`` the sidecar's. Times are unix ms."""
+    """``role`` is serve or worker, ``queues`` are a worker's. ``leases`` are the names of those it
+    holds, ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP
+    fails or hangs on single vendors' updates, by lane and vendor. Times are unix ms."""
 
     id: str
     role: str
@@ -47,12 +46,12 @@ class Process:
 
 
 def holder_of(processes: list[Process], lease: str) -> str | None:
-    """Return the name of the living process that says that it holds a lease."""
+    """Return the name of the live process that holds a lease."""
     return next((p.name for p in processes if p.alive and lease in p.leases), None)
 
 
 async def read_processes(redis: Redis) -> list[Process]:
-    """Return the processes that have not said that they end, the oldest first."""
+    """Return the processes that have not signed off, the oldest first."""
     ids = sorted(member.decode() for member in cast(Members, await redis.smembers(keys.PROCESSES)))
     pipeline = redis.pipeline(transaction=False)
     for process_id in ids:

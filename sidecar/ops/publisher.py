@@ -1,8 +1,7 @@
-"""Tells Redis once a second what this process has counted, and that it lives.
+"""Publishes this process's metrics and heartbeat to Redis once a second.
 
-All processes add to the same numbers, so whoever asks any ``sidecar serve`` for its metrics gets
-those of all of them, and a process that is restarted does not begin at zero. While Redis is away
-what is counted waits here.
+All processes add to the same numbers, so any ``sidecar serve`` shows the metrics of all of them,
+and a restarted process does not begin at zero. While Redis is unavailable, counts are kept here.
 """
 
 import asyncio
@@ -26,16 +25,16 @@ from sidecar.version import VERSION
 log = structlog.get_logger()
 
 INTERVAL_S = 1.0
-#: A process says that it lives at least so often, also when it has counted nothing.
+#: How often a process sends a heartbeat at least, even if it has counted nothing.
 BEAT_S = 4.0
-#: So long after it was last heard of, a process that died is forgotten. What is left of this time
-#: tells when it was heard of, on Redis's own clock.
+#: A dead process is forgotten this long after its last heartbeat. The remaining time to live says
+#: when that was, on Redis's own clock.
 KEEP_MS = 24 * 3_600_000
 
 
 class Telemetry:
-    """One for each process. ``role`` is serve or worker; ``facts`` returns what else is to be known
-    of the process now: JSON of its own."""
+    """One for each process. ``role`` is serve or worker; ``facts`` returns what else the heartbeat
+    should contain, as JSON values."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class Telemetry:
         }
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Publish until cancelled."""
         while True:
             try:
                 await self.publish()
@@ -73,7 +72,7 @@ class Telemetry:
             await asyncio.sleep(INTERVAL_S)
 
     async def publish(self) -> None:
-        """Tell what has come since the last time, if Redis takes it."""
+        """Publish what was counted since the last time, if Redis is available."""
         try:
             if not self._known:
                 await self._introduce()
@@ -85,7 +84,7 @@ class Telemetry:
             self._outage.worked()
 
     def unpublished(self) -> dict[Series, float]:
-        """Return what Redis does not have yet."""
+        """Return the counts that Redis does not have yet."""
         counted = self._metrics.read()
         grown = {
             series: value - self._published.get(series, 0.0) for series, value in counted.items()
@@ -109,7 +108,7 @@ class Telemetry:
             self._beat_at = time.monotonic() + BEAT_S
 
     async def _introduce(self) -> None:
-        """Take those off the list that died long ago, and say at once that this one lives."""
+        """Remove long dead processes from the list, and send a heartbeat at once."""
         listed = cast(Members, await self._redis.smembers(keys.PROCESSES))
         pipeline = self._redis.pipeline(transaction=False)
         for process_id in listed:
@@ -123,7 +122,7 @@ class Telemetry:
         self._known, self._beat_at = True, 0.0
 
     async def close(self) -> None:
-        """Tell what is left, and that the process ends as it should."""
+        """Publish what is left, and sign off."""
         await self.publish()
         if self._outage.reason is not None:
             return
@@ -137,6 +136,6 @@ class Telemetry:
 
 
 def _usage() -> dict[str, float]:
-    """Return the process's memory and the processor time that it has taken."""
+    """Return the process's memory and CPU time."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {"memory_bytes": pages * os.sysconf("SC_PAGE_SIZE"), "cpu_s": time.process_time()}

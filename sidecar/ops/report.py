@@ -1,4 +1,4 @@
-"""Everything that ``sidecar status`` tells, in one object."""
+"""Everything that ``sidecar status`` shows, in one object."""
 
 import asyncio
 from dataclasses import asdict, dataclass, field
@@ -18,18 +18,18 @@ from sidecar.redis.client import Redis
 from sidecar.sending.numbers import NumberState, number_state, numbers
 from sidecar.sending.pauses import Paused, Pauses
 
-#: A difference that is still there after so long is no work in between two reads.
+#: A difference that remains for this long is not just work between two reads.
 LOOK_AGAIN_S = 0.5
-#: PHP is asked for what it knows of campaigns, if it answers within this time.
+#: How long to wait for PHP's view of the campaigns.
 PHP_TIMEOUT_S = 3.0
-#: No row becomes unknown because somebody looks.
+#: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class PhpReport:
-    """``error`` says why PHP did not answer. ``vendors`` are all of them, with their modes.
-    ``campaigns`` are its own counts."""
+    """PHP's view. ``error`` says why it did not answer. ``vendors`` are all, with their modes;
+    ``campaigns`` are PHP's own counts."""
 
     error: str | None = None
     vendors: list[VendorModes] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Report:
     #: Numbers and accounts that a person must resume.
     paused: list[Paused]
     php: PhpReport
-    #: Vendors whose accounting showed a difference, and the same one a moment later.
+    #: Vendors whose accounting showed the same difference twice, a moment apart.
     unbalanced: list[Accounting]
 
     @property
@@ -56,7 +56,7 @@ class Report:
 
 
 async def read_report(redis: Redis, backend: Backend) -> Report:
-    """Look at everything. Changes nothing. Raises what redis-py raises when Redis is away."""
+    """Look at everything; changes nothing. Raises redis-py's errors if Redis is unavailable."""
     observer = Observer(redis)
     overview = await observer.read()
     campaigns = await read_campaigns(redis, overview)
@@ -77,7 +77,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
 
 
 async def _standing_differences(observer: Observer, overview: Overview) -> list[Accounting]:
-    """Return what shows a difference twice."""
+    """Return the vendors that show the same difference twice."""
     first = {one.vendor_uid: one for one in overview.accounting if not one.balanced}
     if not first:
         return []
@@ -141,7 +141,7 @@ def total(accounting: list[Accounting], name: str) -> BalanceCheck:
 
 
 def as_json(report: Report) -> dict[str, Any]:
-    """Return it in plain values. Ages and durations are seconds, times unix ms."""
+    """Return the report as plain values. Ages and durations are seconds, times unix ms."""
     overview = report.overview
     php = report.php
     return {

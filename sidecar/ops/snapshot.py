@@ -1,4 +1,4 @@
-"""Everything that Redis says of how the sidecar is doing, read without changing anything."""
+"""The sidecar's state as Redis has it, read without changing anything."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from sidecar.ops.processes import Process, holder_of, read_processes
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 
-#: Vendors of a lane of which it is looked at how long the oldest webhook waits.
+#: Vendors of a lane that are inspected to find the oldest webhook.
 MAX_HEADS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """``limit_bytes`` is 0 where there is none. ``durable``: every write is in the append-only
-    file; ``writes_ok``: and the last one to it worked."""
+    """``limit_bytes`` is 0 for no limit. ``durable``: the append-only file is on; ``writes_ok``:
+    the last write to it succeeded."""
 
     version: str
     used_bytes: int
@@ -35,9 +35,9 @@ class RedisState:
 
 @dataclass(frozen=True, slots=True)
 class LaneState:
-    """``webhooks`` wait in the inbox, of so many ``vendors``, the oldest for ``oldest_s``. Under
-    ``deferred`` order keys (contacts, or messages for statuses) updates wait to be tried again,
-    ``due`` of them now and the first at ``next_due_in_s`` (below 0: it is overdue)."""
+    """``webhooks`` of ``vendors`` wait in the inbox, the oldest for ``oldest_s``. Updates wait for
+    a retry under ``deferred`` order keys (contacts, or messages for statuses); ``due`` of these are
+    due now, and the first in ``next_due_in_s`` (below 0: it is overdue)."""
 
     lane: Lane
     webhooks: int
@@ -52,10 +52,9 @@ class LaneState:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """``now`` is Redis's clock, unix ms. ``backend_ok_s``: how long ago PHP last took updates, None
-    if it never has. ``reconciler`` tells whether somebody looks for work whose wake-up was lost.
-    ``paused`` counts what a person must resume, by scope. ``metrics`` are the numbers of all
-    processes together."""
+    """``now`` is Redis's clock, unix ms. ``backend_ok_s``: how long ago PHP last took updates;
+    None: never. ``reconciler``: one runs, which finds work whose wake-up was lost. ``paused``
+    counts what a person must resume, by scope. ``metrics`` are those of all processes together."""
 
     now: int
     redis: RedisState
@@ -77,13 +76,12 @@ class Overview:
 
     @property
     def breakers(self) -> dict[str, str]:
-        """Return why PHP did not take what it was last given, by lane."""
+        """Return why PHP did not take the last updates, by lane."""
         return {lane: why for process in self.alive for lane, why in process.breakers.items()}
 
     @property
     def isolated(self) -> dict[tuple[str, str], str]:
-        """Return why PHP fails or hangs on what it is given of single vendors, by lane and
-        vendor."""
+        """Return why PHP fails or hangs on single vendors' updates, by lane and vendor."""
         return {
             (lane, vendor_uid): why
             for process in self.alive
@@ -92,7 +90,7 @@ class Overview:
         }
 
     def holder(self, lease: str) -> str | None:
-        """Return the name of the process that says that it holds a lease."""
+        """Return the name of the live process that holds a lease."""
         return holder_of(self.processes, lease)
 
 
@@ -105,7 +103,7 @@ class Observer:
         self._heads = script(redis, "inbox/oldest_entry")
 
     async def read(self) -> Overview:
-        """Return how things are. Raises what redis-py raises when Redis cannot be asked."""
+        """Return the current state. Raises redis-py's errors if Redis is unavailable."""
         pipeline = self._redis.pipeline(transaction=False)
         for section in ("server", "memory", "persistence"):
             pipeline.info(section)
