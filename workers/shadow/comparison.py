@@ -126,8 +126,8 @@ def _explanation(planned: PlannedMessage, php: str | None) -> Rule | None:
 
 
 def _ends_in(statuses: Iterable[ReceivedStatus], php: str | None) -> bool:
-    """Tell whether these statuses, one after another, leave PHP with this one: each overwrites the
-    one before, unless that is read."""
+    """Return whether these statuses, one after another, leave PHP with this one: each overwrites
+    the one before, unless that is read."""
     current: str | None = None
     for status in statuses:
         if current != "read":

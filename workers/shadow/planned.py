@@ -116,7 +116,7 @@ def plan_status(planned: PlannedMessage, update: Update, first: bool) -> list[Ki
 
 
 def is_quick_reply(message: dict[str, Any]) -> bool:
-    """Tell whether a message answers a button, of a template or of an interactive message."""
+    """Return whether a message answers a button, of a template or of an interactive message."""
     interactive = message.get("interactive")
     pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
     return pressed or message.get("button") is not None

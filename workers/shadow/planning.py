@@ -54,8 +54,8 @@ def split_recorded(
 
 
 def _looks_at_first(body: bytes) -> bool:
-    """Tell whether PHP's routine, which looks at the first change of the first entry, and in it at
-    one list, finds the first update."""
+    """Return whether PHP's routine, which looks at the first change of the first entry, and in it
+    at one list, finds the first update."""
     try:
         value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
     except (ValueError, LookupError, TypeError):

@@ -268,6 +268,6 @@ class ShadowWork:
         return min(now + max(SHORTEST_LOOK_MS, now - planned.since), planned.until)
 
     def _php_was_well(self, now: int) -> bool:
-        """Tell whether PHP has had its time since it was last down."""
+        """Return whether PHP has had its time since it was last down."""
         since = self._php_well_since
         return since is not None and now - since >= self._patience_ms - self._window_ms
