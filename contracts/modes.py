@@ -39,7 +39,7 @@ class Mode(StrEnum):
 
 
 _CHANGE = "cutover, rollback"
-_IN_STEPS = "cutover, rollback: when nothing is in flight"
+_IN_STEPS = "cutover, rollback (once nothing is in flight)"
 
 _FREELY = Transitions(
     (Mode.PHP, Mode.SHADOW, _CHANGE),
@@ -69,7 +69,7 @@ TRANSITIONS = {
 
 
 def may_become(capability: Capability, now: Mode, wanted: Mode) -> bool:
-    """Tell whether a mode may change so in one step, or is so already."""
+    """Return whether a mode may change so in one step, or is so already."""
     return now is wanted or TRANSITIONS[capability].allows(now, wanted)
 
 
