@@ -1,11 +1,11 @@
 """The embedded backend under test: a real process, and its database file."""
 
 import sqlite3
-import urllib.request
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 
 from simulator.backend.database import open_database
@@ -53,8 +53,5 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
         self._control("DELETE", None)
 
     def _control(self, method: str, body: bytes | None) -> None:
-        request = urllib.request.Request(
-            f"{self.base_url}/_simulator/faults", data=body, method=method
-        )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            response.read()
+        url = f"{self.base_url}/_simulator/faults"
+        httpx.request(method, url, content=body, timeout=10).raise_for_status()

@@ -1,15 +1,13 @@
 """A real Prometheus scrapes a real installation, and can answer all that the dashboard asks."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 import yaml
 
@@ -47,15 +45,14 @@ class Prometheus(Process):
         super().__init__("prometheus", [program, *options], folder / "prometheus.log", port=port)
 
     def is_ready(self) -> bool:
-        with suppress(OSError), urlopen(f"{self.url}/-/ready", timeout=1) as answer:
-            return bool(answer.status == 200)
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/-/ready", timeout=1).status_code == 200
         return False
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return what an expression gives now."""
-        query = urlencode({"query": expression})
-        with urlopen(f"{self.url}/api/v1/query?{query}", timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
+        url, query = f"{self.url}/api/v1/query", {"query": expression}
+        found: dict[str, Any] = httpx.get(url, params=query, timeout=10).json()
         assert found["status"] == "success"
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
@@ -93,10 +90,9 @@ async def test_what_runs_is_seen(
     for number in range(MESSAGES):
         body = message_webhook(number)
         signature = sign(installation.APP_SECRET.encode(), body)
-        request = Request(
-            installation.webhook_url(its.uid), data=body, headers={SIGNATURE_HEADER: signature}
-        )
-        urlopen(request, timeout=10).close()
+        headers = {SIGNATURE_HEADER: signature}
+        url = installation.webhook_url(its.uid)
+        httpx.post(url, content=body, headers=headers, timeout=10).raise_for_status()
     target = installation.processes["sidecar"].url.removeprefix("http://")
     with Prometheus(tmp_path / "prometheus", target) as prometheus:
         for expression, value in (

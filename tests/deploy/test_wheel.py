@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sidecar.commands.main import COMMANDS
@@ -166,8 +166,7 @@ def test_help(installed: Installed) -> None:
 def test_serve(installed: Installed) -> None:
     with installed.running("sidecar", "serve") as said:
         url = said.split()[-1]
-        with urllib.request.urlopen(f"{url}/healthz", timeout=30) as answer:
-            assert answer.status == 200
+        assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
 
 
 def test_worker(installed: Installed) -> None:

@@ -2,11 +2,10 @@
 vendor that is not on the sidecar it is the cron's."""
 
 import asyncio
-import urllib.request
 from functools import partial
 
 import aiohttp
-import orjson
+import httpx
 
 from contracts.cloud_api.webhook import sign
 from simulator.installation import Installation
@@ -21,9 +20,7 @@ KILLS = 2
 
 def _faults(site: Site, method: str, fault: dict[str, str] | None = None) -> None:
     url = f"{site.installation.processes['backend'].url}/_simulator/faults"
-    data = None if fault is None else orjson.dumps(fault)
-    with urllib.request.urlopen(urllib.request.Request(url, data, method=method), timeout=10):
-        pass
+    httpx.request(method, url, json=fault, timeout=10).raise_for_status()
 
 
 def _assert_stored_as_sent(site: Site, meta: Meta) -> None:

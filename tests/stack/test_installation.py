@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
+import httpx
 import pytest
 import redis
 
@@ -43,14 +42,11 @@ def asked(installation: Installation, vendor: SeededVendor, timeout_s: float = 1
     headers = Signer(Audience.BACKEND, key_id, secret.encode()).headers("POST", VENDOR_CONFIG, body)
     url = installation.environment["SIDECAR_BACKEND_URL"] + VENDOR_CONFIG
     try:
-        with urlopen(Request(url, body, headers), timeout=timeout_s) as answer:
-            assert vendor.uid.encode() in answer.read()
-            status: int = answer.status
-            return status
-    except HTTPError as error:
-        return error.code
-    except OSError:
+        answer = httpx.post(url, content=body, headers=headers, timeout=timeout_s)
+    except httpx.TransportError:
         return 0
+    assert answer.status_code != 200 or vendor.uid in answer.text
+    return answer.status_code
 
 
 @pytest.mark.parametrize("name", ["mariadb", "php-fpm", "nginx"])

@@ -2,13 +2,12 @@
 
 import re
 from contextlib import closing
-from urllib.request import Request, urlopen
 
 import redis
 
 from contracts import sidecar_api as api
-from contracts.signing import Audience, Signer
 from sidecar.redis import keys
+from simulator.control import call_sidecar
 from simulator.demo import Demo
 from tests.system.running import assert_complete, wait_for_accepted
 
@@ -28,12 +27,9 @@ def table() -> dict[re.Pattern[str], str]:
 
 def call(demo: Demo, path: str) -> None:
     """Call the sidecar as the PHP admin does."""
+    key = next(iter(demo.installation.keys.items()))
     path = path.format(campaign_uid=demo.campaign.uid)
-    key_id, secret = next(iter(demo.installation.keys.items()))
-    headers = Signer(Audience.SIDECAR, key_id, secret).headers("POST", path, b"{}")
-    url = demo.installation.processes["sidecar"].url
-    with urlopen(Request(url + path, b"{}", headers), timeout=10) as answer:
-        answer.read()
+    call_sidecar(demo.installation.processes["sidecar"], path, key)
 
 
 def test_every_key_is_in_the_table_and_goes_when_it_says_so(demo: Demo) -> None:

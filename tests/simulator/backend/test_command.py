@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -39,8 +39,7 @@ def _running(*arguments: str, temporary: Path) -> Iterator[tuple[subprocess.Pope
 
 def test_it_listens_and_stops(tmp_path: Path) -> None:
     with _running(temporary=tmp_path) as (process, url):
-        with urllib.request.urlopen(f"{url}/_simulator/report", timeout=10) as response:
-            assert response.status == 200
+        assert httpx.get(f"{url}/_simulator/report", timeout=10).status_code == 200
         assert list(tmp_path.iterdir())
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=10)
@@ -51,13 +50,9 @@ def test_it_listens_and_stops(tmp_path: Path) -> None:
 
 def test_a_hanging_call_does_not_keep_it(tmp_path: Path) -> None:
     with _running("--key=a:bcd", temporary=tmp_path) as (process, url):
-        fault = urllib.request.Request(
-            f"{url}/_simulator/faults", data=b'{"kind": "hang"}', method="POST"
-        )
-        urllib.request.urlopen(fault, timeout=10).close()
-        call = urllib.request.Request(f"{url}/internal/due-campaigns", data=b"{}")
-        with pytest.raises(TimeoutError):
-            urllib.request.urlopen(call, timeout=0.3)
+        httpx.post(f"{url}/_simulator/faults", json={"kind": "hang"}).raise_for_status()
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/internal/due-campaigns", content=b"{}", timeout=0.3)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
         assert process.returncode == 0

@@ -3,8 +3,8 @@
 import signal
 import subprocess
 import sys
-import urllib.request
 
+import httpx
 import pytest
 from click.testing import CliRunner
 
@@ -21,8 +21,7 @@ def test_it_runs_until_told_to_stop(name: str) -> None:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith("listening on http://127.0.0.1:")
-            with urllib.request.urlopen(f"{line.split()[-1]}/_simulator/report") as answer:
-                assert answer.status == 200
+            assert httpx.get(f"{line.split()[-1]}/_simulator/report").status_code == 200
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=10) == 0
         finally:
