@@ -46,6 +46,8 @@ TRANSITIONS = Transitions(
     (None, _SENDING, "begin.lua"),
     (_CLAIMED, _SENDING, "begin.lua"),
     (_SENDING, _SENDING, "begin.lua"),
+    # A reply that was not sent is in the outbox again; Redis was away when it was to be dropped.
+    (_KNOWN, _SENDING, "begin.lua"),
     (_CLAIMED, _CLAIMED, "set_state.lua"),
     (_SENDING, _CLAIMED, "set_state.lua"),
     # It fails without a call, or is left to PHP's queue.

@@ -255,9 +255,22 @@ async def test_a_script_does_what_the_table_says(
     assert made <= allowed <= made | unseen
 
 
-async def test_what_is_known_is_not_sent_again(ledger: Ledger, lease: Lease, redis: Redis) -> None:
+async def test_a_reply_that_was_not_sent_may_be_sent(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    """It waits in the outbox again, and could not be dropped when that was written down."""
     await ledger.claimed(CLAIM, ["row-1"])
-    await ledger.known([result("row-1")])
+    await ledger.known([result("row-1", SendOutcome.REQUEUE)])
+    assert await ledger.begin(lease, [(queued("row-1"), NUMBER)]) == []
+    assert await state_now(redis) == "sending"
+
+
+@pytest.mark.parametrize("outcome", [one for one in SendOutcome if one is not SendOutcome.REQUEUE])
+async def test_what_is_known_is_not_sent_again(
+    ledger: Ledger, lease: Lease, redis: Redis, outcome: SendOutcome
+) -> None:
+    await ledger.claimed(CLAIM, ["row-1"])
+    await ledger.known([result("row-1", outcome)])
     row = queued("row-1")
     assert await ledger.begin(lease, [(row, NUMBER)]) == [row]
     await ledger.not_sent([queued("row-1")])

@@ -2,7 +2,7 @@
 -- sent without the lease and an entry in the ledger.
 --
 -- States of rows (sidecar/sending/row_states.py): none -> sending, claimed -> sending,
---   sending -> sending
+--   sending -> sending, known -> sending
 --
 -- KEYS[1]  lease:campaign:{campaign}
 -- KEYS[2]  halt:{campaign}    set: the campaign is paused or cancelled
@@ -20,7 +20,8 @@
 -- ARGV[6..] for each row its uid, and its state from now on
 --
 -- Returns the places (from 0) of rows that must not be sent: the ledger has them under another
--- claim, or knows what became of them, or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
+-- claim, or knows what became of them (but for a reply that was not sent, and waits in the outbox
+-- again), or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
 -- number is held then; and nothing is written. A row that is in no ledger counts as claimed.
 
 -- include sending/ledger_rows.lua
@@ -48,8 +49,8 @@ for index = 6, #ARGV, 2 do
   local row, state = ARGV[index], ARGV[index + 1]
   local known = redis.call("HGET", KEYS[3], row)
   local elsewhere = not known and in_another_ledger(KEYS[7], ARGV[5], ARGV[2], row)
-  local ended = known and (state_of(known) == KNOWN or claim_of(known) ~= claim_of(state))
-  if elsewhere or ended then
+  local over = state_of(known) == KNOWN and outcome_of(known) ~= "requeued"
+  if elsewhere or over or known and claim_of(known) ~= claim_of(state) then
     refused[#refused + 1] = (index - 6) / 2
   else
     redis.call("HSET", KEYS[3], row, state)
