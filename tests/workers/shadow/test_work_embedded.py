@@ -124,7 +124,7 @@ async def test_a_bot_rule_that_differs_is_found_and_named(
     assert page.startswith(
         f"{vendor.uid}: not ready: no rule explains 1 of bots extra, 1 of bots missing\n"
     )
-    assert "bots missing (1): PHP has done it, and the sidecar would not" in page
+    assert "bots missing (1): PHP did it, and the sidecar would not" in page
     assert f"the sidecar answers with no bot, PHP answered with {price} (?)" in page
     assert f"only the sidecar: {price}" in page
     assert f"only PHP: {price}" in page
