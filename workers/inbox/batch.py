@@ -1,5 +1,4 @@
-"""One batch: updates on their way through, from the inbox or from waiting, to PHP and into the
-record of what became of them."""
+"""One batch of updates, fresh from the inbox or due for a retry, and its results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from workers.inbox.update import Update
 
 @dataclass(slots=True)
 class Batch:
-    """What is handled together: ``fresh`` out of the inbox, and what has ``waited``, by its order
-    key, of each the first few in order."""
+    """Updates that are processed together: ``fresh`` from the inbox, and ``waited``, the first few
+    of each order key that is due."""
 
     fresh: list[Taken] = field(default_factory=list)
     waited: dict[str, list[Update]] = field(default_factory=dict)
@@ -31,8 +30,8 @@ class Batch:
 
 @dataclass(slots=True)
 class Handled:
-    """A batch, and what became of it. ``tried`` have a verdict each; ``early`` wait for their send
-    to be recorded, ``behind`` for an earlier one of their order key; ``duplicates`` PHP has."""
+    """A batch and its results. ``tried`` have a verdict each; ``early`` wait for their send to be
+    recorded, ``behind`` for an earlier one of their order key; PHP has ``duplicates`` already."""
 
     batch: Batch
     coalesced: Coalesced
@@ -45,8 +44,8 @@ class Handled:
 
     @property
     def untouched(self) -> set[str]:
-        """Return the vendors of whose updates PHP was given some and none was tried. Theirs stay
-        where they are."""
+        """Return the vendors whose delivered updates were all untried. Their updates stay where
+        they are."""
         tried: dict[str, bool] = {}
         for update in self.tried:
             known = self.verdicts[update.id].fate is not Fate.UNTRIED

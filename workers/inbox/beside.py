@@ -1,5 +1,5 @@
-"""Batches beside the lane's, each of one vendor: what PHP has refused before, and everything of
-isolated vendors. None of it may hold up what is fresh."""
+"""Batches beside the lane's, each of one vendor: updates that PHP has refused before, and all of
+isolated vendors'. They must not hold up fresh updates."""
 
 import random
 
@@ -15,10 +15,10 @@ from workers.inbox.reader import FairReader, LanePolicy
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update
 
-#: Most order keys of what waits that are looked at for one batch.
+#: Maximum order keys that are due that are inspected for one batch.
 MAX_DUE = 200
 
-#: When what waits is looked at again whose vendor's batch is still under way.
+#: When to look again at due updates whose vendor's batch is still in flight.
 BUSY_MS = 2000
 
 Waited = dict[str, list[Update]]
@@ -49,23 +49,23 @@ class Beside:
         self._closed = False
 
     def __bool__(self) -> bool:
-        """Tell whether any batch is under way."""
+        """Return whether any batch is in flight."""
         return bool(self._batches)
 
     def close(self) -> None:
-        """Start no more of them."""
+        """Start no more batches."""
         self._closed = True
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until one has ended, but not for longer than that."""
+        """Wait until one has ended, at most for ``timeout_s``."""
         await self._batches.wait(timeout_s)
 
     def clear_ended(self) -> None:
-        """Forget those that have ended. Raises what one of them has raised."""
+        """Forget those that have ended. Raises what one of them raised."""
         self._batches.clear_ended()
 
     async def cancel(self) -> None:
-        """Break off those that are under way: nothing of theirs is committed."""
+        """Cancel those in flight: nothing of theirs is committed."""
         await self._batches.cancel()
 
     def blocked(self) -> set[str]:
@@ -73,11 +73,11 @@ class Beside:
         return {vendor for vendor in self._isolated.vendors() if not self._may_start(vendor)}
 
     async def anything_due(self) -> bool:
-        """Tell whether anything is due that is not under way."""
+        """Return whether anything is due that is not in flight."""
         return await self._retries.how_many_due(now_ms()) > len(self._batches.order_keys)
 
     async def start_due(self, lease: Lease) -> Waited:
-        """Start batches with what has waited, and return what may go with what is fresh."""
+        """Start batches with what is due, and return what may go with the fresh updates."""
         due = await self._retries.due(now_ms(), limit=MAX_DUE, in_flight=self._batches.order_keys)
         isolated = self._isolated.vendors()
         mine: Waited = {}
@@ -96,7 +96,7 @@ class Beside:
         return mine
 
     def start_fresh(self, lease: Lease, vendors: list[str]) -> None:
-        """Start batches with what is fresh of isolated vendors, of as many as may have one."""
+        """Start batches with isolated vendors' fresh updates, for as many as may have one."""
         for vendor_uid in random.sample(vendors, len(vendors)):
             self._start(lease, vendor_uid, {})
 
@@ -108,7 +108,7 @@ class Beside:
         )
 
     def _start(self, lease: Lease, vendor_uid: str, due: Waited) -> bool:
-        """Begin a batch with what is due of one vendor. Return False if that cannot be now."""
+        """Start a batch with what is due of one vendor. Return False if that is impossible now."""
         if self._closed or not self._may_start(vendor_uid):
             return False
         hangs = self._isolated.why(vendor_uid) is Why.HANGS
@@ -116,7 +116,7 @@ class Beside:
         return True
 
     async def _run(self, lease: Lease, vendor_uid: str, due: Waited) -> None:
-        """Handle what is fresh, if the vendor is isolated; and what PHP has refused before."""
+        """Process fresh updates, if the vendor is isolated, and those that PHP refused before."""
         refused = {k: some for k, some in due.items() if any(one.attempts for one in some)}
         waited = {k: some for k, some in due.items() if k not in refused}
         if vendor_uid in self._isolated.vendors():

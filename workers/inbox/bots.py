@@ -1,7 +1,7 @@
 """Attaching bots to customers' messages on their way to PHP.
 
-This never holds a message up for long, and never keeps one back: a message whose bots are not known
-in time goes without, and PHP matches it itself.
+This never delays a message for long and never withholds one: if its bots are not known in time, the
+message goes without, and PHP matches it itself.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from workers.inbox.update import Update
 
 log = structlog.get_logger()
 
-#: After PHP has not answered in time, for how long no message waits for it.
+#: After PHP has not answered in time, no message waits for it for this long.
 IMPATIENT_S = 5.0
 
 
 class Matching:
-    """Finds the bots of messages, from what is in memory. One for each process.
+    """Finds the bots of messages, from memory. One for each process.
 
-    Of a vendor that is new to this process PHP is asked, and that may take ``wait_s``, for all
+    PHP is asked about vendors that are new to this process; that may take ``wait_s``, for all
     vendors of a batch together.
     """
 
@@ -41,8 +41,7 @@ class Matching:
         self._impatient_until = 0.0
 
     async def attach(self, updates: Iterable[Update]) -> None:
-        """Attach their bots to those items that are customers' messages of vendors whose bots are
-        matched here."""
+        """Attach bots to the customers' messages of vendors whose bots are matched here."""
         texts: dict[str, list[tuple[Update, str]]] = {}
         for update in updates:
             text = _text_of(update) if update.kind is UpdateKind.MESSAGE else None
@@ -69,7 +68,7 @@ class Matching:
         return self._bots.peek(vendor_uid) if config.bots_on_sidecar else (True, None)
 
     async def _wait(self, vendor_uids: list[str]) -> None:
-        """Have PHP asked, and wait a little where it has been quick lately."""
+        """Ask PHP, and wait a little if it has been quick lately."""
         wait_s = 0.0 if time.monotonic() < self._impatient_until else self._wait_s
         questions = [asyncio.create_task(self._learn(vendor_uid)) for vendor_uid in vendor_uids]
         try:

@@ -1,4 +1,4 @@
-"""Dropping duplicates of a batch, and coalescing the statuses of a message into the highest."""
+"""Drops a batch's duplicates, and coalesces each message's statuses into the highest."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ from workers.inbox.update import Update
 
 @dataclass(slots=True)
 class Coalesced:
-    """``updates`` are to be handed over; ``duplicates`` and ``lower`` stand for no more than what
-    is among the updates already. Every update that came in is in exactly one of the three."""
+    """``updates`` are to be delivered; ``duplicates`` and ``lower`` add nothing to them. Every
+    update that came in is in exactly one of the three."""
 
     updates: list[Update] = field(default_factory=list)
     duplicates: list[Update] = field(default_factory=list)
@@ -18,9 +18,9 @@ class Coalesced:
 
 
 def coalesce(updates: list[Update]) -> Coalesced:
-    """Coalesce a batch. The order of what remains is the order in which it came.
+    """Coalesce a batch. The remaining updates keep their order.
 
-    A status takes the place of the first one of its message, and carries the lower ones along
+    The highest status takes the place of its message's first one, and carries the lower ones along
     (their times matter: ``delivered`` sets when the message arrived).
     """
     coalesced = Coalesced()
@@ -33,7 +33,7 @@ def coalesce(updates: list[Update]) -> Coalesced:
         if update.kind is not UpdateKind.STATUS:
             _keep_first(coalesced, places, update)
             continue
-        if update.status is None:  # whatever it says instead, nothing else stands for it
+        if update.status is None:  # whatever it is, nothing else replaces it
             coalesced.updates.append(update)
             continue
         exact = (update.vendor_uid, update.wamid, update.status)

@@ -1,4 +1,4 @@
-"""Everything that is recorded about a batch, put together and then written at once."""
+"""Everything that is recorded about a batch, collected and then written at once."""
 
 import hashlib
 from collections import Counter
@@ -14,7 +14,7 @@ from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds, LetterKind, letter_keys
 from workers.inbox.update import Update, with_reason
 
-#: Most ids in one XDEL: Lua can spread only so many words.
+#: Maximum ids in one XDEL: Lua can unpack only so many arguments.
 _CHUNK = 1000
 
 
@@ -39,7 +39,7 @@ class Commit:
         self._counts[vendor_uid, what] += by
 
     def delete_entries(self, vendor_uid: str, entries: Sequence[EntryHead]) -> None:
-        """Take entries out of the inbox. The next one of the vendor is not begun."""
+        """Delete entries from the inbox. The vendor's next one has not been started."""
         stream = keys.inbox(self._lane, vendor_uid)
         self._streams[stream] = vendor_uid
         if not entries:
@@ -54,18 +54,18 @@ class Commit:
             self._commands.append(("XDEL", stream, *entry_ids[start : start + _CHUNK]))
 
     def move_cursor(self, vendor_uid: str, position: str) -> None:
-        """Note how far the vendor's first entry is settled, which stays."""
+        """Record how far the vendor's first entry is processed; the entry stays."""
         self._commands.append(("HSET", keys.cursor(self._lane), vendor_uid, position))
 
     def defer(self, update: Update, due_at: int) -> None:
-        """Put an update behind those that wait under its order key; ``due_at`` counts if it is the
+        """Append an update to those that wait under its order key; ``due_at`` applies if it is the
         first of them."""
         kept = self._kept(update)
         self._commands.append(("RPUSH", self._list(update.order_key), kept))
         self._commands.append(("ZADD", keys.deferred(self._lane), "NX", due_at, update.order_key))
 
     def take_deferred(self, updates: Sequence[Update], *, next_due_at: int) -> None:
-        """Take out the first updates that wait under an order key; the next is due then."""
+        """Remove the first updates that wait under an order key; the next one is due then."""
         first = updates[0]
         stored = sum(update.stored_bytes for update in updates)
         self._take_deferred(first.vendor_uid, first.order_key, len(updates), stored, next_due_at)
@@ -73,7 +73,7 @@ class Commit:
     def take_unread(
         self, vendor_uid: str, order_key: str, dumped: bytes, *, next_due_at: int
     ) -> None:
-        """Take out the first update that waits under an order key, which nobody may read."""
+        """Remove the first update that waits under an order key, without having parsed it."""
         self._take_deferred(vendor_uid, order_key, 1, len(dumped), next_due_at)
 
     def _take_deferred(
@@ -86,7 +86,7 @@ class Commit:
         self._count_deferred(vendor_uid, -how_many, -stored)
 
     def put_back(self, updates: Sequence[Update], due_at: int) -> None:
-        """Put updates that were taken out back in front of the others of their order key."""
+        """Put removed updates back in front of the others of their order key."""
         order_key = updates[0].order_key
         for update in reversed(updates):
             self._commands.append(("LPUSH", self._list(order_key), self._kept(update)))
@@ -106,11 +106,11 @@ class Commit:
         self.count(vendor_uid, keys.STORED_BYTES, stored)
 
     def dead_letter(self, update: Update, now: int) -> None:
-        """Put an item among the dead letters."""
+        """Add an update to the dead letters."""
         self._dead_letter(update.vendor_uid, update.id, update.dump(), now)
 
     def dead_letter_unread(self, dumped: bytes, vendor_uid: str, reason: str, now: int) -> None:
-        """Put an item among the dead letters that nobody may read, as it was kept."""
+        """Add an update to the dead letters as it was stored, without having parsed it."""
         letter_id = f"{vendor_uid}/unread/{hashlib.blake2b(dumped, digest_size=16).hexdigest()}"
         self._dead_letter(vendor_uid, letter_id, with_reason(dumped, reason), now)
 
@@ -121,11 +121,11 @@ class Commit:
         self._commands.append(("DEADLETTER", *words))
 
     def add_command(self, *command: str | bytes | int) -> None:
-        """Have a command of the caller's done along with the rest."""
+        """Add a command of the caller's."""
         self._commands.append(command)
 
     def record_backend_ok(self, now: int) -> None:
-        """Keep when PHP last took something."""
+        """Record when PHP last took something."""
         self._backend_ok_at = max(self._backend_ok_at, now)
 
     async def commit(self) -> None:

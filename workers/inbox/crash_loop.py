@@ -1,10 +1,10 @@
-"""What is known of drains that did not come to their end, because the worker died.
+"""Detects drains that did not finish because the worker died.
 
-A drain notes that it begins, and strikes the note off with the first thing that it settles. So what
-stands there when the next one begins tells how often in a row a worker has died (or failed in a way
-that nobody thought of) before anything was settled. After a few times the lane's work is taken one
-by one: each unit is noted before it is begun and struck off in its commit. One that was begun
-again and again and is still there is what kills the workers.
+A drain records that it begins, and clears the record with its first commit. So when the next one
+begins, the records tell how often in a row workers have died (or failed unexpectedly) before a
+commit. After a few times the lane's work is taken one by one: each unit is recorded before it is
+started, and cleared in its commit. A unit that was started again and again and is still recorded is
+what kills the workers.
 
 This is written under the lane's lease.
 """
@@ -22,9 +22,9 @@ log = structlog.get_logger()
 
 
 class CrashLoop:
-    """``most``: so many times a drain, and then a unit, may be begun and not come to its end.
-    ``left``: how many units are still to be taken one by one. ``unit``: the one that is under way,
-    or was when the worker died; None if there is none."""
+    """``most``: how often a drain, and then a unit, may be started without finishing. ``left``: how
+    many units are still to be taken one by one. ``unit``: the one in progress, or that was when the
+    worker died; None if there is none."""
 
     def __init__(self, redis: Redis, lane: Lane, *, most: int, units: int) -> None:
         self._redis = redis
@@ -40,7 +40,7 @@ class CrashLoop:
         self.unit: str | None = None
 
     async def begin(self, token: int) -> None:
-        """Note that a drain begins, under its fencing token."""
+        """Record that a drain begins, under its fencing token."""
         self._token = token
         times = await self._record("drain", token, self._most, self._units)
         self._recorded = True
@@ -48,7 +48,7 @@ class CrashLoop:
             log.error("drain.one_by_one", lane=self._lane, deaths=times - 1)
 
     async def begin_unit(self, unit: str) -> bool:
-        """Note that a unit is begun. Return whether it may be: False if it kills the workers."""
+        """Record that a unit is started. Return whether it may be: False if it kills workers."""
         return await self._record("unit", unit) <= self._most
 
     async def _record(self, *arguments: str | int) -> int:
@@ -58,13 +58,13 @@ class CrashLoop:
         return int(times)
 
     def clear(self, commit: Commit) -> None:
-        """Strike the drain off, and those before it, together with what it settles."""
+        """Clear the records of this drain and of those before it, in its commit."""
         if self._recorded:
             commit.add_command("DEL", self._begun)
             self._recorded = False
 
     def clear_unit(self, commit: Commit, next_unit: str | None) -> None:
-        """Strike a unit off. ``next_unit``: the one that has to come next."""
+        """Clear a unit's record in its commit. ``next_unit`` must come next."""
         self.clear(commit)
         self.left -= 1
         self.unit = next_unit
@@ -74,12 +74,12 @@ class CrashLoop:
             commit.add_command("HSET", self._key, "unit", next_unit)
 
     async def forget(self) -> None:
-        """Take nothing one by one any more."""
+        """Stop taking units one by one."""
         self.left, self.unit, self._recorded = 0, None, False
         await self._redis.delete(self._key, self._begun)
 
     async def end(self) -> None:
-        """The drain ends alive. It may have settled nothing, and may have lost its lease."""
+        """Clear this drain's record: it ends alive, perhaps without a commit or a lease."""
         if self._recorded:
             self._recorded = False
             await self._redis.srem(self._begun, self._token)

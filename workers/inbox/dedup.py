@@ -1,7 +1,7 @@
-"""Recognising customers' messages that PHP has already, without asking it.
+"""Recognises customers' messages that PHP already has, without asking it.
 
-A mark is set together with the record that PHP took the message, never before. So a message can be
-handed over twice (PHP recognises it), and cannot be dropped.
+A mark is set in the commit that records that PHP took the message, never before. So a message may
+be delivered twice (PHP recognises it), but is never lost.
 """
 
 import time
@@ -19,7 +19,7 @@ class Dedup:
         self._marks = Marks(redis, window_s, keys.dedup) if window_s else None
 
     def name(self, update: Update) -> bytes | None:
-        """Return what the update is recognised by, or None if it is not."""
+        """Return the name under which the update is marked, or None if it never is."""
         if self._marks is None or update.kind is None or update.kind is UpdateKind.STATUS:
             return None
         if update.wamid is None:
@@ -27,13 +27,13 @@ class Dedup:
         return "\0".join((update.vendor_uid, update.kind.value, update.wamid)).encode()
 
     def remember(self, update: Update, commit: Commit) -> None:
-        """Keep in mind that PHP has this update."""
+        """Mark that PHP has this update."""
         if self._marks and (name := self.name(update)):
             for command in self._marks.commands(name, time.time()):
                 commit.add_command(*command)
 
     async def known(self, updates: list[Update]) -> set[str]:
-        """Return the ids of those updates that PHP has."""
+        """Return the ids of the updates that PHP has."""
         names = {update.id: name for update in updates if (name := self.name(update))}
         if self._marks is None or not names:
             return set()

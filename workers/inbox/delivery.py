@@ -1,13 +1,14 @@
-"""Handing updates to PHP, and finding out which of them it cannot take.
+"""Delivers updates to PHP, and finds those that it cannot take.
 
-PHP answers update by update. Updates of many vendors share a request while all is well. A request
-that PHP answers with an error instead is made again for each vendor by itself: those whose own
-request fails are *isolated* from then on, unless several fail and none works, because then it is
-PHP that is ill. A request without an answer in time is not made again in the way of the others:
-all of its vendors are isolated until their own requests have shown which of them PHP hangs on.
+PHP answers for each update. Updates of many vendors share a request while all is well. If PHP
+answers with an error, the request is repeated for each vendor separately: vendors whose own request
+fails are *isolated* from then on, unless several fail and none works, because then PHP itself is
+failing. A request that times out is not repeated in front of the others: all of its vendors are
+isolated until their own requests have shown which of them PHP hangs on.
 
-What is an isolated vendor's is handed over beside the rest, in requests of its own. There a request
-that fails is halved until the update that it fails on stands alone. That one has then been tried.
+An isolated vendor's updates are delivered beside the others, in requests of their own. There a
+request that fails is halved until the update that it fails on stands alone. That one has then been
+tried.
 """
 
 import asyncio
@@ -35,37 +36,37 @@ from workers.inbox.isolation import Isolation
 from workers.inbox.pace import Pace
 from workers.inbox.update import Update
 
-#: Several updates of an isolated vendor get this part of the time that PHP may take for a call. One
-#: alone gets all of it.
+#: Several updates of an isolated vendor get this share of PHP's time limit for a call. A single one
+#: gets all of it.
 ISOLATED_TIMEOUT_SHARE = 0.25
 
-#: How long PHP may take for a request that vendors share. Whoever waits behind one that PHP hangs
-#: on waits for so long.
+#: Time limit for a request that vendors share: everybody behind one that PHP hangs on waits for so
+#: long.
 SHARED_TIMEOUT_S = 2.0
 
 #: The same for requests with nobody else's updates, of a vendor that is only suspected.
 SUSPECT_TIMEOUT_S = 3.0
 
-#: For how long vendors' own requests are made although none has worked yet.
+#: How long vendors' own requests are tried if none works.
 MAX_VENDORS_S = 1.0
 
-#: A request is not made larger than this, but for a single update.
+#: Maximum size of a request, except for a single update.
 REQUEST_BYTES = 1024 * 1024
 
 
 class Fate(StrEnum):
     DONE = "done"
     IGNORED = "ignored"
-    #: PHP was asked and did not take it.
+    #: PHP was asked, and did not take it.
     RETRY = "retry"
-    #: Nothing can be said: PHP is ill, or was not asked.
+    #: Unknown: PHP is failing, or was not asked.
     UNTRIED = "untried"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``answered``: PHP said so itself about this update, so PHP is well. ``campaign_uid``: of a
-    status, the campaign of the message that it has changed. ``effects`` are to be done."""
+    """``answered``: PHP answered for this update itself, so it works. ``campaign_uid``: the
+    campaign of the message that a status has changed. ``effects`` are to be run."""
 
     fate: Fate
     reason: str | None = None
@@ -80,7 +81,7 @@ Verdicts = dict[str, Verdict]
 
 
 class Delivery:
-    """Hands updates to PHP, customers' messages with their bots where there is ``matching``. One
+    """Delivers updates to PHP, customers' messages with their bots if there is ``matching``. One
     for each lane and process."""
 
     def __init__(

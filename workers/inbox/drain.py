@@ -1,8 +1,8 @@
-"""Draining a lane of the inbox.
+"""Drains a lane of the inbox.
 
-One drain at a time holds the lane's lease. Again and again it takes a batch of what is there, with
-an equal share for every vendor: read, split, coalesce, deliver, commit. A crash anywhere before the
-commit repeats the batch, and PHP recognises what it has.
+One drain at a time holds the lane's lease. It repeats: take a batch with an equal share for every
+vendor, split, coalesce, deliver, commit. A crash before the commit repeats the batch, and PHP
+recognises what it has.
 """
 
 import asyncio
@@ -30,18 +30,17 @@ from workers.inbox.update import Update
 
 log = structlog.get_logger()
 
-#: How long one drain goes on before it makes room for other work of the process.
+#: How long a drain runs before it makes room for other work of the process.
 MAX_RUN_S = 20.0
 
-#: While there is nothing to do but to wait for batches beside, this is how often it is looked for
-#: something fresh.
+#: How often to look for fresh updates while waiting only for batches beside.
 LOOK_AGAIN_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The process that drains. ``stopping`` tells that it wants to end; ``lock`` is shared by all
-    its drains."""
+    """The process that drains. ``stopping`` returns whether it is to end; its drains share
+    ``lock``."""
 
     leases: Leases
     stopping: Callable[[], bool]
@@ -79,8 +78,8 @@ class Drain:
         self._end = 0.0
 
     async def run(self) -> bool:
-        """Drain until there is nothing left to do now, or it has taken long enough. Return whether
-        something is left that somebody has to be woken for."""
+        """Drain until nothing is left to do now, or MAX_RUN_S is over. Return whether a worker must
+        be woken for what is left."""
         async with self._host.leases.hold(drain_lease(self._policy.lane)) as lease:
             if lease is None:
                 return False
@@ -92,7 +91,7 @@ class Drain:
                 return False
             finally:
                 self._reader.forget()
-        # After the lease is free: whoever put something in before that did not ring.
+        # After the lease is free: what was put in before that sent no wake-up.
         return not self._host.stopping() and await self._anything_now()
 
     async def _drain(self, lease: Lease) -> None:
@@ -136,8 +135,8 @@ class Drain:
         return await self._beside.anything_due()
 
     async def _batch(self, lease: Lease) -> bool:
-        """Handle the next batch, and have what must not go with it handled beside. Return whether
-        anything was committed."""
+        """Process the next batch, and start batches beside for what must not go with it. Return
+        whether anything was committed."""
         taken = await self._reader.take(self._delivery.isolated.vendors())
         batch = Batch(taken, await self._beside.start_due(lease))
         self._beside.start_fresh(lease, self._reader.passed_over)

@@ -1,4 +1,4 @@
-"""Effects that PHP has named in its answers about updates: onto disk, and to whoever does them."""
+"""Writes the effects that PHP requests in its answers to the outboxes, and wakes their runners."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,15 +9,15 @@ from workers.inbox.update import Update
 
 
 class UpdateEffects:
-    """``wake`` wakes whoever does a vendor's effects of a kind."""
+    """``wake`` wakes the runner of a vendor's effects of a kind."""
 
     def __init__(self, outbox: Outbox, wake: Callable[[EffectKind, str], None]) -> None:
         self._outbox = outbox
         self._wake = wake
 
     async def put(self, updates: list[Update], verdicts: Verdicts) -> set[tuple[EffectKind, str]]:
-        """Put what PHP has asked for about these items into the outboxes, and return of which kinds
-        and vendors it is."""
+        """Write the effects that PHP has requested for these updates to the outboxes, and return
+        their kinds and vendors."""
         effects: dict[str, list[Effect]] = {}
         for update in updates:
             verdict = verdicts[update.id]
@@ -30,6 +30,6 @@ class UpdateEffects:
         return {(effect.kind, vendor) for vendor, some in effects.items() for effect in some}
 
     def wake(self, put: Iterable[tuple[EffectKind, str]]) -> None:
-        """Have them done."""
+        """Wake their runners."""
         for kind, vendor_uid in put:
             self._wake(kind, vendor_uid)

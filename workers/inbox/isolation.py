@@ -1,5 +1,5 @@
-"""Vendors on whose updates PHP fails or hangs: theirs go to PHP in batches of their own, beside the
-lane's, so that they hold nobody else up."""
+"""Vendors on whose updates PHP fails or hangs. Their updates go to PHP in batches of their own,
+beside the lane's, so that they hold nobody else up."""
 
 import asyncio
 import time
@@ -15,18 +15,18 @@ from sidecar.tasks import cancel
 
 log = structlog.get_logger()
 
-#: How long a vendor stays isolated after PHP last gave no answer in time. What it costs to be
-#: isolated is a request more; what it costs to be back too early is a time-out for everybody.
+#: How long a vendor stays isolated after PHP last did not answer in time. Isolation costs one more
+#: request; a release too early costs everybody a time-out.
 ISOLATED_S = 600.0
 
-#: Longest pause before PHP is asked again to take something of a vendor's.
+#: Longest pause before a vendor's updates are tried again.
 MAX_PAUSE_S = 10.0
 
-#: Isolated vendors that a process names to those who ask how it is.
+#: Maximum isolated vendors that a process reports.
 MAX_REPORTED = 50
 
-#: So many vendors at a time may have a batch beside the lane's. Those that PHP is known to hang on
-#: have places of their own, so that they keep none from the others.
+#: Maximum concurrent batches beside the lane's. Vendors that PHP is known to hang on have slots of
+#: their own, so that they take none from the others.
 MAX_BATCHES = 12
 MAX_HANGING = 4
 
@@ -34,7 +34,7 @@ MAX_HANGING = 4
 class Why(StrEnum):
     """Why a vendor is isolated."""
 
-    #: PHP hung on a request with updates of it and of others.
+    #: PHP hung on a request with its and others' updates.
     SUSPECTED = "suspected"
     #: PHP failed on a request with nobody else's updates.
     FAILS = "fails"
@@ -43,10 +43,10 @@ class Why(StrEnum):
 
 
 class Isolation:
-    """Knows which vendors are isolated, and for how long to leave PHP alone with what is theirs.
+    """Knows which vendors are isolated, and how long to wait before their updates are tried again.
 
-    One for each lane and process; its pauses begin as those of ``like``. Who is isolated is kept
-    nowhere: a process that does not know finds out with one time-out.
+    One for each lane and process; its pauses start like those of ``like``. It is in memory only: a
+    process that does not know finds out with one time-out.
     """
 
     def __init__(self, like: Breaker, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,11 +68,11 @@ class Isolation:
         return self._why.get(vendor_uid)
 
     def is_suspected(self, vendor_uid: str) -> bool:
-        """Tell whether PHP has hung on the vendor's updates only beside those of others."""
+        """Return whether PHP has hung on the vendor's updates only beside those of others."""
         return self._why.get(vendor_uid) is Why.SUSPECTED
 
     def report(self) -> dict[str, str]:
-        """Return why PHP fails or hangs on what it is given of vendors, of the first of them."""
+        """Return why PHP fails or hangs on vendors' updates, for the first of them."""
         known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspected(vendor_uid)]
         return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_REPORTED]}
 
@@ -90,8 +90,7 @@ class Isolation:
         self._put(vendor_uid, Why.HANGS, reason)
 
     def release(self, vendor_uid: str) -> None:
-        """Let a vendor back, of which PHP has taken what it was given; but not soon, if it was
-        known to hang."""
+        """Release a vendor whose updates PHP has taken; not yet, if it was known to hang."""
         if self._why.get(vendor_uid) in (Why.SUSPECTED, Why.FAILS):
             self._over(vendor_uid)
 
@@ -108,12 +107,12 @@ class Isolation:
         log.info("vendor.released", vendor=vendor_uid)
 
     def wait_s(self, vendor_uid: str) -> float:
-        """How long to wait before PHP is asked again to take something of this vendor's."""
+        """Return how long to wait before this vendor's updates are tried again."""
         breaker = self._breakers.get(vendor_uid)
         return breaker.wait_s if breaker else 0.0
 
     def failed(self, vendor_uid: str, reason: str) -> None:
-        """PHP took nothing of what it was given of this vendor's."""
+        """Record that PHP took none of this vendor's updates."""
         breaker = self._breakers.get(vendor_uid)
         if breaker is None:
             breaker = self._like.another(
@@ -123,14 +122,14 @@ class Isolation:
         breaker.failed(reason)
 
     def worked(self, vendor_uid: str) -> None:
-        """PHP took something of this vendor's."""
+        """Record that PHP took one of this vendor's updates."""
         if breaker := self._breakers.pop(vendor_uid, None):
             breaker.worked()
 
 
 class IsolatedBatches:
-    """Holds the tasks that handle isolated vendors' updates, one for a vendor at a time.
-    ``order_keys``: whose updates are under way."""
+    """Holds the tasks that process isolated vendors' updates, one per vendor. ``order_keys`` have
+    updates in flight."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -159,21 +158,21 @@ class IsolatedBatches:
         *,
         hangs: bool,
     ) -> None:
-        """Handle a batch. There must be room for it."""
+        """Start a batch. There must be room for it."""
         self._tasks[vendor_uid] = asyncio.create_task(batch, name=f"isolated {vendor_uid}")
         self._order_keys[vendor_uid] = order_keys
         if hangs:
             self._hanging.add(vendor_uid)
 
     async def wait(self, timeout_s: float) -> None:
-        """Wait until one has ended, but not for longer than that."""
+        """Wait until one has ended, at most for ``timeout_s``."""
         if self._tasks:
             await asyncio.wait(
                 self._tasks.values(), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
 
     def clear_ended(self) -> None:
-        """Forget those that have ended. Raises what one of them has raised."""
+        """Forget those that have ended. Raises what one of them raised."""
         for vendor_uid, task in list(self._tasks.items()):
             if task.done():
                 del self._tasks[vendor_uid], self._order_keys[vendor_uid]
@@ -181,7 +180,7 @@ class IsolatedBatches:
                 task.result()
 
     async def cancel(self) -> None:
-        """Break off those that are under way: nothing of theirs is settled."""
+        """Cancel those in flight: nothing of theirs is committed."""
         await cancel(self._tasks.values())
         self._tasks.clear()
         self._order_keys.clear()
@@ -189,8 +188,8 @@ class IsolatedBatches:
 
 
 class SharedLock:
-    """Lets any number work together, or one alone. Who wants to be alone is waited for by those who
-    come later, so that their number does not keep it waiting."""
+    """Lets any number work together, or one alone. Latecomers wait for one that wants to be alone,
+    so that it does not starve."""
 
     def __init__(self) -> None:
         self._changed = asyncio.Condition()
@@ -200,7 +199,7 @@ class SharedLock:
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
-        """Work beside others."""
+        """Work together with others."""
         async with self._changed:
             await self._changed.wait_for(lambda: not self._alone)
             self._together += 1

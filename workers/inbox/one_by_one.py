@@ -1,8 +1,8 @@
-"""Taking a lane's work one by one, to find what kills the workers (workers/inbox/crash_loop.py).
+"""Takes a lane's work one by one, to find what kills the workers (workers/inbox/crash_loop.py).
 
 A unit is some updates of a single webhook at the head of a vendor's stream, or what waits under one
-order key. While one is under way nothing else is done in this process, so that it is known who did
-it. A webhook that kills its worker goes to the dead letters as a whole.
+order key. The process does nothing else meanwhile, so that the culprit is known. A webhook that
+kills its worker goes to the dead letters as a whole.
 """
 
 import random
@@ -52,8 +52,8 @@ class OneByOne:
         self._delivery = delivery
 
     async def step(self, lease: Lease) -> None:
-        """Take the next unit. When there is none, or PHP could not be asked, nothing is taken one
-        by one any more."""
+        """Take the next unit. If there is none, or PHP is unavailable, stop taking units one by
+        one."""
         unit = self._crash_loop.unit or await self._next()
         if unit is None or not await self._take(unit, lease):
             await self._crash_loop.forget()
@@ -80,7 +80,7 @@ class OneByOne:
         return None
 
     async def _take(self, unit: str, lease: Lease) -> bool:
-        """Take a unit. Return False if PHP could not be asked, or if the unit is gone."""
+        """Take a unit. Return False if PHP is unavailable or the unit is gone."""
         innocent = await self._crash_loop.begin_unit(unit)
         kind, _, name = unit.partition(" ")
         if kind == "waiting":

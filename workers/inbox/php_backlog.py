@@ -1,14 +1,14 @@
-"""Taking over the webhooks that PHP has stored while the sidecar was down.
+"""Takes over the webhooks that PHP stored while the sidecar was down.
 
-nginx gives webhooks to PHP when the sidecar does not answer, and PHP keeps them in its own table.
-From there they go the way of all others: a page is fetched, written to the inbox on disk, and then
-named as taken, upon which PHP deletes it. Whoever dies before that fetches the same page again,
-and what was written twice is dropped like any other duplicate, by its mark or by PHP. There is
-nothing to clear up, and nothing that only this process knows.
+nginx sends webhooks to PHP when the sidecar does not answer, and PHP keeps them in its own table.
+From there they are handled like all others: a page is fetched, written to the inbox on disk, and
+then acknowledged, upon which PHP deletes it. After a crash before that, the same page is fetched
+again, and what was written twice is dropped like any duplicate, by its mark or by PHP. So there is
+nothing to clean up, and no state in this process alone.
 
-They come late: later ones of the same contact may have been handed over before. A status only
+They are late: later webhooks of the same contact may have been delivered before. A status only
 moves up, and a message carries its own time. ``received_at`` is when they were taken over, so that
-a status whose send PHP has not recorded yet has all of its time.
+a status whose send PHP has not recorded yet gets its full waiting time.
 """
 
 import asyncio
@@ -37,19 +37,19 @@ log = structlog.get_logger()
 #: Webhooks of one page. PHP bounds their bytes.
 PAGE = 500
 
-#: Bytes and webhooks of one write, so that what comes live does not wait long behind it.
+#: Bytes and webhooks of one write, so that live webhooks do not wait long behind it.
 WRITE_BYTES = 1024 * 1024
 WRITE_WEBHOOKS = MAX_ENTRY_WEBHOOKS
 
 #: Nobody waits for the answer to a write.
 WRITE_TIMEOUT_S = 5.0
 
-#: A page is taken while fewer webhooks than these wait in the inbox. Those that are left are as
-#: safe in PHP's table, and here would stand in front of what comes live. Statuses wait for half a
-#: second in any case, at Meta's fastest 1,500 of them.
+#: A page is taken only while fewer webhooks than this wait in the inbox. The others are as safe in
+#: PHP's table, and here would delay live webhooks. Statuses wait for half a second in any case,
+#: which is 1,500 of them at Meta's fastest.
 ROOM = {Lane.MESSAGES: 500, Lane.STATUSES: 5000}
 
-#: How long it goes on before the reconciler looks after other things.
+#: How long it runs before the reconciler does other work.
 MAX_RUN_S = 1.0
 _ROOM_PAUSE_S = 0.05
 
@@ -57,7 +57,7 @@ _SIGNATURE = re.compile("sha256=[0-9a-f]{64}")
 
 
 class Backlog:
-    """Run it where a lease keeps others away. Two at once would do no harm, and work twice."""
+    """Run it under a lease. Two at once would do no harm, only double work."""
 
     def __init__(
         self,
@@ -82,9 +82,9 @@ class Backlog:
         self._taken = 0
 
     async def take_over(self, lease: Lease) -> bool:
-        """Take over what is there, for as long as a quantum, while the lease is held. Return
-        whether to come back soon: not when nothing is left, and not when PHP or the inbox refuses.
-        Redis's errors are the caller's."""
+        """Take over what is there, for a limited time, while the lease is held. Return whether to
+        come back soon: not if nothing is left, or if PHP or the inbox refuses. Raises Redis's
+        errors."""
         try:
             end = time.monotonic() + MAX_RUN_S
             while not lease.lost.is_set() and time.monotonic() < end:
@@ -136,7 +136,7 @@ class Backlog:
     async def _write(
         self, webhooks: list[contract.PendingWebhook]
     ) -> tuple[list[str], InboxUnavailable | None]:
-        """Return those that are on disk, and why the others are not."""
+        """Return those that are on disk now, and why the others are not."""
         written: list[str] = []
         for group in _groups([(webhook, body_of(webhook)) for webhook in webhooks]):
             try:
@@ -158,7 +158,7 @@ _Pair = tuple[contract.PendingWebhook, bytes]
 
 
 def _groups(pairs: list[_Pair]) -> Iterator[list[_Pair]]:
-    """Part webhooks and their bodies into such as share a write."""
+    """Divide webhooks and their bodies into writes."""
     group: list[_Pair] = []
     size = 0
     for webhook, body in pairs:
@@ -172,8 +172,8 @@ def _groups(pairs: list[_Pair]) -> Iterator[list[_Pair]]:
 
 
 def body_of(webhook: contract.PendingWebhook) -> bytes:
-    """Return the bytes of a stored webhook. One that cannot be read must not hold up the others:
-    it goes on as it stands, and PHP says what it is."""
+    """Return the body of a stored webhook. An unreadable one must not hold up the others: it is
+    passed on as it is, and PHP decides what it is."""
     if webhook.body_base64 is None:
         return (webhook.body or "").encode()
     try:
@@ -183,7 +183,7 @@ def body_of(webhook: contract.PendingWebhook) -> bytes:
 
 
 def signature_of(webhook: contract.PendingWebhook) -> bytes:
-    """Return Meta's signature as it was stored with the webhook; nothing if there is none."""
+    """Return Meta's signature as it was stored with the webhook; empty if there is none."""
     for name, value in webhook.headers.items():
         if name.lower() == SIGNATURE_HEADER.lower() and _SIGNATURE.fullmatch(value):
             return value.encode()

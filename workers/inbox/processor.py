@@ -1,4 +1,4 @@
-"""What becomes of a batch: coalesce, deliver, commit."""
+"""Processes a batch: coalesce, deliver, commit."""
 
 from collections.abc import Awaitable, Callable
 
@@ -28,18 +28,18 @@ from workers.sending.ledger import LedgerView
 
 log = structlog.get_logger()
 
-#: A status whose send is not recorded yet waits for it for at most so long. Then PHP gets it all
-#: the same, and finds the send by its callback data.
+#: How long a status waits at most for its send to be recorded. Then PHP gets it anyway, and finds
+#: the send by its callback data.
 EARLY_MAX_MS = 60_000
 
-#: How long it waits at least before it is looked at again.
+#: How long it waits at least before the next look.
 EARLY_MIN_MS = 50
 
-#: An update that failed while PHP may have been ill is tried again after at most so long: when PHP
-#: is well again, a customer's message need not wait for the end of a long pause.
+#: Maximum pause after a failure while PHP may have been unavailable: once it is back, a customer's
+#: message need not wait for the end of a long pause.
 ILL_MAX_MS = 10_000
 
-#: Hands updates over, and gives a verdict for each by its id.
+#: Delivers updates, and returns a verdict for each by its id.
 Deliver = Callable[[list[Update]], Awaitable[Verdicts]]
 
 #: Adds something of its own to what is recorded.
@@ -47,8 +47,8 @@ Record = Callable[[Commit], None]
 
 
 class Processor:
-    """Takes batches of a lane from their updates to the record of what became of them.
-    ``status_errors`` takes what statuses tell of more than their message."""
+    """Processes a lane's batches, from updates to the commit of their results. ``status_errors``
+    acts on failed statuses that concern more than their message."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class Processor:
         self._handover_seconds = METRICS.histogram(HANDOVER_SECONDS, lane.value)
 
     async def process(self, batch: Batch, deliver: Deliver, lease: Lease, record: Record) -> bool:
-        """Hand a batch over and commit what became of it, together with what ``record`` adds.
-        Return False if PHP could not be asked for any of it; then all stays where it is. Raises
+        """Deliver a batch and commit its results, with what ``record`` adds. Return False if PHP
+        was unavailable for all of it; then everything stays where it is. Raises
         :class:`~sidecar.redis.lease.LeaseLost`."""
         handled = await self.handle(batch, deliver)
         handled = handled.without(handled.untouched)
@@ -86,8 +86,8 @@ class Processor:
             collected = self._status_errors.collect(handled.tried, handled.verdicts)
             collected.add_to(commit)
         record(commit)
-        # Before the updates are committed: whoever dies in between is told the same effects again,
-        # and the outbox knows them.
+        # Before the updates are committed: after a crash in between, PHP requests the same effects
+        # again, and the outbox knows them.
         put = await self._effects.put(handled.tried, handled.verdicts)
         await commit.commit()
         self._effects.wake(put)
@@ -100,7 +100,7 @@ class Processor:
         return Commit(self._redis, self._lane, lease, self._bounds)
 
     async def handle(self, batch: Batch, deliver: Deliver) -> Handled:
-        """Hand over what PHP should get of a batch."""
+        """Deliver the updates of a batch that PHP should get now."""
         waited = [update for updates in batch.waited.values() for update in updates]
         fresh = [update for taken in batch.fresh for update in taken.updates]
         unreadable = [update for update in waited + fresh if update.unreadable]
@@ -113,7 +113,7 @@ class Processor:
         return handled
 
     async def _sift(self, handled: Handled) -> None:
-        """Tell the updates that PHP should get now from those that have to wait, and from those
+        """Separate the updates that PHP should get now from those that must wait, and from those
         that it has."""
         updates = handled.coalesced.updates
         held = await self._retries.held(updates)
@@ -134,7 +134,7 @@ class Processor:
                 handled.tried.append(update)
 
     async def _early(self, updates: list[Update]) -> set[str]:
-        """Return the ids of those statuses whose send is not recorded with PHP yet."""
+        """Return the ids of the statuses whose send PHP has not recorded yet."""
         rows = {u.id: u.callback_data for u in updates if u.kind is UpdateKind.STATUS}
         unsettled = await self._ledger.unsettled(
             (u.vendor_uid, row_uid) for u in updates if (row_uid := rows.get(u.id))
@@ -142,7 +142,7 @@ class Processor:
         return {update_id for update_id, row_uid in rows.items() if row_uid in unsettled}
 
     def record(self, handled: Handled, commit: Commit) -> None:
-        """Say what is to be recorded of a batch."""
+        """Add a batch's results to a commit."""
         now = now_ms()
         for taken in handled.batch.fresh:
             commit.count(taken.vendor_uid, "updates", len(taken.updates))
@@ -205,8 +205,9 @@ class Processor:
         commit.dead_letter(update, now)
 
     def _pause_ms(self, update: Update, verdict: Verdict) -> int:
-        """PHP may ask for a longer pause than the doubling one, and not for a shorter one: the
-        attempts together are to last longer than PHP waits for a message it does not know."""
+        """Return the pause before a retry. PHP may request a longer one than the doubling pause,
+        but not a shorter one: all attempts together must last longer than PHP waits for a message
+        that it does not know."""
         longest_ms = self._settings.update_retry_longest_ms
         backoff = Backoff(self._settings.update_retry_first_ms, longest_ms)
         doubled_ms = int(backoff.pause(update.attempts))
@@ -214,8 +215,8 @@ class Processor:
 
 
 class _Waits:
-    """Updates that go on waiting or begin to, by their order key and in order. What has ``waited``
-    goes back to the front."""
+    """Updates that keep waiting or begin to, by order key and in order. ``waited`` ones go back to
+    the front."""
 
     def __init__(self, waited: dict[str, list[Update]]) -> None:
         self._waited = {update.id for updates in waited.values() for update in updates}

@@ -1,4 +1,4 @@
-"""Taking updates out of a lane: when, how many, and whose."""
+"""Reads updates from a lane: when, how many, and whose."""
 
 import asyncio
 from collections.abc import Iterable, Set
@@ -16,22 +16,22 @@ from workers.inbox.commit import Commit
 from workers.inbox.split import Parsed
 from workers.inbox.update import Update
 
-#: About so many bytes are read at a time, and so many go to PHP of one batch.
+#: About how many bytes are read at a time, and how many of a batch go to PHP.
 READ_BYTES = 8 * 1024 * 1024
 BATCH_BYTES = 4 * 1024 * 1024
 
-#: The same of isolated vendors, of which several are read for at the same time.
+#: The same for isolated vendors, several of which are read concurrently.
 ISOLATED_READ_BYTES = 1024 * 1024
 
-#: Vendors whose streams are read in one round trip, at first.
+#: How many vendors' streams are read in the first round trip.
 VENDORS_AT_A_TIME = 8
 
-#: Beyond so many updates of a vendor that wait to be tried again, or bytes of them, nothing fresh
-#: of it is taken: its webhooks wait in the inbox, where they take no more room than they came with.
+#: If more updates of a vendor, or bytes of them, wait for a retry, no fresh ones are read: its
+#: webhooks wait in the inbox, where they take no more room than they came with.
 MAX_DEFERRED = 5000
 MAX_DEFERRED_BYTES = 8 * 1024 * 1024
 
-#: Vendors that are looked at to find the oldest webhook.
+#: Vendors that are inspected to find the oldest webhook.
 MAX_HEADS = 1000
 
 
@@ -52,14 +52,14 @@ class LanePolicy:
 
     @property
     def most(self) -> int:
-        """Most updates of one batch."""
+        """Return the maximum updates of one batch."""
         return self.batch_size * self.concurrency
 
 
 @dataclass(slots=True)
 class Taken:
-    """The next updates of one vendor. ``done`` are the entries that are settled with them;
-    ``position`` is how far the one behind these then is, None if it is not begun."""
+    """The next updates of one vendor. ``done`` are the entries that end with them; ``position`` is
+    how far the following entry has then been read, None if not at all."""
 
     vendor_uid: str
     updates: list[Update] = field(default_factory=list)
@@ -68,13 +68,13 @@ class Taken:
 
 
 class FairReader:
-    """Reads a lane fairly: each vendor has an equal share of a batch's updates and bytes, and who
-    had its share last is asked last. It deletes nothing: what was read and not settled is read
-    again, from the cursor on that the last commit has left.
+    """Reads a lane fairly: each vendor has an equal share of a batch's updates and bytes, and the
+    least recently served come first. It deletes nothing: what was read and not committed is read
+    again, from the cursor of the last commit on.
 
-    ``room`` tells whether Redis has room for what will have to wait.
-    ``empty``: vendors that had nothing at the last look, although the index says that they have.
-    ``passed_over``: vendors that have something and were not to be looked at.
+    ``room`` tells whether Redis has room for updates that will have to wait.
+    ``empty``: vendors in the index whose streams turned out to be empty.
+    ``passed_over``: vendors with webhooks that were excluded from the last look.
     """
 
     def __init__(self, redis: Redis, policy: LanePolicy, room: MemoryGuard | None = None) -> None:
@@ -91,11 +91,11 @@ class FairReader:
         self.passed_over: list[str] = []
 
     async def vendors(self) -> list[str]:
-        """Return the vendors that have something in this lane, in no particular order."""
+        """Return the vendors with webhooks in this lane, in no particular order."""
         return await self._inbox.vendors(self._lane)
 
     async def waiting(self, excluded: Set[str] = frozenset()) -> bool:
-        """Tell whether anything is in the lane that may be taken now."""
+        """Return whether the lane has anything that may be read now."""
         vendors = [v for v in await self.vendors() if v not in excluded]
         return bool(await self._cursors(vendors))
 
@@ -112,8 +112,8 @@ class FairReader:
         return await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES)
 
     async def head(self, vendor_uid: str) -> tuple[InboxEntry, int, int] | None:
-        """Return a vendor's first entry, and how far it is settled: the webhook and the place of
-        the next update in it; None if it has none."""
+        """Return a vendor's first entry, and how far it is processed: the webhook, and the place of
+        the next update in it. None if there is no entry."""
         entries = (await self._inbox.read(self._lane, {vendor_uid: "0"}, 1))[vendor_uid]
         if not entries:
             return None
@@ -126,8 +126,8 @@ class FairReader:
         return [vendor for vendor in ready if vendor not in excluded]
 
     async def _cursors(self, vendors: list[str]) -> dict[str, bytes | None]:
-        """Return how far each vendor's first entry is settled; without those vendors of which too
-        much waits to be tried again, which is anything at all while Redis is full."""
+        """Return how far each vendor's first entry is processed, without vendors that have too much
+        waiting for a retry (while Redis is full: anything)."""
         if not vendors:
             return {}
         pipeline = self._redis.pipeline(transaction=False)
@@ -145,8 +145,7 @@ class FairReader:
         }
 
     async def _wait_for_others(self, vendors: list[str]) -> bool:
-        """Wait until the oldest webhook has waited for long enough. Return whether that took any
-        time."""
+        """Wait until the oldest webhook has waited long enough. Return whether that took time."""
         if not vendors or not self._policy.wait_ms:
             return False
         _, oldest = await self._heads(
@@ -160,7 +159,7 @@ class FairReader:
         return True
 
     async def _read(self, cursors: dict[str, bytes | None], read_bytes: int) -> list[Taken]:
-        """Take from all of these vendors, a few at a time, as much as one batch may hold."""
+        """Read from all of these vendors, a few at a time, as much as one batch may hold."""
         self.empty = []
         budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
         shares = {v: budget.share(len(cursors)) for v in self._fair_order(cursors)}
@@ -193,13 +192,13 @@ class FairReader:
         return [one for one in taken.values() if one.updates]
 
     def _fair_order(self, vendors: Iterable[str]) -> list[str]:
-        """Return vendors so that those come first that were not served for longest."""
+        """Return vendors with the least recently served first."""
         self._batches += 1
         self._served = {v: self._served[v] for v in vendors if v in self._served}
         return sorted(vendors, key=lambda vendor_uid: self._served.get(vendor_uid, 0))
 
     def _take(self, entry: InboxEntry, cursor: bytes | None, mine: Taken, share: "_Share") -> None:
-        """Take updates out of an entry, as far as the vendor's share goes."""
+        """Take updates from an entry, up to the vendor's share."""
         webhook, place = _start(entry, cursor)
         while webhook < len(entry.webhooks):
             if share.used_up:
@@ -216,8 +215,8 @@ class FairReader:
         mine.done.append(entry.head)
 
     def _parse(self, entry: InboxEntry, webhook: int) -> Parsed:
-        """Take a webhook apart. One that is larger than a share comes again and again, so the last
-        such one is kept."""
+        """Split a webhook. One that is larger than a share is needed again, so the last one is
+        kept."""
         name = f"{entry.vendor_uid}/{entry.uid}/{webhook}"
         if self._parsed is not None and self._parsed[0] == name:
             return self._parsed[1]
@@ -227,18 +226,18 @@ class FairReader:
         return parsed
 
     def record_empty(self, commit: Commit) -> None:
-        """Have vendors that had nothing at the last look leave the index."""
+        """Remove vendors whose streams are empty from the index."""
         for vendor_uid in self.empty:
             commit.delete_entries(vendor_uid, [])
 
     def forget(self) -> None:
-        """Keep nothing of what was read."""
+        """Forget what was read."""
         self._parsed = None
 
 
 @dataclass(slots=True)
 class _Share:
-    """What one vendor may still have of a batch."""
+    """What is left of a vendor's share of a batch."""
 
     updates: int
     bytes: int
@@ -254,7 +253,7 @@ class _Share:
 
 @dataclass(slots=True)
 class _Budget:
-    """What a batch may still hold, and what may be read for it."""
+    """What is left of a batch, and what may still be read for it."""
 
     updates: int
     bytes: int
@@ -273,7 +272,7 @@ class _Budget:
 
 
 def _start(entry: InboxEntry, cursor: bytes | None) -> tuple[int, int]:
-    """Return where to begin with an entry: the webhook, and the place of the update in it."""
+    """Return where to start in an entry: the webhook, and the place of the update in it."""
     if cursor is not None:
         entry_id, webhook, place = cursor.decode().split(" ")
         if entry_id == entry.id:

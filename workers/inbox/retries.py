@@ -1,4 +1,4 @@
-"""Updates that wait: to be tried again, behind an earlier one, or for their send to be recorded."""
+"""Updates that wait: for a retry, behind an earlier one, or for their send to be recorded."""
 
 from collections.abc import Set
 from typing import Any, cast
@@ -8,7 +8,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from workers.inbox.update import Update
 
-#: Updates under one order key that are taken at a time, and bytes under all of them.
+#: Maximum updates that are read of one order key, and maximum bytes of all.
 MAX_OF_KEY = 50
 MAX_BYTES = 4 * 1024 * 1024
 
@@ -29,8 +29,8 @@ class Retries:
     async def due(
         self, now: int, *, limit: int, in_flight: Set[str] = frozenset()
     ) -> dict[str, list[Update]]:
-        """Return what is due, by order key, the longest due first: of each the first few, all that
-        came after one of the rest. What is ``under_way`` already is left out."""
+        """Return the updates that are due, by order key, the longest due first: of each the first
+        few, in order. Order keys in ``in_flight`` are left out."""
         found = await self._due(
             keys=[keys.deferred(self._lane)],
             args=[now, limit + len(in_flight), MAX_OF_KEY, MAX_BYTES],
@@ -49,18 +49,18 @@ class Retries:
         return [order_key.decode() for order_key in cast(list[bytes], answer)]
 
     async def kept(self, order_key: str, *, count: int) -> list[bytes]:
-        """Return the first of what waits under an order key as it is kept."""
+        """Return the first updates that wait under an order key, as stored."""
         items = keys.deferred_updates(self._lane, order_key)
         answer = await cast(Any, self._redis).lrange(items, 0, count - 1)
         return cast(list[bytes], answer)
 
     async def postpone(self, order_keys: list[str], due_at: int) -> None:
-        """Have order keys stand aside until then, so that others are seen."""
+        """Postpone order keys until then, so that others are found."""
         if order_keys:
             await self._postpone(keys=[keys.deferred(self._lane)], args=[due_at, *order_keys])
 
     async def held(self, updates: list[Update]) -> set[str]:
-        """Return those order keys of the updates under which something waits."""
+        """Return the order keys of these updates under which something waits."""
         order_keys = list({update.order_key for update in updates})
         if not order_keys:
             return set()

@@ -1,12 +1,12 @@
-"""Taking a webhook apart: entry x change x message, echo or status.
+"""Splits a webhook into updates: entry x change x message, echo or status.
 
-PHP's own routine looks at the first element of each list and at nothing else; so each update gets
-an envelope of its own, with the metadata and the contact that belong to it. A body that is not of
-the expected shape is not split: PHP gets it as it is. What is no update although it stands where
-one should is *unreadable*, and does not take its neighbours along.
+PHP's own routine looks only at the first element of each list; so each update gets an envelope of
+its own, with the metadata and the contact that belong to it. A body of an unexpected shape is not
+split: PHP gets it as it is. An element that is not a valid update is *unreadable*, and does not
+affect its neighbours.
 
-It is done on the bytes. Nothing is copied but what an update is made of, and only for as many
-updates as are asked for: what it takes is linear in the bytes that came in, whatever their shape.
+Splitting works on the bytes. Only what makes up an update is copied, and only for as many updates
+as are requested: the cost is linear in the size of the webhook, whatever its shape.
 """
 
 import hashlib
@@ -26,29 +26,29 @@ from contracts.backend import UpdateKind
 from sidecar.inbox.store import InboxEntry, RawWebhook
 from workers.inbox.update import LISTS, Update
 
-#: Levels that an update may have. PHP reads 512, and pydantic 200; requests wrap it in a few more.
+#: Maximum nesting of an update. PHP reads 512 levels, pydantic 200; requests add a few more.
 MAX_DEPTH = 170
 
-#: What is beside the lists of a change goes with each of its updates if it is not longer than
-#: this; so does a contact. What is longer goes once.
+#: Members of a change besides its lists are repeated in each of its updates up to this size, and
+#: so is a contact. Longer ones are passed on once.
 MAX_SHARED_BYTES = 2048
 
-#: An order key is part of a key in Redis; what is longer is named by its digest.
+#: Maximum length of an order key, which is part of a Redis key; longer ones are hashed.
 MAX_NAME = 128
 
 _objects = msgspec.json.Decoder(dict[str, Raw])
 _lists = msgspec.json.Decoder(list[Raw])
 
-#: Changes that a webhook may have. Meta puts at most 1,000 updates into one
-#: (https://developers.facebook.com/docs/graph-api/webhooks/getting-started); what has more is junk,
-#: and looking at each would take seconds.
+#: Maximum changes in a webhook. Meta puts at most 1,000 updates into one
+#: (https://developers.facebook.com/docs/graph-api/webhooks/getting-started); more are junk, and
+#: looking at each would take seconds.
 MAX_CHANGES = 10_000
 _TOO_MANY = f"it has more than {MAX_CHANGES:,} elements"
 
-#: Contacts that are looked at: as many as there may be updates, and to spare.
+#: Maximum contacts that are inspected: as many as there may be updates, and more.
 MAX_CONTACTS = 10_000
 
-#: Elements that are looked at in one go, readable or not.
+#: Maximum elements that are inspected in one go, readable or not.
 MAX_LOOKED_AT = 20_000
 
 #: A backslash that is escaped, two surrogates that belong together, and one that is alone.
@@ -144,7 +144,7 @@ class Parsed:
                 yield run, before, index
 
     def _read(self, run: "_Run", before: bytes, index: int, raw: bytes, place: int) -> Update | str:
-        """Return an element as an update, or why it is none that PHP could read."""
+        """Return an element as an update, or why PHP could not read it."""
         values, fault = _values(run, raw)
         if fault is not None:
             return fault
@@ -190,8 +190,8 @@ _SIDES = {UpdateKind.MESSAGE: "from", UpdateKind.ECHO: "to", UpdateKind.STATUS: 
 
 
 def clean(body: bytes) -> bytes:
-    """Return a body without what JSON does not allow in text, which Meta has been seen to send: a
-    byte order mark, bytes that are no UTF-8, halves of surrogate pairs."""
+    """Return a body without what JSON does not allow but Meta sometimes sends: a byte order mark,
+    invalid UTF-8, unpaired surrogates."""
     body = body.removeprefix(_BOM)
     if not body.isascii():
         body = body.decode("utf-8", "replace").encode()
@@ -206,11 +206,11 @@ def _whole_character(found: re.Match[bytes]) -> bytes:
 
 
 class _Shapeless(Exception):
-    """This is no webhook of Meta's."""
+    """The body is not a webhook of Meta's."""
 
 
 class _TooDeep(Exception):
-    """This has more levels than it may."""
+    """The JSON is nested too deeply."""
 
     def __str__(self) -> str:
         return f"it has more than {MAX_DEPTH} levels"
@@ -253,7 +253,7 @@ def _merged(runs: Iterable[_Run]) -> list[_Run]:
 
 
 def _values(run: _Run, raw: bytes) -> tuple[Any, str | None]:
-    """Return what an element says, and why it is none that PHP could read."""
+    """Return an element's members, and why PHP could not read it."""
     if run.fault is not None:
         return None, run.fault
     try:

@@ -1,18 +1,18 @@
-"""What statuses tell of recipients, campaigns, numbers and accounts.
+"""Acts on failed statuses: they may concern the recipient, the campaign, the number or the account.
 
-A failure may be told by the answer to the send, by a status, or by both. It counts here where PHP
-says that the status has changed the message of a campaign: so neither a repeated status counts, nor
-one whose failure the answer has told.
+A failure may be reported by the answer to the send, by a status, or by both. It counts here if PHP
+says that the status has changed a campaign's message: so neither repeated statuses count, nor those
+whose failure the answer has reported.
 
-A webhook is the word of whoever knows the vendor's app secret, and may name what is another's. So
-what is held or paused is what PHP lists as the vendor's: the number, if it is one of them, and the
-account of that number, whatever account the webhook names. Of a number that is not the vendor's
-nothing is held; it is counted and logged. Where PHP says nothing of the vendor, what is done holds
-for this vendor alone (``limits.py``).
+Whoever knows a vendor's app secret can send its webhooks, and may name somebody else's number. So
+only what PHP lists as the vendor's is held or paused: the number, if it is one of them, and that
+number's account, whatever account the webhook names. For other numbers nothing is held; they are
+counted and logged. If PHP does not know the vendor, the actions apply to this vendor alone
+(``limits.py``).
 
-It is acted on after the turn is settled. A worker that dies in between loses what this turn has
-told, and the next failure tells it again; nothing is counted twice, because PHP has the status by
-then and says that it changes nothing.
+Actions follow the batch's commit. A worker that dies in between loses them, and the next failure
+triggers them again; nothing is counted twice, because PHP has the status by then and says that it
+changes nothing.
 """
 
 import asyncio
@@ -43,14 +43,14 @@ from workers.sending.limits import Limits
 
 log = structlog.get_logger()
 
-#: A status that is older than this says nothing any more of what passes by itself: webhooks that
-#: could not be taken are repeated for days.
+#: A status older than this does not trigger holds, which end by themselves: Meta repeats webhooks
+#: that could not be delivered for days.
 STALE_S = 600.0
 
-#: Of an error that is new to us, statuses do not tell the HTTP status: it is the message's own.
+#: Statuses carry no HTTP status. An unknown error counts as the message's own.
 _HTTP_STATUS = 400
 
-#: Meta's codes are far below; what is not is none.
+#: Larger numbers are not codes of Meta's.
 MAX_CODE = 10**9
 
 FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
@@ -58,8 +58,8 @@ FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
 
 @dataclass(slots=True)
 class _Row:
-    """What one turn has told of a campaign: an error that stops it; else its last errors in a row
-    that count, and whether something was sent before them (``broken``)."""
+    """A campaign's errors in one batch: the one that stops it; else the last ones in a row that
+    count, and whether something was sent before them (``broken``)."""
 
     stop: Failure | None = None
     last: Failure | None = None
@@ -80,21 +80,21 @@ class _Row:
 
 @dataclass(slots=True)
 class CollectedErrors:
-    """What one turn has told: failures, and rows of errors by campaign."""
+    """The failures of one batch, and the rows of errors by campaign."""
 
     failures: list[Failure] = field(default_factory=list)
     rows: dict[str, _Row] = field(default_factory=dict)
 
     def add_to(self, commit: Commit) -> None:
-        """Have errors in a row end with the turn where something was sent."""
+        """Reset the campaigns' error counts if something was sent, in the batch's commit."""
         for campaign_uid, row in self.rows.items():
             if row.broken:
                 commit.add_command("DEL", keys.errors(campaign_uid, ErrorPath.STATUS))
 
 
 class StatusErrors:
-    """Takes what statuses tell. ``find_config`` returns a vendor's configuration, and is asked
-    only where something failed."""
+    """Collects failed statuses and acts on them. ``find_config`` returns a vendor's configuration,
+    and is called only if something failed."""
 
     def __init__(
         self, settings: Settings, redis: Redis, limiter: Limiter, find_config: FindConfig
@@ -104,7 +104,7 @@ class StatusErrors:
         self._find_config = find_config
 
     def collect(self, updates: list[Update], verdicts: Verdicts) -> CollectedErrors:
-        """Return what those of the items tell that PHP has applied."""
+        """Return the failures among the statuses that PHP has applied."""
         collected = CollectedErrors()
         for update in updates:
             verdict = verdicts[update.id]
@@ -120,7 +120,7 @@ class StatusErrors:
         return collected
 
     async def apply(self, collected: CollectedErrors) -> None:
-        """Do what follows, all at the same time. What Redis does not take is lost, and said."""
+        """Take all actions concurrently. Those that Redis refuses are lost, and logged."""
         if not collected.failures:
             return
         actions: Actions = {}
@@ -173,8 +173,8 @@ class StatusErrors:
             return None
 
     def _by_php(self, failure: Failure, config: VendorConfig | None) -> Failure:
-        """Return the failure with the names that campaigns of the vendor use, and with nothing to
-        do to a number that is not the vendor's."""
+        """Return the failure with the limits that the vendor's campaigns use, and without actions
+        on a number that is not the vendor's."""
         number = failure.limits.number
         if not (number and _fits(failure, config)):
             failure = replace(failure, decision=_without_number(failure.decision))
@@ -184,8 +184,8 @@ class StatusErrors:
         return replace(failure, limits=Limits.of(config, number, self._settings))
 
     def _failure(self, update: Update, campaign_uid: str) -> Failure:
-        """Return what a failed status tells. Its limits are by what the webhook names, and so the
-        vendor's own."""
+        """Return a failed status's failure. Its limits follow the webhook, so they are the vendor's
+        own."""
         status, number, account = _read(update)
         named = VendorConfig(vendor_uid=update.vendor_uid, whatsapp_business_account_id=account)
         limits = Limits.of(named, number, self._settings)
@@ -193,7 +193,7 @@ class StatusErrors:
 
 
 def _fits(failure: Failure, config: VendorConfig | None) -> bool:
-    """Tell whether the message may have been sent from where the webhook says."""
+    """Return whether the message may have been sent from the webhook's number."""
     if config is None:
         return True
     numbers = {one.phone_number_id for one in config.phone_numbers}
@@ -227,15 +227,15 @@ def _failure(update: Update, campaign_uid: str, status: Status, limits: Limits) 
 
 
 def _was_sent(update: Update) -> bool:
-    """Tell whether a message has gone out just now. What is delivered or read may have been sent
-    long ago, and says nothing of what is being sent."""
+    """Return whether a message was sent just now. Delivered or read ones may have been sent long
+    ago, and prove nothing about current sends."""
     lower = {msgspec.json.decode(status).get("status") for status in update.lower_statuses}
     return update.status == "sent" or "sent" in lower
 
 
 def _read(update: Update) -> tuple[Status, str, str | None]:
-    """Return the status of an update that is one (``split.py``), and the number and the account
-    that its message was sent from, as far as they are told."""
+    """Return the status of an update (``split.py``), and the number and account that its message
+    was sent from, if named."""
     assert update.payload is not None
     account = update.payload["entry"][0]
     value = account["changes"][0]["value"]
@@ -250,7 +250,7 @@ def _read(update: Update) -> tuple[Status, str, str | None]:
 
 
 def _seconds(timestamp: str | None, received_at: int) -> float:
-    """Return when a status says that it happened, which was before it was received."""
+    """Return a status's own time, which is never later than its receipt."""
     if timestamp is not None and timestamp.isascii() and timestamp.isdigit():
         return min(float(timestamp[:15]), received_at / 1000)
     return received_at / 1000

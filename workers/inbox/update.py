@@ -19,23 +19,23 @@ LISTS = {
 }
 _LIST_OF = {kind: name for name, kind in LISTS.items()}
 
-#: What an update takes beside its bytes, wherever it is kept.
+#: What an update takes besides its bytes, wherever it is stored.
 OVERHEAD_BYTES = 256
 
 
 @dataclass(slots=True)
 class Update:
-    """A single update out of a webhook, or (``kind`` None) a whole body that cannot be split.
+    """A single update of a webhook, or (``kind`` None) a whole body that cannot be split.
 
-    ``parts`` are the bytes of a complete webhook that holds nothing but this update: what stands
-    before it, itself, and what stands after it. Updates of one change share the first; they are
-    put together where they are needed, and not before.
+    ``parts`` are the bytes of a complete webhook with only this update: what comes before it,
+    itself, and what comes after it. Updates of one change share the first; they are joined only
+    where they are needed.
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
-    ``attempts`` counts how often PHP refused it; ``first_failed_at`` and ``reason`` tell since
-    when and why. ``unreadable``: it is no update that PHP could take, ``reason`` says why. ``bots``
-    are found anew for each attempt, and not kept. ``stored_bytes`` is what it takes of Redis, if
-    it was read from there. Times are unix ms.
+    ``attempts`` counts PHP's refusals; ``first_failed_at`` and ``reason`` say since when and why.
+    ``unreadable``: PHP could not read it, ``reason`` says why. ``bots`` are matched anew for each
+    attempt, and not stored. ``stored_bytes`` is what it takes in Redis, if it was read from there.
+    Times are unix ms.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Update:
 
     @classmethod
     def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: RawWebhook) -> "Update":
-        """Return a webhook as it is, under a name of its own."""
+        """Return a whole webhook as one update, under this id."""
         return cls(
             id=name,
             vendor_uid=vendor_uid,
@@ -72,7 +72,7 @@ class Update:
         )
 
     def join(self) -> None:
-        """Have one unreadable update stand for all of ``elements``, those side by side."""
+        """Make this unreadable update stand for all of ``elements``, which are adjacent."""
         self.body = b"\n".join(self.elements)
         if len(self.elements) > 1:
             self.reason = f"{self.reason}; and {len(self.elements) - 1} more after it"
@@ -80,14 +80,14 @@ class Update:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes, in a request or in Redis."""
+        """Return about how many bytes it takes, in a request or in Redis."""
         before, element, after = self.parts
         size = len(before) + len(element) + len(after) + len(self.body) + OVERHEAD_BYTES
         return size + sum(map(len, self.lower_statuses)) if self.lower_statuses else size
 
     @property
     def raw_payload(self) -> bytes | None:
-        """Return the webhook that holds nothing but this update, None if it is whole."""
+        """Return the webhook with only this update, None if it is whole."""
         return b"".join(self.parts) if self.kind is not None else None
 
     @property
@@ -142,8 +142,8 @@ class Update:
         return b"".join([*pieces, b"}"])
 
     def dump(self) -> bytes:
-        """Return it as bytes that :meth:`load` understands, also in later versions. The reason
-        stands last (:func:`with_reason`)."""
+        """Return it as bytes for :meth:`load`, also of later versions. The reason comes last
+        (:func:`with_reason`)."""
         raw = self.raw_payload
         return orjson.dumps(
             {
@@ -223,6 +223,6 @@ class _Found(msgspec.Struct):
 
 
 def with_reason(dumped: bytes, reason: str) -> bytes:
-    """Return what :meth:`Update.dump` gave with another reason, without reading the rest."""
+    """Return a dump of :meth:`Update.dump` with another reason, without parsing the rest."""
     head, name, _ = dumped.rpartition(b'"reason":')
     return head + name + orjson.dumps(reason) + b"}"
