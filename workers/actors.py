@@ -1,7 +1,7 @@
-"""The Dramatiq actors. Each is woken with ids, and does what the inbox or the ledger says.
+"""The Dramatiq actors. Each is woken with ids, and works on what the inbox or the ledger holds.
 
 Every actor may run twice at once, or not at all: leases keep a second one out, and the reconciler
-rings again. Nothing is retried by Dramatiq.
+sends another wake-up. Dramatiq retries nothing.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Due times, and a clock that is set back: what waits for seconds must not wait for a day then."""
+"""Corrects due times when a clock is set back: what waits for seconds must not wait for a day."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sidecar.redis.client import Members, Redis, script
 
 log = structlog.get_logger()
 
-#: By less than this a clock may be set back, and nothing is done.
+#: A clock that is set back by less than this changes nothing.
 LEAST_S = 2.0
 
 #: Sorted sets in one call.
@@ -21,8 +21,8 @@ CHUNK = 100
 
 
 class DueTimes:
-    """Looks whether this machine's clock has been set back since the last look, and has what waits
-    be due earlier by as much. What it moves too far is tried early, which does no harm."""
+    """Checks whether this machine's clock has been set back since the last check, and moves due
+    times back by as much. What it moves too far is tried early, which does no harm."""
 
     def __init__(
         self,

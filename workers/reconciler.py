@@ -1,10 +1,10 @@
-"""Ringing again for whatever is not finished, and finding what has fallen due.
+"""Sends wake-ups for whatever is not finished, and finds what has fallen due.
 
-A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its ring, or on a
-worker that has stalled (``docs/decisions/0001-wake-ups.md``). This costs a delay, and nothing
-else: one process of all looks every second for work that nobody holds. It also asks PHP for
-campaigns that are due, which is what replaces the campaign cron, and is told in the same answer
-whether it has stored webhooks to take over (``workers/inbox/php_backlog.py``).
+A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its wake-up, or on a
+stalled worker (``docs/decisions/0001-wake-ups.md``). This costs only a delay: one process of all
+looks every second for work that nobody holds. It also asks PHP for campaigns that are due, which
+replaces the campaign cron; the same answer says whether PHP has stored webhooks to take over
+(``workers/inbox/php_backlog.py``).
 """
 
 import asyncio
@@ -37,13 +37,13 @@ log = structlog.get_logger()
 
 LEASE = "reconciler"
 
-#: A halt that PHP has been told of for longer than this, and does not know, is one that PHP has
-#: lifted: whoever resumed the campaign died before Redis knew. Longer than PHP may take to answer.
+#: A halt that PHP acknowledged longer ago than this, and does not have, was lifted by PHP: whoever
+#: resumed the campaign died before Redis knew. Longer than PHP may take to answer.
 LIFTED_MS = 60_000
 
 
 class Reconciler:
-    """``ring`` wakes a worker for a job."""
+    """``wake`` wakes a worker for a job."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Reconciler:
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def wake_waiting_lanes(self) -> None:
-        """Ring for every lane that has something to do and nobody who does it."""
+        """Wake a worker for every lane that has work and no drain."""
         now = now_ms()
         pipeline = self._redis.pipeline(transaction=False)
         for lane in Lane:
@@ -117,9 +117,9 @@ class Reconciler:
                 self._wake_up(drain(lane))
 
     async def wake_listed_campaigns(self) -> None:
-        """Ring for every campaign that is to be sent, or has something in its ledger (a holder that
-        was stalled may have left it there late), and that nobody sends. One that waits and has
-        nothing to be settled is left alone, unless it was halted and PHP is to be told."""
+        """Wake a worker for every campaign that nobody sends, and that is listed or has rows in its
+        ledger (a stalled worker may have left them there late). A waiting campaign without such
+        rows is left alone, unless it was halted and PHP has not acknowledged that."""
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.hgetall(keys.LEDGERS)
         pipeline.hgetall(keys.CAMPAIGNS)
@@ -144,8 +144,8 @@ class Reconciler:
                 self._wake_up(send_campaign(vendor_uid, campaign_uid))
 
     async def wake_effects(self) -> None:
-        """Ring for every vendor's effects that are due and that nobody does, and for replies that
-        are in the ledger."""
+        """Wake a worker for vendors' effects that are due and that nobody runs, and for replies in
+        the ledger."""
         pipeline = self._redis.pipeline(transaction=False)
         for kind in EffectKind:
             pipeline.smembers(keys.outbox(kind))
@@ -175,7 +175,7 @@ class Reconciler:
                 self._wake_up(do_effects(*key))
 
     async def find_due_campaigns(self) -> None:
-        """Ask PHP what is due, and put it on the list; and whether stored webhooks wait."""
+        """Ask PHP which campaigns are due, and list them; and whether stored webhooks wait."""
         try:
             answer = await self._backend.call(
                 contract.DUE_CAMPAIGNS,

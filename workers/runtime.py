@@ -1,4 +1,4 @@
-"""What the actors of one worker process share: connections, and the wish to stop."""
+"""What the actors of one worker process share: connections, and whether it is stopping."""
 
 import asyncio
 import time
@@ -44,8 +44,8 @@ from workers.shadow.work import ShadowWork
 
 log = structlog.get_logger()
 
-#: Longest pause of a lane whose updates PHP does not take. It is short, because it may be due to
-#: some vendors, and the next attempt serves the others.
+#: Longest pause of a lane whose updates PHP does not take. It is short, because some vendors may be
+#: the cause, and the next attempt serves the others.
 LANE_PAUSE_S = 2.0
 
 #: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.
@@ -53,8 +53,8 @@ REDIS_TIMEOUT_S = 5.0
 
 
 class Runtime:
-    """Lives on the event loop of the worker process; make it and close it there. ``queues`` are
-    those that the process works on."""
+    """Lives on the worker process's event loop; create and close it there. ``queues`` are those
+    that the process works on."""
 
     def __init__(self, settings: Settings, redis_url: str, queues: tuple[str, ...] = ()) -> None:
         self._settings = settings
@@ -136,7 +136,7 @@ class Runtime:
         ]
 
     def _facts(self) -> dict[str, Any]:
-        """Return what an operator wants to know of this process (sidecar/ops/processes.py)."""
+        """Return what operators want to know about this process (sidecar/ops/processes.py)."""
         breakers = {lane.value: d.breaker.reason for lane, d in self._deliveries.items()}
         return {
             "queues": list(self._queues),
@@ -150,7 +150,7 @@ class Runtime:
         }
 
     def stop(self) -> None:
-        """Begin nothing more, and shut campaigns down: from now on a shutdown takes its time."""
+        """Start nothing more, and begin to shut campaigns down."""
         if self._leave_at is None:
             self._leave_at = time.monotonic() + self._settings.shutdown_timeout_s
         self.stopping = True
@@ -158,8 +158,8 @@ class Runtime:
         self._loop.call_soon_threadsafe(self._services.stopping.set)
 
     async def close(self) -> None:
-        """End it all. The actors have ended before; campaigns that are being sent are shut down
-        first, for as long as a shutdown may take. What is left is in the ledger."""
+        """Close everything, after the actors have ended. Running campaigns are shut down first, for
+        as long as a shutdown may take. What is left is in the ledger."""
         self.stop()
         assert self._leave_at is not None
         if self._campaigns:
@@ -192,12 +192,12 @@ class Runtime:
             self._wakeups.send(drain(lane))
 
     async def do_effects(self, kind: EffectKind, vendor_uid: str) -> None:
-        """Begin to do a vendor's effects of a kind, unless somebody does. Returns at once."""
+        """Start to run a vendor's effects of a kind, unless somebody does. Returns at once."""
         self._effects.begin(kind, vendor_uid)
 
     async def send_campaign(self, vendor_uid: str, campaign_uid: str) -> None:
-        """Begin to send a campaign, unless this process has enough to do. Returns at once: a
-        campaign takes minutes, in which it needs the event loop and no thread of Dramatiq's."""
+        """Start to send a campaign, unless this process has enough to do. Returns at once: a
+        campaign takes minutes, and needs the event loop, not a thread of Dramatiq's."""
         full = len(self._campaigns) >= self._settings.campaign_concurrency
         if self.stopping or full or campaign_uid in self._campaigns:
             return  # the reconciler rings again for what nobody holds

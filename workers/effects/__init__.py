@@ -1,1 +1,1 @@
-"""Doing what PHP has asked for: messages, questions to an AI, forwards and broadcasts."""
+"""Runs the effects that PHP requests: messages, questions to an AI, forwards and broadcasts."""

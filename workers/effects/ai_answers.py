@@ -1,4 +1,4 @@
-"""Bringing AIs' answers to PHP."""
+"""Delivers AIs' answers to PHP."""
 
 import asyncio
 from collections import OrderedDict
@@ -13,11 +13,11 @@ from sidecar.php.client import Backend, BackendFailed, BackendUnavailable
 from sidecar.tasks import cancel
 from workers.effects.handler import Again, Done, End
 
-#: Most answers of one request.
+#: Maximum answers in one request.
 MAX_BATCH = 100
-#: How long an answer waits for others. It took the AI longer to write it.
+#: How long an answer waits for others. The AI took longer to write it.
 WAIT_S = 0.02
-#: Answers that are kept: those that PHP does not have, and the last ones that it has.
+#: Answers that are kept: those that PHP does not have yet, and the last ones that it has.
 MAX_KEPT = 5_000
 
 _Key = tuple[str, str]
@@ -32,11 +32,10 @@ class _Kept:
 
 
 class AiAnswers:
-    """Brings answers to PHP, those that come at the same time in one request.
+    """Delivers answers to PHP, concurrent ones in one request.
 
-    An answer is kept when PHP has not taken it, so that nothing is asked twice; also for a while
-    when it has, for whoever could not write down that it has happened. While PHP is not there,
-    answers wait here.
+    An answer is kept until PHP has taken it, so that no AI is asked twice; and for a while after,
+    in case the effect's end could not be recorded. While PHP is unavailable, answers wait here.
     """
 
     def __init__(self, backend: Backend, *, most_kept: int = MAX_KEPT) -> None:
@@ -57,8 +56,8 @@ class AiAnswers:
         return found.answer if found else None
 
     async def bring(self, answer: AiAnswer) -> End:
-        """Bring an answer, and return what follows: ``Done`` with what PHP wants to have done, or
-        ``Again`` where PHP was asked and has not taken it."""
+        """Deliver an answer. Return ``Done`` with the effects that PHP requests, or ``Again`` if
+        PHP has not taken it."""
         key = (answer.vendor_uid, answer.id)
         self._kept.setdefault(key, _Kept(answer))
         self._kept.move_to_end(key)

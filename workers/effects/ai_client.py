@@ -1,4 +1,4 @@
-"""What AIs are asked, and what their answers mean."""
+"""The APIs of AIs: requests, and what their answers mean."""
 
 import re
 import time
@@ -12,9 +12,9 @@ from contracts.portable import flaw
 from sidecar.effects.outbound import Outbound, OutboundFailed, OutboundRefused, Reply
 from workers.effects.calls import count, may_come_again, result_of, retry_after_s
 
-#: A longer answer is none that anybody could send.
+#: Nobody could send a longer answer.
 MAX_ANSWER_BYTES = 1024 * 1024
-#: What an AI tells of its usage is a few numbers.
+#: Maximum size of the usage, which is a few numbers.
 MAX_USAGE_BYTES = 4 * 1024
 LONGEST_PAUSE_S = 120.0
 
@@ -23,7 +23,7 @@ _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """``usage`` is as the provider tells it."""
+    """``usage`` is as the provider reports it."""
 
     text: str
     usage: dict[str, Any] | None = None
@@ -31,8 +31,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """``again``: it may answer later, not before ``after_s`` if that is given. ``reason`` holds
-    nothing of the conversation and no key."""
+    """``again``: a retry may help, not before ``after_s`` if that is given. ``reason`` contains
+    nothing of the conversation, and no key."""
 
     reason: str
     again: bool = False
@@ -40,7 +40,7 @@ class NoAnswer:
 
 
 class AiClient:
-    """Asks AIs. ``outbound`` is its own: whose URL it is, the tenant says."""
+    """Asks AIs. ``outbound`` is its own, because tenants choose the URLs."""
 
     def __init__(self, outbound: Outbound, *, timeout_s: float) -> None:
         self._outbound = outbound
@@ -50,7 +50,7 @@ class AiClient:
         await self._outbound.close()
 
     async def ask(self, provider: AiProvider, question: AiReply) -> Said | NoAnswer:
-        """Ask once. Never raises for what the network or the AI does."""
+        """Ask once. Never raises, whatever the network or the AI does."""
         headers = {}
         if provider.api_key:
             if not (provider.api_key.isascii() and provider.api_key.isprintable()):
@@ -102,8 +102,8 @@ def _below(url: str, path: str) -> str:
 
 
 def _completion(provider: AiProvider, question: AiReply) -> dict[str, Any]:
-    """Return the body of a chat completion
-    (https://platform.openai.com/docs/api-reference/chat/create), whole and not as a stream."""
+    """Return the body of a chat completion, not streamed
+    (https://platform.openai.com/docs/api-reference/chat/create)."""
     body = {
         name: value for name, value in question.options.items() if not name.startswith("stream")
     }

@@ -1,4 +1,4 @@
-"""Asking AIs, and bringing PHP what they say."""
+"""Asks AIs, and delivers their answers to PHP."""
 
 import asyncio
 
@@ -20,8 +20,8 @@ log = structlog.get_logger()
 class AiReplies:
     """Asks AIs: :class:`workers.effects.handler.Handler` of ``ai_reply``.
 
-    Every question ends with PHP being told: its answer, that there is none after ``max_attempts``,
-    or that it is out of date. ``client`` and ``answers`` are the handler's own.
+    Every question ends with a report to PHP: the answer, that there is none after
+    ``max_attempts``, or that the question is outdated. ``client`` and ``answers`` are its own.
     """
 
     kind = EffectKind.AI_REPLY
@@ -37,7 +37,7 @@ class AiReplies:
         self._conversations = Conversations()
 
     def arrived(self, queued: Queued) -> None:
-        """Break off an older question of the same conversation."""
+        """Cancel an older question of the same conversation."""
         if isinstance(queued.effect, AiReply):
             name = queued.effect.conversation
             self._conversations.arrived(queued.vendor_uid, name, queued.id, queued.put_at)
@@ -53,7 +53,7 @@ class AiReplies:
         effect = queued.effect
         if not isinstance(effect, AiReply):
             return GivenUp(f"{effect.kind} is no question to an AI")
-        # What PHP was told once stays so: it may have acted on it, although its answer was lost.
+        # A report is never changed: PHP may have acted on it, although its answer was lost.
         answer = self._answers.kept(queued.vendor_uid, queued.id)
         if answer is None:
             found = await self._ask(config, queued, effect)
@@ -97,7 +97,7 @@ class AiReplies:
     async def _unless_superseded(
         self, provider: AiProvider, question: AiReply, superseded: asyncio.Event
     ) -> Said | NoAnswer | None:
-        """Return what the AI says, or None if the question is out of date before it says it."""
+        """Return the AI's answer, or None if the question is outdated before it comes."""
         left_s = None
         if question.expires_at is not None:
             left_s = max(0.0, (question.expires_at - now_ms()) / 1000)

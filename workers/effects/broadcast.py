@@ -1,4 +1,4 @@
-"""Broadcasting to browsers, over a server that speaks Pusher's HTTP API."""
+"""Broadcasts to browsers, over a server with Pusher's HTTP API."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,15 +15,15 @@ from workers.effects.pusher import MAX_BATCH, MAX_BATCH_BYTES, Event, Pusher
 
 log = structlog.get_logger()
 
-#: Calls for one vendor that may be under way at the same time. Pusher promises no order.
+#: Maximum concurrent calls for one vendor. Pusher promises no order.
 AT_ONCE = 4
 TIMEOUT_S = 10.0
 LONGEST_PAUSE_S = 60.0
-#: How long to wait where a person has to act first: a wrong key, app or URL.
+#: How long to wait if a person has to act first: a wrong key, app or URL.
 WRONG_S = 15.0
-#: The server's word that the installation is wrong, and not the event.
+#: Statuses that mean that the installation is wrong, and not the event.
 _WRONG = frozenset({401, 403, 404})
-#: What an event costs in a batch, beside its texts.
+#: What an event adds to a batch besides its texts.
 _EVENT_BYTES = 60
 
 
@@ -44,7 +44,7 @@ class Broadcasts:
         self._without_batches = Once()
 
     def arrived(self, queued: Queued) -> None:
-        """There is nothing to note."""
+        """Do nothing: there is nothing to prepare."""
 
     async def close(self) -> None:
         await self._pusher.close()
@@ -72,8 +72,8 @@ class Broadcasts:
         return [ends[index] for index in range(len(batch))]
 
     async def _part(self, server: Broadcaster, part: dict[int, Event]) -> dict[int, End]:
-        """Trigger the events of one call, or each alone where they are refused together: it may be
-        one of them, or a server that knows no batches."""
+        """Trigger the events of one call, or each alone if they are refused together: one of them
+        may be the cause, or the server has no batches."""
         if len(part) > 1 and not self._without_batches.known(_name(server)):
             call = partial(self._pusher.trigger_batch, server, list(part.values()))
             reply = await self._call(server, call)
@@ -144,7 +144,7 @@ def _name(server: Broadcaster) -> str:
 
 
 def _parts(events: dict[int, Event]) -> Iterator[dict[int, Event]]:
-    """Yield what goes into one call each."""
+    """Yield the events of each call."""
     part: dict[int, Event] = {}
     size = 0
     for index, event in events.items():

@@ -1,4 +1,4 @@
-"""What the calls of effects have in common: how they are counted, and when to come again."""
+"""What effects' calls share: how they are counted, and when to retry."""
 
 import time
 from datetime import UTC, datetime
@@ -7,17 +7,17 @@ from email.utils import parsedate_to_datetime
 from contracts.effects import EffectKind
 from sidecar.metrics import EFFECT_CALLS, EFFECT_SECONDS, METRICS
 
-#: Statuses that say: not now (RFC 9110, 6585, 8470).
+#: Statuses that mean "not now" (RFC 9110, 6585, 8470).
 NOT_NOW = frozenset({408, 425, 429})
 
 
-#: Most keys that a :class:`Once` remembers.
+#: Maximum keys that a :class:`Once` remembers.
 _MAX_REMEMBERED = 10_000
 
 
 class Once:
-    """Tells whether something is so for the first time, for what is to be logged once for each
-    vendor. It may say so again, which costs a line in the log."""
+    """Whether something happens for the first time, for logging it once per vendor. A key may be
+    forgotten, which costs another line in the log."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
@@ -34,19 +34,19 @@ class Once:
         return key in self._known
 
     def over(self, key: str) -> bool:
-        """It is not so any more. Return whether it was."""
+        """Forget the key. Return whether it was known."""
         was = key in self._known
         self._known.discard(key)
         return was
 
 
 def may_come_again(status: int) -> bool:
-    """Whether the same call may have a better end later."""
+    """Return whether a retry of the call may succeed."""
     return status in NOT_NOW or status >= 500
 
 
 def result_of(status: int) -> str:
-    """Return the word under which an answer with this status is counted."""
+    """Return the label under which an answer with this status is counted."""
     if 200 <= status < 300:
         return "ok"
     if status in NOT_NOW:
@@ -64,8 +64,8 @@ def count(kind: EffectKind, result: str, started_at: float | None = None) -> Non
 
 
 def retry_after_s(value: str | None, longest_s: float) -> float | None:
-    """Return what a ``Retry-After`` header asks for, seconds or a date (RFC 9110, 10.2.3), but at
-    most ``longest_s``. None where it is missing, makes no sense, or asks for no pause."""
+    """Return the pause in a ``Retry-After`` header, seconds or a date (RFC 9110, 10.2.3), but at
+    most ``longest_s``. None if it is missing, invalid, or asks for no pause."""
     if value is None:
         return None
     text = value.strip()

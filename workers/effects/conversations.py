@@ -4,8 +4,8 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-#: Conversations with open questions that are remembered. Beyond that the one that has been quiet
-#: for longest is forgotten, and an older question of it is asked as well: PHP drops its answer.
+#: Maximum conversations with open questions. Beyond that the longest idle one is forgotten; if an
+#: older question of it is asked too, PHP drops the answer.
 MOST = 50_000
 
 
@@ -28,8 +28,8 @@ class Conversations:
         return len(self._all)
 
     def arrived(self, vendor_uid: str, name: str, question_id: str, put_at: int) -> None:
-        """Take note of a question. Of two the newer one is that which was put later, or which came
-        later. One that is known stays what it is."""
+        """Record a question. The newer of two is the one that was requested later, or else that
+        arrived later. A known one stays as it is."""
         one = self._all.get((vendor_uid, name))
         if one is None:
             one = self._all[vendor_uid, name] = _Conversation(put_at, question_id)
@@ -47,8 +47,8 @@ class Conversations:
         one.newest, one.put_at = question_id, put_at
 
     def superseded(self, vendor_uid: str, name: str, question_id: str) -> asyncio.Event:
-        """Return what is set as soon as a newer question has come. Of a question that is not known
-        nothing newer is known either."""
+        """Return an event that is set as soon as a newer question arrives; never for an unknown
+        question."""
         one = self._all.get((vendor_uid, name))
         found = one.open.get(question_id) if one else None
         return found or asyncio.Event()

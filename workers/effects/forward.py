@@ -1,4 +1,4 @@
-"""Forwarding to a vendor's own webhook."""
+"""Forwards updates to vendors' own webhooks."""
 
 import time
 from urllib.parse import quote
@@ -15,10 +15,10 @@ from workers.effects.handler import Again, Done, End, GivenUp, Queued
 
 log = structlog.get_logger()
 
-#: Names the effect, the same however often it is posted (as in the Standard Webhooks
-#: specification), so that the vendor can tell that it has it already.
+#: The effect's id, the same for every attempt (as in the Standard Webhooks specification), so that
+#: the vendor can recognise duplicates.
 ID_HEADER = "Webhook-Id"
-#: A vendor's server that asks for a longer pause does not get it.
+#: Longest pause that a vendor's server may ask for.
 LONGEST_PAUSE_S = 600.0
 
 
@@ -38,7 +38,7 @@ class Forwarder:
         self._without_target = Once()
 
     def arrived(self, queued: Queued) -> None:
-        """There is nothing to note."""
+        """Do nothing: there is nothing to prepare."""
 
     async def do(self, config: VendorConfig, batch: list[Queued]) -> list[End]:
         return [await self._forward(config, queued) for queued in batch]

@@ -1,4 +1,4 @@
-"""Effects on their way: what a handler gets, and how it may end."""
+"""What an effect handler gets, and how an effect may end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from sidecar.effects.outbox import Queued
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It has happened, or need not happen any more. ``effects`` follow from it, as PHP has named
-    them; they are put on disk in the step that takes this one off."""
+    """It has happened, or need not happen any more. ``effects`` are those that PHP requests in
+    turn; they are written to disk before this one is removed."""
 
     effects: Sequence[dict[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """It has failed for now. ``after_s``: not before; None: by the usual pauses, which double.
-    ``counts``: as an attempt, of which there are so many; what is nobody's fault (the limit of a
-    server, a pause) does not."""
+    """It has failed for now. ``after_s``: the earliest retry; None: after the usual doubling pause.
+    ``counts``: as one of the limited attempts; what is nobody's fault (a server's limit, a pause)
+    does not."""
 
     reason: str
     after_s: float | None = None
@@ -30,7 +30,7 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """It cannot happen. It goes to the dead letters, with the reason."""
+    """It cannot happen, and goes to the dead letters with the reason."""
 
     reason: str
 
@@ -42,10 +42,10 @@ __all__ = ["Again", "Done", "End", "GivenUp", "Handler", "Queued"]
 
 
 class Handler(Protocol):
-    """Does effects of one kind, for any vendor. Belongs to one event loop.
+    """Runs effects of one kind, for any vendor. Belongs to one event loop.
 
-    ``batch``: how many of a vendor's effects one :meth:`do` may get. ``at_once``: how many
-    :meth:`do` of one vendor may run at the same time.
+    ``batch``: maximum effects per :meth:`do`. ``at_once``: maximum concurrent :meth:`do` of one
+    vendor.
     """
 
     kind: EffectKind
@@ -53,12 +53,12 @@ class Handler(Protocol):
     at_once: int
 
     def arrived(self, queued: Queued) -> None:
-        """Take note of an effect that has come, in the order in which they came, and before
-        :meth:`do` gets it. It may come again with more attempts."""
+        """Prepare for an effect that has arrived, in order of arrival, before :meth:`do` gets it.
+        It may come again with more attempts."""
 
     async def do(self, config: VendorConfig, batch: list[Queued]) -> list[End]:
-        """Do effects of one vendor, and return how each has ended, in their order. An exception
-        counts as :class:`Again` for all of them, and is logged."""
+        """Run effects of one vendor, and return how each has ended, in order. An exception counts
+        as :class:`Again` for all of them, and is logged."""
 
     async def close(self) -> None:
         """Close connections."""

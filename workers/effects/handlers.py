@@ -1,4 +1,4 @@
-"""The handlers of a worker process, as its settings have them."""
+"""The effect handlers of a worker process."""
 
 from contracts.effects import EffectKind
 from sidecar.effects.outbound import Outbound
@@ -15,12 +15,12 @@ from workers.effects.pusher import Pusher
 
 def make_handlers(settings: Settings, backend: Backend) -> dict[EffectKind, Handler]:
     """Return a handler for every kind of effect but ``send_message``. Each has connections of its
-    own, and whoever asks for them closes them. ``backend`` stays open."""
+    own, which the caller closes. ``backend`` stays open."""
     client = AiClient(Outbound(settings.outbound_allow), timeout_s=settings.ai_timeout_s)
     replies = AiReplies(
         client,
         AiAnswers(backend),
-        # Of what is given up otherwise PHP would never hear.
+        # Otherwise PHP would never learn of questions that are given up.
         max_attempts=min(settings.ai_max_attempts, settings.effect_max_attempts),
         at_once=settings.ai_concurrency,
     )

@@ -1,5 +1,4 @@
-"""Pusher's HTTP API, as its reference describes it
-(https://pusher.com/docs/channels/library_auth_reference/rest-api/)."""
+"""Pusher's HTTP API (https://pusher.com/docs/channels/library_auth_reference/rest-api/)."""
 
 import hashlib
 import hmac
@@ -14,17 +13,17 @@ import orjson
 from contracts.effects import Broadcast, Broadcaster
 from sidecar.effects.outbound import Outbound, Reply
 
-#: Most events of one ``batch_events`` call.
+#: Maximum events of one ``batch_events`` call.
 MAX_BATCH = 10
-#: Larger data is refused with 413. Servers of one's own may take more, or less.
+#: Larger data is refused with 413. Self-hosted servers may take more, or less.
 MAX_DATA_BYTES = 10 * 1024
-#: A batch is no larger than this, which is what Laravel Reverb takes unless it is told otherwise.
+#: Maximum size of a batch: Laravel Reverb's default limit.
 MAX_BATCH_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``data`` is text: what subscribers get."""
+    """``data`` is the text that subscribers get."""
 
     name: str
     channels: Sequence[str]
@@ -45,8 +44,8 @@ class Event:
 
     @property
     def fits_a_batch(self) -> bool:
-        """Whether it may stand among others: an event of a batch has one channel, and too much data
-        of one would have all of them refused."""
+        """Return whether it may be part of a batch: a batched event has one channel, and one with
+        too much data would have the whole batch refused."""
         return len(self.channels) == 1 and len(self.data.encode()) <= MAX_DATA_BYTES
 
     def as_one(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Doing a vendor's effects of one kind, as they fall due."""
+"""Runs a vendor's effects of one kind as they fall due."""
 
 import asyncio
 from contextlib import suppress
@@ -22,15 +22,15 @@ from workers.effects.handler import Again, Done, End, GivenUp, Handler
 
 log = structlog.get_logger()
 
-#: Effects of a vendor that may be in hand at the same time.
+#: Maximum effects of a vendor in progress.
 MAX_IN_HAND = 400
-#: How often the outbox is looked at for what another process has put there.
+#: How often the outbox is checked for effects that another process has added.
 POLL_S = 0.05
-#: Longest pause towards a server that does nothing but fail.
+#: Longest pause towards a server that only fails.
 LONGEST_PAUSE_S = 60.0
-#: So many calls in a row that fail say more of the server than of what it was asked.
+#: After this many failed calls in a row the server is to blame, and not the effects.
 ILL_AFTER_FAILURES = 3
-#: How long effects under way may take to end when the process stops. They are done again later.
+#: How long effects in progress may take when the process stops. The others run again later.
 STOP_S = 2.0
 
 
@@ -42,15 +42,15 @@ class Owner(Protocol):
         """Whether the process is to end."""
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
-        """Have a vendor's effects of a kind done."""
+        """Wakes the runner of a vendor's effects of a kind."""
 
 
 class EffectRun:
-    """Does a vendor's effects with a handler, under their lease. Use once.
+    """Runs a vendor's effects with a handler, under their lease. Use once.
 
-    An effect that fails is tried again after pauses that double, and goes to the dead letters after
-    so many attempts. While nothing but failures come, one call at a time is made, after pauses that
-    double as well: what waits meanwhile counts no attempt.
+    A failed effect is retried after doubling pauses, and goes to the dead letters after a number of
+    attempts. While all calls fail, they are made one at a time, after doubling pauses too: effects
+    that wait meanwhile count no attempt.
     """
 
     def __init__(
@@ -78,18 +78,18 @@ class EffectRun:
         )
         self._redis_breaker = Breaker("effects.redis_unavailable", vendor=config.vendor_uid)
         self._waiting: dict[str, Queued] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._more = asyncio.Event()
         self._lease_lost = False
         self._failures = 0
 
     def poke(self) -> None:
-        """Have the outbox looked at now."""
+        """Check the outbox now."""
         self._more.set()
 
     async def run(self) -> None:
-        """Do what is due until nothing is, or the process stops or loses the lease."""
+        """Run what is due until nothing is, or the process stops or loses the lease."""
         try:
             while not (self._owner.stopping or self._lost()):
                 await asyncio.sleep(self._redis_breaker.wait_s)
@@ -115,7 +115,7 @@ class EffectRun:
 
     async def _take(self) -> None:
         # What ends while the outbox is read may still be in the answer.
-        had = {*self._waiting, *self._under_way}
+        had = {*self._waiting, *self._in_flight}
         if len(had) >= MAX_IN_HAND:
             return
         kind = self._handler.kind
@@ -131,13 +131,13 @@ class EffectRun:
             task = asyncio.create_task(self._do(batch), name=f"effects {self._handler.kind}")
             for queued in batch:
                 del self._waiting[queued.id]
-                self._under_way[queued.id] = task
+                self._in_flight[queued.id] = task
             self._calls.add(task)
             task.add_done_callback(self._called)
 
     def _called(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)
-        self._under_way = {i: other for i, other in self._under_way.items() if other is not task}
+        self._in_flight = {i: other for i, other in self._in_flight.items() if other is not task}
         self._more.set()
         if task.cancelled():
             return

@@ -1,4 +1,4 @@
-"""The effects that one process does: a run for each vendor and kind, while there is something."""
+"""Supervises the effect runners of one process: one for each vendor and kind with effects due."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -50,7 +50,7 @@ class EffectRuns:
         self._again: set[Key] = set()
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
-        """Have a vendor's effects done, here if this process does them."""
+        """Run a vendor's effects, or wake a process that does."""
         if self._wake_other is None:
             self.begin(kind, vendor_uid)
         else:
@@ -62,7 +62,7 @@ class EffectRuns:
         return self._services.stopping.is_set()
 
     def begin(self, kind: EffectKind, vendor_uid: str) -> None:
-        """Do a vendor's effects of a kind, unless another process does. Returns at once."""
+        """Run a vendor's effects of a kind, unless another process does. Returns at once."""
         key = (kind, vendor_uid)
         if run := self._runs.get(key):
             run.poke()
@@ -74,7 +74,7 @@ class EffectRuns:
             task.add_done_callback(lambda done: self._ended(key, done))
 
     async def close(self, timeout_s: float) -> None:
-        """End it all, once the process stops; what is left is in the outbox."""
+        """Stop all runners when the process ends; what is left is in the outbox."""
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=timeout_s)
         await cancel(list(self._tasks.values()))
@@ -107,7 +107,7 @@ class EffectRuns:
         self._outages.pop(key, None)
 
     async def _held(self, key: Key) -> bool:
-        """Do them, if nobody else does. Return whether it was done here."""
+        """Run them, if nobody else does. Return whether it was done here."""
         async with self._leases.hold(effects_lease(*key)) as lease:
             if lease is None:
                 return False

@@ -1,1 +1,1 @@
-"""Shadow: planning what the sidecar would do, and comparing it with what PHP has done."""
+"""Shadow: plans what the sidecar would do, and compares it with what PHP has done."""

@@ -15,7 +15,7 @@ from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
 from workers.inbox.update import Update
 
-#: So many statuses of one message are remembered, the last ones.
+#: How many of a message's last statuses are remembered.
 MAX_STATUSES = 20
 
 
@@ -85,8 +85,8 @@ def plan_message(
     config: VendorConfig,
     matcher: Matcher | None,
 ) -> list[Kind]:
-    """Note a customer's message or an echo; return the kinds that are to be compared, none if it
-    came before. Without a matcher no bots are compared."""
+    """Add a customer's message or an echo; return the kinds to compare, none if it has come before.
+    Without a matcher no bots are compared."""
     if planned.incoming is not None:
         return []
     planned.incoming = update.kind is UpdateKind.MESSAGE
@@ -104,7 +104,7 @@ def plan_message(
 
 
 def plan_status(planned: PlannedMessage, update: Update, first: bool) -> list[Kind]:
-    """Note a status; return the kinds that are to be compared, none if it says nothing new."""
+    """Add a status; return the kinds to compare, none if it says nothing new."""
     assert update.status is not None
     last = planned.statuses[-1].name if planned.statuses else None
     if last == update.status == planned.highest:
@@ -123,7 +123,7 @@ def is_quick_reply(message: dict[str, Any]) -> bool:
 
 
 def _content(update: Update, list_name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the value of the item's change, and the one element of its list."""
+    """Return the value of the update's change, and the one element of its list."""
     assert update.payload is not None
     value: dict[str, Any] = update.payload["entry"][0]["changes"][0]["value"]
     return value, value[list_name][0]

@@ -1,4 +1,4 @@
-"""What the sidecar would make of webhooks, by the code that would hand them over."""
+"""Plans what the sidecar would do with webhooks, with the code that would deliver them."""
 
 from collections.abc import Iterable
 
@@ -27,7 +27,7 @@ def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
 
 
 def by_wamid(updates: list[Update]) -> dict[str, list[Update]]:
-    """Return those items that can be compared, by their message."""
+    """Return the updates that can be compared, by message."""
     found: dict[str, list[Update]] = {}
     for update in updates:
         if update.wamid is None or update.kind in (None, UpdateKind.CHANGE):
@@ -71,7 +71,7 @@ def plan(
     config: VendorConfig,
     matcher: Matcher | None,
 ) -> Iterable[Kind]:
-    """Plan what comes of one message's updates; return the kinds that are to be compared."""
+    """Plan the effects of one message's updates; return the kinds to compare."""
     opened: list[Kind] = []
     for update in updates:
         if update.kind is UpdateKind.STATUS:

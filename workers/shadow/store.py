@@ -21,7 +21,7 @@ from sidecar.shadow.rules import Class
 from workers.shadow.comparison import Finding
 from workers.shadow.planned import PlannedMessage
 
-#: Messages of a vendor that may wait to be compared. Then no more webhooks are taken on.
+#: Maximum messages of a vendor that wait to be compared. Beyond that no webhooks are read.
 MAX_PLANNED = 20_000
 
 #: Messages of a vendor that are remembered after they were compared, and for how long.
@@ -31,7 +31,7 @@ KNOWN_MS = 24 * 3_600_000
 #: Bytes of webhooks that are taken on at a time: each update makes some words for one script.
 MAX_BYTES = 512 * 1024
 
-#: Most words in one command: Lua can spread only so many.
+#: Maximum arguments in one command: Lua can unpack only so many.
 _CHUNK = 1000
 
 
@@ -111,7 +111,7 @@ class Changes:
         self._commands.append(("EXPIRE", name, KEEP_S))
 
     async def commit(self, lease: Lease) -> None:
-        """Write it all, or raise :class:`~workers.inbox.commit.LeaseLost`."""
+        """Write it all, or raise :class:`~sidecar.redis.lease.LeaseLost`."""
         if self._counts:
             day = keys.parity_day(self._vendor_uid, day_of(self._now))
             self._commands.append(("HSETNX", day, FIRST, self._now))
@@ -143,7 +143,7 @@ class ShadowStore:
         return Changes(self._redis, vendor_uid, now, self._most_examples)
 
     async def vendors(self) -> list[str]:
-        """Return the vendors with something to do. Those of which nothing is left are dropped."""
+        """Return the vendors with work, and drop those without."""
         members = cast(Members, await self._redis.smembers(keys.SHADOWED))
         vendors = sorted(member.decode() for member in members)
         pipeline = self._redis.pipeline(transaction=False)
