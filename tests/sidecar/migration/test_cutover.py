@@ -10,10 +10,9 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from contracts.modes import Mode
 from contracts.sidecar_api import ModesChange, ModesChanged
-from sidecar.http.app import make_backend
 from sidecar.inbox.store import Inbox
 from sidecar.migration.cutover import SOMEBODY_ELSE, Cutover, VendorUnknown
-from sidecar.php.client import BackendRefused
+from sidecar.php.client import BackendRefused, make_backend
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
 from sidecar.redis.client import Redis

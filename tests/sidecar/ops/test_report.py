@@ -7,11 +7,10 @@ import orjson
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.http.app import make_backend
 from sidecar.ops import report as reports
 from sidecar.ops.report import as_json, read_report, total
 from sidecar.ops.snapshot import Observer, Overview
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.pauses import Paused, Pauses

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from contracts.backend import MAX_CLAIM, RESOLVE_MESSAGES, UNKNOWN_MESSAGES, ResolveAction
-from sidecar.http.app import make_backend
-from sidecar.php.client import BackendError
+from sidecar.php.client import BackendError, make_backend
 from sidecar.sending.unknown_messages import UnknownMessages
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Answer, Call, Php, json_answer, refusal

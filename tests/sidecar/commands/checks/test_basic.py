@@ -15,7 +15,7 @@ from sidecar.commands.checks.basic import (
     read_config,
 )
 from sidecar.commands.checks.line import Level, Line
-from sidecar.http.app import make_backend
+from sidecar.php.client import make_backend
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings

@@ -7,8 +7,7 @@ import pytest
 from sidecar.commands.checks import deep
 from sidecar.commands.checks.deep import Public, check_deep
 from sidecar.commands.checks.line import Level, Line, ok
-from sidecar.http.app import make_backend
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, make_backend
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
