@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Take over dead letters from where earlier versions have kept them, which counted them as well.
+-- Move dead letters over from where earlier versions kept them, which counted them too.
 --
 -- States of updates (sidecar/inbox/update_states.py): none -> dead
 -- States of effects (sidecar/effects/effect_states.py): none -> dead
@@ -11,7 +11,7 @@
 -- ARGV[2]  updates or effects
 -- ARGV[3..] ids
 --
--- Returns how many there were.
+-- Returns how many were moved.
 
 -- include dead_letters/dead_letters.lua
 

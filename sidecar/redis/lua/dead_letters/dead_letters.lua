@@ -1,18 +1,18 @@
--- A part of other scripts, which sidecar/redis/client.py puts in the place of their line "include":
--- one vendor's dead letters, as a table of names:
+-- Included in other scripts: sidecar/redis/client.py replaces their "include" line with it.
+-- One vendor's dead letters, as a table of names:
 --
 -- dead      dead:vendors           sorted set: vendors with dead letters, by the bytes of these
 -- letters   dead:letters:{vendor}  hash: id -> letter
 -- updates   dead:updates:{vendor}  sorted set: ids of updates by when they were given up (unix ms)
 -- effects   dead:effects:{vendor}  sorted set: the same of effects
--- counters  count:{vendor}         hash: dead and effects_dead; what has left since, by the reason;
---                                  dropped_at (unix ms): when one left last for want of room
+-- counters  count:{vendor}         hash: dead and effects_dead; those deleted since, by reason;
+--                                  dropped_at (unix ms): when one was last deleted for lack of room
 -- vendor
 
 local COUNTER = {updates = "dead", effects = "effects_dead"}
--- Letters that leave in one call, beside as many as it puts in: bounds that are lowered by much must
--- not hold Redis up.
-local MOST_DROPPED = 5000
+-- How many letters one call deletes at most, besides as many as it adds: bounds that are lowered a
+-- lot must not block Redis.
+local MAX_DROPPED = 5000
 
 local function vendors_letters(words, first)
   return {
@@ -31,7 +31,7 @@ local function forget_letter(of, id)
   end
 end
 
--- Take a letter out, without counting it. Return whether it was there.
+-- Delete a letter without counting it. Return whether it was there.
 local function take_letter(of, kind, id)
   if redis.call("ZREM", of[kind], id) == 0 then
     return false
@@ -40,7 +40,7 @@ local function take_letter(of, kind, id)
   return true
 end
 
--- Put a letter in and count it. Where another one has its id, it gets a name of its own.
+-- Add a letter and count it. If its id is taken, it gets a new one.
 local function put_letter(of, kind, id, letter, at)
   local name = id
   while redis.call("HEXISTS", of.letters, name) == 1 do
@@ -52,8 +52,8 @@ local function put_letter(of, kind, id, letter, at)
   redis.call("HINCRBY", of.counters, COUNTER[kind], 1)
 end
 
--- Keep to the bounds: what is too old leaves, then the oldest, effects before updates. Each is
--- counted by the reason. Return how many have left.
+-- Apply the bounds: delete what is too old, then the oldest, effects before updates, and count each
+-- by reason. Return how many were deleted.
 local function keep_to_bounds(of, most, most_bytes, oldest, now)
   local dropped = 0
   local function drop(kind, why)
@@ -62,7 +62,7 @@ local function keep_to_bounds(of, most, most_bytes, oldest, now)
     dropped = dropped + 1
   end
   for _, kind in ipairs({"effects", "updates"}) do
-    while dropped < MOST_DROPPED do
+    while dropped < MAX_DROPPED do
       local first = redis.call("ZRANGE", of[kind], 0, 0, "WITHSCORES")
       if not first[1] or tonumber(first[2]) >= oldest then
         break
@@ -72,7 +72,7 @@ local function keep_to_bounds(of, most, most_bytes, oldest, now)
   end
   local effects = redis.call("ZCARD", of.effects)
   local many = effects + redis.call("ZCARD", of.updates)
-  while many > 0 and dropped < MOST_DROPPED do
+  while many > 0 and dropped < MAX_DROPPED do
     local too_many = many > most
     if not too_many and tonumber(redis.call("ZSCORE", of.dead, of.vendor) or 0) <= most_bytes then
       break

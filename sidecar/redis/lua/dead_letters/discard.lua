@@ -1,4 +1,4 @@
--- Take dead letters away for good, because a person says so.
+-- Delete dead letters for good, because a person says so.
 --
 -- States of updates (sidecar/inbox/update_states.py): dead -> none
 -- States of effects (sidecar/effects/effect_states.py): dead -> none
@@ -8,7 +8,7 @@
 -- ARGV[2]  updates or effects
 -- ARGV[3..] ids
 --
--- Returns how many there were.
+-- Returns how many were there.
 
 -- include dead_letters/dead_letters.lua
 

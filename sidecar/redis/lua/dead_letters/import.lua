@@ -1,4 +1,4 @@
--- Put dead letters back that were exported. They count as having come in anew.
+-- Import exported dead letters. They count as new arrivals.
 --
 -- States of updates (sidecar/inbox/update_states.py): none -> dead, dead -> none
 -- States of effects (sidecar/effects/effect_states.py): none -> dead, dead -> none
@@ -11,7 +11,7 @@
 -- ARGV[4..6] the bounds: how many, how many bytes, and given up since when
 -- ARGV[7..] for each letter its id, and the letter
 --
--- Returns how many there were not.
+-- Returns how many were imported: those that were not there.
 
 -- include dead_letters/dead_letters.lua
 

@@ -1,4 +1,4 @@
--- Take a dead letter back to life: it is due now, behind whatever waits under its order key.
+-- Replay a dead letter: it is due now, behind whatever waits under its order key.
 --
 -- States of updates (sidecar/inbox/update_states.py): dead -> waiting
 --
@@ -7,7 +7,7 @@
 -- KEYS[7]  deferred:{lane}:{order key}  list: updates that wait
 -- ARGV[1]  the vendor
 -- ARGV[2]  id
--- ARGV[3]  the update, as it is to be tried
+-- ARGV[3]  the update as it is to be retried
 -- ARGV[4]  order key
 -- ARGV[5]  now, unix ms
 -- ARGV[6..8] the counters of updates that wait in this lane, of their bytes, and of all bytes stored

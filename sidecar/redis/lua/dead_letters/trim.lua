@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Have a vendor's dead letters kept to their bounds also while nothing is buried.
+-- Apply the bounds of a vendor's dead letters while none are added.
 --
 -- States of updates (sidecar/inbox/update_states.py): dead -> none
 -- States of effects (sidecar/effects/effect_states.py): dead -> none
@@ -9,7 +9,7 @@
 -- ARGV[2..4] the bounds: how many, how many bytes, and given up since when
 -- ARGV[5]  now, unix ms
 --
--- Returns how many have left.
+-- Returns how many were deleted.
 
 -- include dead_letters/dead_letters.lua
 

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
--- Put effects into a vendor's outbox, each id once.
--- It is also done when Redis is full: PHP has decided, and its updates make room when they are
--- settled.
+-- Add effects to a vendor's outbox, each id once.
+-- Allowed when Redis is full: PHP has decided, and the updates free memory when they are committed.
 --
 -- States of effects (sidecar/effects/effect_states.py): none -> waiting, none -> dropped
 --
@@ -12,18 +11,18 @@
 --                     effects:{kind}:{vendor} hash: id -> effect (sidecar/effects/outbox.py)
 -- ARGV[1]  the vendor
 -- ARGV[2]  now, unix ms
--- ARGV[3]  how many effects of a kind may wait before more that may be left out are
--- ARGV[4]  until when ids are remembered that come now, unix s
--- ARGV[5]  how many slices of time there are of which ids are remembered (sidecar/redis/marks.py)
--- ARGV[6..] what the keys of their buckets begin with, the newest first: effect:{slice}:
+-- ARGV[3]  how many droppable effects of a kind may wait; more are dropped
+-- ARGV[4]  until when new ids are remembered, unix s
+-- ARGV[5]  the number of time slices whose ids are remembered (sidecar/redis/marks.py)
+-- ARGV[6..] the key prefixes of their buckets, the newest first: effect:{slice}:
 -- then for each effect: which kind (from 0), its id, the effect, and the bucket and the mark of its id,
---          or "" and "" for one that may come twice and may be left out
+--          or "" and "" for one that may happen twice and may be dropped
 --
--- Returns how many were taken, how many were known, and how many were left out.
+-- Returns how many were added, how many were known, and how many were dropped.
 
 local last_slice = 5 + ARGV[5]
 
--- Tell whether an id is remembered, and remember it.
+-- Return whether an id is remembered, and remember it.
 local function is_known(bucket, mark)
   for slice = 6, last_slice do
     if redis.call("SISMEMBER", ARGV[slice] .. bucket, mark) == 1 then
@@ -48,7 +47,7 @@ for index = last_slice + 1, #ARGV, 5 do
     dropped = dropped + 1
   else
     redis.call("HSET", KEYS[at + 2], id, effect)
-    -- What comes together keeps its order.
+    -- Effects that arrive together keep their order.
     redis.call("ZADD", KEYS[at + 1], ARGV[2] + taken / 1024, id)
     redis.call("SADD", KEYS[at], ARGV[1])
     taken, bytes = taken + 1, bytes + #effect

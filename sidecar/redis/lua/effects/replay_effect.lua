@@ -1,4 +1,4 @@
--- Take a dead effect back to life: it is due now.
+-- Replay a dead effect: it is due now.
 --
 -- States of effects (sidecar/effects/effect_states.py): dead -> waiting
 --
@@ -9,11 +9,11 @@
 -- ARGV[1]  the vendor
 -- ARGV[2]  the letter's id
 -- ARGV[3]  the effect's id
--- ARGV[4]  the effect, as it is to be tried
+-- ARGV[4]  the effect as it is to be retried
 -- ARGV[5]  now, unix ms
 --
 -- Returns 1, or 0 if there is no such letter (any more): a letter is replayed once. -1 if an effect
--- of this id waits again by now: it would take that one's place.
+-- with this id waits already: it would be overwritten.
 
 -- include dead_letters/dead_letters.lua
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Record what became of a batch: all of it or nothing, and only while the lease is held.
--- It is also done when Redis is full: what was settled makes room.
+-- Commit a batch's results: all of them or none, and only while the lease is held.
+-- Allowed when Redis is full: it frees memory.
 --
 -- States of updates (sidecar/inbox/update_states.py):
 --   none -> waiting, none -> done, none -> ignored, none -> duplicate, none -> coalesced,
@@ -17,7 +17,7 @@
 --          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
 --          and the vendor's bounds: how many letters, how many bytes, and given up since when
 -- then the streams that entries were taken from, as pairs of key and vendor, led by their count
--- then the lists that items were taken from, as pairs of key and order key, led by their count
+-- then the lists that updates were taken from, as pairs of key and order key, led by their count
 --
 -- Returns 1, or 0 if the lease is lost; then nothing was done. A stream or list that has become
 -- empty leaves its index.

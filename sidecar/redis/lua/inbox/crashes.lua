@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Note, before it is done, that something is begun which may kill the process: a drain, or a single
--- unit of its work. Whoever comes through strikes it off again (workers/inbox/crash_loop.py).
--- It is also done when Redis is full: it counts, and takes no room to speak of.
+-- Record beforehand that something starts which may kill the process: a drain, or a single unit of
+-- its work. The record is cleared in its commit (workers/inbox/crash_loop.py).
+-- Allowed when Redis is full: it is a counter, and takes next to no memory.
 --
 -- KEYS[1]  crashes:{lane}  hash: tries, unit, left
--- KEYS[2]  begun:{lane}    set: drains that have begun and neither settled anything nor ended
+-- KEYS[2]  begun:{lane}    set: drains that have begun and neither committed nor ended
 -- ARGV[1]  "drain" or "unit"
 -- for a drain:
 -- ARGV[2]  its fencing token
@@ -13,7 +13,7 @@
 -- for a unit:
 -- ARGV[2]  its name
 --
--- Returns {how often it was begun, units left to be taken one by one, the unit under way}
+-- Returns {how often it was begun, units left to be taken one by one, the unit in progress}
 
 local times
 if ARGV[1] == "unit" then

@@ -1,14 +1,14 @@
 #!lua flags=no-writes,allow-oom
--- Read updates that wait and are due, the longest due first, within a number of bytes.
+-- Read updates that are due for a retry, the longest due first, up to a number of bytes.
 --
 -- KEYS[1]  deferred:{lane}  sorted set: order keys by when their first update is due (unix ms)
 -- and the lists deferred:{lane}:{order key} that it names
 -- ARGV[1]  now, unix ms
--- ARGV[2]  most order keys
--- ARGV[3]  most updates of one of them
--- ARGV[4]  most bytes of all (the first update comes however large it is)
+-- ARGV[2]  maximum order keys
+-- ARGV[3]  maximum updates of one of them
+-- ARGV[4]  maximum bytes of all (the first update is returned whatever its size)
 --
--- Returns, flat, each order key and its updates as they are kept.
+-- Returns, flat, each order key and its updates as stored.
 
 local found, size, full = {}, 0, false
 for _, order_key in ipairs(

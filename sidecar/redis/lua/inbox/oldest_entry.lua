@@ -1,12 +1,12 @@
 #!lua flags=no-writes,allow-oom
--- Tell since when the oldest webhook of a lane waits.
+-- Find the oldest webhook of a lane.
 --
 -- KEYS[1]  ready:{lane}  set: vendors whose stream is not empty
--- ARGV[1]  what the keys of the lane's streams begin with
--- ARGV[2]  most vendors that are looked at; of more, some by chance
+-- ARGV[1]  the key prefix of the lane's streams
+-- ARGV[2]  maximum vendors to inspect; of more, a random sample
 --
--- Returns {vendors, id of the oldest entry or ""}. An entry comes with all of its bodies, so they stay
--- in here.
+-- Returns {vendors, id of the oldest entry or ""}. An entry is read with all of its bodies, so
+-- these do not leave the script.
 
 local vendors = redis.call("SRANDMEMBER", KEYS[1], ARGV[2])
 local oldest, oldest_ms = "", math.huge

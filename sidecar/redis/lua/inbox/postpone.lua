@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Have order keys stand aside for a while, so that others are seen.
--- It adds nothing, so it may be done when Redis is full.
+-- Postpone order keys, so that others are found.
+-- Allowed when Redis is full: it adds nothing.
 --
 -- KEYS[1]  deferred:{lane}  sorted set: order keys by when they are due
 -- ARGV[1]  when they are due now, unix ms; those that are due later stay where they are
 -- ARGV[2..] order keys
 --
--- Returns how many have been moved.
+-- Returns how many were moved.
 
 local moved = 0
 for index = 2, #ARGV do

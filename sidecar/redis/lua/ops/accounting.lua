@@ -1,5 +1,5 @@
 #!lua flags=no-writes,allow-oom
--- Read what the accounting is made of, for some vendors, all of it at one moment.
+-- Read the numbers of the accounting for some vendors, all at one moment.
 --
 -- KEYS[1]  ledgers       hash: campaign -> vendor
 -- KEYS[2]  dead:vendors  sorted set: vendors by the bytes of their dead letters
@@ -9,15 +9,15 @@
 -- then for each vendor  count:{vendor}, dead:letters:{vendor}, dead:updates:{vendor},
 --                       dead:effects:{vendor}; of each lane inbox:{lane}:{vendor}; and of each kind of
 --                       effect outbox:{kind}:{vendor} and effects:{kind}:{vendor}
--- ARGV[1]  most order keys of a lane that are looked at: each is a list of its own
--- ARGV[2]  what the keys of ledgers begin with
+-- ARGV[1]  maximum order keys of a lane to inspect: each is a list of its own
+-- ARGV[2]  the key prefix of ledgers
 -- ARGV[3]  how many lanes there are
 -- ARGV[4]  how many kinds of effects
 -- ARGV[5..] the vendors
 --
 -- Returns for each vendor three lists: its counters, flat; what was measured, flat, by these names; and
 -- for each lane the entries in its stream, and the webhooks that were counted into it.
---   deferred       updates in the deferred lists of all lanes; -1 if there are too many to look at
+--   deferred       updates in the deferred lists of all lanes; -1 if there are too many to inspect
 --   in_flight      rows in its ledgers
 --   listed         effects that are listed in its outboxes
 --   effects        effects that are stored

@@ -1,16 +1,16 @@
 #!lua flags=allow-oom
 -- Add up the counters of vendors that have nothing waiting. Each balances by its counters alone, so
--- the sum does as well. It makes room, so it is also done when Redis is full.
+-- the sum does as well. Allowed when Redis is full: it frees memory.
 --
 -- KEYS[1]  vendors          set: vendors with counters
--- KEYS[2]  count:{others}   hash: the counters of all that were counted together
+-- KEYS[2]  count:{others}   hash: the merged counters
 -- KEYS[3..] count:{vendor}  hash: counters of vendors
 -- ARGV[1]  the name that stands for the others
 -- ARGV[2]  a list, as JSON: of each flow (sidecar/ops/accounting.py) the counter of its total, and
 --          those of its parts
 -- ARGV[3..] the vendors
 --
--- Returns how many were.
+-- Returns how many were merged.
 
 local checks = cjson.decode(ARGV[2])
 local merged = 0

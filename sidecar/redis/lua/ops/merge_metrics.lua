@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Add to what all processes have counted, and say that this one lives.
--- It is also done when Redis is full: somebody will want to know why, and it takes no room to speak of.
+-- Add to the metrics of all processes, and send this one's heartbeat.
+-- Allowed when Redis is full: somebody will want to know why, and it takes next to no memory.
 --
 -- KEYS[1]  metrics       hash: series -> number
 -- KEYS[2]  processes     set: ids
--- KEYS[3]  process:{id}  string, expires: what the process says of itself
+-- KEYS[3]  process:{id}  string, expires: the process's heartbeat
 -- ARGV[1]  the process's id
--- ARGV[2]  what it says of itself, or "" if that is not due
+-- ARGV[2]  its heartbeat, or "" if none is due
 -- ARGV[3]  how long that is kept, in milliseconds
 -- ARGV[4..] pairs of a series and what is to be added to it
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Take a lease, and with it a fencing token that is higher than every one before it.
--- It may be taken when Redis is full: whoever takes it is about to make room.
+-- Allowed when Redis is full: the holder is about to free memory.
 --
 -- KEYS[1]  lease:{name}   string, expires: the token of the holder
 -- KEYS[2]  fence:{name}   string, expires: the last token that was given out

@@ -1,9 +1,9 @@
--- Have everything in these sorted sets be due earlier, in the same order: the clock has been set back.
+-- Make everything in these sorted sets due earlier, in the same order: the clock was set back.
 --
--- KEYS[1..]  deferred:{lane} or outbox:{kind}:{vendor}  sorted set: what waits, by when it is due
+-- KEYS[1..]  deferred:{lane} or outbox:{kind}:{vendor}  sorted set: members by when they are due
 -- ARGV[1]    by how much, in milliseconds
 --
--- Returns how many.
+-- Returns how many were changed.
 
 local moved = 0
 for _, key in ipairs(KEYS) do

@@ -1,4 +1,4 @@
--- Do commands: all of them or none, and only while the lease is held.
+-- Run commands: all of them or none, and only while the lease is held.
 --
 -- KEYS[1]  lease:{name}
 -- ARGV[1]  the holder's token

@@ -1,7 +1,7 @@
 #!lua flags=no-writes,allow-oom
--- Tell which marks are set (sidecar/redis/marks.py).
+-- Return which marks are set (sidecar/redis/marks.py).
 --
--- KEYS     dedup:{slice}:   of each slice of time that counts: what the keys of its buckets begin with
+-- KEYS     dedup:{slice}:   for each time slice that counts, the key prefix of its buckets
 -- ARGV     for each mark its bucket, and itself
 -- and the sets dedup:{slice}:{bucket}
 --

@@ -1,8 +1,8 @@
--- Keep a lease that one still holds.
+-- Renew or release a lease that is still held.
 --
 -- KEYS[1]  lease:{name}
 -- ARGV[1]  the holder's token
--- ARGV[2]  how long it lasts from now, in milliseconds; 0 gives it back
+-- ARGV[2]  how long it lasts from now, in milliseconds; 0 releases it
 --
 -- Returns 1, or 0 if the lease is lost.
 

@@ -6,11 +6,11 @@
 -- KEYS[4]  parity:{vendor}        hash: first, last, dropped_at (unix ms)
 -- KEYS[5]  parity:{vendor}:{day}  hash: recorded, dropped and more
 -- ARGV[1]  the vendor
--- ARGV[2]  most webhooks in the stream
--- ARGV[3]  most bytes of webhooks in it
+-- ARGV[2]  maximum webhooks in the stream
+-- ARGV[3]  maximum bytes of webhooks in it
 -- ARGV[4]  now, unix ms
--- ARGV[5]  how long what is counted is kept, in seconds
--- ARGV[6]  how many webhooks were dropped before they came here
+-- ARGV[5]  how long counters are kept, in seconds
+-- ARGV[6]  how many webhooks were dropped before this call
 -- ARGV[7..] pairs of when a webhook was received (unix ms) and its body
 --
 -- Returns how many were recorded; the others are counted as dropped.
