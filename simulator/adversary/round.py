@@ -220,7 +220,7 @@ class _Round:
         )
 
     def _hangs(self, attacker: Attacker) -> bool:
-        """Tell whether a campaign still has something to do, whatever the Cloud API answers."""
+        """Return whether a campaign still has something to do, whatever the Cloud API answers."""
         if attacker.campaign is None or not any(shape.garbage for shape in attacker.shapes):
             return False
         with self._stage.redis() as client:

@@ -75,7 +75,7 @@ class AdversaryStage(Stage):
         _at_once([part.start for part in self._ours()])
 
     def stop_ours(self) -> dict[str, Stopped]:
-        """Tell the sidecar's processes to end, all at the same time. Return how they did."""
+        """Return the sidecar's processes to end, all at the same time. Return how they did."""
         running = [part for part in self._ours() if part.running]
         ended = _at_once([partial(_stop, part) for part in running])
         return {part.name: how for part, how in zip(running, ended, strict=True)}

@@ -61,7 +61,7 @@ def _vendor_bots(vendor: Vendor, rows: list[Row]) -> dict[str, Any]:
 
 
 def matches(bot: Row, message: str) -> bool:
-    """Tell whether an ``is`` or ``contains`` bot matches; others never do."""
+    """Return whether an ``is`` or ``contains`` bot matches; others never do."""
     said = message.strip().lower()
     triggers = [one.strip().lower() for one in (bot["reply_trigger"] or "").split(",")]
     triggers = [one for one in triggers if one not in ("", "0")]

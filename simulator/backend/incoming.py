@@ -101,7 +101,7 @@ def _logged(work: Work, vendor: Vendor, part: Part) -> Row | None:
 
 
 def _is_quick_reply(element: dict[str, Any]) -> bool:
-    """Tell whether the message answers a button, of a template or of an interactive message."""
+    """Return whether the message answers a button, of a template or of an interactive message."""
     interactive = element.get("interactive")
     pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
     return pressed or element.get("button") is not None

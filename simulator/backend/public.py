@@ -92,7 +92,7 @@ def _parameter(request: Request, name: str) -> str:
 
 
 def _signed(vendor: Vendor, signature: str, body: bytes) -> bool:
-    """Tell whether one of the vendor's app secrets made this signature."""
+    """Return whether one of the vendor's app secrets made this signature."""
     return any(
         hmac.compare_digest(sign(secret.encode(), body).encode(), signature.encode())
         for secret in vendor.app_secrets

@@ -56,7 +56,7 @@ class QueueRow:
         return uid if isinstance(uid, str) else None
 
     def remembers(self, name: str, value: str) -> bool:
-        """Tell whether ``value`` stands in the list ``name`` of ``__data.sidecar``."""
+        """Return whether ``value`` stands in the list ``name`` of ``__data.sidecar``."""
         values = self.sidecar.get(name)
         return isinstance(values, list) and value in values
 

@@ -97,7 +97,7 @@ def _named(statuses: list[dict[str, Any]]) -> str | None:
 
 
 def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
-    """Tell whether the statuses prove that the row was sent."""
+    """Return whether the statuses prove that the row was sent."""
     return row.status in _IN_FLIGHT or any(status["status"] != "failed" for status in statuses)
 
 

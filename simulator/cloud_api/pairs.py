@@ -24,7 +24,7 @@ class PairLimit:
         return len(self._bursts)
 
     def allows(self, recipient: str, now: float) -> bool:
-        """Tell whether a message may go to ``recipient`` now, without counting it."""
+        """Return whether a message may go to ``recipient`` now, without counting it."""
         if self.interval_s <= 0:
             return True
         started, count = self._bursts.get(recipient, (0.0, 0))

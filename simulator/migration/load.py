@@ -99,7 +99,7 @@ class Load:
         self._waves += 1
 
     def is_quiescent(self) -> bool:
-        """Tell whether everything has come to its end."""
+        """Return whether everything has come to its end."""
         report = read(self.cloud_api, "report")
         found = self._installation.tables.counts()
         return (

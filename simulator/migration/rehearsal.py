@@ -48,7 +48,7 @@ class Report:
 
     @property
     def held(self) -> bool:
-        """Tell whether everything went as the page says."""
+        """Return whether everything went as the page says."""
         return self.rested and not (self.lost or self.twice or self.failed)
 
     @property
