@@ -24,7 +24,7 @@ from tests.workers.payloads import VENDOR
 from tests.workers.php import Php
 from tests.workers.rows import CAMPAIGN
 from tests.workers.stage import RATE, Stage, cloud_for
-from tests.workers.stored import TABLE, Stored
+from tests.workers.stored_webhooks import TABLE, Stored
 from workers.inbox.delivery import Delivery
 from workers.sending import holds
 from workers.sending.cloud_api import CloudApi

@@ -12,7 +12,7 @@ from sidecar.effects.outbox import Outbox, effects_lease, make_outbox, replies_o
 from sidecar.redis import keys
 from sidecar.redis.lease import Leases
 from tests.eventually import eventually
-from tests.workers.power import Process
+from tests.workers.crashing import Process
 from tests.workers.stage import Stage
 from workers.sending.ledger import Ledger
 from workers.sending.replies import KIND, ReplyRun

@@ -33,7 +33,7 @@ from workers.sending.limiter import Limiter
 from workers.sending.services import Services
 
 if TYPE_CHECKING:
-    from tests.workers.power import Process
+    from tests.workers.crashing import Process
 
 #: Fast enough to send a small campaign at once, and known to the backend for every vendor.
 RATE = 1000.0

@@ -21,10 +21,10 @@ from sidecar.redis.lease import Lease, LeaseLost, Leases
 from tests.eventually import eventually
 from tests.examples import examples
 from tests.workers.conftest import MakeLane, MakeStage
+from tests.workers.crashing import Process
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
-from tests.workers.power import Process
 from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
 from workers.inbox.commit import Commit
 from workers.sending.ledger import Ledger

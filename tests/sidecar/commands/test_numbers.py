@@ -15,7 +15,7 @@ from sidecar.redis.client import Redis, connect
 from sidecar.sending.pauses import Paused, Pauses
 from tests import trust
 from tests.sidecar.conftest import RunCommand
-from tests.workers.simulated import held_lease
+from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.limiter import Limiter, NumberPaused

@@ -14,8 +14,8 @@ from sidecar.php.client import Backend
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
-from tests.workers.effects_at_hand import VENDOR
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, refusal
+from tests.workers.queued_effects import VENDOR
 from workers.effects import ai_answers as module
 from workers.effects.ai_answers import AiAnswers
 from workers.effects.handler import Again, Done, End

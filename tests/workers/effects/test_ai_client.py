@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from contracts.effects import AiMessage, AiProvider, AiReply
 from sidecar.effects.outbound import Outbound
 from tests.target import Target, json, never, target
-from tests.workers.effects_at_hand import Counted
+from tests.workers.queued_effects import Counted
 from workers.effects.ai_client import LONGEST_PAUSE_S, MAX_ANSWER_BYTES, AiClient, NoAnswer, Said
 
 KEY = "sk-secret-key"

@@ -17,8 +17,8 @@ from tests.eventually import eventually
 from tests.target import Hit, Target, json, target
 from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
-from tests.workers.effects_at_hand import VENDOR, Counted, config, queued
 from tests.workers.php import Answer, Php
+from tests.workers.queued_effects import VENDOR, Counted, config, queued
 from workers.effects.ai_answers import AiAnswers
 from workers.effects.ai_client import AiClient
 from workers.effects.ai_reply import AiReplies
@@ -138,7 +138,7 @@ async def test_answers_that_come_at_the_same_time_share_a_request(
     held = Held()
     ai.answer = held
     asked = [asyncio.create_task(ask(replies, ai, question(str(n), str(n)))) for n in range(20)]
-    await eventually(lambda: ai.under_way == 20)
+    await eventually(lambda: ai.in_flight == 20)
     held.release.set()
     assert await asyncio.gather(*asked) == [Done([EFFECT])] * 20
     assert len(php.to(AI_ANSWERS)) < 10
@@ -227,7 +227,7 @@ async def test_a_newer_question_breaks_the_older_one_off(
     ai.then(held, said)
     counted = Counted()
     older = asyncio.create_task(ask(replies, ai, question("a")))
-    await eventually(lambda: ai.under_way == 1)
+    await eventually(lambda: ai.in_flight == 1)
     assert await ask(replies, ai, question("b", put_at=2)) == Done([EFFECT])
     assert await older == Done([EFFECT])
     assert sorted(outcomes(php)) == [("a", "superseded"), ("b", "answered")]
@@ -262,7 +262,7 @@ async def test_other_conversations_are_left_alone(replies: AiReplies, ai: Target
     held = Held()
     ai.then(held, said)
     one = asyncio.create_task(ask(replies, ai, question("a", "c1")))
-    await eventually(lambda: ai.under_way == 1)
+    await eventually(lambda: ai.in_flight == 1)
     await ask(replies, ai, question("b", "c2", put_at=2))
     held.release.set()
     await one
@@ -320,7 +320,7 @@ async def test_whoever_stops_leaves_no_call_behind(
     held = Held()
     ai.answer = held
     task = asyncio.create_task(ask(replies, ai, question()))
-    await eventually(lambda: ai.under_way == 1)
+    await eventually(lambda: ai.in_flight == 1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await eventually(lambda: held.gone == 1)

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from contracts.effects import Broadcast
 from sidecar.effects.outbound import Outbound
 from tests.target import Hit, Target, json, target
-from tests.workers.effects_at_hand import Counted, config, queued
+from tests.workers.queued_effects import Counted, config, queued
 from workers.effects.broadcast import LONGEST_PAUSE_S, Broadcasts
 from workers.effects.handler import Again, Done, End, GivenUp
 from workers.effects.pusher import Pusher

@@ -12,7 +12,7 @@ from contracts.cloud_api.webhook import sign
 from contracts.effects import Forward
 from sidecar.effects.outbound import Outbound
 from tests.target import Target, json, never, target
-from tests.workers.effects_at_hand import Counted, config, queued
+from tests.workers.queued_effects import Counted, config, queued
 from workers.effects.forward import LONGEST_PAUSE_S, Forwarder
 from workers.effects.handler import Again, Done, End, GivenUp
 

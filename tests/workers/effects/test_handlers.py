@@ -16,8 +16,8 @@ from simulator.vendor_webhook import receiving_forwards
 from tests.conftest import MakeSettings
 from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
-from tests.workers.effects_at_hand import config, queued
 from tests.workers.php import Php
+from tests.workers.queued_effects import config, queued
 from workers.effects.handler import Again, Done, End, GivenUp, Handler
 from workers.effects.handlers import make_handlers
 

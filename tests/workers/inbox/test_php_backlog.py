@@ -11,7 +11,7 @@ from contracts.jobs import Lane, drain
 from sidecar.inbox.store import InboxReader
 from tests.workers.conftest import MakeLane
 from tests.workers.payloads import account, change, envelope, status, value
-from tests.workers.stored import PENDING, SIGNATURE, Stored
+from tests.workers.stored_webhooks import PENDING, SIGNATURE, Stored
 from workers.inbox.php_backlog import body_of, signature_of
 
 STATUS = orjson.dumps(envelope(account(change(value(statuses=[status()])))))

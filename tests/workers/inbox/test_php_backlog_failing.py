@@ -19,7 +19,7 @@ from simulator.redis_server import RedisServer
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.php import HTML_500, Answer, Call, answer, hang
-from tests.workers.stored import PENDING, TABLE, Stored, text
+from tests.workers.stored_webhooks import PENDING, TABLE, Stored, text
 from workers.inbox.php_backlog import Backlog
 
 # -- what goes wrong --

@@ -9,7 +9,6 @@ import pytest
 
 from contracts.backend import UpdateKind
 from sidecar.inbox.store import RawWebhook
-from tests.workers.apart import element, only_change, split, split_entry, unreadable
 from tests.workers.payloads import (
     METADATA,
     RECEIVED_AT,
@@ -23,6 +22,7 @@ from tests.workers.payloads import (
     value,
     webhook,
 )
+from tests.workers.splitting import element, only_change, split, split_entry, unreadable
 from workers.inbox.split import MAX_DEPTH, MAX_NAME, MAX_SHARED_BYTES, Parsed, _usual_runs
 from workers.inbox.update import Update
 

@@ -13,7 +13,6 @@ from contracts import backend as contract
 from contracts.backend import ProcessWebhooksRequest
 from sidecar.inbox.store import RawWebhook
 from tests.contracts.hypotheses import unhurried
-from tests.workers.apart import LISTS, element, split, split_entry, unreadable, whole
 from tests.workers.payloads import (
     account,
     change,
@@ -24,6 +23,7 @@ from tests.workers.payloads import (
     value,
     webhook,
 )
+from tests.workers.splitting import LISTS, element, split, split_entry, unreadable, whole
 from workers.inbox.split import MAX_DEPTH, MAX_SHARED_BYTES, Parsed, clean
 from workers.inbox.update import Update
 

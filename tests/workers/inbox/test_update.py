@@ -5,7 +5,6 @@ import pytest
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
-from tests.workers.apart import split
 from tests.workers.payloads import (
     RECEIVED_AT,
     account,
@@ -17,6 +16,7 @@ from tests.workers.payloads import (
     value,
     webhook,
 )
+from tests.workers.splitting import split
 from workers.inbox.update import LISTS, Update, with_reason
 
 SENT = orjson.dumps(status("wamid.9", "sent"))

@@ -14,7 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.conftest import MakeSettings
 from tests.contract.embedded import EmbeddedBackend
-from tests.workers.machine import Machine, World
+from tests.workers.state_machine import Machine, World
 
 #: A few in the suite, always the same ones.
 FEW = 25

@@ -9,7 +9,7 @@ from contracts.backend import QueueStatus
 from sidecar.redis import keys
 from sidecar.redis.lease import Lease
 from tests.workers.conftest import MakeStage
-from tests.workers.power import Process
+from tests.workers.crashing import Process
 from tests.workers.stage import Stage
 from workers.sending.ledger import Ledger
 from workers.sending.send_queue import ClaimedSend

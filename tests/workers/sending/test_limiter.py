@@ -14,7 +14,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from tests.workers import slots
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated import START, Clock, simulated_limiter
+from tests.workers.simulated_time import START, Clock, simulated_limiter
 from tests.workers.slots import limits, recipients, slots_of, take
 from workers.sending.ledger import BEGIN_AHEAD_S, Halted, NotTheHolder
 from workers.sending.limiter import AHEAD_S, Grant, Limiter

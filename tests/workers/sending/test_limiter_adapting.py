@@ -5,7 +5,7 @@ import pytest
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated import (
+from tests.workers.simulated_time import (
     START,
     Clock,
     World,

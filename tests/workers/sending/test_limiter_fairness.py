@@ -3,7 +3,7 @@
 import pytest
 
 from sidecar.redis.client import Redis
-from tests.workers.simulated import World, simulated_limiter
+from tests.workers.simulated_time import World, simulated_limiter
 from tests.workers.slots import limits
 
 RATE = 79.2

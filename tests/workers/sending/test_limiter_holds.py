@@ -8,7 +8,7 @@ import pytest
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated import START, Clock, held_lease, simulated_limiter
+from tests.workers.simulated_time import START, Clock, held_lease, simulated_limiter
 from tests.workers.slots import limits, recipients
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.limiter import Grant, Limiter

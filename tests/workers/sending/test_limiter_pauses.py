@@ -6,7 +6,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.pauses import Paused, Pauses
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated import held_lease
+from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits, recipients
 from workers.sending.limiter import CampaignRests, Grant, Limiter, NumberPaused
 

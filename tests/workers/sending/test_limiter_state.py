@@ -7,7 +7,7 @@ import pytest
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import NumberState, numbers
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated import held_lease
+from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits, recipients
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.limiter import Limiter

@@ -30,7 +30,7 @@ from tests.workers.payloads import account, change, envelope, status
 from tests.workers.php import Php, results
 from tests.workers.rows import CLAIM, queued
 from tests.workers.sending.test_sender import Collected, Scripted
-from tests.workers.simulated import held_lease
+from tests.workers.simulated_time import held_lease
 from tests.workers.slots import recipients
 from tests.workers.stage import Stage
 from workers.sending.campaign import CampaignRun

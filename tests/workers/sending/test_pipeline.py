@@ -18,7 +18,7 @@ from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
 from tests.workers.sending.test_sender import ACCEPTED, Scripted, refused
-from tests.workers.simulated import held_lease
+from tests.workers.simulated_time import held_lease
 from workers.sending.cloud_api import Attempt
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.ledger import Ledger

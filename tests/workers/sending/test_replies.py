@@ -17,8 +17,8 @@ from sidecar.sending.pauses import Paused, Pauses
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
+from tests.workers.crashing import Process
 from tests.workers.php import HTML_500, Answer, Call
-from tests.workers.power import Process
 from tests.workers.replying import Replies
 from tests.workers.stage import Stage
 from workers.sending.replies import KIND

@@ -30,9 +30,9 @@ from simulator.cloud_api.server import Running
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Vendor
 from tests.workers import php as php_side
+from tests.workers.crashing import Process
 from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Php
-from tests.workers.power import Process
 from tests.workers.stage import Stage, cloud_for
 from workers.inbox.delivery import Delivery
 from workers.inbox.drain import Drain, Host
