@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONG, SERVERS, SLOW
+
 ROOT = Path(__file__).parents[2]
 
 #: Modules without behaviour of their own, and where what they say is held to be true.
@@ -49,3 +51,10 @@ def test_rooms_of_tests_are_rooms_of_the_code() -> None:
     assert {room.relative_to(ROOT / "tests") for room in tests} <= {
         room.relative_to(ROOT) for room in rooms
     }
+
+
+@pytest.mark.parametrize("prefix", [*LONG, *SERVERS, *SLOW])
+def test_what_make_test_fast_leaves_out_is_there(prefix: str) -> None:
+    file, _, name = prefix.partition("::")
+    assert (ROOT / file).exists()
+    assert not name or f"def {name}" in (ROOT / file).read_text()
