@@ -27,7 +27,7 @@ VENDOR = "bench-vendor"
 
 
 class Php:
-    """Takes updates and notes when each arrived."""
+    """Takes updates and records when each arrived."""
 
     def __init__(self) -> None:
         self.arrived: dict[str, float] = {}

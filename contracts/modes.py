@@ -27,7 +27,7 @@ class Capability(StrEnum):
 
 class Mode(StrEnum):
     """- ``php``: PHP does it, with its own routes and crons;
-    - ``shadow``: PHP does it, and the sidecar only notes what it would have done;
+    - ``shadow``: PHP does it, and the sidecar only records what it would have done;
     - ``sidecar``: the sidecar does it, and PHP's crons leave the vendor alone;
     - ``held``: of campaigns only, for the moment of a change: nobody begins anything new.
     """

@@ -200,7 +200,7 @@ class Runtime:
         campaign takes minutes, and needs the event loop, not a thread of Dramatiq's."""
         full = len(self._campaigns) >= self._settings.campaign_concurrency
         if self.stopping or full or campaign_uid in self._campaigns:
-            return  # the reconciler rings again for what nobody holds
+            return  # the reconciler wakes a worker for what nobody holds
         task = asyncio.create_task(
             self._send_campaign(vendor_uid, campaign_uid), name=f"campaign {campaign_uid}"
         )

@@ -177,7 +177,7 @@ class _Round:
 
     def _failing_vendors(self, who: Cast) -> list[str]:
         """Return the attackers on whose updates PHP fails. What waits in order behind a thousand
-        of its sender's is no trouble, and cannot be told from it by the accounting."""
+        of its sender's is no failure, and the accounting cannot tell them apart."""
         return [
             attacker.vendor.uid
             for attacker in who.attackers

@@ -17,7 +17,7 @@ _MAX_BYTES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """``posts`` writes the webhooks. ``trouble``: PHP fails on them, so ``sidecar status`` must
+    """``posts`` writes the webhooks. ``failing``: PHP fails on them, so ``sidecar status`` must
     name the vendor. ``campaign`` messages are sent for it; ``garbage`` is how the Cloud API answers
     them. ``forward``: a fault of the vendor's own webhook. ``foreign_account``: it calls the
     victim's account its own, and has no token that is good. ``frames``: its failed messages name

@@ -62,7 +62,7 @@ class Verdict(ChaosVerdict):
             *self._memory(),
             *(Violation("restrained", self._victim_uid, what) for what in siege.restrained),
             *(
-                Violation("unnamed", uid, "sidecar status says nothing of its trouble")
+                Violation("unnamed", uid, "sidecar status says nothing about its failures")
                 for uid in siege.unnamed
             ),
             *self._processes(),

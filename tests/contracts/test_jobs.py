@@ -10,7 +10,7 @@ from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, Queue
 
 
-def test_each_lane_rings_its_own_queue() -> None:
+def test_each_lane_has_its_own_queue() -> None:
     assert jobs.drain(Lane.MESSAGES) == Job(Queue.MESSAGES, "drain_messages", ())
     assert jobs.drain(Lane.STATUSES) == Job(Queue.STATUSES, "drain_statuses", ())
 

@@ -1,4 +1,4 @@
-"""The actors have the names that the sidecar rings for, and run on the runtime's loop."""
+"""The actors have the names that the sidecar wakes, and run on the runtime's loop."""
 
 import asyncio
 import threading
@@ -77,7 +77,7 @@ def test_there_is_an_actor_for_every_job(broker: dramatiq.Broker, job: Job) -> N
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_ring_reaches_the_runtime(broker: dramatiq.Broker, recorder: Recorder) -> None:
+def test_a_wakeup_reaches_the_runtime(broker: dramatiq.Broker, recorder: Recorder) -> None:
     for job, call in zip(
         JOBS,
         [("drain", Lane.MESSAGES), ("drain", Lane.STATUSES), ("send", "vendor-1", "c1")],

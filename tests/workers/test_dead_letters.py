@@ -86,7 +86,7 @@ async def test_the_oldest_leave_where_they_take_too_many_bytes(
     assert accounting.balanced
 
 
-async def test_what_is_too_old_leaves_when_another_is_buried(redis: Redis, commit: Commit) -> None:
+async def test_what_is_too_old_leaves_when_another_is_added(redis: Redis, commit: Commit) -> None:
     day = 86_400_000
     now = now_ms()
     commit.dead_letter(make_update(id="old"), now - 91 * day)
@@ -141,7 +141,7 @@ async def test_bounds_that_are_lowered_by_much_are_reached_in_steps(
     assert await letters.count() == 1
 
 
-async def test_burying_many_costs_as_much_for_each(redis: Redis, drain_lease_held: Lease) -> None:
+async def test_adding_many_costs_as_much_for_each(redis: Redis, drain_lease_held: Lease) -> None:
     """Counted in the commands that Redis has done, which does not tell how busy the machine is."""
 
     async def commands(letters: int) -> int:

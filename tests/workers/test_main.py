@@ -103,7 +103,7 @@ async def test_it_drains_and_sends_and_ends_in_time(
 async def test_wake_ups_may_get_lost(
     make_stage: MakeStage, start_worker: StartWorker, redis_url: str
 ) -> None:
-    """Every key of Dramatiq's is deleted over and over, and nobody rings: it costs a delay."""
+    """Every key of Dramatiq's is deleted over and over, without wake-ups: it costs a delay."""
     stage = await make_stage(40, rate=80)
     wake_ups = connect(next_database(redis_url), timeout_s=5)
     await start_worker(stage)
@@ -119,7 +119,7 @@ async def test_wake_ups_may_get_lost(
 
 
 async def test_a_process_for_each_queue(make_stage: MakeStage, start_worker: StartWorker) -> None:
-    """A process that only drains customers' messages rings for campaigns, and sends none."""
+    """A process that only drains customers' messages wakes others for campaigns, and sends none."""
     stage = await make_stage(5)
     await start_worker(stage, "messages")
     await put(stage.redis, Lane.MESSAGES, *texts(stage, 3), vendor=stage.vendor.uid)

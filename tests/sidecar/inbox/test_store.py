@@ -76,16 +76,16 @@ async def test_requests_of_one_turn_share_a_write(inbox: Inbox) -> None:
 async def test_what_comes_during_a_write_shares_the_next_one(
     inbox: Inbox, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    under_way, go_on, commit = asyncio.Event(), asyncio.Event(), inbox._commit
+    in_flight, go_on, commit = asyncio.Event(), asyncio.Event(), inbox._commit
 
     async def slow(*arguments: Any) -> list[int]:
-        under_way.set()
+        in_flight.set()
         await go_on.wait()
         return await commit(*arguments)
 
     monkeypatch.setattr(inbox, "_commit", slow)
     first = inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"first")
-    await under_way.wait()
+    await in_flight.wait()
     others = []
     for number in range(20):
         others.append(inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"%d" % number))

@@ -50,7 +50,7 @@ def test_the_message_of_a_job() -> None:
     assert made.options == {}
 
 
-def test_a_ring_does_not_touch_the_random_numbers_that_all_share(dramatiq_url: str) -> None:
+def test_a_wakeup_does_not_touch_the_random_numbers_that_all_share(dramatiq_url: str) -> None:
     """It is made in a thread, and Hypothesis would take it for a strategy's doing."""
     broker = WakeUpBroker(dramatiq_url, timeout_s=5.0)
     before = random.getstate()
@@ -89,7 +89,7 @@ def test_no_queue_has_delayed_messages(dramatiq_url: str) -> None:
     broker.close()
 
 
-def test_rings_that_wait_are_one_ring() -> None:
+def test_queued_wakeups_for_a_job_are_one() -> None:
     broker = Gate()
     wakeups = Wakeups(broker)
     wakeups.send(drain(Lane.MESSAGES))
@@ -121,7 +121,7 @@ async def test_ringing_does_not_wait() -> None:
     wakeups.close()
 
 
-def test_a_ring_that_fails_is_logged_once() -> None:
+def test_a_wakeup_that_fails_is_logged_once() -> None:
     broker = Gate()
     broker.open.set()
     broker.error = ConnectionError("no Redis")
@@ -174,7 +174,7 @@ def test_closing_does_not_wait_for_a_redis_that_is_away() -> None:
     assert "127.0.0.1:9" in line["reason"]
 
 
-def test_the_first_ring_after_a_restart_of_redis_gets_through(dramatiq_url: str) -> None:
+def test_the_first_wakeup_after_a_restart_of_redis_gets_through(dramatiq_url: str) -> None:
     wakeups = Wakeups(WakeUpBroker(dramatiq_url, timeout_s=5.0))
     with blocking_redis.Redis.from_url(dramatiq_url) as outside:
         wakeups.send(drain(Lane.MESSAGES))

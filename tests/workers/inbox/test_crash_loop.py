@@ -84,7 +84,7 @@ async def drain_to_the_end(lane: LaneUnderTest) -> int:
 
 
 @pytest.mark.usefixtures("deadly")
-async def test_the_one_that_kills_is_buried_and_every_other_keeps_its_order(
+async def test_the_one_that_kills_is_given_up_and_every_other_keeps_its_order(
     php: Php, lane: LaneUnderTest
 ) -> None:
     await receive_together(lane, *texts("a1", "b1"), KILLER, *texts("a2"))
@@ -207,7 +207,7 @@ async def test_it_is_taken_one_by_one_for_no_longer_than_a_batch(
     php.calls.clear()
     assert await drain_to_the_end(lane) == 1
     sizes = [len(batch) for batch in php.batches]
-    assert sizes[:4] == [1, 1, 1, 1], "and the one that is buried is the first of five"
+    assert sizes[:4] == [1, 1, 1, 1], "and the one that is given up is the first of five"
     assert max(sizes) > 1
     assert (await lane.counters())["done"] == 20
 

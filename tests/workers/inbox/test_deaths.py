@@ -1,4 +1,4 @@
-"""A webhook kills every worker that gets to it: it is found and buried, and the rest goes on."""
+"""A webhook kills every worker that gets to it: it is found and given up, and the others go on."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -90,7 +90,7 @@ async def only_letter(lane: LaneUnderTest) -> DeadLetter:
 
 
 @pytest.mark.parametrize("place", ["split", "hand over"])
-async def test_a_message_that_kills_every_worker_is_buried(
+async def test_a_message_that_kills_every_worker_is_given_up(
     php: Php, make_lane: MakeLane, redis_url: str, tmp_path: Path, place: str
 ) -> None:
     lane = make_lane(Lane.MESSAGES)
@@ -113,7 +113,7 @@ async def test_a_message_that_kills_every_worker_is_buried(
     assert php.calls[-1].body == killer, "PHP may know what to do with it"
 
 
-async def test_a_status_that_kills_every_worker_is_buried_while_messages_go_on(
+async def test_a_status_that_kills_every_worker_is_given_up_while_messages_go_on(
     php: Php, make_lane: MakeLane, redis_url: str, tmp_path: Path
 ) -> None:
     """The lane of messages shares the process, and none of its webhooks is blamed."""
@@ -133,7 +133,7 @@ async def test_a_status_that_kills_every_worker_is_buried_while_messages_go_on(
     assert (counts["done"], counts["dead"]) == (34, 1)
 
 
-async def test_one_that_kills_where_it_waits_is_buried_unread(
+async def test_one_that_kills_where_it_waits_is_given_up_unread(
     php: Php, make_lane: MakeLane, redis_url: str, tmp_path: Path
 ) -> None:
     """It waits behind an earlier one of its contact, which PHP did not take at once."""

@@ -59,7 +59,7 @@ def vendor_of(**number: Any) -> VendorConfig:
 
 
 async def receive(lane: LaneUnderTest, *bodies: bytes) -> None:
-    """Have statuses handled in one turn."""
+    """Have statuses processed in one batch."""
     await lane.receive(*bodies)
     await lane.drain()
 
@@ -199,7 +199,7 @@ async def halted(lane: LaneUnderTest) -> str | None:
 
 
 async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> None:
-    """In one turn, or in several."""
+    """In one batch, or in several."""
     await receive(lane, failed("wamid.1"))
     await receive(lane, failed("wamid.2"))
     assert await halted(lane) is None
@@ -210,7 +210,7 @@ async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> No
     assert [log["campaign"] for log in logs if log["event"] == "campaign.paused"] == [CAMPAIGN]
 
 
-async def test_all_in_one_turn(lane: LaneUnderTest) -> None:
+async def test_all_in_one_batch(lane: LaneUnderTest) -> None:
     await receive(lane, *(failed(f"wamid.{n}") for n in range(3)))
     assert await halted(lane) is not None
 
@@ -233,7 +233,7 @@ async def test_what_was_sent_long_ago_says_nothing_of_now(lane: LaneUnderTest, n
     assert await halted(lane) is not None
 
 
-async def test_what_was_sent_and_delivered_in_one_turn(lane: LaneUnderTest) -> None:
+async def test_what_was_sent_and_delivered_in_one_batch(lane: LaneUnderTest) -> None:
     for n in range(4):
         await receive(lane, failed(f"wamid.{n}"), went(f"wamid.1{n}"), went(f"wamid.1{n}", "read"))
     assert await halted(lane) is None

@@ -27,7 +27,7 @@ async def test_an_empty_ledger(ledger: Ledger) -> None:
     assert (state.claimed, state.sending, state.known) == ({}, {}, [])
 
 
-async def test_a_claim_is_open_until_its_rows_are_noted(ledger: Ledger) -> None:
+async def test_a_claim_is_open_until_its_rows_are_recorded(ledger: Ledger) -> None:
     await ledger.about_to_claim(CLAIM, 5)
     assert await ledger.open_claims() == [CLAIM]
     assert not await ledger.empty()
@@ -65,7 +65,7 @@ async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
 
 
-async def test_a_claim_that_is_noted_again_forgets_nothing(ledger: Ledger, lease: Lease) -> None:
+async def test_a_claim_that_is_recorded_again_forgets_nothing(ledger: Ledger, lease: Lease) -> None:
     """What is being sent must never look as if it had only been claimed."""
     await ledger.claimed(CLAIM, ["row-1", "row-2"])
     await ledger.begin(lease, [(queued("row-1"), NUMBER)])
@@ -90,7 +90,7 @@ async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
     assert sorted(known, key=lambda one: one.uid) == results
 
 
-async def test_nothing_is_noted_of_a_row_that_has_ended(ledger: Ledger) -> None:
+async def test_nothing_is_recorded_of_a_row_that_has_ended(ledger: Ledger) -> None:
     """What is written late, after PHP was told, must not make it look as if it were to be told."""
     await ledger.claimed(CLAIM, ["row-1"])
     await ledger.settled([result("row-1")])

@@ -273,7 +273,7 @@ async def test_while_php_is_down_nothing_is_settled(shadowing: Shadowing, php: P
     await php.stop()
     with pytest.raises(BackendError):
         await shadowing.pass_time(200)
-    shadowing.work._php_well_since = None  # as the loop notes it
+    shadowing.work._php_well_since = None  # as the loop records it
     shadowing.clock.now += 600_000
     await php.start()
     await shadowing.pass_time(40)
