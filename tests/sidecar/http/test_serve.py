@@ -100,13 +100,13 @@ async def test_what_is_under_way_is_finished_at_the_end(
 ) -> None:
     process = serving.start(redis_url=redis_url, backend_url=php.url)
     php.open.clear()
-    under_way = asyncio.create_task(post(http, process.url, b"{}"))
+    in_flight = asyncio.create_task(post(http, process.url, b"{}"))
     await eventually(lambda: php.calls)
     os.kill(process.pid, number)
     await eventually(lambda: "Shutting down" in serving.log.read_text())
-    assert not under_way.done()
+    assert not in_flight.done()
     php.open.set()
-    assert await under_way == (200, b"done")
+    assert await in_flight == (200, b"done")
     assert await asyncio.to_thread(process.stop) == 0
     assert await bodies(redis) == [b"{}"]
     assert "serve.stopped" in serving.logged()

@@ -254,6 +254,6 @@ async def test_stop_while_webhooks_are_under_way(receiver: Receiver) -> None:
     async with simulating(receiver.url) as api:
         await api.send()
         await eventually(lambda: bool(receiver.webhooks))
-    under_way = len(receiver.webhooks)
+    in_flight = len(receiver.webhooks)
     await asyncio.sleep(0.05)
-    assert len(receiver.webhooks) == under_way
+    assert len(receiver.webhooks) == in_flight

@@ -22,7 +22,7 @@ GOOD: dict[str, Any] = {
 
 
 def process(role: str, **fields: Any) -> Process:
-    return Process(id=role, role=role, host="h", pid=1, since=0, heard_ago_s=0.0, **fields)
+    return Process(id=role, role=role, host="h", pid=1, since=0, heartbeat_age_s=0.0, **fields)
 
 
 def judged(
@@ -62,7 +62,7 @@ def test_what_redis_says_of_itself(what: str, level: str, info: dict[str, Any]) 
 
 @pytest.mark.parametrize(("maxclients", "level"), [(None, "WARN"), (199, "FAIL"), (200, "OK")])
 def test_connections_that_the_processes_may_open(maxclients: int | None, level: str) -> None:
-    dead = Process(id="d", role="worker", host="h", pid=2, since=0, heard_ago_s=1000.0)
+    dead = Process(id="d", role="worker", host="h", pid=2, since=0, heartbeat_age_s=1000.0)
     running = [process("serve"), process("worker"), process("worker"), dead]
     assert judged(maxclients, running)["redis connections"] == level
 
