@@ -22,7 +22,12 @@ def test_letters_tell_states_apart() -> None:
     assert len({state.letter for state in RowState}) == len(RowState)
 
 
-def test_what_was_sent_is_never_sent_again() -> None:
-    """An outcome is known, or the row goes to PHP; only what was certainly not sent is claimed."""
-    assert not TRANSITIONS.allows(RowState.KNOWN, RowState.SENDING)
+def test_a_claim_takes_over_nothing_that_may_have_been_sent() -> None:
     assert TRANSITIONS.after(RowState.SENDING, "claimed.lua") is None
+    assert TRANSITIONS.after(RowState.CLAIMED, "claimed.lua") is RowState.CLAIMED
+
+
+def test_a_row_leaves_the_ledger_in_one_way() -> None:
+    """Once PHP knows of it."""
+    assert {before for before, after, _ in TRANSITIONS if after is None} == set(RowState)
+    assert {by for _, after, by in TRANSITIONS if after is None} == {"settled.lua"}
