@@ -44,11 +44,11 @@ class AiAnswers:
         self._breaker = Breaker("php.ai_answers.unavailable")
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._waiting: dict[_Key, tuple[AiAnswer, asyncio.Future[End]]] = {}
-        self._teller: asyncio.Task[None] | None = None
+        self._deliverer: asyncio.Task[None] | None = None
         self._taken = 0
 
     async def close(self) -> None:
-        await cancel([self._teller])
+        await cancel([self._deliverer])
 
     def kept(self, vendor_uid: str, question_id: str) -> AiAnswer | None:
         """Return the answer to a question that was brought before, or was to be."""
@@ -65,34 +65,34 @@ class AiAnswers:
             self._kept.popitem(last=False)
         future: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._waiting[key] = answer, future
-        if self._teller is None or self._teller.done():
-            self._teller = asyncio.create_task(self._tell_all(), name="ai answers")
-            self._teller.add_done_callback(self._stopped)
+        if self._deliverer is None or self._deliverer.done():
+            self._deliverer = asyncio.create_task(self._deliver_all(), name="ai answers")
+            self._deliverer.add_done_callback(self._stopped)
         try:
             return await future
         finally:
             if self._waiting.get(key, (None, None))[1] is future:
                 del self._waiting[key]
 
-    def _stopped(self, teller: asyncio.Task[None]) -> None:
-        """Leave nobody waiting for a teller that has ended otherwise than it should."""
-        error = None if teller.cancelled() else teller.exception()
-        if error is None and not teller.cancelled():
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        """Fail all waiters if the delivery task has ended unexpectedly."""
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
             return
         for _, future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(error or BackendUnavailable("the process stops"))
 
-    async def _tell_all(self) -> None:
+    async def _deliver_all(self) -> None:
         while self._waiting:
             await asyncio.sleep(max(WAIT_S, self._breaker.wait_s))
             batch = [answer for answer, _ in self._waiting.values()][:MAX_BATCH]
             if batch:
-                await self._tell(batch)
+                await self._deliver(batch)
 
-    async def _tell(self, batch: list[AiAnswer]) -> None:
-        """Tell PHP. Where it fails on the request as a whole, it may be one answer that it fails
-        on: then it is told the halves."""
+    async def _deliver(self, batch: list[AiAnswer]) -> None:
+        """Deliver a batch. If PHP fails on the whole request, one answer may be the cause: then
+        its halves are delivered."""
         search = Bisection(self._ask)
         await search.run(batch)
         if search.unavailable or (search.reason and not search.worked):

@@ -195,13 +195,13 @@ class Delivery:
         self, vendor_uid: str, part: list[Update], verdicts: Verdicts
     ) -> Bisection[Update]:
         """Hand over a vendor's updates, and find those that PHP fails or hangs on."""
-        suspect = self.isolated.is_suspected(vendor_uid)
+        suspected = self.isolated.is_suspected(vendor_uid)
 
         async def ask(updates: list[Update]) -> list[Update]:
             share = ISOLATED_TIMEOUT_SHARE if len(updates) > 1 else 1.0
             timeout_s = share * self._backend.timeout_s
             found = await self._post(
-                updates, min(timeout_s, SUSPECT_TIMEOUT_S) if suspect else timeout_s
+                updates, min(timeout_s, SUSPECT_TIMEOUT_S) if suspected else timeout_s
             )
             verdicts.update(found)
             return [u for u in updates if found[u.id].fate in (Fate.RETRY, Fate.UNTRIED)]

@@ -207,7 +207,7 @@ class SharedLock:
             yield
         finally:
             self._together -= 1
-            await self._tell()
+            await self._notify()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
@@ -223,8 +223,8 @@ class SharedLock:
                 self._taken = False
         finally:
             self._alone -= 1
-            await self._tell()
+            await self._notify()
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()

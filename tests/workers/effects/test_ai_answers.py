@@ -237,7 +237,7 @@ async def test_nobody_waits_for_an_answer_any_more(telling: AiAnswers, php: Php)
     assert await telling.bring(answer("next")) == Done([])
 
 
-async def test_whoever_waits_is_told_when_the_teller_breaks(
+async def test_all_waiters_fail_when_the_delivery_task_breaks(
     telling: AiAnswers, php: Php, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(php)
@@ -246,7 +246,7 @@ async def test_whoever_waits_is_told_when_the_teller_breaks(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr(telling, "_tell", broken)
+        patched.setattr(telling, "_deliver", broken)
         with pytest.raises(ZeroDivisionError):
             await telling.bring(answer())
     assert await telling.bring(answer()) == Done([])
