@@ -73,7 +73,6 @@ class StackInstallation(Installation):
             folder / "nginx",
             sidecar=f"127.0.0.1:{sidecar_port}",
             php=f"unix:{self.application.socket}",
-            php_over_http=False,
             root=APPLICATION / "public",
         )
 

@@ -68,7 +68,6 @@ class Nginx(Process):
         *,
         sidecar: str,
         php: str,
-        php_over_http: bool = True,
         ports: tuple[int, int] | None = None,
         root: Path | None = None,
         files: Mapping[str, Mapping[str, str]] | None = None,
@@ -81,7 +80,6 @@ class Nginx(Process):
         #: Where it speaks TLS, for those who have it do so.
         self.https_port = 0
         self._sidecar, self._php = sidecar, php
-        self._php_over_http = php_over_http
         self._files = dict(files or {})
         command = [program("nginx"), "-p", str(folder), "-e", str(self.error_log)]
         command += ["-c", str(folder / "nginx.conf")]
@@ -121,7 +119,7 @@ class Nginx(Process):
         }
         text = substitute((SHIPPED / "site.conf").read_text(), site)
         (self.folder / "site.conf").write_text(substitute(text, self._files.pop("site.conf", {})))
-        if self._php_over_http:
+        if not self._php.startswith("unix:"):
             self._files["sidecar/php.conf"] = {
                 "\ninclude sidecar/php-fpm.conf;": "\n#include sidecar/php-fpm.conf;",
                 "\n#include sidecar/php-http.conf;": "\ninclude sidecar/php-http.conf;",

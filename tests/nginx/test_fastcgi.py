@@ -25,9 +25,7 @@ async def fpm(tmp_path: Path) -> AsyncIterator[Fpm]:
 @pytest.fixture
 def nginx(tmp_path: Path, sidecar: Stub, fpm: Fpm) -> Iterator[Nginx]:
     folder = tmp_path / "nginx"
-    with Nginx(
-        folder, sidecar=sidecar.address, php=f"unix:{fpm.path}", php_over_http=False
-    ) as server:
+    with Nginx(folder, sidecar=sidecar.address, php=f"unix:{fpm.path}") as server:
         yield server
 
 

@@ -34,7 +34,6 @@ def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactor
             folder / "nginx",
             sidecar=NO_SIDECAR,
             php=f"unix:{php.socket}",
-            php_over_http=False,
             root=public,
         ) as nginx,
     ):

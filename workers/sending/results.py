@@ -54,8 +54,8 @@ class Reporter:
         self._something = asyncio.Event()
         self._last = asyncio.Event()
         self._breaker = Breaker("php.results.unavailable")
-        self._trouble = LogOnce("php.results.rejected")
-        self._redis_trouble = LogOnce("ledger.results_not_written")
+        self._outage = LogOnce("php.results.rejected")
+        self._redis_outage = LogOnce("ledger.results_not_written")
         self._writer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
 
@@ -113,9 +113,9 @@ class Reporter:
         try:
             await self._ledger.known(fresh)
         except (*RedisUnavailable, ResponseError) as error:
-            self._redis_trouble.failed(str(error))
+            self._redis_outage.failed(str(error))
         else:
-            self._redis_trouble.worked()
+            self._redis_outage.worked()
         # Not before: what PHP is told stands in the ledger, or a successor would call it unknown;
         # and a write that is broken off is made again.
         del self._fresh[: len(fresh)]
@@ -164,9 +164,9 @@ class Reporter:
             self._breaker.failed(reason or "PHP gave no answer for any of them")
             return
         if reason:
-            self._trouble.failed(reason)
+            self._outage.failed(reason)
         else:
-            self._trouble.worked()
+            self._outage.worked()
 
     async def _drop(self, batch: list[SendResult], taken: set[str]) -> None:
         told = [r for r in batch if r.uid in taken and self._known.get(r.uid) is r]
@@ -176,7 +176,7 @@ class Reporter:
             await self._ledger.settled(told)
         except (*RedisUnavailable, ResponseError) as error:
             # The entry stays; whoever reads it reports again, and PHP has it already.
-            self._redis_trouble.failed(str(error))
+            self._redis_outage.failed(str(error))
         # Not before: whoever is broken off here tells PHP again, and drops the entries then.
         for result in told:
             if self._known.get(result.uid) is result:

@@ -22,7 +22,7 @@ class Suppressed:
     def __init__(self, redis: Redis, window_s: int) -> None:
         self._redis = redis
         self._window_s = window_s
-        self._trouble = LogOnce("suppression.redis_unavailable")
+        self._outage = LogOnce("suppression.redis_unavailable")
 
     async def add(self, vendor_uid: str, errors: dict[str, SendError]) -> None:
         """Suppress recipients, each because of its error, in one round trip."""
@@ -44,9 +44,9 @@ class Suppressed:
             names = [keys.suppressed(vendor_uid, recipient) for recipient in recipients]
             values = cast("list[bytes | None]", await self._redis.mget(names))
         except RedisUnavailable as error:
-            self._trouble.failed(str(error))
+            self._outage.failed(str(error))
             return {}
-        self._trouble.worked()
+        self._outage.worked()
         return {
             recipient: _error(value)
             for recipient, value in zip(recipients, values, strict=True)
