@@ -38,16 +38,18 @@ class Mode(StrEnum):
     HELD = "held"
 
 
-_CHANGE = "cutover, rollback"
-_IN_STEPS = "cutover, rollback (once nothing is in flight)"
+#: Who makes a change. A rollout is a cutover of a percentage of the vendors; a rollback leads to
+#: ``php`` only.
+_FORTH = "cutover"
+_BACK = "cutover, rollback"
 
 _FREELY = Transitions(
-    (Mode.PHP, Mode.SHADOW, _CHANGE),
-    (Mode.PHP, Mode.SIDECAR, _CHANGE),
-    (Mode.SHADOW, Mode.PHP, _CHANGE),
-    (Mode.SHADOW, Mode.SIDECAR, _CHANGE),
-    (Mode.SIDECAR, Mode.PHP, _CHANGE),
-    (Mode.SIDECAR, Mode.SHADOW, _CHANGE),
+    (Mode.PHP, Mode.SHADOW, _FORTH),
+    (Mode.PHP, Mode.SIDECAR, _FORTH),
+    (Mode.SHADOW, Mode.PHP, _BACK),
+    (Mode.SHADOW, Mode.SIDECAR, _FORTH),
+    (Mode.SIDECAR, Mode.PHP, _BACK),
+    (Mode.SIDECAR, Mode.SHADOW, _FORTH),
 )
 
 #: How each capability may change. PHP refuses what is not here. Campaigns never pass between PHP's
@@ -56,14 +58,14 @@ TRANSITIONS = {
     Capability.WEBHOOKS: _FREELY,
     Capability.BOTS: _FREELY,
     Capability.CAMPAIGNS: Transitions(
-        (Mode.PHP, Mode.SHADOW, _CHANGE),
-        (Mode.SHADOW, Mode.PHP, _CHANGE),
-        (Mode.PHP, Mode.HELD, _CHANGE),
-        (Mode.SHADOW, Mode.HELD, _CHANGE),
-        (Mode.SIDECAR, Mode.HELD, _CHANGE),
-        (Mode.HELD, Mode.SIDECAR, _IN_STEPS),
-        (Mode.HELD, Mode.PHP, _IN_STEPS),
-        (Mode.HELD, Mode.SHADOW, _IN_STEPS),
+        (Mode.PHP, Mode.SHADOW, _FORTH),
+        (Mode.SHADOW, Mode.PHP, _BACK),
+        (Mode.PHP, Mode.HELD, "cutover begins"),
+        (Mode.SHADOW, Mode.HELD, "cutover begins"),
+        (Mode.SIDECAR, Mode.HELD, "cutover or rollback begins"),
+        (Mode.HELD, Mode.SIDECAR, "cutover, after cron_settle_s"),
+        (Mode.HELD, Mode.PHP, "cutover or rollback, once nothing is in flight"),
+        (Mode.HELD, Mode.SHADOW, "cutover, once nothing is in flight"),
     ),
 }
 

@@ -247,7 +247,8 @@ class Settings(BaseSettings):
     reply_expiry_s: int = Field(default=3600, ge=10, le=86_400)
     #: A broadcast that could not be made for so long is dropped.
     broadcast_expiry_s: int = Field(default=60, ge=1, le=3600)
-    #: Attempts at a forward or a broadcast, before it becomes a dead letter.
+    #: Attempts at a forward or a broadcast, before it becomes a dead letter. A question to an AI
+    #: gets no more either, whatever `ai_max_attempts` says.
     effect_max_attempts: int = Field(default=12, ge=1, le=100)
     #: Most forwards, and most broadcasts, of one vendor that may wait. More are dropped and
     #: counted.

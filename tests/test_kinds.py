@@ -104,14 +104,24 @@ async def test_one_more_kind_of_effect_is_moved_with_the_clock(
 
 
 @pytest.mark.parametrize("kind", EffectKind)
-def test_a_kind_of_effect_has_a_model_and_a_name_in_the_package_and_the_docs(
+def test_a_kind_of_effect_has_a_model_and_a_name_in_the_contract(
     kind: EffectKind,
 ) -> None:
     assert kind in {model.model_fields["kind"].default for model in get_args(Effect)}
     with pytest.raises(ValueError, match="Field required"):
         parse_effect({"kind": kind.value})
-    assert f"'{kind}'" in texts(LARAVEL, "*.php"), "the Laravel package cannot ask for it"
     assert f"`{kind}`" in (ROOT / "docs" / "contract.md").read_text()
+
+
+@pytest.mark.parametrize("kind", EffectKind)
+def test_a_kind_of_effect_can_be_asked_for_in_php(kind: EffectKind) -> None:
+    """That the facade and its fake have what ``Sidecar`` has is ``SidecarFakeTest``'s."""
+    effects = (LARAVEL / "Effects" / "Effects.php").read_text()
+    assert f"['kind' => '{kind}'" in effects
+    first, *others = kind.split("_")
+    method = f"public function {first}{''.join(map(str.title, others))}("
+    assert method in effects
+    assert method in (LARAVEL / "Sidecar.php").read_text()
 
 
 def test_a_kind_that_does_not_exist() -> None:

@@ -15,7 +15,8 @@ _DIGITS = re.compile(r"[0-9]{1,9}")
 class ErrorClass(StrEnum):
     """What to do about an error."""
 
-    #: Try this message again later, and slow the whole number down.
+    #: Try this message again later. The number is slowed down, or another pause takes its place:
+    #: ``PAUSES`` in ``workers/sending/holds.py`` says what each code holds.
     RETRY_NUMBER = "retry_number"
     #: Try this message again later; only this recipient is held.
     RETRY_PAIR = "retry_pair"
@@ -31,7 +32,8 @@ class ErrorClass(StrEnum):
     STOP_CAMPAIGN = "stop_campaign"
     #: Nothing more from this number until a person has acted.
     PAUSE_NUMBER = "pause_number"
-    #: Nothing more from any number of the account, whoever sends, until a person has acted.
+    #: Nothing more from any number of the account, whoever sends, until a person has acted; or for
+    #: a while, for a code in ``PAUSES`` (131064).
     PAUSE_ACCOUNT = "pause_account"
     #: Nothing more with this access token until a person has acted. It says nothing of the account:
     #: whoever names an account that is not theirs is refused like this.

@@ -54,8 +54,9 @@ def dead_letters() -> None:
     """List, save, replay or discard dead letters.
 
     They are updates that PHP refused, and effects that failed. The settings dead_letters_limit,
-    _bytes and _days say how many are kept of each vendor. Beyond that the oldest are deleted,
-    effects before updates; sidecar status warns before it happens.
+    dead_letters_limit_bytes and dead_letters_limit_days say how many are kept of each vendor.
+    Beyond that the oldest are deleted, effects before updates; sidecar status warns before it
+    happens.
     """
 
 

@@ -165,7 +165,7 @@ class Outbox:
         return put
 
     async def due(self, kind: EffectKind, vendor_uid: str, now: int, most: int) -> list[Queued]:
-        """Return up to ``count`` effects that are due, the oldest first."""
+        """Return at most ``most`` effects that are due, the oldest first."""
         _, due, bodies = _keys(kind, vendor_uid)
         found = await self._redis.zrange(due, 0, now + 1, byscore=True, offset=0, num=most)
         ids = cast("list[bytes]", found)

@@ -295,7 +295,8 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             f"{bounds.size_bytes / 1e6:.1f} MB, the oldest {_age_s(one, now) / 86_400:.0f} of "
             f"{bounds.days} days old. Above 100% the oldest are deleted, effects before updates",
             f"Save them: sidecar dead-letters export FILE --vendor {one.vendor_uid}. Then replay "
-            "or discard them, or raise dead_letters_limit, _bytes or _days.",
+            "or discard them, or raise dead_letters_limit, dead_letters_limit_bytes or "
+            "dead_letters_limit_days.",
         )
     if (more := len(worst) - MAX_NAMED) > 0:
         yield Problem(
@@ -312,7 +313,7 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             f"Dead letters of vendor {one.vendor_uid} were deleted, the last "
             f"{duration(_age_s(one, now, dropped=True))} ago: {_dropped(one)}",
             "Updates among them never reached PHP. Replay or discard what is left, or raise "
-            "dead_letters_limit, _bytes or _days.",
+            "dead_letters_limit, dead_letters_limit_bytes or dead_letters_limit_days.",
         )
     if (more := len(dropped) - MAX_NAMED) > 0:
         yield Problem(

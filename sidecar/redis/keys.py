@@ -40,7 +40,7 @@
 | numbers | sorted set | number:* of a day, by when slots were last asked for (microseconds) |
 | turns:{number} | sorted set | campaigns, until when they have had their share; expires |
 | wanting:{number} | sorted set | campaigns that want more slots, until when that counts; expires |
-| pair:{number}:{recipient} | string | when the recipient may have more (lua/grant.lua); expires |
+| pair:{number}:{recipient} | string | when it may have more (lua/sending/grant.lua); expires |
 | hold:{scope}:{id} | hash | an account or app that is held: until, pause, reason; expires |
 | recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
 | outbox:{kind} | set | vendors that have effects of this kind |
@@ -106,7 +106,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | numbers | numbers that have sent within a day | 150 |
 | turns:{number} | campaigns of a number that want slots | 150 |
 | wanting:{number} | campaigns of a number that want slots | 150 |
-| pair:{number}:{recipient} | recipients within the last 6 s, or a burst's pause | 150 |
+| pair:{number}:{recipient} | recipients of the last 6 s, or held (burst, 131056: 1,024 s) | 150 |
 | hold:{scope}:{id} | accounts and apps that have been held lately | 300 |
 | recipients:{portfolio} | the portfolio's own limit of recipients in 24 hours | 120 |
 | outbox:{kind} | vendors with effects | 100 |

@@ -7,6 +7,7 @@ import pytest
 from contracts.effects import EffectKind
 from contracts.openapi import DOCUMENTS
 from sidecar.commands.main import COMMANDS
+from sidecar.effects.outbox import REPEATABLE
 from tests.contracts.conformance import load
 from tests.docs.pages import DOCS, ROOT, prose
 
@@ -31,9 +32,16 @@ def test_the_contract_has_every_signed_call(side: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(EffectKind))
-@pytest.mark.parametrize("page", ["contract", "glossary"])
+@pytest.mark.parametrize(
+    "page", ["docs/contract.md", "docs/glossary.md", "contracts/laravel/README.md"]
+)
 def test_every_kind_of_effect(kind: EffectKind, page: str) -> None:
-    assert f"`{kind.value}`" in prose(DOCS / f"{page}.md")
+    assert f"`{kind.value}`" in prose(ROOT / page)
+
+
+def test_every_kind_of_effect_that_may_be_dropped() -> None:
+    [said] = re.findall(r"(?s)`dropped`: (.*?)\n- ", (DOCS / "states.md").read_text())
+    assert {kind for kind in EffectKind if f"`{kind}`" in said} == set(REPEATABLE)
 
 
 @pytest.mark.parametrize("package", ["sidecar", "workers"])

@@ -40,6 +40,7 @@ def test_the_keys_that_are_looked_at() -> None:
     deferred = keys.deferred(Lane.MESSAGES)
     assert commands == [
         ["HGET", keys.waiting(Lane.MESSAGES), "V"],
+        ["XRANGE", keys.inbox(Lane.MESSAGES, "V"), "-", "+"],
         ["ZSCORE", deferred, "V/C"],
         ["LRANGE", keys.deferred_updates(Lane.MESSAGES, "V/C"), "0", "-1"],
     ]

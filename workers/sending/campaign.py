@@ -89,8 +89,8 @@ class CampaignRun:
         )
 
     def follow(self, config: VendorConfig | None) -> None:
-        """Take note of what PHP says of the vendor now. The run ends where its campaigns are no
-        more the sidecar's."""
+        """Take the vendor's current configuration. End the run if its campaigns are no longer the
+        sidecar's."""
         if config is None or config.modes.campaigns is not Mode.SIDECAR:
             self._pipeline.end(End.MOVED)
 

@@ -118,8 +118,8 @@ class Pipeline:
         self.blocked: Blocked | None = None
 
     async def settle_leftovers(self) -> LedgerState:
-        """Have reported what an earlier holder has left: what is known, and that of what was being
-        sent nobody knows. Return what there was. Raises if Redis is away."""
+        """Report to PHP what an earlier holder left: known outcomes as they are, and rows that were
+        being sent as unknown. Return what the ledger held. Raises if Redis is away."""
         state = await self._ledger.load()
         self._results.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():

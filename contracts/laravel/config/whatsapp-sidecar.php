@@ -14,7 +14,8 @@ return [
     'match_timeout' => (float) env('WHATSAPP_SIDECAR_MATCH_TIMEOUT', 0.2),
 
     // Valid signing keys: "id:secret", several separated by commas. The first one signs the calls to
-    // the sidecar. To rotate keys, list the new one first on both sides, and drop the old one later.
+    // the sidecar. To rotate a key, add the new one behind the old one on both sides, then put it
+    // first, then drop the old one.
     'keys' => env('WHATSAPP_SIDECAR_KEYS', ''),
 
     // How far the clocks of both sides may be apart, in seconds.
