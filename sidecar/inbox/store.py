@@ -22,7 +22,12 @@ from typing import NamedTuple, cast
 
 from contracts.jobs import Lane
 from sidecar.redis import keys
-from sidecar.redis.client import Members, Redis, RedisUnavailable, ResponseError, reason_of
+from sidecar.redis.client import (
+    AnyRedisError,
+    Members,
+    Redis,
+    reason_of,
+)
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
 
 #: Maximum webhooks and (unless a single one is larger) bytes in one entry, so that a reader can
@@ -173,7 +178,7 @@ class Inbox:
                 return
             answers = await self._commit(group, lanes)
             group.resolve()
-        except (*RedisUnavailable, ResponseError) as error:
+        except AnyRedisError as error:
             group.resolve(reason_of(error))
             return
         finally:

@@ -19,7 +19,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.metrics import METRICS, MetricsRegistry, Series
 from sidecar.redis import keys
-from sidecar.redis.client import Members, Redis, RedisUnavailable, reason_of, script
+from sidecar.redis.client import AnyRedisError, Members, Redis, RedisUnavailable, reason_of, script
 from sidecar.version import VERSION
 
 log = structlog.get_logger()
@@ -123,15 +123,15 @@ class Telemetry:
 
     async def close(self) -> None:
         """Publish what is left, and sign off."""
-        await self.publish()
-        if self._outage.reason is not None:
-            return
         try:
+            await self.publish()
+            if self._outage.reason is not None:
+                return
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.srem(keys.PROCESSES, self.process_id)
             pipeline.delete(keys.process(self.process_id))
             await pipeline.execute()
-        except RedisUnavailable as error:
+        except AnyRedisError as error:
             self._outage.failed(reason_of(error))
 
 

@@ -46,6 +46,10 @@ RedisUnavailable = (
     TimeoutError,
 )
 
+#: The same, and faults: for work on which others wait, or which has to come to its end. A fault is
+#: said as loudly as an outage, and stops nobody else.
+AnyRedisError = (*RedisUnavailable, ResponseError)
+
 #: Errors of these codes are a ResponseError like any other to redis-py.
 _REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS")
 
@@ -60,6 +64,7 @@ class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
 Redis = redis.asyncio.Redis
 
 __all__ = [
+    "AnyRedisError",
     "AsyncScript",
     "Hash",
     "Members",

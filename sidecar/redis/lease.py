@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script
+from sidecar.redis.client import AnyRedisError, Redis, script
 from sidecar.tasks import cancel
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Leases:
             asked_at = loop.time()
             try:
                 held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])
-            except (*RedisUnavailable, ResponseError):
+            except AnyRedisError:
                 if loop.time() >= kept_until:
                     lease.lost.set()
                     return
@@ -87,5 +87,5 @@ class Leases:
     async def _give_back(self, lease: Lease) -> None:
         try:
             await self._renew(keys=[lease.key], args=[lease.token, 0])
-        except (*RedisUnavailable, ResponseError) as error:
+        except AnyRedisError as error:
             log.warning("lease.release_failed", lease=lease.name, error=str(error))

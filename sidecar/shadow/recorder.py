@@ -15,7 +15,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.metrics import METRICS, SHADOW_WEBHOOKS
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, reason_of, script
+from sidecar.redis.client import AnyRedisError, Redis, reason_of, script
 from sidecar.redis.memory_guard import MemoryGuard
 
 #: Webhooks and bytes that wait for Redis in this process; half of the bytes go with one write.
@@ -120,7 +120,7 @@ class ShadowRecorder:
             for vendor_uid in list(by_vendor):
                 await self._write_vendor(vendor_uid, by_vendor[vendor_uid])
                 del by_vendor[vendor_uid]
-        except RedisUnavailable as error:
+        except AnyRedisError as error:
             self._outage.failed(reason_of(error))
             return
         self._room.taken(size)

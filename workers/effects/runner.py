@@ -14,7 +14,7 @@ from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, Queued, parse_effects
 from sidecar.php.backoff import Backoff
 from sidecar.php.breaker import Breaker
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
@@ -96,7 +96,7 @@ class EffectRun:
                 self._more.clear()
                 try:
                     await self._take()
-                except RedisUnavailable as error:
+                except AnyRedisError as error:
                     self._redis_breaker.failed(str(error))
                     continue
                 self._start()
@@ -148,7 +148,7 @@ class EffectRun:
         elif isinstance(error, LeaseLost):
             self._lease_lost = True
         else:
-            if not isinstance(error, RedisUnavailable):
+            if not isinstance(error, AnyRedisError):
                 log.error("effects.failed", vendor=self._vendor_uid, exc_info=error)
             self._redis_breaker.failed(f"{type(error).__name__}: {error}")
 

@@ -12,11 +12,12 @@ from sidecar.clock import now_ms
 from sidecar.effects.outbox import Outbox, effects_lease
 from sidecar.logs import LogOnce
 from sidecar.php.client import BackendError
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease, Leases
 from sidecar.tasks import cancel
 from workers.effects.handler import Handler
 from workers.effects.runner import EffectRun
+from workers.sending.pipeline import SendingFailed
 from workers.sending.replies import ReplyRun
 from workers.sending.services import Services
 
@@ -100,7 +101,7 @@ class EffectRuns:
                 due_at = await self._outbox.next_due_at(kind, vendor_uid)
                 if self.stopping or due_at is None or due_at > now_ms():
                     break
-        except (BackendError, *RedisUnavailable) as error:
+        except (BackendError, SendingFailed, *AnyRedisError) as error:
             outage.failed(str(error))
             return
         outage.worked()

@@ -156,7 +156,8 @@ class Delivery:
         except BackendUnavailable as error:
             self.breaker.failed(str(error))
         except BackendTimedOut as error:
-            self._pace.timed_out(len(part))
+            if len(vendor_uids) > 1:  # of one vendor's, it may be what is in it
+                self._pace.timed_out(len(part))
             self.isolated.isolate(vendor_uids, str(error))
         except BackendError as error:
             failing |= dict.fromkeys(vendor_uids, str(error))

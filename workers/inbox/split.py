@@ -290,7 +290,7 @@ def _depth(raw: bytes) -> int:
     """Count the levels of JSON that has been read: in what is none a string may have no end, and
     looking for it from each quotation mark takes minutes."""
     steps = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKET)
-    return max(accumulate(memoryview(steps).cast("b")))
+    return max(accumulate(memoryview(steps).cast("b")), default=0)
 
 
 class _Value(msgspec.Struct, forbid_unknown_fields=True):

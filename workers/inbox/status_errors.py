@@ -29,7 +29,7 @@ from contracts.cloud_api.webhook import Status, WebhookError
 from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendError
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
+from sidecar.redis.client import AnyRedisError, Redis
 from sidecar.sending.campaigns import ErrorPath
 from sidecar.settings import Settings
 from workers.inbox.commit import Commit
@@ -148,7 +148,7 @@ class StatusErrors:
             *(self._count(row) for row in collected.rows.values()),
         ]
         for error in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(error, (*RedisUnavailable, ResponseError)):
+            if isinstance(error, AnyRedisError):
                 log.error("status_errors.lost", error=str(error))
             elif isinstance(error, BaseException):
                 raise error

@@ -19,7 +19,7 @@ from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendError
 from sidecar.redis import keys
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease
 from sidecar.tasks import cancel
 from workers.sending.claimer import CampaignStopped, Claimer
@@ -129,7 +129,7 @@ class CampaignRun:
                     return
                 try:
                     rows = await self._claimer.claim(size, now_ms())
-                except (BackendError, *RedisUnavailable) as error:
+                except (BackendError, *AnyRedisError) as error:
                     breaker.failed(str(error))
                     await self._pipeline.until(longest_s=breaker.wait_s)
                     continue
@@ -182,7 +182,7 @@ class CampaignRun:
             await self._give_back()
             await self._halt.tell_php()
             await self._leave()
-        except (BackendError, *RedisUnavailable) as error:
+        except (BackendError, *AnyRedisError) as error:
             # The ledger has it all; the reconciler has somebody come back to it.
             self._log.warning("campaign.left_unsettled", reason=str(error))
         finally:

@@ -18,7 +18,7 @@ import structlog
 from contracts.backend import SendError, SendOutcome, SendResult
 from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease
 from sidecar.tasks import cancel
 from workers.sending.error_actions import ErrorActions
@@ -75,6 +75,10 @@ class End(StrEnum):
     REFUSED = "refused"
     STOPPING = "stopping"
     WAITING = "waiting"
+
+
+class SendingFailed(Exception):
+    """Something failed that nobody thought of, and the log says what. Come back after a while."""
 
 
 class Pipeline:
@@ -200,7 +204,7 @@ class Pipeline:
         rows = [row for pacer in self._pacers.values() for row in pacer.take_unstarted()]
         if rows and self.holds_lease:
             # Some were written down as being sent, and then were not.
-            with suppress(*RedisUnavailable):
+            with suppress(*AnyRedisError):
                 await self._ledger.not_sent(rows)
         return rows
 
@@ -300,7 +304,7 @@ class Pipeline:
                 else:
                     self._postpone_waiting(pacer, f"the number is paused: {obstacle}")
                     await self.until(longest_s=OBSTACLE_PAUSE_S)
-            except RedisUnavailable as error:
+            except AnyRedisError as error:
                 breaker.failed(str(error))
                 await self.until(longest_s=breaker.wait_s)
 

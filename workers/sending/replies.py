@@ -18,10 +18,10 @@ from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, Queued
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendUnavailable
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease, LeaseLost
 from workers.sending.ledger import Ledger
-from workers.sending.pipeline import Pipeline
+from workers.sending.pipeline import End, Pipeline, SendingFailed
 from workers.sending.results import Reporter, tell_php
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, ReplyRow
@@ -67,12 +67,15 @@ class ReplyRun:
 
     async def run(self) -> None:
         """Send until nothing is due and all is settled, or something ends it. Raises if Redis is
-        away at the beginning."""
+        away at the beginning, and :class:`SendingFailed` for a fault: what is due would be begun
+        again at once, and fail again."""
         await self._settle_leftovers()
         try:
             await self._pipeline.run()
         finally:
             await self._shut_down()
+        if self._pipeline.end_reason is End.FAILED:
+            raise SendingFailed("replies: a fault, see sending.failed")
 
     async def _settle_leftovers(self) -> None:
         state = await self._pipeline.settle_leftovers()
@@ -90,7 +93,7 @@ class ReplyRun:
             try:
                 found = await self._take()
                 breaker.worked()
-            except RedisUnavailable as error:
+            except AnyRedisError as error:
                 breaker.failed(str(error))
                 found = True
             if not (found or self._in_hand):
@@ -135,7 +138,7 @@ class ReplyRun:
         ended += [again for result in waiting if (again := self._again(result))]
         try:
             await self._outbox.end(self._lease, KIND, self._vendor_uid, ended)
-        except (LeaseLost, *RedisUnavailable) as error:
+        except (LeaseLost, *AnyRedisError) as error:
             # PHP recognises what it is told again.
             raise BackendUnavailable(f"the outbox: {error}") from None
         for result in (*waiting, *final):
@@ -159,7 +162,7 @@ class ReplyRun:
             await self._release()
             await self._pipeline.drain()
             await self._release()
-        except RedisUnavailable as error:
+        except AnyRedisError as error:
             # The ledger and the outbox have it all; the reconciler has somebody come back.
             log.warning("replies.left_unsettled", vendor=self._vendor_uid, reason=str(error))
         finally:

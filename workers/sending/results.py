@@ -11,7 +11,7 @@ from sidecar.logs import LogOnce
 from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
-from sidecar.redis.client import RedisUnavailable, ResponseError
+from sidecar.redis.client import AnyRedisError
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
 
@@ -112,7 +112,7 @@ class Reporter:
             return
         try:
             await self._ledger.known(fresh)
-        except (*RedisUnavailable, ResponseError) as error:
+        except AnyRedisError as error:
             self._redis_outage.failed(str(error))
         else:
             self._redis_outage.worked()
@@ -174,7 +174,7 @@ class Reporter:
             return
         try:
             await self._ledger.settled(told)
-        except (*RedisUnavailable, ResponseError) as error:
+        except AnyRedisError as error:
             # The entry stays; whoever reads it reports again, and PHP has it already.
             self._redis_outage.failed(str(error))
         # Not before: whoever is broken off here tells PHP again, and drops the entries then.

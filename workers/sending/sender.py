@@ -7,7 +7,7 @@ import orjson
 from contracts.backend import SendError, SendOutcome, SendResult
 from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
-from sidecar.redis.client import RedisUnavailable
+from sidecar.redis.client import AnyRedisError
 from sidecar.sending.campaigns import ErrorPath
 from workers.sending.cloud_api import (
     Accepted,
@@ -145,7 +145,7 @@ class Sender:
         self._errors_counted = False
         try:
             await self._error_actions.worked(self._config.name, ErrorPath.ANSWER)
-        except RedisUnavailable:
+        except AnyRedisError:
             self._errors_counted = True  # the next one that is accepted ends it
             raise
 

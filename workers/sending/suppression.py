@@ -13,7 +13,7 @@ from contracts.backend import SendError
 from sidecar.clock import now_ms, utc_text
 from sidecar.logs import LogOnce
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.redis.client import AnyRedisError, Redis
 
 
 class Suppressed:
@@ -43,7 +43,7 @@ class Suppressed:
         try:
             names = [keys.suppressed(vendor_uid, recipient) for recipient in recipients]
             values = cast("list[bytes | None]", await self._redis.mget(names))
-        except RedisUnavailable as error:
+        except AnyRedisError as error:
             self._outage.failed(str(error))
             return {}
         self._outage.worked()

@@ -9,7 +9,7 @@ from sidecar.commands.checks.line import Line, fail, ok, warn
 from sidecar.commands.checks.redis_access import judge_access, read_access
 from sidecar.php.client import Backend, BackendError, BackendRefused
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
+from sidecar.redis.client import AnyRedisError, Redis, ResponseError
 from sidecar.settings import Settings
 
 #: A vendor that cannot exist: PHP has to say so, and needs the right key to be asked.
@@ -49,7 +49,7 @@ async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
                 yield ok(f"redis {name}", value)
             else:
                 yield fail(f"redis {name}", f"is {found}: {harm}", f"set it to {value}")
-    except (*RedisUnavailable, ResponseError) as error:
+    except AnyRedisError as error:
         yield fail("redis", str(error), "check that it runs, and that redis_url is right")
 
 

@@ -23,7 +23,7 @@ from sidecar.http.routes.ping import TOKEN_TTL_S
 from sidecar.ops.processes import Process, read_processes
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
+from sidecar.redis.client import AnyRedisError, Redis
 from sidecar.redis.clock import redis_now_us
 from sidecar.settings import Settings
 
@@ -52,7 +52,7 @@ async def check_deep(
             processes = await read_processes(redis)
             async for line in _redis(settings, redis, processes):
                 yield line
-        except (*RedisUnavailable, ResponseError) as error:
+        except AnyRedisError as error:
             yield fail("redis", str(error), "check that it runs, and that redis_url is right")
     for line in judge_open_files(read_open_files(processes), settings):
         yield line

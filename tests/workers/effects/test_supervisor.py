@@ -20,6 +20,7 @@ from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.effects.test_runner import Doer
 from workers.effects.supervisor import EffectRuns
+from workers.sending.pipeline import SendingFailed
 from workers.sending.services import Services
 
 KIND = EffectKind.FORWARD
@@ -148,6 +149,26 @@ async def test_without_the_vendors_settings_they_wait_and_the_log_says_so_once(
         await done(stand, "a")
         await runs.close(5)
     assert len(logs) == 2, "and when it is over"
+
+
+async def test_replies_that_fail_are_not_begun_again_at_once(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reconciler comes back to them."""
+    tried = []
+
+    async def fail(*_: Any) -> bool:
+        tried.append(True)
+        raise SendingFailed("a fault")
+
+    runs = stand.make()
+    monkeypatch.setattr(runs, "_held", fail)
+    await stand.ask("a")
+    with capture_logs() as logs:
+        runs.begin(KIND, "v")
+        await runs.close(5)
+    assert len(tried) == 1
+    assert [log["reason"] for log in logs] == ["a fault"]
 
 
 async def test_a_fault_of_ours_stops_no_other_vendor(

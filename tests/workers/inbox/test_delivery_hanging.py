@@ -67,6 +67,25 @@ async def test_requests_that_wait_their_turn_leave_out_who_came_to_be_isolated(
     assert len(php.calls) <= 5
 
 
+async def test_one_vendor_that_hangs_makes_nobody_elses_requests_smaller(
+    php: Php, delivery: Delivery
+) -> None:
+    """The request of all has failed because of another. What hangs then is of one alone."""
+    updates = of_vendors(4)
+    failing, hanging = fails_on(updates[1:2]), fails_on(updates[3:4])
+
+    def rule(call: Call) -> Answer | None:
+        if failing(call):
+            return HTML_500
+        return NO_ANSWER if hanging(call) else None
+
+    php.when(BATCH, rule)
+    await deliver(delivery, updates)
+    php.calls.clear()
+    await deliver(delivery, [*statuses(20), *of_vendors(2)])
+    assert len(php.calls) == 1
+
+
 async def test_a_vendors_own_request_hangs_after_the_shared_one_failed(
     php: Php, delivery: Delivery
 ) -> None:

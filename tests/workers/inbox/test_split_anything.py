@@ -94,6 +94,15 @@ def test_it_takes_no_neighbour_along(body: bytes) -> None:
     assert good.id != bad.id
 
 
+@pytest.mark.parametrize("odd", ["[" * 600, "{" * 600, "]" * 600, '"[' * 600, [], {}, 7, None])
+@pytest.mark.parametrize("where", ["messages", "message_echoes", "statuses", "contacts"])
+def test_an_element_may_be_anything(where: str, odd: Any) -> None:
+    """Also a text of nothing but brackets, in which no level is."""
+    lists: dict[str, Any] = {"messages": [message(wamid="wamid.1")]}
+    lists[where] = [*lists.get(where, []), odd]
+    assert "wamid.1" in [one.wamid for one in split(webhook(**lists))]
+
+
 def test_whole_bodies_do_not_wait_for_each_other() -> None:
     first, second = split_entry(entry(b"x", b"x"))
     assert first.order_key != second.order_key

@@ -21,6 +21,8 @@ from tests.workers.crashing import Process
 from tests.workers.php import HTML_500, Answer, Call
 from tests.workers.replying import Replies
 from tests.workers.stage import Stage
+from workers.sending.limits import Limits
+from workers.sending.pipeline import SendingFailed
 from workers.sending.replies import KIND
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -222,6 +224,33 @@ async def test_a_paused_number_keeps_them_waiting(replies: Replies) -> None:
     await replies.run_to_the_end()
     await replies.assert_settled()
     assert len(replies.sent) == 2
+
+
+async def test_a_fault_of_one_number_keeps_no_other_from_sending(replies: Replies) -> None:
+    """A key of the wrong type, which no waiting mends."""
+    stage = replies.stage
+    limits = Limits.of(stage.config, "bad-number", stage.settings)
+    await stage.redis.set(keys.number(limits.line), "x")
+    await replies.ask(1, phone_number_id="bad-number")
+    good = await replies.ask(10)
+    run = asyncio.create_task(replies.run())
+    await eventually(lambda: set(good) <= set(replies.told))
+    stage.stopping = True
+    await run
+
+
+async def test_a_fault_ends_the_run_loudly(
+    replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due would be begun again at once otherwise."""
+
+    async def fail(*_: Any) -> list[Queued]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Outbox, "due", fail)
+    await replies.ask(1)
+    with pytest.raises(SendingFailed):
+        await replies.run()
 
 
 async def test_without_a_token_they_wait(make_stage: MakeStage) -> None:
