@@ -150,6 +150,7 @@ _ODD = (
     b"0.1e-9999",
     b"NaN",
     b"[[[[]]]]",
+    b'"' + b"[" * 600 + b'"',
     b'{"":{"":null}}',
     b'{"a":1,"a":2}',
     b"true",
@@ -158,9 +159,13 @@ _ODD = (
 
 
 def _odd_values(pen: Pen) -> list[Post]:
-    """Put each where ids, times and texts stand."""
+    """Put each where ids, times and texts stand, and where a message or a status does."""
     found = []
-    for at_s, odd in zip(_spread(3 * len(_ODD)), _ODD * 3, strict=True):
+    for at_s, odd in zip(_spread(4 * len(_ODD)), _ODD * 4, strict=True):
+        if pen.rng.random() < 0.25:
+            where = pen.rng.choice(("messages", "message_echoes", "statuses", "contacts"))
+            found.append(pen.post(at_s, raw=b"[%s]" % odd, **{where: RAW}))
+            continue
         field = pen.rng.choice(("id", "from", "timestamp", "type", "text", "context", "status"))
         if pen.rng.random() < 0.6:
             found.append(pen.post(at_s, [{**pen.message(), field: RAW}], raw=odd))

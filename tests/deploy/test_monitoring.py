@@ -15,6 +15,7 @@ from sidecar.metrics import FAMILIES
 from tests.conftest import MakeSettings
 from tests.deploy import compose, monitoring
 from tests.deploy.monitoring import GRAFANA, PROMETHEUS
+from tests.eventually import eventually
 from tests.nginx.packages import require
 from tests.sidecar.payloads import message_webhook
 from tests.sidecar.service import running
@@ -42,8 +43,13 @@ async def exposition(make_settings: MakeSettings, redis_url: str) -> str:
     """What the sidecar says when it has been asked for little."""
     async with running(make_settings(), redis_url) as service:
         await service.webhook(message_webhook(1))
-        answer: httpx.Response = await service.client.get(METRICS)
-        return answer.text
+
+        async def published() -> str:
+            """The process says what it uses with its first beat."""
+            answer: httpx.Response = await service.client.get(METRICS)
+            return answer.text if "sidecar_process_cpu_seconds_total{" in answer.text else ""
+
+        return str(await eventually(published))
 
 
 # -- what is asked for is there --
