@@ -13,7 +13,7 @@ from sidecar.redis.lease import Lease, Leases
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
 
-TTL_MS = 300
+TTL_MS = 1000
 
 
 @pytest.fixture
