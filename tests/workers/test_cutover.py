@@ -12,6 +12,7 @@ from sidecar.inbox.store import Inbox
 from sidecar.migration.cutover import SOMEBODY_ELSE, VendorUnknown
 from sidecar.php.client import BackendRefused
 from sidecar.redis import keys
+from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call, refusal
@@ -86,8 +87,7 @@ async def test_a_move_that_was_broken_off_is_finished_by_another(
     move = asyncio.create_task(moving.move(campaigns=target, timeout_s=30))
 
     await eventually(moving.held)
-    move.cancel()
-    await asyncio.gather(move, return_exceptions=True)
+    await cancel([move])
     await moving.stage.ledger.released("claim", [moving.stage.campaign.row_uids[0]])
     moving.settings = moving.settings.model_copy(update={"cron_settle_s": 0.0})
     assert (await moving.move(campaigns=target))[0].campaigns is target

@@ -17,6 +17,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.shadow.rules import Class, Kind, Rule
+from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.workers.payloads import (
     VENDOR,
@@ -511,9 +512,7 @@ async def test_it_runs_by_itself_and_counts_for_prometheus(
             while counter.value == before:
                 await asyncio.sleep(0.01)
     finally:
-        for task in (one, other):
-            task.cancel()
-        await asyncio.gather(one, other, return_exceptions=True)
+        await cancel([one, other])
     assert await shadowing.found() == [
         (Kind.BOTS, Class.EQUAL, None),
         (Kind.LOG_ROW, Class.EQUAL, None),
