@@ -199,12 +199,9 @@ def _php(report: Report) -> Iterator[Problem]:
             "Other vendors are not delayed. Check PHP's log; what PHP keeps refusing becomes a "
             "dead letter.",
         )
-    if (more := len(isolated) - MAX_NAMED) > 0:
-        yield Problem(
-            Code.VENDOR_ISOLATED,
-            f"PHP does not accept updates of {more:,} more vendors",
-            _ALL_NAMES,
-        )
+    yield from _unnamed(
+        Code.VENDOR_ISOLATED, len(isolated), "PHP does not accept updates of {} more vendors"
+    )
     if report.php.error is not None:
         yield Problem(
             Code.PHP_UNAVAILABLE,
@@ -216,11 +213,10 @@ def _php(report: Report) -> Iterator[Problem]:
 def _held(report: Report) -> Iterator[Problem]:
     vendors = [vendor.vendor_uid for vendor in held(report.php.vendors)]
     if vendors:
-        more = f" and {len(vendors) - MAX_NAMED:,} more" if len(vendors) > MAX_NAMED else ""
         yield Problem(
             Code.CAMPAIGNS_HELD,
             f"The campaigns of {len(vendors):,} vendors are held, so nobody sends them: "
-            f"{', '.join(vendors[:MAX_NAMED])}{more}",
+            f"{_named(vendors)}",
             "A cutover or rollback holds them for a moment. If none is under way, one was "
             "interrupted, or waits for messages in flight (see CAMPAIGNS below): repeat it, or run "
             "sidecar rollback VENDOR. Nothing is lost meanwhile.",
@@ -255,12 +251,11 @@ def _lanes(report: Report) -> Iterator[Problem]:
                 f"PHP refuses {_WHAT[lane]} of vendor {vendor_uid}: {reason}",
                 "They are retried, and become dead letters in the end. Check PHP's log.",
             )
-        if (more := len(deferred.refused) - MAX_NAMED) > 0:
-            yield Problem(
-                Code.UPDATES_REFUSED,
-                f"PHP refuses {_WHAT[lane]} of {more:,} more vendors",
-                _ALL_NAMES,
-            )
+        yield from _unnamed(
+            Code.UPDATES_REFUSED,
+            len(deferred.refused),
+            f"PHP refuses {_WHAT[lane]} of {{}} more vendors",
+        )
         if deferred.deaths or deferred.one_by_one:
             yield Problem(
                 Code.CRASH_LOOP,
@@ -298,12 +293,11 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             "or discard them, or raise dead_letters_limit, dead_letters_limit_bytes or "
             "dead_letters_limit_days.",
         )
-    if (more := len(worst) - MAX_NAMED) > 0:
-        yield Problem(
-            Code.DEAD_LETTERS_NEARLY_FULL,
-            f"The dead letters of {more:,} more vendors are nearly full",
-            _ALL_NAMES,
-        )
+    yield from _unnamed(
+        Code.DEAD_LETTERS_NEARLY_FULL,
+        len(worst),
+        "The dead letters of {} more vendors are nearly full",
+    )
     dropped = [
         one for one in report.overview.accounting if _age_s(one, now, dropped=True) < DROPPED_S
     ]
@@ -315,12 +309,15 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             "Updates among them never reached PHP. Replay or discard what is left, or raise "
             "dead_letters_limit, dead_letters_limit_bytes or dead_letters_limit_days.",
         )
-    if (more := len(dropped) - MAX_NAMED) > 0:
-        yield Problem(
-            Code.DEAD_LETTERS_DELETED,
-            f"Dead letters of {more:,} more vendors were deleted",
-            _ALL_NAMES,
-        )
+    yield from _unnamed(
+        Code.DEAD_LETTERS_DELETED, len(dropped), "Dead letters of {} more vendors were deleted"
+    )
+
+
+def _unnamed(code: Code, count: int, what: str) -> Iterator[Problem]:
+    """Tell of those that :data:`MAX_NAMED` leaves out; ``what`` has a place for their number."""
+    if (more := count - MAX_NAMED) > 0:
+        yield Problem(code, what.format(f"{more:,}"), _ALL_NAMES)
 
 
 def _age_s(accounting: Accounting, now: int, *, dropped: bool = False) -> float:
@@ -346,7 +343,7 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
     if overview.dead_letters:
         yield Problem(
             Code.DEAD_LETTERS,
-            f"{overview.dead_letters:,} dead letters of {_named(overview.accounting)}: updates "
+            f"{overview.dead_letters:,} dead letters of {_owners(overview.accounting)}: updates "
             f"that PHP refused, or effects that failed; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
             "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
@@ -373,11 +370,15 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             )
 
 
-def _named(accounts: list[Accounting]) -> str:
+def _owners(accounts: list[Accounting]) -> str:
     """Return whose dead letters there are, those with most of them first."""
     mine = sorted((a for a in accounts if a.letters.number), key=lambda one: -one.letters.number)
-    names = ", ".join(f"vendor {one.vendor_uid}" for one in mine[:MAX_NAMED])
-    return f"{names} and {len(mine) - MAX_NAMED:,} more" if len(mine) > MAX_NAMED else names
+    return _named([f"vendor {one.vendor_uid}" for one in mine])
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_NAMED])
+    return f"{shown} and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else shown
 
 
 def waiting_unit(lane: Lane) -> str:

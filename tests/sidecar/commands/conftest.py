@@ -19,6 +19,14 @@ RunBesidePhp = Callable[..., Coroutine[Any, Any, Result]]
 
 
 @pytest.fixture
+def configured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """How logging was set up; it is not, because that would be for good."""
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(logs, "configure", lambda *arguments: calls.append(arguments))
+    return calls
+
+
+@pytest.fixture
 def run_beside_php(
     redis_url: str, php: Php, own_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RunBesidePhp]:

@@ -1,33 +1,13 @@
 """How a command begins, and the one line in which it says why it cannot go on."""
 
 import pytest
-from click.testing import CliRunner, Result
 
-from sidecar import logs
 from sidecar.commands.context import Context, one_line_errors
-from sidecar.commands.main import main
 from sidecar.redis.client import Redis
-from tests import trust
 from tests.conftest import MakeSettings
+from tests.sidecar.commands.running import run
 
-pytestmark = pytest.mark.usefixtures("own_environment")
-
-SETTINGS = {
-    "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
-    "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
-}
-
-
-@pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """How logging was set up; it is not, because that would be for good."""
-    calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(logs, "configure", lambda *arguments: calls.append(arguments))
-    return calls
-
-
-def run(*arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(main, arguments, env={**SETTINGS, **environment})
+pytestmark = pytest.mark.usefixtures("own_environment", "configured")
 
 
 @pytest.mark.parametrize(

@@ -9,30 +9,12 @@ from importlib.metadata import version
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
-from sidecar import commands, logs
+from sidecar import commands
 from sidecar.commands.main import COMMANDS, main
-from tests import trust
+from tests.sidecar.commands.running import run
 
-pytestmark = pytest.mark.usefixtures("own_environment")
-
-SETTINGS = {
-    "SIDECAR_BACKEND_URL": "http://127.0.0.1:9",
-    "SIDECAR_SIGNING_KEYS": f"{trust.KEY_ID}:{trust.SIGNING_SECRET}",
-}
-
-
-@pytest.fixture(autouse=True)
-def configured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """How logging was set up; it is not, because that would be for good."""
-    calls: list[tuple[str, ...]] = []
-    monkeypatch.setattr(logs, "configure", lambda *arguments: calls.append(arguments))
-    return calls
-
-
-def run(*arguments: str, **environment: str) -> Result:
-    return CliRunner().invoke(main, arguments, env={**SETTINGS, **environment})
+pytestmark = pytest.mark.usefixtures("own_environment", "configured")
 
 
 def test_every_command_has_a_module_and_every_module_with_a_command_is_listed() -> None:
