@@ -38,7 +38,7 @@ test:            ## Install what the tests need, and run all checks and tests; A
 
 test-fast:       ## The tests that need no server but the embedded Valkey, in two minutes; ARGS="-k inbox"
 	@scripts/install dev
-	@.venv/bin/pytest -n 2 --dist worksteal -m "not servers and not slow" --hypothesis-profile fast $(ARGS)
+	@.venv/bin/pytest -n 4 --dist worksteal -m "not servers and not slow" --hypothesis-profile fast $(ARGS)
 
 branches:        ## Branch coverage of 100 % where it is a must: ledger, limiter, coalescing, signing, states, retries
 	@scripts/install dev
