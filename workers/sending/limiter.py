@@ -122,11 +122,13 @@ class Limiter:
         *,
         unsent: Sequence[str] = (),
         urgent: bool = False,
+        more: bool = False,
     ) -> Grant:
         """Take slots for rows to these recipients, as many as there are now. ``unsent`` are
         recipients that have had slots before and certainly no message. ``urgent`` goes before all
-        that is not, and answers people, which no daily limit counts. Raises :class:`Halted`,
-        :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
+        that is not, and answers people, which no daily limit counts. ``more`` rows wait behind
+        these, so that others share, or yield, even if all of these get slots. Raises
+        :class:`Halted`, :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
         line, pauses = limits.line, limits.pauses
         count, *more = await self._grant(
             keys=[
@@ -152,6 +154,7 @@ class Limiter:
                 _us(BEGIN_AHEAD_S),
                 0 if urgent else limits.daily_recipients or 0,
                 int(urgent),
+                int(more),
                 len(unsent),
                 len(pauses),
                 *pauses,

@@ -173,6 +173,7 @@ class Pacer:
                 [row.row.to for row in asked],
                 unsent=unsent,
                 urgent=not self._config.of_campaign,
+                more=len(self.queue) > 0,
             )
             left = self._assign(asked, grant)
         finally:

@@ -14,7 +14,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from tests.workers import slots
 from tests.workers.rows import CAMPAIGN, NUMBER
-from tests.workers.simulated_time import START, Clock, simulated_limiter
+from tests.workers.simulated_time import START, Clock, held_lease, simulated_limiter
 from tests.workers.slots import limits, recipients, slots_of, take
 from workers.sending.ledger import BEGIN_AHEAD_S, Halted, NotTheHolder
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
@@ -189,3 +189,28 @@ async def test_no_slots_for_a_halted_campaign(redis: Redis, lease: Lease) -> Non
     with pytest.raises(Halted):
         await ask(Limiter(redis), lease, rate=10, wanted=3)
     assert not await redis.exists(keys.number(NUMBER))
+
+
+@pytest.mark.parametrize("more", [True, False])
+async def test_what_comes_first_keeps_others_back_until_its_last_row_has_a_slot(
+    redis: Redis, lease: Lease, more: bool
+) -> None:
+    """Also if it got all that it asked for: it does not ask for all of its rows at once."""
+    limiter = Limiter(redis)
+    other = await held_lease(redis, "replies")
+    first = await limiter.grant(
+        other, "replies", limits(1000), recipients(2), urgent=True, more=more
+    )
+    assert first.count == 2
+    assert (await ask(limiter, lease, rate=1000, wanted=2)).count == (0 if more else 2)
+
+
+@pytest.mark.parametrize("more", [True, False])
+async def test_a_campaign_with_more_rows_than_it_asks_about_shares(
+    redis: Redis, lease: Lease, more: bool
+) -> None:
+    limiter = Limiter(redis)
+    other = await held_lease(redis, "other")
+    await limiter.grant(other, "other", limits(1000), recipients(2), more=more)
+    granted = await ask(limiter, lease, rate=1000, wanted=300)
+    assert granted.count < 150 if more else granted.count > 200

@@ -22,9 +22,10 @@
 -- ARGV[5]  how far ahead a slot is at least
 -- ARGV[6]  how many recipients the portfolio may have in 24 hours; 0: any number
 -- ARGV[7]  1 if the campaign comes before all others (a vendor's replies), else 0
--- ARGV[8]  how many recipients follow of earlier slots whose rows were not sent after all
--- ARGV[9]  how many names of pauses follow
--- ARGV[10..] these fields of KEYS[11], each of which would keep the campaign from sending; then those
+-- ARGV[8]  1 if more rows wait than those that follow, else 0
+-- ARGV[9]  how many recipients follow of earlier slots whose rows were not sent after all
+-- ARGV[10] how many names of pauses follow
+-- ARGV[11..] these fields of KEYS[11], each of which would keep the campaign from sending; then those
 --          recipients, and then the rows' recipients
 --
 -- {number}, {account}, {app} and {portfolio} are names that workers/sending/limits.py gives: of the vendor
@@ -58,7 +59,7 @@ end
 if redis.call("EXISTS", KEYS[2]) == 1 then
   return {-2}
 end
-local pauses = {unpack(ARGV, 10, 9 + ARGV[9])}
+local pauses = {unpack(ARGV, 11, 10 + ARGV[10])}
 for _, paused in ipairs(redis.call("HMGET", KEYS[11], unpack(pauses))) do
   if paused then
     return {-4, paused}
@@ -130,8 +131,8 @@ if daily > 0 then
   used = redis.call("ZCARD", KEYS[8])
 end
 
-local unsent = 10 + tonumber(ARGV[9])
-local first = unsent + tonumber(ARGV[8])
+local unsent = 11 + tonumber(ARGV[10])
+local first = unsent + tonumber(ARGV[9])
 for index = unsent, first - 1 do
   local key = KEYS[9] .. ARGV[index]
   local began, due = string.match(redis.call("GET", key) or "", "^(%d+):(%d+)$")
@@ -190,13 +191,14 @@ local again = math.max(next_free, had_until) - now - ahead / 2
 if yields then
   again = math.max(again, ahead / 5)
 end
+local wants_more = index <= #ARGV or ARGV[8] == "1"
 if exhausted then
   local oldest = redis.call("ZRANGE", KEYS[8], used - daily, used - daily, "WITHSCORES")
   again = oldest[2] + DAY - now
   reason = ARGV[6] .. " recipients of the portfolio in 24 hours are used up"
-elseif index <= #ARGV and urgent then
+elseif wants_more and urgent then
   redis.call("SET", KEYS[13], campaign, "PX", URGENT_FORGOTTEN)
-elseif index <= #ARGV then
+elseif wants_more then
   redis.call("ZADD", KEYS[7], now + FORGOTTEN, campaign)
   redis.call("PEXPIRE", KEYS[7], 60000)
 elseif urgent then
