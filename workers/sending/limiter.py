@@ -130,7 +130,7 @@ class Limiter:
         these, so that others share, or yield, even if all of these get slots. Raises
         :class:`Halted`, :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
         line, pauses = limits.line, limits.pauses
-        count, *more = await self._grant(
+        count, *rest = await self._grant(
             keys=[
                 keys.lease(campaign_lease(campaign_uid)),
                 keys.halt(campaign_uid),
@@ -164,10 +164,10 @@ class Limiter:
         )
         refuse(count, campaign_uid)
         if count == _PAUSED:
-            raise NumberPaused(Paused.load(more[0]))
+            raise NumberPaused(Paused.load(rest[0]))
         if count == _RESTS:
             raise CampaignRests(campaign_uid)
-        delay, gap, again, clock, reason, *refused = more
+        delay, gap, again, clock, reason, *refused = rest
         self.clock.told(clock / 1e6)
         METRICS.counter(SLOTS).add(count)
         if count == 0:
