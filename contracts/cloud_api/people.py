@@ -1,8 +1,8 @@
 """Who a message is from or to: a phone number, a user id, or both.
 
 People with a username may hide their phone number. A webhook then names them by a user id alone
-(``CC.`` and up to 128 letters and digits; of a parent business ``CC.ENT.`` before them), at times in
-the members that used to hold the number. A message to them goes to ``recipient`` instead of ``to``
+(``CC.`` and up to 128 letters and digits; of a parent business ``CC.ENT.`` before them), sometimes
+in the members that used to hold the number. A message to them goes to ``recipient``, not ``to``
 (https://developers.facebook.com/docs/whatsapp/business-scoped-user-ids).
 
 A Brazilian number has a ninth digit that may be left out, a Mexican one a 1 and an Argentine one a
