@@ -67,6 +67,15 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
+def authorization(scope: Scope) -> bytes | None:
+    """Return the header of that name."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            given: bytes = value
+            return given
+    return None
+
+
 def transport_of(scope: Scope) -> asyncio.Transport:
     extensions: dict[str, Any] = scope.get("extensions") or {}
     transport: asyncio.Transport | None = extensions.get(TRANSPORT, {}).get("transport")

@@ -1,4 +1,4 @@
-"""The application: the messages call, and the control endpoints beside it."""
+"""The application: messages and media, and the control endpoints beside them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.control import Control
 from simulator.cloud_api.engine import Engine
+from simulator.cloud_api.media_endpoint import ADDRESS_PATH, MediaEndpoint
 from simulator.cloud_api.refusal import Refusal
 from simulator.cloud_api.send import SendEndpoint
 
@@ -26,6 +27,7 @@ class CloudApi:
     def __init__(self, config: CloudApiConfig) -> None:
         self.engine = Engine(config)
         self._send = SendEndpoint(self.engine)
+        self._media = MediaEndpoint(self.engine.media, self.engine.media_faults)
         control = Control(self.engine)
         self._other_routes: ASGIApp = Starlette(
             routes=[Mount("/_simulator", routes=control.routes())],
@@ -38,6 +40,14 @@ class CloudApi:
             parts = scope["path"].split("/")
             if len(parts) == 4 and parts[3] == "messages" and parts[1] != "_simulator":
                 await self._send(scope, receive, send, parts[2])
+                return
+        if scope["type"] == "http" and scope["method"] == "GET":
+            parts = scope["path"].split("/")
+            if len(parts) == 3 and parts[1] != "_simulator":
+                await self._media.address(scope, send, parts[2])
+                return
+            if scope["path"] == ADDRESS_PATH:
+                await self._media.content(scope, receive, send)
                 return
         await self._other_routes(scope, receive, send)
 

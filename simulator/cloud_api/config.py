@@ -22,6 +22,12 @@ def _ordered(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
+def _ordered_bytes(limits: tuple[int, int]) -> tuple[int, int]:
+    if not 1 <= limits[0] <= limits[1]:
+        raise ValueError("give the least and the most, at least 1: [500, 50000]")
+    return limits
+
+
 def _known_codes(shares: dict[int, float]) -> dict[int, float]:
     if unknown := sorted(code for code in shares if code not in RULES):
         raise ValueError(f"no documented error codes: {unknown}")
@@ -185,6 +191,11 @@ class CloudApiConfig(StrictModel):
         "order": 0.5,
         "unsupported": 0.5,
     }
+
+    #: Least and most bytes of the media that customers send, where an order names no size.
+    inbound_media_bytes: Annotated[tuple[int, int], AfterValidator(_ordered_bytes)] = (500, 50_000)
+    #: How long the address of a medium is valid. Meta: five minutes.
+    media_url_s: float = Field(default=300, gt=0)
 
     # -- webhooks --
 

@@ -5,6 +5,10 @@
 - ``GET mishaps``: every send that was refused or hit by a fault, likewise.
 - ``POST inbound`` :class:`InboundOrder`: customers write.
 - ``GET | POST | DELETE faults``: see, add (:class:`~simulator.cloud_api.fault.FaultSpec`), clear.
+- ``POST media`` :class:`~simulator.cloud_api.control_media.MediaOrder`: something to fetch,
+  without a message that names it. ``GET media``: all there is, one JSON object a line.
+- ``GET | POST | DELETE media-faults``: the same for fetching it
+  (:class:`~simulator.cloud_api.media_fault.MediaFaultSpec`).
 - ``POST pause-webhooks``, ``POST resume-webhooks``.
 - ``POST webhook-url`` :class:`WebhookUrlOrder`: webhooks go there from now on, also those that
   wait; with a verify token, only if the URL answers Meta's GET as it should.
@@ -15,28 +19,24 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
-import orjson
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, model_validator
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from contracts.lenient import StrictModel
 from simulator.cloud_api.config import HttpUrl, KnownType
+from simulator.cloud_api.control_http import json_answer, lines_answer, ordered_number, read_order
+from simulator.cloud_api.control_media import MAX_BYTES, MediaControl, make_media
 from simulator.cloud_api.engine import Engine
 from simulator.cloud_api.fault import Fault, FaultSpec
-from simulator.cloud_api.number import Number
+from simulator.cloud_api.inbound_content import MEDIA_TYPES
 from simulator.cloud_api.raw_post import RawPost, Signature
 from simulator.cloud_api.report import inbound_lines, message_lines, mishap_lines, report
-
-Model = TypeVar("Model", bound=BaseModel)
-
-_LINES_AT_ONCE = 500
 
 
 class InboundOrder(StrictModel):
@@ -48,6 +48,14 @@ class InboundOrder(StrictModel):
     type: KnownType | None = None
     count: int = Field(default=1, ge=1, le=1_000_000)
     per_s: float | None = Field(default=None, gt=0)
+    #: Of a type with media: the size of the medium that all these messages name.
+    media_bytes: int | None = Field(default=None, ge=1, le=MAX_BYTES)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "InboundOrder":
+        if self.media_bytes is not None and self.type not in MEDIA_TYPES:
+            raise ValueError(f"`media_bytes` needs a `type` of {sorted(MEDIA_TYPES)}")
+        return self
 
 
 class WebhookUrlOrder(StrictModel):
@@ -62,6 +70,7 @@ class WebhookUrlOrder(StrictModel):
 class Control:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._media = MediaControl(engine.media, engine.media_faults, engine.numbers)
 
     def routes(self) -> list[Route]:
         return [
@@ -77,54 +86,63 @@ class Control:
             Route("/resume-webhooks", self.resume_webhooks, methods=["POST"]),
             Route("/webhook-url", self.move_webhooks, methods=["POST"]),
             Route("/webhook", self.post_webhook, methods=["POST"]),
+            *self._media.routes(),
         ]
 
     async def report(self, _request: Request) -> Response:
-        return _json(report(self._engine))
+        return json_answer(report(self._engine))
 
     async def messages(self, _request: Request) -> Response:
-        return _stream(message_lines(self._engine.ledger))
+        return lines_answer(message_lines(self._engine.ledger))
 
     async def inbound(self, _request: Request) -> Response:
-        return _stream(inbound_lines(self._engine.ledger))
+        return lines_answer(inbound_lines(self._engine.ledger))
 
     async def mishaps(self, _request: Request) -> Response:
-        return _stream(mishap_lines(self._engine.ledger))
+        return lines_answer(mishap_lines(self._engine.ledger))
 
     async def write_inbound(self, request: Request) -> Response:
-        order = await _read(request, InboundOrder)
-        number = self._number(order.phone_number_id)
+        order = await read_order(request, InboundOrder)
+        number = ordered_number(self._engine.numbers, order.phone_number_id)
+        media = None
+        if order.media_bytes is not None and order.type is not None:
+            mime_type = MEDIA_TYPES[order.type]
+            media = await make_media(self._engine.media, number, mime_type, order.media_bytes)
 
         def write(_: object = None) -> str:
             customers = self._engine.customers
-            return customers.write(number, order.from_, text=order.text, type_=order.type).wamid
+            return customers.write(
+                number, order.from_, text=order.text, type_=order.type, media=media
+            ).wamid
 
         if order.per_s is None:
-            return _json({"count": order.count, "wamids": [write() for _ in range(order.count)]})
+            return json_answer(
+                {"count": order.count, "wamids": [write() for _ in range(order.count)]}
+            )
         for at in range(order.count):
             self._engine.scheduler.after(at / order.per_s, write, None)
-        return _json({"count": order.count, "wamids": []})
+        return json_answer({"count": order.count, "wamids": []})
 
     async def list_faults(self, _request: Request) -> Response:
-        return _json([_fault(one) for one in self._engine.faults.list()])
+        return json_answer([_fault(one) for one in self._engine.faults.list()])
 
     async def add_fault(self, request: Request) -> Response:
-        fault = self._engine.faults.add(await _read(request, FaultSpec))
-        return _json(_fault(fault), 201)
+        fault = self._engine.faults.add(await read_order(request, FaultSpec))
+        return json_answer(_fault(fault), 201)
 
     async def clear_faults(self, _request: Request) -> Response:
-        return _json({"cleared": self._engine.faults.clear()})
+        return json_answer({"cleared": self._engine.faults.clear()})
 
     async def pause_webhooks(self, _request: Request) -> Response:
         self._engine.pause_webhooks(paused=True)
-        return _json({"paused": True})
+        return json_answer({"paused": True})
 
     async def resume_webhooks(self, _request: Request) -> Response:
         self._engine.pause_webhooks(paused=False)
-        return _json({"paused": False})
+        return json_answer({"paused": False})
 
     async def move_webhooks(self, request: Request) -> Response:
-        order = await _read(request, WebhookUrlOrder)
+        order = await read_order(request, WebhookUrlOrder)
         numbers = [
             one
             for one in self._engine.numbers
@@ -136,11 +154,11 @@ class Control:
         if order.verify_token is not None:
             await _verify(order.url, order.verify_token)
         self._engine.numbers.move_webhooks(order.url, numbers)
-        return _json({"url": order.url, "numbers": [one.phone_number_id for one in numbers]})
+        return json_answer({"url": order.url, "numbers": [one.phone_number_id for one in numbers]})
 
     async def post_webhook(self, request: Request) -> Response:
         query = request.query_params
-        number = self._number(query.get("phone_number_id"))
+        number = ordered_number(self._engine.numbers, query.get("phone_number_id"))
         if number.subscription is None:
             raise HTTPException(409, "there is no webhook URL: set one by POST webhook-url")
         if self._engine.delivery.paused:
@@ -154,15 +172,7 @@ class Control:
         post = RawPost(body, signature, self._engine.clock.now(), retries=retries)
         post.answer = asyncio.get_running_loop().create_future()
         self._engine.delivery.push(number.subscription, post)
-        return _json({"status": await post.answer})
-
-    def _number(self, phone_number_id: str | None) -> Number:
-        if phone_number_id is None:
-            return self._engine.numbers.first()
-        number = self._engine.numbers.get(phone_number_id)
-        if number is None:
-            raise HTTPException(404, f"there is no number {phone_number_id!r}")
-        return number
+        return json_answer({"status": await post.answer})
 
 
 async def _verify(url: str, verify_token: str) -> None:
@@ -183,31 +193,5 @@ async def _verify(url: str, verify_token: str) -> None:
         )
 
 
-async def _read(request: Request, model: type[Model]) -> Model:
-    try:
-        return model.model_validate_json(await request.body() or b"{}")
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        raise HTTPException(400, orjson.dumps(details, default=str).decode()) from None
-
-
 def _fault(fault: Fault) -> dict[str, Any]:
     return {"id": fault.id, "hits": fault.hits, **fault.spec.model_dump(mode="json")}
-
-
-def _json(content: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(content), status, media_type="application/json")
-
-
-def _stream(lines: Iterable[bytes]) -> Response:
-    async def chunks() -> AsyncIterator[bytes]:
-        chunk: list[bytes] = []
-        for line in lines:
-            chunk.append(line)
-            if len(chunk) == _LINES_AT_ONCE:
-                yield b"".join(chunk)
-                chunk.clear()
-                await asyncio.sleep(0)
-        yield b"".join(chunk)
-
-    return StreamingResponse(chunks(), media_type="application/x-ndjson")

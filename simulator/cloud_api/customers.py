@@ -5,7 +5,14 @@ from typing import Any
 
 from simulator.cloud_api import inbound_content
 from simulator.cloud_api.envelope import to_json
-from simulator.cloud_api.inbound_content import ANSWERING_TYPES, MESSAGE_TYPES, NAMES, Answered
+from simulator.cloud_api.inbound_content import (
+    ANSWERING_TYPES,
+    MEDIA_TYPES,
+    MESSAGE_TYPES,
+    NAMES,
+    Answered,
+)
+from simulator.cloud_api.media import Media
 from simulator.cloud_api.message import Inbound, InboundUpdate, Message
 from simulator.cloud_api.number import Number, Numbers
 from simulator.cloud_api.platform import Platform
@@ -19,6 +26,7 @@ class Customers:
         self._rng = platform.rng
         self._ledger = platform.ledger
         self._outbox = platform.outbox
+        self._media = platform.media
         self._mint = mint
         self._numbers = list(numbers)
         self._types = list(config.inbound_types)
@@ -56,8 +64,10 @@ class Customers:
         text: str | None = None,
         type_: str | None = None,
         answered: Message | None = None,
+        media: Media | None = None,
     ) -> Inbound:
-        """Write to ``number``; what is not given is drawn."""
+        """Write to ``number``; what is not given is drawn. ``media`` is of a message whose type
+        has some."""
         now = self._clock.now()
         if from_ is None:
             from_ = f"1555{self._rng.randrange(self._config.inbound_customers):07d}"
@@ -65,6 +75,8 @@ class Customers:
         if answered is not None:
             original = Answered(answered.wamid, number.display_phone_number)
         content = self._content(text, type_, original)
+        if content["type"] in MEDIA_TYPES:
+            self._name_media(number, content[content["type"]], media)
         inbound = Inbound(self._mint.incoming(from_), number, from_, content["type"], now)
         head: dict[str, Any] = {"from": from_, "id": inbound.wamid, "timestamp": str(int(now))}
         if original is not None and inbound.type in ANSWERING_TYPES:
@@ -85,6 +97,12 @@ class Customers:
         if type_ is None:
             type_ = self._rng.choices(self._types, self._weights)[0]
         return MESSAGE_TYPES[type_](self._rng, original)
+
+    def _name_media(self, number: Number, content: dict[str, Any], media: Media | None) -> None:
+        if media is None:
+            size = self._rng.randint(*self._config.inbound_media_bytes)
+            media = self._media.add(number, content["mime_type"], size)
+        content |= {"id": media.id, "sha256": media.webhook_sha256, "mime_type": media.mime_type}
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         self._next_at += self._rng.expovariate(self._config.inbound_per_s)

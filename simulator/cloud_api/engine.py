@@ -11,6 +11,8 @@ from simulator.cloud_api.delivery import Delivery
 from simulator.cloud_api.fault import Faults
 from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.lifecycle import Lifecycle, drawn_code
+from simulator.cloud_api.media import MediaLibrary
+from simulator.cloud_api.media_fault import MediaFaults
 from simulator.cloud_api.message import Message
 from simulator.cloud_api.number import Number, Numbers
 from simulator.cloud_api.outbox import Outbox
@@ -48,7 +50,9 @@ class Engine:
         self.delivery = Delivery(config, self.clock, self.scheduler, self.ledger)
         self.numbers = Numbers(config, self.clock.now(), self._subscribe)
         self.outbox = Outbox(config, self.clock, rng, self.scheduler, self.delivery)
-        platform = Platform(config, self.clock, rng, self.ledger, self.outbox)
+        self.media = MediaLibrary(self.clock, rng, config.media_url_s)
+        self.media_faults = MediaFaults(rng)
+        platform = Platform(config, self.clock, rng, self.ledger, self.outbox, self.media)
         self.customers = Customers(platform, self._mint, self.numbers)
         self._lifecycle = Lifecycle(platform, self.scheduler, self._rng, self.customers)
         self.faults = Faults(self.clock, rng)

@@ -3,7 +3,6 @@
 Shapes are those of the messages reference. ``context`` is what the message answers, if anything.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -43,12 +42,9 @@ def _text(rng: Random, _answered: Answered | None) -> Content:
     return text(rng.choice(_TEXTS))
 
 
-def _media(kind: str, mime_type: str, **more: object) -> Callable[..., Content]:
-    def content(rng: Random, _answered: Answered | None) -> Content:
-        media_id = str(rng.randrange(10**14, 10**15))
-        sha256 = hashlib.sha256(media_id.encode()).hexdigest()
-        media = {"mime_type": mime_type, "sha256": sha256, "id": media_id, **more}
-        return {"type": kind, kind: media}
+def _media(kind: str, **more: object) -> Callable[..., Content]:
+    def content(_rng: Random, _answered: Answered | None) -> Content:
+        return {"type": kind, kind: {"mime_type": MEDIA_TYPES[kind], **more}}
 
     return content
 
@@ -117,14 +113,23 @@ def _unsupported(_rng: Random, _answered: Answered | None) -> Content:
     return {"type": "unsupported", "errors": [error]}
 
 
+#: Types whose content names a medium, and its MIME type. Id and digest are those of the library.
+MEDIA_TYPES = {
+    "audio": "audio/ogg; codecs=opus",
+    "document": "application/pdf",
+    "image": "image/jpeg",
+    "sticker": "image/webp",
+    "video": "video/mp4",
+}
+
 #: By type: makes the content. A reaction without a message to react to becomes a text.
 MESSAGE_TYPES: dict[str, Callable[[Random, Answered | None], Content]] = {
     "text": _text,
-    "image": _media("image", "image/jpeg", caption="Is it this one? é"),
-    "audio": _media("audio", "audio/ogg; codecs=opus", voice=True),
-    "document": _media("document", "application/pdf", filename="Rechnung März.pdf"),
-    "video": _media("video", "video/mp4"),
-    "sticker": _media("sticker", "image/webp", animated=False),
+    "image": _media("image", caption="Is it this one? é"),
+    "audio": _media("audio", voice=True),
+    "document": _media("document", filename="Rechnung März.pdf"),
+    "video": _media("video"),
+    "sticker": _media("sticker", animated=False),
     "location": _location,
     "contacts": _contacts,
     "button": _button,

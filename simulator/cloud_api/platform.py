@@ -6,6 +6,7 @@ from random import Random
 from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.ledger import Ledger
+from simulator.cloud_api.media import MediaLibrary
 from simulator.cloud_api.outbox import Outbox
 
 
@@ -16,3 +17,4 @@ class Platform:
     rng: Random
     ledger: Ledger
     outbox: Outbox
+    media: MediaLibrary

@@ -1,6 +1,7 @@
 """Error answers of the Graph API."""
 
 import secrets
+from typing import Any
 
 import orjson
 
@@ -18,13 +19,15 @@ class Refusal(Exception):
         self.title = f"(#{code}) {rule.meaning[:1].upper()}{rule.meaning[1:]}"
         self.details = details or f"{rule.meaning[:1].upper()}{rule.meaning[1:]}."
 
-    def body(self) -> bytes:
+    def body(self, subcode: int | None = None) -> bytes:
         """Return the answer's body, as JSON."""
-        error = {
+        error: dict[str, Any] = {
             "message": self.title,
             "type": "OAuthException",
             "code": self.code,
             "error_data": {"messaging_product": "whatsapp", "details": self.details},
             "fbtrace_id": "A" + secrets.token_urlsafe(16),
         }
+        if subcode is not None:
+            error["error_subcode"] = subcode
         return orjson.dumps({"error": error})

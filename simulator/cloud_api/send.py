@@ -5,7 +5,15 @@ from json.encoder import encode_basestring_ascii
 
 from starlette.types import Receive, Scope, Send
 
-from simulator.asgi import answer, close, is_still_there, read_body, reset, transport_of
+from simulator.asgi import (
+    answer,
+    authorization,
+    close,
+    is_still_there,
+    read_body,
+    reset,
+    transport_of,
+)
 from simulator.cloud_api.engine import Accepted, Engine
 from simulator.cloud_api.fault import Fault, FaultKind
 from simulator.cloud_api.garbage import GARBAGE, WAMID
@@ -77,14 +85,14 @@ class SendEndpoint:
     def _number(self, scope: Scope, phone_number_id: str) -> Number:
         number = self._engine.numbers.get(phone_number_id)
         if number is None:
-            if _authorization(scope) is None:
+            if authorization(scope) is None:
                 raise Refusal(_TOKEN, "An access token is required.")
             raise Refusal(
                 _NUMBER,
                 f"Object with ID '{phone_number_id}' does not exist, cannot be loaded due to "
                 "missing permissions, or does not support this operation.",
             )
-        if _authorization(scope) != number.authorization:
+        if authorization(scope) != number.authorization:
             raise Refusal(_TOKEN, "The access token is missing or invalid.")
         return number
 
@@ -149,14 +157,6 @@ class SendEndpoint:
             return True
         await close(transport, receive)
         return False
-
-
-def _authorization(scope: Scope) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            given: bytes = value
-            return given
-    return None
 
 
 def _answer_body(accepted: Accepted) -> bytes:
