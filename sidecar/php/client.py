@@ -14,6 +14,7 @@ from contracts import backend as contract
 from contracts.effects import read
 from contracts.signing import Audience, Signer
 from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, METRICS
+from sidecar.php.reasons import scrub
 from sidecar.settings import Settings
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -40,7 +41,8 @@ class BackendTimedOut(BackendFailed):
 
 
 class BackendRefused(BackendError):
-    """PHP said no (4xx), and nothing happened. ``code`` is its reason code."""
+    """PHP said no (4xx), and nothing happened. ``code`` is its reason code, ``message`` without
+    personal data."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -121,12 +123,12 @@ class Backend:
         if status != 200:
             raise _refusal(path, status, content)
         try:
-            return read(answer, content)
+            return _scrubbed(read(answer, content))
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
+            where = scrub(".".join(map(str, first["loc"])))
             raise BackendFailed(
-                f"{path} answered something else than documented: "
-                f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+                f"{path} answered something else than documented: {where}: {scrub(first['msg'])}"
             ) from None
 
     async def process_webhook(
@@ -156,7 +158,8 @@ class Backend:
         except TimeoutError:
             raise BackendTimedOut(f"{path}: no answer in time") from None
         except aiohttp.ClientError as error:
-            raise BackendFailed(f"{path}: {type(error).__name__}: {error}") from None
+            # Not what it says: it may quote what PHP answered.
+            raise BackendFailed(f"{path}: {type(error).__name__}") from None
 
 
 async def _read(path: str, response: aiohttp.ClientResponse) -> bytes:
@@ -169,6 +172,17 @@ async def _read(path: str, response: aiohttp.ClientResponse) -> bytes:
     return bytes(content)
 
 
+def _scrubbed(answer: Answer) -> Answer:
+    """Return an answer without personal data in its reasons."""
+    changed: dict[str, object] = {}
+    if isinstance(answer, contract.UpdateResult | contract.ProcessWebhookAnswer) and answer.reason:
+        changed["reason"] = scrub(answer.reason)
+    results = getattr(answer, "results", None)
+    if isinstance(results, list) and any(getattr(one, "reason", None) for one in results):
+        changed["results"] = [_scrubbed(one) for one in results]
+    return answer.model_copy(update=changed) if changed else answer
+
+
 def _refusal(path: str, status: int, content: bytes) -> BackendError:
     if status == 503:
         return BackendUnavailable(f"{path} answered {status}")
@@ -177,7 +191,7 @@ def _refusal(path: str, status: int, content: bytes) -> BackendError:
     if 400 <= status < 500:
         try:
             detail = contract.ErrorAnswer.model_validate_json(content).error
-            return BackendRefused(status, detail.code, detail.message)
+            return BackendRefused(status, scrub(detail.code), scrub(detail.message))
         except ValidationError:
             pass
         if status == 429:

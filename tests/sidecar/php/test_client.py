@@ -324,3 +324,51 @@ async def test_only_what_was_set_is_sent(httpserver: HTTPServer, make_backend: M
     )
     [(request, _)] = httpserver.log
     assert request.get_data() == encode({"limit": 5})
+
+
+# -- what it says went wrong --
+
+
+SQL = (
+    "SQLSTATE[22001]: String data, right truncated: 1406 Data too long for column 'first_name' at "
+    "row 1 (SQL: insert into `contacts` (`first_name`) values (Dear Ada, your code is 471100))"
+)
+REDUCED = "SQLSTATE[22001] 1406 in contacts"
+
+
+async def test_reasons_are_without_personal_data(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    results = [
+        {"id": "a", "result": "retry", "reason": SQL},
+        {"id": "b", "result": "done"},
+        {"id": "c", "result": "ignored", "reason": "own_number"},
+    ]
+    httpserver.expect_request(contract.PROCESS_WEBHOOKS).respond_with_json({"results": results})
+    backend = make_backend(httpserver.url_for(""))
+    answer = await backend.post(contract.PROCESS_WEBHOOKS, b"{}", contract.ProcessWebhooksAnswer)
+    assert [one.reason for one in answer.results] == [REDUCED, None, "own_number"]
+    whole = contract.PROCESS_WEBHOOK.format(vendor_uid="v")
+    httpserver.expect_request(whole).respond_with_json({"result": "retry", "reason": SQL})
+    assert (await backend.process_webhook("v", b"{}", "")).reason == REDUCED
+    one = await backend.post(whole, b"{}", contract.ProcessWebhookAnswer)
+    assert one.reason == REDUCED
+
+
+async def test_so_are_refusals(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    body = {"error": {"code": "request_invalid", "message": SQL}}
+    httpserver.expect_request(PATH).respond_with_json(body, status=400)
+    error = await failure(make_backend(httpserver.url_for("")), BackendRefused)
+    assert str(error) == f"request_invalid: {REDUCED}"
+
+
+async def test_so_are_answers_that_are_no_http(make_backend: MakeBackend) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(TEXT.encode() + b"\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        await failure(make_backend(f"http://127.0.0.1:{port}"), BackendFailed)
