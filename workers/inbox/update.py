@@ -32,10 +32,11 @@ class Update:
     where they are needed.
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
-    ``attempts`` counts PHP's refusals; ``first_failed_at`` and ``reason`` say since when and why.
-    ``unreadable``: PHP could not read it, ``reason`` says why. ``bots`` are matched anew for each
-    attempt, and not stored. ``stored_bytes`` is what it takes in Redis, if it was read from there.
-    Times are unix ms.
+    ``attempts`` counts PHP's refusals, ``refused`` those that it answered about this very update;
+    ``first_failed_at`` and ``reason`` say since when and why. ``unreadable``: PHP could not read
+    it, ``reason`` says why. ``ignored`` says why nothing is to be done with it. ``bots`` are
+    matched anew for each attempt, and not stored. ``stored_bytes`` is what it takes in Redis, if it
+    was read from there. Times are unix ms.
     """
 
     id: str
@@ -51,9 +52,11 @@ class Update:
     callback_data: str | None = None
     lower_statuses: list[bytes] = field(default_factory=list)
     attempts: int = 0
+    refused: int = 0
     first_failed_at: int | None = None
     reason: str | None = None
     unreadable: bool = False
+    ignored: str | None = None
     bots: MatchedBots | None = None
     stored_bytes: int = 0
     elements: list[bytes] = field(default_factory=list)
@@ -160,6 +163,7 @@ class Update:
                 "callback_data": self.callback_data,
                 "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
                 "attempts": self.attempts,
+                "refused": self.refused,
                 "first_failed_at": self.first_failed_at,
                 "unreadable": self.unreadable,
                 "reason": self.reason,
@@ -184,6 +188,7 @@ class Update:
             callback_data=kept.callback_data,
             lower_statuses=[bytes(status) for status in kept.lower_statuses],
             attempts=kept.attempts,
+            refused=kept.refused,
             first_failed_at=kept.first_failed_at,
             reason=kept.reason,
             unreadable=kept.unreadable,
@@ -205,6 +210,7 @@ class _Kept(msgspec.Struct):
     callback_data: str | None = None
     lower_statuses: list[Raw] = []
     attempts: int = 0
+    refused: int = 0
     first_failed_at: int | None = None
     unreadable: bool = False
     reason: str | None = None
