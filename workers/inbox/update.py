@@ -34,9 +34,9 @@ class Update:
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
     ``attempts`` counts PHP's refusals, ``refused`` those that it answered about this very update;
     ``first_failed_at`` and ``reason`` say since when and why. ``unreadable``: PHP could not read
-    it, ``reason`` says why. ``ignored`` says why nothing is to be done with it. ``bots`` are
-    matched anew for each attempt, and not stored. ``stored_bytes`` is what it takes in Redis, if it
-    was read from there. Times are unix ms.
+    it, ``reason`` says why. ``ignored_reason``: nothing is to be done with it, and why. ``bots``
+    are matched anew for each attempt, and not stored. ``stored_bytes`` is what it takes in Redis,
+    if it was read from there. Times are unix ms.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Update:
     first_failed_at: int | None = None
     reason: str | None = None
     unreadable: bool = False
-    ignored: str | None = None
+    ignored_reason: str | None = None
     bots: MatchedBots | None = None
     stored_bytes: int = 0
     elements: list[bytes] = field(default_factory=list)
