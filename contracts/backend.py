@@ -127,16 +127,25 @@ class ProcessWebhooksRequest(StrictModel):
 
 
 class UpdateResult(LenientModel):
-    """``done``: applied, now or before. ``ignored``: nothing to do, and never will be. ``retry``:
-    not applied, bring it again later. A value that is not known counts as ``retry``.
+    """What became of an update, or of something else that has an id.
 
-    ``effects`` are what the sidecar is asked to do (:mod:`contracts.effects`), with ``done`` only.
-    An update that PHP has applied before brings the same effects again, with the same ids, but for
-    messages whose outcome PHP knows: the answer that named them first may never have arrived.
+    - ``done``: applied, now or before.
+    - ``ignored``: nothing to do, and never will be. ``reason`` is a word (``own_number``), by which
+      the sidecar counts them.
+    - ``retry``: not applied, bring it again later. A value that is not known counts as ``retry``.
+    - ``rejected``: it can never be applied, and ``reason`` says why. Of updates: the sidecar makes a
+      dead letter of it at once, and those behind it in order are applied.
+
+    ``reason`` holds no personal data: of an SQL error the SQLSTATE, the driver's code and the table.
+
+    ``effects`` are what the sidecar is asked to do (:mod:`contracts.effects`), with ``done`` and
+    ``ignored`` only. An update that PHP has applied before brings the same effects again, with the
+    same ids, but for messages whose outcome PHP knows: the answer that named them first may never
+    have arrived.
     """
 
     id: str
-    result: Literal["done", "ignored", "retry"] | str
+    result: Literal["done", "ignored", "retry", "rejected"] | str
     reason: Reason | None = None
     retry_after_ms: Pause | None = None
     campaign_uid: str | None = Field(
@@ -155,10 +164,10 @@ class ProcessWebhooksAnswer(LenientModel):
 
 class ProcessWebhookAnswer(LenientModel):
     """Answer to one raw webhook, which was posted byte for byte as Meta sent it, with its
-    ``X-Hub-Signature-256`` header. Used for bodies that cannot be split. 404 with
-    ``vendor_unknown`` where there is no such vendor."""
+    ``X-Hub-Signature-256`` header. Used for bodies that cannot be split. ``result`` and ``reason``
+    are as in :class:`UpdateResult`. 404 with ``vendor_unknown`` where there is no such vendor."""
 
-    result: Literal["done", "ignored", "retry"] | str
+    result: Literal["done", "ignored", "retry", "rejected"] | str
     reason: Reason | None = None
     retry_after_ms: Pause | None = None
 
@@ -581,6 +590,7 @@ RESOLVE_MESSAGES = "/internal/resolve-messages"
 VENDOR_CONFIG = "/internal/vendor-config"
 BOTS = "/internal/bots"
 AI_ANSWERS = "/internal/ai-answers"
+MEDIA = "/internal/media"
 MODES = "/internal/modes"
 OBSERVE = "/internal/observe"
 DIAGNOSIS = "/internal/diagnosis"
