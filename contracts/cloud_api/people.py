@@ -30,7 +30,7 @@ def person(*candidates: Any, user_ids: tuple[Any, ...] = ()) -> Person:
     """Return who is meant by members that hold a number or a user id (``candidates``, in order of
     precedence), and by those that hold user ids only. Numbers of JSON count as their digits."""
     wa_id = user_id = None
-    for text in map(_text, candidates):
+    for text in map(identifier, candidates):
         if text is None:
             continue
         digits = phone_digits(text)
@@ -38,7 +38,7 @@ def person(*candidates: Any, user_ids: tuple[Any, ...] = ()) -> Person:
             wa_id = wa_id or digits
         else:
             user_id = user_id or text
-    for text in map(_text, user_ids):
+    for text in map(identifier, user_ids):
         if text is not None:
             user_id = text
             break
@@ -68,7 +68,38 @@ def number_forms(digits: str) -> tuple[str, ...]:
     return (digits,)
 
 
-def _text(value: Any) -> str | None:
+def main_form(digits: str) -> str:
+    """Return the shortest form of a number, which is the same for all of them."""
+    return min(number_forms(digits), key=len)
+
+
+def identifier(value: Any) -> str | None:
+    """Return an id as text, whether it was written as text or as a whole number; else None."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
+
+
+#: The members that name the other side of a message, an echo or a status, and a contact.
+NAMES = {
+    "message": ("from", "from_user_id", "from_parent_user_id"),
+    "echo": ("to", "to_user_id", "to_parent_user_id"),
+    "status": (
+        *("recipient_id", "recipient_user_id", "recipient_parent_user_id"),
+        *("recipient_participant_id", "recipient_participant_user_id"),
+        "recipient_participant_parent_user_id",
+    ),
+    "contact": ("wa_id", "user_id", "parent_user_id"),
+}
+
+
+def names(values: dict[str, Any], kind: str) -> list[str]:
+    """Return the ids under which an element of this kind, or a contact, names somebody; a number
+    in its main form."""
+    found = []
+    for member in NAMES[kind]:
+        text = identifier(values.get(member))
+        if text is not None:
+            digits = phone_digits(text)
+            found.append(text if digits is None else main_form(digits))
+    return found

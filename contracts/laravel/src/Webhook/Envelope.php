@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Webhook;
 
 use stdClass;
+use Stringable;
 
 /** Meta's webhook envelope. Nothing is taken for granted about the types in it. */
 final class Envelope
@@ -65,6 +66,16 @@ final class Envelope
     public static function text(mixed $value): ?string
     {
         return is_string($value) && $value !== '' ? $value : null;
+    }
+
+    /** Return an id as text, whether it was written as text or as a whole number; else null. */
+    public static function id(mixed $value): ?string
+    {
+        if (is_int($value) || ($value instanceof Stringable && preg_match('/\A-?[0-9]+\z/', (string) $value) === 1)) {
+            return (string) $value;
+        }
+
+        return self::text($value);
     }
 
     /** @return list<Part> */
