@@ -2,8 +2,8 @@
 
 PHP names effects in its answer about an update (``UpdateResult.effects``), or in a call of its own
 (``POST /internal/effects``). The sidecar keeps them on disk, does them with retries and limits, and
-tells PHP what it has to store: how a message was sent (``update-message-statuses``) and what an AI
-has answered (``ai-answers``).
+tells PHP what it has to store: how a message was sent (``update-message-statuses``), what an AI
+has answered (``ai-answers``) and where a message's media is (``media``).
 
 An effect's ``id`` makes it happen once: PHP gives the same effect the same id however often it is
 asked about the same update, and the sidecar takes an id once. It is a UUID.
@@ -29,6 +29,7 @@ class EffectKind(StrEnum):
     AI_REPLY = "ai_reply"
     FORWARD = "forward"
     BROADCAST = "broadcast"
+    FETCH_MEDIA = "fetch_media"
 
 
 class SendMessage(LenientModel):
@@ -79,12 +80,15 @@ class AiReply(LenientModel):
 
 
 class Forward(LenientModel):
-    """Post to the vendor's own webhook URL (``VendorConfig.forward``). ``body`` null: the update
-    itself, as the sidecar has it. May arrive more than once, as Meta's own webhooks may."""
+    """Post to the vendor's own webhook URL (``VendorConfig.forward``): ``raw``, or else ``body``,
+    or else the update itself, with the values that Meta sent. ``raw`` is JSON as a text, which is
+    posted as it is: no digit of its numbers is lost. An id is taken once; what is taken may arrive
+    more than once, as Meta's own webhooks may."""
 
     kind: Literal[EffectKind.FORWARD] = EffectKind.FORWARD
     id: str
     body: dict[str, Any] | None = None
+    raw: str | None = None
 
 
 class Broadcast(LenientModel):
@@ -99,7 +103,24 @@ class Broadcast(LenientModel):
     socket_id: str | None = None
 
 
-Effect = SendMessage | AiReply | Forward | Broadcast
+class FetchMedia(LenientModel):
+    """Fetch the media of a message into the folder that both sides share, and report it
+    (:class:`MediaReport`). ``media_id``, ``mime_type``, ``sha256`` and ``filename`` are as the
+    webhook has them; ``type`` is the message's (image, video, audio, document, sticker), which
+    decides how large the file may be. ``wamid`` names the message to PHP."""
+
+    kind: Literal[EffectKind.FETCH_MEDIA] = EffectKind.FETCH_MEDIA
+    id: str
+    media_id: str
+    wamid: str
+    type: str | None = None
+    mime_type: str | None = None
+    sha256: str | None = None
+    filename: str | None = None
+    phone_number_id: str | None = None
+
+
+Effect = SendMessage | AiReply | Forward | Broadcast | FetchMedia
 
 _MODELS: dict[str, TypeAdapter[Any]] = {
     model.model_fields["kind"].default: TypeAdapter(model) for model in get_args(Effect)
@@ -189,6 +210,42 @@ class AiAnswersRequest(StrictModel):
     same answer brings the same effects, as long as they are not sent."""
 
     answers: list[AiAnswer] = Field(min_length=1, max_length=100)
+
+
+class MediaState(StrEnum):
+    """- ``stored``: the file is in the folder, whole and on disk;
+    - ``failed``: it is not, and ``reason`` says why. It may be stored later all the same, where an
+      operator replays the dead letter.
+    """
+
+    STORED = "stored"
+    FAILED = "failed"
+
+
+class MediaReport(StrictModel):
+    """What came of a :class:`FetchMedia`, named by its ``id``. ``path`` is relative to the folder.
+    ``mime_type`` is as the Cloud API names it, ``sha256`` is hex. A ``reason`` begins with a word
+    for programs: too_large, media_unknown, sha256_wrong, ..."""
+
+    id: str
+    vendor_uid: str
+    media_id: str
+    wamid: str
+    state: MediaState
+    path: str | None = None
+    bytes: int | None = None
+    mime_type: str | None = None
+    sha256: str | None = None
+    reason: str | None = None
+    at: int = Field(description="Unix ms.")
+
+
+class MediaRequest(StrictModel):
+    """Report media. PHP keeps each with its message, as ``__data.media`` of the log row;
+    ``ignored`` where it has no such message. Idempotent by id: the same report changes nothing,
+    and ``stored`` is never taken back by ``failed``."""
+
+    media: list[MediaReport] = Field(min_length=1, max_length=100)
 
 
 class AiProviderKind(StrEnum):

@@ -6,9 +6,9 @@ that records its outcome.
 """
 
 import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 import orjson
@@ -28,7 +28,7 @@ from sidecar.settings import Settings
 
 log = structlog.get_logger()
 
-#: Kinds whose effects may happen twice, and may be dropped when too many wait.
+#: Kinds whose effects may happen twice after a crash, and may be dropped when too many wait.
 REPEATABLE = (EffectKind.FORWARD, EffectKind.BROADCAST)
 
 
@@ -135,8 +135,20 @@ class Outbox:
         self._put = script(redis, "effects/put_effects")
         self._end = script(redis, "effects/end_effects")
 
-    async def put(self, vendor_uid: str, effects: Sequence[Effect]) -> Put:
-        """Write effects to disk, each id once."""
+    async def known(self, vendor_uid: str, facts: Sequence[str]) -> set[str]:
+        """Return those of these facts that effects which were put have told."""
+        names = [_name(vendor_uid, fact) for fact in facts]
+        found = await self._marks.known(names, now_ms() / 1000)
+        return {fact for fact, there in zip(facts, found, strict=True) if there}
+
+    async def put(
+        self,
+        vendor_uid: str,
+        effects: Sequence[Effect],
+        facts: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> Put:
+        """Write effects to disk, each id once. ``facts`` are what an effect tells, by its id: if
+        all of them have been told, it is known."""
         if not effects:
             return Put()
         kinds = list(dict.fromkeys(effect.kind for effect in effects))
@@ -155,10 +167,11 @@ class Outbox:
                 # It is not as it was parsed: an update that it forwards holds what JSON has not.
                 _refuse(vendor_uid, effect.kind, effect.id, error)
                 continue
-            mark: tuple[str, str | int] = ("", "")
-            if effect.kind not in REPEATABLE:
-                mark = bucket_and_mark(f"{vendor_uid}\0{effect_id}".encode())
-            arguments += [kinds.index(effect.kind), effect_id, body, *mark]
+            told = facts.get(effect_id, _remembered(effect.kind, effect_id))
+            marks = [_name(vendor_uid, one) for one in told]
+            droppable = "1" if effect.kind in REPEATABLE else ""
+            arguments += [kinds.index(effect.kind), effect_id, body, droppable, len(marks)]
+            arguments += [word for mark in marks for word in bucket_and_mark(mark)]
         put = Put(*await self._put(keys=names, args=arguments))
         if put.dropped:
             log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
@@ -256,21 +269,28 @@ def id_of(effect: Effect) -> str:
     return effect.id
 
 
-def with_update(effect: Effect, payload: dict[str, Any] | None) -> Effect:
+def with_update(effect: Effect, payload: bytes | None) -> Effect:
     """Return an effect with the update that requested it filled in, if it needs that."""
-    if isinstance(effect, Forward) and effect.body is None:
-        return effect.model_copy(update={"body": _within_64_bits(payload)})
+    if payload is not None and is_of_update(effect):
+        return effect.model_copy(update={"raw": payload.decode()})
     return effect
 
 
-def _within_64_bits(payload: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Meta's JSON may hold any integer; a larger one becomes a float, as most readers have it."""
-    try:
-        orjson.dumps(payload)
-    except TypeError:
-        mended: dict[str, Any] = orjson.loads(json.dumps(payload))
-        return mended
-    return payload
+def is_of_update(effect: Effect) -> bool:
+    """Return whether an effect tells the update that requested it."""
+    return isinstance(effect, Forward) and effect.body is None and effect.raw is None
+
+
+def _remembered(kind: EffectKind, effect_id: str) -> list[str]:
+    """Return what remains known of an effect when it has ended: nothing of a broadcast, whose id
+    is its content, which may be told again."""
+    if kind is EffectKind.BROADCAST:
+        return []
+    return [f"forward\0{effect_id}" if kind is EffectKind.FORWARD else effect_id]
+
+
+def _name(vendor_uid: str, fact: str) -> bytes:
+    return f"{vendor_uid}\0{fact}".encode()
 
 
 def letter_id(queued: Queued) -> str:

@@ -54,6 +54,8 @@ class Forwarder:
         if target is None or not target.url:
             return self._nowhere(queued)
         self._without_target.over(queued.vendor_uid)
+        if effect.raw is not None:
+            return await self._post(target, queued.id, effect.raw.encode())
         if effect.body is None:
             return GivenUp("it has no body; the update that it belongs to was not put with it")
         try:

@@ -25,7 +25,7 @@ def coalesce(updates: list[Update]) -> Coalesced:
     """
     coalesced = Coalesced()
     places: dict[tuple[str, str, str | None], int] = {}
-    known_statuses: set[tuple[str, str, str | None]] = set()
+    known_statuses: set[tuple[str, str]] = set()
     for update in updates:
         if update.wamid is None or update.kind is None:
             coalesced.updates.append(update)
@@ -36,7 +36,7 @@ def coalesce(updates: list[Update]) -> Coalesced:
         if update.status is None:  # whatever it is, nothing else replaces it
             coalesced.updates.append(update)
             continue
-        exact = (update.vendor_uid, update.wamid, update.status)
+        exact = (update.vendor_uid, update.fact)
         if exact in known_statuses:
             coalesced.duplicates.append(update)
             continue
@@ -73,6 +73,8 @@ def _merge(coalesced: Coalesced, kept: Update, new: Update) -> Update:
         high, low = kept, new
     coalesced.lower.append(low)
     high.lower_statuses = [*kept.lower_statuses, *new.lower_statuses, low.raw_element]
+    webhook = b"".join(low.parts)
+    high.lower_envelopes = [*kept.lower_envelopes, *new.lower_envelopes, webhook]
     high.attempts = max(kept.attempts, new.attempts)
     failed_at = [at for at in (kept.first_failed_at, new.first_failed_at) if at is not None]
     high.first_failed_at = min(failed_at, default=None)

@@ -29,7 +29,8 @@ class Update:
 
     ``parts`` are the bytes of a complete webhook with only this update: what comes before it,
     itself, and what comes after it. Updates of one change share the first; they are joined only
-    where they are needed.
+    where they are needed. ``lower_statuses`` are those that were coalesced into this one, and
+    ``lower_envelopes`` their webhooks, as ``parts`` of theirs were.
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
     ``attempts`` counts PHP's refusals, ``refused`` those that it answered about this very update;
@@ -51,6 +52,7 @@ class Update:
     status: str | None = None
     callback_data: str | None = None
     lower_statuses: list[bytes] = field(default_factory=list)
+    lower_envelopes: list[bytes] = field(default_factory=list)
     attempts: int = 0
     refused: int = 0
     first_failed_at: int | None = None
@@ -114,15 +116,16 @@ class Update:
         change = msgspec.json.decode(self.parts[1], type=_Found).entry[0].changes[0]
         return bytes(msgspec.json.decode(change.value[_LIST_OF[self.kind]], type=list[Raw])[0])
 
-    def whole_payload(self) -> dict[str, Any] | None:
-        """Return the payload with the statuses that were coalesced into this one in front of it."""
-        payload: dict[str, Any] | None = self.payload
-        if payload is None or not self.lower_statuses:
-            return payload
-        value = payload["entry"][0]["changes"][0]["value"]
-        lower = [msgspec.json.decode(status) for status in self.lower_statuses]
-        value["statuses"] = [*lower, *value["statuses"]]
-        return payload
+    @property
+    def fact(self) -> str:
+        """Return what a status says: of which message, what, when, and of whom in a group."""
+        return _fact(self.raw_element)
+
+    def facts(self) -> dict[str, bytes]:
+        """Return what this status and those that were coalesced into it say, each with its webhook;
+        its own last."""
+        facts = dict(zip(map(_fact, self.lower_statuses), self.lower_envelopes, strict=True))
+        return {**facts, self.fact: b"".join(self.parts)}
 
     def as_update(self, *, in_order: bool = False) -> bytes:
         """Return the JSON of it as :class:`contracts.backend.Update`. ``in_order``: another of the
@@ -162,6 +165,7 @@ class Update:
                 "status": self.status,
                 "callback_data": self.callback_data,
                 "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
+                "lower_envelopes": [orjson.Fragment(one) for one in self.lower_envelopes],
                 "attempts": self.attempts,
                 "refused": self.refused,
                 "first_failed_at": self.first_failed_at,
@@ -187,6 +191,9 @@ class Update:
             status=kept.status,
             callback_data=kept.callback_data,
             lower_statuses=[bytes(status) for status in kept.lower_statuses],
+            lower_envelopes=[bytes(one) for one in kept.lower_envelopes]
+            # An earlier version has kept the statuses alone.
+            or [_with_status(kept.payload, one) for one in kept.lower_statuses],
             attempts=kept.attempts,
             refused=kept.refused,
             first_failed_at=kept.first_failed_at,
@@ -209,6 +216,7 @@ class _Kept(msgspec.Struct):
     status: str | None = None
     callback_data: str | None = None
     lower_statuses: list[Raw] = []
+    lower_envelopes: list[Raw] = []
     attempts: int = 0
     refused: int = 0
     first_failed_at: int | None = None
@@ -226,6 +234,34 @@ class _FoundAccount(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     entry: list[_FoundAccount]
+
+
+class _Status(msgspec.Struct):
+    id: Raw = Raw(b"")
+    status: Raw = Raw(b"")
+    timestamp: Raw = Raw(b"")
+    recipient_participant_id: Raw = Raw(b"")
+    recipient_participant_user_id: Raw = Raw(b"")
+
+
+_status = msgspec.json.Decoder(_Status)
+
+
+def _fact(element: bytes) -> str:
+    one = _status.decode(element)
+    whose = one.recipient_participant_id, one.recipient_participant_user_id
+    return b"\0".join(map(bytes, (one.id, one.status, one.timestamp, *whose))).decode()
+
+
+def _with_status(envelope: Raw, status: Raw) -> bytes:
+    """Return a status's webhook with another status in its place, and without contacts."""
+    webhook = msgspec.json.decode(envelope, type=dict[str, Raw])
+    account = msgspec.json.decode(webhook["entry"], type=list[dict[str, Raw]])[0]
+    change = msgspec.json.decode(account["changes"], type=list[dict[str, Raw]])[0]
+    value = msgspec.json.decode(change["value"], type=dict[str, Raw])
+    value.pop("contacts", None)
+    bare: dict[str, Any] = {**change, "value": {**value, "statuses": [status]}}
+    return msgspec.json.encode({**webhook, "entry": [{**account, "changes": [bare]}]})
 
 
 def with_reason(dumped: bytes, reason: str) -> bytes:

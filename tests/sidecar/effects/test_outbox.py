@@ -22,7 +22,7 @@ from sidecar.effects.outbox import (
 )
 from sidecar.metrics import EFFECTS_REFUSED, METRICS
 from sidecar.ops.accounting import Accounting, Counters
-from sidecar.ops.dead_letters import DeadLetters
+from sidecar.ops.dead_letters import DeadLetter, DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost, Leases
@@ -79,6 +79,7 @@ async def test_they_are_due_in_the_order_in_which_they_came(outbox: Outbox) -> N
             id="x", conversation="c", provider="p", messages=[{"role": "user", "content": "?"}]
         ),
         Forward(id="x", body={}),
+        Forward(id="x", raw='{"n": 18446744073709551617, "x": 1.0, "y": "\\u00e9\\/"}'),
         Broadcast(channels=["c"], event="e", data={"a": 1}),
     ],
 )
@@ -123,14 +124,35 @@ async def test_too_many_that_may_be_left_out_are(outbox: Outbox, redis: Redis) -
 
 
 def test_the_update_stands_in_for_a_body_that_is_missing() -> None:
-    assert with_update(Forward(id="a"), {"entry": []}) == Forward(id="a", body={"entry": []})
-    assert with_update(Forward(id="a", body={}), {"entry": []}) == Forward(id="a", body={})
+    update = b'{"n": 100000000000000000000, "x": 1.0}'
+    assert with_update(Forward(id="a"), update) == Forward(id="a", raw=update.decode())
+    for said in (Forward(id="a", body={}), Forward(id="a", raw="{}")):
+        assert with_update(said, update) is said
     send = SendMessage(id="a", to="1", message={})
-    assert with_update(send, {"entry": []}) is send
+    assert with_update(send, update) is send
 
 
-def test_an_update_with_an_integer_that_json_libraries_do_not_write() -> None:
-    assert with_update(Forward(id="a"), {"n": 10**30}) == Forward(id="a", body={"n": 1e30})
+async def test_a_forward_is_taken_once_also_when_it_has_ended(outbox: Outbox, lease: Lease) -> None:
+    assert (await outbox.put("v", forwards("a"))).taken == 1
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DONE)])
+    assert (await outbox.put("v", forwards("a", "b"))).known == 1
+    assert await due(outbox) == ["b"]
+
+
+async def test_what_effects_tell_is_told_once(outbox: Outbox, lease: Lease) -> None:
+    assert (await outbox.put("v", forwards("a"), {"a": ["one", "two"]})).taken == 1
+    assert await outbox.known("v", ["one", "three", "two"]) == {"one", "two"}
+    assert await outbox.known("w", ["one"]) == set()
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DONE)])
+    assert (await outbox.put("v", forwards("b"), {"b": ["two", "one"]})).known == 1
+    assert (await outbox.put("v", forwards("c"), {"c": ["two", "three"]})).taken == 1
+
+
+async def test_what_was_dropped_is_not_known(outbox: Outbox, lease: Lease) -> None:
+    put = await outbox.put("v", forwards(*"abcdef"))
+    assert (put.taken, put.dropped) == (5, 1)
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DONE)])
+    assert (await outbox.put("v", forwards("f"))).taken == 1
 
 
 async def test_what_cannot_be_written_spoils_nothing_but_itself(outbox: Outbox) -> None:
@@ -215,6 +237,20 @@ async def test_a_dead_one_is_shown_and_replayed(outbox: Outbox, redis: Redis, le
     assert await redis.smembers(keys.outbox(FORWARD)) == {b"v"}
 
 
+async def test_what_is_posted_is_the_same_after_an_export(
+    outbox: Outbox, redis: Redis, lease: Lease
+) -> None:
+    effect = Forward(id="a", raw='{"n": 18446744073709551617, "x":1.0, "y":"\\u00e9\\/"}')
+    await outbox.put("v", [effect])
+    [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DEAD, queued)])
+    letters = DeadLetters(redis)
+    [letter] = [letter async for letter in letters.all()]
+    assert await letters.replay(DeadLetter.read(letter.export()))
+    [again] = await outbox.due(FORWARD, "v", now_ms(), 10)
+    assert again.effect == effect
+
+
 async def test_what_a_later_version_has_put_there_is_left_alone(
     outbox: Outbox, redis: Redis
 ) -> None:
@@ -239,7 +275,7 @@ async def test_a_dead_one_does_not_take_the_place_of_one_that_waits(
     await outbox.put("v", forwards("a"))
     [queued] = await outbox.due(FORWARD, "v", now_ms(), 10)
     await outbox.end(lease, FORWARD, "v", [Ended("a", EffectState.DEAD, queued)])
-    await outbox.put("v", forwards("a"))
+    await outbox.put("v", forwards("a"), {"a": ["another fact"]})
     letters = DeadLetters(redis)
     [letter] = [letter async for letter in letters.all()]
     assert not await letters.replay(letter)

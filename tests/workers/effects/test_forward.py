@@ -179,6 +179,17 @@ async def test_there_is_no_target_any_more(
     assert [log["event"] for log in logs] == ["forward.no_target"] * 2
 
 
+async def test_a_text_of_json_is_posted_as_it_is(forwarder: Forwarder, hook: Target) -> None:
+    raw = '{"n": 18446744073709551617, "x":1.0,"y":"\\u00e9\\/ \\ud83d\\ude00 ü"}'
+    effect = Forward(id=ID, raw=raw)
+    known = config(forward={"url": f"{hook.url}/hook", "secret": "s3cret"})
+    [end] = await forwarder.do(known, [queued(effect)])
+    assert end == Done()
+    [hit] = hook.hits
+    assert hit.body == raw.encode()
+    assert hit.headers["X-Hub-Signature-256"] == sign(b"s3cret", raw.encode())
+
+
 async def test_a_body_that_is_missing_or_no_json(forwarder: Forwarder, hook: Target) -> None:
     for body in (None, {"number": 2**70}):
         assert isinstance(await forward(forwarder, hook.url, body=body), GivenUp)

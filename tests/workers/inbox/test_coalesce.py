@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts.backend import UpdateKind
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from tests.contracts.hypotheses import unhurried
-from tests.workers.payloads import make_update
+from tests.workers.payloads import make_update, status, webhook
 from workers.inbox.coalesce import Coalesced, coalesce
 from workers.inbox.update import Update
 
@@ -99,6 +99,19 @@ def test_the_lower_statuses_are_the_objects_that_meta_sent() -> None:
     assert first.payload is not None
     value = first.payload["entry"][0]["changes"][0]["value"]
     assert [orjson.loads(status) for status in one.lower_statuses] == value["statuses"]
+
+
+def test_what_the_participants_of_a_group_have_read_are_facts_of_their_own() -> None:
+    def read(participant: str, **more: str) -> Update:
+        one = status("wamid.1", "read", recipient_participant_id=participant, **more)
+        return a_status("read", parts=(b"", webhook(statuses=[one]), b""))
+
+    before = [read("1"), read("2"), read("3"), read("2"), read("2", timestamp="1750000001")]
+    coalesced = coalesce(before)
+    assert ids(coalesced.duplicates) == [before[3].id]
+    [one] = coalesced.updates
+    assert len(one.facts()) == len(one.lower_statuses) + 1 == 4
+    assert_complete(before, coalesced)
 
 
 def test_an_equal_status_is_a_duplicate() -> None:

@@ -7,16 +7,13 @@ from contracts import backend as contract
 from contracts.backend import UpdateKind
 from tests.workers.payloads import (
     RECEIVED_AT,
-    account,
-    change,
-    envelope,
     make_update,
     message,
     status,
-    value,
     webhook,
 )
 from tests.workers.splitting import split
+from workers.inbox.coalesce import coalesce
 from workers.inbox.update import LISTS, Update, with_reason
 
 SENT = orjson.dumps(status("wamid.9", "sent"))
@@ -33,9 +30,11 @@ def kept(update: Update) -> Update:
 
 @pytest.mark.parametrize("kind", [*UpdateKind, None])
 def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
+    lower = [SENT] if kind is UpdateKind.STATUS else []
     before = make_update(
         kind,
-        lower_statuses=[SENT],
+        lower_statuses=lower,
+        lower_envelopes=[webhook(statuses=[orjson.loads(one)]) for one in lower],
         attempts=3,
         first_failed_at=12,
         reason="PHP said no",
@@ -122,14 +121,32 @@ def test_updates_of_a_change_share_what_stands_before_them() -> None:
     assert first.raw_element == first.parts[1]
 
 
-def test_what_was_coalesced_stands_in_the_whole_payload() -> None:
-    body = envelope(account(change(value(statuses=[status("w", "read")]))))
-    [one] = split(body)
-    assert one.whole_payload() == body
-    one.lower_statuses = [orjson.dumps(status("w", "sent"))]
-    whole = one.whole_payload()
-    assert whole is not None
-    [only] = whole["entry"][0]["changes"]
-    assert [found["status"] for found in only["value"]["statuses"]] == ["sent", "read"]
-    assert only["value"]["metadata"] == value()["metadata"]
-    assert one.payload == body, "the payload itself stays as it is"
+def test_what_statuses_say_comes_with_their_own_webhooks() -> None:
+    contact = {"wa_id": "99911", "user_id": "US.1"}
+    sent = webhook(statuses=[status("wamid.9", "sent")], contacts=[contact])
+    [low], [high] = split(sent), split(webhook(statuses=[status("wamid.9", "failed")]))
+    [one] = coalesce([low, high]).updates
+    facts = kept(one).facts()
+    assert list(facts) == [low.fact, high.fact]
+    assert list(facts.values()) == [low.raw_payload, high.raw_payload]
+
+
+def test_lower_statuses_that_an_earlier_version_has_kept_alone() -> None:
+    contact = {"wa_id": "99911"}
+    [one] = split(webhook(statuses=[status("wamid.9", "read")], contacts=[contact]))
+    one.lower_statuses = [SENT]
+    earlier = {name: v for name, v in orjson.loads(one.dump()).items() if "envelopes" not in name}
+    [lower, own] = Update.load(orjson.dumps(earlier)).facts().values()
+    assert orjson.loads(lower) == orjson.loads(webhook(statuses=[orjson.loads(SENT)]))
+    assert orjson.loads(own) == one.payload
+
+
+def test_what_a_status_says_is_of_whom_in_a_group_and_when() -> None:
+    def fact(**more: str) -> str:
+        [one] = split(webhook(statuses=[status("wamid.9", "read", **more)]))
+        return one.fact
+
+    assert fact() == fact()
+    whom = "recipient_participant_id"
+    facts = {fact(), fact(**{whom: "1"}), fact(**{whom: "2"}), fact(timestamp="1")}
+    assert len(facts) == 4

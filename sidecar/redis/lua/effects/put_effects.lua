@@ -15,43 +15,62 @@
 -- ARGV[4]  until when new ids are remembered, unix s
 -- ARGV[5]  the number of time slices whose ids are remembered (sidecar/redis/marks.py)
 -- ARGV[6..] the key prefixes of their buckets, the newest first: effect:{slice}:
--- then for each effect: which kind (from 0), its id, the effect, and the bucket and the mark of its id,
---          or "" and "" for one that may happen twice and may be dropped
+-- then for each effect: which kind (from 0), its id, the effect, "1" if it may be dropped or "", how
+--          many marks it has, and of each mark the bucket and the mark itself
+--
+-- An effect is known if all of its marks are; one without marks only while it waits. One that is
+-- dropped is not remembered.
 --
 -- Returns how many were added, how many were known, and how many were dropped.
 
 local last_slice = 5 + ARGV[5]
 
--- Return whether an id is remembered, and remember it.
+-- Return whether a mark is remembered.
 local function is_known(bucket, mark)
   for slice = 6, last_slice do
     if redis.call("SISMEMBER", ARGV[slice] .. bucket, mark) == 1 then
       return true
     end
   end
-  redis.call("SADD", ARGV[6] .. bucket, mark)
-  redis.call("EXPIREAT", ARGV[6] .. bucket, ARGV[4])
   return false
 end
 
+-- Return whether all marks from this place on are remembered.
+local function are_known(first, marks)
+  for place = first, first + 2 * marks - 1, 2 do
+    if not is_known(ARGV[place], ARGV[place + 1]) then
+      return false
+    end
+  end
+  return marks > 0
+end
+
+local function remember(first, marks)
+  for place = first, first + 2 * marks - 1, 2 do
+    redis.call("SADD", ARGV[6] .. ARGV[place], ARGV[place + 1])
+    redis.call("EXPIREAT", ARGV[6] .. ARGV[place], ARGV[4])
+  end
+end
+
 local taken, known, dropped, bytes = 0, 0, 0, 0
-for index = last_slice + 1, #ARGV, 5 do
+local index = last_slice + 1
+while index < #ARGV do
   local at = 3 + 3 * tonumber(ARGV[index])
-  local id, effect = ARGV[index + 1], ARGV[index + 2]
-  local bucket, mark = ARGV[index + 3], ARGV[index + 4]
-  if mark ~= "" and is_known(bucket, mark) then
+  local id, effect, droppable = ARGV[index + 1], ARGV[index + 2], ARGV[index + 3] ~= ""
+  local first, marks = index + 5, tonumber(ARGV[index + 4])
+  if are_known(first, marks) or redis.call("HEXISTS", KEYS[at + 2], id) == 1 then
     known = known + 1
-  elseif redis.call("HEXISTS", KEYS[at + 2], id) == 1 then
-    known = known + 1
-  elseif mark == "" and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[3]) then
+  elseif droppable and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[3]) then
     dropped = dropped + 1
   else
+    remember(first, marks)
     redis.call("HSET", KEYS[at + 2], id, effect)
     -- Effects that arrive together keep their order.
     redis.call("ZADD", KEYS[at + 1], ARGV[2] + taken / 1024, id)
     redis.call("SADD", KEYS[at], ARGV[1])
     taken, bytes = taken + 1, bytes + #effect
   end
+  index = first + 2 * marks
 end
 if taken + dropped > 0 then
   redis.call("HINCRBY", KEYS[1], "effects", taken + dropped)
