@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState, allows_write
 from contracts.modes import Mode
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.refusal import Refused
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
@@ -103,7 +103,7 @@ def remember_fence(work: Work, campaign: Campaign, fence: int) -> None:
     """Keep the fence; it only grows."""
     if fence > campaign.fence:
         work.db.execute(
-            "UPDATE campaigns SET __data = json_set(coalesce(__data, '{}'), '$.sidecar.fence', ?)"
+            f"UPDATE campaigns SET __data = json_set({OBJECT}, '$.sidecar.fence', ?)"
             " WHERE _id = ?",
             (fence, campaign.id),
         )
@@ -116,7 +116,7 @@ def set_state(
     if not allows_write(campaign.state, state, restart=restart):
         raise _stopped(campaign)
     work.db.execute(
-        "UPDATE campaigns SET updated_at = ?, __data = json_set(coalesce(__data, '{}'),"
+        f"UPDATE campaigns SET updated_at = ?, __data = json_set({OBJECT},"
         " '$.sidecar.state', ?, '$.sidecar.reason', json(?)) WHERE _id = ?",
         (work.now, state.value, dump(reason), campaign.id),
     )

@@ -13,7 +13,7 @@ from simulator.backend.campaigns import (
     set_state,
 )
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.times import to_ms
 from simulator.backend.work import Work
 
@@ -64,7 +64,7 @@ def _claim(work: Work, campaign: Campaign, request: ClaimMessagesRequest) -> lis
     claim = {"uid": request.claim_uid, "fence": request.fence, "at": work.now_ms}
     return work.db.rows(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
-        " __data = json_set(coalesce(__data, '{}'), '$.sidecar.claim', json(?))"
+        f" __data = json_set({OBJECT}, '$.sidecar.claim', json(?))"
         " WHERE _id IN (SELECT _id FROM whatsapp_message_queue INDEXED BY queue_claim"
         "   WHERE campaigns__id = ? AND status = 1 AND scheduled_at <= ? ORDER BY _id LIMIT ?)"
         f" RETURNING {_RETURNED}",

@@ -3,10 +3,11 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
+
+from simulator.backend.columns import COLLATION, collate, fit_row, schema
 
 Row = sqlite3.Row
 Parameters = Sequence[Any]
@@ -28,7 +29,8 @@ def open_database(
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA cache_size = -65536")
-    connection.executescript((files(__package__) / "schema.sql").read_text())
+    connection.create_collation(COLLATION, collate)
+    connection.executescript(schema())
     return connection
 
 
@@ -52,7 +54,8 @@ class Database:
         return self.execute(sql, parameters).fetchall()
 
     def insert(self, table: str, values: dict[str, Any]) -> int:
-        """Insert one row and return its ``_id``."""
+        """Insert one row, made to fit its columns, and return its ``_id``."""
+        values = fit_row(table, values)
         marks = ", ".join("?" * len(values))
         cursor = self.execute(
             f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
@@ -60,10 +63,11 @@ class Database:
         return cursor.lastrowid or 0
 
     def insert_missing(self, table: str, rows: Sequence[dict[str, Any]]) -> int:
-        """Insert rows (all with the same columns) whose ``_uid`` is not there yet, in as few
-        statements as possible. Return how many were inserted."""
+        """Insert rows (all with the same columns), made to fit them, whose ``_uid`` is not there
+        yet, in as few statements as possible. Return how many were inserted."""
         if not rows:
             return 0
+        rows = [fit_row(table, row) for row in rows]
         columns = tuple(rows[0])
         mark = f"({', '.join('?' * len(columns))})"
         step = _MAX_PARAMETERS // len(columns)
@@ -71,8 +75,9 @@ class Database:
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
             inserted += self.execute(
-                f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) "
-                f"VALUES {', '.join([mark] * len(part))}",
+                # OR IGNORE would let every other fault pass, too.
+                f"INSERT INTO {table} ({', '.join(columns)}) "
+                f"VALUES {', '.join([mark] * len(part))} ON CONFLICT (_uid) DO NOTHING",
                 tuple(chain.from_iterable(row.values() for row in part)),
             ).rowcount
         return inserted

@@ -7,7 +7,7 @@ from contracts.backend import CampaignState, DueCampaignsRequest, QueueStatus
 from contracts.modes import Capability
 from simulator.backend.campaigns import read_reason, read_state
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.pending_webhooks import count_pending
 from simulator.backend.stored_modes import on_sidecar
 from simulator.backend.times import to_ms, to_text
@@ -67,7 +67,7 @@ def _settle_stale(work: Work, stale_after_s: int) -> int:
     }
     return work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
-        " __data = json_set(coalesce(__data, '{}'), '$.process_response', json(?))"
+        f" __data = json_set({OBJECT}, '$.process_response', json(?))"
         f" WHERE status = 3 AND updated_at < ? AND vendors__id IN"
         f" (SELECT _id FROM vendors WHERE {_OURS})",
         (

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.backend import SendOutcome, SendResult
+from simulator.backend import wamids
+from simulator.backend.columns import fit
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.sends import RESULTS
 from simulator.backend.work import Work
+
+_LOGS = "whatsapp_message_logs"
 
 
 @dataclass(slots=True)
@@ -18,6 +22,15 @@ class _Row:
     wamid: str | None
     status: str | None
     data: dict[str, Any]
+
+    def columns(self) -> list[str | None]:
+        """Return what is written of it beside ``__data``."""
+        return [
+            self.wamid,
+            fit(_LOGS, "status", self.status),
+            fit(_LOGS, "contact_wa_id", self.wa_id),
+            fit(_LOGS, "wab_phone_number_id", self.number),
+        ]
 
 
 class MessageResults:
@@ -53,10 +66,12 @@ class MessageResults:
     def _accept(self, result: SendResult, row: _Row) -> str | None:
         if not result.wamid:
             return "wamid_missing"
-        if row.wamid not in (None, result.wamid):
+        if row.wamid not in (None, wamids.stored(result.wamid)):
             return "row_has_wamid"
         if row.wamid is None:
-            row.wamid, row.status = result.wamid, result.message_status or "accepted"
+            row.wamid = wamids.stored(result.wamid)
+            row.status = result.message_status or "accepted"
+            row.data |= wamids.data(result.wamid)
             row.data.pop("error", None)
         if "initial_response" not in row.data:
             row.data["initial_response"] = result.response or {}
@@ -92,10 +107,7 @@ class MessageResults:
 
     def write(self) -> None:
         if self._changed:
-            rows = [
-                [row.id, row.wamid, row.status, row.wa_id, row.number, dump(row.data)]
-                for row in self._changed.values()
-            ]
+            rows = [[row.id, *row.columns(), dump(row.data)] for row in self._changed.values()]
             self._work.db.execute(
                 "UPDATE whatsapp_message_logs SET updated_at = ?, wamid = new.value ->> 1,"
                 " status = new.value ->> 2, contact_wa_id = new.value ->> 3,"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from contracts.observation import ObserveRequest
+from simulator.backend import wamids
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.work import Work
@@ -21,7 +22,8 @@ _LOGGED = """
     FROM json_each(?) AS new
     JOIN vendors ON vendors._uid = new.value ->> 'vendor_uid'
     JOIN whatsapp_message_logs AS logs
-      ON logs.vendors__id = vendors._id AND logs.wamid = new.value ->> 'wamid'
+      ON logs.vendors__id = vendors._id AND logs.wamid = new.value ->> 'stored'
+      AND CAST(logs.wamid AS BLOB) = CAST(new.value ->> 'stored' AS BLOB)
     LEFT JOIN campaigns ON campaigns._id = logs.campaigns__id
     LEFT JOIN contacts ON contacts._id = logs.contacts__id
     ORDER BY logs._id DESC
@@ -30,7 +32,8 @@ _LOGGED = """
 
 def observe(work: Work, request: ObserveRequest) -> dict[str, Any]:
     messages = [message.model_dump() for message in request.messages]
-    logged = {row["place"]: row for row in work.db.rows(_LOGGED, (dump(messages),))}
+    asked = [{**message, "stored": wamids.stored(message["wamid"])} for message in messages]
+    logged = {row["place"]: row for row in work.db.rows(_LOGGED, (dump(asked),))}
     return {
         "messages": [
             {**message, **_said(logged.get(place))} for place, message in enumerate(messages)

@@ -1,51 +1,52 @@
 -- The tables of the Laravel application that the PHP side of the contract reads and writes, with
 -- their own names. Conventions of every table: `_id`, `_uid`, `created_at`, `updated_at`, `__data`
--- (JSON); a foreign key is named `<table>__id`; datetimes are UTC text, 'YYYY-MM-DD HH:MM:SS'.
+-- (JSON); a foreign key is named `<table>__id`; datetimes are UTC.
 -- Of the real schema's indexes only those stand here that a query of ours uses.
+-- Types are MariaDB's. columns.py gives SQLite what MariaDB's strict mode makes of them.
 
 CREATE TABLE IF NOT EXISTS vendors (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    status INTEGER,
-    title TEXT,
-    slug TEXT
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    status TINYINT UNSIGNED,
+    title VARCHAR(255),
+    slug VARCHAR(255)
 );
 
 -- `value` is kept in the clear here; Laravel encrypts the secrets among them.
 CREATE TABLE IF NOT EXISTS vendor_settings (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    name TEXT NOT NULL,
-    value TEXT,
-    data_type INTEGER
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    name VARCHAR(45) NOT NULL,
+    value LONGTEXT,
+    data_type TINYINT UNSIGNED
 );
 CREATE INDEX IF NOT EXISTS vendor_settings_name ON vendor_settings (vendors__id, name);
 
 CREATE TABLE IF NOT EXISTS contacts (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    wa_id TEXT,
-    first_name TEXT,
-    last_name TEXT,
-    email TEXT,
-    language_code TEXT,
-    countries__id INTEGER,
-    whatsapp_opt_out INTEGER,
-    disable_ai_bot INTEGER,
-    disable_reply_bot INTEGER,
-    assigned_users__id INTEGER,
-    wa_blocked_at TEXT
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    wa_id VARCHAR(45),
+    first_name VARCHAR(150),
+    last_name VARCHAR(150),
+    email VARCHAR(255),
+    language_code VARCHAR(10),
+    countries__id INT UNSIGNED,
+    whatsapp_opt_out TINYINT UNSIGNED,
+    disable_ai_bot TINYINT UNSIGNED,
+    disable_reply_bot TINYINT UNSIGNED,
+    assigned_users__id INT UNSIGNED,
+    wa_blocked_at DATETIME
 );
 CREATE INDEX IF NOT EXISTS contacts_wa_id ON contacts (vendors__id, wa_id);
 -- For people who hide their number: `__data.user_id` is their business-scoped user id.
@@ -55,48 +56,48 @@ CREATE INDEX IF NOT EXISTS contacts_user_id
 
 CREATE TABLE IF NOT EXISTS campaigns (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    status INTEGER,
-    title TEXT,
-    whatsapp_templates__id INTEGER,
-    template_name TEXT,
-    template_language TEXT,
-    scheduled_at TEXT,
-    timezone TEXT,
-    users__id INTEGER
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    status TINYINT UNSIGNED,
+    title VARCHAR(255),
+    whatsapp_templates__id INT UNSIGNED,
+    template_name VARCHAR(255),
+    template_language VARCHAR(15),
+    scheduled_at DATETIME,
+    timezone VARCHAR(45),
+    users__id INT UNSIGNED
 );
 
 CREATE TABLE IF NOT EXISTS whatsapp_templates (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    status TEXT,
-    template_name TEXT,
-    template_id TEXT,
-    category TEXT,
-    language TEXT
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    status VARCHAR(15),
+    template_name VARCHAR(255),
+    template_id VARCHAR(45),
+    category VARCHAR(45),
+    language VARCHAR(10)
 );
 
 CREATE TABLE IF NOT EXISTS whatsapp_message_queue (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    campaigns__id INTEGER,
-    contacts__id INTEGER,
-    status INTEGER NOT NULL DEFAULT 1,
-    scheduled_at TEXT,
-    phone_with_country_code TEXT,
-    retries INTEGER
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    campaigns__id INT UNSIGNED,
+    contacts__id INT UNSIGNED,
+    status TINYINT UNSIGNED NOT NULL DEFAULT 1,
+    scheduled_at DATETIME,
+    phone_with_country_code VARCHAR(45),
+    retries TINYINT UNSIGNED
 );
 -- Counts by status, and when the next row falls due.
 CREATE INDEX IF NOT EXISTS queue_due
@@ -118,24 +119,24 @@ CREATE INDEX IF NOT EXISTS queue_expiry
 
 CREATE TABLE IF NOT EXISTS whatsapp_message_logs (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    contacts__id INTEGER,
-    campaigns__id INTEGER,
-    status TEXT,
-    wamid TEXT,
-    contact_wa_id TEXT,
-    wab_phone_number_id TEXT,
-    is_incoming_message INTEGER,
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    contacts__id INT UNSIGNED,
+    campaigns__id INT UNSIGNED,
+    status VARCHAR(10),
+    wamid VARCHAR(255),
+    contact_wa_id VARCHAR(45),
+    wab_phone_number_id VARCHAR(45),
+    is_incoming_message TINYINT UNSIGNED,
     message TEXT,
-    messaged_at TEXT,
-    is_forwarded INTEGER,
-    replied_to_whatsapp_message_logs__uid TEXT,
-    messaged_by_users__id INTEGER,
-    is_system_message INTEGER
+    messaged_at DATETIME,
+    is_forwarded TINYINT UNSIGNED,
+    replied_to_whatsapp_message_logs__uid CHAR(36),
+    messaged_by_users__id INT UNSIGNED,
+    is_system_message TINYINT UNSIGNED
 );
 CREATE INDEX IF NOT EXISTS logs_wamid ON whatsapp_message_logs (vendors__id, wamid);
 CREATE INDEX IF NOT EXISTS logs_campaign
@@ -145,45 +146,45 @@ CREATE INDEX IF NOT EXISTS logs_contact ON whatsapp_message_logs (contacts__id, 
 
 CREATE TABLE IF NOT EXISTS whatsapp_webhook_queue (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER,
-    headers TEXT,
-    payload TEXT,
-    status TEXT DEFAULT 'pending',
-    attempted_at TEXT
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED,
+    headers JSON,
+    payload JSON,
+    status VARCHAR(15) NOT NULL DEFAULT 'pending',
+    attempted_at TIMESTAMP
 );
 
 CREATE TABLE IF NOT EXISTS bot_replies (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    status INTEGER,
-    name TEXT,
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    status TINYINT UNSIGNED,
+    name VARCHAR(255),
     reply_text TEXT,
-    trigger_type TEXT,
-    reply_trigger TEXT,
-    priority_index INTEGER,
-    bot_flows__id INTEGER,
-    bot_replies__id INTEGER
+    trigger_type VARCHAR(45),
+    reply_trigger VARCHAR(255),
+    priority_index TINYINT UNSIGNED,
+    bot_flows__id INT UNSIGNED,
+    bot_replies__id INT UNSIGNED
 );
 CREATE INDEX IF NOT EXISTS bots_vendor ON bot_replies (vendors__id);
 
 CREATE TABLE IF NOT EXISTS bot_flows (
     _id INTEGER PRIMARY KEY AUTOINCREMENT,
-    _uid TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
-    updated_at TEXT,
-    __data TEXT,
-    vendors__id INTEGER NOT NULL,
-    status INTEGER,
-    title TEXT,
-    start_trigger TEXT
+    _uid CHAR(36) NOT NULL UNIQUE,
+    created_at DATETIME NOT NULL,
+    updated_at DATETIME,
+    __data JSON,
+    vendors__id INT UNSIGNED NOT NULL,
+    status TINYINT UNSIGNED,
+    title VARCHAR(255),
+    start_trigger VARCHAR(255)
 );
 
 -- Not a table of the application (which keeps these in its cache): ids of signed calls seen.

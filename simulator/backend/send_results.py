@@ -12,8 +12,10 @@ from contracts.backend import (
     SendResult,
     UpdateMessageStatusesRequest,
 )
+from simulator.backend import wamids
+from simulator.backend.columns import fit
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump
+from simulator.backend.jsontext import OBJECT, dump
 from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
     QUEUE_COLUMNS,
@@ -99,10 +101,10 @@ class _Batch:
         failed since and the row waits to be sent anew."""
         if not result.wamid:
             return "wamid_missing"
-        logged = self._logged.get((result.vendor_uid, result.wamid))
+        logged = self._logged.get((result.vendor_uid, wamids.stored(result.wamid)))
         if row is None and logged is None:
             return "row_unknown"
-        if row is not None and row.remembers(SUPERSEDED, result.wamid):
+        if row is not None and row.remembers(SUPERSEDED, wamids.stored(result.wamid)):
             return None
         if row is not None and logged is None:
             sent = Sent(
@@ -123,7 +125,11 @@ class _Batch:
     def _complete(self, result: SendResult, logged: Row) -> None:
         """A status was earlier than the result: add what only the result knows."""
         self._completed.append(
-            {"id": logged["_id"], "response": result.response or {}, "wa_id": result.wa_id}
+            {
+                "id": logged["_id"],
+                "response": result.response or {},
+                "wa_id": fit("whatsapp_message_logs", "contact_wa_id", result.wa_id),
+            }
         )
         self._correct_wa_id(logged["contacts__id"], logged["contact_wa_id"], result.wa_id)
 
@@ -180,7 +186,7 @@ class _Batch:
     def _read_logged(self) -> dict[tuple[str, str], Row]:
         """Return the log rows that are there already, by vendor and wamid."""
         wanted = {
-            (result.vendor_uid, result.wamid)
+            (result.vendor_uid, wamids.stored(result.wamid))
             for result in self._results
             if result.outcome is SendOutcome.ACCEPTED and result.wamid
         }
@@ -193,7 +199,8 @@ class _Batch:
             " FROM json_each(?) AS wanted"
             " CROSS JOIN vendors ON vendors._uid = wanted.value ->> 0"
             " CROSS JOIN whatsapp_message_logs AS logs"
-            "  ON logs.vendors__id = vendors._id AND logs.wamid = wanted.value ->> 1",
+            "  ON logs.vendors__id = vendors._id AND logs.wamid = wanted.value ->> 1"
+            " ORDER BY logs._id DESC",
             (dump(list(wanted)),),
         )
         return {(row["vendor_uid"], row["wamid"]): row for row in rows}
@@ -219,7 +226,7 @@ class _Batch:
                 (now, dump(list(self._wa_ids.items()))),
             )
         if self._changed:
-            settled = "json_set(coalesce(__data, '{}'), '$.sidecar', new.value -> '$.sidecar')"
+            settled = f"json_set({OBJECT}, '$.sidecar', new.value -> '$.sidecar')"
             db.execute(
                 "UPDATE whatsapp_message_queue SET updated_at = ?,"
                 " status = new.value ->> '$.status', retries = new.value ->> '$.retries',"

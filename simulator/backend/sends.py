@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulator.backend import wamids
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 
@@ -93,15 +94,16 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
     """Return the columns of a send's log row."""
     campaign_data = section(row.data, "campaign_data")
     number = sent.phone_number_id or campaign_data.get("fromPhoneNumberId")
+    wamid = wamids.stored(sent.wamid)
     return {
-        "_uid": log_uid(row.uid, sent.wamid),
+        "_uid": log_uid(row.uid, wamid),
         "created_at": now,
         "updated_at": now,
         "vendors__id": row.vendor_id,
         "contacts__id": row.contact_id,
         "campaigns__id": row.campaign_id,
         "status": sent.status,
-        "wamid": sent.wamid,
+        "wamid": wamid,
         "contact_wa_id": sent.wa_id or row.phone,
         "wab_phone_number_id": str(number) if number else None,
         "is_incoming_message": 0,
@@ -113,6 +115,7 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
                 "template_components": campaign_data.get("templateComponents"),
                 "template_component_values": campaign_data.get("messageComponents"),
                 "sidecar": {"queue_row_uid": row.uid},
+                **wamids.data(sent.wamid),
             }
         ),
     }

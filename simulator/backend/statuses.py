@@ -10,9 +10,11 @@ from typing import Any
 
 from contracts.backend import QueueStatus, Update
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
+from simulator.backend import wamids
+from simulator.backend.columns import fit
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, objects, phone_number_id, text
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.send_results import MAX_RETRIES
 from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, Sent, log_row
@@ -30,6 +32,14 @@ _DELIVERED_RANK = STATUS_RANK["delivered"]
 #: failed status about them says what is known already.
 _IN_FLIGHT = (QueueStatus.PROCESSING, QueueStatus.AWAITING_STATUS, QueueStatus.UNKNOWN)
 
+_LOGS = "whatsapp_message_logs"
+
+#: Statuses by what the column holds of them.
+_FULL_NAMES = {fit(_LOGS, "status", name): name for name in STATUS_RANK}
+
+#: Finds a row by its index, letter for letter.
+_SAME_UID = "_uid = ? AND CAST(_uid AS BLOB) = CAST(? AS BLOB)"
+
 _LOG_COLUMNS = """
     _id, status, messaged_at, campaigns__id, contacts__id, __data,
     (SELECT _uid FROM campaigns WHERE campaigns._id = campaigns__id) AS campaign_uid
@@ -39,9 +49,10 @@ _LOG_COLUMNS = """
 def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
     """Apply a status and the lower ones that were coalesced into it. ``update`` is None in a raw
     webhook; the status's own time stands for its receipt then."""
-    wamid = text(part.element.get("id"))
-    if wamid is None:
+    whole = text(part.element.get("id"))
+    if whole is None:
         return ignored("status_without_id")
+    wamid = wamids.stored(whole)
     lower = objects(update.lower_statuses) if update else []
     statuses = [status for status in (*lower, part.element) if text(status.get("status"))]
     if not statuses:
@@ -52,9 +63,9 @@ def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) 
         if row is not None and row.remembers(SUPERSEDED, wamid):
             return DONE
         if row is None:
-            log = _settle_message(work, vendor, wamid, statuses)
+            log = _settle_message(work, vendor, whole, statuses)
         elif _settles(row, statuses):
-            log = _create_log(work, row, wamid, phone_number_id(part.value))
+            log = _create_log(work, row, whole, phone_number_id(part.value))
         if log is None:
             return _unknown(work, part.element, update)
     moved = _Change(work, vendor, log, wamid, statuses).apply()
@@ -63,8 +74,8 @@ def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) 
 
 def _find_log(work: Work, vendor: Vendor, wamid: str) -> Row | None:
     return work.db.row(
-        f"SELECT {_LOG_COLUMNS} FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
-        (vendor.id, wamid),
+        f"SELECT {_LOG_COLUMNS} FROM {_LOGS} WHERE vendors__id = ? AND {wamids.SAME} ORDER BY _id",
+        (vendor.id, *wamids.same(wamid)),
     )
 
 
@@ -72,8 +83,8 @@ def _find_queue_row(work: Work, vendor: Vendor, statuses: list[dict[str, Any]]) 
     """Return the row of the queue that the callback data names."""
     row = work.db.row(
         f"SELECT {QUEUE_COLUMNS} FROM whatsapp_message_queue AS queue"
-        " WHERE _uid = ? AND vendors__id = ?",
-        (_named(statuses), vendor.id),
+        f" WHERE {_SAME_UID} AND vendors__id = ?",
+        (*[_named(statuses)] * 2, vendor.id),
     )
     return None if row is None else QueueRow.of(row)
 
@@ -83,10 +94,17 @@ def _settle_message(
 ) -> Row | None:
     """Give the log row that the callback data names its wamid, if it has none; it was sent."""
     return work.db.row(
-        "UPDATE whatsapp_message_logs SET wamid = ?, status = 'accepted', updated_at = ?"
-        " WHERE _uid = ? AND vendors__id = ? AND is_incoming_message = 0 AND wamid IS NULL"
+        f"UPDATE {_LOGS} SET wamid = ?, status = 'accepted', updated_at = ?,"
+        f" __data = json_patch({OBJECT}, ?)"
+        f" WHERE {_SAME_UID} AND vendors__id = ? AND is_incoming_message = 0 AND wamid IS NULL"
         f" RETURNING {_LOG_COLUMNS}",
-        (wamid, work.now, _named(statuses), vendor.id),
+        (
+            wamids.stored(wamid),
+            work.now,
+            dump(wamids.data(wamid)),
+            *[_named(statuses)] * 2,
+            vendor.id,
+        ),
     )
 
 
@@ -96,6 +114,12 @@ def _named(statuses: list[dict[str, Any]]) -> str | None:
     return next((uid for uid in uids if uid is not None), None)
 
 
+def _full_name(status: str) -> str:
+    """Return a status of Meta's, of which the column may hold the first letters only."""
+    stored = fit(_LOGS, "status", status)
+    return _FULL_NAMES.get(status) or (status if status in STATUS_RANK else stored)
+
+
 def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
     """Return whether the statuses prove that the row was sent."""
     return row.status in _IN_FLIGHT or any(status["status"] != "failed" for status in statuses)
@@ -103,12 +127,10 @@ def _settles(row: QueueRow, statuses: list[dict[str, Any]]) -> bool:
 
 def _create_log(work: Work, row: QueueRow, wamid: str, number: str | None) -> Row:
     work.db.insert(
-        "whatsapp_message_logs",
+        _LOGS,
         log_row(row, Sent(wamid, phone_number_id=number), work.now),
     )
-    log = work.db.row(
-        f"SELECT {_LOG_COLUMNS} FROM whatsapp_message_logs WHERE _id = last_insert_rowid()"
-    )
+    log = work.db.row(f"SELECT {_LOG_COLUMNS} FROM {_LOGS} WHERE _id = last_insert_rowid()")
     assert log is not None
     return log
 
@@ -140,11 +162,11 @@ class _Change:
             self._take(status)
 
     def _take(self, status: dict[str, Any]) -> None:
-        name = status["status"]
+        name = _full_name(status["status"])
         if name == "delivered":
             self._messaged_at = self._time_of(status)
-        if higher_status(self._status, name):
-            self._status = name
+        if self._status is None or higher_status(_full_name(self._status), name):
+            self._status = fit(_LOGS, "status", name)
             self._error = _error_of(status) if name == "failed" else None
             if STATUS_RANK.get(name, 0) > _DELIVERED_RANK and self._messaged_at is None:
                 self._messaged_at = self._time_of(status)
@@ -169,10 +191,10 @@ class _Change:
         changed = ""
         parameters: list[Any] = [self._status, self._messaged_at, self._work.now]
         if moved and (self._error is not None or "error" in data):
-            changed = ", __data = json_set(coalesce(__data, '{}'), '$.error', json(?))"
+            changed = f", __data = json_set({OBJECT}, '$.error', json(?))"
             parameters.append(dump(self._error))
         self._work.db.execute(
-            "UPDATE whatsapp_message_logs"
+            f"UPDATE {_LOGS}"
             f" SET status = ?, messaged_at = ?, updated_at = ?{changed} WHERE _id = ?",
             (*parameters, self._log["_id"]),
         )
@@ -204,9 +226,7 @@ class _Change:
         if found is None or (found["retries"] or 0) >= MAX_RETRIES:
             return False
         self._requeue(QueueRow.of(found))
-        self._work.db.execute(
-            "DELETE FROM whatsapp_message_logs WHERE _id = ?", (self._log["_id"],)
-        )
+        self._work.db.execute(f"DELETE FROM {_LOGS} WHERE _id = ?", (self._log["_id"],))
         return True
 
     def _requeue(self, row: QueueRow) -> None:
@@ -220,7 +240,7 @@ class _Change:
         }
         self._work.db.execute(
             "UPDATE whatsapp_message_queue SET status = ?, retries = ?, scheduled_at = ?,"
-            " updated_at = ?, __data = json_set(coalesce(__data, '{}'),"
+            f" updated_at = ?, __data = json_set({OBJECT},"
             " '$.sidecar', json(?), '$.process_response', json(?)) WHERE _id = ?",
             (
                 QueueStatus.QUEUED,

@@ -12,7 +12,7 @@ from contracts.backend import (
     UnknownMessagesRequest,
 )
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.refusal import Refused
 from simulator.backend.times import to_ms, to_text
 from simulator.backend.work import Work
@@ -115,7 +115,7 @@ def _give_up(work: Work, uids: list[str], reason: str | None) -> None:
     }
     work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
-        " __data = json_set(coalesce(__data, '{}'), '$.process_response', json(?))"
+        f" __data = json_set({OBJECT}, '$.process_response', json(?))"
         " WHERE _uid IN (SELECT value FROM json_each(?))",
         (QueueStatus.ERROR, work.now, dump(response), dump(uids)),
     )
