@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Answers;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
+use WhatsappSidecar\Laravel\Store\Contact;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -32,7 +33,7 @@ final class AnswerBatch
 
     private const QUESTIONS = 'SELECT logs._id, logs._uid, logs.vendors__id, logs.contacts__id,'
         . " logs.wab_phone_number_id, JSON_EXTRACT(logs.__data, '$.sidecar') AS sidecar,"
-        . ' contacts.wa_id, contacts.disable_ai_bot, ' . self::STALE . ' AS stale'
+        . ' contacts.wa_id, contacts.__data AS contact_data, contacts.disable_ai_bot, ' . self::STALE . ' AS stale'
         . ' FROM {logs} AS logs LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
         . ' WHERE logs._uid IN (%s) AND logs.is_incoming_message = 1';
 
@@ -137,12 +138,14 @@ final class AnswerBatch
         $text = $answer->isFailure()
             ? $vendor->setting('ai_bot_failure_message')
             : ($answer->outcome === 'answered' ? $answer->text : null);
+        $contact = (object) ['wa_id' => $question->wa_id, '__data' => $question->contact_data];
+        $address = Contact::addressOfRow($contact);
         $effects = [];
-        foreach ($question->wa_id ? Text::pieces((string) $text) : [] as $place => $piece) {
+        foreach ($address === null ? [] : Text::pieces((string) $text) as $place => $piece) {
             $effects[] = $effect = [
                 'kind' => 'send_message',
                 'id' => Uuid::of(Uuid::EFFECTS, "{$vendor->uid}:answer:{$answer->id}:{$place}"),
-                'to' => $question->wa_id,
+            ] + $address + [
                 'message' => ['type' => 'text', 'text' => ['body' => $piece]],
                 'phone_number_id' => $question->wab_phone_number_id,
                 'expires_at' => $this->expiresAt,

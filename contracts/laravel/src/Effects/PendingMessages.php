@@ -48,7 +48,7 @@ final class PendingMessages
             'vendors__id' => $vendor->id,
             'contacts__id' => $contactId,
             'status' => self::STATUS,
-            'contact_wa_id' => $effect['to'],
+            'contact_wa_id' => $effect['to'] ?? null,
             'wab_phone_number_id' => $effect['phone_number_id'] ?? $vendor->setting('current_phone_number_id'),
             'message' => MessageText::of(Json::read(Json::dump($effect['message']))),
             'messaged_at' => $now,

@@ -8,47 +8,83 @@ use stdClass;
 use WhatsappSidecar\Laravel\Store\Contacts;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
+use WhatsappSidecar\Laravel\Webhook\Move;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
-use WhatsappSidecar\Laravel\Webhook\Part;
+use WhatsappSidecar\Laravel\Webhook\Person;
+use WhatsappSidecar\Laravel\Webhook\Update;
 
 /** Applies changes of the account: it was disconnected, or contacts changed on the business's phone. */
 final class AccountChanges
 {
-    public function __construct(private Vendors $vendors, private Contacts $contacts)
-    {
+    public function __construct(
+        private Vendors $vendors,
+        private Contacts $contacts,
+        private MarketingPreferences $preferences
+    ) {
     }
 
-    public function apply(Vendor $vendor, Part $part): Outcome
+    public function apply(Vendor $vendor, Update $update): Outcome
     {
-        if ($part->field === 'account_update' && ($part->value->event ?? null) === 'PARTNER_REMOVED') {
-            if ($vendor->setting('disconnected_at') === null) {
-                $this->vendors->set($vendor, 'disconnected_at', $this->vendors->now());
-            }
+        $part = $update->part;
 
-            return Outcome::done();
+        return match ($part->field) {
+            'account_update' => $this->updateAccount($vendor, $update),
+            'user_preferences' => $this->preferences->apply($vendor, $update),
+            'smb_app_state_sync' => $this->syncContacts($vendor, $part->value),
+            'user_id_update' => $this->followPeople($vendor, $part->value),
+            default => Outcome::ignored('field_not_used'),
+        };
+    }
+
+    /** Disconnect the vendor's own account where the application was removed from it. */
+    private function updateAccount(Vendor $vendor, Update $update): Outcome
+    {
+        $value = $update->part->value;
+        if (($value->event ?? null) !== 'PARTNER_REMOVED') {
+            return Outcome::ignored('event_not_used');
+        }
+        $entry = Envelope::objects($update->payload->entry ?? null)[0] ?? new stdClass();
+        $account = Envelope::id(Json::section($value, 'waba_info')->waba_id ?? null) ?? Envelope::id($entry->id ?? null);
+        if ($account === null || $account !== $vendor->setting('business_account_id')) {
+            return Outcome::ignored('account_not_own');
+        }
+        if ($vendor->setting('disconnected_at') === null) {
+            $this->vendors->set($vendor, 'disconnected_at', $this->vendors->now());
         }
 
-        return $part->field === 'smb_app_state_sync'
-            ? $this->syncContacts($vendor, $part->value)
-            : Outcome::ignored('field_not_used');
+        return Outcome::done();
+    }
+
+    /** People who have another user id now are the contacts that they were. */
+    private function followPeople(Vendor $vendor, stdClass $value): Outcome
+    {
+        $moves = Move::ofField($value);
+        foreach ($moves as $move) {
+            $this->contacts->follow($vendor, $move);
+        }
+
+        return $moves === [] ? Outcome::ignored('no_user_ids') : Outcome::done();
     }
 
     /** Upsert the contacts of the business's phone. What was removed there is kept here. */
     private function syncContacts(Vendor $vendor, stdClass $value): Outcome
     {
         $outcome = Outcome::ignored('no_contacts');
+        $own = Json::section($value, 'metadata')->display_phone_number ?? null;
         foreach (Envelope::objects($value->state_sync ?? null) as $change) {
             $contact = $change->contact ?? null;
             $added = ($change->type ?? null) === 'contact' && ($change->action ?? null) !== 'remove';
             if (! $added || ! $contact instanceof stdClass) {
                 continue;
             }
-            $waId = preg_replace('/[^0-9]/', '', Envelope::text($contact->phone_number ?? null) ?? '');
-            if ($waId !== '') {
+            $number = Person::of([$contact->phone_number ?? null])->waId;
+            $person = new Person($number, Envelope::text($contact->user_id ?? null));
+            if ($person->isKnown() && ! $person->hasNumber($own)) {
                 $this->contacts->upsert(
                     $vendor,
-                    $waId,
+                    $person,
                     Envelope::text($contact->full_name ?? null),
                     Envelope::text($contact->first_name ?? null)
                 );

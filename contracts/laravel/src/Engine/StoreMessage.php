@@ -17,6 +17,8 @@ use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Uuid;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
+use WhatsappSidecar\Laravel\Webhook\Person;
+use WhatsappSidecar\Laravel\Webhook\Profile;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
 /** Stores messages in the log, each once. */
@@ -45,10 +47,10 @@ final class StoreMessage
         if ($wamid === null) {
             return Outcome::ignored('message_without_id');
         }
-        $waId = Envelope::text($item->{$side} ?? null) ?? Envelope::text($part->contact->wa_id ?? null);
-        $userId = Envelope::text($item->{"{$side}_user_id"} ?? null) ?? Envelope::text($part->contact->user_id ?? null);
-        $name = Envelope::text(Json::section($part->contact, 'profile')->name ?? null);
-        $contact = $this->contacts->findOrCreate($vendor, $waId, $userId, $name);
+        $person = Person::ofItem($item, $part->contact, $side);
+        $profile = Profile::of($part->contact, $item, $side);
+        $contact = $this->contacts->moved($vendor, $person, $item, $profile)
+            ?? $this->contacts->findOrCreate($vendor, $person, $profile);
         if ($contact === null) {
             return Outcome::ignored('contact_without_id');
         }
@@ -72,7 +74,7 @@ final class StoreMessage
             'contacts__id' => $contact->id,
             'status' => $incoming ? 'received' : 'sent',
             'wamid' => $wamid,
-            'contact_wa_id' => $waId,
+            'contact_wa_id' => $person->waId ?? $contact->waId,
             'wab_phone_number_id' => $number,
             'is_incoming_message' => (int) $incoming,
             'message' => $text,

@@ -8,88 +8,91 @@ use stdClass;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
-use WhatsappSidecar\Laravel\Support\Uuid;
+use WhatsappSidecar\Laravel\Webhook\Move;
+use WhatsappSidecar\Laravel\Webhook\Person;
+use WhatsappSidecar\Laravel\Webhook\Profile;
 
-/** A vendor's contacts: found by phone number or user id, or created. */
+/**
+ * A vendor's contacts: found by number or user id, or created.
+ *
+ * Where two contacts turn out to be one person, the one that has the person's number remains: groups,
+ * imports and campaigns of the application know people by it. See MergeContacts.
+ */
 final class Contacts
 {
     private const NAME_LENGTH = 150;
 
-    private const FOUND = 'SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot,'
-        . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) AS user_id"
-        . ' FROM {contacts} WHERE vendors__id = ? AND ';
-
-    /** No index covers the user id; the vendor's contacts are read, for people who hide their number only. */
-    private const BY_USER_ID = self::FOUND . "JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) = ? ORDER BY _id LIMIT 1";
-
-    private const BY_WA_ID = self::FOUND . 'wa_id = ? ORDER BY _id LIMIT 1';
-
     private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
         . ' ORDER BY _id DESC LIMIT 1';
 
-    public function __construct(private Database $db, private Clock $clock)
-    {
+    public function __construct(
+        private Database $db,
+        private Clock $clock,
+        private ContactRows $rows,
+        private MergeContacts $merge
+    ) {
     }
 
     /**
-     * Return the contact; null if there is nothing to know them by. A contact who was known by
-     * one of the two ids learns the other.
+     * Return the contact; null if there is nothing to know them by. A contact who was known by one of the
+     * two ids learns the other.
      */
-    public function findOrCreate(Vendor $vendor, ?string $waId, ?string $userId, ?string $name): ?Contact
+    public function findOrCreate(Vendor $vendor, Person $person, ?Profile $profile = null): ?Contact
     {
-        if ($waId === null && $userId === null) {
+        if (! $person->isKnown()) {
             return null;
         }
-        $row = $this->find($vendor, $waId, $userId);
-        if ($row === null) {
-            [$id, $uid] = $this->insert($vendor, $waId, $userId, self::split($name));
-
-            return new Contact($id, $uid, $waId);
+        $row = $this->rows->byNumber($vendor, $person->waId);
+        if ($row !== null && ($person->userId === null || Contact::userId($row) === $person->userId)) {
+            return $this->one($vendor, [$row], $person, $profile);
         }
-        if (($userId !== null && $row->user_id !== $userId) || ($waId !== null && ! $row->wa_id)) {
-            $patch = $userId === null ? '{}' : Json::dump(['user_id' => $userId]);
-            $this->db->change(
-                "UPDATE {contacts} SET wa_id = COALESCE(NULLIF(wa_id, ''), ?), updated_at = ?,"
-                    . " __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE _id = ?",
-                [$waId, $this->now(), $patch, $row->_id]
-            );
+        $other = $this->rows->byUserId($vendor, $person->userId);
+        if ($other !== null && Contact::userId($other) !== $person->userId) {
+            // A message from before the user id changed came late.
+            $person = new Person($person->waId);
         }
 
-        return new Contact(
-            (int) $row->_id,
-            $row->_uid,
-            $row->wa_id ?: $waId,
-            (bool) $row->disable_reply_bot,
-            (bool) $row->disable_ai_bot
-        );
+        return $this->one($vendor, [$row, $other], $person, $profile);
+    }
+
+    /**
+     * Return the contact who has another number or user id now, as a system message says, with what is
+     * new; null if the message says no such thing.
+     */
+    public function moved(Vendor $vendor, Person $person, stdClass $item, ?Profile $profile = null): ?Contact
+    {
+        $move = Move::ofMessage($person, $item);
+
+        return $move === null ? null : $this->follow($vendor, $move, $profile);
+    }
+
+    public function follow(Vendor $vendor, Move $move, ?Profile $profile = null): ?Contact
+    {
+        $found = [];
+        foreach ([$move->new, $move->old] as $person) {
+            $found[] = $this->rows->byNumber($vendor, $person->waId);
+        }
+        foreach ([$move->new, $move->old] as $person) {
+            $found[] = $this->rows->byUserId($vendor, $person->userId);
+        }
+
+        return $this->one($vendor, $found, $move->new, $profile);
     }
 
     /** Create the contact, or take over the names that are given. */
-    public function upsert(Vendor $vendor, string $waId, ?string $fullName, ?string $firstName): void
+    public function upsert(Vendor $vendor, Person $person, ?string $fullName, ?string $firstName): void
     {
-        $names = self::split($fullName);
-        $names['first_name'] = $firstName === null ? $names['first_name'] : self::cut($firstName);
-        $row = $this->find($vendor, $waId, null);
-        if ($row === null) {
-            $this->insert($vendor, $waId, null, $names);
-
+        $contact = $this->findOrCreate($vendor, $person);
+        if ($contact === null) {
             return;
         }
+        $names = self::split($fullName);
+        $names['first_name'] = $firstName === null ? $names['first_name'] : self::cut($firstName);
         $this->db->change(
             'UPDATE {contacts} SET first_name = COALESCE(?, first_name), last_name = COALESCE(?, last_name),'
                 . ' updated_at = ? WHERE _id = ?',
-            [$names['first_name'], $names['last_name'], $this->now(), $row->_id]
+            [$names['first_name'], $names['last_name'], $this->now(), $contact->id]
         );
-    }
-
-    private function find(Vendor $vendor, ?string $waId, ?string $userId): ?stdClass
-    {
-        $row = $waId === null ? null : $this->db->row(self::BY_WA_ID, [$vendor->id, $waId]);
-        if ($row === null && $userId !== null) {
-            $row = $this->db->row(self::BY_USER_ID, [$vendor->id, $userId]);
-        }
-
-        return $row;
     }
 
     /** Return when the latest message of the contact's was stored; 0 if there is none. */
@@ -116,26 +119,114 @@ final class Contacts
     }
 
     /**
-     * @param array<string, ?string> $names
+     * Make one contact of those that were found, the first of which remains, and have it learn who it is.
      *
-     * @return array{int, string} `_id` and `_uid`
+     * @param list<?stdClass> $found
      */
-    private function insert(Vendor $vendor, ?string $waId, ?string $userId, array $names): array
+    private function one(Vendor $vendor, array $found, Person $person, ?Profile $profile): ?Contact
     {
-        // Follows from who it is, so that two calls at the same moment make one contact.
-        $uid = Uuid::of(Uuid::CONTACTS, "{$vendor->uid}:" . ($waId ?? "user:{$userId}"));
-        $this->db->insertMissing('contacts', [[
-            '_uid' => $uid,
-            'created_at' => $this->now(),
-            'updated_at' => $this->now(),
-            'vendors__id' => $vendor->id,
-            'wa_id' => $waId,
-            'first_name' => $names['first_name'],
-            'last_name' => $names['last_name'],
-            '__data' => $userId === null ? null : Json::dump(['user_id' => $userId]),
-        ]]);
+        $rows = [];
+        foreach (array_filter($found) as $row) {
+            $rows[(int) $row->_id] ??= $row;
+        }
+        $kept = array_shift($rows);
+        if ($kept === null) {
+            return $person->isKnown() ? Contact::ofRow($this->insert($vendor, $person, $profile)) : null;
+        }
+        $patch = self::news($kept, $person, $profile);
+        if ($rows === [] && $patch === []) {
+            return Contact::ofRow($kept);
+        }
+        $this->db->transaction(function () use ($kept, $rows, $patch): void {
+            foreach ($rows as $other) {
+                $this->merge->into((int) $kept->_id, $kept->_uid, (int) $other->_id, $this->now());
+            }
+            $this->learn((int) $kept->_id, $patch);
+        });
 
-        return [(int) $this->db->row('SELECT _id FROM {contacts} WHERE _uid = ?', [$uid])->_id, $uid];
+        return Contact::ofRow($this->rows->byUid($kept->_uid));
+    }
+
+    /**
+     * Return what a contact does not know yet: `wa_id`, and what stands in `__data`.
+     *
+     * @return array<string, ?string>
+     */
+    private static function news(stdClass $row, Person $person, ?Profile $profile): array
+    {
+        $known = Json::object($row->__data);
+        $forms = $person->waId === null ? [] : Person::numberForms($person->waId);
+        $number = Person::phoneDigits((string) $row->wa_id);
+        $news = [];
+        if ($person->waId !== null && ! in_array($number, $forms, true)) {
+            $news['wa_id'] = $person->waId;
+        } elseif ($number === null && (string) $row->wa_id !== '') {
+            // A user id that was taken for a number.
+            $news['wa_id'] = null;
+        }
+        $said = [
+            'user_id' => $person->userId ?? Contact::userId($row),
+            'parent_user_id' => $profile?->parentUserId,
+            'username' => $profile?->username,
+        ];
+        foreach (array_filter($said) as $name => $value) {
+            if (($known->{$name} ?? null) !== $value) {
+                $news[$name] = $value;
+            }
+        }
+
+        return $news;
+    }
+
+    /** @param array<string, ?string> $news */
+    private function learn(int $id, array $news): void
+    {
+        if ($news === []) {
+            return;
+        }
+        $number = array_key_exists('wa_id', $news) ? ', wa_id = ?' : '';
+        $this->db->change(
+            "UPDATE {contacts} SET updated_at = ?, __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?){$number}"
+                . ' WHERE _id = ?',
+            [
+                $this->now(),
+                Json::dump((object) array_diff_key($news, ['wa_id' => true])),
+                ...($number === '' ? [] : [$news['wa_id']]),
+                $id,
+            ]
+        );
+    }
+
+    private function insert(Vendor $vendor, Person $person, ?Profile $profile): stdClass
+    {
+        $names = self::split($profile?->name);
+        $data = array_filter([
+            'user_id' => $person->userId,
+            'parent_user_id' => $profile?->parentUserId,
+            'username' => $profile?->username,
+        ]);
+        // The _uid follows from who it is, so that two calls at the same moment make one contact. Whoever
+        // has had the number before may have that _uid still.
+        for ($attempt = 0;; $attempt++) {
+            $uid = ContactRows::uid($vendor, $person, $attempt);
+            $this->db->insertMissing('contacts', [[
+                '_uid' => $uid,
+                'created_at' => $this->now(),
+                'updated_at' => $this->now(),
+                'vendors__id' => $vendor->id,
+                'wa_id' => $person->waId,
+                'first_name' => $names['first_name'],
+                'last_name' => $names['last_name'],
+                '__data' => $data === [] ? null : Json::dump($data),
+            ]]);
+            $row = $this->rows->byUid($uid);
+            $isTheirs = $person->waId === null
+                ? Contact::userId($row) === $person->userId
+                : in_array($row->wa_id, Person::numberForms($person->waId), true);
+            if ($isTheirs) {
+                return $row;
+            }
+        }
     }
 
     /** @return array{first_name: ?string, last_name: ?string} */

@@ -72,7 +72,7 @@ final class BotReplies
 
     private function send(Vendor $vendor, Contact $contact, string $number, string $text): void
     {
-        $message = ['to' => $contact->waId, 'type' => 'text', 'text' => ['body' => $text]];
+        $message = $contact->address() + ['type' => 'text', 'text' => ['body' => $text]];
         [[$status, $answer]] = $this->api->sendAll([[$vendor, $number, $message]]);
         $wamid = $answer['messages'][0]['id'] ?? null;
         $now = gmdate('Y-m-d H:i:s');

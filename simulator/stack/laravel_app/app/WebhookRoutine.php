@@ -11,6 +11,8 @@ use WhatsappSidecar\Laravel\Store\Contact;
 use WhatsappSidecar\Laravel\Store\Contacts;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Webhook\Person;
+use WhatsappSidecar\Laravel\Webhook\Profile;
 
 /**
  * The application's own webhook routine, for vendors whom PHP serves, with the faults of its kind: of a batch
@@ -93,8 +95,9 @@ final class WebhookRoutine
         ) {
             return;
         }
-        $name = $value['contacts'][0]['profile']['name'] ?? null;
-        $contact = $this->contacts->findOrCreate($vendor, $item[$side] ?? null, null, $name);
+        $profile = new Profile($value['contacts'][0]['profile']['name'] ?? null);
+        $person = Person::of([$item[$side] ?? null], [$item["{$side}_user_id"] ?? null]);
+        $contact = $this->contacts->findOrCreate($vendor, $person, $profile);
         if ($contact === null) {
             return;
         }

@@ -1,0 +1,147 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use Illuminate\Database\QueryException;
+use stdClass;
+use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Uuid;
+use WhatsappSidecar\Laravel\Webhook\Person;
+
+/**
+ * Finds rows of contacts by number or user id.
+ *
+ * A user id stands in `__data.user_id`. With contracts/sql/user_ids.sql an index covers it. Without, a
+ * contact that was made for a user id is found by its `_uid`, which follows from the id; for somebody
+ * else's id the vendor's contacts are read.
+ */
+final class ContactRows
+{
+    private const COLUMNS = 'SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot, __data FROM {contacts} ';
+
+    private const BY_NUMBER = self::COLUMNS
+        . 'WHERE vendors__id = ? AND wa_id IN (%s) ORDER BY wa_id = ? DESC, _id LIMIT 1';
+
+    private const BY_COLUMN = self::COLUMNS . 'FORCE INDEX (sidecar_contacts_user_id)'
+        . ' WHERE vendors__id = ? AND sidecar_user_id = ? ORDER BY _id';
+
+    /** Older rows may have the user id where the number belongs. */
+    private const BY_UID = '(' . self::COLUMNS . 'WHERE _uid = ?) UNION ALL'
+        . ' (' . self::COLUMNS . 'WHERE vendors__id = ? AND wa_id = ? ORDER BY _id LIMIT 1)';
+
+    private const BY_READING = self::COLUMNS . 'WHERE vendors__id = ?'
+        . " AND JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) = ? ORDER BY _id";
+
+    /** So many characters of a user id are in the column that is indexed. */
+    private const INDEXED = 255;
+
+    /** ER_BAD_FIELD_ERROR and ER_KEY_DOES_NOT_EXITS: user_ids.sql has not been run. */
+    private const NOT_THERE = [1054, 1176];
+
+    private bool $isIndexed = true;
+
+    public function __construct(private Database $db)
+    {
+    }
+
+    public function byUid(string $uid): ?stdClass
+    {
+        return $this->db->row(self::COLUMNS . 'WHERE _uid = ?', [$uid]);
+    }
+
+    /** Return the contact of a number, in any of its forms; the form that is given goes before others. */
+    public function byNumber(Vendor $vendor, ?string $waId): ?stdClass
+    {
+        if ($waId === null) {
+            return null;
+        }
+        $forms = Person::numberForms($waId);
+
+        return $this->db->row(
+            sprintf(self::BY_NUMBER, Database::marks($forms)),
+            [$vendor->id, ...$forms, $waId]
+        );
+    }
+
+    /** Return the contact of a user id, also of one that it had before. */
+    public function byUserId(Vendor $vendor, ?string $userId): ?stdClass
+    {
+        if ($userId === null) {
+            return null;
+        }
+
+        return $this->indexed($vendor, $userId)
+            ?? $this->made($vendor, $userId)
+            ?? ($this->isIndexed ? null : self::having($userId, $this->db->rows(self::BY_READING, [
+                $vendor->id,
+                $userId,
+            ])));
+    }
+
+    /** Return the `_uid` of a contact that is made for this person. */
+    public static function uid(Vendor $vendor, Person $person, int $attempt = 0): string
+    {
+        $name = "{$vendor->uid}:" . ($person->waId ?? "user:{$person->userId}");
+
+        return Uuid::of(Uuid::CONTACTS, $attempt === 0 ? $name : "{$name}#{$attempt}");
+    }
+
+    private function indexed(Vendor $vendor, string $userId): ?stdClass
+    {
+        if (! $this->isIndexed) {
+            return null;
+        }
+        try {
+            $key = mb_substr($userId, 0, self::INDEXED);
+
+            return self::having($userId, $this->db->rows(self::BY_COLUMN, [$vendor->id, $key]));
+        } catch (QueryException $error) {
+            if (! in_array((int) ($error->errorInfo[1] ?? 0), self::NOT_THERE, true)) {
+                throw $error;
+            }
+            $this->isIndexed = false;
+
+            return null;
+        }
+    }
+
+    /** Return the contact that was made for the user id, or the one that this has become. */
+    private function made(Vendor $vendor, string $userId): ?stdClass
+    {
+        $uid = self::uid($vendor, new Person(null, $userId));
+        foreach ($this->db->rows(self::BY_UID, [$uid, $vendor->id, $userId]) as $row) {
+            if ($row->_uid === $uid || Contact::userId($row) === $userId) {
+                return $this->remaining($row);
+            }
+        }
+
+        return null;
+    }
+
+    /** Return what a row has become, where it was merged into another, and that into a third. */
+    private function remaining(stdClass $row): stdClass
+    {
+        $into = Json::section(Json::object($row->__data), 'sidecar')->merged_into ?? null;
+        $next = is_string($into) ? $this->byUid($into) : null;
+
+        return $next === null ? $row : $this->remaining($next);
+    }
+
+    /**
+     * Return the row that has the user id, letter for letter.
+     *
+     * @param list<stdClass> $rows
+     */
+    private static function having(string $userId, array $rows): ?stdClass
+    {
+        foreach ($rows as $row) {
+            if (Contact::userId($row) === $userId) {
+                return $row;
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,54 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use WhatsappSidecar\Laravel\Support\Json;
+
+/**
+ * Makes one of two contacts that are one person.
+ *
+ * The one that remains gets what is known of the other: that it has opted out, that it wants no bots or
+ * no AI, its name, its messages. The other's row stays, for other tables may name it, but with no id by
+ * which it would be found; it says whom it was merged into, and is opted out, so that no campaign reaches
+ * the person twice.
+ */
+final class MergeContacts
+{
+    private const SWITCHES = ['whatsapp_opt_out', 'disable_ai_bot', 'disable_reply_bot'];
+
+    private const OBJECT = "IF(JSON_TYPE(%1\$s.__data) = 'OBJECT', %1\$s.__data, '{}')";
+
+    public function __construct(private Database $db)
+    {
+    }
+
+    /** To be called in a transaction. */
+    public function into(int $keptId, string $keptUid, int $otherId, string $now): void
+    {
+        $this->db->rows('SELECT _id FROM {contacts} WHERE _id IN (?, ?) ORDER BY _id FOR UPDATE', [$keptId, $otherId]);
+        $switches = array_map(
+            static fn (string $name): string
+                => "kept.{$name} = GREATEST(COALESCE(kept.{$name}, 0), COALESCE(other.{$name}, 0))",
+            self::SWITCHES
+        );
+        $this->db->change(
+            'UPDATE {contacts} AS kept JOIN {contacts} AS other ON other._id = ? SET kept.updated_at = ?, '
+                . implode(', ', $switches)
+                . ", kept.last_name = IF(COALESCE(kept.first_name, '') = '', other.last_name, kept.last_name)"
+                . ", kept.first_name = IF(COALESCE(kept.first_name, '') = '', other.first_name, kept.first_name)"
+                . ', kept.__data = JSON_MERGE_PATCH(' . sprintf(self::OBJECT, 'other') . ', '
+                . sprintf(self::OBJECT, 'kept') . ') WHERE kept._id = ?',
+            [$otherId, $now, $keptId]
+        );
+        $this->db->change(
+            'UPDATE {contacts} SET updated_at = ?, wa_id = NULL, whatsapp_opt_out = 1,'
+                . " __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE _id = ?",
+            [$now, Json::dump(['user_id' => null, 'sidecar' => ['merged_into' => $keptUid]]), $otherId]
+        );
+        foreach (['queue', 'logs'] as $table) {
+            $this->db->change("UPDATE {{$table}} SET contacts__id = ? WHERE contacts__id = ?", [$keptId, $otherId]);
+        }
+    }
+}
