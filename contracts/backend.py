@@ -132,11 +132,11 @@ class UpdateResult(LenientModel):
     - ``done``: applied, now or before.
     - ``ignored``: nothing to do, and never will be. ``reason`` is a word (``own_number``), by which
       the sidecar counts them.
-    - ``retry``: not applied, bring it again later. A value that is not known counts as ``retry``.
-    - ``rejected``: it can never be applied, and ``reason`` says why. Of updates: the sidecar makes a
-      dead letter of it at once, and those behind it in order are applied.
+    - ``retry``: not applied, bring it again later. An unknown value counts as ``retry``.
+    - ``rejected``: it can never be applied; ``reason`` says why. An update becomes a dead letter
+      at once; those behind it in order are applied.
 
-    ``reason`` holds no personal data: of an SQL error the SQLSTATE, the driver's code and the table.
+    ``reason`` holds no personal data: of an SQL error SQLSTATE, the driver's code and the table.
 
     ``effects`` are what the sidecar is asked to do (:mod:`contracts.effects`), with ``done`` and
     ``ignored`` only. An update that PHP has applied before brings the same effects again, with the
