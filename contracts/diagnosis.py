@@ -31,7 +31,9 @@ class DiagnosisRequest(StrictModel):
 class PhpFacts(LenientModel):
     """``package``: the version of the package. ``memory_limit_bytes`` null: none.
     ``signing_key_ids``: the keys that PHP accepts; the first one signs. ``signing_window_s``: how
-    far a call's time may be from PHP's. ``sidecar_url``: where PHP looks for the sidecar."""
+    far a call's time may be from PHP's. ``sidecar_url``: where PHP looks for the sidecar.
+    ``media_dir``: where PHP reads media that the sidecar has fetched; null: it requests none.
+    ``media_readable``: whether that folder is there and PHP may read it."""
 
     package: str
     php: str
@@ -41,6 +43,8 @@ class PhpFacts(LenientModel):
     signing_key_ids: list[str]
     signing_window_s: int
     sidecar_url: str | None = None
+    media_dir: str | None = None
+    media_readable: bool = True
 
 
 class DatabaseFacts(LenientModel):

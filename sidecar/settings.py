@@ -80,6 +80,13 @@ def _check_outbound(entries: list[str]) -> list[str]:
     return entries
 
 
+def _check_hosts(hosts: list[str]) -> list[str]:
+    for host in hosts:
+        if not re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", host):
+            raise ValueError(f"{host!r} is no host name, such as fbcdn.net")
+    return hosts
+
+
 class Settings(BaseSettings):
     """Everything that can be set, as one object that never changes."""
 
@@ -270,6 +277,39 @@ class Settings(BaseSettings):
     #: Attempts at a question that an AI does not answer. After that PHP sends the vendor's failure
     #: message, if there is one.
     ai_max_attempts: int = Field(default=3, ge=1, le=20)
+
+    # -- media --
+
+    #: Folder into which customers' media is fetched, and from which PHP reads it; it must exist.
+    #: PHP's `WHATSAPP_SIDECAR_MEDIA_DIR` names the same folder, as PHP sees it. Not set: no media
+    #: is fetched.
+    media_dir: Path | None = Field(default=None, examples=["/var/lib/whatsapp-media"])
+    #: Hosts that media is fetched from, over HTTPS, with their subdomains. They get the vendor's
+    #: access token. The Cloud API's own address always counts.
+    media_hosts: Annotated[
+        list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_hosts)
+    ] = Field(default=["fbsbx.com", "fbcdn.net", "whatsapp.net"])
+    #: Largest file. Meta delivers up to 100 MB, of any type.
+    media_limit_bytes: int = Field(default=100 * 1024 * 1024, ge=1024)
+    #: Largest image.
+    media_image_limit_bytes: int = Field(default=100 * 1024 * 1024, ge=1024)
+    #: Largest audio or voice message.
+    media_audio_limit_bytes: int = Field(default=100 * 1024 * 1024, ge=1024)
+    #: Largest video.
+    media_video_limit_bytes: int = Field(default=100 * 1024 * 1024, ge=1024)
+    #: Largest sticker. WhatsApp's have up to 500 kB.
+    media_sticker_limit_bytes: int = Field(default=1024 * 1024, ge=1024)
+    #: Room that is left free on the folder's disk. With less, media waits.
+    media_free_disk_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
+    #: Most downloads of one vendor at once, in one worker process.
+    media_concurrency: int = Field(default=3, ge=1, le=64)
+    #: Most downloads at once in one worker process.
+    media_process_concurrency: int = Field(default=16, ge=1, le=256)
+    #: Longest that one download may take.
+    media_timeout_s: float = Field(default=300.0, gt=0, le=3600)
+    #: Attempts at a file, each with a new address. After that PHP hears that it failed, and it
+    #: becomes a dead letter.
+    media_max_attempts: int = Field(default=5, ge=1, le=100)
 
     # -- shadow --
 

@@ -26,6 +26,7 @@ from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
 from workers.effects.handlers import make_handlers
+from workers.effects.media import remove_parts
 from workers.effects.supervisor import EffectRuns
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
@@ -133,6 +134,7 @@ class Runtime:
             asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
+            asyncio.create_task(remove_parts(self._settings), name="media"),
         ]
 
     def _facts(self) -> dict[str, Any]:

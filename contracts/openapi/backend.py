@@ -194,6 +194,13 @@ ENDPOINTS = (
         "Bring what AIs have answered",
         (effects.AiAnswersRequest, backend.UpdateMessageStatusesAnswer),
     ),
+    _call(
+        backend.MEDIA,
+        "effects",
+        "Report media that was fetched",
+        (effects.MediaRequest, backend.UpdateMessageStatusesAnswer),
+        documentation(effects.MediaReport),
+    ),
 )
 
 

@@ -8,11 +8,11 @@ from contracts.backend import VendorConfig
 from contracts.effects import AiAnswer, AiOutcome, AiProvider, AiReply, EffectKind
 from sidecar.clock import now_ms
 from sidecar.tasks import cancel
-from workers.effects.ai_answers import AiAnswers
 from workers.effects.ai_client import AiClient, NoAnswer, Said
 from workers.effects.calls import count
 from workers.effects.conversations import Conversations
 from workers.effects.handler import Again, End, GivenUp, Queued
+from workers.effects.reports import Reports
 
 log = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class AiReplies:
     batch = 1
 
     def __init__(
-        self, client: AiClient, answers: AiAnswers, *, max_attempts: int, at_once: int
+        self, client: AiClient, answers: Reports[AiAnswer], *, max_attempts: int, at_once: int
     ) -> None:
         self.at_once = at_once
         self._client = client

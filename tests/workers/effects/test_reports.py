@@ -1,4 +1,4 @@
-"""Bringing AIs' answers to PHP."""
+"""Bringing reports to PHP: AIs' answers, and what media was fetched."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,9 +16,9 @@ from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, refusal
 from tests.workers.queued_effects import VENDOR
-from workers.effects import ai_answers as module
-from workers.effects.ai_answers import AiAnswers
+from workers.effects import reports as module
 from workers.effects.handler import Again, Done, End
+from workers.effects.reports import Reports, ai_answers
 
 EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}
 
@@ -37,8 +37,8 @@ async def backend(php: Php) -> AsyncIterator[Backend]:
 
 
 @pytest.fixture
-async def telling(backend: Backend) -> AsyncIterator[AiAnswers]:
-    one = AiAnswers(backend)
+async def telling(backend: Backend) -> AsyncIterator[Reports[AiAnswer]]:
+    one = ai_answers(backend)
     yield one
     await one.close()
 
@@ -48,11 +48,11 @@ def answer(id_: Any = "q", **known: Any) -> AiAnswer:
     return AiAnswer(id=str(id_), vendor_uid=VENDOR, at=5, **known)
 
 
-async def bring_all(one: AiAnswers, count: int) -> list[End]:
+async def bring_all(one: Reports[AiAnswer], count: int) -> list[End]:
     return list(await asyncio.gather(*(one.bring(answer(n)) for n in range(count))))
 
 
-async def test_what_follows_from_an_answer(telling: AiAnswers, php: Php) -> None:
+async def test_what_follows_from_an_answer(telling: Reports[AiAnswer], php: Php) -> None:
     take(php, lambda _answer: {"result": "done", "effects": [EFFECT]})
     assert await telling.bring(answer(usage={"total_tokens": 7})) == Done([EFFECT])
     assert answers(php) == [
@@ -67,19 +67,19 @@ async def test_what_follows_from_an_answer(telling: AiAnswers, php: Php) -> None
     ]
 
 
-async def test_an_answer_that_is_stale(telling: AiAnswers, php: Php) -> None:
+async def test_an_answer_that_is_stale(telling: Reports[AiAnswer], php: Php) -> None:
     take(php, lambda _answer: {"result": "ignored", "reason": "stale", "effects": [EFFECT]})
     assert await telling.bring(answer()) == Done()
 
 
-async def test_answers_of_the_same_time_share_requests(telling: AiAnswers, php: Php) -> None:
+async def test_answers_of_the_same_time_share_requests(telling: Reports[AiAnswer], php: Php) -> None:
     take(php)
     assert await bring_all(telling, 250) == [Done([])] * 250
     assert [len(call.json["answers"]) for call in php.to(AI_ANSWERS)] == [100, 100, 50]
 
 
 async def test_those_that_come_while_php_is_asked_share_the_next_request(
-    telling: AiAnswers, php: Php
+    telling: Reports[AiAnswer], php: Php
 ) -> None:
     take(php)
     gate = asyncio.Event()
@@ -107,7 +107,7 @@ async def test_those_that_come_while_php_is_asked_share_the_next_request(
         refusal(429, "too_many"),
     ],
 )
-async def test_php_is_away(telling: AiAnswers, php: Php, failure: Answer) -> None:
+async def test_php_is_away(telling: Reports[AiAnswer], php: Php, failure: Answer) -> None:
     """The answer waits here, and is taken when PHP is back."""
     take(php)
     away = php.always(AI_ANSWERS, failure)
@@ -124,7 +124,7 @@ async def test_php_is_away(telling: AiAnswers, php: Php, failure: Answer) -> Non
     assert "secret" not in str(logs)
 
 
-async def test_nobody_listens(telling: AiAnswers, php: Php) -> None:
+async def test_nobody_listens(telling: Reports[AiAnswer], php: Php) -> None:
     await php.stop()
     task = asyncio.create_task(telling.bring(answer()))
     await asyncio.sleep(0.1)
@@ -144,7 +144,7 @@ async def test_nobody_listens(telling: AiAnswers, php: Php) -> None:
         php_side.answer({"results": []}),
     ],
 )
-async def test_php_fails_on_the_only_answer(telling: AiAnswers, php: Php, failure: Answer) -> None:
+async def test_php_fails_on_the_only_answer(telling: Reports[AiAnswer], php: Php, failure: Answer) -> None:
     """Whether it is ill or fails on this one, nobody knows: it is tried again, and counts not."""
     php.always(AI_ANSWERS, failure)
     for _ in range(2):
@@ -155,7 +155,7 @@ async def test_php_fails_on_the_only_answer(telling: AiAnswers, php: Php, failur
     assert telling.kept(VENDOR, "q") == answer()
 
 
-async def test_the_one_answer_that_php_fails_on(telling: AiAnswers, php: Php) -> None:
+async def test_the_one_answer_that_php_fails_on(telling: Reports[AiAnswer], php: Php) -> None:
     take(php)
     php.when(AI_ANSWERS, lambda call: HTML_500 if b'"57"' in call.body else None)
     ends = await bring_all(telling, 100)
@@ -168,7 +168,7 @@ async def test_the_one_answer_that_php_fails_on(telling: AiAnswers, php: Php) ->
     assert end.counts, "PHP is well, and fails on it again"
 
 
-async def test_php_fails_on_everything(telling: AiAnswers, php: Php) -> None:
+async def test_php_fails_on_everything(telling: Reports[AiAnswer], php: Php) -> None:
     """It is not asked about each of a hundred."""
     take(php)
     ill = php.always(AI_ANSWERS, HTML_500)
@@ -182,7 +182,7 @@ async def test_php_fails_on_everything(telling: AiAnswers, php: Php) -> None:
     assert all(end == Done([]) or isinstance(end, Again) for end in ends)
 
 
-async def test_php_wants_it_again(telling: AiAnswers, php: Php) -> None:
+async def test_php_wants_it_again(telling: Reports[AiAnswer], php: Php) -> None:
     left: list[dict[str, Any]] = [
         {"result": "retry", "reason": "locked", "retry_after_ms": 1500},
         {"result": "retry", "reason": "locked"},
@@ -196,7 +196,7 @@ async def test_php_wants_it_again(telling: AiAnswers, php: Php) -> None:
         assert telling.kept(VENDOR, "q") == answer()
 
 
-async def test_an_answer_without_a_result(telling: AiAnswers, php: Php) -> None:
+async def test_an_answer_without_a_result(telling: Reports[AiAnswer], php: Php) -> None:
     take(php, lambda one: {"result": "done"} if one["id"] == "0" else None)
     done, again = await bring_all(telling, 2)
     assert done == Done([])
@@ -204,7 +204,7 @@ async def test_an_answer_without_a_result(telling: AiAnswers, php: Php) -> None:
     assert "no result" in again.reason
 
 
-async def test_an_answer_is_kept_after_php_has_taken_it(telling: AiAnswers, php: Php) -> None:
+async def test_an_answer_is_kept_after_php_has_taken_it(telling: Reports[AiAnswer], php: Php) -> None:
     """Whoever could not write down that it has happened gets the same once more."""
     take(php, lambda _answer: {"result": "done", "effects": [EFFECT]})
     assert telling.kept(VENDOR, "q") is None
@@ -216,13 +216,13 @@ async def test_an_answer_is_kept_after_php_has_taken_it(telling: AiAnswers, php:
 
 async def test_memory_is_bounded(backend: Backend, php: Php) -> None:
     take(php)
-    one = AiAnswers(backend, most_kept=3)
+    one = ai_answers(backend, most_kept=3)
     await bring_all(one, 10)
     await one.close()
     assert [n for n in range(10) if one.kept(VENDOR, str(n))] == [7, 8, 9]
 
 
-async def test_nobody_waits_for_an_answer_any_more(telling: AiAnswers, php: Php) -> None:
+async def test_nobody_waits_for_an_answer_any_more(telling: Reports[AiAnswer], php: Php) -> None:
     take(php)
     away = php.always(AI_ANSWERS, Answer(503))
     gone = asyncio.create_task(telling.bring(answer("gone")))
@@ -238,7 +238,7 @@ async def test_nobody_waits_for_an_answer_any_more(telling: AiAnswers, php: Php)
 
 
 async def test_all_waiters_fail_when_the_delivery_task_breaks(
-    telling: AiAnswers, php: Php, monkeypatch: pytest.MonkeyPatch
+    telling: Reports[AiAnswer], php: Php, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(php)
 
@@ -252,7 +252,7 @@ async def test_all_waiters_fail_when_the_delivery_task_breaks(
     assert await telling.bring(answer()) == Done([])
 
 
-async def test_a_pause_that_nobody_can_reckon_with(telling: AiAnswers, php: Php) -> None:
+async def test_a_pause_that_nobody_can_reckon_with(telling: Reports[AiAnswer], php: Php) -> None:
     def rule(call: Call) -> Answer:
         ids = [one["id"] for one in call.json["answers"]]
         pause = f'"retry_after_ms": {"9" * 400}'
