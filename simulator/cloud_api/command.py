@@ -58,6 +58,8 @@ def _option(name: str, kind: Any, text: str) -> Callable[[_Command], _Command]:
 @_option("--early-share", float, "Share of messages with a status before the send's answer.")
 @_option("--inbound-per-s", float, "Customers' messages per second that nobody asked for.")
 @_option("--inbound-total", int, "How many of those.")
+@_option("--hidden-share", float, "Share of those customers who hide their number.")
+@_option("--service-window-s", float, "How long a customer may be answered freely; 0: always.")
 @_option("--webhook-connections", int, "Connections to one webhook URL.")
 @_option("--seed", int, "Same seed, same draws.")
 @click.option("--log-level", default="info", show_default=True)

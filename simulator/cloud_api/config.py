@@ -9,6 +9,7 @@ from contracts.cloud_api.errors import RULES
 from contracts.lenient import StrictModel
 from simulator.cloud_api.fault import FaultSpec
 from simulator.cloud_api.inbound_content import MESSAGE_TYPES
+from simulator.cloud_api.template import TemplateConfig
 
 DEFAULT_ACCOUNT_ID = "102290129340398"
 DEFAULT_PHONE_NUMBER_ID = "106540352242922"
@@ -135,7 +136,18 @@ class CloudApiConfig(StrictModel):
     #: Most messages to one recipient at once, borrowed from the future.
     pair_burst: int = Field(default=45, ge=1)
 
+    #: Templates whose state is known. Others are approved in every language, unless only those
+    #: that are listed exist.
+    templates: list[TemplateConfig] = []
+    only_listed_templates: bool = False
+    #: How long after a customer's message anything but a template may be sent; 0: always.
+    service_window_s: float = Field(default=24 * 3600, ge=0)
+
     # -- what goes wrong --
+
+    #: Share of the messages outside that window that are accepted and fail, instead of being
+    #: refused.
+    window_failed_share: Share = 0
 
     #: By code: share of sends that are refused with it.
     error_shares: CodeShares = {}
@@ -175,6 +187,8 @@ class CloudApiConfig(StrictModel):
     inbound_total: int | None = Field(default=None, ge=0)
     #: How many different customers write unasked.
     inbound_customers: int = Field(default=1_000, ge=1)
+    #: Share of those customers who hide their number.
+    hidden_share: Share = 0
     #: Weights of the types of customers' messages.
     inbound_types: TypeWeights = {
         "text": 70,

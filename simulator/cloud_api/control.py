@@ -12,13 +12,20 @@
 - ``POST pause-webhooks``, ``POST resume-webhooks``.
 - ``POST webhook-url`` :class:`WebhookUrlOrder`: webhooks go there from now on, also those that
   wait; with a verify token, only if the URL answers Meta's GET as it should.
-- ``POST webhook?signature=valid|wrong|missing&phone_number_id=&retry=false``: any body, signed and
-  posted as it is. The answer says what the receiver answered to the first try; with ``retry=true``
-  it is then tried again like any other webhook.
+- ``POST webhook?signature=valid|upper|wrong|missing&phone_number_id=&retry=false``: any body,
+  signed and posted as it is, with its Content-Encoding (``upper``: the right signature in
+  capitals). The answer says what the receiver answered to the first try; with ``retry=true`` it is
+  then tried again like any other webhook.
+- ``GET templates``, ``POST templates`` :class:`~simulator.cloud_api.template.TemplateConfig`: see
+  them, and add or change one; webhooks tell of a new state or category.
+- ``POST customers/change`` :class:`~simulator.cloud_api.control_people.ChangeOrder`: a customer
+  gets another number or user id.
 """
 
 import asyncio
+import gzip
 import secrets
+import zlib
 from typing import Any
 
 import httpx
@@ -32,10 +39,14 @@ from contracts.lenient import StrictModel
 from simulator.cloud_api.config import HttpUrl, KnownType
 from simulator.cloud_api.control_http import json_answer, lines_answer, ordered_number, read_order
 from simulator.cloud_api.control_media import MAX_BYTES, MediaControl, make_media
+from simulator.cloud_api.control_people import PeopleControl
+from simulator.cloud_api.control_templates import TemplateControl
+from simulator.cloud_api.customer import Customer
 from simulator.cloud_api.engine import Engine
 from simulator.cloud_api.fault import Fault, FaultSpec
 from simulator.cloud_api.inbound_content import MEDIA_TYPES
 from simulator.cloud_api.raw_post import RawPost, Signature
+from simulator.cloud_api.recipient import DIGITS, USER_ID
 from simulator.cloud_api.report import inbound_lines, message_lines, mishap_lines, report
 
 
@@ -43,7 +54,10 @@ class InboundOrder(StrictModel):
     """What is not given is drawn. ``per_s`` spreads the messages over time."""
 
     phone_number_id: str | None = None
-    from_: str | None = Field(default=None, alias="from", pattern=r"^[0-9]{5,15}$")
+    from_: str | None = Field(default=None, alias="from", pattern=DIGITS)
+    #: Without ``from`` of a customer who hides the number.
+    user_id: str | None = Field(default=None, pattern=USER_ID)
+    username: str | None = None
     text: str | None = None
     type: KnownType | None = None
     count: int = Field(default=1, ge=1, le=1_000_000)
@@ -71,6 +85,8 @@ class Control:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._media = MediaControl(engine.media, engine.media_faults, engine.numbers)
+        self._people = PeopleControl(engine.customers, engine.people, engine.numbers)
+        self._templates = TemplateControl(engine.templates, engine.numbers, engine.delivery)
 
     def routes(self) -> list[Route]:
         return [
@@ -87,6 +103,8 @@ class Control:
             Route("/webhook-url", self.move_webhooks, methods=["POST"]),
             Route("/webhook", self.post_webhook, methods=["POST"]),
             *self._media.routes(),
+            *self._people.routes(),
+            *self._templates.routes(),
         ]
 
     async def report(self, _request: Request) -> Response:
@@ -109,10 +127,14 @@ class Control:
             mime_type = MEDIA_TYPES[order.type]
             media = await make_media(self._engine.media, number, mime_type, order.media_bytes)
 
+        customer = None
+        if order.from_ is not None or order.user_id is not None:
+            customer = Customer(order.from_, order.user_id, order.username)
+
         def write(_: object = None) -> str:
             customers = self._engine.customers
             return customers.write(
-                number, order.from_, text=order.text, type_=order.type, media=media
+                number, customer, text=order.text, type_=order.type, media=media
             ).wamid
 
         if order.per_s is None:
@@ -166,13 +188,25 @@ class Control:
         try:
             signature = Signature(query.get("signature", "valid"))
         except ValueError:
-            raise HTTPException(400, "signature is valid, wrong or missing") from None
+            raise HTTPException(400, "signature is valid, upper, wrong or missing") from None
         retries = query.get("retry", "false") == "true"
         body = await request.body()
-        post = RawPost(body, signature, self._engine.clock.now(), retries=retries)
+        encoding = request.headers.get("content-encoding")
+        now = self._engine.clock.now()
+        self._engine.windows.read(_plain(body, encoding), now)
+        post = RawPost(body, signature, now, retries=retries, encoding=encoding)
         post.answer = asyncio.get_running_loop().create_future()
         self._engine.delivery.push(number.subscription, post)
         return json_answer({"status": await post.answer})
+
+
+def _plain(body: bytes, encoding: str | None) -> bytes:
+    if encoding != "gzip":
+        return body
+    try:
+        return gzip.decompress(body)
+    except (OSError, EOFError, zlib.error):
+        return b""
 
 
 async def _verify(url: str, verify_token: str) -> None:

@@ -34,14 +34,14 @@ class MediaControl:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/media", self.list, methods=["GET"]),
+            Route("/media", self.show, methods=["GET"]),
             Route("/media", self.add, methods=["POST"]),
             Route("/media-faults", self.list_faults, methods=["GET"]),
             Route("/media-faults", self.add_fault, methods=["POST"]),
             Route("/media-faults", self.clear_faults, methods=["DELETE"]),
         ]
 
-    async def list(self, _request: Request) -> Response:
+    async def show(self, _request: Request) -> Response:
         return lines_answer(self._lines())
 
     async def add(self, request: Request) -> Response:

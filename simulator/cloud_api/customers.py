@@ -4,12 +4,12 @@ import asyncio
 from typing import Any
 
 from simulator.cloud_api import inbound_content
+from simulator.cloud_api.customer import Customer, hidden, hiding
 from simulator.cloud_api.envelope import to_json
 from simulator.cloud_api.inbound_content import (
     ANSWERING_TYPES,
     MEDIA_TYPES,
     MESSAGE_TYPES,
-    NAMES,
     Answered,
 )
 from simulator.cloud_api.media import Media
@@ -27,6 +27,8 @@ class Customers:
         self._ledger = platform.ledger
         self._outbox = platform.outbox
         self._media = platform.media
+        self._people = platform.people
+        self._windows = platform.windows
         self._mint = mint
         self._numbers = list(numbers)
         self._types = list(config.inbound_types)
@@ -54,12 +56,13 @@ class Customers:
 
     def reply(self, message: Message) -> None:
         """Answer a message that was delivered."""
-        self.write(message.number, message.wa_id, answered=message)
+        customer = self._people.find(message.wa_id or message.user_id or "")
+        self.write(message.number, customer, answered=message)
 
     def write(
         self,
         number: Number,
-        from_: str | None = None,
+        customer: Customer | None = None,
         *,
         text: str | None = None,
         type_: str | None = None,
@@ -69,25 +72,44 @@ class Customers:
         """Write to ``number``; what is not given is drawn. ``media`` is of a message whose type
         has some."""
         now = self._clock.now()
-        if from_ is None:
-            from_ = f"1555{self._rng.randrange(self._config.inbound_customers):07d}"
+        customer = self._people.learn(customer or self._draw())
         original = None
         if answered is not None:
             original = Answered(answered.wamid, number.display_phone_number)
         content = self._content(text, type_, original)
         if content["type"] in MEDIA_TYPES:
             self._name_media(number, content[content["type"]], media)
-        inbound = Inbound(self._mint.incoming(from_), number, from_, content["type"], now)
-        head: dict[str, Any] = {"from": from_, "id": inbound.wamid, "timestamp": str(int(now))}
-        if original is not None and inbound.type in ANSWERING_TYPES:
-            head["context"] = {"from": original.from_, "id": original.wamid}
-        contact = {"profile": {"name": _name(from_)}, "wa_id": from_}
+        if original is not None and content["type"] in ANSWERING_TYPES:
+            content["context"] = {"from": original.from_, "id": original.wamid}
         if self._config.inbound_counts:
             number.bucket.has_token(now)
             number.bucket.take()
+        self._windows.open(number.phone_number_id, customer, now)
+        return self._post(number, customer, content, now)
+
+    def change(self, number: Number, old: Customer, new: Customer) -> Inbound:
+        """Have a customer change the number or the user id, and let the business know."""
+        self._people.replace(old, new)
+        self._windows.move(old, new)
+        content = inbound_content.changed(old, new)
+        sender = old if content["system"]["type"] == "user_changed_number" else new
+        return self._post(number, sender, content, self._clock.now())
+
+    def _post(
+        self, number: Number, customer: Customer, content: dict[str, Any], now: float
+    ) -> Inbound:
+        wamid = self._mint.incoming(customer.address)
+        inbound = Inbound(wamid, number, customer, content["type"], now)
+        head = {**customer.sender(), "id": wamid, "timestamp": str(int(now))}
         self._ledger.create_inbound(inbound)
-        self._outbox.add(InboundUpdate(inbound, to_json(contact), to_json(head | content)))
+        contact = None if inbound.type == "system" else to_json(customer.contact())
+        self._outbox.add(InboundUpdate(inbound, contact, to_json(head | content)))
         return inbound
+
+    def _draw(self) -> Customer:
+        number = f"1555{self._rng.randrange(self._config.inbound_customers):07d}"
+        share = self._config.hidden_share
+        return hiding(number) if share and hidden(number, share) else Customer(wa_id=number)
 
     def _content(
         self, text: str | None, type_: str | None, original: Answered | None
@@ -116,8 +138,3 @@ class Customers:
             self._timer = None
         else:
             self._wait(loop)
-
-
-def _name(wa_id: str) -> str:
-    """The same customer always has the same name."""
-    return NAMES[int(wa_id[-3:]) % len(NAMES)] if wa_id[-3:].isdigit() else NAMES[0]

@@ -37,6 +37,9 @@ class Delivery:
         self.retried = 0
         self.abandoned = 0
 
+    def now(self) -> float:
+        return self._clock.now()
+
     def push(self, subscription: Subscription, post: Post) -> None:
         """Take charge of a new webhook."""
         self.pending += 1

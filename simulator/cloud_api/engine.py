@@ -6,6 +6,7 @@ from random import Random
 
 from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.customer import CustomerBook
 from simulator.cloud_api.customers import Customers
 from simulator.cloud_api.delivery import Delivery
 from simulator.cloud_api.fault import Faults
@@ -21,11 +22,15 @@ from simulator.cloud_api.recipient import Magic, MagicKind
 from simulator.cloud_api.refusal import Refusal
 from simulator.cloud_api.request import SendRequest
 from simulator.cloud_api.scheduler import Scheduler
+from simulator.cloud_api.service_window import ServiceWindows
 from simulator.cloud_api.subscription import Subscription
+from simulator.cloud_api.template import Templates
 from simulator.cloud_api.wamid import WamidMint
 
 _THROUGHPUT = 130429
 _PAIR = 131056
+_WINDOW = 131047
+_UNDELIVERABLE = 131026
 
 
 @dataclass(slots=True)
@@ -52,7 +57,19 @@ class Engine:
         self.outbox = Outbox(config, self.clock, rng, self.scheduler, self.delivery)
         self.media = MediaLibrary(self.clock, rng, config.media_url_s)
         self.media_faults = MediaFaults(rng)
-        platform = Platform(config, self.clock, rng, self.ledger, self.outbox, self.media)
+        self.people = CustomerBook()
+        self.windows = ServiceWindows(config.service_window_s)
+        self.templates = Templates(config.templates, only_listed=config.only_listed_templates)
+        platform = Platform(
+            config,
+            self.clock,
+            rng,
+            self.ledger,
+            self.outbox,
+            self.media,
+            self.people,
+            self.windows,
+        )
         self.customers = Customers(platform, self._mint, self.numbers)
         self._lifecycle = Lifecycle(platform, self.scheduler, self._rng, self.customers)
         self.faults = Faults(self.clock, rng)
@@ -89,20 +106,36 @@ class Engine:
         if self.config.error_shares:
             self._refuse_by_chance()
         now = self.clock.now()
+        magic = self._checked(number, request, now) or magic
         if not number.bucket.has_token(now):
             number.throttled += 1
             raise Refusal(_THROUGHPUT, "Too many messages from this phone number in a short time.")
-        if not number.pairs.allows(request.wa_id, now):
+        if not number.pairs.allows(request.address, now):
             raise Refusal(_PAIR, "Too many messages to this recipient in a short time.")
         number.bucket.take()
-        number.pairs.count(request.wa_id, now)
+        number.pairs.count(request.address, now)
         return self._accepted(number, request, magic, now)
+
+    def _checked(self, number: Number, request: SendRequest, now: float) -> Magic | None:
+        """Check a message as Meta does. Return how it fails where it is accepted all the same."""
+        address = request.address
+        if request.template is not None:
+            name, language = request.template
+            to_user_id = request.user_id is not None
+            self.templates.check(number.account_id, name, language, to_user_id=to_user_id)
+        elif not self.windows.is_open(number.phone_number_id, address, now):
+            share = self.config.window_failed_share
+            if not share or self._rng.random() >= share:
+                raise Refusal(_WINDOW, "More than 24 hours have passed since the customer wrote.")
+            return Magic(MagicKind.FAILED, _WINDOW)
+        return Magic(MagicKind.FAILED, _UNDELIVERABLE) if self.people.is_gone(address) else None
 
     def _accepted(
         self, number: Number, request: SendRequest, magic: Magic | None, now: float
     ) -> Accepted:
-        wamid = self._mint.outgoing(request.wa_id)
-        message = Message(wamid, number, request.to, request.wa_id, request.callback_data)
+        message = Message(self._mint.outgoing(request.address), number, request)
+        if len(self.people) and message.user_id is None:
+            message.user_id = self.people.find(request.address).user_id
         self.ledger.accept(message, now)
         held = self._lifecycle.begin(message, magic)
         share = self.config.early_share

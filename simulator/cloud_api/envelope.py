@@ -7,6 +7,7 @@ from json.encoder import encode_basestring_ascii
 
 from contracts.cloud_api.errors import rule_for
 from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.customer import Customer
 from simulator.cloud_api.message import (
     DELIVERED,
     FAILED,
@@ -73,12 +74,13 @@ class EnvelopeWriter:
     def _change(self, number: Number, updates: tuple[Update, ...]) -> str:
         statuses = [self._status(one) for one in updates if isinstance(one, StatusUpdate)]
         if statuses:
-            content = f'"statuses":[{",".join(statuses)}]'
+            content = f'{_contacts(updates)}"statuses":[{",".join(statuses)}]'
         else:
             messages = [one for one in updates if isinstance(one, InboundUpdate)]
-            contacts = dict.fromkeys(one.contact for one in messages)
+            contacts = dict.fromkeys(one.contact for one in messages if one.contact is not None)
             bodies = ",".join(one.body for one in messages)
-            content = f'"contacts":[{",".join(contacts)}],"messages":[{bodies}]'
+            known = f'"contacts":[{",".join(contacts)}],' if contacts else ""
+            content = f'{known}"messages":[{bodies}]'
         return (
             f'{{"value":{{"messaging_product":"whatsapp","metadata":{number.metadata},'
             f'{content}}},"field":"messages"}}'
@@ -99,12 +101,12 @@ class EnvelopeWriter:
             more += self._pricing
         return (
             f'{{"id":"{message.wamid}","status":"{STATUS_NAMES[kind]}",'
-            f'"timestamp":"{update.timestamp}","recipient_id":"{message.wa_id}"{more}}}'
+            f'"timestamp":"{update.timestamp}"{_recipient(message)}{more}}}'
         )
 
     def _conversation(self, update: StatusUpdate) -> str:
         message = update.message
-        pair = f"{message.number.phone_number_id}:{message.wa_id}".encode()
+        pair = f"{message.number.phone_number_id}:{message.address}".encode()
         expires = ""
         if update.kind == SENT:
             expires = f',"expiration_timestamp":"{update.timestamp + _CONVERSATION_S}"'
@@ -112,6 +114,23 @@ class EnvelopeWriter:
             f',"conversation":{{"id":"{hashlib.sha256(pair).hexdigest()[:32]}"{expires},'
             f'"origin":{{"type":{self._category}}}}}'
         )
+
+
+def _recipient(message: Message) -> str:
+    found = "" if message.wa_id is None else f',"recipient_id":"{message.wa_id}"'
+    if message.user_id is not None:
+        found += f',"recipient_user_id":"{message.user_id}"'
+    return found
+
+
+def _contacts(updates: tuple[Update, ...]) -> str:
+    """Statuses come with contacts since there are user ids, but for those that failed."""
+    contacts = dict.fromkeys(
+        to_json(Customer(one.message.wa_id, one.message.user_id).contact())
+        for one in updates
+        if isinstance(one, StatusUpdate) and one.message.user_id and one.kind != FAILED
+    )
+    return f'"contacts":[{",".join(contacts)}],' if contacts else ""
 
 
 def _first_proof(message: Message) -> int:

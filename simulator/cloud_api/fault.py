@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from contracts.lenient import StrictModel
 from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.garbage import GARBAGE
+from simulator.cloud_api.recipient import digits_of
 
 
 class FaultKind(StrEnum):
@@ -59,7 +60,7 @@ class FaultSpec(StrictModel):
     share: float = Field(default=1.0, ge=0, le=1)
     #: Only sends from this number.
     phone_number_id: str | None = None
-    #: Only sends to this recipient (digits are compared).
+    #: Only sends to this number (its digits are compared) or user id.
     to: str | None = None
 
     @model_validator(mode="after")
@@ -115,7 +116,7 @@ class Faults:
             id=self._last_id,
             spec=spec,
             seconds=spec.seconds or _DEFAULT_SECONDS.get(spec.kind, 0.0),
-            to_digits="".join(filter(str.isdigit, spec.to)) if spec.to else None,
+            to_digits=(digits_of(spec.to) or spec.to) if spec.to else None,
             expires_at=None if lasts is None else self._clock.now() + lasts,
         )
         self._rules.append(fault)

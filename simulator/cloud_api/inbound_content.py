@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from simulator.cloud_api.customer import NAMES, Customer
+
 _TEXTS = (
     "Hi, is this still available?",
     "yes please",
@@ -20,7 +22,6 @@ _TEXTS = (
     "धन्यवाद, कल मिलते हैं 🙂",
     "شكرا جزيلا",
 )
-NAMES = ("Aarav", "Zoë", "José", "Maria", "Mehmet", "Łukasz", "Priya", "John", "Fatima", "李娜")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,21 @@ Content = dict[str, Any]
 
 def text(body: str) -> Content:
     return {"type": "text", "text": {"body": body}}
+
+
+def changed(old: Customer, new: Customer) -> Content:
+    """The system message about a number or a user id that has changed."""
+    if old.wa_id != new.wa_id and old.wa_id is not None:
+        body = f"User {old.name} changed from {old.wa_id} to {new.wa_id}"
+        system = {"type": "user_changed_number", "body": body, "wa_id": new.wa_id}
+    else:
+        system = {
+            "type": "user_changed_user_id",
+            "body": "User changed",
+            "user_id": new.user_id,
+            "previous_user_id": old.user_id,
+        }
+    return {"type": "system", "system": system}
 
 
 def _text(rng: Random, _answered: Answered | None) -> Content:

@@ -6,11 +6,13 @@ from simulator.cloud_api.message import STATUS_NAMES, Inbound, Message, StatusUp
 
 
 class Mishap(NamedTuple):
-    """What a send met with: an error code, or the name of a fault."""
+    """What a send met with: an error code, or the name of a fault. ``to``: where it was to go,
+    where that was read."""
 
     at: float
     callback_data: str | None
     what: str
+    to: str | None = None
 
 
 class Ledger:
@@ -33,7 +35,7 @@ class Ledger:
         message.accepted_at = now
         message.number.throughput.record(now)
         self.messages.append(message)
-        self.recipients.add(message.wa_id)
+        self.recipients.add(message.address)
         key = message.accept_key
         accepts = self.accepts.get(key, 0) + 1
         self.accepts[key] = accepts
@@ -43,8 +45,8 @@ class Ledger:
     def refuse(self, code: int) -> None:
         self.refused[code] = self.refused.get(code, 0) + 1
 
-    def meet(self, what: str, callback_data: str | None, now: float) -> None:
-        self.mishaps.append(Mishap(now, callback_data, what))
+    def meet(self, what: str, callback_data: str | None, now: float, to: str | None = None) -> None:
+        self.mishaps.append(Mishap(now, callback_data, what, to))
 
     def create_status(self, message: Message, kind: int, now: float) -> StatusUpdate:
         message.created |= 1 << kind

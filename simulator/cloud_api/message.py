@@ -1,7 +1,9 @@
 """Messages that were accepted, their statuses, and customers' messages."""
 
+from simulator.cloud_api.customer import Customer
 from simulator.cloud_api.number import Number
 from simulator.cloud_api.post import Acknowledgements
+from simulator.cloud_api.request import SendRequest
 
 #: Kinds of statuses, as indexes of :data:`STATUS_NAMES`; plain integers, as they are many.
 SENT, DELIVERED, READ, FAILED = range(4)
@@ -29,18 +31,20 @@ class Message:
         "plan",
         "step",
         "to",
+        "type",
+        "user_id",
         "wa_id",
         "wamid",
     )
 
-    def __init__(
-        self, wamid: str, number: Number, to: str, wa_id: str, callback_data: str | None
-    ) -> None:
+    def __init__(self, wamid: str, number: Number, request: SendRequest) -> None:
         self.wamid = wamid
         self.number = number
-        self.to = to
-        self.wa_id = wa_id
-        self.callback_data = callback_data
+        self.to = request.to
+        self.wa_id = request.wa_id
+        self.user_id = request.user_id
+        self.type = request.type
+        self.callback_data = request.callback_data
         self.accepted_at = 0.0
         self.created = 0
         self.acknowledged = 0
@@ -50,20 +54,27 @@ class Message:
         self.held: StatusUpdate | None = None
 
     @property
+    def address(self) -> str:
+        """The number, or the user id, that it went to."""
+        return self.wa_id or self.user_id or ""
+
+    @property
     def accept_key(self) -> str:
         """What tells that two sends are the same message."""
-        return self.wa_id if self.callback_data is None else self.callback_data
+        return self.address if self.callback_data is None else self.callback_data
 
 
 class Inbound:
     """One message from a customer."""
 
-    __slots__ = ("acknowledged", "created_at", "from_", "number", "type", "wamid")
+    __slots__ = ("acknowledged", "created_at", "customer", "number", "type", "wamid")
 
-    def __init__(self, wamid: str, number: Number, from_: str, type_: str, now: float) -> None:
+    def __init__(
+        self, wamid: str, number: Number, customer: Customer, type_: str, now: float
+    ) -> None:
         self.wamid = wamid
         self.number = number
-        self.from_ = from_
+        self.customer = customer
         self.type = type_
         self.created_at = now
         self.acknowledged = False
@@ -88,11 +99,12 @@ class StatusUpdate:
 
 
 class InboundUpdate:
-    """A customer's message on its way. ``contact`` and ``body`` are JSON."""
+    """A customer's message on its way. ``contact`` and ``body`` are JSON; some messages come
+    without a contact."""
 
     __slots__ = ("body", "contact", "inbound")
 
-    def __init__(self, inbound: Inbound, contact: str, body: str) -> None:
+    def __init__(self, inbound: Inbound, contact: str | None, body: str) -> None:
         self.inbound = inbound
         self.contact = contact
         self.body = body

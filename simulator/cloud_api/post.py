@@ -13,8 +13,10 @@ class Acknowledgements(Protocol):
 
 class Post(Protocol):
     """``retry_ms`` is the delay before the next try, 0 before the first failure. ``answer`` is
-    told how the first try ended: the HTTP status, or None where no answer came."""
+    told how the first try ended: the HTTP status, or None where no answer came. ``encoding``: the
+    Content-Encoding of the body, which is signed as it is sent."""
 
+    encoding: str | None
     retries: bool
     retry_ms: float
     created_at: float

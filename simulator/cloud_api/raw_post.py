@@ -9,6 +9,8 @@ from simulator.cloud_api.post import Acknowledgements
 
 class Signature(StrEnum):
     VALID = "valid"
+    #: Its hexadecimal digits as capitals.
+    UPPER = "upper"
     WRONG = "wrong"
     MISSING = "missing"
 
@@ -16,11 +18,18 @@ class Signature(StrEnum):
 class RawPost:
     """Any bytes, signed as asked for."""
 
-    __slots__ = ("_body", "_signature", "answer", "created_at", "retries", "retry_ms")
+    __slots__ = ("_body", "_signature", "answer", "created_at", "encoding", "retries", "retry_ms")
 
     def __init__(
-        self, body: bytes, signature: Signature, created_at: float, *, retries: bool
+        self,
+        body: bytes,
+        signature: Signature,
+        created_at: float,
+        *,
+        retries: bool,
+        encoding: str | None = None,
     ) -> None:
+        self.encoding = encoding
         self._body = body
         self._signature = signature
         self.retries = retries
@@ -36,7 +45,11 @@ class RawPost:
             return None
         if self._signature is Signature.WRONG:
             return sign(b"not " + app_secret.encode(), body)
-        return sign(app_secret.encode(), body)
+        right = sign(app_secret.encode(), body)
+        if self._signature is Signature.UPPER:
+            method, _, digest = right.partition("=")
+            return f"{method}={digest.upper()}"
+        return right
 
     def acknowledge(self, ledger: Acknowledgements) -> None:
         """Nothing of ours is in it."""

@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 from contracts.cloud_api.errors import RULES
 
+#: Patterns of whole values.
+DIGITS = r"^[0-9]{5,15}$"
+USER_ID = r"^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$"
+
 _FORMATTING = str.maketrans("", "", "+ -().")
 
 

@@ -74,7 +74,7 @@ def inbound_lines(ledger: Ledger) -> Iterator[bytes]:
         one = ledger.inbound[at]
         line = {
             "wamid": one.wamid,
-            "from": one.from_,
+            "from": one.customer.address,
             "phone_number_id": one.number.phone_number_id,
             "type": one.type,
             "created_at": _ms(one.created_at),
@@ -87,7 +87,12 @@ def mishap_lines(ledger: Ledger) -> Iterator[bytes]:
     """One line of JSON for every send that was refused or hit by a fault."""
     for at in range(len(ledger.mishaps)):
         one = ledger.mishaps[at]
-        line = {"at": _ms(one.at), "callback_data": one.callback_data, "what": one.what}
+        line = {
+            "at": _ms(one.at),
+            "callback_data": one.callback_data,
+            "what": one.what,
+            "to": one.to,
+        }
         yield orjson.dumps(line) + b"\n"
 
 
@@ -97,6 +102,8 @@ def _message(ledger: Ledger, message: Message) -> dict[str, Any]:
         "callback_data": message.callback_data,
         "to": message.to,
         "wa_id": message.wa_id,
+        "user_id": message.user_id,
+        "type": message.type,
         "phone_number_id": message.number.phone_number_id,
         "accepted_at": _ms(message.accepted_at),
         "statuses": {

@@ -1,46 +1,45 @@
 """Reading a send as strictly as Meta does. By hand, as it is done for every message."""
 
+import re
 from typing import Any
 
 import orjson
 
 from contracts.cloud_api.messages import MAX_CALLBACK_DATA
-from simulator.cloud_api.recipient import digits_of, wa_id_of
+from simulator.cloud_api.recipient import USER_ID, digits_of, wa_id_of
 from simulator.cloud_api.refusal import Refusal
 
 _INVALID = 100
 _MISSING = 131008
 _VALUE = 131009
-_NO_USER_IDS = 131062
 
-_TYPES = frozenset(
-    {
-        "audio",
-        "contacts",
-        "document",
-        "image",
-        "interactive",
-        "location",
-        "reaction",
-        "sticker",
-        "template",
-        "text",
-        "video",
-    }
-)
+MAX_TEXT = 4096
+MAX_CAPTION = 1024
+
+_USER_ID = re.compile(USER_ID, re.ASCII)
+_MEDIA = frozenset({"audio", "document", "image", "sticker", "video"})
+_TYPES = frozenset({"contacts", "interactive", "location", "reaction", "template", "text"} | _MEDIA)
 
 
 class SendRequest:
-    """A message that could be sent. ``to`` as it came, ``digits`` without formatting."""
+    """A message that could be sent. ``to`` as it came. It goes to a number (``digits`` without
+    formatting, ``wa_id`` as Meta has it) or to a ``user_id``. ``template``: name and language."""
 
-    __slots__ = ("callback_data", "digits", "to", "wa_id")
+    __slots__ = ("callback_data", "digits", "template", "to", "type", "user_id", "wa_id")
 
-    def __init__(self, to: str, digits: str, callback_data: str | None) -> None:
+    def __init__(self, to: str, digits: str | None, user_id: str | None) -> None:
         self.to = to
         self.digits = digits
+        self.user_id = user_id
         # Nearly always the same; then one string is kept, not three.
-        self.wa_id = wa_id_of(digits)
-        self.callback_data = callback_data
+        self.wa_id = None if digits is None else wa_id_of(digits)
+        self.type = "text"
+        self.template: tuple[str, str] | None = None
+        self.callback_data: str | None = None
+
+    @property
+    def address(self) -> str:
+        return self.wa_id or self.user_id or ""
 
 
 class ReadReceipt:
@@ -48,8 +47,8 @@ class ReadReceipt:
 
 
 def read_request(body: bytes) -> SendRequest | ReadReceipt:
-    """Read the body of a messages call, or raise :class:`Refusal` with 100, 131008, 131009 or
-    131062 and what is wrong."""
+    """Read the body of a messages call, or raise :class:`Refusal` with 100, 131008 or 131009 and
+    what is wrong."""
     try:
         asked = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -60,9 +59,10 @@ def read_request(body: bytes) -> SendRequest | ReadReceipt:
         raise Refusal(_INVALID, "The parameter messaging_product must be whatsapp.")
     if asked.get("status") == "read":
         return _read_receipt(asked)
-    to, digits = _recipient(asked)
-    _check_content(asked)
-    return SendRequest(to, digits, _callback_data(asked))
+    request = _recipient(asked)
+    _read_content(asked, request)
+    request.callback_data = _callback_data(asked)
+    return request
 
 
 def _read_receipt(asked: dict[str, Any]) -> ReadReceipt:
@@ -71,22 +71,28 @@ def _read_receipt(asked: dict[str, Any]) -> ReadReceipt:
     return ReadReceipt()
 
 
-def _recipient(asked: dict[str, Any]) -> tuple[str, str]:
-    to = asked.get("to")
-    if not to and asked.get("recipient"):
-        raise Refusal(_NO_USER_IDS, "Business-scoped user ids are not simulated: send to a number.")
-    if not to:
+def _recipient(asked: dict[str, Any]) -> SendRequest:
+    """Read whom it goes to. Where both are given, ``to`` wins."""
+    if asked.get("recipient_type", "individual") != "individual":
+        raise Refusal(_INVALID, "Only the recipient_type individual is simulated.")
+    if to := asked.get("to"):
+        digits = digits_of(to) if isinstance(to, str) else None
+        if digits is None:
+            raise Refusal(_VALUE, "The parameter to must be a phone number in international form.")
+        return SendRequest(to, digits, None)
+    recipient = asked.get("recipient")
+    if not recipient:
         raise Refusal(_INVALID, "The parameter to is required.")
-    digits = digits_of(to) if isinstance(to, str) else None
-    if digits is None:
-        raise Refusal(_VALUE, "The parameter to must be a phone number in international form.")
-    return to, digits
+    if not (isinstance(recipient, str) and _USER_ID.match(recipient)):
+        raise Refusal(_VALUE, "The parameter recipient must be a business-scoped user id.")
+    return SendRequest(recipient, None, recipient)
 
 
-def _check_content(asked: dict[str, Any]) -> None:
+def _read_content(asked: dict[str, Any], request: SendRequest) -> None:
     kind = asked.get("type", "text")
     if not isinstance(kind, str) or kind not in _TYPES:
         raise Refusal(_INVALID, f"The parameter type must be one of {sorted(_TYPES)}.")
+    request.type = kind
     content = asked.get(kind)
     if content is None:
         raise Refusal(_MISSING, f"The parameter {kind} is missing.")
@@ -95,19 +101,43 @@ def _check_content(asked: dict[str, Any]) -> None:
     if kind == "contacts" or not isinstance(content, dict):
         raise Refusal(_VALUE, f"The parameter {kind} has the wrong JSON type.")
     if kind == "template":
-        _check_template(content)
-    elif kind == "text" and not (isinstance(content.get("body"), str) and content["body"]):
+        request.template = _read_template(content)
+    elif kind == "text":
+        _check_text(content)
+    elif kind == "reaction" and not isinstance(content.get("message_id"), str):
+        raise Refusal(_MISSING, "The parameter reaction.message_id is missing.")
+    elif kind in _MEDIA:
+        _check_media(kind, content)
+
+
+def _check_text(text: dict[str, Any]) -> None:
+    body = text.get("body")
+    if not (isinstance(body, str) and body):
         raise Refusal(_MISSING, "The parameter text.body is missing.")
+    if len(body) > MAX_TEXT:
+        raise Refusal(_INVALID, f"The parameter text.body may have at most {MAX_TEXT} characters.")
 
 
-def _check_template(template: dict[str, Any]) -> None:
-    if not (isinstance(template.get("name"), str) and template["name"]):
+def _check_media(kind: str, content: dict[str, Any]) -> None:
+    if not (isinstance(content.get("id"), str) or isinstance(content.get("link"), str)):
+        raise Refusal(_MISSING, f"The parameter {kind}.id or {kind}.link is missing.")
+    caption = content.get("caption", "")
+    if not isinstance(caption, str) or len(caption) > MAX_CAPTION:
+        most = f"at most {MAX_CAPTION} characters"
+        raise Refusal(_INVALID, f"The parameter {kind}.caption may have {most}.")
+
+
+def _read_template(template: dict[str, Any]) -> tuple[str, str]:
+    name = template.get("name")
+    if not (isinstance(name, str) and name):
         raise Refusal(_MISSING, "The parameter template.name is missing.")
     language = template.get("language")
-    if not (isinstance(language, dict) and isinstance(language.get("code"), str)):
+    code = language.get("code") if isinstance(language, dict) else None
+    if not (isinstance(code, str) and code):
         raise Refusal(_MISSING, "The parameter template.language.code is missing.")
     if not isinstance(template.get("components", []), list):
         raise Refusal(_VALUE, "The parameter template.components must be a list.")
+    return name, code
 
 
 def _callback_data(asked: dict[str, Any]) -> str | None:

@@ -55,22 +55,22 @@ class SendEndpoint:
         if body is None:
             return
         fault = None
-        callback_data = None
+        callback_data = to = None
         try:
             number = self._number(scope, phone_number_id)
             request = read_request(body)
             if isinstance(request, ReadReceipt):
                 await answer(send, 200, b'{"success":true}')
                 return
-            callback_data = request.callback_data
+            callback_data, to = request.callback_data, request.address
             if faults.active:
-                fault = faults.after_read(phone_number_id, request.digits)
+                fault = faults.after_read(phone_number_id, request.digits or request.address)
                 if fault is not None and await self._refused_by(fault, callback_data, send):
                     return
             accepted = self._accept(number, request)
         except Refusal as refusal:
             self._engine.ledger.refuse(refusal.code)
-            self._meet(str(refusal.code), callback_data)
+            self._meet(str(refusal.code), callback_data, to)
             await answer(send, refusal.http_status, refusal.body())
             return
         if accepted.early is not None:
@@ -99,11 +99,11 @@ class SendEndpoint:
     def _accept(self, number: Number, request: SendRequest) -> Accepted:
         if request.digits == number.display_phone_number:
             raise Refusal(_SENDER)
-        return self._engine.accept(number, request, magic_of(request.digits))
+        return self._engine.accept(number, request, magic_of(request.digits or request.address))
 
-    def _meet(self, what: str, callback_data: str | None) -> None:
+    def _meet(self, what: str, callback_data: str | None, to: str | None = None) -> None:
         engine = self._engine
-        engine.ledger.meet(what, callback_data, engine.clock.now())
+        engine.ledger.meet(what, callback_data, engine.clock.now(), to)
 
     async def _refused_by(self, fault: Fault, callback_data: str | None, send: Send) -> bool:
         """Carry out a fault that keeps the message from being accepted."""
@@ -161,9 +161,13 @@ class SendEndpoint:
 
 def _answer_body(accepted: Accepted) -> bytes:
     message = accepted.message
+    if message.wa_id is not None:
+        found = f'"wa_id":"{message.wa_id}"'
+    else:
+        found = f'"user_id":"{message.user_id}"'
     held = ',"message_status":"held_for_quality_assessment"' if accepted.held else ""
     return (
         f'{{"messaging_product":"whatsapp","contacts":[{{"input":'
-        f'{encode_basestring_ascii(message.to)},"wa_id":"{message.wa_id}"}}],'
+        f"{encode_basestring_ascii(message.to)},{found}}}],"
         f'"messages":[{{"id":"{message.wamid}"{held}}}]}}'
     ).encode("ascii")

@@ -134,6 +134,8 @@ class Subscription:
         body = post.body()
         signature = post.signature(self.app_secret, body)
         signed = "" if signature is None else f"{SIGNATURE_HEADER}: {signature}\r\n"
+        if post.encoding is not None:
+            signed += f"Content-Encoding: {post.encoding}\r\n"
         length = f"{signed}Content-Length: {len(body)}\r\n\r\n".encode()
         return b"".join((self._head, length, body))
 

@@ -15,6 +15,7 @@ class UpdatesPost:
     __slots__ = ("_writer", "answer", "created_at", "layout", "retry_ms", "updates")
 
     retries = True
+    encoding: str | None = None
 
     def __init__(
         self,

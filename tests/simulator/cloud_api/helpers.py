@@ -19,6 +19,9 @@ from simulator.cloud_api.config import (
     DEFAULT_PHONE_NUMBER_ID,
     CloudApiConfig,
 )
+from simulator.cloud_api.message import Message
+from simulator.cloud_api.number import Number
+from simulator.cloud_api.request import SendRequest
 from simulator.cloud_api.server import Running, running
 
 #: Nothing happens by chance, and everything at once and in order: webhooks on more than one
@@ -39,6 +42,7 @@ QUIET: dict[str, Any] = {
     "webhook_connections": 1,
     "retry_first_ms": 20,
     "retry_max_ms": 60,
+    "service_window_s": 0,
 }
 
 
@@ -154,6 +158,12 @@ def message(to: str = "+4915112345678", **more: Any) -> dict[str, Any]:
         "template": template,
         **more,
     }
+
+
+def sent_message(number: Number, wamid: str = "wamid.x", callback: str | None = None) -> Message:
+    request = SendRequest("+49151", "49151", None)
+    request.callback_data = callback
+    return Message(wamid, number, request)
 
 
 class Api:

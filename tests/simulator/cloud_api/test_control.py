@@ -42,6 +42,8 @@ async def test_messages(receiver: Receiver) -> None:
             "callback_data": "row-é",
             "to": "+5531987654321",
             "wa_id": "553187654321",
+            "user_id": None,
+            "type": "template",
             "phone_number_id": api.simulator.engine.numbers.first().phone_number_id,
             "statuses": {"sent": True, "delivered": True, "read": True},
             "failed_code": None,

@@ -5,6 +5,7 @@ import pytest
 
 from contracts.cloud_api.webhook import Webhook
 from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.customer import Customer
 from simulator.cloud_api.engine import Engine
 from simulator.cloud_api.envelope import EnvelopeWriter, Layout
 from simulator.cloud_api.message import (
@@ -19,6 +20,7 @@ from simulator.cloud_api.message import (
     Update,
 )
 from simulator.cloud_api.number import Number
+from tests.simulator.cloud_api.helpers import sent_message
 
 _NUMBERS = [
     {"phone_number_id": "1", "display_phone_number": "15550001", "account_id": "A"},
@@ -34,7 +36,7 @@ def numbers() -> dict[str, Number]:
 
 
 def _message(number: Number, wamid: str = "wamid.x", callback: str | None = None) -> Message:
-    message = Message(wamid, number, "+49151", "49151", callback)
+    message = sent_message(number, wamid, callback)
     message.plan = (SENT, DELIVERED, READ)
     return message
 
@@ -44,7 +46,7 @@ def _status(message: Message, kind: int = SENT) -> StatusUpdate:
 
 
 def _inbound(number: Number, from_: str = "49151") -> InboundUpdate:
-    inbound = Inbound("wamid.in", number, from_, "text", 0.0)
+    inbound = Inbound("wamid.in", number, Customer(from_), "text", 0.0)
     return InboundUpdate(inbound, f'{{"wa_id":"{from_}"}}', f'{{"from":"{from_}"}}')
 
 

@@ -1,12 +1,14 @@
 from simulator.cloud_api.config import CloudApiConfig
+from simulator.cloud_api.customer import Customer
 from simulator.cloud_api.engine import Engine
 from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.message import DELIVERED, SENT, Inbound, Message
+from tests.simulator.cloud_api.helpers import sent_message
 
 
 def _message(callback_data: str | None = None) -> Message:
     number = Engine(CloudApiConfig()).numbers.first()
-    return Message("wamid.x", number, "+49151", "49151", callback_data)
+    return sent_message(number, callback=callback_data)
 
 
 def test_sent_twice_counts_messages_and_not_sends() -> None:
@@ -26,7 +28,7 @@ def test_acknowledged_again_is_counted_once() -> None:
     for kind in (SENT, SENT, DELIVERED, SENT):
         ledger.acknowledge_status(message, kind)
     assert ledger.statuses_created == ledger.statuses_acknowledged == [1, 1, 0, 0]
-    inbound = Inbound("wamid.y", message.number, "49151", "text", 1.0)
+    inbound = Inbound("wamid.y", message.number, Customer("49151"), "text", 1.0)
     ledger.create_inbound(inbound)
     ledger.acknowledge_inbound(inbound)
     ledger.acknowledge_inbound(inbound)

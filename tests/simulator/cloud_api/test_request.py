@@ -62,7 +62,12 @@ def test_not_an_object(body: bytes) -> None:
         (message(to=""), 100, "to"),
         (message(to="nobody"), 131009, "to"),
         (message() | {"to": 4915112345678}, 131009, "to"),
-        (_without("to") | {"recipient": "US.1234"}, 131062, "user ids"),
+        (message(to="US.1234"), 131009, "to"),
+        (_without("to") | {"recipient": "4915112345678"}, 131009, "recipient"),
+        (_without("to") | {"recipient": "US.a-b"}, 131009, "recipient"),
+        (_without("to") | {"recipient": "US." + "a" * 129}, 131009, "recipient"),
+        (_without("to") | {"recipient": 1}, 131009, "recipient"),
+        (message(recipient_type="group"), 100, "recipient_type"),
         (message(type="fax"), 100, "type"),
         (message(type=[]), 100, "type"),
         (_without("template"), 131008, "template"),
@@ -79,6 +84,11 @@ def test_not_an_object(body: bytes) -> None:
         ),
         (message(type="text", text={}), 131008, "text.body"),
         (message(type="text", text={"body": ""}), 131008, "text.body"),
+        (message(type="text", text={"body": "x" * 4097}), 100, "text.body"),
+        (message(type="image", image={"caption": "x"}), 131008, "image.id"),
+        (message(type="image", image={"id": "1", "caption": "x" * 1025}), 100, "caption"),
+        (message(type="reaction", reaction={"emoji": "x"}), 131008, "reaction.message_id"),
+        (message(template={"name": "o", "language": {"code": ""}}), 131008, "language.code"),
         (message(biz_opaque_callback_data=7), 100, "biz_opaque_callback_data"),
         (message(biz_opaque_callback_data="x" * 513), 100, "biz_opaque_callback_data"),
     ],
@@ -87,6 +97,29 @@ def test_refusals(body: dict[str, Any], code: int, named: str) -> None:
     refused, details = _refused(orjson.dumps(body))
     assert refused == code
     assert named in details
+
+
+@pytest.mark.parametrize("user_id", ["US.1", "BR." + "A1" * 64, "DE.ENT." + "a" * 128])
+def test_user_id(user_id: str) -> None:
+    body = _without("to") | {"recipient": user_id}
+    request = read_request(orjson.dumps(body))
+    assert isinstance(request, SendRequest)
+    assert (request.user_id, request.wa_id, request.address) == (user_id, None, user_id)
+
+
+def test_the_number_wins() -> None:
+    request = read_request(orjson.dumps(message("+4915112345678", recipient="US.1")))
+    assert isinstance(request, SendRequest)
+    assert (request.user_id, request.wa_id) == (None, "4915112345678")
+
+
+def test_what_is_sent() -> None:
+    request = read_request(orjson.dumps(message()))
+    assert isinstance(request, SendRequest)
+    assert (request.type, request.template) == ("template", ("offer", "en"))
+    request = read_request(orjson.dumps(message(type="text", text={"body": "x" * 4096})))
+    assert isinstance(request, SendRequest)
+    assert (request.type, request.template) == ("text", None)
 
 
 def test_longest_callback_data() -> None:

@@ -68,9 +68,10 @@ async def test_body_is_checked() -> None:
 
 async def test_body_in_pieces() -> None:
     async with simulating() as api:
-        text = "x" * 300_000
-        answer = await api.send(type="text", text={"body": text})
-        assert answer.status == 200
+        parameters = [{"type": "text", "text": "x" * 300_000}]
+        components = [{"type": "body", "parameters": parameters}]
+        template = {"name": "offer", "language": {"code": "en"}, "components": components}
+        assert (await api.send(template=template)).status == 200
 
 
 async def test_client_that_goes_before_it_has_said_all() -> None:
