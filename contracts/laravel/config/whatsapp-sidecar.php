@@ -2,6 +2,7 @@
 
 declare(strict_types=1);
 
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 
 return [
@@ -98,9 +99,12 @@ return [
         'ai_bot_instructions' => 'ai_bot_instructions',
         'ai_bot_options' => 'ai_bot_options',
         'ai_bot_failure_message' => 'ai_bot_failure_message',
-        // The vendor's own webhook, and the secret that signs its posts.
+        // The vendor's own webhook, and the secret that signs its posts. It gets each update of every
+        // field of Meta's ("messages", "history" ...), or of those that forward_fields names: a JSON list,
+        // or separated by commas.
         'forward_url' => 'webhook_forward_url',
         'forward_secret' => 'webhook_forward_secret',
+        'forward_fields' => 'webhook_forward_fields',
         // JSON {url, app_id, key, secret}: the vendor's own broadcast server.
         'broadcaster' => 'broadcaster',
     ],
@@ -137,10 +141,20 @@ return [
     'bots' => env('WHATSAPP_SIDECAR_BOTS', 'none'),
 
     // SchemaEngine: how many of the latest messages the AI bot is told, and how long a question and a
-    // bot's reply may wait, in seconds. After 24 hours, Meta accepts only templates.
+    // reply may wait, in seconds. Nothing is answered later than 24 hours after the customer's message, by
+    // its own timestamp and less 5 minutes: from then on, Meta accepts only templates.
     'ai_history' => 10,
     'ai_expires' => 300,
     'reply_expires' => 86400,
+
+    // SchemaEngine: which types of message bots and the AI answer, and whether they answer messages in
+    // groups (to their sender alone). Edits and revokes are never answered.
+    'answered_types' => Answering::TYPES,
+    'answer_groups' => env('WHATSAPP_SIDECAR_ANSWER_GROUPS', false),
+
+    // SchemaEngine: whether people who stop marketing messages in WhatsApp are opted out
+    // (contacts.whatsapp_opt_out), and those who resume them are opted in again.
+    'marketing_preferences' => env('WHATSAPP_SIDECAR_MARKETING_PREFERENCES', true),
 
     // Broadcasts: the connection in config/broadcasting.php whose server the sidecar calls, the vendor's
     // channel as it is on the wire, and the event that announces a change. {vendorUid} in the channel

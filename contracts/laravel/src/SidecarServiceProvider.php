@@ -15,7 +15,6 @@ use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
 use Psr\Log\LoggerInterface;
-use WhatsappSidecar\Laravel\Actions\RecordAiAnswers;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Bots\LoopMatcher;
 use WhatsappSidecar\Laravel\Broadcasting\SidecarBroadcaster;
@@ -30,10 +29,11 @@ use WhatsappSidecar\Laravel\Console\CheckCommand;
 use WhatsappSidecar\Laravel\Console\StatusCommand;
 use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
+use WhatsappSidecar\Laravel\Engine\MarketingPreferences;
 use WhatsappSidecar\Laravel\Engine\Question;
-use WhatsappSidecar\Laravel\Engine\Replies;
 use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Scopes\ModesScope;
 use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
@@ -194,16 +194,17 @@ final class SidecarServiceProvider extends ServiceProvider
         ));
         $history = static fn (): int => (int) config('whatsapp-sidecar.ai_history');
         $this->app->when(Question::class)->needs('$history')->give($history);
-        $seconds = [
-            Question::class => 'ai_expires',
-            Replies::class => 'reply_expires',
-            RecordAiAnswers::class => 'reply_expires',
-        ];
-        foreach ($seconds as $class => $name) {
-            $this->app->when($class)->needs('$expiresS')->give(
-                static fn (): int => (int) config("whatsapp-sidecar.{$name}")
-            );
-        }
+        $this->app->when(MarketingPreferences::class)->needs('$isOn')->give(static fn (): bool => Setting::flag(
+            config('whatsapp-sidecar.marketing_preferences'),
+            'WHATSAPP_SIDECAR_MARKETING_PREFERENCES'
+        ));
+        $expiresS = static fn (): int => (int) config('whatsapp-sidecar.ai_expires');
+        $this->app->when(Question::class)->needs('$expiresS')->give($expiresS);
+        $this->app->bind(Answering::class, static fn (): Answering => new Answering(
+            Setting::list(config('whatsapp-sidecar.answered_types')),
+            Setting::flag(config('whatsapp-sidecar.answer_groups'), 'WHATSAPP_SIDECAR_ANSWER_GROUPS'),
+            (int) config('whatsapp-sidecar.reply_expires')
+        ));
     }
 
     private function registerDiagnosis(): void

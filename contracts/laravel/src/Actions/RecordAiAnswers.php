@@ -8,6 +8,7 @@ use Throwable;
 use WhatsappSidecar\Laravel\Answers\AiAnswer;
 use WhatsappSidecar\Laravel\Answers\AnswerBatch;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Conflict;
 use WhatsappSidecar\Laravel\Store\Database;
@@ -25,7 +26,7 @@ final class RecordAiAnswers
         private Vendors $vendors,
         private PendingMessages $messages,
         private Clock $clock,
-        private int $expiresS
+        private Answering $answering
     ) {
     }
 
@@ -80,7 +81,6 @@ final class RecordAiAnswers
     private function together(array $answers): array
     {
         $vendors = $this->vendors->load(array_column($answers, 'vendorUid'));
-        $expiresAt = $this->clock->nowMs() + $this->expiresS * 1000;
 
         return $this->db->transaction(fn (): array => (new AnswerBatch(
             $this->db,
@@ -88,7 +88,7 @@ final class RecordAiAnswers
             $vendors,
             $answers,
             $this->clock->nowMs(),
-            $expiresAt
+            $this->answering
         ))->apply());
     }
 }

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Answers;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Store\Contact;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Vendor;
@@ -24,15 +25,18 @@ final class AnswerBatch
 {
     /**
      * The contact has written since; or a person has, here or on the business's phone. What bots, AIs
-     * and campaigns have sent makes no answer stale.
+     * and campaigns have sent makes no answer stale; nor does what nobody answers, a reaction say.
      */
     private const STALE = 'EXISTS (SELECT 1 FROM {logs} AS later WHERE later.contacts__id = logs.contacts__id'
         . ' AND later._id > logs._id AND (later.is_incoming_message = 1 OR later.messaged_by_users__id IS NOT NULL'
         . ' OR (later.campaigns__id IS NULL AND COALESCE(later.is_system_message, 0) = 0'
-        . " AND JSON_EXTRACT(later.__data, '$.sidecar.source') IS NULL)))";
+        . " AND JSON_EXTRACT(later.__data, '$.sidecar.source') IS NULL))"
+        . " AND JSON_EXTRACT(later.__data, '$.sidecar.unanswered') IS NULL"
+        . " AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(later.__data, '$.message.type')), '') <> 'reaction')";
 
     private const QUESTIONS = 'SELECT logs._id, logs._uid, logs.vendors__id, logs.contacts__id,'
-        . " logs.wab_phone_number_id, JSON_EXTRACT(logs.__data, '$.sidecar') AS sidecar,"
+        . ' logs.wab_phone_number_id, logs.created_at, logs.messaged_at,'
+        . " JSON_EXTRACT(logs.__data, '$.sidecar') AS sidecar,"
         . ' contacts.wa_id, contacts.__data AS contact_data, contacts.disable_ai_bot, ' . self::STALE . ' AS stale'
         . ' FROM {logs} AS logs LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
         . ' WHERE logs._uid IN (%s) AND logs.is_incoming_message = 1';
@@ -63,8 +67,8 @@ final class AnswerBatch
         private PendingMessages $messages,
         private array $vendors,
         private array $answers,
-        int $nowMs,
-        private int $expiresAt
+        private int $nowMs,
+        private Answering $answering
     ) {
         $this->now = Time::text($nowMs);
     }
@@ -112,15 +116,35 @@ final class AnswerBatch
         if (isset($question->sidecar->answer)) {
             return $this->again($question->sidecar->answer);
         }
-        if ($question->stale || $question->disable_ai_bot) {
-            $this->keep($question, $answer, [], 'stale');
+        $reason = $this->lateness($question);
+        if ($reason !== null) {
+            $this->keep($question, $answer, [], $reason);
 
-            return Outcome::ignored('stale');
+            return Outcome::ignored($reason);
         }
         $effects = $this->effects($vendor, $question, $answer);
         $this->keep($question, $answer, array_column($effects, 'id'));
 
         return Outcome::done($effects);
+    }
+
+    /** Return why an answer comes too late; null if it does not. */
+    private function lateness(stdClass $question): ?string
+    {
+        if ($question->stale || $question->disable_ai_bot || isset($question->sidecar->revoked_at)) {
+            return 'stale';
+        }
+
+        return $this->until($question) <= $this->nowMs ? Answering::WINDOW_CLOSED : null;
+    }
+
+    /** Return until when the question may be answered. One that another engine has stored does not say. */
+    private function until(stdClass $question): int
+    {
+        $createdAt = (int) Time::ms($question->created_at);
+
+        return $question->sidecar->answer_until
+            ?? Answering::until(min(Time::ms($question->messaged_at) ?? $createdAt, $createdAt));
     }
 
     /** Return what was decided before, with the messages that still wait to be sent. */
@@ -148,7 +172,7 @@ final class AnswerBatch
             ] + $address + [
                 'message' => ['type' => 'text', 'text' => ['body' => $piece]],
                 'phone_number_id' => $question->wab_phone_number_id,
-                'expires_at' => $this->expiresAt,
+                'expires_at' => $this->answering->expiresAt($this->nowMs, $this->until($question)),
             ];
             $this->rows[] = PendingMessages::row($vendor, $effect, (int) $question->contacts__id, 'ai', $this->now);
         }

@@ -12,9 +12,11 @@ use WhatsappSidecar\Laravel\Support\Json;
 /** The question for a vendor's AI about a message that no bot answers. */
 final class Question
 {
+    /** Without what belongs to no conversation of the two: reactions, system messages, groups. */
     private const HISTORY = 'SELECT is_incoming_message, message FROM {logs} WHERE contacts__id = ?'
         . " AND message <> '' AND (is_incoming_message = 1 OR COALESCE(status, '') <> 'failed')"
-        . ' ORDER BY _id DESC LIMIT ?';
+        . " AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(__data, '$.sidecar.unanswered')), '')"
+        . " NOT IN ('" . Answering::TYPE . "', '" . Answering::GROUP . "') ORDER BY _id DESC LIMIT ?";
 
     /** @param int $history how many of the latest messages it holds, this one included */
     public function __construct(
@@ -34,7 +36,7 @@ final class Question
     public function about(IncomingMessage $message): array
     {
         $provider = $message->vendor->aiBotProvider();
-        if ($provider === null || $message->contact->disableAiBot || trim((string) $message->text) === '') {
+        if ($provider === null || $message->contact->disableAiBot || trim($message->text()) === '') {
             return [];
         }
         $effect = [
@@ -43,7 +45,7 @@ final class Question
             'conversation' => $message->contact->uid,
             'provider' => $provider,
             'messages' => $this->conversation($message),
-            'expires_at' => $this->clock->nowMs() + $this->expiresS * 1000,
+            'expires_at' => min($this->clock->nowMs() + $this->expiresS * 1000, $message->answerUntil()),
         ];
         $options = Json::object($message->vendor->setting('ai_bot_options'));
 
@@ -61,6 +63,6 @@ final class Question
         $instructions = $message->vendor->setting('ai_bot_instructions');
         $system = $instructions === null ? [] : [['role' => 'system', 'content' => $instructions]];
 
-        return [...$system, ...$said, ['role' => 'user', 'content' => $message->text]];
+        return [...$system, ...$said, ['role' => 'user', 'content' => $message->text()]];
     }
 }

@@ -31,42 +31,44 @@ final class Replies
         private LoopMatcher $matcher,
         private Question $question,
         private Clock $clock,
-        private int $expiresS
+        private Answering $answering
     ) {
     }
 
     /**
      * Do what the bots say that match, before the message is stored itself.
      *
-     * @return array{list<array<string, mixed>>, list<array<string, mixed>>, list<string>} effects, the log
-     *     rows of messages among them, and the bots
+     * @return array{list<array<string, mixed>>, list<array<string, mixed>>, array<string, mixed>} effects, the
+     *     log rows of messages among them, and what the message's row keeps: the bots, or why nobody answers
      */
     public function to(IncomingMessage $message): array
     {
+        $refusal = $this->answering->refusal($message->item());
+        if ($refusal !== null) {
+            return [[], [], ['unanswered' => $refusal]];
+        }
+        if ($message->update->isRaw()) {
+            return [[], [], []];
+        }
         $matches = $this->matches($message);
         $texts = $this->bots->replies($message->vendor, array_column($matches, 'bot_uid'));
         // Those that are still there, and active.
         $isKnown = static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts);
         $matches = array_filter($matches, $isKnown);
         $this->switch($message, array_column($matches, 'trigger_type'));
-        $bots = array_column($matches, 'bot_uid');
-        if ($message->contact->waId === null) {
-            return [[], [], $bots];
+        $kept = ['bots' => array_column($matches, 'bot_uid')];
+        if ($message->answerUntil() <= $this->clock->nowMs()) {
+            return [[], [], $kept + ['unanswered' => Answering::WINDOW_CLOSED]];
         }
-        if ($matches === []) {
-            return [$this->question->about($message), [], []];
+        if ($message->contact->address() === null) {
+            return [[], [], $kept];
         }
-        $effects = $rows = [];
-        $now = Time::text($this->clock->nowMs());
-        foreach ($matches as $match) {
-            foreach (Text::pieces((string) $texts[$match['bot_uid']]) as $place => $text) {
-                $effects[] = $effect = $this->effect($message, "bot:{$match['bot_uid']}:{$place}", $text);
-                $source = "bot {$match['bot_uid']}";
-                $rows[] = PendingMessages::row($message->vendor, $effect, $message->contact->id, $source, $now);
-            }
+        if ($matches !== []) {
+            return [...$this->messages($message, $matches, $texts), $kept];
         }
+        $question = $this->question->about($message);
 
-        return [$effects, $rows, $bots];
+        return [$question, [], $kept + ($question === [] ? [] : ['answer_until' => $message->answerUntil()])];
     }
 
     /** @return list<array<string, mixed>> */
@@ -78,7 +80,7 @@ final class Replies
         $matches = $message->update->bots;
         if ($matches === null) {
             [$bots] = $this->bots->of([$message->vendor]);
-            $matches = $this->matcher->match($bots, $message->text ?? '', intdiv($this->clock->nowMs(), 1000));
+            $matches = $this->matcher->match($bots, $message->text(), intdiv($this->clock->nowMs(), 1000));
         }
         $welcome = in_array('welcome', array_column($matches, 'trigger_type'), true);
 
@@ -105,16 +107,37 @@ final class Replies
         }
     }
 
+    /**
+     * @param array<array<string, mixed>> $matches
+     * @param array<string, ?string> $texts by the bots' uids
+     *
+     * @return array{list<array<string, mixed>>, list<array<string, mixed>>}
+     */
+    private function messages(IncomingMessage $message, array $matches, array $texts): array
+    {
+        $effects = $rows = [];
+        $now = Time::text($this->clock->nowMs());
+        foreach ($matches as $match) {
+            foreach (Text::pieces((string) $texts[$match['bot_uid']]) as $place => $text) {
+                $effects[] = $effect = $this->effect($message, "bot:{$match['bot_uid']}:{$place}", $text);
+                $source = "bot {$match['bot_uid']}";
+                $rows[] = PendingMessages::row($message->vendor, $effect, $message->contact->id, $source, $now);
+            }
+        }
+
+        return [$effects, $rows];
+    }
+
     /** @return array<string, mixed> */
     private function effect(IncomingMessage $message, string $place, string $text): array
     {
         return [
             'kind' => 'send_message',
             'id' => Collected::idOf($message->vendor, $message->update, $place),
-            'to' => $message->contact->waId,
+        ] + $message->contact->address() + [
             'message' => ['type' => 'text', 'text' => ['body' => $text]],
             'phone_number_id' => $message->phoneNumberId,
-            'expires_at' => $this->clock->nowMs() + $this->expiresS * 1000,
+            'expires_at' => $this->answering->expiresAt($this->clock->nowMs(), $message->answerUntil()),
         ];
     }
 }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Engine;
 
+use stdClass;
 use Throwable;
 use WhatsappSidecar\Laravel\Effects\Effects;
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
@@ -18,7 +19,8 @@ final class UpdateHandler
     /** How long a message waits for another call that handles it; then it comes again. */
     private const WAIT_S = 5;
 
-    private const LOGGED = "SELECT vendors__id, wamid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar"
+    private const LOGGED = "SELECT _uid, vendors__id, wamid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar,"
+        . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.message.type')) AS type"
         . ' FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s)';
 
     public function __construct(
@@ -36,7 +38,8 @@ final class UpdateHandler
         $key = "{$vendor->id} {$wamid}";
         $once = $wamid === null || $this->engine instanceof StoresOnce;
         // A message that another call has stored this moment has no effects yet; that call may still keep some.
-        if ($wamid !== null && isset($logged[$key]) && ($once || $update->isRaw() || $logged[$key] !== [])) {
+        $isKnown = $wamid !== null && isset($logged[$key]) && ! $this->isOpen($update);
+        if ($isKnown && ($once || $update->isRaw() || $logged[$key] !== [])) {
             return Outcome::done($update->isRaw() ? [] : $logged[$key]);
         }
         try {
@@ -47,11 +50,23 @@ final class UpdateHandler
             report($error);
             $outcome = Outcome::failed($error);
         }
-        if ($wamid !== null && $outcome->result === 'done') {
+        if ($wamid !== null && $outcome->result === 'done' && ! $this->isOpen($update)) {
             $logged[$key] = $outcome->effects;
         }
 
         return $outcome;
+    }
+
+    /**
+     * Tell whether the engine itself knows what it has had of this kind: an edit or a revoke has no row, and
+     * what Meta cannot show may come once more, with its content.
+     */
+    private function isOpen(Update $update): bool
+    {
+        $item = $update->part->item;
+
+        return $this->engine instanceof StoresOnce
+            && (Answering::isCorrection($item) || Answering::isPlaceholder($item));
     }
 
     /** Handle a message that another call, which the sidecar has given up on, may be handling too. */
@@ -64,6 +79,21 @@ final class UpdateHandler
                 ? Outcome::done($update->isRaw() ? [] : $logged[$key])
                 : $this->effectful($vendor, $update);
         }) ?? Outcome::retry('another_call_handles_it');
+    }
+
+    /**
+     * Tell whether a row of the log is the engine's, and stands for a message that may come yet.
+     *
+     * @param array<string, Vendor> $vendors
+     */
+    private function isPlaceholder(stdClass $row, array $vendors): bool
+    {
+        if (! $this->engine instanceof StoresOnce || ! Answering::isPlaceholder($row)) {
+            return false;
+        }
+        $vendor = array_column($vendors, null, 'id')[$row->vendors__id];
+
+        return $row->_uid === StoreMessage::uid($vendor, $row->wamid);
     }
 
     private function effectful(Vendor $vendor, Update $update): Outcome
@@ -118,7 +148,9 @@ final class UpdateHandler
                 [...$ids, ...$wamids]
             ) as $row
         ) {
-            $sidecars["{$row->vendors__id} {$row->wamid}"] ??= $row->sidecar;
+            if (! $this->isPlaceholder($row, $vendors)) {
+                $sidecars["{$row->vendors__id} {$row->wamid}"] ??= $row->sidecar;
+            }
         }
 
         return $this->kept->again($sidecars);

@@ -22,8 +22,9 @@ final class Contacts
 {
     private const NAME_LENGTH = 150;
 
+    /** Without what nobody may answer, a reaction say: it is nothing that the contact has written. */
     private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
-        . ' ORDER BY _id DESC LIMIT 1';
+        . " AND JSON_EXTRACT(__data, '$.sidecar.unanswered') IS NULL ORDER BY _id DESC LIMIT 1";
 
     public function __construct(
         private Database $db,

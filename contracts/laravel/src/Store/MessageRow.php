@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Store;
 
-/** The columns of a log row that belongs to no campaign: always all of them, so that any go together. */
+/** The columns of a log row that belongs to no campaign: always all of them, so that any go together, and fit. */
 final class MessageRow
 {
     private const COLUMNS = [
@@ -23,6 +23,7 @@ final class MessageRow
         'is_forwarded' => 0,
         'replied_to_whatsapp_message_logs__uid' => null,
         'messaged_by_users__id' => null,
+        'is_system_message' => null,
         '__data' => null,
     ];
 
@@ -33,6 +34,8 @@ final class MessageRow
      */
     public static function of(string $now, array $values): array
     {
-        return array_replace(self::COLUMNS, ['created_at' => $now, 'updated_at' => $now], $values);
+        $values += ['created_at' => $now, 'updated_at' => $now];
+
+        return Columns::fitRow('logs', array_replace(self::COLUMNS, $values));
     }
 }
