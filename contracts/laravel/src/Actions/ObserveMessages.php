@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Actions;
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
@@ -44,13 +45,16 @@ final class ObserveMessages
             static fn (Input $message): array => [$message->text('vendor_uid'), $message->text('wamid')],
             Input::ofBody($body, ['messages'])->parts('messages', ['vendor_uid', 'wamid'], self::MAX_MESSAGES)
         );
-        $logs = $this->logs(array_column($messages, 0), array_column($messages, 1));
+        $logs = $this->logs(
+            array_column($messages, 0),
+            array_map([Wamid::class, 'stored'], array_column($messages, 1))
+        );
         $queue = $this->queue($logs);
 
         return ['messages' => array_map(static fn (array $message): array => [
             'vendor_uid' => $message[0],
             'wamid' => $message[1],
-        ] + self::said($logs["{$message[0]} {$message[1]}"] ?? null, $queue), $messages)];
+        ] + self::said($logs["{$message[0]} " . Wamid::stored($message[1])] ?? null, $queue), $messages)];
     }
 
     /**

@@ -50,14 +50,14 @@ final class ProcessRawWebhook
     }
 
     /**
-     * Return the answer for all: the first that has to come again, or was done, or was ignored. Those
-     * that are done are not done twice when all come again.
+     * Return the answer for all: the first that has to come again, or cannot be applied, or was done, or
+     * was ignored. Those that are done are not done twice when all come again.
      *
      * @param list<Outcome> $outcomes
      */
     private static function together(array $outcomes): Outcome
     {
-        foreach (['retry', 'done'] as $result) {
+        foreach (['retry', 'rejected', 'done'] as $result) {
             foreach ($outcomes as $outcome) {
                 if ($outcome->result === $result) {
                     return $outcome;

@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Effects;
 use stdClass;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 
@@ -49,8 +50,8 @@ final class KeptEffects
     {
         return $this->db->change(
             "UPDATE {logs} SET __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)"
-                . ' WHERE vendors__id = ? AND wamid = ?',
-            [Json::dump(['sidecar' => ['effects' => self::kept($effects)]]), $vendor->id, $wamid]
+                . ' WHERE vendors__id = ? AND ' . Wamid::SAME,
+            [Json::dump(['sidecar' => ['effects' => self::kept($effects)]]), $vendor->id, ...Wamid::same($wamid)]
         ) > 0;
     }
 
@@ -105,8 +106,8 @@ final class KeptEffects
     {
         $row = $this->db->row(
             "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs}"
-                . ' WHERE vendors__id = ? AND wamid = ? LIMIT 1',
-            [$vendor->id, $wamid]
+                . ' WHERE vendors__id = ? AND ' . Wamid::SAME . ' ORDER BY _id LIMIT 1',
+            [$vendor->id, ...Wamid::same($wamid)]
         );
 
         return $row->sidecar ?? null;

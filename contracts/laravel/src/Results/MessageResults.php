@@ -5,10 +5,11 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Results;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Store\Columns;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
-use WhatsappSidecar\Laravel\Webhook\StatusRank;
 
 /** Results of sends that belong to no campaign, recorded together in their log rows. */
 final class MessageResults
@@ -92,17 +93,17 @@ final class MessageResults
         if (! $result->wamid) {
             return 'wamid_missing';
         }
-        if ($row->wamid !== null && $row->wamid !== $result->wamid) {
+        if ($row->wamid !== null && $row->wamid !== $result->storedWamid) {
             return 'row_has_wamid';
         }
         if (isset($row->data->initial_response)) {
             return null;
         }
-        $patch = ['initial_response' => $result->response];
+        $patch = ['initial_response' => Json::shallow($result->response)];
         if ($row->wamid === null) {
-            $row->wamid = $result->wamid;
-            $row->status = StatusRank::stored($result->messageStatus ?: 'accepted');
-            $patch['error'] = null;
+            $row->wamid = $result->storedWamid;
+            $row->status = $result->messageStatus ?: 'accepted';
+            $patch += ['error' => null] + Wamid::data($result->wamid);
         }
         $row->data->initial_response = $result->response;
         $asked = ltrim((string) $row->contact_wa_id, '+');
@@ -122,9 +123,9 @@ final class MessageResults
         $this->changed[(int) $row->_id] = [
             'id' => (int) $row->_id,
             'wamid' => $row->wamid,
-            'status' => $row->status,
-            'wa_id' => $row->contact_wa_id,
-            'phone_number_id' => $number ?? $this->changed[(int) $row->_id]['phone_number_id'] ?? null,
+            'status' => Columns::fit('logs', 'status', $row->status),
+            'wa_id' => Columns::fit('logs', 'contact_wa_id', $row->contact_wa_id),
+            'phone_number_id' => Columns::fit('logs', 'wab_phone_number_id', $number) ?? $this->changed[(int) $row->_id]['phone_number_id'] ?? null,
             'patch' => $patch + $before,
         ];
     }

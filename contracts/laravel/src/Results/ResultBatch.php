@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Results;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Store\Columns;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\LogRow;
 use WhatsappSidecar\Laravel\Store\Queue;
@@ -118,7 +119,7 @@ final class ResultBatch
         $wamids = [];
         foreach ($this->results as $result) {
             if ($result->outcome === 'accepted' && $result->wamid) {
-                $wamids[] = $result->wamid;
+                $wamids[] = $result->storedWamid;
             }
         }
         if ($wamids === [] || $this->vendorIds === []) {
@@ -193,12 +194,12 @@ final class ResultBatch
         if (! $result->wamid) {
             return 'wamid_missing';
         }
-        $key = self::key($this->vendorIds[$result->vendorUid] ?? null, $result->wamid);
+        $key = self::key($this->vendorIds[$result->vendorUid] ?? null, (string) $result->storedWamid);
         $logged = $this->logged[$key] ?? null;
         if ($row === null && $logged === null) {
             return 'row_unknown';
         }
-        if ($row !== null && $row->remembers(QueueRow::SUPERSEDED, $result->wamid)) {
+        if ($row !== null && $row->remembers(QueueRow::SUPERSEDED, (string) $result->storedWamid)) {
             return null;
         }
         if ($row !== null && $logged === null) {
@@ -227,8 +228,8 @@ final class ResultBatch
     {
         $this->completed[] = [
             'id' => $logged->_id,
-            'response' => Json::dump($result->response),
-            'wa_id' => $result->waId ?: null,
+            'response' => Json::dump(Json::shallow($result->response)),
+            'wa_id' => Columns::fit('logs', 'contact_wa_id', $result->waId ?: null),
         ];
         $contactId = $logged->contacts__id === null ? null : (int) $logged->contacts__id;
         $this->correctWaId($contactId, (string) $logged->contact_wa_id, $result->waId);

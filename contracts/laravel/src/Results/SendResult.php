@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Results;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Store\Wamid;
 
 /** The outcome of one claimed row or, without a campaign, of one pending row of the log. */
 final class SendResult
@@ -33,7 +34,11 @@ final class SendResult
 
     public string $phoneNumberId;
 
+    /** Whole. */
     public ?string $wamid;
+
+    /** As the log's column holds it. */
+    public ?string $storedWamid;
 
     public ?string $messageStatus;
 
@@ -63,6 +68,7 @@ final class SendResult
         $result->at = $input->integer('at');
         $result->phoneNumberId = $input->text('phone_number_id');
         $result->wamid = $input->optionalText('wamid');
+        $result->storedWamid = $result->wamid === null ? null : Wamid::stored($result->wamid);
         $result->messageStatus = $input->optionalText('message_status');
         $result->waId = $input->optionalText('wa_id');
         $result->response = $input->optionalObject('response') ?? new stdClass();

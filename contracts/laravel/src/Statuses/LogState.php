@@ -6,6 +6,8 @@ namespace WhatsappSidecar\Laravel\Statuses;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Store\QueueRow;
+use WhatsappSidecar\Laravel\Store\Wamid;
+use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\StatusRank;
@@ -33,6 +35,9 @@ final class LogState
 
     public ?string $wamid = null;
 
+    /** @var array<string, string> what goes into `__data` beside the wamid */
+    private array $data = [];
+
     private bool $hasError = false;
 
     /** @param int|null $id null for a row that is still to be stored */
@@ -53,12 +58,13 @@ final class LogState
         return $state;
     }
 
-    /** Return the state of a message's row that a status gives its wamid: it was sent, as it says. */
+    /** Return the state of a message's row that a status gives its whole wamid: it was sent, as it says. */
     public static function ofMessage(stdClass $row, string $wamid): self
     {
         $state = new self((int) $row->_id, 'accepted');
         $state->messagedAt = $row->messaged_at;
-        $state->wamid = $wamid;
+        $state->wamid = Wamid::stored($wamid);
+        $state->data = Wamid::data($wamid);
         $state->hasError = (bool) $row->has_error;
         $state->changed = true;
 
@@ -111,6 +117,14 @@ final class LogState
         return $error;
     }
 
+    /** Return the merge patch of `__data`; null if nothing changes there. */
+    public function patch(): ?string
+    {
+        $patch = $this->data + ($this->errorChanged ? ['error' => $this->error] : []);
+
+        return $patch === [] ? null : Json::dump($patch);
+    }
+
     private static function timeOf(stdClass $status, string $now): string
     {
         $ms = Time::metaMs($status->timestamp ?? null);
@@ -130,10 +144,10 @@ final class LogState
         $details = $error->error_data ?? null;
 
         return [
-            'code' => is_string($code) && preg_match('/^[0-9]{1,9}$/D', $code) ? (int) $code : $code,
-            'title' => $error->title ?? null,
-            'message' => $error->message ?? null,
-            'details' => $details instanceof stdClass ? $details->details ?? null : null,
+            'code' => is_string($code) && preg_match('/^[0-9]{1,9}$/D', $code) ? (int) $code : Json::shallow($code),
+            'title' => Json::shallow($error->title ?? null),
+            'message' => Json::shallow($error->message ?? null),
+            'details' => Json::shallow($details instanceof stdClass ? $details->details ?? null : null),
         ];
     }
 }

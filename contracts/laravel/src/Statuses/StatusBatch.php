@@ -11,7 +11,6 @@ use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Store\QueueRow;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
 use WhatsappSidecar\Laravel\Store\Vendor;
-use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
@@ -38,7 +37,7 @@ final class StatusBatch
     /** Rows whose send may have gone out; a failed status about any other says what is known already. */
     private const IN_FLIGHT = [QueueStatus::PROCESSING, QueueStatus::AWAITING_STATUS, QueueStatus::UNKNOWN];
 
-    /** @var array<string, array{QueueRow, string, ?string}> log rows to be stored, with wamid and number */
+    /** @var array<string, array{QueueRow, string, ?string}> log rows to be stored, with whole wamid and number */
     private array $early = [];
 
     /** @var array<int, array<string, mixed>> */
@@ -94,13 +93,13 @@ final class StatusBatch
             if ($row !== null && $row->remembers(QueueRow::SUPERSEDED, $wamid)) {
                 return Outcome::done();
             }
-            $message = $row === null ? $this->found->settle($vendor, $update, $wamid) : null;
+            $message = $row === null ? $this->found->settle($vendor, $update) : null;
             if ($message === null && ($row === null || ! self::settles($row, $statuses))) {
                 return $this->grace->unknown($update, $this->nowMs);
             }
             $this->found->logs[$key] = $message ?? LogState::early($row);
             if ($message === null) {
-                $this->early[$key] = [$row, $wamid, $update->part->phoneNumberId()];
+                $this->early[$key] = [$row, (string) $update->part->wholeWamid(), $update->part->phoneNumberId()];
             }
         }
 
@@ -238,7 +237,7 @@ final class StatusBatch
                     'wamid' => $log->wamid,
                     'status' => $log->status,
                     'messaged_at' => $log->messagedAt,
-                    'patch' => $log->errorChanged ? Json::dump(['error' => $log->error]) : null,
+                    'patch' => $log->patch(),
                 ];
             }
         }

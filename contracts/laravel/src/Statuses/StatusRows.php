@@ -92,13 +92,13 @@ final class StatusRows
     }
 
     /** Give the message that the callback data names its wamid, if it has none yet. */
-    public function settle(Vendor $vendor, Update $update, string $wamid): ?LogState
+    public function settle(Vendor $vendor, Update $update): ?LogState
     {
         $key = "{$vendor->id} " . self::callbackUid($update);
         $row = $this->messages[$key] ?? null;
         unset($this->messages[$key]);
 
-        return $row === null ? null : LogState::ofMessage($row, $wamid);
+        return $row === null ? null : LogState::ofMessage($row, (string) $update->part->wholeWamid());
     }
 
     /**

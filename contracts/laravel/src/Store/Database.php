@@ -105,7 +105,7 @@ final class Database
     }
 
     /**
-     * Insert rows (all with the same columns) whose `_uid` is not there yet.
+     * Insert rows (all with the same columns), made to fit them, whose `_uid` is not there yet.
      *
      * @param list<array<string, mixed>> $rows
      *
@@ -117,6 +117,7 @@ final class Database
             return 0;
         }
         $inserted = 0;
+        $rows = array_map(static fn (array $row): array => Columns::fitRow($table, $row), $rows);
         $columns = array_keys($rows[0]);
         $mark = '(' . self::marks($columns) . ')';
         foreach (self::chunks($rows) as $chunk) {

@@ -7,12 +7,12 @@ namespace WhatsappSidecar\Laravel\Store;
 use stdClass;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Uuid;
-use WhatsappSidecar\Laravel\Webhook\StatusRank;
 
 /** The columns of a log row for a send that the API accepted. */
 final class LogRow
 {
     /**
+     * @param string $wamid whole
      * @param stdClass|null $response the API's answer; null while only a status is known
      * @param array<string, mixed> $data further keys of `__data`
      *
@@ -31,29 +31,30 @@ final class LogRow
     ): array {
         $campaign = Json::section($row->data, 'campaign_data');
         $number = $phoneNumberId ?: ($campaign->fromPhoneNumberId ?? null);
+        $stored = Wamid::stored($wamid);
 
-        return [
+        return Columns::fitRow('logs', [
             // Follows from row and wamid, so that the unique index keeps it from being stored twice.
-            '_uid' => Uuid::of(Uuid::SENDS, "{$row->uid}:{$wamid}"),
+            '_uid' => Uuid::of(Uuid::SENDS, "{$row->uid}:{$stored}"),
             'created_at' => $now,
             'updated_at' => $now,
             'vendors__id' => $row->vendorId,
             'contacts__id' => $row->contactId,
             'campaigns__id' => $row->campaignId,
-            'status' => StatusRank::stored($status),
-            'wamid' => $wamid,
+            'status' => $status,
+            'wamid' => $stored,
             'contact_wa_id' => $waId ?: $row->phone,
             'wab_phone_number_id' => is_scalar($number) && $number ? (string) $number : null,
             'is_incoming_message' => 0,
             'messaged_at' => $messagedAt,
             '__data' => Json::dump([
                 'contact_data' => $row->data->contact_data ?? null,
-                'initial_response' => $response,
+                'initial_response' => Json::shallow($response),
                 'template_proforma' => $campaign->templateProforma ?? null,
                 'template_components' => $campaign->templateComponents ?? null,
                 'template_component_values' => $campaign->messageComponents ?? null,
                 'sidecar' => ['queue_row_uid' => $row->uid],
-            ] + $data),
-        ];
+            ] + $data + Wamid::data($wamid)),
+        ]);
     }
 }

@@ -4,6 +4,8 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Webhook;
 
+use WhatsappSidecar\Laravel\Support\Failure;
+
 /** The outcome of one update. */
 final class Outcome
 {
@@ -27,10 +29,14 @@ final class Outcome
         return new self('done', null, null, $effects, $campaignUid);
     }
 
-    /** Nothing to do, and never will be. */
-    public static function ignored(string $reason): self
+    /**
+     * Nothing to do, and never will be.
+     *
+     * @param list<mixed> $effects
+     */
+    public static function ignored(string $reason, array $effects = []): self
     {
-        return new self('ignored', $reason);
+        return new self('ignored', $reason, null, $effects);
     }
 
     /** Not applied; comes again. */
@@ -39,11 +45,18 @@ final class Outcome
         return new self('retry', $reason, $afterMs);
     }
 
+    /** Cannot be applied, however often it comes. */
+    public static function rejected(string $reason): self
+    {
+        return new self('rejected', $reason);
+    }
+
+    /** It raised: it comes again, unless the database will never take it. */
     public static function failed(\Throwable $error): self
     {
-        $text = 'error: ' . get_class($error) . ': ' . $error->getMessage();
+        $reason = 'error: ' . Failure::text($error);
 
-        return self::retry(mb_substr(mb_scrub($text), 0, 500));
+        return Failure::isData($error) ? self::rejected($reason) : self::retry($reason);
     }
 
     /** @return array<string, mixed> */

@@ -5,10 +5,14 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Webhook;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Store\Wamid;
 
 /** One single update out of a webhook. */
 final class Part
 {
+    /** The account that the webhook is about, as its entry names it. */
+    public ?string $accountId = null;
+
     /**
      * @param string $kind message, echo, status or change
      * @param stdClass $item the element of its list; $value for a change without
@@ -23,9 +27,17 @@ final class Part
     ) {
     }
 
+    /** Return the message's id as the log's column holds it. */
     public function wamid(): ?string
     {
-        return Envelope::text($this->item->id ?? null);
+        $wamid = $this->wholeWamid();
+
+        return $wamid === null ? null : Wamid::stored($wamid);
+    }
+
+    public function wholeWamid(): ?string
+    {
+        return Envelope::id($this->item->id ?? null);
     }
 
     public function phoneNumberId(): ?string
