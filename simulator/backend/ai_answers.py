@@ -8,7 +8,7 @@ from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
 from simulator.backend.database import Row
 from simulator.backend.jsontext import load, section
 from simulator.backend.messages import Text, id_of, pending, to_send
-from simulator.backend.outcome import DONE, Outcome, ignored
+from simulator.backend.outcome import DONE, Outcome, failed, ignored
 from simulator.backend.vendors import AI_BOT_FAILURE_MESSAGE, Vendor
 from simulator.backend.work import Work
 
@@ -39,7 +39,7 @@ def _guarded(work: Work, answer: AiAnswer) -> Outcome:
             return _take(work, answer)
     except Exception as error:
         logger.exception("answer_failed", id=answer.id, vendor_uid=answer.vendor_uid)
-        return Outcome("retry", f"error: {type(error).__name__}: {error}"[:500])
+        return failed(error)
 
 
 def _take(work: Work, answer: AiAnswer) -> Outcome:

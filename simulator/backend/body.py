@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.backend import ErrorCode
+from simulator.backend.jsontext import dump_bytes
 from simulator.backend.refusal import Refused
 
 #: A body over the limit is read and thrown away up to this many times the limit, so that the
@@ -20,7 +20,7 @@ class JSON(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+        return dump_bytes(content)
 
 
 def error_answer(status: int, code: str, message: str) -> JSON:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -32,6 +33,7 @@ from simulator.backend.diagnosis import diagnosis
 from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
+from simulator.backend.jsontext import has_long_numbers, read
 from simulator.backend.modes import modes
 from simulator.backend.observe import observe
 from simulator.backend.pending_webhooks import pending_webhooks
@@ -61,6 +63,21 @@ def _json(model: type[Model], function: Callable[[Work, Model], dict[str, Any]])
     return operation
 
 
+def _updates(work: Work, body: bytes, _path: Mapping[str, str]) -> dict[str, Any]:
+    """Take updates over, the numbers of their payloads digit for digit."""
+    operation = _json(contract.ProcessWebhooksRequest, partial(_exact_updates, body))
+    return operation(work, body, _path)
+
+
+def _exact_updates(
+    body: bytes, work: Work, request: contract.ProcessWebhooksRequest
+) -> dict[str, Any]:
+    if has_long_numbers(body):
+        for update, exact in zip(request.updates, read(body)["updates"], strict=True):
+            update.payload.update(exact["payload"])
+    return process_webhooks(work, request)
+
+
 def _invalid(error: ValidationError) -> Refused:
     faults = error.errors(include_input=False, include_url=False, include_context=False)
     first = faults[0]
@@ -75,7 +92,7 @@ def _raw_webhook(work: Work, body: bytes, path: Mapping[str, str]) -> dict[str, 
 
 OPERATIONS: Mapping[str, Operation] = {
     contract.PROCESS_WEBHOOK: _raw_webhook,
-    contract.PROCESS_WEBHOOKS: _json(contract.ProcessWebhooksRequest, process_webhooks),
+    contract.PROCESS_WEBHOOKS: _updates,
     contract.STORE_WEBHOOKS: _json(contract.StoreWebhooksRequest, store_webhooks),
     contract.PENDING_WEBHOOKS: _json(contract.PendingWebhooksRequest, pending_webhooks),
     contract.CLAIM_MESSAGES: _json(contract.ClaimMessagesRequest, claim_messages),

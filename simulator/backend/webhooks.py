@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import orjson
 import structlog
 
 from contracts.backend import ProcessWebhooksRequest, Update, UpdateKind
@@ -16,7 +15,8 @@ from simulator.backend.effects import announcements
 from simulator.backend.envelope import Part, split
 from simulator.backend.faults import UpdatePoisoned
 from simulator.backend.incoming import apply_echo, apply_message
-from simulator.backend.outcome import Outcome, ignored
+from simulator.backend.jsontext import read
+from simulator.backend.outcome import Outcome, failed, ignored
 from simulator.backend.statuses import apply_status
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
@@ -62,8 +62,8 @@ def process_webhook(work: Work, vendor_uid: str, body: bytes) -> dict[str, Any]:
 
 def _process_raw(work: Work, vendor_uid: str, body: bytes) -> Outcome:
     try:
-        webhook = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        webhook = read(body)
+    except ValueError:
         return ignored("body_not_json")
     if not isinstance(webhook, dict) or not isinstance(webhook.get("entry"), list):
         return ignored("body_not_a_webhook")
@@ -75,8 +75,9 @@ def _process_raw(work: Work, vendor_uid: str, body: bytes) -> Outcome:
 
 
 def _together(outcomes: list[Outcome]) -> Outcome:
-    """Return the answer for all: the first that has to be retried, or was done, or was ignored."""
-    for result in ("retry", "done"):
+    """Return the answer for all: the first that has to be retried, or cannot be applied, or was
+    done, or was ignored."""
+    for result in ("retry", "rejected", "done"):
         for outcome in outcomes:
             if outcome.result == result:
                 return outcome
@@ -93,7 +94,7 @@ def _guarded(work: Work, vendor_uid: str, part: Part, update: Update | None = No
         outcome = Outcome("retry", f"error: {fault}")
     except Exception as error:
         logger.exception("update_failed", kind=part.kind, vendor_uid=vendor_uid)
-        outcome = Outcome("retry", f"error: {type(error).__name__}: {error}"[:500])
+        outcome = failed(error)
     return _count(work, part.kind, outcome)
 
 
@@ -104,7 +105,7 @@ def _apply(work: Work, vendor_uid: str, part: Part, update: Update | None) -> Ou
     if not vendor.active:
         return ignored("vendor_inactive")
     outcome = _dispatch(work, vendor, part, update)
-    if update is None or outcome.result != "done":
+    if update is None:
         return outcome
     effects = [*outcome.effects, *announcements(vendor, part, update, outcome)]
     return replace(outcome, effects=effects)
@@ -117,7 +118,7 @@ def _dispatch(work: Work, vendor: Vendor, part: Part, update: Update | None) -> 
         return apply_message(work, vendor, part, update)
     if part.kind is UpdateKind.ECHO:
         return apply_echo(work, vendor, part)
-    return apply_change(work, vendor, part)
+    return apply_change(work, vendor, part, update)
 
 
 def _count(work: Work, kind: UpdateKind, outcome: Outcome) -> Outcome:
