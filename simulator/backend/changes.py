@@ -2,21 +2,38 @@
 
 from typing import Any
 
+from contracts.backend import Update
+from contracts.cloud_api.people import identifier
 from simulator.backend.contacts import split_name, upsert
 from simulator.backend.envelope import Part, objects, text
 from simulator.backend.outcome import DONE, Outcome, ignored
-from simulator.backend.vendors import DISCONNECTED_AT, Vendor
+from simulator.backend.preferences import apply_preferences
+from simulator.backend.vendors import BUSINESS_ACCOUNT_ID, DISCONNECTED_AT, Vendor
 from simulator.backend.work import Work
 
 
-def apply_change(work: Work, vendor: Vendor, part: Part) -> Outcome:
-    if part.field == "account_update" and part.value.get("event") == "PARTNER_REMOVED":
-        if not vendor.settings.get(DISCONNECTED_AT):
-            work.vendors.set(vendor, DISCONNECTED_AT, work.now)
-        return DONE
+def apply_change(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
+    if part.field == "account_update":
+        return _update_account(work, vendor, part)
+    if part.field == "user_preferences":
+        return apply_preferences(work, vendor, part, update)
     if part.field == "smb_app_state_sync":
         return _sync_contacts(work, vendor, part.value)
     return ignored("field_not_used")
+
+
+def _update_account(work: Work, vendor: Vendor, part: Part) -> Outcome:
+    """Disconnect the vendor's own account where the application was removed from it."""
+    if part.value.get("event") != "PARTNER_REMOVED":
+        return ignored("event_not_used")
+    account = part.value.get("waba_info")
+    named = identifier(account.get("waba_id")) if isinstance(account, dict) else None
+    account_id = named or part.account_id
+    if account_id is None or account_id != vendor.settings.get(BUSINESS_ACCOUNT_ID):
+        return ignored("account_not_own")
+    if not vendor.settings.get(DISCONNECTED_AT):
+        work.vendors.set(vendor, DISCONNECTED_AT, work.now)
+    return DONE
 
 
 def _sync_contacts(work: Work, vendor: Vendor, value: dict[str, Any]) -> Outcome:

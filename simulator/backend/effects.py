@@ -1,4 +1,4 @@
-"""Effects of every update that is done: for the vendor's own webhook, and for open browsers."""
+"""Effects of every update: for the vendor's own webhook and, if it is done, for open browsers."""
 
 from typing import Any
 
@@ -10,22 +10,32 @@ from simulator.backend.outcome import Outcome
 from simulator.backend.vendors import Vendor
 
 
+#: What tells the statuses of a message apart.
+_OF_A_STATUS = (
+    *("status", "timestamp", "recipient_participant_id"),
+    "recipient_participant_user_id",
+)
+
+
 def announcements(
     vendor: Vendor, part: Part, update: Update, outcome: Outcome
 ) -> list[dict[str, Any]]:
-    """Return the forward and the broadcast, where the vendor has a target for them.
+    """Return the forward, and the broadcast of what is done, where the vendor has a target for
+    them.
 
     The broadcast says no more than what has changed, so that like ones are sent once.
     """
     effects: list[dict[str, Any]] = []
-    if vendor.forward is not None:
+    if outcome.result not in ("done", "ignored"):
+        return effects
+    if vendor.forwards(part.field):
         effects.append(
             {
                 "kind": EffectKind.FORWARD.value,
                 "id": id_of(vendor.uid, *_names(part, update), "forward"),
             }
         )
-    if vendor.broadcaster is not None:
+    if vendor.broadcaster is not None and outcome.result == "done":
         element = part.element
         whom = element.get("from" if part.kind is UpdateKind.MESSAGE else "to")
         effects.append(
@@ -45,9 +55,14 @@ def announcements(
 
 def _names(part: Part, update: Update) -> list[str]:
     """Return what an update is known by, however often it comes."""
-    wamid = text(part.element.get("id"))
+    element = part.element
+    wamid = text(element.get("id"))
     if wamid is None or part.kind is UpdateKind.CHANGE:
-        return [update.id]
+        return [update.id]  # told again if Meta sends it again
     if part.kind is UpdateKind.STATUS:
-        return [wamid, str(part.element.get("status")), str(part.element.get("timestamp"))]
-    return [wamid]
+        return [wamid, *(str(element.get(name)) for name in _OF_A_STATUS)]
+    if part.kind is UpdateKind.ECHO:
+        return ["echo", wamid]
+    # What Meta could not show yet may come once more, with its content.
+    shown = element.get("type") not in ("unsupported", "unknown")
+    return [wamid] if shown else [wamid, str(element["type"])]

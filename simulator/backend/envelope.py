@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from contracts.backend import UpdateKind
+from contracts.cloud_api.people import identifier
 
 _LISTS = {
     "messages": UpdateKind.MESSAGE,
@@ -21,6 +22,8 @@ class Part(NamedTuple):
     element: dict[str, Any]
     #: Who the element is from or to, out of ``value.contacts``.
     contact: dict[str, Any]
+    #: The account that the webhook is about, as its entry names it.
+    account_id: str | None = None
 
 
 def objects(value: object) -> list[dict[str, Any]]:
@@ -48,7 +51,8 @@ def split(webhook: dict[str, Any]) -> Iterator[Part]:
         for change in objects(entry.get("changes")):
             value = change.get("value")
             if isinstance(value, dict):
-                yield from _split_change(text(change.get("field")) or "", value)
+                for part in _split_change(text(change.get("field")) or "", value):
+                    yield part._replace(account_id=identifier(entry.get("id")))
 
 
 def _split_change(field: str, value: dict[str, Any]) -> Iterator[Part]:

@@ -44,6 +44,8 @@ AI_BOT_FAILURE_MESSAGE = "ai_bot_failure_message"
 #: The vendor's own webhook, and what its posts are signed with.
 FORWARD_URL = "webhook_forward_url"
 FORWARD_SECRET = "webhook_forward_secret"
+#: The fields of Meta's that are forwarded: JSON, a list, or separated by commas. Not set: all.
+FORWARD_FIELDS = "webhook_forward_fields"
 #: JSON: :class:`contracts.effects.Broadcaster`.
 BROADCASTER = "broadcaster"
 
@@ -62,6 +64,16 @@ def _json(text: str | None) -> Any:
         return orjson.loads(text or "null")
     except orjson.JSONDecodeError:
         return None
+
+
+def _names(text: str | None) -> list[Any] | None:
+    """Return the names in a setting that is a JSON list, or separated by commas; None if it is not
+    set."""
+    if not text:
+        return None
+    if text.lstrip().startswith("["):
+        return _json_list(text)
+    return [name.strip() for name in text.split(",")]
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -135,6 +147,13 @@ class Vendor:
         url = self.settings.get(FORWARD_URL)
         secret = self.settings.get(FORWARD_SECRET) or None
         return ForwardTarget(url=url, secret=secret) if url else None
+
+    def forwards(self, field: str) -> bool:
+        """Return whether the vendor's own webhook gets updates of this field ("" where none is
+        named)."""
+        fields = _names(self.settings.get(FORWARD_FIELDS))
+        named = field or "messages"
+        return self.forward is not None and (fields is None or named in fields)
 
     @cached_property
     def broadcaster(self) -> Broadcaster | None:

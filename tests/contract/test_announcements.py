@@ -1,12 +1,13 @@
-"""Every update that is done goes to the vendor's own webhook and to open browsers, if it has a
-target for them."""
+"""Every update goes to the vendor's own webhook, and what is done to open browsers, if the vendor
+has a target for them."""
 
 import uuid
 from typing import Any
 
 import pytest
 
-from contracts.effects import Broadcast, Broadcaster, Forward, ForwardTarget
+from contracts.backend import UpdateResult
+from contracts.effects import Broadcast, Broadcaster, Forward, ForwardTarget, parse_effect
 from tests.contract.caller import Caller
 from tests.contract.payloads import (
     accepted,
@@ -14,6 +15,7 @@ from tests.contract.payloads import (
     echo,
     message,
     message_object,
+    now_ms,
     status,
     status_object,
     wamid_of,
@@ -88,12 +90,116 @@ async def test_without_targets_there_is_nothing_to_do(caller: Caller, vendor: Ve
         assert effects_of(result) == []
 
 
-@pytest.mark.parametrize("kind", ["ignored", "retry"])
-async def test_what_is_not_done_is_not_told(caller: Caller, vendor: Vendor, kind: str) -> None:
+def _named(result: UpdateResult) -> list[Any]:
+    """Return the effects, whatever the result is."""
+    return [parse_effect(effect) for effect in result.effects]
+
+
+#: Changes that no engine applies, by their fields.
+CHANGES: dict[str, dict[str, Any]] = {
+    "history": {"history": [{"threads": [{"messages": [message_object("wamid.h", CUSTOMER)]}]}]},
+    "standby": {"messages": [message_object("wamid.s", CUSTOMER)]},
+    "message_template_status_update": {"event": "PAUSED", "message_template_id": 2**63},
+    "phone_number_quality_update": {"event": "ONBOARDING"},
+    "account_update": {"event": "ACCOUNT_DELETED"},
+    "account_alerts": {"alert_type": "x"},
+    "calls": {"calls": [{"id": "wacid.1", "event": "connect"}]},
+    "group_lifecycle_update": {"groups": [{"group_id": "g"}]},
+    "user_preferences": {"user_preferences": [{"wa_id": CUSTOMER, "category": "x"}]},
+    "messages": {"errors": [{"code": 130429}]},
+    "from_the_future": {"messages": [{"id": "x"}], "statuses": [{"id": "x"}]},
+    "": {"user_actions": [{"action_type": "click"}]},
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+async def test_a_change_of_any_field_is_forwarded(
+    caller: Caller, vendor: Vendor, field: str
+) -> None:
     caller.backend.seed_effects(vendor, forward=TARGET, broadcaster=PUSHER)
-    update = {
-        "ignored": message(vendor, message_object("w", CUSTOMER, type="request_welcome")),
-        "retry": status(vendor, status_object("wamid.unknown", "sent")),
-    }[kind]
-    (result,) = await caller.process(update)
-    assert (result.result, result.effects) == (kind, [])
+    both = [change(vendor, field, CHANGES[field]) for _ in range(2)]
+    results = await caller.process(*both)
+    assert [result.result for result in results] == ["ignored"] * 2
+    effects = [_named(result) for result in results]
+    assert [[type(effect) for effect in some] for some in effects] == [[Forward]] * 2
+    assert effects[0] != effects[1], "nothing says that they are the same"
+    assert [_named(result) for result in await caller.process(*both)] == effects
+
+
+async def test_what_is_ignored_is_forwarded_and_not_broadcast(
+    caller: Caller, vendor: Vendor
+) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET, broadcaster=PUSHER)
+    old = now_ms() - 7 * 86_400_000
+    updates = [
+        message(vendor, message_object("wamid.w", CUSTOMER, type="request_welcome")),
+        message(vendor, message_object("wamid.n", CUSTOMER), number="000"),
+        echo(vendor, message_object("wamid.e", None)),
+        status(vendor, status_object("wamid.unknown", "read"), received_at=old),
+    ]
+    first = await caller.process(*updates)
+    assert [result.result for result in first] == ["ignored"] * 4
+    effects = [_named(result) for result in first]
+    assert [[type(effect) for effect in some] for some in effects] == [[Forward]] * 4
+    assert len({effect.id for some in effects for effect in some}) == 4
+    again = await caller.process(*[{**one, "id": f"{one['id']}-b"} for one in updates])
+    assert [_named(result) for result in again] == effects, "known by what they are"
+
+
+async def test_what_comes_again_is_told_then(caller: Caller, vendor: Vendor) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET, broadcaster=PUSHER)
+    (result,) = await caller.process(status(vendor, status_object("wamid.unknown", "sent")))
+    assert (result.result, result.effects) == ("retry", [])
+
+
+async def test_nothing_is_told_of_a_vendor_that_is_not_active(
+    caller: Caller, vendor: Vendor
+) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET, broadcaster=PUSHER)
+    caller.backend.change("vendors", {"status": 2}, _uid=vendor.uid)
+    for result in await caller.process(*_updates(vendor)):
+        assert (result.result, result.effects) == ("ignored", [])
+
+
+async def test_different_facts_have_different_forwards(caller: Caller, vendor: Vendor) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET)
+    reads = [
+        {**status_object("wamid.g", "read"), "recipient_participant_id": one} for one in ("1", "2")
+    ]
+    old = now_ms() - 7 * 86_400_000
+    updates = [
+        *(status(vendor, read, received_at=old) for read in reads),
+        status(vendor, status_object("wamid.g", "read", at=1), received_at=old),
+        status(vendor, status_object("wamid.g", "sent"), received_at=old),
+        message(vendor, message_object("wamid.g", CUSTOMER, type="unsupported"), number="000"),
+        message(vendor, message_object("wamid.g", CUSTOMER), number="000"),
+        echo(vendor, message_object("wamid.g", "1", to=CUSTOMER)),
+    ]
+    results = [(await caller.process(update))[0] for update in updates]
+    ids = [effect.id for result in results for effect in _named(result)]
+    assert len(set(ids)) == len(updates)
+
+
+@pytest.mark.parametrize("setting", ['["messages", "history"]', "messages , history"])
+async def test_a_setting_narrows_what_is_forwarded(
+    caller: Caller, vendor: Vendor, setting: str
+) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET)
+    caller.backend.set_setting(vendor, "webhook_forward_fields", setting)
+    fields = ["history", "calls", "", "messages", "smb_message_echoes"]
+    values: dict[str, Any] = {"anything": 1}
+    results = await caller.process(*(change(vendor, field, values) for field in fields))
+    told = {field for field, one in zip(fields, results, strict=True) if _named(one)}
+    assert told == {"history", "messages", ""}, "without a field it is a message's"
+    (result,) = await caller.process(_updates(vendor)[0])
+    assert [type(effect) for effect in _named(result)] == [Forward]
+
+
+@pytest.mark.parametrize(("setting", "is_told"), [("", True), ("[]", False), ("[1", False)])
+async def test_no_names_are_no_fields_unless_there_is_no_setting(
+    caller: Caller, vendor: Vendor, setting: str, is_told: bool
+) -> None:
+    caller.backend.seed_effects(vendor, forward=TARGET)
+    caller.backend.set_setting(vendor, "webhook_forward_fields", setting)
+    (result,) = await caller.process(_updates(vendor)[0])
+    assert bool(_named(result)) is is_told

@@ -143,7 +143,7 @@ class Sidecar
      *
      * @param array<string, mixed>|null $body
      */
-    public function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
+    public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
         $this->app->make(Effects::class)->forward($vendor, $body, $key);
     }

@@ -183,16 +183,20 @@ final class Effects
     /**
      * Have something posted to the vendor's own webhook; null for the update that is being handled.
      *
-     * @param array<string, mixed>|null $body
+     * @param array<string, mixed>|string|null $body a text is JSON, and is posted as it is
      */
-    public function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
+    public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
         $vendor = $this->vendor($vendor);
         if ($body === null && $this->collected === null) {
             throw new InvalidArgumentException('body: is needed when no update is being handled');
         }
         $effect = ['kind' => 'forward', 'id' => $this->id($vendor, 'forward', $key, ['body' => $body])];
-        $this->addOrPost($vendor, $body === null ? $effect : $effect + ['body' => (object) $body]);
+        $this->addOrPost($vendor, $effect + match (true) {
+            $body === null => [],
+            is_string($body) => ['raw' => $body],
+            default => ['body' => (object) $body],
+        });
     }
 
     /** @param list<string> $channels as they are on the wire, 100 at most */

@@ -45,8 +45,8 @@ final class AccountChanges
         if (($value->event ?? null) !== 'PARTNER_REMOVED') {
             return Outcome::ignored('event_not_used');
         }
-        $entry = Envelope::objects($update->payload->entry ?? null)[0] ?? new stdClass();
-        $account = Envelope::id(Json::section($value, 'waba_info')->waba_id ?? null) ?? Envelope::id($entry->id ?? null);
+        $named = Json::section($value, 'waba_info')->waba_id ?? null;
+        $account = Envelope::id($named) ?? $update->part->accountId;
         if ($account === null || $account !== $vendor->setting('business_account_id')) {
             return Outcome::ignored('account_not_own');
         }

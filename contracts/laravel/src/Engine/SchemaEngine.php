@@ -28,19 +28,19 @@ final class SchemaEngine implements Engine, StoresOnce
         $part = $update->part;
 
         try {
-            return $this->db->transaction(fn (): Outcome => match ($part->kind) {
+            $outcome = $this->db->transaction(fn (): Outcome => match ($part->kind) {
                 'message' => $this->message($vendor, $update),
                 'echo' => $this->messages->store($vendor, $update, 'to', false),
-                default => $this->announced($vendor, $update, $this->changes->apply($vendor, $part)),
+                default => $this->changes->apply($vendor, $update),
             });
         } catch (StoredMeanwhile) {
             return Outcome::done($this->kept->ofMessage($vendor, (string) $part->wamid()));
         }
-    }
 
-    private function announced(Vendor $vendor, Update $update, Outcome $outcome): Outcome
-    {
-        return $outcome->result === 'done' ? Outcome::done($this->announcements->of($vendor, $update)) : $outcome;
+        // A message that was stored has its effects, which are kept with it.
+        return $part->kind !== 'change' && $outcome->result === 'done'
+            ? $outcome
+            : $this->announcements->added($vendor, $update, $outcome);
     }
 
     private function message(Vendor $vendor, Update $update): Outcome

@@ -22,7 +22,7 @@ use WhatsappSidecar\Laravel\Testing\SidecarFake;
  * @method static ?array matchedBots()
  * @method static string sendMessage(int|string $vendor, string $to, array $message, ?int $contactId = null, ?string $phoneNumberId = null, ?int $expiresAt = null, ?string $key = null, array $columns = [])
  * @method static string aiReply(int|string $vendor, string $messageUid, array $messages, ?string $provider = null, ?string $model = null, array $options = [], ?int $expiresAt = null)
- * @method static void forward(int|string $vendor, ?array $body = null, ?string $key = null)
+ * @method static void forward(int|string $vendor, array|string|null $body = null, ?string $key = null)
  * @method static void broadcast(int|string $vendor, array $channels, string $event, mixed $data = null)
  * @method static array effects(string $vendorUid, array $effects)
  * @method static array cutover(?array $vendorUids, array $modes, string $by, ?string $reason = null, float $timeoutS = 30)

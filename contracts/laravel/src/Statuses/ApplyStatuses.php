@@ -77,11 +77,7 @@ final class ApplyStatuses
             ))->apply()
         );
         foreach ($outcomes as $position => $outcome) {
-            if ($outcome->result === 'done') {
-                [$vendor, $update] = $statuses[$position];
-                $effects = $this->announcements->of($vendor, $update, $outcome->campaignUid);
-                $outcomes[$position] = Outcome::done($effects, $outcome->campaignUid);
-            }
+            $outcomes[$position] = $this->announcements->added(...[...$statuses[$position], $outcome]);
         }
 
         return $outcomes;

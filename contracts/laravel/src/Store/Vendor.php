@@ -149,6 +149,15 @@ final class Vendor
         return $url === null ? null : ['url' => $url, 'secret' => $this->setting('forward_secret')];
     }
 
+    /** Tell whether the vendor's own webhook gets updates of this field of Meta's ("" where none is named). */
+    public function forwards(string $field): bool
+    {
+        $fields = $this->types($this->setting('forward_fields'));
+
+        return $this->forward() !== null
+            && ($fields === null || in_array($field === '' ? 'messages' : $field, $fields, true));
+    }
+
     /** @return array<string, string>|null the broadcast server, as the contract's Broadcaster */
     public function broadcaster(): ?array
     {

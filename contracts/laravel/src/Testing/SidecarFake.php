@@ -110,7 +110,7 @@ final class SidecarFake extends Sidecar implements Transport
         return $this->record(__FUNCTION__, get_defined_vars(), $messageUid);
     }
 
-    public function forward(int|string $vendor, ?array $body = null, ?string $key = null): void
+    public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
         $this->record(__FUNCTION__, get_defined_vars());
     }

@@ -24,7 +24,10 @@ final class Envelope
             foreach (self::objects($entry->changes ?? null) as $change) {
                 $value = $change->value ?? null;
                 if ($value instanceof stdClass) {
-                    array_push($parts, ...self::splitChange(self::text($change->field ?? null) ?? '', $value));
+                    foreach (self::splitChange(self::text($change->field ?? null) ?? '', $value) as $part) {
+                        $part->accountId = self::id($entry->id ?? null);
+                        $parts[] = $part;
+                    }
                 }
             }
         }
@@ -44,9 +47,12 @@ final class Envelope
             }
         }
 
+        $account = $part->accountId === null ? [] : ['id' => $part->accountId];
+        $changes = [(object) ['field' => $part->field, 'value' => $value]];
+
         return (object) [
             'object' => 'whatsapp_business_account',
-            'entry' => [(object) ['changes' => [(object) ['field' => $part->field, 'value' => $value]]]],
+            'entry' => [(object) ($account + ['changes' => $changes])],
         ];
     }
 

@@ -44,14 +44,39 @@ final class Update
     /** Return what the update is known by, however often it comes. */
     public function name(): string
     {
-        $item = $this->part->item;
-        $wamid = $this->part->kind === 'change' ? null : $this->part->wamid();
-        if ($wamid === null) {
-            return "update:{$this->id}";
-        }
-        $status = [Envelope::text($item->status ?? null), Json::dump($item->timestamp ?? null)];
+        $wamid = $this->part->wamid();
 
-        return $this->part->kind === 'status' ? implode(':', [$wamid, ...$status]) : $wamid;
+        return $wamid === null ? "update:{$this->id}" : match ($this->part->kind) {
+            'message' => $this->nameOfMessage($wamid),
+            'echo' => "echo:{$wamid}",
+            'status' => $this->nameOfStatus($wamid),
+            // What has no id of its own is told again if Meta sends it again.
+            default => "update:{$this->id}",
+        };
+    }
+
+    /** What Meta could not show yet may come once more, with its content. */
+    private function nameOfMessage(string $wamid): string
+    {
+        $type = $this->part->item->type ?? null;
+
+        return in_array($type, ['unsupported', 'unknown'], true) ? "{$wamid}:{$type}" : $wamid;
+    }
+
+    private function nameOfStatus(string $wamid): string
+    {
+        $item = $this->part->item;
+        $participant = array_filter([
+            $item->recipient_participant_id ?? null,
+            $item->recipient_participant_user_id ?? null,
+        ], 'is_scalar');
+
+        return implode(':', [
+            $wamid,
+            Envelope::text($item->status ?? null),
+            Json::dump($item->timestamp ?? null),
+            ...$participant,
+        ]);
     }
 
     /** Return the payload's JSON. */
