@@ -135,6 +135,8 @@ def test_an_unknown_name_in_the_file() -> None:
         ("webhook_body_limit_bytes", "10", "greater than or equal to 1024"),
         ("vendor_config_ttl_s", "nan", "greater than or equal to 1"),
         ("status_batch_size", "1001", "less than or equal to 1000"),
+        ("media_hosts", "https://fbcdn.net", "is no host name"),
+        ("media_hosts", "com", "is no host name"),
         ("log_level", "loud", "pattern"),
         ("log_format", "xml", "pattern"),
     ],

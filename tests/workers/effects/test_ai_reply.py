@@ -19,10 +19,10 @@ from tests.workers import php as php_side
 from tests.workers.ai_php import answers, take
 from tests.workers.php import Answer, Php
 from tests.workers.queued_effects import VENDOR, Counted, config, queued
-from workers.effects.ai_answers import AiAnswers
 from workers.effects.ai_client import AiClient
 from workers.effects.ai_reply import AiReplies
 from workers.effects.handler import Again, Done, End, GivenUp, Queued
+from workers.effects.reports import ai_answers
 
 KEY = "sk-secret-key"
 EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}
@@ -72,7 +72,7 @@ async def backend(php: Php) -> AsyncIterator[Backend]:
 
 def make(backend: Backend, timeout_s: float = 5.0) -> AiReplies:
     client = AiClient(Outbound(["127.0.0.1"]), timeout_s=timeout_s)
-    return AiReplies(client, AiAnswers(backend), max_attempts=3, at_once=50)
+    return AiReplies(client, ai_answers(backend), max_attempts=3, at_once=50)
 
 
 @pytest.fixture

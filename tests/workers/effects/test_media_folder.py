@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from workers.effects import media_folder as module
 from workers.effects.media_folder import MediaFolder, Part, Stored, extension_of, is_name
 
 AT = 1_700_000_000_000
@@ -151,8 +150,8 @@ def test_names_are_on_disk_before_anybody_hears_of_them(
         done.append(f"sync {name}")
         fsync(descriptor)
 
-    monkeypatch.setattr(module.os, "rename", renamed)
-    monkeypatch.setattr(module.os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    monkeypatch.setattr(os, "fsync", synced)
     write(folder).keep("v", "e", None, AT)
     assert done == ["sync part", "sync .", "sync v", "rename", "sync v/2023-11"]
     done.clear()

@@ -72,7 +72,9 @@ async def test_an_answer_that_is_stale(telling: Reports[AiAnswer], php: Php) -> 
     assert await telling.bring(answer()) == Done()
 
 
-async def test_answers_of_the_same_time_share_requests(telling: Reports[AiAnswer], php: Php) -> None:
+async def test_answers_of_the_same_time_share_requests(
+    telling: Reports[AiAnswer], php: Php
+) -> None:
     take(php)
     assert await bring_all(telling, 250) == [Done([])] * 250
     assert [len(call.json["answers"]) for call in php.to(AI_ANSWERS)] == [100, 100, 50]
@@ -144,7 +146,9 @@ async def test_nobody_listens(telling: Reports[AiAnswer], php: Php) -> None:
         php_side.answer({"results": []}),
     ],
 )
-async def test_php_fails_on_the_only_answer(telling: Reports[AiAnswer], php: Php, failure: Answer) -> None:
+async def test_php_fails_on_the_only_answer(
+    telling: Reports[AiAnswer], php: Php, failure: Answer
+) -> None:
     """Whether it is ill or fails on this one, nobody knows: it is tried again, and counts not."""
     php.always(AI_ANSWERS, failure)
     for _ in range(2):
@@ -204,7 +208,9 @@ async def test_an_answer_without_a_result(telling: Reports[AiAnswer], php: Php) 
     assert "no result" in again.reason
 
 
-async def test_an_answer_is_kept_after_php_has_taken_it(telling: Reports[AiAnswer], php: Php) -> None:
+async def test_an_answer_is_kept_after_php_has_taken_it(
+    telling: Reports[AiAnswer], php: Php
+) -> None:
     """Whoever could not write down that it has happened gets the same once more."""
     take(php, lambda _answer: {"result": "done", "effects": [EFFECT]})
     assert telling.kept(VENDOR, "q") is None
