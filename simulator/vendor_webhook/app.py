@@ -1,6 +1,7 @@
 """The vendor's own webhook."""
 
 import hmac
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from starlette.responses import Response
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from simulator.outside.app import Outside, json_answer, running
+from simulator.vendor_webhook.facts import facts_of
 
 _PATH = "/hook"
+#: The same for every attempt at a post.
+_ID = "webhook-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Forwarded:
 
 class VendorWebhook(Outside[Forwarded]):
     """``secret``: what posts must be signed with; None takes unsigned ones. ``refused``: how many
-    were not taken because their signature does not fit."""
+    were not taken because their signature does not fit. ``facts``: how often each was told, but
+    for posts that came again under their id, of which ``retried`` counts the repetitions."""
 
     paths = (_PATH,)
 
@@ -38,6 +43,14 @@ class VendorWebhook(Outside[Forwarded]):
         super().__init__()
         self.secret = secret
         self.refused = 0
+        self.retried = 0
+        self.facts: Counter[str] = Counter()
+        self._ids: set[str] = set()
+
+    @property
+    def repeated(self) -> list[str]:
+        """The facts that were told more than once."""
+        return [fact for fact, times in self.facts.items() if times > 1]
 
     @property
     def hook(self) -> str:
@@ -50,14 +63,24 @@ class VendorWebhook(Outside[Forwarded]):
             if not hmac.compare_digest(given.encode(), sign(self.secret.encode(), body).encode()):
                 self.refused += 1
                 return json_answer(b'{"error": "the signature does not fit"}', 401)
-        self.requests.append(Forwarded(dict(request.headers), body))
+        self._take(Forwarded(dict(request.headers), body))
         return json_answer(b'{"result": "taken"}')
+
+    def _take(self, forwarded: Forwarded) -> None:
+        self.requests.append(forwarded)
+        post = forwarded.headers.get(_ID, f"post {len(self.requests)}")
+        if post in self._ids:
+            self.retried += 1
+            return
+        self._ids.add(post)
+        self.facts.update(facts_of(forwarded.body))
 
     def kept_as_json(self, kept: Forwarded) -> Any:
         return {"headers": kept.headers, "body": kept.body.decode(errors="replace")}
 
     def report(self) -> dict[str, Any]:
-        return {**super().report(), "refused": self.refused}
+        told = {"facts": len(self.facts), "repeated": len(self.repeated), "retried": self.retried}
+        return {**super().report(), "refused": self.refused, **told}
 
 
 @asynccontextmanager

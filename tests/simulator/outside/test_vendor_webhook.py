@@ -1,6 +1,7 @@
 """The vendor's own webhook, over real connections."""
 
 import aiohttp
+import orjson
 import pytest
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
@@ -40,6 +41,22 @@ async def test_without_a_secret_anything_is_taken(client: aiohttp.ClientSession)
         assert await _post(client, vendor.hook) == 200
         async with client.get(f"{vendor.url}/_simulator/requests") as answer:
             assert [one["body"] for one in await answer.json()] == [BODY.decode()]
+
+
+async def test_it_counts_what_it_is_told(client: aiohttp.ClientSession) -> None:
+    def told(*wamids: str) -> bytes:
+        value = {"messages": [{"id": wamid} for wamid in wamids]}
+        return orjson.dumps({"entry": [{"changes": [{"field": "messages", "value": value}]}]})
+
+    async with receiving_forwards() as vendor:
+        for post, body in (("1", told("a", "b")), ("1", told("a", "b")), ("2", told("b", "c"))):
+            async with client.post(vendor.hook, data=body, headers={"Webhook-Id": post}):
+                pass
+        assert vendor.facts == {"message a": 1, "message b": 2, "message c": 1}
+        assert vendor.repeated == ["message b"]
+        async with client.get(f"{vendor.url}/_simulator/report") as answer:
+            report = await answer.json()
+        assert [report[name] for name in ("facts", "repeated", "retried")] == [3, 1, 1]
 
 
 async def test_it_fails_and_redirects(client: aiohttp.ClientSession) -> None:

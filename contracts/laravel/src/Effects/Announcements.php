@@ -9,9 +9,7 @@ use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
-/**
- * Tells the vendor's own webhook of each update, and open browsers of those that were applied.
- */
+/** Tells the vendor's own webhook of each update, and open browsers of those that were applied. */
 final class Announcements
 {
     /** @param string $channel with {vendorUid} in it */
@@ -33,8 +31,8 @@ final class Announcements
     }
 
     /**
-     * Return the effects of an update that was applied. The broadcast says no more than what has changed, so that like ones are sent
-     * once.
+     * Return the effects of an update that was applied. The broadcast says no more than what has changed,
+     * so that like ones are sent once.
      *
      * @return list<array<string, mixed>>
      */
