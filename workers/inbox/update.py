@@ -1,6 +1,7 @@
 """One update on its way to PHP, as the bytes that Meta sent."""
 
 import base64
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +83,20 @@ class Update:
         if len(self.elements) > 1:
             self.reason = f"{self.reason}; and {len(self.elements) - 1} more after it"
         self.elements = []
+
+    @property
+    def is_aside(self) -> bool:
+        """Return whether it stands under an order key of its own."""
+        return self.order_key == self._aside
+
+    def set_aside(self) -> None:
+        """Let nothing wait behind it: give it an order key of its own."""
+        self.order_key = self._aside
+
+    @property
+    def _aside(self) -> str:
+        digest = hashlib.blake2b(self.id.encode(errors="replace"), digest_size=12).hexdigest()
+        return f"{self.vendor_uid}/aside/{digest}"
 
     @property
     def size(self) -> int:
