@@ -54,6 +54,11 @@ HANDOVER_SECONDS = Family(
     ("lane",),
     _SLOW,
 )
+UPDATES_IGNORED = Family(
+    "sidecar_updates_ignored",
+    "Updates with which nothing was to be done, by reason; other is what only this PHP side says.",
+    ("reason",),
+)
 BACKEND_REQUESTS = Family(
     "sidecar_backend_requests",
     "Requests to PHP's internal endpoints, by how they ended.",
@@ -134,6 +139,7 @@ FAMILIES = {
         ACK_SECONDS,
         PROXY_SECONDS,
         HANDOVER_SECONDS,
+        UPDATES_IGNORED,
         BACKEND_REQUESTS,
         BACKEND_ITEMS,
         BACKEND_SECONDS,

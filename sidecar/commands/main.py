@@ -13,6 +13,7 @@ COMMANDS = (
     "numbers",
     "unknown",
     "dead-letters",
+    "ignored",
     "modes",
     "parity",
     "cutover",

@@ -16,6 +16,10 @@
 | dead:letters:{vendor} | hash | dead letters by id |
 | dead:updates:{vendor} | sorted set | ids of updates, by when they were given up (unix ms) |
 | dead:effects:{vendor} | sorted set | ids of effects, by when they were given up (unix ms) |
+| ignored | sorted set | vendors with ignored updates, by when the last was ignored (unix ms) |
+| ignored:{vendor} | hash | how many by reason, and when last (sidecar/inbox/ignored.py); expires |
+| ignored:{vendor}:last | hash | the last one of each reason; expires |
+| ignored:at:{slice} | hash | customers' messages of some minutes, by vendor and reason; expires |
 | dedup:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/redis/marks.py); expires |
 | count:{vendor} | hash | the counters of the accounting (sidecar/ops/accounting.py) |
 | vendors | set | vendors that have counters |
@@ -82,6 +86,10 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | dead:letters:{vendor} | dead_letters_limit, _bytes and _days, each vendor | 1.25 x letter + 100 |
 | dead:updates:{vendor} | the same | 200 |
 | dead:effects:{vendor} | the same | 200 |
+| ignored | MAX_VENDORS (sidecar/inbox/ignored.py) | 120 |
+| ignored:{vendor} | the same, MAX_REASONS of each | 2,500 |
+| ignored:{vendor}:last | the same, MAX_PAYLOAD_BYTES of each | 60,000 |
+| ignored:at:{slice} | 7 slices of MAX_SLICE vendors and reasons | 200 |
 | dedup:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
 | count:{vendor} | MAX_VENDORS (sidecar/ops/housekeeping.py) | 800 |
 | vendors | MAX_VENDORS | 100 |
@@ -141,6 +149,7 @@ COUNTERS_PREFIX = "count:"
 #: inbox, updates that wait, and effects in the outbox.
 STORED_BYTES = "stored_bytes"
 DEAD = "dead:vendors"
+IGNORED = "ignored"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 LEDGERS = "ledgers"
@@ -205,6 +214,18 @@ def deferred_count(lane: Lane) -> str:
 def deferred_bytes(lane: Lane) -> str:
     """Name of the field of count:{vendor} that says how many bytes these take."""
     return f"deferred_{lane}_bytes"
+
+
+def ignored(vendor_uid: str) -> str:
+    return f"ignored:{vendor_uid}"
+
+
+def ignored_last(vendor_uid: str) -> str:
+    return f"ignored:{vendor_uid}:last"
+
+
+def ignored_slice(slice_: int) -> str:
+    return f"ignored:at:{slice_}"
 
 
 def dedup(slice_: int, bucket: str) -> str:

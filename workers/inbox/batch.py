@@ -31,7 +31,8 @@ class Batch:
 @dataclass(slots=True)
 class Handled:
     """A batch and its results. ``tried`` have a verdict each; ``early`` wait for their send to be
-    recorded, ``behind`` for an earlier one of their order key; PHP has ``duplicates`` already."""
+    recorded, ``behind`` for an earlier one of their order key; PHP has ``duplicates`` already, and
+    has nothing to do with ``ignored``."""
 
     batch: Batch
     coalesced: Coalesced
@@ -40,6 +41,7 @@ class Handled:
     early: list[Update] = field(default_factory=list)
     duplicates: list[Update] = field(default_factory=list)
     unreadable: list[Update] = field(default_factory=list)
+    ignored: list[Update] = field(default_factory=list)
     verdicts: Verdicts = field(default_factory=dict)
 
     @property
@@ -72,5 +74,6 @@ class Handled:
             others(self.early),
             others(self.duplicates),
             others(self.unreadable),
+            others(self.ignored),
             self.verdicts,
         )

@@ -3,10 +3,12 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 
 from contracts.jobs import Lane
+from sidecar.inbox.ignored import Ignored, name_of, words_of
 from sidecar.inbox.store import EntryHead
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -16,6 +18,24 @@ from workers.inbox.update import Update, with_reason
 
 #: Maximum ids in one XDEL: Lua can unpack only so many arguments.
 _CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Ignored:
+    """Ignored updates of one vendor and reason: the last one, and how many."""
+
+    update: Update
+    reason: str
+    at: int
+    count: int = 0
+    messages: int = 0
+
+    def words(self, name: str) -> list[str | bytes | int]:
+        update = self.update
+        payload = update.raw_payload or update.body
+        names = update.vendor_uid, update.id, update.kind, update.wamid
+        last = Ignored(self.at, *names, self.reason, payload)
+        return words_of(name, self.count, self.messages, last)
 
 
 class Commit:
@@ -32,6 +52,7 @@ class Commit:
         self._streams: dict[str, str] = {}
         self._lists: dict[str, str] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
+        self._ignored: dict[tuple[str, str], _Ignored] = {}
         self._backend_ok_at = 0
 
     def count(self, vendor_uid: str, what: str, by: int = 1) -> None:
@@ -120,6 +141,15 @@ class Commit:
         words += [letter, now, *self._bounds.words(now)]
         self._commands.append(("DEADLETTER", *words))
 
+    def count_ignored(self, update: Update, reason: str, now: int, *, look: bool) -> None:
+        """Count an ignored update by its reason, and keep it if it is the last; ``look``: somebody
+        should look at it."""
+        key = (update.vendor_uid, name_of(reason))
+        so_far = self._ignored.get(key) or _Ignored(update, reason, now)
+        self._ignored[key] = _Ignored(
+            update, reason, now, so_far.count + 1, so_far.messages + int(look)
+        )
+
     def add_command(self, *command: str | bytes | int) -> None:
         """Add a command of the caller's."""
         self._commands.append(command)
@@ -133,6 +163,8 @@ class Commit:
         for (vendor_uid, what), by in self._counts.items():
             if by:
                 self._commands.append(("HINCRBY", keys.counters(vendor_uid), what, by))
+        for (_, name), one in self._ignored.items():
+            self._commands.append(("IGNORED", *one.words(name)))
         if self._backend_ok_at:
             self._commands.append(("SET", keys.BACKEND_OK, self._backend_ok_at))
         arguments: list[str | bytes | int] = [self._lease.token]

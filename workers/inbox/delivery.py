@@ -31,6 +31,7 @@ from sidecar.php.client import (
     BackendTimedOut,
     BackendUnavailable,
 )
+from sidecar.php.reasons import scrub
 from workers.inbox.bots import Matching
 from workers.inbox.isolation import Isolation
 from workers.inbox.pace import Pace
@@ -57,6 +58,8 @@ REQUEST_BYTES = 1024 * 1024
 class Fate(StrEnum):
     DONE = "done"
     IGNORED = "ignored"
+    #: PHP can never take it.
+    REJECTED = "rejected"
     #: PHP was asked, and did not take it.
     RETRY = "retry"
     #: Unknown: PHP is failing, or was not asked.
@@ -290,10 +293,12 @@ def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> V
             campaign_uid=result.campaign_uid,
             effects=result.effects,
         )
-    reason = result.reason
+    reason = result.reason or "PHP gave no reason"
+    if result.result == Fate.REJECTED:
+        return Verdict(Fate.REJECTED, reason)
     if result.result != Fate.RETRY:
-        reason = f"PHP answered {result.result!r}: {reason}"
-    return Verdict(Fate.RETRY, reason or "PHP gave no reason", result.retry_after_ms)
+        reason = scrub(f"PHP answered {result.result!r}: {result.reason}")
+    return Verdict(Fate.RETRY, reason, result.retry_after_ms)
 
 
 def _requests(updates: list[Update], batch_size: int, concurrency: int) -> list[list[Update]]:

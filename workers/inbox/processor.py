@@ -7,8 +7,10 @@ import structlog
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.inbox.ignored import HARMLESS, label_of, name_of
+from sidecar.inbox.lanes import may_hold_messages
 from sidecar.inbox.update_states import UpdateState
-from sidecar.metrics import HANDOVER_SECONDS, METRICS
+from sidecar.metrics import HANDOVER_SECONDS, METRICS, UPDATES_IGNORED
 from sidecar.php.backoff import Backoff
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -38,6 +40,11 @@ EARLY_MIN_MS = 50
 #: Maximum pause after a failure while PHP may have been unavailable: once it is back, a customer's
 #: message need not wait for the end of a long pause.
 ILL_MAX_MS = 10_000
+
+#: An update is set aside, and no longer holds up those behind it, when PHP has refused it so often
+#: by an answer of its own; or has failed on it so often while it took others.
+SET_ASIDE_REFUSED = 3
+SET_ASIDE_FAILED = 6
 
 #: Delivers updates, and returns a verdict for each by its id.
 Deliver = Callable[[list[Update]], Awaitable[Verdicts]]
@@ -104,8 +111,10 @@ class Processor:
         waited = [update for updates in batch.waited.values() for update in updates]
         fresh = [update for taken in batch.fresh for update in taken.updates]
         unreadable = [update for update in waited + fresh if update.unreadable]
-        coalesced = coalesce([update for update in waited + fresh if not update.unreadable])
-        handled = Handled(batch, coalesced, unreadable=unreadable)
+        ignored = [update for update in waited + fresh if update.ignored_reason is not None]
+        settled = {update.id for update in unreadable + ignored}
+        coalesced = coalesce([update for update in waited + fresh if update.id not in settled])
+        handled = Handled(batch, coalesced, unreadable=unreadable, ignored=ignored)
         await self._sift(handled)
         handled.verdicts = await deliver(handled.tried)
         if any(update.attempts for update in handled.tried):
@@ -159,6 +168,8 @@ class Processor:
                 commit.count(update.vendor_uid, what)
         for update in handled.unreadable:
             self._give_up(update, commit, now)
+        for update in handled.ignored:
+            self._ignore(update, update.ignored_reason, commit, now)
         waits = _Waits(handled.batch.waited)
         for update in handled.tried:
             self._record(update, handled.verdicts[update.id], waits, commit, now)
@@ -176,7 +187,10 @@ class Processor:
         if verdict.answered:
             commit.record_backend_ok(now)
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
-            commit.count(update.vendor_uid, UpdateState(verdict.fate.value))
+            if verdict.fate is Fate.DONE:
+                commit.count(update.vendor_uid, UpdateState.DONE)
+            else:
+                self._ignore(update, verdict.reason, commit, now)
             self._handover_seconds.observe((now - update.received_at) / 1000)
             self._dedup.remember(update, commit)
             return
@@ -184,14 +198,51 @@ class Processor:
             waits.add(update, now)
             return
         update.attempts += 1
+        update.refused += int(verdict.answered)
         update.reason = verdict.reason
         update.first_failed_at = update.first_failed_at or now
         php_is_well = verdict.answered or self._backend_ok_at > update.first_failed_at
-        if update.attempts >= self._settings.update_max_attempts and php_is_well:
+        too_often = update.attempts >= self._settings.update_max_attempts and php_is_well
+        if verdict.fate is Fate.REJECTED or too_often:
             self._give_up(update, commit, now)
             return
+        if php_is_well:
+            self._set_aside(update)
         pause_ms = self._pause_ms(update, verdict)
         waits.add(update, now + (pause_ms if php_is_well else min(pause_ms, ILL_MAX_MS)))
+
+    def _ignore(self, update: Update, reason: str | None, commit: Commit, now: int) -> None:
+        """Count an update with which nothing is to be done, and keep it if it is the last one."""
+        name = name_of(reason)
+        of_customer = update.kind is UpdateKind.MESSAGE or may_hold_messages(update.body)
+        look = of_customer and name not in HARMLESS
+        commit.count(update.vendor_uid, UpdateState.IGNORED)
+        commit.count_ignored(update, reason or name, now, look=look)
+        METRICS.counter(UPDATES_IGNORED, label_of(name)).add()
+        if look:
+            log.warning(
+                "update.ignored",
+                vendor=update.vendor_uid,
+                update=update.id,
+                wamid=update.wamid,
+                reason=reason,
+            )
+
+    def _set_aside(self, update: Update) -> None:
+        """Give an update an order key of its own if it has held up those behind it long enough. A
+        status need not be: those behind it are coalesced with it."""
+        if update.kind is None or update.kind is UpdateKind.STATUS or update.is_aside:
+            return
+        if update.refused >= SET_ASIDE_REFUSED or update.attempts >= SET_ASIDE_FAILED:
+            update.set_aside()
+            log.warning(
+                "update.set_aside",
+                vendor=update.vendor_uid,
+                update=update.id,
+                wamid=update.wamid,
+                attempts=update.attempts,
+                reason=update.reason,
+            )
 
     def _give_up(self, update: Update, commit: Commit, now: int) -> None:
         log.error(
@@ -219,14 +270,14 @@ class _Waits:
     the front."""
 
     def __init__(self, waited: dict[str, list[Update]]) -> None:
-        self._waited = {update.id for updates in waited.values() for update in updates}
+        self._waited = {update.id: key for key, updates in waited.items() for update in updates}
         self._back: dict[str, list[Update]] = {}
         self._new: list[Update] = []
         self._due: dict[str, int] = {}
 
     def add(self, update: Update, due_at: int) -> None:
         self._due.setdefault(update.order_key, due_at)
-        if update.id in self._waited:
+        if self._waited.get(update.id) == update.order_key:  # and not set aside
             self._back.setdefault(update.order_key, []).append(update)
         else:
             self._new.append(update)

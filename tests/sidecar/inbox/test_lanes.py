@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.inbox.lanes import lane_of
+from sidecar.inbox.lanes import lane_of, may_hold_messages
 from tests.sidecar.payloads import message_webhook, status_webhook
 
 
@@ -24,3 +24,19 @@ from tests.sidecar.payloads import message_webhook, status_webhook
 )
 def test_lanes(body: bytes, lane: Lane) -> None:
     assert lane_of(body) is lane
+
+
+@pytest.mark.parametrize(
+    ("body", "held"),
+    [
+        (message_webhook(), True),
+        (b'x "messages" : [ {', True),
+        (b'"messages":[1', True),
+        (b'"messages":[ ]', False),
+        (b'"field":"messages"', False),
+        (status_webhook(), False),
+        (b"null", False),
+    ],
+)
+def test_what_may_hold_a_customers_message(body: bytes, held: bool) -> None:
+    assert may_hold_messages(body) is held

@@ -6,7 +6,9 @@ import orjson
 import pytest
 
 from contracts.jobs import Lane
+from sidecar.inbox import ignored
 from sidecar.inbox.store import EntryHead
+from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, ResponseError
 from sidecar.redis.lease import Lease, LeaseLost
@@ -329,3 +331,91 @@ async def test_a_command_that_redis_refuses_is_an_error(redis: Redis, commit: Co
     commit.defer(make_update(order_key="a"), 5)
     with pytest.raises(ResponseError):
         await commit.commit()
+
+
+# -- ignored updates --
+
+
+async def count_ignored(
+    redis: Redis, lease: Lease, reason: str, at: int = 1000, vendor_uid: str = VENDOR, **more: Any
+) -> None:
+    one = Commit(redis, LANE, lease)
+    one.count_ignored(make_update(vendor_uid=vendor_uid, **more), reason, at, look=True)
+    await one.commit()
+
+
+async def test_ignored_updates_are_counted_by_reason_and_the_last_of_each_is_kept(
+    redis: Redis, commit: Commit
+) -> None:
+    updates = [make_update(wamid=f"w-{number}") for number in range(4)]
+    for update, reason in zip(updates, ("a", "b", "a", "a"), strict=True):
+        commit.count_ignored(update, reason, 1000, look=update is updates[0])
+    await commit.commit()
+    a, b = await read_ignored(redis)
+    assert (a.vendor_uid, a.reason, a.count, a.last_at) == (VENDOR, "a", 3, 1000)
+    assert (b.reason, b.count) == ("b", 1)
+    last = await last_ignored(redis, a, 1000)
+    assert last is not None
+    assert (last["wamid"], last["update"], last["kind"]) == ("w-3", updates[3].id, "message")
+    assert orjson.loads(last["payload"]) == updates[3].payload
+    [messages] = await read_ignored_messages(redis, 1000)
+    assert (messages.vendor_uid, messages.reason, messages.count) == (VENDOR, "a", 1)
+    assert await read_ignored_messages(redis, 1000 + 3_600_000) == []
+    for key in (keys.ignored(VENDOR), keys.ignored_last(VENDOR), keys.ignored_slice(0)):
+        assert 0 < await redis.ttl(key) <= ignored.KEEP_COUNTS_S
+
+
+async def test_nothing_is_counted_without_the_lease(redis: Redis, drain_lease_held: Lease) -> None:
+    await redis.set(drain_lease_held.key, 0)
+    with pytest.raises(LeaseLost):
+        await count_ignored(redis, drain_lease_held, "a")
+    assert await read_ignored(redis) == []
+
+
+async def test_a_vendor_has_so_many_reasons_and_others_count_together(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    for number in range(ignored.MAX_REASONS + 3):
+        await count_ignored(redis, drain_lease_held, f"reason {number}")
+    found = {one.reason: one.count for one in await read_ignored(redis, VENDOR)}
+    assert len(found) == ignored.MAX_REASONS + 1
+    assert found[ignored.OTHER] == 3
+    await count_ignored(redis, drain_lease_held, "reason 0")
+    assert {one.reason: one.count for one in await read_ignored(redis)}["reason_0"] == 2
+
+
+async def test_of_too_many_vendors_those_that_ignored_nothing_for_longest_are_forgotten(
+    redis: Redis, drain_lease_held: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ignored, "MAX_VENDORS", 2)
+    for at, vendor_uid in enumerate(("v", "w", "v", "x"), 1):
+        await count_ignored(redis, drain_lease_held, "a", at, vendor_uid)
+    assert {one.vendor_uid: one.count for one in await read_ignored(redis)} == {"v": 2, "x": 1}
+    assert not await redis.exists(keys.ignored("w"), keys.ignored_last("w"))
+
+
+async def test_a_slice_has_so_many_vendors(
+    redis: Redis, drain_lease_held: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ignored, "MAX_SLICE", 1)
+    for vendor_uid in ("v", "w", "x", "v"):
+        await count_ignored(redis, drain_lease_held, "a", vendor_uid=vendor_uid)
+    found = {
+        one.vendor_uid: (one.reason, one.count) for one in await read_ignored_messages(redis, 1)
+    }
+    assert found == {"v": ("a", 2), "(others)": (ignored.OTHER, 2)}
+
+
+async def test_the_last_of_a_reason_is_kept_for_some_days_whatever_else_is_ignored(
+    redis: Redis, drain_lease_held: Lease
+) -> None:
+    later = 1000 + 1000 * ignored.KEEP_LAST_S
+    await count_ignored(redis, drain_lease_held, "old")
+    await count_ignored(redis, drain_lease_held, "new", later)
+    assert await redis.hexists(keys.ignored_last(VENDOR), "old"), "it is just old enough to stay"
+    [old] = [one for one in await read_ignored(redis) if one.reason == "old"]
+    assert await last_ignored(redis, old, later) is not None
+    assert await last_ignored(redis, old, later + 1) is None
+    await count_ignored(redis, drain_lease_held, "new", later + 1)
+    assert not await redis.hexists(keys.ignored_last(VENDOR), "old")
+    assert await redis.hexists(keys.ignored_last(VENDOR), "new")

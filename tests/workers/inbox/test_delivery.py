@@ -29,32 +29,39 @@ async def test_nothing_is_no_request(php: Php, delivery: Delivery) -> None:
 
 
 async def test_each_update_gets_its_own_answer(php: Php, delivery: Delivery) -> None:
-    updates = statuses(6)
+    updates = statuses(8)
     given: list[dict[str, Any]] = [
         {"result": "done"},
         {"result": "ignored", "reason": "message_unknown"},
         {"result": "retry", "reason": "locked", "retry_after_ms": 70},
         {"result": "retry"},
         {"result": "postponed", "reason": "new word"},
+        {"result": "rejected", "reason": "never"},
+        {"result": "rejected"},
     ]
     php.always(
         BATCH,
         answer(
             {
                 "results": [
-                    {"id": one.id, **given[n]} for n, one in reversed([*enumerate(updates[:5])])
+                    {"id": one.id, **given[n]} for n, one in reversed([*enumerate(updates[:7])])
                 ]
             }
         ),
     )
     verdicts = await deliver(delivery, updates)
-    assert fates(verdicts, updates) == [Fate.DONE, Fate.IGNORED, *[Fate.RETRY] * 4]
+    assert fates(verdicts, updates) == [
+        *(Fate.DONE, Fate.IGNORED, *[Fate.RETRY] * 3),
+        *(Fate.REJECTED, Fate.REJECTED, Fate.RETRY),
+    ]
     assert [verdicts[one.id].reason for one in updates] == [
         None,
         "message_unknown",
         "locked",
         "PHP gave no reason",
         "PHP answered 'postponed': new word",
+        "never",
+        "PHP gave no reason",
         "PHP gave no result for this update",
     ]
     assert verdicts[updates[2].id].retry_after_ms == 70
@@ -96,6 +103,7 @@ async def test_a_whole_body_without_signature_goes_without(php: Php, delivery: D
     [
         (answer({"result": "ignored", "reason": "body_not_json"}), Fate.IGNORED, "body_not_json"),
         (answer({"result": "retry"}), Fate.RETRY, "PHP gave no reason"),
+        (answer({"result": "rejected", "reason": "never"}), Fate.REJECTED, "never"),
         (refusal(404, contract.ErrorCode.VENDOR_UNKNOWN), Fate.IGNORED, "vendor_unknown"),
         (refusal(404, "not_found"), Fate.UNTRIED, None),
         (refusal(401, "key_unknown"), Fate.UNTRIED, None),

@@ -11,7 +11,9 @@ from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.store import drain_lease
+from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import DeadLetters
+from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
@@ -22,7 +24,12 @@ from workers.inbox.batch import Batch, Handled
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import UNTRIED, Fate, Verdict, Verdicts
 from workers.inbox.effects import UpdateEffects
-from workers.inbox.processor import ILL_MAX_MS, Processor
+from workers.inbox.processor import (
+    ILL_MAX_MS,
+    SET_ASIDE_FAILED,
+    SET_ASIDE_REFUSED,
+    Processor,
+)
 from workers.inbox.reader import Taken
 from workers.inbox.retries import Retries
 from workers.inbox.update import Update
@@ -30,6 +37,7 @@ from workers.inbox.update import Update
 A, B = "vendor-a", "vendor-b"
 DONE = Verdict(Fate.DONE)
 REFUSED = Verdict(Fate.RETRY, "locked")
+REJECTED = Verdict(Fate.REJECTED, "SQLSTATE[22001] 1406 in contacts")
 #: PHP has failed on it alone, and said nothing.
 FAILED = Verdict(Fate.RETRY, "500", answered=False)
 
@@ -187,3 +195,145 @@ async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
         assert desk.given == [sent.id, read.id]
         assert await desk.waiting() == []
         assert (await desk.count("done"), await desk.count("coalesced")) == (1, 1)
+
+
+# -- what can never be applied --
+
+
+async def test_what_php_rejects_is_given_up_at_once_and_holds_nothing_back(desk: Desk) -> None:
+    before, bad, behind = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(3))
+    desk.says = {before.id: REFUSED, bad.id: UNTRIED, behind.id: UNTRIED}
+    await desk.process(fresh(before, bad, behind))
+    desk.says = {bad.id: REJECTED, behind.id: UNTRIED}
+    await desk.process(await desk.again())
+    [letter] = [letter async for letter in DeadLetters(desk.redis).all()]
+    assert (letter.id, letter.update["reason"]) == (bad.id, REJECTED.reason)
+    assert letter.update["attempts"] == 1
+    assert await desk.waiting() == [(behind.id, 0)]
+    assert await desk.due_in_ms() <= 0
+    assert await desk.redis.get(keys.BACKEND_OK), "PHP is well: it has answered"
+
+
+# -- what is ignored --
+
+
+async def test_what_is_ignored_is_counted_by_its_reason_and_the_last_kept(desk: Desk) -> None:
+    strange, own, whole = (
+        make_update(vendor_uid=A),
+        make_update(vendor_uid=A),
+        make_update(None, vendor_uid=A, body=b'{"messages":[{"a":1}]'),
+    )
+    status = make_update(UpdateKind.STATUS, vendor_uid=A)
+    desk.says = {
+        strange.id: Verdict(Fate.IGNORED, "phone_number_unknown"),
+        own.id: Verdict(Fate.IGNORED, "own_number"),
+        whole.id: Verdict(Fate.IGNORED, "body_not_json"),
+        status.id: Verdict(Fate.IGNORED),
+    }
+    await desk.process(fresh(strange, own, whole, status))
+    assert (await desk.count("updates"), await desk.count("ignored")) == (4, 4)
+    found = {one.reason: one for one in await read_ignored(desk.redis, A)}
+    names = {"phone_number_unknown", "own_number", "body_not_json", "no_reason"}
+    assert {name: one.count for name, one in found.items()} == dict.fromkeys(names, 1)
+    last = await last_ignored(desk.redis, found["body_not_json"], now_ms())
+    assert last is not None
+    assert last["payload"] == '{"messages":[{"a":1}]'
+    looked_at = {one.reason for one in await read_ignored_messages(desk.redis, now_ms())}
+    assert looked_at == {"phone_number_unknown", "body_not_json"}
+    await desk.redis.sadd(keys.VENDORS, A)
+    [books] = await Counters(desk.redis).read()
+    assert books.balanced
+
+
+async def test_what_the_split_ignores_is_not_brought_to_php(desk: Desk) -> None:
+    empty = make_update(None, vendor_uid=A, body=b"null", ignored_reason="null_element")
+    good = make_update(vendor_uid=A)
+    await desk.process(fresh(empty, good))
+    assert desk.given == [good.id]
+    assert (await desk.count("updates"), await desk.count("ignored")) == (2, 1)
+    [one] = await read_ignored(desk.redis, A)
+    assert (one.reason, one.count) == ("null_element", 1)
+    assert await read_ignored_messages(desk.redis, now_ms()) == []
+
+
+# -- what holds others up --
+
+
+async def refuse(desk: Desk, one: Update, behind: Update, verdict: Verdict, times: int) -> None:
+    """Process what waits so often; PHP says this of the one, and does not try the other."""
+    desk.says = {one.id: verdict, behind.id: UNTRIED}
+    for _ in range(times):
+        await desk.process(await desk.again())
+
+
+async def test_what_php_refuses_again_and_again_lets_those_behind_it_pass(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    async with leases.hold(drain_lease(Lane.MESSAGES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(update_max_attempts=5))
+        first, second, third = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(3))
+        desk.says = {first.id: REFUSED, second.id: UNTRIED}
+        await desk.process(fresh(first, second))
+        await refuse(desk, first, second, REFUSED, SET_ASIDE_REFUSED - 2)
+        assert await desk.waiting() == [(first.id, SET_ASIDE_REFUSED - 1), (second.id, 0)]
+
+        await refuse(desk, first, second, REFUSED, 1)
+        batch = await desk.again()
+        assert {key: [u.id for u in some] for key, some in batch.waited.items()} == {
+            f"{A}/x": [second.id],
+            next(key for key in batch.waited if key != f"{A}/x"): [first.id],
+        }
+        due = dict(await cast(Any, redis).zrange(keys.deferred(desk.lane), 0, -1, withscores=True))
+        assert due.pop(f"{A}/x".encode()) <= now_ms(), "the next one is tried at once"
+        assert min(due.values()) > now_ms(), "the refused one is not"
+
+        desk.says, desk.given = {first.id: REFUSED}, []
+        await desk.process(fresh(third))
+        assert desk.given == [], "the third waits behind the second, which has not been tried"
+        await desk.process(await desk.again())
+        assert [one for one in desk.given if one != first.id] == [second.id, third.id]
+        assert await desk.waiting() == [(first.id, SET_ASIDE_REFUSED + 1)]
+        await desk.process(await desk.again())
+        assert await desk.dead() == [first.id], "it becomes a dead letter in the end"
+        assert await desk.waiting() == []
+        [books] = await Counters(redis).read()
+        assert books.balanced
+
+
+async def test_failures_of_php_are_no_refusals(desk: Desk) -> None:
+    one, behind = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(2))
+    desk.says = {one.id: FAILED, behind.id: UNTRIED}
+    await desk.process(fresh(one, behind))
+    await refuse(desk, one, behind, FAILED, SET_ASIDE_FAILED + 1)
+    assert list((await desk.again()).waited) == [f"{A}/x"], "PHP may be ill"
+
+
+async def test_what_php_fails_on_while_it_is_well_lets_those_behind_it_pass(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    async with leases.hold(drain_lease(Lane.MESSAGES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings())
+        one, behind = (make_update(vendor_uid=A, order_key=f"{A}/x") for _ in range(2))
+        desk.says = {one.id: FAILED, behind.id: UNTRIED}
+        await desk.process(fresh(one, behind))
+        await redis.set(keys.BACKEND_OK, now_ms() + 60_000)
+        await refuse(desk, one, behind, FAILED, SET_ASIDE_FAILED - 2)
+        assert len((await desk.again()).waited) == 1
+        await refuse(desk, one, behind, FAILED, 1)
+        assert len((await desk.again()).waited) == 2
+
+
+async def test_a_status_is_never_set_aside(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(), Lane.STATUSES)
+        one = make_update(UpdateKind.STATUS, vendor_uid=A, wamid="w", order_key=f"{A}/w")
+        desk.says = {one.id: REFUSED}
+        await desk.process(fresh(one))
+        for _ in range(SET_ASIDE_REFUSED + 2):
+            await desk.process(await desk.again())
+        assert list((await desk.again()).waited) == [f"{A}/w"]

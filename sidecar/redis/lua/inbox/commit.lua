@@ -13,9 +13,10 @@
 -- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
 -- KEYS[4]  waiting:{lane}   hash: webhooks in each vendor's stream
 -- ARGV[1]  the holder's token
--- then commands, each as the number of its words followed by the words; a 0 ends them. One is not
+-- then commands, each as the number of its words followed by the words; a 0 ends them. Two are not
 --          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
---          and the vendor's bounds: how many letters, how many bytes, and given up since when
+--          and the vendor's bounds: how many letters, how many bytes, and given up since when; and
+--          IGNORED, the words of count_ignored.lua
 -- then the streams that entries were taken from, as pairs of key and vendor, led by their count
 -- then the lists that updates were taken from, as pairs of key and order key, led by their count
 --
@@ -23,6 +24,7 @@
 -- empty leaves its index.
 
 -- include dead_letters/dead_letters.lua
+-- include inbox/count_ignored.lua
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return 0
@@ -35,6 +37,8 @@ while ARGV[at] ~= "0" do
     local now = tonumber(ARGV[rest + 3])
     put_letter(of, ARGV[rest], ARGV[rest + 1], ARGV[rest + 2], now)
     keep_to_bounds(of, tonumber(ARGV[rest + 4]), tonumber(ARGV[rest + 5]), tonumber(ARGV[rest + 6]), now)
+  elseif ARGV[at + 1] == "IGNORED" then
+    count_ignored(ARGV, at + 2)
   else
     redis.call(unpack(ARGV, at + 1, at + words))
   end
