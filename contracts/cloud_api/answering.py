@@ -45,11 +45,21 @@ def unanswered(
     """Return why no bot and no AI may answer a message, however new it is; None if they may.
     ``types`` and ``groups`` are what an installation allows."""
     kind = message.get("type")
-    if not isinstance(kind, str) or kind not in types or kind in CORRECTIONS:
+    if not isinstance(kind, str) or kind not in types or is_correction(message):
         return Unanswered.TYPE
     if message.get("group_id") not in (None, "") and not groups:
         return Unanswered.GROUP
     return None
+
+
+def is_correction(message: Mapping[str, Any]) -> bool:
+    kind = message.get("type")
+    return isinstance(kind, str) and kind in CORRECTIONS
+
+
+def is_placeholder(message: Mapping[str, Any]) -> bool:
+    kind = message.get("type")
+    return isinstance(kind, str) and kind in PLACEHOLDERS
 
 
 def sent_ms(message: Mapping[str, Any], received_ms: int) -> int:

@@ -4,9 +4,10 @@ from typing import Any
 
 import structlog
 
+from contracts.cloud_api.answering import Unanswered
 from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
 from simulator.backend.database import Row
-from simulator.backend.jsontext import load, section
+from simulator.backend.jsontext import dump, load, section
 from simulator.backend.messages import Text, id_of, pending, to_send
 from simulator.backend.outcome import DONE, Outcome, failed, ignored
 from simulator.backend.vendors import AI_BOT_FAILURE_MESSAGE, Vendor
@@ -15,11 +16,14 @@ from simulator.backend.work import Work
 logger = structlog.get_logger(__name__)
 
 #: SQL: a message of the customer's, or one that a person has sent: by hand in the application, or
-#: from the business's own phone. What bots, AIs and campaigns send makes no answer stale.
+#: from the business's own phone. What bots, AIs and campaigns send makes no answer stale; nor does
+#: what nobody answers, a reaction say.
 _MAKES_STALE = """
-    messaged_by_users__id IS NOT NULL
-    OR (campaigns__id IS NULL AND coalesce(is_system_message, 0) = 0
-        AND json_extract(__data, '$.sidecar.source') IS NULL)
+    (messaged_by_users__id IS NOT NULL
+     OR (campaigns__id IS NULL AND coalesce(is_system_message, 0) = 0
+         AND json_extract(__data, '$.sidecar.source') IS NULL))
+    AND json_extract(__data, '$.sidecar.unanswered') IS NULL
+    AND coalesce(json_extract(__data, '$.message.type'), '') <> 'reaction'
 """
 
 
@@ -51,15 +55,15 @@ def _take(work: Work, answer: AiAnswer) -> Outcome:
         return ignored("question_unknown")
     sidecar = section(load(question["__data"]), "sidecar")
     if sidecar.get("answered"):
-        return _again(work, answer)
-    if _is_stale(work, question):
-        outcome = ignored("stale")
-    else:
-        outcome = _send(work, vendor, question, answer)
+        return _again(work, answer, sidecar)
+    reason = _lateness(work, question, sidecar)
+    outcome = ignored(reason) if reason is not None else _send(work, vendor, question, answer)
+    decided = {"answered": answer.outcome.value}
+    if outcome.reason is not None:
+        decided["answer_ignored"] = outcome.reason
     work.db.execute(
-        "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar.answered', ?)"
-        " WHERE _id = ?",
-        (answer.outcome.value, question["_id"]),
+        "UPDATE whatsapp_message_logs SET __data = json_patch(__data, ?) WHERE _id = ?",
+        (dump({"sidecar": decided}), question["_id"]),
     )
     return outcome
 
@@ -73,6 +77,26 @@ def _question(work: Work, vendor: Vendor, id_: str) -> Row | None:
     effects = [] if row is None else section(load(row["__data"]), "sidecar").get("effects") or []
     asked = any(effect["kind"] == EffectKind.AI_REPLY for effect in effects)
     return row if asked else None
+
+
+def _lateness(work: Work, question: Row, sidecar: dict[str, Any]) -> str | None:
+    """Return why an answer comes too late; None if it does not."""
+    if "revoked_at" in sidecar or _is_stale(work, question) or not _wants_ai(work, question):
+        return "stale"
+    return Unanswered.WINDOW_CLOSED if _until(question) <= work.now_ms else None
+
+
+def _until(question: Row) -> int:
+    """Return until when the question may be answered, in unix ms."""
+    until: int = section(load(question["__data"]), "sidecar")["answer_until"]
+    return until
+
+
+def _wants_ai(work: Work, question: Row) -> bool:
+    contact = work.db.row(
+        "SELECT disable_ai_bot FROM contacts WHERE _id = ?", (question["contacts__id"],)
+    )
+    return contact is None or not contact["disable_ai_bot"]
 
 
 def _is_stale(work: Work, question: Row) -> bool:
@@ -94,12 +118,14 @@ def _send(work: Work, vendor: Vendor, question: Row, answer: AiAnswer) -> Outcom
     if not text or contact is None or not contact["wa_id"]:
         return DONE
     number = question["wab_phone_number_id"]
-    message = Text(id_of(answer.id, "answer"), text, number, "ai")
+    message = Text(id_of(answer.id, "answer"), text, number, "ai", _until(question))
     return Outcome("done", effects=[to_send(work, vendor, contact, message)])
 
 
-def _again(work: Work, answer: AiAnswer) -> Outcome:
-    """Return the message of an answer that was taken before, as long as it waits to be sent."""
+def _again(work: Work, answer: AiAnswer, sidecar: dict[str, Any]) -> Outcome:
+    """Return what was decided before, with the message as long as it waits to be sent."""
+    if "answer_ignored" in sidecar:
+        return ignored(sidecar["answer_ignored"])
     uid = id_of(answer.id, "answer")
     if not pending(work, [uid]):
         return DONE

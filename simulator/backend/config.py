@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes
 
+from contracts.cloud_api.answering import GENUINE_TYPES
 from contracts.signing import DEFAULT_WINDOW_S
 
 
@@ -31,3 +32,7 @@ class BackendConfig(BaseModel):
     status_retry_ms: int = Field(default=1000, ge=1)
     #: Longest wait that is asked for a status of an unknown message, in ms.
     status_retry_max_ms: int = Field(default=60_000, ge=1)
+    #: Types of message that bots and the AI answer.
+    answered_types: frozenset[str] = GENUINE_TYPES
+    #: Whether they answer messages in groups, to their sender alone.
+    answer_groups: bool = False

@@ -4,143 +4,169 @@ import uuid
 from typing import Any
 
 from contracts.backend import Update
+from contracts.cloud_api.answering import (
+    WINDOW_MS,
+    is_correction,
+    is_own_number,
+    is_placeholder,
+    sent_ms,
+)
+from contracts.cloud_api.people import Person, identifier, person
+from contracts.cloud_api.text import readable_text
+from simulator.backend import wamids
+from simulator.backend.columns import fit_row
 from simulator.backend.contacts import find_or_create
+from simulator.backend.corrections import correct
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, phone_number_id, text
-from simulator.backend.jsontext import dump
+from simulator.backend.jsontext import dump, load, section
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.replies import Said, replied, reply
-from simulator.backend.times import to_text, unix_seconds_ms
+from simulator.backend.times import to_text
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
 
 def apply_message(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
-    """Store a customer's message once, with its contact, and have the bots answer it. In a raw
-    webhook (``update`` is None) they do not."""
+    """Store a customer's message once, with its contact, and have the bots answer it; or apply an
+    edit or a revoke. In a raw webhook (``update`` is None) bots do not answer."""
     if part.element.get("type") == "request_welcome":
         return ignored("request_welcome")
-    refused = _refused(vendor, part)
-    if refused is not None:
-        return refused
+    received = work.now_ms if update is None else update.received_at
+    done = _settled(work, vendor, part, _person(part, "from"), received)
+    if done is not None:
+        return done
     logged = _logged(work, vendor, part)
-    if logged is not None:
+    if logged is not None and not _replaces(part.element, logged):
         return DONE if update is None else Outcome("done", effects=replied(work, logged))
-    said = _store(work, vendor, part, "from", incoming=True)
+    said = _store(work, vendor, part, _person(part, "from"), received, logged)
     if said is None:
         return ignored("contact_without_id")
-    return (
-        DONE if update is None else Outcome("done", effects=reply(work, vendor, said, update.bots))
-    )
+    effects = reply(work, vendor, said, update)
+    return DONE if update is None else Outcome("done", effects=effects)
 
 
-def apply_echo(work: Work, vendor: Vendor, part: Part) -> Outcome:
-    """Store a message that was sent from the business's own phone."""
-    refused = _refused(vendor, part)
-    if refused is not None:
-        return refused
-    if _logged(work, vendor, part) is None and not _store(work, vendor, part, "to", incoming=False):
-        return ignored("contact_without_id")
+def apply_echo(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
+    """Store a message that was sent from the business's own phone, or apply an edit or a revoke."""
+    received = work.now_ms if update is None else update.received_at
+    done = _settled(work, vendor, part, _person(part, "to"), received)
+    if done is not None:
+        return done
+    logged = _logged(work, vendor, part)
+    if logged is None or _replaces(part.element, logged):
+        said = _store(work, vendor, part, _person(part, "to"), received, logged)
+        return ignored("contact_without_id") if said is None else DONE
     return DONE
 
 
-def _refused(vendor: Vendor, part: Part) -> Outcome | None:
+def _person(part: Part, side: str) -> Person:
+    """Return whom a message is ``from`` or ``to``."""
+    element, contact = part.element, part.contact
+    ids = (element.get(f"{side}_user_id"), contact.get("user_id"))
+    return person(element.get(side), contact.get("wa_id"), user_ids=ids)
+
+
+def _settled(work: Work, vendor: Vendor, part: Part, who: Person, received: int) -> Outcome | None:
+    """Return what becomes of what is not stored as a message; None of a message."""
     if phone_number_id(part.value) not in vendor.phone_number_ids:
         return ignored("phone_number_unknown")
-    if text(part.element.get("id")) is None:
+    if identifier(part.element.get("id")) is None:
         return ignored("message_without_id")
+    if is_own_number(who, part.value):
+        return ignored("own_number")
+    if is_correction(part.element):
+        return correct(work, vendor, part.element, received)
     return None
 
 
-def _store(work: Work, vendor: Vendor, part: Part, side: str, *, incoming: bool) -> Said | None:
-    """Store a message whose contact it is ``from`` or ``to``; None if there is no telling whom."""
-    element, number, wamid = part.element, phone_number_id(part.value), text(part.element.get("id"))
+def _store(
+    work: Work, vendor: Vendor, part: Part, who: Person, received: int, placeholder: Row | None
+) -> Said | None:
+    """Store a message, in the row that stands for it where there is one; None if there is no
+    telling whose it is."""
+    element, number = part.element, phone_number_id(part.value)
+    wamid = identifier(element.get("id"))
     assert number is not None
     assert wamid is not None
-    wa_id = text(element.get(side)) or text(part.contact.get("wa_id"))
-    user_id = text(element.get(f"{side}_user_id")) or text(part.contact.get("user_id"))
     profile = part.contact.get("profile")
     name = text(profile.get("name")) if isinstance(profile, dict) else None
-    contact_id = find_or_create(work, vendor, wa_id, user_id, name)
+    contact_id = find_or_create(work, vendor, who.wa_id, who.user_id, name)
     if contact_id is None:
         return None
+    sent_at = sent_ms(element, received)
+    row = _row(work, vendor, part, sent_at) | {
+        "contacts__id": contact_id,
+        "wamid": wamids.stored(wamid),
+        "contact_wa_id": who.wa_id,
+        "wab_phone_number_id": number,
+    }
+    if placeholder is None:
+        uid = str(uuid.uuid4())
+        row_id = work.db.insert(
+            "whatsapp_message_logs", {"_uid": uid, "created_at": work.now, **row}
+        )
+    else:
+        uid, row_id = placeholder["_uid"], placeholder["_id"]
+        _replace(work, row_id, row)
+    return Said(row_id, uid, wamid, contact_id, number, element, sent_at + WINDOW_MS)
+
+
+def _row(work: Work, vendor: Vendor, part: Part, sent_at: int) -> dict[str, Any]:
+    """Return what the message itself says, by column."""
+    element, incoming = part.element, part.kind == "message"
     context = element.get("context")
     context = context if isinstance(context, dict) else {}
-    sent_at = unix_seconds_ms(element.get("timestamp"))
-    uid, said = str(uuid.uuid4()), message_text(element)
-    row_id = work.db.insert(
-        "whatsapp_message_logs",
-        {
-            "_uid": uid,
-            "created_at": work.now,
-            "updated_at": work.now,
-            "vendors__id": vendor.id,
-            "contacts__id": contact_id,
-            "status": "received" if incoming else "sent",
-            "wamid": wamid,
-            "contact_wa_id": wa_id,
-            "wab_phone_number_id": number,
-            "is_incoming_message": int(incoming),
-            "message": said,
-            "messaged_at": work.now if sent_at is None else to_text(sent_at),
-            "is_forwarded": int(
-                context.get("forwarded") is True or context.get("frequently_forwarded") is True
-            ),
-            "replied_to_whatsapp_message_logs__uid": _replied_to(work, vendor, context),
-            "__data": dump({"message": element, "contact": part.contact}),
-        },
+    forwarded = context.get("forwarded") is True or context.get("frequently_forwarded") is True
+    kept = {"message": element, "contact": part.contact}
+    return {
+        "updated_at": work.now,
+        "vendors__id": vendor.id,
+        "status": "received" if incoming else "sent",
+        "is_incoming_message": int(incoming),
+        "is_system_message": 1 if element.get("type") == "system" else None,
+        "message": readable_text(element),
+        "messaged_at": to_text(sent_at),
+        "is_forwarded": int(forwarded),
+        "replied_to_whatsapp_message_logs__uid": _named(work, vendor, element, context),
+        "__data": dump(kept | wamids.data(identifier(element.get("id")) or "")),
+    }
+
+
+def _replace(work: Work, row_id: int, row: dict[str, Any]) -> None:
+    """Have a message that Meta could not show at first take the row that stands for it."""
+    row = fit_row("whatsapp_message_logs", row)
+    assignments = ", ".join(f"{column} = ?" for column in row)
+    work.db.execute(
+        f"UPDATE whatsapp_message_logs SET {assignments} WHERE _id = ?", (*row.values(), row_id)
     )
-    return Said(row_id, uid, wamid, contact_id, number, said, _is_quick_reply(element))
+
+
+def _replaces(element: dict[str, Any], row: Row) -> bool:
+    """Return whether the row only stands for the message, which is there now."""
+    return is_placeholder(section(load(row["__data"]), "message")) and not is_placeholder(element)
 
 
 def _logged(work: Work, vendor: Vendor, part: Part) -> Row | None:
+    wamid = identifier(part.element.get("id"))
+    assert wamid is not None
     return work.db.row(
-        "SELECT _id, __data FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
-        (vendor.id, text(part.element.get("id"))),
+        "SELECT _id, _uid, __data FROM whatsapp_message_logs"
+        f" WHERE vendors__id = ? AND {wamids.SAME}",
+        (vendor.id, *wamids.same(wamid)),
     )
 
 
-def _is_quick_reply(element: dict[str, Any]) -> bool:
-    """Return whether the message answers a button, of a template or of an interactive message."""
-    interactive = element.get("interactive")
-    pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
-    return pressed or element.get("button") is not None
-
-
-def _replied_to(work: Work, vendor: Vendor, context: dict[str, Any]) -> str | None:
-    wamid = text(context.get("id"))
+def _named(
+    work: Work, vendor: Vendor, element: dict[str, Any], context: dict[str, Any]
+) -> str | None:
+    """Return the ``_uid`` of the message that a reply or a reaction names."""
+    reaction = element.get("reaction")
+    reaction = reaction if isinstance(reaction, dict) else {}
+    wamid = identifier(context.get("id")) or identifier(reaction.get("message_id"))
     if wamid is None:
         return None
     row = work.db.row(
-        "SELECT _uid FROM whatsapp_message_logs WHERE vendors__id = ? AND wamid = ?",
-        (vendor.id, wamid),
+        f"SELECT _uid FROM whatsapp_message_logs WHERE vendors__id = ? AND {wamids.SAME}",
+        (vendor.id, *wamids.same(wamid)),
     )
     return None if row is None else row["_uid"]
-
-
-#: Where the text of a message stands, by its type.
-_TEXTS = (
-    ("text", "body"),
-    ("button", "text"),
-    ("reaction", "emoji"),
-    ("image", "caption"),
-    ("video", "caption"),
-    ("document", "caption"),
-    ("system", "body"),
-    ("order", "text"),
-)
-
-
-def message_text(element: dict[str, Any]) -> str | None:
-    """Return what a person would read in the message, or None."""
-    for kind, name in _TEXTS:
-        body = element.get(kind)
-        if isinstance(body, dict):
-            return text(body.get(name))
-    interactive = element.get("interactive")
-    if isinstance(interactive, dict):
-        for kind in ("button_reply", "list_reply"):
-            reply = interactive.get(kind)
-            if isinstance(reply, dict):
-                return text(reply.get("title"))
-    return None

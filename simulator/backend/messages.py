@@ -16,9 +16,6 @@ _NAMESPACE = uuid.UUID("b3a1c9c4-6a0e-4d0f-8d5e-7f2f4f7a9b60")
 #: The log's status of a message that is to be sent.
 PENDING = "pending"
 
-#: How long after a customer's message a business may answer it in its own words.
-_WINDOW_MS = 24 * 3_600_000
-
 
 def id_of(*names: str) -> str:
     """Return the id that follows from these names."""
@@ -27,12 +24,14 @@ def id_of(*names: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to send from ``number``. ``source`` says in its row what wrote it: a bot or an AI."""
+    """A text to send from ``number``, until ``expires_at``. ``source`` says in its row what wrote
+    it: a bot or an AI."""
 
     uid: str
     text: str
     number: str
     source: str
+    expires_at: int
 
 
 def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, A
         "to": contact["wa_id"],
         "message": message,
         "phone_number_id": text.number,
-        "expires_at": work.now_ms + _WINDOW_MS,
+        "expires_at": text.expires_at,
     }
     work.db.insert(
         "whatsapp_message_logs",

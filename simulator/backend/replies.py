@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.backend import Update
 from contracts.bots import MatchedBots, TriggerType
+from contracts.cloud_api.answering import Unanswered, unanswered
+from contracts.cloud_api.text import said_text
 from contracts.effects import EffectKind
 from simulator.backend.bots import matches, read_bots
 from simulator.backend.database import Row
@@ -32,31 +35,51 @@ _SWITCHES = {
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A customer's message in the log. ``quick_reply``: it answers a button."""
+    """A customer's message in the log. ``until``: when it may be answered at the latest (unix
+    ms)."""
 
     id: int
     uid: str
     wamid: str
     contact_id: int
     number: str
-    text: str | None
-    quick_reply: bool
+    element: dict[str, Any]
+    until: int
+
+    @property
+    def text(self) -> str:
+        return said_text(self.element)
+
+    @property
+    def quick_reply(self) -> bool:
+        """It answers a button, of a template or of an interactive message."""
+        interactive = self.element.get("interactive")
+        pressed = isinstance(interactive, dict) and interactive.get("button_reply") is not None
+        return pressed or self.element.get("button") is not None
 
 
-def reply(work: Work, vendor: Vendor, said: Said, matched: MatchedBots | None) -> list[Any]:
-    """Do what the bots that match say, and return the effects; both are kept with the message.
-
-    A contact who hides the number cannot be written to, and gets no replies.
-    """
-    answering, effects = _reply(work, vendor, said, matched)
-    kept: dict[str, Any] = {"bots": [bot["_uid"] for bot in answering]}
+def reply(work: Work, vendor: Vendor, said: Said, update: Update | None) -> list[Any]:
+    """Do what the bots that match say, and return the effects; both are kept with the message, or
+    why nobody answers it. In a raw webhook (``update`` is None) nobody does."""
+    config = work.config
+    refusal = unanswered(said.element, config.answered_types, groups=config.answer_groups)
+    effects: list[Any] = []
+    kept: dict[str, Any] = {}
+    if refusal is not None:
+        kept["unanswered"] = refusal
+    elif update is not None:
+        answering, effects = _reply(work, vendor, said, update.bots)
+        kept["bots"] = [bot["_uid"] for bot in answering]
+        if said.until <= work.now_ms:
+            kept["unanswered"] = Unanswered.WINDOW_CLOSED
     if effects:
-        kept["effects"] = effects
-    work.db.execute(
-        "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar', json(?))"
-        " WHERE _id = ?",
-        (dump(kept), said.id),
-    )
+        kept |= {"effects": effects, "answer_until": said.until}
+    if kept:
+        work.db.execute(
+            "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar', json(?))"
+            " WHERE _id = ?",
+            (dump(kept), said.id),
+        )
     return effects
 
 
@@ -78,7 +101,7 @@ def _reply(
     for bot in answering:
         _switch(work, contact, bot)
     effects: list[Any] = []
-    if contact["wa_id"]:
+    if contact["wa_id"] and said.until > work.now_ms:
         effects = [
             to_send(
                 work,
@@ -89,12 +112,13 @@ def _reply(
                     bot["reply_text"],
                     said.number,
                     f"bot {bot['_uid']}",
+                    said.until,
                 ),
             )
             for bot in answering
             if bot["reply_text"]
         ]
-        if not answering and said.text and not contact["disable_ai_bot"]:
+        if not answering and said.text.strip() and not contact["disable_ai_bot"]:
             effects += _question(work, vendor, contact, said)
     return answering, effects
 
@@ -124,7 +148,7 @@ def _answering(
     if contact["disable_reply_bot"] and not said.quick_reply:
         return []
     if matched is None:
-        found = [bot for bot in bots if matches(bot, said.text or "")]
+        found = [bot for bot in bots if matches(bot, said.text)]
     else:
         by_uid = {bot["_uid"]: bot for bot in bots}
         uids = (match.bot_uid for match in matched.matches)
@@ -140,9 +164,12 @@ def _is_welcome(bot: Row) -> bool:
 
 
 def _is_first(work: Work, said: Said) -> bool:
+    """Return whether the contact has written nothing else lately. What nobody may answer, a
+    reaction say, does not count."""
     row = work.db.row(
         "SELECT count(*) AS incoming FROM whatsapp_message_logs"
-        " WHERE contacts__id = ? AND is_incoming_message = 1 AND created_at >= ?",
+        " WHERE contacts__id = ? AND is_incoming_message = 1 AND created_at >= ?"
+        " AND json_extract(__data, '$.sidecar.unanswered') IS NULL",
         (said.contact_id, to_text(work.now_ms - _DAY_MS)),
     )
     assert row is not None
@@ -166,8 +193,11 @@ def _question(work: Work, vendor: Vendor, contact: Row, said: Said) -> list[dict
         return []
     turns = work.db.rows(
         "SELECT message, is_incoming_message FROM whatsapp_message_logs"
-        " WHERE contacts__id = ? AND _id <= ? AND message IS NOT NULL ORDER BY _id DESC LIMIT ?",
-        (contact["_id"], said.id, _TURNS),
+        " WHERE contacts__id = ? AND _id <= ? AND message IS NOT NULL"
+        # Reactions, system messages and groups belong to no conversation of the two.
+        " AND coalesce(json_extract(__data, '$.sidecar.unanswered'), '') NOT IN (?, ?)"
+        " ORDER BY _id DESC LIMIT ?",
+        (contact["_id"], said.id, Unanswered.TYPE, Unanswered.GROUP, _TURNS),
     )
     instructions = vendor.settings.get(AI_BOT_INSTRUCTIONS)
     messages = [{"role": "system", "content": instructions}] if instructions else []
@@ -185,6 +215,6 @@ def _question(work: Work, vendor: Vendor, contact: Row, said: Said) -> list[dict
             "conversation": contact["_uid"],
             "provider": provider.name,
             "messages": messages,
-            "expires_at": work.now_ms + _QUESTION_MS,
+            "expires_at": min(work.now_ms + _QUESTION_MS, said.until),
         }
     ]

@@ -117,7 +117,7 @@ def _dispatch(work: Work, vendor: Vendor, part: Part, update: Update | None) -> 
     if part.kind is UpdateKind.MESSAGE:
         return apply_message(work, vendor, part, update)
     if part.kind is UpdateKind.ECHO:
-        return apply_echo(work, vendor, part)
+        return apply_echo(work, vendor, part, update)
     return apply_change(work, vendor, part, update)
 
 
