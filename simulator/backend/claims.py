@@ -122,10 +122,17 @@ def _parameters(row: Row, campaign: Campaign) -> dict[str, Any]:
         "to": "".join(filter(str.isdecimal, row["phone_with_country_code"] or "")),
         "retries": row["retries"] or 0,
         "from_phone_number_id": str(number) if number else None,
-        "template_name": data.get("whatsAppTemplateName") or campaign.template_name,
-        "template_language": data.get("whatsAppTemplateLanguage") or campaign.template_language,
+        "template_name": _text(data.get("whatsAppTemplateName")) or campaign.template_name,
+        "template_language": _text(data.get("whatsAppTemplateLanguage"))
+        or campaign.template_language,
         "components": components if isinstance(components, list) else [],
     }
+
+
+def _text(value: object) -> str | None:
+    """Return a text. A template's name of digits alone may stand there as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number or isinstance(value, str) else None
 
 
 def _waiting(work: Work, campaign: Campaign) -> dict[str, Any]:

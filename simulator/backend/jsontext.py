@@ -29,6 +29,9 @@ class Number(float):
 
     digits: str
 
+    def __str__(self) -> str:
+        return self.digits
+
     def __deepcopy__(self, _memo: object) -> "Number":
         return self
 

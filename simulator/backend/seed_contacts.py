@@ -72,6 +72,8 @@ def seed_contacts(
                 "wa_id": contact.wa_id,
                 "first_name": contact.first_name,
                 "last_name": contact.last_name,
+                # What PHP makes of an array without elements.
+                "__data": "[]" if contact.id % 2 else None,
             }
             for contact in missing
         ],

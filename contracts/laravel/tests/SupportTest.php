@@ -31,8 +31,7 @@ final class SupportTest extends TestCase
     public function testJsonKeepsWhatItDoesNotKnow(): void
     {
         $text = '{"a":{},"b":[],"c":1.0,"d":123456789012345678901234567890,"é":"\u2028/"}';
-        $back = Json::dump(Json::read($text));
-        self::assertSame('{"a":{},"b":[],"c":1.0,"d":"123456789012345678901234567890","é":"\u2028/"}', $back);
+        self::assertSame($text, Json::dump(Json::read($text)));
         self::assertEquals(new stdClass(), Json::object('[1]'));
         self::assertEquals(new stdClass(), Json::object('broken'));
     }

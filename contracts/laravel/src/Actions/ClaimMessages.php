@@ -14,6 +14,7 @@ use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Number;
 use WhatsappSidecar\Laravel\Support\Time;
 
 /**
@@ -198,7 +199,10 @@ final class ClaimMessages
 
     private static function text(mixed $value): ?string
     {
-        return is_string($value) && $value !== '' ? $value : null;
+        // A template's name of digits alone may stand there as a number.
+        $text = is_scalar($value) && ! is_bool($value) || $value instanceof Number ? (string) $value : '';
+
+        return $text === '' ? null : $text;
     }
 
     /**

@@ -16,6 +16,7 @@ use WhatsappSidecar\Laravel\Store\Crons;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Failure;
 use WhatsappSidecar\Laravel\Support\Setting;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Version;
@@ -100,7 +101,7 @@ final class Diagnose
         try {
             $rows = $this->db->rows($sql, $bindings);
         } catch (QueryException $error) {
-            $errors[] = mb_substr($error->getMessage(), 0, 500);
+            $errors[] = mb_substr(Failure::message($error), 0, 500);
 
             return [];
         }
@@ -119,7 +120,7 @@ final class Diagnose
         try {
             $found = ['status' => 200, 'answer' => $this->client->within($timeoutS)->ping($token)] + $found;
         } catch (Throwable $error) {
-            $found['error'] = $error->getMessage();
+            $found['error'] = Failure::message($error);
             if ($error instanceof SidecarError) {
                 $found = ['status' => $error->status, 'code' => $error->reason] + $found;
             }

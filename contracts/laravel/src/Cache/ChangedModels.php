@@ -10,6 +10,7 @@ use Psr\Log\LoggerInterface;
 use Throwable;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Support\Failure;
 
 /**
  * Tells the sidecar which vendors' bots and settings have changed, and drops what is cached of them
@@ -84,7 +85,7 @@ final class ChangedModels
         } catch (Throwable $error) {
             $this->log->warning('Could not tell the sidecar that ' . implode(' and ', $scopes) . ' of '
                 . ($ids === null ? 'all vendors' : count($ids) . ' vendor(s)') . ' have changed; it may use the old'
-                . " ones until it reads them again: {$error->getMessage()}");
+                . ' ones until it reads them again: ' . Failure::message($error));
         }
     }
 

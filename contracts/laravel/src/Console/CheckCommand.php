@@ -12,6 +12,7 @@ use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Support\Failure;
 
 /** Tests what the installation needs, the signed round trip to the sidecar included. */
 final class CheckCommand extends Command
@@ -54,7 +55,7 @@ final class CheckCommand extends Command
             $this->line("ok      {$what}: {$check()}");
         } catch (Throwable $error) {
             $this->failed = true;
-            $this->line("FAILED  {$what}: {$error->getMessage()}");
+            $this->line("FAILED  {$what}: " . Failure::message($error));
         }
     }
 

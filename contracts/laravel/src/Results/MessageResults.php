@@ -119,14 +119,15 @@ final class MessageResults
     /** @param array<string, mixed> $patch what is new in `__data` */
     private function change(stdClass $row, array $patch, ?string $number = null): void
     {
-        $before = $this->changed[(int) $row->_id]['patch'] ?? [];
+        $earlier = $this->changed[(int) $row->_id] ?? [];
+        $number = Columns::fit('logs', 'wab_phone_number_id', $number);
         $this->changed[(int) $row->_id] = [
             'id' => (int) $row->_id,
             'wamid' => $row->wamid,
             'status' => Columns::fit('logs', 'status', $row->status),
             'wa_id' => Columns::fit('logs', 'contact_wa_id', $row->contact_wa_id),
-            'phone_number_id' => Columns::fit('logs', 'wab_phone_number_id', $number) ?? $this->changed[(int) $row->_id]['phone_number_id'] ?? null,
-            'patch' => $patch + $before,
+            'phone_number_id' => $number ?? $earlier['phone_number_id'] ?? null,
+            'patch' => $patch + ($earlier['patch'] ?? []),
         ];
     }
 

@@ -9,6 +9,7 @@ use Illuminate\Contracts\Cache\Repository;
 use Psr\Log\LoggerInterface;
 use Throwable;
 use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Failure;
 
 /** When the crons last looked into their tables, as the models that they use tell. Kept in Laravel's cache. */
 final class SeenCrons
@@ -42,7 +43,8 @@ final class SeenCrons
         } catch (Throwable $error) {
             // The cron has other work to do; said once by each process.
             $this->failed = true;
-            $this->log->warning("sidecar check --deep will not know when this cron ran: {$error->getMessage()}");
+            $this->log->warning('sidecar check --deep will not know when this cron ran: '
+                . Failure::message($error));
         }
     }
 

@@ -21,12 +21,17 @@ final class Failure
     /** Errors about values that have no SQLSTATE of their own (HY000). */
     private const VALUES = [1364, 1366, 3819];
 
+    /** Return the class and what may be said. */
     public static function text(Throwable $error): string
     {
-        $cause = self::sql($error);
-        $what = $cause === null ? $error->getMessage() : self::facts($cause);
+        return mb_substr(get_class($error) . ': ' . self::message($error), 0, 500);
+    }
 
-        return mb_substr(mb_scrub(get_class($error) . ": {$what}"), 0, 500);
+    public static function message(Throwable $error): string
+    {
+        $cause = self::sql($error);
+
+        return mb_scrub($cause === null ? $error->getMessage() : self::facts($cause));
     }
 
     /** Tell whether the database refused a value, as it will every time. */

@@ -28,10 +28,12 @@ final class Json
     private const LONG_NUMBER = '/[:,\[\s]-?(?:[0-9]{17}|[0-9]{1,16}[.eE])/';
 
     /** Texts, which are skipped, and numbers. */
-    private const NUMBERS = '/"(?:[^"\\\\]++|\\\\.)*+"(*SKIP)(*FAIL)|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?/s';
+    private const NUMBERS = '/"(?:[^"\\\\]++|\\\\.)*+"(*SKIP)(*FAIL)'
+        . '|-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?/s';
 
     /** Escapes: whole pairs, halves, NULs at the beginning of a text (PHP has no such names), others. */
-    private const ESCAPES = '/(\\\\u[dD][89abAB]\w\w\\\\u[dD][c-fC-F]\w\w)|(\\\\u[dD][89a-fA-F]\w\w)|(?<=")(\\\\u0000)|\\\\./s';
+    private const ESCAPES = '/(\\\\u[dD][89abAB]\w\w\\\\u[dD][c-fC-F]\w\w)|(\\\\u[dD][89a-fA-F]\w\w)'
+        . '|(?<=")(\\\\u0000)|\\\\./s';
 
     /** MariaDB takes no JSON that is nested deeper than 32 levels. */
     private const STORED_DEPTH = 24;
