@@ -10,6 +10,7 @@ import msgspec
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import EffectReplay, Queued
+from sidecar.php.reasons import scrub
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from sidecar.redis.letter_bounds import Bounds, LetterKind, letter_keys
@@ -27,7 +28,8 @@ CHUNK = 500
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """``update`` is the undelivered update, with its raw payload; or the effect, which has no
-    ``lane``. Times are unix ms."""
+    ``lane``. Its reason is without personal data, also where an earlier version has kept more.
+    Times are unix ms."""
 
     id: str
     vendor_uid: str
@@ -45,7 +47,11 @@ class DeadLetter:
         found = msgspec.json.decode(line)
         lane = None if found["lane"] is None else Lane(found["lane"])
         letter = cls(
-            str(found["id"]), str(found["vendor_uid"]), lane, found["update"], found["given_up_at"]
+            str(found["id"]),
+            str(found["vendor_uid"]),
+            lane,
+            _scrubbed(found["update"]),
+            found["given_up_at"],
         )
         if lane is None:
             Queued.load(letter.update["id"], letter.vendor_uid, letter.update)
@@ -169,7 +175,7 @@ class DeadLetters:
         if letter.lane is None:
             queued = Queued.load(update["id"], letter.vendor_uid, update)
             return await self._effect.replay(letter.id, queued)
-        again = {**update, "attempts": 0, "first_failed_at": None}
+        again = {**update, "attempts": 0, "refused": 0, "first_failed_at": None}
         order_key = update["order_key"]
         *names, vendor_uid = letter_keys(letter.vendor_uid)
         answer = await self._replay(
@@ -245,4 +251,11 @@ def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _load(letter_id: str, vendor_uid: str, data: bytes, given_up_at: int) -> DeadLetter:
     letter = msgspec.json.decode(data)
     lane = Lane(letter["lane"]) if "lane" in letter else None
-    return DeadLetter(letter_id, vendor_uid, lane, letter["update"], given_up_at)
+    return DeadLetter(letter_id, vendor_uid, lane, _scrubbed(letter["update"]), given_up_at)
+
+
+def _scrubbed(update: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(update, dict):
+        raise TypeError("a dead letter's update is no object")
+    reason = update.get("reason")
+    return {**update, "reason": scrub(reason)} if isinstance(reason, str) else update

@@ -157,3 +157,36 @@ async def test_what_an_earlier_version_has_kept_is_taken_over(
     assert not await redis.exists("dead", "dead:index")
     for accounting in await Counters(redis).read():
         assert accounting.balanced, accounting
+
+
+async def test_reasons_that_were_kept_earlier_are_shown_without_personal_data(
+    letters: DeadLetters, redis: Redis
+) -> None:
+    reason = (
+        "SQLSTATE[22001]: String data, right truncated: 1406 Data too long for column 'first_name' "
+        "at row 1 (SQL: insert into `contacts` (`first_name`) values (Ada, 4915112345678))"
+    )
+    letter_id = await add_dead_letter(redis, 1, reason=reason, refused=4)
+    [letter] = [letter async for letter in letters.all()]
+    assert letter.summary["reason"] == "SQLSTATE[22001] 1406 in contacts"
+    assert letter.update["payload"] == {"text": "Dear Ada"}, "that is what it is kept for"
+    one = await letters.get(letter_id)
+    assert one is not None
+    assert one.update["reason"] == letter.summary["reason"]
+    exported = DeadLetter.read(letter.export().replace(letter.summary["reason"].encode(), b"0" * 9))
+    assert exported.update["reason"] == "[number]"
+    assert [one async for one in letters.all(Choice(reason="Ada"))] == []
+    with pytest.raises(TypeError):
+        DeadLetter.read(
+            orjson.dumps(
+                {"id": "a", "vendor_uid": "v", "lane": None, "update": [], "given_up_at": 1}
+            )
+        )
+
+
+async def test_what_is_replayed_has_not_been_refused(letters: DeadLetters, redis: Redis) -> None:
+    await add_dead_letter(redis, 1, refused=4)
+    [letter] = [letter async for letter in letters.all()]
+    assert await letters.replay(letter)
+    kept = await redis.lindex(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0)
+    assert orjson.loads(kept)["refused"] == 0
