@@ -106,7 +106,7 @@ async def test_replaying(letters: DeadLetters, redis: Redis) -> None:
     assert await redis.hget(keys.counters("v"), "dead") == b"0"
     [waiting] = await redis.lrange(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0, -1)
     again = orjson.loads(waiting)
-    assert again == {**letter.update, "attempts": 0, "first_failed_at": None}
+    assert again == {**letter.update, "attempts": 0, "refused": 0, "first_failed_at": None}
     now_s, _ = await redis.time()
     due = await redis.zscore(keys.deferred(Lane.MESSAGES), "v/9991")
     assert due is not None
@@ -188,5 +188,5 @@ async def test_what_is_replayed_has_not_been_refused(letters: DeadLetters, redis
     await add_dead_letter(redis, 1, refused=4)
     [letter] = [letter async for letter in letters.all()]
     assert await letters.replay(letter)
-    kept = await redis.lindex(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0)
+    [kept] = await redis.lrange(keys.deferred_updates(Lane.MESSAGES, "v/9991"), 0, -1)
     assert orjson.loads(kept)["refused"] == 0
