@@ -4,12 +4,13 @@ from typing import Any
 
 import structlog
 
-from contracts.cloud_api.answering import Unanswered
+from contracts.cloud_api.answering import WINDOW_MS, Unanswered
 from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.messages import Text, id_of, pending, to_send
 from simulator.backend.outcome import DONE, Outcome, failed, ignored
+from simulator.backend.times import to_ms
 from simulator.backend.vendors import AI_BOT_FAILURE_MESSAGE, Vendor
 from simulator.backend.work import Work
 
@@ -70,7 +71,8 @@ def _take(work: Work, answer: AiAnswer) -> Outcome:
 
 def _question(work: Work, vendor: Vendor, id_: str) -> Row | None:
     row = work.db.row(
-        "SELECT _id, contacts__id, wab_phone_number_id, __data FROM whatsapp_message_logs"
+        "SELECT _id, contacts__id, wab_phone_number_id, created_at, messaged_at, __data"
+        " FROM whatsapp_message_logs"
         " WHERE _uid = ? AND vendors__id = ? AND is_incoming_message = 1",
         (id_, vendor.id),
     )
@@ -87,8 +89,12 @@ def _lateness(work: Work, question: Row, sidecar: dict[str, Any]) -> str | None:
 
 
 def _until(question: Row) -> int:
-    """Return until when the question may be answered, in unix ms."""
-    until: int = section(load(question["__data"]), "sidecar")["answer_until"]
+    """Return until when the question may be answered, in unix ms. One that a routine of the
+    application has stored does not say."""
+    until: int | None = section(load(question["__data"]), "sidecar").get("answer_until")
+    if until is None:
+        sent_at = min(question["messaged_at"] or question["created_at"], question["created_at"])
+        until = to_ms(sent_at) + WINDOW_MS
     return until
 
 

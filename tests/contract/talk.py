@@ -31,9 +31,7 @@ def says(
     element = message_object(
         wamid or f"wamid.talk.{number}",
         sender,
-        text={"body": text},
-        timestamp=str(int(time.time())),
-        **fields,
+        **{"text": {"body": text}, "timestamp": str(int(time.time())), **fields},
     )
     matched = None
     if bots is not None:
