@@ -270,11 +270,14 @@ class ClaimMessagesRequest(StrictModel):
 
 
 class ClaimedRow(LenientModel):
-    """A row as it was frozen by the claim. ``to`` is digits with the country code, no plus."""
+    """A row as it was frozen by the claim. ``to`` is digits with the country code, no plus;
+    ``recipient`` is the user id of a person whose number is not known. PHP claims no row that has
+    neither: such a row becomes 2. Where both stand, ``to`` is used."""
 
     uid: str
     contact_uid: str | None = None
-    to: str
+    to: str | None = None
+    recipient: str | None = None
     retries: Retries = 0
     from_phone_number_id: str | None = None
     template_name: str
@@ -369,6 +372,9 @@ class SendResult(StrictModel):
     wamid: str | None = None
     message_status: str | None = None
     wa_id: str | None = Field(default=None, description="The recipient's, as the API returned it.")
+    user_id: str | None = Field(
+        default=None, description="The recipient's, as the API returned it."
+    )
     response: dict[str, Any] | None = Field(default=None, description="The API's answer.")
     error: SendError | None = None
     due_at: int | None = None
@@ -447,12 +453,14 @@ class UnknownMessagesRequest(StrictModel):
 
 
 class UnknownMessage(LenientModel):
-    """``since``: when the row became 6, unix ms. ``to`` is digits with the country code."""
+    """``since``: when the row became 6, unix ms. ``to`` is digits with the country code, null
+    where the row has no number; ``recipient`` is then the user id."""
 
     uid: str
     vendor_uid: str
     campaign_uid: str | None = None
-    to: str
+    to: str | None = None
+    recipient: str | None = None
     since: int
     reason: str | None = None
     phone_number_id: str | None = None

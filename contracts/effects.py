@@ -11,9 +11,9 @@ asked about the same update, and the sidecar takes an id once. It is a UUID.
 
 import json
 from enum import StrEnum
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_validator
 
 from contracts.lenient import LenientModel, StrictModel
 from contracts.portable import flaw
@@ -37,20 +37,28 @@ class SendMessage(LenientModel):
     its row in ``whatsapp_message_logs``, which PHP has stored with the status ``pending``; the
     result comes as a :class:`contracts.backend.SendResult` without a campaign.
 
-    ``message`` is the messages call's body without ``messaging_product``, ``to`` and
+    ``message`` is the messages call's body without ``messaging_product``, ``to``, ``recipient`` and
     ``biz_opaque_callback_data``: ``{"type": "text", "text": {"body": "..."}}`` and so on, of any
-    type that the Cloud API knows. ``to`` is digits with the country code. After ``expires_at``
-    (unix ms) it is not sent any more, and reported as failed.
+    type that the Cloud API knows. ``to`` is digits with the country code, ``recipient`` the user id
+    of a person whose number is not known; there is one of the two, or ``to`` is used. After
+    ``expires_at`` (unix ms) it is not sent any more, and reported as failed.
     """
 
     kind: Literal[EffectKind.SEND_MESSAGE] = EffectKind.SEND_MESSAGE
     id: str
-    to: str
+    to: str | None = None
+    recipient: str | None = None
     message: dict[str, Any]
     phone_number_id: str | None = Field(
         default=None, description="Null: the vendor's current number."
     )
     expires_at: int | None = None
+
+    @model_validator(mode="after")
+    def _is_addressed(self) -> Self:
+        if not (self.to or self.recipient):
+            raise ValueError("there is neither to nor recipient")
+        return self
 
 
 class AiMessage(LenientModel):

@@ -24,11 +24,13 @@ class Template(StrictModel):
 
 class TemplateMessage(StrictModel):
     """What we send for one row of a campaign. ``to`` has a leading plus: without it, Meta may
-    put the business's own country code in front."""
+    put the business's own country code in front. ``recipient`` is the user id of a person whose
+    number is not known; there is one of the two."""
 
     messaging_product: Literal["whatsapp"] = "whatsapp"
     recipient_type: Literal["individual"] = "individual"
-    to: str
+    to: str | None = None
+    recipient: str | None = None
     type: Literal["template"] = "template"
     template: Template
     biz_opaque_callback_data: str

@@ -67,7 +67,7 @@ def _described(message: UnknownMessage) -> str:
         message.uid,
         message.vendor_uid,
         campaign,
-        message.to,
+        message.to or message.recipient or "-",
         message.reason or "-",
     )
 

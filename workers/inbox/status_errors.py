@@ -25,6 +25,7 @@ import structlog
 
 from contracts.backend import SendError, VendorConfig
 from contracts.cloud_api.errors import rule_for
+from contracts.cloud_api.people import person
 from contracts.cloud_api.webhook import Status, WebhookError
 from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendError
@@ -129,9 +130,9 @@ class StatusErrors:
         suppressed: dict[str, dict[str, SendError]] = {}
         for failure in collected.failures:
             decision = failure.decision
-            if decision.suppress and failure.recipient:
+            if decision.suppress:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
-                errors[failure.recipient] = failure.error
+                errors |= dict.fromkeys(failure.recipients, failure.error)
             if decision.hold or decision.pause or decision.hold_pair_s:
                 if failure.vendor_uid not in configs:
                     configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
@@ -219,11 +220,12 @@ def _failure(update: Update, campaign_uid: str, status: Status, limits: Limits) 
         details=details if isinstance(details, str) else None,
     )
     at = _seconds(status.timestamp, update.received_at)
-    decision = decide_error(rule, error)
+    whom = person(status.recipient_id, user_ids=(status.recipient_user_id,))
+    decision = decide_error(rule, error, by_user_id=whom.wa_id is None and whom.user_id is not None)
     if time.time() - at > STALE_S:
         decision = replace(decision, hold=None, hold_pair_s=0.0)
-    to = status.recipient_id
-    return Failure(update.vendor_uid, campaign_uid, limits, to, at, error, decision)
+    recipients = tuple(name for name in (whom.wa_id, whom.user_id) if name is not None)
+    return Failure(update.vendor_uid, campaign_uid, limits, recipients, at, error, decision)
 
 
 def _was_sent(update: Update) -> bool:

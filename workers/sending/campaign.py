@@ -144,12 +144,12 @@ class CampaignRun:
 
     async def _without_suppressed(self, rows: list[ClaimedSend]) -> list[ClaimedSend]:
         """Return those that may be sent; the others have failed."""
-        to = [row.row.to for row in rows]
-        errors = await self._suppressed.find(self._config.vendor_uid, to)
+        people = [row.addressee for row in rows]
+        errors = await self._suppressed.find(self._config.vendor_uid, people)
         for row in rows:
-            if error := errors.get(row.row.to):
+            if error := errors.get(row.addressee):
                 self._pipeline.fail(row, error)
-        return [row for row in rows if row.row.to not in errors]
+        return [row for row in rows if row.addressee not in errors]
 
     def _claim_size(self) -> int:
         limits = self._config.limits_of(self._config.vendor.current_phone_number_id or "")

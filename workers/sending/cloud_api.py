@@ -40,6 +40,7 @@ class Accepted:
     message_status: str | None
     wa_id: str | None
     response: dict[str, Any]
+    user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,17 @@ class OutcomeUnknown:
     reason: str
 
 
+class Unsendable(Exception):
+    """A row that no call can be made of. The text says why."""
+
+
 Attempt = Accepted | ErrorAnswer | NotSent | OutcomeUnknown
 
 
 def message_body(row: Row) -> bytes:
     """Return the body of the messages call for a row: for a campaign's, as
     :class:`contracts.cloud_api.messages.TemplateMessage` describes it. Raises
-    ``orjson.JSONEncodeError``."""
+    :class:`Unsendable`."""
     if isinstance(row, ReplyRow):
         message = row.message
     else:
@@ -80,15 +85,25 @@ def message_body(row: Row) -> bytes:
             "components": row.components,
         }
         message = {"type": "template", "template": template}
-    return orjson.dumps(
-        {
-            **message,
-            "messaging_product": "whatsapp",
-            "recipient_type": "individual",
-            "to": f"+{row.to.lstrip('+')}",
-            "biz_opaque_callback_data": row.uid,
-        }
-    )
+    body = {
+        **{name: value for name, value in message.items() if name not in ("to", "recipient")},
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        **_address(row),
+        "biz_opaque_callback_data": row.uid,
+    }
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError as error:
+        raise Unsendable(f"the row's components cannot be sent as JSON: {error}") from None
+
+
+def _address(row: Row) -> dict[str, str]:
+    if row.to:
+        return {"to": f"+{row.to.lstrip('+')}"}
+    if row.recipient:
+        return {"recipient": row.recipient}
+    raise Unsendable("the row has neither a phone number nor a user id to send to")
 
 
 class CloudApi:
@@ -186,9 +201,11 @@ def conclude(status: int, content: bytes) -> Attempt:
         message = _first(body.get("messages"))
         wamid = _short(message.get("id"))
         if wamid:
-            wa_id = _short(_first(body.get("contacts")).get("wa_id"))
+            contact = _first(body.get("contacts"))
+            wa_id, user_id = _short(contact.get("wa_id")), _short(contact.get("user_id"))
             response = body if _fits(content, body) else {"messages": [{"id": wamid}]}
-            return Accepted(wamid, _short(message.get("message_status")), wa_id, response)
+            message_status = _short(message.get("message_status"))
+            return Accepted(wamid, message_status, wa_id, response, user_id)
         return OutcomeUnknown(f"the Cloud API answered {status} without a message id")
     error = body.get("error")
     if not isinstance(error, dict):

@@ -31,12 +31,12 @@ COUNT_KEPT_S = 86_400
 class Failure:
     """An error of a campaign's message, and what was decided. ``at`` is when the message was sent
     or, where that is not known, when it failed: unix seconds. Of ``limits`` only the names
-    matter."""
+    matter. ``recipients``: the person's number and user id, as far as they are known."""
 
     vendor_uid: str
     campaign_uid: str
     limits: Limits
-    recipient: str | None
+    recipients: tuple[str, ...]
     at: float
     error: SendError
     decision: Decision
@@ -76,9 +76,9 @@ class ErrorActions:
                 actions[scope, limits.name(scope)] = partial(
                     self._limiter.hold, limits, decision.hold, sent_at=failure.at
                 )
-        if decision.hold_pair_s and failure.recipient:
-            actions["pair", limits.line, failure.recipient] = partial(
-                self._limiter.hold_pair, limits.line, failure.recipient, decision.hold_pair_s
+        for recipient in failure.recipients if decision.hold_pair_s else ():
+            actions["pair", limits.line, recipient] = partial(
+                self._limiter.hold_pair, limits.line, recipient, decision.hold_pair_s
             )
         if decision.pause is not None and limits.name(decision.pause):
             paused = _paused(decision.pause, failure)

@@ -23,6 +23,9 @@ _PAUSED = {
     ErrorClass.PAUSE_TOKEN: Scope.TOKEN,
 }
 
+#: Of a message to a user id it says that this person cannot be addressed so: nothing about others.
+INVALID_VALUE = 131009
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -65,12 +68,15 @@ def decide(row: Row, attempt: Attempt) -> Decision:
         return Decision(SendOutcome.UNKNOWN, SendError(code=None, message=attempt.reason))
     if isinstance(attempt, NotSent):
         return Decision(None, hold=Hold(UNREACHABLE, attempt.reason))
-    return decide_error(attempt.rule, attempt.error, row.retries)
+    return decide_error(attempt.rule, attempt.error, row.retries, by_user_id=not row.to)
 
 
-def decide_error(rule: ErrorRule, error: SendError, retries: int = 0) -> Decision:
+def decide_error(
+    rule: ErrorRule, error: SendError, retries: int = 0, *, by_user_id: bool = False
+) -> Decision:
     """Return what follows from an error. A status tells it of a message that was accepted, and so
-    is tried no more: what is said of the row counts only where the error is an answer."""
+    is tried no more: what is said of the row counts only where the error is an answer.
+    ``by_user_id``: the message went to a user id."""
     reason = reason_of(error)
     match rule.error_class:
         case _ if rule.code in PAUSES or rule.error_class is ErrorClass.RETRY_NUMBER:
@@ -100,7 +106,8 @@ def decide_error(rule: ErrorRule, error: SendError, retries: int = 0) -> Decisio
             )
         case never:
             assert_never(never)
-    return replace(decision, counts=rule.stop_when_repeated)
+    own = by_user_id and rule.code == INVALID_VALUE
+    return replace(decision, counts=rule.stop_when_repeated and not own)
 
 
 def _requeue(retries: int, rule: ErrorRule, error: SendError, pause_s: float) -> Decision:

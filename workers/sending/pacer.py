@@ -124,7 +124,7 @@ class Pacer:
     def put_back(self, rows: list[ClaimedSend]) -> None:
         """Take rows again that had slots and certainly were not sent."""
         if rows:
-            self._unsent += [row.row.to for row in rows]
+            self._unsent += [row.addressee for row in rows]
             self.queue.put_back(rows)
 
     # -- taking slots --
@@ -170,7 +170,7 @@ class Pacer:
                 self._lease,
                 self._config.name,
                 self._limits,
-                [row.row.to for row in asked],
+                [row.addressee for row in asked],
                 unsent=unsent,
                 urgent=not self._config.of_campaign,
                 more=len(self.queue) > 0,

@@ -176,4 +176,7 @@ class ReplyRun:
 
 
 def _row(queued: Queued, effect: SendMessage) -> ReplyRow:
-    return ReplyRow(queued.id, effect.to, effect.message, queued.attempts, effect.phone_number_id)
+    return ReplyRow(
+        *(queued.id, effect.to, effect.message, queued.attempts, effect.phone_number_id),
+        recipient=effect.recipient,
+    )

@@ -16,10 +16,11 @@ class ReplyRow:
     """A message that answers somebody (:class:`contracts.effects.SendMessage`)."""
 
     uid: str
-    to: str
+    to: str | None
     message: dict[str, Any]
     retries: int = 0
     from_phone_number_id: str | None = None
+    recipient: str | None = None
 
 
 Row = ClaimedRow | ReplyRow
@@ -35,6 +36,11 @@ class ClaimedSend:
     @property
     def uid(self) -> str:
         return self.row.uid
+
+    @property
+    def addressee(self) -> str:
+        """What limits and suppression know the person by: the number, or else the user id."""
+        return self.row.to or self.row.recipient or ""
 
 
 class SendQueue:

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-import orjson
-
 from contracts.backend import SendError, SendOutcome, SendResult
 from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
@@ -15,6 +13,7 @@ from workers.sending.cloud_api import (
     CloudApi,
     ErrorAnswer,
     NotSent,
+    Unsendable,
     message_body,
 )
 from workers.sending.error_actions import ErrorActions, Failure
@@ -71,9 +70,8 @@ class Sender:
             return
         try:
             body = message_body(row.row)
-        except orjson.JSONEncodeError as error:
-            message = f"the row's components cannot be sent as JSON: {error}"
-            failed = Decision(SendOutcome.FAILED, SendError(code=None, message=message))
+        except Unsendable as error:
+            failed = Decision(SendOutcome.FAILED, SendError(code=None, message=str(error)))
             self._outlet.report(self._result(row, number, None, failed))
             return
         sent_at = self._limiter.clock.now()
@@ -126,8 +124,8 @@ class Sender:
     ) -> None:
         """Do what follows from an error for other messages."""
         vendor_uid = self._config.vendor_uid
-        to = row.row.to
-        failure = Failure(vendor_uid, self._config.name, limits, to, sent_at, error, decision)
+        to = row.addressee
+        failure = Failure(vendor_uid, self._config.name, limits, (to,), sent_at, error, decision)
         for act in self._error_actions.plan(failure).values():
             await act()
         if decision.suppress:
@@ -164,6 +162,7 @@ class Sender:
             wamid=accepted.wamid if accepted else None,
             message_status=accepted.message_status if accepted else None,
             wa_id=accepted.wa_id if accepted else None,
+            user_id=accepted.user_id if accepted else None,
             response=accepted.response if accepted else None,
             error=decision.error,
             due_at=now + int(due_in_s * 1000) if due_in_s is not None else None,

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Results;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Webhook\Person;
 use WhatsappSidecar\Laravel\Store\Wamid;
 
 /** The outcome of one claimed row or, without a campaign, of one pending row of the log. */
@@ -13,7 +14,7 @@ final class SendResult
 {
     public const FIELDS = [
         'uid', 'vendor_uid', 'campaign_uid', 'claim_uid', 'outcome', 'attempted', 'at', 'phone_number_id',
-        'wamid', 'message_status', 'wa_id', 'response', 'error', 'due_at',
+        'wamid', 'message_status', 'wa_id', 'user_id', 'response', 'error', 'due_at',
     ];
 
     public const OUTCOMES = ['accepted', 'failed', 'requeue', 'unknown'];
@@ -44,6 +45,8 @@ final class SendResult
 
     public ?string $waId;
 
+    public ?string $userId;
+
     public stdClass $response;
 
     public ?int $dueAt;
@@ -70,7 +73,8 @@ final class SendResult
         $result->wamid = $input->optionalText('wamid');
         $result->storedWamid = $result->wamid === null ? null : Wamid::stored($result->wamid);
         $result->messageStatus = $input->optionalText('message_status');
-        $result->waId = $input->optionalText('wa_id');
+        $result->waId = Person::phoneDigits($input->optionalText('wa_id') ?? '');
+        $result->userId = $input->optionalText('user_id') ?: null;
         $result->response = $input->optionalObject('response') ?? new stdClass();
         $result->dueAt = $input->optionalInteger('due_at');
         $error = $input->part('error', ['code', 'message', 'details']);
