@@ -3,12 +3,12 @@
 from typing import Any
 
 from contracts.backend import Update, UpdateKind
+from contracts.cloud_api.answering import is_placeholder
 from contracts.effects import EffectKind
 from simulator.backend.envelope import Part, text
 from simulator.backend.messages import id_of
 from simulator.backend.outcome import Outcome
 from simulator.backend.vendors import Vendor
-
 
 #: What tells the statuses of a message apart.
 _OF_A_STATUS = (
@@ -64,5 +64,4 @@ def _names(part: Part, update: Update) -> list[str]:
     if part.kind is UpdateKind.ECHO:
         return ["echo", wamid]
     # What Meta could not show yet may come once more, with its content.
-    shown = element.get("type") not in ("unsupported", "unknown")
-    return [wamid] if shown else [wamid, str(element["type"])]
+    return [wamid, str(element["type"])] if is_placeholder(element) else [wamid]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.backend import UpdateKind
+from contracts.cloud_api.answering import is_placeholder
 from contracts.cloud_api.fields import kind_of, lists_of
 
 #: What only says whom the rest of a change is about.
@@ -66,8 +67,7 @@ def _of_element(kind: UpdateKind, element: Mapping[str, Any]) -> str:
         words = [_digest(element)]
     else:
         # What Meta could not show yet may come once more, with its content.
-        shown = element.get("type") not in ("unsupported", "unknown")
-        words = [str(element["id"]), "" if shown else str(element["type"])]
+        words = [str(element["id"]), str(element["type"]) if is_placeholder(element) else ""]
     return " ".join([kind.value, *words]).rstrip()
 
 

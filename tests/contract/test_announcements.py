@@ -102,7 +102,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "message_template_status_update": {"event": "PAUSED", "message_template_id": 2**63},
     "phone_number_quality_update": {"event": "ONBOARDING"},
     "account_update": {"event": "ACCOUNT_DELETED"},
-    "account_alerts": {"alert_type": "x"},
+    **{
+        name: {"event": "x", "messages": [message_object("wamid.x", CUSTOMER)]}
+        for name in (
+            *("account_alerts", "account_review_update", "account_settings_update"),
+            *("automatic_events", "business_capability_update", "flows", "messaging_handovers"),
+            *("message_template_components_update", "message_template_quality_update"),
+            *("partner_solutions", "payment_configuration_update", "phone_number_name_update"),
+            *("security", "template_category_update"),
+        )
+    },
     "calls": {"calls": [{"id": "wacid.1", "event": "connect"}]},
     "group_lifecycle_update": {"groups": [{"group_id": "g"}]},
     "user_preferences": {"user_preferences": [{"wa_id": CUSTOMER, "category": "x"}]},

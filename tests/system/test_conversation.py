@@ -138,7 +138,8 @@ async def test_updates_are_forwarded_and_broadcast(installation: Installation) -
         await asyncio.to_thread(conversation.write, ANNA, f"What is the {KEYWORD}?")
 
         async def all_there() -> bool:
-            values = [one.json["entry"][0]["changes"][0]["value"] for one in vendor.requests]
+            entries = [entry for one in vendor.requests for entry in one.json["entry"]]
+            values = [change["value"] for entry in entries for change in entry["changes"]]
             told = {status["status"] for value in values for status in value.get("statuses", [])}
             messages = [value for value in values if value.get("messages")]
             return told == {"sent", "delivered", "read"} and bool(messages and pusher.events)
@@ -147,6 +148,7 @@ async def test_updates_are_forwarded_and_broadcast(installation: Installation) -
         [wamid] = [line["wamid"] for line in await told(conversation, "inbound")]
         assert any(wamid.encode() in entry.body for entry in vendor.requests)
         assert vendor.refused == 0
+        assert vendor.repeated == []
         await wait_for(lambda: asyncio.to_thread(nothing_waits, installation))
         await asyncio.to_thread(assert_balanced, installation)
 

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Webhook;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Support\Json;
 
 /** One update as the sidecar hands it over, or as it was split out of a raw webhook. */
@@ -58,9 +59,9 @@ final class Update
     /** What Meta could not show yet may come once more, with its content. */
     private function nameOfMessage(string $wamid): string
     {
-        $type = $this->part->item->type ?? null;
+        $item = $this->part->item;
 
-        return in_array($type, ['unsupported', 'unknown'], true) ? "{$wamid}:{$type}" : $wamid;
+        return Answering::isPlaceholder($item) ? "{$wamid}:{$item->type}" : $wamid;
     }
 
     private function nameOfStatus(string $wamid): string
