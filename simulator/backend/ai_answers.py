@@ -6,6 +6,7 @@ import structlog
 
 from contracts.cloud_api.answering import WINDOW_MS, Unanswered
 from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, EffectKind
+from simulator.backend.contacts import address_of
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.messages import Text, id_of, pending, to_send
@@ -119,9 +120,9 @@ def _send(work: Work, vendor: Vendor, question: Row, answer: AiAnswer) -> Outcom
     if answer.outcome is not AiOutcome.SUPERSEDED and not text:
         text = vendor.settings.get(AI_BOT_FAILURE_MESSAGE)
     contact = work.db.row(
-        "SELECT _id, wa_id FROM contacts WHERE _id = ?", (question["contacts__id"],)
+        "SELECT _id, wa_id, __data FROM contacts WHERE _id = ?", (question["contacts__id"],)
     )
-    if not text or contact is None or not contact["wa_id"]:
+    if not text or contact is None or address_of(contact) is None:
         return DONE
     number = question["wab_phone_number_id"]
     message = Text(id_of(answer.id, "answer"), text, number, "ai", _until(question))

@@ -3,9 +3,11 @@
 from typing import Any
 
 from contracts.backend import Update
-from contracts.cloud_api.people import identifier
-from simulator.backend.contacts import split_name, upsert
+from contracts.cloud_api.answering import is_own_number
+from contracts.cloud_api.people import Person, identifier, person
+from simulator.backend.contacts import follow, split_name, upsert
 from simulator.backend.envelope import Part, objects, text
+from simulator.backend.moves import moves_of_field
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.preferences import apply_preferences
 from simulator.backend.vendors import BUSINESS_ACCOUNT_ID, DISCONNECTED_AT, Vendor
@@ -19,7 +21,17 @@ def apply_change(work: Work, vendor: Vendor, part: Part, update: Update | None) 
         return apply_preferences(work, vendor, part, update)
     if part.field == "smb_app_state_sync":
         return _sync_contacts(work, vendor, part.value)
+    if part.field == "user_id_update":
+        return _follow_people(work, vendor, part.value)
     return ignored("field_not_used")
+
+
+def _follow_people(work: Work, vendor: Vendor, value: dict[str, Any]) -> Outcome:
+    """People who have another user id now are the contacts that they were."""
+    moves = moves_of_field(value)
+    for move in moves:
+        follow(work, vendor, move)
+    return DONE if moves else ignored("no_user_ids")
 
 
 def _update_account(work: Work, vendor: Vendor, part: Part) -> Outcome:
@@ -45,10 +57,11 @@ def _sync_contacts(work: Work, vendor: Vendor, value: dict[str, Any]) -> Outcome
             continue
         if not isinstance(contact, dict):
             continue
-        wa_id = "".join(filter(str.isdecimal, text(contact.get("phone_number")) or ""))
-        if wa_id:
+        number = person(contact.get("phone_number")).wa_id
+        who = Person(number, text(contact.get("user_id")))
+        if who != Person() and not is_own_number(who, value):
             names = split_name(text(contact.get("full_name")))
             first = text(contact.get("first_name"))
-            upsert(work, vendor, wa_id, names if first is None else {**names, "first_name": first})
+            upsert(work, vendor, who, names if first is None else {**names, "first_name": first})
             outcome = DONE
     return outcome

@@ -1,47 +1,96 @@
-"""A vendor's contacts: found by phone number or user id, or created."""
+"""A vendor's contacts: found by number or user id, or created.
+
+A number stands in ``wa_id``, in one of its forms; a user id in ``__data.user_id``. Where two
+contacts turn out to be one person, the one that has the person's number remains: groups, imports
+and campaigns of the application know people by it.
+"""
 
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
+from contracts.cloud_api.people import Person, number_forms, person, phone_digits
+from simulator.backend.columns import fit_row
 from simulator.backend.database import Row
 from simulator.backend.envelope import text
-from simulator.backend.jsontext import dump
+from simulator.backend.jsontext import dump, load
+from simulator.backend.moves import Move, moved_by_message
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
+_COLUMNS = "SELECT _id, _uid, wa_id, __data FROM contacts"
+
+#: What a person has chosen, which no merging may undo.
+_SWITCHES = ("whatsapp_opt_out", "disable_ai_bot", "disable_reply_bot")
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a webhook says of a person besides who it is."""
+
+    name: str | None = None
+    username: str | None = None
+    parent_user_id: str | None = None
+
+    def data(self, user_id: str | None) -> dict[str, str]:
+        """Return what is kept of it, and of who the person is, in ``__data``."""
+        said = {
+            "user_id": user_id,
+            "parent_user_id": self.parent_user_id,
+            "username": self.username,
+        }
+        return {name: value for name, value in said.items() if value}
+
+
+_NOTHING = Profile()
+
+
+def profile_of(element: dict[str, Any], contact: dict[str, Any], side: str) -> Profile:
+    """Return what is said of whom a message is ``from`` or ``to``."""
+    profile = contact.get("profile")
+    profile = profile if isinstance(profile, dict) else {}
+    parent = text(element.get(f"{side}_parent_user_id")) or text(contact.get("parent_user_id"))
+    return Profile(text(profile.get("name")), text(profile.get("username")), parent)
+
 
 def find_or_create(
-    work: Work, vendor: Vendor, wa_id: str | None, user_id: str | None, name: str | None
+    work: Work, vendor: Vendor, who: Person, profile: Profile = _NOTHING
 ) -> int | None:
     """Return the contact's ``_id``; None if there is nothing to know them by.
 
     A contact who was known by one of the two ids learns the other.
     """
-    if wa_id is None and user_id is None:
-        return None
-    row = _find(work, vendor, wa_id, user_id)
-    if row is None:
-        return _create(work, vendor, wa_id, user_id, name)
-    if (user_id is not None and row["user_id"] != user_id) or (wa_id and not row["wa_id"]):
-        work.db.execute(
-            "UPDATE contacts SET wa_id = coalesce(nullif(wa_id, ''), ?), updated_at = ?,"
-            " __data = json_set(coalesce(__data, '{}'), '$.user_id', ?) WHERE _id = ?",
-            (wa_id, work.now, user_id or row["user_id"], row["_id"]),
-        )
-    found: int = row["_id"]
-    return found
+    row = _by_number(work, vendor, who.wa_id)
+    same = row is not None and (who.user_id is None or user_id_of(row) == who.user_id)
+    other = None if same else _by_user_id(work, vendor, who.user_id)
+    return _one(work, vendor, [row, other], who, profile)
 
 
-def upsert(work: Work, vendor: Vendor, wa_id: str, names: dict[str, str | None]) -> None:
+def moved(
+    work: Work, vendor: Vendor, who: Person, element: dict[str, Any], profile: Profile = _NOTHING
+) -> int | None:
+    """Return the contact who has another number or user id now, as a system message says, with
+    what is new; None if the message says no such thing."""
+    move = moved_by_message(who, element)
+    return None if move is None else follow(work, vendor, move, profile)
+
+
+def follow(work: Work, vendor: Vendor, move: Move, profile: Profile = _NOTHING) -> int | None:
+    """Have whoever is known by the old ids, or by the new ones, be one contact with the new."""
+    people = (move.new, move.old)
+    found = [_by_number(work, vendor, one.wa_id) for one in people]
+    found += [_by_user_id(work, vendor, one.user_id) for one in people]
+    return _one(work, vendor, found, move.new, profile)
+
+
+def upsert(work: Work, vendor: Vendor, who: Person, names: dict[str, str | None]) -> None:
     """Create the contact, or take over the names that are given."""
-    row = _find(work, vendor, wa_id, None)
-    if row is None:
-        _insert(work, vendor, wa_id, None, names)
-        return
+    contact_id = find_or_create(work, vendor, who)
+    names = fit_row("contacts", names)
     work.db.execute(
         "UPDATE contacts SET first_name = coalesce(?, first_name),"
         " last_name = coalesce(?, last_name), updated_at = ? WHERE _id = ?",
-        (names.get("first_name"), names.get("last_name"), work.now, row["_id"]),
+        (names.get("first_name"), names.get("last_name"), work.now, contact_id),
     )
 
 
@@ -51,43 +100,122 @@ def split_name(name: str | None) -> dict[str, str | None]:
     return {"first_name": text(first), "last_name": text(last.strip())}
 
 
-def _find(work: Work, vendor: Vendor, wa_id: str | None, user_id: str | None) -> Row | None:
-    columns = "SELECT _id, wa_id, json_extract(__data, '$.user_id') AS user_id FROM contacts"
-    row = None
-    if wa_id is not None:
-        row = work.db.row(
-            f"{columns} WHERE vendors__id = ? AND wa_id = ? ORDER BY _id LIMIT 1",
-            (vendor.id, wa_id),
+def address_of(row: Row) -> dict[str, str] | None:
+    """Return where a message to a contact goes, as the contract's SendMessage has it; None if
+    nothing is known to send it to. The row has ``wa_id`` and ``__data``."""
+    digits = phone_digits(row["wa_id"] or "")
+    if digits is not None:
+        return {"to": digits}
+    user_id = user_id_of(row)
+    return None if user_id is None else {"recipient": user_id}
+
+
+def user_id_of(row: Row) -> str | None:
+    """Return a contact's user id; older rows may hold it as their number."""
+    return text(load(row["__data"]).get("user_id")) or person(row["wa_id"]).user_id
+
+
+def _by_number(work: Work, vendor: Vendor, wa_id: str | None) -> Row | None:
+    """Return the contact of a number in any form; the given form goes before others."""
+    if wa_id is None:
+        return None
+    forms = number_forms(wa_id)
+    marks = ", ".join("?" * len(forms))
+    return work.db.row(
+        f"{_COLUMNS} WHERE vendors__id = ? AND wa_id IN ({marks})"
+        " ORDER BY wa_id = ? DESC, _id LIMIT 1",
+        (vendor.id, *forms, wa_id),
+    )
+
+
+def _by_user_id(work: Work, vendor: Vendor, user_id: str | None) -> Row | None:
+    if user_id is None:
+        return None
+    rows = work.db.rows(
+        f"{_COLUMNS} WHERE vendors__id = ?1 AND json_extract(__data, '$.user_id') = ?2"
+        f" UNION ALL {_COLUMNS} WHERE vendors__id = ?1 AND wa_id = ?2",
+        (vendor.id, user_id),
+    )
+    return next((row for row in rows if user_id_of(row) == user_id), None)
+
+
+def _one(
+    work: Work, vendor: Vendor, found: list[Row | None], who: Person, profile: Profile
+) -> int | None:
+    """Make one contact of those that were found, the first of which remains, and have it learn
+    who it is."""
+    rows: dict[int, Row] = {}
+    for row in found:
+        if row is not None:
+            rows.setdefault(row["_id"], row)
+    if not rows:
+        return _insert(work, vendor, who, profile)
+    kept, *others = rows.values()
+    for other in others:
+        _merge(work, kept, other)
+    _learn(work, kept, who, profile)
+    return next(iter(rows))
+
+
+def _learn(work: Work, row: Row, who: Person, profile: Profile) -> None:
+    known = load(row["__data"])
+    number = phone_digits(row["wa_id"] or "")
+    if who.wa_id is not None and number not in number_forms(who.wa_id):
+        number = who.wa_id
+    elif number is not None:
+        number = row["wa_id"]
+    data = profile.data(who.user_id or user_id_of(row))
+    news = {name: value for name, value in data.items() if known.get(name) != value}
+    if news or number != row["wa_id"]:
+        work.db.execute(
+            "UPDATE contacts SET wa_id = ?, updated_at = ?,"
+            " __data = json_patch(coalesce(__data, '{}'), ?) WHERE _id = ?",
+            (number, work.now, dump(news), row["_id"]),
         )
-    if row is None and user_id is not None:
-        row = work.db.row(
-            f"{columns} WHERE vendors__id = ? AND json_extract(__data, '$.user_id') = ?"
-            " ORDER BY _id LIMIT 1",
-            (vendor.id, user_id),
-        )
-    return row
 
 
-def _create(
-    work: Work, vendor: Vendor, wa_id: str | None, user_id: str | None, name: str | None
-) -> int:
-    return _insert(work, vendor, wa_id, user_id, split_name(name))
+def _merge(work: Work, kept: Row, other: Row) -> None:
+    """Give a contact what is known of another, who is the same person.
+
+    The other's row stays, for other tables may name it, but with no id by which it would be found;
+    it says whom it was merged into, and is opted out, so that no campaign reaches the person twice.
+    """
+    db, now, ids = work.db, work.now, (kept["_id"], other["_id"])
+    switches = ", ".join(
+        f"{name} = max(coalesce(contacts.{name}, 0), coalesce(other.{name}, 0))"
+        for name in _SWITCHES
+    )
+    nameless = "coalesce(contacts.first_name, '') = ''"
+    names = ", ".join(
+        f"{name} = iif({nameless}, other.{name}, contacts.{name})"
+        for name in ("first_name", "last_name")
+    )
+    db.execute(
+        f"UPDATE contacts SET updated_at = ?, {switches}, {names}, __data = json_patch(?, ?)"
+        " FROM contacts AS other WHERE contacts._id = ? AND other._id = ?",
+        (now, dump(load(other["__data"])), dump(load(kept["__data"])), *ids),
+    )
+    gone = {"user_id": None, "sidecar": {"merged_into": kept["_uid"]}}
+    db.execute(
+        "UPDATE contacts SET updated_at = ?, wa_id = NULL, whatsapp_opt_out = 1,"
+        " __data = json_patch(coalesce(__data, '{}'), ?) WHERE _id = ?",
+        (now, dump(gone), other["_id"]),
+    )
+    for table in ("whatsapp_message_queue", "whatsapp_message_logs"):
+        db.execute(f"UPDATE {table} SET contacts__id = ? WHERE contacts__id = ?", ids)
 
 
-def _insert(
-    work: Work,
-    vendor: Vendor,
-    wa_id: str | None,
-    user_id: str | None,
-    names: dict[str, str | None],
-) -> int:
+def _insert(work: Work, vendor: Vendor, who: Person, profile: Profile) -> int | None:
+    if who.wa_id is None and who.user_id is None:
+        return None
+    data = profile.data(who.user_id)
     columns: dict[str, Any] = {
         "_uid": str(uuid.uuid4()),
         "created_at": work.now,
         "updated_at": work.now,
         "vendors__id": vendor.id,
-        "wa_id": wa_id,
-        **names,
-        "__data": None if user_id is None else dump({"user_id": user_id}),
+        "wa_id": who.wa_id,
+        **split_name(profile.name),
+        "__data": dump(data) if data else None,
     }
     return work.db.insert("contacts", columns)

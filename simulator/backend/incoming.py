@@ -15,10 +15,10 @@ from contracts.cloud_api.people import Person, identifier, person
 from contracts.cloud_api.text import readable_text
 from simulator.backend import wamids
 from simulator.backend.columns import fit_row
-from simulator.backend.contacts import find_or_create
+from simulator.backend.contacts import find_or_create, moved, profile_of
 from simulator.backend.corrections import correct
 from simulator.backend.database import Row
-from simulator.backend.envelope import Part, phone_number_id, text
+from simulator.backend.envelope import Part, phone_number_id
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.replies import Said, replied, reply
@@ -88,9 +88,10 @@ def _store(
     wamid = identifier(element.get("id"))
     assert number is not None
     assert wamid is not None
-    profile = part.contact.get("profile")
-    name = text(profile.get("name")) if isinstance(profile, dict) else None
-    contact_id = find_or_create(work, vendor, who.wa_id, who.user_id, name)
+    profile = profile_of(element, part.contact, "from" if part.kind == "message" else "to")
+    contact_id = moved(work, vendor, who, element, profile)
+    if contact_id is None:
+        contact_id = find_or_create(work, vendor, who, profile)
     if contact_id is None:
         return None
     sent_at = sent_ms(element, received)

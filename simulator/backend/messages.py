@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.effects import EffectKind
+from simulator.backend.contacts import address_of
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump
 from simulator.backend.vendors import Vendor
@@ -35,12 +36,15 @@ class Text:
 
 
 def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, Any]:
-    """Store a text for a contact as pending, and return the effect that sends it."""
+    """Store a text for a contact with an address as pending, and return the effect that sends
+    it."""
+    address = address_of(contact)
+    assert address is not None
     message = {"type": "text", "text": {"body": text.text}}
     effect = {
         "kind": EffectKind.SEND_MESSAGE.value,
         "id": text.uid,
-        "to": contact["wa_id"],
+        **address,
         "message": message,
         "phone_number_id": text.number,
         "expires_at": text.expires_at,
@@ -54,7 +58,7 @@ def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, A
             "vendors__id": vendor.id,
             "contacts__id": contact["_id"],
             "status": PENDING,
-            "contact_wa_id": contact["wa_id"],
+            "contact_wa_id": address.get("to"),
             "wab_phone_number_id": text.number,
             "is_incoming_message": 0,
             "message": text.text,

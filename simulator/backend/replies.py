@@ -9,6 +9,7 @@ from contracts.cloud_api.answering import Unanswered, unanswered
 from contracts.cloud_api.text import said_text
 from contracts.effects import EffectKind
 from simulator.backend.bots import matches, read_bots
+from simulator.backend.contacts import address_of
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.messages import Text, id_of, pending, to_send
@@ -93,7 +94,8 @@ def _reply(
     if not bots and vendor.ai_bot is None:
         return [], []
     contact = work.db.row(
-        "SELECT _id, _uid, wa_id, disable_ai_bot, disable_reply_bot FROM contacts WHERE _id = ?",
+        "SELECT _id, _uid, wa_id, __data, disable_ai_bot, disable_reply_bot FROM contacts"
+        " WHERE _id = ?",
         (said.contact_id,),
     )
     assert contact is not None
@@ -101,7 +103,7 @@ def _reply(
     for bot in answering:
         _switch(work, contact, bot)
     effects: list[Any] = []
-    if contact["wa_id"] and said.until > work.now_ms:
+    if address_of(contact) and said.until > work.now_ms:
         effects = [
             to_send(
                 work,
