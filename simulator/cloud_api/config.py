@@ -211,6 +211,9 @@ class CloudApiConfig(StrictModel):
     #: How long the address of a medium is valid. Meta: five minutes.
     media_url_s: float = Field(default=300, gt=0)
 
+    #: Time between the payloads of an odd use that has several.
+    odd_gap_ms: float = Field(default=1_500, ge=0)
+
     # -- webhooks --
 
     #: Weights of the number of updates in one POST.

@@ -20,6 +20,9 @@
   them, and add or change one; webhooks tell of a new state or category.
 - ``POST customers/change`` :class:`~simulator.cloud_api.control_people.ChangeOrder`: a customer
   gets another number or user id.
+- ``POST odd`` :class:`~simulator.cloud_api.control_odd.OddOrder`: webhooks as they occur in the
+  wild (:mod:`simulator.cloud_api.odd`). ``GET odd/kinds``; ``GET odd``: every use with what it
+  should come to, one JSON object a line.
 """
 
 import asyncio
@@ -39,6 +42,7 @@ from contracts.lenient import StrictModel
 from simulator.cloud_api.config import HttpUrl, KnownType
 from simulator.cloud_api.control_http import json_answer, lines_answer, ordered_number, read_order
 from simulator.cloud_api.control_media import MAX_BYTES, MediaControl, make_media
+from simulator.cloud_api.control_odd import OddControl
 from simulator.cloud_api.control_people import PeopleControl
 from simulator.cloud_api.control_templates import TemplateControl
 from simulator.cloud_api.customer import Customer
@@ -85,6 +89,7 @@ class Control:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._media = MediaControl(engine.media, engine.media_faults, engine.numbers)
+        self._odd = OddControl(engine.odd, engine.numbers, engine.scheduler)
         self._people = PeopleControl(engine.customers, engine.people, engine.numbers)
         self._templates = TemplateControl(engine.templates, engine.numbers, engine.delivery)
 
@@ -103,6 +108,7 @@ class Control:
             Route("/webhook-url", self.move_webhooks, methods=["POST"]),
             Route("/webhook", self.post_webhook, methods=["POST"]),
             *self._media.routes(),
+            *self._odd.routes(),
             *self._people.routes(),
             *self._templates.routes(),
         ]

@@ -16,6 +16,7 @@ from simulator.cloud_api.media import MediaLibrary
 from simulator.cloud_api.media_fault import MediaFaults
 from simulator.cloud_api.message import Message
 from simulator.cloud_api.number import Number, Numbers
+from simulator.cloud_api.odd.posting import OddPosts
 from simulator.cloud_api.outbox import Outbox
 from simulator.cloud_api.platform import Platform
 from simulator.cloud_api.recipient import Magic, MagicKind
@@ -71,6 +72,7 @@ class Engine:
             self.windows,
         )
         self.customers = Customers(platform, self._mint, self.numbers)
+        self.odd = OddPosts(platform, self.scheduler, self._mint)
         self._lifecycle = Lifecycle(platform, self.scheduler, self._rng, self.customers)
         self.faults = Faults(self.clock, rng)
         for spec in config.faults:

@@ -39,7 +39,7 @@ class Outbox:
         self._clock = clock
         self._rng = rng
         self._scheduler = scheduler
-        self._delivery = delivery
+        self.delivery = delivery
         self._writer = EnvelopeWriter(config)
         self._sizes = list(config.batch_sizes)
         self._size_limits = list(accumulate(config.batch_sizes.values()))
@@ -73,12 +73,12 @@ class Outbox:
         """Post an update alone and at once. The future tells how the first try ended; None where
         webhooks are paused or have nowhere to go."""
         subscription = update.number.subscription
-        if subscription is None or self._delivery.paused:
+        if subscription is None or self.delivery.paused:
             self.add(update)
             return None
         post = UpdatesPost(self._writer, (update,), Layout.ONE_CHANGE, self._clock.now())
         post.answer = asyncio.get_running_loop().create_future()
-        self._delivery.push(subscription, post)
+        self.delivery.push(subscription, post)
         return post.answer
 
     def _flush(self, batch: _Batch) -> None:
@@ -92,7 +92,7 @@ class Outbox:
         if len(updates) > 1 and sum(self._layout_weights) > 0:
             layout = self._rng.choices(self._layouts, self._layout_weights)[0]
         post = UpdatesPost(self._writer, updates, layout, self._clock.now())
-        self._delivery.push(subscription, post)
+        self.delivery.push(subscription, post)
         share = self._config.duplicate_share
         if share and self._rng.random() < share:
             delay_s = self._rng.uniform(*self._config.duplicate_delay_ms) / 1000
@@ -102,7 +102,7 @@ class Outbox:
         subscription, post = what
         self.duplicates += 1
         again = UpdatesPost(self._writer, post.updates, post.layout, self._clock.now())
-        self._delivery.push(subscription, again)
+        self.delivery.push(subscription, again)
 
     def _draw_size(self) -> int:
         at = self._rng.random() * self._size_limits[-1]
