@@ -28,7 +28,7 @@ class _Row:
         return [
             self.wamid,
             fit(_LOGS, "status", self.status),
-            fit(_LOGS, "contact_wa_id", self.wa_id),
+            self.wa_id,
             fit(_LOGS, "wab_phone_number_id", self.number),
         ]
 
@@ -76,8 +76,9 @@ class MessageResults:
         if "initial_response" not in row.data:
             row.data["initial_response"] = result.response or {}
             row.number = result.phone_number_id
-            if row.contact_id is not None and result.wa_id and result.wa_id != row.wa_id:
-                self.wa_ids[row.contact_id] = row.wa_id = result.wa_id
+            known = fit("contacts", "wa_id", result.wa_id)
+            if row.contact_id is not None and known and known != row.wa_id:
+                self.wa_ids[row.contact_id] = row.wa_id = known
             self._changed[row.id] = row
         return None
 

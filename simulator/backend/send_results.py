@@ -133,9 +133,12 @@ class _Batch:
         )
         self._correct_wa_id(logged["contacts__id"], logged["contact_wa_id"], result.wa_id)
 
-    def _correct_wa_id(self, contact_id: int | None, asked: str, returned: str | None) -> None:
-        if contact_id is not None and returned and returned != asked.lstrip("+"):
-            self._wa_ids[contact_id] = returned
+    def _correct_wa_id(
+        self, contact_id: int | None, asked: str | None, returned: str | None
+    ) -> None:
+        known = fit("contacts", "wa_id", returned)
+        if contact_id is not None and known and known != (asked or "").lstrip("+"):
+            self._wa_ids[contact_id] = known
 
     def _fail(self, row: QueueRow, response: dict[str, str]) -> None:
         self._change(row, QueueStatus.ERROR, response)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulator.backend import wamids
+from simulator.backend.columns import fit
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 
@@ -104,7 +105,7 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
         "campaigns__id": row.campaign_id,
         "status": sent.status,
         "wamid": wamid,
-        "contact_wa_id": sent.wa_id or row.phone,
+        "contact_wa_id": fit("contacts", "wa_id", sent.wa_id) or row.phone,
         "wab_phone_number_id": str(number) if number else None,
         "is_incoming_message": 0,
         "__data": dump(

@@ -107,10 +107,11 @@ final class MessageResults
         }
         $row->data->initial_response = $result->response;
         $asked = ltrim((string) $row->contact_wa_id, '+');
-        if ($result->waId && $result->waId !== $asked && $row->contacts__id !== null) {
-            $this->waIds[(int) $row->contacts__id] = ['id' => (int) $row->contacts__id, 'wa_id' => $result->waId];
+        $known = Columns::fit('contacts', 'wa_id', $result->waId);
+        if ($known && $known !== $asked && $row->contacts__id !== null) {
+            $this->waIds[(int) $row->contacts__id] = ['id' => (int) $row->contacts__id, 'wa_id' => $known];
         }
-        $row->contact_wa_id = $result->waId ?: $row->contact_wa_id;
+        $row->contact_wa_id = $known ?: $row->contact_wa_id;
         $this->change($row, $patch, $result->phoneNumberId);
 
         return null;
@@ -125,7 +126,7 @@ final class MessageResults
             'id' => (int) $row->_id,
             'wamid' => $row->wamid,
             'status' => Columns::fit('logs', 'status', $row->status),
-            'wa_id' => Columns::fit('logs', 'contact_wa_id', $row->contact_wa_id),
+            'wa_id' => $row->contact_wa_id,
             'phone_number_id' => $number ?? $earlier['phone_number_id'] ?? null,
             'patch' => $patch + ($earlier['patch'] ?? []),
         ];

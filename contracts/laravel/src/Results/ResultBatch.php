@@ -237,8 +237,9 @@ final class ResultBatch
 
     private function correctWaId(?int $contactId, string $asked, ?string $returned): void
     {
-        if ($contactId !== null && $returned && $returned !== ltrim($asked, '+')) {
-            $this->waIds[$contactId] = $returned;
+        $known = Columns::fit('contacts', 'wa_id', $returned);
+        if ($contactId !== null && $known && $known !== ltrim($asked, '+')) {
+            $this->waIds[$contactId] = $known;
         }
     }
 
