@@ -174,6 +174,11 @@ async def test_a_reply_names_what_it_answers(caller: Caller, campaign: Campaign)
         ({"type": "image", "image": {"id": "1"}}, None),
         ({"type": "button", "button": {"text": "Yes", "payload": "y"}}, "Yes"),
         ({"type": "interactive", "interactive": {"list_reply": {"title": "Two"}}}, "Two"),
+        ({"type": "interactive", "interactive": {"nfm_reply": {"body": "Sent"}}}, "Sent"),
+        ({"type": "interactive", "interactive": {"call_permission_reply": {}}}, None),
+        ({"type": "location", "location": {"latitude": 48.1, "longitude": 11}}, "48.1, 11"),
+        ({"type": "contacts", "contacts": [{"name": {"formatted_name": "Ann"}}]}, "Ann"),
+        ({"type": "order", "order": {"text": "Soon, please"}}, "Soon, please"),
         ({"type": "unsupported", "errors": [{"code": 131051}]}, None),
         ({"type": "from_the_future", "from_the_future": [1, {"a": None}]}, None),
     ],
@@ -209,7 +214,7 @@ async def test_an_echo_is_stored_as_sent(caller: Caller, vendor: Vendor) -> None
     assert log["message"] == "Hello"
 
 
-@pytest.mark.parametrize("element", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": 7, "from": 8}])
+@pytest.mark.parametrize("element", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": [], "from": {}}])
 async def test_a_message_without_its_fields_is_ignored(
     caller: Caller, vendor: Vendor, element: dict[str, Any]
 ) -> None:

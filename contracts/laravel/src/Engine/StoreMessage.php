@@ -42,13 +42,6 @@ final class StoreMessage
     ) {
     }
 
-    /** Return the `_uid` of a message's row. It follows from the wamid, so that two calls at the same
-     * moment store it once. */
-    public static function uid(Vendor $vendor, string $wamid): string
-    {
-        return Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}");
-    }
-
     /**
      * Store a message once, with its contact (whom it is $from or $to), and what bots answer to it; or apply
      * an edit or a revoke to the message that it names.
@@ -149,7 +142,8 @@ final class StoreMessage
         $forwarded = ($context->forwarded ?? null) === true || ($context->frequently_forwarded ?? null) === true;
 
         return [
-            '_uid' => self::uid($vendor, $wamid),
+            // Follows from the wamid, so that two calls at the same moment store it once.
+            '_uid' => $update->placeholder ?? Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}"),
             'vendors__id' => $vendor->id,
             'status' => $incoming ? 'received' : 'sent',
             'wamid' => $wamid,

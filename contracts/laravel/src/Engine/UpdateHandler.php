@@ -4,7 +4,6 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Engine;
 
-use stdClass;
 use Throwable;
 use WhatsappSidecar\Laravel\Effects\Effects;
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
@@ -81,21 +80,6 @@ final class UpdateHandler
         }) ?? Outcome::retry('another_call_handles_it');
     }
 
-    /**
-     * Tell whether a row of the log is the engine's, and stands for a message that may come yet.
-     *
-     * @param array<string, Vendor> $vendors
-     */
-    private function isPlaceholder(stdClass $row, array $vendors): bool
-    {
-        if (! $this->engine instanceof StoresOnce || ! Answering::isPlaceholder($row)) {
-            return false;
-        }
-        $vendor = array_column($vendors, null, 'id')[$row->vendors__id];
-
-        return $row->_uid === StoreMessage::uid($vendor, $row->wamid);
-    }
-
     private function effectful(Vendor $vendor, Update $update): Outcome
     {
         return $this->effects->during($vendor, $update, fn (): Outcome => $this->applied($vendor, $update));
@@ -122,7 +106,8 @@ final class UpdateHandler
     }
 
     /**
-     * Return which of the messages are in the log already, with the effects that they bring again.
+     * Return which of the messages are in the log already, with the effects that they bring again. A row that
+     * stands for what Meta could not show is told to its update.
      *
      * @param list<Update> $updates
      * @param array<string, Vendor> $vendors
@@ -141,16 +126,23 @@ final class UpdateHandler
             return [];
         }
         $ids = array_map(static fn (Vendor $vendor): int => $vendor->id, array_values($vendors));
-        $sidecars = [];
+        $sidecars = $placeholders = [];
         foreach (
             $this->db->rows(
                 sprintf(self::LOGGED, Database::marks($ids), Database::marks($wamids)),
                 [...$ids, ...$wamids]
             ) as $row
         ) {
-            if (! $this->isPlaceholder($row, $vendors)) {
-                $sidecars["{$row->vendors__id} {$row->wamid}"] ??= $row->sidecar;
+            $key = "{$row->vendors__id} {$row->wamid}";
+            if ($this->engine instanceof StoresOnce && Answering::isPlaceholder($row)) {
+                $placeholders[$key] = $row->_uid;
+            } else {
+                $sidecars[$key] ??= $row->sidecar;
             }
+        }
+        foreach ($placeholders === [] ? [] : $updates as $update) {
+            $vendor = $vendors[$update->vendorUid] ?? null;
+            $update->placeholder = $placeholders["{$vendor?->id} {$update->part->wamid()}"] ?? null;
         }
 
         return $this->kept->again($sidecars);

@@ -31,6 +31,9 @@ final class Update
     /** What has to stay in order among the updates of one request. */
     public ?string $order = null;
 
+    /** `_uid` of a row that stands for this message, which Meta could not show at first. */
+    public ?string $placeholder = null;
+
     /** @param stdClass $payload a complete webhook envelope that holds nothing but this update */
     public function __construct(public string $vendorUid, public Part $part, public stdClass $payload)
     {
