@@ -6,8 +6,9 @@ that records its outcome.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -54,7 +55,8 @@ def effects_lease(kind: EffectKind, vendor_uid: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Queued:
     """An effect that waits. ``attempts`` have failed so far; ``put_at`` is when it arrived, unix
-    ms. ``id`` is the effect's, or one derived from its content."""
+    ms. ``id`` is the effect's, or one derived from its content. ``size`` is what it takes in Redis,
+    if it was read from there."""
 
     id: str
     vendor_uid: str
@@ -62,6 +64,7 @@ class Queued:
     put_at: int
     attempts: int = 0
     reason: str | None = None
+    size: int = field(default=0, compare=False)
 
     @property
     def kind(self) -> EffectKind:
@@ -177,11 +180,23 @@ class Outbox:
             log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
         return put
 
-    async def due(self, kind: EffectKind, vendor_uid: str, now: int, most: int) -> list[Queued]:
-        """Return at most ``most`` effects that are due, the oldest first."""
+    async def due(
+        self,
+        kind: EffectKind,
+        vendor_uid: str,
+        now: int,
+        most: int,
+        *,
+        in_hand: Container[str] = (),
+        most_bytes: int | None = None,
+    ) -> list[Queued]:
+        """Return at most ``most`` effects that are due, the oldest first; without those that are
+        ``in_hand``, and (but for one) no more than so many bytes."""
         _, due, bodies = _keys(kind, vendor_uid)
         found = await self._redis.zrange(due, 0, now + 1, byscore=True, offset=0, num=most)
-        ids = cast("list[bytes]", found)
+        ids = [one for one in cast("list[bytes]", found) if one.decode() not in in_hand]
+        if most_bytes is not None:
+            ids = await self._within(bodies, ids, most_bytes)
         if not ids:
             return []
         values = cast("list[bytes | None]", await self._redis.hmget(bodies, ids))
@@ -190,11 +205,21 @@ class Outbox:
             if value is None:
                 continue
             try:
-                effects.append(Queued.load(effect_id.decode(), vendor_uid, orjson.loads(value)))
+                queued = Queued.load(effect_id.decode(), vendor_uid, orjson.loads(value))
+                effects.append(replace(queued, size=len(value)))
             except ValueError as error:
                 # A later version has put it there; it is that one's again after an upgrade.
                 log.error("effect.invalid", vendor=vendor_uid, kind=kind, error=str(error))
         return effects
+
+    async def _within(self, bodies: str, ids: list[bytes], most_bytes: int) -> list[bytes]:
+        """Return the first effects that take no more than so many bytes; one at least."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for effect_id in ids:
+            pipeline.hstrlen(bodies, effect_id)
+        sizes = accumulate(await pipeline.execute() if ids else [])
+        fit = sum(1 for size in sizes if size <= most_bytes)
+        return ids[: max(1, fit)]
 
     async def next_due_at(self, kind: EffectKind, vendor_uid: str) -> int | None:
         """Return when the first effect is due (unix ms), or None if there is none."""

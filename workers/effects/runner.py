@@ -22,8 +22,9 @@ from workers.effects.handler import Again, Done, End, GivenUp, Handler
 
 log = structlog.get_logger()
 
-#: Maximum effects of a vendor in progress.
+#: Maximum effects of a vendor in progress, and how many bytes they may take (but for one).
 MAX_IN_HAND = 400
+MAX_IN_HAND_BYTES = 8 * 1024 * 1024
 #: How often the outbox is checked for effects that another process has added.
 POLL_S = 0.05
 #: Longest pause towards a server that only fails.
@@ -79,6 +80,7 @@ class EffectRun:
         self._redis_breaker = Breaker("effects.redis_unavailable", vendor=config.vendor_uid)
         self._waiting: dict[str, Queued] = {}
         self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._sizes: dict[str, int] = {}
         self._calls: set[asyncio.Task[None]] = set()
         self._more = asyncio.Event()
         self._lease_lost = False
@@ -114,15 +116,23 @@ class EffectRun:
         return self._lease_lost or self._lease.lost.is_set()
 
     async def _take(self) -> None:
-        # What ends while the outbox is read may still be in the answer.
         had = {*self._waiting, *self._in_flight}
-        if len(had) >= MAX_IN_HAND:
+        self._sizes = {one: size for one, size in self._sizes.items() if one in had}
+        room = MAX_IN_HAND_BYTES - sum(self._sizes.values())
+        if len(had) >= MAX_IN_HAND or room <= 0:
             return
-        kind = self._handler.kind
-        for queued in await self._outbox.due(kind, self._vendor_uid, now_ms(), MAX_IN_HAND):
-            if queued.id not in had:
-                self._waiting[queued.id] = queued
-                self._handler.arrived(queued)
+        due = await self._outbox.due(
+            self._handler.kind,
+            self._vendor_uid,
+            now_ms(),
+            MAX_IN_HAND,
+            in_hand=had,
+            most_bytes=room,
+        )
+        for queued in due:
+            self._waiting[queued.id] = queued
+            self._sizes[queued.id] = queued.size
+            self._handler.arrived(queued)
 
     def _start(self) -> None:
         at_once = self._handler.at_once if self._breaker.reason is None else 1

@@ -102,6 +102,22 @@ async def test_an_id_is_taken_once_also_when_it_has_ended(outbox: Outbox, redis:
     assert (await outbox.put("w", [effect])).taken == 1, "ids are the vendor's"
 
 
+async def test_no_more_bytes_are_read_than_wanted(outbox: Outbox) -> None:
+    await outbox.put("v", [Forward(id=one, raw="x" * 1000) for one in "abc"])
+
+    async def read(most_bytes: int, in_hand: str = "") -> str:
+        now = now_ms() + 1
+        found = await outbox.due(FORWARD, "v", now, 9, in_hand=in_hand, most_bytes=most_bytes)
+        assert all(1000 < queued.size < 1200 for queued in found)
+        return "".join(queued.id for queued in found)
+
+    assert await read(10_000) == "abc"
+    assert await read(2_500) == "ab"
+    assert await read(1) == "a", "one at least"
+    assert await read(2_500, in_hand="a") == "bc"
+    assert await read(1, in_hand="abc") == ""
+
+
 async def test_broadcasts_that_say_the_same_are_one(outbox: Outbox) -> None:
     one = Broadcast(channels=["a", "b"], event="e", data={"x": 1})
     same = Broadcast(channels=["b", "a"], event="e", data={"x": 1}, id="another")

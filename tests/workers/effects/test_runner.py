@@ -129,6 +129,23 @@ async def test_each_is_done_once(stand: Stand) -> None:
     assert await stand.waiting() == {}
 
 
+async def test_it_has_few_bytes_in_hand(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.effects.runner.MAX_IN_HAND_BYTES", 2500)
+    ids = [f"e{number}" for number in range(6)]
+    await stand.outbox.put("v", [Forward(id=one, raw="x" * 1000) for one in ids])
+    in_hand = []
+    came = stand.doer.arrived
+
+    def arrived(queued: Queued) -> None:
+        came(queued)
+        in_hand.append(len(stand.doer.came) - len(stand.doer.done))
+
+    monkeypatch.setattr(stand.doer, "arrived", arrived)
+    await stand.run()
+    assert sorted(stand.doer.done) == ids
+    assert max(in_hand) == 2
+
+
 async def test_several_share_a_call(stand: Stand) -> None:
     stand.doer.batch = 10
     await stand.ask(*(f"e{number}" for number in range(25)))
