@@ -125,7 +125,6 @@ class FetchMedia(LenientModel):
     mime_type: str | None = None
     sha256: str | None = None
     filename: str | None = None
-    phone_number_id: str | None = None
 
 
 Effect = SendMessage | AiReply | Forward | Broadcast | FetchMedia

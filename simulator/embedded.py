@@ -35,6 +35,8 @@ class EmbeddedInstallation(Installation):
         command = ["simulator", "backend", "--port", "{port}", "--database", str(self.database)]
         if self.environment["SIDECAR_PORT"] != "0":  # else nobody knows it yet
             keys.append(f"--sidecar-url=http://127.0.0.1:{self.environment['SIDECAR_PORT']}")
+        if media_dir := self.environment.get("SIDECAR_MEDIA_DIR"):
+            keys.append(f"--media-dir={media_dir}")
         backend = self.add(
             Process("backend", python(*command, *keys, *arguments), self.folder / "backend.log")
         )

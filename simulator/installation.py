@@ -54,6 +54,14 @@ class Installation(ABC):
         for name, value in settings.items():
             self.environment[f"SIDECAR_{name.upper()}"] = str(value)
 
+    def share_media(self) -> Path:
+        """Have customers' media fetched, from the Cloud API, into a folder that both sides share.
+        Call it before anything is started."""
+        folder = self.folder / "media"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.configure(media_dir=folder, media_free_disk_bytes=0)
+        return folder
+
     # -- the parts --
 
     def start_redis(self) -> Process:
@@ -105,6 +113,12 @@ class Installation(ABC):
         seconds = str(latency_s)
         return self._add_python(
             "ai", *("simulator", "ai", "--port", "{port}", "--latency-s", seconds, seconds)
+        )
+
+    def start_vendor_webhook(self) -> Process:
+        """Start a vendor's own webhook, which keeps what it is told."""
+        return self._add_python(
+            "vendor-webhook", *("simulator", "vendor-webhook", "--port", "{port}")
         )
 
     def start_worker(self, *queues: str, name: str | None = None) -> Process:

@@ -19,7 +19,7 @@ from contracts.jobs import Lane, Queue
 from contracts.modes import TRANSITIONS, Capability, Mode, ModeChange, Modes
 from contracts.sidecar_api import ModesChange
 from sidecar.commands import modes_text, moving
-from sidecar.ops import accounting, effects_backlog, problems
+from sidecar.ops import accounting, effects_backlog, message_problems
 from sidecar.ops.accounting import Counters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -48,6 +48,7 @@ class More(StrEnum):
     POSTCARD = "postcard"
     FORWARD = EffectKind.FORWARD
     BROADCAST = EffectKind.BROADCAST
+    FETCH_MEDIA = EffectKind.FETCH_MEDIA
 
 
 def test_the_test_adds_one_kind() -> None:
@@ -133,7 +134,7 @@ def test_a_kind_that_does_not_exist() -> None:
 
 
 def test_a_lane_is_in_every_table_of_lanes() -> None:
-    for table in (problems.LATE_S, problems._WHAT, php_backlog.ROOM):
+    for table in (message_problems.LATE_S, message_problems.WHAT, php_backlog.ROOM):
         assert set(table) == set(Lane)
 
 

@@ -78,6 +78,11 @@ class _Seed(TypedDict):
     help="Signing key; several may be given. Default: a random one, printed to stderr.",
 )
 @click.option("--sidecar-url", help="Where the sidecar listens, for sidecar check --deep.")
+@click.option(
+    "--media-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder into which the sidecar fetches media. Default: it is not asked for any.",
+)
 @click.option("--full-sync", is_flag=True, help="Survive a power cut, not only a killed process.")
 @click.option("--seed-vendors", default=0, help="Vendors to create in an empty database.")
 @click.option("--seed-messages", default=0, help="Messages in the campaign of each.")
@@ -91,6 +96,7 @@ def command(
     database: Path | None,
     keys: dict[str, bytes],
     sidecar_url: str | None,
+    media_dir: Path | None,
     full_sync: bool,
     **seed: Unpack[_Seed],
 ) -> None:
@@ -112,6 +118,7 @@ def command(
                 key_id: SecretBytes(secret) for key_id, secret in (keys or _random_key()).items()
             },
             synchronous="FULL" if full_sync else "NORMAL",
+            media_dir=media_dir,
             sidecar_url=sidecar_url and sidecar_url.rstrip("/"),
         )
         server = _Server(

@@ -28,6 +28,8 @@ class BackendConfig(BaseModel):
     max_body_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
     #: How long after its receipt a status of an unknown message is asked for again, in seconds.
     status_grace_s: int = Field(default=600, ge=0)
+    #: The folder into which the sidecar fetches media; None: it is not asked for any.
+    media_dir: Path | None = None
     #: First wait that is asked for a status of an unknown message, in ms; it doubles per attempt.
     status_retry_ms: int = Field(default=1000, ge=1)
     #: Longest wait that is asked for a status of an unknown message, in ms.

@@ -45,6 +45,7 @@ _PENDING = """
 
 
 def diagnosis(work: Work, request: DiagnosisRequest) -> dict[str, Any]:
+    media_dir = work.config.media_dir
     token, timeout_s = request.call_back, request.call_back_timeout_ms / 1000
     return {
         "now": work.now_ms,
@@ -54,6 +55,8 @@ def diagnosis(work: Work, request: DiagnosisRequest) -> dict[str, Any]:
             "signing_key_ids": list(work.config.keys),
             "signing_window_s": work.config.signature_window_s,
             "sidecar_url": work.config.sidecar_url,
+            "media_dir": media_dir and str(media_dir),
+            "media_readable": media_dir is None or media_dir.is_dir(),
         },
         "database": {
             "product": "sqlite",

@@ -20,6 +20,7 @@ from simulator.backend.corrections import correct
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, phone_number_id
 from simulator.backend.jsontext import dump, load, section
+from simulator.backend.media import requested
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.replies import Said, replied, reply
 from simulator.backend.times import to_text
@@ -38,12 +39,17 @@ def apply_message(work: Work, vendor: Vendor, part: Part, update: Update | None)
         return done
     logged = _logged(work, vendor, part)
     if logged is not None and not _replaces(part.element, logged):
-        return DONE if update is None else Outcome("done", effects=replied(work, logged))
+        again = [] if update is None else [*replied(work, logged), *requested(work, vendor, part)]
+        return Outcome("done", effects=again)
     said = _store(work, vendor, part, _person(part, "from"), received, logged)
     if said is None:
         return ignored("contact_without_id")
     effects = reply(work, vendor, said, update)
-    return DONE if update is None else Outcome("done", effects=effects)
+    return (
+        DONE
+        if update is None
+        else Outcome("done", effects=[*effects, *requested(work, vendor, part)])
+    )
 
 
 def apply_echo(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
@@ -55,8 +61,9 @@ def apply_echo(work: Work, vendor: Vendor, part: Part, update: Update | None) ->
     logged = _logged(work, vendor, part)
     if logged is None or _replaces(part.element, logged):
         said = _store(work, vendor, part, _person(part, "to"), received, logged)
-        return ignored("contact_without_id") if said is None else DONE
-    return DONE
+        if said is None:
+            return ignored("contact_without_id")
+    return DONE if update is None else Outcome("done", effects=requested(work, vendor, part))
 
 
 def _person(part: Part, side: str) -> Person:

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from contracts import backend as contract
 from contracts.bots import BotsRequest
 from contracts.diagnosis import DiagnosisRequest
-from contracts.effects import AiAnswersRequest
+from contracts.effects import AiAnswersRequest, MediaRequest
 from contracts.modes import ModesRequest
 from contracts.observation import ObserveRequest
 from contracts.signing import SignatureRefused
@@ -34,6 +34,7 @@ from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.faults import Fault, FaultKind
 from simulator.backend.jsontext import has_long_numbers, read
+from simulator.backend.media import record_media
 from simulator.backend.modes import modes
 from simulator.backend.observe import observe
 from simulator.backend.pending_webhooks import pending_webhooks
@@ -108,6 +109,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.BOTS: _json(BotsRequest, bots),
     contract.DIAGNOSIS: _json(DiagnosisRequest, diagnosis),
     contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
+    contract.MEDIA: _json(MediaRequest, record_media),
     contract.MODES: _json(ModesRequest, modes),
     contract.OBSERVE: _json(ObserveRequest, observe),
 }

@@ -76,6 +76,11 @@ class StackInstallation(Installation):
             root=APPLICATION / "public",
         )
 
+    def share_media(self) -> Path:
+        folder = super().share_media()
+        self.application.variables["WHATSAPP_SIDECAR_MEDIA_DIR"] = str(folder)
+        return folder
+
     def redis_program(self) -> str | None:
         return find("redis-server")
 

@@ -24,6 +24,7 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
         installation = EmbeddedInstallation(folder, dict(self.keys))
         [sidecar_port] = free_ports(1)
         installation.configure(port=sidecar_port)
+        installation.share_media()
         return installation
 
     def __exit__(self, *error: object) -> None:

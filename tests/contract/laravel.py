@@ -14,9 +14,11 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
     json_set = "JSON_SET(COALESCE(__data, '{{}}'), '$.{}', JSON_EXTRACT(?, '$'))"
 
     def install(self, folder: Path) -> StackInstallation:
-        return StackInstallation(
+        installation = StackInstallation(
             folder, dict(self.keys), php={"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
         )
+        installation.share_media()
+        return installation
 
     @property
     def database(self) -> Database:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
-from contracts.effects import AiReply, Broadcast, Forward, SendMessage, parse_effect
+from contracts.backend import MEDIA
+from contracts.effects import AiReply, Broadcast, FetchMedia, Forward, SendMessage, parse_effect
 from simulator.backend.seed_bots import SeedBot
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.nginx import NO_SIDECAR, Nginx
@@ -138,6 +140,85 @@ async def test_a_routine_asks_an_ai(
     effect = parse_effect(taken["results"][0]["effects"][0])
     assert isinstance(effect, SendMessage)
     assert effect.message["text"]["body"] == "Yes."
+
+
+def _told(backend: LaravelBackend, vendor: Vendor) -> list[Any]:
+    """Return what the routine was told of media, the latest last."""
+    rows = backend.rows("whatsapp_message_logs", vendors__id=vendor.id, is_incoming_message=0)
+    return [orjson.loads(row["message"]) for row in rows]
+
+
+async def test_a_routine_asks_for_media(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    media = {"id": "77", "mime_type": "video/mp4", "sha256": "c2g=", "filename": "a.mp4"}
+    update = says(known, "media 77; media 77; media 78", type="video", video=media)
+    (result,) = await host.process(update)
+    [fetch] = [effect for effect in effects_of(result) if isinstance(effect, FetchMedia)]
+    assert (fetch.media_id, fetch.type, fetch.mime_type) == ("77", "video", "video/mp4")
+    assert (fetch.sha256, fetch.filename) == ("c2g=", "a.mp4")
+    first, second, other = _told(backend, known)
+    assert first["state"] == "requested"
+    assert (first["id"], first["mime_type"], first["file"]) == ("77", "video/mp4", None)
+    assert (second, other) == (first, None)
+    (again,) = await host.process({**update, "attempt": 2})
+    assert fetch in effects_of(again)
+    report = {
+        "id": fetch.id,
+        "vendor_uid": known.uid,
+        "media_id": "77",
+        "wamid": fetch.wamid,
+        "state": "stored",
+        "path": f"{known.uid}/2026-11/x.mp4",
+        "bytes": 7,
+        "at": 1,
+    }
+    await host.call(MEDIA, {"media": [report]})
+    (done,) = await host.process({**update, "attempt": 3})
+    assert fetch not in effects_of(done)
+    [row] = [
+        one
+        for one in backend.rows("whatsapp_message_logs", vendors__id=known.id)
+        if one["wamid"] == fetch.wamid
+    ]
+    found = run_php(backend.installation.application, f"return {SIDECAR}::media('{row['_uid']}');")
+    folder = backend.installation.folder / "media"
+    assert (found["state"], found["bytes"]) == ("stored", 7)
+    assert found["file"] == str(folder / known.uid / "2026-11" / "x.mp4")
+
+
+async def test_without_a_folder_none_is_asked_for(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    code = (
+        "$app->instance(WhatsappSidecar\\Laravel\\Media\\Folder::class,"
+        " new WhatsappSidecar\\Laravel\\Media\\Folder(''));"
+        f" return {SIDECAR}::media('77');"
+    )
+    assert run_php(backend.installation.application, code) is None
+
+
+async def test_a_path_that_leads_elsewhere_is_no_file(backend: LaravelBackend) -> None:
+    folder = "(new WhatsappSidecar\\Laravel\\Media\\Folder('/media/'))"
+    for path in ("../../etc/passwd", "v/2026-11/../x.mp4", "/etc/passwd", "v/2026-11/x.mp4\n"):
+        code = f"return {folder}->file({orjson.dumps(path).decode()});"
+        assert run_php(backend.installation.application, code) is None
+    code = f"return {folder}->file('v/2026-11/x.mp4');"
+    found = run_php(backend.installation.application, code)
+    assert found == "/media/v/2026-11/x.mp4"
+
+
+async def test_media_outside_of_an_update_is_posted(
+    backend: LaravelBackend, known: Vendor, sidecar: CalledSidecar
+) -> None:
+    code = f"return {SIDECAR}::fetchMedia('{known.uid}', 'wamid.old', ['id' => '9']);"
+    ids = [run_php(backend.installation.application, code, sidecar.variables) for _ in range(2)]
+    posted = [body["effects"][0] for body in sidecar.called(EFFECTS)]
+    assert ids[0] == ids[1]
+    assert {effect["id"] for effect in posted} == {ids[0]}
+    assert parse_effect(posted[0]) == FetchMedia(
+        id=ids[0], media_id="9", wamid="wamid.old", type="document"
+    )
 
 
 async def test_a_routines_broadcast_is_its_vendors(host: Caller, known: Vendor) -> None:

@@ -156,6 +156,10 @@ return [
     // (contacts.whatsapp_opt_out), and those who resume them are opted in again.
     'marketing_preferences' => env('WHATSAPP_SIDECAR_MARKETING_PREFERENCES', true),
 
+    // The folder into which the sidecar fetches customers' media, as this application sees it (the
+    // sidecar's setting media_dir names the same one). Empty: it is not asked for any.
+    'media_dir' => env('WHATSAPP_SIDECAR_MEDIA_DIR'),
+
     // Broadcasts: the connection in config/broadcasting.php whose server the sidecar calls, the vendor's
     // channel as it is on the wire, and the event that announces a change. {vendorUid} in the channel
     // also says which vendor an event of your own belongs to.

@@ -19,6 +19,7 @@ Route::post('resolve-messages', [InternalController::class, 'resolveMessages']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
 Route::post('ai-answers', [InternalController::class, 'aiAnswers']);
+Route::post('media', [InternalController::class, 'media']);
 Route::post('modes', [InternalController::class, 'modes']);
 Route::post('observe', [InternalController::class, 'observe']);
 Route::post('diagnosis', [InternalController::class, 'diagnosis']);

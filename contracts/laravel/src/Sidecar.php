@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Cache\CachedVendors;
 use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Media\Media;
 use WhatsappSidecar\Laravel\Store\ModesTable;
 use WhatsappSidecar\Laravel\Store\Vendors;
 
@@ -146,6 +147,29 @@ class Sidecar
     public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
         $this->app->make(Effects::class)->forward($vendor, $body, $key);
+    }
+
+    /**
+     * Have a message's media fetched into the folder that both sides share. See Effects.
+     *
+     * @param array<string, mixed> $media id; and type, mime_type, sha256, filename, as the webhook has them
+     */
+    public function fetchMedia(int|string $vendor, string $wamid, array $media): string
+    {
+        return $this->app->make(Effects::class)->fetchMedia($vendor, $wamid, $media);
+    }
+
+    /**
+     * Return what is known of media, and have it fetched if its message is being handled; null if nothing
+     * is known. See Media.
+     *
+     * @param string $id the media's id while its message is handled, or the `_uid` of the message's row
+     *
+     * @return array<string, mixed>|null state, path, file, mime_type, bytes, sha256, reason
+     */
+    public function media(string $id): ?array
+    {
+        return $this->app->make(Media::class)->find($id);
     }
 
     /** @param list<string> $channels as they are on the wire */

@@ -35,6 +35,7 @@ use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Engine\MarketingPreferences;
 use WhatsappSidecar\Laravel\Engine\Question;
 use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
+use WhatsappSidecar\Laravel\Media\Folder;
 use WhatsappSidecar\Laravel\Scopes\ModesScope;
 use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
 use WhatsappSidecar\Laravel\Signing\CacheNonces;
@@ -188,6 +189,7 @@ final class SidecarServiceProvider extends ServiceProvider
     private function registerEffects(): void
     {
         $this->app->singleton(Effects::class);
+        $this->app->bind(Folder::class, static fn (): Folder => new Folder(config('whatsapp-sidecar.media_dir')));
         $this->app->bind(Announcements::class, static fn (): Announcements => new Announcements(
             (string) config('whatsapp-sidecar.broadcast.channel'),
             (string) config('whatsapp-sidecar.broadcast.event')

@@ -109,6 +109,7 @@ final class SidecarFakeTest extends TestCase
         yield ['assertMessageSent', fn () => Sidecar::sendMessage('v', '491', self::TEXT), $text('Hi'), $text('Bye')];
         yield ['assertAiAsked', fn () => Sidecar::aiReply('v', 'm', []), 'm', 'n'];
         yield ['assertForwarded', fn () => Sidecar::forward(7), 7, 8];
+        yield ['assertMediaFetched', fn () => Sidecar::fetchMedia('v', 'wamid.1', ['id' => '7']), 'wamid.1', 'wamid.2'];
         yield ['assertBroadcast', fn () => Sidecar::broadcast('v', ['x'], 'told'), 'told', 'other'];
         $to = static fn (string $mode): Closure => static fn ($vendors, $modes) => $modes['bots'] === $mode;
         yield ['assertCutover', fn () => Sidecar::cutover(['v'], ['bots' => 'php'], 'Ada'), $to('php'), $to('shadow')];
@@ -158,6 +159,7 @@ final class SidecarFakeTest extends TestCase
     {
         Sidecar::fake();
         self::assertNull(Sidecar::matchedBots());
+        self::assertNull(Sidecar::media('7'));
         self::assertSame('m', Sidecar::aiReply('v', 'm', []));
         self::assertNotSame(Sidecar::sendMessage('v', '1', self::TEXT), Sidecar::sendMessage('v', '1', self::TEXT));
         self::assertSame([], Sidecar::matchBots('hi', 'v'));

@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Http\Refused;
+use WhatsappSidecar\Laravel\Media\Folder;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Crons;
 use WhatsappSidecar\Laravel\Store\Database;
@@ -78,6 +79,8 @@ final class Diagnose
     /** @return array<string, mixed> */
     private function php(): array
     {
+        $media = app(Folder::class);
+
         return [
             'package' => Version::PACKAGE,
             'php' => PHP_VERSION,
@@ -87,6 +90,8 @@ final class Diagnose
             'signing_key_ids' => $this->keys->ids(),
             'signing_window_s' => Setting::window(),
             'sidecar_url' => (string) config('whatsapp-sidecar.url'),
+            'media_dir' => $media->root(),
+            'media_readable' => ! $media->isOn() || $media->isReadable(),
         ];
     }
 

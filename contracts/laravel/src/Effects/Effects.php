@@ -9,6 +9,7 @@ use InvalidArgumentException;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Http\Refused;
+use WhatsappSidecar\Laravel\Media\MessageMedia;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
@@ -16,6 +17,7 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Support\Uuid;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
@@ -212,6 +214,37 @@ final class Effects
         $this->addOrPost($this->vendor($vendor), $effect);
     }
 
+    /**
+     * Have a message's media fetched into the folder that both sides share; see Media. The same media of
+     * the same message is fetched once.
+     *
+     * @param string $wamid the message's id, as Meta names it
+     * @param array<string, mixed> $media id; and type, mime_type, sha256, filename, as the webhook has them
+     *
+     * @return string the effect's id
+     *
+     * @throws SidecarError if the sidecar refused it or does not answer
+     */
+    public function fetchMedia(int|string $vendor, string $wamid, array $media): string
+    {
+        $vendor = $this->vendor($vendor);
+        $id = Envelope::id($media['id'] ?? null);
+        if ($id === null) {
+            throw new InvalidArgumentException('media: must have an id');
+        }
+        $named = MessageMedia::named((string) ($media['type'] ?? 'document'), $id, $media);
+        $effect = ['kind' => 'fetch_media'] + $named->effect($vendor, $wamid);
+        $this->addOrPost($vendor, $effect);
+
+        return $effect['id'];
+    }
+
+    /** Return the update that is being handled. */
+    public function currentUpdate(): ?Update
+    {
+        return $this->collected === null ? null : $this->collected->update;
+    }
+
     /** Return the vendor whose update is being handled. */
     public function current(): ?Vendor
     {
@@ -268,6 +301,9 @@ final class Effects
         $collected = $this->collected;
         if ($collected === null || ! $collected->isOf($vendor->uid)) {
             return false;
+        }
+        if (in_array($effect['id'] ?? '', array_column($collected->effects, 'id'), true)) {
+            return true;
         }
         $collected->effects[] = $effect;
         $wamid = $collected->update->part->wamid();

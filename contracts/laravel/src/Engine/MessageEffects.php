@@ -6,14 +6,18 @@ namespace WhatsappSidecar\Laravel\Engine;
 
 use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
+use WhatsappSidecar\Laravel\Media\Requests;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
 /** All that is asked for because of one message, and what its row keeps of it. */
 final class MessageEffects
 {
-    public function __construct(private Replies $replies, private Announcements $announcements)
-    {
+    public function __construct(
+        private Replies $replies,
+        private Announcements $announcements,
+        private Requests $media
+    ) {
     }
 
     /**
@@ -25,10 +29,11 @@ final class MessageEffects
     public function of(Vendor $vendor, Update $update, ?IncomingMessage $message): array
     {
         [$effects, $rows, $sidecar] = $message === null ? [[], [], []] : $this->replies->to($message);
-        $effects = [...$effects, ...$this->announced($vendor, $update)];
+        [$fetch, $media] = $this->media->of($vendor, $update);
+        $effects = [...$effects, ...$fetch, ...$this->announced($vendor, $update)];
         $sidecar += $effects === [] ? [] : ['effects' => KeptEffects::kept($effects)];
 
-        return [$effects, $rows, $sidecar === [] ? [] : ['sidecar' => $sidecar]];
+        return [$effects, $rows, $media + ($sidecar === [] ? [] : ['sidecar' => $sidecar])];
     }
 
     /** @return list<array<string, mixed>> */

@@ -30,7 +30,9 @@ use WhatsappSidecar\Laravel\Support\Uuid;
 final class SidecarFake extends Sidecar implements Transport
 {
     /** Methods that have something leave for customers, AIs or others. */
-    private const SENDING = ['sendCampaign', 'resume', 'sendMessage', 'aiReply', 'forward', 'broadcast', 'effects'];
+    private const SENDING = [
+        'sendCampaign', 'resume', 'sendMessage', 'aiReply', 'forward', 'broadcast', 'fetchMedia', 'effects',
+    ];
 
     /** @var list<array{string, array<string, mixed>}> methods and their arguments by name */
     private array $calls = [];
@@ -113,6 +115,16 @@ final class SidecarFake extends Sidecar implements Transport
     public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
         $this->record(__FUNCTION__, get_defined_vars());
+    }
+
+    public function fetchMedia(int|string $vendor, string $wamid, array $media): string
+    {
+        return $this->record(__FUNCTION__, get_defined_vars(), Uuid::random());
+    }
+
+    public function media(string $id): ?array
+    {
+        return $this->record(__FUNCTION__, get_defined_vars(), null);
     }
 
     public function broadcast(int|string $vendor, array $channels, string $event, mixed $data = null): void
@@ -222,6 +234,11 @@ final class SidecarFake extends Sidecar implements Transport
     public function assertForwarded(int|string|Closure|null $vendor = null, ?int $times = null): void
     {
         $this->assertCalled('forward', 'vendor', $vendor, $times);
+    }
+
+    public function assertMediaFetched(string|Closure|null $wamid = null, ?int $times = null): void
+    {
+        $this->assertCalled('fetchMedia', 'wamid', $wamid, $times);
     }
 
     public function assertBroadcast(string|Closure|null $event = null, ?int $times = null): void

@@ -58,6 +58,10 @@ final class HostRoutine
             }
         } elseif ($verb === 'ask') {
             Sidecar::aiReply($vendor, $uid, [['role' => 'user', 'content' => $what]], options: ['temperature' => 0]);
+        } elseif ($verb === 'media') {
+            Sidecar::sendMessage($vendor, $from, ['type' => 'text', 'text' => [
+                'body' => json_encode(Sidecar::media($what)),
+            ]]);
         } elseif ($verb === 'forward') {
             Sidecar::forward($vendor);
         } elseif ($verb === 'broadcast') {

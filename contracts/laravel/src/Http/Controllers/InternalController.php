@@ -20,6 +20,7 @@ use WhatsappSidecar\Laravel\Actions\ProcessRawWebhook;
 use WhatsappSidecar\Laravel\Actions\ProcessUpdates;
 use WhatsappSidecar\Laravel\Actions\ReadVendorConfig;
 use WhatsappSidecar\Laravel\Actions\RecordAiAnswers;
+use WhatsappSidecar\Laravel\Actions\RecordMedia;
 use WhatsappSidecar\Laravel\Actions\RecordResults;
 use WhatsappSidecar\Laravel\Actions\ReleaseMessages;
 use WhatsappSidecar\Laravel\Actions\ResolveMessages;
@@ -96,6 +97,11 @@ final class InternalController
     }
 
     public function aiAnswers(Request $request, RecordAiAnswers $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function media(Request $request, RecordMedia $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }
