@@ -115,6 +115,12 @@ def user_id_of(row: Row) -> str | None:
     return text(load(row["__data"]).get("user_id")) or person(row["wa_id"]).user_id
 
 
+def find(work: Work, vendor: Vendor, who: Person) -> list[Row]:
+    """Return the contacts of a number, in any form, and of a user id; none is created."""
+    found = _by_number(work, vendor, who.wa_id), _by_user_id(work, vendor, who.user_id)
+    return list({row["_id"]: row for row in found if row is not None}.values())
+
+
 def _by_number(work: Work, vendor: Vendor, wa_id: str | None) -> Row | None:
     """Return the contact of a number in any form; the given form goes before others."""
     if wa_id is None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from contracts.backend import Update
-from contracts.cloud_api.people import Person, number_forms, person
+from contracts.cloud_api.people import person
+from simulator.backend.contacts import find
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, objects
 from simulator.backend.jsontext import dump, load, section
@@ -29,22 +30,12 @@ def apply_preferences(work: Work, vendor: Vendor, part: Part, update: Update | N
         at = unix_seconds_ms(said.get("timestamp"))
         if at is None:
             at = work.now_ms if update is None else update.received_at
-        contacts = _find(work, vendor, person(said.get("wa_id"), user_ids=(said.get("user_id"),)))
+        contacts = find(work, vendor, person(said.get("wa_id"), user_ids=(said.get("user_id"),)))
         for contact in contacts:
             _prefer(work, contact, value, at)
         if outcome.result != "done":
             outcome = DONE if contacts else ignored("contact_unknown")
     return outcome
-
-
-def _find(work: Work, vendor: Vendor, whom: Person) -> list[Row]:
-    """Return their contacts; none is created."""
-    return work.db.rows(
-        "SELECT _id, __data FROM contacts WHERE vendors__id = ?"
-        " AND (wa_id IN (SELECT value FROM json_each(?))"
-        " OR json_extract(__data, '$.user_id') = ?)",
-        (vendor.id, dump(number_forms(whom.wa_id) if whom.wa_id else []), whom.user_id),
-    )
 
 
 def _prefer(work: Work, contact: Row, value: str, at: int) -> None:
