@@ -149,6 +149,10 @@ class Runtime:
                 for lane, delivery in self._deliveries.items()
                 if (reasons := delivery.isolated.report())
             },
+            "isolated_since": {
+                lane.value: delivery.isolated.report_since()
+                for lane, delivery in self._deliveries.items()
+            },
         }
 
     def stop(self) -> None:

@@ -10,7 +10,8 @@ from sidecar.commands.modes_text import totals
 from sidecar.format import duration
 from sidecar.ops.accounting import FIRST, BalanceCheck
 from sidecar.ops.backlog import CampaignWork
-from sidecar.ops.problems import Problem, waiting_unit
+from sidecar.ops.message_problems import waiting_unit
+from sidecar.ops.problem import Problem
 from sidecar.ops.report import Report, total
 from sidecar.sending.numbers import NumberState
 

@@ -1,25 +1,24 @@
 """What is wrong, in the order in which a person should look at it, and what to do about each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 
 from contracts.campaigns import CampaignState
-from contracts.jobs import Lane, Queue
+from contracts.jobs import Lane
 from sidecar.format import duration
 from sidecar.ops.accounting import LEFT, Accounting
+from sidecar.ops.message_problems import (
+    WHAT,
+    ignored_messages,
+    lanes,
+    missing_queues,
+    waiting_messages,
+)
+from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.report import Report
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
 
-#: A webhook that has waited longer is late: customers' messages are handed on at once, statuses
-#: after ``status_wait_ms``.
-LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
-#: A retry that has been due for longer is overdue.
-OVERDUE_S = 30.0
-#: Vendors that are named in one problem.
-MAX_NAMED = 5
 #: Dead letters that fill this share of their bound are reported; deleted ones, for so long.
 NEARLY_FULL = 0.8
 DROPPED_S = 86_400.0
@@ -27,47 +26,6 @@ DROPPED_S = 86_400.0
 RECENT_S = 600.0
 
 _FULL = "See below for what fills it: a backlog or dead letters. Raise maxmemory if there is room."
-_ALL_NAMES = "sidecar status --json names them all."
-_WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
-
-
-class Code(StrEnum):
-    """The kinds of problems. Each has a section of this name in ``docs/runbooks.md``."""
-
-    REDIS_UNAVAILABLE = "redis-unavailable"
-    REDIS_NOT_DURABLE = "redis-not-durable"
-    REDIS_WRITE_FAILED = "redis-write-failed"
-    REDIS_EVICTS = "redis-evicts"
-    REDIS_FULL = "redis-full"
-    REDIS_NEARLY_FULL = "redis-nearly-full"
-    SERVE_NOT_RUNNING = "serve-not-running"
-    WORKER_NOT_RUNNING = "worker-not-running"
-    PROCESS_SILENT = "process-silent"
-    PHP_BREAKER_OPEN = "php-breaker-open"
-    VENDOR_ISOLATED = "vendor-isolated"
-    PHP_UNAVAILABLE = "php-unavailable"
-    CAMPAIGNS_HELD = "campaigns-held"
-    WEBHOOKS_LATE = "webhooks-late"
-    RETRIES_OVERDUE = "retries-overdue"
-    UPDATES_REFUSED = "updates-refused"
-    CRASH_LOOP = "crash-loop"
-    EFFECTS_OVERDUE = "effects-overdue"
-    ACCOUNTING_UNBALANCED = "accounting-unbalanced"
-    DEAD_LETTERS_NEARLY_FULL = "dead-letters-nearly-full"
-    DEAD_LETTERS_DELETED = "dead-letters-deleted"
-    DEAD_LETTERS = "dead-letters"
-    UNKNOWN_MESSAGES = "unknown-messages"
-    SENDING_PAUSED = "sending-paused"
-    CAMPAIGN_PAUSED = "campaign-paused"
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """``do``: what a person may do about it."""
-
-    code: Code
-    what: str
-    do: str
 
 
 def redis_unavailable(reason: str) -> Problem:
@@ -86,7 +44,9 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_processes(report),
         *_php(report),
         *_held(report),
-        *_lanes(report),
+        *waiting_messages(report.waiting_messages),
+        *lanes(report),
+        *ignored_messages(report.ignored_messages),
         *_effects(report),
         *_unbalanced(report),
         *_dead_letters(report, settings),
@@ -160,7 +120,7 @@ def _processes(report: Report) -> Iterator[Problem]:
             "sidecar serve is not running: webhooks go to PHP",
             "Start it: systemctl start sidecar, or sidecar serve.",
         )
-    if missing := _missing(report):
+    if missing := missing_queues(report):
         yield Problem(
             Code.WORKER_NOT_RUNNING,
             f"No worker is running for {', '.join(missing)}: their work waits",
@@ -177,17 +137,11 @@ def _processes(report: Report) -> Iterator[Problem]:
             )
 
 
-def _missing(report: Report) -> list[str]:
-    """Return the queues without a worker."""
-    covered = {queue for process in report.overview.alive for queue in process.queues}
-    return [queue.value for queue in Queue if queue.value not in covered]
-
-
 def _php(report: Report) -> Iterator[Problem]:
     for lane, reason in report.overview.breakers.items():
         yield Problem(
             Code.PHP_BREAKER_OPEN,
-            f"PHP does not accept {_WHAT[Lane(lane)]}: {reason}",
+            f"PHP does not accept {WHAT[Lane(lane)]}: {reason}",
             "Check PHP's log; sidecar check tries a call. What waits is safe, and is delivered "
             "once PHP works.",
         )
@@ -195,11 +149,11 @@ def _php(report: Report) -> Iterator[Problem]:
     for (lane, vendor_uid), reason in list(isolated.items())[:MAX_NAMED]:
         yield Problem(
             Code.VENDOR_ISOLATED,
-            f"PHP does not accept {_WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
+            f"PHP does not accept {WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
             "Other vendors are not delayed. Check PHP's log; what PHP keeps refusing becomes a "
             "dead letter.",
         )
-    yield from _unnamed(
+    yield from unnamed(
         Code.VENDOR_ISOLATED, len(isolated), "PHP does not accept updates of {} more vendors"
     )
     if report.php.error is not None:
@@ -216,53 +170,11 @@ def _held(report: Report) -> Iterator[Problem]:
         yield Problem(
             Code.CAMPAIGNS_HELD,
             f"The campaigns of {len(vendors):,} vendors are held, so nobody sends them: "
-            f"{_named(vendors)}",
+            f"{named(vendors)}",
             "A cutover or rollback holds them for a moment. If none is under way, one was "
             "interrupted, or waits for messages in flight (see CAMPAIGNS below): repeat it, or run "
             "sidecar rollback VENDOR. Nothing is lost meanwhile.",
         )
-
-
-def _lanes(report: Report) -> Iterator[Problem]:
-    for lane, state in report.overview.lanes.items():
-        deferred = report.deferred[lane]
-        if state.oldest_s > LATE_S[lane]:
-            drained = state.held_s is not None
-            who = f"drained by {state.holder or 'somebody'}" if drained else "nobody drains them"
-            yield Problem(
-                Code.WEBHOOKS_LATE,
-                f"{state.webhooks:,} webhooks with {_WHAT[lane]} wait, the oldest for "
-                f"{duration(state.oldest_s)}; {who}",
-                "Start a worker for them: see above."
-                if lane.value in _missing(report)
-                else "If PHP is slow, give it more processes; if a worker's core is busy, give the "
-                f"lane a worker of its own: sidecar worker {lane}.",
-            )
-        if state.next_due_in_s is not None and state.next_due_in_s < -OVERDUE_S:
-            yield Problem(
-                Code.RETRIES_OVERDUE,
-                f"{state.due:,} of {state.deferred:,} waiting {waiting_unit(lane)} are due, the "
-                f"first for {duration(-state.next_due_in_s)}",
-                f"Check that a worker runs for {lane} and that PHP answers.",
-            )
-        for vendor_uid, reason in list(deferred.refused.items())[:MAX_NAMED]:
-            yield Problem(
-                Code.UPDATES_REFUSED,
-                f"PHP refuses {_WHAT[lane]} of vendor {vendor_uid}: {reason}",
-                "They are retried, and become dead letters in the end. Check PHP's log.",
-            )
-        yield from _unnamed(
-            Code.UPDATES_REFUSED,
-            len(deferred.refused),
-            f"PHP refuses {_WHAT[lane]} of {{}} more vendors",
-        )
-        if deferred.deaths or deferred.one_by_one:
-            yield Problem(
-                Code.CRASH_LOOP,
-                f"A worker died {deferred.deaths} times on {_WHAT[lane]}; "
-                f"{deferred.one_by_one:,} of them are processed one by one to find the cause",
-                "It becomes a dead letter. Check the worker's log for what killed it.",
-            )
 
 
 def _effects(report: Report) -> Iterator[Problem]:
@@ -293,7 +205,7 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             "or discard them, or raise dead_letters_limit, dead_letters_limit_bytes or "
             "dead_letters_limit_days.",
         )
-    yield from _unnamed(
+    yield from unnamed(
         Code.DEAD_LETTERS_NEARLY_FULL,
         len(worst),
         "The dead letters of {} more vendors are nearly full",
@@ -309,15 +221,9 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             "Updates among them never reached PHP. Replay or discard what is left, or raise "
             "dead_letters_limit, dead_letters_limit_bytes or dead_letters_limit_days.",
         )
-    yield from _unnamed(
+    yield from unnamed(
         Code.DEAD_LETTERS_DELETED, len(dropped), "Dead letters of {} more vendors were deleted"
     )
-
-
-def _unnamed(code: Code, count: int, what: str) -> Iterator[Problem]:
-    """Tell of those that :data:`MAX_NAMED` leaves out; ``what`` has a place for their number."""
-    if (more := count - MAX_NAMED) > 0:
-        yield Problem(code, what.format(f"{more:,}"), _ALL_NAMES)
 
 
 def _age_s(accounting: Accounting, now: int, *, dropped: bool = False) -> float:
@@ -373,14 +279,4 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
 def _owners(accounts: list[Accounting]) -> str:
     """Return whose dead letters there are, those with most of them first."""
     mine = sorted((a for a in accounts if a.letters.number), key=lambda one: -one.letters.number)
-    return _named([f"vendor {one.vendor_uid}" for one in mine])
-
-
-def _named(names: list[str]) -> str:
-    shown = ", ".join(names[:MAX_NAMED])
-    return f"{shown} and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else shown
-
-
-def waiting_unit(lane: Lane) -> str:
-    """Return what an order key of the lane stands for, in words."""
-    return "contacts" if lane is Lane.MESSAGES else "messages"
+    return named([f"vendor {one.vendor_uid}" for one in mine])

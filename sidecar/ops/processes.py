@@ -20,7 +20,8 @@ SET_BACK_MS = 5000
 class Process:
     """``role`` is serve or worker, ``queues`` are a worker's. ``leases`` are the names of those it
     holds, ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP
-    fails or hangs on single vendors' updates, by lane and vendor. Times are unix ms."""
+    fails or hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
+    Times are unix ms."""
 
     id: str
     role: str
@@ -34,6 +35,7 @@ class Process:
     leases: list[str] = field(default_factory=list)
     breakers: dict[str, str] = field(default_factory=dict)
     isolated: dict[str, dict[str, str]] = field(default_factory=dict)
+    isolated_since: dict[str, dict[str, int]] = field(default_factory=dict)
     version: str = ""
 
     @property

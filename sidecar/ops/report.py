@@ -11,7 +11,9 @@ from contracts.modes import ModesAnswer, ModesRequest, VendorModes
 from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
 from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_deferred
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
+from sidecar.ops.ignored import IgnoredMessages, read_ignored_messages
 from sidecar.ops.snapshot import Observer, Overview
+from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.php.client import Backend, BackendError
 from sidecar.php.modes import counts, held
 from sidecar.redis.client import Redis
@@ -49,6 +51,9 @@ class Report:
     php: PhpReport
     #: Vendors whose accounting showed the same difference twice, a moment apart.
     unbalanced: list[Accounting]
+    #: Customers' messages that have waited for too long, and those ignored within an hour.
+    waiting_messages: list[WaitingMessage] = field(default_factory=list)
+    ignored_messages: list[IgnoredMessages] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
@@ -65,6 +70,8 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
     return Report(
         overview=overview,
         deferred={lane: await read_deferred(redis, overview, lane) for lane in Lane},
+        waiting_messages=await read_waiting_messages(redis, overview),
+        ignored_messages=await read_ignored_messages(redis, overview.now),
         effects=await read_effects(redis, overview.now),
         campaigns=campaigns,
         paused=await Pauses(redis).all(),
@@ -168,6 +175,8 @@ def as_json(report: Report) -> dict[str, Any]:
             lane.value: {**asdict(state), "waiting_because": asdict(report.deferred[lane])}
             for lane, state in overview.lanes.items()
         },
+        "waiting_messages": [asdict(one) for one in report.waiting_messages],
+        "ignored_messages": [asdict(one) for one in report.ignored_messages],
         "effects": [asdict(one) for one in report.effects],
         "dead_letters": {
             "count": overview.dead_letters,

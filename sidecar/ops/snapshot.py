@@ -89,6 +89,11 @@ class Overview:
             for vendor_uid, why in vendors.items()
         }
 
+    def isolated_since(self, lane: Lane, vendor_uid: str) -> int | None:
+        """Return since when a vendor is isolated, unix ms."""
+        found = [process.isolated_since.get(lane, {}).get(vendor_uid) for process in self.alive]
+        return min((since for since in found if since is not None), default=None)
+
     def holder(self, lease: str) -> str | None:
         """Return the name of the live process that holds a lease."""
         return holder_of(self.processes, lease)

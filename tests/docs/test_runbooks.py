@@ -5,7 +5,7 @@ import re
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.ops.problems import Code
+from sidecar.ops.problem import Code
 from sidecar.redis import keys
 from tests.deploy import monitoring
 from tests.docs.pages import DOCS, anchors, code

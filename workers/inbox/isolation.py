@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
 from sidecar.tasks import cancel
 
@@ -53,6 +54,7 @@ class Isolation:
         self._like = like
         self._clock = clock
         self._until: dict[str, float] = {}
+        self._since: dict[str, int] = {}
         self._why: dict[str, Why] = {}
         self._breakers: dict[str, Breaker] = {}
         self.reasons: dict[str, str] = {}
@@ -76,6 +78,10 @@ class Isolation:
         known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspected(vendor_uid)]
         return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_REPORTED]}
 
+    def report_since(self) -> dict[str, int]:
+        """Return since when the same vendors are isolated (unix ms)."""
+        return {vendor_uid: self._since[vendor_uid] for vendor_uid in self.report()}
+
     def isolate(self, vendor_uids: Iterable[str], reason: str) -> None:
         """Isolate vendors, because PHP hung on a request with updates of all of them."""
         for vendor_uid in vendor_uids:
@@ -97,12 +103,13 @@ class Isolation:
     def _put(self, vendor_uid: str, why: Why, reason: str) -> None:
         if vendor_uid not in self._until:
             log.warning("vendor.isolated", vendor=vendor_uid, why=why, reason=reason)
+            self._since[vendor_uid] = now_ms()
         self._until[vendor_uid] = self._clock() + ISOLATED_S
         self._why[vendor_uid] = why
         self.reasons[vendor_uid] = reason
 
     def _over(self, vendor_uid: str) -> None:
-        for known in (self._until, self._why, self.reasons, self._breakers):
+        for known in (self._until, self._since, self._why, self.reasons, self._breakers):
             known.pop(vendor_uid, None)
         log.info("vendor.released", vendor=vendor_uid)
 

@@ -28,6 +28,7 @@ from sidecar.ops.accounting import FIRST, LEFT, Accounting
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.snapshot import Observer, Overview
+from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
 from sidecar.sending.row_states import RowEnd
@@ -62,9 +63,11 @@ class Metrics:
     async def _collect(self) -> list[Metric]:
         overview: Overview | None = None
         effects: list[WaitingEffects] = []
+        waiting: list[WaitingMessage] = []
         try:
             overview = await self._observer.read()
             effects = await read_effects(self._redis, overview.now)
+            waiting = await read_waiting_messages(self._redis, overview)
             self._last = overview.metrics
             self._outage.worked()
         except RedisUnavailable as error:
@@ -79,6 +82,7 @@ class Metrics:
                 *_state(overview, self._bounds),
                 *_accounting(overview.accounting),
                 _overdue(effects),
+                _waiting(waiting),
             ]
         return [up, *state, *_counted(counted)]
 
@@ -270,6 +274,15 @@ def _overdue(effects: list[WaitingEffects]) -> Metric:
         "How long ago the first effect of this kind should have been tried.",
         [((one.kind.value,), one.overdue_s) for one in effects],
         ("kind",),
+    )
+
+
+def _waiting(waiting: list[WaitingMessage]) -> Metric:
+    return _gauge(
+        "sidecar_message_wait_seconds",
+        "How long a customer's message has waited since it was acknowledged, wherever it waits; of "
+        "those that wait for more than 10 s the longest, 0 without any.",
+        [((), max((one.waited_s for one in waiting), default=0.0))],
     )
 
 

@@ -14,6 +14,7 @@ from sidecar.clock import now_ms
 from sidecar.commands.context import Context
 from sidecar.commands.status import look as look_at
 from sidecar.format import duration
+from sidecar.inbox.ignored import slices_until
 from sidecar.inbox.store import Inbox, InboxReader
 from sidecar.metrics import MetricsRegistry
 from sidecar.ops import accounting as counters
@@ -30,6 +31,7 @@ from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
+from tests.sidecar.ops.test_waits import defer
 
 MakeStatus = Callable[..., Awaitable[tuple[str, bool]]]
 
@@ -171,6 +173,30 @@ async def test_webhooks_wait(look: MakeStatus, redis: Redis, lane: Lane, late_s:
     page, _ = await look()
     assert "nobody drains them" not in page
     assert "drained by" in page
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_customers_message_waits(look: MakeStatus, redis: Redis) -> None:
+    await defer(redis, "v/1", attempts=1, refused=1, reason="locked", due_at=now_ms() + 60_000)
+    page, _ = await look()
+    assert "[message-waits] A customer's message of vendor v has waited for 15 s" in page
+    assert "PHP answers: locked" in page
+    shown, _ = await look(as_json=True)
+    [one] = orjson.loads(shown)["waiting_messages"]
+    assert (one["vendor_uid"], one["where"], one["attempts"]) == ("v", "retry", 1)
+
+
+@pytest.mark.usefixtures("running")
+async def test_customers_messages_were_ignored(look: MakeStatus, redis: Redis) -> None:
+    [key, *_] = slices_until(now_ms())
+    await redis.hset(key, "v phone_number_unknown", 3)
+    await assert_problem(
+        look, "PHP ignored 3 customers' messages of vendor v", "sidecar ignored --reason"
+    )
+    shown, _ = await look(as_json=True)
+    assert orjson.loads(shown)["ignored_messages"] == [
+        {"vendor_uid": "v", "reason": "phone_number_unknown", "count": 3}
+    ]
 
 
 @pytest.mark.usefixtures("running")

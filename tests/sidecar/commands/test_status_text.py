@@ -12,7 +12,7 @@ from contracts.modes import Modes, VendorModes
 from sidecar.commands.status_text import MAX_SHOWN, render, render_problems
 from sidecar.ops.backlog import CampaignWork, Deferred
 from sidecar.ops.effects_backlog import WaitingEffects
-from sidecar.ops.problems import Code, Problem
+from sidecar.ops.problem import Code, Problem
 from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Report
 from sidecar.ops.snapshot import LaneState, Overview, RedisState

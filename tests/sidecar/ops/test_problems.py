@@ -8,9 +8,12 @@ from contracts.backend import CampaignState
 from contracts.modes import Mode, Modes, VendorModes
 from sidecar.clock import now_ms
 from sidecar.ops import report as reports
-from sidecar.ops.problems import MAX_NAMED, Code, problems, redis_unavailable
+from sidecar.ops.ignored import IgnoredMessages
+from sidecar.ops.problem import MAX_NAMED, Code
+from sidecar.ops.problems import problems, redis_unavailable
 from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Report, read_report
+from sidecar.ops.waits import WaitingMessage, Where
 from sidecar.php.client import make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -68,6 +71,10 @@ def worse(report: Report) -> Report:
             lane: replace(one, refused=dict.fromkeys(VENDORS, "locked"), deaths=2)
             for lane, one in report.deferred.items()
         },
+        waiting_messages=[
+            WaitingMessage(uid, Where.RETRY, 99.0, 2, "PHP answers: locked") for uid in VENDORS
+        ],
+        ignored_messages=[IgnoredMessages(uid, "phone_number_unknown", 1) for uid in VENDORS],
         effects=[replace(one, overdue_s=99.0) for one in report.effects],
         php=PhpReport(
             error="timed out",
@@ -99,7 +106,10 @@ async def test_few_vendors_are_named_and_the_others_counted(
     report: Report, settings: Settings
 ) -> None:
     found = problems(worse(report), settings)
-    for code in (Code.VENDOR_ISOLATED, Code.DEAD_LETTERS_NEARLY_FULL, Code.DEAD_LETTERS_DELETED):
+    for code in (
+        *(Code.VENDOR_ISOLATED, Code.DEAD_LETTERS_NEARLY_FULL, Code.DEAD_LETTERS_DELETED),
+        *(Code.MESSAGE_WAITS, Code.MESSAGES_IGNORED),
+    ):
         mine = [problem for problem in found if problem.code is code]
         assert len(mine) == MAX_NAMED + 1
         assert "2 more vendors" in mine[-1].what

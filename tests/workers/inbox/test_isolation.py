@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from sidecar.php.breaker import Breaker
 from tests.eventually import eventually
+from workers.inbox import isolation
 from workers.inbox.isolation import (
     ISOLATED_S,
     MAX_BATCHES,
@@ -23,6 +24,19 @@ from workers.inbox.isolation import (
 A, B, C = "vendor-1", "vendor-2", "vendor-3"
 
 # -- who, and for how long --
+
+
+def test_since_when(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter((1000, 2000, 3000))
+    monkeypatch.setattr(isolation, "now_ms", lambda: next(times))
+    vendors = Isolation(Breaker("php.failing"))
+    vendors.fails(A, "500")
+    vendors.isolate([A, B], "it hung")
+    vendors.confirm(B, "it hung")
+    assert vendors.report_since() == {A: 1000, B: 2000}
+    vendors.release(A)
+    vendors.fails(A, "500")
+    assert vendors.report_since() == {A: 3000, B: 2000}
 
 
 def test_a_vendor_comes_back_when_php_has_long_hung_on_nothing_of_its() -> None:

@@ -16,6 +16,7 @@ from sidecar.redis.client import Redis, RedisUnavailable
 from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
+from tests.sidecar.ops.test_waits import defer
 from tests.sidecar.payloads import message_webhook, status_webhook
 from tests.sidecar.service import VENDOR, Service
 
@@ -249,3 +250,14 @@ async def test_asking_often_costs_nothing(
     first = await service.request("GET", "/metrics")
     await add_dead_letter(redis, 1)
     assert (await service.request("GET", "/metrics")).text == first.text
+
+
+async def test_how_long_a_customers_message_has_waited(
+    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "FRESH_S", 0.0)
+    name = ("sidecar_message_wait_seconds", ())
+    assert (await scrape(service))[name] == 0
+    await defer(redis, "v/1", 15_000, attempts=1, reason="locked")
+    await defer(redis, "w/1", 25_000, attempts=1, reason="locked")
+    assert 25 <= (await scrape(service))[name] < 85

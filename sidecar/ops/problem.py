@@ -1,0 +1,65 @@
+"""What a problem is: its code, what is wrong, and what to do about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: Vendors that are named in one problem.
+MAX_NAMED = 5
+#: A retry that has been due for longer is overdue.
+OVERDUE_S = 30.0
+
+_ALL_NAMES = "sidecar status --json names them all."
+
+
+class Code(StrEnum):
+    """The kinds of problems. Each has a section of this name in ``docs/runbooks.md``."""
+
+    REDIS_UNAVAILABLE = "redis-unavailable"
+    REDIS_NOT_DURABLE = "redis-not-durable"
+    REDIS_WRITE_FAILED = "redis-write-failed"
+    REDIS_EVICTS = "redis-evicts"
+    REDIS_FULL = "redis-full"
+    REDIS_NEARLY_FULL = "redis-nearly-full"
+    SERVE_NOT_RUNNING = "serve-not-running"
+    WORKER_NOT_RUNNING = "worker-not-running"
+    PROCESS_SILENT = "process-silent"
+    PHP_BREAKER_OPEN = "php-breaker-open"
+    VENDOR_ISOLATED = "vendor-isolated"
+    PHP_UNAVAILABLE = "php-unavailable"
+    CAMPAIGNS_HELD = "campaigns-held"
+    MESSAGE_WAITS = "message-waits"
+    WEBHOOKS_LATE = "webhooks-late"
+    RETRIES_OVERDUE = "retries-overdue"
+    UPDATES_REFUSED = "updates-refused"
+    CRASH_LOOP = "crash-loop"
+    MESSAGES_IGNORED = "messages-ignored"
+    EFFECTS_OVERDUE = "effects-overdue"
+    ACCOUNTING_UNBALANCED = "accounting-unbalanced"
+    DEAD_LETTERS_NEARLY_FULL = "dead-letters-nearly-full"
+    DEAD_LETTERS_DELETED = "dead-letters-deleted"
+    DEAD_LETTERS = "dead-letters"
+    UNKNOWN_MESSAGES = "unknown-messages"
+    SENDING_PAUSED = "sending-paused"
+    CAMPAIGN_PAUSED = "campaign-paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """``do``: what a person may do about it."""
+
+    code: Code
+    what: str
+    do: str
+
+
+def unnamed(code: Code, count: int, what: str) -> Iterator[Problem]:
+    """Tell of those that :data:`MAX_NAMED` leaves out; ``what`` has a place for their number."""
+    if (more := count - MAX_NAMED) > 0:
+        yield Problem(code, what.format(f"{more:,}"), _ALL_NAMES)
+
+
+def named(names: list[str]) -> str:
+    """Return the first few of these names, and how many more there are."""
+    shown = ", ".join(names[:MAX_NAMED])
+    return f"{shown} and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else shown
