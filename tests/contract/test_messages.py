@@ -214,7 +214,9 @@ async def test_an_echo_is_stored_as_sent(caller: Caller, vendor: Vendor) -> None
     assert log["message"] == "Hello"
 
 
-@pytest.mark.parametrize("element", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": [], "from": {}}])
+@pytest.mark.parametrize(
+    "element", [{}, {"id": "wamid.a"}, {"from": SENDER}, {"id": [], "from": {}}]
+)
 async def test_a_message_without_its_fields_is_ignored(
     caller: Caller, vendor: Vendor, element: dict[str, Any]
 ) -> None:

@@ -99,7 +99,12 @@ async def test_messages_get_their_bots(matching: Matching, php: Php) -> None:
 async def test_what_is_no_message_of_a_customers(matching: Matching, php: Php) -> None:
     knows(php, VENDOR)
     kinds = [UpdateKind.STATUS, UpdateKind.ECHO, UpdateKind.CHANGE, None]
-    updates = [*(make_update(kind) for kind in kinds), text(type="reaction"), text(type="system")]
+    unanswered = ("reaction", "system", "edit", "revoke", "unsupported", "of_tomorrow")
+    updates = [
+        *(make_update(kind) for kind in kinds),
+        *(text(type=kind) for kind in unanswered),
+        text(group_id="g"),
+    ]
     await matching.attach(updates)
     assert all(one.bots is None for one in updates)
     assert php.calls == []
