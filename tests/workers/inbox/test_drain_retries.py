@@ -8,13 +8,15 @@ from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.ops.dead_letters import DeadLetters
+from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, status, texts, webhook
-from tests.workers.php import Answer, Call, Php, results, wanting_again
+from tests.workers.php import Answer, Call, Php, answer, results, wanting_again
+from workers.inbox.commit import Commit
 
 BATCH = contract.PROCESS_WEBHOOKS
 
@@ -276,3 +278,121 @@ async def test_a_status_of_another_vendor_does_not_wait(php: Php, statuses: Lane
     await statuses.receive(webhook(statuses=[status("wamid.1", row="row-1")]), vendor="vendor-2")
     await statuses.drain()
     assert php.wamids == ["wamid.1"]
+
+
+# -- one that PHP refuses for ever --
+
+
+async def test_what_php_refuses_for_ever_holds_its_contact_up_for_three_attempts(
+    php: Php, make_lane: MakeLane
+) -> None:
+    lane = make_lane(Lane.MESSAGES, update_max_attempts=5)
+    php.rules.append(wanting_again("bad"))
+    await lane.receive(*texts("bad", "a2"), *texts("b1", sender="99922"))
+    for attempt in (1, 2, 3):
+        assert "a2" not in php.taken
+        await lane.drain()
+        await lane.make_due()
+        assert php.wamids.count("bad") == attempt
+    await lane.receive(*texts("a3"))
+    await lane.drain()
+    assert php.taken == ["b1", "a2", "a3"], "in order, and behind nothing"
+    [[waiting]] = (await lane.deferred()).values()
+    assert (waiting.wamid, waiting.attempts, waiting.refused) == ("bad", 4, 4)
+    await lane.receive(*texts("a4"))
+    await lane.drain()
+    assert php.taken[-1] == "a4", "nothing new waits for it"
+    await lane.make_due()
+    await lane.drain()
+    assert await lane.deferred() == {}
+    [letter] = [letter async for letter in DeadLetters(lane.redis).all()]
+    assert (letter.update["wamid"], letter.update["attempts"]) == ("bad", 5)
+    await lane.assert_balanced()
+
+
+async def test_what_is_set_aside_is_applied_once_php_takes_it(
+    php: Php, make_lane: MakeLane
+) -> None:
+    lane = make_lane(Lane.MESSAGES)
+    php.rules.append(wanting_again("bad", "worse"))
+    await lane.receive(*texts("bad", "worse", "a3"))
+    for _ in range(6):
+        await lane.drain()
+        await lane.make_due()
+    await lane.drain()
+    assert php.taken == ["a3"], "each of the two held it up"
+    assert len(await lane.deferred()) == 2
+    php.rules.clear()
+    await lane.make_due()
+    await lane.drain()
+    assert sorted(php.taken) == ["a3", "bad", "worse"]
+    assert await lane.deferred() == {}
+    await lane.assert_balanced()
+
+
+async def test_a_worker_that_dies_before_it_commits_has_set_nothing_aside(
+    php: Php, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = make_lane(Lane.MESSAGES)
+    php.rules.append(wanting_again("bad"))
+    await lane.receive(*texts("bad", "a2"))
+    for _ in range(2):
+        await lane.drain()
+        await lane.make_due()
+
+    async def dies(self: Commit) -> None:
+        raise RuntimeError("it died")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Commit, "commit", dies)
+        with pytest.raises(RuntimeError):
+            await lane.drain()
+    [waiting] = (await lane.deferred()).values()
+    assert [(one.wamid, one.refused) for one in waiting] == [("bad", 2), ("a2", 0)]
+    await lane.drain()
+    assert php.taken == ["a2"]
+    await lane.assert_balanced()
+
+
+# -- one that PHP can never take, or has no use for --
+
+
+async def test_what_php_rejects_is_a_dead_letter_and_the_next_message_is_delivered(
+    php: Php, messages: LaneUnderTest
+) -> None:
+    def rejecting(call: Call) -> Answer:
+        given = [
+            {"id": update["id"], "result": "rejected", "reason": "SQLSTATE[22001] 1406 in contacts"}
+            if "bad" in str(update["payload"])
+            else {"id": update["id"], "result": "done"}
+            for update in call.json["updates"]
+        ]
+        return answer({"results": given})
+
+    php.when(BATCH, rejecting)
+    await messages.receive(*texts("a1", "bad", "a3"))
+    await messages.drain()
+    assert await messages.deferred() == {}
+    assert php.wamids == ["a1", "bad", "a3"]
+    [letter] = [letter async for letter in DeadLetters(messages.redis).all()]
+    assert letter.update["wamid"] == "bad"
+    assert letter.update["reason"] == "SQLSTATE[22001] 1406 in contacts"
+    await messages.assert_balanced()
+
+
+async def test_a_whole_body_that_php_ignores_leaves_a_trace(
+    php: Php, messages: LaneUnderTest
+) -> None:
+    path = contract.PROCESS_WEBHOOK.format(vendor_uid=VENDOR)
+    php.always(path, answer({"result": "ignored", "reason": "body_not_a_webhook"}))
+    await messages.receive(b'{"messages":[{"id":"a1"}]', *texts("a2"))
+    await messages.drain()
+    [count] = await read_ignored(messages.redis)
+    assert (count.vendor_uid, count.reason, count.count) == (VENDOR, "body_not_a_webhook", 1)
+    last = await last_ignored(messages.redis, count, now_ms())
+    assert last is not None
+    assert last["payload"] == '{"messages":[{"id":"a1"}]'
+    assert [one.reason for one in await read_ignored_messages(messages.redis, now_ms())] == [
+        "body_not_a_webhook"
+    ]
+    await messages.assert_balanced()
