@@ -32,3 +32,24 @@ def test_the_fallback_route_is_switched_as_the_sidecars_switches_are(
     )
     application = backend.installation.application
     assert run_php(application, code, {"WHATSAPP_SIDECAR_FALLBACK_ROUTE": value}) is there
+
+
+@pytest.mark.parametrize(
+    ("variables", "message", "refusal"),
+    [
+        ({}, "['type' => 'order']", None),
+        ({}, "['type' => 'reaction']", "type"),
+        ({}, "['type' => 'text', 'group_id' => 'g']", "group"),
+        ({"ANSWER_GROUPS": "on"}, "['type' => 'text', 'group_id' => 'g']", None),
+        ({"ANSWER_GROUPS": "off"}, "['type' => 'text', 'group_id' => 'g']", "group"),
+        ({"ANSWERED_TYPES": "text, reaction"}, "['type' => 'reaction']", None),
+        ({"ANSWERED_TYPES": "text, reaction"}, "['type' => 'order']", "type"),
+    ],
+)
+def test_what_is_answered(
+    backend: LaravelBackend, variables: dict[str, str], message: str, refusal: str | None
+) -> None:
+    answering = "WhatsappSidecar\\Laravel\\Engine\\Answering"
+    code = f"return $app->make({answering}::class)->refusal((object) {message});"
+    environment = {f"WHATSAPP_SIDECAR_{name}": value for name, value in variables.items()}
+    assert run_php(backend.installation.application, code, environment) == refusal

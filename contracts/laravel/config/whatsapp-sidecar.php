@@ -147,9 +147,10 @@ return [
     'ai_expires' => 300,
     'reply_expires' => 86400,
 
-    // SchemaEngine: which types of message bots and the AI answer, and whether they answer messages in
-    // groups (to their sender alone). Edits and revokes are never answered.
-    'answered_types' => Answering::TYPES,
+    // SchemaEngine: which types of message bots and the AI answer (in the environment: separated by
+    // commas), and whether they answer messages in groups (to their sender alone). Edits and revokes are
+    // never answered.
+    'answered_types' => env('WHATSAPP_SIDECAR_ANSWERED_TYPES', Answering::TYPES),
     'answer_groups' => env('WHATSAPP_SIDECAR_ANSWER_GROUPS', false),
 
     // SchemaEngine: whether people who stop marketing messages in WhatsApp are opted out
