@@ -1,5 +1,6 @@
 """Effects that the application's own code asks for."""
 
+import base64
 import copy
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -11,12 +12,21 @@ import orjson
 import pytest
 
 from contracts.backend import MEDIA
-from contracts.effects import AiReply, Broadcast, FetchMedia, Forward, SendMessage, parse_effect
+from contracts.effects import (
+    AiReply,
+    Broadcast,
+    FetchMedia,
+    Forward,
+    ForwardTarget,
+    SendMessage,
+    parse_effect,
+)
 from simulator.backend.seed_bots import SeedBot
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.nginx import NO_SIDECAR, Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
+from tests.contract.payloads import change, status, status_object
 from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
 from tests.contract.under_test import Row, Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
@@ -219,6 +229,51 @@ async def test_media_outside_of_an_update_is_posted(
     assert parse_effect(posted[0]) == FetchMedia(
         id=ids[0], media_id="9", wamid="wamid.old", type="document"
     )
+
+
+async def test_of_a_routines_updates_only_statuses_are_forwarded_unasked(
+    host: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    """The routine may post by itself, or asks for it."""
+    backend.seed_effects(known, forward=ForwardTarget(url="http://127.0.0.1:2/hook"))
+    read = status(known, status_object("wamid.unknown", "read"), received_at=0)
+    quality = change(known, "phone_number_quality_update", {"event": "ONBOARDING"})
+    updates = says(known, "Hi"), quality, says(known, "forward"), read
+    results = [(await host.process(update))[0] for update in updates]
+    found = [[parse_effect(effect) for effect in result.effects] for result in results]
+    kinds = [[type(effect) for effect in effects] for effects in found]
+    assert kinds == [[], [], [Forward], [Forward]]
+    assert results[-1].result == "ignored"
+
+
+async def test_a_body_that_is_a_text_is_posted_as_it_is(
+    backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
+) -> None:
+    code = f"""{SIDECAR}::forward('{vendor.uid}', '{{"n": 18446744073709551617, "x":1.0}}');"""
+    run_php(backend.installation.application, code, sidecar.variables)
+    [body] = sidecar.called(EFFECTS)
+    [effect] = map(parse_effect, body["effects"])
+    assert effect == Forward(id=str(effect.id), raw='{"n": 18446744073709551617, "x":1.0}')
+
+
+@pytest.mark.parametrize(("setting", "opted_out"), [("off", False), ("on", True)])
+async def test_a_setting_leaves_preferences_alone(
+    backend: LaravelBackend, known: Vendor, setting: str, opted_out: bool
+) -> None:
+    said = {"wa_id": CUSTOMER, "category": "marketing_messages", "value": "stop", "timestamp": 1}
+    update = change(known, "user_preferences", {"user_preferences": [said]})
+    action = "WhatsappSidecar\\Laravel\\Actions\\ProcessUpdates"
+    body = _base64({"updates": [update]})
+    code = f"return $app->make({action}::class)->handle(base64_decode('{body}'));"
+    variables = {"WHATSAPP_SIDECAR_MARKETING_PREFERENCES": setting}
+    [result] = run_php(backend.installation.application, code, variables)["results"]
+    assert result["result"] == ("done" if opted_out else "ignored")
+    [contact] = backend.rows("contacts", vendors__id=known.id)
+    assert bool(contact["whatsapp_opt_out"]) == opted_out
+
+
+def _base64(value: Any) -> str:
+    return base64.b64encode(orjson.dumps(value)).decode()
 
 
 async def test_a_routines_broadcast_is_its_vendors(host: Caller, known: Vendor) -> None:

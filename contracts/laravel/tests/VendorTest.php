@@ -40,6 +40,33 @@ final class VendorTest extends TestCase
         ];
     }
 
+    /**
+     * @dataProvider forwards
+     *
+     * @param list<string> $told
+     */
+    public function testWhatItsOwnWebhookGets(array $settings, array $told): void
+    {
+        $vendor = self::vendor($settings);
+        $fields = ['messages', '', 'history', 'calls'];
+        self::assertSame($told, array_values(array_filter($fields, [$vendor, 'forwards'])));
+    }
+
+    public static function forwards(): array
+    {
+        $url = ['forward_url' => 'http://v'];
+
+        return [
+            'no webhook' => [['forward_fields' => 'messages'], []],
+            'everything' => [$url, ['messages', '', 'history', 'calls']],
+            'an empty setting' => [$url + ['forward_fields' => ''], ['messages', '', 'history', 'calls']],
+            'names' => [$url + ['forward_fields' => 'calls , messages'], ['messages', '', 'calls']],
+            'JSON' => [$url + ['forward_fields' => ' ["history", 5]'], ['history']],
+            'none' => [$url + ['forward_fields' => '[]'], []],
+            'broken JSON' => [$url + ['forward_fields' => '["history"'], []],
+        ];
+    }
+
     public function testProvidersOfJsonAndOfSettingsOfTheirOwn(): void
     {
         $vendor = self::vendor([
