@@ -58,7 +58,8 @@ def compare(
     ``/_simulator/inbound``."""
     logged: dict[str, list[str | None]] = {}
     for row in tables.outgoing_messages():
-        logged.setdefault(row.wamid or "", []).append(row.status)
+        if row.wamid is not None:  # else it was not sent
+            logged.setdefault(row.wamid, []).append(row.status)
     sent = list(accepted)
     received = applied = lost = known = 0
     for message in sent:

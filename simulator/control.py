@@ -25,6 +25,11 @@ def lines(process: Process, what: str) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in _call("GET", _url(process, what)).splitlines()]
 
 
+def requests(process: Process) -> list[dict[str, Any]]:
+    """Return what a simulator of :mod:`simulator.outside` was asked."""
+    return cast("list[dict[str, Any]]", orjson.loads(_call("GET", _url(process, "requests"))))
+
+
 def order(process: Process, what: str, order: dict[str, Any]) -> None:
     """Have a simulator do something."""
     _call("POST", _url(process, what), orjson.dumps(order))

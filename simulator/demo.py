@@ -54,6 +54,7 @@ class Demo:
         [self.vendor] = installation.seed_vendors(
             phone_number_ids=[PHONE_NUMBER_ID], messages_per_second=self.rate
         )
+        self.prepare()
         installation.start_sidecar()
         installation.start_cloud_api(
             *("--phone-number-id", PHONE_NUMBER_ID, "--rate", str(self.rate)),
@@ -62,6 +63,9 @@ class Demo:
         )
         for queues in WORKERS:
             installation.start_worker(*queues)
+
+    def prepare(self) -> None:
+        """Do what is to be done when there is a vendor and no sidecar yet."""
 
     @property
     def campaign(self) -> SeededCampaign:

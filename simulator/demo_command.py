@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from simulator.comparison import Comparison
 from simulator.control import read
 from simulator.cost import Cost
 from simulator.demo import Demo
+from simulator.demo_odd import OddDemo
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
+from simulator.odd_outcome import table
 from simulator.processes import ProcessFailed
 
 
@@ -37,6 +40,11 @@ from simulator.processes import ProcessFailed
     help="Use nginx, PHP-FPM, Laravel, MariaDB and Redis; scripts/install-stack installs them.",
 )
 @click.option(
+    "--odd",
+    is_flag=True,
+    help="Send webhooks as they occur in the wild meanwhile, and say what became of each kind.",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep tables and logs in a folder.")
@@ -45,6 +53,7 @@ def command(
     rate: float,
     replies: int | None,
     stack: bool,
+    odd: bool,
     json_file: Path | None,
     keep: Path | None,
 ) -> None:
@@ -53,8 +62,8 @@ def command(
     with _folder(keep) as folder:
         try:
             with _installation(folder, stack) as installation:
-                demo = Demo(installation, messages=messages, rate=rate)
-                figures, differences = run(demo, count, alone_first=stack)
+                demo = (OddDemo if odd else Demo)(installation, messages=messages, rate=rate)
+                figures, differences = run(demo, count, alone_first=stack and not odd)
                 ran_on = installation.description()
         except ProcessFailed as error:
             raise click.ClickException(str(error)) from None
@@ -112,6 +121,7 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
     differences += comparison.differences
     report = read(demo.cloud_api, "report")
     figures |= {
+        **_odd(demo, differences),
         **comparison.as_dict(),
         **cost,
         "throughput": demo.throughput(),
@@ -125,6 +135,21 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
             "calls_with_messages"
         ]
     return figures, differences
+
+
+def _odd(demo: Demo, differences: list[str]) -> dict[str, Any]:
+    """Show what became of odd payloads, and add what should not have."""
+    if not isinstance(demo, OddDemo):
+        return {}
+    outcome = demo.outcome()
+    click.echo("\n" + table(outcome))
+    for problem in outcome.problems:
+        click.echo(f"{problem.promise}: {problem.kind}: {problem.what}")
+    if counts := outcome.counts():
+        differences.append(", ".join(f"{name} {count}" for name, count in counts.items()))
+    else:
+        click.echo("nothing odd was dropped, doubled, or answered that must not be")
+    return {"odd": {kind: asdict(row) for kind, row in outcome.rows.items()}}
 
 
 def _campaign(demo: Demo, replies: int) -> tuple[Comparison, dict[str, Any]]:

@@ -18,6 +18,8 @@ from simulator.cloud_api.wamid import WamidMint
 
 #: How far back it is looked for what a number has sent.
 _LOOK_BACK = 500
+#: How soon it is looked again.
+_AGAIN_S = 0.2
 
 
 class OddPost(RawPost):
@@ -46,7 +48,7 @@ class PostedUse:
 
 
 class OddPosts:
-    """``steps`` of a use go out one after the other, with time to work on each."""
+    """The payloads of a use go out one after the other, with time to work on each."""
 
     def __init__(self, platform: Platform, scheduler: Scheduler, mint: WamidMint) -> None:
         self._clock = platform.clock
@@ -59,19 +61,18 @@ class OddPosts:
         self._gap_s = platform.config.odd_gap_ms / 1000
         self.posted: list[PostedUse] = []
 
-    def post(self, number: Number, kind: OddKind) -> PostedUse:
-        """Post a kind's payloads to a number that has somewhere to post to."""
-        place = Place(
-            number.phone_number_id,
-            number.display_phone_number,
-            number.account_id,
-            _sent(self._ledger, number),
-        )
+    def post(self, number: Number, kind: OddKind) -> None:
+        """Post a kind's payloads to a number that has somewhere to post to; as soon as it has sent
+        something, where that is needed."""
+        sent = _sent(self._ledger, number)
+        if kind.needs_sent and not sent:
+            self._scheduler.after(_AGAIN_S, lambda _: self.post(number, kind), None)
+            return
+        place = Place(number.phone_number_id, number.display_phone_number, number.account_id, sent)
         tokens = Tokens(place, self._mint, self._rng, self._clock.now())
         posted = PostedUse(number, use(kind, tokens))
         self.posted.append(posted)
         self._post(posted, 0)
-        return posted
 
     def draw(self, number: Number, *, steps: bool) -> OddKind:
         """Return one of the kinds that come at random; without ``steps`` only those of a single
