@@ -47,7 +47,7 @@ def person(*candidates: Any, user_ids: tuple[Any, ...] = ()) -> Person:
 
 def phone_digits(text: str) -> str | None:
     """Return the digits of a phone number, or None of what is none (a user id, a group's id)."""
-    digits = text.translate(_FORMATTING)
+    digits = text if text.isdecimal() else text.translate(_FORMATTING)
     return digits if _PHONE.fullmatch(digits) else None
 
 
@@ -70,7 +70,7 @@ def number_forms(digits: str) -> tuple[str, ...]:
 
 def main_form(digits: str) -> str:
     """Return the shortest form of a number, which is the same for all of them."""
-    return min(number_forms(digits), key=len)
+    return min(number_forms(digits), key=len) if digits.startswith("5") else digits
 
 
 def identifier(value: Any) -> str | None:

@@ -52,7 +52,10 @@ def envelope(*accounts: Json) -> Json:
 
 def webhook(**lists: Any) -> bytes:
     """Return the body of a webhook with one change that holds these lists."""
-    return orjson.dumps(envelope(account(change(value(**lists)))))
+    field = "messages"
+    if "message_echoes" in lists:  # beside others only where there is no field
+        field = "" if {"messages", "statuses"} & set(lists) else "smb_message_echoes"
+    return orjson.dumps(envelope(account(change(value(**lists), field))))
 
 
 def texts(*wamids: str, sender: str = "99911") -> list[bytes]:

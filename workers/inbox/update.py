@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +12,9 @@ from msgspec import Raw
 
 from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
+from contracts.cloud_api.fields import LISTS
 from sidecar.inbox.store import RawWebhook
 
-LISTS = {
-    "messages": UpdateKind.MESSAGE,
-    "message_echoes": UpdateKind.ECHO,
-    "statuses": UpdateKind.STATUS,
-}
 _LIST_OF = {kind: name for name, kind in LISTS.items()}
 
 #: What an update takes besides its bytes, wherever it is stored.
@@ -38,7 +35,8 @@ class Update:
     ``first_failed_at`` and ``reason`` say since when and why. ``unreadable``: PHP could not read
     it, ``reason`` says why. ``ignored_reason``: nothing is to be done with it, and why. ``bots``
     are matched anew for each attempt, and not stored. ``stored_bytes`` is what it takes in Redis,
-    if it was read from there. Times are unix ms.
+    if it was read from there. ``provisional``: the message itself may come under the same id later.
+    ``webhooks`` are those that it came in, by name, and how many bytes each has. Times are unix ms.
     """
 
     id: str
@@ -62,7 +60,8 @@ class Update:
     ignored_reason: str | None = None
     bots: MatchedBots | None = None
     stored_bytes: int = 0
-    elements: list[bytes] = field(default_factory=list)
+    provisional: bool = False
+    webhooks: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, name: str, vendor_uid: str, received_at: int, webhook: RawWebhook) -> "Update":
@@ -75,14 +74,14 @@ class Update:
             order_key=name,
             body=webhook.body,
             signature=webhook.signature.decode("latin-1"),
+            webhooks={name: len(webhook.body)},
         )
 
-    def join(self) -> None:
-        """Make this unreadable update stand for all of ``elements``, which are adjacent."""
-        self.body = b"\n".join(self.elements)
-        if len(self.elements) > 1:
-            self.reason = f"{self.reason}; and {len(self.elements) - 1} more after it"
-        self.elements = []
+    def stand_for(self, elements: list[bytes]) -> None:
+        """Make this update, which is not delivered, stand for elements that are adjacent."""
+        self.body = b"\n".join(elements)
+        if self.reason is not None and len(elements) > 1:
+            self.reason = f"{self.reason}; and {len(elements) - 1} more after it"
 
     @property
     def is_aside(self) -> bool:
@@ -185,6 +184,8 @@ class Update:
                 "refused": self.refused,
                 "first_failed_at": self.first_failed_at,
                 "unreadable": self.unreadable,
+                "provisional": self.provisional,
+                "webhooks": dict(self.webhooks),
                 "reason": self.reason,
             }
         )
@@ -214,6 +215,8 @@ class Update:
             first_failed_at=kept.first_failed_at,
             reason=kept.reason,
             unreadable=kept.unreadable,
+            provisional=kept.provisional,
+            webhooks=kept.webhooks,
             stored_bytes=len(data),
         )
 
@@ -236,6 +239,8 @@ class _Kept(msgspec.Struct):
     refused: int = 0
     first_failed_at: int | None = None
     unreadable: bool = False
+    provisional: bool = False
+    webhooks: dict[str, int] = {}
     reason: str | None = None
 
 

@@ -1,14 +1,12 @@
 """Every update of a webhook comes out, once, in order, with all that belongs to it."""
 
-import time
-from collections.abc import Callable
+import json
 from typing import Any
 
 import orjson
 import pytest
 
 from contracts.backend import UpdateKind
-from sidecar.inbox.store import RawWebhook
 from tests.workers.payloads import (
     METADATA,
     RECEIVED_AT,
@@ -23,8 +21,7 @@ from tests.workers.payloads import (
     webhook,
 )
 from tests.workers.splitting import element, only_change, split, split_entry, unreadable
-from workers.inbox.split import MAX_DEPTH, MAX_NAME, MAX_SHARED_BYTES, Parsed, _usual_runs
-from workers.inbox.update import Update
+from workers.inbox.split import MAX_NAME
 
 # -- what comes out --
 
@@ -102,7 +99,6 @@ def test_nothing_that_is_unknown_is_left_out() -> None:
                         "value": {
                             "messaging_product": "whatsapp",
                             "metadata": {**METADATA, "more": True},
-                            "errors": [{"code": 131051}],
                             "since_2027": "x",
                             "messages": [one],
                         },
@@ -135,9 +131,16 @@ def test_the_elements_of_other_updates_are_left_out() -> None:
         ("calls", None),
         ("calls", "ringing"),
         ("calls", []),
+        ("calls", value(statuses=[status("wacid.1", "RINGING", type="call")])),
+        ("history", value(messages=[message()], history=[])),
+        ("standby", value(messages=[message()], contacts=[{"wa_id": "99911"}])),
+        ("message_echoes", value(message_echoes=[message()])),
+        ("messages", value(message_echoes=[message()])),
+        ("smb_message_echoes", value(messages=[message()], statuses=[status()])),
+        ("brand_new", value(messages=[message()], statuses=[status()], message_echoes=[{}])),
     ],
 )
-def test_a_change_without_these_lists_is_one_update(field: str, content: Any) -> None:
+def test_a_change_that_is_not_split_is_one_update_as_it_is(field: str, content: Any) -> None:
     [one] = split(envelope(account(change(content, field))))
     assert one.kind is UpdateKind.CHANGE
     assert (one.wamid, one.status, one.callback_data) == (None, None, None)
@@ -172,66 +175,6 @@ def test_a_whole_webhook_is_split_however_much_is_in_it() -> None:
     assert [one.wamid for one in updates] == [f"wamid.{n}" for n in range(20_001)]
 
 
-#: Shapes that what looks at bytes may look at again and again, by how many bytes there are of them.
-SHAPES: dict[str, Callable[[int], bytes]] = {
-    "strings without an end": lambda size: b"[" * 200 + b'"\\' * (size // 2),
-    "escaped marks": lambda size: b'["' + b'\\"' * (size // 2) + b'"' + b",[]" * 200 + b"]",
-    "open lists": lambda size: b"[" * size,
-    "deep lists": lambda size: b"[" * (size // 2) + b"]" * (size // 2),
-    "forest": lambda size: b"[[]" + (b"," + b"[" * 150 + b"]" * 150) * (size // 301) + b"]",
-    "empty objects": lambda size: b"[{}" + b",{}" * (size // 3) + b"]",
-    "surrogates": lambda size: b'["' + b"\\ud83d" * (size // 6) + b'"]',
-    "backslashes": lambda size: b'["' + b"\\\\" * (size // 2) + b"\\ud83d" + b'"]',
-}
-
-
-@pytest.mark.parametrize("where", ["message", "value", "contacts", "messages", "entry"])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_what_it_takes_is_linear_in_the_bytes(shape: str, where: str) -> None:
-    """Eight times the bytes take about eight times as long, and not sixty-four times."""
-
-    def body(size: int) -> bytes:
-        content = value(messages=[message(mark="HERE" if where == "message" else "")])
-        if where not in ("message", "entry"):
-            content[where] = "HERE"
-        whole = envelope(account(change(content)))
-        if where == "entry":
-            whole["entry"] = "HERE"
-        return orjson.dumps(whole).replace(b'"HERE"', SHAPES[shape](size))
-
-    def took(raw: bytes) -> float:
-        times = []
-        for _ in range(5):
-            began = time.process_time()
-            split(raw)
-            times.append(time.process_time() - began)
-        return min(times)
-
-    assert took(body(80_000)) < 30 * max(took(body(10_000)), 0.0002)
-
-
-@pytest.mark.parametrize("text", ["", "]" * 500, "[" * 500, '\\"[[', "\\\\", '"'])
-def test_levels_are_counted_outside_of_text(text: str) -> None:
-    def nested(levels: int) -> Any:
-        deep: Any = [text]
-        for _ in range(levels - 1):
-            deep = [deep, {}] if levels % 2 else {text: deep}
-        return deep
-
-    [good] = split(webhook(messages=[message(deep=nested(MAX_DEPTH - 1))]))
-    assert not good.unreadable
-    [bad] = split(webhook(messages=[message(deep=nested(MAX_DEPTH))]))
-    assert bad.unreadable
-    assert "more than 170 levels" in (bad.reason or "")
-
-
-def test_contacts_beyond_what_meta_could_mean_are_not_looked_at() -> None:
-    contacts = [{"wa_id": str(n), "profile": {"name": f"n{n}"}} for n in range(10_001)]
-    [first, last] = split(webhook(messages=[message("9999"), message("10000")], contacts=contacts))
-    assert b'"n9999"' in (first.raw_payload or b"")
-    assert b"contacts" not in (last.raw_payload or b"")
-
-
 # -- what an update is known by --
 
 
@@ -250,23 +193,44 @@ def test_what_is_not_text_is_not_known(odd: Any) -> None:
     assert element(one) == found
 
 
-@pytest.mark.parametrize("odd", [None, 5, "", ["wamid"], {"a": 1}])
+@pytest.mark.parametrize("odd", [None, True, 5.5, "", ["wamid"], {"a": 1}])
 @pytest.mark.parametrize("name", ["messages", "message_echoes", "statuses"])
 def test_what_has_no_id_is_unreadable(name: str, odd: Any) -> None:
     found = {"id": odd, "from": "99911", "status": "sent"}
     one = unreadable(webhook(**{name: [found]}))
     assert orjson.loads(one.body) == found
-    assert one.reason == f"{name}[0] cannot be read: it has no id, or one that is no text"
+    why = "it has no id, or one that is neither text nor a number"
+    assert one.reason == f"{name}[0] cannot be read: {why}"
+
+
+@pytest.mark.parametrize("number", [7, 15550001111, 2**64 + 1])
+def test_an_id_may_be_a_number(number: int) -> None:
+    """It is read as its digits, and passed on as it came."""
+    sent = {"id": number, "from": number, "timestamp": number, "type": "text"}
+    [one] = split(
+        webhook(messages=[sent], contacts=[{"wa_id": str(number)}])
+        if number < 2**63
+        else webhook(messages=["HERE"]).replace(b'"HERE"', json.dumps(sent).encode())
+    )
+    assert (one.kind, one.wamid) == (UpdateKind.MESSAGE, str(number))
+    assert one.order_key == f"{VENDOR}/{number}"
+    assert json.loads(one.raw_payload or b"")["entry"][0]["changes"][0]["value"]["messages"] == [
+        sent
+    ]
 
 
 @pytest.mark.parametrize(
     ("one", "contact"),
     [
         ({"from": "99911"}, "99911"),
-        ({"from": "99911", "from_user_id": "US.1"}, "99911"),
+        ({"from": "99911", "from_user_id": "US.1"}, "US.1"),
         ({"from_user_id": "US.1"}, "US.1"),
         ({"from": "", "from_user_id": "US.1"}, "US.1"),
-        ({"from": 99911}, "unknown"),
+        ({"from": 99911}, "99911"),
+        ({"from": "+999 11"}, "99911"),
+        ({"from": "US.1"}, "US.1"),
+        ({"from": "5582999990001"}, "558299990001"),
+        ({"from": "99911", "from_parent_user_id": "US.ENT.1"}, "US.ENT.1"),
         ({}, "unknown"),
     ],
 )
@@ -291,164 +255,124 @@ def test_an_echo_belongs_to_the_contact_that_it_was_sent_to() -> None:
     assert one.order_key == f"{VENDOR}/99911"
 
 
-# -- contacts --
-
-ADA = {"wa_id": "99911", "profile": {"name": "Ada"}}
-BEN = {"wa_id": "99922", "user_id": "US.22", "profile": {"name": "Ben"}}
-CID = {"user_id": "US.33", "profile": {"username": "cid"}}
-
-
-@pytest.mark.parametrize(
-    ("kind", "one", "expected"),
-    [
-        ("messages", {"from": "99911"}, ADA),
-        ("messages", {"from": "99922"}, BEN),
-        ("messages", {"from_user_id": "US.33"}, CID),
-        ("messages", {"from": "99944"}, None),
-        ("messages", {}, None),
-        ("messages", {"from": ["99911"]}, None),
-        ("statuses", {"recipient_id": "99922"}, BEN),
-        ("statuses", {"recipient_user_id": "US.33"}, CID),
-        ("statuses", {"recipient_id": None}, None),
-        ("message_echoes", {"from": "99900000000", "to": "99911"}, ADA),
-        ("message_echoes", {"from": "99900000000", "to_user_id": "US.33"}, CID),
-    ],
-)
-def test_an_update_gets_its_own_contact_and_never_a_neighbours(
-    kind: str, one: dict[str, Any], expected: Any
-) -> None:
-    [split_one] = split(webhook(**{kind: [{"id": "wamid.1", **one}]}, contacts=[ADA, BEN, CID]))
-    assert contacts_of(split_one) == ([expected] if expected else None)
-
-
-def contacts_of(update: Update) -> Any:
-    return only_change(update)["value"].get("contacts")
-
-
-def test_a_single_contact_goes_with_a_single_update_whoever_it_is() -> None:
-    [one] = split(webhook(messages=[message("99977")], contacts=[ADA]))
-    assert contacts_of(one) == [ADA]
-    for one in split(webhook(messages=[message("99977"), message("99978")], contacts=[ADA])):
-        assert contacts_of(one) is None
-
-
-@pytest.mark.parametrize(
-    "contacts", ["Ada", {"wa_id": "99911"}, [1, "x", {"wa_id": ["99911"]}], [5], ["99911"], None]
-)
-def test_contacts_of_another_shape_are_nobodys(contacts: Any) -> None:
-    found = message("99911")
-    [one] = split(webhook(messages=[found], contacts=contacts))
-    assert contacts_of(one) is None
-    assert element(one) == found
-
-
-def test_two_contacts_get_each_message_its_own() -> None:
-    updates = split(webhook(messages=[message("99911"), message("99922")], contacts=[ADA, BEN]))
-    assert [contacts_of(one) for one in updates] == [[ADA], [BEN]]
-
-
-def test_a_contact_goes_with_each_of_its_messages() -> None:
-    updates = split(webhook(messages=[message("99911"), message("99911")], contacts=[BEN, ADA]))
-    assert [contacts_of(one) for one in updates] == [[ADA], [ADA]]
-
-
-def test_a_long_contact_goes_with_the_first_of_its_messages_wherever_they_are_taken_from() -> None:
-    """PHP keeps the name. What is taken again after a failure is the same as before."""
-    long = {**ADA, "note": "x" * MAX_SHARED_BYTES}
-    senders = ["99922", "99911", "99911"]
-    body = webhook(messages=[{}, *map(message, senders)], contacts=[BEN, long])
-    for _ in range(2):
-        unread, *updates = split(body)
-        assert unread.unreadable
-        assert [contacts_of(one) for one in updates] == [[BEN], [long], None]
-    parsed = Parsed(RawWebhook(b"", body), entry(), "name")
-    for start in (2, 2, 3, 2):
-        [one], _ = parsed.take(start, 1)
-        assert contacts_of(one) == ([long] if start == 2 else None)
-
-
-# -- what stands around --
-
-
-@pytest.mark.parametrize("where", ["webhook", "account", "change", "value"])
-def test_what_is_long_goes_once(where: str) -> None:
-    """It goes to PHP, as a change, and not with each of the updates."""
-    long = {"brand_new": "x" * (MAX_SHARED_BYTES + 1)}
-    more = {
-        name: long if name == where else {} for name in ("webhook", "account", "change", "value")
-    }
-    elements = [message(wamid=f"wamid.{n}") for n in range(8)]
-
-    def one_change(first: int) -> Any:
-        lists = value(messages=elements[first : first + 2], **more["value"])
-        return {**change(lists), **more["change"]}
-
-    accounts = [
-        {**account(one_change(first), one_change(first + 2)), **more["account"]} for first in (0, 4)
-    ]
-    updates = split({**envelope(*accounts), **more["webhook"]})
-    copies = {"webhook": 1, "account": 2, "change": 4, "value": 4}[where]
-    assert sum(b"brand_new" in (one.raw_payload or b"") for one in updates) == copies
-    found = [one for one in updates if one.kind is UpdateKind.MESSAGE]
-    assert [element(one) for one in found] == elements
-    assert all(len(one.parts[0]) <= 2 * MAX_SHARED_BYTES for one in found)
-    for one in found:
-        assert only_change(one)["value"]["metadata"] == METADATA
-        assert only_change(one)["field"] == "messages"
-    long_ones = [one for one in updates if b"brand_new" in (one.raw_payload or b"")]
-    assert {one.kind for one in long_ones} == {UpdateKind.CHANGE}
-    assert all("messages" not in only_change(one)["value"] for one in long_ones)
-
-
-@pytest.mark.parametrize("where", ["webhook", "account", "change", "value"])
-@pytest.mark.parametrize("odd", [b"[" * 600 + b"]" * 600, b"1e999999"])
-def test_what_stands_around_must_be_readable_too(where: str, odd: bytes) -> None:
-    """PHP could not read the rest of a request that it is in."""
-    mark = {"odd": "HERE"}
-    more = {
-        name: mark if name == where else {} for name in ("webhook", "account", "change", "value")
-    }
-    bad = {**account({**change(value(messages=[message()], **more["value"])), **more["change"]})}
-    plain = {**account({"field": "standby"}, change(value(messages=[message()])))}
-    body = {**envelope({**bad, **more["account"]}, plain), **more["webhook"]}
-    found = split(orjson.dumps(body).replace(b'"HERE"', odd))
-    if odd.startswith(b"1"):
-        assert all(one.raw_payload is None or orjson.loads(one.raw_payload) for one in found)
-        return
-    assert found[0].unreadable
-    assert "in what stands around it" in (found[0].reason or "")
-    assert all(odd not in (one.raw_payload or b"") for one in found)
-    if where != "webhook":
-        assert [one.kind for one in found[1:]] == [UpdateKind.CHANGE, UpdateKind.MESSAGE]
-
-
-def test_what_usually_comes_is_split_as_the_same_in_another_order_is() -> None:
-    """There is a short way for it."""
-    lists = {"messages": [message("99911")], "statuses": [status()], "contacts": [ADA]}
-    usual = envelope(account(change(value(**lists))))
-    assert _usual_runs(orjson.dumps(usual)) is not None
-    other = {**usual, "new": 1}
-    assert _usual_runs(orjson.dumps(other)) is None
-    del other["new"]
-    found, again = split(usual), split({**other, "more": None})
-    assert [element(one) for one in found] == [element(one) for one in again]
-    for one, two in zip(found, again, strict=True):
-        assert two.payload == {**one.payload, "more": None}
-        assert (one.id, one.order_key, one.wamid) == (two.id, two.order_key, two.wamid)
-
-
 # -- what is unreadable --
 
 
 def test_what_is_unreadable_takes_nobody_along() -> None:
     good = [message(wamid=f"wamid.{n}") for n in range(3)]
-    updates = split(webhook(messages=[good[0], "x", None, good[1], {}, good[2]], statuses=[5]))
+    updates = split(webhook(messages=[good[0], "x", [], good[1], {}, good[2]], statuses=[5]))
     assert [one.wamid for one in updates] == ["wamid.0", None, "wamid.1", None, "wamid.2", None]
     bad = [one for one in updates if one.unreadable]
-    assert [one.body for one in bad] == [b'"x"\nnull', b"{}", b"5"]
+    assert [one.body for one in bad] == [b'"x"\n[]', b"{}", b"5"]
     assert [one.reason for one in bad] == [
         "messages[1] cannot be read: it is no object; and 1 more after it",
-        "messages[4] cannot be read: it has no id, or one that is no text",
+        "messages[4] cannot be read: it has no id, or one that is neither text nor a number",
         "statuses[0] cannot be read: it is no object",
     ]
     assert [one.id.rpartition("/")[2] for one in updates] == ["0", "1", "3", "4", "5", "6"]
+
+
+# -- what carries nothing --
+
+
+def left_out(body: Any) -> list[str | None]:
+    """Return why updates are ignored, with nothing for those that are not."""
+    updates = split(body)
+    for one in updates:
+        assert one.ignored_reason is None or (one.kind is None and not one.unreadable)
+    return [one.ignored_reason for one in updates]
+
+
+def test_null_beside_an_update_is_counted_and_ignored() -> None:
+    good = message(wamid="wamid.1")
+    assert left_out(webhook(messages=[good, None, None], statuses=[None])) == [
+        None,
+        "null_element",
+    ]
+    body = envelope(None, account(None, change(value(messages=[good]))))  # type: ignore[arg-type]
+    assert left_out(body) == ["null_element", None]
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, {"id": "1"}, {"id": "1", "time": 2, "changes": []}, {"changes": None}]
+)
+def test_an_entry_without_changes_is_counted_and_ignored(empty: Any) -> None:
+    good = account(change(value(messages=[message()])))
+    assert left_out(envelope(empty, good)) == ["entry_without_changes", None]
+    assert left_out(envelope(empty)) == ["entry_without_changes"]
+
+
+def test_what_is_ignored_keeps_its_bytes() -> None:
+    [one] = split(b'{"entry":[ {"id": "1"}, {"id": "2"} ]}')
+    assert one.body == b'{"id": "1"}\n{"id": "2"}'
+
+
+@pytest.mark.parametrize(
+    "more", [{"messaging": [{"sender": 1}]}, {"changes": {}}, {"changes": "x"}]
+)
+def test_an_entry_that_holds_something_else_is_unreadable(more: Any) -> None:
+    bad, good = split(envelope({"id": "1", **more}, account(change(value(messages=[message()])))))
+    assert bad.unreadable
+    assert bad.reason == "entry[0] cannot be read: it has no list of changes"
+    assert good.kind is UpdateKind.MESSAGE
+
+
+# -- calls --
+
+
+def test_the_status_of_a_call_is_none_of_a_message() -> None:
+    calls = [status("wacid.1", "RINGING"), status("wamid.2", "ACCEPTED", type="call")]
+    first, sent, second = split(webhook(statuses=[calls[0], status("wamid.1"), calls[1]]))
+    assert (sent.kind, sent.wamid) == (UpdateKind.STATUS, "wamid.1")
+    for update, call in zip([first, second], calls, strict=True):
+        assert (update.kind, update.wamid, update.status) == (UpdateKind.CHANGE, None, None)
+        assert only_change(update)["value"]["statuses"] == [call]
+
+
+# -- whose they are --
+
+
+def test_a_person_with_and_without_a_number_is_one() -> None:
+    hidden = {"id": "wamid.1", "from_user_id": "US.1"}
+    shown = message("99911", "wamid.2")
+    known = message("99911", "wamid.3", from_user_id="US.1")
+    contact = {"wa_id": "99911", "user_id": "US.1"}
+    for bodies in (
+        [change(value(messages=[hidden, shown], contacts=[contact]))],
+        [change(value(messages=[hidden])), change(value(messages=[shown], contacts=[contact]))],
+        [change(value(messages=[shown])), change(value(messages=[hidden, known]))],
+        [
+            change(value(messages=[hidden, shown])),
+            change(value(statuses=[status(recipient_id="+99911", recipient_user_id="US.1")])),
+        ],
+    ):
+        keys = {u.order_key for u in split(envelope(account(*bodies))) if u.kind == "message"}
+        assert keys == {f"{VENDOR}/US.1"}
+
+
+def test_strangers_are_not_linked() -> None:
+    contacts = [{"wa_id": "99922", "user_id": "US.1"}]
+    updates = split(webhook(messages=[message("99911"), message("99922")], contacts=contacts))
+    assert [one.order_key for one in updates] == [f"{VENDOR}/99911", f"{VENDOR}/US.1"]
+
+
+def test_edits_and_revokes_stay_in_the_order_of_their_contact() -> None:
+    edit = message("99911", "wamid.2", type="edit", edit={"original_message_id": "wamid.1"})
+    revoke = message("99911", "wamid.3", type="revoke", revoke={"original_message_id": "wamid.1"})
+    updates = split(webhook(messages=[message("99911", "wamid.1"), edit, revoke]))
+    assert [one.wamid for one in updates] == ["wamid.1", "wamid.2", "wamid.3"]
+    assert len({one.order_key for one in updates}) == 1
+
+
+def test_what_stands_for_a_message_to_come_is_provisional() -> None:
+    types = ["unsupported", "unknown", "text", "reaction"]
+    updates = split(webhook(messages=[message(type=name) for name in types]))
+    assert [one.provisional for one in updates] == [True, True, False, False]
+
+
+def test_an_update_knows_its_webhook_and_how_long_that_is() -> None:
+    body = webhook(messages=[message(), message()])
+    for one in [*split(body), *split(b" junk")]:
+        [(name, size)] = one.webhooks.items()
+        assert one.id.startswith(name)
+        assert size == (len(body) if one.kind else 5)

@@ -1,6 +1,5 @@
 """Whatever comes is kept: whole if it cannot be split, and byte for byte if it cannot be read."""
 
-import json
 import tracemalloc
 from typing import Any
 
@@ -24,7 +23,9 @@ from tests.workers.payloads import (
     webhook,
 )
 from tests.workers.splitting import LISTS, element, split, split_entry, unreadable, whole
-from workers.inbox.split import MAX_DEPTH, MAX_SHARED_BYTES, Parsed, clean
+from workers.inbox.rawjson import MAX_DEPTH
+from workers.inbox.runs import MAX_SHARED_BYTES
+from workers.inbox.split import Parsed
 from workers.inbox.update import Update
 
 # -- what is not split --
@@ -45,7 +46,6 @@ from workers.inbox.update import Update
         b'{"entry": null}',
         b'{"entry": {}}',
         b'{"entry": []}',
-        b'{"entry": [{"changes": []}]}',
         b'{"entry": "\xff"}',
     ],
 )
@@ -57,12 +57,12 @@ def test_a_body_of_another_shape_is_kept_whole(body: bytes) -> None:
     ("body", "reason"),
     [
         (b'{"entry": [1]}', "entry[0] cannot be read: it is no object"),
-        (b'{"entry": [{}]}', "entry[0] cannot be read: it has no list of changes"),
+        (b'{"entry": [{"messaging": []}]}', "entry[0] cannot be read: it has no list of changes"),
         (b'{"entry": [{"changes": {}}]}', "entry[0] cannot be read: it has no list of changes"),
-        (b'{"entry": [{"changes": [null]}]}', "changes[0] cannot be read: it is no object"),
+        (b'{"entry": [{"changes": [7]}]}', "changes[0] cannot be read: it is no object"),
         (webhook(messages={"id": "wamid.1"}), "messages[0] cannot be read: it is no list"),
         (webhook(messages="x"), "messages[0] cannot be read: it is no list"),
-        (webhook(statuses=[None]), "statuses[0] cannot be read: it is no object"),
+        (webhook(statuses=["x"]), "statuses[0] cannot be read: it is no object"),
         (
             webhook(statuses=[1, []]),
             "statuses[0] cannot be read: it is no object; and 1 more after it",
@@ -83,7 +83,9 @@ def test_what_stands_where_an_update_should_is_unreadable(body: bytes, reason: s
             )
         ),
         orjson.dumps(
-            envelope(account(change(value(messages=[message(wamid="wamid.1")]))), {"id": 1})
+            envelope(
+                account(change(value(messages=[message(wamid="wamid.1")]))), {"id": 1, "x": []}
+            )
         ),
     ],
 )
@@ -140,45 +142,6 @@ def test_brackets_in_texts_are_no_levels() -> None:
     text = '[{"' * 1000 + "\\"
     [one] = split(webhook(messages=[message(text={"body": text})]))
     assert element(one)["text"]["body"] == text
-
-
-# -- what is mended --
-
-
-@pytest.mark.parametrize(
-    ("sent", "mended"),
-    [
-        (b"a\xffb", "a\ufffdb"),
-        (b"a\xed\xa0\x80b", "a\ufffd\ufffd\ufffdb"),
-        (b"a\\ud83db", "a\ufffdb"),
-        (b"a\\uDE00\\uD83Db", "a\ufffd\ufffdb"),
-        (b"a\\ud83d\\ude00b", "a\U0001f600b"),
-        (b"a\\ud83d\\ud83d\\ude00b", "a\ufffd\U0001f600b"),
-        (b"a\\\\ud83db", "a\\ud83db"),
-        (b"a\\\\\\ud83db", "a\\\ufffdb"),
-        ("aüb".encode(), "aüb"),
-    ],
-)
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_text_that_json_does_not_allow_is_mended(sent: bytes, mended: str, mark: bytes) -> None:
-    body = webhook(messages=[message("99911", "wamid.1", note="HERE"), message()])
-    first, second = split(mark + body.replace(b"HERE", sent))
-    assert first.wamid == "wamid.1"
-    assert element(first)["note"] == mended
-    assert second.kind is not None
-    contract.Update.model_validate_json(first.as_update())
-
-
-@unhurried
-@given(st.text())
-def test_what_is_right_stays_as_it_is(text: str) -> None:
-    text = text.encode("utf-8", "replace").decode()
-    for body in (orjson.dumps(text), ascii_json(text)):
-        assert clean(body) == body
-
-
-def ascii_json(text: str) -> bytes:
-    return json.dumps(text).encode()
 
 
 def test_a_wide_body_is_split_like_any_other() -> None:
@@ -245,32 +208,35 @@ WEBHOOKS = _maybe(
 
 
 def count_updates(body: Any) -> int:
-    """Count what a webhook of the right shape holds, in the plainest way."""
+    """Count what a webhook of the right shape and without a field holds, in the plainest way."""
     count = 0
     for one_account in body["entry"]:
         for one_change in one_account["changes"]:
             content = one_change.get("value")
-            found = 0
+            found = beside = 0
             if isinstance(content, dict):
                 found = sum(len(content.get(name) or []) for name in LISTS.values())
-            count += found or 1
+                others = content.keys() - {*LISTS.values(), "contacts"}
+                beside = int(any(content[n] and isinstance(content[n], list) for n in others))
+            count += found + beside if found else 1
     return count
 
 
 def together(updates: list[Update]) -> list[Any]:
-    """Return updates as they are, with those that are unreadable and stand side by side as one."""
+    """Return updates as they are, with like ones that are left out and stand side by side as
+    one."""
     found: list[Any] = []
-    bad: list[bytes] = []
+    last: list[Any] = [None]
     for one in updates:
-        if not one.unreadable:
+        why = "unreadable" if one.unreadable else one.ignored_reason
+        if why is None:
             found.append(one)
-            bad = []
-        elif bad:
-            bad.append(one.body)
+        elif last[0] == why:
+            last[2] += b"\n" + one.body
         else:
-            bad = [one.body]
-            found.append((one.id, bad))
-    return [one if isinstance(one, Update) else (one[0], b"\n".join(one[1])) for one in found]
+            found.append([why, one.id, one.body])
+        last = found[-1] if why else [None]
+    return found
 
 
 @unhurried
@@ -288,8 +254,9 @@ def test_whatever_comes_can_be_written_down_and_handed_over(body: Any) -> None:
     updates = split(content)
     assert len({one.id for one in updates}) == len(updates) > 0
     for one in updates:
-        if one.unreadable:
-            assert one.reason
+        if one.unreadable or one.ignored_reason:
+            assert bool(one.reason) is one.unreadable
+            assert one.kind is None
             assert one.body
             assert Update.load(one.dump()).body == one.body
             continue

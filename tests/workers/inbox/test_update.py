@@ -5,6 +5,7 @@ import pytest
 
 from contracts import backend as contract
 from contracts.backend import UpdateKind
+from contracts.cloud_api.fields import LISTS
 from tests.workers.payloads import (
     RECEIVED_AT,
     make_update,
@@ -14,7 +15,7 @@ from tests.workers.payloads import (
 )
 from tests.workers.splitting import split
 from workers.inbox.coalesce import coalesce
-from workers.inbox.update import LISTS, Update, with_reason
+from workers.inbox.update import Update, with_reason
 
 SENT = orjson.dumps(status("wamid.9", "sent"))
 

@@ -1,0 +1,161 @@
+"""Whose an update is: the contact that carries its ids, and what it is ordered by.
+
+A contact belongs to an update if they have an id in common: a user id, or a number in any of its
+forms. It never goes with a neighbour's.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Raw
+
+from contracts.cloud_api.people import NAMES, main_form, names, person
+from workers.inbox.rawjson import NOT_READ, decoded, elements, is_object, joined, members
+
+#: Maximum contacts that are inspected: as many as there may be updates, and more.
+MAX_CONTACTS = 10_000
+
+#: A contact that is longer goes with updates without what is not needed to know whose they are.
+MAX_CONTACT_BYTES = 2048
+
+#: Maximum size of a member that is kept of something long.
+MAX_MEMBER_BYTES = 256
+
+
+_NUMBER = re.compile(r"[0-9]{5,20}")
+
+
+class Contact(NamedTuple):
+    """A contact of a webhook, as it goes with an update."""
+
+    raw: bytes
+    values: dict[str, Any]
+
+
+class Contacts:
+    """The contacts of a change, by their ids."""
+
+    def __init__(self, raw: Sequence[Raw] = ()) -> None:
+        self._raw = raw
+        self._read: list[Contact] | None = None
+        self._by_id: dict[str, Contact] = {}
+        self._by_name: dict[str, Contact] = {}
+
+    @property
+    def has_long(self) -> bool:
+        """Return whether one goes shortened with its updates."""
+        return any(
+            len(some) > MAX_CONTACT_BYTES
+            and max(map(len, _listed(some)), default=0) > MAX_CONTACT_BYTES
+            for some in self._raw
+        )
+
+    def all(self) -> list[Contact]:
+        """Return those that can be read."""
+        if self._read is None:
+            some = [one for raw in self._raw for one in _listed(raw)][:MAX_CONTACTS]
+            self._read = [one for raw in some if (one := _contact(bytes(raw))) is not None]
+        return self._read
+
+    def of(self, values: dict[str, Any], kind: str, *, alone: bool) -> Contact | None:
+        """Return the contact that an element of this kind is from or to. An element that names
+        nobody may stand beside the only contact: if it is ``alone``, that is who is meant."""
+        if not self._raw:
+            return None
+        by_id = self._by_id or self._index()
+        for member in NAMES[kind]:
+            text = values.get(member)
+            if isinstance(text, str) and text in by_id:
+                return by_id[text]
+        found = names(values, kind)
+        if not found:
+            return self.all()[0] if alone and len(self.all()) == 1 else None
+        if not self._by_name:
+            for one in reversed(self.all()):
+                self._by_name.update(dict.fromkeys(names(one.values, "contact"), one))
+        return next((self._by_name[name] for name in found if name in self._by_name), None)
+
+    def _index(self) -> dict[str, Contact]:
+        for one in reversed(self.all()):  # of two with the same id the first counts
+            for member in NAMES["contact"]:
+                text = one.values.get(member)
+                if isinstance(text, str) and text:
+                    self._by_id[text] = one
+        return self._by_id
+
+
+NO_CONTACTS = Contacts()
+
+
+class Links:
+    """Which user id belongs to a number, as far as a webhook says so anywhere."""
+
+    def __init__(self) -> None:
+        self._user_ids: dict[str, str] = {}
+
+    def add(self, values: dict[str, Any], kind: str) -> None:
+        """Learn what a contact or an element of this kind says."""
+        number, user_id = _ids(values, kind)
+        if number is not None and user_id is not None:
+            self._user_ids.setdefault(number, user_id)
+
+    def user_id(self, number: str) -> str | None:
+        """Return the user id of a number in its main form."""
+        return self._user_ids.get(number)
+
+
+def who(values: dict[str, Any], kind: str, contact: Contact | None) -> tuple[str | None, bool]:
+    """Return the other side of a message or an echo, and whether that is a user id: if it is known
+    of the element or its contact; else the number in its main form."""
+    user_id = values.get(NAMES[kind][1])
+    if isinstance(user_id, str) and user_id:
+        return user_id, True
+    number, user_id = _ids(values, kind)
+    if user_id is None and contact is not None and (number is None or "user_id" in contact.values):
+        contact_number, user_id = _ids(contact.values, "contact")
+        number = number or contact_number
+    return (number, False) if user_id is None else (user_id, True)
+
+
+def _ids(values: dict[str, Any], kind: str) -> tuple[str | None, str | None]:
+    """Return the number, in its main form, and the user id that are named."""
+    of_number, of_user, of_parent, *_ = NAMES[kind]
+    text, user_id, parent_id = values.get(of_number), values.get(of_user), values.get(of_parent)
+    if user_id is None is parent_id and isinstance(text, str) and _NUMBER.fullmatch(text):
+        return main_form(text), None  # the short way for what is usual
+    found = person(text, user_ids=(user_id, parent_id))
+    return found.wa_id and main_form(found.wa_id), found.user_id
+
+
+def _listed(raw: Raw) -> list[Raw]:
+    try:
+        return elements(raw)
+    except NOT_READ:
+        return []
+
+
+def _contact(raw: bytes) -> Contact | None:
+    values = decoded(raw)
+    if not isinstance(values, dict):
+        return None
+    return Contact(raw if len(raw) <= MAX_CONTACT_BYTES else _shortened(raw), values)
+
+
+def _shortened(raw: bytes) -> bytes:
+    found = dict(members(raw))
+    profile = found.pop("profile", None)
+    kept = short(found, NAMES["contact"])
+    if profile is not None and is_object(profile):
+        inside = short(dict(members(profile)), ("name", "username"))
+        kept += b'"profile":{' + inside.removesuffix(b",") + b"},"
+    return b"{" + kept.removesuffix(b",") + b"}"
+
+
+def short(values: dict[str, Raw], wanted: Iterable[str]) -> bytes:
+    """Return those members that are short, each with a comma behind it."""
+    return joined(
+        (name, values[name])
+        for name in wanted
+        if name in values and len(memoryview(values[name])) <= MAX_MEMBER_BYTES
+    )
