@@ -99,8 +99,7 @@ class OddOutcome:
         row.sent += len(_expected_facts(one, forwarded=False))
         for check in (self._stored, self._answered, self._dead, self._contacts, self._forwarded):
             for promise, what in check(one, row):
-                mark = (one["marks"] or one["people"] or [one["kind"]])[0]
-                self.problems.append(OddProblem(promise, one["kind"], mark, what))
+                self.problems.append(OddProblem(promise, one["kind"], _mark(one, what), what))
 
     def _stored(self, one: dict[str, Any], row: OddRow) -> Iterator[tuple[str, str]]:
         expect = one["expect"]
@@ -180,6 +179,12 @@ class OddOutcome:
             if expected[reason] != found[reason]:
                 what = f"{found[reason]} updates are ignored, not {expected[reason]}"
                 self.problems.append(OddProblem("ignored", reason, reason, what))
+
+
+def _mark(one: dict[str, Any], what: str) -> str:
+    """Return the first of a use's names that a sentence has, or the first one."""
+    names: list[str] = [*one["marks"], *one["people"], one["kind"]]
+    return next((name for name in names if name in what), names[0])
 
 
 def _answers(evidence: OddEvidence) -> dict[str, set[int]]:

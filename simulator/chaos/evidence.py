@@ -12,6 +12,8 @@ from simulator.backend import envelope
 from simulator.chaos.injector import Injected
 from simulator.chaos.load import Work
 from simulator.chaos.stage import Stage
+from simulator.odd_evidence import collect_odd
+from simulator.odd_outcome import OddEvidence
 
 
 class Update(NamedTuple):
@@ -64,7 +66,8 @@ class Evidence:
     """``messages``, ``inbound`` and ``mishaps`` are the Cloud API's lines. ``pending`` are updates
     in PHP's own webhook table. ``differences`` are those of the accounting. ``ended``
     are parts that have ended by themselves, or badly; ``rested`` tells whether everything else has
-    come to its end. ``rate`` is that of all vendors together, in messages per second."""
+    come to its end. ``rate`` is that of all vendors together, in messages per second. ``odd`` is
+    what there is of odd payloads."""
 
     seeded: list[str]
     rate: float
@@ -80,6 +83,7 @@ class Evidence:
     differences: list[str]
     ended: list[str]
     rested: bool
+    odd: OddEvidence | None = None
 
 
 def collect(
@@ -108,7 +112,15 @@ def collect(
         differences=balance_differences(stage.status(), work.vendor_uids),
         ended=ended,
         rested=rested,
+        odd=_odd(stage, work),
     )
+
+
+def _odd(stage: Stage, work: Work) -> OddEvidence:
+    installation = stage.installation
+    cloud_api = installation.processes["cloud-api"]
+    with stage.redis() as client:
+        return collect_odd(installation.tables, work.vendor_uids, client, cloud_api)
 
 
 # -- PHP's tables --

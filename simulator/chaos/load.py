@@ -13,6 +13,14 @@ from simulator.chaos.stage import Stage
 
 #: How long customers write, in seconds.
 CUSTOMERS_S = 3.0
+#: Odd payloads, as a share of the customers' messages.
+ODD_SHARE = (0.5, 1.0)
+
+#: One that answers everything, and one that says nothing.
+_BOTS = [
+    SeedBot(TriggerType.IS, "*", "Thank you!"),
+    SeedBot(TriggerType.STOP_PROMOTIONAL, "stop"),
+]
 
 #: How the Cloud API of a round behaves, faults aside. Webhooks that are not answered 200 come again
 #: soon, so that a round does not wait for them.
@@ -34,6 +42,9 @@ _CLOUD_API: dict[str, Any] = {
     "reorder_share": 0.1,
     "early_share": 0.05,
     "inbound_customers": 60,
+    "hidden_share": 0.15,
+    "templates": [{"name": "spring_offer", "language": "en"}],
+    "only_listed_templates": True,
     "webhook_connections": 16,
     "webhook_timeout_ms": 6000,
     "retry_first_ms": 100,
@@ -55,11 +66,13 @@ class PlannedCampaign:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``rates`` are the vendors' messages per second; ``customers_per_s`` write to each."""
+    """``rates`` are the vendors' messages per second; ``customers_per_s`` write to each, and
+    ``odd_per_s`` are the odd payloads among their messages."""
 
     rates: tuple[float, ...]
     campaigns: tuple[PlannedCampaign, ...]
     customers_per_s: float
+    odd_per_s: float
 
 
 def draw_load(seed: int) -> Load:
@@ -72,7 +85,8 @@ def draw_load(seed: int) -> Load:
         for _ in range(parts):
             messages = int(rate * rng.uniform(1.8, 2.8) / parts)
             campaigns.append(PlannedCampaign(vendor, messages, rng.random() < 0.5))
-    return Load(rates, tuple(campaigns), rng.uniform(3, 8))
+    customers_per_s = rng.uniform(3, 8)
+    return Load(rates, tuple(campaigns), customers_per_s, customers_per_s * rng.uniform(*ODD_SHARE))
 
 
 class Work:
@@ -99,7 +113,7 @@ class Work:
         installation = self._stage.installation
         for rate in self._load.rates:
             [vendor] = installation.seed_vendors(messages_per_second=rate)
-            installation.seed_bots(vendor.uid, [SeedBot(TriggerType.IS, "*", "Thank you!")])
+            installation.seed_bots(vendor.uid, _BOTS)
             self.vendors.append(vendor)
         self._stage.new_cloud_api(self._cloud_api())
         for planned in self._load.campaigns:
@@ -115,6 +129,14 @@ class Work:
             for number in vendor.phone_number_ids:
                 order = {"phone_number_id": number, "count": int(per_s * CUSTOMERS_S)}
                 self._stage.order("inbound", {**order, "per_s": per_s})
+                self._order_odd(number)
+
+    def _order_odd(self, number: str) -> None:
+        """Have payloads come that each stand for themselves: those of several steps count on what
+        was done between them."""
+        per_s = self._load.odd_per_s
+        order = {"phone_number_id": number, "count": max(1, int(per_s * CUSTOMERS_S))}
+        self._stage.order("odd", {**order, "per_s": per_s, "steps": False})
 
     def _cloud_api(self) -> dict[str, Any]:
         installation = self._stage.installation

@@ -1,16 +1,20 @@
 """Whether a round kept the promises: what was acknowledged against what is there."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 from typing import Any
 
 from contracts.backend import QueueStatus
+from contracts.cloud_api.answering import GENUINE_TYPES
+from contracts.cloud_api.people import number_forms
 from simulator.chaos.evidence import Evidence, QueueRow, Update
 from simulator.chaos.fault import Kind
 from simulator.chaos.injector import worker_faults
 from simulator.comparison import is_applied
+from simulator.odd_outcome import OddOutcome
 
 #: Faults of the Cloud API after which nobody can tell whether it took the message, though it did
 #: not.
@@ -21,6 +25,14 @@ _UNDER_WAY_S = 0.4
 #: Idle connections that may be given a request at the moment in which they are closed.
 _CLOSED_WHILE_USED = 3
 _CLOSING = (Kind.REFUSE, Kind.CUT)
+#: What the Cloud API answers to a free-form message to who has not written for a day.
+_WINDOW_CLOSED = "131047"
+#: The others are ``odd_otherwise``.
+_ODD_PROMISES = {
+    "lost": "odd_lost",
+    "twice": "sent_twice",
+    "wrongly_answered": "wrongly_answered",
+}
 #: PHP keeps times to the second.
 _CLOCK_S = 1.0
 
@@ -40,6 +52,7 @@ class Verdict:
         self._wamids_of_rows = {m["callback_data"]: m for m in evidence.messages}
         self._hit = {m["callback_data"] for m in evidence.mishaps if m["what"] in _INCONCLUSIVE}
         self._logged = {row.wamid: row.status for row in evidence.outgoing}
+        self._odd = OddOutcome(evidence.odd, exact=False) if evidence.odd is not None else None
 
     def line(self) -> dict[str, Any]:
         """Return the counts as they are printed."""
@@ -57,6 +70,10 @@ class Verdict:
             "unknown_unexplained": by_promise["unknown_unexplained"],
             "accounting": not by_promise["accounting"],
             "ended": by_promise["ended"],
+            "odd": 0 if self._odd is None else sum(row.uses for row in self._odd.rows.values()),
+            "odd_lost": by_promise["odd_lost"],
+            "odd_otherwise": by_promise["odd_otherwise"],
+            "wrongly_answered": by_promise["wrongly_answered"],
         }
 
     @cached_property
@@ -74,6 +91,8 @@ class Verdict:
                 Violation("ended", part, f"{part} has ended, or not as it should")
                 for part in evidence.ended
             ),
+            *self._odd_violations(),
+            *self._wrongly_answered(),
         ]
 
     # -- lost --
@@ -139,7 +158,7 @@ class Verdict:
             ("accepted", Counter(message["callback_data"] for message in evidence.messages)),
             ("stored", Counter(evidence.incoming)),
             ("logged", Counter(row.wamid for row in evidence.outgoing if row.wamid)),
-            ("logged", Counter(row.row_uid for row in evidence.outgoing)),
+            ("logged", Counter(row.row_uid for row in evidence.outgoing if row.row_uid)),
         ]
         return [
             Violation("sent_twice", str(key), f"{what} {times} times")
@@ -147,6 +166,42 @@ class Verdict:
             for key, times in counter.items()
             if times > 1
         ]
+
+    # -- odd payloads, and who must not be answered --
+
+    def _odd_violations(self) -> Iterator[Violation]:
+        if self._odd is None:
+            return
+        for problem in self._odd.problems:
+            promise = _ODD_PROMISES.get(problem.promise, "odd_otherwise")
+            if promise == "odd_lost" and self._is_elsewhere(problem.mark):
+                continue
+            what = f"{problem.promise} in {problem.kind}: {problem.what}"
+            yield Violation(promise, problem.mark, what)
+
+    def _is_elsewhere(self, wamid: str) -> bool:
+        """Tell whether a message is a dead letter, or is in PHP's own webhook table still."""
+        evidence = self.evidence
+        return wamid in evidence.redis.dead or Update(wamid) in evidence.pending
+
+    def _wrongly_answered(self) -> Iterator[Violation]:
+        """Find customers who were sent more than they have asked, and answers that were too
+        late."""
+        evidence = self.evidence
+        odd = {one for use in evidence.odd.uses for one in use["people"]} if evidence.odd else set()
+        asked = Counter(m["from"] for m in evidence.inbound if m.get("type") in GENUINE_TYPES)
+        told = Counter(
+            message["wa_id"] or message["user_id"]
+            for message in evidence.messages
+            if message.get("type", "template") != "template"
+        )
+        for customer, times in told.items():
+            if times > asked[customer] and not odd & set(number_forms(customer)):
+                what = f"got {times} answers to {asked[customer]} messages"
+                yield Violation("wrongly_answered", customer, what)
+        for mishap in evidence.mishaps:
+            if mishap["what"] == _WINDOW_CLOSED:
+                yield Violation("wrongly_answered", str(mishap["to"]), "the window was closed")
 
     # -- stuck --
 

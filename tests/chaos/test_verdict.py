@@ -10,6 +10,7 @@ from simulator.chaos.evidence import Evidence, LogRow, QueueRow, Redis, Update
 from simulator.chaos.fault import Fault, Kind
 from simulator.chaos.injector import Injected
 from simulator.chaos.verdict import Verdict
+from simulator.odd_outcome import LoggedMessage, OddEvidence
 
 RATE = 80.0
 BEGAN_AT = 1_000_000.0
@@ -67,7 +68,10 @@ def with_row(status: int, *, accepted: bool, due: bool = True, **more: Any) -> E
 def broken(evidence: Evidence) -> dict[str, int]:
     """Return the promises that are broken, and how often."""
     line = Verdict(evidence).line()
-    counts = ("lost", "sent_twice", "stuck", "unknown_unexplained", "ended")
+    counts = (
+        *("lost", "sent_twice", "stuck", "unknown_unexplained", "ended"),
+        *("odd_lost", "odd_otherwise", "wrongly_answered"),
+    )
     found = {name: line[name] for name in counts if line[name]}
     return found | ({} if line["accounting"] else {"accounting": 1})
 
@@ -311,3 +315,77 @@ def test_a_reply_is_sent_twice() -> None:
         outgoing=[*CLEAN.outgoing, reply("accepted", sent["wamid"])],
     )
     assert broken(evidence)["sent_twice"] == 1
+
+
+# -- odd payloads, and who must not be answered --
+
+USE: dict[str, Any] = {
+    "kind": "odd",
+    "people": ["15553600001"],
+    "marks": ["wamid.odd"],
+    "expect": {
+        "stored": ["wamid.odd"],
+        "absent": [],
+        "answered": [{"people": ["15553600001"], "least": 1, "most": 1}],
+        "contacts": [{"people": ["15553600001"]}],
+        "ignored": {},
+        "dead": 0,
+    },
+    "bodies": ["{}"],
+    "acknowledged": 1,
+}
+ODD = OddEvidence(
+    uses=[USE],
+    messages=[],
+    mishaps=[],
+    log=[LoggedMessage("wamid.odd", None)],
+    contacts=[{"wa_id": "15553600001", "user_id": None}],
+    dead=[],
+)
+FREE = {"to": "+15553600001", "wa_id": "15553600001", "user_id": None, "type": "text"}
+
+
+def with_odd(**changes: Any) -> Evidence:
+    return replace(CLEAN, odd=replace(ODD, **changes))
+
+
+def test_odd_payloads() -> None:
+    assert broken(with_odd()) == {}
+    assert Verdict(with_odd()).line()["odd"] == 1
+    assert broken(with_odd(log=[])) == {"odd_lost": 1}
+    assert broken(with_odd(log=ODD.log * 2)) == {"sent_twice": 1}
+    assert broken(with_odd(messages=[FREE, FREE])) == {"wrongly_answered": 1}
+    assert broken(with_odd(contacts=[])) == {"odd_otherwise": 1}
+
+
+def test_an_odd_message_that_is_elsewhere() -> None:
+    lost = with_odd(log=[])
+    assert broken(replace(lost, redis=Redis(dead={"wamid.odd"}))) == {}
+    assert "odd_lost" not in broken(replace(lost, pending={Update("wamid.odd")}))
+
+
+def answered(*types: str) -> Evidence:
+    """A customer writes messages of these types, and is answered once."""
+    asked = [
+        {"wamid": f"wamid.{n}", "acknowledged": False, "from": "4915112345678", "type": type_}
+        for n, type_ in enumerate(types)
+    ]
+    sent = {
+        **message("reply"),
+        "statuses": {},
+        **FREE,
+        "to": "+4915112345678",
+        "wa_id": "4915112345678",
+    }
+    return replace(CLEAN, inbound=asked, incoming=[], messages=[*CLEAN.messages, sent])
+
+
+@pytest.mark.parametrize("types", [(), ("reaction",), ("system", "unsupported")])
+def test_nobody_has_asked(types: tuple[str, ...]) -> None:
+    assert broken(answered(*types)) == {"wrongly_answered": 1}
+    assert broken(answered(*types, "text")) == {}
+
+
+def test_an_answer_that_is_too_late() -> None:
+    late = {"at": 1, "callback_data": "reply", "what": "131047", "to": "4915112345678"}
+    assert broken(replace(CLEAN, mishaps=[late])) == {"wrongly_answered": 1}
