@@ -51,7 +51,8 @@ def find_campaign(work: Work, vendor: Vendor, uid: str) -> Campaign:
         " WHERE _uid = ? AND vendors__id = ?",
         (uid, vendor.id),
     )
-    if row is None:
+    # The database does not tell letters' case apart.
+    if row is None or row["_uid"] != uid:
         raise Refused(ErrorCode.CAMPAIGN_UNKNOWN, f"vendor {vendor.uid!r} has no campaign {uid!r}")
     sidecar = section(load(row["__data"]), "sidecar")
     fence = sidecar.get("fence")
@@ -103,8 +104,7 @@ def remember_fence(work: Work, campaign: Campaign, fence: int) -> None:
     """Keep the fence; it only grows."""
     if fence > campaign.fence:
         work.db.execute(
-            f"UPDATE campaigns SET __data = json_set({OBJECT}, '$.sidecar.fence', ?)"
-            " WHERE _id = ?",
+            f"UPDATE campaigns SET __data = json_set({OBJECT}, '$.sidecar.fence', ?) WHERE _id = ?",
             (fence, campaign.id),
         )
 

@@ -5,6 +5,7 @@ from outside goes through :func:`fit` first, so that it fits always.
 """
 
 import re
+import sqlite3
 import unicodedata
 from collections.abc import Mapping
 from functools import cache, lru_cache
@@ -27,12 +28,13 @@ _COLUMN = re.compile(
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+_IS_TIME = "{0} IS NULL OR {0} GLOB '????-??-?? ??:??:??' AND datetime({0}, '+0 days') IS {0}"
+
 _CHECKS = {
     "TEXT": f"length(CAST({{0}} AS BLOB)) <= {_TEXT_BYTES}",
     "JSON": "{0} IS NULL OR json_valid({0})",
-    "DATETIME": "{0} IS NULL OR datetime({0}) IS {0}",
-    "TIMESTAMP": "{0} IS NULL OR datetime({0}) IS {0}"
-    " AND {0} BETWEEN '1970-01-01 00:00:01' AND '2038-01-19 03:14:07'",
+    "DATETIME": _IS_TIME,
+    "TIMESTAMP": f"{_IS_TIME} AND {{0}} BETWEEN '1970-01-01 00:00:01' AND '2038-01-19 03:14:07'",
     "TINYINT UNSIGNED": "{0} IS NULL OR typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 255",
     "INT UNSIGNED": "{0} IS NULL OR typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 4294967295",
 }
@@ -74,6 +76,13 @@ def without_surrogates(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+def prepare(connection: sqlite3.Connection) -> None:
+    """Add what the schema uses."""
+    connection.create_collation(COLLATION, collate)
+    # SQLite's length() ends at a NUL.
+    connection.create_function("char_length", 1, _char_length, deterministic=True)
+
+
 def collate(left: str, right: str) -> int:
     """Compare as ``utf8mb4_unicode_ci`` does, as near as may be: case, accents and blanks at the
     end make no difference."""
@@ -81,6 +90,10 @@ def collate(left: str, right: str) -> int:
         return 0
     first, second = _folded(left), _folded(right)
     return (first > second) - (first < second)
+
+
+def _char_length(text: object) -> int | None:
+    return len(text) if isinstance(text, str) else None
 
 
 @lru_cache(maxsize=4096)
@@ -115,12 +128,7 @@ def _strict_table(table: re.Match[str]) -> str:
 
 def _strict(table: str, column: str, kind: str) -> str:
     length = _length(kind)
-    # SQLite's length() ends at a NUL.
-    check = (
-        _CHECKS.get(kind, "")
-        if length is None
-        else f"length(replace({{0}}, char(0), ' ')) <= {length}"
-    )
+    check = _CHECKS.get(kind, "") if length is None else f"char_length({{0}}) <= {length}"
     storage = "INTEGER" if kind.endswith("UNSIGNED") else "TEXT"
     if "CHAR" in kind or "TEXT" in kind:
         storage = f"TEXT COLLATE {COLLATION}"

@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from simulator.backend.columns import COLLATION, collate, fit_row, schema
+from simulator.backend.columns import fit_row, prepare, schema
 
 Row = sqlite3.Row
 Parameters = Sequence[Any]
@@ -29,7 +29,7 @@ def open_database(
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute("PRAGMA cache_size = -65536")
-    connection.create_collation(COLLATION, collate)
+    prepare(connection)
     connection.executescript(schema())
     return connection
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from simulator.backend.columns import COLLATION, collate
+from simulator.backend.columns import prepare
 from simulator.tables import Query, Tables
 
 
@@ -18,7 +18,7 @@ class SqliteTables(Tables):
     @contextmanager
     def snapshot(self) -> Iterator[Query]:
         connection = sqlite3.connect(self._uri, uri=True, isolation_level=None, timeout=10)
-        connection.create_collation(COLLATION, collate)
+        prepare(connection)
         with closing(connection):
             connection.execute("BEGIN")
             yield lambda sql, parameters: connection.execute(sql, parameters).fetchall()

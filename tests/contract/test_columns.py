@@ -177,7 +177,12 @@ async def test_a_status_of_odd_types_is_never_stuck(caller: Caller, campaign: Ca
     row = _only_log(caller.backend, campaign.vendor)
     assert row["status"] == "failed"
     assert row["__data"]["error"]["title"] == LONG_TEXT
-    for element in ({"id": [], "status": {}}, {"id": "wamid.1", "status": 7}, {"status": "read"}):
+    nameless: list[dict[str, Any]] = [
+        {"id": []},
+        {"id": "wamid.1", "status": 7},
+        {"status": "read"},
+    ]
+    for element in nameless:
         result = await _result(caller, status(campaign.vendor, element))
         assert result.result == "ignored"
 

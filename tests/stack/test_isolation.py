@@ -1,4 +1,5 @@
-"""A batch in which one update cannot be written: the others are, and that one comes again."""
+"""A batch in which one update can never be written: the others are, and that one is not asked for
+again."""
 
 from collections.abc import Iterator
 
@@ -7,17 +8,32 @@ import pytest
 from contracts.backend import QueueStatus
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
-from tests.contract.payloads import accepted, status, status_object, wamid_of
-from tests.contract.under_test import Campaign
+from tests.contract.payloads import (
+    accepted,
+    message,
+    message_object,
+    status,
+    status_object,
+    wamid_of,
+)
+from tests.contract.talk import CUSTOMER
+from tests.contract.under_test import Campaign, Vendor
 
-#: No column takes it.
-LONG = "x" * 300
+LOGS = "whatsapp_message_logs"
+
+#: No row takes it.
+REFUSED = "wamid.refused"
+
+#: All that may be said of it.
+REASON = r"error: Illuminate\Database\QueryException: SQLSTATE 23000, code 4025, table " + LOGS
 
 
 @pytest.fixture(autouse=True)
 def refused(backend: LaravelBackend) -> Iterator[None]:
-    """The database has refused something, as it should in these tests."""
+    """The database refuses something in these tests."""
+    backend.run(f"ALTER TABLE {LOGS} ADD CONSTRAINT refusal CHECK (wamid <> '{REFUSED}')")
     yield
+    backend.run(f"ALTER TABLE {LOGS} DROP CONSTRAINT refusal")
     assert backend.refused_statements()
     (backend.installation.application.storage / "logs" / "laravel.log").write_text("")
 
@@ -27,18 +43,18 @@ async def test_one_result(caller: Caller, campaign: Campaign) -> None:
     first, second, third = campaign.row_uids
     answers = await caller.report(
         accepted(campaign, first),
-        accepted(campaign, second, wamid=LONG),
+        accepted(campaign, second, wamid=REFUSED),
         accepted(campaign, third),
     )
     assert [answer.result for answer in answers] == ["done", "retry", "done"]
-    assert answers[1].reason
+    assert answers[1].reason == REASON
     rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
     assert [row["status"] for row in rows] == [
         QueueStatus.AWAITING_STATUS,
         QueueStatus.PROCESSING,
         QueueStatus.AWAITING_STATUS,
     ]
-    logs = caller.backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+    logs = caller.backend.rows(LOGS, campaigns__id=campaign.id)
     assert [log["wamid"] for log in logs] == [wamid_of(first), wamid_of(third)]
 
 
@@ -48,11 +64,23 @@ async def test_one_status(caller: Caller, campaign: Campaign) -> None:
     await caller.report(accepted(campaign, first), accepted(campaign, third))
     answers = await caller.process(
         status(campaign.vendor, status_object(wamid_of(first), "sent", row_uid=first)),
-        status(campaign.vendor, status_object(LONG, "sent", row_uid=second)),
+        status(campaign.vendor, status_object(REFUSED, "sent", row_uid=second)),
         status(campaign.vendor, status_object(wamid_of(third), "read", row_uid=third)),
     )
-    assert [answer.result for answer in answers] == ["done", "retry", "done"]
-    logs = caller.backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+    assert [answer.result for answer in answers] == ["done", "rejected", "done"]
+    assert answers[1].reason == REASON
+    logs = caller.backend.rows(LOGS, campaigns__id=campaign.id)
     assert [log["status"] for log in logs] == ["sent", "read"]
     left = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
     assert [row["_uid"] for row in left] == [second]
+
+
+async def test_one_message(caller: Caller, vendor: Vendor) -> None:
+    """The next one of the same customer is not held back."""
+    wamids = ["wamid.before", REFUSED, "wamid.after"]
+    updates = [message(vendor, message_object(wamid, CUSTOMER), order="c") for wamid in wamids]
+    answers = await caller.process(*updates)
+    assert [answer.result for answer in answers] == ["done", "rejected", "done"]
+    assert answers[1].reason == REASON
+    logs = caller.backend.rows(LOGS, vendors__id=vendor.id)
+    assert [log["wamid"] for log in logs] == ["wamid.before", "wamid.after"]

@@ -13,6 +13,7 @@ use WhatsappSidecar\Laravel\Store\Conflict;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Failure;
 
 /**
  * Records the outcomes of claimed rows and of pending messages in a constant number of statements: reads the
@@ -65,7 +66,7 @@ final class RecordResults
             } catch (Throwable $error) {
                 report($error);
 
-                return ['id' => $result->uid, 'result' => 'retry', 'reason' => 'error: ' . get_class($error)];
+                return ['id' => $result->uid, 'result' => 'retry', 'reason' => 'error: ' . Failure::text($error)];
             }
         }, $results);
     }
