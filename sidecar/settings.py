@@ -169,8 +169,8 @@ class Settings(BaseSettings):
     message_batch_size: int = Field(default=50, ge=1, le=1000)
     #: Most requests with customers' messages that may be at PHP at once.
     message_concurrency: int = Field(default=4, ge=1, le=64)
-    #: How long the sidecar recognises a customer's message as a duplicate by itself. PHP recognises
-    #: older ones.
+    #: How long the sidecar recognises a customer's message as a duplicate by itself, and what it
+    #: has forwarded or sent for PHP. PHP recognises older messages.
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
     #: Attempts at an update that PHP refuses, before it becomes a dead letter.
     update_max_attempts: int = Field(default=12, ge=1, le=100)

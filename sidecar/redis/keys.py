@@ -120,7 +120,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | outbox:{kind} | vendors with effects | 100 |
 | outbox:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 200 |
 | effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
-| effect:{slice}:{bucket} | effects of 1.25 x duplicate_window_s | 15 |
+| effect:{slice}:{bucket} | effects, and forwarded statuses, of 1.25 x duplicate_window_s | 15 |
 | urgent:{number} | numbers that replies wait for | 130 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
