@@ -3,6 +3,7 @@ out of the others' way, on which of them."""
 
 import math
 import random
+from collections import Counter
 
 import pytest
 
@@ -261,8 +262,8 @@ async def test_php_goes_away_in_the_middle(php: Php, delivery: Delivery) -> None
 
     php.when(BATCH, rule)
     verdicts = await deliver_isolated(delivery, updates)
-    counts = {fate: fates(verdicts, updates).count(fate) for fate in Fate}
-    assert counts == {Fate.DONE: 32, Fate.IGNORED: 0, Fate.RETRY: 0, Fate.UNTRIED: 32}
+    counts = Counter(fates(verdicts, updates))
+    assert counts == {Fate.DONE: 32, Fate.UNTRIED: 32}
     assert delivery.breaker.wait_s > 0
 
 
