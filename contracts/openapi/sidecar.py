@@ -75,19 +75,28 @@ def _receive_webhook(path: str, name: str) -> Endpoint:
         name=name,
         tag="webhooks",
         summary="Receive a webhook",
-        description="Answered with 200 when the body is on disk. What cannot be read is kept and "
+        description="Answered with 200 when the body is on disk. It may be compressed with gzip, "
+        "and signed either way. What cannot be read is kept and "
         "handed to PHP as it came. A webhook may come several times and in any order. Where PHP "
         "handles the vendor's webhooks (its mode is `php` or `shadow`), they are passed on to PHP, "
         "and the answer is PHP's, whatever it is, marked with `X-Sidecar-Proxied: 1`.",
         request=Body(documentation(webhook.Webhook), webhook.Webhook, lenient=True),
         answers={
             200: text_body("`done`: the webhook is on disk, or PHP has it."),
+            400: text_body("`gzip_broken`: it cannot be decompressed. Nothing was stored."),
             401: text_body(
                 "The reason in a word: the signature is missing or does not fit the body. Nothing "
                 "was stored. Never given where signatures are only reported."
             ),
             404: text_body("`vendor_unknown`: PHP knows no such vendor. Nothing was stored."),
-            413: text_body("`body_too_large`: it is over the limit. Nothing was stored."),
+            413: text_body(
+                "`body_too_large`: it is over the limit, decompressed or as it came. Nothing was "
+                "stored."
+            ),
+            415: text_body(
+                "`encoding_unsupported`: it comes in an encoding other than gzip. Nothing was "
+                "stored."
+            ),
             503: text_body(
                 "The reason in a word: Redis cannot be reached or is full, the vendor's app secret "
                 "is not known while PHP is down, or too much is on its way to PHP and the webhook "

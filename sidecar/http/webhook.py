@@ -12,10 +12,8 @@ alternative is worse: one undeliverable webhook would keep a vendor away from a 
 """
 
 import asyncio
-import hmac
 import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -25,6 +23,8 @@ from starlette.types import Receive, Scope, Send
 from contracts.backend import VendorConfig
 from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
+from sidecar.http.bodies import BodyRefused, Decoder, encoding_of, read_body
+from sidecar.http.post import Post, is_signature
 from sidecar.http.proxy import Proxy, ProxyAnswer
 from sidecar.http.proxy_headers import PROXIED
 from sidecar.http.verification import Verification
@@ -42,11 +42,10 @@ log = structlog.get_logger()
 #: A row's ``_uid`` is char(36). PHP is not asked about anything else.
 _VENDOR_UID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-#: The form of a signature.
-_SIGNATURE = re.compile(rb"sha256=[0-9a-f]{64}")
-
 #: How long a webhook waits for its vendor's configuration. Then it is kept without.
 VENDOR_WAIT_S = 2.0
+
+_FLOOD_S = 1.0
 
 #: The inbox cannot take the webhook; PHP may be able to.
 INBOX_UNAVAILABLE = b"inbox_unavailable"
@@ -55,46 +54,9 @@ INBOX_UNAVAILABLE = b"inbox_unavailable"
 DONE = b"done"
 
 
-def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bool:
-    """Return whether Meta's signature matches the body under one of the app secrets. Empty secrets
-    are ignored: anybody could sign with them."""
-    if not _SIGNATURE.fullmatch(signature):
-        return False
-    given = signature.removeprefix(b"sha256=")
-    return any(
-        hmac.compare_digest(hmac.digest(secret, body, "sha256").hex().encode(), given)
-        for secret in secrets
-        if secret
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Post:
-    """One POST. ``here_at``: when its body was complete, by ``time.perf_counter``."""
-
-    vendor_uid: str
-    signature: bytes
-    body: bytes
-    here_at: float
-
-    @property
-    def fault(self) -> str:
-        """Return what is wrong with an invalid signature, in a word."""
-        return "signature_wrong" if self.signature else "signature_missing"
-
-
-def _count_unsigned(webhook: _Post) -> None:
+def _count_unsigned(webhook: Post) -> None:
     METRICS.counter(WEBHOOKS_UNSIGNED).add()
     log.warning("webhook.signature_invalid", vendor=webhook.vendor_uid, accepted=True)
-
-
-class _BodyRefused(Exception):
-    """The body is refused with this status and reason."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +99,8 @@ class WebhookEndpoint:
         self._inbox = inbox
         self._proxy = proxy
         self._shadow = shadow
+        self._decoder = Decoder(policy.body_limit)
+        self._logged_at: dict[str, float] = {}
         self._proxy_outage = LogOnce("proxy.php_unavailable")
         self._inbox_outage = LogOnce("inbox.unavailable")
         self._acknowledged = METRICS.counter(WEBHOOKS, "acknowledged")
@@ -174,30 +138,37 @@ class WebhookEndpoint:
             if name == b"x-hub-signature-256":
                 signature = value
             elif name == b"content-length" and _exceeds(value, self._policy.body_limit):
-                return self._answer(413, "body_too_large")
+                return self._answer(413, "body_too_large", vendor_uid=vendor_uid)
         try:
-            body = await _read(receive, self._policy.body_limit)
-        except _BodyRefused as refused:
-            return self._answer(refused.status, refused.reason)
-        webhook = _Post(vendor_uid, signature, body, time.perf_counter())
+            sent = await read_body(receive, self._policy.body_limit)
+            async with self._decoder.decoded(sent, encoding_of(scope["headers"])) as body:
+                webhook = Post(vendor_uid, signature, body, sent, time.perf_counter())
+                return await self._judge(webhook, scope, started_at)
+        except BodyRefused as refused:
+            return self._answer(refused.status, refused.reason, vendor_uid=vendor_uid)
+
+    async def _judge(
+        self, webhook: Post, scope: Scope, started_at: float
+    ) -> tuple[int, bytes] | ProxyAnswer:
+        vendor_uid = webhook.vendor_uid
         try:
             signed, asked, config = await self._look_up(webhook)
         except TooManyStrangers:
-            return self._answer(503, "too_many_unknown_vendors")
+            return self._answer(503, "too_many_unknown_vendors", vendor_uid=vendor_uid)
         if config is not None and config.modes.webhooks is not Mode.SIDECAR:
             return await self._pass_on(webhook, signed, config.modes, scope)
         refusal = self._refusal(webhook, signed, asked, config)
         if refusal is not None:
             return self._answer(*refusal, vendor_uid=vendor_uid)
         if not await self._keep(webhook):
-            return self._answer(503, INBOX_UNAVAILABLE.decode())
+            return self._answer(503, INBOX_UNAVAILABLE.decode(), vendor_uid=vendor_uid)
         if config is not None:
             self._record(webhook, config.modes)
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
 
-    async def _keep(self, webhook: _Post) -> bool:
+    async def _keep(self, webhook: Post) -> bool:
         """Write the webhook to the inbox, and return whether it is on disk."""
         body = webhook.body
         try:
@@ -208,14 +179,14 @@ class WebhookEndpoint:
         self._inbox_outage.worked()
         return True
 
-    async def _look_up(self, webhook: _Post) -> tuple[bool, bool, VendorConfig | None]:
+    async def _look_up(self, webhook: Post) -> tuple[bool, bool, VendorConfig | None]:
         """Return whether the signature is valid, whether PHP has answered about the vendor, and its
         configuration. PHP is asked if the vendor's own secrets may decide, but not about a
         malformed signature."""
-        vendor_uid, signature, body = webhook.vendor_uid, webhook.signature, webhook.body
-        signed = signature_holds(signature, body, self._policy.app_secrets)
+        vendor_uid, signature = webhook.vendor_uid, webhook.signature
+        signed = webhook.holds(self._policy.app_secrets)
         asked, config = self._vendors.peek(vendor_uid)
-        if not asked and (signed or not self._policy.enforce or _SIGNATURE.fullmatch(signature)):
+        if not asked and (signed or not self._policy.enforce or is_signature(signature)):
             ask = self._vendors.get if signed else self._vendors.find
             try:
                 async with asyncio.timeout(VENDOR_WAIT_S):
@@ -224,18 +195,17 @@ class WebhookEndpoint:
             except (BackendError, TimeoutError):
                 asked = False
         if not signed and config is not None:
-            secrets = (secret.encode() for secret in config.app_secrets)
-            signed = signature_holds(signature, body, secrets)
+            signed = webhook.holds([secret.encode() for secret in config.app_secrets])
         return signed, asked, config
 
     def _refusal(
-        self, webhook: _Post, signed: bool, asked: bool, config: VendorConfig | None
+        self, webhook: Post, signed: bool, asked: bool, config: VendorConfig | None
     ) -> tuple[int, str] | None:
         """Return why the webhook is refused, as status and reason, or None."""
         if not signed:
             if not self._policy.enforce:
                 _count_unsigned(webhook)
-            elif asked or not _SIGNATURE.fullmatch(webhook.signature):
+            elif asked or not is_signature(webhook.signature):
                 return 401, webhook.fault
             else:
                 # The vendor's own secrets are unknown while PHP is down: Meta will retry.
@@ -245,7 +215,7 @@ class WebhookEndpoint:
         return None
 
     async def _pass_on(
-        self, webhook: _Post, signed: bool, modes: Modes, scope: Scope
+        self, webhook: Post, signed: bool, modes: Modes, scope: Scope
     ) -> tuple[int, bytes] | ProxyAnswer:
         """Have PHP handle the webhook; keep it if PHP fails on it. PHP decides about signatures, as
         without a sidecar, unless ``proxy_signature`` says otherwise; but a kept webhook is
@@ -254,7 +224,8 @@ class WebhookEndpoint:
             if self._policy.enforce_proxied:
                 return self._answer(401, webhook.fault, vendor_uid=webhook.vendor_uid)
             _count_unsigned(webhook)
-        answer = await self._proxy.ask(webhook.vendor_uid, scope, webhook.body, webhook.here_at)
+        plain = {**scope, "headers": webhook.headers(scope["headers"])}
+        answer = await self._proxy.ask(webhook.vendor_uid, plain, webhook.body, webhook.here_at)
         genuine = signed or not self._policy.enforce
         if answer.failure is None:
             self._proxy_outage.worked()
@@ -271,34 +242,22 @@ class WebhookEndpoint:
         METRICS.counter(WEBHOOKS, "proxy_failed").add()
         return answer
 
-    def _record(self, webhook: _Post, modes: Modes) -> None:
+    def _record(self, webhook: Post, modes: Modes) -> None:
         """Record the webhook for comparison, if the vendor is in shadow."""
         if is_compared(modes, webhook.body):
             self._shadow.record(webhook.vendor_uid, webhook.body, now_ms())
 
-    def _answer(
-        self, status: int, reason: str, *, vendor_uid: str | None = None
-    ) -> tuple[int, bytes]:
+    def _answer(self, status: int, reason: str, *, vendor_uid: str) -> tuple[int, bytes]:
+        """Refuse. Each refusal is counted; it is logged too, but those that come in floods (503)
+        once per second and reason."""
         METRICS.counter(WEBHOOKS, reason).add()
-        if status in (401, 404):
-            log.warning("webhook.refused", reason=reason, vendor=vendor_uid)
+        now = time.monotonic()
+        if status < 500 or now - self._logged_at.get(reason, -_FLOOD_S) >= _FLOOD_S:
+            self._logged_at[reason] = now
+            log.warning("webhook.refused", status=status, reason=reason, vendor=vendor_uid)
         return status, reason.encode()
 
 
 def _exceeds(content_length: bytes, limit: int) -> bool:
     """Return whether the header announces more. An invalid number is left to the server."""
     return content_length.isdigit() and (len(content_length) > 18 or int(content_length) > limit)
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    chunks, size = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _BodyRefused(400, "body_broken_off")  # nobody reads it, and nothing is kept
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > limit:
-            raise _BodyRefused(413, "body_too_large")
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)

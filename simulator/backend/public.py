@@ -1,6 +1,8 @@
 """PHP's own public routes: Meta verifies and posts here when the sidecar does not stand before."""
 
 import hmac
+import re
+import zlib
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -20,6 +22,8 @@ PATH = "/whatsapp-webhook/{vendor_uid}"
 BASE_WEBHOOK = "service-whatsapp"
 
 _NAME = "whatsapp-webhook"
+
+_SIGNATURE = re.compile("sha256=[0-9a-fA-F]{64}")
 
 
 def public_routes(engine: Engine) -> list[Route]:
@@ -69,17 +73,23 @@ class _Webhook:
             body = await read_body(request, self._engine.config.max_body_bytes)
         except Refused as refused:
             return refused_answer(refused)
+        plain = _plain(body, request, self._engine.config.max_body_bytes)
+        if isinstance(plain, Response):
+            return plain
         vendor_uid: str = request.path_params["vendor_uid"]
-        signature = request.headers.get(SIGNATURE_HEADER, "")
-        headers = dict(request.headers)
+        given = request.headers.get(SIGNATURE_HEADER, "")
+        dropped = ("content-encoding", "content-length")
+        headers = {name: text for name, text in request.headers.items() if name not in dropped}
 
         def store(work: Work) -> Response:
             vendor = work.vendors.find(vendor_uid)
             if vendor is None:
-                return PlainTextResponse("Not Found", 404)
-            if not _signed(vendor, signature, body):
-                return PlainTextResponse("Unauthorized", 401)
-            store_raw(work, vendor, headers, body)
+                return PlainTextResponse("vendor_unknown", 404)
+            signature = _signature(vendor, given, plain, body)
+            if signature is None:
+                return PlainTextResponse("signature_wrong", 401)
+            named = headers | {SIGNATURE_HEADER.lower(): signature}
+            store_raw(work, vendor, named, plain)
             return PlainTextResponse("done")
 
         return await self._engine.unsigned(store)
@@ -91,9 +101,32 @@ def _parameter(request: Request, name: str) -> str:
     return query.get(f"hub.{name}") or query.get(f"hub_{name}") or ""
 
 
-def _signed(vendor: Vendor, signature: str, body: bytes) -> bool:
-    """Return whether one of the vendor's app secrets made this signature."""
-    return any(
-        hmac.compare_digest(sign(secret.encode(), body).encode(), signature.encode())
-        for secret in vendor.app_secrets
-    )
+def _plain(body: bytes, request: Request, limit: int) -> bytes | Response:
+    """Return the body without its encoding, or a refusal."""
+    encoding = ",".join(request.headers.getlist("content-encoding")).strip().lower()
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "x-gzip"):
+        return PlainTextResponse("encoding_unsupported", 415)
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        plain = stream.decompress(body, limit + 1)
+    except zlib.error:
+        return PlainTextResponse("gzip_broken", 400)
+    if len(plain) > limit:
+        return PlainTextResponse("body_too_large", 413)
+    whole = stream.eof and not stream.unused_data
+    return plain if whole else PlainTextResponse("gzip_broken", 400)
+
+
+def _signature(vendor: Vendor, given: str, plain: bytes, sent: bytes) -> str | None:
+    """Return the body's own signature, if one of the vendor's app secrets has made the given one:
+    over the body, or over the bytes as they were sent."""
+    if not _SIGNATURE.fullmatch(given):
+        return None
+    for secret in filter(None, vendor.app_secrets):
+        own = sign(secret.encode(), plain)
+        of_sent = sign(secret.encode(), sent)
+        if any(hmac.compare_digest(one, given.lower()) for one in (own, of_sent)):
+            return own
+    return None

@@ -1,5 +1,6 @@
 """PHP's own public routes, which Meta reaches when the sidecar does not stand before PHP."""
 
+import gzip
 import urllib.parse
 
 import orjson
@@ -92,3 +93,57 @@ async def test_an_unsigned_webhook_is_refused(
 async def test_a_webhook_for_nobody_is_404(caller: Caller) -> None:
     headers = {SIGNATURE_HEADER: sign(b"secret", b"{}")}
     assert (await caller.raw("/whatsapp-webhook/nobody", b"{}", headers)).status == 404
+
+
+async def _post(
+    caller: Caller, vendor: Vendor, sent: bytes, signature: str, encoding: str = "gzip"
+) -> Answer:
+    headers = {SIGNATURE_HEADER: signature, "Content-Encoding": encoding}
+    return await caller.raw(f"/whatsapp-webhook/{vendor.uid}", sent, headers)
+
+
+@pytest.mark.parametrize("over", ["plain", "packed"])
+async def test_gzip_is_stored_as_plain_json_with_its_signature(
+    caller: Caller, vendor: Vendor, over: str
+) -> None:
+    body = orjson.dumps({"object": "whatsapp_business_account", "entry": []})
+    packed = gzip.compress(body)
+    secret = vendor.app_secret.encode()
+    answer = await _post(caller, vendor, packed, sign(secret, body if over == "plain" else packed))
+    assert (answer.status, answer.content) == (200, b"done")
+    (row,) = caller.backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id)
+    assert row["payload"] == orjson.loads(body)
+    headers = {name.lower(): value for name, value in row["headers"].items()}
+    assert headers[SIGNATURE_HEADER.lower()] == sign(secret, body)
+    assert "content-encoding" not in headers
+
+
+@pytest.mark.parametrize(
+    ("sent", "encoding", "status", "reason"),
+    [
+        (b"{}", "gzip", 400, b"gzip_broken"),
+        (gzip.compress(b"{}")[:-1], "gzip", 400, b"gzip_broken"),
+        (gzip.compress(b"{}") + b"x", "x-gzip", 400, b"gzip_broken"),
+        (b"{}", "br", 415, b"encoding_unsupported"),
+        (gzip.compress(bytes(30_000_000), 9), "gzip", 413, b"body_too_large"),
+    ],
+    ids=["plain", "cut", "longer", "br", "bomb"],
+)
+async def test_what_cannot_be_decompressed(
+    caller: Caller, vendor: Vendor, sent: bytes, encoding: str, status: int, reason: bytes
+) -> None:
+    answer = await _post(caller, vendor, sent, sign(vendor.app_secret.encode(), sent), encoding)
+    assert (answer.status, answer.content) == (status, reason)
+    assert caller.backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id) == []
+
+
+async def test_hex_in_upper_case_is_right(caller: Caller, vendor: Vendor) -> None:
+    right = sign(vendor.app_secret.encode(), b"{}")
+    upper = "sha256=" + right.removeprefix("sha256=").upper()
+    answer = await _post(caller, vendor, b"{}", upper, "identity")
+    assert (answer.status, answer.content) == (200, b"done")
+    (row,) = caller.backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id)
+    headers = {name.lower(): value for name, value in row["headers"].items()}
+    assert headers[SIGNATURE_HEADER.lower()] == right
+    for wrong in (upper.upper(), right[:-1], f"{right}0"):
+        assert (await _post(caller, vendor, b"{}", wrong, "identity")).status == 401

@@ -226,7 +226,7 @@ def test_statuses_of_the_webhook_routes() -> None:
         item = load("sidecar")["paths"][path]
         assert set(item["get"]["responses"]) == {"200", "403", "404"}
         assert set(item["post"]["responses"]) == {
-            *("200", "401", "404", "413", "503"),
+            *("200", "400", "401", "404", "413", "415", "503"),
             *("502", "504", "508"),  # of webhooks that are passed on to PHP
         }
 

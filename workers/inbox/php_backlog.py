@@ -53,7 +53,7 @@ ROOM = {Lane.MESSAGES: 500, Lane.STATUSES: 5000}
 MAX_RUN_S = 1.0
 _ROOM_PAUSE_S = 0.05
 
-_SIGNATURE = re.compile("sha256=[0-9a-f]{64}")
+_SIGNATURE = re.compile("sha256=[0-9a-fA-F]{64}")
 
 
 class Backlog:

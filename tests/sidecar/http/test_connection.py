@@ -12,8 +12,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from sidecar.http.bodies import read_body
 from sidecar.http.connection import MAX_FIELDS, MAX_HEAD_BYTES, make_connection_class
-from sidecar.http.webhook import _read
 from simulator.processes import Process
 from tests.eventually import eventually
 from tests.nginx.uploads import slow, unfinished
@@ -96,7 +96,7 @@ async def serving(**limits: float) -> AsyncIterator[tuple[int, list[bytes]]]:
     taken: list[bytes] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        taken.append(await _read(receive, 4 * MB))
+        taken.append(await read_body(receive, 4 * MB))
         length = (b"content-length", b"0")
         await send({"type": "http.response.start", "status": 200, "headers": [length]})
         await send({"type": "http.response.body", "body": b""})

@@ -7,7 +7,7 @@ from starlette.types import Message
 from structlog.testing import capture_logs
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
-from sidecar.http.webhook import signature_holds
+from sidecar.http.post import signature_holds
 from sidecar.inbox.lanes import lane_of
 from tests import trust
 from tests.sidecar.answering_php import Php
@@ -27,7 +27,14 @@ def test_signatures() -> None:
     assert not signature_holds(right, body, [b"one"])
     assert not signature_holds(right, body, [])
     assert not signature_holds(right, body + b" ", [b"two"])
-    for wrong in (b"", right[7:], right[:-1], right + b"0", right.upper(), b"sha1=" + right[7:]):
+    for wrong in (
+        b"",
+        right[7:],
+        right[:-1],
+        right + b"0",
+        b"SHA256=" + right[7:],
+        b"sha1=" + right[7:],
+    ):
         assert not signature_holds(wrong, body, [b"two"])
 
 

@@ -6,10 +6,12 @@ namespace WhatsappSidecar\Laravel\Http\Controllers;
 
 use Illuminate\Http\Request;
 use Illuminate\Http\Response;
+use Illuminate\Support\Facades\Log;
 use WhatsappSidecar\Laravel\Actions\StoreWebhooks;
 use WhatsappSidecar\Laravel\Http\Answer;
-use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Webhook\Posted;
 
 /** PHP's own webhook route: Meta's verification, and deliveries while the sidecar is down. */
 final class WebhookController
@@ -39,37 +41,34 @@ final class WebhookController
     /** Put a webhook that the vendor's app signed into the webhook table. */
     public function receive(Request $request, string $vendorUid, Vendors $vendors, StoreWebhooks $store): Response
     {
-        $limit = (int) config('whatsapp-sidecar.max_body_bytes');
-        $body = $request->getContent();
-        if (strlen($body) > $limit) {
-            return Answer::text('Content Too Large', 413);
+        try {
+            $webhook = Posted::of($request, (int) config('whatsapp-sidecar.max_body_bytes'));
+        } catch (Refused $refused) {
+            return self::refused($vendorUid, $refused->reason, $refused->status);
         }
         $vendor = $vendors->find($vendorUid);
         if ($vendor === null) {
-            return Answer::text('Not Found', 404);
+            return self::refused($vendorUid, 'vendor_unknown', 404);
         }
-        if (! self::signed($vendor, (string) $request->headers->get('X-Hub-Signature-256'), $body)) {
-            return Answer::text('Unauthorized', 401);
+        if (! $webhook->isSigned($vendor->appSecrets())) {
+            return self::refused($vendorUid, 'signature_wrong', 401);
         }
         $headers = array_map(
             static fn (array $values): string => mb_scrub(implode(', ', $values)),
             $request->headers->all()
         );
-        $store->storeRaw($vendor, $headers, $body);
+        unset($headers['content-encoding'], $headers['content-length']);
+        $store->storeRaw($vendor, ['x-hub-signature-256' => $webhook->signature] + $headers, $webhook->body);
 
         return Answer::text('done');
     }
 
-    /** Tell whether one of the app secrets made this signature. */
-    private static function signed(Vendor $vendor, string $signature, string $body): bool
+    /** The log says what was refused, and nothing of its content. */
+    private static function refused(string $vendorUid, string $reason, int $status): Response
     {
-        foreach ($vendor->appSecrets() as $secret) {
-            if (hash_equals('sha256=' . hash_hmac('sha256', $body, $secret), $signature)) {
-                return true;
-            }
-        }
+        Log::warning("whatsapp-sidecar: a webhook was refused: {$reason}", ['vendor' => mb_substr($vendorUid, 0, 64)]);
 
-        return false;
+        return Answer::text($reason, $status);
     }
 
     private static function parameter(Request $request, string $name): string
