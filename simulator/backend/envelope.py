@@ -4,17 +4,13 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from contracts.backend import UpdateKind
-from contracts.cloud_api.people import identifier
-
-_LISTS = {
-    "messages": UpdateKind.MESSAGE,
-    "message_echoes": UpdateKind.ECHO,
-    "statuses": UpdateKind.STATUS,
-}
+from contracts.cloud_api.fields import kind_of, lists_of
+from contracts.cloud_api.people import identifier, names
 
 
 class Part(NamedTuple):
-    """One single update. ``element`` is the element of its list; ``value`` for a change without."""
+    """One single update. ``value`` holds nothing but it; ``element`` is the element of its list,
+    or ``value`` for a change."""
 
     kind: UpdateKind
     field: str
@@ -42,7 +38,7 @@ def text(value: object) -> str | None:
 
 def phone_number_id(value: dict[str, Any]) -> str | None:
     metadata = value.get("metadata")
-    return text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
+    return identifier(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
 
 
 def split(webhook: dict[str, Any]) -> Iterator[Part]:
@@ -50,31 +46,49 @@ def split(webhook: dict[str, Any]) -> Iterator[Part]:
     for entry in objects(webhook.get("entry")):
         for change in objects(entry.get("changes")):
             value = change.get("value")
-            if isinstance(value, dict):
-                for part in _split_change(text(change.get("field")) or "", value):
-                    yield part._replace(account_id=identifier(entry.get("id")))
+            field = text(change.get("field")) or ""
+            for part in _split_change(field, value if isinstance(value, dict) else {}):
+                yield part._replace(account_id=identifier(entry.get("id")))
 
 
 def _split_change(field: str, value: dict[str, Any]) -> Iterator[Part]:
-    found = False
-    for name, kind in _LISTS.items():
-        for element in objects(value.get(name)):
-            found = True
-            yield Part(kind, field, value, element, _contact(value, element))
-    if not found:
+    kinds = lists_of(field)
+    lists = {name: objects(value[name]) for name in kinds if value.get(name) not in (None, [])}
+    if not lists:
         yield Part(UpdateKind.CHANGE, field, value, value, {})
+        return
+    beside = {name: member for name, member in value.items() if name not in kinds}
+    others = {n for n, member in beside.items() if isinstance(member, list) and member}
+    shared = {n: member for n, member in beside.items() if n not in {*others, "contacts"}}
+    contacts = _Contacts(objects(value.get("contacts")))
+    alone = sum(map(len, lists.values())) == 1
+    for name, elements in lists.items():
+        for element in elements:
+            kind, own = kind_of(kinds[name], element), {**shared, name: [element]}
+            if kind is UpdateKind.CHANGE:
+                yield Part(kind, field, own, own, {})
+                continue
+            contact = contacts.of(element, kind, alone=alone)
+            own |= {"contacts": [contact]} if contact is not None else {}
+            yield Part(kind, field, own, element, contact or {})
+    if others - {"contacts"}:
+        yield Part(UpdateKind.CHANGE, field, beside, beside, {})
 
 
-def _contact(value: dict[str, Any], element: dict[str, Any]) -> dict[str, Any]:
-    """Return the contact that belongs to the element: the one with its ids, or the only one."""
-    contacts = objects(value.get("contacts"))
-    for contact in contacts:
-        wa_id, user_id = text(contact.get("wa_id")), text(contact.get("user_id"))
-        if wa_id is not None and wa_id in (element.get("from"), element.get("to")):
-            return contact
-        if user_id is not None and user_id in (
-            element.get("from_user_id"),
-            element.get("to_user_id"),
-        ):
-            return contact
-    return contacts[0] if len(contacts) == 1 else {}
+class _Contacts:
+    """Finds the contact of an update by the ids that both carry; never a neighbour's."""
+
+    def __init__(self, contacts: list[dict[str, Any]]) -> None:
+        self._all = contacts
+        self._by_name: dict[str, dict[str, Any]] = {}
+        for contact in contacts:
+            for name in names(contact, "contact"):
+                self._by_name.setdefault(name, contact)
+
+    def of(self, element: dict[str, Any], kind: str, *, alone: bool) -> dict[str, Any] | None:
+        """Return the contact that an element is from or to. One that names nobody may stand beside
+        the only contact: if it is ``alone``, that is who is meant."""
+        found = names(element, kind)
+        if not found and alone and len(self._all) == 1:
+            return self._all[0]
+        return next((self._by_name[name] for name in found if name in self._by_name), None)

@@ -140,7 +140,7 @@ def _runs_of_value(
     after = b"]}]}"
     field, inside = content
     kinds = lists_of(field)
-    lists = [(n, raw) for n, raw in inside if n in kinds and not _is_empty(raw)]
+    lists = [(n, raw) for n in kinds for name, raw in inside if name == n and not _is_empty(raw)]
     if not lists:
         yield Run("changes", UpdateKind.CHANGE, [whole], (before,), after)
         return

@@ -1,37 +1,34 @@
-from contracts.backend import UpdateKind
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import contracts
 from simulator.backend.envelope import phone_number_id, split
+from simulator.backend.jsontext import read
 
-VALUE = {
-    "metadata": {"phone_number_id": "77"},
-    "contacts": [{"wa_id": "1"}, {"user_id": "GB.2"}],
-    "messages": [{"id": "a", "from": "1"}, {"id": "b", "from_user_id": "GB.2"}, {"id": "c"}],
-    "statuses": [{"id": "d"}],
-    "message_echoes": [{"id": "e", "to": "1"}],
-}
+VECTORS = read((Path(contracts.__file__).parent / "vectors" / "fields.json").read_bytes())
 
 
-def test_every_update_is_found_with_its_contact() -> None:
-    webhook = {
-        "entry": [
-            {"changes": [{"field": "messages", "value": VALUE}]},
-            {"changes": [{"field": "account_update", "value": {"event": "X"}}]},
-        ]
-    }
-    parts = list(split(webhook))
-    kinds = [(part.kind, part.element.get("id"), part.contact) for part in parts]
-    assert kinds == [
-        (UpdateKind.MESSAGE, "a", {"wa_id": "1"}),
-        (UpdateKind.MESSAGE, "b", {"user_id": "GB.2"}),
-        (UpdateKind.MESSAGE, "c", {}),
-        (UpdateKind.ECHO, "e", {"wa_id": "1"}),
-        (UpdateKind.STATUS, "d", {}),
-        (UpdateKind.CHANGE, None, {}),
-    ]
-    assert phone_number_id(parts[0].value) == "77"
-    assert parts[-1].field == "account_update"
+@pytest.mark.parametrize("case", VECTORS["changes"], ids=lambda case: case["name"])
+def test_what_a_change_is_split_into(case: Any) -> None:
+    found = []
+    for part in split({"entry": [{"changes": [case["change"]]}]}):
+        found.append({"kind": part.kind.value, "element": part.element})
+        if part.contact:
+            found[-1]["contact"] = part.contact
+        change = {"field": part.field, "value": part.value}
+        assert list(split({"entry": [{"changes": [change]}]})) == [part]
+    assert found == case["updates"]
 
 
-def test_an_only_contact_belongs_to_every_message() -> None:
-    value = {"contacts": [{"profile": {"name": "Ada"}}], "messages": [{"id": "a"}]}
-    (part,) = split({"entry": [{"changes": [{"value": value}]}]})
-    assert part.contact == {"profile": {"name": "Ada"}}
+def test_a_number_may_be_a_number() -> None:
+    assert phone_number_id({"metadata": {"phone_number_id": "77"}}) == "77"
+    assert phone_number_id({"metadata": {"phone_number_id": 77}}) == "77"
+    assert phone_number_id({"metadata": [77]}) is None
+
+
+@pytest.mark.parametrize("value", [None, "x", [], 5])
+def test_a_change_of_any_value_is_an_update(value: Any) -> None:
+    [part] = split({"entry": [None, {"changes": [7, {"field": "x", "value": value}]}]})
+    assert (part.kind, part.field, part.value) == ("change", "x", {})

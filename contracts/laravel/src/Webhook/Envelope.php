@@ -10,8 +10,6 @@ use Stringable;
 /** Meta's webhook envelope. Nothing is taken for granted about the types in it. */
 final class Envelope
 {
-    private const LISTS = ['messages' => 'message', 'message_echoes' => 'echo', 'statuses' => 'status'];
-
     /**
      * Return every update of a webhook, in its order.
      *
@@ -23,11 +21,10 @@ final class Envelope
         foreach (self::objects($webhook->entry ?? null) as $entry) {
             foreach (self::objects($entry->changes ?? null) as $change) {
                 $value = $change->value ?? null;
-                if ($value instanceof stdClass) {
-                    foreach (self::splitChange(self::text($change->field ?? null) ?? '', $value) as $part) {
-                        $part->accountId = self::id($entry->id ?? null);
-                        $parts[] = $part;
-                    }
+                $value = $value instanceof stdClass ? $value : new stdClass();
+                foreach (self::splitChange(self::text($change->field ?? null) ?? '', $value) as $part) {
+                    $part->accountId = self::id($entry->id ?? null);
+                    $parts[] = $part;
                 }
             }
         }
@@ -38,17 +35,8 @@ final class Envelope
     /** Return an envelope that holds nothing but this update. */
     public static function around(Part $part): stdClass
     {
-        $value = clone $part->value;
-        foreach (self::LISTS as $name => $kind) {
-            if ($kind === $part->kind) {
-                $value->{$name} = [$part->item];
-            } elseif ($part->kind !== 'change') {
-                unset($value->{$name});
-            }
-        }
-
         $account = $part->accountId === null ? [] : ['id' => $part->accountId];
-        $changes = [(object) ['field' => $part->field, 'value' => $value]];
+        $changes = [(object) ['field' => $part->field, 'value' => $part->value]];
 
         return (object) [
             'object' => 'whatsapp_business_account',
@@ -87,32 +75,44 @@ final class Envelope
     /** @return list<Part> */
     private static function splitChange(string $field, stdClass $value): array
     {
+        $lists = array_filter(
+            Fields::lists($field),
+            static fn (string $name): bool => ! in_array($value->{$name} ?? null, [null, []], true),
+            ARRAY_FILTER_USE_KEY
+        );
+        if ($lists === []) {
+            return [new Part('change', $field, $value, $value, new stdClass())];
+        }
         $parts = [];
-        foreach (self::LISTS as $name => $kind) {
-            foreach (self::objects($value->{$name} ?? null) as $item) {
-                $parts[] = new Part($kind, $field, $value, $item, self::contact($value, $item));
+        $contacts = new Contacts($value);
+        [$shared, $beside] = self::aroundLists($field, $value);
+        $items = array_map(static fn (string $name): array => self::objects($value->{$name}), array_keys($lists));
+        $isAlone = count(array_merge(...$items)) === 1;
+        foreach (array_combine(array_keys($lists), $items) as $name => $some) {
+            foreach ($some as $item) {
+                $kind = Fields::kind($lists[$name], $item);
+                $contact = $kind === 'change' ? null : $contacts->of($item, $kind, $isAlone);
+                $own = (object) ((array) $shared + [$name => [$item]] + ($contact ? ['contacts' => [$contact]] : []));
+                $parts[] = new Part($kind, $field, $own, $kind === 'change' ? $own : $item, $contact ?? new stdClass());
             }
         }
 
-        return $parts === [] ? [new Part('change', $field, $value, $value, new stdClass())] : $parts;
+        return $beside === null ? $parts : [...$parts, new Part('change', $field, $beside, $beside, new stdClass())];
     }
 
-    /** Return the contact that belongs to the item: the one with its ids, or the only one. */
-    private static function contact(stdClass $value, stdClass $item): stdClass
+    /**
+     * Return what goes with each update of a value, and, if there are other lists beside them, the value
+     * without the updates, which goes once.
+     *
+     * @return array{stdClass, ?stdClass}
+     */
+    private static function aroundLists(string $field, stdClass $value): array
     {
-        $contacts = self::objects($value->contacts ?? null);
-        foreach ($contacts as $contact) {
-            $waId = self::text($contact->wa_id ?? null);
-            $userId = self::text($contact->user_id ?? null);
-            if (
-                ($waId !== null && in_array($waId, [$item->from ?? null, $item->to ?? null], true))
-                || ($userId !== null
-                    && in_array($userId, [$item->from_user_id ?? null, $item->to_user_id ?? null], true))
-            ) {
-                return $contact;
-            }
-        }
+        $beside = array_diff_key((array) $value, Fields::lists($field));
+        $shared = array_filter($beside, static fn (mixed $member): bool => ! is_array($member) || $member === []);
+        unset($shared['contacts']);
+        $others = array_diff_key($beside, $shared, ['contacts' => true]);
 
-        return count($contacts) === 1 ? $contacts[0] : new stdClass();
+        return [(object) $shared, $others === [] ? null : (object) $beside];
     }
 }

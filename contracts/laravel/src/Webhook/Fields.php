@@ -34,7 +34,8 @@ final class Fields
     /** Return what an element of a list of this kind is. A call's status is none of a message. */
     public static function kind(string $kind, stdClass $item): string
     {
-        $isCall = ($item->type ?? null) === 'call' || str_starts_with(Envelope::text($item->id ?? null) ?? '', 'wacid.');
+        $id = Envelope::text($item->id ?? null) ?? '';
+        $isCall = ($item->type ?? null) === 'call' || str_starts_with($id, 'wacid.');
 
         return $kind === 'status' && $isCall ? 'change' : $kind;
     }

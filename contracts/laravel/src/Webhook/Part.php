@@ -44,6 +44,6 @@ final class Part
     {
         $metadata = $this->value->metadata ?? null;
 
-        return $metadata instanceof stdClass ? Envelope::text($metadata->phone_number_id ?? null) : null;
+        return $metadata instanceof stdClass ? Envelope::id($metadata->phone_number_id ?? null) : null;
     }
 }
