@@ -210,7 +210,8 @@ class AiAnswer(StrictModel):
 
 class AiAnswersRequest(StrictModel):
     """Bring answers. PHP drops one that a newer message of the contact's or a person's reply has
-    made stale (``ignored``, ``stale``); for the others it names the messages to send, the vendor's
+    made stale (``ignored``, ``stale``), and one that comes later than Meta lets the message be
+    answered (``window_closed``); for the others it names the messages to send, the vendor's
     failure message for ``failed`` among them, as ``effects`` of the result: several in order where
     a text is longer than a message may be (4,096 characters). A contact who wants no AI any more
     makes an answer stale too. Idempotent by id: what was decided about an answer holds, and the

@@ -73,7 +73,7 @@ async def test_what_nobody_answers_is_stored(
     "fields",
     [
         {"type": "location", "location": {"name": "open"}},
-        {"type": "audio", "audio": {"id": "1"}},
+        {"type": "audio", "audio": {}},
         {"type": "interactive", "interactive": {"nfm_reply": {"body": "open"}}},
     ],
 )
