@@ -159,7 +159,8 @@ class CloudApi:
         except TimeoutError:
             return OutcomeUnknown("the Cloud API did not answer in time")
         except aiohttp.ClientError as error:
-            return OutcomeUnknown(f"the connection broke: {type(error).__name__}: {error}")
+            # Not its text: it may repeat what the other side has sent.
+            return OutcomeUnknown(f"the connection broke: {type(error).__name__}")
         except Exception as error:
             log.exception("send.call_failed")
             return OutcomeUnknown(f"the call failed: {type(error).__name__}")
