@@ -14,6 +14,7 @@ from simulator.backend.campaigns import (
 )
 from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump, load, section
+from simulator.backend.recipients import recipient_of
 from simulator.backend.times import to_ms
 from simulator.backend.work import Work
 
@@ -22,8 +23,14 @@ EXPIRY = "nullif(replace(substr(json_extract(__data, '$.expiry_at'), 1, 19), 'T'
 
 _RETURNED = """
     _id, _uid, phone_with_country_code, retries, __data,
-    (SELECT _uid FROM contacts WHERE contacts._id = contacts__id) AS contact_uid
+    (SELECT _uid FROM contacts WHERE contacts._id = contacts__id) AS contact_uid,
+    (SELECT json_extract(contacts.__data, '$.user_id') FROM contacts
+     WHERE contacts._id = contacts__id) AS user_id
 """
+
+#: Why a row is never sent.
+_NOBODY = "The row has no phone number, and its contact no user id."
+_NO_TEMPLATE = "The row has no template, or no language."
 
 
 def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
@@ -91,35 +98,35 @@ def _claimed(work: Work, campaign: Campaign, claim_uid: str) -> list[Row]:
 def _frozen(work: Work, campaign: Campaign, rows: list[Row]) -> list[dict[str, Any]]:
     """Return the rows' parameters. Rows that lack what a send needs become 2."""
     frozen: list[dict[str, Any]] = []
-    unusable: list[int] = []
+    unusable: dict[str, list[int]] = {}
     for row in rows:
         parameters = _parameters(row, campaign)
-        if parameters["to"] and parameters["template_name"] and parameters["template_language"]:
+        if not (parameters["to"] or parameters["recipient"]):
+            unusable.setdefault(_NOBODY, []).append(row["_id"])
+        elif parameters["template_name"] and parameters["template_language"]:
             frozen.append(parameters)
         else:
-            unusable.append(row["_id"])
-    if unusable:
-        response = {
-            "error_message": "The row has no phone number, or no template and language.",
-            "error_status": "campaign_data_invalid_error",
-        }
+            unusable.setdefault(_NO_TEMPLATE, []).append(row["_id"])
+    for why, ids in unusable.items():
+        response = {"error_message": why, "error_status": "campaign_data_invalid_error"}
         work.db.execute(
             "UPDATE whatsapp_message_queue SET status = ?,"
             " __data = json_set(__data, '$.process_response', json(?))"
             " WHERE _id IN (SELECT value FROM json_each(?))",
-            (QueueStatus.ERROR, dump(response), dump(unusable)),
+            (QueueStatus.ERROR, dump(response), dump(ids)),
         )
     return frozen
 
 
 def _parameters(row: Row, campaign: Campaign) -> dict[str, Any]:
-    data = section(load(row["__data"]), "campaign_data")
+    kept = load(row["__data"])
+    data = section(kept, "campaign_data")
     components = data.get("messageComponents")
     number = data.get("fromPhoneNumberId")
     return {
         "uid": row["_uid"],
         "contact_uid": row["contact_uid"],
-        "to": "".join(filter(str.isdecimal, row["phone_with_country_code"] or "")),
+        **recipient_of(row["phone_with_country_code"], row["user_id"], kept),
         "retries": row["retries"] or 0,
         "from_phone_number_id": str(number) if number else None,
         "template_name": _text(data.get("whatsAppTemplateName")) or campaign.template_name,

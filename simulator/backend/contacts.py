@@ -83,6 +83,17 @@ def follow(work: Work, vendor: Vendor, move: Move, profile: Profile = _NOTHING) 
     return _one(work, vendor, found, move.new, profile)
 
 
+def learn(work: Work, vendor: Vendor, row: Row, who: Person) -> None:
+    """Have a contact learn ids that are certainly its own; whoever has them too is the same
+    person."""
+    found = [_by_number(work, vendor, who.wa_id), row, _by_user_id(work, vendor, who.user_id)]
+    _one(work, vendor, found, who, _NOTHING)
+
+
+def contacts_by_id(work: Work, ids: list[int]) -> list[Row]:
+    return work.db.rows(f"{_COLUMNS} WHERE _id IN (SELECT value FROM json_each(?))", (dump(ids),))
+
+
 def upsert(work: Work, vendor: Vendor, who: Person, names: dict[str, str | None]) -> None:
     """Create the contact, or take over the names that are given."""
     contact_id = find_or_create(work, vendor, who)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.backend import SendOutcome, SendResult
+from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
 from simulator.backend.columns import fit
 from simulator.backend.jsontext import dump, load, section
+from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.sends import RESULTS
 from simulator.backend.work import Work
 
@@ -34,14 +36,14 @@ class _Row:
 
 
 class MessageResults:
-    """Those of a batch: read, decided and written together. ``wa_ids``: contacts whose number the
-    API knows better, by ``_id``."""
+    """Those of a batch: read, decided and written together. ``learnt`` takes what they say of
+    contacts."""
 
-    def __init__(self, work: Work, results: list[SendResult]) -> None:
+    def __init__(self, work: Work, results: list[SendResult], learnt: LearntIds) -> None:
         self._work = work
+        self._learnt = learnt
         self._rows = self._read([result for result in results if result.campaign_uid is None])
         self._changed: dict[int, _Row] = {}
-        self.wa_ids: dict[int, str] = {}
 
     def decide(self, result: SendResult) -> str | None:
         """Plan what a result changes. Return why it changes nothing and never will, if so."""
@@ -76,9 +78,8 @@ class MessageResults:
         if "initial_response" not in row.data:
             row.data["initial_response"] = result.response or {}
             row.number = result.phone_number_id
-            known = fit("contacts", "wa_id", result.wa_id)
-            if row.contact_id is not None and known and known != row.wa_id:
-                self.wa_ids[row.contact_id] = row.wa_id = known
+            self._learnt.note(row.contact_id, row.wa_id, result)
+            row.wa_id = phone_digits(result.wa_id or "") or row.wa_id
             self._changed[row.id] = row
         return None
 

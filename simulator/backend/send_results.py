@@ -12,10 +12,11 @@ from contracts.backend import (
     SendResult,
     UpdateMessageStatusesRequest,
 )
+from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
-from simulator.backend.columns import fit
 from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump
+from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
     QUEUE_COLUMNS,
@@ -52,13 +53,13 @@ class _Batch:
     def __init__(self, work: Work, results: list[SendResult]) -> None:
         self._work = work
         self._results = results
-        self._messages = MessageResults(work, results)
+        self._learnt = LearntIds()
+        self._messages = MessageResults(work, results, self._learnt)
         self._rows = self._read_rows()
         self._logged = self._read_logged()
         self._changed: dict[int, dict[str, Any]] = {}
         self._log_rows: list[dict[str, Any]] = []
         self._completed: list[dict[str, Any]] = []
-        self._wa_ids: dict[int, str] = {}
 
     def apply(self) -> list[dict[str, Any]]:
         answers = [self._answer(result) for result in self._results]
@@ -115,7 +116,7 @@ class _Batch:
                 result.response or {},
             )
             self._log_rows.append(log_row(row, sent, self._work.now))
-            self._correct_wa_id(row.contact_id, row.phone, result.wa_id)
+            self._learnt.note(row.contact_id, row.phone, result)
         elif logged is not None and logged["early"]:
             self._complete(result, logged)
         if row is not None and row.status != QueueStatus.AWAITING_STATUS:
@@ -128,17 +129,10 @@ class _Batch:
             {
                 "id": logged["_id"],
                 "response": result.response or {},
-                "wa_id": fit("whatsapp_message_logs", "contact_wa_id", result.wa_id),
+                "wa_id": phone_digits(result.wa_id or ""),
             }
         )
-        self._correct_wa_id(logged["contacts__id"], logged["contact_wa_id"], result.wa_id)
-
-    def _correct_wa_id(
-        self, contact_id: int | None, asked: str | None, returned: str | None
-    ) -> None:
-        known = fit("contacts", "wa_id", returned)
-        if contact_id is not None and known and known != (asked or "").lstrip("+"):
-            self._wa_ids[contact_id] = known
+        self._learnt.note(logged["contacts__id"], logged["contact_wa_id"], result)
 
     def _fail(self, row: QueueRow, response: dict[str, str]) -> None:
         self._change(row, QueueStatus.ERROR, response)
@@ -211,7 +205,6 @@ class _Batch:
     def _write(self) -> None:
         db, now = self._work.db, self._work.now
         self._messages.write()
-        self._wa_ids |= self._messages.wa_ids
         db.insert_missing("whatsapp_message_logs", self._log_rows)
         if self._completed:
             db.execute(
@@ -222,12 +215,7 @@ class _Batch:
                 " WHERE whatsapp_message_logs._id = done.value ->> '$.id'",
                 (now, dump(self._completed)),
             )
-        if self._wa_ids:
-            db.execute(
-                "UPDATE contacts SET updated_at = ?, wa_id = fix.value ->> 1"
-                " FROM json_each(?) AS fix WHERE contacts._id = fix.value ->> 0",
-                (now, dump(list(self._wa_ids.items()))),
-            )
+        self._learnt.write(self._work)
         if self._changed:
             settled = f"json_set({OBJECT}, '$.sidecar', new.value -> '$.sidecar')"
             db.execute(

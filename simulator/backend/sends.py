@@ -4,10 +4,11 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
-from simulator.backend.columns import fit
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
+from simulator.backend.recipients import phone_of
 
 #: Namespace of the uids of log rows. A log row's uid follows from its queue row's uid and its
 #: wamid, so that the unique index keeps it from being stored twice.
@@ -105,7 +106,7 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
         "campaigns__id": row.campaign_id,
         "status": sent.status,
         "wamid": wamid,
-        "contact_wa_id": fit("contacts", "wa_id", sent.wa_id) or row.phone,
+        "contact_wa_id": phone_digits(sent.wa_id or "") or (phone_of(row.phone) and row.phone),
         "wab_phone_number_id": str(number) if number else None,
         "is_incoming_message": 0,
         "__data": dump(

@@ -13,6 +13,7 @@ from contracts.backend import (
 )
 from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump, load, section
+from simulator.backend.recipients import recipient_of
 from simulator.backend.refusal import Refused
 from simulator.backend.times import to_ms, to_text
 from simulator.backend.work import Work
@@ -35,9 +36,11 @@ def unknown_messages(work: Work, request: UnknownMessagesRequest) -> dict[str, A
         parameters += _place(request.after)
     rows = work.db.rows(
         "SELECT queue._id, queue._uid, queue.updated_at, queue.phone_with_country_code,"
-        " queue.__data, vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid"
+        " queue.__data, json_extract(contacts.__data, '$.user_id') AS user_id,"
+        " vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid"
         " FROM whatsapp_message_queue AS queue INDEXED BY queue_unknown"
         " CROSS JOIN vendors ON vendors._id = queue.vendors__id"
+        " LEFT JOIN contacts ON contacts._id = queue.contacts__id"
         " LEFT JOIN campaigns ON campaigns._id = queue.campaigns__id"
         f" WHERE {' AND '.join(conditions)} ORDER BY queue.updated_at, queue._id LIMIT ?",
         (*parameters, request.limit + 1),
@@ -66,7 +69,7 @@ def _message(row: Row) -> dict[str, Any]:
         "uid": row["_uid"],
         "vendor_uid": row["vendor_uid"],
         "campaign_uid": row["campaign_uid"],
-        "to": "".join(filter(str.isdecimal, row["phone_with_country_code"] or "")),
+        **recipient_of(row["phone_with_country_code"], row["user_id"], data),
         "since": to_ms(row["updated_at"]),
         "reason": reason if isinstance(reason, str) else None,
         "phone_number_id": str(number) if number else None,

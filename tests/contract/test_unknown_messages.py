@@ -76,6 +76,7 @@ async def test_a_row_of_unknown_outcome_is_listed(caller: Caller, vendor: Vendor
         "vendor_uid": vendor.uid,
         "campaign_uid": campaign.uid,
         "to": campaign.recipients[0],
+        "recipient": None,
         "since": to_ms(_row(caller, uid)["updated_at"]),
         "reason": "The answer did not come in time",
         "phone_number_id": number,

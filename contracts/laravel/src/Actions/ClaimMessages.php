@@ -12,6 +12,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Store\QueueStatus;
+use WhatsappSidecar\Laravel\Store\Recipient;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Number;
@@ -32,6 +33,11 @@ final class ClaimMessages
     private const FIELDS = ['vendor_uid', 'campaign_uid', 'claim_uid', 'fence', 'limit', 'recover'];
 
     private const MAX_LIMIT = 1000;
+
+    /** Why a row is never sent. */
+    private const NOBODY = 'The row has no phone number, and its contact no user id.';
+
+    private const NO_TEMPLATE = 'The row has no template, or no language.';
 
     private const COLUMNS = 'queue._id, queue._uid, queue.phone_with_country_code, queue.retries,'
         . ' queue.contacts__id, queue.__data';
@@ -152,43 +158,38 @@ final class ClaimMessages
      */
     private function sendable(Campaign $campaign, array $rows, string $now): array
     {
-        $contactUids = $this->contactUids($rows);
+        $contacts = $this->contacts($rows);
         $sendable = [];
         $unusable = [];
         foreach ($rows as $row) {
-            $frozen = self::frozen($row, $campaign, $contactUids);
-            if ($frozen['to'] !== '' && $frozen['template_name'] && $frozen['template_language']) {
+            $frozen = self::frozen($row, $campaign, $contacts[$row->contacts__id ?? 0] ?? null);
+            if ($frozen['to'] === null && $frozen['recipient'] === null) {
+                $unusable[self::NOBODY][] = (int) $row->_id;
+            } elseif ($frozen['template_name'] && $frozen['template_language']) {
                 $sendable[] = ['id' => (int) $row->_id, 'row' => $frozen];
             } else {
-                $unusable[] = (int) $row->_id;
+                $unusable[self::NO_TEMPLATE][] = (int) $row->_id;
             }
         }
-        $this->queue->end(
-            $unusable,
-            QueueStatus::ERROR,
-            'campaign_data_invalid_error',
-            'The row has no phone number, or no template and language.',
-            $now
-        );
+        foreach ($unusable as $why => $ids) {
+            $this->queue->end($ids, QueueStatus::ERROR, 'campaign_data_invalid_error', $why, $now);
+        }
 
         return $sendable;
     }
 
-    /**
-     * @param array<int, string> $contactUids
-     *
-     * @return array<string, mixed>
-     */
-    private static function frozen(stdClass $row, Campaign $campaign, array $contactUids): array
+    /** @return array<string, mixed> */
+    private static function frozen(stdClass $row, Campaign $campaign, ?stdClass $contact): array
     {
-        $data = Json::section(Json::object($row->__data), 'campaign_data');
+        $kept = Json::object($row->__data);
+        $data = Json::section($kept, 'campaign_data');
         $number = $data->fromPhoneNumberId ?? null;
         $components = $data->messageComponents ?? null;
 
         return [
             'uid' => $row->_uid,
-            'contact_uid' => $contactUids[$row->contacts__id ?? 0] ?? null,
-            'to' => preg_replace('/[^0-9]/', '', (string) $row->phone_with_country_code),
+            'contact_uid' => $contact?->_uid,
+        ] + Recipient::of($row->phone_with_country_code, $contact?->user_id, $kept) + [
             'retries' => (int) $row->retries,
             'from_phone_number_id' => is_scalar($number) && $number ? (string) $number : null,
             'template_name' => self::text($data->whatsAppTemplateName ?? null) ?? $campaign->templateName,
@@ -208,18 +209,18 @@ final class ClaimMessages
     /**
      * @param list<stdClass> $rows
      *
-     * @return array<int, string>
+     * @return array<int, stdClass> by `_id`
      */
-    private function contactUids(array $rows): array
+    private function contacts(array $rows): array
     {
         $ids = array_values(array_unique(array_filter(array_column($rows, 'contacts__id'))));
         if ($ids === []) {
             return [];
         }
-        $sql = 'SELECT _id, _uid FROM {contacts} WHERE _id IN (' . Database::marks($ids) . ')';
-        $contacts = $this->db->rows($sql, $ids);
+        $sql = 'SELECT _id, _uid, ' . Recipient::USER_ID_OF_CONTACT . ' AS user_id FROM {contacts} AS contacts'
+            . ' WHERE _id IN (' . Database::marks($ids) . ')';
 
-        return array_column($contacts, '_uid', '_id');
+        return array_column($this->db->rows($sql, $ids), null, '_id');
     }
 
     /** @param list<int> $ids */

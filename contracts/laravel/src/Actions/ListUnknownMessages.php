@@ -8,6 +8,7 @@ use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Recipient;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -22,8 +23,9 @@ final class ListUnknownMessages
     private const INDEX = 'sidecar_queue_stale';
 
     private const SELECT = 'SELECT queue._id, queue._uid, queue.updated_at, queue.phone_with_country_code,'
-        . ' queue.__data, vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid FROM {queue} AS queue %s'
+        . ' ' . Recipient::USER_ID_OF_CONTACT . ' AS user_id, queue.__data, vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid FROM {queue} AS queue %s'
         . ' STRAIGHT_JOIN {vendors} AS vendors ON vendors._id = queue.vendors__id'
+        . ' LEFT JOIN {contacts} AS contacts ON contacts._id = queue.contacts__id'
         . ' LEFT JOIN {campaigns} AS campaigns ON campaigns._id = queue.campaigns__id'
         . ' WHERE queue.status = 6 AND queue.updated_at <= ?';
 
@@ -89,7 +91,7 @@ final class ListUnknownMessages
             'uid' => $row->_uid,
             'vendor_uid' => $row->vendor_uid,
             'campaign_uid' => $row->campaign_uid,
-            'to' => preg_replace('/\D/', '', (string) $row->phone_with_country_code),
+        ] + Recipient::of($row->phone_with_country_code, $row->user_id, $data) + [
             'since' => Time::ms($row->updated_at),
             'reason' => is_string($reason) ? $reason : null,
             'phone_number_id' => is_scalar($number) && $number ? (string) $number : null,

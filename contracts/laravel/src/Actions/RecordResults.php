@@ -6,14 +6,18 @@ namespace WhatsappSidecar\Laravel\Actions;
 
 use Throwable;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Results\LearntIds;
 use WhatsappSidecar\Laravel\Results\MessageResults;
 use WhatsappSidecar\Laravel\Results\ResultBatch;
 use WhatsappSidecar\Laravel\Results\SendResult;
 use WhatsappSidecar\Laravel\Store\Conflict;
+use WhatsappSidecar\Laravel\Store\ContactRows;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\MergeContacts;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Failure;
+use WhatsappSidecar\Laravel\Support\Time;
 
 /**
  * Records the outcomes of claimed rows and of pending messages in a constant number of statements: reads the
@@ -23,8 +27,13 @@ final class RecordResults
 {
     private const MAX_RESULTS = 1000;
 
-    public function __construct(private Database $db, private Queue $queue, private Clock $clock)
-    {
+    public function __construct(
+        private Database $db,
+        private Queue $queue,
+        private Clock $clock,
+        private ContactRows $contacts,
+        private MergeContacts $merge
+    ) {
     }
 
     /** @return array<string, mixed> */
@@ -83,10 +92,12 @@ final class RecordResults
 
         return $this->db->transaction(function () use ($ofCampaigns, $others): array {
             $now = $this->clock->nowMs();
-            $rows = new ResultBatch($this->db, $this->queue, $now, array_values($ofCampaigns));
-            $messages = new MessageResults($this->db, $now, array_values($others));
+            $learnt = new LearntIds($this->db, $this->contacts, $this->merge);
+            $rows = new ResultBatch($this->db, $this->queue, $learnt, $now, array_values($ofCampaigns));
+            $messages = new MessageResults($this->db, $learnt, $now, array_values($others));
             $answers = array_combine(array_keys($ofCampaigns), $rows->apply())
                 + array_combine(array_keys($others), $messages->apply());
+            $learnt->write(Time::text($now));
             ksort($answers);
 
             return array_values($answers);

@@ -24,14 +24,15 @@ final class MessageResults
     /** @var array<int, array<string, mixed>> */
     private array $changed = [];
 
-    /** @var array<int, array{id: int, wa_id: string}> */
-    private array $waIds = [];
-
     private string $now;
 
     /** @param list<SendResult> $results */
-    public function __construct(private Database $db, int $nowMs, private array $results)
-    {
+    public function __construct(
+        private Database $db,
+        private LearntIds $learnt,
+        int $nowMs,
+        private array $results
+    ) {
         $this->now = Time::text($nowMs);
     }
 
@@ -106,12 +107,9 @@ final class MessageResults
             $patch += ['error' => null] + Wamid::data($result->wamid);
         }
         $row->data->initial_response = $result->response;
-        $asked = ltrim((string) $row->contact_wa_id, '+');
-        $known = Columns::fit('contacts', 'wa_id', $result->waId);
-        if ($known && $known !== $asked && $row->contacts__id !== null) {
-            $this->waIds[(int) $row->contacts__id] = ['id' => (int) $row->contacts__id, 'wa_id' => $known];
-        }
-        $row->contact_wa_id = $known ?: $row->contact_wa_id;
+        $contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
+        $this->learnt->note($contactId, $row->contact_wa_id, $result);
+        $row->contact_wa_id = $result->waId ?? $row->contact_wa_id;
         $this->change($row, $patch, $result->phoneNumberId);
 
         return null;
@@ -151,13 +149,6 @@ final class MessageResults
                 static fn (array $row): array => ['patch' => Json::dump((object) $row['patch'])] + $row,
                 $this->changed
             ))
-        );
-        $this->db->changeEach(
-            'contacts',
-            ['wa_id' => 'VARCHAR(45)'],
-            'old.updated_at = ?, old.wa_id = new.wa_id',
-            [$this->now],
-            array_values($this->waIds)
         );
     }
 }

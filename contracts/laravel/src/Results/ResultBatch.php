@@ -55,15 +55,13 @@ final class ResultBatch
     /** @var list<array<string, mixed>> */
     private array $completed = [];
 
-    /** @var array<int, string> */
-    private array $waIds = [];
-
     private string $now;
 
     /** @param list<SendResult> $results */
     public function __construct(
         private Database $db,
         private Queue $queue,
+        private LearntIds $learnt,
         private int $nowMs,
         private array $results
     ) {
@@ -212,7 +210,7 @@ final class ResultBatch
                 $result->response,
                 $this->now
             );
-            $this->correctWaId($row->contactId, $row->phone, $result->waId);
+            $this->learnt->note($row->contactId, $row->phone, $result);
         } elseif ($logged !== null && $logged->early) {
             $this->complete($result, $logged);
         }
@@ -229,18 +227,10 @@ final class ResultBatch
         $this->completed[] = [
             'id' => $logged->_id,
             'response' => Json::dump(Json::shallow($result->response)),
-            'wa_id' => Columns::fit('logs', 'contact_wa_id', $result->waId ?: null),
+            'wa_id' => $result->waId,
         ];
         $contactId = $logged->contacts__id === null ? null : (int) $logged->contacts__id;
-        $this->correctWaId($contactId, (string) $logged->contact_wa_id, $result->waId);
-    }
-
-    private function correctWaId(?int $contactId, string $asked, ?string $returned): void
-    {
-        $known = Columns::fit('contacts', 'wa_id', $returned);
-        if ($contactId !== null && $known && $known !== ltrim($asked, '+')) {
-            $this->waIds[$contactId] = $known;
-        }
+        $this->learnt->note($contactId, $logged->contact_wa_id, $result);
     }
 
     private function requeue(QueueRow $row, SendResult $result): void
@@ -284,17 +274,6 @@ final class ResultBatch
                 . " old.__data = JSON_SET(old.__data, '$.initial_response', JSON_EXTRACT(new.response, '$'))",
             [$this->now],
             $this->completed
-        );
-        $waIds = [];
-        foreach ($this->waIds as $id => $waId) {
-            $waIds[] = ['id' => $id, 'wa_id' => $waId];
-        }
-        $this->db->changeEach(
-            'contacts',
-            ['wa_id' => 'VARCHAR(45)'],
-            'old.updated_at = ?, old.wa_id = new.wa_id',
-            [$this->now],
-            $waIds
         );
         $this->queue->settle(array_values($this->changed), $this->now);
     }

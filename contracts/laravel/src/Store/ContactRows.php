@@ -19,7 +19,7 @@ use WhatsappSidecar\Laravel\Webhook\Person;
  */
 final class ContactRows
 {
-    private const COLUMNS = 'SELECT _id, _uid, wa_id, disable_reply_bot, disable_ai_bot, __data FROM {contacts} ';
+    private const COLUMNS = 'SELECT _id, _uid, vendors__id, wa_id, disable_reply_bot, disable_ai_bot, __data FROM {contacts} ';
 
     private const BY_NUMBER = self::COLUMNS
         . 'WHERE vendors__id = ? AND wa_id IN (%s) ORDER BY wa_id = ? DESC, _id LIMIT 1';
@@ -46,6 +46,18 @@ final class ContactRows
     {
     }
 
+    /**
+     * @param list<int> $ids
+     *
+     * @return list<stdClass>
+     */
+    public function byIds(array $ids): array
+    {
+        return $ids === []
+            ? []
+            : $this->db->rows(self::COLUMNS . 'WHERE _id IN (' . Database::marks($ids) . ')', $ids);
+    }
+
     public function byUid(string $uid): ?stdClass
     {
         return $this->db->row(self::COLUMNS . 'WHERE _uid = ?', [$uid]);
@@ -54,14 +66,16 @@ final class ContactRows
     /** Return the contact of a number, in any of its forms; the form that is given goes before others. */
     public function byNumber(Vendor $vendor, ?string $waId): ?stdClass
     {
-        if ($waId === null) {
-            return null;
-        }
+        return $waId === null ? null : $this->ofNumber($vendor->id, $waId);
+    }
+
+    public function ofNumber(int $vendorId, string $waId): ?stdClass
+    {
         $forms = Person::numberForms($waId);
 
         return $this->db->row(
             sprintf(self::BY_NUMBER, Database::marks($forms)),
-            [$vendor->id, ...$forms, $waId]
+            [$vendorId, ...$forms, $waId]
         );
     }
 
@@ -72,7 +86,7 @@ final class ContactRows
             return null;
         }
 
-        return $this->indexed($vendor, $userId)
+        return $this->indexed($vendor->id, $userId)
             ?? $this->made($vendor, $userId)
             ?? ($this->isIndexed ? null : self::having($userId, $this->db->rows(self::BY_READING, [
                 $vendor->id,
@@ -80,15 +94,48 @@ final class ContactRows
             ])));
     }
 
+    /**
+     * Return which contacts have user ids, as far as that takes no reading of all.
+     *
+     * @param array<int, array{int, string, string}> $users the vendor's `_id` and `_uid` and the user id, by
+     *     any key
+     *
+     * @return array<int, int> `_id` by that key
+     */
+    public function knownBy(array $users): array
+    {
+        $uids = [];
+        foreach ($users as $key => [, $vendorUid, $userId]) {
+            $uids[self::uidOf($vendorUid, new Person(null, $userId))] = $key;
+        }
+        $known = [];
+        $marks = Database::marks($uids);
+        $rows = $uids === [] ? [] : $this->db->rows(self::COLUMNS . "WHERE _uid IN ({$marks})", array_keys($uids));
+        foreach ($rows as $row) {
+            $known[$uids[$row->_uid]] = (int) $this->remaining($row)->_id;
+        }
+        foreach (array_diff_key($users, $known) as $key => [$vendorId, , $userId]) {
+            $row = $this->indexed($vendorId, $userId);
+            $known += $row === null ? [] : [$key => (int) $row->_id];
+        }
+
+        return $known;
+    }
+
     /** Return the `_uid` of a contact that is made for this person. */
     public static function uid(Vendor $vendor, Person $person, int $attempt = 0): string
     {
-        $name = "{$vendor->uid}:" . ($person->waId ?? "user:{$person->userId}");
+        return self::uidOf($vendor->uid, $person, $attempt);
+    }
+
+    private static function uidOf(string $vendorUid, Person $person, int $attempt = 0): string
+    {
+        $name = "{$vendorUid}:" . ($person->waId ?? "user:{$person->userId}");
 
         return Uuid::of(Uuid::CONTACTS, $attempt === 0 ? $name : "{$name}#{$attempt}");
     }
 
-    private function indexed(Vendor $vendor, string $userId): ?stdClass
+    private function indexed(int $vendorId, string $userId): ?stdClass
     {
         if (! $this->isIndexed) {
             return null;
@@ -96,7 +143,7 @@ final class ContactRows
         try {
             $key = mb_substr($userId, 0, self::INDEXED);
 
-            return self::having($userId, $this->db->rows(self::BY_COLUMN, [$vendor->id, $key]));
+            return self::having($userId, $this->db->rows(self::BY_COLUMN, [$vendorId, $key]));
         } catch (QueryException $error) {
             if (! in_array((int) ($error->errorInfo[1] ?? 0), self::NOT_THERE, true)) {
                 throw $error;

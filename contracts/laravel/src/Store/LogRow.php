@@ -43,7 +43,7 @@ final class LogRow
             'campaigns__id' => $row->campaignId,
             'status' => $status,
             'wamid' => $stored,
-            'contact_wa_id' => $waId ?: $row->phone,
+            'contact_wa_id' => $waId ?: (Recipient::digits($row->phone) === null ? null : $row->phone),
             'wab_phone_number_id' => is_scalar($number) && $number ? (string) $number : null,
             'is_incoming_message' => 0,
             'messaged_at' => $messagedAt,

@@ -105,9 +105,8 @@ final class Person
     /** @return list<string> those that are texts or whole numbers, and not empty */
     private static function texts(array $values): array
     {
-        return array_values(array_filter(
-            array_map(static fn (mixed $value): mixed => is_int($value) ? (string) $value : $value, $values),
-            static fn (mixed $value): bool => is_string($value) && $value !== ''
-        ));
+        $isText = static fn (?string $text): bool => $text !== null;
+
+        return array_values(array_filter(array_map([Envelope::class, 'id'], $values), $isText));
     }
 }
