@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from contracts import backend as contract
 from sidecar.commands.checks.line import Line, fail, ok, warn
+from sidecar.commands.checks.media import check_media
 from sidecar.commands.checks.redis_access import judge_access, read_access
 from sidecar.php.client import Backend, BackendError, BackendRefused
 from sidecar.redis import keys
@@ -27,6 +28,7 @@ def check_settings(settings: Settings) -> Iterator[Line]:
     yield ok("settings", "valid")
     if not settings.app_secrets:
         yield warn("app secrets", "none are set here, so PHP must have one for each vendor")
+    yield from check_media(settings)
 
 
 async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:

@@ -13,6 +13,7 @@ from sidecar.commands.checks.clocks import Reading, judge_clock
 from sidecar.commands.checks.crons import judge_crons
 from sidecar.commands.checks.line import Line, fail
 from sidecar.commands.checks.machine import judge_disk, judge_open_files, read_disk, read_open_files
+from sidecar.commands.checks.media import judge_media
 from sidecar.commands.checks.modes import judge_modes
 from sidecar.commands.checks.php import judge_call_back, judge_php
 from sidecar.commands.checks.public import check_public
@@ -103,6 +104,8 @@ async def _php(settings: Settings, token: str, backend: Backend) -> AsyncIterato
     for line in judge_php(answer, settings.signing_secrets):
         yield line
     yield judge_call_back(answer.call_back, answer.php)
+    for line in judge_media(settings, answer.php):
+        yield line
     for line in judge_schema(answer.tables):
         yield line
     for line in judge_modes(modes, answer.now):
