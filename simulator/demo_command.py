@@ -212,14 +212,16 @@ def _errors(logged: list[str]) -> list[str]:
 
 def _costs(figures: dict[str, Any]) -> list[str]:
     """Say what the calls to the backend were, those with customers' messages by themselves."""
-    alone = figures.get("campaign_alone")
-    if alone is None:
-        with_messages = figures["backend_requests_with_customers_messages"]
+    with_messages = figures.get("backend_requests_with_customers_messages")
+    if with_messages is not None:
         others = figures["backend_requests"] - with_messages
         return [f"requests to the backend: {others}, and {with_messages} with customers' messages"]
+    alone = figures.get("campaign_alone")
     return [
-        f"a campaign alone: {alone['backend_requests']} requests to PHP, "
-        f"{alone['sql_statements']} SQL statements",
-        f"with customers' messages: {figures['backend_requests']} requests to PHP, "
-        f"{figures['sql_statements']} SQL statements",
+        *([f"a campaign alone: {_calls(alone)}"] if alone is not None else []),
+        f"with customers' messages: {_calls(figures)}",
     ]
+
+
+def _calls(cost: dict[str, Any]) -> str:
+    return f"{cost['backend_requests']} requests to PHP, {cost['sql_statements']} SQL statements"

@@ -34,7 +34,7 @@ def collect_odd(
         contacts=contacts,
         dead=[letter for uid in vendor_uids for letter in _dead(client, uid)],
         told=None if webhook is None else _told(webhook),
-        ignored=None if webhook is None else ignored(client, vendor_uids),
+        ignored=ignored(client, vendor_uids),
     )
 
 

@@ -25,7 +25,7 @@ class LoggedMessage:
 class OddEvidence:
     """``uses``, ``messages`` and ``mishaps`` are the Cloud API's lines, ``contacts`` rows with
     their ``user_id``, ``dead`` letters as JSON, ``told`` the bodies that the vendor's webhook was
-    told; None where it has none. ``ignored`` counts by reason; None where nobody knows all."""
+    told; None where it has none. ``ignored`` counts by reason."""
 
     uses: list[dict[str, Any]]
     messages: list[dict[str, Any]]
@@ -34,7 +34,7 @@ class OddEvidence:
     contacts: list[dict[str, Any]]
     dead: list[str]
     told: list[bytes] | None = None
-    ignored: dict[str, int] | None = None
+    ignored: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -71,7 +71,9 @@ class OddOutcome:
         self._exact = exact
         self._log = Counter(row.wamid for row in evidence.log)
         self._texts = {row.wamid: row.text for row in evidence.log}
-        self._answers = _answers(evidence)
+        free = [one for one in evidence.messages if one["type"] != "template"]
+        self._answers = _by_address(free)
+        self._late = _by_address(m for m in evidence.mishaps if m["what"] == _WINDOW_CLOSED)
         self._facts = _facts(evidence.told or [])
         self.rows: dict[str, OddRow] = defaultdict(OddRow)
         self.problems: list[OddProblem] = []
@@ -85,7 +87,7 @@ class OddOutcome:
         if exact and dead != len(evidence.dead):
             what = f"{len(evidence.dead)} dead letters, not {dead}"
             self.problems.append(OddProblem("dead_letters", "all", "dead", what))
-        if exact and evidence.ignored is not None:
+        if exact:
             self._compare_ignored(expected, Counter(evidence.ignored))
 
     def counts(self) -> dict[str, int]:
@@ -132,10 +134,11 @@ class OddOutcome:
         if count := self._sent_to(others):
             row.answered += count
             yield "wrongly_answered", f"{' or '.join(sorted(others))} got {count} answers"
+        if count := _count(self._late, one["people"]):
+            yield "wrongly_answered", f"{count} answers to {one['people']} came too late"
 
     def _sent_to(self, people: Iterable[str]) -> int:
-        forms = {form for person in people for form in number_forms(person)}
-        return len({number for form in forms for number in self._answers.get(form, ())})
+        return _count(self._answers, people)
 
     def _dead(self, one: dict[str, Any], row: OddRow) -> Iterator[tuple[str, str]]:
         names = [*one["marks"], *one["people"]]
@@ -187,16 +190,19 @@ def _mark(one: dict[str, Any], what: str) -> str:
     return next((name for name in names if name in what), names[0])
 
 
-def _answers(evidence: OddEvidence) -> dict[str, set[int]]:
-    """Return the free-form messages to each address, those included that were too late."""
-    late = [one for one in evidence.mishaps if one["what"] == _WINDOW_CLOSED]
-    free = [one for one in evidence.messages if one["type"] != "template"]
+def _by_address(sends: Iterable[dict[str, Any]]) -> dict[str, set[int]]:
+    """Return the numbers of the sends to each address, in whatever form."""
     found: dict[str, set[int]] = defaultdict(set)
-    for number, one in enumerate(free + late):
+    for number, one in enumerate(sends):
         for address in (one.get("wa_id"), one.get("user_id"), one["to"]):
             if address:
                 found[address.lstrip("+")].add(number)
     return found
+
+
+def _count(sends: dict[str, set[int]], people: Iterable[str]) -> int:
+    forms = {form for person in people for form in number_forms(person)}
+    return len({number for form in forms for number in sends.get(form, ())})
 
 
 def _facts(told: list[bytes]) -> dict[str, list[bytes]]:

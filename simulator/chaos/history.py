@@ -45,8 +45,8 @@ class Logs:
 
 
 def write_history(folder: Path, line: dict[str, Any], verdict: Verdict, logs: Logs) -> Path:
-    """Write ``round.json``, ``violations.json`` (each with all that is known of its subject), and
-    the parts' logs of the round. Return the folder."""
+    """Write ``round.json``, ``violations.json`` (each with all that is known of its subject),
+    ``odd.json``, and the parts' logs of the round. Return the folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     texts = dict(logs.since())
@@ -61,6 +61,8 @@ def write_history(folder: Path, line: dict[str, Any], verdict: Verdict, logs: Lo
         known = _known(verdict, violation.subject, lines) if position < _MAX_SUBJECTS else {}
         found.append({**asdict(violation), **known})
     _write(folder / "violations.json", found)
+    if (odd := verdict.evidence.odd) is not None:
+        _write(folder / "odd.json", {"uses": odd.uses, "ignored": odd.ignored, "dead": odd.dead})
     return folder
 
 

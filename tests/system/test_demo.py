@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from contracts.cloud_api.webhook import STATUS_RANK
+from simulator.cloud_api.odd.catalogue import kinds
 from simulator.comparison import Comparison, is_applied
+from simulator.demo_odd import TIMES
 
 #: Requests to the backend for 1,000 messages, beside those that carry a customer's message, where
 #: they take so long. Batches go out by time: one that takes longer needs so many more a second.
@@ -42,6 +44,20 @@ def test_the_main_job(tmp_path: Path) -> None:
     assert figures["backend_requests"] - with_messages <= most
     assert figures["throughput"]["throttled"] == 0
     assert "has arrived" in result.stdout
+
+
+def test_among_odd_payloads(tmp_path: Path) -> None:
+    file = tmp_path / "demo.json"
+    result = run_demo("--odd", "--messages", "300", "--json", str(file))
+    assert result.returncode == 0, result.stdout + result.stderr
+    figures = json.loads(file.read_text())
+    assert figures["messages"] == figures["accepted"] == figures["settled"] == 300
+    assert figures["sent_twice"] == figures["lost"] == 0
+    assert set(figures["odd"]) == {name for name, kind in kinds().items() if kind.random}
+    assert {row["uses"] for row in figures["odd"].values()} == {TIMES}
+    assert figures["odd"]["user id alone"]["answered"] == TIMES
+    assert figures["odd"]["history in messages"]["answered"] == 0
+    assert "nothing odd was dropped, doubled, or answered that must not be" in result.stdout
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:

@@ -56,10 +56,18 @@ def test_windows_that_somebody_elses_webhook_opens() -> None:
     assert not windows.is_open("1", "US.1", NOW + DAY), "nobody writes in the future"
 
 
+def test_half_an_emoji_opens_a_window_too() -> None:
+    windows = ServiceWindows(DAY)
+    body = webhook(written(text={"body": "half"})).replace(b"half", b"\\ud83c")
+    windows.read(body, NOW)
+    assert windows.is_open("1", "4915112345678", NOW)
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"no JSON",
+        b"[" * 100_000,
         b"[]",
         b'{"entry": 7}',
         b'{"entry": [{"changes": [{"value": {"messages": [{"from": "4915112345678"}]}}]}]}',
