@@ -17,19 +17,25 @@ from sidecar.redis import keys
 #: The reasons of the split, and of the PHP sides that we know. Metrics have these as labels.
 KNOWN = frozenset(
     {
+        "account_not_own",
         "body_not_a_webhook",
         "body_not_json",
+        "contact_unknown",
         "contact_without_id",
+        "edit_without_text",
         "entry_without_changes",
+        "event_not_used",
         "field_not_used",
         "message_unknown",
         "message_without_id",
         "no_contacts",
         "no_reason",
+        "no_user_ids",
         "null_element",
         "own_number",
         "payload_without_update",
         "phone_number_unknown",
+        "preference_not_used",
         "request_welcome",
         "status_without_id",
         "status_without_status",
@@ -40,9 +46,10 @@ KNOWN = frozenset(
 )
 #: A reason beyond those that are kept apart.
 OTHER = "other"
-#: Reasons why even a customer's message is rightly ignored, and nobody need look.
+#: Reasons why even a customer's message is rightly ignored, and nobody need look. An edit or a
+#: revocation may name a message that is long gone.
 HARMLESS = frozenset(
-    {"duplicate", "null_element", "own_number", "request_welcome", "vendor_inactive"}
+    {"duplicate", "message_unknown", "own_number", "request_welcome", "vendor_inactive"}
 )
 
 #: Maximum reasons of a vendor that are kept apart, and maximum vendors: who ignored nothing for

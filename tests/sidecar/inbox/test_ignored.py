@@ -1,10 +1,14 @@
 """Reasons of ignored updates are names, and few."""
 
+import re
+from pathlib import Path
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import simulator.backend
 from contracts.backend import UpdateKind
 from sidecar.inbox.ignored import (
     HARMLESS,
@@ -69,6 +73,20 @@ def test_labels_are_few() -> None:
     assert label_of("nobody_has_heard_of_it") == OTHER
     assert {name_of(reason) for reason in KNOWN} == KNOWN
     assert {name_of(reason) for reason in HARMLESS} == HARMLESS
+
+
+#: Of AIs' answers, which are no updates.
+OF_ANSWERS = {"question_unknown", "stale"}
+
+
+def test_the_reasons_of_our_php_sides_are_known() -> None:
+    embedded = Path(simulator.backend.__file__).parent
+    laravel = Path(__file__).parents[3] / "contracts" / "laravel" / "src"
+    for folder, pattern in ((embedded, "*.py"), (laravel, "*.php")):
+        text = "\n".join(path.read_text() for path in folder.rglob(pattern))
+        found = set(re.findall(r"""\bignored\(['"](\w+)['"][),]""", text)) - OF_ANSWERS
+        assert len(found) > 10
+        assert found <= KNOWN, found - KNOWN
 
 
 def test_what_is_kept_is_bounded_and_without_personal_data_in_its_reason() -> None:
