@@ -17,8 +17,8 @@ def _numbers(**settings: Any) -> dict[str, Number]:
 @pytest.mark.parametrize(
     ("number", "display"),
     [
-        ({"phone_number_id": "106540352242922"}, "15552242922"),
-        ({"phone_number_id": "1"}, "15550000001"),
+        ({"phone_number_id": "106540352242922"}, "15562242922"),
+        ({"phone_number_id": "1"}, "15560000001"),
         ({"phone_number_id": "1", "display_phone_number": "4930123456"}, "4930123456"),
     ],
 )
