@@ -26,7 +26,7 @@ from simulator.stack.application import APPLICATION, Application
 from simulator.stack.nginx import NO_SIDECAR, Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
-from tests.contract.payloads import change, status, status_object
+from tests.contract.payloads import change, message, message_object, status, status_object
 from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
 from tests.contract.under_test import Row, Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
@@ -304,6 +304,31 @@ async def test_outside_of_an_update_a_message_is_posted(
     (row,) = _outgoing(backend, known)
     assert (row["_uid"], row["status"], row["messaged_by_users__id"]) == (uid, "pending", 7)
     assert row["contacts__id"] == backend.rows("contacts", vendors__id=known.id)[0]["_id"]
+
+
+@pytest.mark.parametrize("user", ["GB.1349", "BR.ENT." + "A1b2C3d4" * 16])
+async def test_a_message_to_a_user_id(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar, user: str
+) -> None:
+    await caller.process(message(vendor, message_object("wamid.a", None, from_user_id=user)))
+    code = "return " + _message(vendor).replace(f"+{CUSTOMER}", user) + ";"
+    uid = run_php(backend.installation.application, code, sidecar.variables)
+    (body,) = sidecar.called(EFFECTS)
+    (effect,) = body["effects"]
+    assert (effect["id"], effect.get("to"), effect["recipient"]) == (uid, None, user)
+    (row,) = _outgoing(backend, vendor)
+    assert (row["_uid"], row["contact_wa_id"]) == (uid, None)
+    assert row["contacts__id"] == backend.rows("contacts", vendors__id=vendor.id)[0]["_id"]
+
+
+@pytest.mark.parametrize("whom", ["", "nobody", "GB.", "12a45"])
+async def test_a_message_to_nobody_is_refused(
+    backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar, whom: str
+) -> None:
+    call = _message(vendor).replace(f"+{CUSTOMER}", whom)
+    code = f"try {{ {call}; }} catch (InvalidArgumentException $error) {{ return 'refused'; }}"
+    assert run_php(backend.installation.application, code, sidecar.variables) == "refused"
+    assert sidecar.calls == []
 
 
 async def test_it_is_posted_after_the_transaction(

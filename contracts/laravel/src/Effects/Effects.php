@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Media\MessageMedia;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\Recipient;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Vendors;
 use WhatsappSidecar\Laravel\Support\Clock;
@@ -86,9 +87,9 @@ final class Effects
     /**
      * Have a message sent, ahead of campaigns. It is stored in the log at once, as pending.
      *
-     * @param string $to digits with the country code
+     * @param string $to a phone number with its country code, or the user id of a person who hides it
      * @param array<string, mixed> $message body of the messages call: type, and the part of that name
-     * @param int|null $contactId `contacts._id`; null looks the number up
+     * @param int|null $contactId `contacts._id`; null looks it up
      * @param string|null $phoneNumberId null for the vendor's current number
      * @param int|null $expiresAt unix ms; it is not sent later
      * @param string|null $key what makes it one: a second call with the same key sends nothing new
@@ -113,14 +114,14 @@ final class Effects
         if (! is_string($message['type'] ?? null)) {
             throw new InvalidArgumentException('message: must have a type, as the body of the messages call');
         }
-        $to = preg_replace('/\D/', '', $to);
-        if ($to === '') {
-            throw new InvalidArgumentException('to: must be a phone number with its country code');
+        $address = array_filter(Recipient::of($to));
+        if ($address === []) {
+            throw new InvalidArgumentException('to: must be a phone number with its country code, or a user id');
         }
-        $fields = ['to' => $to, 'message' => $message];
+        $fields = $address + ['message' => $message];
         $effect = ['kind' => 'send_message', 'id' => $this->id($vendor, 'send_message', $key, $fields)] + $fields
             + array_filter(['phone_number_id' => $phoneNumberId, 'expires_at' => $expiresAt]);
-        $contactId ??= $this->contactId($vendor, $to);
+        $contactId ??= $this->messages->contactId($vendor, $effect);
         $now = Time::text($this->clock->nowMs());
         $row = PendingMessages::row($vendor, $effect, $contactId, 'application', $now, $columns);
         $added = $this->db->transaction(function () use ($vendor, $effect, $row): bool {
@@ -269,16 +270,6 @@ final class Effects
         }
 
         return $key === null ? Uuid::random() : Uuid::of(Uuid::EFFECTS, "{$vendor->uid}:{$kind}:key:{$key}");
-    }
-
-    private function contactId(Vendor $vendor, string $waId): ?int
-    {
-        $row = $this->db->row(
-            'SELECT _id FROM {contacts} WHERE vendors__id = ? AND wa_id = ? ORDER BY _id LIMIT 1',
-            [$vendor->id, $waId]
-        );
-
-        return $row === null ? null : (int) $row->_id;
     }
 
     /** @param array<string, mixed> $effect */

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Effects;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Engine\MessageText;
+use WhatsappSidecar\Laravel\Store\ContactRows;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\MessageRow;
 use WhatsappSidecar\Laravel\Store\Vendor;
@@ -22,8 +23,21 @@ final class PendingMessages
     private const PENDING = "SELECT _uid, JSON_EXTRACT(__data, '$.effect') AS effect FROM {logs}"
         . " WHERE _uid IN (%s) AND status = 'pending' AND wamid IS NULL";
 
-    public function __construct(private Database $db)
+    public function __construct(private Database $db, private ContactRows $contacts)
     {
+    }
+
+    /**
+     * Return the `_id` of the contact that a message goes to, if there is one.
+     *
+     * @param array<string, mixed> $effect a SendMessage of the contract
+     */
+    public function contactId(Vendor $vendor, array $effect): ?int
+    {
+        $row = $this->contacts->byNumber($vendor, $effect['to'] ?? null)
+            ?? $this->contacts->byUserId($vendor, $effect['recipient'] ?? null);
+
+        return $row === null ? null : (int) $row->_id;
     }
 
     /**

@@ -23,7 +23,7 @@ final class Recipient
      *
      * @return array{to: ?string, recipient: ?string}
      */
-    public static function of(?string $phone, ?string $userId, stdClass $data): array
+    public static function of(?string $phone, ?string $userId = null, ?stdClass $data = null): array
     {
         $digits = self::digits($phone);
         if ($digits !== null) {
@@ -32,7 +32,7 @@ final class Recipient
         $written = trim((string) $phone);
         $recipient = Envelope::text($userId)
             ?? (preg_match(self::USER_ID, $written) === 1 ? $written : null)
-            ?? Envelope::text(Json::section($data, 'contact_data')->user_id ?? null);
+            ?? Envelope::text(Json::section($data ?? new stdClass(), 'contact_data')->user_id ?? null);
 
         return ['to' => null, 'recipient' => $recipient];
     }

@@ -24,7 +24,7 @@ use WhatsappSidecar\Laravel\Support\Uuid;
 /**
  * A sidecar for tests: it records what it is asked for and does nothing. See the facade's fake().
  *
- * An assertion takes what the call was about (a campaign's uid, a phone number) or a closure, which gets
+ * An assertion takes what the call was about (a campaign's uid, a phone number or a user id) or a closure, which gets
  * the call's arguments in their order and returns whether it is meant; null means any call.
  */
 final class SidecarFake extends Sidecar implements Transport
