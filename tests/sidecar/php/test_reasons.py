@@ -41,6 +41,18 @@ SHAPES = {
         "`app`.`contacts`.`first_name` at row 1 ({})",
         None,
     ),
+    "sqlite": ('near "{}": syntax error {}', None),
+    "postgres": (
+        "SQLSTATE[23505]: Unique violation: 7 ERROR:  duplicate key value violates unique "
+        'constraint "u" DETAIL:  Key (first_name)=({}) already exists. (SQL: insert into "contacts"'
+        " values ({}))",
+        None,
+    ),
+    "as JSON": (
+        '{"message":"SQLSTATE[22001]: String data, right truncated: 1406 Data too long for column '
+        'at row 1 (SQL: insert into `contacts` values ({}))","trace":["{}"]}',
+        "SQLSTATE[22001] 1406 in contacts",
+    ),
     "connection": ("SQLSTATE[HY000] [2002] Connection refused {} {}", "SQLSTATE[HY000] 2002"),
     "driver's own": ("Duplicate entry '{}' for key 'contacts_wa_id' {}", None),
     "mysql": ("ERROR 1062 (23000): Duplicate entry '{}' for key {}", None),
@@ -106,6 +118,13 @@ def test_no_number_of_a_phone_survives(around: str, number: int, between: str) -
         ("cannot connect to 192.168.100.200:3306", "cannot connect to 192.168.100.200:3306"),
         ("it broke\n#0 /app/a.php(3): say('Anna')", "it broke"),
         ("it broke #0 /app/a.php(3): say('Anna')", "it broke"),
+        ("it broke #1 {main}", "it broke"),
+        ("f(): Argument #1 must be of type string", "f(): Argument #1 must be of type string"),
+        (
+            "no vendor 00000000-e89b-12d3-a456-426614174000",
+            "no vendor 00000000-e89b-12d3-a456-426614174000",
+        ),
+        ("Duplicate entry 'Anna' for key 'contacts.contacts_wa_id'", "SQL error in contacts"),
         ("it broke Stack trace: say('Anna')", "it broke"),
         ("<html><body>Dear Anna</body></html>", "an HTML page; PHP's log says why"),
         ("PHP answered 'later': try again", "PHP answered 'later': try again"),
