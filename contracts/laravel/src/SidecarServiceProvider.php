@@ -21,6 +21,7 @@ use WhatsappSidecar\Laravel\Broadcasting\SidecarBroadcaster;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
 use WhatsappSidecar\Laravel\Cache\ChangedModels;
+use WhatsappSidecar\Laravel\Cache\KnownUsers;
 use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\CurlTransport;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
@@ -232,6 +233,9 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
             $app->make('encrypter'),
             (int) config('whatsapp-sidecar.cache_ttl')
+        ));
+        $this->app->singleton(KnownUsers::class, static fn (Container $app): KnownUsers => new KnownUsers(
+            $app->make('cache')->store(config('whatsapp-sidecar.cache_store'))
         ));
         $this->app->singleton(CachedVendors::class);
         $this->app->singleton(CachedBots::class);

@@ -23,7 +23,8 @@ final class ListUnknownMessages
     private const INDEX = 'sidecar_queue_stale';
 
     private const SELECT = 'SELECT queue._id, queue._uid, queue.updated_at, queue.phone_with_country_code,'
-        . ' ' . Recipient::USER_ID_OF_CONTACT . ' AS user_id, queue.__data, vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid FROM {queue} AS queue %s'
+        . ' queue.__data, ' . Recipient::USER_ID_OF_CONTACT . ' AS user_id,'
+        . ' vendors._uid AS vendor_uid, campaigns._uid AS campaign_uid FROM {queue} AS queue %s'
         . ' STRAIGHT_JOIN {vendors} AS vendors ON vendors._id = queue.vendors__id'
         . ' LEFT JOIN {contacts} AS contacts ON contacts._id = queue.contacts__id'
         . ' LEFT JOIN {campaigns} AS campaigns ON campaigns._id = queue.campaigns__id'

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Store;
 
 use Illuminate\Database\QueryException;
 use stdClass;
+use WhatsappSidecar\Laravel\Cache\KnownUsers;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Uuid;
 use WhatsappSidecar\Laravel\Webhook\Person;
@@ -14,12 +15,13 @@ use WhatsappSidecar\Laravel\Webhook\Person;
  * Finds rows of contacts by number or user id.
  *
  * A user id stands in `__data.user_id`. With contracts/sql/user_ids.sql an index covers it. Without, a
- * contact that was made for a user id is found by its `_uid`, which follows from the id; for somebody
- * else's id the vendor's contacts are read.
+ * contact that was made for a user id is found by its `_uid`, which follows from the id; for the others the
+ * vendor's contacts are read, once for each that is found.
  */
 final class ContactRows
 {
-    private const COLUMNS = 'SELECT _id, _uid, vendors__id, wa_id, disable_reply_bot, disable_ai_bot, __data FROM {contacts} ';
+    private const COLUMNS = 'SELECT _id, _uid, vendors__id, wa_id, disable_reply_bot, disable_ai_bot, __data'
+        . ' FROM {contacts} ';
 
     private const BY_NUMBER = self::COLUMNS
         . 'WHERE vendors__id = ? AND wa_id IN (%s) ORDER BY wa_id = ? DESC, _id LIMIT 1';
@@ -42,7 +44,7 @@ final class ContactRows
 
     private bool $isIndexed = true;
 
-    public function __construct(private Database $db)
+    public function __construct(private Database $db, private KnownUsers $known)
     {
     }
 
@@ -88,10 +90,7 @@ final class ContactRows
 
         return $this->indexed($vendor->id, $userId)
             ?? $this->made($vendor, $userId)
-            ?? ($this->isIndexed ? null : self::having($userId, $this->db->rows(self::BY_READING, [
-                $vendor->id,
-                $userId,
-            ])));
+            ?? ($this->isIndexed ? null : $this->read($vendor, $userId));
     }
 
     /**
@@ -152,6 +151,22 @@ final class ContactRows
 
             return null;
         }
+    }
+
+    /** Find the contact by reading the vendor's, once; later ones are found by what that has shown. */
+    private function read(Vendor $vendor, string $userId): ?stdClass
+    {
+        $id = $this->known->find($vendor->id, $userId);
+        $found = self::having($userId, $id === null ? [] : $this->byIds([$id]));
+        if ($found !== null && (int) $found->vendors__id === $vendor->id) {
+            return $found;
+        }
+        $found = self::having($userId, $this->db->rows(self::BY_READING, [$vendor->id, $userId]));
+        if ($found !== null) {
+            $this->known->keep($vendor->id, $userId, (int) $found->_id);
+        }
+
+        return $found;
     }
 
     /** Return the contact that was made for the user id, or the one that this has become. */

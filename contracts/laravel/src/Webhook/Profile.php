@@ -21,11 +21,13 @@ final class Profile
     public static function of(stdClass $contact, stdClass $item, string $side): self
     {
         $profile = Json::section($contact, 'profile');
+        $parent = Envelope::text($item->{"{$side}_parent_user_id"} ?? null)
+            ?? Envelope::text($contact->parent_user_id ?? null);
 
         return new self(
             Envelope::text($profile->name ?? null),
             Envelope::text($profile->username ?? null),
-            Envelope::text($item->{"{$side}_parent_user_id"} ?? null) ?? Envelope::text($contact->parent_user_id ?? null)
+            $parent
         );
     }
 }
