@@ -57,10 +57,12 @@ def _keep_first(
     assert update.wamid is not None
     assert update.kind is not None
     key = (update.vendor_uid, update.wamid, update.kind.value)
-    if key in places:
+    # The message itself may follow what stands for it, and is no duplicate of that.
+    provisional = (update.vendor_uid, update.wamid, f"provisional {update.kind.value}")
+    if key in places or (update.provisional and provisional in places):
         coalesced.duplicates.append(update)
     else:
-        places[key] = len(coalesced.updates)
+        places[provisional if update.provisional else key] = len(coalesced.updates)
         coalesced.updates.append(update)
 
 
@@ -75,6 +77,7 @@ def _merge(coalesced: Coalesced, kept: Update, new: Update) -> Update:
     high.lower_statuses = [*kept.lower_statuses, *new.lower_statuses, low.raw_element]
     webhook = b"".join(low.parts)
     high.lower_envelopes = [*kept.lower_envelopes, *new.lower_envelopes, webhook]
+    high.webhooks = {**kept.webhooks, **new.webhooks}
     high.attempts = max(kept.attempts, new.attempts)
     failed_at = [at for at in (kept.first_failed_at, new.first_failed_at) if at is not None]
     high.first_failed_at = min(failed_at, default=None)

@@ -13,6 +13,9 @@ from sidecar.redis.marks import Marks
 from workers.inbox.commit import Commit
 from workers.inbox.update import Update
 
+#: Follows the name of a message that only stands for one.
+_PROVISIONAL = b"\0provisional"
+
 
 class Dedup:
     def __init__(self, redis: Redis, window_s: int) -> None:
@@ -24,7 +27,8 @@ class Dedup:
             return None
         if update.wamid is None:
             return None
-        return "\0".join((update.vendor_uid, update.kind.value, update.wamid)).encode()
+        name = _name(update)
+        return name + _PROVISIONAL if update.provisional else name
 
     def remember(self, update: Update, commit: Commit) -> None:
         """Mark that PHP has this update."""
@@ -34,8 +38,16 @@ class Dedup:
 
     async def known(self, updates: list[Update]) -> set[str]:
         """Return the ids of the updates that PHP has."""
-        names = {update.id: name for update in updates if (name := self.name(update))}
+        names = [(name, update.id) for update in updates if (name := self.name(update))]
+        # What stands for a message is a duplicate of the message itself; not the other way round.
+        names += [(_name(u), u.id) for u in updates if u.provisional and self.name(u)]
         if self._marks is None or not names:
             return set()
-        found = await self._marks.known(list(names.values()), time.time())
-        return {update_id for update_id, there in zip(names, found, strict=True) if there}
+        found = await self._marks.known([name for name, _ in names], time.time())
+        return {update_id for (_, update_id), there in zip(names, found, strict=True) if there}
+
+
+def _name(update: Update) -> bytes:
+    assert update.kind is not None
+    assert update.wamid is not None
+    return "\0".join((update.vendor_uid, update.kind.value, update.wamid)).encode()

@@ -14,13 +14,12 @@ tried.
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from contracts import backend as contract
-from contracts.backend import UpdateKind
 from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import (
@@ -35,6 +34,7 @@ from sidecar.php.reasons import scrub
 from workers.inbox.bots import Matching
 from workers.inbox.isolation import Isolation
 from workers.inbox.pace import Pace
+from workers.inbox.requests import body_of, requests_of
 from workers.inbox.update import Update
 
 #: Several updates of an isolated vendor get this share of PHP's time limit for a call. A single one
@@ -50,9 +50,6 @@ SUSPECT_TIMEOUT_S = 3.0
 
 #: How long vendors' own requests are tried if none works.
 MAX_VENDORS_S = 1.0
-
-#: Maximum size of a request, except for a single update.
-REQUEST_BYTES = 1024 * 1024
 
 
 class Fate(StrEnum):
@@ -119,7 +116,7 @@ class Delivery:
                 if given:
                     verdicts.update(await self._share(given, failing))
 
-        parts = _requests(updates, self._pace.limit(batch_size), concurrency)
+        parts = requests_of(updates, self._pace.limit(batch_size), concurrency)
         await asyncio.gather(*(one(part) for part in parts))
         worked = any(verdict is not UNTRIED for verdict in verdicts.values())
         if worked:
@@ -176,7 +173,7 @@ class Delivery:
         find those that PHP fails or hangs on."""
         verdicts = _untried(updates)
         failed = False
-        for part in _requests(updates, batch_size, 1):
+        for part in requests_of(updates, batch_size, 1):
             if self.breaker.wait_s > 0 or self.isolated.wait_s(vendor_uid) > 0:
                 break
             await self._attach_bots(part)
@@ -228,12 +225,10 @@ class Delivery:
         self.requests += 1
         if updates[0].kind is None:
             return await self._post_whole(updates[0])
-        several = _repeated([update.order_key for update in updates])
-        bodies = (u.as_update(in_order=u.order_key in several) for u in updates)
         try:
             answer = await self._backend.post(
                 contract.PROCESS_WEBHOOKS,
-                b'{"updates":[' + b",".join(bodies) + b"]}",
+                body_of(updates),
                 contract.ProcessWebhooksAnswer,
                 timeout_s=timeout_s,
             )
@@ -274,11 +269,6 @@ def _in_order(updates: list[Update], results: Verdicts) -> Verdicts:
     return verdicts
 
 
-def _repeated(names: list[str]) -> set[str]:
-    seen: set[str] = set()
-    return {name for name in names if name in seen or seen.add(name)}  # type: ignore[func-returns-value]
-
-
 def _untried(updates: list[Update]) -> Verdicts:
     return dict.fromkeys((update.id for update in updates), UNTRIED)
 
@@ -299,56 +289,3 @@ def _verdict(result: contract.UpdateResult | contract.ProcessWebhookAnswer) -> V
     if result.result != Fate.RETRY:
         reason = scrub(f"PHP answered {result.result!r}: {result.reason}")
     return Verdict(Fate.RETRY, reason, result.retry_after_ms)
-
-
-def _requests(updates: list[Update], batch_size: int, concurrency: int) -> list[list[Update]]:
-    """Return the requests to make, each with all of an order key's updates that fit into it; the
-    rest of them is in none.
-
-    Customers' messages are spread over as many as may be made at once, because each takes PHP a
-    while; the rest goes along. Bodies that cannot be split stand alone.
-    """
-    requests = [[update] for update in updates if update.kind is None]
-    messages: dict[str, list[Update]] = {}
-    others: dict[str, list[Update]] = {}
-    for update in updates:
-        if update.kind is not None:
-            groups = messages if update.kind is UpdateKind.MESSAGE else others
-            groups.setdefault(update.order_key, []).append(update)
-    for order_key in messages.keys() & others.keys():  # an echo to the contact, for one
-        messages[order_key] = [u for u in updates if u.order_key == order_key]
-        del others[order_key]
-    count = sum(map(len, messages.values()))
-    spread = min(batch_size, max(1, -(-count // concurrency)))
-    filled = _fill([], messages.values(), spread, batch_size)
-    return requests + _fill(filled, others.values(), batch_size, batch_size)
-
-
-def _fill(
-    requests: list[list[Update]], groups: Iterable[list[Update]], wanted: int, batch_size: int
-) -> list[list[Update]]:
-    """Put groups into requests of about ``wanted`` updates, the last of which may have room."""
-    requests = requests or [[]]
-    size = sum(update.size for update in requests[-1])
-    for group in groups:
-        bounded = _bounded(group, batch_size)
-        more = sum(update.size for update in bounded)
-        full = len(requests[-1]) + len(bounded) > wanted or size + more > REQUEST_BYTES
-        if requests[-1] and full:
-            requests.append([])
-            size = 0
-        requests[-1] += bounded
-        size += more
-    return [request for request in requests if request]
-
-
-def _bounded(group: list[Update], batch_size: int) -> list[Update]:
-    """Return the first updates that may stand in one request."""
-    size = 0
-    bounded: list[Update] = []
-    for update in group[:batch_size]:
-        size += update.size
-        if bounded and size > REQUEST_BYTES:
-            break
-        bounded.append(update)
-    return bounded

@@ -20,6 +20,12 @@ _LIST_OF = {kind: name for name, kind in LISTS.items()}
 #: What an update takes besides its bytes, wherever it is stored.
 OVERHEAD_BYTES = 256
 
+#: What an update takes in a request besides its bytes and names, with the comma behind it.
+_HEAD_BYTES = len(
+    b'{"id":"","vendor_uid":"","kind":"message","received_at":,"attempt":,"payload":},'
+) + len("9999999999999999")
+_LOWER_BYTES = len(b',"lower_statuses":[]')
+
 
 @dataclass(slots=True)
 class Update:
@@ -103,6 +109,14 @@ class Update:
         before, element, after = self.parts
         size = len(before) + len(element) + len(after) + len(self.body) + OVERHEAD_BYTES
         return size + sum(map(len, self.lower_statuses)) if self.lower_statuses else size
+
+    @property
+    def request_bytes(self) -> int:
+        """Return how many bytes it takes in a request at most, without its order key and bots."""
+        size = _HEAD_BYTES + len(self.id) + len(self.vendor_uid) + sum(map(len, self.parts))
+        if self.lower_statuses:
+            size += _LOWER_BYTES + sum(map(len, self.lower_statuses)) + len(self.lower_statuses)
+        return size
 
     @property
     def raw_payload(self) -> bytes | None:

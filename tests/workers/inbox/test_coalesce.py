@@ -208,5 +208,29 @@ def test_the_order_stays() -> None:
     assert [one.wamid for one in coalesce(before).updates] == ["wamid.0", "wamid.1", "wamid.2"]
 
 
+def a_message(wamid: str = "wamid.1", **more: Any) -> Update:
+    return make_update(wamid=wamid, order_key="k", **more)
+
+
+def test_the_message_itself_is_no_duplicate_of_what_stands_for_it() -> None:
+    before = [a_message(provisional=True), a_message(provisional=True), a_message(), a_message()]
+    before += [a_message(provisional=True)]
+    coalesced = coalesce(before)
+    assert ids(coalesced.updates) == [before[0].id, before[2].id]
+    assert ids(coalesced.duplicates) == [before[1].id, before[3].id, before[4].id]
+
+
+def test_ids_are_compared_by_case() -> None:
+    before = [a_message("wamid.CaSe"), a_message("wamid.cAsE")]
+    before += [a_status("sent", "wamid.CaSe"), a_status("sent", "wamid.cAsE")]
+    assert ids(coalesce(before).updates) == ids(before)
+
+
+def test_it_knows_all_webhooks_that_it_came_in() -> None:
+    before = [a_status(name, webhooks={name: 7}) for name in ("sent", "read", "delivered")]
+    [one] = coalesce(before).updates
+    assert one.webhooks == {"sent": 7, "read": 7, "delivered": 7}
+
+
 def test_nothing_comes_of_nothing() -> None:
     assert coalesce([]) == Coalesced()

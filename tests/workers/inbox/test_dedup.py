@@ -51,6 +51,26 @@ async def test_every_vendor_kind_and_id_is_recognised_by_itself(
     assert await dedup.known(others) == set()
 
 
+async def test_the_message_itself_reaches_php_after_what_stands_for_it(
+    redis: Redis, commit: Commit
+) -> None:
+    dedup = Dedup(redis, 60)
+    dedup.remember(make_update(wamid="wamid.1", provisional=True), commit)
+    dedup.remember(make_update(wamid="wamid.2"), commit)
+    await commit.commit()
+    again, text = make_update(wamid="wamid.1", provisional=True), make_update(wamid="wamid.1")
+    late = make_update(wamid="wamid.2", provisional=True)
+    other = make_update(wamid="wamid.3", provisional=True)
+    assert await dedup.known([again, text, late, other]) == {again.id, late.id}
+
+
+async def test_ids_are_compared_by_case(redis: Redis, commit: Commit) -> None:
+    dedup = Dedup(redis, 60)
+    dedup.remember(make_update(wamid="wamid.CaSe"), commit)
+    await commit.commit()
+    assert await dedup.known([make_update(wamid="wamid.cAsE")]) == set()
+
+
 async def test_what_cannot_be_recognised_is_not_marked(redis: Redis, commit: Commit) -> None:
     dedup = Dedup(redis, 60)
     nameless = make_update()

@@ -222,7 +222,7 @@ async def test_a_request_is_not_larger_than_it_may_be(
     php: Php, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for one update that is."""
-    monkeypatch.setattr("workers.inbox.delivery.REQUEST_BYTES", 10_000)
+    monkeypatch.setattr("workers.inbox.requests.REQUEST_BYTES", 10_000)
     half, whole = (b'{"x":"%s"}' % (b"x" * size) for size in (5000, 20_000))
     large = [make_update(parts=(b"", half, b"")) for _ in range(4)]
     huge = make_update(parts=(b"", whole, b""))

@@ -41,6 +41,8 @@ def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
         reason="PHP said no",
         callback_data="row-1",
         signature="sha256=ab\xff",
+        provisional=True,
+        webhooks={"name": 7},
     )
     assert kept(before) == before
 
@@ -114,6 +116,12 @@ def test_its_size_is_about_what_it_takes() -> None:
         assert len(one.dump()) <= one.size + 256
     body = make_update(None, body=bytes(9000))
     assert 9000 < body.size < 9500
+
+
+@pytest.mark.parametrize("lower", [[], [SENT, SENT]])
+def test_its_size_in_a_request_is_known(lower: list[bytes]) -> None:
+    one = make_update(UpdateKind.STATUS, lower_statuses=lower, attempts=99)
+    assert len(one.as_update()) < one.request_bytes <= len(one.as_update()) + 5
 
 
 def test_updates_of_a_change_share_what_stands_before_them() -> None:
