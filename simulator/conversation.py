@@ -81,6 +81,10 @@ class Conversation:
         """Have a customer write."""
         order(self.cloud_api, "inbound", {"from": sender, "text": text, "type": "text"})
 
+    def write_media(self, kind: str, size: int) -> None:
+        """Have a customer send media of so many bytes."""
+        order(self.cloud_api, "inbound", {"type": kind, "media_bytes": size})
+
     def written(self) -> dict[str, int]:
         """Return when each customer has written last, unix ms."""
         return {line["from"]: line["created_at"] for line in lines(self.cloud_api, "inbound")}
