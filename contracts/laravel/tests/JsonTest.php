@@ -8,6 +8,8 @@ use JsonException;
 use PHPUnit\Framework\TestCase;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Number;
+use WhatsappSidecar\Laravel\Webhook\Envelope;
+use WhatsappSidecar\Laravel\Webhook\Update;
 
 final class JsonTest extends TestCase
 {
@@ -41,6 +43,17 @@ final class JsonTest extends TestCase
     public function testWhoeverElseWritesANumberGetsAValue(): void
     {
         self::assertSame('["18446744073709551617",1.5]', json_encode(Json::read('[18446744073709551617,1.50]')));
+    }
+
+    /** What the application's own routine reads. */
+    public function testAnUpdateIsHandedOnDigitForDigit(): void
+    {
+        $message = '{"id":"a","ratio":0.1234567890123456789,"at":18446744073709551617,"none":{},"no":[]}';
+        $text = '{"entry":[{"changes":[{"field":"messages","value":{"messages":[' . $message . ']}}]}]}';
+        $webhook = Json::read($text);
+        [$part] = Envelope::split($webhook);
+        self::assertSame($text, (new Update('v', $part, $webhook))->body());
+        self::assertStringContainsString($message, Json::dump(Envelope::around($part)));
     }
 
     /** @return list<array{string}> */

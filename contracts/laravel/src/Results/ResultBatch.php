@@ -5,7 +5,6 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Results;
 
 use stdClass;
-use WhatsappSidecar\Laravel\Store\Columns;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\LogRow;
 use WhatsappSidecar\Laravel\Store\Queue;

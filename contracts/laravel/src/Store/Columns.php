@@ -19,9 +19,6 @@ final class Columns
     private const TEXTS = [
         'contacts.first_name' => 150,
         'contacts.last_name' => 150,
-        'contacts.email' => 255,
-        'contacts.language_code' => 10,
-        'settings.name' => 45,
     ];
 
     /** Characters. An id that has more is left out, for a part of an id is somebody else's. */
@@ -30,7 +27,6 @@ final class Columns
         'logs.contact_wa_id' => 45,
         'logs.wab_phone_number_id' => 45,
         'logs.replied_to_whatsapp_message_logs__uid' => 36,
-        'queue.phone_with_country_code' => 45,
     ];
 
     /** @param string $table its name in config('whatsapp-sidecar.tables') */

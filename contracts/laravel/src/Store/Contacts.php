@@ -20,8 +20,6 @@ use WhatsappSidecar\Laravel\Webhook\Profile;
  */
 final class Contacts
 {
-    private const NAME_LENGTH = 150;
-
     /** Without what nobody may answer, a reaction say: it is nothing that the contact has written. */
     private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
         . " AND JSON_EXTRACT(__data, '$.sidecar.unanswered') IS NULL ORDER BY _id DESC LIMIT 1";
@@ -240,7 +238,7 @@ final class Contacts
 
     private static function cut(string $name): ?string
     {
-        return $name === '' ? null : mb_substr($name, 0, self::NAME_LENGTH);
+        return $name === '' ? null : Columns::fit('contacts', 'first_name', $name);
     }
 
     private function now(): string
