@@ -331,3 +331,34 @@ async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:
     assert await lane.waiting() == 0
     await lane.redis.delete(keys.PAUSES)
     assert await seen(lane) == {"recipient suppressed"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "known"),
+    [
+        ({"recipient_id": "491500000001"}, {"491500000001"}),
+        ({"recipient_id": None, "recipient_user_id": "GB.1"}, {"GB.1"}),
+        ({"recipient_id": "GB.1"}, {"GB.1"}),
+        (
+            {"recipient_id": "491500000001", "recipient_user_id": "GB.1"},
+            {"491500000001", "GB.1"},
+        ),
+    ],
+)
+async def test_who_is_suppressed(
+    lane: LaneUnderTest, facts: dict[str, Any], known: set[str]
+) -> None:
+    """By whatever id the next message would go to."""
+    errors = [{"code": 131026, "title": "undeliverable"}]
+    await receive(lane, webhook(statuses=[status("wamid.1", "failed", errors=errors, **facts)]))
+    found = {key.decode().rpartition(":")[2] for key in await lane.redis.keys("suppressed:*")}
+    assert found == known
+
+
+async def test_a_user_id_that_cannot_be_written_to_stops_no_campaign(lane: LaneUnderTest) -> None:
+    facts = {"recipient_id": None, "recipient_user_id": "GB.1"}
+    errors = [{"code": 131009, "title": "parameter value is not valid"}]
+    for number in range(4):
+        element = status(f"wamid.{number}", "failed", errors=errors, **facts)
+        await receive(lane, webhook(statuses=[element]))
+    assert await halted(lane) is None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 
 from contracts import backend as contract
@@ -31,6 +32,51 @@ async def test_rows_are_sent_as_they_were_frozen(stage: Stage) -> None:
     sent = {message.callback_data: message.to for message in stage.cloud.engine.ledger.messages}
     wanted = zip(stage.campaign.row_uids, stage.campaign.recipients, strict=True)
     assert sent == {uid: f"+{to}" for uid, to in wanted}
+
+
+def hide(stage: Stage, *users: str) -> None:
+    """Have the first recipients be known by these user ids only."""
+    for uid, user in zip(stage.campaign.row_uids, users, strict=False):
+        [row] = stage.embedded.rows("whatsapp_message_queue", _uid=uid)
+        stage.embedded.change("whatsapp_message_queue", {"phone_with_country_code": ""}, _uid=uid)
+        hidden = {"wa_id": None, "__data": f'{{"user_id": "{user}"}}'}
+        stage.embedded.change("contacts", hidden, _id=row["contacts__id"])
+
+
+async def test_people_who_hide_their_number_are_reached_by_user_id(stage: Stage) -> None:
+    users = [f"GB.134912086553027419{place}" for place in range(3)]
+    hide(stage, *users)
+    await stage.run()
+    assert stage.all_accepted()
+    stage.assert_settled()
+    sent = {message.callback_data: message.to for message in stage.cloud.engine.ledger.messages}
+    assert [sent[uid] for uid in stage.campaign.row_uids[:3]] == users
+    assert all(sent[uid].startswith("+") for uid in stage.campaign.row_uids[3:])
+
+
+async def test_a_row_with_nobody_to_send_to_holds_nothing_up(stage: Stage) -> None:
+    uid = stage.campaign.row_uids[0]
+    stage.embedded.change("whatsapp_message_queue", {"phone_with_country_code": ""}, _uid=uid)
+    assert await stage.run() is False
+    assert stage.statuses() == {2: 1, 4: 11}
+    assert "no phone number" in stage.process_response(uid)["error_message"]
+    assert not await stage.listed()
+
+
+async def test_a_suppressed_user_id_gets_nothing(stage: Stage) -> None:
+    hide(stage, "GB.1", "GB.2")
+    value = orjson.dumps({"code": 131026, "message": "undeliverable", "at": 0})
+    await stage.redis.set(keys.suppressed(stage.vendor.uid, "GB.1"), value)
+    await stage.run()
+    assert [stage.status_of(uid) for uid in stage.campaign.row_uids[:3]] == [2, 4, 4]
+    assert stage.process_response(stage.campaign.row_uids[0])["error_status"] == "131026"
+
+
+async def test_limits_know_a_person_by_the_user_id(stage: Stage) -> None:
+    hide(stage, "GB.1")
+    await stage.run()
+    [line] = {key.split(b":", 1)[1] for key in await stage.redis.keys("number:*")}
+    assert await stage.redis.exists(keys.pair(line.decode(), "GB.1"))
 
 
 async def test_a_campaign_larger_than_a_claim(make_stage: MakeStage) -> None:

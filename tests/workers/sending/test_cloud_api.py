@@ -14,9 +14,13 @@ from workers.sending.cloud_api import (
     Accepted,
     ErrorAnswer,
     OutcomeUnknown,
+    Unsendable,
     conclude,
     message_body,
 )
+from workers.sending.send_queue import ReplyRow
+
+USER = "GB.1349120865530274191"
 
 # -- what is sent --
 
@@ -52,7 +56,37 @@ def test_a_plus_is_not_put_in_front_twice() -> None:
     assert body["to"] == "+99911"
 
 
+def test_to_a_user_id() -> None:
+    body = message_body(claimed_row("row-1", to=None, recipient=USER))
+    assert "to" not in orjson.loads(body)
+    assert TemplateMessage.model_validate_json(body).recipient == USER
+
+
+def test_a_number_goes_before_a_user_id() -> None:
+    body = orjson.loads(message_body(claimed_row(to="99911", recipient=USER)))
+    assert (body["to"], body.get("recipient")) == ("+99911", None)
+
+
+def test_a_message_does_not_say_itself_whom_it_goes_to() -> None:
+    message = {"type": "text", "text": {"body": "Hi"}, "to": "+1", "recipient": "GB.2"}
+    body = orjson.loads(message_body(ReplyRow("row-1", None, message, recipient=USER)))
+    assert (body.get("to"), body["recipient"]) == (None, USER)
+
+
+@pytest.mark.parametrize("more", [{}, {"recipient": ""}])
+def test_a_row_that_names_nobody_cannot_be_sent(more: dict[str, str]) -> None:
+    with pytest.raises(Unsendable, match="neither a phone number nor a user id"):
+        message_body(claimed_row(to=None, **more))
+
+
 # -- what an answer means --
+
+
+def test_accepted_with_a_user_id() -> None:
+    contacts = [{"input": USER, "user_id": USER}]
+    attempt = conclude(200, orjson.dumps({"messages": [{"id": "wamid.1"}], "contacts": contacts}))
+    assert isinstance(attempt, Accepted)
+    assert (attempt.wa_id, attempt.user_id) == (None, USER)
 
 
 def test_accepted() -> None:

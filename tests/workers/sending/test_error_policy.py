@@ -174,3 +174,15 @@ def test_a_reason_says_what_the_api_said_and_is_bounded() -> None:
     assert decision.pause_reason == "132015 template paused: template offer was paused"
     long = refused(RULES[132015], details="x" * 10_000)
     assert len(plain(long).pause_reason or "") == 500
+
+
+@pytest.mark.parametrize("code", [131009, 131062])
+def test_a_user_id_that_cannot_be_written_to_fails_its_own_row_only(code: int) -> None:
+    rule = RULES[code]
+    decision = decide(claimed_row(to=None, recipient="GB.1"), refused(rule))
+    assert decision == Decision(SendOutcome.FAILED, SendError(code=code, message=rule.meaning))
+
+
+def test_other_errors_of_rows_to_user_ids_count_as_ever() -> None:
+    decision = decide(claimed_row(to=None, recipient="GB.1"), refused(RULES[131008]))
+    assert decision.counts

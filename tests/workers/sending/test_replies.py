@@ -77,6 +77,14 @@ async def test_any_type_of_message_goes_out_as_it_was_asked_for(
     }
 
 
+async def test_a_person_who_hides_the_number_is_answered_by_user_id(replies: Replies) -> None:
+    [reply_uid] = await replies.ask(to=None, recipient="GB.1349")
+    await replies.run()
+    [message] = replies.stage.cloud.engine.ledger.messages
+    assert (message.callback_data, message.to) == (reply_uid, "GB.1349")
+    assert replies.told[reply_uid] == ["accepted"]
+
+
 async def test_what_comes_while_others_are_sent_is_sent_by_the_same_run(replies: Replies) -> None:
     await replies.ask(1)
     running = asyncio.create_task(replies.run())

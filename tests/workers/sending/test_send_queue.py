@@ -8,6 +8,12 @@ from tests.workers.rows import queued
 from workers.sending.send_queue import SendQueue
 
 
+def test_a_person_is_known_by_the_number_or_else_by_the_user_id() -> None:
+    assert queued(to="999", recipient="GB.1").addressee == "999"
+    assert queued(to=None, recipient="GB.1").addressee == "GB.1"
+    assert queued(to=None).addressee == ""
+
+
 def test_rows_come_out_in_order() -> None:
     rows = SendQueue()
     first, second, third = queued(), queued(), queued()

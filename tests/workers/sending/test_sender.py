@@ -27,7 +27,7 @@ from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.sender import Sender
 
-ACCEPTED = Accepted("wamid.1", "accepted", "999", {"messages": [{"id": "wamid.1"}]})
+ACCEPTED = Accepted("wamid.1", "accepted", "999", {"messages": [{"id": "wamid.1"}]}, "GB.1")
 
 
 def refused(code: int) -> ErrorAnswer:
@@ -129,11 +129,36 @@ async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) ->
     assert (one.claim_uid, one.phone_number_id) == (CLAIM, NUMBER)
     assert one.outcome is SendOutcome.ACCEPTED
     assert (one.wamid, one.message_status, one.wa_id) == ("wamid.1", "accepted", "999")
+    assert one.user_id == "GB.1"
     assert one.response == ACCEPTED.response
     assert (one.error, one.due_at) == (None, None)
     [(number, token, body)] = desk.api.calls
     assert (number, token) == (NUMBER, "token")
     assert row.uid.encode() in body
+
+
+@pytest.mark.parametrize("to", ["", None])
+async def test_a_row_that_names_nobody_fails_without_a_call(desk: Desk, to: str | None) -> None:
+    row = queued(to=to)
+    await desk.ledger.claimed(CLAIM, [row.uid])
+    await desk.sender().send(row, limits(80.0))
+    [one] = desk.outlet.reported
+    assert one.outcome is SendOutcome.FAILED
+    assert one.error is not None
+    assert "neither a phone number nor a user id" in one.error.message
+    assert desk.api.calls == []
+
+
+@pytest.mark.parametrize(("code", "key"), [(131026, "suppressed:*"), (131056, "pair:*")])
+async def test_what_follows_for_a_person_who_is_known_by_a_user_id(
+    desk: Desk, code: int, key: str
+) -> None:
+    desk.api.attempts = [refused(code)]
+    row = queued(to=None, recipient="GB.1")
+    await desk.ledger.claimed(CLAIM, [row.uid])
+    await desk.sender().send(row, limits(80.0))
+    [found] = await desk.redis.keys(key)
+    assert found.endswith(b":GB.1")
 
 
 async def test_an_unknown_outcome_is_reported_and_not_tried_again(desk: Desk) -> None:
