@@ -1,4 +1,4 @@
-"""What a customer's 100 MB video costs: memory of the worker and of PHP, and time of PHP's requests.
+"""What a 100 MB video of a customer costs: memory of worker and PHP, and time of PHP's requests.
 
 Every part is a real process, on the real stack with ``--stack``, where the times are nginx's: each
 internal request from its first byte to the last of its answer.

@@ -10,7 +10,9 @@ COPY contracts/laravel /srv/whatsapp/contracts/laravel
 COPY simulator/stack/laravel_app /srv/whatsapp/simulator/stack/laravel_app
 RUN mkdir -p /var/lib/whatsapp/bootstrap /var/lib/whatsapp/logs \
         /var/lib/whatsapp/framework/cache/data /var/lib/whatsapp/framework/views \
-    && chown -R www-data:www-data /var/lib/whatsapp
+    && chown -R www-data:www-data /var/lib/whatsapp \
+    # The volume of media is the sidecar's, whichever container comes first.
+    && install -d -o 10001 -g 10001 -m 2770 /var/lib/whatsapp-media
 WORKDIR /srv/whatsapp/simulator/stack/laravel_app
 USER www-data
 EXPOSE 9000

@@ -16,7 +16,8 @@ COPY simulator simulator
 RUN /opt/sidecar/bin/pip install --no-deps --no-build-isolation . && /opt/sidecar/bin/pip check
 
 FROM python:3.11.14-slim-bookworm
-RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/sidecar --create-home sidecar
+RUN useradd --system --uid 10001 --user-group --home-dir /var/lib/sidecar --create-home sidecar \
+    && install -d -o sidecar -g sidecar -m 2770 /var/lib/whatsapp-media
 COPY --from=build /opt/sidecar /opt/sidecar
 ENV PATH=/opt/sidecar/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /var/lib/sidecar

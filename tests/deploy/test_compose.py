@@ -191,3 +191,16 @@ def test_php_and_the_sidecar_know_the_same_keys() -> None:
     assert php["DB_PASSWORD"] == SERVICES["mariadb"]["environment"]["MARIADB_PASSWORD"]
     address = SERVICES["sidecar"]["networks"]["stack"]["ipv4_address"]
     assert php["WHATSAPP_SIDECAR_URL"] == f"http://{address}:{ours['SIDECAR_PORT']}"
+
+
+def test_php_reads_the_media_that_the_sidecar_fetches() -> None:
+    worker, php = SERVICES["worker-effects"], SERVICES["php"]
+    folder = worker["environment"]["SIDECAR_MEDIA_DIR"]
+    assert php["environment"]["WHATSAPP_SIDECAR_MEDIA_DIR"] == folder
+    mounted = {name for name, s in SERVICES.items() if f"media:{folder}" in s.get("volumes", ())}
+    assert mounted == {"worker-effects", "php"}
+    _, group = worker["user"].split(":")
+    assert php["group_add"] == [group]
+    for image in ("sidecar", "php"):
+        made = (DEPLOY / "docker" / f"{image}.Dockerfile").read_text()
+        assert re.search(rf"install -d .* -m 2770 {folder}", made)

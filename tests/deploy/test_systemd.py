@@ -182,3 +182,12 @@ def test_nothing_needs_memory_that_is_written_and_executed(
     if done.returncode == 77:
         pytest.skip("this kernel has no PR_SET_MDWE")
     assert "OK    redis appendfsync: always" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_workers_may_write_where_media_is_fetched_to(name: str) -> None:
+    """The folder need not be there: a dash says so."""
+    example = (UNITS / "sidecar.env.example").read_text()
+    assert "\n#SIDECAR_MEDIA_DIR=/var/lib/whatsapp-media\n" in example
+    writes = read_unit(name).get("ReadWritePaths")
+    assert writes == ("-/var/lib/whatsapp-media" if "worker" in name else None)

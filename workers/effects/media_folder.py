@@ -22,6 +22,11 @@ from typing import BinaryIO
 #: How much is read or written at a time.
 CHUNK_BYTES = 64 * 1024
 
+#: PHP is in the group of the folder. It reads files, and may remove them.
+_FILE_MODE = 0o640
+_FOLDER_UMASK = 0o007
+_umask_lock = threading.Lock()
+
 _PARTS = ".parts"
 _PART = re.compile(r"[A-Za-z0-9_-]{1,64}\.[0-9a-f]{16}\.part")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -104,7 +109,7 @@ class MediaFolder:
         if free - size < self._free_bytes:
             raise OSError(errno.ENOSPC, f"{free} bytes are free, {self._free_bytes} are to be left")
         parts = self._root / _PARTS
-        parts.mkdir(mode=0o770, exist_ok=True)
+        _make_folder(parts)
         for left in parts.glob(f"{effect_id}.*.part"):
             left.unlink(missing_ok=True)
         return Part(self._root, parts / f"{effect_id}.{secrets.token_hex(8)}.part")
@@ -131,10 +136,11 @@ class Part:
         self._digest = hashlib.sha256()
         self._lock = threading.Lock()
         self._file: BinaryIO | None = os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640),
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600),
             "wb",
             buffering=0,
         )
+        os.fchmod(self._file.fileno(), _FILE_MODE)
         self.size = 0
 
     @property
@@ -181,9 +187,23 @@ class Part:
 def _make(folder: Path) -> None:
     """Make the folders between, each on disk."""
     for level in (folder.parent, folder):
-        with suppress(FileExistsError):
-            level.mkdir(mode=0o770)
+        if _make_folder(level):
             _sync(level.parent)
+
+
+def _make_folder(folder: Path) -> bool:
+    """Make a folder for its owner and group, whatever the process's umask is; return whether it was
+    not there. Its mode is not changed afterwards: that would take away the bit that hands the
+    group on."""
+    with _umask_lock:
+        before = os.umask(_FOLDER_UMASK)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            return False
+        finally:
+            os.umask(before)
+    return True
 
 
 def _sync(folder: Path) -> None:

@@ -49,14 +49,21 @@ def test_a_file_has_its_name_when_it_is_whole(folder: MediaFolder, tmp_path: Pat
     assert files(tmp_path) == [stored.path]
 
 
-def test_php_may_read_it_whatever_the_umask_of_others(folder: MediaFolder, tmp_path: Path) -> None:
-    before = os.umask(0o007)
+@pytest.mark.parametrize("umask", [0o077, 0o022, 0o000])
+def test_php_may_read_it_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Folders hand the group on, as the uppermost one does."""
+    root = tmp_path / "media"
+    root.mkdir()
+    root.chmod(0o2770)
+    before = os.umask(umask)
     try:
-        stored = write(folder).keep("v", "e", None, AT)
+        stored = write(MediaFolder(root, free_bytes=0)).keep("v", "e", None, AT)
+        assert os.umask(umask) == umask
     finally:
         os.umask(before)
-    assert (tmp_path / stored.path).stat().st_mode & 0o777 == 0o640
-    assert (tmp_path / stored.path).parent.stat().st_mode & 0o777 == 0o770
+    path = root / stored.path
+    assert path.stat().st_mode & 0o7777 == 0o640
+    assert {folder.stat().st_mode & 0o7777 for folder in path.parents[:2]} == {0o2770}
 
 
 def test_what_is_there_already_is_found(folder: MediaFolder, tmp_path: Path) -> None:
