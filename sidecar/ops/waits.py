@@ -17,12 +17,12 @@ from sidecar.redis.client import Redis, script
 WAIT_S = 10.0
 
 #: What is inspected: vendors with webhooks and entries of each; order keys from each end of the
-#: index, and updates of each; bytes of all.
+#: index, and updates of each; bytes of either.
 MAX_HEADS = 500
 MAX_ENTRIES = 5
 MAX_ORDER_KEYS = 1000
 MAX_UPDATES = 5
-MAX_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 #: Maximum vendors with messages that wait for a retry, the longest waiting first.
 MAX_VENDORS = 100
 

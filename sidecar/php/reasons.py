@@ -41,10 +41,11 @@ _SQL = re.compile(
     r"input syntax for type|Unknown column",
     re.IGNORECASE | re.DOTALL,
 )
-#: The SQLSTATE, and the driver's own code where it stands right behind it or its standard words.
+#: The SQLSTATE, and the driver's own code where it stands right behind it or its standard words; as
+#: PDO and Laravel say it, we ourselves, or the Laravel package.
 _STATE = re.compile(
-    r"SQLSTATE\[([0-9A-Z]{5})\]"
-    r"(?:\s\[(\d{1,5})\]|\s(\d{1,5})\b|:\s[A-Za-z ,/-]{1,60}:\s(\d{1,5})\s)?"
+    r"SQLSTATE[\[ ]([0-9A-Z]{5})\b\]?"
+    r"(?:\s\[(\d{1,5})\]|,? (?:code )?(\d{1,5})\b|:\s[A-Za-z ,/-]{1,60}:\s(\d{1,5})\s)?"
 )
 _ERROR = re.compile(r"^(?:ERROR |error code |errno )(\d{4})\b", re.IGNORECASE)
 _TABLE = re.compile(
@@ -56,7 +57,7 @@ _TABLE = re.compile(
 _PAGE = re.compile(r"<!doctype|</?(?:html|head|body|title|script|style|div|span|pre|p|br)\b", re.I)
 #: Where a stack trace begins, which holds arguments.
 _TRACE = re.compile(r"[\r\n]|\\n|\s*\bStack trace:|\s#\d+ [/\[{]")
-_MAIL = re.compile(r"[^\s@<>\"'(),;:=]{1,64}@[^\s@<>\"'(),;:=]+")
+_MAIL = re.compile(r"[^\s@<>\"'(),;:=]{1,64}(?:@[^\s@<>\"'(),;:=]+)+")
 #: Ids of rows and vendors, which are kept, and numbers of seven digits or more.
 _NUMBER = re.compile(
     r"\b(?P<id>[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\b|"
@@ -74,7 +75,7 @@ def scrub(reason: str) -> str:
         return _sql(reason)
     if _PAGE.search(reason):
         return "an HTML page; PHP's log says why"
-    first = _TRACE.split(reason.strip(), maxsplit=1)[0]
+    first = _TRACE.split(reason.strip(), maxsplit=1)[0].rstrip()
     masked = _NUMBER.sub(_masked, _MAIL.sub("[e-mail]", first))
     return masked if len(masked) <= MAX_CHARS else masked[: MAX_CHARS - 3] + "..."
 

@@ -107,7 +107,11 @@ async def test_what_is_not_inspected_may_be_a_message(
 ) -> None:
     monkeypatch.setattr(waits, "MAX_BYTES", 5)
     await receive(redis, status_webhook())
-    assert len(await read(redis)) == 1
+    await receive(redis, status_webhook(), vendor_uid="w")
+    await defer(redis, "x/1", attempts=1, reason="locked")
+    assert [one.where for one in await read(redis)] == [Where.INBOX, Where.RETRY], (
+        "nothing more of the streams is read, and the lists have bytes of their own"
+    )
 
 
 async def test_a_worker_is_busy_or_has_not_begun(redis: Redis) -> None:

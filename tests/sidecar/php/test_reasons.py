@@ -124,6 +124,11 @@ def test_no_number_of_a_phone_survives(around: str, number: int, between: str) -
             "no vendor 00000000-e89b-12d3-a456-426614174000",
             "no vendor 00000000-e89b-12d3-a456-426614174000",
         ),
+        (
+            "error: Illuminate\\Database\\QueryException: SQLSTATE 22001, code 1406, table "
+            "contacts, column first_name",
+            "SQLSTATE[22001] 1406 in contacts",
+        ),
         ("Duplicate entry 'Anna' for key 'contacts.contacts_wa_id'", "SQL error in contacts"),
         ("it broke Stack trace: say('Anna')", "it broke"),
         ("<html><body>Dear Anna</body></html>", "an HTML page; PHP's log says why"),

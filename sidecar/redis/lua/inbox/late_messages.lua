@@ -11,7 +11,7 @@
 -- ARGV[4]  maximum entries of a stream
 -- ARGV[5]  maximum order keys, from each end of the index: of those that are due first and last
 -- ARGV[6]  maximum updates of an order key
--- ARGV[7]  maximum bytes; of what is left then, the first entry counts as a message
+-- ARGV[7]  maximum bytes of each, streams and lists; the entry that exceeds it counts as a message
 -- ARGV[8]  maximum vendors to return
 --
 -- Returns two lists. Of the inbox: vendor, when the entry came (unix ms), flat. Of what waits for a
@@ -32,6 +32,9 @@ end
 
 local inbox = {}
 for _, vendor in ipairs(redis.call("SRANDMEMBER", KEYS[1], ARGV[3])) do
+  if left < 0 then
+    break
+  end
   local from = "-"
   for _ = 1, ARGV[4] do
     local entry = redis.call("XRANGE", ARGV[1] .. vendor, from, ARGV[2], "COUNT", 1)[1]
@@ -47,6 +50,7 @@ for _, vendor in ipairs(redis.call("SRANDMEMBER", KEYS[1], ARGV[3])) do
   end
 end
 
+left = tonumber(ARGV[7])
 local order_keys, inspected = redis.call("ZRANGE", KEYS[2], 0, ARGV[5] - 1), {}
 for _, order_key in ipairs(redis.call("ZREVRANGE", KEYS[2], 0, ARGV[5] - 1)) do
   order_keys[#order_keys + 1] = order_key
