@@ -13,12 +13,15 @@ from contracts.cloud_api.people import Person, number_forms, person, phone_digit
 from simulator.backend.columns import fit_row
 from simulator.backend.database import Row
 from simulator.backend.envelope import text
-from simulator.backend.jsontext import dump, load
+from simulator.backend.jsontext import dump, load, section
 from simulator.backend.moves import Move, moved_by_message
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
 _COLUMNS = "SELECT _id, _uid, wa_id, __data FROM contacts"
+
+#: Namespace of the uids of contacts: a uid follows from whom the contact was made for.
+_NAMESPACE = uuid.UUID("c1f6a9de-7f31-4c53-8a0e-4f6a2d1b9e34")
 
 #: What a person has chosen, which no merging may undo.
 _SWITCHES = ("whatsapp_opt_out", "disable_ai_bot", "disable_reply_bot")
@@ -61,8 +64,12 @@ def find_or_create(
     A contact who was known by one of the two ids learns the other.
     """
     row = _by_number(work, vendor, who.wa_id)
-    same = row is not None and (who.user_id is None or user_id_of(row) == who.user_id)
-    other = None if same else _by_user_id(work, vendor, who.user_id)
+    if row is not None and (who.user_id is None or user_id_of(row) == who.user_id):
+        return _one(work, vendor, [row], who, profile)
+    other = _by_user_id(work, vendor, who.user_id)
+    if other is not None and user_id_of(other) != who.user_id:
+        # A message from before the user id changed came late.
+        who = Person(who.wa_id)
     return _one(work, vendor, [row, other], who, profile)
 
 
@@ -153,7 +160,21 @@ def _by_user_id(work: Work, vendor: Vendor, user_id: str | None) -> Row | None:
         f" UNION ALL {_COLUMNS} WHERE vendors__id = ?1 AND wa_id = ?2",
         (vendor.id, user_id),
     )
-    return next((row for row in rows if user_id_of(row) == user_id), None)
+    found = next((row for row in rows if user_id_of(row) == user_id), None)
+    return found or _remaining(work, _uid(vendor, Person(None, user_id)))
+
+
+def _remaining(work: Work, uid: str) -> Row | None:
+    """Return a contact, or what it has become where it was merged into another."""
+    row = work.db.row(f"{_COLUMNS} WHERE _uid = ?", (uid,))
+    into = None if row is None else section(load(row["__data"]), "sidecar").get("merged_into")
+    return (_remaining(work, into) if isinstance(into, str) else None) or row
+
+
+def _uid(vendor: Vendor, who: Person, attempt: int = 0) -> str:
+    """Return the ``_uid`` of a contact that is made for this person."""
+    name = f"{vendor.uid}:{who.wa_id or f'user:{who.user_id}'}"
+    return str(uuid.uuid5(_NAMESPACE, f"{name}#{attempt}" if attempt else name))
 
 
 def _one(
@@ -226,8 +247,12 @@ def _insert(work: Work, vendor: Vendor, who: Person, profile: Profile) -> int | 
     if who.wa_id is None and who.user_id is None:
         return None
     data = profile.data(who.user_id)
+    attempt = 0
+    # Whoever has had the number before may have that _uid still.
+    while work.db.row("SELECT 1 FROM contacts WHERE _uid = ?", (_uid(vendor, who, attempt),)):
+        attempt += 1
     columns: dict[str, Any] = {
-        "_uid": str(uuid.uuid4()),
+        "_uid": _uid(vendor, who, attempt),
         "created_at": work.now,
         "updated_at": work.now,
         "vendors__id": vendor.id,

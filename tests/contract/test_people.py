@@ -318,6 +318,35 @@ async def test_a_system_message_of_another_type_moves_nobody(
     assert (contact["wa_id"], contact["__data"]["user_id"]) == (NUMBER, USER)
 
 
+async def test_a_message_by_the_old_user_id_that_comes_late(caller: Caller, vendor: Vendor) -> None:
+    before = await opted_out(caller, vendor, None, USER)
+    facts = {"type": "user_changed_user_id", "user_id": OTHER, "previous_user_id": USER}
+    await done(
+        caller,
+        system(vendor, "wamid.sys", {"from_user_id": OTHER}, **facts),
+        said(vendor, "wamid.late", user=USER),
+        said(vendor, "wamid.new", user=OTHER),
+    )
+    contact = one(caller, vendor)
+    assert (contact["_id"], contact["__data"]["user_id"]) == (before["_id"], OTHER)
+    assert belongs(caller, vendor, contact)
+
+
+async def test_who_was_merged_is_found_by_the_old_user_id(caller: Caller, vendor: Vendor) -> None:
+    await two(caller, vendor, whatsapp_opt_out=1)
+    facts = {"type": "user_changed_user_id", "user_id": OTHER, "previous_user_id": USER}
+    await done(
+        caller,
+        said(vendor, "wamid.both", NUMBER, USER),
+        system(vendor, "wamid.sys", {"from_user_id": OTHER}, **facts),
+        said(vendor, "wamid.late", user=USER),
+    )
+    contact = one(caller, vendor)
+    assert (contact["wa_id"], contact["__data"]["user_id"]) == (NUMBER, OTHER)
+    assert contact["whatsapp_opt_out"] == 1
+    assert belongs(caller, vendor, contact)
+
+
 # -- the business itself --
 
 
