@@ -66,6 +66,9 @@ bench-limits: install ## How exactly four workers keep a number's limit; ARGS="-
 bench-replies: install ## Time until a bot and a slow AI have answered; ARGS="--stack"
 	@.venv/bin/python -m bench.replies $(ARGS)
 
+bench-media: install ## What a 100 MB video costs the worker and PHP; ARGS="--stack"
+	@.venv/bin/python -m bench.media $(ARGS)
+
 bench-bots: install ## A bot match among 10,000 triggers, beside PHP's loop; ARGS="--triggers 1000"
 	@scripts/install-stack
 	@.venv/bin/python -m bench.bots $(ARGS)
