@@ -35,7 +35,7 @@ def test_what_is_dumped_is_loaded_again(kind: UpdateKind | None) -> None:
     before = make_update(
         kind,
         lower_statuses=lower,
-        lower_envelopes=[webhook(statuses=[orjson.loads(one)]) for one in lower],
+        lower_around=[(b"{", b"}") for _ in lower],
         attempts=3,
         first_failed_at=12,
         reason="PHP said no",
@@ -137,17 +137,25 @@ def test_what_statuses_say_comes_with_their_own_webhooks() -> None:
     [one] = coalesce([low, high]).updates
     facts = kept(one).facts()
     assert list(facts) == [low.fact, high.fact]
-    assert list(facts.values()) == [low.raw_payload, high.raw_payload]
+    assert [b"".join(one) for one in facts.values()] == [low.raw_payload, high.raw_payload]
 
 
 def test_lower_statuses_that_an_earlier_version_has_kept_alone() -> None:
     contact = {"wa_id": "99911"}
     [one] = split(webhook(statuses=[status("wamid.9", "read")], contacts=[contact]))
     one.lower_statuses = [SENT]
-    earlier = {name: v for name, v in orjson.loads(one.dump()).items() if "envelopes" not in name}
-    [lower, own] = Update.load(orjson.dumps(earlier)).facts().values()
+    one.lower_around = [(b"", b"")]
+    earlier = {name: v for name, v in orjson.loads(one.dump()).items() if "around" not in name}
+    lower, own = map(b"".join, Update.load(orjson.dumps(earlier)).facts().values())
     assert orjson.loads(lower) == orjson.loads(webhook(statuses=[orjson.loads(SENT)]))
     assert orjson.loads(own) == one.payload
+
+
+def test_what_is_around_thousands_of_statuses_is_kept_once() -> None:
+    statuses = [status("wamid.9", "read", timestamp=str(at)) for at in range(3000)]
+    [one] = coalesce(split(webhook(statuses=statuses))).updates
+    assert len(one.dump()) < 3100 * len(orjson.dumps(statuses[-1]))
+    assert kept(one).facts() == one.facts()
 
 
 def test_what_a_status_says_is_of_whom_in_a_group_and_when() -> None:
@@ -159,3 +167,21 @@ def test_what_a_status_says_is_of_whom_in_a_group_and_when() -> None:
     whom = "recipient_participant_id"
     facts = {fact(), fact(**{whom: "1"}), fact(**{whom: "2"}), fact(timestamp="1")}
     assert len(facts) == 4
+
+
+def test_one_that_is_set_aside_has_an_order_key_of_its_own() -> None:
+    one, other = make_update(order_key="vendor-1/x"), make_update(order_key="vendor-1/x")
+    assert not one.is_aside
+    one.set_aside()
+    other.set_aside()
+    assert one.is_aside
+    assert one.order_key != other.order_key
+    assert one.order_key.startswith("vendor-1/"), "by which the accounting finds its vendor"
+    again = kept(one)
+    assert again.is_aside
+    again.set_aside()
+    assert again.order_key == one.order_key
+
+
+def test_how_often_it_was_refused_is_kept() -> None:
+    assert kept(make_update(attempts=3, refused=2)).refused == 2
