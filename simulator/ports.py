@@ -1,16 +1,38 @@
 """Loopback ports and sockets."""
 
+import random
 import socket
 from pathlib import Path
 
 
+#: Ports from here on; those from ``_EPHEMERAL`` on the system gives to outgoing connections, and one
+#: of these may take a port between the moment that it is found and the moment that it is used.
+_FIRST = 12_000
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+#: Independent of seeds: several processes look for ports at the same time.
+_random = random.SystemRandom()
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    """Return ports that nothing listens on, and that no outgoing connection takes."""
+    end = int(_EPHEMERAL.read_text().split()[0]) if _EPHEMERAL.exists() else 32_768
+    if end <= _FIRST + 1000:
+        raise OSError(f"{_EPHEMERAL} leaves no ports to servers: let it begin above 13,000")
+    found: list[int] = []
+    while len(found) < count:
+        port = _random.randrange(_FIRST, end)
+        if port not in found and _is_free(port):
+            found.append(port)
+    return found
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def listens(where: int | Path) -> bool:
