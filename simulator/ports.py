@@ -4,8 +4,7 @@ import random
 import socket
 from pathlib import Path
 
-
-#: Ports from here on; those from ``_EPHEMERAL`` on the system gives to outgoing connections, and one
+#: Where ports begin. The system gives those from ``_EPHEMERAL`` on to outgoing connections, and one
 #: of these may take a port between the moment that it is found and the moment that it is used.
 _FIRST = 12_000
 _EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
