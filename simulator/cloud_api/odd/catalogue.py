@@ -101,7 +101,7 @@ def _change(change: dict[str, Any] | None) -> dict[str, Any] | None:
     if not change.get("bare"):
         metadata = {"display_phone_number": "@display@", "phone_number_id": "@number@"}
         value = {"messaging_product": "whatsapp", "metadata": metadata, **value}
-    if "contacts" in value:
+    if "contacts" in value and isinstance(value["contacts"], list):
         value = {**value, "contacts": _contacts(value["contacts"])}
     return {"value": value, "field": change["field"]}
 
