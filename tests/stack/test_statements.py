@@ -53,7 +53,9 @@ async def test_results(caller: Caller, backend: LaravelBackend, vendor: Vendor) 
             if position % 4 == 1
             else result(campaign, uid, "unknown")
             if position % 4 == 2
-            else accepted(campaign, uid, wa_id=f"9{campaign.id}{position}")
+            else accepted(
+                campaign, uid, wa_id=f"99{campaign.id:05}{position:05}", user_id=f"GB.{uid}"
+            )
             for position, uid in enumerate(campaign.row_uids)
         ]
         counts.append(await _statements(backend, partial(caller.report, *reports)))
@@ -161,7 +163,7 @@ async def test_results_of_messages(caller: Caller, backend: LaravelBackend, vend
         reports = [
             outcome(vendor, uid, ("failed", "unknown")[position % 4 - 1])
             if position % 4 in (1, 2)
-            else sent(vendor, uid, wa_id=f"9{position}")
+            else sent(vendor, uid, wa_id=f"9999{position:05}", user_id=f"GB.{position}")
             for position, uid in enumerate(uids)
         ]
         statuses = [

@@ -104,11 +104,12 @@ async def test_with_the_index_none_is_read(
     assert readings(statements) == []
     assert (await contact_of(backend, known, "wamid.1"))["wa_id"] == NUMBER
     assert (await contact_of(backend, known, "wamid.2"))["wa_id"] == "980000000007"
-    looked_up = [one for one in statements if "sidecar_user_id =" in one]
+    looked_up = [one for one in statements if "sidecar_user_id IN" in one]
     assert looked_up
     for one in looked_up:
         [plan] = plans(backend.database, one)
-        assert (plan["key"], plan["type"]) == ("sidecar_contacts_user_id", "ref")
+        assert plan["key"] == "sidecar_contacts_user_id"
+        assert plan["type"] in ("ref", "range")
 
 
 @pytest.mark.usefixtures("indexed")

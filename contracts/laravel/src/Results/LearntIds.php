@@ -82,7 +82,7 @@ final class LearntIds
             'wa_id' => $number,
             'is_new' => $said['is_new'],
             'user_id' => $userId,
-            'user' => $userId === null ? null : [(int) $row->vendors__id, $said['vendor'], $userId],
+            'user' => $userId === null ? null : [(int) $row->vendors__id, $userId, $said['vendor']],
         ];
     }
 

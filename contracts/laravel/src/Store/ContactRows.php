@@ -27,7 +27,7 @@ final class ContactRows
         . 'WHERE vendors__id = ? AND wa_id IN (%s) ORDER BY wa_id = ? DESC, _id LIMIT 1';
 
     private const BY_COLUMN = self::COLUMNS . 'FORCE INDEX (sidecar_contacts_user_id)'
-        . ' WHERE vendors__id = ? AND sidecar_user_id = ? ORDER BY _id';
+        . ' WHERE vendors__id IN (%s) AND sidecar_user_id IN (%s) ORDER BY _id';
 
     /** Older rows may have the user id where the number belongs. */
     private const BY_UID = '(' . self::COLUMNS . 'WHERE _uid = ?) UNION ALL'
@@ -88,7 +88,7 @@ final class ContactRows
             return null;
         }
 
-        return $this->indexed($vendor->id, $userId)
+        return $this->indexed([[$vendor->id, $userId]])[0]
             ?? $this->made($vendor, $userId)
             ?? ($this->isIndexed ? null : $this->read($vendor, $userId));
     }
@@ -96,15 +96,15 @@ final class ContactRows
     /**
      * Return which contacts have user ids, as far as that takes no reading of all.
      *
-     * @param array<int, array{int, string, string}> $users the vendor's `_id` and `_uid` and the user id, by
-     *     any key
+     * @param array<int, array{int, string, string}> $users the vendor's `_id`, the user id and the vendor's
+     *     `_uid`, by any key
      *
      * @return array<int, int> `_id` by that key
      */
     public function knownBy(array $users): array
     {
         $uids = [];
-        foreach ($users as $key => [, $vendorUid, $userId]) {
+        foreach ($users as $key => [, $userId, $vendorUid]) {
             $uids[self::uidOf($vendorUid, new Person(null, $userId))] = $key;
         }
         $known = [];
@@ -113,9 +113,8 @@ final class ContactRows
         foreach ($rows as $row) {
             $known[$uids[$row->_uid]] = (int) $this->remaining($row)->_id;
         }
-        foreach (array_diff_key($users, $known) as $key => [$vendorId, , $userId]) {
-            $row = $this->indexed($vendorId, $userId);
-            $known += $row === null ? [] : [$key => (int) $row->_id];
+        foreach (array_filter($this->indexed(array_diff_key($users, $known))) as $key => $row) {
+            $known[$key] = (int) $row->_id;
         }
 
         return $known;
@@ -134,22 +133,48 @@ final class ContactRows
         return Uuid::of(Uuid::CONTACTS, $attempt === 0 ? $name : "{$name}#{$attempt}");
     }
 
-    private function indexed(int $vendorId, string $userId): ?stdClass
+    /**
+     * @param array<int, array{int, string}> $users the vendor's `_id` and the user id, by any key
+     *
+     * @return array<int, ?stdClass> by that key
+     */
+    private function indexed(array $users): array
     {
-        if (! $this->isIndexed) {
-            return null;
+        $rows = [];
+        foreach ($this->indexedRows($users) as $row) {
+            $rows["{$row->vendors__id} " . Contact::userId($row)] ??= $row;
         }
-        try {
-            $key = mb_substr($userId, 0, self::INDEXED);
 
-            return self::having($userId, $this->db->rows(self::BY_COLUMN, [$vendorId, $key]));
+        return array_map(static fn (array $user): ?stdClass => $rows["{$user[0]} {$user[1]}"] ?? null, $users);
+    }
+
+    /**
+     * @param array<int, array{int, string}> $users
+     *
+     * @return list<stdClass>
+     */
+    private function indexedRows(array $users): array
+    {
+        if (! $this->isIndexed || $users === []) {
+            return [];
+        }
+        $vendorIds = array_values(array_unique(array_column($users, 0)));
+        $keys = array_map(
+            static fn (array $user): string => mb_substr($user[1], 0, self::INDEXED),
+            array_values($users)
+        );
+        try {
+            return $this->db->rows(
+                sprintf(self::BY_COLUMN, Database::marks($vendorIds), Database::marks($keys)),
+                [...$vendorIds, ...$keys]
+            );
         } catch (QueryException $error) {
             if (! in_array((int) ($error->errorInfo[1] ?? 0), self::NOT_THERE, true)) {
                 throw $error;
             }
             $this->isIndexed = false;
 
-            return null;
+            return [];
         }
     }
 
