@@ -1,7 +1,7 @@
 """Bots: what ``/internal/bots`` tells of them, and a few words of matching.
 
-Matching is the sidecar's. Where a message comes without its matches, only bots of the types ``is``
-(without wildcards) and ``contains`` are tried here.
+Matching is the sidecar's. Where a message comes without its matches, only bots of the type
+``contains`` and of those that compare the whole message are tried here, without wildcards.
 """
 
 from typing import Any
@@ -11,6 +11,15 @@ from simulator.backend.database import Database, Row
 from simulator.backend.jsontext import dump
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
+
+#: Types whose triggers are compared with the whole message.
+_WHOLE = frozenset(
+    {
+        TriggerType.IS,
+        *(TriggerType.START_PROMOTIONAL, TriggerType.STOP_PROMOTIONAL),
+        *(TriggerType.START_AI_BOT, TriggerType.STOP_AI_BOT),
+    }
+)
 
 _BOTS = """
     SELECT bots.*, bots.status IS NOT 2 AND flows.status IS NOT 2 AS active
@@ -61,10 +70,10 @@ def _vendor_bots(vendor: Vendor, rows: list[Row]) -> dict[str, Any]:
 
 
 def matches(bot: Row, message: str) -> bool:
-    """Return whether an ``is`` or ``contains`` bot matches; others never do."""
+    """Return whether a bot of the types that are tried here matches; others never do."""
     said = message.strip().lower()
     triggers = [one.strip().lower() for one in (bot["reply_trigger"] or "").split(",")]
     triggers = [one for one in triggers if one not in ("", "0")]
-    if bot["trigger_type"] == TriggerType.IS:
+    if bot["trigger_type"] in _WHOLE:
         return said in triggers
     return bot["trigger_type"] == TriggerType.CONTAINS and any(one in said for one in triggers)
