@@ -1,7 +1,7 @@
 """Every error code as a failed status: what is done, and how often it counts."""
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -351,7 +351,8 @@ async def test_who_is_suppressed(
     """By whatever id the next message would go to."""
     errors = [{"code": 131026, "title": "undeliverable"}]
     await receive(lane, webhook(statuses=[status("wamid.1", "failed", errors=errors, **facts)]))
-    found = {key.decode().rpartition(":")[2] for key in await lane.redis.keys("suppressed:*")}
+    suppressed = cast("list[bytes]", await lane.redis.keys("suppressed:*"))
+    found = {key.decode().rpartition(":")[2] for key in suppressed}
     assert found == known
 
 

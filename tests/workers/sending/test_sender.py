@@ -1,6 +1,7 @@
 """One row is sent, and what follows is done."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from structlog.testing import capture_logs
@@ -157,7 +158,7 @@ async def test_what_follows_for_a_person_who_is_known_by_a_user_id(
     row = queued(to=None, recipient="GB.1")
     await desk.ledger.claimed(CLAIM, [row.uid])
     await desk.sender().send(row, limits(80.0))
-    [found] = await desk.redis.keys(key)
+    [found] = cast("list[bytes]", await desk.redis.keys(key))
     assert found.endswith(b":GB.1")
 
 
@@ -180,7 +181,7 @@ async def test_a_row_that_is_to_come_later_says_when(desk: Desk) -> None:
 async def test_a_recipient_that_has_had_too_much_gets_nothing_for_a_while(desk: Desk) -> None:
     """Not from another row either, or another campaign."""
     row = await send(desk, refused(131056), retries=2)
-    assert 15_000 < await desk.redis.pttl(keys.pair(NUMBER, row.row.to)) <= 16_000
+    assert 15_000 < await desk.redis.pttl(keys.pair(NUMBER, row.addressee)) <= 16_000
     assert await desk.held_ms() == 0
 
 
