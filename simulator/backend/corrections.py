@@ -20,6 +20,9 @@ from simulator.backend.work import Work
 
 _LOGS = "whatsapp_message_logs"
 
+#: What may be edited and have no text: its caption was taken away.
+_CAPTIONED = ("image", "video", "document")
+
 
 def correct(work: Work, vendor: Vendor, element: dict[str, Any], received: int) -> Outcome:
     """Apply an edit or a revoke."""
@@ -31,7 +34,8 @@ def correct(work: Work, vendor: Vendor, element: dict[str, Any], received: int) 
         return ignored("message_unknown")
     message = section(correction, "message")
     text = readable_text(message) if kind == "edit" else None
-    if kind == "edit" and text is None and message.get("type", "text") in ("text", ""):
+    may_be_empty = kind == "revoke" or message.get("type") in _CAPTIONED
+    if text is None and not may_be_empty:
         return ignored("edit_without_text")
     wamid = wamids.stored(identifier(element.get("id")) or "")
     known = section(load(row["__data"]), "sidecar").get("corrections") or []

@@ -170,7 +170,7 @@ def _named(
     """Return the ``_uid`` of the message that a reply or a reaction names."""
     reaction = element.get("reaction")
     reaction = reaction if isinstance(reaction, dict) else {}
-    wamid = identifier(context.get("id")) or identifier(reaction.get("message_id"))
+    wamid = identifier(reaction.get("message_id")) or identifier(context.get("id"))
     if wamid is None:
         return None
     row = work.db.row(

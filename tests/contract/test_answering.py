@@ -258,7 +258,7 @@ async def test_a_reaction_names_what_it_is_about(caller: Caller, vendor: Vendor)
     await caller.process(
         says(vendor, "one", wamid="wamid.aBc"),
         says(vendor, "two", wamid="wamid.AbC"),
-        says(vendor, "", **about),
+        says(vendor, "", **about, context={"id": "wamid.aBc"}),
         says(vendor, "", **removed),
         says(vendor, "", type="reaction", reaction={"message_id": "wamid.none", "emoji": "👍"}),
     )

@@ -168,7 +168,11 @@ async def test_a_message_that_is_not_there(
 
 
 @pytest.mark.parametrize(
-    "content", [None, [], "new", {}, {"type": "text"}, {"type": "text", "text": {"body": ""}}]
+    "content",
+    [
+        *(None, [], "new", {}, {"type": "text"}, {"type": "text", "text": {"body": ""}}),
+        *({"type": ["text"], "text": {"body": "new"}}, {"type": {}}, {"type": "of_tomorrow"}),
+    ],
 )
 async def test_an_edit_without_a_text_changes_nothing(
     caller: Caller, vendor: Vendor, said: str, content: Any

@@ -27,6 +27,9 @@ final class Corrections
     private const NAMED = "SELECT _id, message, JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs}"
         . ' WHERE vendors__id = ? AND ' . Wamid::SAME . ' ORDER BY _id LIMIT 1 FOR UPDATE';
 
+    /** What may be edited and have no text: its caption was taken away. */
+    private const CAPTIONED = ['image', 'video', 'document'];
+
     public function __construct(private Database $db, private Clock $clock)
     {
     }
@@ -43,7 +46,8 @@ final class Corrections
         }
         $message = Json::section($correction, 'message');
         $text = $item->type === 'edit' ? MessageText::of($message) : null;
-        if ($item->type === 'edit' && $text === null && in_array($message->type ?? 'text', ['text', ''], true)) {
+        $mayBeEmpty = $item->type === 'revoke' || in_array($message->type ?? null, self::CAPTIONED, true);
+        if ($text === null && ! $mayBeEmpty) {
             return Outcome::ignored('edit_without_text');
         }
         $sidecar = Json::object($row->sidecar);

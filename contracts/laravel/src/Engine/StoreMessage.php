@@ -153,7 +153,7 @@ final class StoreMessage
             'is_forwarded' => (int) $forwarded,
             'replied_to_whatsapp_message_logs__uid' => $this->named(
                 $vendor,
-                $context->id ?? Json::section($item, 'reaction')->message_id ?? null
+                Json::section($item, 'reaction')->message_id ?? $context->id ?? null
             ),
             'is_system_message' => ($item->type ?? null) === 'system' ? 1 : null,
         ];
