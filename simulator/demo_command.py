@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +148,7 @@ def _odd(demo: Demo, differences: list[str]) -> dict[str, Any]:
         differences.append(", ".join(f"{name} {count}" for name, count in counts.items()))
     else:
         click.echo("nothing odd was dropped, doubled, or answered that must not be")
-    return {"odd": {kind: asdict(row) for kind, row in outcome.rows.items()}}
+    return {"odd": {kind: row.as_dict() for kind, row in outcome.rows.items()}}
 
 
 def _campaign(demo: Demo, replies: int) -> tuple[Comparison, dict[str, Any]]:

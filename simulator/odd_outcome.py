@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from contracts.cloud_api.people import number_forms
@@ -48,6 +48,10 @@ class OddRow:
     dead: int = 0
     forwarded: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        counts = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**counts, "ignored": dict(self.ignored)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the embedded backend matches itself, where a message comes without its matches."""
 
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -16,7 +16,7 @@ WHOLE = {
 
 
 def bot(trigger_type: str, triggers: str | None) -> Row:
-    return cast(Any, {"trigger_type": trigger_type, "reply_trigger": triggers})
+    return cast(Row, {"trigger_type": trigger_type, "reply_trigger": triggers})
 
 
 @pytest.mark.parametrize("trigger_type", TriggerType)
