@@ -10,6 +10,7 @@ import orjson
 
 from contracts.backend import UpdateKind, VendorConfig
 from contracts.bots import TriggerType
+from contracts.cloud_api.people import Person, identifier, person
 from contracts.cloud_api.text import message_text
 from sidecar.bots.matcher import Matcher
 from sidecar.shadow.rules import Kind, Rule
@@ -142,7 +143,7 @@ def _refusal(
     if incoming and message.get("type") == "request_welcome":
         return Rule.REQUEST_WELCOME
     metadata = value.get("metadata")
-    number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
+    number = identifier(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
     known = {one.phone_number_id for one in config.phone_numbers}
     if number not in {*known, config.current_phone_number_id} - {None}:
         return Rule.PHONE_NUMBER_UNKNOWN
@@ -151,12 +152,9 @@ def _refusal(
 
 def _has_contact(value: dict[str, Any], message: dict[str, Any], incoming: bool) -> bool:
     side = "from" if incoming else "to"
-    contacts = value.get("contacts")
-    contact = contacts[0] if isinstance(contacts, list) and contacts else None
-    named = [message.get(side), message.get(f"{side}_user_id")]
-    if isinstance(contact, dict):
-        named += [contact.get("wa_id"), contact.get("user_id")]
-    return any(isinstance(name, str) and name for name in named)
+    [contact] = value.get("contacts") or [{}]  # its own, if it has one
+    user_ids = message.get(f"{side}_user_id"), contact.get("user_id")
+    return person(message.get(side), contact.get("wa_id"), user_ids=user_ids) != Person()
 
 
 def _code(status: dict[str, Any]) -> int | None:

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 import orjson
 
 from contracts.backend import UpdateKind, VendorConfig
+from contracts.cloud_api.fields import LISTS
 from contracts.cloud_api.webhook import higher_status
 from contracts.modes import Mode
 from sidecar.bots.matcher import Matcher
 from sidecar.inbox.store import InboxEntry, RawWebhook
 from sidecar.shadow.rules import Kind
+from workers.inbox.clean import clean
 from workers.inbox.coalesce import coalesce
 from workers.inbox.split import split_webhook
 from workers.inbox.update import Update
@@ -57,11 +59,10 @@ def _looks_at_first(body: bytes) -> bool:
     """Return whether PHP's routine, which looks at the first change of the first entry, and in it
     at one list, finds the first update."""
     try:
-        value = orjson.loads(body)["entry"][0]["changes"][0]["value"]
+        value = orjson.loads(clean(body))["entry"][0]["changes"][0]["value"]
     except (ValueError, LookupError, TypeError):
         return False
-    lists = ("messages", "message_echoes", "statuses")
-    return isinstance(value, dict) and sum(bool(value.get(name)) for name in lists) == 1
+    return isinstance(value, dict) and sum(bool(value.get(name)) for name in LISTS) == 1
 
 
 def plan(

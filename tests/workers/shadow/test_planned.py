@@ -30,7 +30,8 @@ def split(*bodies: Json | bytes) -> tuple[list[Update], set[str]]:
 
 
 def content(**lists: Any) -> Json:
-    return envelope(account(change(value(**lists))))
+    field = "smb_message_echoes" if "message_echoes" in lists else "messages"
+    return envelope(account(change(value(**lists), field)))
 
 
 def planned_of(
@@ -91,6 +92,8 @@ def test_buttons(more: Json, quick: bool) -> None:
         ),
         (said(**{"from": None}), CONFIG, Rule.CONTACT_WITHOUT_ID),
         (said(**{"from": None, "from_user_id": "u"}), CONFIG, None),
+        (said(**{"from": 15550001111}), CONFIG, None),
+        (content(messages=[message()], metadata={"phone_number_id": int(NUMBER)}), CONFIG, None),
         (
             content(contacts=[{"wa_id": "1"}], messages=[{**message(wamid="m"), "from": None}]),
             CONFIG,

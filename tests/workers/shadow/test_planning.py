@@ -33,8 +33,14 @@ def firsts_of(body: Json | bytes) -> list[bool]:
     [
         (content(statuses=[status("a"), status("b")]), [True, False]),
         (content(messages=[message()], statuses=[status()]), [False, False]),
-        (envelope(account(change(value(statuses=[status()]))), account()), [True]),
-        (envelope(account(), account(change(value(statuses=[status()])))), [False]),
+        (envelope(account(change(value(statuses=[status()]))), account()), [True, False]),
+        (
+            envelope(account(), account(change(value(statuses=[status()])))),
+            [False, False],
+        ),
+        (b"\xef\xbb\xbf" + orjson.dumps(content(statuses=[status()])), [True]),
+        (content(messages=[message()], user_actions=[{}]), [True, False]),
+        (envelope(account(change(value(messages=[message()]), "history"))), [True]),
         (
             envelope(
                 account(change(value(statuses=[status()])), change(value(statuses=[status()])))
