@@ -53,7 +53,12 @@ def test_all_is_right() -> None:
     assert (row.sent, row.stored, row.answered, row.dead, row.forwarded) == (1, 1, 1, 1, 1)
     assert "null_element 1" in table(outcome)
     assert row.as_dict() == {
-        **{"uses": 1, "sent": 1, "stored": 1, "answered": 1, "dead": 1, "forwarded": 1},
+        "uses": 1,
+        "sent": 1,
+        "stored": 1,
+        "answered": 1,
+        "dead": 1,
+        "forwarded": 1,
         "ignored": {"null_element": 1},
     }
 
