@@ -9,6 +9,7 @@ row of the queue goes when a status has come for it.
 from typing import Any
 
 from contracts.backend import QueueStatus, Update
+from contracts.cloud_api.people import identifier
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from simulator.backend import wamids
 from simulator.backend.columns import fit
@@ -49,7 +50,7 @@ _LOG_COLUMNS = """
 def apply_status(work: Work, vendor: Vendor, part: Part, update: Update | None) -> Outcome:
     """Apply a status and the lower ones that were coalesced into it. ``update`` is None in a raw
     webhook; the status's own time stands for its receipt then."""
-    whole = text(part.element.get("id"))
+    whole = identifier(part.element.get("id"))
     if whole is None:
         return ignored("status_without_id")
     wamid = wamids.stored(whole)

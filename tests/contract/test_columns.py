@@ -177,6 +177,10 @@ async def test_a_status_of_odd_types_is_never_stuck(caller: Caller, campaign: Ca
     row = _only_log(caller.backend, campaign.vendor)
     assert row["status"] == "failed"
     assert row["__data"]["error"]["title"] == LONG_TEXT
+    await _done(caller, says(campaign.vendor, "hi", wamid="7"))
+    await _done(caller, status(campaign.vendor, status_object("7", "read") | {"id": 7}))
+    (row,) = caller.backend.rows(LOGS, vendors__id=campaign.vendor.id, wamid="7")
+    assert row["status"] == "read"
     nameless: list[dict[str, Any]] = [
         {"id": []},
         {"id": "wamid.1", "status": 7},

@@ -26,6 +26,13 @@ LONG = "wamid." + "QUJD" * 70
 LONGER = LONG[:-1] + "d"
 #: What a collation takes for the same.
 ALIKE = ("wamid.CaSe", "wamid.cAsE", "wamid.case ", "wamid.cäse")
+#: What PHP takes for the same where it compares loosely, and for numbers as keys.
+NUMBERS = ("100", "1e2", "0100", "100.0")
+KINDS = [
+    pytest.param(ALIKE, id="alike"),
+    pytest.param((LONG, LONGER), id="long"),
+    pytest.param(NUMBERS, id="numbers"),
+]
 
 
 def _rows(backend: BackendUnderTest, vendor: Vendor, **where: Any) -> list[Row]:
@@ -37,7 +44,7 @@ async def _done(caller: Caller, *updates: dict[str, Any]) -> None:
         assert (result.result, result.reason) == ("done", None)
 
 
-@pytest.mark.parametrize("wamids", [ALIKE, (LONG, LONGER)], ids=["alike", "long"])
+@pytest.mark.parametrize("wamids", KINDS)
 @pytest.mark.parametrize("together", [False, True])
 async def test_messages_are_told_apart(
     caller: Caller, vendor: Vendor, wamids: tuple[str, ...], together: bool
@@ -57,7 +64,7 @@ async def test_messages_are_told_apart(
         assert answer["replied_to_whatsapp_message_logs__uid"] == row["_uid"]
 
 
-@pytest.mark.parametrize("wamids", [ALIKE[:3], (LONG, LONGER)], ids=["alike", "long"])
+@pytest.mark.parametrize("wamids", KINDS)
 async def test_sends_and_statuses_are_told_apart(
     caller: Caller, campaign: Campaign, wamids: tuple[str, ...]
 ) -> None:
@@ -66,6 +73,7 @@ async def test_sends_and_statuses_are_told_apart(
         accepted(campaign, uid, wamid=wamid)
         for uid, wamid in zip(campaign.row_uids, wamids, strict=False)
     ]
+    wamids = wamids[: len(reports)]
     for _ in range(2):
         assert [result.result for result in await caller.report(*reports)] == ["done"] * len(wamids)
     vendor = campaign.vendor
@@ -87,13 +95,14 @@ async def test_sends_and_statuses_are_told_apart(
     assert [one.wamid for one in answer.messages] == list(wamids)
 
 
-@pytest.mark.parametrize("wamids", [ALIKE[:3], (LONG, LONGER)], ids=["alike", "long"])
+@pytest.mark.parametrize("wamids", KINDS)
 async def test_early_statuses_are_told_apart(
     caller: Caller, campaign: Campaign, wamids: tuple[str, ...]
 ) -> None:
     """Then the result comes, and completes the row that the status has made."""
     await caller.claim(campaign)
     pairs = list(zip(campaign.row_uids, wamids, strict=False))
+    wamids = wamids[: len(pairs)]
     await _done(
         caller,
         *[
