@@ -25,29 +25,24 @@ def coalesce(updates: list[Update]) -> Coalesced:
     """
     coalesced = Coalesced()
     places: dict[tuple[str, str, str | None], int] = {}
-    known_statuses: set[tuple[str, str]] = set()
+    of_messages: dict[int, _Statuses] = {}
     for update in updates:
         if update.wamid is None or update.kind is None:
             coalesced.updates.append(update)
-            continue
-        if update.kind is not UpdateKind.STATUS:
+        elif update.kind is not UpdateKind.STATUS:
             _keep_first(coalesced, places, update)
-            continue
-        if update.status is None:  # whatever it is, nothing else replaces it
-            coalesced.updates.append(update)
-            continue
-        exact = (update.vendor_uid, update.fact)
-        if exact in known_statuses:
-            coalesced.duplicates.append(update)
-            continue
-        known_statuses.add(exact)
-        message = (update.vendor_uid, update.wamid, None)
-        place = places.get(message)
-        if place is None:
-            places[message] = len(coalesced.updates)
+        elif update.status is None:  # whatever it is, nothing else replaces it
             coalesced.updates.append(update)
         else:
-            coalesced.updates[place] = _merge(coalesced, coalesced.updates[place], update)
+            message = (update.vendor_uid, update.wamid, None)
+            place = places.setdefault(message, len(coalesced.updates))
+            if place == len(coalesced.updates):
+                coalesced.updates.append(update)
+            of_messages.setdefault(place, _Statuses()).add(update)
+    for place, statuses in of_messages.items():
+        coalesced.updates[place], lower = statuses.merge()
+        coalesced.lower += lower
+        coalesced.duplicates += statuses.duplicates
     return coalesced
 
 
@@ -66,20 +61,44 @@ def _keep_first(
         coalesced.updates.append(update)
 
 
-def _merge(coalesced: Coalesced, kept: Update, new: Update) -> Update:
-    """Return the higher of two statuses of one message, with the other one inside."""
-    assert new.status is not None
-    if higher_status(kept.status, new.status):
-        high, low = new, kept
-    else:
-        high, low = kept, new
-    coalesced.lower.append(low)
-    high.lower_statuses = [*kept.lower_statuses, *new.lower_statuses, low.raw_element]
-    webhook = b"".join(low.parts)
-    high.lower_envelopes = [*kept.lower_envelopes, *new.lower_envelopes, webhook]
-    high.webhooks = {**kept.webhooks, **new.webhooks}
-    high.attempts = max(kept.attempts, new.attempts)
-    failed_at = [at for at in (kept.first_failed_at, new.first_failed_at) if at is not None]
+@dataclass(slots=True)
+class _Statuses:
+    """A message's statuses, each once by what it says; and those that say it again."""
+
+    facts: dict[str, Update] = field(default_factory=dict)
+    duplicates: list[Update] = field(default_factory=list)
+
+    def add(self, update: Update) -> None:
+        if self.facts.setdefault(update.fact, update) is not update:
+            self.duplicates.append(update)
+
+    def merge(self) -> tuple[Update, list[Update]]:
+        """Return the highest with the others inside, and the others. What a duplicate carries is
+        carried on: it may have been kept while others came."""
+        high, *rest = self.facts.values()
+        for status in rest:
+            assert status.status is not None
+            high = status if higher_status(high.status, status.status) else high
+        lower = [status for status in self.facts.values() if status is not high]
+        carrying = [*self.facts.values(), *(one for one in self.duplicates if one.lower_statuses)]
+        if len(carrying) > 1:
+            _carry(high, carrying, lower)
+        return high, lower
+
+
+def _carry(high: Update, carrying: list[Update], lower: list[Update]) -> None:
+    """Put all that these statuses say and carry into the highest."""
+    high.lower_statuses = [
+        *(one for status in carrying for one in status.lower_statuses),
+        *(status.raw_element for status in lower),
+    ]
+    high.lower_around = [
+        *(one for status in carrying for one in status.lower_around),
+        *(status.around for status in lower),
+    ]
+    high.webhooks = {name: size for one in carrying for name, size in one.webhooks.items()}
+    high.attempts = max(status.attempts for status in carrying)
+    failed_at = [at for one in carrying if (at := one.first_failed_at) is not None]
     high.first_failed_at = min(failed_at, default=None)
-    high.callback_data = high.callback_data or low.callback_data
-    return high
+    named = (one.callback_data for one in (high, *carrying) if one.callback_data)
+    high.callback_data = next(named, None)

@@ -10,7 +10,7 @@ from contracts.backend import UpdateKind
 from contracts.effects import Effect, EffectKind
 from sidecar.effects.outbox import Outbox, is_of_update, parse_effects, with_update
 from workers.inbox.delivery import Fate, Verdict, Verdicts
-from workers.inbox.update import Update
+from workers.inbox.update import Parts, Update
 
 #: Namespace of the ids of forwards that tell several statuses, or not all that were asked for.
 _NAMESPACE = uuid.UUID("5f1f0f0e-55c1-4d6a-9f0e-3f0a8b5f7c21")
@@ -77,7 +77,7 @@ class UpdateEffects:
             effect_id = str(uuid.uuid5(_NAMESPACE, "\0".join((effect_id, *facts))))
         told[effect_id] = list(facts)
         named = effect.model_copy(update={"id": effect_id})
-        return [with_update(named, _joined(list(facts.values())))]
+        return [with_update(named, _joined(facts.values()))]
 
 
 class _Webhook(msgspec.Struct):
@@ -85,8 +85,13 @@ class _Webhook(msgspec.Struct):
     entry: list[Raw] = []
 
 
-def _joined(webhooks: list[bytes]) -> bytes:
-    """Return several webhooks as one, which has their entries."""
+def _joined(facts: Iterable[Parts]) -> bytes:
+    """Return statuses as one webhook. Those with the same around them stand in one list, as Meta
+    sends them; the others have entries of their own."""
+    lists: dict[tuple[bytes, bytes], list[bytes]] = {}
+    for before, status, after in facts:
+        lists.setdefault((before, after), []).append(status)
+    webhooks = [before + b",".join(some) + after for (before, after), some in lists.items()]
     if len(webhooks) == 1:
         return webhooks[0]
     read = [msgspec.json.decode(webhook, type=_Webhook) for webhook in webhooks]

@@ -27,6 +27,10 @@ _HEAD_BYTES = len(
 _LOWER_BYTES = len(b',"lower_statuses":[]')
 
 
+#: A complete webhook with one update: what comes before it, itself, and what comes after it.
+Parts = tuple[bytes, bytes, bytes]
+
+
 @dataclass(slots=True)
 class Update:
     """A single update of a webhook, or (``kind`` None) a whole body that cannot be split.
@@ -34,7 +38,7 @@ class Update:
     ``parts`` are the bytes of a complete webhook with only this update: what comes before it,
     itself, and what comes after it. Updates of one change share the first; they are joined only
     where they are needed. ``lower_statuses`` are those that were coalesced into this one, and
-    ``lower_envelopes`` their webhooks, as ``parts`` of theirs were.
+    ``lower_around`` what came before and after them in webhooks of their own.
 
     ``order_key`` names what must stay in order: a contact for messages, a message for statuses.
     ``attempts`` counts PHP's refusals, ``refused`` those that it answered about this very update;
@@ -50,14 +54,14 @@ class Update:
     received_at: int
     kind: UpdateKind | None
     order_key: str
-    parts: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+    parts: Parts = (b"", b"", b"")
     body: bytes = b""
     signature: str = ""
     wamid: str | None = None
     status: str | None = None
     callback_data: str | None = None
     lower_statuses: list[bytes] = field(default_factory=list)
-    lower_envelopes: list[bytes] = field(default_factory=list)
+    lower_around: list[tuple[bytes, bytes]] = field(default_factory=list)
     attempts: int = 0
     refused: int = 0
     first_failed_at: int | None = None
@@ -145,15 +149,24 @@ class Update:
         return bytes(msgspec.json.decode(change.value[_LIST_OF[self.kind]], type=list[Raw])[0])
 
     @property
+    def around(self) -> tuple[bytes, bytes]:
+        """Return what comes before and after that."""
+        before, element, after = self.parts
+        if not before:
+            before, _, after = element.partition(self.raw_element)
+        return before, after
+
+    @property
     def fact(self) -> str:
         """Return what a status says: of which message, what, when, and of whom in a group."""
         return _fact(self.raw_element)
 
-    def facts(self) -> dict[str, bytes]:
+    def facts(self) -> dict[str, Parts]:
         """Return what this status and those that were coalesced into it say, each with its webhook;
         its own last."""
-        facts = dict(zip(map(_fact, self.lower_statuses), self.lower_envelopes, strict=True))
-        return {**facts, self.fact: b"".join(self.parts)}
+        statuses = [*self.lower_statuses, self.raw_element]
+        pairs = zip(statuses, [*self.lower_around, self.around], strict=True)
+        return {_fact(status): (before, status, after) for status, (before, after) in pairs}
 
     def as_update(self, *, in_order: bool = False) -> bytes:
         """Return the JSON of it as :class:`contracts.backend.Update`. ``in_order``: another of the
@@ -193,7 +206,7 @@ class Update:
                 "status": self.status,
                 "callback_data": self.callback_data,
                 "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
-                "lower_envelopes": [orjson.Fragment(one) for one in self.lower_envelopes],
+                **_dumped(self.lower_around),
                 "attempts": self.attempts,
                 "refused": self.refused,
                 "first_failed_at": self.first_failed_at,
@@ -221,9 +234,7 @@ class Update:
             status=kept.status,
             callback_data=kept.callback_data,
             lower_statuses=[bytes(status) for status in kept.lower_statuses],
-            lower_envelopes=[bytes(one) for one in kept.lower_envelopes]
-            # An earlier version has kept the statuses alone.
-            or [_with_status(kept.payload, one) for one in kept.lower_statuses],
+            lower_around=_loaded(kept),
             attempts=kept.attempts,
             refused=kept.refused,
             first_failed_at=kept.first_failed_at,
@@ -248,7 +259,8 @@ class _Kept(msgspec.Struct):
     status: str | None = None
     callback_data: str | None = None
     lower_statuses: list[Raw] = []
-    lower_envelopes: list[Raw] = []
+    around: list[tuple[str, str]] = []
+    lower_around: list[int] = []
     attempts: int = 0
     refused: int = 0
     first_failed_at: int | None = None
@@ -287,15 +299,38 @@ def _fact(element: bytes) -> str:
     return b"\0".join(map(bytes, (one.id, one.status, one.timestamp, *whose))).decode()
 
 
-def _with_status(envelope: Raw, status: Raw) -> bytes:
-    """Return a status's webhook with another status in its place, and without contacts."""
+def _dumped(lower_around: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """Return what came before and after statuses; each text once, however many they are."""
+    places = {one: place for place, one in enumerate(dict.fromkeys(lower_around))}
+    return {
+        "around": [[before.decode(), after.decode()] for before, after in places],
+        "lower_around": [places[one] for one in lower_around],
+    }
+
+
+def _loaded(kept: _Kept) -> list[tuple[bytes, bytes]]:
+    around = [(before.encode(), after.encode()) for before, after in kept.around]
+    if kept.lower_statuses and not around:
+        # An earlier version has kept the statuses alone.
+        return [_around(kept.payload)] * len(kept.lower_statuses)
+    return [around[place] for place in kept.lower_around]
+
+
+_END = b"]}}]}]}"
+
+
+def _around(envelope: Raw) -> tuple[bytes, bytes]:
+    """Return what comes before and after other statuses of a status's message in a webhook; its
+    contacts are left out."""
     webhook = msgspec.json.decode(envelope, type=dict[str, Raw])
-    account = msgspec.json.decode(webhook["entry"], type=list[dict[str, Raw]])[0]
-    change = msgspec.json.decode(account["changes"], type=list[dict[str, Raw]])[0]
-    value = msgspec.json.decode(change["value"], type=dict[str, Raw])
-    value.pop("contacts", None)
-    bare: dict[str, Any] = {**change, "value": {**value, "statuses": [status]}}
-    return msgspec.json.encode({**webhook, "entry": [{**account, "changes": [bare]}]})
+    account = msgspec.json.decode(webhook.pop("entry"), type=list[dict[str, Raw]])[0]
+    change = msgspec.json.decode(account.pop("changes"), type=list[dict[str, Raw]])[0]
+    value = msgspec.json.decode(change.pop("value"), type=dict[str, Raw])
+    for name in ("contacts", "statuses"):
+        value.pop(name, None)
+    empty: dict[str, Any] = {**change, "value": {**value, "statuses": []}}
+    whole = msgspec.json.encode({**webhook, "entry": [{**account, "changes": [empty]}]})
+    return whole.removesuffix(_END), _END
 
 
 def with_reason(dumped: bytes, reason: str) -> bytes:

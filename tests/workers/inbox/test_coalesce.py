@@ -149,6 +149,16 @@ def test_what_was_coalesced_before_is_carried_on() -> None:
     assert sorted(carried(other)) == ["delivered", "sent"]
 
 
+def test_what_a_duplicate_carries_is_carried_on() -> None:
+    [carrying] = coalesce([a_status("sent"), a_status("delivered")]).updates
+    again = a_status("delivered")
+    coalesced = coalesce([again, carrying])
+    assert coalesced.updates == [again]
+    assert coalesced.duplicates == [carrying]
+    assert carried(again) == ["sent"]
+    assert len(again.facts()) == 2
+
+
 @pytest.mark.parametrize("names", [("sent", "read"), ("read", "sent")])
 def test_what_is_known_of_one_is_known_of_both(names: tuple[str, str]) -> None:
     """Otherwise a refused status would begin anew with every status that comes after it."""

@@ -105,7 +105,8 @@ async def test_named_twice_it_is_put_once(stand: Stand) -> None:
 
 
 def a_status(name: str, **more: Any) -> Update:
-    body = webhook(statuses=[status("wamid.out", name, **more)], contacts=[{"wa_id": name}])
+    one = status("wamid.out", name, recipient_id=name, **more)
+    body = webhook(statuses=[one], contacts=[{"wa_id": name}])
     return split_webhook(RawWebhook(b"", body), entry(body), name)[0]
 
 
@@ -146,7 +147,20 @@ async def test_three_participants_are_three_facts(stand: Stand) -> None:
     reads = [a_status("read", recipient_participant_id=one) for one in "123"]
     [update] = coalesce(reads).updates
     await stand.put_of(update, naming("a"))
-    assert await told(stand) == [[("read", "read")] * 3]
+    [queued] = await stand.outbox.due(FORWARD, VENDOR, now_ms() + 1, 10)
+    told = str(queued.effect.model_dump()["raw"])
+    assert [told.count(f'"recipient_participant_id":"{one}"') for one in "123"] == [1, 1, 1]
+
+
+async def test_statuses_of_one_webhook_stand_in_one_list(stand: Stand) -> None:
+    statuses = [status("wamid.out", name) for name in ("sent", "delivered", "read")]
+    body = webhook(statuses=statuses)
+    [update] = coalesce(split_webhook(RawWebhook(b"", body), entry(body), "e")).updates
+    waited = Update.load(update.dump())
+    for one in (update, waited):
+        await stand.put_of(one, naming("a"))
+    [queued] = await stand.outbox.due(FORWARD, VENDOR, now_ms() + 1, 10)
+    assert orjson.loads(str(queued.effect.model_dump()["raw"])) == orjson.loads(body)
 
 
 async def test_what_is_no_effect_takes_no_other_along(stand: Stand) -> None:
