@@ -83,8 +83,15 @@ def _runs(body: bytes) -> Iterator[Run]:
         if room < 0:
             yield Run("changes", None, [Raw(bytes(account))], fault=_TOO_MANY)
             continue
-        before = b"{" + around + b'"entry":[{' + joined(inside, {"changes"}) + b'"changes":['
+        own = joined(inside, {"changes"})
+        before = b"{" + around + b'"entry":[{' + own + b'"changes":['
         fault = envelope_fault(before + b"]}]}")
+        is_long = len(around) > MAX_SHARED_BYTES
+        if fault:  # what is short may be read all the same
+            is_long = True
+            yield Run("entry", None, [Raw(b"{" + (around + own)[:-1] + b"}")], fault=fault)
+            before = _shortest(before)
+            fault = envelope_fault(before + b"]}]}")
         for change in _objects_of("changes", changes):
             if isinstance(change, Run):
                 yield change
@@ -93,7 +100,7 @@ def _runs(body: bytes) -> Iterator[Run]:
             else:
                 yield from _runs_of_change(before, change)
                 before = _bounded(before)
-        if len(around) > MAX_SHARED_BYTES:  # once, however many accounts there are
+        if is_long:  # once, however many accounts there are
             around = short(dict(webhook), ("object",))
 
 
@@ -148,17 +155,18 @@ def _runs_of_value(
     beside = {n: raw for n, raw in inside if n not in kinds and n != "contacts"}
     others = {n for n, raw in beside.items() if is_list(raw) and not _is_empty(raw)}
     shared, around = joined(beside.items(), others), joined(change.items(), {"value"})
-    is_long = len(shared) + len(around) + len(before) > MAX_SHARED_BYTES
     front = before + b"{" + around + b'"value":{' + shared + b'"'
-    if is_long:
-        front = _bounded(before) + _shortened(change, beside)
     fault = envelope_fault(front + b'":0}}' + after)
+    goes_apart = fault is not None or len(front) > MAX_SHARED_BYTES
+    if goes_apart:
+        front = _bounded(before) + _shortened(change, beside)
+        fault = envelope_fault(front + b'":0}}' + after)
     found = [_run_of_list(name, kinds[name], raw, front, fault) for name, raw in lists]
     alone = sum(len(run.elements) for run in found) == 1
     for run in found:
         run.contacts, run.alone = contacts, alone
         yield run
-    if others or is_long or contacts.has_long:
+    if others or goes_apart or contacts.has_long:
         rest = joined((n, raw) for n, raw in inside if n not in kinds).removesuffix(b",")
         once = Raw(b"{" + around + b'"value":{' + rest + b"}}")
         yield Run("changes", UpdateKind.CHANGE, [once], (before,), after)
@@ -188,8 +196,10 @@ def _shortened(change: dict[str, Raw], beside: dict[str, Raw]) -> bytes:
 
 def _bounded(before: bytes) -> bytes:
     """Return the front of an envelope, without what is too long to go with each update."""
-    if len(before) <= MAX_SHARED_BYTES:
-        return before
+    return before if len(before) <= MAX_SHARED_BYTES else _shortest(before)
+
+
+def _shortest(before: bytes) -> bytes:
     webhook = dict(members(before + b"]}]}"))
     [account] = elements(webhook["entry"])
     inside = short(dict(members(account)), ("id", "time"))

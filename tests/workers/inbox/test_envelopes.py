@@ -51,9 +51,9 @@ def test_what_is_long_goes_once(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["webhook", "account", "change", "value"])
-@pytest.mark.parametrize("odd", [b"[" * 600 + b"]" * 600, b"1e999999"])
+@pytest.mark.parametrize("odd", [b"[" * 600 + b"]" * 600, b'{"a":1e999999}'])
 def test_what_stands_around_must_be_readable_too(where: str, odd: bytes) -> None:
-    """PHP could not read the rest of a request that it is in."""
+    """PHP could not read the rest of a request that it is in. The messages land without it."""
     mark = {"odd": "HERE"}
     more = {
         name: mark if name == where else {} for name in ("webhook", "account", "change", "value")
@@ -62,18 +62,30 @@ def test_what_stands_around_must_be_readable_too(where: str, odd: bytes) -> None
     plain = {**account({"field": "standby"}, change(value(messages=[message()])))}
     body = {**envelope({**bad, **more["account"]}, plain), **more["webhook"]}
     found = split(orjson.dumps(body).replace(b'"HERE"', odd))
-    if odd.startswith(b"1"):
-        assert all(one.raw_payload is None or orjson.loads(one.raw_payload) for one in found)
-        return
-    if where == "value":  # a list beside messages goes apart from them
-        assert [one.kind for one in found] == ["message", None, "change", "message"]
-        assert "more than 170 levels" in (found[1].reason or "")
-        return
-    assert found[0].unreadable
-    assert "in what stands around it" in (found[0].reason or "")
+    [unread] = [one for one in found if one.unreadable]
+    assert "levels" in (unread.reason or "") or "out of range" in (unread.reason or "")
+    assert odd in unread.body
+    found.remove(unread)
+    assert [one.kind for one in found] == ["message", "change", "message"]
     assert all(odd not in (one.raw_payload or b"") for one in found)
-    if where != "webhook":
-        assert [one.kind for one in found[1:]] == [UpdateKind.CHANGE, UpdateKind.MESSAGE]
+    for one in (found[0], found[2]):
+        assert only_change(one)["field"] == "messages"
+        assert only_change(one)["value"]["metadata"] == METADATA
+
+
+@pytest.mark.parametrize("odd", [b"[" * 600 + b"]" * 600, b"1e999999"])
+@pytest.mark.parametrize("name", ["object", "id", "metadata", "messaging_product", "field"])
+def test_without_what_it_needs_a_message_is_unreadable(name: str, odd: bytes) -> None:
+    """Or without it, if PHP can do without."""
+    body = orjson.dumps({**envelope(account(change(value(messages=[message()])))), "new": 1})
+    content = dict(orjson.loads(body))
+    for place in (content, content["entry"][0], content["entry"][0]["changes"][0]):
+        for one in (place, place.get("value", {})):
+            if name in one:
+                one[name] = "HERE"
+    found = split(orjson.dumps(content).replace(b'"HERE"', odd))
+    assert any(one.unreadable and odd in one.body for one in found)
+    assert all(odd not in (one.raw_payload or b"") for one in found)
 
 
 # -- what stands beside --
