@@ -179,7 +179,7 @@ async def test_webhooks_wait(look: MakeStatus, redis: Redis, lane: Lane, late_s:
 async def test_a_customers_message_waits(look: MakeStatus, redis: Redis) -> None:
     await defer(redis, "v/1", attempts=1, refused=1, reason="locked", due_at=now_ms() + 60_000)
     page, _ = await look()
-    assert "[message-waits] A customer's message of vendor v has waited for 15 s" in page
+    assert "[message-waits] A customer's message of vendor v has waited for " in page
     assert "PHP answers: locked" in page
     shown, _ = await look(as_json=True)
     [one] = orjson.loads(shown)["waiting_messages"]

@@ -84,7 +84,7 @@ async def test_one_in_the_inbox(redis: Redis) -> None:
 @pytest.mark.parametrize(
     ("body", "ago_ms"),
     [
-        (message_webhook(), int(WAIT_S * 1000) - 5000),
+        (message_webhook(), 0),
         (status_webhook(), LONG_MS),
         (b'{"field":"messages"}', LONG_MS),
     ],
@@ -193,7 +193,7 @@ async def test_one_behind_an_echo(redis: Redis) -> None:
 @pytest.mark.parametrize(
     ("kind", "ago_ms"),
     [
-        (UpdateKind.MESSAGE, int(WAIT_S * 1000) - 5000),
+        (UpdateKind.MESSAGE, 0),
         (UpdateKind.ECHO, LONG_MS),
         (UpdateKind.CHANGE, LONG_MS),
         (UpdateKind.STATUS, LONG_MS),
