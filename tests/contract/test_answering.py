@@ -116,7 +116,16 @@ async def test_an_old_message_is_not_answered_but_its_switches_are(
     )
     assert [effects_of(result) for result in results] == [[], [], [], []]
     assert contact(caller, vendor)["whatsapp_opt_out"] == 1
-    assert len(_logs(caller, vendor)) == 4
+    why = [row["__data"]["sidecar"]["unanswered"] for row in _logs(caller, vendor)]
+    assert why == ["window_closed"] * 4
+    (now,) = await caller.process(says(vendor, "Hi", [(hello, "welcome")]))
+    assert texts(sends(now)) == ["Welcome!"]
+
+
+async def test_an_old_message_makes_no_answer_stale(caller: Caller, vendor: Vendor) -> None:
+    (result,) = await caller.process(says(vendor, "Do you ship?"))
+    await caller.process(says(vendor, "late", timestamp=str(int(time.time()) - DAY_S)))
+    assert texts(sends(await _answer(caller, vendor, question(result).id))) == ["We do."]
 
 
 async def test_a_switch_of_another_group_is_none(caller: Caller, vendor: Vendor) -> None:
