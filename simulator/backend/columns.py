@@ -12,6 +12,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+from simulator.backend.jsontext import depth
+
 COLLATION = "utf8mb4_unicode_ci"
 
 #: Bytes of a TEXT column.
@@ -32,7 +34,7 @@ _IS_TIME = "{0} IS NULL OR {0} GLOB '????-??-?? ??:??:??' AND datetime({0}, '+0 
 
 _CHECKS = {
     "TEXT": f"length(CAST({{0}} AS BLOB)) <= {_TEXT_BYTES}",
-    "JSON": "{0} IS NULL OR json_valid({0})",
+    "JSON": "{0} IS NULL OR json_valid({0}) AND json_levels({0}) <= 32",
     "DATETIME": _IS_TIME,
     "TIMESTAMP": f"{_IS_TIME} AND {{0}} BETWEEN '1970-01-01 00:00:01' AND '2038-01-19 03:14:07'",
     "TINYINT UNSIGNED": "{0} IS NULL OR typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 255",
@@ -81,6 +83,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     connection.create_collation(COLLATION, collate)
     # SQLite's length() ends at a NUL.
     connection.create_function("char_length", 1, _char_length, deterministic=True)
+    connection.create_function("json_levels", 1, depth, deterministic=True)
 
 
 def collate(left: str, right: str) -> int:

@@ -19,7 +19,7 @@ from simulator.backend.contacts import find_or_create, moved, profile_of
 from simulator.backend.corrections import correct
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, phone_number_id
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import dump, load, section, shallow
 from simulator.backend.media import requested
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.replies import Said, replied, reply
@@ -125,7 +125,7 @@ def _row(work: Work, vendor: Vendor, part: Part, sent_at: int) -> dict[str, Any]
     context = element.get("context")
     context = context if isinstance(context, dict) else {}
     forwarded = context.get("forwarded") is True or context.get("frequently_forwarded") is True
-    kept = {"message": element, "contact": part.contact}
+    kept = {"message": shallow(element), "contact": shallow(part.contact)}
     return {
         "updated_at": work.now,
         "vendors__id": vendor.id,

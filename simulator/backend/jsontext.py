@@ -11,6 +11,12 @@ import orjson
 #: makes of an array without elements.
 OBJECT = "CASE json_type(__data) WHEN 'object' THEN __data ELSE '{}' END"
 
+#: A value that is nested deeper than this stands in a column as its JSON, for MariaDB takes no
+#: JSON of more than 32 levels.
+_SHALLOW = 24
+
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"')
+
 #: A number that a float or 64 bits may not hold.
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?(?:[0-9]{17}|[0-9]{1,16}[.eE])")
 
@@ -79,6 +85,28 @@ def section(data: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the object under ``name``; an empty one if there is none."""
     value = data.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def shallow(value: Any) -> Any:
+    """Return the value, or its JSON as a text if it is nested too deeply for a column."""
+    text = dump(value) if isinstance(value, dict | list) else ""
+    return text if is_deep(text) else value
+
+
+def is_deep(text: str) -> bool:
+    """Return whether a JSON text is nested too deeply for a column."""
+    return depth(text) > _SHALLOW
+
+
+def depth(text: str) -> int:
+    """Return how deep a JSON text is nested."""
+    if text.count("[") + text.count("{") <= _SHALLOW:
+        return 1
+    level = deepest = 0
+    for mark in re.findall(r"[\[\]{}]", _TEXT.sub("", text)):
+        level += 1 if mark in "[{" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _read_slowly(data: bytes) -> Any:

@@ -7,7 +7,7 @@ from contracts.backend import SendOutcome, SendResult
 from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
 from simulator.backend.columns import fit
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import dump, load, section, shallow
 from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.sends import RESULTS
 from simulator.backend.work import Work
@@ -76,7 +76,7 @@ class MessageResults:
             row.data |= wamids.data(result.wamid)
             row.data.pop("error", None)
         if "initial_response" not in row.data:
-            row.data["initial_response"] = result.response or {}
+            row.data["initial_response"] = shallow(result.response or {})
             row.number = result.phone_number_id
             self._learnt.note(row.contact_id, row.wa_id, result)
             row.wa_id = phone_digits(result.wa_id or "") or row.wa_id

@@ -15,7 +15,7 @@ from contracts.backend import (
 from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
 from simulator.backend.database import Row
-from simulator.backend.jsontext import OBJECT, dump
+from simulator.backend.jsontext import OBJECT, dump, shallow
 from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
@@ -128,7 +128,7 @@ class _Batch:
         self._completed.append(
             {
                 "id": logged["_id"],
-                "response": result.response or {},
+                "response": shallow(result.response or {}),
                 "wa_id": phone_digits(result.wa_id or ""),
             }
         )

@@ -7,7 +7,7 @@ from typing import Any
 from contracts.cloud_api.people import phone_digits
 from simulator.backend import wamids
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump, load, section
+from simulator.backend.jsontext import dump, load, section, shallow
 from simulator.backend.recipients import phone_of
 
 #: Namespace of the uids of log rows. A log row's uid follows from its queue row's uid and its
@@ -112,7 +112,7 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
         "__data": dump(
             {
                 "contact_data": row.data.get("contact_data"),
-                "initial_response": sent.response,
+                "initial_response": shallow(sent.response),
                 "template_proforma": campaign_data.get("templateProforma"),
                 "template_components": campaign_data.get("templateComponents"),
                 "template_component_values": campaign_data.get("messageComponents"),

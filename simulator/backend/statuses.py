@@ -15,7 +15,7 @@ from simulator.backend import wamids
 from simulator.backend.columns import fit
 from simulator.backend.database import Row
 from simulator.backend.envelope import Part, objects, phone_number_id, text
-from simulator.backend.jsontext import OBJECT, dump, load, section
+from simulator.backend.jsontext import OBJECT, dump, load, section, shallow
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.send_results import MAX_RETRIES
 from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, Sent, log_row
@@ -264,8 +264,8 @@ def _error_of(status: dict[str, Any]) -> dict[str, Any]:
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 9:
         code = int(code)
     return {
-        "code": code,
-        "title": error.get("title"),
-        "message": error.get("message"),
-        "details": details.get("details") if isinstance(details, dict) else None,
+        "code": shallow(code),
+        "title": shallow(error.get("title")),
+        "message": shallow(error.get("message")),
+        "details": shallow(details.get("details")) if isinstance(details, dict) else None,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from contracts.backend import StoredWebhook, StoreWebhooksRequest
-from simulator.backend.jsontext import dump
+from simulator.backend.jsontext import dump, is_deep
 from simulator.backend.times import to_text
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
@@ -87,9 +87,10 @@ def _encoded(headers: dict[str, str], text: str) -> tuple[dict[str, str], str]:
 
 
 def _payload(text: str) -> str:
-    """Return the text itself if it is JSON, and as a JSON string if it is not."""
+    """Return the text itself if it is JSON that a column takes, and as a JSON string if it is
+    not."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
         return dump(text)
-    return text
+    return dump(text) if is_deep(text) else text

@@ -260,3 +260,16 @@ async def test_the_time_of_a_status_fits(caller: Caller, campaign: Campaign) -> 
     await _done(caller, status(campaign.vendor, late))
     messaged_at = _only_log(caller.backend, campaign.vendor)["messaged_at"]
     assert to_text(before) <= messaged_at <= to_text(int(time.time()))
+
+
+@pytest.mark.parametrize("levels", [22, 28, 60])
+async def test_a_message_of_any_depth_is_kept(caller: Caller, vendor: Vendor, levels: int) -> None:
+    deep: Any = "x"
+    for _ in range(levels):
+        deep = [deep]
+    update = says(vendor, "hi", odd=deep)
+    await _done(caller, update)
+    kept = _only_log(caller.backend, vendor)["__data"]["message"]
+    message = kept if isinstance(kept, dict) else orjson.loads(kept)
+    assert message["odd"] == deep
+    await _done(caller, update)

@@ -84,3 +84,13 @@ async def test_an_unknown_vendor_is_ignored(caller: Caller, vendor: Vendor) -> N
 async def test_the_oldest_comes_first(caller: Caller, vendor: Vendor) -> None:
     await _store(caller, *(_webhook(vendor.uid, body=str(n)) for n in range(5)))
     assert [row["payload"] for row in _stored(caller.backend, vendor)] == [0, 1, 2, 3, 4]
+
+
+async def test_what_is_nested_too_deeply_for_a_column_becomes_a_string(
+    caller: Caller, vendor: Vendor
+) -> None:
+    bodies = ["[" * levels + "]" * levels for levels in (20, 40, 400)]
+    await _store(caller, *[_webhook(vendor.uid, body=body) for body in bodies])
+    kept = [row["payload"] for row in _stored(caller.backend, vendor)]
+    assert [isinstance(payload, str) for payload in kept] == [False, True, True]
+    assert kept[1:] == bodies[1:]

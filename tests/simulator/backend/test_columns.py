@@ -27,6 +27,8 @@ FITTING = [
     {"wamid": "é" * 255, "status": "0123456789", "message": "x" * 65_535},
     {"messaged_at": "9999-12-31 23:59:59", "__data": "[]", "is_forwarded": 255},
     {"messaged_at": None, "__data": None, "is_forwarded": None, "wamid": None},
+    {"__data": "[" * 32 + "]" * 32},
+    {"__data": '["' + "[" * 40 + '\\"]' + '"]'},
     {"contacts__id": 4_294_967_295, "message": "nul \0 and 😀"},
 ]
 
@@ -46,6 +48,7 @@ REFUSED = [
     {"is_forwarded": "yes"},
     {"contacts__id": 4_294_967_296},
     {"__data": "{"},
+    {"__data": "[" * 33 + "]" * 33},
 ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from simulator.backend.jsontext import dump, load, read, section
+from simulator.backend.jsontext import depth, dump, load, read, section, shallow
 
 
 def test_integers_beyond_64_bits_survive() -> None:
@@ -36,3 +36,13 @@ def test_half_characters_and_invalid_bytes_are_replaced() -> None:
 def test_what_is_no_json(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         read(text)
+
+
+def test_what_is_nested_too_deeply_for_a_column_becomes_a_text() -> None:
+    value: list[object] = []
+    for _ in range(23):
+        value = [value]
+    assert shallow(value) is value
+    assert shallow([value]) == dump([value])
+    assert depth(dump([value])) == 25
+    assert depth('["' + "[" * 50 + '"]') == 1
