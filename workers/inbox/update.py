@@ -14,6 +14,7 @@ from contracts.backend import UpdateKind
 from contracts.bots import MatchedBots
 from contracts.cloud_api.fields import LISTS
 from sidecar.inbox.store import RawWebhook
+from workers.inbox.facts import Around, dump_around, fact_of, load_around
 
 _LIST_OF = {kind: name for name, kind in LISTS.items()}
 
@@ -61,7 +62,7 @@ class Update:
     status: str | None = None
     callback_data: str | None = None
     lower_statuses: list[bytes] = field(default_factory=list)
-    lower_around: list[tuple[bytes, bytes]] = field(default_factory=list)
+    lower_around: list[Around] = field(default_factory=list)
     attempts: int = 0
     refused: int = 0
     first_failed_at: int | None = None
@@ -149,7 +150,7 @@ class Update:
         return bytes(msgspec.json.decode(change.value[_LIST_OF[self.kind]], type=list[Raw])[0])
 
     @property
-    def around(self) -> tuple[bytes, bytes]:
+    def around(self) -> Around:
         """Return what comes before and after that."""
         before, element, after = self.parts
         if not before:
@@ -159,14 +160,14 @@ class Update:
     @property
     def fact(self) -> str:
         """Return what a status says: of which message, what, when, and of whom in a group."""
-        return _fact(self.raw_element)
+        return fact_of(self.raw_element)
 
     def facts(self) -> dict[str, Parts]:
         """Return what this status and those that were coalesced into it say, each with its webhook;
         its own last."""
         statuses = [*self.lower_statuses, self.raw_element]
         pairs = zip(statuses, [*self.lower_around, self.around], strict=True)
-        return {_fact(status): (before, status, after) for status, (before, after) in pairs}
+        return {fact_of(status): (before, status, after) for status, (before, after) in pairs}
 
     def as_update(self, *, in_order: bool = False) -> bytes:
         """Return the JSON of it as :class:`contracts.backend.Update`. ``in_order``: another of the
@@ -206,7 +207,7 @@ class Update:
                 "status": self.status,
                 "callback_data": self.callback_data,
                 "lower_statuses": [orjson.Fragment(status) for status in self.lower_statuses],
-                **_dumped(self.lower_around),
+                **dump_around(self.lower_around),
                 "attempts": self.attempts,
                 "refused": self.refused,
                 "first_failed_at": self.first_failed_at,
@@ -234,7 +235,9 @@ class Update:
             status=kept.status,
             callback_data=kept.callback_data,
             lower_statuses=[bytes(status) for status in kept.lower_statuses],
-            lower_around=_loaded(kept),
+            lower_around=load_around(
+                kept.around, kept.lower_around, kept.payload, len(kept.lower_statuses)
+            ),
             attempts=kept.attempts,
             refused=kept.refused,
             first_failed_at=kept.first_failed_at,
@@ -280,57 +283,6 @@ class _FoundAccount(msgspec.Struct):
 
 class _Found(msgspec.Struct):
     entry: list[_FoundAccount]
-
-
-class _Status(msgspec.Struct):
-    id: Raw = Raw(b"")
-    status: Raw = Raw(b"")
-    timestamp: Raw = Raw(b"")
-    recipient_participant_id: Raw = Raw(b"")
-    recipient_participant_user_id: Raw = Raw(b"")
-
-
-_status = msgspec.json.Decoder(_Status)
-
-
-def _fact(element: bytes) -> str:
-    one = _status.decode(element)
-    whose = one.recipient_participant_id, one.recipient_participant_user_id
-    return b"\0".join(map(bytes, (one.id, one.status, one.timestamp, *whose))).decode()
-
-
-def _dumped(lower_around: list[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """Return what came before and after statuses; each text once, however many they are."""
-    places = {one: place for place, one in enumerate(dict.fromkeys(lower_around))}
-    return {
-        "around": [[before.decode(), after.decode()] for before, after in places],
-        "lower_around": [places[one] for one in lower_around],
-    }
-
-
-def _loaded(kept: _Kept) -> list[tuple[bytes, bytes]]:
-    around = [(before.encode(), after.encode()) for before, after in kept.around]
-    if kept.lower_statuses and not around:
-        # An earlier version has kept the statuses alone.
-        return [_around(kept.payload)] * len(kept.lower_statuses)
-    return [around[place] for place in kept.lower_around]
-
-
-_END = b"]}}]}]}"
-
-
-def _around(envelope: Raw) -> tuple[bytes, bytes]:
-    """Return what comes before and after other statuses of a status's message in a webhook; its
-    contacts are left out."""
-    webhook = msgspec.json.decode(envelope, type=dict[str, Raw])
-    account = msgspec.json.decode(webhook.pop("entry"), type=list[dict[str, Raw]])[0]
-    change = msgspec.json.decode(account.pop("changes"), type=list[dict[str, Raw]])[0]
-    value = msgspec.json.decode(change.pop("value"), type=dict[str, Raw])
-    for name in ("contacts", "statuses"):
-        value.pop(name, None)
-    empty: dict[str, Any] = {**change, "value": {**value, "statuses": []}}
-    whole = msgspec.json.encode({**webhook, "entry": [{**account, "changes": [empty]}]})
-    return whole.removesuffix(_END), _END
 
 
 def with_reason(dumped: bytes, reason: str) -> bytes:

@@ -14,7 +14,6 @@ from tests.workers.payloads import (
     webhook,
 )
 from tests.workers.splitting import split
-from workers.inbox.coalesce import coalesce
 from workers.inbox.update import Update, with_reason
 
 SENT = orjson.dumps(status("wamid.9", "sent"))
@@ -128,45 +127,6 @@ def test_updates_of_a_change_share_what_stands_before_them() -> None:
     first, second = split(webhook(messages=[message("1"), message("2")]))
     assert first.parts[0] is second.parts[0]
     assert first.raw_element == first.parts[1]
-
-
-def test_what_statuses_say_comes_with_their_own_webhooks() -> None:
-    contact = {"wa_id": "99911", "user_id": "US.1"}
-    sent = webhook(statuses=[status("wamid.9", "sent")], contacts=[contact])
-    [low], [high] = split(sent), split(webhook(statuses=[status("wamid.9", "failed")]))
-    [one] = coalesce([low, high]).updates
-    facts = kept(one).facts()
-    assert list(facts) == [low.fact, high.fact]
-    assert [b"".join(one) for one in facts.values()] == [low.raw_payload, high.raw_payload]
-
-
-def test_lower_statuses_that_an_earlier_version_has_kept_alone() -> None:
-    contact = {"wa_id": "99911"}
-    [one] = split(webhook(statuses=[status("wamid.9", "read")], contacts=[contact]))
-    one.lower_statuses = [SENT]
-    one.lower_around = [(b"", b"")]
-    earlier = {name: v for name, v in orjson.loads(one.dump()).items() if "around" not in name}
-    lower, own = map(b"".join, Update.load(orjson.dumps(earlier)).facts().values())
-    assert orjson.loads(lower) == orjson.loads(webhook(statuses=[orjson.loads(SENT)]))
-    assert orjson.loads(own) == one.payload
-
-
-def test_what_is_around_thousands_of_statuses_is_kept_once() -> None:
-    statuses = [status("wamid.9", "read", timestamp=str(at)) for at in range(3000)]
-    [one] = coalesce(split(webhook(statuses=statuses))).updates
-    assert len(one.dump()) < 3000 * (len(orjson.dumps(statuses[-1])) + 10)
-    assert kept(one).facts() == one.facts()
-
-
-def test_what_a_status_says_is_of_whom_in_a_group_and_when() -> None:
-    def fact(**more: str) -> str:
-        [one] = split(webhook(statuses=[status("wamid.9", "read", **more)]))
-        return one.fact
-
-    assert fact() == fact()
-    whom = "recipient_participant_id"
-    facts = {fact(), fact(**{whom: "1"}), fact(**{whom: "2"}), fact(timestamp="1")}
-    assert len(facts) == 4
 
 
 def test_one_that_is_set_aside_has_an_order_key_of_its_own() -> None:
