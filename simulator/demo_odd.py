@@ -27,7 +27,7 @@ _AI_LATENCY_S = 0.2
 #: Only this template exists, some customers hide their number, and what they write is not for the
 #: bots that the odd payloads are for.
 _CLOUD_API: dict[str, Any] = {
-    "templates": [{"name": "spring_offer", "language": "en"}],
+    "templates": [{"name": "spring_offer", "language": "en", "body_parameters": 2}],
     "only_listed_templates": True,
     "hidden_share": 0.1,
 }

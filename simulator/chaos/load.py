@@ -43,7 +43,7 @@ _CLOUD_API: dict[str, Any] = {
     "early_share": 0.05,
     "inbound_customers": 60,
     "hidden_share": 0.15,
-    "templates": [{"name": "spring_offer", "language": "en"}],
+    "templates": [{"name": "spring_offer", "language": "en", "body_parameters": 2}],
     "only_listed_templates": True,
     "webhook_connections": 16,
     "webhook_timeout_ms": 6000,

@@ -122,9 +122,8 @@ class Engine:
         """Check a message as Meta does. Return how it fails where it is accepted all the same."""
         address = request.address
         if request.template is not None:
-            name, language = request.template
             to_user_id = request.user_id is not None
-            self.templates.check(number.account_id, name, language, to_user_id=to_user_id)
+            self.templates.check(number.account_id, request.template, to_user_id=to_user_id)
         elif not self.windows.is_open(number.phone_number_id, address, now):
             share = self.config.window_failed_share
             if not share or self._rng.random() >= share:

@@ -1,7 +1,7 @@
 """Reading a send as strictly as Meta does. By hand, as it is done for every message."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -21,9 +21,17 @@ _MEDIA = frozenset({"audio", "document", "image", "sticker", "video"})
 _TYPES = frozenset({"contacts", "interactive", "location", "reaction", "template", "text"} | _MEDIA)
 
 
+class TemplateUse(NamedTuple):
+    """A template as it is to be sent."""
+
+    name: str
+    language: str
+    body_parameters: int
+
+
 class SendRequest:
     """A message that could be sent. ``to`` as it came. It goes to a number (``digits`` without
-    formatting, ``wa_id`` as Meta has it) or to a ``user_id``. ``template``: name and language."""
+    formatting, ``wa_id`` as Meta has it) or to a ``user_id``."""
 
     __slots__ = ("callback_data", "digits", "template", "to", "type", "user_id", "wa_id")
 
@@ -34,7 +42,7 @@ class SendRequest:
         # Nearly always the same; then one string is kept, not three.
         self.wa_id = None if digits is None else wa_id_of(digits)
         self.type = "text"
-        self.template: tuple[str, str] | None = None
+        self.template: TemplateUse | None = None
         self.callback_data: str | None = None
 
     @property
@@ -127,7 +135,7 @@ def _check_media(kind: str, content: dict[str, Any]) -> None:
         raise Refusal(_INVALID, f"The parameter {kind}.caption may have {most}.")
 
 
-def _read_template(template: dict[str, Any]) -> tuple[str, str]:
+def _read_template(template: dict[str, Any]) -> TemplateUse:
     name = template.get("name")
     if not (isinstance(name, str) and name):
         raise Refusal(_MISSING, "The parameter template.name is missing.")
@@ -135,9 +143,18 @@ def _read_template(template: dict[str, Any]) -> tuple[str, str]:
     code = language.get("code") if isinstance(language, dict) else None
     if not (isinstance(code, str) and code):
         raise Refusal(_MISSING, "The parameter template.language.code is missing.")
-    if not isinstance(template.get("components", []), list):
+    components = template.get("components", [])
+    if not isinstance(components, list):
         raise Refusal(_VALUE, "The parameter template.components must be a list.")
-    return name, code
+    return TemplateUse(name, code, _body_parameters(components))
+
+
+def _body_parameters(components: list[Any]) -> int:
+    for component in components:
+        if isinstance(component, dict) and component.get("type") == "body":
+            parameters = component.get("parameters")
+            return len(parameters) if isinstance(parameters, list) else 0
+    return 0
 
 
 def _callback_data(asked: dict[str, Any]) -> str | None:

@@ -10,7 +10,9 @@ from pydantic import Field
 
 from contracts.lenient import StrictModel
 from simulator.cloud_api.refusal import Refusal
+from simulator.cloud_api.request import TemplateUse
 
+_PARAMETERS = 132000
 _ABSENT = 132001
 _PAUSED = 132015
 _DISABLED = 132016
@@ -39,6 +41,8 @@ class TemplateConfig(StrictModel):
     category: TemplateCategory = TemplateCategory.MARKETING
     status: TemplateStatus = TemplateStatus.APPROVED
     account_id: str | None = None
+    #: Parameters of the body; null: any number.
+    body_parameters: int | None = Field(default=None, ge=0)
 
     @property
     def id(self) -> int:
@@ -66,8 +70,9 @@ class Templates:
         for languages in self._listed.values():
             yield from languages.values()
 
-    def check(self, account_id: str, name: str, language: str, *, to_user_id: bool) -> None:
+    def check(self, account_id: str, used: TemplateUse, *, to_user_id: bool) -> None:
         """Raise :class:`Refusal` unless a template may be sent."""
+        name, language = used.name, used.language
         languages = self._listed.get(name)
         if languages is None:
             if self._only_listed:
@@ -82,6 +87,11 @@ class Templates:
             raise Refusal(_DISABLED, f"Template ({name}) is disabled.")
         if to_user_id and found.category is TemplateCategory.AUTHENTICATION:
             raise Refusal(_NO_USER_IDS, "Authentication templates need a phone number.")
+        if found.body_parameters not in (None, used.body_parameters):
+            expected = (
+                f"{used.body_parameters} parameters, and {found.body_parameters} are expected"
+            )
+            raise Refusal(_PARAMETERS, f"The body of template ({name}) has {expected}.")
 
     def change(self, new: TemplateConfig) -> list[TemplateChange]:
         """Add a template or put it in the place of the one it was. Return what webhooks say."""

@@ -116,7 +116,7 @@ def test_the_number_wins() -> None:
 def test_what_is_sent() -> None:
     request = read_request(orjson.dumps(message()))
     assert isinstance(request, SendRequest)
-    assert (request.type, request.template) == ("template", ("offer", "en"))
+    assert (request.type, request.template) == ("template", ("offer", "en", 0))
     request = read_request(orjson.dumps(message(type="text", text={"body": "x" * 4096})))
     assert isinstance(request, SendRequest)
     assert (request.type, request.template) == ("text", None)

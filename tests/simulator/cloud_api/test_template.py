@@ -3,12 +3,17 @@ from typing import Any
 import pytest
 
 from simulator.cloud_api.refusal import Refusal
+from simulator.cloud_api.request import TemplateUse
 from simulator.cloud_api.template import TemplateConfig, Templates
 from tests.simulator.cloud_api.helpers import Api, Receiver, simulating
 
 
 def template(name: str, language: str = "en") -> dict[str, Any]:
     return {"template": {"name": name, "language": {"code": language}}}
+
+
+def use(name: str, language: str = "en", body_parameters: int = 0) -> TemplateUse:
+    return TemplateUse(name, language, body_parameters)
 
 
 @pytest.mark.parametrize(
@@ -25,23 +30,34 @@ def test_states(status: str, code: int | None) -> None:
     listed = TemplateConfig.model_validate({"name": "offer", "status": status})
     templates = Templates([listed], only_listed=False)
     if code is None:
-        templates.check("A", "offer", "en", to_user_id=True)
+        templates.check("A", use("offer"), to_user_id=True)
         return
     with pytest.raises(Refusal) as caught:
-        templates.check("A", "offer", "en", to_user_id=False)
+        templates.check("A", use("offer"), to_user_id=False)
     assert caught.value.code == code
 
 
 def test_what_does_not_exist() -> None:
     listed = TemplateConfig(name="offer", account_id="A")
     templates = Templates([listed], only_listed=False)
-    templates.check("A", "other", "de", to_user_id=False)
+    templates.check("A", use("other", "de"), to_user_id=False)
     with pytest.raises(Refusal, match="132001"):
-        templates.check("A", "offer", "de", to_user_id=False)
+        templates.check("A", use("offer", "de"), to_user_id=False)
     with pytest.raises(Refusal, match="132001"):
-        templates.check("B", "offer", "en", to_user_id=False)
+        templates.check("B", use("offer"), to_user_id=False)
     with pytest.raises(Refusal, match="132001"):
-        Templates([listed], only_listed=True).check("A", "other", "en", to_user_id=False)
+        Templates([listed], only_listed=True).check("A", use("other"), to_user_id=False)
+
+
+async def test_parameters_are_counted() -> None:
+    async with simulating(templates=[{"name": "offer", "body_parameters": 2}]) as api:
+        for count, code in ((0, 132000), (1, 132000), (2, None), (3, 132000)):
+            parameters = [{"type": "text", "text": "x"}] * count
+            sent = template("offer")
+            sent["template"]["components"] = [{"type": "body", "parameters": parameters}]
+            answer = await api.send(**sent)
+            assert (answer.status == 200) if code is None else answer.code == code
+        assert (await api.send(**template("offer"))).code == 132000
 
 
 async def test_authentication_needs_a_number() -> None:
