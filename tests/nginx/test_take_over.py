@@ -79,6 +79,27 @@ async def test_the_sidecar_alone_is_down(site: Site, meta: Meta, complete: Compl
     await back_at_the_sidecar(site, meta)
 
 
+async def test_what_comes_compressed(site: Site, meta: Meta, complete: Complete) -> None:
+    """To the sidecar, and to PHP while that is down: it is the same webhook."""
+    meta.packed = True
+    await meta.send(20)
+    stop(site, "sidecar")
+    await eventually(lambda: meta.acknowledged.keys() <= site.applied().keys(), WAIT_S)
+    stop(site, "worker")
+    before = meta.acknowledged.copy()
+    await meta.send(20)
+    secret = Installation.APP_SECRET.encode()
+    assert site.stored() == {
+        wamid: (body, sign(secret, body))
+        for wamid, body in meta.acknowledged.items()
+        if wamid not in before
+    }
+    await asyncio.to_thread(site.installation.start, "worker")
+    await asyncio.to_thread(site.installation.start, "sidecar")
+    assert await complete() == (20, 20)
+    await back_at_the_sidecar(site, meta)
+
+
 async def test_a_worker_is_killed_before_it_can_say_what_it_has_taken(
     site: Site, meta: Meta, complete: Complete
 ) -> None:

@@ -6,7 +6,7 @@ import orjson
 
 
 def _webhook(value: dict[str, Any]) -> bytes:
-    metadata = {"display_phone_number": "999000000001", "phone_number_id": "110000000000001"}
+    metadata = {"display_phone_number": "15550100100", "phone_number_id": "110000000000001"}
     whole = {"messaging_product": "whatsapp", "metadata": metadata, **value}
     change = {"value": whole, "field": "messages"}
     entry = {"id": "220000000000001", "changes": [change]}
