@@ -131,10 +131,10 @@ def test_updates_of_a_change_share_what_stands_before_them() -> None:
 
 def test_one_that_is_set_aside_has_an_order_key_of_its_own() -> None:
     one, other = make_update(order_key="vendor-1/x"), make_update(order_key="vendor-1/x")
-    assert not one.is_aside
+    before = one.is_aside
     one.set_aside()
     other.set_aside()
-    assert one.is_aside
+    assert (before, one.is_aside) == (False, True)
     assert one.order_key != other.order_key
     assert one.order_key.startswith("vendor-1/"), "by which the accounting finds its vendor"
     again = kept(one)
