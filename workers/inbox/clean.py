@@ -4,6 +4,7 @@ Everything here is linear in the bytes, whatever they are.
 """
 
 import re
+from itertools import accumulate
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -22,6 +23,12 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[^\s"{}\[\],:]+|,(?=\s
 _LITERAL = re.compile(rb"true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _ESCAPE = re.compile(rb'\\(["\\/bfnrt]|u[0-9a-fA-F]{4})?')
 _CONTROL = re.compile(rb"[\x00-\x1f]")
+
+#: Nothing that is nested so deeply is read anywhere.
+_MAX_LEVELS = 400
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+#: Brackets as steps up and down, as bytes with a sign; 0 for what is none.
+_STEPS = bytes(1 if byte in b"{[" else 255 if byte in b"}]" else 0 for byte in range(256))
 
 
 def clean(body: bytes) -> bytes:
@@ -42,6 +49,22 @@ def mend(body: bytes) -> bytes:
     """Return a body that is no JSON with what is wrong inside its values mended: NaN and the like
     are null, control characters are escaped, unknown escapes are U+FFFD."""
     return _TOKEN.sub(_mended, body)
+
+
+def cut(body: bytes) -> bytes:
+    """Return a body with null in place of what is nested so deeply that it hinders reading the
+    rest."""
+    blank = _STRING.sub(lambda found: bytes(len(found[0])), body)
+    pieces: list[bytes] = []
+    last, start = 0, None
+    for place, level in enumerate(accumulate(memoryview(blank.translate(_STEPS)).cast("b"))):
+        if level > _MAX_LEVELS:
+            start = place if start is None else start
+        elif start is not None:
+            pieces += (body[last:start], b"null")
+            last, start = place + 1, None
+    pieces.append(body[last:start])
+    return b"".join(pieces)
 
 
 def _whole_character(found: re.Match[bytes]) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from contracts.cloud_api.people import NAMES, main_form, names, person
-from workers.inbox.rawjson import NOT_READ, decoded, elements, is_object, joined, members
+from workers.inbox.rawjson import NOT_READ, decode, decoded, elements, is_object, joined, members
 
 #: Maximum contacts that are inspected: as many as there may be updates, and more.
 MAX_CONTACTS = 10_000
@@ -153,9 +153,15 @@ def _shortened(raw: bytes) -> bytes:
 
 
 def short(values: dict[str, Raw], wanted: Iterable[str]) -> bytes:
-    """Return those members that are short, each with a comma behind it."""
-    return joined(
-        (name, values[name])
-        for name in wanted
-        if name in values and len(memoryview(values[name])) <= MAX_MEMBER_BYTES
-    )
+    """Return those members that are short and can be read, each with a comma behind it."""
+    return joined((n, values[n]) for n in wanted if n in values and _is_short(values[n]))
+
+
+def _is_short(raw: Raw) -> bool:
+    if len(raw) > MAX_MEMBER_BYTES:
+        return False
+    try:
+        decode(bytes(raw))
+    except NOT_READ:
+        return False
+    return True

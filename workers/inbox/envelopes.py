@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from contracts.backend import UpdateKind
 from contracts.cloud_api.fields import lists_of
-from workers.inbox.clean import mend
+from workers.inbox.clean import cut, mend
 from workers.inbox.contacts import Contacts, short
 from workers.inbox.rawjson import (
     NOT_READ,
@@ -47,16 +47,19 @@ def runs_of(body: bytes) -> list[Run]:
     usual = usual_runs(body, MAX_CHANGES)
     if usual:
         return usual
-    try:
-        return merged(_runs(body))
-    except msgspec.DecodeError:
-        body = mend(body)
-    except NOT_READ:
-        return []
-    try:
-        return merged(_runs(body))
-    except NOT_READ:
-        return []
+    for _ in range(3):
+        before = body
+        try:
+            return merged(_runs(body))
+        except msgspec.DecodeError:
+            body = mend(body)
+        except RecursionError:
+            body = cut(body)
+        except NOT_READ:
+            return []
+        if body == before:
+            break
+    return []
 
 
 def _runs(body: bytes) -> Iterator[Run]:

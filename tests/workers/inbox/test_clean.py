@@ -11,7 +11,7 @@ from contracts import backend as contract
 from tests.contracts.hypotheses import unhurried
 from tests.workers.payloads import message, webhook
 from tests.workers.splitting import element, split
-from workers.inbox.clean import clean, mend
+from workers.inbox.clean import clean, cut, mend
 
 BODY = webhook(messages=[message("99911", "wamid.1", note="HERE"), message("99922", "wamid.2")])
 
@@ -115,3 +115,17 @@ def _is_json(body: bytes) -> bool:
     except orjson.JSONDecodeError:
         return False
     return True
+
+
+@pytest.mark.parametrize(("opens", "closes"), [("[", "]"), ('{"a":', "}"), ('["[[",', "]")])
+def test_what_is_nested_too_deeply_is_cut_out(opens: str, closes: str) -> None:
+    def nested(levels: int) -> str:
+        return opens * levels + "1" + closes * levels
+
+    for levels in (1, 400):
+        assert cut(nested(levels).encode()) == nested(levels).encode()
+    whole = f"[{nested(5000)},2,{nested(401)},{nested(7)}]"
+    found = cut(whole.encode()).decode()
+    short = nested(399).replace("1", "null")
+    assert found == f"[{short},2,{short},{nested(7)}]"
+    assert cut(b"[" * 1000) == b"[" * 400

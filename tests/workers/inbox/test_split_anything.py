@@ -122,15 +122,12 @@ def test_what_is_nested_deeper_than_php_can_be_told_is_unreadable(levels: int) -
     deep = b"[" * levels + b"]" * levels
     body = webhook(messages=[message(), message("99922", "wamid.good")])
     found = split(body.replace(b'"text"', b'"text","deep":' + deep, 1))
-    if levels > 1000:  # nothing of it can be told apart
-        assert len(found) <= 2
     if levels < MAX_DEPTH:
         assert not any(one.unreadable for one in found)
     else:
-        assert f"more than {MAX_DEPTH} levels" in (found[0].reason or "") or found[0].kind is None
-        assert not found[0].unreadable or deep in found[0].body
-    if len(found) == 2:
-        assert found[1].wamid == "wamid.good"
+        assert f"more than {MAX_DEPTH} levels" in (found[0].reason or "")
+        assert deep in found[0].body or levels > 400
+    assert found[1].wamid == "wamid.good"
     for one in found:
         if one.kind is not None:
             request = b'{"updates":[' + one.as_update() + b"]}"
@@ -360,7 +357,7 @@ def test_in_slices_of_any_size_it_is_the_same_as_in_one_go(body: Any, data: st.D
         updates, after = once
         assert 0 < len(updates) <= most
         assert after > place
-        sizes = [one.size for one in updates if not one.unreadable]
+        sizes = [u.size for u in updates if not u.unreadable and not u.ignored_reason]
         assert len(sizes) <= 1 or sum(sizes) <= most_bytes
         found += updates
         place = after
