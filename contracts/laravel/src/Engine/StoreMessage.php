@@ -107,8 +107,20 @@ final class StoreMessage
         $isStored = $this->db->insertMissing('logs', $rows) === count($rows)
             || $this->replaced($part, $rows[0])
             || $this->kept->are($vendor, (string) $part->wamid(), $effects);
+        if (($part->item->type ?? null) === 'system') {
+            $this->markSystem($columns['_uid']);
+        }
 
         return $isStored ? Outcome::done($effects) : throw new StoredMeanwhile();
+    }
+
+    /** Not every installation has the column. */
+    private function markSystem(string $uid): void
+    {
+        $columns = $this->db->connection()->getSchemaBuilder();
+        if ($columns->hasColumn($this->db->table('logs'), 'is_system_message')) {
+            $this->db->change('UPDATE {logs} SET is_system_message = 1 WHERE _uid = ?', [$uid]);
+        }
     }
 
     /**
@@ -155,7 +167,6 @@ final class StoreMessage
                 $vendor,
                 Json::section($item, 'reaction')->message_id ?? $context->id ?? null
             ),
-            'is_system_message' => ($item->type ?? null) === 'system' ? 1 : null,
         ];
     }
 

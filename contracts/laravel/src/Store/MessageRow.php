@@ -23,7 +23,6 @@ final class MessageRow
         'is_forwarded' => 0,
         'replied_to_whatsapp_message_logs__uid' => null,
         'messaged_by_users__id' => null,
-        'is_system_message' => null,
         '__data' => null,
     ];
 
