@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from contracts.backend import UpdateKind
+from contracts.cloud_api import people
 from contracts.cloud_api.fields import kind_of, lists_of
-from contracts.cloud_api.people import identifier, names
+from contracts.cloud_api.people import names
+from simulator.backend.jsontext import Number
 
 
 class Part(NamedTuple):
@@ -34,6 +36,13 @@ def objects(value: object) -> list[dict[str, Any]]:
 def text(value: object) -> str | None:
     """Return a text that is not empty, or None."""
     return value if isinstance(value, str) and value else None
+
+
+def identifier(value: object) -> str | None:
+    """Return an id as text, whether it was written as text or as a whole number; else None."""
+    if isinstance(value, Number):
+        return value.digits if value.digits.lstrip("-").isdecimal() else None
+    return people.identifier(value)
 
 
 def phone_number_id(value: dict[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 import contracts
-from simulator.backend.envelope import phone_number_id, split
+from simulator.backend.envelope import identifier, phone_number_id, split
 from simulator.backend.jsontext import read
 
 VECTORS = read((Path(contracts.__file__).parent / "vectors" / "fields.json").read_bytes())
@@ -20,6 +20,11 @@ def test_what_a_change_is_split_into(case: Any) -> None:
         change = {"field": part.field, "value": part.value}
         assert list(split({"entry": [{"changes": [change]}]})) == [part]
     assert found == case["updates"]
+
+
+@pytest.mark.parametrize(("value", "text"), VECTORS["ids"])
+def test_what_an_id_is(value: Any, text: str | None) -> None:
+    assert identifier(value) == text
 
 
 def test_a_number_may_be_a_number() -> None:
