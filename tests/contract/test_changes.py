@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from contracts import backend as contract
 from tests.contract.caller import Caller
 from tests.contract.payloads import change, message, message_object
 from tests.contract.talk import CUSTOMER
@@ -68,6 +69,16 @@ async def test_another_accounts_removal_disconnects_nobody(caller: Caller, vendo
     own = _removed(vendor, vendor.business_account_id)
     assert await _process(caller, own) == ("ignored", "account_not_own"), "it has none"
     assert not caller.backend.setting(vendor, DISCONNECTED)
+
+
+async def test_an_account_in_a_whole_webhook(caller: Caller, vendor: Vendor) -> None:
+    path = contract.PROCESS_WEBHOOK.format(vendor_uid=vendor.uid)
+    other = await caller.call(path, _removed(vendor, "399999999999999")["payload"])
+    assert (other["result"], other["reason"]) == ("ignored", "account_not_own")
+    assert not caller.backend.setting(vendor, DISCONNECTED)
+    own = await caller.call(path, _removed(vendor, vendor.business_account_id)["payload"])
+    assert own["result"] == "done"
+    assert caller.backend.setting(vendor, DISCONNECTED)
 
 
 @pytest.mark.parametrize(
