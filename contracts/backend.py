@@ -84,7 +84,8 @@ class UpdateKind(StrEnum):
     - ``message``: a customer's message (an element of ``value.messages``);
     - ``echo``: a message sent from the business's own phone (of ``value.message_echoes``);
     - ``status``: what became of a message (of ``value.statuses``);
-    - ``change``: a change that has none of these lists: account, template, number and so on.
+    - ``change``: any other change, as Meta formed it: account, template, number, history and so on
+      (:mod:`contracts.cloud_api.fields`); also what stands beside messages, and a call's status.
     """
 
     MESSAGE = "message"
