@@ -108,8 +108,10 @@ class OddPosts:
 
 
 def _sent(ledger: Ledger, number: Number) -> tuple[str, ...]:
+    """Return what a number has sent lately; only what the other side knows by a status already, for
+    it would wait for the rest."""
     recent = ledger.messages[-_LOOK_BACK:]
-    return tuple(message.wamid for message in recent if message.number is number)
+    return tuple(one.wamid for one in recent if one.number is number and one.acknowledged)
 
 
 def _line(posted: PostedUse) -> dict[str, Any]:

@@ -126,6 +126,19 @@ async def test_what_is_not_acknowledged_comes_again(receiver: Receiver) -> None:
         assert len(receiver.webhooks) == 4
 
 
+async def test_what_is_about_a_message_waits_for_one(receiver: Receiver) -> None:
+    async with simulating(receiver.url) as api:
+        await api.control("POST", "odd", {"kinds": ["reaction"]})
+        assert await api.lines("odd") == []
+        assert not api.simulator.engine.is_idle()
+        wamid = (await api.send()).wamid
+        await api.idle()
+        [line] = await api.lines("odd")
+        assert wamid in line["bodies"][0]
+        at = [webhook.body.decode() for webhook in receiver.webhooks].index(line["bodies"][0])
+        assert any(webhook.updates("statuses") for webhook in receiver.webhooks[:at])
+
+
 async def test_at_random(receiver: Receiver) -> None:
     async with simulating(receiver.url) as api:
         order = {"count": 100, "steps": False, "per_s": 2000}
