@@ -20,21 +20,22 @@ from simulator.stack.installation import StackInstallation
 
 MB = 1024 * 1024
 WAIT_S = 300.0
+WARM = 20
 
 
 def measure(installation: Installation, size: int, count: int) -> dict[str, Any]:
     run = MediaRun(installation)
     run.start()
-    for _ in range(3):  # what is made once has been made
+    for number in range(WARM):  # what a process makes once has been made by all of PHP's
         run.send(100_000)
-    if not run.wait(3, WAIT_S):
-        raise click.ClickException(f"the first files have not come: {run.rows()}")
+        if not run.wait(number + 1, WAIT_S):
+            raise click.ClickException(f"the first files have not come: {run.rows()}")
     peaks = {name: Peak(pids) for name, pids in run.processes().items()}
     before = len(_requests(installation))
     started = time.monotonic()
     for _ in range(count):
         run.send(size)
-    complete = run.wait(3 + count, WAIT_S)
+    complete = run.wait(WARM + count, WAIT_S)
     seconds = time.monotonic() - started
     of_php = _requests(installation)[before:]
     return {

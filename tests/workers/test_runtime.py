@@ -1,7 +1,9 @@
 """What the actors of a process do, and that it ends."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,6 +232,17 @@ async def test_a_vendor_that_is_gone_is_forgotten_unless_something_is_left_of_it
 
 
 # -- beginning and end --
+
+
+async def test_it_removes_the_half_files_of_dead_processes(
+    php: Php, make_runtime: MakeRuntime, tmp_path: Path
+) -> None:
+    (tmp_path / ".parts").mkdir()
+    left = tmp_path / ".parts" / f"e.{'0' * 16}.part"
+    left.write_bytes(b"half")
+    os.utime(left, (1, 1))
+    await make_runtime(php, media_dir=tmp_path).start()
+    await eventually(lambda: not left.exists())
 
 
 async def test_it_reconciles_while_it_runs(

@@ -96,9 +96,10 @@ def test_every_kind_but_messages_has_a_handler(handlers: Handlers) -> None:
 
 
 def test_the_settings_are_used(make: Make) -> None:
-    made = make(forward_concurrency=3, ai_concurrency=7)
+    made = make(forward_concurrency=3, ai_concurrency=7, media_concurrency=2)
     assert made[EffectKind.FORWARD].at_once == 3
     assert made[EffectKind.AI_REPLY].at_once == 7
+    assert made[EffectKind.FETCH_MEDIA].at_once == 2
 
 
 @pytest.mark.parametrize("provider", ["openai", "flow"])
