@@ -30,12 +30,13 @@ final class FailureTest extends TestCase
     private static function query(array $info): QueryException
     {
         $sql = 'insert into `whatsapp_message_logs` (`message`) values (?)';
-        $previous = self::pdo($info);
+        $arguments = [$sql, ['Ann Lee, 15550001111'], self::pdo($info)];
+        // From Laravel 10 on.
+        if (method_exists(QueryException::class, 'getConnectionName')) {
+            array_unshift($arguments, 'mysql');
+        }
 
-        // The connection's name comes first from Laravel 10 on.
-        return method_exists(QueryException::class, 'getConnectionName')
-            ? new QueryException('mysql', $sql, ['Ann Lee, 15550001111'], $previous)
-            : new QueryException($sql, ['Ann Lee, 15550001111'], $previous);
+        return new QueryException(...$arguments);
     }
 
     public function testAnSqlErrorSaysNoValues(): void

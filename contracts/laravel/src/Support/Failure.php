@@ -66,7 +66,7 @@ final class Failure
         if (self::code($cause) !== 0) {
             $facts[] = 'code ' . self::code($cause);
         }
-        $table = $cause instanceof QueryException ? self::table($cause->getSql()) : '';
+        $table = $cause instanceof QueryException ? self::table($cause) : '';
         $column = self::found('/\b(?:column|field) [\'`"]([\w.` ]+)[\'`"]/i', $cause->getMessage());
         $named = array_filter(['table' => $table, 'column' => str_replace('`', '', $column)]);
         foreach ($named as $kind => $name) {
@@ -78,21 +78,30 @@ final class Failure
 
     private static function state(Throwable $cause): string
     {
-        $info = $cause instanceof PDOException ? $cause->errorInfo ?? [] : [];
-
-        return (string) ($info[0] ?? self::found('/SQLSTATE\[(\w+)\]/', $cause->getMessage()));
+        return (string) (self::info($cause)[0] ?? self::found('/SQLSTATE\[(\w+)\]/', $cause->getMessage()));
     }
 
     private static function code(Throwable $cause): int
     {
-        $info = $cause instanceof PDOException ? $cause->errorInfo ?? [] : [];
-
-        return (int) ($info[1] ?? self::found('/SQLSTATE\[\w+\][^0-9]*\b([0-9]{4})\b/', $cause->getMessage()));
+        return (int) (self::info($cause)[1]
+            ?? self::found('/SQLSTATE\[\w+\][^0-9]*\b([0-9]{4})\b/', $cause->getMessage()));
     }
 
-    private static function table(string $sql): string
+    /** @return array<int, mixed> SQLSTATE, the driver's code, its message; none if that is not known */
+    private static function info(Throwable $cause): array
     {
-        return self::found('/\b(?:into|update|from|join)\s+[`"]?(?!json_table)([\w$.]+)/i', $sql);
+        return $cause instanceof PDOException ? self::infoOf($cause) : [];
+    }
+
+    /** @return array<int, mixed> */
+    private static function infoOf(PDOException $error): array
+    {
+        return $error->errorInfo ?? [];
+    }
+
+    private static function table(QueryException $error): string
+    {
+        return self::found('/\b(?:into|update|from|join)\s+[`"]?(?!json_table)([\w$.]+)/i', $error->getSql());
     }
 
     private static function found(string $pattern, string $text): string
