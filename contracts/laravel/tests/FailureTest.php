@@ -30,7 +30,7 @@ final class FailureTest extends TestCase
     private static function query(array $info): QueryException
     {
         $sql = 'insert into `whatsapp_message_logs` (`message`) values (?)';
-        $arguments = [$sql, ['Ann Lee, 15550001111'], self::pdo($info)];
+        $arguments = [$sql, ["Ann Lee, 15550001111, column 'Lee'"], self::pdo($info)];
         // From Laravel 10 on.
         if (method_exists(QueryException::class, 'getConnectionName')) {
             array_unshift($arguments, 'mysql');
@@ -53,6 +53,8 @@ final class FailureTest extends TestCase
             RuntimeException::class . ': SQLSTATE 22001, code 1406, column message',
             Failure::text(new RuntimeException($query->getMessage()))
         );
+        $quoted = self::query(['22007', 1292, "Wrong value: 'column 'Lee'' for column `db`.`logs`.`messaged_at` at"]);
+        self::assertStringEndsWith(', column db.logs.messaged_at', Failure::text($quoted));
         self::assertSame('it broke', Failure::message(new LogicException('it broke')));
     }
 

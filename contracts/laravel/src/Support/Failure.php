@@ -67,7 +67,10 @@ final class Failure
             $facts[] = 'code ' . self::code($cause);
         }
         $table = $cause instanceof QueryException ? self::table($cause) : '';
-        $column = self::found('/\b(?:column|field) [\'`"]([\w.` ]+)[\'`"]/i', $cause->getMessage());
+        // The last one: a value that the message quotes stands before it, and the statement behind it.
+        $message = self::info($cause)[2]
+            ?? preg_replace('/ \((?:SQL|Connection): .*/s', '', $cause->getMessage());
+        $column = self::found('/.*\b(?:column|field) [\'`"]([\w.`]+)[\'`"]/is', (string) $message);
         $named = array_filter(['table' => $table, 'column' => str_replace('`', '', $column)]);
         foreach ($named as $kind => $name) {
             $facts[] = "{$kind} {$name}";
