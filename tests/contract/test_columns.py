@@ -3,12 +3,14 @@
 import time
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
 from contracts.backend import PROCESS_WEBHOOK, PROCESS_WEBHOOKS, UpdateResult
 from simulator.backend.jsontext import dump_bytes
 from tests.contract.caller import Caller
+from tests.contract.embedded import EmbeddedBackend
 from tests.contract.installed import InstalledBackend
 from tests.contract.payloads import (
     T0,
@@ -273,3 +275,21 @@ async def test_a_message_of_any_depth_is_kept(caller: Caller, vendor: Vendor, le
     message = kept if isinstance(kept, dict) else orjson.loads(kept)
     assert message["odd"] == deep
     await _done(caller, update)
+
+
+async def test_what_can_never_be_written_is_rejected_and_holds_nobody_back(
+    embedded: EmbeddedBackend,
+) -> None:
+    """For the real stack, see tests/stack/test_isolation.py."""
+    vendor = embedded.seed_vendor()
+    embedded.run(
+        f"CREATE TRIGGER refusal BEFORE INSERT ON {LOGS} WHEN NEW.wamid = 'wamid.refused'"
+        " BEGIN SELECT RAISE(ABORT, 'no'); END"
+    )
+    wamids = ["wamid.before", "wamid.refused", "wamid.after"]
+    updates = [message(vendor, message_object(wamid, SENDER), order="c") for wamid in wamids]
+    async with aiohttp.ClientSession() as session:
+        results = await Caller(embedded, session).process(*updates)
+    embedded.run("DROP TRIGGER refusal")
+    assert [result.result for result in results] == ["done", "rejected", "done"]
+    assert results[1].reason == "error: IntegrityError: no"
