@@ -155,6 +155,16 @@ async def test_a_user_id_that_was_taken_for_a_number_is_mended(
     assert belongs(caller, vendor, contact)
 
 
+async def test_a_user_id_in_place_of_a_number_is_compared_letter_for_letter_too(
+    caller: Caller, vendor: Vendor
+) -> None:
+    await done(caller, said(vendor, "wamid.a", NUMBER))
+    caller.backend.change("contacts", {"wa_id": "GB.aaaa"}, vendors__id=vendor.id)
+    await done(caller, said(vendor, "wamid.b", user="GB.AAAA"))
+    first, second = contacts(caller.backend, vendor)
+    assert (first["wa_id"], second["__data"]) == ("GB.aaaa", {"user_id": "GB.AAAA"})
+
+
 # -- two contacts that are one person --
 
 

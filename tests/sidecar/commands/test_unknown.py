@@ -92,6 +92,15 @@ def test_those_of_yesterday_and_before_are_listed(php: EmbeddedBackend, campaign
     assert "twice" in text
 
 
+@pytest.mark.parametrize(("phone", "shown"), [("GB.1349", "GB.1349"), ("", "-")])
+def test_whom_a_row_without_a_number_was_for(
+    php: EmbeddedBackend, campaign: Campaign, phone: str, shown: str
+) -> None:
+    php.change(TABLE, {"phone_with_country_code": phone}, _uid=campaign.row_uids[1])
+    first = run(php, "list").stdout.splitlines()[1]
+    assert f"  {shown}  " in first
+
+
 @pytest.mark.parametrize(
     ("duration", "found"),
     [("24h", [1, 0]), ("2d", [1]), ("0", [1, 0, 2]), ("1500m", [1, 0]), ("3d", [])],
