@@ -84,10 +84,10 @@ class _Webhook:
         def store(work: Work) -> Response:
             vendor = work.vendors.find(vendor_uid)
             if vendor is None:
-                return PlainTextResponse("vendor_unknown", 404)
+                return PlainTextResponse("Not Found", 404)
             signature = _signature(vendor, given, plain, body)
             if signature is None:
-                return PlainTextResponse("signature_wrong", 401)
+                return PlainTextResponse("Unauthorized", 401)
             named = headers | {SIGNATURE_HEADER.lower(): signature}
             store_raw(work, vendor, named, plain)
             return PlainTextResponse("done")
@@ -107,16 +107,16 @@ def _plain(body: bytes, request: Request, limit: int) -> bytes | Response:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "x-gzip"):
-        return PlainTextResponse("encoding_unsupported", 415)
+        return PlainTextResponse("Unsupported Media Type", 415)
     stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
         plain = stream.decompress(body, limit + 1)
     except zlib.error:
-        return PlainTextResponse("gzip_broken", 400)
+        return PlainTextResponse("Bad Request", 400)
     if len(plain) > limit:
-        return PlainTextResponse("body_too_large", 413)
+        return PlainTextResponse("Content Too Large", 413)
     whole = stream.eof and not stream.unused_data
-    return plain if whole else PlainTextResponse("gzip_broken", 400)
+    return plain if whole else PlainTextResponse("Bad Request", 400)
 
 
 def _signature(vendor: Vendor, given: str, plain: bytes, sent: bytes) -> str | None:

@@ -119,21 +119,23 @@ async def test_gzip_is_stored_as_plain_json_with_its_signature(
 
 
 @pytest.mark.parametrize(
-    ("sent", "encoding", "status", "reason"),
+    ("sent", "encoding", "status"),
     [
-        (b"{}", "gzip", 400, b"gzip_broken"),
-        (gzip.compress(b"{}")[:-1], "gzip", 400, b"gzip_broken"),
-        (gzip.compress(b"{}") + b"x", "x-gzip", 400, b"gzip_broken"),
-        (b"{}", "br", 415, b"encoding_unsupported"),
-        (gzip.compress(bytes(30_000_000), 9), "gzip", 413, b"body_too_large"),
+        (b"{}", "gzip", 400),
+        (gzip.compress(b"{}")[:-1], "gzip", 400),
+        (gzip.compress(b"{}") + b"x", "x-gzip", 400),
+        (b"{}", "br", 415),
+        (gzip.compress(bytes(30_000_000), 9), "gzip", 413),
     ],
     ids=["plain", "cut", "longer", "br", "bomb"],
 )
 async def test_what_cannot_be_decompressed(
-    caller: Caller, vendor: Vendor, sent: bytes, encoding: str, status: int, reason: bytes
+    caller: Caller, vendor: Vendor, sent: bytes, encoding: str, status: int
 ) -> None:
     answer = await _post(caller, vendor, sent, sign(vendor.app_secret.encode(), sent), encoding)
-    assert (answer.status, answer.content) == (status, reason)
+    assert answer.status == status
+    # Whoever looks from outside can tell it from the sidecar's.
+    assert b"_" not in answer.content
     assert caller.backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id) == []
 
 

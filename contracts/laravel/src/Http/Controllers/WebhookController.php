@@ -19,6 +19,14 @@ final class WebhookController
     /** The installation's own webhook, which belongs to no vendor. */
     private const BASE_WEBHOOK = 'service-whatsapp';
 
+    private const REFUSALS = [
+        400 => 'Bad Request',
+        401 => 'Unauthorized',
+        404 => 'Not Found',
+        413 => 'Content Too Large',
+        415 => 'Unsupported Media Type',
+    ];
+
     /** Answer Meta's verification with the bare challenge, and mark the vendor as verified. */
     public function verify(Request $request, string $vendorUid, Vendors $vendors): Response
     {
@@ -63,12 +71,15 @@ final class WebhookController
         return Answer::text('done');
     }
 
-    /** The log says what was refused, and nothing of its content. */
+    /**
+     * The log says what was refused, and nothing of its content. The answer's words are other than the
+     * sidecar's: whoever looks from outside can tell who has answered.
+     */
     private static function refused(string $vendorUid, string $reason, int $status): Response
     {
         Log::warning("whatsapp-sidecar: a webhook was refused: {$reason}", ['vendor' => mb_substr($vendorUid, 0, 64)]);
 
-        return Answer::text($reason, $status);
+        return Answer::text(self::REFUSALS[$status], $status);
     }
 
     private static function parameter(Request $request, string $name): string
