@@ -23,7 +23,8 @@ class LearntIds:
         sent_to, number = phone_of(asked), phone_digits(result.wa_id or "")
         if sent_to is not None and number is not None and number != sent_to:
             self._numbers[contact_id] = number
-        who = Person(number if sent_to is None else None, result.user_id or None)
+        # To a user id, the answer only repeats it; meanwhile the contact may have another one.
+        who = Person(number, None) if sent_to is None else Person(None, result.user_id or None)
         if who != Person():
             self._people[contact_id] = result.vendor_uid, who
 

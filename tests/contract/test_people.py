@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.backend import QueueStatus
+from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.payloads import (
     accepted,
@@ -13,7 +14,9 @@ from tests.contract.payloads import (
     message,
     message_object,
     messaging,
+    now_ms,
 )
+from tests.contract.talk import sends, sent
 from tests.contract.under_test import BackendUnderTest, Campaign, Row, Vendor
 
 NUMBER = "999700000001"
@@ -288,6 +291,30 @@ async def test_who_changes_the_user_id_is_the_same_contact(
     assert (contact["wa_id"], contact["__data"]["user_id"]) == (known[0], OTHER)
     await done(caller, said(vendor, "wamid.1", user=OTHER))
     assert belongs(caller, vendor, one(caller, vendor))
+
+
+async def test_a_late_answer_of_the_api_brings_no_old_user_id_back(
+    caller: Caller, vendor: Vendor
+) -> None:
+    """The reply was on its way when the user id changed."""
+    (bot,) = caller.backend.seed_bots(vendor, SeedBot("is", "open", "We open at nine."))
+    asked = message_object(
+        "wamid.0",
+        None,
+        from_user_id=USER,
+        timestamp=str(now_ms() // 1000),
+        text={"body": "open"},
+    )
+    matched = {"matches": [{"bot_uid": bot, "trigger_type": "is", "trigger": "open"}]}
+    update = message(vendor, asked, contacts=[{"user_id": USER}], bots=matched)
+    update["received_at"] = now_ms()
+    (result,) = await caller.process(update)
+    (reply,) = sends(result)
+    facts = {"type": "user_changed_user_id", "user_id": OTHER, "previous_user_id": USER}
+    await done(caller, system(vendor, "wamid.sys", {"from_user_id": OTHER}, **facts))
+    (answer,) = await caller.report(sent(vendor, reply.id, wamid="w1", user_id=USER))
+    assert answer.result == "done"
+    assert one(caller, vendor)["__data"]["user_id"] == OTHER
 
 
 async def test_without_the_old_user_id_the_number_tells_whose_the_new_one_is(

@@ -30,12 +30,14 @@ final class LearntIds
     {
         $sentTo = Recipient::digits($asked);
         $number = $result->waId === $sentTo ? null : $result->waId;
-        if ($contactId !== null && ($number !== null || $result->userId !== null)) {
+        // To a user id, the answer only repeats it; meanwhile the contact may have another one.
+        $userId = $sentTo === null ? null : $result->userId;
+        if ($contactId !== null && ($number !== null || $userId !== null)) {
             $this->said[$contactId] = [
                 'vendor' => $result->vendorUid,
                 'number' => $number,
                 'is_new' => $sentTo === null,
-                'user_id' => $result->userId,
+                'user_id' => $userId,
             ];
         }
     }
