@@ -11,6 +11,7 @@ from typing import Any
 
 from workers.__main__ import main
 from workers.inbox import split
+from workers.inbox.clean import clean
 from workers.inbox.update import Update
 
 TEXT = b"KILLER"
@@ -31,7 +32,7 @@ def arrange(place: str) -> None:
     # A module's attributes have types of their own, which these fit.
     found: dict[str, Any] = {"split": split, "update": Update}
     if place == "split":
-        found["split"].clean = deadly(split.clean, lambda body: body)
+        found["split"].clean = deadly(clean, lambda body: body)
     elif place == "hand over":
         found["update"].as_update = deadly(Update.as_update, lambda update: update.dump())
     elif place == "load":

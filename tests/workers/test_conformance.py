@@ -34,6 +34,7 @@ NOT_CALLED = {
     contract.VENDOR_CONFIG,
     contract.BOTS,
     contract.AI_ANSWERS,
+    contract.MEDIA,
     contract.MODES,
     contract.OBSERVE,
     contract.DIAGNOSIS,

@@ -22,6 +22,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, message, some_texts, texts, webhook
 from tests.workers.php import HTML_500, Answer, Php
 from workers.inbox import split
+from workers.inbox.clean import clean
 from workers.inbox.commit import Commit
 from workers.inbox.isolation import SharedLock
 
@@ -36,12 +37,11 @@ class Died(Exception):
 @pytest.fixture
 def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever holds this text ends the process when it is taken apart."""
-    careful = split.clean
 
     def die(body: bytes) -> bytes:
         if b"KILLER" in body:
             raise Died
-        return careful(body)
+        return clean(body)
 
     monkeypatch.setattr(split, "clean", die)
 

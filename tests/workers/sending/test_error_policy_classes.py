@@ -17,6 +17,7 @@ from sidecar.sending.halts import Halts
 from sidecar.sending.pauses import Pauses
 from simulator.cloud_api.fault import FaultKind
 from simulator.cloud_api.message import Message
+from simulator.cloud_api.request import SendRequest
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.lane import LaneUnderTest
@@ -218,7 +219,9 @@ async def test_a_failure_that_the_answer_has_told_counts_once(
     assert len(failed) == 2
     [sent, *_] = stage.cloud.engine.ledger.messages
     for n, row in enumerate(failed * 3):
-        told = Message(f"wamid.never.{n}", sent.number, sent.to, sent.wa_id, row["_uid"])
+        request = SendRequest(sent.to, sent.wa_id, None)
+        request.callback_data = row["_uid"]
+        told = Message(f"wamid.never.{n}", sent.number, request)
         await statuses.receive(webhook_of(stage, told, 131009), vendor=stage.vendor.uid)
     await statuses.drain()
     assert not await stage.redis.exists(keys.errors(stage.campaign.uid, "status"))
