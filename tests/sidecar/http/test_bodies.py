@@ -56,6 +56,7 @@ async def test_gzip(encoding: bytes, body: bytes) -> None:
         zlib.compress(b"x" * 100),
         b"\x1f\x8b" + b"\xff" * 50,
     ],
+    ids=["empty", "plain", "cut", "cut early", "more", "two", "wrong end", "zlib", "head only"],
 )
 async def test_broken_gzip(body: bytes) -> None:
     assert await refusal(Decoder(1000), body) == (400, "gzip_broken")
@@ -141,6 +142,7 @@ async def test_a_signature_over_something_else(service: Service) -> None:
         (b"{}", "br", 415, "encoding_unsupported"),
         (gzip.compress(bytes(5 * MB)), "gzip", 413, "body_too_large"),
     ],
+    ids=["broken", "unsupported", "too large"],
 )
 async def test_a_refusal_leaves_a_trace(
     service: Service, body: bytes, encoding: str, status: int, reason: str
