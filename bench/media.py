@@ -15,8 +15,8 @@ import click
 from bench.figures import publish
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
-from simulator.media_run import MediaRun, Peak
 from simulator.stack.installation import StackInstallation
+from simulator.stack.media_run import MediaRun, Peak
 
 MB = 1024 * 1024
 WAIT_S = 300.0

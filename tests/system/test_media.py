@@ -8,8 +8,8 @@ import pytest
 
 from simulator.cloud_api.media import chunks
 from simulator.embedded import EmbeddedInstallation
-from simulator.media_run import MediaRun, Peak
 from simulator.stack.installation import StackInstallation
+from simulator.stack.media_run import MediaRun, Peak
 from tests.stack.packages import require_stack, wanted
 
 MB = 1024 * 1024
