@@ -111,9 +111,8 @@ def test_one_person_with_and_without_a_number_in_one_post(world: World) -> None:
 
 
 def test_a_user_id_that_changes(world: World) -> None:
-    """Runs after the one that makes the contact."""
-    [before] = world.see(USER).contacts
     world.message("", "stop", "wamid.SYS.BEFORE", from_user_id=USER)
+    [before] = world.see(USER).contacts
     asked, sent = len(world.see("-").asked), len(world.see(USER).sent)
     world.case("user-changed-user-id")
     [contact] = world.see("US.22222222222222222222").contacts

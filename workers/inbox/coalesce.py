@@ -98,6 +98,7 @@ def _carry(high: Update, carrying: list[Update], lower: list[Update]) -> None:
     ]
     high.webhooks = {name: size for one in carrying for name, size in one.webhooks.items()}
     high.attempts = max(status.attempts for status in carrying)
+    high.refused = max(status.refused for status in carrying)
     failed_at = [at for one in carrying if (at := one.first_failed_at) is not None]
     high.first_failed_at = min(failed_at, default=None)
     named = (one.callback_data for one in (high, *carrying) if one.callback_data)

@@ -43,7 +43,9 @@ class SendConfig:
     def result(
         self, row_uid: str, claim_uid: str, number: str, outcome: SendOutcome, **more: Any
     ) -> SendResult:
-        """Return what PHP is told of a row, as of now."""
+        """Return what PHP is told of a row, as of now. What is null is left out: a PHP package from
+        before a field was added refuses it."""
+        facts = {"at": now_ms(), **more}
         return SendResult(
             uid=row_uid,
             vendor_uid=self.vendor_uid,
@@ -51,5 +53,5 @@ class SendConfig:
             claim_uid=claim_uid,
             outcome=outcome,
             phone_number_id=number,
-            **{"at": now_ms(), **more},
+            **{name: fact for name, fact in facts.items() if fact is not None},
         )

@@ -1,8 +1,9 @@
 """One row is sent, and what follows is done."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -121,6 +122,14 @@ async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> ClaimedSend:
     await desk.sender().send(row, limits(80.0))
     assert desk.outlet.rows == 1
     return row
+
+
+async def test_a_user_id_that_is_not_known_is_not_mentioned(desk: Desk) -> None:
+    """A PHP package that is older than the field refuses all results of a request with it."""
+    await send(desk, replace(ACCEPTED, user_id=None))
+    [one] = desk.outlet.reported
+    assert one.wamid == "wamid.1"
+    assert "user_id" not in orjson.loads(one.model_dump_json(exclude_unset=True))
 
 
 async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) -> None:

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Answers;
 
+use Illuminate\Database\QueryException;
 use stdClass;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Engine\Answering;
@@ -29,10 +30,16 @@ final class AnswerBatch
      */
     private const STALE = 'EXISTS (SELECT 1 FROM {logs} AS later WHERE later.contacts__id = logs.contacts__id'
         . ' AND later._id > logs._id AND (later.is_incoming_message = 1 OR later.messaged_by_users__id IS NOT NULL'
-        . ' OR (later.campaigns__id IS NULL AND COALESCE(later.is_system_message, 0) = 0'
+        . ' OR (later.campaigns__id IS NULL AND ' . self::NOT_SYSTEM
         . " AND JSON_EXTRACT(later.__data, '$.sidecar.source') IS NULL))"
         . " AND JSON_EXTRACT(later.__data, '$.sidecar.unanswered') IS NULL"
         . " AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(later.__data, '$.message.type')), '') <> 'reaction')";
+
+    /** Not every installation has the column. */
+    private const NOT_SYSTEM = 'COALESCE(later.is_system_message, 0) = 0';
+
+    /** ER_BAD_FIELD_ERROR */
+    private const NO_SUCH_COLUMN = 1054;
 
     private const QUESTIONS = 'SELECT logs._id, logs._uid, logs.vendors__id, logs.contacts__id,'
         . ' logs.wab_phone_number_id, logs.created_at, logs.messaged_at,'
@@ -95,12 +102,31 @@ final class AnswerBatch
         $uids = array_values(array_unique(array_column($this->answers, 'id')));
         $sent = [];
         $this->db->rows(sprintf(self::LOCK, Database::marks($uids)), $uids);
-        foreach ($this->db->rows(sprintf(self::QUESTIONS, Database::marks($uids)), $uids) as $row) {
+        foreach ($this->questions($uids) as $row) {
             $row->sidecar = Json::object($row->sidecar);
             $this->questions["{$row->vendors__id} {$row->_uid}"] = $row;
             array_push($sent, ...(Json::section($row->sidecar, 'answer')->messages ?? []));
         }
         $this->pending = $this->messages->effects($sent);
+    }
+
+    /**
+     * @param list<string> $uids
+     *
+     * @return list<stdClass>
+     */
+    private function questions(array $uids): array
+    {
+        $sql = sprintf(self::QUESTIONS, Database::marks($uids));
+        try {
+            return $this->db->rows($sql, $uids);
+        } catch (QueryException $error) {
+            if ((int) ($error->errorInfo[1] ?? 0) !== self::NO_SUCH_COLUMN) {
+                throw $error;
+            }
+        }
+
+        return $this->db->rows(str_replace(self::NOT_SYSTEM, 'TRUE', $sql), $uids);
     }
 
     private function decide(AiAnswer $answer): Outcome
