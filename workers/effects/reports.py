@@ -15,7 +15,7 @@ from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend, BackendFailed, BackendUnavailable
 from sidecar.tasks import cancel
-from workers.effects.handler import Again, Done, End
+from workers.effects.handler import Again, Done, End, GivenUp
 
 #: Maximum reports in one request.
 MAX_BATCH = 100
@@ -85,7 +85,7 @@ class Reports(Generic[R]):
 
     async def bring(self, report: R) -> End:
         """Deliver a report. Return ``Done`` with the effects that PHP requests, or ``Again`` if
-        PHP has not taken it."""
+        PHP has not taken it, and ``GivenUp`` if it never can."""
         key = (report.vendor_uid, report.id)
         self._kept.setdefault(key, _Kept(report))
         self._kept.move_to_end(key)
@@ -149,6 +149,8 @@ class Reports(Generic[R]):
             return Done(result.effects if result.result == "done" else ())
         if result is None:
             return self._failed(report, "PHP gave no result for this report")
+        if result.result == "rejected":
+            return GivenUp(f"PHP can never take the report: {result.reason or 'it gives no reason'}")
         after_ms = result.retry_after_ms
         return Again(
             f"PHP wants the report again later: {result.reason or 'it does not say why'}",

@@ -17,7 +17,7 @@ from tests.workers.ai_php import answers, take
 from tests.workers.php import DROP, HTML_500, Answer, Call, Php, refusal
 from tests.workers.queued_effects import VENDOR
 from workers.effects import reports as module
-from workers.effects.handler import Again, Done, End
+from workers.effects.handler import Again, Done, End, GivenUp
 from workers.effects.reports import Reports, ai_answers
 
 EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}
@@ -70,6 +70,15 @@ async def test_what_follows_from_an_answer(telling: Reports[AiAnswer], php: Php)
 async def test_an_answer_that_is_stale(telling: Reports[AiAnswer], php: Php) -> None:
     take(php, lambda _answer: {"result": "ignored", "reason": "stale", "effects": [EFFECT]})
     assert await telling.bring(answer()) == Done()
+
+
+async def test_an_answer_that_php_can_never_take_becomes_a_dead_letter(
+    telling: Reports[AiAnswer], php: Php
+) -> None:
+    take(php, lambda _answer: {"result": "rejected", "reason": "error: SQLSTATE 22001"})
+    end = await telling.bring(answer())
+    assert end == GivenUp("PHP can never take the report: error: SQLSTATE 22001")
+    assert telling.kept(VENDOR, "q") is not None, "for when it is replayed"
 
 
 async def test_answers_of_the_same_time_share_requests(
