@@ -19,8 +19,10 @@ from sidecar.sending.row_states import RowState
 #: A refusal of an update that has waited for longer than this is not transient.
 REFUSED_MS = 3000
 
-#: Order keys of a lane whose first update is inspected.
+#: Order keys of a lane whose first update is inspected, and those that they are chosen from: each
+#: vendor has its turn, so that one with thousands hides nobody.
 MAX_LOOKED_AT = 100
+MAX_ORDER_KEYS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,15 @@ class Deferred:
 
 async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferred:
     """Return why updates of a lane wait."""
-    order_keys = cast("list[bytes]", await redis.zrange(keys.deferred(lane), 0, MAX_LOOKED_AT - 1))
+    found = cast("list[bytes]", await redis.zrange(keys.deferred(lane), 0, MAX_ORDER_KEYS - 1))
+    order_keys = _in_turns(found)[:MAX_LOOKED_AT]
     pipeline = redis.pipeline(transaction=False)
     pipeline.scard(keys.begun(lane))
     pipeline.hget(keys.crashes(lane), "left")
     for order_key in order_keys:
         pipeline.lindex(keys.deferred_updates(lane, order_key.decode()), 0)
-    begun, left, *found = await pipeline.execute()
-    updates = [msgspec.json.decode(update) for update in found if update is not None]
+    begun, left, *first = await pipeline.execute()
+    updates = [msgspec.json.decode(update) for update in first if update is not None]
     since = overview.now - REFUSED_MS
     refused = {
         update["vendor_uid"]: update["reason"]
@@ -137,3 +140,14 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
         deaths=deaths,
         one_by_one=int(left or 0),
     )
+
+
+def _in_turns(order_keys: list[bytes]) -> list[bytes]:
+    """Return order keys so that the first of each vendor come first, then the second."""
+    seen: Counter[bytes] = Counter()
+    turns: list[tuple[int, bytes]] = []
+    for order_key in order_keys:
+        vendor = order_key.partition(b"/")[0]
+        turns.append((seen[vendor], order_key))
+        seen[vendor] += 1
+    return [order_key for _, order_key in sorted(turns, key=lambda turn: turn[0])]

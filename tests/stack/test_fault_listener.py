@@ -33,7 +33,12 @@ def stored(backend: LaravelBackend, vendor: Vendor) -> list[str]:
 
 @pytest.mark.parametrize(
     ("answers", "status", "begin"),
-    [("500", 500, b"<h1>"), ("garbage", 200, b'{"results": [{"id": 7'), ("nothing", 200, b"")],
+    [
+        ("400", 400, b'{"error":'),
+        ("500", 500, b"<h1>"),
+        ("garbage", 200, b'{"results": [{"id": 7'),
+        ("nothing", 200, b""),
+    ],
 )
 @pytest.mark.usefixtures("allowed")
 async def test_the_whole_request_fails(

@@ -108,6 +108,14 @@ async def test_no_more_are_looked_at_than_are_needed(redis: Redis) -> None:
     assert found.reasons == {"locked": MAX_LOOKED_AT}
 
 
+async def test_a_vendor_with_many_hides_nobody(redis: Redis) -> None:
+    for number in range(3 * MAX_LOOKED_AT):
+        await defer(redis, f"a/{number}", vendor_uid="a")
+    await defer(redis, "z/1", vendor_uid="z", reason="refused", attempts=2)
+    found = await read_deferred(redis, await Observer(redis).read(), LANE)
+    assert found.refused == {"z": "refused"}
+
+
 async def test_the_last_drain_that_began_may_be_under_way(redis: Redis) -> None:
     for begun, deaths in ((1, 0), (3, 2)):
         await redis.sadd(keys.begun(LANE), *range(begun))

@@ -10,7 +10,7 @@ use WhatsappSidecar\Laravel\Events\UpdateTaken;
 /** Fails on updates in the way that they ask for ("php answers 500"), where storage/faults allows it. */
 final class FaultListener
 {
-    private const ASKED = '/php answers (500|garbage|nothing|late|never|error)/';
+    private const ASKED = '/php answers (400|500|garbage|nothing|late|never|error)/';
 
     private const LATE_S = 4;
 
@@ -20,6 +20,7 @@ final class FaultListener
             return;
         }
         match ($asked[1]) {
+            '400' => self::answer(400, '{"error": {"code": "request_invalid", "message": "as it asks for"}}'),
             '500' => self::answer(500, '<h1>500 Internal Server Error</h1>'),
             'garbage' => self::answer(200, '{"results": [{"id": 7, "result": {}}, [[['),
             'nothing' => self::answer(200, ''),
