@@ -75,9 +75,9 @@ async def test_an_answer_that_is_stale(telling: Reports[AiAnswer], php: Php) -> 
 async def test_an_answer_that_php_can_never_take_becomes_a_dead_letter(
     telling: Reports[AiAnswer], php: Php
 ) -> None:
-    take(php, lambda _answer: {"result": "rejected", "reason": "error: SQLSTATE 22001"})
+    take(php, lambda _answer: {"result": "rejected", "reason": "SQLSTATE[22001]"})
     end = await telling.bring(answer())
-    assert end == GivenUp("PHP can never take the report: error: SQLSTATE 22001")
+    assert end == GivenUp("PHP can never take the report: SQLSTATE[22001]")
     assert telling.kept(VENDOR, "q") is not None, "for when it is replayed"
 
 
