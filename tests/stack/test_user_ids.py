@@ -71,6 +71,35 @@ async def test_without_the_index_all_contacts_are_read_once(
     assert (await contact_of(backend, known, "wamid.3"))["wa_id"] == NUMBER
 
 
+async def test_only_those_without_a_number_are_read_for_those_whose_number_is_known(
+    caller: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    """Webhooks have the user id of nearly everybody, beside the number."""
+    with recorded(backend.database) as statements:
+        await says(caller, known, "wamid.1", NUMBER, USER)
+        await says(caller, known, "wamid.2", "980000000002", "GB.new")
+    assert len(readings(statements)) == 2
+    for one in readings(statements):
+        [plan] = plans(backend.database, one)
+        assert plan["key"] in ("sidecar_contacts_wa_id", "contacts_wa_id")
+        assert int(plan["rows"]) < 10
+    contact = await contact_of(backend, known, "wamid.2")
+    assert (contact["wa_id"], contact["__data"]["user_id"]) == ("980000000002", "GB.new")
+
+
+async def test_who_has_a_new_user_id_and_shows_the_number_later_is_one_contact(
+    caller: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    await says(caller, known, "wamid.0", None, USER)
+    first = await contact_of(backend, known, "wamid.0")
+    system = {"type": "user_changed_user_id", "user_id": "GB.later", "previous_user_id": USER}
+    moved = message_object("wamid.1", None, type="system", system=system, from_user_id=USER)
+    await caller.process(message(known, moved, contacts=[{"user_id": USER}]))
+    await says(caller, known, "wamid.2", NUMBER, "GB.later")
+    second = await contact_of(backend, known, "wamid.2")
+    assert (second["_id"], second["wa_id"]) == (first["_id"], NUMBER)
+
+
 async def test_what_was_found_once_is_looked_at_again(
     caller: Caller, backend: LaravelBackend, known: Vendor
 ) -> None:

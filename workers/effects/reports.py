@@ -150,7 +150,9 @@ class Reports(Generic[R]):
         if result is None:
             return self._failed(report, "PHP gave no result for this report")
         if result.result == "rejected":
-            return GivenUp(f"PHP can never take the report: {result.reason or 'it gives no reason'}")
+            return GivenUp(
+                f"PHP can never take the report: {result.reason or 'it gives no reason'}"
+            )
         after_ms = result.retry_after_ms
         return Again(
             f"PHP wants the report again later: {result.reason or 'it does not say why'}",

@@ -16,7 +16,8 @@ use WhatsappSidecar\Laravel\Webhook\Person;
  *
  * A user id stands in `__data.user_id`. With contracts/sql/user_ids.sql an index covers it. Without, a
  * contact that was made for a user id is found by its `_uid`, which follows from the id; for the others the
- * vendor's contacts are read, once for each that is found.
+ * vendor's contacts are read, once for each that is found; for a person whose number is known, as nearly
+ * everybody's is, only those without a number.
  */
 final class ContactRows
 {
@@ -33,7 +34,7 @@ final class ContactRows
     private const BY_UID = '(' . self::COLUMNS . 'WHERE _uid = ?) UNION ALL'
         . ' (' . self::COLUMNS . 'WHERE vendors__id = ? AND wa_id = ? ORDER BY _id LIMIT 1)';
 
-    private const BY_READING = self::COLUMNS . 'WHERE vendors__id = ?'
+    private const BY_READING = self::COLUMNS . 'WHERE vendors__id = ?%s'
         . " AND JSON_UNQUOTE(JSON_EXTRACT(__data, '$.user_id')) = ? ORDER BY _id";
 
     /** So many characters of a user id are in the column that is indexed. */
@@ -81,8 +82,13 @@ final class ContactRows
         );
     }
 
-    /** Return the contact of a user id, also of one that it had before. */
-    public function byUserId(Vendor $vendor, ?string $userId): ?stdClass
+    /**
+     * Return the contact of a user id, also of one that it had before.
+     *
+     * @param bool $hasNumber whether it is somebody whose number is known: nobody else has that user id then,
+     *     but a contact without a number
+     */
+    public function byUserId(Vendor $vendor, ?string $userId, bool $hasNumber = false): ?stdClass
     {
         if ($userId === null) {
             return null;
@@ -90,7 +96,7 @@ final class ContactRows
 
         return $this->indexed([[$vendor->id, $userId]])[0]
             ?? $this->made($vendor, $userId)
-            ?? ($this->isIndexed ? null : $this->read($vendor, $userId));
+            ?? ($this->isIndexed ? null : $this->read($vendor, $userId, $hasNumber));
     }
 
     /**
@@ -179,14 +185,15 @@ final class ContactRows
     }
 
     /** Find the contact by reading the vendor's, once; later ones are found by what that has shown. */
-    private function read(Vendor $vendor, string $userId): ?stdClass
+    private function read(Vendor $vendor, string $userId, bool $hasNumber): ?stdClass
     {
         $id = $this->known->find($vendor->id, $userId);
         $found = self::having($userId, $id === null ? [] : $this->byIds([$id]));
         if ($found !== null && (int) $found->vendors__id === $vendor->id) {
             return $found;
         }
-        $found = self::having($userId, $this->db->rows(self::BY_READING, [$vendor->id, $userId]));
+        $sql = sprintf(self::BY_READING, $hasNumber ? ' AND wa_id IS NULL' : '');
+        $found = self::having($userId, $this->db->rows($sql, [$vendor->id, $userId]));
         if ($found !== null) {
             $this->known->keep($vendor->id, $userId, (int) $found->_id);
         }

@@ -45,7 +45,7 @@ final class Contacts
         if ($row !== null && ($person->userId === null || Contact::userId($row) === $person->userId)) {
             return $this->one($vendor, [$row], $person, $profile);
         }
-        $other = $this->rows->byUserId($vendor, $person->userId);
+        $other = $this->rows->byUserId($vendor, $person->userId, $person->waId !== null);
         if ($other !== null && Contact::userId($other) !== $person->userId) {
             // A message from before the user id changed came late.
             $person = new Person($person->waId);
