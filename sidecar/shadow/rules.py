@@ -55,6 +55,8 @@ class Rule(StrEnum):
     REQUEST_WELCOME = "request_welcome"
     PHONE_NUMBER_UNKNOWN = "phone_number_unknown"
     CONTACT_WITHOUT_ID = "contact_without_id"
+    OWN_NUMBER = "own_number"
+    CORRECTION = "correction"
     PHP_CANNOT_TELL_BOTS = "php_cannot_tell_bots"
     WELCOME_NEEDS_FIRST_MESSAGE = "welcome_needs_first_message"
     CONTACT_HAS_BOTS_OFF = "contact_has_bots_off"
@@ -80,9 +82,16 @@ SENTENCES = {
     Rule.PHONE_NUMBER_UNKNOWN: "The phone number that was written to is not the vendor's, so "
     "neither keeps the message.",
     Rule.CONTACT_WITHOUT_ID: "The message does not say whom it is from, so neither keeps it.",
+    Rule.OWN_NUMBER: "It is from or to the business's own number, which is no contact with the "
+    "sidecar; PHP's own routine takes it for one.",
+    Rule.CORRECTION: "With the sidecar an edit or a revocation changes the message that it names; "
+    "PHP's own routine keeps it as a message.",
     Rule.PHP_CANNOT_TELL_BOTS: "PHP cannot tell which bots have answered: the application's own "
     "routine leaves no trace of them that can be read.",
     Rule.WELCOME_NEEDS_FIRST_MESSAGE: "A welcome bot answers a contact's first message in 24 hours "
     "only; the sidecar leaves that to PHP.",
     Rule.CONTACT_HAS_BOTS_OFF: "The contact has switched bots off; the sidecar leaves that to PHP.",
 }
+
+#: Reasons why only the sidecar does not keep a message.
+OF_SIDECAR = frozenset({Rule.OWN_NUMBER, Rule.CORRECTION})

@@ -12,7 +12,7 @@ from typing import Any
 from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from contracts.observation import Observation
-from sidecar.shadow.rules import Class, Kind, Rule
+from sidecar.shadow.rules import OF_SIDECAR, Class, Kind, Rule
 from workers.shadow.planned import PlannedMessage, ReceivedStatus, is_welcome
 
 #: "Not delivered, to keep the ecosystem healthy": PHP may send the message again.
@@ -68,7 +68,8 @@ def _log_row(planned: PlannedMessage, observation: Observation) -> Finding:
         return Finding(Kind.LOG_ROW, class_, sidecar, php, rule)
 
     if planned.refused:
-        return found(Class.MISSING) if php else found(Class.EXPLAINED, planned.refused)
+        unexplained = php is not None and planned.refused not in OF_SIDECAR
+        return found(Class.MISSING) if unexplained else found(Class.EXPLAINED, planned.refused)
     if php is None:
         if not planned.first:
             return found(Class.EXPLAINED, Rule.ONLY_FIRST_ELEMENT)

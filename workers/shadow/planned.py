@@ -10,6 +10,7 @@ import orjson
 
 from contracts.backend import UpdateKind, VendorConfig
 from contracts.bots import TriggerType
+from contracts.cloud_api.answering import is_correction, is_own_number
 from contracts.cloud_api.people import Person, identifier, person
 from contracts.cloud_api.text import message_text
 from sidecar.bots.matcher import Matcher
@@ -38,9 +39,9 @@ class PlannedMessage:
     ``open`` are the kinds that are still to be compared; none of them is when all are. ``since``,
     ``until``: from when and until when PHP is asked. ``looked``: PHP was asked once, right when a
     status came. ``incoming`` is None where only statuses came. ``refused``: why neither side keeps
-    the message. ``bots`` are pairs of uid and trigger type, None where none are compared. ``text``
-    is the length of the message's text and a digest of it. ``statuses`` are those that came, in
-    order, and ``highest`` is the highest of them.
+    the message, or the sidecar does not. ``bots`` are pairs of uid and trigger type, None where none
+    are compared. ``text`` is the length of the message's text and a digest of it. ``statuses`` are
+    those that came, in order, and ``highest`` is the highest of them.
     """
 
     wamid: str
@@ -137,7 +138,7 @@ def _at(update: Update) -> datetime:
 def _refusal(
     value: dict[str, Any], message: dict[str, Any], config: VendorConfig, *, incoming: bool
 ) -> Rule | None:
-    """Return why PHP keeps no such message, whoever brings it."""
+    """Return why PHP keeps no such message, whoever brings it, or why the sidecar does not."""
     if not config.active:
         return Rule.VENDOR_INACTIVE
     if incoming and message.get("type") == "request_welcome":
@@ -147,14 +148,15 @@ def _refusal(
     known = {one.phone_number_id for one in config.phone_numbers}
     if number not in {*known, config.current_phone_number_id} - {None}:
         return Rule.PHONE_NUMBER_UNKNOWN
-    return None if _has_contact(value, message, incoming) else Rule.CONTACT_WITHOUT_ID
-
-
-def _has_contact(value: dict[str, Any], message: dict[str, Any], incoming: bool) -> bool:
     side = "from" if incoming else "to"
     [contact] = value.get("contacts") or [{}]  # its own, if it has one
     user_ids = message.get(f"{side}_user_id"), contact.get("user_id")
-    return person(message.get(side), contact.get("wa_id"), user_ids=user_ids) != Person()
+    whom = person(message.get(side), contact.get("wa_id"), user_ids=user_ids)
+    if is_own_number(whom, value):
+        return Rule.OWN_NUMBER
+    if is_correction(message):
+        return Rule.CORRECTION
+    return Rule.CONTACT_WITHOUT_ID if whom == Person() else None
 
 
 def _code(status: dict[str, Any]) -> int | None:

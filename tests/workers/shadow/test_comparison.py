@@ -6,7 +6,7 @@ import pytest
 
 from contracts.bots import TriggerType
 from contracts.observation import Observation
-from sidecar.shadow.rules import SENTENCES, Class, Kind, Rule
+from sidecar.shadow.rules import OF_SIDECAR, SENTENCES, Class, Kind, Rule
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import PlannedMessage, ReceivedStatus
 
@@ -76,6 +76,11 @@ NOTHING = observed(logged=False)
                 (message(refused=rule), NOTHING, (EXPLAINED, rule)),
                 (message(refused=rule), observed(incoming=True), (MISSING, None)),
             )
+        ),
+        *(
+            (message(refused=rule), observation, (EXPLAINED, rule))
+            for rule in OF_SIDECAR
+            for observation in (NOTHING, observed(incoming=True))
         ),
     ],
 )

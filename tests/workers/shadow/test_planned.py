@@ -99,6 +99,8 @@ def test_buttons(more: Json, quick: bool) -> None:
             CONFIG,
             None,
         ),
+        (said(**{"from": METADATA["display_phone_number"]}), CONFIG, Rule.OWN_NUMBER),
+        (said(type="edit"), CONFIG, Rule.CORRECTION),
         (content(message_echoes=[message(wamid="m")]), CONFIG, Rule.CONTACT_WITHOUT_ID),
         (content(message_echoes=[{**message(wamid="m"), "to": "1"}]), CONFIG, None),
     ],
