@@ -39,9 +39,9 @@ class PlannedMessage:
     ``open`` are the kinds that are still to be compared; none of them is when all are. ``since``,
     ``until``: from when and until when PHP is asked. ``looked``: PHP was asked once, right when a
     status came. ``incoming`` is None where only statuses came. ``refused``: why neither side keeps
-    the message, or the sidecar does not. ``bots`` are pairs of uid and trigger type, None where none
-    are compared. ``text`` is the length of the message's text and a digest of it. ``statuses`` are
-    those that came, in order, and ``highest`` is the highest of them.
+    the message, or the sidecar does not. ``bots`` are pairs of uid and trigger type, None where
+    none are compared. ``text`` is the length of the message's text and a digest of it. ``statuses``
+    are those that came, in order, and ``highest`` is the highest of them.
     """
 
     wamid: str

@@ -19,7 +19,7 @@ final class Failure
     private const KEYS = [1022, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762];
 
     /** Errors about values that have no SQLSTATE of their own (HY000). */
-    private const VALUES = [1364, 1366, 3819];
+    private const VALUES = [1366, 3819];
 
     /** Return the class and what may be said. */
     public static function text(Throwable $error): string
