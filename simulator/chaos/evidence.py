@@ -1,5 +1,6 @@
 """What the Cloud API, PHP's tables and Redis say after a round."""
 
+import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -8,7 +9,7 @@ import orjson
 import redis
 
 from contracts.backend import UpdateKind
-from simulator.backend import envelope
+from simulator.backend import envelope, jsontext
 from simulator.chaos.injector import Injected
 from simulator.chaos.load import Work
 from simulator.chaos.stage import Stage
@@ -176,12 +177,22 @@ def log_rows(stage: Stage, vendor_uids: Sequence[str]) -> tuple[list[LogRow], li
 def pending_updates(stage: Stage, vendor_uids: Sequence[str]) -> set[Update]:
     """Return what is in the webhooks that PHP has stored and nobody has taken over."""
     rows = _rows(stage, "SELECT payload FROM whatsapp_webhook_queue WHERE ", vendor_uids)
-    return {update for row in rows for update in updates_of(orjson.loads(row["payload"]))}
+    return {update for row in rows for update in updates_of(stored_webhook(row["payload"]))}
 
 
-def updates_of(webhook: dict[str, Any]) -> Iterable[Update]:
+def stored_webhook(payload: str) -> Any:
+    """Return what a webhook in PHP's table says. A body that no JSON column takes stands there as a
+    text, or in Base64."""
+    webhook = jsontext.read(payload)
+    if isinstance(webhook, str):
+        is_json = webhook.lstrip("\ufeff").startswith(("{", "["))
+        webhook = jsontext.read(webhook if is_json else base64.b64decode(webhook))
+    return webhook
+
+
+def updates_of(webhook: Any) -> Iterable[Update]:
     """Yield a webhook's statuses and customers' messages."""
-    for part in envelope.split(webhook):
+    for part in envelope.split(webhook) if isinstance(webhook, dict) else ():
         if part.kind is UpdateKind.STATUS:
             yield Update(str(part.element.get("id")), str(part.element.get("status")))
         elif part.kind is UpdateKind.MESSAGE:

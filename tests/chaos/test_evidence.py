@@ -1,6 +1,7 @@
 """Reading what is left: by the names and shapes that the sidecar and the workers use."""
 
 import asyncio
+import base64
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,13 @@ import redis as blocking
 from contracts.jobs import Lane
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from simulator.chaos.evidence import Update, balance_differences, read_redis, updates_of
+from simulator.chaos.evidence import (
+    Update,
+    balance_differences,
+    read_redis,
+    stored_webhook,
+    updates_of,
+)
 from simulator.processes import python
 from tests import trust
 from tests.workers import payloads
@@ -67,6 +74,23 @@ async def test_everything_that_can_be_left(redis: Redis, client: "blocking.Redis
     assert found.ledgers == {"row": "s:claim:number"}
     assert found.dead == {"wamid.1"}
     assert not found.empty
+
+
+WEBHOOK = b'{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"id":"w%s"}]}}]}]}'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        WEBHOOK.decode(),
+        orjson.dumps("\ufeff" + WEBHOOK.decode()).decode(),
+        orjson.dumps(base64.b64encode(WEBHOOK.replace(b"%s", b"\xff")).decode()).decode(),
+    ],
+    ids=["as it came", "with a mark", "no UTF-8"],
+)
+def test_a_webhook_as_php_has_stored_it(payload: str) -> None:
+    [update] = updates_of(stored_webhook(payload))
+    assert update.wamid in ("w%s", "w\ufffd")
 
 
 def test_updates_of_a_webhook() -> None:
