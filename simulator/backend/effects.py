@@ -4,6 +4,7 @@ from typing import Any
 
 from contracts.backend import Update, UpdateKind
 from contracts.cloud_api.answering import is_placeholder
+from contracts.cloud_api.people import NAMES
 from contracts.effects import EffectKind
 from simulator.backend.envelope import Part, text
 from simulator.backend.messages import id_of
@@ -11,10 +12,7 @@ from simulator.backend.outcome import Outcome
 from simulator.backend.vendors import Vendor
 
 #: What tells the statuses of a message apart.
-_OF_A_STATUS = (
-    *("status", "timestamp", "recipient_participant_id"),
-    "recipient_participant_user_id",
-)
+_OF_A_STATUS = ("status", "timestamp", *NAMES["status"])
 
 
 def announcements(

@@ -12,15 +12,13 @@ from typing import Any
 from contracts.backend import UpdateKind
 from contracts.cloud_api.answering import is_placeholder
 from contracts.cloud_api.fields import kind_of, lists_of
+from contracts.cloud_api.people import NAMES
 
 #: What only says whom the rest of a change is about.
 _AROUND = ("messaging_product", "metadata", "contacts")
 
 #: What tells the statuses of a message apart.
-_OF_A_STATUS = (
-    *("id", "status", "timestamp", "recipient_participant_id"),
-    "recipient_participant_user_id",
-)
+_OF_A_STATUS = ("id", "status", "timestamp", *NAMES["status"])
 
 
 def facts_of(body: bytes) -> list[str]:

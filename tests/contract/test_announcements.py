@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.backend import UpdateResult
+from contracts.cloud_api.people import NAMES
 from contracts.effects import Broadcast, Broadcaster, Forward, ForwardTarget, parse_effect
 from tests.contract.caller import Caller
 from tests.contract.payloads import (
@@ -172,9 +173,8 @@ async def test_nothing_is_told_of_a_vendor_that_is_not_active(
 
 async def test_different_facts_have_different_forwards(caller: Caller, vendor: Vendor) -> None:
     caller.backend.seed_effects(vendor, forward=TARGET)
-    reads = [
-        {**status_object("wamid.g", "read"), "recipient_participant_id": one} for one in ("1", "2")
-    ]
+    whose = [{name: one} for name in NAMES["status"] for one in ("1", "2")]
+    reads = [{**status_object("wamid.g", "read"), **one} for one in whose]
     old = now_ms() - 7 * 86_400_000
     updates = [
         *(status(vendor, read, received_at=old) for read in reads),

@@ -13,18 +13,21 @@ class _Status(msgspec.Struct):
     id: Raw = Raw(b"")
     status: Raw = Raw(b"")
     timestamp: Raw = Raw(b"")
+    recipient_id: Raw = Raw(b"")
+    recipient_user_id: Raw = Raw(b"")
+    recipient_parent_user_id: Raw = Raw(b"")
     recipient_participant_id: Raw = Raw(b"")
     recipient_participant_user_id: Raw = Raw(b"")
+    recipient_participant_parent_user_id: Raw = Raw(b"")
 
 
 _status = msgspec.json.Decoder(_Status)
 
 
 def fact_of(element: bytes) -> str:
-    """Return what a status says: of which message, what, when, and of whom in a group."""
+    """Return what a status says: of which message, what, when, and of whom."""
     one = _status.decode(element)
-    whose = one.recipient_participant_id, one.recipient_participant_user_id
-    return b"\0".join(map(bytes, (one.id, one.status, one.timestamp, *whose))).decode()
+    return b"\0".join(bytes(getattr(one, name)) for name in _Status.__struct_fields__).decode()
 
 
 def dump_around(lower: list[Around]) -> dict[str, Any]:

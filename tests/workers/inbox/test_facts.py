@@ -2,6 +2,7 @@
 
 import orjson
 
+from contracts.cloud_api.people import NAMES
 from tests.workers.payloads import status, webhook
 from tests.workers.splitting import split
 from workers.inbox.coalesce import coalesce
@@ -42,12 +43,11 @@ def test_what_is_around_thousands_of_statuses_is_kept_once() -> None:
     assert kept(one).facts() == one.facts()
 
 
-def test_what_a_status_says_is_of_whom_in_a_group_and_when() -> None:
+def test_what_a_status_says_is_of_whom_and_when() -> None:
     def fact(**more: str) -> str:
         [one] = split(webhook(statuses=[status("wamid.9", "read", **more)]))
         return one.fact
 
     assert fact() == fact()
-    whom = "recipient_participant_id"
-    facts = {fact(), fact(**{whom: "1"}), fact(**{whom: "2"}), fact(timestamp="1")}
-    assert len(facts) == 4
+    of_somebody = {fact(**{name: one}) for name in NAMES["status"] for one in "12"}
+    assert len({fact(), *of_somebody, fact(timestamp="1")}) == 2 + 2 * len(NAMES["status"])

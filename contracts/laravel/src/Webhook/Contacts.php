@@ -10,7 +10,7 @@ use stdClass;
 final class Contacts
 {
     /** The members that name the other side of an element, and a contact. */
-    private const NAMES = [
+    public const NAMES = [
         'message' => ['from', 'from_user_id', 'from_parent_user_id'],
         'echo' => ['to', 'to_user_id', 'to_parent_user_id'],
         'status' => [

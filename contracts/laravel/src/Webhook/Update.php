@@ -70,16 +70,16 @@ final class Update
     private function nameOfStatus(string $wamid): string
     {
         $item = $this->part->item;
-        $participant = array_filter([
-            $item->recipient_participant_id ?? null,
-            $item->recipient_participant_user_id ?? null,
-        ], 'is_scalar');
+        $whose = [];
+        foreach (Contacts::NAMES['status'] as $member) {
+            $whose[$member] = $item->{$member} ?? null;
+        }
 
         return implode(':', [
             $wamid,
-            Envelope::text($item->status ?? null),
+            Json::dump($item->status ?? null),
             Json::dump($item->timestamp ?? null),
-            ...$participant,
+            Json::dump((object) array_filter($whose, 'is_scalar')),
         ]);
     }
 
