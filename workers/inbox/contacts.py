@@ -45,24 +45,39 @@ class Contacts:
     @property
     def has_long(self) -> bool:
         """Return whether one goes shortened with its updates."""
-        return any(
-            len(some) > MAX_CONTACT_BYTES
-            and max(map(len, _listed(some)), default=0) > MAX_CONTACT_BYTES
-            for some in self._raw
-        )
+        long = [some for some in self._raw if len(some) > MAX_CONTACT_BYTES]
+        return any(len(one) > MAX_CONTACT_BYTES for some in long for one in _listed(some))
 
     def all(self) -> list[Contact]:
         """Return those that can be read."""
         if self._read is None:
-            some = [one for raw in self._raw for one in _listed(raw)][:MAX_CONTACTS]
-            self._read = [one for raw in some if (one := _contact(bytes(raw))) is not None]
+            one = self._usual()
+            self._read = [one] if one is not None else self._all()
         return self._read
+
+    def _usual(self) -> Contact | None:
+        """Return the only one there is, if it is short; the short way for what is usual."""
+        if len(self._raw) != 1 or len(self._raw[0]) > MAX_CONTACT_BYTES:
+            return None
+        raw = bytes(self._raw[0])
+        some = decoded(raw)
+        if not (isinstance(some, list) and len(some) == 1 and isinstance(some[0], dict)):
+            return None
+        return Contact(raw[1:-1], some[0])
+
+    def _all(self) -> list[Contact]:
+        some = [one for raw in self._raw for one in _listed(raw)][:MAX_CONTACTS]
+        return [one for raw in some if (one := _contact(bytes(raw))) is not None]
 
     def of(self, values: dict[str, Any], kind: str, *, alone: bool) -> Contact | None:
         """Return the contact that an element of this kind is from or to. An element that names
         nobody may stand beside the only contact: if it is ``alone``, that is who is meant."""
         if not self._raw:
             return None
+        number, known = values.get(NAMES[kind][0]), self.all()
+        if isinstance(number, str) and len(known) == 1:
+            if number and number == known[0].values.get("wa_id"):
+                return known[0]  # the short way for what is usual
         by_id = self._by_id or self._index()
         for member in NAMES[kind]:
             text = values.get(member)
@@ -89,10 +104,12 @@ NO_CONTACTS = Contacts()
 
 
 class Links:
-    """Which user id belongs to a number, as far as a webhook says so anywhere."""
+    """Which user id belongs to a number, and what somebody was known by before, as far as a webhook
+    says so anywhere."""
 
     def __init__(self) -> None:
         self._user_ids: dict[str, str] = {}
+        self._before: dict[str, str] = {}
 
     def add(self, values: dict[str, Any], kind: str) -> None:
         """Learn what a contact or an element of this kind says."""
@@ -100,9 +117,38 @@ class Links:
         if number is not None and user_id is not None:
             self._user_ids.setdefault(number, user_id)
 
-    def user_id(self, number: str) -> str | None:
-        """Return the user id of a number in its main form."""
-        return self._user_ids.get(number)
+    def add_move(self, message: dict[str, Any]) -> None:
+        """Learn what a system message says: that somebody has another number or user id."""
+        system = message.get("system")
+        if not isinstance(system, dict):
+            return
+        ids = system.get("previous_user_id"), message.get("from_user_id")
+        old = person(message.get("from"), user_ids=ids)
+        new = person(
+            system.get("wa_id"), system.get("new_wa_id"), user_ids=(system.get("user_id"),)
+        )
+        before = old.user_id or (old.wa_id and main_form(old.wa_id))
+        for after in (new.user_id, new.wa_id and main_form(new.wa_id)):
+            if before and after and after != before:
+                self._before.setdefault(after, before)
+
+    def name(self, name: str, *, is_user: bool) -> str:
+        """Return by what somebody is known first, who is named by a user id or by a number in its
+        main form."""
+        return self._first(name if is_user else self._user_ids.get(name) or name)
+
+    def _first(self, name: str) -> str:
+        passed: dict[str, None] = {}
+        while name in self._before and name not in passed:
+            passed[name] = None
+            before = self._before[name]
+            name = self._user_ids.get(before) or before
+        if name in passed:  # somebody is again who they were
+            order = list(passed)
+            name = min(order[order.index(name) :])
+            del self._before[name]
+        self._before.update(dict.fromkeys((one for one in passed if one != name), name))
+        return name
 
 
 def who(values: dict[str, Any], kind: str, contact: Contact | None) -> tuple[str | None, bool]:
@@ -120,7 +166,7 @@ def who(values: dict[str, Any], kind: str, contact: Contact | None) -> tuple[str
 
 def _ids(values: dict[str, Any], kind: str) -> tuple[str | None, str | None]:
     """Return the number, in its main form, and the user id that are named."""
-    of_number, of_user, of_parent, *_ = NAMES[kind]
+    of_number, of_user, of_parent = NAMES[kind][:3]
     text, user_id, parent_id = values.get(of_number), values.get(of_user), values.get(of_parent)
     if user_id is None is parent_id and isinstance(text, str) and _NUMBER.fullmatch(text):
         return main_form(text), None  # the short way for what is usual

@@ -172,14 +172,14 @@ class Parsed:
     def _who(self, values: dict[str, Any], kind: UpdateKind, contact: Contact | None) -> str:
         """Return whose messages stay in order."""
         name, is_user = who(values, kind, contact)
-        if name is None or is_user:
-            return name or "unknown"
-        return self._links().user_id(name) or name
+        return "unknown" if name is None else self._links().name(name, is_user=is_user)
 
     def _links(self) -> Links:
         if self._known_links is None:
             self._known_links = Links()
-            if b"user_id" in self._webhook.body:
+            body = self._webhook.body
+            # A single update names all that is known of whom it is from.
+            if self.length > 1 and (b"user_id" in body or b'"system"' in body):
                 for run in self._runs:
                     _learn(run, self._known_links)
         return self._known_links
@@ -222,6 +222,8 @@ def _learn(run: Run, links: Links) -> None:
             values = decoded(bytes(raw))
             if isinstance(values, dict):
                 links.add(values, run.kind)
+                if values.get("type") == "system":
+                    links.add_move(values)
 
 
 def _text(values: dict[str, Any], name: str) -> str | None:

@@ -149,3 +149,63 @@ def test_contacts_beyond_what_meta_could_mean_are_not_looked_at() -> None:
     [first, last] = split(webhook(messages=[message("9999"), message("10000")], contacts=contacts))
     assert b'"n9999"' in (first.raw_payload or b"")
     assert b"contacts" not in (last.raw_payload or b"")
+
+
+def moved(old: dict[str, Any], **new: Any) -> dict[str, Any]:
+    """Return a system message: who was known by ``old`` is somebody else now."""
+    return {**message(type="system", system={"type": "user_changed", **new}), "from": None, **old}
+
+
+CHANGES = {
+    "numbers": [
+        message("99911"),
+        moved({"from": "99911"}, wa_id="99922"),
+        moved({"from": "99922"}, new_wa_id="99933"),
+        message("99933"),
+    ],
+    "user ids": [
+        {**message(), "from": "US.1"},
+        moved({"from_user_id": "US.2"}, user_id="US.2", previous_user_id="US.1"),
+        moved({"from_user_id": "US.3"}, user_id="US.3", previous_user_id="US.2"),
+        {**message(), "from": None, "from_user_id": "US.3"},
+    ],
+    "the other way round": [
+        message("99933"),
+        moved({"from": "99922"}, wa_id="99933"),
+        moved({"from": "99911"}, wa_id="99922"),
+        message("99911"),
+    ],
+    "back": [
+        moved({"from": "99911"}, wa_id="99922"),
+        message("99922"),
+        moved({"from": "99922"}, wa_id="99911"),
+        message("99911"),
+    ],
+    "in a circle": [
+        message("99911", from_user_id="US.1"),
+        moved({"from": "99911"}, user_id="US.1"),
+        message("99911"),
+    ],
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_who_has_other_ids_now_stays_in_order(what: str) -> None:
+    stranger = message("99999")
+    *updates, last = split(webhook(messages=[*CHANGES[what], stranger]))
+    assert len({one.order_key for one in updates}) == 1
+    assert last.order_key == f"{VENDOR}/99999"
+
+
+def test_a_system_message_that_says_nothing_is_in_order_with_its_sender() -> None:
+    systems: list[Any] = [
+        None,
+        [],
+        {},
+        {"wa_id": None},
+        {"wa_id": 5},
+        {"wa_id": "99911"},
+        {"user_id": []},
+    ]
+    messages = [message(type="system", system=one) for one in systems]
+    assert {one.order_key for one in split(webhook(messages=messages))} == {f"{VENDOR}/99911"}
