@@ -4,9 +4,9 @@ from typing import Any
 
 from contracts.backend import Update
 from contracts.cloud_api.answering import is_own_number
-from contracts.cloud_api.people import Person, identifier, person
+from contracts.cloud_api.people import Person, person
 from simulator.backend.contacts import follow, split_name, upsert
-from simulator.backend.envelope import Part, objects, text
+from simulator.backend.envelope import Part, identifier, objects, text
 from simulator.backend.moves import moves_of_field
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.preferences import apply_preferences
@@ -28,7 +28,7 @@ def apply_change(work: Work, vendor: Vendor, part: Part, update: Update | None) 
 
 def _follow_people(work: Work, vendor: Vendor, value: dict[str, Any]) -> Outcome:
     """People who have another user id now are the contacts that they were."""
-    moves = moves_of_field(value)
+    moves = [move for move in moves_of_field(value) if not is_own_number(move.new, value)]
     for move in moves:
         follow(work, vendor, move)
     return DONE if moves else ignored("no_user_ids")

@@ -9,10 +9,11 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.cloud_api.answering import is_own_number
 from contracts.cloud_api.people import Person, number_forms, person, phone_digits
 from simulator.backend.columns import fit_row
 from simulator.backend.database import Row
-from simulator.backend.envelope import text
+from simulator.backend.envelope import Part, text
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.moves import Move, moved_by_message
 from simulator.backend.vendors import Vendor
@@ -22,6 +23,9 @@ _COLUMNS = "SELECT _id, _uid, wa_id, __data FROM contacts"
 
 #: Namespace of the uids of contacts: a uid follows from whom the contact was made for.
 _NAMESPACE = uuid.UUID("c1f6a9de-7f31-4c53-8a0e-4f6a2d1b9e34")
+
+#: What PHP's ``trim`` takes off a text.
+_TRIMMED = " \t\n\r\0\x0b"
 
 #: What a person has chosen, which no merging may undo.
 _SWITCHES = ("whatsapp_opt_out", "disable_ai_bot", "disable_reply_bot")
@@ -74,20 +78,26 @@ def find_or_create(
 
 
 def moved(
-    work: Work, vendor: Vendor, who: Person, element: dict[str, Any], profile: Profile = _NOTHING
+    work: Work, vendor: Vendor, who: Person, part: Part, profile: Profile = _NOTHING
 ) -> int | None:
     """Return the contact who has another number or user id now, as a system message says, with
-    what is new; None if the message says no such thing."""
-    move = moved_by_message(who, element)
-    return None if move is None else follow(work, vendor, move, profile)
+    what is new; None if the message says no such thing. Nobody gets the business's own number."""
+    move = moved_by_message(who, part.element)
+    if move is None or is_own_number(move.new, part.value):
+        return None
+    return follow(work, vendor, move, profile)
 
 
 def follow(work: Work, vendor: Vendor, move: Move, profile: Profile = _NOTHING) -> int | None:
-    """Have whoever is known by the old ids, or by the new ones, be one contact with the new."""
+    """Have whoever is known by the old ids, or by the new ones, be one contact with the new. Moves
+    may come in any order: who has gone on to another user id keeps that."""
     people = (move.new, move.old)
     found = [_by_number(work, vendor, one.wa_id) for one in people]
-    found += [_by_user_id(work, vendor, one.user_id) for one in people]
-    return _one(work, vendor, found, move.new, profile)
+    users = [_by_user_id(work, vendor, one.user_id) for one in people]
+    ids = [user_id_of(row) for row in users if row is not None]
+    later = (one for one in ids if one not in (None, move.new.user_id, move.old.user_id))
+    who = Person(move.new.wa_id, next(later, move.new.user_id))
+    return _one(work, vendor, [*found, *users], who, profile, known_as=move.old)
 
 
 def learn(work: Work, vendor: Vendor, row: Row, who: Person) -> None:
@@ -95,6 +105,12 @@ def learn(work: Work, vendor: Vendor, row: Row, who: Person) -> None:
     person."""
     found = [_by_number(work, vendor, who.wa_id), row, _by_user_id(work, vendor, who.user_id)]
     _one(work, vendor, found, who, _NOTHING)
+
+
+def number_of(work: Work, contact_id: int) -> str | None:
+    """Return a contact's number."""
+    row = work.db.row("SELECT wa_id FROM contacts WHERE _id = ?", (contact_id,))
+    return None if row is None else phone_digits(row["wa_id"] or "")
 
 
 def contacts_by_id(work: Work, ids: list[int]) -> list[Row]:
@@ -114,8 +130,8 @@ def upsert(work: Work, vendor: Vendor, who: Person, names: dict[str, str | None]
 
 def split_name(name: str | None) -> dict[str, str | None]:
     """Return a full name as the columns have it."""
-    first, _, last = (name or "").strip().partition(" ")
-    return {"first_name": text(first), "last_name": text(last.strip())}
+    first, _, last = (name or "").strip(_TRIMMED).partition(" ")
+    return {"first_name": text(first), "last_name": text(last.strip(_TRIMMED))}
 
 
 def address_of(row: Row) -> dict[str, str] | None:
@@ -178,16 +194,22 @@ def _uid(vendor: Vendor, who: Person, attempt: int = 0) -> str:
 
 
 def _one(
-    work: Work, vendor: Vendor, found: list[Row | None], who: Person, profile: Profile
+    work: Work,
+    vendor: Vendor,
+    found: list[Row | None],
+    who: Person,
+    profile: Profile,
+    *,
+    known_as: Person | None = None,
 ) -> int | None:
     """Make one contact of those that were found, the first of which remains, and have it learn
-    who it is."""
+    who it is. A new one is found later also by the user id that it was ``known_as``."""
     rows: dict[int, Row] = {}
     for row in found:
         if row is not None:
             rows.setdefault(row["_id"], row)
     if not rows:
-        return _insert(work, vendor, who, profile)
+        return _insert(work, vendor, who, profile, known_as)
     kept, *others = rows.values()
     for other in others:
         _merge(work, kept, other)
@@ -243,16 +265,21 @@ def _merge(work: Work, kept: Row, other: Row) -> None:
         db.execute(f"UPDATE {table} SET contacts__id = ? WHERE contacts__id = ?", ids)
 
 
-def _insert(work: Work, vendor: Vendor, who: Person, profile: Profile) -> int | None:
+def _insert(
+    work: Work, vendor: Vendor, who: Person, profile: Profile, known_as: Person | None
+) -> int | None:
     if who.wa_id is None and who.user_id is None:
         return None
     data = profile.data(who.user_id)
+    named = who
+    if known_as is not None and who.wa_id is None is not known_as.user_id:
+        named = Person(None, known_as.user_id)
     attempt = 0
     # Whoever has had the number before may have that _uid still.
-    while work.db.row("SELECT 1 FROM contacts WHERE _uid = ?", (_uid(vendor, who, attempt),)):
+    while work.db.row("SELECT 1 FROM contacts WHERE _uid = ?", (_uid(vendor, named, attempt),)):
         attempt += 1
     columns: dict[str, Any] = {
-        "_uid": _uid(vendor, who, attempt),
+        "_uid": _uid(vendor, named, attempt),
         "created_at": work.now,
         "updated_at": work.now,
         "vendors__id": vendor.id,

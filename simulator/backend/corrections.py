@@ -8,11 +8,11 @@ stays so.
 from typing import Any
 
 from contracts.cloud_api.answering import sent_ms
-from contracts.cloud_api.people import identifier
 from contracts.cloud_api.text import readable_text
 from simulator.backend import wamids
 from simulator.backend.columns import fit
 from simulator.backend.database import Row
+from simulator.backend.envelope import identifier
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.vendors import Vendor

@@ -11,14 +11,14 @@ from contracts.cloud_api.answering import (
     is_placeholder,
     sent_ms,
 )
-from contracts.cloud_api.people import Person, identifier, person
+from contracts.cloud_api.people import Person, person
 from contracts.cloud_api.text import readable_text
 from simulator.backend import wamids
 from simulator.backend.columns import fit_row
-from simulator.backend.contacts import find_or_create, moved, profile_of
+from simulator.backend.contacts import find_or_create, moved, number_of, profile_of
 from simulator.backend.corrections import correct
 from simulator.backend.database import Row
-from simulator.backend.envelope import Part, phone_number_id
+from simulator.backend.envelope import Part, identifier, phone_number_id
 from simulator.backend.jsontext import dump, load, section, shallow
 from simulator.backend.media import requested
 from simulator.backend.outcome import DONE, Outcome, ignored
@@ -96,7 +96,7 @@ def _store(
     assert number is not None
     assert wamid is not None
     profile = profile_of(element, part.contact, "from" if part.kind == "message" else "to")
-    contact_id = moved(work, vendor, who, element, profile)
+    contact_id = moved(work, vendor, who, part, profile)
     if contact_id is None:
         contact_id = find_or_create(work, vendor, who, profile)
     if contact_id is None:
@@ -105,7 +105,7 @@ def _store(
     row = _row(work, vendor, part, sent_at) | {
         "contacts__id": contact_id,
         "wamid": wamids.stored(wamid),
-        "contact_wa_id": who.wa_id,
+        "contact_wa_id": who.wa_id or number_of(work, contact_id),
         "wab_phone_number_id": number,
     }
     if placeholder is None:

@@ -4,11 +4,10 @@ from typing import Any
 
 import structlog
 
-from contracts.cloud_api.people import identifier
 from contracts.effects import EffectKind, MediaReport, MediaRequest, MediaState
 from simulator.backend import wamids
 from simulator.backend.database import Row
-from simulator.backend.envelope import Part, text
+from simulator.backend.envelope import Part, identifier, text
 from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.messages import id_of
 from simulator.backend.outcome import DONE, Outcome, failed, ignored

@@ -9,12 +9,11 @@ row of the queue goes when a status has come for it.
 from typing import Any
 
 from contracts.backend import QueueStatus, Update
-from contracts.cloud_api.people import identifier
 from contracts.cloud_api.webhook import STATUS_RANK, higher_status
 from simulator.backend import wamids
 from simulator.backend.columns import fit
 from simulator.backend.database import Row
-from simulator.backend.envelope import Part, objects, phone_number_id, text
+from simulator.backend.envelope import Part, identifier, objects, phone_number_id, text
 from simulator.backend.jsontext import OBJECT, dump, load, section, shallow
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.send_results import MAX_RETRIES

@@ -73,7 +73,7 @@ async def done(caller: Caller, *updates: dict[str, Any]) -> None:
 # -- who a message is from --
 
 
-@pytest.mark.parametrize("user", [USER, LONG, LONGER])
+@pytest.mark.parametrize("user", [USER, LONG, LONGER, "0"])
 @pytest.mark.parametrize("member", ["from", "from_user_id"])
 async def test_a_user_id_is_never_a_number(
     caller: Caller, vendor: Vendor, user: str, member: str
@@ -119,6 +119,29 @@ async def test_a_number_in_two_forms_is_one_contact(
     contact = one(caller, vendor)
     assert contact["wa_id"] == first
     assert belongs(caller, vendor, contact)
+
+
+async def test_a_message_without_a_number_has_its_contacts(caller: Caller, vendor: Vendor) -> None:
+    await done(caller, said(vendor, "wamid.a", NUMBER, USER), said(vendor, "wamid.b", user=USER))
+    logs = caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id)
+    assert [log["contact_wa_id"] for log in logs] == [NUMBER, NUMBER]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [
+        (" Ada \0", "Ada", None),
+        ("\0", None, None),
+        ("0 0", "0", "0"),
+        ("a\t \u00a0", "a\t", "\u00a0"),
+    ],
+)
+async def test_a_name_of_blanks(
+    caller: Caller, vendor: Vendor, name: str, first: str | None, last: str | None
+) -> None:
+    await done(caller, said(vendor, "wamid.a", NUMBER, name=name))
+    contact = one(caller, vendor)
+    assert (contact["first_name"], contact["last_name"]) == (first, last)
 
 
 async def test_a_user_id_is_compared_letter_for_letter(caller: Caller, vendor: Vendor) -> None:
@@ -384,7 +407,34 @@ async def test_who_was_merged_is_found_by_the_old_user_id(caller: Caller, vendor
     assert belongs(caller, vendor, contact)
 
 
+@pytest.mark.parametrize("order", ["12", "21", "121", "212"])
+async def test_moves_may_come_in_any_order(caller: Caller, vendor: Vendor, order: str) -> None:
+    last = "GB.333333"
+    await opted_out(caller, vendor, None, USER)
+    moves = {"1": (USER, OTHER), "2": (OTHER, last)}
+    for place, (old, new) in enumerate(moves[one] for one in order):
+        facts = {"type": "user_changed_user_id", "user_id": new, "previous_user_id": old}
+        await done(caller, system(vendor, f"wamid.{place}", {"from_user_id": new}, **facts))
+    await done(caller, said(vendor, "wamid.last", user=last))
+    contact = one(caller, vendor)
+    assert (contact["whatsapp_opt_out"], contact["__data"]["user_id"]) == (1, last)
+    assert belongs(caller, vendor, contact)
+
+
 # -- the business itself --
+
+
+async def test_nobody_moves_to_the_businesss_own_number(caller: Caller, vendor: Vendor) -> None:
+    own = messaging(vendor)["metadata"]["display_phone_number"]
+    await opted_out(caller, vendor, NUMBER, USER)
+    facts = {"type": "user_changed_number", "wa_id": own}
+    await done(caller, system(vendor, "wamid.sys", {"from": NUMBER}, **facts))
+    ids = {"previous": "GB.1", "current": "GB.2"}
+    [answer] = await caller.process(moved(vendor, wa_id=own, user_id=ids))
+    assert (answer.result, answer.reason) == ("ignored", "no_user_ids")
+    contact = one(caller, vendor)
+    assert (contact["wa_id"], contact["__data"]["user_id"]) == (NUMBER, USER)
+    assert belongs(caller, vendor, contact)
 
 
 @pytest.mark.parametrize("written", ["{}", "+{}"])

@@ -12,6 +12,7 @@ use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Move;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
+use WhatsappSidecar\Laravel\Webhook\Part;
 use WhatsappSidecar\Laravel\Webhook\Person;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
@@ -32,8 +33,8 @@ final class AccountChanges
         return match ($part->field) {
             'account_update' => $this->updateAccount($vendor, $update),
             'user_preferences' => $this->preferences->apply($vendor, $update),
-            'smb_app_state_sync' => $this->syncContacts($vendor, $part->value),
-            'user_id_update' => $this->followPeople($vendor, $part->value),
+            'smb_app_state_sync' => $this->syncContacts($vendor, $part),
+            'user_id_update' => $this->followPeople($vendor, $part),
             default => Outcome::ignored('field_not_used'),
         };
     }
@@ -58,9 +59,12 @@ final class AccountChanges
     }
 
     /** People who have another user id now are the contacts that they were. */
-    private function followPeople(Vendor $vendor, stdClass $value): Outcome
+    private function followPeople(Vendor $vendor, Part $part): Outcome
     {
-        $moves = Move::ofField($value);
+        $moves = array_filter(
+            Move::ofField($part->value),
+            static fn (Move $move): bool => ! $move->new->hasNumber($part->ownNumber())
+        );
         foreach ($moves as $move) {
             $this->contacts->follow($vendor, $move);
         }
@@ -69,11 +73,10 @@ final class AccountChanges
     }
 
     /** Upsert the contacts of the business's phone. What was removed there is kept here. */
-    private function syncContacts(Vendor $vendor, stdClass $value): Outcome
+    private function syncContacts(Vendor $vendor, Part $part): Outcome
     {
         $outcome = Outcome::ignored('no_contacts');
-        $own = Json::section($value, 'metadata')->display_phone_number ?? null;
-        foreach (Envelope::objects($value->state_sync ?? null) as $change) {
+        foreach (Envelope::objects($part->value->state_sync ?? null) as $change) {
             $contact = $change->contact ?? null;
             $added = ($change->type ?? null) === 'contact' && ($change->action ?? null) !== 'remove';
             if (! $added || ! $contact instanceof stdClass) {
@@ -81,7 +84,7 @@ final class AccountChanges
             }
             $number = Person::of([$contact->phone_number ?? null])->waId;
             $person = new Person($number, Envelope::text($contact->user_id ?? null));
-            if ($person->isKnown() && ! $person->hasNumber($own)) {
+            if ($person->isKnown() && ! $person->hasNumber($part->ownNumber())) {
                 $this->contacts->upsert(
                     $vendor,
                     $person,

@@ -57,14 +57,14 @@ final class StoreMessage
             return Outcome::ignored('message_without_id');
         }
         $person = Person::ofItem($part->item, $part->contact, $side);
-        if ($person->hasNumber(Json::section($part->value, 'metadata')->display_phone_number ?? null)) {
+        if ($person->hasNumber($part->ownNumber())) {
             return Outcome::ignored('own_number');
         }
         if (Answering::isCorrection($part->item)) {
             return $this->correct($vendor, $update);
         }
         $profile = Profile::of($part->contact, $part->item, $side);
-        $contact = $this->contacts->moved($vendor, $person, $part->item, $profile)
+        $contact = $this->contacts->moved($vendor, $person, $part, $profile)
             ?? $this->contacts->findOrCreate($vendor, $person, $profile);
         if ($contact === null) {
             return Outcome::ignored('contact_without_id');

@@ -9,6 +9,7 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Move;
+use WhatsappSidecar\Laravel\Webhook\Part;
 use WhatsappSidecar\Laravel\Webhook\Person;
 use WhatsappSidecar\Laravel\Webhook\Profile;
 
@@ -56,26 +57,38 @@ final class Contacts
 
     /**
      * Return the contact who has another number or user id now, as a system message says, with what is
-     * new; null if the message says no such thing.
+     * new; null if the message says no such thing. Nobody gets the business's own number.
      */
-    public function moved(Vendor $vendor, Person $person, stdClass $item, ?Profile $profile = null): ?Contact
+    public function moved(Vendor $vendor, Person $person, Part $part, ?Profile $profile = null): ?Contact
     {
-        $move = Move::ofMessage($person, $item);
+        $move = Move::ofMessage($person, $part->item);
 
-        return $move === null ? null : $this->follow($vendor, $move, $profile);
+        return $move === null || $move->new->hasNumber($part->ownNumber())
+            ? null
+            : $this->follow($vendor, $move, $profile);
     }
 
+    /**
+     * Have whoever is known by the old ids, or by the new ones, be one contact with the new. Moves may come
+     * in any order: who has gone on to another user id keeps that.
+     */
     public function follow(Vendor $vendor, Move $move, ?Profile $profile = null): ?Contact
     {
         $found = [];
         foreach ([$move->new, $move->old] as $person) {
             $found[] = $this->rows->byNumber($vendor, $person->waId);
         }
+        $new = clone $move->new;
         foreach ([$move->new, $move->old] as $person) {
-            $found[] = $this->rows->byUserId($vendor, $person->userId);
+            $row = $this->rows->byUserId($vendor, $person->userId);
+            $userId = $row === null ? null : Contact::userId($row);
+            if (! in_array($userId, [null, $move->new->userId, $move->old->userId], true)) {
+                $new->userId = $userId;
+            }
+            $found[] = $row;
         }
 
-        return $this->one($vendor, $found, $move->new, $profile);
+        return $this->one($vendor, $found, $new, $profile, $move->old);
     }
 
     /** Create the contact, or take over the names that are given. */
@@ -118,19 +131,25 @@ final class Contacts
     }
 
     /**
-     * Make one contact of those that were found, the first of which remains, and have it learn who it is.
+     * Make one contact of those that were found, the first of which remains, and have it learn who it is. A
+     * new one is found later also by the user id that it was known by.
      *
      * @param list<?stdClass> $found
      */
-    private function one(Vendor $vendor, array $found, Person $person, ?Profile $profile): ?Contact
-    {
+    private function one(
+        Vendor $vendor,
+        array $found,
+        Person $person,
+        ?Profile $profile,
+        ?Person $old = null
+    ): ?Contact {
         $rows = [];
         foreach (array_filter($found) as $row) {
             $rows[(int) $row->_id] ??= $row;
         }
         $kept = array_shift($rows);
         if ($kept === null) {
-            return $person->isKnown() ? Contact::ofRow($this->insert($vendor, $person, $profile)) : null;
+            return $person->isKnown() ? $this->made($vendor, $person, $profile, $old) : null;
         }
         $patch = self::news($kept, $person, $profile);
         if ($rows === [] && $patch === []) {
@@ -168,7 +187,7 @@ final class Contacts
             'parent_user_id' => $profile?->parentUserId,
             'username' => $profile?->username,
         ];
-        foreach (array_filter($said) as $name => $value) {
+        foreach (array_filter($said, 'is_string') as $name => $value) {
             if (($known->{$name} ?? null) !== $value) {
                 $news[$name] = $value;
             }
@@ -196,18 +215,30 @@ final class Contacts
         );
     }
 
-    private function insert(Vendor $vendor, Person $person, ?Profile $profile): stdClass
+    private function made(Vendor $vendor, Person $person, ?Profile $profile, ?Person $old): ?Contact
+    {
+        $named = $person->waId === null && isset($old->userId) ? new Person(null, $old->userId) : $person;
+        $row = $this->insert($vendor, $person, $profile, $named);
+
+        // Another call may have made it at the same moment, by the user id that it had before.
+        return $old !== null && Contact::userId($row) !== $person->userId
+            ? $this->one($vendor, [$row], $person, $profile)
+            : Contact::ofRow($row);
+    }
+
+    /** @param Person $named whom the _uid follows from */
+    private function insert(Vendor $vendor, Person $person, ?Profile $profile, Person $named): stdClass
     {
         $names = self::split($profile?->name);
         $data = array_filter([
             'user_id' => $person->userId,
             'parent_user_id' => $profile?->parentUserId,
             'username' => $profile?->username,
-        ]);
+        ], 'is_string');
         // The _uid follows from who it is, so that two calls at the same moment make one contact. Whoever
         // has had the number before may have that _uid still.
         for ($attempt = 0;; $attempt++) {
-            $uid = ContactRows::uid($vendor, $person, $attempt);
+            $uid = ContactRows::uid($vendor, $named, $attempt);
             $this->db->insertMissing('contacts', [[
                 '_uid' => $uid,
                 'created_at' => $this->now(),
@@ -219,10 +250,8 @@ final class Contacts
                 '__data' => $data === [] ? null : Json::dump($data),
             ]]);
             $row = $this->rows->byUid($uid);
-            $isTheirs = $person->waId === null
-                ? Contact::userId($row) === $person->userId
-                : in_array($row->wa_id, Person::numberForms($person->waId), true);
-            if ($isTheirs) {
+            // A user id is nobody else's later.
+            if ($named->waId === null || in_array($row->wa_id, Person::numberForms($named->waId), true)) {
                 return $row;
             }
         }

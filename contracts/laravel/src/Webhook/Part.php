@@ -46,4 +46,12 @@ final class Part
 
         return $metadata instanceof stdClass ? Envelope::id($metadata->phone_number_id ?? null) : null;
     }
+
+    /** Return the business's own number, as it is shown to people. */
+    public function ownNumber(): mixed
+    {
+        $metadata = $this->value->metadata ?? null;
+
+        return $metadata instanceof stdClass ? $metadata->display_phone_number ?? null : null;
+    }
 }
