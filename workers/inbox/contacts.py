@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import orjson
 from msgspec import Raw
 
 from contracts.cloud_api.people import NAMES, main_form, names, person
@@ -21,6 +22,9 @@ MAX_CONTACT_BYTES = 2048
 
 #: Maximum size of a member that is kept of something long.
 MAX_MEMBER_BYTES = 256
+
+#: Characters that are kept of the name in a long contact: as UTF-8 it is a short member then.
+MAX_NAME_PART = 60
 
 
 _NUMBER = re.compile(r"[0-9]{5,20}")
@@ -193,9 +197,18 @@ def _shortened(raw: bytes) -> bytes:
     profile = found.pop("profile", None)
     kept = short(found, NAMES["contact"])
     if profile is not None and is_object(profile):
-        inside = short(dict(members(profile)), ("name", "username"))
+        inside = short(_named(dict(members(profile))), ("name", "username"))
         kept += b'"profile":{' + inside.removesuffix(b",") + b"},"
     return b"{" + kept.removesuffix(b",") + b"}"
+
+
+def _named(profile: dict[str, Raw]) -> dict[str, Raw]:
+    """Return a profile with the first part of a name that is too long."""
+    raw = profile.get("name")
+    name = None if raw is None or _is_short(raw) else decoded(bytes(raw))
+    if not isinstance(name, str):
+        return profile
+    return {**profile, "name": Raw(orjson.dumps(name[:MAX_NAME_PART]))}
 
 
 def short(values: dict[str, Raw], wanted: Iterable[str]) -> bytes:

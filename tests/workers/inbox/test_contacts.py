@@ -127,10 +127,20 @@ def test_a_long_contact_goes_once_and_with_its_messages_as_its_ids_and_name() ->
     assert contacts_of(rest) == [BEN, long]
 
 
-def test_of_a_contact_that_is_long_all_over_nothing_goes_with_its_messages() -> None:
-    long = {"wa_id": "99911", "profile": {"name": "x" * 9000}, "user_id": "y" * 9000}
+def test_of_a_contact_that_is_long_all_over_the_name_begins_with_its_messages() -> None:
+    for letter in ("x", "\U0001f600"):
+        long = {"wa_id": "99911", "profile": {"name": letter * 9000}, "user_id": "y" * 9000}
+        first, rest = split(webhook(messages=[message("99911")], contacts=[long]))
+        assert contacts_of(first) == [{"wa_id": "99911", "profile": {"name": letter * 60}}]
+        assert contacts_of(rest) == [long]
+
+
+@pytest.mark.parametrize("name", [7, ["x"], {"x": "y" * 9000}, None])
+def test_of_a_long_contact_a_name_that_is_none(name: Any) -> None:
+    long = {"wa_id": "99911", "profile": {"name": name}, "note": "y" * 9000}
     first, _ = split(webhook(messages=[message("99911")], contacts=[long]))
-    assert contacts_of(first) == [{"wa_id": "99911", "profile": {}}]
+    kept = {} if isinstance(name, dict) else {"name": name}
+    assert contacts_of(first) == [{"wa_id": "99911", "profile": kept}]
 
 
 def test_five_hundred_failures_carry_no_strangers() -> None:
