@@ -2,10 +2,11 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
+from contracts.backend import UpdateKind
 from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.effects.outbox import vendor_of_replies
@@ -102,7 +103,8 @@ class Deferred:
     """What waits for a retry in a lane: the reasons, by how many of the inspected updates, and how
     long ago the oldest arrived. Workers have died ``deaths`` times in a row on the lane's work, of
     which ``one_by_one`` units are now taken one by one. ``refused``: vendors with an update that
-    PHP has refused more than once, or that has waited for a while, with the last reason."""
+    PHP has refused more than once, or that has waited for a while, with the last reason; statuses
+    that may be earlier than the result of their send are not refused."""
 
     reasons: dict[str, int]
     refused: dict[str, str]
@@ -126,7 +128,9 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     refused = {
         update["vendor_uid"]: update["reason"]
         for update in updates
-        if update.get("attempts") and (update["attempts"] > 1 or update["received_at"] < since)
+        if update.get("attempts")
+        and (update["attempts"] > 1 or update["received_at"] < since)
+        and not _is_early(update)
     }
     reasons = Counter(update.get("reason") or "behind an earlier one" for update in updates)
     oldest = min((update["received_at"] for update in updates), default=overview.now)
@@ -140,6 +144,12 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
         deaths=deaths,
         one_by_one=int(left or 0),
     )
+
+
+def _is_early(update: dict[str, Any]) -> bool:
+    """Return whether it is a status that waits for its message, and is ignored if that never
+    comes: another application with the same number sends messages, too."""
+    return update.get("kind") == UpdateKind.STATUS and update.get("reason") == "message_unknown"
 
 
 def _in_turns(order_keys: list[bytes]) -> list[bytes]:

@@ -97,6 +97,8 @@ async def test_refused_twice_or_for_a_while(redis: Redis) -> None:
     await defer(redis, "twice/1", vendor_uid="twice", reason="b", attempts=2)
     await defer(redis, "late/1", vendor_uid="late", reason="c", attempts=1, received_at=late)
     await defer(redis, "waits/1", vendor_uid="waits", attempts=0, received_at=late)
+    early = {"kind": "status", "reason": "message_unknown", "attempts": 9}
+    await defer(redis, "early/1", vendor_uid="early", received_at=late, **early)
     found = await read_deferred(redis, await Observer(redis).read(), LANE)
     assert found.refused == {"twice": "b", "late": "c"}
 
