@@ -70,7 +70,7 @@ class Parsed:
         self._runs = runs_of(clean(webhook.body))
         self._known_links: Links | None = None
         #: Where each run begins, and where the last one ends.
-        self._places = [0, *accumulate(len(run.elements) for run in self._runs)]
+        self._places = [0, *accumulate([len(run.elements) for run in self._runs])]
         self.length = self._places[-1] or 1
 
     def take(
@@ -120,11 +120,13 @@ class Parsed:
         return updates, place
 
     def _from(self, start: int) -> Iterator[tuple[Run, bytes, int]]:
-        for number in range(bisect_right(self._places, start) - 1, len(self._runs)):
-            run = self._runs[number]
+        first = bisect_right(self._places, start) - 1
+        index = start - self._places[first]
+        for run in self._runs[first:]:
             before = b"".join(run.front)
-            for index in range(max(0, start - self._places[number]), len(run.elements)):
-                yield run, before, index
+            for place in range(index, len(run.elements)):
+                yield run, before, place
+            index = 0
 
     def _read(self, run: Run, before: bytes, index: int, raw: bytes, place: int) -> Update | _Left:
         """Return an element as an update, or why it is none."""
@@ -172,14 +174,14 @@ class Parsed:
     def _who(self, values: dict[str, Any], kind: UpdateKind, contact: Contact | None) -> str:
         """Return whose messages stay in order."""
         name, is_user = who(values, kind, contact)
-        return "unknown" if name is None else self._links().name(name, is_user=is_user)
+        if name is None or self.length == 1:  # a single update names all that is known of them
+            return name or "unknown"
+        return self._links().name(name, is_user=is_user)
 
     def _links(self) -> Links:
         if self._known_links is None:
             self._known_links = Links()
-            body = self._webhook.body
-            # A single update names all that is known of whom it is from.
-            if self.length > 1 and (b"user_id" in body or b'"system"' in body):
+            if b"user_id" in self._webhook.body or b'"system"' in self._webhook.body:
                 for run in self._runs:
                     _learn(run, self._known_links)
         return self._known_links
