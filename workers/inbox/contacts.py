@@ -79,9 +79,9 @@ class Contacts:
         if not self._raw:
             return None
         number, known = values.get(NAMES[kind][0]), self.all()
-        if isinstance(number, str) and len(known) == 1:
-            if number and number == known[0].values.get("wa_id"):
-                return known[0]  # the short way for what is usual
+        only = known[0].values.get("wa_id") if len(known) == 1 else None
+        if number and isinstance(number, str) and number == only:
+            return known[0]  # the short way for what is usual
         by_id = self._by_id or self._index()
         for member in NAMES[kind]:
             text = values.get(member)
