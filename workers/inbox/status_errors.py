@@ -25,7 +25,7 @@ import structlog
 
 from contracts.backend import SendError, VendorConfig
 from contracts.cloud_api.errors import rule_for
-from contracts.cloud_api.people import person
+from contracts.cloud_api.people import identifier, person
 from contracts.cloud_api.webhook import Status, WebhookError
 from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendError
@@ -41,6 +41,7 @@ from workers.sending.error_policy import Decision, decide_error
 from workers.sending.holds import Scope
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
+from workers.sending.recipients import name_of
 
 log = structlog.get_logger()
 
@@ -220,11 +221,12 @@ def _failure(update: Update, campaign_uid: str, status: Status, limits: Limits) 
         details=details if isinstance(details, str) else None,
     )
     at = _seconds(status.timestamp, update.received_at)
-    whom = person(status.recipient_id, user_ids=(status.recipient_user_id,))
+    named = update.element
+    whom = person(named.get("recipient_id"), user_ids=(named.get("recipient_user_id"),))
     decision = decide_error(rule, error, by_user_id=whom.wa_id is None and whom.user_id is not None)
     if time.time() - at > STALE_S:
         decision = replace(decision, hold=None, hold_pair_s=0.0)
-    recipients = tuple(name for name in (whom.wa_id, whom.user_id) if name is not None)
+    recipients = tuple(name_of(one) for one in (whom.wa_id, whom.user_id) if one is not None)
     return Failure(update.vendor_uid, campaign_uid, limits, recipients, at, error, decision)
 
 
@@ -242,13 +244,9 @@ def _read(update: Update) -> tuple[Status, str, str | None]:
     account = update.payload["entry"][0]
     value = account["changes"][0]["value"]
     metadata = value.get("metadata")
-    number = metadata.get("phone_number_id") if isinstance(metadata, dict) else None
-    account_id = account.get("id")
-    return (
-        Status.model_validate(value["statuses"][0]),
-        number if isinstance(number, str) else "",
-        account_id if isinstance(account_id, str) and account_id else None,
-    )
+    number = identifier(metadata.get("phone_number_id")) if isinstance(metadata, dict) else None
+    status = Status.model_validate(value["statuses"][0])
+    return status, number or "", identifier(account.get("id"))
 
 
 def _seconds(timestamp: str | None, received_at: int) -> float:

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from contracts.backend import ClaimedRow
+from workers.sending.recipients import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class ClaimedSend:
     @property
     def addressee(self) -> str:
         """What limits and suppression know the person by: the number, or else the user id."""
-        return self.row.to or self.row.recipient or ""
+        return name_of(self.row.to or self.row.recipient or "")
 
 
 class SendQueue:

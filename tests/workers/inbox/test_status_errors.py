@@ -337,6 +337,8 @@ async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:
     ("facts", "known"),
     [
         ({"recipient_id": "491500000001"}, {"491500000001"}),
+        ({"recipient_id": 491500000001}, {"491500000001"}),
+        ({"recipient_id": "5511987654321"}, {"551187654321"}),  # as the other form is known
         ({"recipient_id": None, "recipient_user_id": "GB.1"}, {"GB.1"}),
         ({"recipient_id": "GB.1"}, {"GB.1"}),
         (
@@ -354,6 +356,14 @@ async def test_who_is_suppressed(
     suppressed = cast("list[bytes]", await lane.redis.keys("suppressed:*"))
     found = {key.decode().rpartition(":")[2] for key in suppressed}
     assert found == known
+
+
+async def test_a_number_id_that_is_a_number_of_json(lane: LaneUnderTest) -> None:
+    metadata = {**METADATA, "phone_number_id": int(NUMBER)}
+    errors = [{"code": 131048, "title": "spam rate limit hit"}]
+    element = status("wamid.1", "failed", errors=errors, timestamp=str(int(time.time())))
+    await receive(lane, webhook(statuses=[element], metadata=metadata))
+    assert await seen(lane) == ACTIONS[131048] - OF_THE_MESSAGE
 
 
 async def test_a_user_id_that_cannot_be_written_to_stops_no_campaign(lane: LaneUnderTest) -> None:

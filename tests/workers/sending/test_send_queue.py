@@ -12,6 +12,7 @@ def test_a_person_is_known_by_the_number_or_else_by_the_user_id() -> None:
     assert queued(to="999", recipient="GB.1").addressee == "999"
     assert queued(to=None, recipient="GB.1").addressee == "GB.1"
     assert queued(to=None).addressee == ""
+    assert queued(to="5511987654321").addressee == queued(to="551187654321").addressee
 
 
 def test_rows_come_out_in_order() -> None:
