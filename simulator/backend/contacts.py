@@ -102,7 +102,9 @@ def follow(work: Work, vendor: Vendor, move: Move, profile: Profile = _NOTHING) 
 
 def learn(work: Work, vendor: Vendor, row: Row, who: Person) -> None:
     """Have a contact learn ids that are certainly its own; whoever has them too is the same
-    person."""
+    person. One that was merged into another meanwhile learns nothing."""
+    if _is_merged(work, row):
+        return
     found = [_by_number(work, vendor, who.wa_id), row, _by_user_id(work, vendor, who.user_id)]
     _one(work, vendor, found, who, _NOTHING)
 
@@ -234,12 +236,19 @@ def _learn(work: Work, row: Row, who: Person, profile: Profile) -> None:
         )
 
 
+def _is_merged(work: Work, row: Row) -> bool:
+    now = work.db.row("SELECT __data FROM contacts WHERE _id = ?", (row["_id"],))
+    return now is not None and "merged_into" in section(load(now["__data"]), "sidecar")
+
+
 def _merge(work: Work, kept: Row, other: Row) -> None:
     """Give a contact what is known of another, who is the same person.
 
     The other's row stays, for other tables may name it, but with no id by which it would be found;
     it says whom it was merged into, and is opted out, so that no campaign reaches the person twice.
     """
+    if _is_merged(work, other):
+        return
     db, now, ids = work.db, work.now, (kept["_id"], other["_id"])
     switches = ", ".join(
         f"{name} = max(coalesce(contacts.{name}, 0), coalesce(other.{name}, 0))"

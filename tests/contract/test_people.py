@@ -1,5 +1,6 @@
 """People: one contact each, whatever they are known by, and where a message to them goes."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -227,6 +228,37 @@ async def test_the_other_row_stays_and_reaches_nobody(caller: Caller, vendor: Ve
     (left,) = caller.backend.rows("contacts", _id=by_user["_id"])
     assert (left["wa_id"], left["whatsapp_opt_out"]) == (None, 1)
     assert left["__data"] == {"sidecar": {"merged_into": by_number["_uid"]}}
+
+
+async def test_several_calls_find_out_at_the_same_time(caller: Caller, vendor: Vendor) -> None:
+    """Each has found both; only the first makes them one."""
+    kept, _ = await two(caller, vendor)
+    updates = [said(vendor, f"wamid.{number}", NUMBER, USER) for number in range(8)]
+    await asyncio.gather(*(done(caller, update) for update in updates))
+    contact = one(caller, vendor)
+    assert (contact["_id"], contact["whatsapp_opt_out"] or 0) == (kept["_id"], 0)
+    assert contact["__data"] == {"user_id": USER}
+    assert belongs(caller, vendor, contact)
+
+
+async def test_results_of_both_come_together(caller: Caller, campaign: Campaign) -> None:
+    """A campaign has the person twice, and two answers of one call say that it is one."""
+    vendor, (first, second) = campaign.vendor, campaign.row_uids[:2]
+    number = campaign.recipients[0]
+    await done(caller, said(vendor, "wamid.before", None, USER))
+    (hidden,) = caller.backend.rows("whatsapp_message_logs", wamid="wamid.before")
+    row = {"phone_with_country_code": None, "contacts__id": hidden["contacts__id"]}
+    caller.backend.change("whatsapp_message_queue", row, _uid=second)
+    await caller.claim(campaign)
+    said_of_both = {"wa_id": number, "user_id": USER}
+    await caller.report(*(accepted(campaign, uid, **said_of_both) for uid in (first, second)))
+    (contact,) = caller.backend.rows("contacts", vendors__id=vendor.id, wa_id=number)
+    assert contact["whatsapp_opt_out"] in (None, 0)
+    assert contact["__data"]["user_id"] == USER
+    assert "sidecar" not in contact["__data"]
+    await done(caller, said(vendor, "wamid.after", None, USER))
+    (log,) = caller.backend.rows("whatsapp_message_logs", wamid="wamid.after")
+    assert log["contacts__id"] == contact["_id"]
 
 
 async def test_a_name_and_notes_come_along(caller: Caller, vendor: Vendor) -> None:

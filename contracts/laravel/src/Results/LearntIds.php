@@ -98,16 +98,23 @@ final class LearntIds
     private function united(array $changes, string $now): array
     {
         $known = $this->rows->knownBy(array_filter(array_column($changes, 'user', 'id')));
+        $gone = [];
         foreach ($changes as $id => $change) {
+            if (isset($gone[$id])) {
+                unset($changes[$id]);
+                continue;
+            }
             $other = $known[$id] ?? $id;
             if ($other !== $id) {
                 $this->merge->into($id, $change['uid'], $other, $now);
+                $gone[$other] = true;
             }
             $owner = $change['is_new'] && $change['wa_id'] !== null
                 ? $this->rows->ofNumber($change['vendor_id'], $change['wa_id'])
                 : null;
             if ($owner !== null && (int) $owner->_id !== $id) {
                 $this->merge->into((int) $owner->_id, $owner->_uid, $id, $now);
+                $gone[$id] = true;
                 $changes[$id] = ['id' => (int) $owner->_id, 'wa_id' => null] + $change;
             }
         }

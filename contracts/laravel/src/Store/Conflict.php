@@ -16,7 +16,8 @@ final class Conflict
     public static function is(Throwable $error): bool
     {
         for ($cause = $error; $cause !== null; $cause = $cause->getPrevious()) {
-            if ($cause instanceof PDOException && in_array((int) ($cause->errorInfo[1] ?? 0), self::CODES, true)) {
+            $code = $cause instanceof PDOException ? (int) ($cause->errorInfo[1] ?? 0) : 0;
+            if ($cause instanceof MergedMeanwhile || in_array($code, self::CODES, true)) {
                 return true;
             }
         }

@@ -20,14 +20,26 @@ final class MergeContacts
 
     private const OBJECT = "IF(JSON_TYPE(%1\$s.__data) = 'OBJECT', %1\$s.__data, '{}')";
 
+    private const LOCK = "SELECT _id, JSON_EXTRACT(__data, '$.sidecar.merged_into') AS merged_into"
+        . ' FROM {contacts} WHERE _id IN (?, ?) ORDER BY _id FOR UPDATE';
+
     public function __construct(private Database $db)
     {
     }
 
-    /** To be called in a transaction. */
+    /**
+     * To be called in a transaction. Another call may have merged either of them since they were read: the
+     * other is not merged twice, for it is opted out by now, and nothing is merged into one that is gone.
+     */
     public function into(int $keptId, string $keptUid, int $otherId, string $now): void
     {
-        $this->db->rows('SELECT _id FROM {contacts} WHERE _id IN (?, ?) ORDER BY _id FOR UPDATE', [$keptId, $otherId]);
+        $gone = array_column($this->db->rows(self::LOCK, [$keptId, $otherId]), 'merged_into', '_id');
+        if (isset($gone[$otherId])) {
+            return;
+        }
+        if (isset($gone[$keptId])) {
+            throw new MergedMeanwhile();
+        }
         $switches = array_map(
             static fn (string $name): string
                 => "kept.{$name} = GREATEST(COALESCE(kept.{$name}, 0), COALESCE(other.{$name}, 0))",
