@@ -2,14 +2,23 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 from contracts.backend import QueueStatus
 from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
-from tests.contract.payloads import accepted, status, status_object, wamid_of
+from tests.contract.payloads import (
+    accepted,
+    message,
+    message_object,
+    status,
+    status_object,
+    wamid_of,
+)
 from tests.contract.talk import says, sends
 from tests.contract.under_test import Campaign, Vendor
+from tests.eventually import eventually
 
 ROWS = 10_000
 
@@ -108,3 +117,38 @@ async def test_a_message_that_comes_twice_at_the_same_moment_is_answered_alike(
         assert len(said) == 1
         assert said != {()}
         assert len(backend.rows("whatsapp_message_logs", vendors__id=vendor.id)) == 2
+
+
+async def test_calls_that_find_out_at_once_that_two_contacts_are_one(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Each has read both before any has merged them."""
+    number, user = "999700000001", "GB.1349120865530274191"
+    database = backend.database
+    for wamid, ids in (("wamid.n", (number, None)), ("wamid.u", (None, user))):
+        await caller.process(_from(vendor, wamid, *ids))
+    kept, other = backend.rows("contacts", vendors__id=vendor.id)
+    database.script("START TRANSACTION")
+    try:
+        database.rows("SELECT _id FROM contacts WHERE vendors__id = ? FOR UPDATE", (vendor.id,))
+        calls = [
+            asyncio.create_task(caller.process(_from(vendor, f"wamid.{place}", number, user)))
+            for place in range(2)
+        ]
+        waiting = "SELECT trx_id FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+        await eventually(lambda: len(database.rows(waiting)) == len(calls))
+    finally:
+        database.script("COMMIT")
+    assert [answer.result for [answer] in await asyncio.gather(*calls)] == ["done", "done"]
+    [contact] = backend.rows("contacts", _id=kept["_id"])
+    assert (contact["wa_id"], contact["whatsapp_opt_out"] or 0) == (number, 0)
+    assert contact["__data"] == {"user_id": user}
+    [gone] = backend.rows("contacts", _id=other["_id"])
+    assert gone["__data"] == {"sidecar": {"merged_into": kept["_uid"]}}
+
+
+def _from(vendor: Vendor, wamid: str, number: str | None, user: str | None) -> dict[str, Any]:
+    ids = {} if user is None else {"from_user_id": user}
+    contact = {"wa_id": number} if number else {}
+    contact |= {"user_id": user} if user else {}
+    return message(vendor, message_object(wamid, number, **ids), contacts=[contact])
