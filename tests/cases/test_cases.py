@@ -1,6 +1,7 @@
 """Webhooks as they were reported by people who receive them (``payloads``), each with what it
 should come to. They are posted to one running installation; each has customers of its own."""
 
+import time
 from typing import Any
 
 import orjson
@@ -134,6 +135,28 @@ def test_a_number_that_changes(world: World) -> None:
     assert contact["whatsapp_opt_out"] == 1
     assert len(world.see("-").asked) == asked
     assert len(world.see("1555200000").sent) == sent
+
+
+def test_a_number_that_changes_twice_in_one_post(world: World) -> None:
+    old, middle, new = "15552100001", "15552100002", "15552100003"
+    now = str(int(time.time()))
+
+    def says(wamid: str, sender: str, **content: Any) -> dict[str, Any]:
+        return {"id": wamid, "from": sender, "timestamp": now, **content}
+
+    def moves(wamid: str, sender: str, wa_id: str) -> dict[str, Any]:
+        system = {"type": "user_changed_number", "body": "Changed.", "wa_id": wa_id}
+        return says(wamid, sender, type="system", system=system)
+
+    messages = [
+        says("wamid.TWICE.1", old, type="text", text={"body": "stop"}),
+        moves("wamid.TWICE.2", old, middle),
+        moves("wamid.TWICE.3", middle, new),
+        says("wamid.TWICE.4", new, type="text", text={"body": "price"}),
+    ]
+    world.value({"messages": messages})
+    [contact] = world.see(old, middle, new).contacts
+    assert (contact["wa_id"], contact["whatsapp_opt_out"]) == (new, 1)
 
 
 # -- who is meant --
