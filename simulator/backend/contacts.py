@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.backend import QueueStatus
 from contracts.cloud_api.answering import is_own_number
 from contracts.cloud_api.people import Person, number_forms, person, phone_digits
 from simulator.backend.columns import fit_row
@@ -28,6 +29,7 @@ _NAMESPACE = uuid.UUID("c1f6a9de-7f31-4c53-8a0e-4f6a2d1b9e34")
 _TRIMMED = " \t\n\r\0\x0b"
 
 #: What a person has chosen, which no merging may undo.
+_TWICE = "The campaign has this person twice, by two contacts that are one."
 _SWITCHES = ("whatsapp_opt_out", "disable_ai_bot", "disable_reply_bot")
 
 
@@ -270,8 +272,33 @@ def _merge(work: Work, kept: Row, other: Row) -> None:
         " __data = json_patch(coalesce(__data, '{}'), ?) WHERE _id = ?",
         (now, dump(gone), other["_id"]),
     )
+    _end_twice(work, *ids)
     for table in ("whatsapp_message_queue", "whatsapp_message_logs"):
         db.execute(f"UPDATE {table} SET contacts__id = ? WHERE contacts__id = ?", ids)
+
+
+def _end_twice(work: Work, kept: int, other: int) -> None:
+    """Of campaigns that the person gets, or has got, by the one contact, end the queued rows of the
+    other."""
+    error = {"error_message": _TWICE, "error_status": "campaign_data_invalid_error"}
+    sent = (
+        "EXISTS (SELECT 1 FROM whatsapp_message_queue AS theirs"
+        " WHERE theirs.contacts__id = ?2 AND theirs.campaigns__id = mine.campaigns__id"
+        " AND theirs.status IN (SELECT value FROM json_each(?3)))"
+        " OR EXISTS (SELECT 1 FROM whatsapp_message_logs AS theirs"
+        " WHERE theirs.contacts__id = ?2 AND theirs.campaigns__id = mine.campaigns__id"
+        " AND theirs.is_incoming_message = 0 AND coalesce(theirs.status, '') <> 'failed')"
+    )
+    for mine, theirs, statuses in ((other, kept, [1, 3, 4, 6]), (kept, other, [3, 4, 6])):
+        work.db.execute(
+            "UPDATE whatsapp_message_queue AS mine SET status = ?4, updated_at = ?5,"
+            " __data = json_patch(coalesce(__data, '{}'), ?6)"
+            f" WHERE mine.contacts__id = ?1 AND mine.status = 1 AND ({sent})",
+            (
+                *(mine, theirs, dump(statuses), int(QueueStatus.ERROR), work.now),
+                dump({"process_response": error}),
+            ),
+        )
 
 
 def _insert(

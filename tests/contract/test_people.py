@@ -198,7 +198,7 @@ async def test_a_user_id_in_place_of_a_number_is_compared_letter_for_letter_too(
 async def two(caller: Caller, vendor: Vendor, **switches: int) -> tuple[Row, Row]:
     """Return the contact of the number, and that of the user id, which has these switches."""
     await done(caller, said(vendor, "wamid.n", NUMBER), said(vendor, "wamid.u", user=USER))
-    by_number, by_user = contacts(caller.backend, vendor)
+    by_number, by_user = contacts(caller.backend, vendor)[-2:]
     if switches:
         caller.backend.change("contacts", switches, _id=by_user["_id"])
     return by_number, by_user
@@ -241,12 +241,72 @@ async def test_several_calls_find_out_at_the_same_time(caller: Caller, vendor: V
     assert belongs(caller, vendor, contact)
 
 
+def logged(caller: Caller, vendor: Vendor, wamid: str) -> Row:
+    (log,) = caller.backend.rows("whatsapp_message_logs", vendors__id=vendor.id, wamid=wamid)
+    return log
+
+
+async def twice_in(caller: Caller, campaign: Campaign) -> list[Row]:
+    """Have the first two rows of a campaign be of two contacts who are one person; return these,
+    that of the number first."""
+    pair = await two(caller, campaign.vendor)
+    for uid, contact in zip(campaign.row_uids, pair, strict=False):
+        row = {"phone_with_country_code": contact["wa_id"], "contacts__id": contact["_id"]}
+        caller.backend.change("whatsapp_message_queue", row, _uid=uid)
+    return list(pair)
+
+
+def queued_of(caller: Caller, campaign: Campaign) -> list[int]:
+    rows = caller.backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+    by_uid = {row["_uid"]: row["status"] for row in rows}
+    return [by_uid[uid] for uid in campaign.row_uids[:2]]
+
+
+async def test_a_campaign_that_has_a_person_twice_reaches_them_once(
+    caller: Caller, campaign: Campaign
+) -> None:
+    kept, _ = await twice_in(caller, campaign)
+    await done(caller, said(campaign.vendor, "wamid.both", NUMBER, USER))
+    assert queued_of(caller, campaign) == [QueueStatus.QUEUED, QueueStatus.ERROR]
+    (ended,) = caller.backend.rows("whatsapp_message_queue", _uid=campaign.row_uids[1])
+    assert ended["contacts__id"] == kept["_id"]
+    response = ended["__data"]["process_response"]
+    assert response["error_status"] == "campaign_data_invalid_error"
+
+
+@pytest.mark.parametrize("sent_first", [0, 1])
+async def test_what_one_of_two_contacts_has_got_the_other_does_not_get_too(
+    caller: Caller, campaign: Campaign, sent_first: int
+) -> None:
+    await twice_in(caller, campaign)
+    later = campaign.row_uids[1 - sent_first]
+    caller.backend.change("whatsapp_message_queue", {"status": QueueStatus.EXPIRED}, _uid=later)
+    await caller.claim(campaign)
+    caller.backend.change("whatsapp_message_queue", {"status": QueueStatus.QUEUED}, _uid=later)
+    uid = campaign.row_uids[sent_first]
+    await caller.report(accepted(campaign, uid, wa_id=NUMBER, user_id=USER))
+    await done(caller, said(campaign.vendor, "wamid.both", NUMBER, USER))
+    statuses = queued_of(caller, campaign)
+    assert statuses[sent_first] == QueueStatus.AWAITING_STATUS
+    assert statuses[1 - sent_first] == QueueStatus.ERROR
+
+
+async def test_what_has_failed_for_one_is_sent_to_the_other(
+    caller: Caller, campaign: Campaign
+) -> None:
+    await twice_in(caller, campaign)
+    failed_uid = campaign.row_uids[1]
+    caller.backend.change("whatsapp_message_queue", {"status": QueueStatus.ERROR}, _uid=failed_uid)
+    await done(caller, said(campaign.vendor, "wamid.both", NUMBER, USER))
+    assert queued_of(caller, campaign) == [QueueStatus.QUEUED, QueueStatus.ERROR]
+
+
 async def test_results_of_both_come_together(caller: Caller, campaign: Campaign) -> None:
     """A campaign has the person twice, and two answers of one call say that it is one."""
     vendor, (first, second) = campaign.vendor, campaign.row_uids[:2]
     number = campaign.recipients[0]
     await done(caller, said(vendor, "wamid.before", None, USER))
-    (hidden,) = caller.backend.rows("whatsapp_message_logs", wamid="wamid.before")
+    hidden = logged(caller, vendor, "wamid.before")
     row = {"phone_with_country_code": None, "contacts__id": hidden["contacts__id"]}
     caller.backend.change("whatsapp_message_queue", row, _uid=second)
     await caller.claim(campaign)
@@ -257,8 +317,7 @@ async def test_results_of_both_come_together(caller: Caller, campaign: Campaign)
     assert contact["__data"]["user_id"] == USER
     assert "sidecar" not in contact["__data"]
     await done(caller, said(vendor, "wamid.after", None, USER))
-    (log,) = caller.backend.rows("whatsapp_message_logs", wamid="wamid.after")
-    assert log["contacts__id"] == contact["_id"]
+    assert logged(caller, vendor, "wamid.after")["contacts__id"] == contact["_id"]
 
 
 async def test_a_name_and_notes_come_along(caller: Caller, vendor: Vendor) -> None:

@@ -10,9 +10,9 @@ use WhatsappSidecar\Laravel\Support\Json;
  * Makes one of two contacts that are one person.
  *
  * The one that remains gets what is known of the other: that it has opted out, that it wants no bots or
- * no AI, its name, its messages. The other's row stays, for other tables may name it, but with no id by
- * which it would be found; it says whom it was merged into, and is opted out, so that no campaign reaches
- * the person twice.
+ * no AI, its name, its messages, its queued rows; but of a campaign that has both, the person gets one
+ * message. The other's row stays, for other tables may name it, but with no id by which it would be found;
+ * it says whom it was merged into, and is opted out, so that no campaign reaches the person twice.
  */
 final class MergeContacts
 {
@@ -23,7 +23,15 @@ final class MergeContacts
     private const LOCK = "SELECT _id, JSON_EXTRACT(__data, '$.sidecar.merged_into') AS merged_into"
         . ' FROM {contacts} WHERE _id IN (?, ?) ORDER BY _id FOR UPDATE';
 
-    public function __construct(private Database $db)
+    private const QUEUED = 'SELECT _id, contacts__id, campaigns__id, status FROM {queue}'
+        . ' WHERE contacts__id IN (?, ?) AND campaigns__id IS NOT NULL AND status IN (1, 3, 4, 6) FOR UPDATE';
+
+    private const SENT = 'SELECT DISTINCT contacts__id, campaigns__id FROM {logs} WHERE contacts__id IN (?, ?)'
+        . " AND campaigns__id IN (%s) AND is_incoming_message = 0 AND COALESCE(status, '') <> 'failed'";
+
+    private const TWICE = 'The campaign has this person twice, by two contacts that are one.';
+
+    public function __construct(private Database $db, private Queue $queue)
     {
     }
 
@@ -59,8 +67,38 @@ final class MergeContacts
                 . " __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?) WHERE _id = ?",
             [$now, Json::dump(['user_id' => null, 'sidecar' => ['merged_into' => $keptUid]]), $otherId]
         );
+        $twice = $this->twice($keptId, $otherId);
+        $this->queue->end($twice, QueueStatus::ERROR, 'campaign_data_invalid_error', self::TWICE, $now);
         foreach (['queue', 'logs'] as $table) {
             $this->db->change("UPDATE {{$table}} SET contacts__id = ? WHERE contacts__id = ?", [$keptId, $otherId]);
         }
+    }
+
+    /** @return list<int> queued rows of campaigns that the person gets, or has got, by the other contact */
+    private function twice(int $keptId, int $otherId): array
+    {
+        $queued = $sent = [];
+        foreach ($this->db->rows(self::QUEUED, [$keptId, $otherId]) as $row) {
+            if ((int) $row->status === QueueStatus::QUEUED) {
+                $queued[$row->campaigns__id][$row->contacts__id][] = (int) $row->_id;
+            } else {
+                $sent[$row->campaigns__id][$row->contacts__id] = true;
+            }
+        }
+        if ($queued === []) {
+            return [];
+        }
+        $sql = sprintf(self::SENT, Database::marks($queued));
+        foreach ($this->db->rows($sql, [$keptId, $otherId, ...array_keys($queued)]) as $row) {
+            $sent[$row->campaigns__id][$row->contacts__id] = true;
+        }
+        $twice = [];
+        foreach ($queued as $campaign => $of) {
+            $ofKept = isset($sent[$campaign][$otherId]) ? $of[$keptId] ?? [] : [];
+            $isKepts = isset($sent[$campaign][$keptId]) || isset($of[$keptId]);
+            array_push($twice, ...$ofKept, ...($isKepts ? $of[$otherId] ?? [] : []));
+        }
+
+        return $twice;
     }
 }
