@@ -73,8 +73,9 @@ async def test_nothing_waits(redis: Redis) -> None:
 # -- in the inbox --
 
 
-async def test_one_in_the_inbox(redis: Redis) -> None:
-    await receive(redis, message_webhook())
+@pytest.mark.parametrize("before", [b"", b'{"field":"messages","messages":[ ],"x":'])
+async def test_one_in_the_inbox(redis: Redis, before: bytes) -> None:
+    await receive(redis, before + message_webhook())
     [one] = await read(redis)
     assert (one.vendor_uid, one.where, one.attempts) == ("v", Where.INBOX, 0)
     assert LONG_MS / 1000 <= one.waited_s < LONG_MS / 1000 + 60

@@ -23,8 +23,13 @@ local until_ms, left = tonumber(ARGV[2]), tonumber(ARGV[7])
 local function holds_message(entry)
   for _, field in ipairs(entry[2]) do
     left = left - #field
-    if string.find(field, '"messages"%s*:%s*%[%s*[^%]%s]') then
-      return true
+    -- A plain search takes a tenth of the time of one for a pattern, in which Redis does nothing else.
+    local at = string.find(field, '"messages"', 1, true)
+    while at do
+      if string.find(field, '^"messages"%s*:%s*%[%s*[^%]%s]', at) then
+        return true
+      end
+      at = string.find(field, '"messages"', at + 1, true)
     end
   end
   return left < 0
