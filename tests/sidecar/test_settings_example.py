@@ -13,7 +13,7 @@ EXAMPLE = Path(__file__).parents[2] / "sidecar.example.toml"
 #: Set in the file, and not behind a #.
 SET = {"backend_url", "signing_keys", "app_secrets"}
 #: Without a default: an example stands behind the #, and the text says so.
-UNSET = {"redis_url", "dramatiq_redis_url", "public_url"}
+UNSET = {"redis_url", "dramatiq_redis_url", "public_url", "media_dir"}
 
 
 def uncommented() -> dict[str, object]:

@@ -274,7 +274,7 @@ async def test_webhooks_that_fail_stay_and_those_of_others_too(
 ) -> None:
     other = backend.seed_vendor()
     await _post(caller, other, messages=[message_object("w.1", CUSTOMER)])
-    await _post(caller, php, messages=[{"id": "w.2", "from": [], "type": "text"}])
+    await _post(caller, php, messages=[{"from": CUSTOMER, "type": "text"}])
     await _post(caller, php, messages=[message_object("w.3", CUSTOMER)])
     _run(backend, api, "webhook:process")
     assert [row["vendors__id"] for row in backend.rows(WEBHOOKS)] == [other.id, php.id]
