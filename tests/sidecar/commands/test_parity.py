@@ -21,7 +21,6 @@ pytestmark = pytest.mark.usefixtures("own_environment")
 
 VENDOR = "vendor-1"
 DAY_MS = 86_400_000
-NOW = now_ms()
 EQUAL_LOGS = count_name(Kind.LOG_ROW, Class.EQUAL)
 EQUAL_BOTS = count_name(Kind.BOTS, Class.EQUAL)
 EXTRA_BOTS = count_name(Kind.BOTS, Class.EXTRA)
@@ -51,7 +50,7 @@ def keep(redis_url: str) -> Callable[..., None]:
     ) -> None:
         async def work(redis: Redis) -> None:
             await redis.sadd(keys.SHADOWED, vendor)
-            at = NOW - days_ago * DAY_MS
+            at = now_ms() - days_ago * DAY_MS
             day = keys.parity_day(vendor, day_of(at))
             for name, value in {"first": at, "last": at, **counts}.items():
                 await redis.hset(day, name, value)
