@@ -27,6 +27,8 @@ log = structlog.get_logger()
 INTERVAL_S = 1.0
 #: How often a process sends a heartbeat at least, even if it has counted nothing.
 BEAT_S = 4.0
+#: Facts that an operator must not wait for: when they change, a heartbeat is sent at once.
+URGENT = ("breakers", "isolated")
 #: A dead process is forgotten this long after its last heartbeat. The remaining time to live says
 #: when that was, on Redis's own clock.
 KEEP_MS = 24 * 3_600_000
@@ -49,6 +51,7 @@ class Telemetry:
         self._metrics = metrics
         self._published = metrics.read()
         self._beat_at = 0.0
+        self._told: list[Any] = []
         self._known = False
         self._outage = LogOnce("metrics.not_stored")
         host, pid = socket.gethostname(), os.getpid()
@@ -93,10 +96,12 @@ class Telemetry:
 
     async def _publish(self) -> None:
         grown = self.unpublished()
-        due = time.monotonic() >= self._beat_at
+        facts = self._facts()
+        urgent = [facts.get(name) for name in URGENT]
+        due = time.monotonic() >= self._beat_at or urgent != self._told
         if not grown and not due:
             return
-        state = orjson.dumps({**self._record, **_usage(), **self._facts()}) if due else b""
+        state = orjson.dumps({**self._record, **_usage(), **facts}) if due else b""
         pairs = [word for series, by in grown.items() for word in (series.dump(), by)]
         await self._script(
             keys=[keys.METRICS, keys.PROCESSES, keys.process(self.process_id)],
@@ -105,7 +110,7 @@ class Telemetry:
         for series, by in grown.items():
             self._published[series] = self._published.get(series, 0.0) + by
         if due:
-            self._beat_at = time.monotonic() + BEAT_S
+            self._beat_at, self._told = time.monotonic() + BEAT_S, urgent
 
     async def _introduce(self) -> None:
         """Remove long dead processes from the list, and send a heartbeat at once."""

@@ -26,6 +26,8 @@ from simulator.processes import ProcessFailed
 
 #: After the attack the victim's work comes to its end within this time, or late is too late.
 REST_S = 15.0
+#: Whom PHP fails on is named within this time.
+NAMED_S = 5.0
 #: What is posted once more while the processes end, at most.
 AGAIN_BYTES = 5_000_000
 AGAIN = 60
@@ -84,7 +86,7 @@ class _Round:
                 attack = self._begin(who, threads)
                 rested = self._wait_for_quiescence(who, watch)
                 waits = look.waits(self._of_victim(who, "inbound"), watch.seen_at, time.time())
-                status = self._status()
+                status, unnamed = self._named(who)
                 ended = stage.ended()
                 peaks = {n: look.peak_bytes(stage.installation.processes[n].pid) for n in OURS}
                 log_end = _size(self._nginx.access_log)
@@ -125,7 +127,7 @@ class _Round:
             bytes_in=sum(len(o.post.body) for o in self._flood.posted if o.acknowledged),
             out_of_memory=int(errors.get("errorstat_OOM", {}).get("count", 0)),
             restrained=look.restrained(status, left, [*names, *who.victim.phone_number_ids]),
-            unnamed=look.unnamed(status, self._failing_vendors(who)),
+            unnamed=unnamed,
             deaths=look.deaths(status),
             stopped=stopped,
             blind=self._blind,
@@ -193,6 +195,17 @@ class _Round:
         except (ProcessFailed, subprocess.TimeoutExpired) as error:
             self._blind.append(str(error).strip().splitlines()[-1])
             return look.NO_STATUS
+
+    def _named(self, who: Cast) -> tuple[dict[str, Any], list[str]]:
+        """Return the status, and those whom it should name and does not, even a little later: a
+        process tells of what it has found within a second."""
+        failing = self._failing_vendors(who)
+        end = time.monotonic() + NAMED_S
+        while True:
+            status = self._status()
+            unnamed = look.unnamed(status, failing)
+            if not unnamed or time.monotonic() > end:
+                return status, unnamed
 
     def _of_victim(self, who: Cast, what: str) -> list[dict[str, Any]]:
         number = who.victim.phone_number_ids[0]

@@ -153,6 +153,19 @@ async def test_it_says_so_again_though_nothing_was_counted(redis: Redis) -> None
     assert (await only(redis)).heartbeat_age_s < 5
 
 
+@pytest.mark.parametrize("name", ["breakers", "isolated"])
+async def test_what_is_wrong_with_php_is_said_at_once(redis: Redis, name: str) -> None:
+    facts: dict[str, Any] = {name: {}, "leases": []}
+    telemetry = Telemetry(redis, "worker", lambda: facts, MetricsRegistry())
+    await telemetry.publish()
+    facts |= {name: {"messages": {"vendor-1": "500"}}, "leases": ["drain:messages"]}
+    await telemetry.publish()
+    assert getattr(await only(redis), name) == facts[name]
+    facts |= {"leases": []}
+    await telemetry.publish()
+    assert (await only(redis)).leases == ["drain:messages"], "the rest has time"
+
+
 async def test_a_process_that_was_killed_is_known_for_a_while(redis: Redis) -> None:
     killed = Telemetry(redis, "worker", metrics=MetricsRegistry())
     await killed.publish()
