@@ -95,7 +95,8 @@ class Nginx(Process):
         return super().start()
 
     def is_ready(self) -> bool:
-        return listens(self.port)
+        # Both: somebody who looks for a free port may listen on one of them for a moment.
+        return listens(self.port) and listens(self.internal_port)
 
     def internal_requests(self) -> Iterator[dict[str, Any]]:
         """Yield what the access log has of each call that reached PHP without the sidecar in
