@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,15 +216,6 @@ class World:
         with self.installation.tables.snapshot() as query:
             found = query(f"SELECT {columns} FROM {table} ORDER BY _id", [])
         return [dict(zip(names, values, strict=True)) for values in found]
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def _named(values: dict[str, Any], names: tuple[str, ...]) -> bool:

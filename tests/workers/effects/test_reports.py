@@ -24,19 +24,6 @@ EFFECT = {"kind": "send_message", "id": "m", "to": "1", "message": {}}
 
 
 @pytest.fixture
-async def php() -> AsyncIterator[Php]:
-    async with php_side.running() as one:
-        yield one
-
-
-@pytest.fixture
-async def backend(php: Php) -> AsyncIterator[Backend]:
-    one = php_side.client(php.url)
-    yield one
-    await one.close()
-
-
-@pytest.fixture
 async def telling(backend: Backend) -> AsyncIterator[Reports[AiAnswer]]:
     one = ai_answers(backend)
     yield one
