@@ -1,6 +1,8 @@
 """Ports for servers."""
 
 import socket
+import subprocess
+import sys
 
 from simulator.ports import _EPHEMERAL, free_ports, listens
 
@@ -20,3 +22,17 @@ def test_a_port_that_is_listened_on_is_not_free() -> None:
     with socket.create_server(("127.0.0.1", port)):
         assert listens(port)
     assert not listens(port)
+
+
+def test_a_port_is_given_once_among_all_processes() -> None:
+    [port] = free_ports(1)
+    program = (
+        "from simulator import ports\n"
+        f"numbers = iter([{port}, {port}, {port + 1}, {port + 2}, {port + 3}])\n"
+        "ports._random.randrange = lambda *_: next(numbers)\n"
+        "print(*ports.free_ports(1))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert int(done.stdout) != port
