@@ -1,6 +1,12 @@
-"""What commands have in common: how one begins, what it opens, and the errors that end it."""
+"""What commands have in common: how one begins, what it opens, and the errors that end it.
+
+Exit codes: 0, done, or all is well; 1, something is wrong, or not all of it was done; 2, it cannot
+be told, or nothing was tried: wrong usage, a wrong setting, or a fault of the command's own.
+"""
 
 import asyncio
+import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import cached_property, wraps
@@ -10,21 +16,28 @@ from typing import Concatenate, ParamSpec, Self
 import click
 
 from sidecar import logs
-from sidecar.php.client import Backend, BackendError, make_backend
+from sidecar.php.client import Backend, BackendError, BackendRefused, make_backend
 from sidecar.redis import embedded
-from sidecar.redis.client import Redis, RedisUnavailable, connect
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, connect, reason_of
 from sidecar.settings import InvalidSettings, Settings
 
 P = ParamSpec("P")
 
+#: The exit code of what cannot be told; click's own for wrong usage.
+CANNOT_TELL = 2
+
+
+class WrongSettings(click.ClickException):
+    exit_code = CANNOT_TELL
+
 
 def load_settings(process: str, log_level: str | None = None) -> Settings:
     """Return the settings, and set up logging as they say, or at ``log_level``. Ends the command
-    with one line if a setting is wrong."""
+    with one line, and 2, if a setting is wrong."""
     try:
         settings = Settings.load()
     except InvalidSettings as error:
-        raise click.ClickException(str(error)) from None
+        raise WrongSettings(str(error)) from None
     logs.configure(log_level or settings.log_level, settings.log_format, process)
     return settings
 
@@ -93,14 +106,29 @@ def with_context(
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the command with one line that says why, where Redis or PHP does not work."""
+    """End the command with one line that says why, where Redis or PHP does not work. A fault of the
+    command's own ends it with 2, and a traceback for whoever mends it."""
     try:
         yield
     except embedded.EmbeddedFailed as error:
         raise click.ClickException(str(error)) from None
+    except BackendRefused as error:
+        raise click.ClickException(f"PHP refused the call: {error}") from None
     except BackendError as error:
-        raise click.ClickException(f"PHP call failed: {error}") from None
-    except BrokenPipeError:
-        raise  # whoever reads the output has had enough, and click knows what to do
+        raise click.ClickException(
+            f"PHP call failed: {error}; sidecar check tries backend_url"
+        ) from None
+    except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        raise  # of a broken pipe: whoever reads has had enough, and click knows what to do
     except RedisUnavailable as error:
-        raise click.ClickException(f"Redis is unavailable: {error}") from None
+        raise click.ClickException(
+            f"Redis is unavailable: {reason_of(error)}; sidecar check tries redis_url"
+        ) from None
+    except ResponseError as error:
+        raise click.ClickException(
+            f"Redis refused a command: {reason_of(error)}; sidecar check tries redis_url"
+        ) from None
+    except Exception:  # noqa: BLE001 - said in full, and told from what is wrong out there
+        traceback.print_exc()
+        click.echo("Error: the command itself failed; please report this", err=True)
+        sys.exit(CANNOT_TELL)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("own_environment", "configured")
 )
 def test_a_wrong_setting_is_one_line(command: tuple[str, ...]) -> None:
     result = run(*command, SIDECAR_PORT="eighty")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert result.stderr == (
         "Error: setting port (SIDECAR_PORT) is wrong: input should be a valid integer, "
@@ -82,3 +82,23 @@ def test_a_reader_who_has_seen_enough_is_no_outage_of_redis() -> None:
     """``sidecar dead-letters list | head``: click ends the command in silence."""
     with pytest.raises(BrokenPipeError), one_line_errors():
         raise BrokenPipeError
+
+
+def test_a_fault_of_the_commands_own_is_told_from_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr("sidecar.commands.modes.cutover_of", fail)
+    result = run("modes", "list")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("Error: the command itself failed; please report this\n")
+
+
+def test_what_redis_does_not_understand_is_one_line(redis_url: str) -> None:
+    result = run("numbers", "list", SIDECAR_REDIS_URL=redis_url.removesuffix("/0") + "/999")
+    assert result.exit_code == 1
+    assert "index" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
