@@ -11,7 +11,7 @@ it was made; everything else (500, HTML, a time-out) says nothing about what hap
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from contracts.bots import MatchedBots
 from contracts.campaigns import CampaignState as CampaignState
@@ -259,7 +259,10 @@ class ClaimMessagesRequest(StrictModel):
     ``fence`` only grows; a claim with a lower one than PHP has seen for the campaign is refused
     with 409 ``fence_stale``. 409 ``campaign_paused`` or ``campaign_cancelled`` by PHP's state. 409
     ``vendor_not_on_sidecar`` where PHP's own crons send: they and a claim would take the same rows.
-    Rows whose expiry has passed become 5 in the same call.
+    Rows whose expiry has passed become 5 in the same call. Rows whose contact has opted out, is
+    blocked or was deleted become 2, where PHP's setting ``campaign_opt_outs`` says so, with
+    ``error_status`` ``contact_opted_out_error``, ``contact_blocked_error`` or
+    ``contact_deleted_error``. What happens to a contact after the claim stops nothing any more.
     """
 
     vendor_uid: str
@@ -273,7 +276,9 @@ class ClaimMessagesRequest(StrictModel):
 class ClaimedRow(LenientModel):
     """A row as it was frozen by the claim. ``to`` is digits with the country code, no plus;
     ``recipient`` is the user id of a person whose number is not known. PHP claims no row that has
-    neither: such a row becomes 2. Where both stand, ``to`` is used."""
+    neither: such a row becomes 2. Where both stand, ``to`` is used. ``template_category`` is Meta's
+    word in capitals (``MARKETING``, ``UTILITY``, ``AUTHENTICATION``), null where PHP does not know
+    the template."""
 
     uid: str
     contact_uid: str | None = None
@@ -283,15 +288,18 @@ class ClaimedRow(LenientModel):
     from_phone_number_id: str | None = None
     template_name: str
     template_language: str
+    template_category: str | None = None
     components: list[Any] = []
 
 
 class ClaimMessagesAnswer(LenientModel):
     """``due`` rows can be claimed now; ``queued`` counts all in status 1, the due ones included.
-    ``next_due_at`` is when the first of the others falls due."""
+    ``next_due_at`` is when the first of the others falls due. ``expired`` and ``skipped`` rows have
+    ended in this call: those that were too old, and those that their contact is not to get."""
 
     rows: list[ClaimedRow]
     expired: Count = 0
+    skipped: Count = 0
     due: Count = 0
     queued: Count = 0
     next_due_at: int | None = None
@@ -502,6 +510,73 @@ class ResolveMessagesAnswer(LenientModel):
     results: list[UpdateResult]
 
 
+class RetryMessagesRequest(StrictModel):
+    """Put failed rows (2) of a campaign back into the queue (1), their retries counted anew.
+
+    Only rows that were certainly not sent: those whose failure is a result ``failed``, or the last
+    ``requeue`` of too many, and those that ended at a claim. Never one whose outcome was unknown at
+    any time, nor one that PHP's own cron has ended (its connection errors include answers that did
+    not come). A message that the API accepted and a status failed later has no row any more; it is
+    in the log, and is never sent again by this.
+
+    ``codes`` are values of ``process_response.error_status``: the API's codes as text, or PHP's
+    words. Null: all, but rows that were skipped for their contact, which must be named.
+
+    Rows are looked at in the order of ``_id``, ``limit`` in one call. ``after`` is ``next`` of the
+    page before. May be repeated: a row that is in the queue again is not failed any more. 409
+    ``campaign_cancelled``: a cancelled campaign stays cancelled, and ``vendor_not_on_sidecar``.
+    ``dry_run`` counts, refuses what the call would refuse, and changes nothing.
+    """
+
+    vendor_uid: str
+    campaign_uid: str
+    codes: list[str] | None = Field(default=None, min_length=1, max_length=100)
+    limit: int = Field(default=MAX_CLAIM, ge=1, le=MAX_CLAIM)
+    after: str | None = Field(default=None, max_length=100)
+    dry_run: bool = False
+
+
+class LeftOut(StrEnum):
+    """Why a failed row stays failed.
+
+    - ``maybe_sent``: it may have been sent (an outcome was unknown, or the failure is not ours);
+    - ``given_up``: its outcome was never known, and a person gave it up;
+    - ``expired``: its expiry has passed;
+    - ``contact``: it was skipped for its contact, and ``codes`` does not name that.
+    """
+
+    MAYBE_SENT = "maybe_sent"
+    GIVEN_UP = "given_up"
+    EXPIRED = "expired"
+    CONTACT = "contact"
+
+
+class FailedRows(LenientModel):
+    """So many rows with the same ``error_status``. ``message`` is one row's ``error_message``."""
+
+    error_status: str | None = None
+    message: Reason | None = None
+    count: Count
+
+
+class LeftRows(FailedRows):
+    """``reason`` is one of :class:`LeftOut`."""
+
+    reason: str
+
+
+class RetryMessagesAnswer(LenientModel):
+    """Of the rows of this page: ``retried`` are in the queue again (with ``dry_run``: would be),
+    ``rows`` says with which errors; ``left`` are those that stay failed. Rows that ``codes`` leaves
+    out stand in neither. ``next`` is where the next page begins; null where this is the last
+    one."""
+
+    retried: Count
+    rows: list[FailedRows] = []
+    left: list[LeftRows] = []
+    next: str | None = None
+
+
 # -- configuration -------------------------------------------------------------------------------
 
 
@@ -539,6 +614,15 @@ class PhoneNumber(LenientModel):
     )
 
 
+#: How a vendor's marketing templates are sent: by ``/messages`` as any other, or by
+#: ``/marketing_messages``, which falls back to the Cloud API's way where it must or does not. A
+#: word that is not known counts as ``off``.
+MarketingMessages = Annotated[
+    Literal["off", "fallback", "strict"],
+    BeforeValidator(lambda word: word if word in ("fallback", "strict") else "off"),
+]
+
+
 class VendorConfig(LenientModel):
     """``access_token`` and ``app_secrets`` are secrets, as are those of ``ai_providers``,
     ``forward`` and ``broadcaster``: kept in memory only, never logged.
@@ -571,6 +655,7 @@ class VendorConfig(LenientModel):
         description="Whether customers' messages are to come with their bots: the mode of bots is "
         "sidecar.",
     )
+    marketing_messages: MarketingMessages = "off"
     ai_providers: list[AiProvider] = []
     forward: ForwardTarget | None = None
     broadcaster: Broadcaster | None = None
@@ -596,6 +681,7 @@ UPDATE_MESSAGE_STATUSES = "/internal/update-message-statuses"
 DUE_CAMPAIGNS = "/internal/due-campaigns"
 UNKNOWN_MESSAGES = "/internal/unknown-messages"
 RESOLVE_MESSAGES = "/internal/resolve-messages"
+RETRY_MESSAGES = "/internal/retry-messages"
 VENDOR_CONFIG = "/internal/vendor-config"
 BOTS = "/internal/bots"
 AI_ANSWERS = "/internal/ai-answers"

@@ -149,6 +149,19 @@ ENDPOINTS = (
         (backend.ResolveMessagesRequest, backend.ResolveMessagesAnswer),
     ),
     _call(
+        backend.RETRY_MESSAGES,
+        "campaigns",
+        "Put failed rows that were certainly not sent back into the queue",
+        (backend.RetryMessagesRequest, backend.RetryMessagesAnswer),
+        refusals={
+            404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign."),
+            409: refusal(
+                "`campaign_cancelled`: it stays cancelled. `vendor_not_on_sidecar`: PHP's own crons "
+                "send for it. Nothing happened."
+            ),
+        },
+    ),
+    _call(
         backend.VENDOR_CONFIG,
         "configuration",
         "Read vendors' numbers and secrets",
