@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from starlette.applications import Starlette
@@ -36,6 +36,7 @@ from sidecar.php.vendors import Vendors, make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
 from sidecar.redis.letter_bounds import Bounds
+from sidecar.sending.campaign_control import CampaignControl
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
 from sidecar.tasks import cancel
@@ -71,14 +72,20 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
     mirrored = ShadowEndpoint(policy, vendors, shadow)
     verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
     internal = Internal(verifier, redis)
-    campaigns = Campaigns(redis, backend, wakeups, vendors)
+    control = CampaignControl(redis, backend, vendors, wakeups.send)
+    campaigns = Campaigns(control)
     effects = EffectsEndpoint(make_outbox(settings, redis), vendors, wakeups)
     bots = make_bots(settings, backend)
     changes = ConfigChanges(
         redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
     )
     modes = ModesEndpoint(settings, redis, backend, changes)
-    telemetry = Telemetry(redis, "serve")
+
+    def facts() -> dict[str, Any]:
+        """Return what operators want to know about this process (sidecar/ops/processes.py)."""
+        return {"php_failures": backend.failures.report(), "wakeups": wakeups.failing}
+
+    telemetry = Telemetry(redis, "serve", facts)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -96,6 +103,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             yield
         finally:
             await cancel(background)
+            await control.close()
             await proxy.close()
             await inbox.close()
             await shadow.close()
@@ -112,9 +120,13 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             *(Route(path, webhook, methods=["GET", "POST"]) for path in api.WEBHOOK_PATHS),
             Route(api.SHADOW_WEBHOOK, mirrored, methods=["POST"]),
             Route(api.CAMPAIGN_SEND, internal.route(campaigns.send), methods=["POST"]),
-            Route(api.CAMPAIGN_PAUSE, internal.route(campaigns.pause), methods=["POST"]),
+            Route(
+                api.CAMPAIGN_PAUSE, internal.route(campaigns.pause, stops=True), methods=["POST"]
+            ),
             Route(api.CAMPAIGN_RESUME, internal.route(campaigns.resume), methods=["POST"]),
-            Route(api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel), methods=["POST"]),
+            Route(
+                api.CAMPAIGN_CANCEL, internal.route(campaigns.cancel, stops=True), methods=["POST"]
+            ),
             Route(api.CAMPAIGN, internal.route(campaigns.show), methods=["GET"]),
             Route(api.INVALIDATE, internal.route(_Invalidation(changes).take), methods=["POST"]),
             Route(api.MATCH_BOT, internal.route(MatchBot(bots).match), methods=["POST"]),

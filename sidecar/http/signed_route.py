@@ -1,6 +1,7 @@
 """What all internal routes share: the signature check, and the form of refusals."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -15,6 +16,7 @@ from contracts.backend import ErrorCode
 from contracts.effects import read
 from contracts.signing import Refusal, SignatureRefused, VerifiedCall, Verifier
 from sidecar.php.client import BackendError, BackendRefused
+from sidecar.php.expiring_map import ExpiringMap
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
 
@@ -44,12 +46,16 @@ class Internal:
 
     A call signed before this Redis began to remember nonces may be a replay, and is refused.
     ``_ahead_s`` is how far callers' clocks have been ahead of this one at most.
+
+    What stops something is taken also while Redis is away or full. Its nonce is then remembered by
+    this process alone, so it may be replayed to another one: that stops what is stopped already.
     """
 
     def __init__(self, verifier: Verifier, redis: Redis) -> None:
         self._verifier = verifier
         self._redis = redis
         self._ahead_s = 0.0
+        self._nonces: ExpiringMap[str] = ExpiringMap(verifier.nonce_ttl_s, time.monotonic)
 
     async def begin(self) -> None:
         """Record that nonces are remembered from now on, unless they are already."""
@@ -65,13 +71,15 @@ class Internal:
     def _now_ms(self) -> int:
         return int((self._verifier.clock() + self._ahead_s) * 1000)
 
-    def route(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    def route(
+        self, handler: Handler, *, stops: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that gives the handler the verified body and answers with the
-        model that it returns."""
+        model that it returns. ``stops``: it is called also without Redis."""
 
         async def endpoint(request: Request) -> Response:
             try:
-                body = await self._verified(request)
+                body = await self._verified(request, stops=stops)
                 answer = await handler(request, body)
             except SignatureRefused as error:
                 log.warning("internal_call.refused", path=request.scope["path"], reason=error.code)
@@ -93,7 +101,7 @@ class Internal:
 
         return endpoint
 
-    async def _verified(self, request: Request) -> bytes:
+    async def _verified(self, request: Request, *, stops: bool) -> bytes:
         body = bytearray()
         async for chunk in request.stream():
             body += chunk
@@ -105,7 +113,14 @@ class Internal:
         path = request.scope["raw_path"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
-        await self._claim(verified)
+        if self._nonces.get(verified.nonce) is not None:
+            raise SignatureRefused(Refusal.NONCE_REPEATED)
+        try:
+            await self._claim(verified)
+        except RedisUnavailable:
+            if not stops:
+                raise
+            self._nonces.add(verified.nonce, "taken without Redis")
         return bytes(body)
 
     async def _claim(self, verified: VerifiedCall) -> None:

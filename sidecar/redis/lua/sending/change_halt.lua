@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take a campaign's halt away, or note that PHP knows it; unless it is another one by now.
 --
 -- States of campaigns (contracts/campaigns.py): paused -> running, cancelled -> running,

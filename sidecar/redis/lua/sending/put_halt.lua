@@ -1,4 +1,6 @@
+#!lua flags=allow-oom
 -- Halt a campaign, and have a worker see to it that PHP is told.
+-- Allowed when Redis is full: it stops what would fill it more, and takes next to no memory.
 --
 -- States of campaigns (contracts/campaigns.py): running -> paused, running -> cancelled,
 --   paused -> paused, paused -> cancelled, cancelled -> cancelled

@@ -62,6 +62,7 @@ async def test_how_a_campaign_stands(service: Service) -> None:
         "reason": None,
         "active": False,
         "waits_for": None,
+        "warning": None,
         "due": 5,
         "next_due_at": 1767225600000,
     }
