@@ -1,8 +1,9 @@
 """What each error code of the Cloud API asks for.
 
 Meta's error page has no HTTP column, and old copies of it disagree; so the class depends on the
-code alone, and on the HTTP status only where there is no code. The class is our judgement of
-Meta's advice. The same failure may arrive as an answer, as a status, or as both.
+code alone, and on the HTTP status only where there is no code. One code has two meanings, which
+only the subcode tells apart: :data:`NUMBER_GONE`. The class is our judgement of Meta's advice. The
+same failure may arrive as an answer, as a status, or as both.
 """
 
 import re
@@ -131,28 +132,42 @@ _RULES = (
 #: Every documented code. Codes 200 to 299 (permissions) are a range: see :func:`rule_for`.
 RULES = {rule.code: rule for rule in _RULES}
 
+#: Code and subcode of "the object does not exist, or permissions are missing": the call went to a
+#: number that is gone, or that is not the access token's. It is the same as code 33.
+NUMBER_GONE = (100, 33)
 
-def rule_for(code: object, http_status: int) -> ErrorRule:
-    """Return what to do about an error answer.
+#: What an error counts as that a status tells, which carries no HTTP status: the message's own.
+_OF_A_STATUS = 400
 
-    ``code`` is ``error.code`` of the body as it came, or None where there was none (an HTML page
-    of a gateway, say); what is not an integer, in digits at least, counts as none. A code that is
-    new to us fails its message if the status is 4xx and counts as a fault of the service if it is
-    not.
+
+def rule_for(code: object, http_status: int | None, subcode: object = None) -> ErrorRule:
+    """Return what to do about an error answer, or about an error that a status webhook tells
+    (``http_status`` None).
+
+    ``code`` and ``subcode`` are ``error.code`` and ``error.error_subcode`` of the body as they
+    came, or None where there was none (an HTML page of a gateway, say); what is not an integer, in
+    digits at least, counts as none. A code that is new to us fails its message if the status is 4xx
+    and counts as a fault of the service if it is not.
     """
     number = _as_number(code)
+    if (number, _as_number(subcode)) == NUMBER_GONE:
+        return RULES[33]
     if number is not None and number in RULES:
         return RULES[number]
     if number is not None and 200 <= number <= 299:
         return ErrorRule(number, "permission missing or removed", _C.PAUSE_TOKEN, 403)
-    if 400 <= http_status < 500 and http_status not in (408, 429):
-        meaning = (
-            "error without a code" if number is None else "error with a code that is new to us"
-        )
-        return ErrorRule(number or 0, meaning, _C.FAIL, http_status, stop_when_repeated=True)
-    if http_status == 429:
-        return ErrorRule(number or 0, "throttled without a known code", _C.RETRY_NUMBER, 429)
-    return ErrorRule(number or 0, "fault on Meta's side", _C.RETRY_SERVICE, http_status)
+    status = _OF_A_STATUS if http_status is None else http_status
+    meaning = _meaning(number, http_status)
+    if 400 <= status < 500 and status not in (408, 429):
+        return ErrorRule(number or 0, meaning, _C.FAIL, status, stop_when_repeated=True)
+    error_class = _C.RETRY_NUMBER if status == 429 else _C.RETRY_SERVICE
+    return ErrorRule(number or 0, meaning, error_class, status)
+
+
+def _meaning(number: int | None, http_status: int | None) -> str:
+    if number is not None:
+        return "an error code that is new to us"
+    return "an error without a code" if http_status is None else f"HTTP {http_status} without a code"
 
 
 def _as_number(code: object) -> int | None:

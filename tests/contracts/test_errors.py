@@ -100,3 +100,41 @@ def test_a_code_of_another_type_counts_as_none(code: object) -> None:
 def test_rules_can_be_simulated(rule: ErrorRule) -> None:
     assert rule_for(rule.code, rule.http_status) == rule
     assert 400 <= rule.http_status < 600
+
+
+# -- the subcode --
+
+
+@pytest.mark.parametrize(("code", "subcode"), [(100, 33), ("100", "33"), (100, "33")])
+@pytest.mark.parametrize("http_status", [400, 404, 500, None])
+def test_a_number_that_is_gone(code: object, subcode: object, http_status: int | None) -> None:
+    """As code 33, and not an invalid parameter of one message."""
+    assert rule_for(code, http_status, subcode) == RULES[33]
+
+
+@pytest.mark.parametrize("subcode", [None, 0, 34, 2494073, True, "x", [33], {}])
+def test_another_subcode_decides_nothing(subcode: object) -> None:
+    for code in RULES:
+        assert rule_for(code, 400, subcode) == RULES[code]
+
+
+@pytest.mark.parametrize("code", [code for code in [None, *RULES] if code != 100])
+def test_the_subcode_of_another_code_decides_nothing(code: int | None) -> None:
+    assert rule_for(code, 400, 33) == rule_for(code, 400)
+
+
+# -- in words --
+
+
+@pytest.mark.parametrize("http_status", [400, 404, 429, 500, 503])
+def test_without_a_code_the_meaning_says_the_http_status(http_status: int) -> None:
+    assert rule_for(None, http_status).meaning == f"HTTP {http_status} without a code"
+
+
+def test_an_error_of_a_status_has_no_http_status() -> None:
+    """It counts as the message's own."""
+    assert rule_for(None, None).meaning == "an error without a code"
+    assert rule_for(999_999, None).error_class is _C.FAIL
+    assert rule_for(None, None).stop_when_repeated
+    for code in RULES:
+        assert rule_for(code, None) == RULES[code]
