@@ -1,11 +1,13 @@
 """Publishes this process's metrics and heartbeat to Redis once a second.
 
 All processes add to the same numbers, so any ``sidecar serve`` shows the metrics of all of them,
-and a restarted process does not begin at zero. While Redis is unavailable, counts are kept here.
+and a restarted process does not begin at zero. While Redis is unavailable, counts are kept here;
+what it may have added before its answer was lost carries the same number again, and counts once.
 """
 
 import asyncio
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -26,9 +28,9 @@ log = structlog.get_logger()
 
 INTERVAL_S = 1.0
 #: How often a process sends a heartbeat at least, even if it has counted nothing.
-BEAT_S = 4.0
+BEAT_S = 2.0
 #: Facts that an operator must not wait for: when they change, a heartbeat is sent at once.
-URGENT = ("breakers", "isolated")
+URGENT = ("breakers", "isolated", "php_failures", "slow", "wakeups")
 #: A dead process is forgotten this long after its last heartbeat. The remaining time to live says
 #: when that was, on Redis's own clock.
 KEEP_MS = 24 * 3_600_000
@@ -50,13 +52,16 @@ class Telemetry:
         self._facts = facts
         self._metrics = metrics
         self._published = metrics.read()
+        #: What Redis was told last, if it has not answered: it may have added it.
+        self._unanswered: dict[Series, float] = {}
+        self._number = 0
         self._beat_at = 0.0
         self._told: list[Any] = []
         self._known = False
         self._outage = LogOnce("metrics.not_stored")
         host, pid = socket.gethostname(), os.getpid()
         since = now_ms()
-        self.process_id = f"{host}:{pid}:{since}"
+        self.process_id = f"{host}:{pid}:{since}:{secrets.token_hex(4)}"
         self._record = {
             "role": role,
             "host": host,
@@ -95,7 +100,11 @@ class Telemetry:
         return {series: by for series, by in grown.items() if by}
 
     async def _publish(self) -> None:
-        grown = self.unpublished()
+        repeated = bool(self._unanswered)
+        if not repeated:
+            self._unanswered = self.unpublished()
+            self._number += 1
+        grown = self._unanswered
         facts = self._facts()
         urgent = [facts.get(name) for name in URGENT]
         due = time.monotonic() >= self._beat_at or urgent != self._told
@@ -104,13 +113,21 @@ class Telemetry:
         state = orjson.dumps({**self._record, **_usage(), **facts}) if due else b""
         pairs = [word for series, by in grown.items() for word in (series.dump(), by)]
         await self._script(
-            keys=[keys.METRICS, keys.PROCESSES, keys.process(self.process_id)],
-            args=[self.process_id, state, KEEP_MS, *pairs],
+            keys=[
+                keys.METRICS,
+                keys.PROCESSES,
+                keys.process(self.process_id),
+                keys.published(self.process_id),
+            ],
+            args=[self.process_id, state, KEEP_MS, self._number, *pairs],
         )
+        self._unanswered = {}
         for series, by in grown.items():
             self._published[series] = self._published.get(series, 0.0) + by
         if due:
             self._beat_at, self._told = time.monotonic() + BEAT_S, urgent
+        if repeated:
+            await self._publish()  # what was counted since
 
     async def _introduce(self) -> None:
         """Remove long dead processes from the list, and send a heartbeat at once."""
@@ -134,7 +151,7 @@ class Telemetry:
                 return
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.srem(keys.PROCESSES, self.process_id)
-            pipeline.delete(keys.process(self.process_id))
+            pipeline.delete(keys.process(self.process_id), keys.published(self.process_id))
             await pipeline.execute()
         except AnyRedisError as error:
             self._outage.failed(reason_of(error))

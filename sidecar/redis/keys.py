@@ -35,6 +35,7 @@
 | metrics | hash | what all processes have counted and timed (sidecar/metrics.py) |
 | processes | set | ids of processes that run, or died without a word |
 | process:{id} | string | what one of them last said of itself; expires (sidecar/ops/publisher.py) |
+| published:{id} | string | the number of what it last added to metrics; expires |
 | errors:{campaign}:{path} | string | a code, and how often it came in a row; expires |
 | pauses | hash | what a person must resume (sidecar/sending/pauses.py) |
 | lifted:{scope}:{id} | string | when a person had it tried again (unix ms); expires |
@@ -105,6 +106,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | metrics | series: what sidecar/metrics.py declares, by error code and endpoint | 120 |
 | processes | processes that were started within a day | 120 |
 | process:{id} | processes with a heartbeat within a day | 600 |
+| published:{id} | the same | 120 |
 | errors:{campaign}:{path} | campaigns with an error within a while | 130 |
 | pauses | numbers, accounts and tokens of PHP's vendors | 400 |
 | lifted:{scope}:{id} | numbers, accounts and campaigns that were resumed within a while | 130 |
@@ -282,6 +284,10 @@ def suppressed(vendor_uid: str, recipient: str) -> str:
 
 def process(process_id: str) -> str:
     return f"process:{process_id}"
+
+
+def published(process_id: str) -> str:
+    return f"published:{process_id}"
 
 
 def wait(campaign_uid: str) -> str:

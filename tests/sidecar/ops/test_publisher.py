@@ -87,6 +87,33 @@ async def test_while_redis_is_away_it_waits(redis: Redis, monkeypatch: Any) -> N
     assert await kept(redis) == {SLOTS_SERIES: 3}
 
 
+async def test_what_redis_added_without_an_answer_counts_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=metrics)
+    await telemetry.publish()
+    evalsha = type(redis).evalsha
+
+    async def answer_lost(*words: Any, **options: Any) -> None:
+        await evalsha(*words, **options)
+        raise RedisUnavailable[1]("no answer in time")
+
+    metrics.counter(SLOTS).add(20)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(redis), "evalsha", answer_lost)
+        for _ in range(2):
+            await telemetry.publish()
+            metrics.counter(SLOTS).add(1)
+    assert telemetry.unpublished() == {SLOTS_SERIES: 22}
+    await telemetry.publish()
+    assert await kept(redis) == {SLOTS_SERIES: 22}
+    assert telemetry.unpublished() == {}
+    metrics.counter(SLOTS).add(5)
+    await telemetry.close()
+    assert await kept(redis) == {SLOTS_SERIES: 27}
+
+
 async def test_a_fault_does_not_end_it(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is no outage, and is said with its traceback."""
     metrics = MetricsRegistry()

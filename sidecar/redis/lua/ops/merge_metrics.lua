@@ -5,13 +5,18 @@
 -- KEYS[1]  metrics       hash: series -> number
 -- KEYS[2]  processes     set: ids
 -- KEYS[3]  process:{id}  string, expires: the process's heartbeat
+-- KEYS[4]  published:{id} string, expires: the number of what it added last
 -- ARGV[1]  the process's id
 -- ARGV[2]  its heartbeat, or "" if none is due
 -- ARGV[3]  how long that is kept, in milliseconds
--- ARGV[4..] pairs of a series and what is to be added to it
+-- ARGV[4]  the number of this; the same as the last one's where its answer was lost
+-- ARGV[5..] pairs of a series and what is to be added to it
 
-for index = 4, #ARGV, 2 do
-  redis.call("HINCRBYFLOAT", KEYS[1], ARGV[index], ARGV[index + 1])
+if #ARGV > 4 and redis.call("GET", KEYS[4]) ~= ARGV[4] then
+  for index = 5, #ARGV, 2 do
+    redis.call("HINCRBYFLOAT", KEYS[1], ARGV[index], ARGV[index + 1])
+  end
+  redis.call("SET", KEYS[4], ARGV[4], "PX", ARGV[3])
 end
 if ARGV[2] ~= "" then
   redis.call("SADD", KEYS[2], ARGV[1])
