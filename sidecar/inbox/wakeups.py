@@ -5,7 +5,10 @@ fails is only logged: the reconciler in the workers sends another for whatever i
 """
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import dramatiq
 import redis
@@ -15,10 +18,14 @@ from redis.retry import Retry
 
 from contracts.jobs import Job
 from sidecar.logs import LogOnce
+from sidecar.redis.client import RedisUnavailable, reason_of
 
 #: How many of a million commands also clean up after dead workers. With Dramatiq's default (0.1 %)
 #: an idle worker takes minutes for that; with this, at some 50 polls a second, about a second.
 MAINTENANCE_CHANCE = 20_000
+
+#: A wake-up that failed longer ago says nothing of now: none was sent since.
+FRESH_S = 15.0
 
 
 class WakeUpBroker(RedisBroker):
@@ -57,6 +64,19 @@ class WakeUpBroker(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
+    def _dispatch(self, command: str) -> Callable[..., Any]:
+        dispatch = super()._dispatch(command)  # type: ignore[no-untyped-call]
+
+        def call(*arguments: Any) -> Any:
+            try:
+                return dispatch(*arguments)
+            except (*RedisUnavailable, redis.ResponseError) as error:
+                # A Redis that is full, read-only or slow. To Dramatiq only a broken connection
+                # passes; of anything else it says in the log that it is a bug of its own.
+                raise redis.ConnectionError(reason_of(error)) from error
+
+        return call
+
     def close(self) -> None:
         self.client.connection_pool.disconnect()
 
@@ -82,7 +102,14 @@ class Wakeups:
         self._lock = threading.Lock()
         self._waiting: set[Job] = set()
         self._outage = LogOnce("wakeup.failed")
+        self._failed_at = 0.0
         self.sent = 0
+
+    @property
+    def failing(self) -> str | None:
+        """Why no wake-up can be sent now, as far as is known."""
+        fresh = time.monotonic() - self._failed_at < FRESH_S
+        return self._outage.reason if fresh else None
 
     def send(self, job: Job) -> None:
         """Wake a worker for this job, soon."""
@@ -98,6 +125,7 @@ class Wakeups:
         try:
             self._broker.enqueue(message(job))
         except Exception as error:  # noqa: BLE001 - any broker's error means the same here
+            self._failed_at = time.monotonic()
             self._outage.failed(f"{type(error).__name__}: {error}")
         else:
             self.sent += 1

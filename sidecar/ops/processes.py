@@ -10,7 +10,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis
 
 #: A process without a heartbeat for this long is dead, or cut off from Redis.
-SILENT_S = 3 * BEAT_S
+SILENT_S = 4 * BEAT_S
 
 #: How far Redis's clock may be set back before heartbeats are ignored.
 SET_BACK_MS = 5000
@@ -21,7 +21,10 @@ class Process:
     """``role`` is serve or worker, ``queues`` are a worker's. ``leases`` are the names of those it
     holds, ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP
     fails or hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
-    Times are unix ms."""
+    ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
+    can be woken. ``sends`` is how the sends of the last minutes went
+    (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
+    answer for a number, where that is long. Times are unix ms."""
 
     id: str
     role: str
@@ -36,6 +39,10 @@ class Process:
     breakers: dict[str, str] = field(default_factory=dict)
     isolated: dict[str, dict[str, str]] = field(default_factory=dict)
     isolated_since: dict[str, dict[str, int]] = field(default_factory=dict)
+    php_failures: dict[str, str] = field(default_factory=dict)
+    wakeups: str | None = None
+    sends: list[dict[str, Any]] = field(default_factory=list)
+    slow: dict[str, float] = field(default_factory=dict)
     version: str = ""
 
     @property

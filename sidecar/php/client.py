@@ -14,6 +14,7 @@ from contracts import backend as contract
 from contracts.effects import read
 from contracts.signing import Audience, Signer
 from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, METRICS
+from sidecar.php.failures import Failures
 from sidecar.php.reasons import scrub
 from sidecar.settings import Settings
 
@@ -69,6 +70,7 @@ class Backend:
         self.timeout_s = timeout_s
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s / 2, 3.0))
         self._connections = connections
+        self.failures = Failures()
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -107,8 +109,11 @@ class Backend:
             found = await self._post(path, body, answer, headers, timeout_s)
         except BackendError as error:
             _count(path, started_at, type(error).__name__.removeprefix("Backend").lower())
+            if not isinstance(error, BackendRefused) or error.status in (401, 403):
+                self.failures.failed(_endpoint(path), str(error))
             raise
         _count(path, started_at, "ok", found)
+        self.failures.worked(_endpoint(path))
         return found
 
     async def _post(
@@ -200,8 +205,12 @@ def _refusal(path: str, status: int, content: bytes) -> BackendError:
     return BackendFailed(f"{path} answered {status}; PHP's log says why")
 
 
+def _endpoint(path: str) -> str:
+    return path.removeprefix("/internal/").partition("/")[0]
+
+
 def _count(path: str, started_at: float, result: str, answer: BaseModel | None = None) -> None:
-    endpoint = path.removeprefix("/internal/").partition("/")[0]
+    endpoint = _endpoint(path)
     METRICS.counter(BACKEND_REQUESTS, endpoint, result).add()
     METRICS.histogram(BACKEND_SECONDS, endpoint).observe(time.perf_counter() - started_at)
     if answer is not None:

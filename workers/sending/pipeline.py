@@ -214,6 +214,7 @@ class Pipeline:
         return not self._lease.lost.is_set() and self.end_reason is not End.LEASE_LOST
 
     def report(self, result: SendResult) -> None:
+        self._services.recent.ended(result)
         self._results.add(result)
 
     def postpone(self, row: ClaimedSend, wait_s: float, reason: str | None = None) -> None:

@@ -1,13 +1,14 @@
 """What everything that sends in one worker process shares."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis
 from sidecar.settings import Settings
 from workers.sending.cloud_api import CloudApi
 from workers.sending.limiter import Limiter
+from workers.sending.recent import Recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class Services:
     cloud_api: CloudApi
     limiter: Limiter
     stopping: asyncio.Event
+    recent: Recent = field(default_factory=Recent)

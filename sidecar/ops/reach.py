@@ -1,0 +1,45 @@
+"""What ``sidecar status`` tries to reach by itself: Dramatiq's Redis, and the public address."""
+
+import ssl
+
+import httpx
+
+from sidecar.redis.client import AnyRedisError, connect, reason_of
+from sidecar.settings import Settings, dramatiq_url
+
+TIMEOUT_S = 1.5
+
+#: What anybody may ask, and nobody counts: the route is there, and takes other methods.
+_PATH = "/webhook/status"
+
+
+async def dramatiq_problem(settings: Settings, redis_url: str) -> str | None:
+    """Return why the wake-ups' Redis cannot be used, or None. Writes nothing."""
+    client = connect(dramatiq_url(settings, redis_url), timeout_s=TIMEOUT_S)
+    try:
+        await client.ping()
+        memory = await client.info("memory")
+        persistence = await client.info("persistence")
+    except AnyRedisError as error:
+        return reason_of(error)
+    finally:
+        await client.aclose()
+    limit = memory.get("maxmemory", 0)
+    if limit and memory["used_memory"] >= limit and memory["maxmemory_policy"] == "noeviction":
+        return f"it is full: it uses all of its maxmemory, {limit / 1e6:.0f} MB"
+    if persistence.get("aof_last_write_status", "ok") != "ok":
+        return "it cannot write its append-only file"
+    return None
+
+
+async def public_problem(url: str) -> str | None:
+    """Return why Meta's webhooks cannot come in at this address, as far as can be told from here.
+    The answer to a method that nobody takes shows that nginx and what it leads to run."""
+    try:
+        async with httpx.AsyncClient(
+            verify=ssl.create_default_context(), trust_env=False, timeout=TIMEOUT_S
+        ) as client:
+            answer = await client.request("OPTIONS", url.rstrip("/") + _PATH)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return str(error) or type(error).__name__
+    return f"it answers {answer.status_code}" if answer.status_code >= 500 else None

@@ -1,0 +1,25 @@
+"""What PHP fails on is told while it does, and no longer."""
+
+from sidecar.php.failures import FRESH_S, Failures
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_some_in_a_row() -> None:
+    failures = Failures(clock := Clock())
+    failures.failed("claim-messages", "answered 500")
+    assert failures.report() == {}, "one may be chance"
+    failures.failed("claim-messages", "answered 502")
+    failures.failed("modes", "answered 500")
+    assert failures.report() == {"claim-messages": "answered 502"}
+    failures.worked("claim-messages")
+    failures.failed("claim-messages", "answered 500")
+    assert failures.report() == {}
+    failures.failed("claim-messages", "answered 500")
+    clock.now += FRESH_S + 1
+    assert failures.report() == {}, "nobody has asked since"
