@@ -76,6 +76,8 @@ class AccountConfig(StrictModel):
     webhook_url: HttpUrl | None = None
     app_secret: str | None = Field(default=None, repr=False)
     access_token: str | None = Field(default=None, repr=False)
+    marketing_messages_onboarded: bool | None = None
+    disable_marketing_messages_on_cloud_api: bool | None = None
 
 
 class PhoneNumberConfig(StrictModel):
@@ -116,7 +118,7 @@ class CloudApiConfig(StrictModel):
     )
     #: Version of the webhooks' bodies: statuses carry `conversation` below 24.
     webhook_version: int = Field(default=25, ge=15)
-    #: Category in the statuses' `pricing`.
+    #: Category in the statuses' `pricing`, but for what goes by the Marketing Messages API.
     pricing_category: str = "marketing"
     #: With the same seed, messages accepted in the same order go the same way. Ids do not follow
     #: it, and delays only roughly. Null: any.
@@ -140,6 +142,10 @@ class CloudApiConfig(StrictModel):
     #: that are listed exist.
     templates: list[TemplateConfig] = []
     only_listed_templates: bool = False
+    #: Whether accounts are onboarded to the Marketing Messages API, and whether they have
+    #: `/messages` refuse marketing templates (:mod:`simulator.cloud_api.marketing`).
+    marketing_messages_onboarded: bool = True
+    disable_marketing_messages_on_cloud_api: bool = False
     #: How long after a customer's message anything but a template may be sent; 0: always.
     service_window_s: float = Field(default=24 * 3600, ge=0)
 

@@ -24,6 +24,9 @@ from simulator.cloud_api.number import Number
 _ERROR_PAGE = "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/"
 _CONVERSATION_S = 24 * 3600
 
+#: Category of what went by the Marketing Messages API, as JSON.
+_LITE = '"marketing_lite"'
+
 #: From this version on, statuses carry no conversation.
 _NO_CONVERSATION_FROM = 24
 
@@ -45,10 +48,8 @@ class EnvelopeWriter:
 
     def __init__(self, config: CloudApiConfig) -> None:
         self._category = encode_basestring_ascii(config.pricing_category)
-        self._pricing = (
-            ',"pricing":{"billable":true,"pricing_model":"PMP",'
-            f'"category":{self._category},"type":"regular"}}'
-        )
+        self._pricing = _pricing(self._category)
+        self._lite_pricing = _pricing(_LITE)
         self._with_conversation = config.webhook_version < _NO_CONVERSATION_FROM
 
     def write(self, updates: tuple[Update, ...], layout: Layout) -> bytes:
@@ -98,7 +99,7 @@ class EnvelopeWriter:
         elif kind == SENT or kind == _first_proof(message):
             if self._with_conversation:
                 more += self._conversation(update)
-            more += self._pricing
+            more += self._lite_pricing if message.lite else self._pricing
         return (
             f'{{"id":"{message.wamid}","status":"{STATUS_NAMES[kind]}",'
             f'"timestamp":"{update.timestamp}"{_recipient(message)}{more}}}'
@@ -112,8 +113,15 @@ class EnvelopeWriter:
             expires = f',"expiration_timestamp":"{update.timestamp + _CONVERSATION_S}"'
         return (
             f',"conversation":{{"id":"{hashlib.sha256(pair).hexdigest()[:32]}"{expires},'
-            f'"origin":{{"type":{self._category}}}}}'
+            f'"origin":{{"type":{_LITE if message.lite else self._category}}}}}'
         )
+
+
+def _pricing(category: str) -> str:
+    return (
+        ',"pricing":{"billable":true,"pricing_model":"PMP",'
+        f'"category":{category},"type":"regular"}}'
+    )
 
 
 def _recipient(message: Message) -> str:

@@ -17,7 +17,8 @@ class Message:
     """One accepted send. There may be hundreds of thousands, so this is kept small.
 
     ``created`` and ``acknowledged`` are bits ``1 << kind``. ``step`` is how far the plan is
-    carried out. ``held`` is a status that waits to be overtaken by the next one.
+    carried out. ``held`` is a status that waits to be overtaken by the next one. ``policy`` and
+    ``lite`` are as the request has them.
     """
 
     __slots__ = (
@@ -27,8 +28,10 @@ class Message:
         "created",
         "failed_code",
         "held",
+        "lite",
         "number",
         "plan",
+        "policy",
         "step",
         "to",
         "type",
@@ -45,6 +48,8 @@ class Message:
         self.user_id = request.user_id
         self.type = request.type
         self.callback_data = request.callback_data
+        self.policy = request.policy
+        self.lite = request.lite
         self.accepted_at = 0.0
         self.created = 0
         self.acknowledged = 0

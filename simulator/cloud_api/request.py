@@ -1,6 +1,7 @@
 """Reading a send as strictly as Meta does. By hand, as it is done for every message."""
 
 import re
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
@@ -13,12 +14,22 @@ _INVALID = 100
 _MISSING = 131008
 _VALUE = 131009
 
+#: What ``/messages`` does not know.
+_MARKETING_ONLY = frozenset({"product_policy", "message_activity_sharing"})
+
 MAX_TEXT = 4096
 MAX_CAPTION = 1024
 
 _USER_ID = re.compile(USER_ID, re.ASCII)
 _MEDIA = frozenset({"audio", "document", "image", "sticker", "video"})
 _TYPES = frozenset({"contacts", "interactive", "location", "reaction", "template", "text"} | _MEDIA)
+
+
+class Policy(StrEnum):
+    """What ``/marketing_messages`` does if the account is not onboarded."""
+
+    FALLBACK = "CLOUD_API_FALLBACK"
+    STRICT = "STRICT"
 
 
 class TemplateUse(NamedTuple):
@@ -31,9 +42,20 @@ class TemplateUse(NamedTuple):
 
 class SendRequest:
     """A message that could be sent. ``to`` as it came. It goes to a number (``digits`` without
-    formatting, ``wa_id`` as Meta has it) or to a ``user_id``."""
+    formatting, ``wa_id`` as Meta has it) or to a ``user_id``. With a ``policy`` it came by
+    ``/marketing_messages``; ``lite``: it goes by the Marketing Messages API."""
 
-    __slots__ = ("callback_data", "digits", "template", "to", "type", "user_id", "wa_id")
+    __slots__ = (
+        "callback_data",
+        "digits",
+        "lite",
+        "policy",
+        "template",
+        "to",
+        "type",
+        "user_id",
+        "wa_id",
+    )
 
     def __init__(self, to: str, digits: str | None, user_id: str | None) -> None:
         self.to = to
@@ -44,6 +66,8 @@ class SendRequest:
         self.type = "text"
         self.template: TemplateUse | None = None
         self.callback_data: str | None = None
+        self.policy: Policy | None = None
+        self.lite = False
 
     @property
     def address(self) -> str:
@@ -54,9 +78,9 @@ class ReadReceipt:
     """The business has read a customer's message: nothing is sent."""
 
 
-def read_request(body: bytes) -> SendRequest | ReadReceipt:
-    """Read the body of a messages call, or raise :class:`Refusal` with 100, 131008 or 131009 and
-    what is wrong."""
+def read_request(body: bytes, *, marketing: bool = False) -> SendRequest | ReadReceipt:
+    """Read the body of a messages call, or one for ``marketing_messages``, or raise
+    :class:`Refusal` with 100, 131008 or 131009 and what is wrong."""
     try:
         asked = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -65,12 +89,29 @@ def read_request(body: bytes) -> SendRequest | ReadReceipt:
         raise Refusal(_INVALID, "The body must be a JSON object.")
     if asked.get("messaging_product") != "whatsapp":
         raise Refusal(_INVALID, "The parameter messaging_product must be whatsapp.")
+    policy = _policy(asked) if marketing else None
+    if not marketing and (unknown := sorted(_MARKETING_ONLY & asked.keys())):
+        raise Refusal(_INVALID, f"Unexpected parameters: {unknown}.")
     if asked.get("status") == "read":
         return _read_receipt(asked)
     request = _recipient(asked)
+    request.policy = policy
     _read_content(asked, request)
     request.callback_data = _callback_data(asked)
     return request
+
+
+def _policy(asked: dict[str, Any]) -> Policy:
+    if asked.get("type") != "template":
+        raise Refusal(_INVALID, "Message must be a template message.")
+    if not isinstance(asked.get("message_activity_sharing", False), bool):
+        raise Refusal(_INVALID, "The parameter message_activity_sharing must be a boolean.")
+    policy = asked.get("product_policy", Policy.FALLBACK)
+    if policy not in list(Policy):
+        raise Refusal(
+            _INVALID, f"The parameter product_policy must be one of {[*map(str, Policy)]}."
+        )
+    return Policy(policy)
 
 
 def _read_receipt(asked: dict[str, Any]) -> ReadReceipt:

@@ -33,6 +33,14 @@ class TemplateCategory(StrEnum):
     AUTHENTICATION = "AUTHENTICATION"
 
 
+class TemplateSync(StrEnum):
+    """How far a marketing template is for the Marketing Messages API."""
+
+    SYNCED = "synced"
+    SYNCING = "syncing"
+    UNAVAILABLE = "unavailable"
+
+
 class TemplateConfig(StrictModel):
     """A template in one language. ``account_id`` null: of every account."""
 
@@ -40,6 +48,7 @@ class TemplateConfig(StrictModel):
     language: str = Field(default="en", min_length=1)
     category: TemplateCategory = TemplateCategory.MARKETING
     status: TemplateStatus = TemplateStatus.APPROVED
+    sync: TemplateSync = TemplateSync.SYNCED
     account_id: str | None = None
     #: Parameters of the body; null: any number.
     body_parameters: int | None = Field(default=None, ge=0)
@@ -70,14 +79,16 @@ class Templates:
         for languages in self._listed.values():
             yield from languages.values()
 
-    def check(self, account_id: str, used: TemplateUse, *, to_user_id: bool) -> None:
-        """Raise :class:`Refusal` unless a template may be sent."""
+    def check(
+        self, account_id: str, used: TemplateUse, *, to_user_id: bool
+    ) -> TemplateConfig | None:
+        """Raise :class:`Refusal` unless a template may be sent. Return it, if it is listed."""
         name, language = used.name, used.language
         languages = self._listed.get(name)
         if languages is None:
             if self._only_listed:
                 raise Refusal(_ABSENT, f"Template name ({name}) does not exist in {language}.")
-            return
+            return None
         found = languages.get((account_id, language)) or languages.get((None, language))
         if found is None or found.status in (TemplateStatus.PENDING, TemplateStatus.REJECTED):
             raise Refusal(_ABSENT, f"Template name ({name}) does not exist in {language}.")
@@ -92,6 +103,7 @@ class Templates:
                 f"{used.body_parameters} parameters, and {found.body_parameters} are expected"
             )
             raise Refusal(_PARAMETERS, f"The body of template ({name}) has {expected}.")
+        return found
 
     def change(self, new: TemplateConfig) -> list[TemplateChange]:
         """Add a template or put it in the place of the one it was. Return what webhooks say."""
