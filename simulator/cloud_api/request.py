@@ -108,9 +108,8 @@ def _policy(asked: dict[str, Any]) -> Policy:
         raise Refusal(_INVALID, "The parameter message_activity_sharing must be a boolean.")
     policy = asked.get("product_policy", Policy.FALLBACK)
     if policy not in list(Policy):
-        raise Refusal(
-            _INVALID, f"The parameter product_policy must be one of {[*map(str, Policy)]}."
-        )
+        words = ", ".join(Policy)
+        raise Refusal(_INVALID, f"The parameter product_policy must be one of: {words}.")
     return Policy(policy)
 
 

@@ -163,9 +163,15 @@ def test_an_account_that_is_not_onboarded_makes_no_template_another_one(
     assert desk.of(MARKETING) == STRICT
 
 
-@pytest.mark.parametrize("code", [3, 10, 33, 131005, 133010, 200, 299])
-def test_the_endpoint_that_is_not_permitted_stops_the_campaign_only(code: int) -> None:
-    answer = refused(code)
+@pytest.mark.parametrize(
+    ("code", "subcode"),
+    [(3, None), (10, None), (33, None), (100, 33), (131005, None), (133010, None), (200, None)],
+)
+def test_the_endpoint_that_is_not_permitted_stops_the_campaign_only(
+    code: int, subcode: int | None
+) -> None:
+    error = SendError(code=code, message="no")
+    answer = ErrorAnswer(rule_for(code, 400, subcode), error)
     assert concluded_at(MESSAGES, answer) is answer
     assert answer.rule.error_class in (ErrorClass.PAUSE_NUMBER, ErrorClass.PAUSE_TOKEN)
     found = concluded_at(STRICT, answer)
