@@ -36,6 +36,15 @@ class TemplateMessage(StrictModel):
     biz_opaque_callback_data: str
 
 
+class MarketingMessage(TemplateMessage):
+    """What we send by the Marketing Messages API, ``POST
+    /{version}/{phone_number_id}/marketing_messages``, which takes marketing templates only.
+    ``product_policy`` says what Meta does if the account is not onboarded to that API: send the
+    message as if by ``/messages``, or refuse it. The answer is the same."""
+
+    product_policy: Literal["CLOUD_API_FALLBACK", "STRICT"]
+
+
 class SentContact(LenientModel):
     input: Lenient[str] = None
     wa_id: Lenient[str] = None
