@@ -156,8 +156,8 @@ ENDPOINTS = (
         refusals={
             404: refusal(f"{_VENDOR_UNKNOWN} `campaign_unknown`: it has no such campaign."),
             409: refusal(
-                "`campaign_cancelled`: it stays cancelled. `vendor_not_on_sidecar`: PHP's own crons "
-                "send for it. Nothing happened."
+                "`campaign_cancelled`: it stays cancelled. `vendor_not_on_sidecar`: PHP's own "
+                "crons send for it. Nothing happened."
             ),
         },
     ),

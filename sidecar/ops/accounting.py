@@ -11,8 +11,8 @@
 What arrives and what ends is counted in ``count:{vendor}``, each counter in the same MULTI or
 script as what it counts, so they agree at every moment, whatever crashes. What waits or is in
 flight is not counted but measured where it is. One script reads both. So a difference means that
-something was lost or counted twice: a bug, or somebody has changed Redis by hand. ``expired`` is
-PHP's count of its own rows; no check includes it.
+something was lost or counted twice: a bug, or somebody has changed Redis by hand. ``expired``
+and ``skipped`` are PHP's counts of rows that it has ended at a claim; no check includes them.
 """
 
 from collections.abc import Mapping
@@ -101,6 +101,7 @@ class Accounting:
     #: Counters and indexes, compared with what is stored.
     stored: tuple[BalanceCheck, ...] = ()
     expired: int = 0
+    skipped: int = 0
     waiting: dict[Lane, int] = field(default_factory=dict)
     letters: Letters = Letters()
 
@@ -243,6 +244,7 @@ def _accounting(
         flows["effects"],
         (flows["dead_updates"], flows["dead_effects"], *_stored(count, measured, deferred)),
         expired=count.get("expired", 0),
+        skipped=count.get("skipped", 0),
         waiting=waiting,
         letters=Letters(
             measured["letters"],

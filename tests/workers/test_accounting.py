@@ -81,7 +81,7 @@ async def take(ledger: Ledger, lease: Lease, step: tuple[str, list[str], str, Se
         case "claim":
             await ledger.about_to_claim(claim, 1)
         case "claimed":
-            await ledger.claimed(claim, rows, expired=2)
+            await ledger.claimed(claim, rows, expired=2, skipped=1)
         case "begin":
             await ledger.begin(lease, [(queued(row, claim), NUMBER) for row in rows])
         case "not_sent":
@@ -140,12 +140,14 @@ async def test_a_row_is_counted_once_however_often_it_is_said(
     }
 
 
-async def test_expired_rows_are_counted_beside(redis: Redis, ledger: Ledger) -> None:
+async def test_expired_and_skipped_rows_are_counted_beside(redis: Redis, ledger: Ledger) -> None:
     await ledger.about_to_claim("claim-1", 1)
     for _ in range(2):  # the answer to the first was lost
-        await ledger.claimed("claim-1", [], expired=3)
+        await ledger.claimed("claim-1", [], expired=3, skipped=4)
+    await ledger.about_to_claim("claim-2", 1)
+    await ledger.claimed("claim-2", [], skipped=2)
     accounting = (await assert_balanced(redis))[VENDOR]
-    assert (accounting.expired, accounting.sends.total) == (3, 0)
+    assert (accounting.expired, accounting.skipped, accounting.sends.total) == (3, 6, 0)
 
 
 async def test_a_row_that_was_claimed_anew_is_not_touched_by_who_had_it(

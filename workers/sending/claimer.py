@@ -75,7 +75,7 @@ class Claimer:
     async def recover(self, claim_uid: str) -> None:
         """Write down the rows that an earlier holder's claim has brought."""
         answer = await self._ask(claim_uid, contract.MAX_CLAIM, recover=True)
-        await self._note(claim_uid, answer.rows, answer.expired)
+        await self._note(claim_uid, answer.rows, answer)
 
     def _next_fence(self) -> int:
         """Every call's fence is higher than the last one's. So when PHP gets to a claim late,
@@ -95,7 +95,7 @@ class Claimer:
     ) -> list[ClaimedSend]:
         """Write down what a claim has brought, and return what of it is to be sent."""
         rows = [row for row in answer.rows if row.uid not in self._accepted]
-        reasons = await self._note(claim_uid, rows, answer.expired)
+        reasons = await self._note(claim_uid, rows, answer)
         self._in_hand.append(claim_uid)
         refused: dict[str, list[str]] = {}
         if again := [row.uid for row in answer.rows if row.uid in self._accepted]:
@@ -117,9 +117,18 @@ class Claimer:
         given = zip(rows, reasons, strict=True)
         return [ClaimedSend(row, claim_uid) for row, reason in given if not reason]
 
-    async def _note(self, claim_uid: str, rows: list[ClaimedRow], expired: int = 0) -> list[str]:
+    async def _note(
+        self,
+        claim_uid: str,
+        rows: list[ClaimedRow],
+        answer: contract.ClaimMessagesAnswer | None = None,
+    ) -> list[str]:
         reasons = await self._ledger.claimed(
-            claim_uid, [row.uid for row in rows], expired=expired, in_hand=self._in_hand
+            claim_uid,
+            [row.uid for row in rows],
+            expired=answer.expired if answer else 0,
+            skipped=answer.skipped if answer else 0,
+            in_hand=self._in_hand,
         )
         if self._unanswered == claim_uid:
             self._unanswered = None

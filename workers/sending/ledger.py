@@ -110,18 +110,20 @@ class Ledger:
         row_uids: list[str],
         *,
         expired: int = 0,
+        skipped: int = 0,
         in_hand: Sequence[str] = (),
     ) -> list[str]:
         """Note the rows that the claim has brought; states that they have already are kept.
-        ``expired`` is how many rows PHP found to be too old, which is only counted. ``in_hand``
-        are the caller's earlier claims.
+        ``expired`` and ``skipped`` are how many rows PHP found to be too old, and how many their
+        contact is not to get: they are only counted. ``in_hand`` are the caller's earlier claims.
 
         Return for each row why it must not be sent, or ""
         (``sidecar/redis/lua/sending/claimed.lua``)."""
         reasons = await self._scripts["claimed"](
             keys=[*self._accounting, self._claims],
             args=[
-                *(self._campaign_uid, self._vendor_uid, claim_uid, expired, keys.ledger("")),
+                *(self._campaign_uid, self._vendor_uid, claim_uid, expired, skipped),
+                keys.ledger(""),
                 len(in_hand),
                 *in_hand,
                 *row_uids,

@@ -312,11 +312,13 @@ def _accounting(accounting: list[Accounting]) -> Iterator[Metric]:
     )
     yield _counter(
         "sidecar_sends",
-        "Claimed rows by how they ended, and expired ones. Those of unknown outcome may have been "
-        "sent, and are settled by a status or a person.",
+        "Claimed rows by how they ended, and those that ended at the claim (expired, skipped for "
+        "their contact). Those of unknown outcome may have been sent, and are settled by a status "
+        "or a person.",
         [
             *(((end,), sum(one.sends.parts[end] or 0 for one in accounting)) for end in RowEnd),
             (("expired",), sum(one.expired for one in accounting)),
+            (("skipped",), sum(one.skipped for one in accounting)),
         ],
         ("outcome",),
     )

@@ -58,7 +58,7 @@ async def test_everything_that_is_counted(accounting: Counters, redis: Redis) ->
     counted |= {name: 10**number for number, name in enumerate(sends)}
     counted |= {"webhooks_received": 7, "webhooks_done": 7, "updates": 11_115, "claimed": 11_112}
     counted |= {"effects": 113, "effects_done": 1, "effects_dropped": 10, "effects_dead": 100}
-    await redis.hset(keys.counters("v"), mapping={**counted, "expired": 5})
+    await redis.hset(keys.counters("v"), mapping={**counted, "expired": 5, "skipped": 6})
     await redis.sadd(keys.VENDORS, "v")
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/999": 1, "w/1": 1})
     await redis.zadd(keys.deferred(Lane.STATUSES), {"v/wamid/1": 1})
@@ -99,7 +99,7 @@ async def test_everything_that_is_counted(accounting: Counters, redis: Redis) ->
         "in_flight": 1,
     }
     assert found.effects.parts == {"done": 1, "left_out": 10, "dead": 100, "waiting": 2}
-    assert found.expired == 5
+    assert (found.expired, found.skipped) == (5, 6)
     left = {"too_old": 9997, "too_many": 0, "too_large": 0, "discarded": 1}
     assert found.check("dead_updates").parts == {"stored": 2, **left}
     assert found.check("dead_effects").parts["too_many"] == 99

@@ -53,6 +53,15 @@ async def test_rows_are_written_down_before_anybody_gets_them(
     assert not claimer.exhausted
 
 
+async def test_rows_that_have_ended_at_the_claim_are_counted(
+    php: Php, claimer: Claimer, redis: Redis
+) -> None:
+    php.when(CLAIM, lambda _call: answer({"rows": [], "expired": 2, "skipped": 3}))
+    assert await claimer.claim(50, now=5) == []
+    counted = await redis.hgetall(keys.counters("vendor-1"))
+    assert counted == {b"expired": b"2", b"skipped": b"3"}
+
+
 async def test_the_claim_is_written_down_before_php_is_asked(
     php: Php, claimer: Claimer, ledger: Ledger
 ) -> None:

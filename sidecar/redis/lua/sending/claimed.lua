@@ -15,9 +15,10 @@
 -- ARGV[2]  the vendor
 -- ARGV[3]  the claim
 -- ARGV[4]  how many rows PHP found expired
--- ARGV[5]  what a ledger's key begins with
--- ARGV[6]  how many claims follow whose rows the caller has in hand
--- ARGV[7..] these claims, and then the rows
+-- ARGV[5]  how many rows PHP has skipped for their contact
+-- ARGV[6]  what a ledger's key begins with
+-- ARGV[7]  how many claims follow whose rows the caller has in hand
+-- ARGV[8..] these claims, and then the rows
 --
 -- Returns for each row why it must not be sent, or "" for one that is the caller's now:
 --   twice_in_answer    the row was named before;
@@ -29,14 +30,14 @@
 -- include sending/ledger_rows.lua
 
 local mine = {}
-local first = 7 + ARGV[6]
-for index = 7, first - 1 do
+local first = 8 + ARGV[7]
+for index = 8, first - 1 do
   mine[ARGV[index]] = true
 end
 
 local function why_not(row, state)
   if not state then
-    return in_another_ledger(KEYS[5], ARGV[5], ARGV[1], row) and "in_another_ledger"
+    return in_another_ledger(KEYS[5], ARGV[6], ARGV[1], row) and "in_another_ledger"
   end
   local claim = claim_of(state)
   if state_of(state) == CLAIMED then
@@ -67,8 +68,12 @@ for index = first, #ARGV do
   end
 end
 count_claimed(KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], new)
-if redis.call("HDEL", KEYS[6], ARGV[3]) == 1 and ARGV[4] ~= "0" then
-  redis.call("HINCRBY", KEYS[3], "expired", ARGV[4])
-  redis.call("SADD", KEYS[4], ARGV[2])
+if redis.call("HDEL", KEYS[6], ARGV[3]) == 1 then
+  for counter, rows in pairs({ expired = ARGV[4], skipped = ARGV[5] }) do
+    if rows ~= "0" then
+      redis.call("HINCRBY", KEYS[3], counter, rows)
+      redis.call("SADD", KEYS[4], ARGV[2])
+    end
+  end
 end
 return reasons

@@ -122,12 +122,13 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
 async def test_the_accounting_of_all_vendors_together(service: Service, redis: Redis) -> None:
     for vendor_uid, missing in (("v", 3), ("w", -1)):
         counted: dict[Any, Any] = {"claimed": 10 + missing, "accepted": 8, "unknown": 2}
-        await redis.hset(keys.counters(vendor_uid), mapping={**counted, "expired": 1})
+        await redis.hset(keys.counters(vendor_uid), mapping={**counted, "expired": 1, "skipped": 2})
         await redis.sadd(keys.VENDORS, vendor_uid)
     found = await scrape(service)
     assert found["sidecar_sends_total", ("accepted",)] == 16
     assert found["sidecar_sends_total", ("unknown",)] == 4
     assert found["sidecar_sends_total", ("expired",)] == 2
+    assert found["sidecar_sends_total", ("skipped",)] == 4
     assert found["sidecar_accounting_difference", ("sends",)] == 4, "they do not cancel out"
     assert found["sidecar_accounting_difference", ("updates",)] == 0
 
