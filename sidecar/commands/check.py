@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import click
 import orjson
 
 from sidecar import logs
 from sidecar.commands.checks.basic import check_backend, check_redis, check_settings
+from sidecar.commands.checks.cloud_api import check_cloud_api
 from sidecar.commands.checks.deep import Public, check_deep
 from sidecar.commands.checks.line import Level, Line, fail
-from sidecar.commands.context import Context
+from sidecar.commands.context import CANNOT_TELL, Context, one_line_errors
 from sidecar.redis.embedded import EmbeddedFailed
 from sidecar.settings import InvalidSettings, Settings, dramatiq_url
 
@@ -26,34 +28,50 @@ from sidecar.settings import InvalidSettings, Settings, dramatiq_url
 @click.option(
     "--vendor",
     metavar="UID",
-    help="With --deep: verify this vendor's webhook there, with its right token; PHP marks it as "
-    "verified.",
+    help="Try this vendor's numbers only. With --deep and a public address, verify its webhook "
+    "there too, with its right token; PHP marks it as verified.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with all lines.")
 def check(deep: bool, public_url: str | None, vendor: str | None, as_json: bool) -> None:
-    """Check settings, Redis, PHP and signatures.
+    """Check settings, Redis, PHP, Cloud API, and numbers.
 
-    Each line says what to do. Exits 1 if a line says FAIL. Run --deep before each migration step:
-    it checks versions, tables and indexes, crons, clocks, signed calls in both directions, Redis,
-    workers and limits.
+    Each line says what to do. Sends nothing: Meta is asked about each number with the vendor's
+    access token, for some seconds at most. Run --deep before each migration step: it checks
+    versions, tables and indexes, crons, clocks, signed calls in both directions, Redis, workers
+    and limits, and the numbers of vendors who are still on PHP.
+
+    Exits 1 if a line says FAIL, and 2 if a setting is wrong.
     """
     lines: list[Line] = []
     out = _Printer(as_json)
     try:
         settings = Settings.load(**({} if public_url is None else {"public_url": public_url}))
     except InvalidSettings as error:
-        lines.append(out.line(fail("settings", str(error))))
-    else:
-        logs.configure("error", "console", "check")
-        url = settings.public_url
-        public = Public(url, vendor) if deep and url is not None else None
-        if vendor is not None and public is None:
-            raise click.UsageError("--vendor needs --deep, and --public-url or the setting")
-        lines += [out.line(line) for line in check_settings(settings)]
-        lines += asyncio.run(_collect(settings, deep, public, out))
+        out.end([out.line(fail("settings", str(error)))])
+        raise click.exceptions.Exit(CANNOT_TELL) from None
+    logs.configure("error", "console", "check")
+    wanted = _Wanted(deep, settings.public_url, vendor)
+    lines += [out.line(line) for line in check_settings(settings)]
+    with one_line_errors():
+        lines += asyncio.run(_collect(settings, wanted, out))
     out.end(lines)
     if any(line.level is Level.FAIL for line in lines):
         raise click.exceptions.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to look at, as the options say."""
+
+    deep: bool
+    public_url: str | None
+    vendor_uid: str | None
+
+    @property
+    def public(self) -> Public | None:
+        if not self.deep or self.public_url is None:
+            return None
+        return Public(self.public_url, self.vendor_uid)
 
 
 class _Printer:
@@ -74,17 +92,15 @@ class _Printer:
             click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-async def _collect(
-    settings: Settings, deep: bool, public: Public | None, out: _Printer
-) -> list[Line]:
+async def _collect(settings: Settings, wanted: _Wanted, out: _Printer) -> list[Line]:
     async with Context(settings) as context:
         try:
-            return [out.line(line) async for line in _look(context, deep, public)]
+            return [out.line(line) async for line in _look(context, wanted)]
         except EmbeddedFailed as error:
             return [out.line(fail("redis", str(error)))]
 
 
-async def _look(context: Context, deep: bool, public: Public | None) -> AsyncIterator[Line]:
+async def _look(context: Context, wanted: _Wanted) -> AsyncIterator[Line]:
     settings = context.settings
     redis = context.redis(timeout_s=2.0)
     dramatiq = context.redis(dramatiq_url(settings, context.redis_url), timeout_s=2.0)
@@ -96,9 +112,19 @@ async def _look(context: Context, deep: bool, public: Public | None) -> AsyncIte
     async for line in check_backend(backend, settings):
         yield line
         php_answers = php_answers and line.level is not Level.FAIL
-    if deep:
+    async for line in check_cloud_api(
+        settings,
+        backend if php_answers else None,
+        vendor_uid=wanted.vendor_uid,
+        deep=wanted.deep,
+    ):
+        yield line
+    if wanted.deep:
         looked = check_deep(
-            settings, redis if redis_answers else None, backend if php_answers else None, public
+            settings,
+            redis if redis_answers else None,
+            backend if php_answers else None,
+            wanted.public,
         )
         async for line in looked:
             yield line

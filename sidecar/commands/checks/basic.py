@@ -4,17 +4,21 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
+from redis.exceptions import OutOfMemoryError
+
 from contracts import backend as contract
 from sidecar.commands.checks.line import Line, fail, ok, warn
 from sidecar.commands.checks.media import check_media
 from sidecar.commands.checks.redis_access import judge_access, read_access
 from sidecar.php.client import Backend, BackendError, BackendRefused
 from sidecar.redis import keys
-from sidecar.redis.client import AnyRedisError, Redis, ResponseError
+from sidecar.redis.client import AnyRedisError, Redis, ResponseError, reason_of
 from sidecar.settings import Settings
 
 #: A vendor that cannot exist: PHP has to say so, and needs the right key to be asked.
 NOBODY = "00000000-0000-0000-0000-000000000000"
+
+DRAMATIQ = "dramatiq's database"
 
 #: What Redis must be set to, and what happens otherwise.
 _DURABLE = {
@@ -34,25 +38,42 @@ def check_settings(settings: Settings) -> Iterator[Line]:
 async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
     """Look at the Redis of the inbox, and at the database that Dramatiq has."""
     try:
-        started = time.perf_counter()
-        await redis.set(keys.PROBE, 1, ex=60)
-        took_ms = (time.perf_counter() - started) * 1000
-        yield ok("redis", f"a write took {took_ms:.1f} ms")
-        await dramatiq.execute_command("PING")  # type: ignore[no-untyped-call]
-        yield ok("dramatiq's database", "answers")
+        yield ok("redis", await _write(redis))
         yield judge_access(await read_access(redis))
         for name, (value, harm) in _DURABLE.items():
-            try:
-                found = await read_config(redis, name)
-            except ResponseError:  # of a managed one, CONFIG is the provider's
-                yield warn(f"redis {name}", "Redis refuses CONFIG", f"make sure that it is {value}")
-                continue
-            if found == value:
-                yield ok(f"redis {name}", value)
-            else:
-                yield fail(f"redis {name}", f"is {found}: {harm}", f"set it to {value}")
+            yield await _durable(redis, name, value, harm)
     except AnyRedisError as error:
-        yield fail("redis", str(error), "check that it runs, and that redis_url is right")
+        yield fail("redis", *_why(error, "redis_url"))
+    try:
+        yield ok(DRAMATIQ, await _write(dramatiq))
+    except AnyRedisError as error:
+        yield fail(DRAMATIQ, *_why(error, "dramatiq_redis_url, or else redis_url's next database,"))
+
+
+async def _write(redis: Redis) -> str:
+    started = time.perf_counter()
+    await redis.set(keys.PROBE, 1, ex=60)
+    return f"a write took {(time.perf_counter() - started) * 1000:.1f} ms"
+
+
+async def _durable(redis: Redis, name: str, value: str, harm: str) -> Line:
+    try:
+        found = await read_config(redis, name)
+    except ResponseError:  # of a managed one, CONFIG is the provider's
+        return warn(f"redis {name}", "Redis refuses CONFIG", f"make sure that it is {value}")
+    if found == value:
+        return ok(f"redis {name}", value)
+    return fail(f"redis {name}", f"is {found}: {harm}", f"set it to {value}")
+
+
+def _why(error: Exception, setting: str) -> tuple[str, str]:
+    """Return what is wrong with a Redis, and what to do."""
+    reason = reason_of(error)
+    if isinstance(error, OutOfMemoryError):
+        return f"is full: {reason}", "sidecar status says what fills it; raise maxmemory"
+    if reason.startswith("MISCONF"):
+        return f"cannot write to its disk: {reason}", "check Redis's log, and whether it is full"
+    return reason, f"check that it runs, and that {setting} is right"
 
 
 async def read_config(redis: Redis, name: str) -> str | None:

@@ -15,12 +15,14 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``do``: what a person may do about it."""
+    """``do``: what a person may do about it. ``names``: all that it is about, of which the text may
+    hold the first few."""
 
     level: Level
     what: str
     detail: str
     do: str | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -29,7 +31,8 @@ class Line:
 
     @property
     def json(self) -> dict[str, Any]:
-        return {"level": self.level, "what": self.what, "detail": self.detail, "do": self.do}
+        found = {"level": self.level, "what": self.what, "detail": self.detail, "do": self.do}
+        return {**found, "names": list(self.names)} if self.names else found
 
 
 def ok(what: str, detail: str) -> Line:

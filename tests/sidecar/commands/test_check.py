@@ -20,6 +20,8 @@ from simulator.redis_server import RedisServer
 from tests import trust
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
+#: Where it is asked about nobody's number, without a token.
+CLOUD_API = "/v26.0/0"
 KEYS = f"{trust.KEY_ID}:{trust.SIGNING_SECRET}"
 
 
@@ -47,9 +49,10 @@ def check(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Run the command with these settings."""
     monkeypatch.setattr(logs, "configure", lambda *arguments: None)
 
-    def run(**settings: str) -> Run:
+    def run(*arguments: str, **settings: str) -> Run:
+        settings = {"cloud_api_url": "http://127.0.0.1:9", **settings}
         environment = {f"SIDECAR_{name.upper()}": value for name, value in settings.items()}
-        result = CliRunner().invoke(main, ["check"], env=environment)
+        result = CliRunner().invoke(main, ["check", *arguments], env=environment)
         assert result.stderr == ""
         return Run(result.exit_code, result.stdout)
 
@@ -58,7 +61,7 @@ def check(own_environment: None, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 @pytest.fixture
 def php(httpserver: HTTPServer) -> HTTPServer:
-    """A PHP side that checks the signature and knows no vendor."""
+    """A PHP side that checks the signature and knows no vendor, and a Cloud API beside it."""
 
     def handle(request: Request) -> Response:
         try:
@@ -73,12 +76,15 @@ def php(httpserver: HTTPServer) -> HTTPServer:
         return Response(answer, content_type="application/json")
 
     httpserver.expect_request(contract.VENDOR_CONFIG).respond_with_handler(handle)
+    httpserver.expect_request(contract.MODES).respond_with_json({"version": 1, "vendors": []})
+    httpserver.expect_request(CLOUD_API).respond_with_json({"error": {"code": 104}}, 400)
     return httpserver
 
 
 def settings_of(php: HTTPServer, redis_url: str, **others: str) -> Mapping[str, str]:
     return {
         "backend_url": php.url_for(""),
+        "cloud_api_url": php.url_for(""),
         "redis_url": redis_url,
         "signing_keys": KEYS,
         "app_secrets": trust.APP_SECRET,
@@ -89,7 +95,7 @@ def settings_of(php: HTTPServer, redis_url: str, **others: str) -> Mapping[str, 
 def test_all_is_well(check: Check, php: HTTPServer, redis_url: str) -> None:
     run = check(**settings_of(php, redis_url))
     assert run.code == 0, run.output
-    assert run.verdicts() == dict.fromkeys(
+    assert run.verdicts() == {"cloud api numbers": "WARN"} | dict.fromkeys(
         [
             "settings",
             "redis",
@@ -100,6 +106,7 @@ def test_all_is_well(check: Check, php: HTTPServer, redis_url: str) -> None:
             "redis maxmemory-policy",
             "backend",
             "signature",
+            "cloud api",
         ],
         "OK",
     )
@@ -174,7 +181,7 @@ def test_an_embedded_valkey_that_does_not_start(check: Check, php: HTTPServer) -
 
 def test_a_wrong_setting(check: Check) -> None:
     run = check(backend_url="php", signing_keys=KEYS)
-    assert run.code == 1
+    assert run.code == 2
     assert run.output == (
         "FAIL  settings: setting backend_url (SIDECAR_BACKEND_URL) is wrong: "
         "it is not an http:// or https:// address\n"
@@ -189,7 +196,10 @@ def test_nothing_is_there(check: Check) -> None:
         app_secrets=trust.APP_SECRET,
     )
     assert run.code == 1
-    assert run.verdicts() == {"settings": "OK", "redis": "FAIL", "backend": "FAIL"}
+    assert run.verdicts() == {"settings": "OK"} | dict.fromkeys(
+        ["redis", "dramatiq's database", "backend", "cloud api"], "FAIL"
+    )
+    assert "check cloud_api_url" in run.lines["cloud api"][1]
     assert "check that it runs, and that redis_url is right" in run.lines["redis"][1]
     assert "check that backend_url is right, and that PHP runs" in run.lines["backend"][1]
 
@@ -209,6 +219,8 @@ def test_a_key_that_php_does_not_know(check: Check, php: HTTPServer, redis_url: 
 
 def test_what_is_odd_but_no_error(check: Check, httpserver: HTTPServer, redis_url: str) -> None:
     httpserver.expect_request(contract.VENDOR_CONFIG).respond_with_json({"vendors": []})
+    httpserver.expect_request(contract.MODES).respond_with_json({"version": 1, "vendors": []})
+    httpserver.expect_request(CLOUD_API).respond_with_json({"error": {"code": 104}}, 400)
     run = check(**settings_of(httpserver, redis_url, app_secrets=""))
     assert run.code == 0
     assert run.lines["app secrets"][0] == "WARN"
@@ -247,5 +259,29 @@ def test_a_redis_that_forgets(check: Check, php: HTTPServer, forgetful: str) -> 
 def test_dramatiq_has_a_database_of_its_own(check: Check, php: HTTPServer, redis_url: str) -> None:
     run = check(**settings_of(php, redis_url.removesuffix("/0") + "/15"))
     assert run.code == 1
-    assert run.lines["redis"][0] == "FAIL"
-    assert "index" in run.lines["redis"][1]
+    assert run.lines["redis"][0] == "OK"
+    verdict, detail = run.lines["dramatiq's database"]
+    assert (verdict, "index" in detail, "dramatiq_redis_url" in detail) == ("FAIL", True, True)
+
+
+def test_the_cloud_api_is_away(check: Check, php: HTTPServer, redis_url: str) -> None:
+    run = check(**settings_of(php, redis_url, cloud_api_url="http://cloud-api.invalid"))
+    assert run.code == 1
+    verdict, detail = run.lines["cloud api"]
+    assert (verdict, "cloud-api.invalid does not resolve" in detail) == ("FAIL", True)
+    assert [what for what, verdict in run.verdicts().items() if verdict == "FAIL"] == ["cloud api"]
+
+
+def test_a_vendors_number(check: Check, php: HTTPServer, redis_url: str) -> None:
+    """No webhook of the vendor's is tried, for which a public address would be needed."""
+    config = {"vendor_uid": "a", "access_token": "secret", "current_phone_number_id": "110"}
+    php.expect_oneshot_request(contract.VENDOR_CONFIG).respond_with_json(
+        {"vendors": [], "unknown": [NOBODY]}
+    )
+    php.expect_oneshot_request(contract.VENDOR_CONFIG).respond_with_json({"vendors": [config]})
+    php.expect_request("/v26.0/110").respond_with_json({"error": {"code": 190}}, 401)
+    run = check("--vendor", "a", **settings_of(php, redis_url))
+    assert run.code == 1
+    verdict, detail = run.lines["number 110 of vendor a"]
+    assert (verdict, "the access token is refused (code 190)" in detail) == ("FAIL", True)
+    assert "secret" not in run.output

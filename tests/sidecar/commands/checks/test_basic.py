@@ -1,6 +1,7 @@
 """What is always checked: settings, Redis, PHP and the signature."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from redis.exceptions import ResponseError
 
 from sidecar.commands.checks import basic
 from sidecar.commands.checks.basic import (
+    DRAMATIQ,
     NOBODY,
     check_backend,
     check_redis,
@@ -18,6 +20,7 @@ from sidecar.commands.checks.line import Level, Line
 from sidecar.php.client import make_backend
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import Settings
+from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php, json_answer, refusal
 
@@ -78,10 +81,27 @@ async def test_one_that_refuses_config(redis: Redis, monkeypatch: pytest.MonkeyP
 
 async def test_nobody_answers(redis: Redis) -> None:
     away = connect("redis://127.0.0.1:9/0", timeout_s=1.0)
-    assert [line.level async for line in check_redis(away, redis)] == [Level.FAIL]
-    half = [line async for line in check_redis(redis, away)]
-    assert [line.level for line in half] == [Level.OK, Level.FAIL]
+    lines = await by_name(check_redis(away, redis))
+    assert {name: line.level for name, line in lines.items()} == {
+        "redis": Level.FAIL,
+        DRAMATIQ: Level.OK,
+    }
+    lines = await by_name(check_redis(redis, away))
+    assert (lines["redis"].level, lines[DRAMATIQ].level) == (Level.OK, Level.FAIL)
+    assert "dramatiq_redis_url" in (lines[DRAMATIQ].do or "")
     await away.aclose()
+
+
+async def test_a_full_one(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        client = connect(server.url, timeout_s=5.0)
+        await client.config_set("maxmemory", "1")
+        lines = await by_name(check_redis(client, client))
+        await client.aclose()
+    for what in ("redis", DRAMATIQ):
+        assert lines[what].level is Level.FAIL
+        assert lines[what].detail.startswith("is full: ")
+        assert "maxmemory" in (lines[what].do or "")
 
 
 async def test_a_setting_of_rediss_own(redis: Redis) -> None:
