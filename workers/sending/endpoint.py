@@ -49,8 +49,7 @@ _UNAVAILABLE = 134102
 
 #: What ``/marketing_messages`` also answers if the account is not onboarded, or is too old a
 #: version. On ``/messages`` they say that nothing can be sent from the number, or with the token.
-#: 100 is one of them only where its subcode makes it such (``rule_for``).
-_MAYBE_NOT_ONBOARDED = frozenset({3, 10, 33, 100, 131005, 133010, *range(200, 300)})
+_MAYBE_NOT_ONBOARDED = frozenset({3, 10, 33, 131005, 133010, *range(200, 300)})
 #: How 131055 begins where the terms were not accepted, and the template is none the wrong one.
 _TERMS = "(#200)"
 
@@ -96,20 +95,19 @@ class Endpoints:
         return marketing if is_marketing else MESSAGES
 
     def other_than(self, row: Row, used: Endpoint, attempt: Attempt) -> Endpoint | None:
-        """Return where a row goes that ``used`` has refused, if it was refused because of where it
-        went and now goes elsewhere: because its template is of another category than was thought,
-        or because the configuration has changed meanwhile."""
-        if not isinstance(attempt, ErrorAnswer) or not _by_endpoint(used, attempt.error):
+        """Return where a row goes that was refused because ``used`` does not take templates of its
+        category; None where that is not why, or where it has nowhere else to go."""
+        if not isinstance(attempt, ErrorAnswer) or not _by_category(used, attempt.error):
             return None
-        if _by_category(used, attempt.error):
-            refused = self._refused.setdefault(_template(row), set())
-            if used.path not in refused:
-                refused.add(used.path)
-                self._tell(row, used, attempt.error)
-            if len(refused) > 1:
-                return None
+        refused = self._refused.setdefault(_template(row), set())
+        is_news = used.path not in refused
+        refused.add(used.path)
         endpoint = self.of(row)
-        return None if endpoint == used else endpoint
+        if len(refused) > 1 or endpoint == used:
+            return None
+        if is_news:
+            self._tell(row, used, attempt.error)
+        return endpoint
 
     def _tell(self, row: Row, used: Endpoint, error: SendError) -> None:
         name, language = _template(row)
@@ -146,12 +144,6 @@ def _by_category(used: Endpoint, error: SendError) -> bool:
     if used == MESSAGES:
         return error.code == _MARKETING_ONLY
     return error.code in _NOT_MARKETING and not error.message.startswith(_TERMS)
-
-
-def _by_endpoint(used: Endpoint, error: SendError) -> bool:
-    if used == MESSAGES:
-        return error.code == _MARKETING_ONLY
-    return error.code in {_UNAVAILABLE, _MARKETING_ONLY, *_NOT_MARKETING, *_MAYBE_NOT_ONBOARDED}
 
 
 def _template(row: Row) -> tuple[str, str]:
