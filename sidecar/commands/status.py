@@ -1,5 +1,7 @@
 """``sidecar status``: how everything is doing. Changes nothing."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -8,8 +10,9 @@ import orjson
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.status_text import render, render_problems
 from sidecar.ops.problems import problems, redis_unavailable
+from sidecar.ops.reach import dramatiq_problem, public_problem
+from sidecar.ops.report import Reached, read_report
 from sidecar.ops.report import as_json as report_json
-from sidecar.ops.report import read_report
 from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.embedded import EmbeddedFailed
 
@@ -20,7 +23,8 @@ from sidecar.redis.embedded import EmbeddedFailed
 async def status(context: Context, as_json: bool) -> None:
     """Show what is wrong, what to do, and how all is doing.
 
-    Exits 1 if the accounting does not balance, or if Redis is unavailable.
+    Exits 0 if all is well, 1 if something is wrong, and 2 if it cannot be told: a setting is wrong,
+    or the command itself failed.
     """
     text, failed = await look(context, as_json=as_json)
     click.echo(text)
@@ -29,15 +33,31 @@ async def status(context: Context, as_json: bool) -> None:
 
 
 async def look(context: Context, *, as_json: bool) -> tuple[str, bool]:
-    """Return what is to be printed, and whether the command fails."""
+    """Return what is to be printed, and whether anything is wrong."""
     try:
-        report = await read_report(context.redis(), context.backend())
+        report, reached = await asyncio.gather(
+            read_report(context.redis(), context.backend()), _reach(context)
+        )
     except (EmbeddedFailed, *RedisUnavailable) as error:
         return _without_redis(str(error) or type(error).__name__, as_json), True
+    report = replace(report, reached=reached)
     found = problems(report, context.settings)
     if not as_json:
-        return render(report, found), not report.balanced
-    return _dump({"problems": found, **report_json(report)}), not report.balanced
+        return render(report, found), bool(found)
+    return _dump({"problems": found, **report_json(report)}), bool(found)
+
+
+async def _reach(context: Context) -> Reached:
+    url = context.settings.public_url
+    dramatiq, public = await asyncio.gather(
+        dramatiq_problem(context.settings, context.redis_url), _public(url)
+    )
+    return Reached(dramatiq, public)
+
+
+async def _public(url: str | None) -> str | None:
+    """Return what is wrong with the public address. Without one there is nothing to say."""
+    return None if url is None else await public_problem(url)
 
 
 def _without_redis(reason: str, as_json: bool) -> str:

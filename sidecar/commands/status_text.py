@@ -53,7 +53,7 @@ def _processes(report: Report) -> Iterator[str]:
     overview = report.overview
     for process in overview.processes:
         queues = f" {' '.join(process.queues)}" if process.queues else ""
-        age = duration((overview.now - process.since) / 1000)
+        age = duration(max(0, overview.now - process.since) / 1000)
         state = (
             f"runs for {age}, {process.memory_bytes / 1e6:.0f} MB"
             if process.alive
@@ -171,7 +171,7 @@ def _number(number: NumberState, now: float) -> str:
     if number.effective_rate != number.configured_rate:
         rate += f" of {number.configured_rate:g}/s"
     untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]
-    held = f", held for {duration(max(untils) - now)}" if untils else ""
+    held = f", held for {duration(max(0.0, max(untils) - now))}" if untils else ""
     reason = f" ({number.reason})" if number.reason else ""
     wanting = (
         f", {number.campaigns_wanting} campaigns want more" if number.campaigns_wanting else ""
@@ -187,7 +187,9 @@ def _accounting(report: Report) -> Iterator[str]:
     for name, first in FIRST.items():
         yield _check(total(accounting, name), first.replace("_", " "))
     expired = sum(one.expired for one in accounting)
-    yield f"{'':<12} and {expired:,} rows expired before they were claimed"
+    skipped = sum(one.skipped for one in accounting)
+    skips = f", {skipped:,} were skipped for their contact" if skipped else ""
+    yield f"{'':<12} and {expired:,} rows expired before they were claimed{skips}"
     if any(check.difference is None for one in accounting for check in one.checks):
         yield "? is too much to measure at once; the rest balances as far as this can tell"
     yield "balanced" if report.balanced else "NOT BALANCED, see above"

@@ -29,7 +29,8 @@ MAX_ORDER_KEYS = 5000
 @dataclass(frozen=True, slots=True)
 class CampaignWork:
     """What Redis knows about a campaign. ``listed``: it is to be sent. ``waits`` says why it cannot
-    send for a long time. The rows in its ledger are ``claimed``, ``sending``, or ``known`` and not
+    send for a long time, and ``waits_s`` for how long yet; then it is looked whether it can. The
+    rows in its ledger are ``claimed``, ``sending``, or ``known`` and not
     yet reported to PHP."""
 
     uid: str
@@ -42,6 +43,7 @@ class CampaignWork:
     claimed: int
     sending: int
     known: int
+    waits_s: float = 0.0
 
     @property
     def state(self) -> str:
@@ -66,11 +68,12 @@ async def read_campaigns(redis: Redis, overview: Overview) -> list[CampaignWork]
     for uid in uids:
         pipeline.get(keys.halt(uid))
         pipeline.get(keys.wait(uid))
+        pipeline.pttl(keys.wait(uid))
         pipeline.get(keys.lease(campaign_lease(uid)))
         pipeline.hvals(keys.ledger(uid))
     answers = await pipeline.execute() if uids else []
     return [
-        _campaign(overview, uid, *answers[4 * number : 4 * number + 4])
+        _campaign(overview, uid, *answers[5 * number : 5 * number + 5])
         for number, uid in enumerate(uids)
     ]
 
@@ -80,6 +83,7 @@ def _campaign(
     uid: str,
     halt: bytes | None,
     waits: bytes | None,
+    waits_ms: int,
     token: bytes | None,
     rows: list[bytes],
 ) -> CampaignWork:
@@ -90,6 +94,7 @@ def _campaign(
         listed=uid in overview.campaigns,
         halt=None if halt is None else Halt.load(halt),
         waits=None if waits is None else waits.decode(errors="replace"),
+        waits_s=max(0, waits_ms) / 1000,
         held_s=None if token is None else max(0, overview.now - int(token)) / 1000,
         holder=overview.holder(campaign_lease(uid)),
         claimed=states[RowState.CLAIMED.letter],

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from contracts.campaigns import CampaignState
+from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar.format import duration
 from sidecar.ops.accounting import LEFT, Accounting
@@ -10,11 +11,12 @@ from sidecar.ops.message_problems import (
     WHAT,
     ignored_messages,
     lanes,
-    missing_queues,
     waiting_messages,
 )
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
+from sidecar.ops.process_problems import processes, ways_in
 from sidecar.ops.report import Report
+from sidecar.ops.send_problems import bad_ends, cloud_api, held_numbers, waiting_campaigns
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
@@ -22,8 +24,23 @@ from sidecar.settings import Settings
 #: Dead letters that fill this share of their bound are reported; deleted ones, for so long.
 NEARLY_FULL = 0.8
 DROPPED_S = 86_400.0
-#: A process that died longer ago is history.
-RECENT_S = 600.0
+#: Endpoints of which the lanes' own problems tell.
+_OF_LANES = {"process-webhooks", "process-webhook"}
+
+_EFFECTS = {
+    EffectKind.SEND_MESSAGE: "Replies",
+    EffectKind.AI_REPLY: "Questions to the AI",
+    EffectKind.FORWARD: "Forwards to the own webhook",
+    EffectKind.BROADCAST: "Broadcasts (Pusher)",
+    EffectKind.FETCH_MEDIA: "Downloads of media",
+}
+_MEND = {
+    EffectKind.SEND_MESSAGE: "NUMBERS below says whether its number is slow or held.",
+    EffectKind.AI_REPLY: "Check the vendor's AI service, and its key.",
+    EffectKind.FORWARD: "Tell the vendor that the own webhook does not take what it is sent.",
+    EffectKind.BROADCAST: "Check the broadcast server, and the application's settings for it.",
+    EffectKind.FETCH_MEDIA: "Check this machine's network, media_dir and its disk.",
+}
 
 _FULL = "See below for what fills it: a backlog or dead letters. Raise maxmemory if there is room."
 
@@ -38,11 +55,17 @@ def redis_unavailable(reason: str) -> Problem:
 
 
 def problems(report: Report, settings: Settings) -> list[Problem]:
-    """Return what is wrong; nothing if all is well."""
+    """Return what is wrong; nothing if all is well. Each reason is said once."""
+    redis = list(_redis(report, settings))
+    sending = [*cloud_api(report), *held_numbers(report), *_left_for_a_person(report)]
+    told = " ".join(problem.what for problem in sending)
+    first = [one for one in sending if one.code is Code.CLOUD_API_DOWN]
     return [
-        *_redis(report, settings),
-        *_processes(report),
+        *redis,
+        *processes(report),
+        *ways_in(report, redis_full=any(one.code is Code.REDIS_FULL for one in redis)),
         *_php(report),
+        *first,
         *_held(report),
         *waiting_messages(report.waiting_messages),
         *lanes(report),
@@ -50,7 +73,9 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_effects(report),
         *_unbalanced(report),
         *_dead_letters(report, settings),
-        *_left_for_a_person(report),
+        *bad_ends(report),
+        *(one for one in sending if one not in first),
+        *waiting_campaigns(report, told),
     ]
 
 
@@ -111,32 +136,6 @@ def _difference(accounting: Accounting) -> str:
     return ", ".join(words)
 
 
-def _processes(report: Report) -> Iterator[Problem]:
-    overview = report.overview
-    alive = overview.alive
-    if not any(process.role == "serve" for process in alive):
-        yield Problem(
-            Code.SERVE_NOT_RUNNING,
-            "sidecar serve is not running: webhooks go to PHP",
-            "Start it: systemctl start sidecar, or sidecar serve.",
-        )
-    if missing := missing_queues(report):
-        yield Problem(
-            Code.WORKER_NOT_RUNNING,
-            f"No worker is running for {', '.join(missing)}: their work waits",
-            f"Start one: systemctl start sidecar-worker, or sidecar worker {' '.join(missing)}.",
-        )
-    for process in overview.processes:
-        if not process.alive and process.heartbeat_age_s < RECENT_S:
-            yield Problem(
-                Code.PROCESS_SILENT,
-                f"The {process.role} {process.name} has been silent for "
-                f"{duration(process.heartbeat_age_s)}: it was killed, or hangs",
-                "The others take over its work. Check its log, and the kernel's for the OOM "
-                "killer.",
-            )
-
-
 def _php(report: Report) -> Iterator[Problem]:
     for lane, reason in report.overview.breakers.items():
         yield Problem(
@@ -161,6 +160,19 @@ def _php(report: Report) -> Iterator[Problem]:
             Code.PHP_UNAVAILABLE,
             f"PHP is unavailable: {report.php.error}",
             "Check that it runs and that backend_url is right; sidecar check says more.",
+        )
+        return
+    failures = {
+        endpoint: reason
+        for process in report.overview.alive
+        for endpoint, reason in process.php_failures.items()
+        if endpoint not in _OF_LANES
+    }
+    for reason in list(dict.fromkeys(failures.values()))[:MAX_NAMED]:
+        yield Problem(
+            Code.PHP_UNAVAILABLE,
+            f"PHP fails on every call of a kind: {reason}",
+            "Check PHP's log. The calls are made again, and nothing is lost meanwhile.",
         )
 
 
@@ -187,6 +199,17 @@ def _effects(report: Report) -> Iterator[Problem]:
                 "Check that a worker runs for effects and that PHP answers. EFFECTS below says "
                 "why they are retried.",
             )
+        for vendor_uid, reason in list(one.failing.items())[:MAX_NAMED]:
+            yield Problem(
+                Code.EFFECTS_FAILING,
+                f"{_EFFECTS[one.kind]} of vendor {vendor_uid} fail, and are tried again: {reason}",
+                f"{_MEND[one.kind]} What fails too often becomes a dead letter.",
+            )
+        yield from unnamed(
+            Code.EFFECTS_FAILING,
+            len(one.failing),
+            f"{_EFFECTS[one.kind]} of {{}} more vendors fail",
+        )
 
 
 def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
@@ -229,7 +252,7 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
 def _age_s(accounting: Accounting, now: int, *, dropped: bool = False) -> float:
     letters = accounting.letters
     at = letters.dropped_at if dropped else letters.given_up_at
-    return (now - at) / 1000 if at or dropped else 0.0
+    return max(0, now - at) / 1000 if at or dropped else 0.0
 
 
 def _dropped(accounting: Accounting) -> str:

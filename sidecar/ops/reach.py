@@ -9,6 +9,9 @@ from sidecar.settings import Settings, dramatiq_url
 
 TIMEOUT_S = 1.5
 
+#: How the reason begins if there is no room for wake-ups.
+FULL = "it is full"
+
 #: What anybody may ask, and nobody counts: the route is there, and takes other methods.
 _PATH = "/webhook/status"
 
@@ -26,7 +29,7 @@ async def dramatiq_problem(settings: Settings, redis_url: str) -> str | None:
         await client.aclose()
     limit = memory.get("maxmemory", 0)
     if limit and memory["used_memory"] >= limit and memory["maxmemory_policy"] == "noeviction":
-        return f"it is full: it uses all of its maxmemory, {limit / 1e6:.0f} MB"
+        return f"{FULL}: it uses all of its maxmemory, {limit / 1e6:.0f} MB"
     if persistence.get("aof_last_write_status", "ok") != "ok":
         return "it cannot write its append-only file"
     return None

@@ -12,6 +12,7 @@ from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
 from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_deferred
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.ignored import IgnoredMessages, read_ignored_messages
+from sidecar.ops.sends import RecentSends, recent_sends
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.php.client import Backend, BackendError
@@ -40,6 +41,14 @@ class PhpReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """Why what was tried beside Redis and PHP cannot be used (``sidecar/ops/reach.py``)."""
+
+    dramatiq: str | None = None
+    public: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     overview: Overview
     deferred: dict[Lane, Deferred]
@@ -54,6 +63,9 @@ class Report:
     #: Customers' messages that have waited for too long, and those ignored within an hour.
     waiting_messages: list[WaitingMessage] = field(default_factory=list)
     ignored_messages: list[IgnoredMessages] = field(default_factory=list)
+    #: How the sends of the last ten minutes went, as far as live workers know.
+    sends: list[RecentSends] = field(default_factory=list)
+    reached: Reached = field(default_factory=Reached)
 
     @property
     def balanced(self) -> bool:
@@ -65,6 +77,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
     observer = Observer(redis)
     overview = await observer.read()
     campaigns = await read_campaigns(redis, overview)
+    sends = recent_sends(overview.processes)
     states = [await number_state(redis, number) for number in await numbers(redis)]
     unbalanced = await _standing_differences(observer, overview)
     return Report(
@@ -76,11 +89,17 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         campaigns=campaigns,
         paused=await Pauses(redis).all(),
         numbers=[state for state in states if state is not None],
-        php=await _ask_php(
-            backend, [one.uid for one in campaigns if one.state != CampaignState.CANCELLED]
-        ),
+        php=await _ask_php(backend, _asked_about(campaigns, sends)),
         unbalanced=unbalanced,
+        sends=sends,
     )
+
+
+def _asked_about(campaigns: list[CampaignWork], sends: list[RecentSends]) -> list[str]:
+    """Return the campaigns that PHP's counts matter of, those in trouble first."""
+    ill = [one.campaign_uid for one in sends if one.campaign_uid and (one.failing or one.unclear)]
+    known = [one.uid for one in campaigns if one.state != CampaignState.CANCELLED]
+    return list(dict.fromkeys([*ill, *known]))
 
 
 async def _standing_differences(observer: Observer, overview: Overview) -> list[Accounting]:
@@ -188,6 +207,8 @@ def as_json(report: Report) -> dict[str, Any]:
             },
         },
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
+        "sends": [asdict(one) for one in report.sends],
+        "reached": asdict(report.reached),
         "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
         "accounting": {
@@ -216,4 +237,4 @@ def _accounting_json(accounting: Accounting) -> dict[str, Any]:
         }
         for check in accounting.checks
     }
-    return {**found, "expired": accounting.expired}
+    return {**found, "expired": accounting.expired, "skipped": accounting.skipped}

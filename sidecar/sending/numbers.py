@@ -36,6 +36,23 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Outage:
+    """The Cloud API does not work for the line: why, and since when (unix seconds)."""
+
+    reason: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastOutage:
+    """One that is over; ``until`` is when it ended (unix seconds)."""
+
+    reason: str
+    since: float
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class NumberState:
     """``vendor_uid`` is whose line it is; None: of all vendors that have the number. Rates are
     messages per second: ``configured_rate`` is what is asked for, and ``effective_rate`` what was
@@ -55,6 +72,8 @@ class NumberState:
     budget: Budget | None
     campaigns_wanting: int
     paused: Paused | None = None
+    outage: Outage | None = None
+    last_outage: LastOutage | None = None
 
     @property
     def line(self) -> str:

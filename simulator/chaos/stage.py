@@ -130,8 +130,8 @@ class Stage:
         return [name for name, part in self.installation.processes.items() if not part.running]
 
     def status(self) -> dict[str, Any]:
-        """Return what ``sidecar status --json`` says. It exits 1 if the accounting does not
-        hold."""
+        """Return what ``sidecar status --json`` says. It exits 1 if anything is wrong, which is so
+        for a while after a fault."""
         done = subprocess.run(
             [*python("sidecar.commands.main"), "status", "--json"],
             env={**os.environ, **self.installation.environment},

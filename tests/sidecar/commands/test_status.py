@@ -11,6 +11,7 @@ from contracts.backend import CampaignState
 from contracts.effects import EffectKind
 from contracts.jobs import Lane, Queue
 from sidecar.clock import now_ms
+from sidecar.commands import status as module
 from sidecar.commands.context import Context
 from sidecar.commands.status import look as look_at
 from sidecar.format import duration
@@ -30,6 +31,7 @@ from sidecar.sending.pauses import Paused, Pauses
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php
+from tests.sidecar.conftest import RunCommand
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
 from tests.sidecar.ops.test_waits import defer
 
@@ -38,7 +40,7 @@ MakeStatus = Callable[..., Awaitable[tuple[str, bool]]]
 
 @pytest.fixture
 def look(make_settings: MakeSettings, redis_url: str, php: Php) -> MakeStatus:
-    """Look at how things are: the page, and whether the command fails."""
+    """Look at how things are: the page, and whether anything is wrong (exit code 1)."""
 
     async def look(*, as_json: bool = False, **overrides: Any) -> tuple[str, bool]:
         settings = make_settings(**{"backend_url": php.url, "redis_url": redis_url, **overrides})
@@ -113,7 +115,7 @@ async def test_nothing_runs(look: MakeStatus) -> None:
         "  2. [worker-not-running] No worker is running for messages, statuses, campaigns"
     )
     assert lines[7] == "  docs/runbooks.md explains each code."
-    assert not failed
+    assert failed
 
 
 @pytest.mark.usefixtures("running")
@@ -134,15 +136,35 @@ async def test_without_redis_of_its_own_while_nothing_runs(
     async with Context(make_settings(backend_url=php.url)) as context:
         page, failed = await look_at(context, as_json=False)
     assert "sidecar serve is not running" in page
-    assert not failed
+    assert failed
+
+
+@pytest.mark.usefixtures("running")
+def test_the_exit_code_says_whether_anything_is_wrong(
+    run_command: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_command("status").exit_code == 1, "PHP is not there"
+    assert run_command("status", "--json").exit_code == 1
+    monkeypatch.setattr(module, "problems", lambda *of: [])
+    assert run_command("status").exit_code == 0
+    assert run_command("status", "--json").exit_code == 0
+
+    def broken(*of: object) -> None:
+        raise ValueError("a fault of the command's own")
+
+    monkeypatch.setattr(module, "problems", broken)
+    assert run_command("status", "--json").exit_code == 2, "it cannot be told"
+    monkeypatch.setenv("SIDECAR_CONFIG", str(tmp_path / "missing.toml"))
+    assert run_command("status").exit_code == 2
 
 
 # -- what is wrong --
 
 
 async def assert_problem(look: MakeStatus, what: str, do: str, **overrides: Any) -> None:
-    """There is this problem and no other."""
-    shown, _ = await look(as_json=True, **overrides)
+    """There is this problem and no other, and the command says that something is wrong."""
+    shown, failed = await look(as_json=True, **overrides)
+    assert failed
     [problem] = orjson.loads(shown)["problems"]
     assert what in problem["what"]
     assert do in problem["do"]
@@ -414,7 +436,7 @@ async def test_dead_letters_that_will_soon_leave(look: MakeStatus, redis: Redis)
     page, failed = await look(dead_letters_limit=10)
     assert "The dead letters of vendor v are 80% full: 8 of 10, " in page
     assert "sidecar dead-letters export FILE --vendor v" in page
-    assert not failed
+    assert failed
 
 
 @pytest.mark.usefixtures("running")
@@ -435,7 +457,7 @@ async def test_dead_letters_that_have_left(look: MakeStatus, redis: Redis) -> No
     assert "Dead letters of vendor v were deleted, the last " in page
     assert "ago: 3 updates too many" in page
     assert "dead letters: 2; 3 have been deleted" in page
-    assert not failed
+    assert failed
     day_ago = now_ms() - 90_000_000
     await redis.hset(keys.counters("v"), "dropped_at", day_ago)
     page, _ = await look()

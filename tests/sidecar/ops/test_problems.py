@@ -12,15 +12,18 @@ from sidecar.ops.ignored import IgnoredMessages
 from sidecar.ops.problem import MAX_NAMED, Code
 from sidecar.ops.problems import problems, redis_unavailable
 from sidecar.ops.processes import Process
-from sidecar.ops.report import PhpReport, Report, read_report
+from sidecar.ops.report import PhpReport, Reached, Report, read_report
+from sidecar.ops.sends import RecentSends
 from sidecar.ops.waits import WaitingMessage, Where
 from sidecar.php.client import make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import Halt, Halts
+from sidecar.sending.numbers import Held, Outage
 from sidecar.sending.pauses import Paused, Pauses
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
+from tests.sidecar.ops.sending import campaign, number_state
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
 VENDORS = [f"v{number}" for number in range(MAX_NAMED + 2)]
@@ -53,9 +56,15 @@ def worse(report: Report) -> Report:
     silent = Process("p", "worker", "host", 7, 0, heartbeat_age_s=60.0)
     isolated = {"messages": dict.fromkeys(VENDORS, "answered 500")}
     alive = Process(
-        *("q", "other", "host", 8, 0, 0.0), breakers={"statuses": "503"}, isolated=isolated
+        *("q", "other", "host", 8, 0, 0.0),
+        breakers={"statuses": "503"},
+        isolated=isolated,
+        slow={"112": 4.0},
     )
-    held = Modes(campaigns=Mode.HELD)
+    now = overview.now / 1000
+    number = number_state("110", outage=Outage("answer 502", now - 5))
+    held = number_state("111", held=Held(now + 60, "131057 maintenance"))
+    modes = Modes(campaigns=Mode.HELD)
     return replace(
         report,
         overview=replace(
@@ -75,11 +84,21 @@ def worse(report: Report) -> Report:
             WaitingMessage(uid, Where.RETRY, 99.0, 2, "PHP answers: locked") for uid in VENDORS
         ],
         ignored_messages=[IgnoredMessages(uid, "phone_number_unknown", 1) for uid in VENDORS],
-        effects=[replace(one, overdue_s=99.0) for one in report.effects],
+        effects=[
+            replace(one, overdue_s=99.0, failing=dict.fromkeys(VENDORS, "answered 500"))
+            for one in report.effects
+        ],
+        numbers=[number, held],
+        campaigns=[*report.campaigns, campaign("c2", "no messages are due", 60.0)],
+        sends=[
+            *(RecentSends(uid, "c", failed=10) for uid in VENDORS),
+            *(RecentSends(uid, None, unknown=10) for uid in VENDORS),
+        ],
+        reached=Reached("refused", "it answers 502"),
         php=PhpReport(
             error="timed out",
             unknown_for_long=True,
-            vendors=[VendorModes(vendor_uid=uid, modes=held, version=1) for uid in VENDORS],
+            vendors=[VendorModes(vendor_uid=uid, modes=modes, version=1) for uid in VENDORS],
         ),
     )
 

@@ -1,0 +1,175 @@
+"""What is wrong with what is sent: the Cloud API, numbers, campaigns that wait, rows that fail."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from contracts.campaigns import CampaignState
+from sidecar.clock import utc_text
+from sidecar.format import duration
+from sidecar.ops.problem import MAX_NAMED, Code, Problem, named, unnamed
+from sidecar.ops.report import Report
+from sidecar.ops.sends import RecentSends
+from sidecar.sending.numbers import NumberState
+
+#: What is held or waits for no longer than this is no problem.
+MOMENT_S = 3.0
+
+
+def cloud_api(report: Report) -> Iterator[Problem]:
+    """Return a problem for the numbers that the Cloud API does not answer, and one for those that
+    it answers slowly."""
+    down = [number for number in report.numbers if number.outage]
+    if down:
+        yield Problem(
+            Code.CLOUD_API_DOWN,
+            _outage(report, down),
+            "Nothing has to be done here: the sidecar tries one call at a time, and goes on by "
+            "itself once it is answered. What was refused goes out then. If it lasts, check this "
+            "machine's network and DNS (sidecar check), and Meta's status page.",
+        )
+    known = {number.number for number in down}
+    slow: dict[str, float] = {}
+    for process in report.overview.alive:
+        for number, seconds in process.slow.items():
+            slow[number] = max(seconds, slow.get(number, 0.0))
+    if late := {number: seconds for number, seconds in slow.items() if number not in known}:
+        worst = max(late.values())
+        yield Problem(
+            Code.CLOUD_API_SLOW,
+            f"The Cloud API takes long to answer, {worst:.1f} s and more for "
+            f"{_numbers(sorted(late))}",
+            "Sends go on, more slowly. Check this machine's network and DNS (sidecar check), and "
+            "Meta's status page.",
+        )
+
+
+def _outage(report: Report, down: list[NumberState]) -> str:
+    outages = [number.outage for number in down if number.outage]
+    since = min(outage.since for outage in outages)
+    for_s = max(0.0, report.overview.now / 1000 - since)
+    vendors = {number.vendor_uid or number.number for number in down}
+    reasons = Counter(outage.reason for outage in outages).most_common()
+    [(first, _), *others] = reasons
+    more = f" (and {len(others)} other reasons)" if len(others) > 1 else ""
+    why = f"{first}; {others[0][0]}" if others else first
+    of = f"{len(vendors):,} vendors, " if len(vendors) > 1 else ""
+    return (
+        f"The Cloud API does not work for {of}{_numbers([one.line for one in down])}, since "
+        f"{utc_text(int(since * 1000))} ({duration(for_s)}): {why}{more}"
+    )
+
+
+def _numbers(lines: list[str]) -> str:
+    many = f"{len(lines):,} numbers: " if len(lines) > 1 else "number "
+    return many + named(lines)
+
+
+def held_numbers(report: Report) -> Iterator[Problem]:
+    """Return a problem for each number, account and app from which nothing goes out for longer than
+    a moment. A rate that is low is none."""
+    now = report.overview.now / 1000
+    seen: set[tuple[str, float, str]] = set()
+    found: list[Problem] = []
+    for number in report.numbers:
+        for scope, held in (
+            ("", number.held),
+            ("the account of ", number.account_held),
+            ("the app of ", number.app_held),
+        ):
+            if held is None or held.until - now <= MOMENT_S:
+                continue
+            key = (scope and "shared", held.until, held.reason)
+            if key in seen:
+                continue  # of another number of the same account or app
+            seen.add(key)
+            found.append(
+                Problem(
+                    Code.NUMBER_HELD,
+                    f"Nothing is sent from {scope}number {number.line} until "
+                    f"{utc_text(int(held.until * 1000))}, for {duration(held.until - now)} yet: "
+                    f"{held.reason}",
+                    "It goes on by itself then. If the reason is gone already: sidecar numbers "
+                    f"lift {number.number}.",
+                )
+            )
+    yield from found[:MAX_NAMED]
+    yield from unnamed(Code.NUMBER_HELD, len(found), "Nothing is sent from {} more numbers")
+
+
+def waiting_campaigns(report: Report, told: str) -> Iterator[Problem]:
+    """Return a problem for each campaign that waits for longer than a moment, and for what is not
+    ``told`` already."""
+    waiting = [
+        one
+        for one in report.campaigns
+        if one.state == CampaignState.RUNNING
+        and one.waits
+        and one.waits_s > MOMENT_S
+        and one.waits not in told
+    ]
+    for one in waiting[:MAX_NAMED]:
+        yield Problem(
+            Code.CAMPAIGN_WAITS,
+            f"Campaign {one.uid} (vendor {one.vendor_uid}) sends nothing for now, and looks again "
+            f"in {duration(one.waits_s)}: {one.waits}",
+            "It goes on by itself once it can. If the reason is gone already: sidecar campaigns "
+            f"resume {one.uid}.",
+        )
+    yield from unnamed(Code.CAMPAIGN_WAITS, len(waiting), "{} more campaigns wait")
+
+
+def bad_ends(report: Report) -> Iterator[Problem]:
+    """Return a problem for each campaign, and each vendor's replies, of which rows have failed or
+    turned unknown lately in numbers that matter. What PHP knows better counts: somebody may have
+    seen to them since."""
+    failing = [one for one in report.sends if one.failing and _still(report, one, "failed")]
+    for one in failing[:MAX_NAMED]:
+        yield _failing(report, one)
+    yield from unnamed(Code.ROWS_FAILING, len(failing), "Rows of {} more campaigns fail")
+    unclear = [one for one in report.sends if one.unclear and _still(report, one, "unknown")]
+    for one in unclear[:MAX_NAMED]:
+        yield _unknown(report, one)
+    yield from unnamed(
+        Code.ROWS_UNKNOWN, len(unclear), "The outcomes of rows of {} more campaigns are unknown"
+    )
+
+
+def _failing(report: Report, one: RecentSends) -> Problem:
+    count = _still(report, one, "failed")
+    do = (
+        "Fix the reason. A customer sees no reply that failed; whoever wrote it can write it again."
+        if one.campaign_uid is None
+        else "Fix the reason. What was certainly not sent goes again by: sidecar campaigns "
+        f"retry-failed {one.campaign_uid}."
+    )
+    return Problem(
+        Code.ROWS_FAILING,
+        f"{count:,} of the {one.tried:,} {one.what} that were tried within ten minutes have "
+        f"failed: {one.why('failed')}",
+        do,
+    )
+
+
+def _unknown(report: Report, one: RecentSends) -> Problem:
+    count = _still(report, one, "unknown")
+    which = (
+        f"--vendor {one.vendor_uid}"
+        if one.campaign_uid is None
+        else f"--campaign {one.campaign_uid}"
+    )
+    return Problem(
+        Code.ROWS_UNKNOWN,
+        f"Nobody knows whether {count:,} of the {one.tried:,} {one.what} that were tried within "
+        f"ten minutes were sent: {one.why('unknown')}",
+        "They are not sent again by themselves. A status settles those that were sent, within "
+        f"minutes. What stays: sidecar unknown list {which}, then resend or give-up.",
+    )
+
+
+def _still(report: Report, one: RecentSends, outcome: str) -> int:
+    """Return how many of these are still so, by PHP's own counts if it was asked."""
+    count = one.failed if outcome == "failed" else one.unknown
+    php = report.php.campaigns.get(one.campaign_uid or "")
+    if php is None:
+        return count
+    return min(count, php.counts.error if outcome == "failed" else php.counts.unknown)
