@@ -1,17 +1,27 @@
 """``sidecar unknown``: what a person does about messages whose outcome is unknown."""
 
-import click
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
 
-from contracts.backend import ResolveAction, UnknownMessage
+import click
+import orjson
+
+from contracts.backend import MAX_CLAIM, ResolveAction, UnknownMessage
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.durations import Duration, DurationType
-from sidecar.sending.unknown_messages import UnknownMessages
+from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
 _REASONS = {
     "row_unknown": "no such message; if it existed, a status has settled it since",
     "row_not_in_unknown": "its outcome is known by now",
 }
+NONE = "no message of unknown outcome was found"
+#: Campaigns that a question names.
+_MAX_NAMED = 10
 
 
 @click.group()
@@ -24,31 +34,42 @@ def unknown() -> None:
     """
 
 
+def choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which messages are meant. The command gets a ``choice``."""
+
+    @wraps(command)
+    def chosen(
+        *args: Any,
+        vendor: str | None,
+        campaign: str | None,
+        older_than: Duration | None,
+        **options: Any,
+    ) -> None:
+        choice = Choice(vendor, campaign, older_than.seconds if older_than else 0)
+        command(*args, choice=choice, **options)
+
+    for option in (
+        click.option(
+            "--older-than",
+            metavar="DURATION",
+            type=DurationType(),
+            help="Only those unknown for so long: 24h, 90m, 2d. Default: all.",
+        ),
+        click.option("--campaign", metavar="UID", help="Only this campaign's."),
+        click.option("--vendor", metavar="UID", help="Only this vendor's."),
+    ):
+        chosen = option(chosen)
+    return chosen
+
+
 @unknown.command(name="list")
-@click.option("--vendor", metavar="UID", help="Only this vendor's.")
-@click.option("--campaign", metavar="UID", help="Only this campaign's.")
-@click.option(
-    "--older-than",
-    metavar="DURATION",
-    type=DurationType(),
-    default="24h",
-    show_default=True,
-    help="Only those unknown for so long: 24h, 90m, 2d.",
-)
+@choosing
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("unknown")
-async def list_unknown(
-    context: Context,
-    vendor: str | None,
-    campaign: str | None,
-    older_than: Duration,
-    as_json: bool,
-) -> None:
+async def list_unknown(context: Context, choice: Choice, as_json: bool) -> None:
     """Print one line for each, the oldest first."""
     count = 0
-    async for message in UnknownMessages(context.backend()).all(
-        older_than_s=older_than.seconds, vendor_uid=vendor, campaign_uid=campaign
-    ):
+    async for message in UnknownMessages(context.backend()).all(choice):
         if as_json:
             click.echo(message.model_dump_json())
             continue
@@ -57,7 +78,7 @@ async def list_unknown(
         click.echo(_described(message))
         count += 1
     if not as_json:
-        click.echo(_summary(count, older_than.text))
+        click.echo(_summary(count))
 
 
 def _described(message: UnknownMessage) -> str:
@@ -76,64 +97,194 @@ def _line(since: str, uid: str, vendor: str, campaign: str, to: str, why: str) -
     return f"{since:<20}  {uid:<36}  {vendor:<36}  {campaign:<36}  {to:<15}  {why}"
 
 
-def _summary(count: int, older_than: str) -> str:
+def _summary(count: int) -> str:
     if not count:
-        return f"no message has an outcome unknown for more than {older_than}"
+        return NONE
     return (
-        f"\n{_messages(count)} with an outcome unknown for more than {older_than}:"
-        " delivered or not, nobody knows.\n"
-        "To resend one, which may deliver it twice:      sidecar unknown resend MESSAGE...\n"
-        "To leave it as it is, and count it as failed:   sidecar unknown give-up MESSAGE..."
+        f"\n{_messages(count)} with an unknown outcome: delivered or not, nobody knows.\n"
+        "To resend some, which may deliver them twice:     sidecar unknown resend MESSAGE...\n"
+        "To leave them as they are, and count as failed:   sidecar unknown give-up MESSAGE...\n"
+        "Instead of MESSAGE...: --campaign UID, --vendor UID or --all, and --older-than DURATION."
     )
 
 
+def deciding(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what both decisions take: which messages, and how to ask and answer."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object: what was done."),
+        click.option("--dry-run", is_flag=True, help="Only count them."),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--all", "everything", is_flag=True, help="All of them."),
+        choosing,
+        click.argument("uids", metavar="[MESSAGE]...", nargs=-1),
+    ):
+        command = option(command)
+    return command
+
+
 @unknown.command()
-@click.argument("uids", metavar="MESSAGE...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@deciding
 @with_context("unknown")
-async def resend(context: Context, uids: tuple[str, ...], yes: bool) -> None:
-    """Send messages again. Whoever received one already receives it twice."""
-    if not yes:
-        click.confirm(
-            f"Nobody knows whether {_messages(len(uids))} reached the customer."
-            " Sending again may deliver it twice. Send again?",
-            abort=True,
-        )
-    done = await _resolve(context, uids, ResolveAction.RESEND)
-    click.echo(f"{_messages(done)} will be resent when the campaign runs, unless it has expired")
-    _exit_unless(done)
+async def resend(context: Context, /, **wanted: Any) -> None:
+    """Send messages again: those named, or those that the options select.
+
+    Whoever received one already receives it twice, so the number is shown first, and has to be
+    confirmed. May be interrupted and repeated: what is done is not done again.
+    """
+    await _decide(context, ResolveAction.RESEND, _Wanted(**wanted))
 
 
 @unknown.command(name="give-up")
-@click.argument("uids", metavar="MESSAGE...", nargs=-1, required=True)
-@click.option("--reason", help="Kept with the message, for whoever asks later.")
+@deciding
+@click.option("--reason", help="Kept with the messages, for whoever asks later.")
 @with_context("unknown")
-async def give_up(context: Context, uids: tuple[str, ...], reason: str | None) -> None:
-    """Count messages as failed, and never resend them. A status that still comes is applied."""
+async def give_up(context: Context, /, reason: str | None, **wanted: Any) -> None:
+    """Count messages as failed, and never resend them: those named, or those that the options
+    select, whose number is shown first and has to be confirmed. A status that still comes is
+    applied. May be interrupted and repeated."""
     if reason is not None and len(reason) > 500:
         raise click.BadParameter("at most 500 characters", param_hint="--reason")
-    done = await _resolve(context, uids, ResolveAction.GIVE_UP, reason)
-    click.echo(f"{_messages(done)} given up")
-    _exit_unless(done)
+    await _decide(context, ResolveAction.GIVE_UP, _Wanted(**wanted, reason=reason))
 
 
-async def _resolve(
-    context: Context, uids: tuple[str, ...], action: ResolveAction, reason: str | None = None
-) -> int:
-    """Return how many were resolved. Prints why the others were not."""
-    messages = UnknownMessages(context.backend())
-    results = await messages.resolve(list(dict.fromkeys(uids)), action, reason)
-    for result in results:
-        if result.result != "done":
-            why = _REASONS.get(result.reason or "", result.reason or result.result)
-            click.echo(f"{result.id}: skipped: {why}", err=True)
-    return sum(result.result == "done" for result in results)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the command line says. ``uids`` are named, or else ``choice`` says which."""
+
+    uids: tuple[str, ...]
+    choice: Choice
+    everything: bool
+    yes: bool
+    dry_run: bool
+    as_json: bool
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        by_options = self.everything or self.choice.vendor_uid or self.choice.campaign_uid
+        if bool(self.uids) == bool(by_options) or (self.uids and self.choice.older_than_s):
+            raise click.UsageError(
+                "name the messages (sidecar unknown list), or say which: --campaign UID, "
+                "--vendor UID or --all; --older-than may go with these"
+            )
 
 
-def _exit_unless(done: int) -> None:
-    if not done:
+@dataclass(slots=True)
+class _Done:
+    """How far it has come. ``skipped`` counts reasons why others were left."""
+
+    count: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    complete: bool = False
+
+
+async def _decide(context: Context, action: ResolveAction, wanted: _Wanted) -> None:
+    messages, done = UnknownMessages(context.backend()), _Done()
+    pages = await _confirmed(messages, action, wanted)
+    if pages is None:
+        return
+    try:
+        async for uids in pages:
+            for result in await messages.resolve(uids, action, wanted.reason):
+                if result.result == "done":
+                    done.count += 1
+                    continue
+                why = _REASONS.get(result.reason or "", result.reason or result.result)
+                done.skipped[why] += 1
+                if wanted.uids:
+                    click.echo(f"{result.id}: skipped: {why}", err=True)
+        done.complete = True
+    finally:  # also when PHP fails half way, or somebody has had enough
+        _tell(action, wanted, done)
+    if not done.count and wanted.uids:
         raise click.exceptions.Exit(1)
 
 
+async def _confirmed(
+    messages: UnknownMessages, action: ResolveAction, wanted: _Wanted
+) -> AsyncIterator[list[str]] | None:
+    """Return the messages, some at a time; None where there is nothing to do. Ends the command
+    where the person does not want it."""
+    uids = list(dict.fromkeys(wanted.uids))
+    if uids:
+        total, until = len(uids), 0
+    else:
+        total, until = await _count(messages, wanted.choice)
+    if not total or wanted.dry_run:
+        _tell_count(total, wanted)
+        return None
+    if not wanted.yes and (action is ResolveAction.RESEND or not uids):
+        click.confirm(_question(action, total), abort=True, err=True)
+    return _named(uids) if uids else _chosen(messages, wanted.choice, until)
+
+
+async def _count(messages: UnknownMessages, choice: Choice) -> tuple[int, int]:
+    """Return how many are chosen, and since when the last of them is unknown. Says how many each
+    campaign has."""
+    counts, until = Counter[tuple[str, str]](), 0
+    async for message in messages.all(choice):
+        counts[message.vendor_uid, message.campaign_uid or "-"] += 1
+        until = max(until, message.since)
+    for (vendor_uid, campaign_uid), count in counts.most_common(_MAX_NAMED):
+        click.echo(f"{count:>10,} of vendor {vendor_uid}, campaign {campaign_uid}", err=True)
+    if len(counts) > _MAX_NAMED:
+        left = counts.total() - sum(count for _, count in counts.most_common(_MAX_NAMED))
+        click.echo(f"{left:>10,} of {len(counts) - _MAX_NAMED:,} other campaigns", err=True)
+    return counts.total(), until
+
+
+def _question(action: ResolveAction, total: int) -> str:
+    if action is ResolveAction.RESEND:
+        return (
+            f"Nobody knows whether {_messages(total)} reached the customer."
+            " Sending again may deliver it twice. Send again?"
+        )
+    return f"Count {_messages(total)} as failed, and never resend them?"
+
+
+async def _named(uids: list[str]) -> AsyncIterator[list[str]]:
+    for start in range(0, len(uids), MAX_CLAIM):
+        yield uids[start : start + MAX_CLAIM]
+
+
+async def _chosen(
+    messages: UnknownMessages, choice: Choice, until: int
+) -> AsyncIterator[list[str]]:
+    """Yield those that were counted, and none that has become unknown since."""
+    async for page in messages.pages(choice):
+        uids = [message.uid for message in page if message.since <= until]
+        if not uids:
+            return
+        yield uids
+
+
+def _tell_count(total: int, wanted: _Wanted) -> None:
+    if wanted.as_json:
+        click.echo(orjson.dumps({"found": total, "done": 0, "complete": not total}).decode())
+    elif not total:
+        click.echo(f"{NONE}; nothing to do")
+    else:
+        click.echo(f"{_messages(total)} with an unknown outcome; nothing was done")
+
+
+def _tell(action: ResolveAction, wanted: _Wanted, done: _Done) -> None:
+    if wanted.as_json:
+        found = {"done": done.count, "skipped": dict(done.skipped), "complete": done.complete}
+        click.echo(orjson.dumps({"action": action, **found}).decode())
+        return
+    if not done.complete and not done.count:
+        return  # the error says why
+    what = (
+        "will be resent when the campaign runs, unless it has expired"
+        if action is ResolveAction.RESEND
+        else "given up"
+    )
+    click.echo(f"{_messages(done.count)} {what}")
+    if not wanted.uids:
+        for why, count in done.skipped.most_common():
+            click.echo(f"{_messages(count)} skipped: {why}", err=True)
+    if not done.complete:
+        click.echo("This is not all: repeat the command to go on.", err=True)
+
+
 def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+    return "1 message" if count == 1 else f"{count:,} messages"

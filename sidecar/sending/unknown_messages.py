@@ -2,6 +2,7 @@
 knows what became of it. A status settles most of them; what stays is for a person to decide."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 
 from contracts import backend as contract
 from contracts.backend import MAX_CLAIM, ResolveAction, UnknownMessage, UpdateResult
@@ -10,34 +11,44 @@ from sidecar.php.client import Backend
 _PAGE = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which messages are meant: those of unknown outcome for so long, of a vendor, of a campaign.
+    None: of all."""
+
+    vendor_uid: str | None = None
+    campaign_uid: str | None = None
+    older_than_s: int = 0
+
+
 class UnknownMessages:
     """Raises :class:`sidecar.php.client.BackendError` where PHP does not answer as it should."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def all(
-        self,
-        *,
-        older_than_s: int,
-        vendor_uid: str | None = None,
-        campaign_uid: str | None = None,
-    ) -> AsyncIterator[UnknownMessage]:
-        """Yield those that have been of unknown outcome for so long, the oldest first."""
+    async def all(self, choice: Choice) -> AsyncIterator[UnknownMessage]:
+        """Yield those that are chosen, the oldest first."""
+        async for page in self.pages(choice):
+            for message in page:
+                yield message
+
+    async def pages(self, choice: Choice) -> AsyncIterator[list[UnknownMessage]]:
+        """As :meth:`all`, some hundreds at a time. Those of a page may be resolved before the next
+        one is asked for."""
         after: str | None = None
         while True:
             request = contract.UnknownMessagesRequest(
-                vendor_uid=vendor_uid,
-                campaign_uid=campaign_uid,
-                older_than_s=older_than_s,
+                vendor_uid=choice.vendor_uid,
+                campaign_uid=choice.campaign_uid,
+                older_than_s=choice.older_than_s,
                 limit=_PAGE,
                 after=after,
             )
             page = await self._backend.call(
                 contract.UNKNOWN_MESSAGES, request, contract.UnknownMessagesAnswer
             )
-            for message in page.messages:
-                yield message
+            yield page.messages
             after = page.next
             if after is None:
                 return

@@ -8,9 +8,11 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from contracts.backend import QueueStatus
+from contracts.backend import QueueStatus, UnknownMessage
 from sidecar import logs
 from sidecar.commands.main import main
+from sidecar.php.client import BackendFailed
+from sidecar.sending.unknown_messages import UnknownMessages
 from tests import trust
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
@@ -73,23 +75,22 @@ def listed(result: Result) -> list[Any]:
 # -- list --
 
 
-def test_those_of_yesterday_and_before_are_listed(php: EmbeddedBackend, campaign: Campaign) -> None:
+def test_all_are_listed_the_oldest_first(php: EmbeddedBackend, campaign: Campaign) -> None:
     result = run(php, "list")
     assert result.exit_code == 0, result.output
-    head, first, second, *rest = result.stdout.splitlines()
-    young, old, *_ = campaign.row_uids
+    head, first, second, third, *rest = result.stdout.splitlines()
+    young, old, youngest, _ = campaign.row_uids
     for column in ("SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY"):
         assert column in head
-    assert old in first
-    assert young in second
+    for uid, line in ((old, first), (young, second), (youngest, third)):
+        assert uid in line
     for part in (campaign.vendor.uid, campaign.uid, campaign.recipients[1], "did not come in time"):
         assert part in first
     assert first.index(campaign.uid) == second.index(campaign.uid) == head.index("CAMPAIGN")
     text = "\n".join(rest)
-    assert "2 messages with an outcome unknown for more than 24h" in text
-    assert "resend" in text
-    assert "give-up" in text
-    assert "twice" in text
+    assert "3 messages with an unknown outcome" in text
+    for word in ("resend", "give-up", "twice", "--campaign", "--all"):
+        assert word in text
 
 
 @pytest.mark.parametrize(("phone", "shown"), [("GB.1349", "GB.1349"), ("", "-")])
@@ -103,18 +104,26 @@ def test_whom_a_row_without_a_number_was_for(
 
 @pytest.mark.parametrize(
     ("duration", "found"),
-    [("24h", [1, 0]), ("2d", [1]), ("0", [1, 0, 2]), ("1500m", [1, 0]), ("3d", [])],
+    [
+        (None, [1, 0, 2]),
+        ("24h", [1, 0]),
+        ("2d", [1]),
+        ("0", [1, 0, 2]),
+        ("1500m", [1, 0]),
+        ("3d", []),
+    ],
 )
 def test_for_how_long(
-    php: EmbeddedBackend, campaign: Campaign, duration: str, found: list[int]
+    php: EmbeddedBackend, campaign: Campaign, duration: str | None, found: list[int]
 ) -> None:
-    uids = listed(run(php, "list", "--older-than", duration, "--json"))
+    option = () if duration is None else ("--older-than", duration)
+    uids = listed(run(php, "list", *option, "--json"))
     assert uids == [campaign.row_uids[position] for position in found]
 
 
 def test_of_a_vendor_or_a_campaign(php: EmbeddedBackend, campaign: Campaign) -> None:
     for option, uid in (("--vendor", campaign.vendor.uid), ("--campaign", campaign.uid)):
-        assert len(listed(run(php, "list", "--json", option, uid))) == 2
+        assert len(listed(run(php, "list", "--json", option, uid))) == 3
         assert listed(run(php, "list", "--json", option, "another")) == []
 
 
@@ -125,7 +134,7 @@ def test_many(php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.Monk
 
 def test_none(php: EmbeddedBackend, campaign: Campaign) -> None:
     result = run(php, "list", "--older-than", "9d")
-    assert result.stdout == "no message has an outcome unknown for more than 9d\n"
+    assert result.stdout == "no message of unknown outcome was found\n"
     assert run(php, "list", "--older-than", "9d", "--json").stdout == ""
 
 
@@ -197,11 +206,115 @@ def test_a_reason_that_is_too_long(php: EmbeddedBackend) -> None:
     assert "at most 500 characters" in result.stderr
 
 
+# -- many, by what they have in common --
+
+
+@pytest.fixture
+def other(php: EmbeddedBackend, campaign: Campaign) -> Campaign:
+    """Another vendor's campaign, with two of unknown outcome."""
+    other = php.seed_campaign(php.seed_vendor(), 2)
+    php.change(TABLE, {"status": 6}, campaigns__id=other.id)
+    return other
+
+
 @pytest.mark.parametrize("command", ["resend", "give-up"])
-def test_nothing_to_do(php: EmbeddedBackend, command: str) -> None:
-    result = run(php, command)
+def test_of_a_campaign_or_a_vendor_or_all(
+    php: EmbeddedBackend, campaign: Campaign, other: Campaign, command: str
+) -> None:
+    becomes = 1 if command == "resend" else 2
+    asked = run(php, command, "--campaign", campaign.uid, answer="n\n")
+    assert asked.exit_code == 1
+    assert f"3 of vendor {campaign.vendor.uid}, campaign {campaign.uid}" in asked.stderr
+    assert "3 messages" in asked.stderr.splitlines()[-2]
+    assert statuses(php, campaign) == [6, 6, 6, 1]
+    done = run(php, command, "--vendor", campaign.vendor.uid, "--older-than", "1d", answer="y\n")
+    assert done.exit_code == 0, done.output
+    assert "2 messages " in done.stdout
+    assert statuses(php, campaign) == [becomes, becomes, 6, 1]
+    assert statuses(php, other) == [6, 6]
+    rest = run(php, command, "--all", "--yes", "--json")
+    assert rest.exit_code == 0
+    action = {"action": command.replace("-", "_")}
+    assert orjson.loads(rest.stdout) == {**action, "done": 3, "skipped": {}, "complete": True}
+    assert statuses(php, other) == [becomes, becomes]
+    again = run(php, command, "--all", "--yes")
+    assert (again.exit_code, again.stdout) == (
+        0,
+        "no message of unknown outcome was found; nothing to do\n",
+    )
+
+
+def test_counted_and_nothing_done(php: EmbeddedBackend, campaign: Campaign) -> None:
+    result = run(php, "resend", "--all", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout == "3 messages with an unknown outcome; nothing was done\n"
+    assert orjson.loads(run(php, "give-up", "--all", "--dry-run", "--json").stdout)["found"] == 3
+    assert statuses(php, campaign) == [6, 6, 6, 1]
+
+
+def test_in_pages_and_none_that_is_new(
+    php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What becomes unknown after the question was not confirmed."""
+    monkeypatch.setattr("sidecar.sending.unknown_messages._PAGE", 1)
+
+    def confirm(*_: Any, **__: Any) -> None:
+        php.change(TABLE, {"status": 6}, _uid=campaign.row_uids[3])
+        php.run(
+            f"UPDATE {TABLE} SET updated_at = datetime('now', '+1 minutes') WHERE _uid = ?",
+            (campaign.row_uids[3],),
+        )
+
+    monkeypatch.setattr("click.confirm", confirm)
+    assert "3 messages" in run(php, "resend", "--all").stdout
+    assert statuses(php, campaign) == [1, 1, 1, 6]
+
+
+def test_how_far_it_came_is_told(
+    php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.sending.unknown_messages._PAGE", 1)
+    resolve, calls = UnknownMessages.resolve, iter(range(9))
+
+    async def failing(self: UnknownMessages, *arguments: Any) -> Any:
+        if next(calls) == 2:
+            raise BackendFailed("500")
+        return await resolve(self, *arguments)
+
+    monkeypatch.setattr(UnknownMessages, "resolve", failing)
+    result = run(php, "give-up", "--all", "--yes")
+    assert (result.exit_code, result.stdout) == (1, "2 messages given up\n")
+    assert "repeat the command to go on" in result.stderr
+    assert "PHP call failed: 500" in result.stderr
+    assert statuses(php, campaign) == [2, 2, 6, 1]
+    assert run(php, "give-up", "--all", "--yes").stdout == "1 message given up\n"
+
+
+def test_those_that_a_status_settles_meanwhile_are_counted(
+    php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(*_: Any, **__: Any) -> None:
+        php.change(TABLE, {"status": 4}, _uid=campaign.row_uids[0])
+
+    async def pages(self: UnknownMessages, choice: Any) -> Any:
+        yield list(messages)
+
+    messages = [UnknownMessage(uid=uid, vendor_uid="v", since=1) for uid in campaign.row_uids[:2]]
+    monkeypatch.setattr(UnknownMessages, "pages", pages)
+    monkeypatch.setattr("click.confirm", confirm)
+    result = run(php, "give-up", "--all")
+    assert (result.exit_code, result.stdout) == (0, "1 message given up\n")
+    assert "1 message skipped: its outcome is known by now" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["resend", "give-up"])
+@pytest.mark.parametrize(
+    "arguments", [(), ("--older-than", "1d"), ("a", "--all"), ("a", "--older-than", "1d")]
+)
+def test_which_is_not_said(php: EmbeddedBackend, command: str, arguments: tuple[str, ...]) -> None:
+    result = run(php, command, *arguments)
     assert result.exit_code == 2
-    assert "MESSAGE" in result.stderr
+    assert "--campaign UID, --vendor UID or --all" in result.stderr
 
 
 # -- without PHP --

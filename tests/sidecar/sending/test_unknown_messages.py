@@ -7,7 +7,7 @@ import pytest
 
 from contracts.backend import MAX_CLAIM, RESOLVE_MESSAGES, UNKNOWN_MESSAGES, ResolveAction
 from sidecar.php.client import BackendError, make_backend
-from sidecar.sending.unknown_messages import UnknownMessages
+from sidecar.sending.unknown_messages import Choice, UnknownMessages
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Answer, Call, Php, json_answer, refusal
 
@@ -20,7 +20,7 @@ async def messages(make_settings: MakeSettings, php: Php) -> AsyncIterator[Unkno
 
 
 async def uids(messages: UnknownMessages, **choice: Any) -> list[str]:
-    return [one.uid async for one in messages.all(older_than_s=60, **choice)]
+    return [one.uid async for one in messages.all(Choice(older_than_s=60, **choice))]
 
 
 async def test_none(messages: UnknownMessages, php: Php) -> None:
