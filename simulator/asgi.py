@@ -52,8 +52,8 @@ async def close(transport: asyncio.Transport, receive: Receive) -> None:
     await _disconnected(receive)
 
 
-async def is_still_there(receive: Receive, seconds: float) -> bool:
-    """Wait, and tell whether the client waits still."""
+async def is_still_there(receive: Receive, seconds: float | None) -> bool:
+    """Wait, and tell whether the client waits still. None: until it does not."""
     try:
         async with asyncio.timeout(seconds):
             await _disconnected(receive)

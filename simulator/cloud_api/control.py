@@ -5,6 +5,17 @@
 - ``GET mishaps``: every send that was refused or hit by a fault, likewise.
 - ``POST inbound`` :class:`InboundOrder`: customers write.
 - ``GET | POST | DELETE faults``: see, add (:class:`~simulator.cloud_api.fault.FaultSpec`), clear.
+- ``GET | POST | DELETE outages[?id=]``: the same for outages
+  (:class:`~simulator.cloud_api.outage.OutageSpec`), which begin and end by the clock and hit reads
+  as well; those that are over are listed too. ``DELETE`` ends one, or all.
+- ``POST access-token`` :class:`~simulator.cloud_api.control_access.TokenOrder`: a new token takes
+  the place of the old one, which gets 190, at once or after a while.
+- ``POST numbers/remove``, ``numbers/restore``
+  :class:`~simulator.cloud_api.control_access.NumberOrder`: meanwhile the number is gone (100 with
+  subcode 33).
+- ``GET | POST | DELETE account-blocks[?account_id=]``
+  :class:`~simulator.cloud_api.control_access.BlockOrder`: an account is locked, or has a problem
+  with its payment, until that is lifted.
 - ``POST media`` :class:`~simulator.cloud_api.control_media.MediaOrder`: something to fetch,
   without a message that names it. ``GET media``: all there is, one JSON object a line.
 - ``GET | POST | DELETE media-faults``: the same for fetching it
@@ -40,9 +51,11 @@ from starlette.routing import Route
 
 from contracts.lenient import StrictModel
 from simulator.cloud_api.config import HttpUrl, KnownType
+from simulator.cloud_api.control_access import AccessControl
 from simulator.cloud_api.control_http import json_answer, lines_answer, ordered_number, read_order
 from simulator.cloud_api.control_media import MAX_BYTES, MediaControl, make_media
 from simulator.cloud_api.control_odd import OddControl
+from simulator.cloud_api.control_outages import OutageControl
 from simulator.cloud_api.control_people import PeopleControl
 from simulator.cloud_api.control_templates import TemplateControl
 from simulator.cloud_api.customer import Customer
@@ -89,6 +102,8 @@ class Control:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._media = MediaControl(engine.media, engine.media_faults, engine.numbers)
+        self._access = AccessControl(engine.access, engine.blocks, engine.numbers)
+        self._outages = OutageControl(engine.outages)
         self._odd = OddControl(engine.odd, engine.numbers, engine.scheduler)
         self._people = PeopleControl(engine.customers, engine.people, engine.numbers)
         self._templates = TemplateControl(engine.templates, engine.numbers, engine.delivery)
@@ -107,6 +122,8 @@ class Control:
             Route("/resume-webhooks", self.resume_webhooks, methods=["POST"]),
             Route("/webhook-url", self.move_webhooks, methods=["POST"]),
             Route("/webhook", self.post_webhook, methods=["POST"]),
+            *self._access.routes(),
+            *self._outages.routes(),
             *self._media.routes(),
             *self._odd.routes(),
             *self._people.routes(),

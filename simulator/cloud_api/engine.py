@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from random import Random
 
+from simulator.cloud_api.access import Access
+from simulator.cloud_api.account_block import AccountBlocks
 from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.config import CloudApiConfig
 from simulator.cloud_api.customer import CustomerBook
@@ -17,6 +19,7 @@ from simulator.cloud_api.media_fault import MediaFaults
 from simulator.cloud_api.message import Message
 from simulator.cloud_api.number import Number, Numbers
 from simulator.cloud_api.odd.posting import OddPosts
+from simulator.cloud_api.outage import Outages
 from simulator.cloud_api.outbox import Outbox
 from simulator.cloud_api.platform import Platform
 from simulator.cloud_api.recipient import Magic, MagicKind
@@ -55,6 +58,8 @@ class Engine:
         self.ledger = Ledger()
         self.delivery = Delivery(config, self.clock, self.scheduler, self.ledger)
         self.numbers = Numbers(config, self.clock.now(), self._subscribe)
+        self.access = Access(self.numbers, self.clock)
+        self.blocks = AccountBlocks()
         self.outbox = Outbox(config, self.clock, rng, self.scheduler, self.delivery)
         self.media = MediaLibrary(self.clock, rng, config.media_url_s)
         self.media_faults = MediaFaults(rng)
@@ -75,6 +80,7 @@ class Engine:
         self.odd = OddPosts(platform, self.scheduler, self._mint)
         self._lifecycle = Lifecycle(platform, self.scheduler, self._rng, self.customers)
         self.faults = Faults(self.clock, rng)
+        self.outages = Outages(self.clock, rng)
         for spec in config.faults:
             self.faults.add(spec)
 
@@ -108,7 +114,7 @@ class Engine:
         if self.config.error_shares:
             self._refuse_by_chance()
         now = self.clock.now()
-        magic = self._checked(number, request, now) or magic
+        magic = self.blocks.check(number.account_id) or self._checked(number, request, now) or magic
         if not number.bucket.has_token(now):
             number.throttled += 1
             raise Refusal(_THROUGHPUT, "Too many messages from this phone number in a short time.")

@@ -10,6 +10,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from simulator.asgi import answer, authorization, close, transport_of
+from simulator.cloud_api.access import Access, gone
 from simulator.cloud_api.media import Media, MediaLibrary
 from simulator.cloud_api.media_fault import (
     MediaCall,
@@ -22,25 +23,28 @@ from simulator.cloud_api.refusal import Refusal
 #: The path of Meta's addresses.
 ADDRESS_PATH = "/whatsapp_business/attachments/"
 
-_TOKEN = 190
-_UNKNOWN = 100
-_UNKNOWN_SUBCODE = 33
 _BYTE = bytes(value ^ 0xFF for value in range(256))
 
 
 class MediaEndpoint:
-    def __init__(self, library: MediaLibrary, faults: MediaFaults) -> None:
+    def __init__(self, library: MediaLibrary, faults: MediaFaults, access: Access) -> None:
         self._library = library
         self._faults = faults
+        self._access = access
+
+    @staticmethod
+    def media_id(scope: Scope) -> str:
+        """Return the id in the query of an address."""
+        return _in_query(scope, "mid")
 
     async def address(self, scope: Scope, send: Send, media_id: str) -> None:
         """Answer with the address of a medium."""
         media = self._library.get(media_id)
         if media is None:
-            refusal = Refusal(_UNKNOWN, f"Object with ID '{media_id}' does not exist.")
-            await answer(send, 400, refusal.body(subcode=_UNKNOWN_SUBCODE))
+            refusal = gone(media_id)
+            await answer(send, refusal.http_status, refusal.body())
             return
-        if not await _is_authorized(scope, send, media):
+        if not await self._is_authorized(scope, send, media):
             return
         fault = self._faults.hit(MediaCall.ADDRESS, media_id)
         if fault is not None and fault.kind is MediaFaultKind.STATUS:
@@ -63,13 +67,12 @@ class MediaEndpoint:
 
     async def content(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the bytes at an address."""
-        query = parse_qs(scope["query_string"].decode("ascii", "replace"))
-        given = [query.get(name, [""])[0] for name in ("mid", "ext", "hash")]
+        given = [_in_query(scope, name) for name in ("mid", "ext", "hash")]
         media = self._library.at_address(*given)
         if media is None:
             await _answer_status(send, 404)
             return
-        if not await _is_authorized(scope, send, media):
+        if not await self._is_authorized(scope, send, media):
             return
         fault = self._faults.hit(MediaCall.BYTES, media.id)
         if fault is not None and fault.kind is MediaFaultKind.STATUS:
@@ -102,13 +105,18 @@ class MediaEndpoint:
         await send({"type": "http.response.body", "body": b""})
         media.downloads += 1
 
-
-async def _is_authorized(scope: Scope, send: Send, media: Media) -> bool:
-    if authorization(scope) == media.number.authorization:
+    async def _is_authorized(self, scope: Scope, send: Send, media: Media) -> bool:
+        try:
+            self._access.check(authorization(scope), media.number)
+        except Refusal as refusal:
+            await answer(send, refusal.http_status, refusal.body())
+            return False
         return True
-    refusal = Refusal(_TOKEN, "The access token is missing or invalid.")
-    await answer(send, 401, refusal.body())
-    return False
+
+
+def _in_query(scope: Scope, name: str) -> str:
+    query: str = scope["query_string"].decode("ascii", "replace")
+    return parse_qs(query).get(name, [""])[0]
 
 
 async def _answer_status(send: Send, status: int) -> None:

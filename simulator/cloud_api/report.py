@@ -22,6 +22,7 @@ def report(engine: Engine) -> dict[str, Any]:
         "accepted": len(ledger.messages),
         "refused": {str(code): count for code, count in sorted(ledger.refused.items())},
         "faults": dict(engine.faults.hits),
+        "outages": engine.outages.hits,
         "recipients": len(ledger.recipients),
         "sent_twice": ledger.sent_twice,
         "statuses": dict(zip(STATUS_NAMES, ledger.statuses_created, strict=True)),

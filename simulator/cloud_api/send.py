@@ -26,8 +26,6 @@ _JSON = (b"content-type", b"application/json; charset=UTF-8")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _HTML_500 = b"<!DOCTYPE html><html><body><h1>Sorry, something went wrong.</h1></body></html>"
 
-_TOKEN = 190
-_NUMBER = 33
 _THROUGHPUT = 130429
 _SENDER = 131021
 
@@ -57,7 +55,7 @@ class SendEndpoint:
         fault = None
         callback_data = to = None
         try:
-            number = self._number(scope, phone_number_id)
+            number = self._engine.access.number(authorization(scope), phone_number_id)
             request = read_request(body)
             if isinstance(request, ReadReceipt):
                 await answer(send, 200, b'{"success":true}')
@@ -81,20 +79,6 @@ class SendEndpoint:
         if fault is not None and not await self._answered_in_spite_of(fault, scope, receive):
             return
         await answer(send, 200, _answer_body(accepted))
-
-    def _number(self, scope: Scope, phone_number_id: str) -> Number:
-        number = self._engine.numbers.get(phone_number_id)
-        if number is None:
-            if authorization(scope) is None:
-                raise Refusal(_TOKEN, "An access token is required.")
-            raise Refusal(
-                _NUMBER,
-                f"Object with ID '{phone_number_id}' does not exist, cannot be loaded due to "
-                "missing permissions, or does not support this operation.",
-            )
-        if authorization(scope) != number.authorization:
-            raise Refusal(_TOKEN, "The access token is missing or invalid.")
-        return number
 
     def _accept(self, number: Number, request: SendRequest) -> Accepted:
         if request.digits == number.display_phone_number:

@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.config import (
     DEFAULT_ACCESS_TOKEN,
     DEFAULT_APP_SECRET,
@@ -44,6 +45,17 @@ QUIET: dict[str, Any] = {
     "retry_max_ms": 60,
     "service_window_s": 0,
 }
+
+
+class HandClock(Clock):
+    """Moved by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = 0.0
+
+    def now(self) -> float:
+        return self.at
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 30) -> None:
@@ -193,6 +205,17 @@ class Api:
         async with self.session.request(
             method, url, data=None if order is None else data
         ) as answer:
+            return Answer(answer.status, answer.headers["Content-Type"], await answer.read())
+
+    async def number(
+        self,
+        phone_number_id: str = DEFAULT_PHONE_NUMBER_ID,
+        token: str | None = DEFAULT_ACCESS_TOKEN,
+        query: str = "fields=id",
+    ) -> Answer:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        url = f"{self.simulator.url}/v25.0/{phone_number_id}?{query}"
+        async with self.session.get(url, headers=headers) as answer:
             return Answer(answer.status, answer.headers["Content-Type"], await answer.read())
 
     async def report(self) -> Any:

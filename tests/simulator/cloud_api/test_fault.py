@@ -4,26 +4,17 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from simulator.cloud_api.clock import Clock
 from simulator.cloud_api.fault import FaultKind, Faults, FaultSpec
-
-
-class _Clock(Clock):
-    def __init__(self) -> None:
-        super().__init__()
-        self.at = 0.0
-
-    def now(self) -> float:
-        return self.at
+from tests.simulator.cloud_api.helpers import HandClock
 
 
 @pytest.fixture
-def clock() -> _Clock:
-    return _Clock()
+def clock() -> HandClock:
+    return HandClock()
 
 
 @pytest.fixture
-def faults(clock: _Clock) -> Faults:
+def faults(clock: HandClock) -> Faults:
     return Faults(clock, Random(1))
 
 
@@ -73,7 +64,7 @@ def test_reset_before_read_is_asked_for_apart(faults: Faults) -> None:
     assert faults.before_read("n") is not None
 
 
-def test_throttle_lasts(faults: Faults, clock: _Clock) -> None:
+def test_throttle_lasts(faults: Faults, clock: HandClock) -> None:
     faults.add(_spec(kind="throttle", seconds=10))
     assert _hit(faults) is FaultKind.THROTTLE
     clock.at = 9.9

@@ -51,7 +51,8 @@ async def test_unknown_number() -> None:
     async with simulating() as api:
         body = orjson.dumps(message())
         answer = await api.post(body, "nobody")
-        assert (answer.status, answer.code) == (RULES[33].http_status, 33)
+        assert (answer.status, answer.code) == (400, 100)
+        assert answer.json["error"]["error_subcode"] == 33
         assert (await api.post(body, "nobody", token=None)).code == 190
 
 
