@@ -129,9 +129,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "contacts": (
         *_COMMON,
         *("vendors__id", "wa_id", "first_name", "last_name", "language_code"),
-        *("whatsapp_opt_out", "disable_ai_bot", "disable_reply_bot"),
+        *("whatsapp_opt_out", "wa_blocked_at", "disable_ai_bot", "disable_reply_bot"),
     ),
     "campaigns": ("_id", "_uid", "updated_at", "__data", "vendors__id", "title"),
+    "templates": ("_id", "vendors__id", "template_name", "language", "category"),
     "queue": (
         *_COMMON,
         *("vendors__id", "campaigns__id", "contacts__id", "status", "scheduled_at"),

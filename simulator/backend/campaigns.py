@@ -73,6 +73,11 @@ def check_running(campaign: Campaign) -> None:
         raise _stopped(campaign)
 
 
+def check_not_cancelled(campaign: Campaign) -> None:
+    if campaign.state is CampaignState.CANCELLED:
+        raise _stopped(campaign)
+
+
 def _stopped(campaign: Campaign) -> Refused:
     because = f": {campaign.reason}" if campaign.reason else ""
     message = f"campaign {campaign.uid!r} is {campaign.state}{because}"

@@ -1,5 +1,6 @@
 """``claim-messages`` and ``release-messages``: rows of the queue between 1 and 3."""
 
+from collections import defaultdict
 from typing import Any
 
 from contracts.backend import ClaimMessagesRequest, QueueStatus, ReleaseMessagesRequest
@@ -14,6 +15,7 @@ from simulator.backend.campaigns import (
 )
 from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump, load, section
+from simulator.backend.opt_outs import MESSAGES, end_unsent, why_not
 from simulator.backend.recipients import recipient_of
 from simulator.backend.times import to_ms
 from simulator.backend.work import Work
@@ -22,7 +24,9 @@ from simulator.backend.work import Work
 EXPIRY = "nullif(replace(substr(json_extract(__data, '$.expiry_at'), 1, 19), 'T', ' '), '')"
 
 _RETURNED = """
-    _id, _uid, phone_with_country_code, retries, __data,
+    _id, _uid, phone_with_country_code, retries, contacts__id, __data,
+    (SELECT whatsapp_opt_out FROM contacts WHERE contacts._id = contacts__id) AS whatsapp_opt_out,
+    (SELECT wa_blocked_at FROM contacts WHERE contacts._id = contacts__id) AS wa_blocked_at,
     (SELECT _uid FROM contacts WHERE contacts._id = contacts__id) AS contact_uid,
     (SELECT json_extract(contacts.__data, '$.user_id') FROM contacts
      WHERE contacts._id = contacts__id) AS user_id
@@ -31,6 +35,7 @@ _RETURNED = """
 #: Why a row is never sent.
 _NOBODY = "The row has no phone number, and its contact no user id."
 _NO_TEMPLATE = "The row has no template, or no language."
+_INVALID = "campaign_data_invalid_error"
 
 
 def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
@@ -51,7 +56,8 @@ def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
     else:
         rows = _claim(work, campaign, request)
     rows.sort(key=lambda row: row["_id"])
-    return {"rows": _frozen(work, campaign, rows), "expired": expired, **_waiting(work, campaign)}
+    frozen, skipped = _frozen(work, campaign, rows)
+    return {"rows": frozen, "expired": expired, "skipped": skipped, **_waiting(work, campaign)}
 
 
 def _expire(work: Work, campaign: Campaign) -> int:
@@ -95,27 +101,48 @@ def _claimed(work: Work, campaign: Campaign, claim_uid: str) -> list[Row]:
     )
 
 
-def _frozen(work: Work, campaign: Campaign, rows: list[Row]) -> list[dict[str, Any]]:
-    """Return the rows' parameters. Rows that lack what a send needs become 2."""
+def _frozen(work: Work, campaign: Campaign, rows: list[Row]) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows' parameters, and how many rows are not sent because of their contact. Those,
+    and rows that lack what a send needs, become 2."""
+    parameters = [_parameters(row, campaign) for row in rows]
+    categories = _categories(work, campaign, parameters)
     frozen: list[dict[str, Any]] = []
-    unusable: dict[str, list[int]] = {}
-    for row in rows:
-        parameters = _parameters(row, campaign)
-        if not (parameters["to"] or parameters["recipient"]):
-            unusable.setdefault(_NOBODY, []).append(row["_id"])
-        elif parameters["template_name"] and parameters["template_language"]:
-            frozen.append(parameters)
+    ended: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, one in zip(rows, parameters, strict=True):
+        category = categories.get((one["template_name"], one["template_language"]))
+        if (why := why_not(work.config.campaign_opt_outs, row, category)) is not None:
+            ended[why, MESSAGES[why]].append(row["_id"])
+        elif (fault := _fault(one)) is not None:
+            ended[_INVALID, fault].append(row["_id"])
         else:
-            unusable.setdefault(_NO_TEMPLATE, []).append(row["_id"])
-    for why, ids in unusable.items():
-        response = {"error_message": why, "error_status": "campaign_data_invalid_error"}
-        work.db.execute(
-            "UPDATE whatsapp_message_queue SET status = ?,"
-            " __data = json_set(__data, '$.process_response', json(?))"
-            " WHERE _id IN (SELECT value FROM json_each(?))",
-            (QueueStatus.ERROR, dump(response), dump(ids)),
-        )
-    return frozen
+            frozen.append({**one, "template_category": category})
+    for (error_status, message), ids in ended.items():
+        end_unsent(work, ids, error_status, message)
+    return frozen, sum(len(ids) for (why, _), ids in ended.items() if why in MESSAGES)
+
+
+def _fault(parameters: dict[str, Any]) -> str | None:
+    if not (parameters["to"] or parameters["recipient"]):
+        return _NOBODY
+    if not (parameters["template_name"] and parameters["template_language"]):
+        return _NO_TEMPLATE
+    return None
+
+
+def _categories(
+    work: Work, campaign: Campaign, parameters: list[dict[str, Any]]
+) -> dict[tuple[str, str], str]:
+    """Return Meta's words by name and language, of templates that are known."""
+    names = {one["template_name"] for one in parameters if one["template_name"]}
+    rows = work.db.rows(
+        "SELECT template_name, language, upper(trim(category)) AS category FROM whatsapp_templates"
+        " WHERE vendors__id = (SELECT vendors__id FROM campaigns WHERE _id = ?)"
+        " AND template_name IN (SELECT value FROM json_each(?)) ORDER BY _id",
+        (campaign.id, dump(list(names))),
+    )
+    return {
+        (row["template_name"], row["language"]): row["category"] for row in rows if row["category"]
+    }
 
 
 def _parameters(row: Row, campaign: Campaign) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TypedDict, Unpack, get_args
 
 import click
 import structlog
@@ -18,7 +18,7 @@ import uvicorn
 from pydantic import SecretBytes
 
 from simulator.backend.app import create_app
-from simulator.backend.config import BackendConfig
+from simulator.backend.config import BackendConfig, OptOuts
 from simulator.backend.connection import DroppableProtocol
 from simulator.backend.database import open_database
 from simulator.backend.seed import CampaignSeed, seed_campaign, seed_installation
@@ -83,6 +83,13 @@ class _Seed(TypedDict):
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder into which the sidecar fetches media. Default: it is not asked for any.",
 )
+@click.option(
+    "--campaign-opt-outs",
+    type=click.Choice(get_args(OptOuts)),
+    default="marketing",
+    show_default=True,
+    help="Which templates contacts who have opted out do not get.",
+)
 @click.option("--full-sync", is_flag=True, help="Survive a power cut, not only a killed process.")
 @click.option("--seed-vendors", default=0, help="Vendors to create in an empty database.")
 @click.option("--seed-messages", default=0, help="Messages in the campaign of each.")
@@ -97,6 +104,7 @@ def command(
     keys: dict[str, bytes],
     sidecar_url: str | None,
     media_dir: Path | None,
+    campaign_opt_outs: OptOuts,
     full_sync: bool,
     **seed: Unpack[_Seed],
 ) -> None:
@@ -119,6 +127,7 @@ def command(
             },
             synchronous="FULL" if full_sync else "NORMAL",
             media_dir=media_dir,
+            campaign_opt_outs=campaign_opt_outs,
             sidecar_url=sidecar_url and sidecar_url.rstrip("/"),
         )
         server = _Server(

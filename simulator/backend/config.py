@@ -8,6 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretBytes
 from contracts.cloud_api.answering import GENUINE_TYPES
 from contracts.signing import DEFAULT_WINDOW_S
 
+#: Whose messages of campaigns are not sent, though they are queued: contacts who have opted out get
+#: no marketing templates (of a category that is not known included), or none at all; and nothing
+#: who is blocked or deleted. ``off``: all are sent.
+OptOuts = Literal["off", "marketing", "all"]
+
 
 class BackendConfig(BaseModel):
     """Settings of one embedded backend."""
@@ -38,3 +43,4 @@ class BackendConfig(BaseModel):
     answered_types: frozenset[str] = GENUINE_TYPES
     #: Whether they answer messages in groups, to their sender alone.
     answer_groups: bool = False
+    campaign_opt_outs: OptOuts = "marketing"

@@ -17,6 +17,7 @@ from simulator.backend.database import Row
 from simulator.backend.envelope import Part, text
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.moves import Move, moved_by_message
+from simulator.backend.sends import NOT_SENT
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
@@ -299,6 +300,12 @@ def _end_twice(work: Work, kept: int, other: int) -> None:
                 dump({"process_response": error}),
             ),
         )
+    # What failed is not tried again: the person may have got the campaign by the other contact.
+    work.db.execute(
+        f"UPDATE whatsapp_message_queue SET __data = json_remove(__data, '$.sidecar.{NOT_SENT}')"
+        " WHERE contacts__id IN (?, ?) AND status = ?",
+        (kept, other, QueueStatus.ERROR),
+    )
 
 
 def _insert(

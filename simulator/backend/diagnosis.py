@@ -17,6 +17,7 @@ from simulator.backend.work import Work
 
 #: The tables' names in the configuration of the Laravel package, where they are other than here.
 _TABLES = {
+    "templates": "whatsapp_templates",
     "queue": "whatsapp_message_queue",
     "logs": "whatsapp_message_logs",
     "webhooks": "whatsapp_webhook_queue",

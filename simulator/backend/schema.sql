@@ -109,6 +109,8 @@ CREATE INDEX IF NOT EXISTS queue_claim
 CREATE INDEX IF NOT EXISTS queue_stale ON whatsapp_message_queue (updated_at) WHERE status = 3;
 -- Rows of unknown outcome, the longest-standing first.
 CREATE INDEX IF NOT EXISTS queue_unknown ON whatsapp_message_queue (updated_at, _id) WHERE status = 6;
+-- A campaign's failed rows, page by page.
+CREATE INDEX IF NOT EXISTS queue_failed ON whatsapp_message_queue (campaigns__id, _id) WHERE status = 2;
 -- Rows whose expiry has passed. The expression stands in claims.py too, word for word.
 CREATE INDEX IF NOT EXISTS queue_expiry
     ON whatsapp_message_queue (

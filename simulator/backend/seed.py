@@ -15,7 +15,7 @@ from simulator.backend import vendors as settings
 from simulator.backend.jsontext import dump
 from simulator.backend.seed_contacts import Contact, seed_contacts
 from simulator.backend.seed_rows import insert_rows, next_id, transaction, vendor_id
-from simulator.backend.seed_template import Components, personalised, proforma
+from simulator.backend.seed_template import Components, personalised, proforma, seed_category
 from simulator.backend.times import to_text
 
 #: Namespace of the uids of seeded vendors: the n-th vendor has the same uid everywhere.
@@ -51,13 +51,14 @@ def seed_installation(
     access_token: str = "simulated-access-token",
     app_secret: str = "simulated-app-secret",
     messages_per_second: float | None = None,
+    marketing_messages: str | None = None,
 ) -> list[SeededVendor]:
     """Add vendors. ``phone_number_ids`` are shared out among them in turn; a vendor for whom none
     is left gets one that follows from its ``_id``. The first number of a vendor is its current
     one. Calling it again adds further vendors."""
     with transaction(connection):
         first = next_id(connection, "vendors")
-        return [
+        seeded = [
             _seed_vendor(
                 connection,
                 first + position,
@@ -68,13 +69,19 @@ def seed_installation(
             )
             for position in range(vendors)
         ]
+        if marketing_messages is not None:
+            for vendor in seeded:
+                values = {settings.MARKETING_MESSAGES: marketing_messages}
+                _write_settings(connection, vendor.id, values)
+    return seeded
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignSeed:
     """Rows are due at ``scheduled_at_ms`` (now, if not given). ``first_contact`` is the position
     of the first recipient among the vendor's contacts. A ``paused`` campaign is sent when somebody
-    starts it, and not because its rows are due."""
+    starts it, and not because its rows are due. ``category`` is the template's;
+    None: the vendor does not know the template."""
 
     messages: int
     scheduled_at_ms: int | None = None
@@ -82,6 +89,7 @@ class CampaignSeed:
     from_phone_number_id: str | None = None
     template_name: str = "spring_offer"
     template_language: str = "en"
+    category: str | None = "MARKETING"
     components: Components = personalised
     title: str = "Spring offer"
     first_contact: int = 0
@@ -98,6 +106,7 @@ def seed_campaign(
     expiry_at = None if seed.expiry_at_ms is None else to_text(seed.expiry_at_ms)
     with transaction(connection):
         owner = vendor_id(connection, vendor_uid)
+        seed_category(connection, owner, seed.template_name, seed.template_language, seed.category)
         contacts = seed_contacts(connection, owner, seed.first_contact, seed.messages, now)
         campaign_id = next_id(connection, "campaigns")
         campaign_uid = str(uuid.uuid4())
@@ -188,12 +197,15 @@ def _seed_vendor(
             ]
         ),
     }
-    insert_rows(
-        connection,
-        "vendor_settings",
-        [
-            {"_uid": str(uuid.uuid4()), **common, "vendors__id": id_, "name": name, "value": value}
-            for name, value in values.items()
-        ],
-    )
+    _write_settings(connection, id_, values)
     return SeededVendor(id_, uid, numbers, access_token, app_secret, account)
+
+
+def _write_settings(connection: sqlite3.Connection, owner: int, values: dict[str, str]) -> None:
+    now = to_text(int(time.time() * 1000))
+    common = {"created_at": now, "updated_at": now, "vendors__id": owner}
+    rows = [
+        {"_uid": str(uuid.uuid4()), **common, "name": name, "value": value}
+        for name, value in values.items()
+    ]
+    insert_rows(connection, "vendor_settings", rows)

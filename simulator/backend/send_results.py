@@ -19,6 +19,7 @@ from simulator.backend.jsontext import OBJECT, dump, shallow
 from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
+    NOT_SENT,
     QUEUE_COLUMNS,
     RESULTS,
     SUPERSEDED,
@@ -157,7 +158,11 @@ class _Batch:
         due_at: int | None = None,
     ) -> None:
         row.status = status
-        row.sidecar = {name: value for name, value in row.sidecar.items() if name != "claim"}
+        over = ("claim", NOT_SENT)
+        row.sidecar = {name: value for name, value in row.sidecar.items() if name not in over}
+        if status == QueueStatus.ERROR:
+            # A result that ends a row is of a send that certainly did not happen.
+            row.sidecar[NOT_SENT] = self._work.now
         self._changed[row.id] = {
             "id": row.id,
             "status": status,

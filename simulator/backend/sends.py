@@ -74,6 +74,12 @@ class QueueRow:
 SUPERSEDED = "superseded_wamids"
 #: List in a queue row's ``__data.sidecar``: results that were applied, as ``outcome:at``.
 RESULTS = "results"
+#: In a queue row's ``__data.sidecar``: when it failed without having been sent, as its
+#: ``updated_at`` says too. If that says something else, somebody has had the row since.
+NOT_SENT = "not_sent_at"
+#: In a queue row's ``__data.sidecar``: an earlier attempt may have sent it, and a person had it
+#: sent again.
+MAYBE_SENT = "maybe_sent"
 
 
 def log_uid(queue_row_uid: str, wamid: str) -> str:

@@ -15,6 +15,7 @@ from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump, load, section
 from simulator.backend.recipients import recipient_of
 from simulator.backend.refusal import Refused
+from simulator.backend.sends import MAYBE_SENT
 from simulator.backend.times import to_ms, to_text
 from simulator.backend.work import Work
 
@@ -104,7 +105,8 @@ def _result(uid: str, status: int | None) -> dict[str, Any]:
 def _resend(work: Work, uids: list[str]) -> None:
     work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
-        " __data = json_remove(__data, '$.process_response')"
+        f" __data = json_set(json_remove({OBJECT}, '$.process_response'),"
+        f" '$.sidecar.{MAYBE_SENT}', json('true'))"
         " WHERE _uid IN (SELECT value FROM json_each(?))",
         (QueueStatus.QUEUED, work.now, dump(uids)),
     )

@@ -34,6 +34,7 @@ def _config(vendor: Vendor) -> dict[str, Any]:
         "phone_numbers": [_phone_number(number) for number in vendor.phone_numbers],
         "modes": vendor.modes.model_dump(mode="json"),
         "bots_on_sidecar": vendor.modes.bots == Mode.SIDECAR,
+        "marketing_messages": vendor.marketing_messages,
         "ai_providers": [provider.model_dump() for provider in vendor.ai_providers],
         "forward": vendor.forward and vendor.forward.model_dump(),
         "broadcaster": vendor.broadcaster and vendor.broadcaster.model_dump(),

@@ -24,6 +24,8 @@ ACCESS_TOKEN = "whatsapp_access_token"
 BUSINESS_ACCOUNT_ID = "whatsapp_business_account_id"
 PORTFOLIO_ID = "whatsapp_portfolio_id"
 DAILY_RECIPIENTS = "whatsapp_daily_recipients"
+#: How marketing templates are sent (:data:`contracts.backend.MarketingMessages`).
+MARKETING_MESSAGES = "whatsapp_marketing_messages"
 #: JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app, verified}. Only
 #: what Meta has told belongs in ``verified`` (:class:`contracts.backend.Verified`).
 PHONE_NUMBERS = "whatsapp_phone_numbers"
@@ -117,6 +119,11 @@ class Vendor:
     def app_secrets(self) -> list[str]:
         secrets = _json_list(self.settings.get(APP_SECRETS))
         return [secret for secret in secrets if isinstance(secret, str) and secret]
+
+    @property
+    def marketing_messages(self) -> str:
+        word = (self.settings.get(MARKETING_MESSAGES) or "").strip().lower()
+        return word if word in ("fallback", "strict") else "off"
 
     @property
     def requeues_healthy_error(self) -> bool:

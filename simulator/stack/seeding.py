@@ -18,7 +18,8 @@ from simulator.stack.database import Database
 
 #: In the order in which their foreign keys want them.
 _TABLES = (
-    *("vendors", "vendor_settings", "contacts", "campaigns", "whatsapp_message_queue"),
+    *("vendors", "vendor_settings", "whatsapp_templates"),
+    *("contacts", "campaigns", "whatsapp_message_queue"),
     *("bot_flows", "bot_replies"),
 )
 

@@ -85,6 +85,12 @@ class Caller:
         answer = await self.call(contract.RELEASE_MESSAGES, request)
         return contract.ReleaseMessagesAnswer.model_validate(answer).released
 
+    async def retry(self, campaign: Campaign, **fields: Any) -> contract.RetryMessagesAnswer:
+        """Put failed rows back into the queue."""
+        request = {"vendor_uid": campaign.vendor.uid, "campaign_uid": campaign.uid, **fields}
+        answer = await self.call(contract.RETRY_MESSAGES, request)
+        return contract.RetryMessagesAnswer.model_validate(answer)
+
     async def report(self, *results: Mapping[str, Any]) -> list[contract.UpdateResult]:
         """Report what became of sends."""
         answer = await self.call(contract.UPDATE_MESSAGE_STATUSES, {"results": list(results)})

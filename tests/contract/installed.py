@@ -81,6 +81,8 @@ class InstalledBackend(ABC, Generic[Installed]):
         scheduled_at: int | None = None,
         expiry_at: int | None = None,
         from_phone_number_id: str | None = None,
+        template_name: str = "spring_offer",
+        category: str | None = "MARKETING",
     ) -> Campaign:
         seeded = self.installation.seed_campaign(
             vendor.uid,
@@ -88,6 +90,8 @@ class InstalledBackend(ABC, Generic[Installed]):
             scheduled_at_ms=scheduled_at,
             expiry_at_ms=expiry_at,
             from_phone_number_id=from_phone_number_id,
+            template_name=template_name,
+            category=category,
         )
         return Campaign(seeded.uid, seeded.id, vendor, seeded.row_uids, seeded.recipients)
 

@@ -135,3 +135,23 @@ async def test_a_vendor_without_settings_has_none(caller: Caller, vendor: Vendor
     assert config.app_secrets == []
     assert config.current_phone_number_id is None
     assert config.phone_numbers == []
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ("fallback", "fallback"),
+        (" Strict ", "strict"),
+        ("off", "off"),
+        ("", "off"),
+        ("1", "off"),
+    ],
+)
+async def test_how_marketing_templates_are_sent(
+    caller: Caller, vendor: Vendor, stored: str, told: str
+) -> None:
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.marketing_messages == "off"
+    caller.backend.set_setting(vendor, "whatsapp_marketing_messages", stored)
+    (config,) = (await _config(caller, vendor.uid)).vendors
+    assert config.marketing_messages == told

@@ -53,8 +53,11 @@ class BackendUnderTest(Protocol):
         scheduled_at: int | None = None,
         expiry_at: int | None = None,
         from_phone_number_id: str | None = None,
+        template_name: str = "spring_offer",
+        category: str | None = "MARKETING",
     ) -> Campaign:
-        """Add a campaign whose rows are due at ``scheduled_at`` (at once, if not given)."""
+        """Add a campaign whose rows are due at ``scheduled_at`` (at once, if not given). The vendor
+        knows the template under this category from now on; null: it is not told."""
 
     def seed_bots(self, vendor: Vendor, *bots: SeedBot) -> tuple[str, ...]:
         """Add bots, and return their uids."""

@@ -40,6 +40,7 @@ NOT_CALLED = {
     contract.DIAGNOSIS,
     contract.UNKNOWN_MESSAGES,
     contract.RESOLVE_MESSAGES,
+    contract.RETRY_MESSAGES,
 }
 
 ENDPOINTS = {

@@ -43,6 +43,7 @@ return [
         'vendor_settings' => 'vendor_settings',
         'contacts' => 'contacts',
         'campaigns' => 'campaigns',
+        'templates' => 'whatsapp_templates',
         'queue' => 'whatsapp_message_queue',
         'logs' => 'whatsapp_message_logs',
         'webhooks' => env('WHATSAPP_SIDECAR_WEBHOOK_TABLE', 'whatsapp_webhook_queue'),
@@ -65,6 +66,9 @@ return [
         'portfolio_id' => 'whatsapp_portfolio_id',
         // How many different users the portfolio may write to in 24 hours, if there is a limit.
         'daily_recipients' => 'whatsapp_daily_recipients',
+        // How marketing templates are sent: "off" (as all others), or by Meta's Marketing Messages API:
+        // "fallback" (what it cannot send goes as all others) or "strict".
+        'marketing_messages' => 'whatsapp_marketing_messages',
         // JSON: a list of {id, display_phone_number, messages_per_second, is_on_biz_app, verified}.
         // "verified" is {account_id, portfolio_id, app_id} as Meta answers about the number to the
         // vendor's access token; never write what a vendor has entered. Vendors with the same
@@ -156,6 +160,12 @@ return [
     // SchemaEngine: whether people who stop marketing messages in WhatsApp are opted out
     // (contacts.whatsapp_opt_out), and those who resume them are opted in again.
     'marketing_preferences' => env('WHATSAPP_SIDECAR_MARKETING_PREFERENCES', true),
+
+    // Whose messages of campaigns are not sent, though they are queued: "marketing" (contacts who have
+    // opted out get no marketing templates; a template whose category is not known counts as one), "all"
+    // (they get none at all) or "off" (as before). With the first two, contacts who are blocked or
+    // deleted get nothing.
+    'campaign_opt_outs' => env('WHATSAPP_SIDECAR_CAMPAIGN_OPT_OUTS', 'marketing'),
 
     // The folder into which the sidecar fetches customers' media, as this application sees it (the
     // sidecar's setting media_dir names the same one). Empty: it is not asked for any.

@@ -49,6 +49,7 @@ use WhatsappSidecar\Laravel\Store\BroadcastConnection;
 use WhatsappSidecar\Laravel\Store\CronModels;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
+use WhatsappSidecar\Laravel\Store\OptOuts;
 use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
@@ -162,6 +163,11 @@ final class SidecarServiceProvider extends ServiceProvider
             config('whatsapp-sidecar.isolation'),
             config('whatsapp-sidecar.tables')
         ));
+        $this->app->bind(OptOuts::class, static fn (): OptOuts => new OptOuts(Setting::word(
+            config('whatsapp-sidecar.campaign_opt_outs') ?? OptOuts::DEFAULT,
+            OptOuts::WORDS,
+            'WHATSAPP_SIDECAR_CAMPAIGN_OPT_OUTS'
+        )));
         $this->app->bind(Vendors::class, static fn (Container $app): Vendors => new Vendors(
             $app->make(Database::class),
             $app->make('encrypter'),

@@ -11,11 +11,9 @@ use WhatsappSidecar\Laravel\Store\Campaigns;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\Queue;
-use WhatsappSidecar\Laravel\Store\QueueStatus;
-use WhatsappSidecar\Laravel\Store\Recipient;
+use WhatsappSidecar\Laravel\Store\SendableRows;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
-use WhatsappSidecar\Laravel\Support\Number;
 use WhatsappSidecar\Laravel\Support\Time;
 
 /**
@@ -33,11 +31,6 @@ final class ClaimMessages
     private const FIELDS = ['vendor_uid', 'campaign_uid', 'claim_uid', 'fence', 'limit', 'recover'];
 
     private const MAX_LIMIT = 1000;
-
-    /** Why a row is never sent. */
-    private const NOBODY = 'The row has no phone number, and its contact no user id.';
-
-    private const NO_TEMPLATE = 'The row has no template, or no language.';
 
     private const COLUMNS = 'queue._id, queue._uid, queue.phone_with_country_code, queue.retries,'
         . ' queue.contacts__id, queue.__data';
@@ -63,7 +56,7 @@ final class ClaimMessages
     public function __construct(
         private Database $db,
         private Campaigns $campaigns,
-        private Queue $queue,
+        private SendableRows $sendable,
         private Clock $clock,
         private Modes $modes
     ) {
@@ -102,7 +95,7 @@ final class ClaimMessages
             } else {
                 [$rows, $expired] = $this->take($campaign, $limit, Time::text($nowMs));
             }
-            $sendable = $this->sendable($campaign, $rows, Time::text($nowMs));
+            [$sendable, $skipped] = $this->sendable->of($campaign, $rows, Time::text($nowMs));
             if (! $recover) {
                 $this->hold(array_column($sendable, 'id'), $claimUid, $fence, $nowMs);
             }
@@ -110,6 +103,7 @@ final class ClaimMessages
             return [
                 'rows' => array_column($sendable, 'row'),
                 'expired' => $expired,
+                'skipped' => $skipped,
             ] + $this->waiting($campaign, Time::text($nowMs));
         });
     }
@@ -118,7 +112,7 @@ final class ClaimMessages
     private function take(Campaign $campaign, int $limit, string $now): array
     {
         $rows = $this->candidates($campaign, $limit, $now);
-        $met = array_filter($rows, static fn (stdClass $row): bool => self::hasExpired($row, $now));
+        $met = array_filter($rows, static fn (stdClass $row): bool => Queue::hasExpired($row, $now));
         if ($met === []) {
             return [$rows, 0];
         }
@@ -140,87 +134,6 @@ final class ClaimMessages
             'sidecar_queue_claim',
             [$campaign->id, $now, $limit]
         );
-    }
-
-    private static function hasExpired(stdClass $row, string $now): bool
-    {
-        $expiry = Json::object($row->__data)->expiry_at ?? null;
-
-        return is_string($expiry) && $expiry !== '' && Time::column($expiry) <= $now;
-    }
-
-    /**
-     * Return what a send needs. Rows that lack it become 2.
-     *
-     * @param list<stdClass> $rows
-     *
-     * @return list<array{id: int, row: array<string, mixed>}>
-     */
-    private function sendable(Campaign $campaign, array $rows, string $now): array
-    {
-        $contacts = $this->contacts($rows);
-        $sendable = [];
-        $unusable = [];
-        foreach ($rows as $row) {
-            $frozen = self::frozen($row, $campaign, $contacts[$row->contacts__id ?? 0] ?? null);
-            if ($frozen['to'] === null && $frozen['recipient'] === null) {
-                $unusable[self::NOBODY][] = (int) $row->_id;
-            } elseif ($frozen['template_name'] && $frozen['template_language']) {
-                $sendable[] = ['id' => (int) $row->_id, 'row' => $frozen];
-            } else {
-                $unusable[self::NO_TEMPLATE][] = (int) $row->_id;
-            }
-        }
-        foreach ($unusable as $why => $ids) {
-            $this->queue->end($ids, QueueStatus::ERROR, 'campaign_data_invalid_error', $why, $now);
-        }
-
-        return $sendable;
-    }
-
-    /** @return array<string, mixed> */
-    private static function frozen(stdClass $row, Campaign $campaign, ?stdClass $contact): array
-    {
-        $kept = Json::object($row->__data);
-        $data = Json::section($kept, 'campaign_data');
-        $number = $data->fromPhoneNumberId ?? null;
-        $components = $data->messageComponents ?? null;
-
-        return [
-            'uid' => $row->_uid,
-            'contact_uid' => $contact?->_uid,
-        ] + Recipient::of($row->phone_with_country_code, $contact?->user_id, $kept) + [
-            'retries' => (int) $row->retries,
-            'from_phone_number_id' => is_scalar($number) && $number ? (string) $number : null,
-            'template_name' => self::text($data->whatsAppTemplateName ?? null) ?? $campaign->templateName,
-            'template_language' => self::text($data->whatsAppTemplateLanguage ?? null) ?? $campaign->templateLanguage,
-            'components' => is_array($components) ? $components : [],
-        ];
-    }
-
-    private static function text(mixed $value): ?string
-    {
-        // A template's name of digits alone may stand there as a number.
-        $text = is_scalar($value) && ! is_bool($value) || $value instanceof Number ? (string) $value : '';
-
-        return $text === '' ? null : $text;
-    }
-
-    /**
-     * @param list<stdClass> $rows
-     *
-     * @return array<int, stdClass> by `_id`
-     */
-    private function contacts(array $rows): array
-    {
-        $ids = array_values(array_unique(array_filter(array_column($rows, 'contacts__id'))));
-        if ($ids === []) {
-            return [];
-        }
-        $sql = 'SELECT _id, _uid, ' . Recipient::USER_ID_OF_CONTACT . ' AS user_id FROM {contacts} AS contacts'
-            . ' WHERE _id IN (' . Database::marks($ids) . ')';
-
-        return array_column($this->db->rows($sql, $ids), null, '_id');
     }
 
     /** @param list<int> $ids */

@@ -56,6 +56,7 @@ final class ReadVendorConfig
             'phone_numbers' => $numbers,
             'modes' => $modes,
             'bots_on_sidecar' => $modes['bots'] === Modes::SIDECAR,
+            'marketing_messages' => $vendor->marketingMessages(),
             'ai_providers' => $vendor->aiProviders(),
             'forward' => $vendor->forward(),
             'broadcaster' => $vendor->broadcaster(),

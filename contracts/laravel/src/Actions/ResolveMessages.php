@@ -43,7 +43,7 @@ final class ResolveMessages
             $ids = array_column($unknown, 'id');
             $now = Time::text($this->clock->nowMs());
             if ($resend) {
-                $this->queue->requeue($ids, $now);
+                $this->queue->resend($ids, $now);
             } else {
                 $message = self::GIVEN_UP . ($reason === null || $reason === '' ? '.' : ": {$reason}");
                 $this->queue->end($ids, QueueStatus::ERROR, 'unknown_given_up_error', $message, $now);

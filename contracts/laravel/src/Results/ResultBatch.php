@@ -259,7 +259,8 @@ final class ResultBatch
             'status' => $status,
             'retries' => $row->retries,
             'scheduled_at' => $dueAt === null ? null : Time::textUp($dueAt),
-            'patch' => $row->patch($response),
+            // A result that ends a row is of a send that certainly did not happen.
+            'patch' => $row->patch($response, $status === QueueStatus::ERROR ? $this->now : null),
         ];
     }
 

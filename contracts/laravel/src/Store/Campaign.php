@@ -52,12 +52,18 @@ final class Campaign
         }
     }
 
+    public function checkNotCancelled(): void
+    {
+        if (self::stateOf($this->sidecar) === 'cancelled') {
+            throw $this->stopped('cancelled');
+        }
+    }
+
     /** Refuse the call if the state may not become another: only a restart ends a cancellation. */
     public function checkChange(string $state, bool $restart): void
     {
-        $allowed = $state === 'cancelled' || ($state === 'running' && $restart);
-        if (self::stateOf($this->sidecar) === 'cancelled' && ! $allowed) {
-            throw $this->stopped('cancelled');
+        if ($state !== 'cancelled' && ! ($state === 'running' && $restart)) {
+            $this->checkNotCancelled();
         }
     }
 

@@ -69,6 +69,12 @@ final class MergeContacts
         );
         $twice = $this->twice($keptId, $otherId);
         $this->queue->end($twice, QueueStatus::ERROR, 'campaign_data_invalid_error', self::TWICE, $now);
+        // The person may have got the campaign by the other contact: what failed is not tried again.
+        $this->db->change(
+            "UPDATE {queue} SET __data = JSON_REMOVE(__data, '$.sidecar." . QueueRow::NOT_SENT . "')"
+                . ' WHERE contacts__id IN (?, ?) AND status = 2',
+            [$keptId, $otherId]
+        );
         foreach (['queue', 'logs'] as $table) {
             $this->db->change("UPDATE {{$table}} SET contacts__id = ? WHERE contacts__id = ?", [$keptId, $otherId]);
         }

@@ -4,7 +4,9 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Store;
 
+use stdClass;
 use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Time;
 
 /** Reads and writes rows of the queue by their uids. */
 final class Queue
@@ -60,11 +62,19 @@ final class Queue
      * Give rows the same status and the same reason.
      *
      * @param list<int> $ids
+     * @param bool $notSent whether they certainly were not sent, and may be put back
      */
-    public function end(array $ids, int $status, string $error, string $message, string $now): void
-    {
+    public function end(
+        array $ids,
+        int $status,
+        string $error,
+        string $message,
+        string $now,
+        bool $notSent = false
+    ): void {
         if ($ids !== []) {
-            $response = ['process_response' => ['error_message' => $message, 'error_status' => $error]];
+            $response = ['process_response' => ['error_message' => $message, 'error_status' => $error]]
+                + ($notSent ? ['sidecar' => [QueueRow::NOT_SENT => $now]] : []);
             $this->db->change(
                 "UPDATE {queue} SET status = ?, updated_at = ?, __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)"
                     . ' WHERE _id IN (' . Database::marks($ids) . ')',
@@ -74,19 +84,46 @@ final class Queue
     }
 
     /**
-     * Have rows sent again: nothing is left of how their last attempt ended.
+     * Have rows of unknown outcome sent again: nothing is left of how their last attempt ended, but that
+     * it may have sent them.
      *
      * @param list<int> $ids
      */
-    public function requeue(array $ids, string $now): void
+    public function resend(array $ids, string $now): void
     {
         if ($ids !== []) {
             $this->db->change(
-                "UPDATE {queue} SET status = 1, updated_at = ?, __data = JSON_REMOVE(__data, '$.process_response')"
+                'UPDATE {queue} SET status = 1, updated_at = ?,'
+                    . " __data = JSON_REMOVE(JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?), '$.process_response')"
+                    . ' WHERE _id IN (' . Database::marks($ids) . ')',
+                [$now, Json::dump(['sidecar' => [QueueRow::MAYBE_SENT => true]]), ...$ids]
+            );
+        }
+    }
+
+    /**
+     * Have rows that were certainly not sent tried anew, as if for the first time.
+     *
+     * @param list<int> $ids
+     */
+    public function retry(array $ids, string $now): void
+    {
+        if ($ids !== []) {
+            $this->db->change(
+                'UPDATE {queue} SET status = 1, retries = 0, updated_at = ?,'
+                    . " __data = JSON_REMOVE(__data, '$.process_response', '$.sidecar." . QueueRow::NOT_SENT . "')"
                     . ' WHERE _id IN (' . Database::marks($ids) . ')',
                 [$now, ...$ids]
             );
         }
+    }
+
+    /** Tell whether a row's expiry has passed. */
+    public static function hasExpired(stdClass $row, string $now): bool
+    {
+        $expiry = Json::object($row->__data)->expiry_at ?? null;
+
+        return is_string($expiry) && $expiry !== '' && Time::column($expiry) <= $now;
     }
 
     /** @return array<string, QueueRow> */

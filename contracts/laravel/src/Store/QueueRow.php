@@ -19,6 +19,15 @@ final class QueueRow
      */
     public const SUPERSEDED = 'superseded_wamids';
 
+    /**
+     * In `__data.sidecar`: when the row failed without having been sent, as its `updated_at` says too. If
+     * that says something else, somebody has had the row since.
+     */
+    public const NOT_SENT = 'not_sent_at';
+
+    /** In `__data.sidecar`: an earlier attempt may have sent the row, and a person had it sent again. */
+    public const MAYBE_SENT = 'maybe_sent';
+
     public const COLUMNS = '_id, _uid, vendors__id, campaigns__id, contacts__id, status,'
         . ' phone_with_country_code, retries, __data,'
         . ' (SELECT campaign._uid FROM {campaigns} AS campaign WHERE campaign._id = campaigns__id) AS campaign_uid';
@@ -85,10 +94,11 @@ final class QueueRow
      * Return the merge patch of `__data` that keeps what is remembered and gives the claim up.
      *
      * @param array<string, string>|null $response `process_response`
+     * @param string|null $notSentAt when it ended without having been sent
      */
-    public function patch(?array $response): string
+    public function patch(?array $response, ?string $notSentAt = null): string
     {
-        $patch = ['sidecar' => ['claim' => null]];
+        $patch = ['sidecar' => ['claim' => null, self::NOT_SENT => $notSentAt]];
         foreach ([self::RESULTS, self::SUPERSEDED] as $list) {
             if (isset($this->sidecar->{$list})) {
                 $patch['sidecar'][$list] = $this->sidecar->{$list};

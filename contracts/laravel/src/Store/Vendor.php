@@ -74,6 +74,14 @@ final class Vendor
         return [...array_values($secrets), ...$this->sharedSecrets];
     }
 
+    /** Return how marketing templates are sent, as the contract's MarketingMessages. */
+    public function marketingMessages(): string
+    {
+        $word = strtolower(trim((string) $this->setting('marketing_messages')));
+
+        return in_array($word, ['fallback', 'strict'], true) ? $word : 'off';
+    }
+
     public function requeuesHealthyError(): bool
     {
         return $this->isOn('requeue_healthy_error');

@@ -46,6 +46,20 @@ final class Setting
         throw new InvalidArgumentException("{$name} must be true or false");
     }
 
+    /**
+     * @param list<string> $words
+     * @param string $name the variable that it comes from
+     */
+    public static function word(mixed $value, array $words, string $name): string
+    {
+        // Laravel makes a boolean of "false"; "off" stays a word.
+        $word = $value === false ? 'off' : strtolower(trim((string) $value));
+
+        return in_array($word, $words, true)
+            ? $word
+            : throw new InvalidArgumentException("{$name} must be one of " . implode(', ', $words));
+    }
+
     /** @param string $name the variable that it comes from */
     public static function whole(mixed $value, int $least, int $most, string $name): int
     {

@@ -24,6 +24,7 @@ use WhatsappSidecar\Laravel\Actions\RecordMedia;
 use WhatsappSidecar\Laravel\Actions\RecordResults;
 use WhatsappSidecar\Laravel\Actions\ReleaseMessages;
 use WhatsappSidecar\Laravel\Actions\ResolveMessages;
+use WhatsappSidecar\Laravel\Actions\RetryMessages;
 use WhatsappSidecar\Laravel\Actions\StoreWebhooks;
 use WhatsappSidecar\Laravel\Http\Answer;
 use WhatsappSidecar\Laravel\Http\Refused;
@@ -77,6 +78,11 @@ final class InternalController
     }
 
     public function unknownMessages(Request $request, ListUnknownMessages $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function retryMessages(Request $request, RetryMessages $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }
