@@ -3,9 +3,10 @@ unless a webhook URL points elsewhere.
 
 ``POST /{version}/{phone_number_id}/messages`` takes messages, to numbers or user ids, as strictly
 as Meta: free-form ones only within 24 hours of the customer's message, templates only in the state
-in which they are. Statuses and customers' messages go out as signed webhooks, batched, duplicated,
-reordered, early and retried as Meta's are; some customers hide their number. ``GET
-/{version}/{media_id}`` tells where the media are that customers send.
+in which they are. ``marketing_messages`` takes marketing templates
+(:mod:`simulator.cloud_api.marketing`). Statuses and customers' messages go out as signed webhooks,
+batched, duplicated, reordered, early and retried as Meta's are; some customers hide their number.
+``GET /{version}/{media_id}`` tells where the media are that customers send.
 ``/_simulator/`` holds the control endpoints (:mod:`simulator.cloud_api.control`); webhooks as they
 occur in the wild are in :mod:`simulator.cloud_api.odd`.
 

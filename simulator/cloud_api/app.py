@@ -24,7 +24,7 @@ from simulator.cloud_api.send import SendEndpoint
 _UNSUPPORTED = 100
 
 #: The last part of a path that sends.
-_SENDS = {"messages": Call.MESSAGES}
+_SENDS = {"messages": Call.MESSAGES, "marketing_messages": Call.MARKETING_MESSAGES}
 
 
 class CloudApi:
@@ -83,8 +83,9 @@ class CloudApi:
     async def _answer(
         self, call: Call, object_id: str, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if call is Call.MESSAGES:
-            await self._send(scope, receive, send, object_id)
+        if call in (Call.MESSAGES, Call.MARKETING_MESSAGES):
+            marketing = call is Call.MARKETING_MESSAGES
+            await self._send(scope, receive, send, object_id, marketing=marketing)
         elif call is Call.NUMBER:
             await self._number(scope, send, object_id)
         elif call is Call.MEDIA:

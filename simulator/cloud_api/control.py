@@ -29,6 +29,8 @@
   then tried again like any other webhook.
 - ``GET templates``, ``POST templates`` :class:`~simulator.cloud_api.template.TemplateConfig`: see
   them, and add or change one; webhooks tell of a new state or category.
+- ``GET | POST marketing`` :class:`~simulator.cloud_api.control_marketing.MarketingOrder`: whether
+  accounts are onboarded to the Marketing Messages API, and refuse marketing templates otherwise.
 - ``POST customers/change`` :class:`~simulator.cloud_api.control_people.ChangeOrder`: a customer
   gets another number or user id.
 - ``POST odd`` :class:`~simulator.cloud_api.control_odd.OddOrder`: webhooks as they occur in the
@@ -53,6 +55,7 @@ from contracts.lenient import StrictModel
 from simulator.cloud_api.config import HttpUrl, KnownType
 from simulator.cloud_api.control_access import AccessControl
 from simulator.cloud_api.control_http import json_answer, lines_answer, ordered_number, read_order
+from simulator.cloud_api.control_marketing import MarketingControl
 from simulator.cloud_api.control_media import MAX_BYTES, MediaControl, make_media
 from simulator.cloud_api.control_odd import OddControl
 from simulator.cloud_api.control_outages import OutageControl
@@ -104,6 +107,7 @@ class Control:
         self._media = MediaControl(engine.media, engine.media_faults, engine.numbers)
         self._access = AccessControl(engine.access, engine.blocks, engine.numbers)
         self._outages = OutageControl(engine.outages)
+        self._marketing = MarketingControl(engine.marketing, engine.numbers)
         self._odd = OddControl(engine.odd, engine.numbers, engine.scheduler)
         self._people = PeopleControl(engine.customers, engine.people, engine.numbers)
         self._templates = TemplateControl(engine.templates, engine.numbers, engine.delivery)
@@ -124,6 +128,7 @@ class Control:
             Route("/webhook", self.post_webhook, methods=["POST"]),
             *self._access.routes(),
             *self._outages.routes(),
+            *self._marketing.routes(),
             *self._media.routes(),
             *self._odd.routes(),
             *self._people.routes(),

@@ -14,6 +14,7 @@ from simulator.cloud_api.delivery import Delivery
 from simulator.cloud_api.fault import Faults
 from simulator.cloud_api.ledger import Ledger
 from simulator.cloud_api.lifecycle import Lifecycle, drawn_code
+from simulator.cloud_api.marketing import MarketingAccounts
 from simulator.cloud_api.media import MediaLibrary
 from simulator.cloud_api.media_fault import MediaFaults
 from simulator.cloud_api.message import Message
@@ -66,6 +67,7 @@ class Engine:
         self.people = CustomerBook()
         self.windows = ServiceWindows(config.service_window_s)
         self.templates = Templates(config.templates, only_listed=config.only_listed_templates)
+        self.marketing = MarketingAccounts(config)
         platform = Platform(
             config,
             self.clock,
@@ -129,7 +131,9 @@ class Engine:
         address = request.address
         if request.template is not None:
             to_user_id = request.user_id is not None
-            self.templates.check(number.account_id, request.template, to_user_id=to_user_id)
+            account_id = number.account_id
+            template = self.templates.check(account_id, request.template, to_user_id=to_user_id)
+            request.lite = self.marketing.check(account_id, template, request.policy)
         elif not self.windows.is_open(number.phone_number_id, address, now):
             share = self.config.window_failed_share
             if not share or self._rng.random() >= share:

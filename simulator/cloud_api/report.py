@@ -105,6 +105,8 @@ def _message(ledger: Ledger, message: Message) -> dict[str, Any]:
         "wa_id": message.wa_id,
         "user_id": message.user_id,
         "type": message.type,
+        "product_policy": message.policy,
+        "lite": message.lite,
         "phone_number_id": message.number.phone_number_id,
         "accepted_at": _ms(message.accepted_at),
         "statuses": {

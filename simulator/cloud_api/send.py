@@ -1,4 +1,4 @@
-"""``POST /{version}/{phone_number_id}/messages``: the hot path."""
+"""``POST /{version}/{phone_number_id}/messages`` and ``marketing_messages``: the hot path."""
 
 import asyncio
 from json.encoder import encode_basestring_ascii
@@ -42,7 +42,13 @@ class SendEndpoint:
             transport.abort()
 
     async def __call__(
-        self, scope: Scope, receive: Receive, send: Send, phone_number_id: str
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        phone_number_id: str,
+        *,
+        marketing: bool = False,
     ) -> None:
         faults = self._engine.faults
         if faults.active and (fault := faults.before_read(phone_number_id)):
@@ -56,7 +62,7 @@ class SendEndpoint:
         callback_data = to = None
         try:
             number = self._engine.access.number(authorization(scope), phone_number_id)
-            request = read_request(body)
+            request = read_request(body, marketing=marketing)
             if isinstance(request, ReadReceipt):
                 await answer(send, 200, b'{"success":true}')
                 return

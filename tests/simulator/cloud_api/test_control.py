@@ -44,6 +44,8 @@ async def test_messages(receiver: Receiver) -> None:
             "wa_id": "553187654321",
             "user_id": None,
             "type": "template",
+            "product_policy": None,
+            "lite": False,
             "phone_number_id": api.simulator.engine.numbers.first().phone_number_id,
             "statuses": {"sent": True, "delivered": True, "read": True},
             "failed_code": None,
