@@ -35,7 +35,6 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import Vendors, make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
-from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.campaign_control import CampaignControl
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
@@ -136,7 +135,7 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
             Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
             Route(
-                api.METRICS, Metrics(redis, telemetry, Bounds.of(settings)).show, methods=["GET"]
+                api.METRICS, Metrics(redis, telemetry, settings, redis_url).show, methods=["GET"]
             ),
         ],
         lifespan=lifespan,

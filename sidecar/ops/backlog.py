@@ -103,6 +103,14 @@ def _campaign(
     )
 
 
+async def read_waits(redis: Redis, overview: Overview) -> list[float]:
+    """Return for how many seconds listed campaigns will send nothing yet."""
+    pipeline = redis.pipeline(transaction=False)
+    for uid in overview.campaigns:
+        pipeline.pttl(keys.wait(uid))
+    return [left / 1000 for left in (await pipeline.execute() if overview.campaigns else [])]
+
+
 @dataclass(frozen=True, slots=True)
 class Deferred:
     """What waits for a retry in a lane: the reasons, by how many of the inspected updates, and how

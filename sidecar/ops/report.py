@@ -25,6 +25,8 @@ from sidecar.sending.pauses import Paused, Pauses
 LOOK_AGAIN_S = 0.5
 #: How long to wait for PHP's view of the campaigns.
 PHP_TIMEOUT_S = 3.0
+#: Numbers that are read at the same time.
+NUMBERS_AT_ONCE = 16
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
@@ -78,7 +80,6 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
     overview = await observer.read()
     campaigns = await read_campaigns(redis, overview)
     sends = recent_sends(overview.processes)
-    states = [await number_state(redis, number) for number in await numbers(redis)]
     unbalanced = await _standing_differences(observer, overview)
     return Report(
         overview=overview,
@@ -88,11 +89,21 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         effects=await read_effects(redis, overview.now),
         campaigns=campaigns,
         paused=await Pauses(redis).all(),
-        numbers=[state for state in states if state is not None],
+        numbers=await read_numbers(redis),
         php=await _ask_php(backend, _asked_about(campaigns, sends)),
         unbalanced=unbalanced,
         sends=sends,
     )
+
+
+async def read_numbers(redis: Redis) -> list[NumberState]:
+    """Return how the numbers stand that were used lately, some at a time."""
+    lines = await numbers(redis)
+    found: list[NumberState | None] = []
+    for start in range(0, len(lines), NUMBERS_AT_ONCE):
+        some = lines[start : start + NUMBERS_AT_ONCE]
+        found += await asyncio.gather(*(number_state(redis, line) for line in some))
+    return [state for state in found if state is not None]
 
 
 def _asked_about(campaigns: list[CampaignWork], sends: list[RecentSends]) -> list[str]:

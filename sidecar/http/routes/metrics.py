@@ -12,39 +12,42 @@ from collections.abc import Iterable, Iterator, Mapping
 from time import monotonic
 
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sidecar.http.families import counter, gauge
+from sidecar.http.routes.metrics_accounting import accounting
+from sidecar.http.routes.metrics_sending import sending
 from sidecar.logs import LogOnce
 from sidecar.metrics import FAMILIES, INF, SUM, Family, Series
-from sidecar.ops.accounting import FIRST, LEFT, Accounting
+from sidecar.ops.backlog import read_waits
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.publisher import Telemetry
+from sidecar.ops.reach import dramatiq_problem
+from sidecar.ops.report import read_numbers
+from sidecar.ops.send_problems import MOMENT_S
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
-from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds
-from sidecar.sending.row_states import RowEnd
+from sidecar.redis.letter_bounds import Bounds
+from sidecar.settings import Settings
 
 #: Answers are cached for this long.
 FRESH_S = 1.0
-
-Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
 class Metrics:
     """The route. It adds what this process has counted and not yet published."""
 
-    def __init__(self, redis: Redis, telemetry: Telemetry, bounds: Bounds = DEFAULT_BOUNDS) -> None:
+    def __init__(
+        self, redis: Redis, telemetry: Telemetry, settings: Settings, redis_url: str
+    ) -> None:
         self._redis = redis
-        self._bounds = bounds
+        self._settings = settings
+        self._redis_url = redis_url
+        self._bounds = Bounds.of(settings)
         self._observer = Observer(redis)
         self._telemetry = telemetry
         self._lock = asyncio.Lock()
@@ -64,10 +67,15 @@ class Metrics:
         overview: Overview | None = None
         effects: list[WaitingEffects] = []
         waiting: list[WaitingMessage] = []
+        of_sending: list[Metric] = []
         try:
             overview = await self._observer.read()
             effects = await read_effects(self._redis, overview.now)
             waiting = await read_waiting_messages(self._redis, overview)
+            of_sending = [
+                *sending(overview, await read_numbers(self._redis)),
+                *await self._waits(overview),
+            ]
             self._last = overview.metrics
             self._outage.worked()
         except RedisUnavailable as error:
@@ -75,16 +83,33 @@ class Metrics:
         counted = dict(self._last)
         for series, by in self._telemetry.unpublished().items():
             counted[series] = counted.get(series, 0.0) + by
-        up = _gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
+        up = gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
         state: list[Metric] = []
         if overview is not None:
             state = [
                 *_state(overview, self._bounds),
-                *_accounting(overview.accounting),
+                *accounting(overview.accounting),
                 _overdue(effects),
                 _waiting(waiting),
+                *of_sending,
             ]
         return [up, *state, *_counted(counted)]
+
+    async def _waits(self, overview: Overview) -> list[Metric]:
+        dramatiq = await dramatiq_problem(self._settings, self._redis_url)
+        waits_s = await read_waits(self._redis, overview)
+        return [
+            gauge(
+                "sidecar_dramatiq_up",
+                "Whether the Redis database of the wake-ups (Dramatiq) can be used.",
+                [((), dramatiq is None)],
+            ),
+            gauge(
+                "sidecar_campaigns_waiting",
+                "Campaigns that send nothing for a while, for a reason that sidecar status says.",
+                [((), sum(seconds > MOMENT_S for seconds in waits_s))],
+            ),
+        ]
 
 
 def _registry(metrics: list[Metric]) -> CollectorRegistry:
@@ -95,20 +120,6 @@ def _registry(metrics: list[Metric]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Given())
     return registry
-
-
-def _gauge(name: str, help_: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
-    family = GaugeMetricFamily(name, help_, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, float(value))
-    return family
-
-
-def _counter(name: str, help_: str, samples: Samples, labels: tuple[str, ...] = ()) -> Metric:
-    family = CounterMetricFamily(name, help_, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
 
 
 # -- what all processes have counted --
@@ -127,7 +138,7 @@ def _counted(counted: Mapping[Series, float]) -> Iterator[Metric]:
         yield (
             _histogram(family, fitting)
             if family.bounds
-            else _counter(
+            else counter(
                 family.name,
                 family.help,
                 ((labels, parts.get("", 0.0)) for labels, parts in fitting.items()),
@@ -153,43 +164,43 @@ def _histogram(family: Family, found: Mapping[tuple[str, ...], Mapping[str, floa
 
 def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
     redis = overview.redis
-    yield _gauge("sidecar_redis_memory_bytes", "Memory that Redis uses.", [((), redis.used_bytes)])
-    yield _gauge(
+    yield gauge("sidecar_redis_memory_bytes", "Memory that Redis uses.", [((), redis.used_bytes)])
+    yield gauge(
         "sidecar_redis_memory_limit_bytes",
         "Memory that Redis may use: beyond it, webhooks are refused. 0 for no limit.",
         [((), redis.limit_bytes)],
     )
-    yield _gauge(
+    yield gauge(
         "sidecar_redis_writes_durable",
         "Whether all that is written to Redis gets into its append-only file.",
         [((), redis.durable and redis.writes_ok)],
     )
     yield from _lanes(overview)
-    yield _gauge(
+    yield gauge(
         "sidecar_dead_letters",
         "Updates that PHP would not take, and effects that could not be done, which wait for a "
         "person.",
         [((), overview.dead_letters)],
     )
     fullness = [one.letters.fullness(bounds, overview.now) for one in overview.accounting]
-    yield _gauge(
+    yield gauge(
         "sidecar_dead_letters_fullness",
         "How near a vendor's dead letters are to what is kept of them, by number, bytes or age; of "
         "the vendor that is nearest. At 1 the oldest are deleted.",
         [((), max(fullness, default=0.0))],
     )
     if overview.backend_ok_s is not None:
-        yield _gauge(
+        yield gauge(
             "sidecar_backend_ok_age_seconds",
             "Since PHP last took an update.",
             [((), overview.backend_ok_s)],
         )
-    yield _gauge(
+    yield gauge(
         "sidecar_campaigns_active",
         "Campaigns that are being sent, or are to be.",
         [((), len(overview.campaigns))],
     )
-    yield _gauge(
+    yield gauge(
         "sidecar_paused",
         "Numbers, accounts and access tokens with which nothing goes out until a person resumes "
         "them.",
@@ -236,31 +247,31 @@ def _lanes(overview: Overview) -> Iterator[Metric]:
         ),
     ):
         samples = [(lane, value) for (lane, _), value in zip(lanes, values, strict=True)]
-        yield _gauge(f"sidecar_{name}", help_, samples, ("lane",))
+        yield gauge(f"sidecar_{name}", help_, samples, ("lane",))
 
 
 def _processes(overview: Overview) -> Iterator[Metric]:
     alive = overview.alive
     roles = ("serve", "worker")
     labels = ("role", "process")
-    yield _gauge(
+    yield gauge(
         "sidecar_processes",
         "Processes that run.",
         [((role,), sum(p.role == role for p in alive)) for role in roles],
         ("role",),
     )
-    yield _gauge(
+    yield gauge(
         "sidecar_processes_died",
         "Processes that have died without a word since yesterday.",
         [((), len(overview.processes) - len(alive))],
     )
-    yield _gauge(
+    yield gauge(
         "sidecar_process_memory_bytes",
         "Memory of a process.",
         [((p.role, p.name), p.memory_bytes) for p in alive],
         labels,
     )
-    yield _counter(
+    yield counter(
         "sidecar_process_cpu_seconds",
         "Processor time of a process.",
         [((p.role, p.name), p.cpu_s) for p in alive],
@@ -269,7 +280,7 @@ def _processes(overview: Overview) -> Iterator[Metric]:
 
 
 def _overdue(effects: list[WaitingEffects]) -> Metric:
-    return _gauge(
+    return gauge(
         "sidecar_effects_overdue_seconds",
         "How long ago the first effect of this kind should have been tried.",
         [((one.kind.value,), one.overdue_s) for one in effects],
@@ -278,84 +289,9 @@ def _overdue(effects: list[WaitingEffects]) -> Metric:
 
 
 def _waiting(waiting: list[WaitingMessage]) -> Metric:
-    return _gauge(
+    return gauge(
         "sidecar_message_wait_seconds",
         "How long a customer's message has waited since it was acknowledged, wherever it waits; of "
         "those that wait for more than 10 s the longest, 0 without any.",
         [((), max((one.waited_s for one in waiting), default=0.0))],
-    )
-
-
-# -- accounting --
-
-
-EFFECT_ENDS = ("done", "left_out", "dead")
-
-
-def _accounting(accounting: list[Accounting]) -> Iterator[Metric]:
-    yield _counter(
-        "sidecar_webhooks_received",
-        "Webhooks that were put into the inbox.",
-        [((), sum(one.webhooks.total for one in accounting))],
-    )
-    yield _counter(
-        "sidecar_webhooks_done",
-        "Webhooks that have left the inbox: each of their updates is settled, or kept elsewhere.",
-        [((), sum(one.webhooks.parts["done"] or 0 for one in accounting))],
-    )
-    ends = ("done", "ignored", "duplicate", "coalesced")
-    yield _counter(
-        "sidecar_updates",
-        "Updates out of webhooks, by what became of them.",
-        [((end,), sum(one.updates.parts[end] or 0 for one in accounting)) for end in ends],
-        ("result",),
-    )
-    yield _counter(
-        "sidecar_sends",
-        "Claimed rows by how they ended, and those that ended at the claim (expired, skipped for "
-        "their contact). Those of unknown outcome may have been sent, and are settled by a status "
-        "or a person.",
-        [
-            *(((end,), sum(one.sends.parts[end] or 0 for one in accounting)) for end in RowEnd),
-            (("expired",), sum(one.expired for one in accounting)),
-            (("skipped",), sum(one.skipped for one in accounting)),
-        ],
-        ("outcome",),
-    )
-    yield _gauge(
-        "sidecar_sends_in_flight",
-        "Rows that were claimed and whose end PHP does not know yet.",
-        [((), sum(one.sends.parts["in_flight"] or 0 for one in accounting))],
-    )
-    yield _counter(
-        "sidecar_effects",
-        "Effects that PHP has asked for, by what became of them.",
-        [((end,), sum(one.effects.parts[end] or 0 for one in accounting)) for end in EFFECT_ENDS],
-        ("result",),
-    )
-    yield _gauge(
-        "sidecar_effects_waiting",
-        "Effects in the outbox.",
-        [((), sum(one.effects.parts["waiting"] or 0 for one in accounting))],
-    )
-    yield _counter(
-        "sidecar_dead_letters_deleted",
-        "Dead letters that have left: too old, too many or too large for what is kept, or "
-        "discarded by a person.",
-        [
-            ((kind, why), sum(one.check(f"dead_{kind}").parts[why] or 0 for one in accounting))
-            for kind in ("updates", "effects")
-            for why in LEFT
-        ],
-        ("kind", "reason"),
-    )
-    yield _gauge(
-        "sidecar_accounting_difference",
-        "What is missing in the accounting or came from nowhere, of all vendors. "
-        "Anything but 0 is a bug, or somebody's hand in Redis.",
-        [
-            ((name,), sum(abs(one.check(name).difference or 0) for one in accounting))
-            for name in FIRST
-        ],
-        ("accounting",),
     )
