@@ -1,11 +1,14 @@
 """The wakeups: wake-ups reach Dramatiq's queue, and nobody waits for that."""
 
+import asyncio
 import random
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import dramatiq
+import dramatiq.worker
 import orjson
 import pytest
 import redis as blocking_redis
@@ -13,6 +16,7 @@ from structlog.testing import capture_logs
 
 from contracts.jobs import Job, Lane, Queue, drain, send_campaign
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups, message
+from simulator.redis_server import RedisServer
 from tests.eventually import eventually
 
 
@@ -186,3 +190,35 @@ def test_the_first_wakeup_after_a_restart_of_redis_gets_through(dramatiq_url: st
         messages = outside.hvals("dramatiq:messages.msgs")
         assert isinstance(messages, list)
         assert [orjson.loads(found)["actor_name"] for found in messages] == ["drain_messages"] * 2
+
+
+async def test_a_full_redis_is_no_bug_of_dramatiqs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither of what is done nor of what is fetched; and what was done is acknowledged later."""
+    monkeypatch.setattr(dramatiq.worker, "POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.01)
+    monkeypatch.setattr(dramatiq.worker, "CONSUMER_RESTART_DELAY_SECS", 0.01)
+    with RedisServer(tmp_path) as server, blocking_redis.Redis(port=server.port) as redis:
+        broker = WakeUpBroker(server.url)
+        done: list[str] = []
+
+        @dramatiq.actor(broker=broker, queue_name="q")
+        def fill() -> None:
+            redis.config_set("maxmemory", 1)
+            done.append("it")
+
+        worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
+        broker.enqueue(fill.message())
+        worker.start()
+        try:
+            await eventually(lambda: "post_process_message" in caplog.text)
+            await eventually(lambda: "Consumer encountered" in caplog.text)
+            redis.config_set("maxmemory", 0)
+            await eventually(lambda: not redis.exists("dramatiq:q.msgs"))
+        finally:
+            redis.config_set("maxmemory", 0)
+            await asyncio.to_thread(worker.stop, 5000)
+            broker.close()
+    assert done == ["it"]
+    assert "bug" not in caplog.text
+    assert "Traceback" not in caplog.text
