@@ -26,6 +26,7 @@ class Code(StrEnum):
     SERVE_NOT_RUNNING = "serve-not-running"
     WORKER_NOT_RUNNING = "worker-not-running"
     PROCESS_SILENT = "process-silent"
+    CLOCKS_DIFFER = "clocks-differ"
     PHP_BREAKER_OPEN = "php-breaker-open"
     VENDOR_ISOLATED = "vendor-isolated"
     PHP_UNAVAILABLE = "php-unavailable"

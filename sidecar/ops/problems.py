@@ -14,7 +14,7 @@ from sidecar.ops.message_problems import (
     waiting_messages,
 )
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
-from sidecar.ops.process_problems import processes, ways_in
+from sidecar.ops.process_problems import clocks, processes, ways_in
 from sidecar.ops.report import Report
 from sidecar.ops.send_problems import bad_ends, cloud_api, held_numbers, waiting_campaigns
 from sidecar.php.modes import held
@@ -63,6 +63,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
     return [
         *redis,
         *processes(report),
+        *clocks(report),
         *ways_in(report, redis_full=any(one.code is Code.REDIS_FULL for one in redis)),
         *_php(report),
         *first,

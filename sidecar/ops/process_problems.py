@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sidecar.format import duration
 from sidecar.ops.message_problems import missing_queues
-from sidecar.ops.problem import Code, Problem
+from sidecar.ops.problem import Code, Problem, named
 from sidecar.ops.processes import Process
 from sidecar.ops.reach import FULL
 from sidecar.ops.report import Report
@@ -15,6 +15,8 @@ from sidecar.ops.snapshot import Overview
 RECENT_S = 600.0
 #: One that died and was started again is no problem; so many of a kind that did are.
 KEEPS_DYING = 3
+#: Clocks differ by more than a machine's that is set by NTP, or than what is on its way.
+CLOCK_S = 10.0
 
 
 def processes(report: Report) -> Iterator[Problem]:
@@ -48,6 +50,23 @@ def processes(report: Report) -> Iterator[Problem]:
                 f"{duration(RECENT_S)}, and were started again",
                 "Check their log, and the kernel's for the OOM killer.",
             )
+
+
+def clocks(report: Report) -> Iterator[Problem]:
+    """Return a problem for processes whose clocks differ from Redis's."""
+    overview = report.overview
+    ahead = [(one, one.ahead_s(overview.now)) for one in overview.alive]
+    wrong = {f"{one.role} {one.name}": s for one, s in ahead if abs(s) > CLOCK_S}
+    if not wrong:
+        return
+    worst = max(wrong.values(), key=abs)
+    way = "ahead of" if worst > 0 else "behind"
+    yield Problem(
+        Code.CLOCKS_DIFFER,
+        f"The clock of {named(sorted(wrong))} is {way} Redis's, by {duration(abs(worst))}",
+        "Have NTP set the clocks of all machines (timedatectl, chronyc tracking), Redis's and "
+        "PHP's too. Signed calls are refused if they differ by more than signing_window_s.",
+    )
 
 
 def _dead(overview: Overview) -> tuple[list[Process], list[Process]]:

@@ -24,7 +24,8 @@ class Process:
     ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
     can be woken. ``sends`` is how the sends of the last minutes went
     (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
-    answer for a number, where that is long. Times are unix ms."""
+    answer for a number, where that is long. ``clock`` is what its clock said with its last
+    heartbeat; 0: it said nothing. Times are unix ms."""
 
     id: str
     role: str
@@ -43,11 +44,16 @@ class Process:
     wakeups: str | None = None
     sends: list[dict[str, Any]] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
+    clock: int = 0
     version: str = ""
 
     @property
     def alive(self) -> bool:
         return self.heartbeat_age_s < SILENT_S
+
+    def ahead_s(self, now: int) -> float:
+        """Return by how much its clock is ahead of Redis's, which says ``now``."""
+        return (self.clock - now) / 1000 + self.heartbeat_age_s if self.clock else 0.0
 
     @property
     def name(self) -> str:

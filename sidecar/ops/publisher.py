@@ -110,7 +110,8 @@ class Telemetry:
         due = time.monotonic() >= self._beat_at or urgent != self._told
         if not grown and not due:
             return
-        state = orjson.dumps({**self._record, **_usage(), **facts}) if due else b""
+        told = {**self._record, **_usage(), **facts, "clock": now_ms()}
+        state = orjson.dumps(told) if due else b""
         pairs = [word for series, by in grown.items() for word in (series.dump(), by)]
         await self._script(
             keys=[

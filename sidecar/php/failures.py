@@ -7,7 +7,7 @@ from dataclasses import dataclass
 #: So many calls of an endpoint in a row that fail are no chance.
 IN_A_ROW = 2
 #: A failure that is older says nothing of now: nobody has called since.
-FRESH_S = 30.0
+FRESH_S = 8.0
 
 
 @dataclass(slots=True)

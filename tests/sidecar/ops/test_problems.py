@@ -60,6 +60,7 @@ def worse(report: Report) -> Report:
         breakers={"statuses": "503"},
         isolated=isolated,
         slow={"112": 4.0},
+        clock=overview.now + 60_000,
     )
     now = overview.now / 1000
     number = number_state("110", outage=Outage("answer 502", now - 5))

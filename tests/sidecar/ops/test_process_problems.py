@@ -7,7 +7,7 @@ import pytest
 
 from contracts.jobs import Queue
 from sidecar.ops.problem import Code
-from sidecar.ops.process_problems import RECENT_S, processes, ways_in
+from sidecar.ops.process_problems import RECENT_S, clocks, processes, ways_in
 from sidecar.ops.processes import SILENT_S, Process
 from sidecar.ops.report import PhpReport, Reached, Report, read_report
 from sidecar.php.client import make_backend
@@ -67,6 +67,23 @@ async def test_who_dies_again_and_again_is_named(quiet: Report) -> None:
     assert problem.what == (
         "3 worker processes on h have died within 10 min, and were started again"
     )
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [(8, None), (600, "ahead of Redis's, by 10 min"), (-600, "behind Redis's, by 10 min")],
+)
+async def test_a_clock_that_is_wrong(quiet: Report, ahead_s: int, words: str | None) -> None:
+    now = quiet.overview.now
+    told = process(quiet, "serve", 9, age_s=1.5, clock=now - 1500 + ahead_s * 1000)
+    silent = process(quiet, "worker", 9, age_s=99, clock=1)
+    old = process(quiet, "worker", 9)
+    seen = replace(quiet, overview=replace(quiet.overview, processes=[told, silent, old]))
+    found = list(clocks(seen))
+    if words is None:
+        assert found == []
+    else:
+        assert found[0].what == f"The clock of serve h:7 is {words}"
 
 
 async def test_the_wakeups_redis(quiet: Report) -> None:
