@@ -84,6 +84,7 @@ class Runtime:
             ),
             limiter=Limiter(self._redis),
             stopping=asyncio.Event(),
+            vendors=self._vendors,
         )
         matching = Matching(self._vendors, self._bots, wait_s=settings.bots_wait_ms / 1000)
         self._deliveries = {
@@ -105,7 +106,7 @@ class Runtime:
             self._outbox,
             self._leases,
             make_handlers(settings, self._backend),
-            self._vendors.get,
+            self._vendors,
             wake_other=None if here else self._wakeups.send,
         )
         update_effects = UpdateEffects(self._outbox, self._effects.wake)
@@ -153,6 +154,10 @@ class Runtime:
                 lane.value: delivery.isolated.report_since()
                 for lane, delivery in self._deliveries.items()
             },
+            "php_failures": self._backend.failures.report(),
+            "wakeups": self._wakeups.failing,
+            "sends": self._services.recent.report(),
+            "slow": self._services.cloud_api.calls.slow(),
         }
 
     def stop(self) -> None:

@@ -167,7 +167,7 @@ def rule_for(code: object, http_status: int | None, subcode: object = None) -> E
 def _meaning(number: int | None, http_status: int | None) -> str:
     if number is not None:
         return "an error code that is new to us"
-    return "an error without a code" if http_status is None else f"HTTP {http_status} without a code"
+    return f"HTTP {http_status} without a code" if http_status else "an error without a code"
 
 
 def _as_number(code: object) -> int | None:

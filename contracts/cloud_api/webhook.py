@@ -79,6 +79,7 @@ class Contact(LenientModel):
 
 class WebhookError(LenientModel):
     code: Lenient[int] = None
+    error_subcode: Lenient[int] = None
     title: Lenient[str] = None
     message: Lenient[str] = None
     error_data: Lenient[dict[str, Any]] = None

@@ -1,6 +1,7 @@
 """What PHP knows, asked for many keys at a time and kept in memory."""
 
 import asyncio
+import math
 import time
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -42,6 +43,7 @@ class _Known(Generic[Value]):
     value: Value
     fresh_until: float
     used_at: float
+    asked_at: float = -math.inf
 
 
 class RemoteCache(ABC, Generic[Key, Value]):
@@ -113,6 +115,20 @@ class RemoteCache(ABC, Generic[Key, Value]):
         if key in self._wanted:
             self._wanted.move_to_end(key, last=False)  # somebody waits for it
         return await asyncio.shield(question)
+
+    async def get_since(self, key: Key, since: float) -> Value | None:
+        """Return the value as PHP has had it at ``since`` (of the clock) or later, or None if there
+        is no such thing. Questions that come together share a request. Raises
+        :class:`BackendError` if PHP does not answer, or has just not answered."""
+        while True:
+            known = self._known.get(key)
+            if known is not None and known.asked_at >= since:
+                known.used_at = self._clock()
+                return known.value
+            if reason := self._failed.get(key):
+                raise BackendUnavailable(reason)
+            if await asyncio.shield(self._ask(key)) is None:
+                return None
 
     def want(self, key: Key) -> None:
         """Have PHP asked, and do not wait. Nothing happens where it has just failed."""
@@ -205,6 +221,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
     async def _ask_php(self, part: list[Key]) -> None:
         changed = self._changed.intersection(part)
         self._changed -= changed
+        asked_at = self._clock()
         try:
             found = await self.load(part)
         except BackendError:
@@ -214,12 +231,14 @@ class RemoteCache(ABC, Generic[Key, Value]):
             self._changed |= changed
             log.error(self._event, exc_info=error)
             raise BackendFailed(f"{type(error).__name__}: {error}") from None
-        self._answer(part, found)
+        self._answer(part, found, asked_at)
 
-    def _answer(self, wanted: Sequence[Key], found: Mapping[Key, Value]) -> None:
+    def _answer(self, wanted: Sequence[Key], found: Mapping[Key, Value], asked_at: float) -> None:
         for key in wanted:
             value = found.get(key)
             self._store(key, value)
+            if known := self._known.get(key):
+                known.asked_at = asked_at
             question = self._asked.pop(key)
             if not question.done():
                 question.set_result(value)

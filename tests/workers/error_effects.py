@@ -25,8 +25,8 @@ _ACTIONS: list[tuple[set[int], set[str]]] = [
     ({131052, 131062, 132005, 137000}, {"message failed"}),
     ({100, 131008, 131009, 131051, 131053}, {"message failed", "counted"}),
     ({132000, 132008, 132012, 132018}, {"message failed", "counted"}),
-    ({131055, 131063, 132001, 132007, 132015}, {"message failed", "campaign stopped"}),
-    ({132016, 132068, 134100, 134102}, {"message failed", "campaign stopped"}),
+    ({131055, 131063, 132001, 132007, 132015}, {"campaign stopped"}),
+    ({132016, 132068, 134100, 134102}, {"campaign stopped"}),
 ]
 
 ACTIONS = {code: actions for codes, actions in _ACTIONS for code in codes}

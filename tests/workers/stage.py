@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from contracts import backend as contract
 from contracts.backend import CampaignState, PhoneNumber, VendorConfig, Verified
 from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
@@ -105,7 +106,19 @@ class Stage:
             of.cloud_api,
             Limiter(of.redis),
             self.process_ends,
+            vendors=self,
         )
+
+    async def get_since(self, key: str, since: float) -> VendorConfig | None:
+        """Return what PHP says of a vendor now, as ``Vendors`` does: of the stage's what runs are
+        given here."""
+        if key == self.vendor.uid:
+            return self.config
+        request = contract.VendorConfigRequest(vendor_uids=[key])
+        answer = await self.backend.call(
+            contract.VENDOR_CONFIG, request, contract.VendorConfigAnswer
+        )
+        return next(iter(answer.vendors), None)
 
     def make_run(self, lease: Lease, process: "Process | None" = None) -> CampaignRun:
         return CampaignRun(self.services(process), self.config, lease, self.campaign.uid)

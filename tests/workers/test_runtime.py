@@ -36,6 +36,7 @@ class FakeWakeups(list[Job]):
     """Stands for the wakeups."""
 
     send = list.append
+    failing: str | None = None
 
     def close(self) -> None:
         pass

@@ -1,7 +1,9 @@
 """Supervises the effect runners of one process: one for each vendor and kind with effects due."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
 
 import structlog
 
@@ -26,9 +28,20 @@ log = structlog.get_logger()
 Key = tuple[EffectKind, str]
 
 
+class VendorConfigs(Protocol):
+    """What PHP says of vendors (``sidecar/php/vendors.py``)."""
+
+    async def get(self, key: str) -> VendorConfig | None:
+        """Raises ``BackendError`` if PHP has never told of the vendor and does not now."""
+        ...
+
+    def watch(
+        self, vendor_uid: str, told: Callable[[VendorConfig | None], None]
+    ) -> AbstractContextManager[None]: ...
+
+
 class EffectRuns:
-    """``wake_other`` wakes a process that does effects; it is None where this one does them.
-    ``config_of`` raises ``BackendError`` if PHP has never told of the vendor and does not now."""
+    """``wake_other`` wakes a process that does effects; it is None where this one does them."""
 
     def __init__(
         self,
@@ -36,14 +49,14 @@ class EffectRuns:
         outbox: Outbox,
         leases: Leases,
         handlers: Mapping[EffectKind, Handler],
-        config_of: Callable[[str], Awaitable[VendorConfig | None]],
+        vendors: VendorConfigs,
         wake_other: Callable[[Job], None] | None = None,
     ) -> None:
         self._services = services
         self._outbox = outbox
         self._leases = leases
         self._handlers = handlers
-        self._config_of = config_of
+        self._vendors = vendors
         self._wake_other = wake_other
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._runs: dict[Key, ReplyRun | EffectRun] = {}
@@ -112,16 +125,24 @@ class EffectRuns:
         async with self._leases.hold(effects_lease(*key)) as lease:
             if lease is None:
                 return False
-            config = await self._config_of(key[1])
+            config = await self._vendors.get(key[1])
             if config is None:
                 raise BackendError("PHP knows no such vendor")
             run = self._make(key[0], config, lease)
             self._runs[key] = run
             try:
-                await run.run()
+                with self._following(run, key[1]):
+                    await run.run()
             finally:
                 del self._runs[key]
             return not lease.lost.is_set()
+
+    def _following(
+        self, run: ReplyRun | EffectRun, vendor_uid: str
+    ) -> AbstractContextManager[None]:
+        if isinstance(run, ReplyRun):
+            return self._vendors.watch(vendor_uid, run.follow)
+        return nullcontext()
 
     def _make(self, kind: EffectKind, config: VendorConfig, lease: Lease) -> ReplyRun | EffectRun:
         if kind is EffectKind.SEND_MESSAGE:

@@ -4,11 +4,12 @@ A failure may be reported by the answer to the send, by a status, or by both. It
 says that the status has changed a campaign's message: so neither repeated statuses count, nor those
 whose failure the answer has reported.
 
-Whoever knows a vendor's app secret can send its webhooks, and may name somebody else's number. So
-only what PHP lists as the vendor's is held or paused: the number, if it is one of them, and that
-number's account, whatever account the webhook names. For other numbers nothing is held; they are
-counted and logged. If PHP does not know the vendor, the actions apply to this vendor alone
-(``limits.py``).
+Whoever knows a vendor's app secret can send its webhooks, and may name somebody else's number. And
+what is held or paused must be something that a send asks for (``limits.py``), or nothing would come
+of it. So it is what the vendor sends from: the number, if PHP lists it or rows go from it, and that
+number's account by PHP, whatever account the webhook names; of another number, the account if it is
+one of the vendor's by PHP. Where nothing fits, nothing is held, and that is counted and logged. If
+PHP says nothing of the vendor, the number and the access token can be paused for this vendor alone.
 
 Actions follow the batch's commit. A worker that dies in between loses them, and the next failure
 triggers them again; nothing is counted twice, because PHP has the status by then and says that it
@@ -32,6 +33,7 @@ from sidecar.php.client import BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Redis
 from sidecar.sending.campaigns import ErrorPath
+from sidecar.sending.pauses import own_name
 from sidecar.settings import Settings
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import Fate, Verdicts
@@ -49,9 +51,6 @@ log = structlog.get_logger()
 #: that could not be delivered for days.
 STALE_S = 600.0
 
-#: Statuses carry no HTTP status. An unknown error counts as the message's own.
-_HTTP_STATUS = 400
-
 #: Larger numbers are not codes of Meta's.
 MAX_CODE = 10**9
 
@@ -60,8 +59,8 @@ FindConfig = Callable[[str], Awaitable[VendorConfig | None]]
 
 @dataclass(slots=True)
 class _Row:
-    """A campaign's errors in one batch: the one that stops it; else the last ones in a row that
-    count, and whether something was sent before them (``broken``)."""
+    """A campaign's errors in one batch: the one that stops it; else the last one that counts, how
+    many have come in a row (``times``), and whether something was sent before (``broken``)."""
 
     stop: Failure | None = None
     last: Failure | None = None
@@ -72,8 +71,7 @@ class _Row:
         if failure.decision.stops_campaign:
             self.stop = self.stop or failure
         elif failure.decision.counts:
-            alike = self.last is not None and self.last.error.code == failure.error.code
-            self.times = self.times + 1 if alike else 1
+            self.times += 1
             self.last = failure
 
     def sent(self) -> None:
@@ -102,6 +100,7 @@ class StatusErrors:
         self, settings: Settings, redis: Redis, limiter: Limiter, find_config: FindConfig
     ) -> None:
         self._settings = settings
+        self._redis = redis
         self._error_actions = ErrorActions(settings, redis, limiter)
         self._find_config = find_config
 
@@ -127,23 +126,24 @@ class StatusErrors:
             return
         actions: Actions = {}
         configs: dict[str, VendorConfig | None] = {}
-        misfits: set[tuple[str, str]] = set()
+        misfits: set[tuple[str, ...]] = set()
         suppressed: dict[str, dict[str, SendError]] = {}
         for failure in collected.failures:
             decision = failure.decision
             if decision.suppress:
                 errors = suppressed.setdefault(failure.vendor_uid, {})
                 errors |= dict.fromkeys(failure.recipients, failure.error)
-            if decision.hold or decision.pause or decision.hold_pair_s:
+            if _scope(decision) is not None:
                 if failure.vendor_uid not in configs:
                     configs[failure.vendor_uid] = await self._config(failure.vendor_uid)
-                if not _fits(failure, configs[failure.vendor_uid]):
-                    misfits.add((failure.vendor_uid, failure.limits.number))
+                placed = await self._placed(failure, configs[failure.vendor_uid])
+                if placed is None:
+                    misfits.add((failure.vendor_uid, failure.limits.number, _account(failure)))
                     METRICS.counter(STATUSES_MISFIT).add()
-                failure = self._by_php(failure, configs[failure.vendor_uid])
-            actions |= self._error_actions.plan(failure)
-        for vendor_uid, number in sorted(misfits):
-            log.warning("status.number_unknown", vendor=vendor_uid, number=number)
+                else:
+                    actions |= self._error_actions.plan(placed)
+        for vendor_uid, number, account in sorted(misfits):
+            log.warning("status.number_unknown", vendor=vendor_uid, number=number, account=account)
         calls = [
             *(apply() for apply in actions.values()),
             *(self._error_actions.suppressed.add(*one) for one in suppressed.items()),
@@ -159,12 +159,13 @@ class StatusErrors:
         failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
         if failure is None:
             return
-        if reason := await self._error_actions.count(failure, ErrorPath.STATUS, times):
+        streak = await self._error_actions.count(failure, ErrorPath.STATUS, times)
+        if streak.reason is not None:
             log.error(
                 "campaign.paused",
                 vendor=failure.vendor_uid,
                 campaign=failure.campaign_uid,
-                reason=reason,
+                reason=streak.reason,
             )
 
     async def _config(self, vendor_uid: str) -> VendorConfig | None:
@@ -174,16 +175,36 @@ class StatusErrors:
             log.warning("status.vendor_unknown", vendor=vendor_uid, error=str(error))
             return None
 
-    def _by_php(self, failure: Failure, config: VendorConfig | None) -> Failure:
-        """Return the failure with the limits that the vendor's campaigns use, and without actions
-        on a number that is not the vendor's."""
-        number = failure.limits.number
-        if not (number and _fits(failure, config)):
-            failure = replace(failure, decision=_without_number(failure.decision))
-            number = (config and config.current_phone_number_id) or ""
-        if config is None:
+    async def _placed(self, failure: Failure, config: VendorConfig | None) -> Failure | None:
+        """Return the failure with the names that the vendor's sends ask for; None if it is of
+        nothing that the vendor sends from, as far as PHP says."""
+        decision, number = failure.decision, failure.limits.number
+        scope = _scope(decision)
+        if scope in (Scope.CAMPAIGN, Scope.TOKEN):
             return failure
-        return replace(failure, limits=Limits.of(config, number, self._settings))
+        if config is None:
+            # Every send asks for this one (``Limits.pauses``), and for no other that is certain.
+            return failure if number and decision.pause is Scope.NUMBER else None
+        known = _numbers(config)
+        limits = Limits.of(config, number, self._settings)
+        if number and (number in known or await self._is_asked_for(limits)):
+            return replace(failure, limits=limits)
+        named = {_account(failure), failure.limits.account}
+        for one in known:
+            limits = Limits.of(config, one, self._settings)
+            if scope is Scope.APP or (scope is Scope.ACCOUNT and limits.account in named):
+                return replace(failure, limits=limits)
+        return None
+
+    async def _is_asked_for(self, limits: Limits) -> bool:
+        """Return whether slots of a number were asked for within a day. PHP may have rows go from
+        numbers that it does not list."""
+        try:
+            asked_at = await self._redis.zscore(keys.NUMBERS, keys.number(limits.line))
+        except AnyRedisError as error:
+            log.error("status_errors.lost", error=str(error))
+            return False
+        return asked_at is not None
 
     def _failure(self, update: Update, campaign_uid: str) -> Failure:
         """Return a failed status's failure. Its limits follow the webhook, so they are the vendor's
@@ -194,26 +215,31 @@ class StatusErrors:
         return _failure(update, campaign_uid, status, limits)
 
 
-def _fits(failure: Failure, config: VendorConfig | None) -> bool:
-    """Return whether the message may have been sent from the webhook's number."""
-    if config is None:
-        return True
-    numbers = {one.phone_number_id for one in config.phone_numbers}
-    return failure.limits.number in {*numbers, config.current_phone_number_id}
+def _scope(decision: Decision) -> Scope | None:
+    """Return what a decision holds or pauses. A recipient is held on a number."""
+    if decision.pause is not None:
+        return decision.pause
+    if decision.hold is not None:
+        return decision.hold.pause.scope
+    return Scope.NUMBER if decision.hold_pair_s else None
 
 
-def _without_number(decision: Decision) -> Decision:
-    hold = decision.hold
-    if hold is not None and hold.pause.scope is Scope.NUMBER:
-        hold = None
-    pause = None if decision.pause is Scope.NUMBER else decision.pause
-    return replace(decision, hold=hold, hold_pair_s=0.0, pause=pause)
+def _account(failure: Failure) -> str:
+    """Return the id of the account that the webhook names."""
+    return failure.limits.account.removeprefix(own_name(failure.vendor_uid, ""))
+
+
+def _numbers(config: VendorConfig) -> list[str]:
+    """Return the numbers that PHP lists, the current one first."""
+    current = config.current_phone_number_id
+    listed = [one.phone_number_id for one in config.phone_numbers]
+    return list(dict.fromkeys([*([current] if current else []), *listed]))
 
 
 def _failure(update: Update, campaign_uid: str, status: Status, limits: Limits) -> Failure:
     found = next((error for error in status.errors or [] if error), WebhookError())
     code = found.code if found.code is not None and 0 <= found.code < MAX_CODE else None
-    rule = rule_for(code, _HTTP_STATUS)
+    rule = rule_for(code, None, found.error_subcode)
     details = (found.error_data or {}).get("details")
     error = SendError(
         code=code,

@@ -14,7 +14,6 @@ import structlog
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode, SendOutcome, SendResult, VendorConfig
-from contracts.modes import Mode
 from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendError
@@ -90,9 +89,8 @@ class CampaignRun:
 
     def follow(self, config: VendorConfig | None) -> None:
         """Take the vendor's current configuration. End the run if its campaigns are no longer the
-        sidecar's."""
-        if config is None or config.modes.campaigns is not Mode.SIDECAR:
-            self._pipeline.end(End.MOVED)
+        sidecar's, or the vendor is not active."""
+        self._pipeline.follow(config)
 
     async def run(self) -> bool:
         """Send until nothing is due, or something ends it. Return whether rows are left that
@@ -104,6 +102,9 @@ class CampaignRun:
             self._pipeline.end(End.HALTED)
         if self._pipeline.end_reason in FINAL:
             await self._leave()
+            return False
+        if self._pipeline.blocked is not None:
+            await self._wait_for(self._pipeline.blocked)
             return False
         if await self._redis.exists(keys.wait(self._campaign_uid)):
             return False
@@ -121,9 +122,9 @@ class CampaignRun:
     async def feed(self) -> None:
         until = time.monotonic() + MAX_RUN_S
         breaker = Breaker("php.claims.unavailable")
-        size = self._claim_size()
         try:
             while not self._claimer.exhausted:
+                size = self._claim_size()
                 await self._pipeline.has_room(size // 2)
                 if self._pipeline.ended.is_set() or time.monotonic() >= until:
                     return
@@ -173,8 +174,9 @@ class CampaignRun:
         """Give back what was not sent, while what is under way ends, and report it all."""
         giving_back = asyncio.create_task(self._give_back())
         try:
-            if self._pipeline.blocked is not None:
-                await self._wait_for(self._pipeline.blocked)
+            if (blocked := self._pipeline.blocked) is not None:
+                self._log.warning("campaign.waiting", reason=blocked.reason)
+                await self._wait_for(blocked)
             await self._pipeline.drain()
             if self._pipeline.pause_reason is not None:
                 await self._halt.pause(self._pipeline.pause_reason)
@@ -198,7 +200,6 @@ class CampaignRun:
     async def _wait_for(self, blocked: Blocked) -> None:
         """Have the campaign left alone for a while; it stays on the list."""
         wait_s = min(blocked.until - time.monotonic(), LONGEST_WAIT_S)
-        self._log.warning("campaign.waiting", reason=blocked.reason, seconds=round(wait_s))
         wait_ms = max(1, ceil(wait_s * 1000))
         await self._redis.set(keys.wait(self._campaign_uid), blocked.reason, px=wait_ms)
 

@@ -42,6 +42,15 @@ class Failure:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """What has come of an error that was counted. ``stopped``: the campaign is halted;
+    ``reason``: by this error."""
+
+    stopped: bool = False
+    reason: str | None = None
+
+
 #: What is to be done, by what it is done to: the last of several for the same is enough.
 Actions = dict[Hashable, Callable[[], Awaitable[object]]]
 
@@ -105,16 +114,18 @@ class ErrorActions:
                 reason=paused.reason,
             )
 
-    async def count(self, failure: Failure, path: ErrorPath, times: int = 1) -> str | None:
+    async def count(self, failure: Failure, path: ErrorPath, times: int = 1) -> Streak:
         """Count an error of the campaign, and halt the campaign if it is to stop, by the error's
-        class or because the error has come too many times in a row. Return why, then."""
-        decision, error = failure.decision, failure.error
+        class or because too many errors have come in a row that it may be at fault for."""
+        decision = failure.decision
         at_once = decision.stops_campaign
         if not (self._of_campaign and (at_once or decision.counts)):
-            return None
+            return Streak()
         most = 1 if at_once else self._stop_after
-        reason = reason_of(error) if at_once else f"{most} times in a row: {reason_of(error)}"[:500]
-        stopped = await self._failed(
+        reason = reason_of(failure.error)
+        if not at_once:
+            reason = f"{most} errors in a row, the last one: {reason}"[:500]
+        result = await self._failed(
             keys=[
                 keys.errors(failure.campaign_uid, path),
                 keys.halt(failure.campaign_uid),
@@ -122,12 +133,12 @@ class ErrorActions:
                 keys.lifted(Scope.CAMPAIGN, failure.campaign_uid),
             ],
             args=[
-                *(error.code or 0, times, most, int(failure.at * 1000)),
+                *(times, most, int(failure.at * 1000)),
                 Halt(CampaignState.PAUSED, reason).dump(),
                 *(failure.campaign_uid, failure.vendor_uid, COUNT_KEPT_S * 1000),
             ],
         )
-        return reason if stopped else None
+        return Streak(stopped=result > 0, reason=reason if result == 1 else None)
 
     async def worked(self, campaign_uid: str, path: ErrorPath) -> None:
         """End the campaign's errors in a row."""

@@ -1,5 +1,6 @@
 """What follows from how a send ended, by the error classes of the Cloud API (contract, errors)."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -8,7 +9,7 @@ from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from sidecar.php.backoff import Backoff
 from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
 from workers.sending.holds import OF_THE_CALLER, PAUSES, UNREACHABLE, Hold, Scope, hold_for
-from workers.sending.send_queue import Row
+from workers.sending.send_queue import ReplyRow, Row
 
 #: A fault of the service is tried again by PHP's queue after so long, doubling per retry.
 SERVICE_PAUSES_S = Backoff(5.0, 600.0)
@@ -68,7 +69,10 @@ def decide(row: Row, attempt: Attempt) -> Decision:
         return Decision(SendOutcome.UNKNOWN, SendError(code=None, message=attempt.reason))
     if isinstance(attempt, NotSent):
         return Decision(None, hold=Hold(UNREACHABLE, attempt.reason))
-    return decide_error(attempt.rule, attempt.error, row.retries, by_user_id=not row.to)
+    decision = decide_error(attempt.rule, attempt.error, row.retries, by_user_id=not row.to)
+    if decision.stops_campaign and isinstance(row, ReplyRow):
+        return Decision(SendOutcome.FAILED, attempt.error)  # it is the only one of its kind
+    return decision
 
 
 def decide_error(
@@ -94,7 +98,7 @@ def decide_error(
         case ErrorClass.SUPPRESS:
             decision = Decision(SendOutcome.FAILED, error, suppress=True)
         case ErrorClass.STOP_CAMPAIGN:
-            decision = Decision(SendOutcome.FAILED, error, pause_reason=reason)
+            decision = Decision(None, error, give_back=True, pause_reason=reason)
         case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT | ErrorClass.PAUSE_TOKEN:
             decision = Decision(
                 None,
@@ -117,7 +121,20 @@ def _requeue(retries: int, rule: ErrorRule, error: SendError, pause_s: float) ->
 
 
 def reason_of(error: SendError) -> str:
-    """Return an error in words for people."""
+    """Return an error in words for people: what is said twice, by code, message and details, stands
+    there once."""
+    message, details = error.message.strip(), (error.details or "").strip()
+    if error.code is not None:
+        # Meta begins its messages with "(#131000)".
+        message = re.sub(rf"^\(?#?{error.code}\b\)?[\s:.-]*", "", message)
+    said = [message, details]
+    if _plain(details) in _plain(message):
+        said = [message]
+    elif _plain(message) in _plain(details):
+        said = [details]
     code = "" if error.code is None else f"{error.code} "
-    details = f": {error.details}" if error.details else ""
-    return f"{code}{error.message}{details}"[:500]
+    return f"{code}{': '.join(said)}".strip()[:500]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))

@@ -57,20 +57,23 @@ class _Planned:
 class Outlet(Protocol):
     """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
     ``start`` starts a send; ``postpone`` takes a row that cannot be sent for so many seconds, and
-    ``refuse`` one that somebody else has in hand. ``asked``: the pacer has asked for slots."""
+    ``refuse`` one that somebody else has in hand, ``put`` those that go from another number by now.
+    ``asked``: the pacer has asked for slots."""
 
     @property
     def room(self) -> int: ...
     def start(self, row: ClaimedSend, limits: Limits) -> None: ...
     def postpone(self, row: ClaimedSend, wait_s: float) -> None: ...
     def refuse(self, row: ClaimedSend) -> None: ...
+    def put(self, rows: list[ClaimedSend]) -> None: ...
     def asked(self, pacer: "Pacer") -> None: ...
 
 
 class Pacer:
     """Takes slots for the rows of a campaign, or the replies, that are sent from one number, and
-    starts each send at its slot. ``blocked`` is set while a hold or a budget keeps everything back
-    for longer than rows should wait here."""
+    starts each send at its slot. ``limits`` are the number's as they are now (:meth:`follow`).
+    ``blocked`` is set while a hold or a budget keeps everything back for longer than rows should
+    wait here."""
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class Pacer:
         self._limiter = limiter
         self._ledger = ledger
         self._lease = lease
-        self._limits = limits
+        self.limits = limits
         self._config = config
         self._outlet = outlet
         self._unsent: list[str] = []
@@ -125,7 +128,22 @@ class Pacer:
         """Take rows again that had slots and certainly were not sent."""
         if rows:
             self._unsent += [row.addressee for row in rows]
-            self.queue.put_back(rows)
+            self._queue_again(rows)
+
+    def follow(self, limits: Limits) -> None:
+        """Keep to these limits of the number from now on, and pass on the rows that wait here and
+        go from another number by now. Those that have slots are passed on when these come."""
+        self.limits = limits
+        self._queue_again(self.queue.take_all())
+
+    def _queue_again(self, rows: list[ClaimedSend]) -> None:
+        ours: list[ClaimedSend] = []
+        others: list[ClaimedSend] = []
+        for row in rows:
+            is_ours = self._config.number_of(row) == self.limits.number
+            (ours if is_ours else others).append(row)
+        self.queue.put_back(ours)
+        self._outlet.put(others)
 
     # -- taking slots --
 
@@ -134,7 +152,7 @@ class Pacer:
         while True:
             if self._late:
                 await self._withdraw()
-            room = min(self._outlet.room, ceil(self._limits.rate * AHEAD_S) + 1)
+            room = min(self._outlet.room, ceil(self.limits.rate * AHEAD_S) + 1)
             asked = self.queue.take(room, time.monotonic()) if room > 0 else []
             if asked:
                 grant = await self._ask(asked)
@@ -169,7 +187,7 @@ class Pacer:
             grant = await self._limiter.grant(
                 self._lease,
                 self._config.name,
-                self._limits,
+                self.limits,
                 [row.addressee for row in asked],
                 unsent=unsent,
                 urgent=not self._config.of_campaign,
@@ -178,7 +196,7 @@ class Pacer:
             left = self._assign(asked, grant)
         finally:
             self._asking = []
-            self.queue.put_back(left)
+            self._queue_again(left)
         self._outlet.asked(self)
         return grant
 
@@ -239,7 +257,7 @@ class Pacer:
                 continue
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
-                self._outlet.start(planned.row, self._limits)
+                self._outlet.start(planned.row, self.limits)
             if late:
                 self._late += late
                 self.queue.changed.set()
@@ -266,7 +284,7 @@ class Pacer:
         # these rows unknown.
         latest = began_at + AHEAD_S
         try:
-            number, line = self._limits.number, self._limits.line
+            number, line = self.limits.number, self.limits.line
             refused = await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
         except NumberHeld:
             # It was held after it gave these slots, and so the later ones do not count either.

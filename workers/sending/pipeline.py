@@ -7,6 +7,7 @@ goes to the results. The ledger says at any moment what is known of each row.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from enum import StrEnum
@@ -15,18 +16,21 @@ from typing import Any, Protocol
 
 import structlog
 
-from contracts.backend import SendError, SendOutcome, SendResult
+from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
+from contracts.modes import Mode
 from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
 from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease
 from sidecar.tasks import cancel
+from workers.sending.cloud_api import Attempt
 from workers.sending.error_actions import ErrorActions
 from workers.sending.ledger import Halted, Ledger, LedgerState, NotTheHolder
 from workers.sending.limiter import CampaignRests, NumberPaused
 from workers.sending.limits import Limits
 from workers.sending.pacer import Blocked, Pacer
-from workers.sending.send_config import SendConfig
+from workers.sending.recheck import Recheck
+from workers.sending.send_config import SendConfig, Way
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.sender import Sender
 from workers.sending.services import Services
@@ -39,6 +43,11 @@ OBSTACLE_PAUSE_S = 1.0
 LATER_S = 30.0
 
 Work = Coroutine[Any, Any, None]
+
+#: Why nothing is sent for a vendor that PHP has deactivated, and how often a campaign looks whether
+#: it is active again.
+INACTIVE = "the vendor is not active"
+INACTIVE_PAUSE_S = 5.0
 
 #: What is said of a row that an earlier holder has left as being sent.
 LEFT_SENDING = SendError(code=None, message="the worker ended between the call and its record")
@@ -69,6 +78,7 @@ class End(StrEnum):
 
     FAILED = "failed"
     HALTED = "halted"
+    INACTIVE = "inactive"
     LEASE_LOST = "lease_lost"
     MOVED = "moved"
     PAUSED = "paused"
@@ -110,6 +120,7 @@ class Pipeline:
         self._sender = Sender(
             services.cloud_api, services.limiter, ledger, actions, config, outlet=self
         )
+        self._recheck = Recheck(services.vendors, config, self.follow, self._wake_pacers)
         self._pacers: dict[str, Pacer] = {}
         self._pacing: list[asyncio.Task[None]] = []
         self._sends: set[asyncio.Task[None]] = set()
@@ -189,6 +200,30 @@ class Pipeline:
         self._change.set()
         self._change.clear()  # whoever waits is woken all the same
 
+    def follow(self, vendor: VendorConfig | None) -> None:
+        """Send as PHP says now: with this access token, at these rates, from the current number.
+        End if there is no such vendor any more, or it is PHP that sends its campaigns, or a
+        campaign's vendor is not active. Replies to that wait."""
+        if vendor is None or self._moved(vendor):
+            self.end(End.MOVED)
+        elif vendor != self._config.vendor:
+            self._config.vendor = vendor
+            for pacer in list(self._pacers.values()):
+                pacer.follow(self._config.limits_of(pacer.limits.number))
+        if not self._config.vendor.active:
+            self._rest_inactive()
+
+    def _moved(self, vendor: VendorConfig) -> bool:
+        return self._config.of_campaign and vendor.modes.campaigns is not Mode.SIDECAR
+
+    def _rest_inactive(self) -> None:
+        if self._config.of_campaign:
+            self.blocked = Blocked(time.monotonic() + INACTIVE_PAUSE_S, INACTIVE)
+            self.end(End.INACTIVE)
+            return
+        for pacer in self._pacers.values():
+            self._postpone_waiting(pacer, INACTIVE)
+
     # -- rows --
 
     async def has_room(self, most: int) -> None:
@@ -197,7 +232,10 @@ class Pipeline:
 
     def put(self, rows: list[ClaimedSend]) -> None:
         for row in rows:
-            self._pacer_of(row).queue.append([row])
+            if self._config.of_campaign or self._config.vendor.active:
+                self._pacer_of(row).queue.append([row])
+            else:
+                self.postpone(row, LATER_S, INACTIVE)
 
     async def take_unstarted(self) -> list[ClaimedSend]:
         """Return the rows that certainly were not sent, once it has ended."""
@@ -236,6 +274,8 @@ class Pipeline:
 
     @property
     def room(self) -> int:
+        if self._recheck.busy:
+            return 0
         planned = sum(pacer.planned for pacer in self._pacers.values())
         return self._config.settings.send_concurrency - len(self._sends) - planned
 
@@ -247,10 +287,27 @@ class Pipeline:
             self._postpone_waiting(pacer)
         self.changed()
 
+    async def ask_api(self, limits: Limits, timeout_s: float) -> Attempt | None:
+        token = self._config.vendor.access_token
+        if not limits.number or not token:
+            return None  # a row tells what is missing
+        return await self._services.cloud_api.ask(limits.number, token, timeout_s)
+
     def refuse(self, row: ClaimedSend) -> None:
         if not self._config.of_campaign:
             self.fail(row, SendError(code=None, message=_COLLISION))
         self.changed()
+
+    @property
+    def holding(self) -> bool:
+        return self._recheck.busy
+
+    @property
+    def stopped(self) -> bool:
+        return self.end_reason in (End.HALTED, End.PAUSED)
+
+    async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool:
+        return await self._recheck.explains(row, way, sent_at)
 
     def put_back(self, row: ClaimedSend) -> None:
         self._pacer_of(row).put_back([row])
@@ -301,7 +358,7 @@ class Pipeline:
                 self.end(End.LEASE_LOST)
             except (Halted, NumberPaused, CampaignRests) as obstacle:
                 if self._config.of_campaign:
-                    self._stop_for(obstacle)
+                    await self._stop_for(obstacle, pacer)
                 else:
                     self._postpone_waiting(pacer, f"the number is paused: {obstacle}")
                     await self.until(longest_s=OBSTACLE_PAUSE_S)
@@ -309,9 +366,12 @@ class Pipeline:
                 breaker.failed(str(error))
                 await self.until(longest_s=breaker.wait_s)
 
-    def _stop_for(self, obstacle: Exception) -> None:
+    async def _stop_for(self, obstacle: Exception, pacer: Pacer) -> None:
         if isinstance(obstacle, NumberPaused):
-            self.pause(str(obstacle))
+            pauses = pacer.limits.pauses
+            answered = await self._recheck.ask(time.monotonic())
+            if answered and pacer.unstarted and pacer.limits.pauses == pauses:
+                self.pause(str(obstacle))
         else:
             self.end(End.HALTED if isinstance(obstacle, Halted) else End.WAITING)
 
@@ -341,11 +401,14 @@ class Pipeline:
         task.add_done_callback(self._work_ended)
         return task
 
+    def _wake_pacers(self) -> None:
+        for pacer in self._pacers.values():
+            pacer.queue.changed.set()
+
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         if task in self._sends:
             self._sends.remove(task)
-            for pacer in self._pacers.values():
-                pacer.queue.changed.set()
+            self._wake_pacers()
         self.changed()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("sending.failed", exc_info=error)

@@ -65,6 +65,10 @@ class ReplyRun:
         self._poked = True
         self._pipeline.changed()
 
+    def follow(self, config: VendorConfig | None) -> None:
+        """Take the vendor's current configuration; end the run if there is no such vendor."""
+        self._pipeline.follow(config)
+
     async def run(self) -> None:
         """Send until nothing is due and all is settled, or something ends it. Raises if Redis is
         away at the beginning, and :class:`SendingFailed` for a fault: what is due would be begun

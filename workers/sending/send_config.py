@@ -1,6 +1,6 @@
 """How the messages of one campaign, or of a vendor's replies, are sent."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.backend import SendOutcome, SendResult, VendorConfig
@@ -12,9 +12,23 @@ from workers.sending.send_queue import ClaimedSend
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """What a row is sent with, as far as a refusal may be due to it."""
+
+    number: str
+    access_token: str = field(repr=False)
+    line: str
+    account: str
+    marketing_messages: str
+
+
+@dataclass(slots=True)
 class SendConfig:
     """Of a campaign; without ``campaign_uid`` of the vendor's replies, which go before campaigns
-    and have little in common: what stops one stops no other."""
+    and have little in common: what stops one stops no other.
+
+    ``vendor`` is replaced while messages are sent, by what PHP says of the vendor now
+    (``Pipeline.follow``). So nothing that is taken from here is kept for longer than a send."""
 
     settings: Settings
     vendor: VendorConfig
@@ -39,6 +53,17 @@ class SendConfig:
 
     def limits_of(self, number: str) -> Limits:
         return Limits.of(self.vendor, number, self.settings)
+
+    def way_of(self, row: ClaimedSend) -> Way:
+        """Return what a row is sent with."""
+        limits = self.limits_of(self.number_of(row))
+        return Way(
+            number=limits.number,
+            access_token=self.vendor.access_token or "",
+            line=limits.line,
+            account=limits.account,
+            marketing_messages=self.vendor.marketing_messages,
+        )
 
     def result(
         self, row_uid: str, claim_uid: str, number: str, outcome: SendOutcome, **more: Any

@@ -1,5 +1,6 @@
 """Sending one row, and acting on how it ended."""
 
+import time
 from typing import Protocol
 
 from contracts.backend import SendError, SendOutcome, SendResult
@@ -17,23 +18,35 @@ from workers.sending.cloud_api import (
     message_body,
 )
 from workers.sending.error_actions import ErrorActions, Failure
-from workers.sending.error_policy import Decision, decide
+from workers.sending.error_policy import Decision, decide, reason_of
 from workers.sending.holds import Scope
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
-from workers.sending.send_config import SendConfig
+from workers.sending.line_health import Call
+from workers.sending.outages import SPARED_S
+from workers.sending.recheck import may_be_outdated
+from workers.sending.send_config import SendConfig, Way
 from workers.sending.send_queue import ClaimedSend
 
 
 class Outlet(Protocol):
     """Where a row goes after an attempt. ``report`` takes how it ended; ``put_back`` one that is to
-    be tried again here, ``give_back`` one that returns to where it came from. ``pause``: nothing is
-    to be sent until a person acts; ``rest``: for a while."""
+    be tried again here, ``give_back`` one that returns to where it came from, ``postpone`` one that
+    comes again after so many seconds, without an attempt counted. ``pause``: nothing is
+    to be sent until a person acts; ``rest``: for a while. ``holding``: nothing is to be sent just
+    now; ``stopped``: nothing is sent any more, because of the campaign's errors or a person.
+    ``explains`` tells whether a refused row goes again (``recheck.py``)."""
 
+    @property
+    def holding(self) -> bool: ...
+    @property
+    def stopped(self) -> bool: ...
+    async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool: ...
     def report(self, result: SendResult) -> None: ...
     def put_back(self, row: ClaimedSend) -> None: ...
     def give_back(self, row: ClaimedSend) -> None: ...
+    def postpone(self, row: ClaimedSend, wait_s: float, reason: str | None = None) -> None: ...
     def pause(self, reason: str) -> None: ...
     def rest(self) -> None: ...
 
@@ -52,6 +65,7 @@ class Sender:
     ) -> None:
         self._cloud_api = cloud_api
         self._limiter = limiter
+        self._outages = limiter.outages
         self._ledger = ledger
         self._error_actions = error_actions
         self._config = config
@@ -62,52 +76,103 @@ class Sender:
 
     async def send(self, row: ClaimedSend, limits: Limits) -> None:
         """Send a row from a number, and see to what follows."""
-        number, token = limits.number, self._config.vendor.access_token
-        if not number or not token:
-            what = "access token" if number else "sending number"
-            self._outlet.pause(f"the vendor has no {what}")
-            self._outlet.give_back(row)
+        try:
+            await self._send(row, limits)
+        finally:
+            await self._outages.not_made(limits.line, row.uid)
+
+    async def _send(self, row: ClaimedSend, limits: Limits) -> None:
+        way = self._config.way_of(row)
+        if not self._config.vendor.active:
+            await self._return(row, give_back=True)
+            return
+        if way.number != limits.number or self._outlet.holding:
+            await self._return(row)
+            return
+        if not way.number or not way.access_token:
+            what = "access token" if way.number else "sending number"
+            await self._without(row, way, f"the vendor has no {what}")
             return
         try:
             body = message_body(row.row)
         except Unsendable as error:
             failed = Decision(SendOutcome.FAILED, SendError(code=None, message=str(error)))
-            self._outlet.report(self._result(row, number, None, failed))
+            self._outlet.report(self._result(row, way.number, None, failed))
             return
-        sent_at = self._limiter.clock.now()
-        attempt = await self._cloud_api.send(number, token, body)
+        began_at, sent_at = time.monotonic(), self._limiter.clock.now()
+        call = self._outages.began(limits.line, row.uid)
+        try:
+            attempt = await self._cloud_api.send(way.number, way.access_token, body)
+        finally:
+            self._outages.over(call)
+        if await self._outages.ended(call, attempt) and await self._is_spared(row, call, attempt):
+            return
         decision = decide(row.row, attempt)
+        if may_be_outdated(decision) and await self._outlet.explains(row, way, began_at):
+            await self._return(row)
+            return
+        await self._conclude(row, attempt, decision, way.number, sent_at)
+
+    async def _is_spared(self, row: ClaimedSend, call: Call, attempt: Attempt) -> bool:
+        """Have a row that was refused because of an outage come again later, without an attempt
+        counted."""
+        await self._ledger.not_sent([row])  # what follows may take a moment
+        if not await self._outages.caused(call):
+            return False
+        assert isinstance(attempt, ErrorAnswer)
+        self._outlet.postpone(row, SPARED_S, reason_of(attempt.error))
+        return True
+
+    async def _without(self, row: ClaimedSend, way: Way, reason: str) -> None:
+        if await self._outlet.explains(row, way, time.monotonic()):
+            await self._return(row)
+        else:
+            self._outlet.pause(reason)
+            self._outlet.give_back(row)
+
+    async def _return(self, row: ClaimedSend, *, give_back: bool = False) -> None:
+        """Have a row go again, or back to where it came from: it was certainly not sent."""
+        try:
+            await self._ledger.not_sent([row])
+        finally:
+            if give_back:
+                self._outlet.give_back(row)
+            else:
+                self._outlet.put_back(row)
+
+    async def _conclude(
+        self, row: ClaimedSend, attempt: Attempt, decision: Decision, number: str, sent_at: float
+    ) -> None:
         if decision.pause_reason:
             self._outlet.pause(decision.pause_reason)
         if decision.outcome is None:
-            await self._not_sent(row, limits, attempt, decision, sent_at)
+            await self._not_sent(row, attempt, decision, number, sent_at)
             return
         self._outage.worked()
+        stopped = False
         try:
             if isinstance(attempt, ErrorAnswer):
-                await self._follow(row, limits, attempt.error, decision, sent_at)
+                stopped = await self._follow(row, attempt.error, decision, number, sent_at)
             elif isinstance(attempt, Accepted):
                 await self._end_row_of_errors()
         finally:
-            self._outlet.report(self._result(row, number, attempt, decision))
+            if not stopped:
+                self._outlet.report(self._result(row, number, attempt, decision))
+        if stopped:
+            await self._return(row, give_back=True)
 
     async def _not_sent(
-        self,
-        row: ClaimedSend,
-        limits: Limits,
-        attempt: Attempt,
-        decision: Decision,
-        sent_at: float,
+        self, row: ClaimedSend, attempt: Attempt, decision: Decision, number: str, sent_at: float
     ) -> None:
         assert isinstance(attempt, ErrorAnswer | NotSent)
         if isinstance(attempt, NotSent):
             error = SendError(code=None, message=attempt.reason)
         else:
             error = attempt.error
-        self._outage.failed(error.message)
+        self._outage.failed(reason_of(error))
         try:
             await self._ledger.not_sent([row])
-            await self._follow(row, limits, error, decision, sent_at)
+            await self._follow(row, error, decision, number, sent_at)
         finally:
             if decision.give_back:
                 self._outlet.give_back(row)
@@ -115,16 +180,14 @@ class Sender:
                 self._outlet.put_back(row)
 
     async def _follow(
-        self,
-        row: ClaimedSend,
-        limits: Limits,
-        error: SendError,
-        decision: Decision,
-        sent_at: float,
-    ) -> None:
-        """Do what follows from an error for other messages."""
+        self, row: ClaimedSend, error: SendError, decision: Decision, number: str, sent_at: float
+    ) -> bool:
+        """Do what follows from an error for other messages. Return whether the campaign is stopped
+        by now for errors like this one."""
         vendor_uid = self._config.vendor_uid
         to = row.addressee
+        # The number's names as they are now: nobody asks for those that it had when it was sent.
+        limits = self._config.limits_of(number)
         failure = Failure(vendor_uid, self._config.name, limits, (to,), sent_at, error, decision)
         for act in self._error_actions.plan(failure).values():
             await act()
@@ -133,9 +196,10 @@ class Sender:
         if decision.hold is not None and decision.hold.pause.scope is Scope.CAMPAIGN:
             self._outlet.rest()
         self._errors_counted |= decision.counts
-        reason = await self._error_actions.count(failure, ErrorPath.ANSWER)
-        if reason and not decision.pause_reason:
-            self._outlet.pause(reason)
+        streak = await self._error_actions.count(failure, ErrorPath.ANSWER)
+        if streak.reason and not decision.pause_reason:
+            self._outlet.pause(streak.reason)
+        return decision.counts and (streak.stopped or self._outlet.stopped)
 
     async def _end_row_of_errors(self) -> None:
         if not self._errors_counted:

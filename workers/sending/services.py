@@ -2,13 +2,24 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from contracts.backend import VendorConfig
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis
 from sidecar.settings import Settings
 from workers.sending.cloud_api import CloudApi
 from workers.sending.limiter import Limiter
 from workers.sending.recent import Recent
+
+
+class VendorConfigs(Protocol):
+    """What PHP says of vendors (``sidecar/php/vendors.py``)."""
+
+    async def get_since(self, key: str, since: float) -> VendorConfig | None:
+        """Return a vendor's configuration as PHP has had it then (``time.monotonic``) or later;
+        None: there is no such vendor. Raises ``BackendError``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,4 +32,5 @@ class Services:
     cloud_api: CloudApi
     limiter: Limiter
     stopping: asyncio.Event
+    vendors: VendorConfigs
     recent: Recent = field(default_factory=Recent)

@@ -1,6 +1,8 @@
 """The effects that one process does: one run for each vendor and kind, wherever it is."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,6 +38,7 @@ class Stand:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     known: dict[str, VendorConfig | BackendError] = field(default_factory=dict)
     woken: list[Job] = field(default_factory=list)
+    watching: list[Callable[[VendorConfig | None], None]] = field(default_factory=list)
 
     def make(self, *, here: bool = True) -> EffectRuns:
         services = SimpleNamespace(settings=self.settings, stopping=self.stopping)
@@ -44,15 +47,21 @@ class Stand:
             self.outbox,
             self.leases,
             {KIND: cast(Any, self.doer)},
-            self._config_of,
+            self,
             None if here else self.woken.append,
         )
 
-    async def _config_of(self, vendor_uid: str) -> VendorConfig | None:
-        found = self.known.get(vendor_uid)
+    async def get(self, key: str) -> VendorConfig | None:
+        found = self.known.get(key)
         if isinstance(found, BackendError):
             raise found
         return found
+
+    @contextmanager
+    def watch(self, vendor_uid: str, told: Callable[[VendorConfig | None], None]) -> Iterator[None]:
+        self.watching.append(told)
+        yield
+        self.watching.remove(told)
 
     async def ask(self, *ids: str, vendor_uid: str = "v") -> None:
         self.known.setdefault(vendor_uid, VendorConfig(vendor_uid=vendor_uid))

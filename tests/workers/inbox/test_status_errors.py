@@ -11,6 +11,7 @@ from contracts import backend as contract
 from contracts.backend import PhoneNumber, VendorConfig, Verified
 from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
+from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendUnavailable
 from sidecar.redis import keys
 from sidecar.redis.client import RedisUnavailable
@@ -122,10 +123,26 @@ async def test_an_account_that_php_names_no_id_for(lane: LaneUnderTest) -> None:
     assert str(paused).startswith(f"account of vendor {VENDOR} is paused: 131042")
 
 
-async def test_a_vendor_that_php_says_nothing_of(lane: LaneUnderTest) -> None:
+@pytest.mark.parametrize(
+    ("code", "signs"),
+    [
+        (131042, set()),
+        (130429, set()),
+        (131056, set()),
+        (4, set()),
+        (131048, {"number paused"}),
+        (190, {"token paused"}),
+    ],
+)
+async def test_a_vendor_that_php_says_nothing_of(
+    lane: LaneUnderTest, code: int, signs: set[str]
+) -> None:
+    """What its sends ask for whatever PHP may say of it is paused. Nothing else would stop any."""
     lane.configs.clear()
-    await receive(lane, failed("wamid.1", 131042))
-    assert await seen(lane) == {"account paused"}
+    counted = METRICS.counter(STATUSES_MISFIT).value
+    await receive(lane, failed("wamid.1", code))
+    assert await seen(lane) == signs
+    assert METRICS.counter(STATUSES_MISFIT).value == counted + (not signs)
 
 
 async def test_php_does_not_say_anything_of_the_vendor_now(
@@ -138,8 +155,8 @@ async def test_php_does_not_say_anything_of_the_vendor_now(
         raise BackendUnavailable("gone")
 
     monkeypatch.setattr(lane.status_errors, "_find_config", away)
-    await receive(lane, *(failed(f"wamid.{n}", 131042) for n in range(5)))
-    assert await seen(lane) == {"account paused"}
+    await receive(lane, *(failed(f"wamid.{n}", 131048) for n in range(5)))
+    assert await seen(lane) == {"number paused"}
     assert asked == [VENDOR]
 
 
@@ -198,27 +215,27 @@ async def halted(lane: LaneUnderTest) -> str | None:
     return None if halt is None else halt.reason
 
 
-async def test_like_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> None:
+async def test_errors_in_a_row_stop_the_campaign(lane: LaneUnderTest) -> None:
     """In one batch, or in several."""
     await receive(lane, failed("wamid.1"))
-    await receive(lane, failed("wamid.2"))
+    await receive(lane, failed("wamid.2", 131008))
     assert await halted(lane) is None
     with capture_logs() as logs:
         await receive(lane, failed("wamid.3"))
-    assert await halted(lane) == "3 times in a row: 131009 error 131009"
+    assert await halted(lane) == "3 errors in a row, the last one: 131009 error 131009"
     assert await lane.redis.hget(keys.CAMPAIGNS, CAMPAIGN) == VENDOR.encode(), "PHP is to be told"
     assert [log["campaign"] for log in logs if log["event"] == "campaign.paused"] == [CAMPAIGN]
 
 
 async def test_all_in_one_batch(lane: LaneUnderTest) -> None:
-    await receive(lane, *(failed(f"wamid.{n}") for n in range(3)))
+    await receive(lane, *(failed(f"wamid.{n}", (131009, 131008, 100)[n]) for n in range(3)))
     assert await halted(lane) is not None
 
 
 @pytest.mark.parametrize("turns", [1, 2, 7])
 async def test_errors_that_are_not_in_a_row(lane: LaneUnderTest, turns: int) -> None:
     bad = [failed(f"wamid.{n}") for n in range(4)]
-    mixed = [*bad[:2], went("wamid.8"), *bad[2:], failed("wamid.9", 131008), failed("wamid.10")]
+    mixed = [*bad[:2], went("wamid.8"), *bad[2:], went("wamid.9"), failed("wamid.10", 131008)]
     size = -(-len(mixed) // turns)
     for start in range(0, len(mixed), size):
         await receive(lane, *mixed[start : start + size])
@@ -257,10 +274,17 @@ async def test_a_halt_of_a_person_stays(lane: LaneUnderTest) -> None:
 
 
 async def test_answers_and_statuses_are_counted_apart(lane: LaneUnderTest) -> None:
-    await lane.redis.set(keys.errors(CAMPAIGN, "answer"), "131009 2")
+    await lane.redis.set(keys.errors(CAMPAIGN, "answer"), 2)
     await receive(lane, failed("wamid.1"), failed("wamid.2"))
     assert await halted(lane) is None
-    assert await lane.redis.get(keys.errors(CAMPAIGN, "answer")) == b"131009 2"
+    assert await lane.redis.get(keys.errors(CAMPAIGN, "answer")) == b"2"
+
+
+async def test_what_an_older_version_has_counted(lane: LaneUnderTest) -> None:
+    """It wrote a code before the number."""
+    await lane.redis.set(keys.errors(CAMPAIGN, "status"), "131009 2")
+    await receive(lane, failed("wamid.1", 131008))
+    assert await halted(lane) is not None
 
 
 # -- what it costs, and what a crash does --
@@ -319,7 +343,7 @@ async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_non
     await lane.drain()
     assert await seen(lane) == set()
     await receive(lane, failed("wamid.2"))
-    assert await lane.redis.get(keys.errors(CAMPAIGN, "status")) == b"131009 1"
+    assert await lane.redis.get(keys.errors(CAMPAIGN, "status")) == b"1"
 
 
 async def test_redis_does_not_take_it(lane: LaneUnderTest) -> None:

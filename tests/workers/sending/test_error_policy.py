@@ -64,7 +64,7 @@ def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
         case ErrorClass.SUPPRESS:
             assert decision == Decision(SendOutcome.FAILED, error, suppress=True)
         case ErrorClass.STOP_CAMPAIGN:
-            assert decision == Decision(SendOutcome.FAILED, error, pause_reason=reason)
+            assert decision == Decision(None, error, give_back=True, pause_reason=reason)
             assert decision.stops_campaign
         case ErrorClass.PAUSE_NUMBER | ErrorClass.PAUSE_ACCOUNT | ErrorClass.PAUSE_TOKEN:
             paused = Scope(rule.error_class.removeprefix("pause_"))

@@ -207,7 +207,7 @@ async def test_answers_in_a_row_are_counted_over_several_runs(make_stage: MakeSt
     row = stage.embedded.rows("whatsapp_message_queue", campaigns__id=stage.campaign.id)[0]
     stage.embedded.change("whatsapp_message_queue", {"status": 1}, _uid=row["_uid"])
     await stage.run()
-    assert reason(stage).startswith("3 times in a row: 131009")
+    assert reason(stage).startswith("3 errors in a row, the last one: 131009")
 
 
 async def test_a_failure_that_the_answer_has_told_counts_once(

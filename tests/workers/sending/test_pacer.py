@@ -20,6 +20,7 @@ from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
 from workers.sending import pacer as module
+from workers.sending.cloud_api import Attempt
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger, NotTheHolder
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
@@ -45,7 +46,11 @@ class Track:
     started: list[tuple[float, str]] = field(default_factory=list)
     postponed: list[tuple[str, float]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    passed_on: list[str] = field(default_factory=list)
     asks: int = 0
+    api_asks: int = 0
+    #: What comes of asking the API, before it answers.
+    answers: list[Attempt] = field(default_factory=list)
     pacer: Pacer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,8 +58,9 @@ class Track:
 
     def paced(self, rate: float, **more: Any) -> None:
         """Have a pacer of this rate, before it runs."""
-        config = SendConfig(self.settings, VendorConfig(vendor_uid="vendor-1"), CAMPAIGN)
         where = limits(rate, **more)
+        vendor = VendorConfig(vendor_uid="vendor-1", current_phone_number_id=where.number)
+        config = SendConfig(self.settings, vendor, CAMPAIGN)
         self.pacer = Pacer(self.limiter, self.ledger, self.lease, where, config, outlet=self)
 
     @property
@@ -70,8 +76,15 @@ class Track:
     def refuse(self, row: ClaimedSend) -> None:
         self.refused.append(row.uid)
 
+    def put(self, rows: list[ClaimedSend]) -> None:
+        self.passed_on += [row.uid for row in rows]
+
     def asked(self, pacer: Pacer) -> None:
         self.asks += 1
+
+    async def ask_api(self, limits: Limits, timeout_s: float) -> Attempt | None:
+        self.api_asks += 1
+        return self.answers.pop(0) if self.answers else None
 
     @property
     def rows(self) -> SendQueue:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
 from sidecar.effects.outbox import replies_of
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
@@ -49,6 +49,21 @@ class HangingApi(Scripted):
 
 
 @dataclass
+class Told:
+    """A PHP side that says this of the vendor, or nothing. ``asked``: how often it was asked."""
+
+    vendor: VendorConfig | None = VENDOR
+    error: BackendError | None = None
+    asked: int = 0
+
+    async def get_since(self, key: str, since: float) -> VendorConfig | None:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        return self.vendor
+
+
+@dataclass
 class Bench:
     """A pipeline, a source that does what the test says, and what was reported."""
 
@@ -56,6 +71,7 @@ class Bench:
     api: HangingApi
     ledger: Ledger
     lease: Lease
+    php: Told
     pipeline: Pipeline = field(init=False)
     feeding: Feed | None = None
     calls: list[str] = field(default_factory=list)
@@ -107,11 +123,13 @@ def make(redis: Redis, backend: Backend, make_settings: MakeSettings) -> Make:
         *attempts: Attempt, campaign_uid: str | None = CAMPAIGN, **settings: float
     ) -> Bench:
         api = HangingApi(*(attempts or [ACCEPTED]))
+        php = Told()
         found = make_settings(**{"messages_per_second": 500, **settings})
-        services = Services(found, redis, backend, api, Limiter(redis), asyncio.Event())
+        stopping = asyncio.Event()
+        services = Services(found, redis, backend, api, Limiter(redis), stopping, php)
         config = SendConfig(found, VENDOR, campaign_uid)
         ledger = Ledger(redis, config.name, config.vendor_uid)
-        bench = Bench(services, api, ledger, await held_lease(redis, config.name))
+        bench = Bench(services, api, ledger, await held_lease(redis, config.name), php)
         bench.pipeline = Pipeline(
             services, config, bench.lease, ledger, source=bench, results=bench
         )
@@ -147,11 +165,11 @@ async def test_what_is_put_in_later_is_sent_by_its_number(make: Make) -> None:
     async def feed(pipeline: Pipeline) -> None:
         for number in (NUMBER, "other", NUMBER):
             pipeline.put([queued(from_phone_number_id=number)])
-            await eventually(lambda: len(bench.api.calls) == len(bench.reported) > 0)
+            await eventually(lambda: len(bench.api.sent) == len(bench.reported) > 0)
 
     bench.feeding = feed
     assert await bench.run() == []
-    assert sorted(call[0] for call in bench.api.calls) == [NUMBER, NUMBER, "other"]
+    assert sorted(call[0] for call in bench.api.sent) == [NUMBER, NUMBER, "other"]
 
 
 async def test_it_goes_on_while_the_source_has_something_in_hand(make: Make) -> None:
@@ -182,13 +200,13 @@ async def test_a_source_waits_while_enough_rows_wait(make: Make) -> None:
         for _ in range(5):
             await pipeline.has_room(4)
             pipeline.put([queued() for _ in range(4)])
-            put.append(len(bench.api.calls))
+            put.append(len(bench.api.sent))
 
     bench.feeding = feed
     run = asyncio.create_task(bench.run())
-    await eventually(lambda: len(bench.api.calls) == 2)
+    await eventually(lambda: len(bench.api.sent) == 2)
     await asyncio.sleep(0.05)
-    assert (len(put), len(bench.api.calls)) == (2, 2)
+    assert (len(put), len(bench.api.sent)) == (2, 2)
     bench.api.answers.set()
     assert await run == []
     assert len(bench.reported) == 20
@@ -200,7 +218,7 @@ async def test_a_source_waits_while_enough_rows_wait(make: Make) -> None:
 async def until_some_are_under_way(bench: Bench) -> asyncio.Task[list[str]]:
     bench.api.answers.clear()
     run = asyncio.create_task(bench.run(*[queued(f"row-{n}") for n in range(10)]))
-    await eventually(lambda: len(bench.api.calls) == 3)
+    await eventually(lambda: len(bench.api.sent) == 3)
     return run
 
 
@@ -235,7 +253,7 @@ async def test_it_ends_when_its_time_is_over(make: Make) -> None:
     await hold(bench, 5.0)
     assert await bench.run(queued("row-1"), longest_s=0.1) == ["row-1"]
     assert bench.pipeline.end_reason is None
-    assert not bench.api.calls
+    assert not bench.api.sent
 
 
 async def test_what_the_source_has_begun_it_may_finish(make: Make) -> None:
@@ -250,7 +268,7 @@ async def test_what_the_source_has_begun_it_may_finish(make: Make) -> None:
     bench.feeding = feed
     bench.services.stopping.set()
     assert await bench.run() == ["late"]
-    assert not bench.api.calls
+    assert not bench.api.sent
 
 
 @pytest.mark.parametrize("where", ["source", "send"])
@@ -316,7 +334,7 @@ async def test_a_defect_of_one_reply_stops_no_other(make: Make) -> None:
     bench = await make(refused(131005), ACCEPTED, campaign_uid=None)
     bench.api.answers.clear()
     run = asyncio.create_task(bench.run(queued(), queued()))
-    await eventually(lambda: len(bench.api.calls) == 2)
+    await eventually(lambda: len(bench.api.sent) == 2)
     bench.api.answers.set()
     assert await run == []
     assert sorted(bench.outcomes) == [SendOutcome.ACCEPTED, SendOutcome.REQUEUE]
@@ -337,7 +355,7 @@ async def test_a_row_that_somebody_else_sends_is_left_to_them(
 
     bench.feeding = feed
     assert await bench.run() == []
-    assert not bench.api.calls
+    assert not bench.api.sent
     assert bench.outcomes == ([] if campaign_uid else [SendOutcome.FAILED])
 
 

@@ -7,10 +7,20 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
+from contracts.backend import (
+    CampaignState,
+    PhoneNumber,
+    SendError,
+    SendOutcome,
+    SendResult,
+    VendorConfig,
+    Verified,
+)
 from contracts.cloud_api.errors import rule_for
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
+from sidecar.sending.halts import Halt
+from sidecar.sending.pauses import Pauses
 from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
 from tests.workers.slots import limits
@@ -25,7 +35,7 @@ from workers.sending.cloud_api import (
 from workers.sending.error_actions import ErrorActions
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
-from workers.sending.send_config import SendConfig
+from workers.sending.send_config import SendConfig, Way
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.sender import Sender
 
@@ -36,16 +46,27 @@ def refused(code: int) -> ErrorAnswer:
     return ErrorAnswer(rule_for(code, 400), SendError(code=code, message=f"error {code}"))
 
 
+def vendor_of(number: str = NUMBER, access_token: str | None = "token") -> VendorConfig:
+    """Return a vendor that sends from a number with the names of :func:`limits`."""
+    told = Verified(account_id="account-1", app_id="app-1", portfolio_id="portfolio-1")
+    return VendorConfig(
+        vendor_uid="vendor-1",
+        access_token=access_token,
+        current_phone_number_id=number,
+        phone_numbers=[PhoneNumber(phone_number_id=NUMBER, verified=told)],
+    )
+
+
 class Scripted(CloudApi):
     """A Cloud API whose calls end as they are told to."""
 
     def __init__(self, *attempts: Attempt) -> None:
         super().__init__("http://127.0.0.1:9", "v1", timeout_s=1)
         self.attempts = list(attempts)
-        self.calls: list[tuple[str, str, bytes]] = []
+        self.sent: list[tuple[str, str, bytes]] = []
 
     async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
-        self.calls.append((number, access_token, body))
+        self.sent.append((number, access_token, body))
         return self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]
 
 
@@ -56,8 +77,20 @@ class Collected:
     reported: list[SendResult] = field(default_factory=list)
     returned: list[ClaimedSend] = field(default_factory=list)
     given_back: list[ClaimedSend] = field(default_factory=list)
+    postponed: list[tuple[ClaimedSend, float, str | None]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     rests: int = 0
+    holding: bool = False
+    explained: bool = False
+    asked: int = 0
+
+    @property
+    def stopped(self) -> bool:
+        return bool(self.reasons)
+
+    async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool:
+        self.asked += 1
+        return self.explained
 
     def report(self, result: SendResult) -> None:
         self.reported.append(result)
@@ -67,6 +100,9 @@ class Collected:
 
     def give_back(self, row: ClaimedSend) -> None:
         self.given_back.append(row)
+
+    def postpone(self, row: ClaimedSend, wait_s: float, reason: str | None = None) -> None:
+        self.postponed.append((row, wait_s, reason))
 
     def pause(self, reason: str) -> None:
         self.reasons.append(reason)
@@ -90,8 +126,10 @@ class Desk:
     make_settings: MakeSettings
     outlet: Collected = field(default_factory=Collected)
 
-    def sender(self, access_token: str | None = "token", like_errors: int = 3) -> Sender:
-        config = VendorConfig(vendor_uid="vendor-1", access_token=access_token)
+    def sender(
+        self, access_token: str | None = "token", like_errors: int = 3, number: str = NUMBER
+    ) -> Sender:
+        config = vendor_of(number, access_token)
         limiter = Limiter(self.redis)
         settings = self.make_settings(campaign_error_streak=like_errors)
         return Sender(
@@ -142,7 +180,7 @@ async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) ->
     assert one.user_id == "GB.1"
     assert one.response == ACCEPTED.response
     assert (one.error, one.due_at) == (None, None)
-    [(number, token, body)] = desk.api.calls
+    [(number, token, body)] = desk.api.sent
     assert (number, token) == (NUMBER, "token")
     assert row.uid.encode() in body
 
@@ -156,7 +194,7 @@ async def test_a_row_that_names_nobody_fails_without_a_call(desk: Desk, to: str 
     assert one.outcome is SendOutcome.FAILED
     assert one.error is not None
     assert "neither a phone number nor a user id" in one.error.message
-    assert desk.api.calls == []
+    assert desk.api.sent == []
 
 
 @pytest.mark.parametrize(("code", "key"), [(131026, "suppressed:*"), (131056, "pair:*")])
@@ -176,7 +214,7 @@ async def test_an_unknown_outcome_is_reported_and_not_tried_again(desk: Desk) ->
     [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.UNKNOWN
     assert one.error == SendError(code=None, message="no answer")
-    assert len(desk.api.calls) == 1
+    assert len(desk.api.sent) == 1
 
 
 async def test_a_row_that_is_to_come_later_says_when(desk: Desk) -> None:
@@ -239,11 +277,11 @@ async def test_an_account_that_is_locked_gives_the_row_back_and_pauses(desk: Des
     assert desk.outlet.reasons == ["131031 error 131031"]
 
 
-async def test_a_defect_of_the_campaign_fails_the_row_and_pauses(desk: Desk) -> None:
-    await send(desk, refused(132015))
-    [one] = desk.outlet.reported
-    assert one.outcome is SendOutcome.FAILED
-    assert one.error == SendError(code=132015, message="error 132015")
+async def test_a_defect_of_the_campaign_gives_the_row_back_and_pauses(desk: Desk) -> None:
+    """A person mends it and resumes the campaign, and the row is as good as any other."""
+    row = await send(desk, refused(132015))
+    assert desk.outlet.given_back == [row]
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
     assert desk.outlet.reasons == ["132015 error 132015"]
 
 
@@ -259,10 +297,10 @@ async def test_nothing_is_sent_without_a_number_or_a_token(
     desk: Desk, number: str, token: str | None, reason: str
 ) -> None:
     row = queued()
-    await desk.sender(token).send(row, limits(80.0, number))
+    await desk.sender(token, number=number).send(row, limits(80.0, number))
     assert desk.outlet.given_back == [row]
     assert desk.outlet.reasons == [reason]
-    assert not desk.api.calls
+    assert not desk.api.sent
 
 
 async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
@@ -272,7 +310,7 @@ async def test_a_row_that_cannot_be_written_fails_by_itself(desk: Desk) -> None:
     [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.FAILED
     assert "components" in (one.error.message if one.error else "")
-    assert not desk.api.calls
+    assert not desk.api.sent
 
 
 async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: Redis) -> None:
@@ -285,29 +323,121 @@ async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: R
         assert rows == [row]
 
 
+# -- settings that have changed --
+
+
+async def test_a_row_whose_number_has_changed_since_it_got_its_slot(desk: Desk) -> None:
+    """The number may be gone, or slower, and was given no slot for it."""
+    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await desk.sender(number="220").send(row, limits(80.0))
+    assert desk.outlet.returned == [row]
+    assert not desk.api.sent
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+
+
+async def test_nothing_is_sent_while_php_is_asked(desk: Desk) -> None:
+    desk.outlet.holding = True
+    row = await send(desk, ACCEPTED)
+    assert desk.outlet.returned == [row]
+    assert not desk.api.sent
+
+
+async def test_nothing_is_sent_for_a_vendor_that_is_not_active(desk: Desk) -> None:
+    sender = desk.sender()
+    sender._config.vendor = sender._config.vendor.model_copy(update={"active": False})
+    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await sender.send(row, limits(80.0))
+    assert desk.outlet.given_back == [row]
+    assert not desk.api.sent
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+
+
+OUTDATED = [0, 3, 10, 33, 190, 250, 131005, 131031, 131037, 131042, 131048, 133010, 131063, 132001]
+
+
+@pytest.mark.parametrize("code", OUTDATED)
+async def test_a_refusal_that_a_changed_setting_explains(desk: Desk, code: int) -> None:
+    """The row goes again, and nothing else follows."""
+    desk.outlet.explained = True
+    row = await send(desk, refused(code))
+    assert desk.outlet.returned == [row]
+    assert desk.outlet.asked == 1
+    assert not desk.outlet.reasons
+    assert not await Pauses(desk.redis).all()
+    assert not await desk.redis.exists(keys.halt(CAMPAIGN))
+    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+
+
+@pytest.mark.parametrize("code", [131026, 130429, 131056, 131009, 131000, 132015, 132007])
+async def test_a_refusal_that_no_setting_explains(desk: Desk, code: int) -> None:
+    await send(desk, refused(code))
+    assert desk.outlet.asked == 0
+
+
+@pytest.mark.parametrize(("number", "token"), [("", "token"), (NUMBER, None)])
+async def test_a_number_or_a_token_may_be_there_by_now(
+    desk: Desk, number: str, token: str | None
+) -> None:
+    desk.outlet.explained = True
+    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await desk.sender(token, number=number).send(row, limits(80.0, number))
+    assert desk.outlet.returned == [row]
+    assert not desk.outlet.reasons
+
+
+async def test_what_follows_is_for_the_number_as_it_is_known_now(desk: Desk) -> None:
+    """Meta has confirmed its account since it was sent: nobody asks for its old name any more."""
+    old = limits(80.0, line="vendor-1/110", account="vendor-1/")
+    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    desk.api.attempts = [refused(130429)]
+    await desk.sender().send(row, old)
+    assert 500 < await desk.held_ms() <= 1250
+    assert not await desk.redis.exists(keys.number("vendor-1/110"))
+
+
 # -- many in a row --
 
 
-async def test_the_same_error_many_times_in_a_row_stops_the_campaign(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "codes",
+    [(131009, 131009, 131009), (131009, 131008, 131009), (1, 132000, 100), (999_999, 135000, 1)],
+)
+async def test_errors_of_the_class_in_a_row_stop_the_campaign(
+    desk: Desk, codes: tuple[int, ...]
+) -> None:
+    """Whichever they are. The last one's row goes back: the campaign does not send any more."""
     sender = desk.sender(like_errors=3)
-    desk.api.attempts = [refused(131009)]
-    for _ in range(2):
+    desk.api.attempts = [refused(code) for code in codes]
+    for _ in codes[:2]:
         await sender.send(queued(), limits(80.0))
     assert not desk.outlet.reasons
-    await sender.send(queued(), limits(80.0))
-    assert desk.outlet.reasons == ["3 times in a row: 131009 error 131009"]
-    assert [one.outcome for one in desk.outlet.reported] == [SendOutcome.FAILED] * 3
+    await sender.send(row := queued(), limits(80.0))
+    last = f"{codes[-1]} error {codes[-1]}"
+    assert desk.outlet.reasons == [f"3 errors in a row, the last one: {last}"]
+    assert len(desk.outlet.reported) == 2
+    assert desk.outlet.given_back == [row]
 
 
-@pytest.mark.parametrize(
-    "between",
-    [ACCEPTED, refused(131008)],
-    ids=["something is accepted", "another error"],
-)
-async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk, between: Attempt) -> None:
+@pytest.mark.parametrize("code", [131009, 131008, 135000])
+async def test_rows_under_way_when_errors_stop_the_campaign_go_back(desk: Desk, code: int) -> None:
+    """Also if it was stopped by somebody else, of which this process has not heard yet."""
+    await desk.redis.set(keys.halt(CAMPAIGN), Halt(CampaignState.PAUSED, "by hand").dump())
+    row = await send(desk, refused(code))
+    assert desk.outlet.given_back == [row]
+    assert not desk.outlet.reasons, "why it was stopped is known"
+    assert await desk.redis.get(keys.errors(CAMPAIGN, "answer")) is None
+
+
+async def test_what_concerns_the_recipient_ends_whatever_stops_the_campaign(desk: Desk) -> None:
+    await desk.redis.set(keys.halt(CAMPAIGN), Halt(CampaignState.PAUSED, "by hand").dump())
+    await send(desk, refused(131026))
+    assert [one.outcome for one in desk.outlet.reported] == [SendOutcome.FAILED]
+
+
+async def test_errors_that_are_not_in_a_row_stop_nothing(desk: Desk) -> None:
     sender = desk.sender(like_errors=3)
     bad = refused(131009)
-    desk.api.attempts = [bad, bad, between, bad, bad, between]
+    desk.api.attempts = [bad, bad, ACCEPTED, bad, bad, ACCEPTED]
     for _ in range(6):
         await sender.send(queued(), limits(80.0))
     assert not desk.outlet.reasons
@@ -320,7 +450,7 @@ async def test_what_is_accepted_ends_the_row_of_an_earlier_run(desk: Desk) -> No
         await desk.sender(like_errors=3).send(queued(), limits(80.0))
     assert not desk.outlet.reasons
     await desk.sender(like_errors=3).send(queued(), limits(80.0))
-    assert desk.outlet.reasons == ["3 times in a row: 131009 error 131009"]
+    assert desk.outlet.reasons == ["3 errors in a row, the last one: 131009 error 131009"]
 
 
 async def test_redis_is_away_when_a_row_of_errors_should_end(
