@@ -10,6 +10,7 @@ _TABLES = (
     "vendor_settings",
     "contacts",
     "campaigns",
+    "whatsapp_templates",
     "whatsapp_message_queue",
     "whatsapp_message_logs",
     "whatsapp_webhook_queue",

@@ -108,6 +108,8 @@ async def _everything(caller: Caller, campaign: Campaign) -> None:
         *(status(vendor, status_object(wamid_of(u), "read", row_uid=u)) for u in uids[13:15]),
         message(vendor, message_object("wamid.x", "999123", context={"id": wamid_of(uids[0])})),
     )
+    await caller.retry(campaign, dry_run=True)
+    await caller.retry(campaign, codes=["131026"], limit=1, after="1")
     await caller.due(limit=1000)
     await caller.due(campaign)
     await _resolve_unknown(caller, campaign)

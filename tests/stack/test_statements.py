@@ -9,6 +9,7 @@ from contracts.backend import (
     OBSERVE,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
+    RETRY_MESSAGES,
     STORE_WEBHOOKS,
     QueueStatus,
 )
@@ -36,6 +37,26 @@ async def test_a_claim(caller: Caller, backend: LaravelBackend, vendor: Vendor) 
     large = await _statements(backend, lambda: caller.claim(campaign, 250, fence=2))
     assert large == small
     assert large <= CONNECT + 12
+
+
+async def test_a_claim_of_contacts_who_get_nothing(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    counts = []
+    for messages in (9, 300):
+        campaign = backend.seed_campaign(vendor, messages)
+        of_campaign = "whatsapp_message_queue WHERE campaigns__id = ?"
+        third = f"SELECT contacts__id FROM {of_campaign} AND _id % 3 = 0"
+        backend.change("contacts", {"whatsapp_opt_out": 1}, vendors__id=vendor.id)
+        for sql in (
+            f"UPDATE contacts SET wa_blocked_at = NOW() WHERE _id IN ({third})",
+            "UPDATE whatsapp_message_queue SET contacts__id = NULL"
+            " WHERE campaigns__id = ? AND _id % 3 = 1",
+        ):
+            backend.run(sql, (campaign.id,))
+        counts.append(await _statements(backend, partial(caller.claim, campaign, messages)))
+    assert counts[0] == counts[1]
+    assert counts[1] <= CONNECT + 14
 
 
 async def _claimed(caller: Caller, vendor: Vendor, messages: int) -> Campaign:
@@ -121,6 +142,22 @@ async def test_resolving_messages_of_unknown_outcome(
         assert {row["status"] for row in left} == {QueueStatus.QUEUED, QueueStatus.ERROR}
     assert len(set(counts)) == 1
     assert counts[0] <= CONNECT + 6
+
+
+async def test_retrying_failed_messages(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    counts = []
+    for messages in (4, 500):
+        campaign = await _claimed(caller, vendor, messages)
+        await caller.report(*(failed(campaign, uid) for uid in campaign.row_uids))
+        request = {"vendor_uid": vendor.uid, "campaign_uid": campaign.uid}
+        call = partial(caller.call, RETRY_MESSAGES, request)
+        counts.append(await _statements(backend, call))
+        left = backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+        assert {row["status"] for row in left} == {QueueStatus.QUEUED}
+    assert counts[0] == counts[1]
+    assert counts[1] <= CONNECT + 8
 
 
 async def test_a_message_that_a_bot_answers(
