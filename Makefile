@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe adversary migration test test-fast branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe adversary outages migration test test-fast branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -24,6 +24,9 @@ chaos-wipe: install ## Wipe Redis in the middle of a campaign; SEED=3 kills the 
 adversary: install ## Attack the real stack as hostile vendors may; ROUNDS=50 SEED=1 ARGS="--shape php_500"
 	@scripts/install-stack
 	@.venv/bin/python -m simulator adversary --rounds $(or $(ROUNDS),10) --seed $(or $(SEED),1) $(ARGS)
+
+outages: install ## Send a campaign through outages of the Cloud API; ARGS="--shape html_502 --stack"
+	@.venv/bin/python -m simulator outages $(ARGS)
 
 migration: install ## Walk through MIGRATION.md and back, on the real stack; as root; ARGS="--vendors 3"
 	@scripts/install-stack

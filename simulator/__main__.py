@@ -18,6 +18,7 @@ _IN_CHECKOUT = {
     "chaos": "simulator.chaos.command",
     "adversary": "simulator.adversary.command",
     "migration": "simulator.migration.command",
+    "outages": "simulator.outages.command",
 }
 
 

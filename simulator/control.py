@@ -25,9 +25,14 @@ def lines(process: Process, what: str) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in _call("GET", _url(process, what)).splitlines()]
 
 
+def read_list(process: Process, what: str) -> list[dict[str, Any]]:
+    """Return what a simulator says of each of a few."""
+    return cast("list[dict[str, Any]]", orjson.loads(_call("GET", _url(process, what))))
+
+
 def requests(process: Process) -> list[dict[str, Any]]:
     """Return what a simulator of :mod:`simulator.outside` was asked."""
-    return cast("list[dict[str, Any]]", orjson.loads(_call("GET", _url(process, "requests"))))
+    return read_list(process, "requests")
 
 
 def order(process: Process, what: str, order: dict[str, Any]) -> None:

@@ -101,6 +101,12 @@ class Tables(ABC):
                 )
             ]
 
+    def queued_uids(self, vendor_uid: str | None = None) -> list[str]:
+        """Return the uids of the queue's rows, in any status."""
+        with self._reading(vendor_uid) as read:
+            found = read("SELECT _uid FROM whatsapp_message_queue WHERE {of} ORDER BY _id")
+            return [row[0] for row in found]
+
     def incoming_wamids(self, vendor_uid: str | None = None) -> list[str]:
         """Return the wamids of the customers' messages, in the order in which they were
         recorded."""

@@ -1,0 +1,41 @@
+from pathlib import Path
+from typing import Any
+
+from simulator.embedded import EmbeddedInstallation
+from simulator.outages.watch import Look, Watch
+
+DOWN = ("cloud-api-down",)
+
+
+def look(at: float, *codes: str, metric: float | None = 0.0, exit_code: int = 1) -> Look:
+    problems = [{"code": code, "what": "number 110", "do": "nothing"} for code in codes]
+    answer: dict[str, Any] = {"problems": problems}
+    return Look(at, at + 1, exit_code, answer, metric)
+
+
+def watched(tmp_path: Path, *looks: Look) -> Watch:
+    return Watch(EmbeddedInstallation(tmp_path), list(looks))
+
+
+def test_when_it_was_named_and_when_it_was_over(tmp_path: Path) -> None:
+    watch = watched(
+        tmp_path,
+        look(10),
+        look(20, *DOWN, metric=1),
+        look(30, *DOWN, metric=1),
+        look(40, "number-held"),
+    )
+    assert watch.named_at(DOWN, "110", 15) == 21
+    assert watch.measured_at(15) == 21
+    assert watch.over_at(DOWN, "110", 25) == 41
+    assert watch.over_at(DOWN, "110", 45) is None
+
+
+def test_another_number_or_problem_is_not_meant(tmp_path: Path) -> None:
+    watch = watched(tmp_path, look(20, "cloud-api-down"))
+    assert watch.named_at(DOWN, "111", 15) is None
+    assert watch.named_at(("number-held",), "110", 15) is None
+
+
+def test_what_is_named_must_show_in_the_exit_code(tmp_path: Path) -> None:
+    assert watched(tmp_path, look(20, *DOWN, exit_code=0)).named_at(DOWN, "110", 15) is None
