@@ -83,6 +83,16 @@ SEND_CALLS = Family(
 SEND_SECONDS = Family(
     "sidecar_send_seconds", "Time of calls to the Cloud API, whatever their end.", bounds=_SLOW
 )
+CLOUD_API_OUTAGES = Family(
+    "sidecar_cloud_api_outages",
+    "Outages of the Cloud API that were noticed, each for one number.",
+)
+CLOUD_API_PROBES = Family(
+    "sidecar_cloud_api_probes",
+    "Probes during outages of the Cloud API: answered or no_answer (it was asked, for no row), worked "
+    "or failed (a row was sent).",
+    ("result",),
+)
 EFFECT_CALLS = Family(
     "sidecar_effect_calls",
     "Calls that effects have led to, by the effect's kind and how they ended; and those that were "
@@ -114,8 +124,8 @@ SHADOW_EFFECTS = Family(
 )
 STATUSES_MISFIT = Family(
     "sidecar_statuses_misfit",
-    "Failed statuses that would hold a number which PHP does not list as the vendor's: nothing was "
-    "held.",
+    "Failed statuses that would hold or pause a number or an account which the vendor does not "
+    "send from, as far as PHP says: nothing was held.",
 )
 ROWS_REFUSED = Family(
     "sidecar_rows_refused",
@@ -145,6 +155,8 @@ FAMILIES = {
         BACKEND_SECONDS,
         SEND_CALLS,
         SEND_SECONDS,
+        CLOUD_API_OUTAGES,
+        CLOUD_API_PROBES,
         EFFECT_CALLS,
         EFFECTS_REFUSED,
         EFFECT_SECONDS,

@@ -36,17 +36,20 @@
 | processes | set | ids of processes that run, or died without a word |
 | process:{id} | string | what one of them last said of itself; expires (sidecar/ops/publisher.py) |
 | published:{id} | string | the number of what it last added to metrics; expires |
-| errors:{campaign}:{path} | string | a code, and how often it came in a row; expires |
+| errors:{campaign}:{path} | string | how many errors came in a row; expires |
 | pauses | hash | what a person must resume (sidecar/sending/pauses.py) |
 | lifted:{scope}:{id} | string | when a person had it tried again (unix ms); expires |
 | suppressed:{vendor}:{recipient} | string | why it gets nothing for a while; expires |
 | wait:{campaign} | string | why it can send nothing for long (a hold, a budget); expires |
+| clock | string | what Redis's clock said last (lua/sending/waits.lua), microseconds |
+| blocked:{campaign} | string | why it gets no slots now (a hold, an outage, a budget); expires |
 | number:{number} | hash | its next slot, rate and hold (sidecar/sending/numbers.py); expires |
+| outage:{number} | hash | the Cloud API is down, or was (lua/sending/outage.lua); expires |
 | numbers | sorted set | number:* of a day, by when slots were last asked for (microseconds) |
 | turns:{number} | sorted set | campaigns, until when they have had their share; expires |
 | wanting:{number} | sorted set | campaigns that want more slots, until when that counts; expires |
 | pair:{number}:{recipient} | string | when it may have more (lua/sending/grant.lua); expires |
-| hold:{scope}:{id} | hash | an account or app that is held: until, pause, reason; expires |
+| hold:{scope}:{id} | hash | an account or app that is held (lua/sending/hold.lua); expires |
 | recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
 | outbox:{kind} | set | vendors that have effects of this kind |
 | outbox:{kind}:{vendor} | sorted set | ids of effects, by when they are due (unix ms) |
@@ -112,7 +115,10 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | lifted:{scope}:{id} | numbers, accounts and campaigns that were resumed within a while | 130 |
 | suppressed:{vendor}:{recipient} | recipients that refused within suppress_s | 200 |
 | wait:{campaign} | campaigns that rest | 200 |
+| clock | 1 | 100 |
+| blocked:{campaign} | campaigns that have asked for slots within 5 s | 200 |
 | number:{number} | numbers that send | 600 |
+| outage:{number} | numbers for which the Cloud API was down within a while | 500 |
 | numbers | numbers that have sent within a day | 150 |
 | turns:{number} | campaigns of a number that want slots | 150 |
 | wanting:{number} | campaigns of a number that want slots | 150 |
@@ -154,6 +160,7 @@ DEAD = "dead:vendors"
 IGNORED = "ignored"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
+CLOCK = "clock"
 LEDGERS = "ledgers"
 NONCES_SINCE = "nonces:since"
 ROWS = "rows"
@@ -294,8 +301,16 @@ def wait(campaign_uid: str) -> str:
     return f"wait:{campaign_uid}"
 
 
+def blocked(campaign_uid: str) -> str:
+    return f"blocked:{campaign_uid}"
+
+
 def number(phone_number_id: str) -> str:
     return f"number:{phone_number_id}"
+
+
+def outage(phone_number_id: str) -> str:
+    return f"outage:{phone_number_id}"
 
 
 def turns(phone_number_id: str) -> str:

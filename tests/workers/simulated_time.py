@@ -19,7 +19,7 @@ from sidecar.redis.client import AsyncScript, Redis, script
 from sidecar.redis.lease import Lease
 from sidecar.sending.campaigns import campaign_lease
 from simulator.cloud_api.bucket import TokenBucket
-from workers.sending import limiter as module
+from workers.sending import limiter, outages
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
 from workers.sending.pacer import POLL_S
@@ -57,7 +57,8 @@ def simulated_limiter(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Limiter:
         made: AsyncScript = client.register_script(real.script.replace(_TIME, _SIMULATED))
         return made
 
-    monkeypatch.setattr(module, "script", on_clock)
+    for module in (limiter, outages):
+        monkeypatch.setattr(module, "script", on_clock)
     return Limiter(redis, jitter=lambda: 0.0)
 
 

@@ -6,8 +6,9 @@ have been sent would be sent again (``docs/decisions/0002-http-client.md``).
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import orjson
@@ -17,9 +18,11 @@ from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
 from contracts.portable import flaw
 from sidecar.metrics import METRICS, SEND_CALLS, SEND_SECONDS
+from workers.sending.call_times import CallTimes
 from workers.sending.send_queue import ReplyRow, Row
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 #: Idle connections are closed before the other side does it: a connection that is closed while a
 #: request is on its way leaves that request's outcome unknown.
@@ -115,6 +118,7 @@ class CloudApi:
             total=timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, timeout_s / 2)
         )
         self._session: aiohttp.ClientSession | None = None
+        self.calls = CallTimes()
 
     @property
     def session(self) -> aiohttp.ClientSession:
@@ -136,22 +140,48 @@ class CloudApi:
     async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
         """Send one message. Never raises for what the network or the API does."""
         started_at = time.perf_counter()
-        attempt = await self._send(number, access_token, body)
+        with self.calls.call(number):
+            attempt = await self._send(number, access_token, body)
         METRICS.histogram(SEND_SECONDS).observe(time.perf_counter() - started_at)
         METRICS.counter(SEND_CALLS, *_labels(attempt)).add()
         return attempt
 
+    async def ask(self, number: str, access_token: str, timeout_s: float) -> Attempt | None:
+        """Ask the API about a number, which sends nothing. Return None if it answers that, or what
+        it says or does else. Never raises, as :meth:`send`."""
+        total_s = min(timeout_s, self._timeout.total or timeout_s)
+        return await self._call(
+            "GET", f"{number}?fields=id", access_token, _conclude_asking, total_s=total_s
+        )
+
     async def _send(self, number: str, access_token: str, body: bytes) -> Attempt:
+        return await self._call("POST", f"{number}/messages", access_token, conclude, body=body)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        access_token: str,
+        conclude: Callable[[int, bytes], T],
+        *,
+        body: bytes | None = None,
+        total_s: float | None = None,
+    ) -> T | ErrorAnswer | NotSent | OutcomeUnknown:
         if not access_token.isprintable():
             # No header may hold it, so nothing is sent; it is as good as a token that is wrong.
             message = "the access token holds a line break or another control character"
             return ErrorAnswer(RULES[190], SendError(code=None, message=message))
+        timeout = self._timeout
+        if total_s is not None:
+            timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=timeout.sock_connect)
         try:
-            async with self.session.post(
-                f"{self._root}/{number}/messages",
+            async with self.session.request(
+                method,
+                f"{self._root}/{path}",
                 data=body,
                 headers={"Authorization": f"Bearer {access_token}"},
                 allow_redirects=False,
+                timeout=timeout,
             ) as response:
                 return conclude(response.status, await _read(response))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -192,12 +222,7 @@ def conclude(status: int, content: bytes) -> Attempt:
     """Return what an answer means. An answer that is neither an acceptance nor an error of the
     API's own may come from a gateway that has passed the request on: its outcome is unknown,
     unless the gateway says that the service is not there (503)."""
-    try:
-        body = orjson.loads(content)
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        body = {}
+    body = _dict(content)
     if 200 <= status < 300:
         message = _first(body.get("messages"))
         wamid = _short(message.get("id"))
@@ -214,11 +239,32 @@ def conclude(status: int, content: bytes) -> Attempt:
     code = _code(error.get("code"))
     if code is None and (status >= 500 and status != 503):
         return OutcomeUnknown(f"answer {status} without an error code of the Cloud API's")
-    rule = rule_for(code, status)
+    rule = rule_for(code, status, error.get("error_subcode"))
     data = error.get("error_data")
     details = data.get("details") if isinstance(data, dict) else None
-    message_text = _text(error.get("message")) or rule.meaning
+    message_text = _text(error.get("message"))
+    if code is None:
+        message_text = f"HTTP {status}: {message_text}" if message_text else None
+    message_text = message_text or rule.meaning
     return ErrorAnswer(rule, SendError(code=code, message=message_text, details=_text(details)))
+
+
+def _conclude_asking(status: int, content: bytes) -> Attempt | None:
+    if 200 <= status < 300:
+        if _short(_dict(content).get("id")):
+            return None
+        return OutcomeUnknown(
+            f"the Cloud API answered {status} without the number that was asked for"
+        )
+    return conclude(status, content)
+
+
+def _dict(content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 def _first(value: Any) -> dict[str, Any]:

@@ -137,23 +137,32 @@ class Ledger:
         return [claim.decode() for claim in claims]
 
     async def begin(
-        self, lease: Lease, sends: list[tuple[ClaimedSend, str]], line: str | None = None
+        self,
+        lease: Lease,
+        sends: list[tuple[ClaimedSend, str]],
+        line: str | None = None,
+        *,
+        probe: str = "",
+        probe_s: float = 0.0,
     ) -> list[ClaimedSend]:
         """Note that rows are about to be sent, each from its number, in one round trip. ``line`` is
-        the numbers' name in Redis (``limits.py``), where it is another one. Return those that must
-        not be sent: somebody else has them. Raises :class:`Halted`, :class:`NotTheHolder`,
-        :class:`NumberHeld`; then none must be sent."""
+        the numbers' name in Redis (``limits.py``), where it is another one. With ``probe`` they are
+        one row, which may take ``probe_s`` and goes out although the Cloud API is down. Return
+        those that must not be sent: somebody else has them. Raises :class:`Halted`,
+        :class:`NotTheHolder`, :class:`NumberHeld`; then none must be sent."""
         states: list[str | bytes] = []
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
+        lines = {line or number for _, number in sends}
         answer = await self._scripts["begin"](
             keys=[
                 *(lease.key, keys.halt(self._campaign_uid), *self._accounting),
-                *{keys.number(line or number) for _, number in sends},
+                *(key for of in lines for key in (keys.number(of), keys.outage(of))),
             ],
             args=[
                 *(lease.token, self._campaign_uid, self._vendor_uid),
-                *(int(BEGIN_AHEAD_S * 1_000_000), keys.ledger(""), *states),
+                *(int(BEGIN_AHEAD_S * 1_000_000), keys.ledger("")),
+                *(probe, int(probe_s * 1_000_000), *states),
             ],
         )
         refuse(0 if isinstance(answer, list) else answer, self._campaign_uid)

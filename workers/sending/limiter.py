@@ -7,6 +7,7 @@ limits of recipients, accounts, apps and portfolios, and shares a number between
 (``sidecar/redis/lua/sending/grant.lua``, ``docs/decisions/0004-limiter.md``).
 """
 
+import itertools
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from sidecar.sending.pauses import Paused
 from workers.sending.holds import THROTTLED, Hold, Scope
 from workers.sending.ledger import BEGIN_AHEAD_S, refuse
 from workers.sending.limits import Limits
+from workers.sending.line_health import Health, Tuning
+from workers.sending.outages import Outages
 
 #: How far ahead slots are given out. Long enough to hide a round trip, short enough to stop at
 #: once.
@@ -32,6 +35,8 @@ _JITTER = 0.25
 
 #: How fast the offset between the clocks may grow, in seconds per second, in case one drifts.
 _DRIFT = 0.001
+#: What lies this far below an answer of its clock was set back, and has not drifted.
+_SET_BACK_S = 0.05
 
 #: Answers of the script that only slots have.
 _PAUSED, _RESTS = -4, -5
@@ -44,7 +49,8 @@ class Grant:
     seconds and the others are ``gap_s`` apart. It makes sense to ask again in ``again_s``.
 
     ``clock_s`` is Redis's clock at that moment. ``reason`` says why nothing goes out now, where
-    that is a hold or a budget, and not just the rate.
+    that is a hold, an outage or a budget, and not just the rate. ``health`` is how the Cloud API
+    does; for a probe ``probe`` is what it is known by.
     """
 
     count: int
@@ -54,6 +60,8 @@ class Grant:
     clock_s: float
     refused: dict[int, float]
     reason: str | None
+    health: Health = Health.WELL
+    probe: str = ""
 
 
 class NumberPaused(Exception):
@@ -70,7 +78,8 @@ class RedisClock:
 
     An answer comes after the moment that it tells of, so the offset that follows from it is too
     large by its way: the quickest answer is the best. A smaller offset counts at once, a larger
-    one slowly, so that a slow answer does not move slots together.
+    one slowly, so that a slow answer does not move slots together. A larger one that even the
+    question's time would give tells that Redis's clock was set back.
     """
 
     def __init__(
@@ -83,12 +92,15 @@ class RedisClock:
         self._offset: float | None = None
         self._told_at = 0.0
 
-    def told(self, redis_s: float) -> None:
-        """Take in an answer that has just come, with what Redis's clock said in it."""
+    def told(self, redis_s: float, asked_at: float | None = None) -> None:
+        """Take in an answer that has just come, with what Redis's clock said in it. ``asked_at`` is
+        when the question left (``time.monotonic``)."""
         now = self._monotonic()
         offset = now - redis_s
         if self._offset is not None:
-            offset = min(offset, self._offset + _DRIFT * (now - self._told_at))
+            most = self._offset + _DRIFT * (now - self._told_at)
+            set_back = asked_at is not None and asked_at - redis_s > most + _SET_BACK_S
+            offset = offset if set_back else min(offset, most)
         self._offset = offset
         self._told_at = now
 
@@ -103,15 +115,26 @@ class RedisClock:
 
 
 class Limiter:
-    """``clock`` learns Redis's time from the answers. ``jitter`` returns 0 to 1."""
+    """``clock`` learns Redis's time from the answers. ``jitter`` returns 0 to 1. ``outages`` knows
+    how the Cloud API does, for each number."""
 
-    def __init__(self, redis: Redis, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        jitter: Callable[[], float] = random.random,
+        tuning: Tuning | None = None,
+    ) -> None:
         self._redis = redis
         self._grant = script(redis, "sending/grant")
         self._hold = script(redis, "sending/hold")
         self._hold_pair = script(redis, "sending/hold_pair")
         self._jitter = jitter
+        self._probes = map(str, itertools.count(1))
         self.clock = RedisClock()
+        self.outages = Outages(
+            redis, self.clock, tuning or Tuning(), lambda: 1 + _JITTER * self._jitter()
+        )
 
     async def grant(
         self,
@@ -130,6 +153,9 @@ class Limiter:
         these, so that others share, or yield, even if all of these get slots. Raises
         :class:`Halted`, :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
         line, pauses = limits.line, limits.pauses
+        probe = f"{campaign_uid}:{lease.token}:{next(self._probes)}"
+        api, asked_at = self.outages.line(line), time.monotonic()
+        epoch = api.epoch
         count, *rest = await self._grant(
             keys=[
                 keys.lease(campaign_lease(campaign_uid)),
@@ -145,6 +171,8 @@ class Limiter:
                 keys.PAUSES,
                 keys.wait(campaign_uid),
                 keys.urgent(line),
+                keys.outage(line),
+                keys.blocked(campaign_uid),
             ],
             args=[
                 lease.token,
@@ -155,6 +183,8 @@ class Limiter:
                 0 if urgent else limits.daily_recipients or 0,
                 int(urgent),
                 int(more),
+                probe,
+                _us(self.outages.tuning.ask_s + _JITTER),
                 len(unsent),
                 len(pauses),
                 *pauses,
@@ -167,8 +197,10 @@ class Limiter:
             raise NumberPaused(Paused.load(rest[0]))
         if count == _RESTS:
             raise CampaignRests(campaign_uid)
-        delay, gap, again, clock, reason, *refused = rest
-        self.clock.told(clock / 1e6)
+        delay, gap, again, clock, reason, state, *refused = rest
+        self.clock.told(clock / 1e6, asked_at)
+        health = Health(state.decode())
+        api.told(health, epoch)
         METRICS.counter(SLOTS).add(count)
         if count == 0:
             METRICS.counter(LIMITER_WAITS).add()
@@ -183,6 +215,8 @@ class Limiter:
                 row: wait / 1e6 for row, wait in zip(refused[::2], refused[1::2], strict=True)
             },
             reason=reason.decode(errors="replace") or None,
+            health=health,
+            probe=probe if health in (Health.ASK, Health.ROW) else "",
         )
 
     async def hold(self, limits: Limits, hold: Hold, *, sent_at: float) -> None:

@@ -12,9 +12,11 @@ import structlog
 
 from sidecar.metrics import METRICS, ROWS_REFUSED
 from sidecar.redis.lease import Lease
+from workers.sending.cloud_api import Attempt
 from workers.sending.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
+from workers.sending.line_health import Health, Line
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
 
@@ -31,6 +33,9 @@ SLOW_WRITES = 8
 
 #: How long to wait before slots are asked for again, at most: a hold may be lifted.
 POLL_S = 1.0
+
+#: How often it is looked whether answers have come, or the silence has lasted for too long.
+WINDOW_POLL_S = 0.05
 
 #: What has to wait for longer than this does so in PHP's queue, and not in status 3.
 PATIENCE_S = 30.0
@@ -58,7 +63,8 @@ class Outlet(Protocol):
     """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
     ``start`` starts a send; ``postpone`` takes a row that cannot be sent for so many seconds, and
     ``refuse`` one that somebody else has in hand, ``put`` those that go from another number by now.
-    ``asked``: the pacer has asked for slots."""
+    ``asked``: the pacer has asked for slots. ``ask_api`` asks the Cloud API something that costs no
+    row (:meth:`CloudApi.ask`)."""
 
     @property
     def room(self) -> int: ...
@@ -67,6 +73,7 @@ class Outlet(Protocol):
     def refuse(self, row: ClaimedSend) -> None: ...
     def put(self, rows: list[ClaimedSend]) -> None: ...
     def asked(self, pacer: "Pacer") -> None: ...
+    async def ask_api(self, limits: Limits, timeout_s: float) -> Attempt | None: ...
 
 
 class Pacer:
@@ -152,13 +159,32 @@ class Pacer:
         while True:
             if self._late:
                 await self._withdraw()
-            room = min(self._outlet.room, ceil(self.limits.rate * AHEAD_S) + 1)
+            await self._limiter.outages.check(self._line)
+            room = self._room
             asked = self.queue.take(room, time.monotonic()) if room > 0 else []
             if asked:
                 grant = await self._ask(asked)
+                if grant.health is Health.ASK:
+                    await self._ask_api(grant.probe)
                 await asyncio.sleep(min(grant.again_s, POLL_S))
             else:
                 await self._wait_for_rows()
+
+    async def _ask_api(self, probe: str) -> None:
+        outages, line = self._limiter.outages, self._line
+        attempt = await self._outlet.ask_api(self.limits, outages.tuning.ask_s)
+        await outages.asked(line, probe, attempt)
+
+    @property
+    def _line(self) -> Line:
+        return self._limiter.outages.line(self.limits.line)
+
+    @property
+    def _room(self) -> int:
+        """For how many rows slots may be taken now."""
+        rate = self.limits.rate
+        room = self._line.room(rate, self.planned)
+        return min(room, self._outlet.room, ceil(rate * AHEAD_S) + 1)
 
     async def _withdraw(self) -> None:
         """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
@@ -166,6 +192,8 @@ class Pacer:
         late = list(self._late)  # they stay there meanwhile: a run that sees no rows ends
         try:
             await self._ledger.not_sent(late)
+            for row in late:
+                await self._limiter.outages.not_made(self.limits.line, row.uid)
         finally:
             del self._late[: len(late)]
             self.put_back(late)
@@ -175,6 +203,8 @@ class Pacer:
         wait_s = None
         if self._outlet.room > 0 and (unparks_at := self.queue.unparks_at) is not None:
             wait_s = max(0.0, unparks_at - time.monotonic())
+        if len(self.queue) and self._outlet.room > 0:
+            wait_s = WINDOW_POLL_S  # only answers are missing, which nobody else may wake us for
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self.queue.changed.wait()
@@ -207,6 +237,8 @@ class Pacer:
         late_s = max(LATE_S, grant.gap_s / 2)
         if len(self._writes_s) == SLOW_WRITES:
             late_s = max(late_s, 2 * min(self._writes_s))
+        if grant.health is not Health.WELL and self._line.down:
+            self._drop_slots()  # they are of before
         looked_at = grant.count + len(grant.refused)
         for place, row in enumerate(asked[:looked_at]):
             if place in grant.refused:
@@ -214,6 +246,8 @@ class Pacer:
             else:
                 self._planned.append(_Planned(at, at + late_s, row))
                 at += grant.gap_s
+                if grant.health is Health.ROW:
+                    self._line.probe = (row.uid, grant.probe)
         self._more.set()
         blocked = grant.reason is not None and grant.again_s > PATIENCE_S
         self.blocked = Blocked(now + grant.again_s, grant.reason or "") if blocked else None
@@ -257,7 +291,11 @@ class Pacer:
                 continue
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
-                self._outlet.start(planned.row, self.limits)
+                if self._line.may_start(planned.row.uid):
+                    self._outlet.start(planned.row, self.limits)
+                else:
+                    late.append(planned.row)
+                    self._drop_slots()
             if late:
                 self._late += late
                 self.queue.changed.set()
@@ -285,12 +323,18 @@ class Pacer:
         latest = began_at + AHEAD_S
         try:
             number, line = self.limits.number, self.limits.line
-            refused = await self._ledger.begin(self._lease, [(p.row, number) for p in due], line)
+            refused = await self._ledger.begin(
+                self._lease,
+                [(p.row, number) for p in due],
+                line,
+                probe=self._line.probe_of(due[0].row.uid),
+                probe_s=self._config.settings.send_timeout_s + POLL_S,
+            )
         except NumberHeld:
             # It was held after it gave these slots, and so the later ones do not count either.
             self._beginning = []
-            self.put_back([one.row for one in (*due, *self._planned)])
-            self._planned.clear()
+            self._drop_slots()
+            self.put_back([one.row for one in due])
             return
         except Exception:
             self._beginning = []
@@ -303,6 +347,12 @@ class Pacer:
             due = [planned for planned in due if planned.row not in refused]
         self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
         self._more_begun.set()
+
+    def _drop_slots(self) -> None:
+        """Have the rows that are not written down take other slots."""
+        rows = [one.row for one in self._planned]
+        self._planned.clear()
+        self.put_back(rows)
 
     def _refused(self, rows: list[ClaimedSend]) -> None:
         """Leave rows to those who have them in hand."""

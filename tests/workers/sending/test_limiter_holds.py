@@ -228,24 +228,98 @@ async def test_who_may_not_go_for_want_of_recipients_leaves_the_slots_to_others(
 # -- a clock that is set back --
 
 
-@pytest.mark.parametrize("jump_s", [20 * 60, DAY_S])
-async def test_a_clock_that_is_set_back_holds_nothing_for_long(desk: Desk, jump_s: float) -> None:
-    """What was held before is held for no longer than a pause lasts, and the next one counts."""
-    await desk.clock.set(START + jump_s)
-    await desk.limiter.throttled(NUMBER, START + jump_s)
-    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + jump_s)
-    await desk.ask(jump_s + 200, ["1"] * 20)
-    for recipient in ("2", "3"):
-        await desk.limiter.hold_pair(NUMBER, recipient, 256)
-    assert await desk.granted(0, ["1", "2"]) == 0, "slots of a quarter of a second are given out"
-    assert await desk.granted(0.5, ["1", "2"]) == 2
-    for recipient in ("2", "3"):  # of which one has had nothing since
-        await desk.limiter.hold_pair(NUMBER, recipient, 16)
-    assert await desk.granted(16, ["2", "3"]) == 0
-    assert await desk.granted(17, ["2", "3"]) == 2
-    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + 17)
-    assert await desk.granted(18, ["4"]) == 0
-    assert await desk.granted(17 + 61, ["4"]) == 1
+BACK = pytest.mark.parametrize("back_s", [90, 20 * 60, DAY_S])
+
+
+@BACK
+@pytest.mark.parametrize("hold", [ACCOUNT, APP])
+async def test_a_clock_that_is_set_back_makes_no_hold_longer(
+    desk: Desk, hold: Hold, back_s: float
+) -> None:
+    """It lasts as long as it had left when somebody looked last."""
+    await desk.clock.set(START + back_s)
+    await desk.limiter.hold(limits(80.0), hold, sent_at=START + back_s)
+    grant = await desk.ask(back_s + 20, ["1"])
+    assert grant.again_s == pytest.approx(40, abs=0.3)
+    grant = await desk.ask(25, ["1"])
+    assert grant.again_s == pytest.approx(40, abs=0.3), "the 5 s between the looks do not count"
+    assert await desk.granted(64, ["1"]) == 0
+    assert await desk.granted(65.1, ["1"]) == 1
+
+
+@BACK
+async def test_a_clock_that_is_set_back_lets_the_next_hold_count(desk: Desk, back_s: float) -> None:
+    await desk.clock.set(START + back_s)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + back_s)
+    await desk.clock.set(START)
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START)
+    assert await desk.granted(59, ["1"]) == 0
+    assert await desk.granted(60, ["1"]) == 1
+    await desk.limiter.hold(limits(80.0), ACCOUNT, sent_at=START + 60)
+    assert await desk.granted(179, ["2"]) == 0, "it goes on, and so is twice as long"
+    assert await desk.granted(180, ["2"]) == 1
+
+
+@BACK
+async def test_a_clock_that_is_set_back_slows_no_number_for_longer(
+    desk: Desk, back_s: float
+) -> None:
+    await desk.clock.set(START + back_s)
+    await desk.limiter.throttled(NUMBER, START + back_s)
+    before = await desk.ask(back_s + 10, ["1"])
+    after = await desk.ask(10.1, ["2"])
+    assert after.gap_s == pytest.approx(before.gap_s)
+    assert (await desk.ask(40, ["3"])).gap_s == pytest.approx(0.001), "it has climbed back"
+
+
+@BACK
+async def test_a_clock_that_is_set_back_makes_no_recipient_wait_longer(
+    desk: Desk, back_s: float
+) -> None:
+    await desk.ask(back_s, ["1"] * 20)
+    await desk.limiter.hold_pair(NUMBER, "2", 100)
+    assert await desk.granted(0, ["3"]) == 0, "slots of a quarter of a second are given out"
+    grant = await desk.ask(0.5, ["1", "2"])
+    assert (grant.count, grant.refused.keys()) == (1, {1}), "a burst goes on"
+    assert await desk.granted(100, ["2"]) == 0
+    assert await desk.granted(101, ["2"]) == 1
+    assert await desk.granted(20 * PAIR_S + 1, ["1"]) == 0
+    assert await desk.granted(21 * PAIR_S + 1, ["1"]) == 1
+
+
+@BACK
+async def test_a_clock_that_is_set_back_ends_no_hold_of_a_recipient(
+    desk: Desk, back_s: float
+) -> None:
+    await desk.clock.set(START + back_s)
+    await desk.limiter.hold_pair(NUMBER, "1", 100)
+    await desk.clock.set(START)
+    await desk.limiter.hold_pair(NUMBER, "1", 16)
+    assert await desk.granted(99, ["1"]) == 0
+    assert await desk.granted(100, ["1"]) == 1
+
+
+async def test_replies_that_wanted_slots_before_a_clock_was_set_back_stop_no_campaign(
+    desk: Desk,
+) -> None:
+    await desk.clock.set(START + 1200)
+    lease = await held_lease(desk.redis, "replies")
+    urgent = await desk.limiter.grant(lease, "replies", limits(1.0), recipients(5), urgent=True)
+    assert urgent.count == 1
+    assert await desk.granted(1200, ["1"], rate=1.0) == 0, "they come first"
+    assert await desk.granted(0, ["1"], rate=1.0) == 0, "slots of more than a second are given out"
+    assert await desk.granted(2, ["1"], rate=1.0) == 1
+
+
+async def test_what_a_version_wrote_that_did_not_look_holds_nothing_from_far_ahead(
+    desk: Desk,
+) -> None:
+    await desk.ask(0, ["1"])
+    us = int((START + 1200) * 1e6)
+    await desk.redis.set(keys.pair(NUMBER, "2"), f"0:{us}")
+    account = keys.hold(Scope.ACCOUNT, "account-1")
+    await desk.redis.hset(account, mapping={"until": us, "pause": 60_000_000, "reason": "old"})
+    assert await desk.granted(1, ["2"]) == 1
 
 
 async def test_a_clock_that_is_set_back_does_not_stop_a_number(desk: Desk) -> None:

@@ -145,10 +145,10 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     begin = track.ledger.begin
 
     async def note(
-        lease: Lease, sends: list[tuple[ClaimedSend, str]], line: str | None = None
+        lease: Lease, sends: list[tuple[ClaimedSend, str]], *where: Any, **more: Any
     ) -> list[ClaimedSend]:
         assert not {row.uid for row, _ in sends} & set(track.uids)
-        refused = await begin(lease, sends, line)
+        refused = await begin(lease, sends, *where, **more)
         begun.update(row.uid for row, _ in sends)
         return refused
 
@@ -461,10 +461,10 @@ async def test_redis_was_held_up_while_it_was_written_down(
     begin = track.ledger.begin
     slow = [0.3]
 
-    async def slowly(*args: Any) -> None:
+    async def slowly(*args: Any, **more: Any) -> None:
         if slow:
             await asyncio.sleep(slow.pop())
-        await begin(*args)
+        await begin(*args, **more)
 
     monkeypatch.setattr(track.ledger, "begin", slowly)
     rows = [queued() for _ in range(30)]
@@ -484,9 +484,9 @@ async def test_a_redis_that_is_always_slow_does_not_keep_everything_back(
     track.paced(100.0)
     begin = track.ledger.begin
 
-    async def slowly(*args: Any) -> None:
+    async def slowly(*args: Any, **more: Any) -> None:
         await asyncio.sleep(0.12)
-        await begin(*args)
+        await begin(*args, **more)
 
     monkeypatch.setattr(track.ledger, "begin", slowly)
     track.rows.append([queued() for _ in range(20)])
@@ -506,8 +506,8 @@ async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down
     async def says_that_it_was_not_sent() -> bool:
         return set((await track.ledger.load()).claimed) == {"row-1"}
 
-    async def and_stand_still(*args: Any) -> None:
-        await begin(*args)
+    async def and_stand_still(*args: Any, **more: Any) -> None:
+        await begin(*args, **more)
         written_down.set()
         asyncio.get_running_loop().call_soon(time.sleep, AHEAD_S + 0.1)
 

@@ -113,7 +113,8 @@ class Collected:
     @property
     def rows(self) -> int:
         """How many rows have gone one way or another."""
-        return len(self.reported) + len(self.returned) + len(self.given_back)
+        ways = (self.reported, self.returned, self.given_back, self.postponed)
+        return sum(map(len, ways))
 
 
 @dataclass
@@ -489,6 +490,7 @@ async def test_a_reason_is_logged_once(desk: Desk) -> None:
     with capture_logs() as logs:
         for _ in range(51):
             await sender.send(queued(), limits(80.0))
-    assert [log["event"] for log in logs] == ["messages.not_sent", "messages.not_sent.resolved"]
+    events = [log["event"] for log in logs if log["event"].startswith("messages")]
+    assert events == ["messages.not_sent", "messages.not_sent.resolved"]
     assert logs[0]["campaign"] == CAMPAIGN
     assert "token" not in str(logs)

@@ -1,7 +1,8 @@
 -- Hold a number, an account or an app because a send was refused: longer while that goes on. Times
 -- are microseconds.
 --
--- KEYS[1]  number:{number}, hold:account:{account} or hold:app:{app}  hash: until, pause, reason
+-- KEYS[1]  number:{number}, hold:account:{account} or hold:app:{app}
+--          hash: until, pause, reason, looked (held.lua)
 -- ARGV[1]  when the send left
 -- ARGV[2]  how long the first pause is
 -- ARGV[3]  how long a pause is at most. It doubles when a send is refused that left within the last
@@ -12,14 +13,16 @@
 --
 -- Returns 1. 0 if the send left before the last pause was over: then it says nothing new.
 
+-- include sending/held.lua
+
 local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
 local left = math.min(now, tonumber(ARGV[1]))
 local pause, longest = tonumber(ARGV[2]), tonumber(ARGV[3])
-local known = redis.call("HMGET", KEYS[1], "until", "pause", "share")
+local known = look(KEYS[1], now, "until", "pause", "share")
 local over, last = tonumber(known[1] or 0), tonumber(known[2] or 0)
 if over > now + 1.5 * last then
-  over, last = 0, 0 -- the clock has been set back since, as in grant.lua
+  over, last = 0, 0 -- of a version that kept no `looked`, and the clock has been set back since
 end
 if left < over then
   return 0
@@ -28,7 +31,7 @@ if left < over + last then
   pause = math.max(pause, math.min(longest, 2 * last))
 end
 over = math.ceil(now + pause * ARGV[4])
-redis.call("HSET", KEYS[1], "until", over, "pause", pause, "reason", ARGV[5])
+redis.call("HSET", KEYS[1], "until", over, "pause", pause, "reason", ARGV[5], "looked", now)
 if ARGV[6] == "1" then
   redis.call("HSET", KEYS[1], "ceiling", known[3] or 1, "climbs_from", over)
 end
