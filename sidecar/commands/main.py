@@ -10,6 +10,7 @@ COMMANDS = (
     "worker",
     "status",
     "check",
+    "campaigns",
     "numbers",
     "unknown",
     "dead-letters",

@@ -55,6 +55,11 @@ def cutover_of(context: Context) -> Cutover:
     )
 
 
+def me() -> str:
+    """Return who runs the command."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"[:100]
+
+
 def change(
     vendor_uids: list[str],
     modes: Mapping[Capability, Mode],
@@ -64,7 +69,7 @@ def change(
     """Return the change to ask for, in the name of whoever runs the command."""
     return ModesChange(
         vendor_uids=vendor_uids,
-        by=f"{getpass.getuser()}@{socket.gethostname()}"[:100],
+        by=me(),
         reason=None if reason is None else reason[:500],
         timeout_s=timeout_s,
         **{capability.value: mode for capability, mode in modes.items()},

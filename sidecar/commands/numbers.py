@@ -9,6 +9,7 @@ import orjson
 
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, with_context
+from sidecar.commands.numbers_text import state_text
 from sidecar.format import duration
 from sidecar.sending.numbers import NumberState, number_of, number_state
 from sidecar.sending.numbers import numbers as known_numbers
@@ -70,16 +71,7 @@ def _print(paused: list[Paused], states: _States) -> None:
             continue
         rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
         asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
-        click.echo(_line(number, vendor, rate, asked, _state(state)))
-
-
-def _state(state: NumberState) -> str:
-    held = [held for held in (state.held, state.account_held, state.app_held) if held]
-    if state.paused is None and held:
-        longest = max(held, key=lambda one: one.until)
-        left = duration(max(0.0, longest.until - time.time()))
-        return f"held for {left}: {longest.reason}"
-    return state.reason or "sends at full rate"
+        click.echo(_line(number, vendor, rate, asked, state_text(state)))
 
 
 def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:

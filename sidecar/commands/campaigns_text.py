@@ -1,0 +1,117 @@
+"""Campaigns, in words."""
+
+from collections.abc import Iterator
+from textwrap import shorten
+
+from contracts.campaigns import CampaignState
+from sidecar.clock import utc_text
+from sidecar.format import duration
+from sidecar.ops.campaigns import Campaign
+from sidecar.ops.failures import Failure, explain, left_out
+from sidecar.sending.numbers import NumberState
+
+_WIDTHS = (36, 36, 14, 22, 8, 8, 8)
+
+
+def head() -> str:
+    return _row("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE")
+
+
+def line(one: Campaign) -> Iterator[str]:
+    """Return a campaign's line below :func:`head`, and why it does not send."""
+    counts = one.php.counts if one.php else None
+    yield _row(
+        one.uid,
+        one.vendor_uid or "-",
+        one.state,
+        f"{one.sent:,} of {one.total:,}" if counts else "-",
+        f"{counts.error + counts.failed:,}" if counts else "-",
+        f"{counts.unknown:,}" if counts else "-",
+        f"{one.per_s:.1f}",
+        (one.php.title if one.php else None) or "",
+    )
+    if one.reason:
+        word = "waits" if one.state == CampaignState.RUNNING else "why"
+        yield f"    {word}: {shorten(one.reason, 200, placeholder='...')}"
+
+
+def _row(*cells: str) -> str:
+    padded = [f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=False)]
+    return "  ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip()
+
+
+def described(one: Campaign, numbers: list[tuple[NumberState, str]]) -> Iterator[str]:
+    """Return everything about a campaign. ``numbers``: those of its vendor, and how they stand."""
+    title = f'  "{one.php.title}"' if one.php and one.php.title else ""
+    yield f"campaign  {one.uid}{title}"
+    aside = "" if one.php is None or one.php.on_sidecar else ", whose campaigns PHP's cron sends"
+    yield f"vendor    {one.vendor_uid or '-'}{aside}"
+    yield f"state     {one.state}"
+    if one.reason:
+        yield f"{'waits' if one.state == CampaignState.RUNNING else 'why':<10}{one.reason}"
+    yield from _rows(one)
+    yield from _worker(one)
+    for state, words in numbers:
+        yield f"number    {state.line}: {words}"
+
+
+def _rows(one: Campaign) -> Iterator[str]:
+    if one.php is None:
+        return
+    counts = one.php.counts
+    yield (
+        f"messages  {one.total:,}: {one.sent:,} sent, {_waiting(one)}, {counts.error:,} failed, "
+        + (f"{counts.expired:,} expired, {counts.unknown:,} of unknown outcome")
+    )
+    yield (
+        f"of sent   {counts.accepted:,} without a status, {counts.sent:,} sent, "
+        f"{counts.delivered:,} delivered, {counts.read:,} read, {counts.failed:,} failed later"
+    )
+    if counts.unknown:
+        yield f"          sidecar unknown list --campaign {one.uid} shows what is unknown"
+
+
+def _waiting(one: Campaign) -> str:
+    assert one.php is not None
+    counts, due = one.php.counts, f"{one.php.due:,} due"
+    if one.php.next_due_at is not None:
+        due += f", more at {utc_text(one.php.next_due_at)}"
+    return f"{counts.queued:,} queued ({due}), {counts.processing:,} claimed"
+
+
+def _worker(one: Campaign) -> Iterator[str]:
+    work = one.work
+    if work is not None:
+        who = "nobody has it"
+        if work.held_s is not None:
+            who = f"{work.holder or 'somebody'} has it, for {duration(work.held_s)}"
+        rows = f"{work.claimed} claimed, {work.sending} sending, {work.known} to be reported to PHP"
+        yield f"worker    {who}; in its ledger {rows}"
+    recent = one.recent
+    if recent is not None:
+        yield (
+            f"speed     {recent.per_s:.1f} per second; in ten minutes {recent.accepted:,} "
+            f"accepted, {recent.failed:,} failed, {recent.requeued:,} again later, "
+            f"{recent.unknown:,} unknown"
+        )
+        for outcome in ("failed", "unknown", "requeued"):
+            if why := recent.why(outcome):
+                yield f"          {outcome}: {shorten(why, 200, placeholder='...')}"
+
+
+def failed(failures: list[Failure], *, complete: bool) -> Iterator[str]:
+    """Return what rows have failed of, the most frequent first, and what to do about each."""
+    for one in failures:
+        told = explain(one.status, one.message)
+        code = f"{one.status} " if one.status else ""
+        again = "" if one.again else " (stays failed)"
+        yield f"{one.count:>10,} x {code}{told.meaning}{again}"
+        yield f"             -> {told.do}"
+    if not complete:
+        yield f"{'':>10}   and more: these are the first of many"
+
+
+def stays(failures: list[Failure]) -> Iterator[str]:
+    """Return how many stay failed, and why."""
+    for why, count in left_out(failures):
+        yield f"{count:>10,} left out: {why}"

@@ -1,0 +1,136 @@
+"""Campaigns as a person wants to see them: what PHP keeps, beside what Redis and workers know."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from contracts import backend as contract
+from contracts.campaigns import CampaignState
+from sidecar.ops.backlog import CampaignWork, read_campaigns
+from sidecar.ops.sends import RecentSends, recent_sends
+from sidecar.ops.snapshot import Observer
+from sidecar.php.client import Backend
+from sidecar.redis.client import Redis
+from sidecar.sending.halts import state_of
+
+#: Most campaigns in one request.
+_BATCH = 1000
+#: Looking makes no row unknown.
+_NEVER_S = 10 * 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """``php`` is None for one that PHP does not know (any more); ``work`` and ``recent`` are None
+    where Redis knows nothing of it, or was not asked."""
+
+    uid: str
+    php: contract.DueCampaign | None
+    work: CampaignWork | None = None
+    recent: RecentSends | None = None
+
+    @property
+    def vendor_uid(self) -> str | None:
+        if self.php is not None:
+            return self.php.vendor_uid
+        return self.work.vendor_uid if self.work else None
+
+    @property
+    def state(self) -> str:
+        """A halt that PHP does not know yet is what counts. ``unknown to PHP``: it was deleted."""
+        if self.php is None:
+            return "unknown to PHP"
+        return state_of(self.php.state, self.work.halt if self.work else None).value
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not send: of a halt, or why it waits."""
+        halt = self.work.halt if self.work else None
+        if self.state != CampaignState.RUNNING:
+            return halt.reason if halt and halt.reason else self.php.reason if self.php else None
+        return self.work.waits if self.work else None
+
+    @property
+    def sent(self) -> int:
+        """Messages that the API has taken."""
+        if self.php is None:
+            return 0
+        counts = self.php.counts
+        return counts.accepted + counts.sent + counts.delivered + counts.read + counts.failed
+
+    @property
+    def total(self) -> int:
+        """All messages. Rows that await their status are in the log as well."""
+        if self.php is None:
+            return 0
+        counts = self.php.counts
+        rows = counts.queued + counts.processing + counts.error + counts.expired + counts.unknown
+        return self.sent + rows
+
+    @property
+    def per_s(self) -> float:
+        return self.recent.per_s if self.recent else 0.0
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {
+            "campaign_uid": self.uid,
+            "vendor_uid": self.vendor_uid,
+            "title": self.php.title if self.php else None,
+            "state": self.state,
+            "reason": self.reason,
+            "sent": self.sent,
+            "total": self.total,
+            "per_s": self.per_s,
+            "php": self.php.model_dump(mode="json") if self.php else None,
+            "work": asdict(self.work) | {"in_flight": self.work.in_flight} if self.work else None,
+            "recent": asdict(self.recent) if self.recent else None,
+        }
+
+
+async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
+    """Return campaigns that are being sent, wait, are halted, or have rows due. ``redis`` None: as
+    far as PHP knows. Raises ``BackendError`` and redis-py's errors."""
+    works, recent = await _known(redis)
+    due = await _ask(backend, contract.DueCampaignsRequest(limit=_BATCH, stale_after_s=_NEVER_S))
+    found = {one.campaign_uid: one for one in due}
+    found |= await _find(backend, [uid for uid in works if uid not in found])
+    uids = dict.fromkeys([*works, *found])
+    campaigns = [Campaign(uid, found.get(uid), works.get(uid), recent.get(uid)) for uid in uids]
+    return sorted(
+        campaigns, key=lambda one: (one.state != "running", one.vendor_uid or "", one.uid)
+    )
+
+
+async def read_one(redis: Redis | None, backend: Backend, uid: str) -> Campaign:
+    """As :func:`read_all`, of one."""
+    works, recent = await _known(redis)
+    found = await _find(backend, [uid])
+    return Campaign(uid, found.get(uid), works.get(uid), recent.get(uid))
+
+
+async def _known(
+    redis: Redis | None,
+) -> tuple[dict[str, CampaignWork], dict[str | None, RecentSends]]:
+    if redis is None:
+        return {}, {}
+    overview = await Observer(redis).read()
+    works = {one.uid: one for one in await read_campaigns(redis, overview)}
+    return works, {one.campaign_uid: one for one in recent_sends(overview.processes)}
+
+
+async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
+    found: list[contract.DueCampaign] = []
+    for start in range(0, len(uids), _BATCH):
+        request = contract.DueCampaignsRequest(
+            campaign_uids=list(uids[start : start + _BATCH]), limit=_BATCH, stale_after_s=_NEVER_S
+        )
+        found += await _ask(backend, request)
+    return {one.campaign_uid: one for one in found}
+
+
+async def _ask(
+    backend: Backend, request: contract.DueCampaignsRequest
+) -> Iterable[contract.DueCampaign]:
+    answer = await backend.call(contract.DUE_CAMPAIGNS, request, contract.DueCampaignsAnswer)
+    return answer.campaigns

@@ -1,0 +1,70 @@
+"""Campaigns in words."""
+
+from contracts.backend import CampaignCounts, DueCampaign
+from contracts.campaigns import CampaignState
+from sidecar.commands.campaigns_text import described, failed, head, line, stays
+from sidecar.ops.backlog import CampaignWork
+from sidecar.ops.campaigns import Campaign
+from sidecar.ops.failures import Failure
+from sidecar.ops.sends import RecentSends
+
+COUNTS = CampaignCounts(queued=1000, error=3, unknown=2, accepted=4000, failed=5)
+
+
+def campaign(state: CampaignState = CampaignState.RUNNING, waits: str | None = None) -> Campaign:
+    php = DueCampaign(
+        campaign_uid="c-1",
+        vendor_uid="v-1",
+        title="Spring",
+        state=state,
+        reason="the price" if state is CampaignState.PAUSED else None,
+        due=900,
+        next_due_at=1_750_000_000_000,
+        counts=COUNTS,
+    )
+    work = CampaignWork("c-1", "v-1", True, None, waits, 61.0, "host:1", 10, 2, 1)
+    reasons = {"unknown": {"no answer in time": 2}, "failed": {}}
+    recent = RecentSends("v-1", "c-1", 4000, 3, 0, 2, 78.4, reasons)
+    return Campaign("c-1", php, work, recent)
+
+
+def test_columns_stand_below_their_heads() -> None:
+    names, [row] = head(), list(line(campaign()))
+    for name, value in (("STATE", "running"), ("SENT", "4,005 of 5,010"), ("PER S", "78.4")):
+        assert row.index(value) == names.index(name)
+    assert row.endswith("Spring")
+
+
+def test_why_it_does_not_send() -> None:
+    assert list(line(campaign(waits="131057")))[1] == "    waits: 131057"
+    assert list(line(campaign(CampaignState.PAUSED)))[1] == "    why: the price"
+
+
+def test_everything_about_one() -> None:
+    text = "\n".join(described(campaign(waits="131057"), []))
+    for words in (
+        'campaign  c-1  "Spring"',
+        "waits     131057",
+        "1,000 queued (900 due, more at 2025-06-15 15:06:40Z), 0 claimed, 3 failed",
+        "5 failed later",
+        "worker    host:1 has it, for 61 s; in its ledger 10 claimed, 2 sending, 1 to be reported",
+        "speed     78.4 per second; in ten minutes 4,000 accepted, 3 failed",
+        "unknown: 2 x no answer in time",
+    ):
+        assert words in text, words
+
+
+def test_one_that_php_does_not_know() -> None:
+    gone = Campaign("c-1", None)
+    assert next(line(gone)).split()[:5] == ["c-1", "-", "unknown", "to", "PHP"]
+    assert "\n".join(described(gone, [])).endswith("state     unknown to PHP")
+
+
+def test_errors_and_what_to_do() -> None:
+    failures = [Failure("132015", 1200, None), Failure("131000", 3, None, "maybe_sent")]
+    first, do, second, _ = failed(failures, complete=True)
+    assert first.split() == ["1,200", "x", "132015", "template", "paused"]
+    assert "-> correct the template" in do
+    assert second.endswith("(stays failed)")
+    assert list(stays(failures)) == ["         3 left out: it may have been sent"]
+    assert "the first of many" in list(failed(failures, complete=False))[-1]

@@ -1,0 +1,43 @@
+"""How a number stands, in words."""
+
+import time
+from typing import Any
+
+import pytest
+
+from sidecar.commands.numbers_text import state_text
+from sidecar.sending.numbers import Held, NumberState
+from sidecar.sending.pauses import Paused
+
+PAUSED = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1, False)
+
+
+def number(**known: Any) -> NumberState:
+    values: dict[str, Any] = {
+        "number": "110",
+        "vendor_uid": None,
+        "configured_rate": 80.0,
+        "effective_rate": 80.0,
+        "asked_at": 0.0,
+        "held": None,
+        "account_held": None,
+        "app_held": None,
+        "budget": None,
+        "campaigns_wanting": 0,
+    }
+    return NumberState(**{**values, **known})
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        ({}, "sends at full rate"),
+        ({"effective_rate": 40.0}, "the rate is climbing"),
+        ({"held": Held(time.time() + 600, "131057")}, "held for 10 min: 131057"),
+        ({"held": Held(time.time() + 9, "a"), "app_held": Held(time.time() + 99, "b")}, ": b"),
+        ({"held": Held(time.time() + 600, "131057"), "paused": PAUSED}, "131048 spam limit"),
+        ({"held": Held(time.time() - 5, "131057")}, "held for 0.0 s: 131057"),
+    ],
+)
+def test_why_it_is_slow_or_silent(known: dict[str, Any], says: str) -> None:
+    assert says in state_text(number(**known))

@@ -1,0 +1,97 @@
+"""Campaigns: what PHP keeps, beside what Redis and workers know."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from contracts.backend import CampaignCounts, DueCampaign
+from contracts.campaigns import CampaignState
+from sidecar.ops.backlog import CampaignWork
+from sidecar.ops.campaigns import Campaign, read_all, read_one
+from sidecar.php.client import Backend, make_backend
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.sending.halts import Halt, Halts
+from tests.conftest import MakeSettings
+from tests.sidecar.answering_php import Answer, Call, Php, json_answer
+from tests.sidecar.service import VENDOR
+
+PAUSED, RUNNING = CampaignState.PAUSED, CampaignState.RUNNING
+
+
+def kept(state: CampaignState = RUNNING, **more: Any) -> DueCampaign:
+    return DueCampaign(campaign_uid="c-1", vendor_uid=VENDOR, state=state, **more)
+
+
+def work(halt: Halt | None = None, waits: str | None = None) -> CampaignWork:
+    return CampaignWork("c-1", VENDOR, True, halt, waits, None, None, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("php", "halt", "waits", "state", "reason"),
+    [
+        (kept(), None, None, "running", None),
+        (kept(), None, "131057", "running", "131057"),
+        (kept(PAUSED, reason="by PHP"), None, "131057", "paused", "by PHP"),
+        (kept(), Halt(PAUSED, "132015"), None, "paused", "132015"),
+        (kept(), Halt(PAUSED, "132015", acknowledged_at=1), None, "running", None),
+        (kept(PAUSED, reason="by PHP"), Halt(PAUSED, None, 1), None, "paused", "by PHP"),
+        (None, Halt(PAUSED, "132015"), None, "unknown to PHP", "132015"),
+    ],
+)
+def test_state_and_reason(
+    php: DueCampaign | None, halt: Halt | None, waits: str | None, state: str, reason: str | None
+) -> None:
+    one = Campaign("c-1", php, work(halt, waits))
+    assert (one.state, one.reason) == (state, reason)
+    assert one.vendor_uid == VENDOR
+    assert one.json["state"] == state
+
+
+def test_rows_that_await_their_status_are_counted_once() -> None:
+    counts = CampaignCounts(
+        queued=1, processing=2, error=3, expired=4, unknown=5, awaiting_status=60, accepted=10
+    )
+    counts = counts.model_copy(update={"sent": 20, "delivered": 30, "read": 40, "failed": 50})
+    one = Campaign("c-1", kept(counts=counts))
+    assert (one.sent, one.total) == (150, 165)
+    assert (Campaign("c-1", None).sent, Campaign("c-1", None).total) == (0, 0)
+    assert Campaign("c-1", None).vendor_uid is None
+
+
+@pytest.fixture
+async def backend(make_settings: MakeSettings, php: Php) -> AsyncIterator[Backend]:
+    backend = make_backend(make_settings(backend_url=php.url))
+    yield backend
+    await backend.close()
+
+
+async def test_all_that_either_side_knows(redis: Redis, backend: Backend, php: Php) -> None:
+    """Looking makes no row unknown."""
+    due = {"campaign_uid": "due", "vendor_uid": VENDOR}
+    listed = {"campaign_uid": "listed", "vendor_uid": VENDOR}
+
+    def answer(call: Call) -> Answer:
+        assert call.json["stale_after_s"] > 86_400 * 365
+        uids = call.json.get("campaign_uids")
+        return json_answer({"campaigns": [due] if uids is None else [listed]})
+
+    php.override = answer
+    await redis.hset(keys.CAMPAIGNS, "listed", VENDOR)
+    await Halts(redis).put_if_none("gone", Halt(PAUSED, "132015"))
+    found = await read_all(redis, backend)
+    assert [(one.uid, one.state) for one in found] == [
+        ("due", "running"),
+        ("listed", "running"),
+        ("gone", "unknown to PHP"),
+    ]
+    assert sorted(php.calls[1].json["campaign_uids"]) == ["gone", "listed"]
+    assert [one.uid for one in await read_all(None, backend)] == ["due"]
+
+
+async def test_one(redis: Redis, backend: Backend, php: Php) -> None:
+    php.add_campaign("c-1", VENDOR, state="paused", reason="by PHP")
+    one = await read_one(redis, backend, "c-1")
+    assert (one.state, one.work) == ("paused", None)
+    assert (await read_one(None, backend, "c-2")).php is None
