@@ -92,6 +92,16 @@ def test_check_names_a_routine_that_is_missing(backend: LaravelBackend) -> None:
     assert "WHATSAPP_SIDECAR_HOST_CLASS" in done.stdout
 
 
+def test_check_names_a_word_that_there_is_not(backend: LaravelBackend) -> None:
+    done = backend.installation.application.artisan(
+        "whatsapp-sidecar:check", WHATSAPP_SIDECAR_CAMPAIGN_OPT_OUTS="none"
+    )
+    assert done.returncode == 1
+    line = next(line for line in done.stdout.splitlines() if "campaign_opt_outs" in line)
+    assert line.startswith("FAILED")
+    assert "WHATSAPP_SIDECAR_CAMPAIGN_OPT_OUTS must be one of off, marketing, all" in line
+
+
 @pytest.mark.parametrize(("setting", "there"), [("true", True), ("false", False)])
 def test_the_webhook_route_can_be_left_out(
     backend: LaravelBackend, setting: str, there: bool

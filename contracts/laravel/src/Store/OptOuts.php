@@ -27,7 +27,7 @@ final class OptOuts
         'contact_deleted_error' => 'Not sent: the contact has been deleted.',
     ];
 
-    public function __construct(private string $word)
+    public function __construct(public string $word)
     {
     }
 
