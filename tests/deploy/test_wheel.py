@@ -22,7 +22,7 @@ from tests.deploy.files import ROOT
 from tests.deploy.test_pins import PINS, pins
 
 PACKAGES = ("contracts", "sidecar", "workers", "simulator")
-LEFT_OUT = ("adversary", "chaos", "migration", "stack")
+LEFT_OUT = ("adversary", "chaos", "migration", "outages", "stack")
 
 #: Imports every module of the wheel but those that are programs.
 IMPORT_ALL = f"""
@@ -184,7 +184,7 @@ def test_the_embedded_demo(installed: Installed) -> None:
     ("command", "what"),
     [
         (("demo", "--stack"), "demo --stack"),
-        *((("simulate", name), name) for name in ("chaos", "adversary", "migration")),
+        *((("simulate", name), name) for name in ("chaos", "adversary", "migration", "outages")),
     ],
 )
 def test_what_needs_a_checkout_says_so(
