@@ -4,9 +4,10 @@ import asyncio
 import time
 
 import click
+import orjson
 
 from contracts import backend as contract
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, json_option, with_context
 from sidecar.php.client import Backend
 
 POLL_S = 0.2
@@ -14,8 +15,9 @@ POLL_S = 0.2
 
 @click.command(name="adopt-webhooks")
 @click.option("--timeout", "timeout_s", default=60.0, show_default=True, help="Seconds to wait.")
+@json_option
 @with_context("modes", log_level="error")
-async def adopt_webhooks(context: Context, timeout_s: float) -> None:
+async def adopt_webhooks(context: Context, timeout_s: float, as_json: bool) -> None:
     """Wait until PHP's stored webhooks are taken over.
 
     For vendors on the sidecar, workers take them over by themselves, every
@@ -28,12 +30,15 @@ async def adopt_webhooks(context: Context, timeout_s: float) -> None:
     while left and time.monotonic() < end:
         await asyncio.sleep(POLL_S)
         left = await _pending(backend)
+    if as_json:
+        click.echo(orjson.dumps({"were": before, "left": left}).decode())
     if left:
         raise click.ClickException(
             f"{_count(left)} webhooks are still in PHP's table. Is a worker running? It takes them "
             "over by itself; see sidecar status"
         )
-    click.echo(f"{_count(before)} webhooks were in PHP's table; none is left")
+    if not as_json:
+        click.echo(f"{_count(before)} webhooks were in PHP's table; none is left")
 
 
 async def _pending(backend: Backend) -> int:

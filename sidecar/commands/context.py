@@ -23,6 +23,9 @@ from sidecar.settings import InvalidSettings, Settings
 
 P = ParamSpec("P")
 
+#: What a command has done, for scripts.
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
 #: The exit code of what cannot be told; click's own for wrong usage.
 CANNOT_TELL = 2
 

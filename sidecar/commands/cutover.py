@@ -3,7 +3,7 @@
 import click
 
 from contracts.modes import Capability, Mode
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.moving import change, cutover_of, move, with_modes, with_reason
 
 
@@ -11,12 +11,14 @@ from sidecar.commands.moving import change, cutover_of, move, with_modes, with_r
 @click.argument("vendor_uids", metavar="VENDOR...", nargs=-1, required=True)
 @with_modes
 @with_reason
+@json_option
 @with_context("modes", log_level="error")
 async def cutover(
     context: Context,
     vendor_uids: tuple[str, ...],
     modes: dict[Capability, Mode],
     reason: str | None,
+    as_json: bool,
 ) -> None:
     """Move vendors' work to the sidecar, shadow or PHP.
 
@@ -24,4 +26,4 @@ async def cutover(
     The command can be repeated, also after an interruption. Exits 1 if another run is needed.
     """
     asked = change(list(vendor_uids), modes, reason)
-    await move(cutover_of(context), asked, brief=False)
+    await move(cutover_of(context), asked, brief=False, as_json=as_json)

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from sidecar.clock import now_ms
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.durations import Duration, DurationType
 from sidecar.ops.dead_letters import ALL, Choice, DeadLetter, DeadLetters
 from sidecar.redis.letter_bounds import Bounds
@@ -112,8 +112,9 @@ def _output(file: str) -> Iterator[BinaryIO]:
 
 @dead_letters.command(name="import")
 @click.argument("file", metavar="FILE", type=click.File("rb"))
+@json_option
 @with_context("dead-letters")
-async def import_dead_letters(context: Context, file: BinaryIO) -> None:
+async def import_dead_letters(context: Context, file: BinaryIO, as_json: bool) -> None:
     """Put back what export wrote to FILE, or read standard input for -, to be replayed. Skips what
     is there already. Deletes a vendor's oldest where there are more than are kept."""
     found = list(_read(file))
@@ -121,7 +122,18 @@ async def import_dead_letters(context: Context, file: BinaryIO) -> None:
     for start in range(0, len(found), BATCH):
         some = found[start : start + BATCH]
         imported += await letters.put_back(some, Bounds.of(context.settings))
-    click.echo(f"{imported:,} imported, {len(found) - imported:,} were there already")
+    there = len(found) - imported
+    _tell(
+        as_json,
+        f"{imported:,} imported, {there:,} were there already",
+        imported=imported,
+        there_already=there,
+    )
+
+
+def _tell(as_json: bool, words: str, **counts: int | dict[str, int]) -> None:
+    """Say what was done: in words, or in numbers."""
+    click.echo(msgspec.json.encode(counts).decode() if as_json else words)
 
 
 def _read(file: BinaryIO) -> Iterator[DeadLetter]:
@@ -139,9 +151,14 @@ def _read(file: BinaryIO) -> Iterator[DeadLetter]:
 @click.argument("letter_ids", metavar="[ID]...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @choosing
+@json_option
 @with_context("dead-letters")
 async def replay_dead_letters(
-    context: Context, letter_ids: tuple[str, ...], everything: bool, choice: Choice | None
+    context: Context,
+    letter_ids: tuple[str, ...],
+    everything: bool,
+    choice: Choice | None,
+    as_json: bool,
 ) -> None:
     """Process them again, as if for the first time. With --all, the other options say which."""
     if bool(letter_ids) == everything or (letter_ids and choice):
@@ -152,7 +169,8 @@ async def replay_dead_letters(
         return sum([await letters.replay(letter) for letter in some])
 
     replayed = await _in_batches(letters, letter_ids, choice, replay)
-    click.echo(f"{replayed:,} replayed; workers pick them up within a second")
+    words = f"{replayed:,} replayed; workers pick them up within a second"
+    _tell(as_json, words, replayed=replayed)
 
 
 @dead_letters.command(name="discard")
@@ -160,6 +178,7 @@ async def replay_dead_letters(
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @choosing
 @click.option("--yes", is_flag=True, help="Discard them. Without it, only count them.")
+@json_option
 @with_context("dead-letters")
 async def discard_dead_letters(
     context: Context,
@@ -167,6 +186,7 @@ async def discard_dead_letters(
     everything: bool,
     choice: Choice | None,
     yes: bool,
+    as_json: bool,
 ) -> None:
     """Delete letters for good: those named, or those that the options select. Without --yes, only
     count them for each vendor and delete nothing."""
@@ -181,12 +201,12 @@ async def discard_dead_letters(
         return await letters.discard(some) if yes else 0
 
     discarded = await _in_batches(letters, letter_ids, choice, discard)
-    for vendor_uid, count in sorted(counts.items()):
+    for vendor_uid, count in () if as_json else sorted(counts.items()):
         click.echo(f"{count:,} of vendor {vendor_uid}")
-    if yes:
-        click.echo(f"{discarded:,} discarded")
-    else:
-        click.echo(f"{counts.total():,} would be discarded; nothing was done: say --yes")
+    words = f"{discarded:,} discarded"
+    if not yes:
+        words = f"{counts.total():,} would be discarded; nothing was done: say --yes"
+    _tell(as_json, words, found=counts.total(), discarded=discarded, vendors=dict(counts))
 
 
 async def _in_batches(

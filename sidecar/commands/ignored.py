@@ -1,5 +1,7 @@
 """``sidecar ignored``: with which updates nothing was done, and why."""
 
+from dataclasses import asdict
+
 import click
 import msgspec
 
@@ -13,8 +15,9 @@ from sidecar.redis.client import Redis
 @click.command()
 @click.option("--vendor", help="Only this vendor's.")
 @click.option("--reason", help="Only this reason, and the last update of each vendor, in full.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("ignored")
-async def ignored(context: Context, vendor: str | None, reason: str | None) -> None:
+async def ignored(context: Context, vendor: str | None, reason: str | None, as_json: bool) -> None:
     """Show how many updates were ignored, by vendor and reason.
 
     PHP ignores what it has no use for: messages to a number that is not the vendor's, statuses of
@@ -25,6 +28,11 @@ async def ignored(context: Context, vendor: str | None, reason: str | None) -> N
     found = await read_ignored(redis, vendor)
     if reason is not None:
         found = [one for one in found if one.reason == name_of(reason)]
+    if as_json:
+        for one in found:
+            last = None if reason is None else await last_ignored(redis, one, now_ms())
+            click.echo(msgspec.json.encode({**asdict(one), "last": last}).decode())
+        return
     if not found:
         click.echo("nothing was ignored" + (f" for the reason {reason}" if reason else ""))
     for line in _table(found):

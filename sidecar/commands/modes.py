@@ -39,16 +39,17 @@ async def list_modes(context: Context, as_json: bool) -> None:
 
 @modes.command()
 @click.argument("vendor_uid", metavar="VENDOR")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each change.")
 @with_context("modes", log_level="error")
-async def history(context: Context, vendor_uid: str) -> None:
+async def history(context: Context, vendor_uid: str, as_json: bool) -> None:
     """Print who changed a vendor's modes, when and why; the newest last."""
     answer = await cutover_of(context).read(history=True)
     found = [vendor for vendor in answer.vendors if vendor.vendor_uid == vendor_uid]
     if not found:
         raise click.ClickException(f"PHP knows no vendor {vendor_uid}")
     for change in found[0].history:
-        click.echo(_change(change))
-    if not found[0].history:
+        click.echo(change.model_dump_json() if as_json else _change(change))
+    if not found[0].history and not as_json:
         click.echo("never changed: its modes come from PHP's configuration")
 
 

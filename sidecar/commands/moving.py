@@ -80,7 +80,7 @@ def why(what: str, reason: str | None) -> str:
     return f"{what}: {reason}" if reason else what
 
 
-async def move(cutover: Cutover, asked: ModesChange, *, brief: bool) -> None:
+async def move(cutover: Cutover, asked: ModesChange, *, brief: bool, as_json: bool = False) -> None:
     """Make the change and print how vendors stand. Ends the command with 1 if another run is
     needed."""
     try:
@@ -92,7 +92,9 @@ async def move(cutover: Cutover, asked: ModesChange, *, brief: bool) -> None:
         raise click.ClickException(
             f"{what}: {error}. Earlier changes stand, and campaigns may be held: repeat the command"
         ) from None
-    for words in outcome(changed, asked, brief=brief):
+    if as_json:
+        click.echo(changed.model_dump_json())
+    for words in () if as_json else outcome(changed, asked, brief=brief):
         click.echo(words)
     if problem := unfinished(changed, asked):
         raise click.ClickException(problem)

@@ -80,8 +80,9 @@ def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:
 
 @numbers.command()
 @click.argument("ids", metavar="NUMBER|ACCOUNT|VENDOR...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("numbers")
-async def resume(context: Context, ids: tuple[str, ...]) -> None:
+async def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     """Resume paused numbers and accounts, or all that is paused for a vendor alone, such as its
     access token. If the problem persists, the first message pauses them again. Campaigns that were
     paused with them stay paused until they are resumed themselves."""
@@ -91,6 +92,7 @@ async def resume(context: Context, ids: tuple[str, ...]) -> None:
     lifted = [one for one, names in named.items() if names & {*ids}]
     await pauses.lift(lifted)
     for one in lifted:
-        click.echo(f"resumed {one.what}, which was paused for: {one.reason}")
+        words = f"resumed {one.what}, which was paused for: {one.reason}"
+        click.echo(orjson.dumps({"resumed": asdict(one)}).decode() if as_json else words)
     if missing := [id_ for id_ in ids if not any(id_ in named[one] for one in lifted)]:
         raise click.ClickException(f"not paused: {', '.join(missing)}")

@@ -3,7 +3,7 @@
 import click
 
 from contracts.modes import Capability, Mode
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.moving import change, cutover_of, move, why, with_reason
 from sidecar.migration.rollout import ROLLBACK_ALL
 
@@ -15,9 +15,14 @@ ROLLBACK_S = 9.0
 @click.argument("vendor_uids", metavar="VENDOR...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All vendors.")
 @with_reason
+@json_option
 @with_context("modes", log_level="error")
 async def rollback(
-    context: Context, vendor_uids: tuple[str, ...], everything: bool, reason: str | None
+    context: Context,
+    vendor_uids: tuple[str, ...],
+    everything: bool,
+    reason: str | None,
+    as_json: bool,
 ) -> None:
     """Give vendors' work back to PHP.
 
@@ -30,4 +35,4 @@ async def rollback(
     modes = dict.fromkeys(Capability, Mode.PHP)
     reason = why(ROLLBACK_ALL, reason) if everything else reason or "rollback"
     asked = change(list(vendor_uids), modes, reason, ROLLBACK_S)
-    await move(cutover_of(context), asked, brief=everything)
+    await move(cutover_of(context), asked, brief=everything, as_json=as_json)

@@ -1,11 +1,12 @@
 """``sidecar rollout``: moving a percentage of all vendors."""
 
 import click
+import orjson
 
 from contracts.modes import Capability, Mode, VendorModes
 from contracts.sidecar_api import ModesChange
 from sidecar.clock import utc_text
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.modes_text import HEAD, line
 from sidecar.commands.moving import change, cutover_of, move, why, with_modes, with_reason
 from sidecar.migration.rollout import ROLLOUT, Plan, changed_by_hand, make_plan
@@ -20,6 +21,7 @@ MAX_SHOWN = 20
 @click.option("--except", "excepted", metavar="VENDOR", multiple=True, help="Leave this one out.")
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @with_reason
+@json_option
 @with_context("modes", log_level="error")
 async def rollout(
     context: Context,
@@ -28,6 +30,7 @@ async def rollout(
     excepted: tuple[str, ...],
     dry_run: bool,
     reason: str | None,
+    as_json: bool,
 ) -> None:
     """Move a percentage of all vendors.
 
@@ -42,14 +45,18 @@ async def rollout(
     if missing := [uid for uid in excepted if uid not in known]:
         raise click.ClickException(f"PHP knows no vendor {missing[0]}; nothing was changed")
     plan = make_plan(vendors, asked, percent, excepted)
-    click.echo(
-        f"{len(plan.chosen):,} of {len(vendors):,} vendors are in {percent:g} percent; "
-        f"{len(plan.moving):,} of them change"
-    )
-    _show(plan, asked, everything=dry_run)
-    if plan.moving and not dry_run:
-        uids = [vendor.vendor_uid for vendor in plan.moving]
-        await move(cutover, asked.model_copy(update={"vendor_uids": uids}), brief=True)
+    if not as_json:
+        click.echo(
+            f"{len(plan.chosen):,} of {len(vendors):,} vendors are in {percent:g} percent; "
+            f"{len(plan.moving):,} of them change"
+        )
+        _show(plan, asked, everything=dry_run)
+    uids = [vendor.vendor_uid for vendor in plan.moving]
+    if uids and not dry_run:
+        moving = asked.model_copy(update={"vendor_uids": uids})
+        await move(cutover, moving, brief=True, as_json=as_json)
+    elif as_json:
+        click.echo(orjson.dumps({"would_move": uids, "vendors": []}).decode())
 
 
 def _show(plan: Plan, asked: ModesChange, *, everything: bool) -> None:

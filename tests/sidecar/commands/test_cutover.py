@@ -1,5 +1,8 @@
 """``sidecar cutover``: moving vendors' work, and back."""
 
+import orjson
+import pytest
+
 from tests.sidecar.answering_php import Php
 from tests.sidecar.commands.conftest import RunBesidePhp
 from tests.sidecar.commands.vendors import ME, OTHER, modes
@@ -30,3 +33,19 @@ async def test_it_may_be_repeated(run_beside_php: RunBesidePhp, php: Php) -> Non
         assert (shown.exit_code, shown.stderr) == (0, "")
         assert shown.stdout.splitlines()[-1] == "2 of 2 vendors have the requested modes"
     assert len(php.histories[VENDOR]) == 1, "what is so already is no change"
+
+
+@pytest.mark.parametrize("command", ["cutover", "rollback", "rollout"])
+async def test_as_json(run_beside_php: RunBesidePhp, php: Php, command: str) -> None:
+    arguments = {
+        "cutover": ("cutover", VENDOR, "--bots", "shadow"),
+        "rollback": ("rollback", VENDOR),
+        "rollout": ("rollout", "--percent", "100", "--bots", "shadow"),
+    }[command]
+    shown = await run_beside_php(*arguments, "--json")
+    assert shown.exit_code == 0, shown.output
+    found = orjson.loads(shown.stdout)["vendors"]
+    assert VENDOR in {vendor["vendor_uid"] for vendor in found}
+    if command == "rollout":
+        shown = await run_beside_php(*arguments, "--json")
+        assert orjson.loads(shown.stdout) == {"would_move": [], "vendors": []}

@@ -285,3 +285,18 @@ async def test_somebody_else_was_faster(letters: DeadLetters, redis: Redis) -> N
     assert await letters.discard(chosen) == 1
     assert not await letters.replay(chosen[1])
     await assert_balanced(redis)
+
+
+@pytest.mark.usefixtures("letters")
+async def test_what_was_done_in_numbers(run: Run, tmp_path: Path) -> None:
+    file = str(tmp_path / "letters")
+    await run("dead-letters", "export", file)
+    for arguments, counts in (
+        (("discard", "--all"), {"found": 3, "discarded": 0, "vendors": {"v": 2, "w": 1}}),
+        (("import", file), {"imported": 0, "there_already": 3}),
+        (("replay", "--all", "--vendor", "w"), {"replayed": 1}),
+        (("discard", "--all", "--yes"), {"found": 2, "discarded": 2, "vendors": {"v": 2}}),
+    ):
+        result = await run("dead-letters", *arguments, "--json")
+        assert result.exit_code == 0, result.output
+        assert orjson.loads(result.stdout) == counts

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 
 from sidecar.clock import now_ms
@@ -52,3 +53,13 @@ async def test_a_reason_with_the_last_one(run_command: RunCommand) -> None:
     assert "message_unknown" not in result.output
     result = await asyncio.to_thread(run_command, "ignored", "--reason", "old")
     assert result.output.endswith("the last one of vendor v is not kept any more\n")
+
+
+@pytest.mark.usefixtures("ignored")
+async def test_lines_of_json(run_command: RunCommand) -> None:
+    result = await asyncio.to_thread(run_command, "ignored", "--json")
+    first, *others = map(orjson.loads, result.stdout.splitlines())
+    assert (first["vendor_uid"], first["reason"], first["count"]) == ("v", "own_number", 1200)
+    assert (first["last"], len(others)) == (None, 2)
+    result = await asyncio.to_thread(run_command, "ignored", "--json", "--reason", "own_number")
+    assert orjson.loads(result.stdout)["last"]["payload"] == "{}"

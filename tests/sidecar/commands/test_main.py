@@ -77,3 +77,37 @@ def test_no_command_pays_for_another(name: str, without: tuple[str, ...]) -> Non
     ).stdout.split()
     assert f"sidecar.commands.{name}" in loaded
     assert [module for module in loaded if module in without] == []
+
+
+def leaves() -> dict[str, click.Command]:
+    """Return all commands that do something, by what is typed."""
+    found, context = {}, click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        inner = command.commands if isinstance(command, click.Group) else {"": command}
+        found |= {f"{name} {one}".strip(): leaf for one, leaf in inner.items()}
+    return found
+
+
+LEAVES = leaves()
+#: What prints lines of JSON anyway, and what runs something of its own.
+WITHOUT_JSON = {
+    *("dead-letters list", "dead-letters show", "dead-letters export"),
+    *("serve", "worker", "demo", "simulate"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(LEAVES) - WITHOUT_JSON))
+def test_every_command_speaks_json(name: str) -> None:
+    assert any("--json" in option.opts for option in LEAVES[name].params)
+
+
+@pytest.mark.parametrize("name", sorted(set(LEAVES) - {"worker", "demo", "simulate"}))
+def test_every_command_and_option_is_explained(name: str) -> None:
+    shown = run(*name.split(), "--help")
+    assert shown.exit_code == 0
+    assert LEAVES[name].help
+    for option in LEAVES[name].params:
+        if isinstance(option, click.Option) and option.name != "percent":
+            assert option.help, option.name

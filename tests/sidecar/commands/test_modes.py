@@ -1,5 +1,7 @@
 """``sidecar modes``: who does which vendor's work, and who changed it."""
 
+import orjson
+
 from tests.sidecar.answering_php import Php
 from tests.sidecar.commands.conftest import RunBesidePhp
 from tests.sidecar.commands.vendors import OTHER, are
@@ -43,3 +45,10 @@ async def test_history(run_beside_php: RunBesidePhp, php: Php) -> None:
     assert "never changed" in (await run_beside_php("modes", "history", VENDOR)).stdout
     shown = await run_beside_php("modes", "history", "nobody")
     assert (shown.exit_code, shown.stderr) == (1, "Error: PHP knows no vendor nobody\n")
+
+
+async def test_history_as_lines_of_json(run_beside_php: RunBesidePhp, php: Php) -> None:
+    are(php, OTHER, "sidecar", "held", "php", by="Ada", reason="first vendor")
+    [change] = (await run_beside_php("modes", "history", OTHER, "--json")).stdout.splitlines()
+    assert orjson.loads(change)["reason"] == "first vendor"
+    assert (await run_beside_php("modes", "history", VENDOR, "--json")).stdout == ""

@@ -189,3 +189,8 @@ def test_redis_is_away(run: Callable[..., Result], redis_url: str) -> None:
     )
     assert gone.exit_code == 1
     assert "Redis is unavailable" in gone.stderr
+
+
+def test_resuming_as_json(run: Callable[..., Result], redis_url: str) -> None:
+    with_redis(redis_url, pause)
+    assert orjson.loads(run("resume", "110", "--json").stdout)["resumed"]["id"] == "110"
