@@ -24,7 +24,7 @@ from sidecar.logs import LogOnce
 from sidecar.ops.housekeeping import Housekeeping
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
-from sidecar.redis.client import Hash, Redis, RedisUnavailable
+from sidecar.redis.client import Hash, Redis, RedisUnavailable, script
 from sidecar.redis.lease import Lease, Leases
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.campaigns import campaign_lease
@@ -71,6 +71,7 @@ class Reconciler:
         )
         self._housekeeping = Housekeeping(redis, Bounds.of(settings))
         self._due_times = DueTimes(redis)
+        self._follow_clock = script(redis, "sending/waits")
         self._webhooks_wait = False
 
     async def run(self) -> None:
@@ -131,6 +132,8 @@ class Reconciler:
         ]
         if not campaigns:
             return
+        waits_of = [keys.wait(campaign_uid) for campaign_uid, _ in campaigns]
+        await self._follow_clock(keys=[keys.CLOCK, *waits_of], args=[])
         for campaign_uid, _ in campaigns:
             pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
             pipeline.exists(keys.wait(campaign_uid))

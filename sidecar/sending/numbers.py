@@ -37,10 +37,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The Cloud API does not work for the line: why, and since when (unix seconds)."""
+    """The Cloud API does not work for the line: why, and since when (unix seconds). One message at
+    a time is tried (``lua/sending/outage.lua``)."""
 
     reason: str
     since: float
+
+    def __str__(self) -> str:
+        return f"the Cloud API is down: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,9 @@ class NumberState:
     given when slots were asked for last, at ``asked_at`` (unix seconds). ``held``,
     ``account_held`` and ``app_held`` are None where nothing is held; ``paused`` is what a person
     has to resume, the number, its account or the access token. ``campaigns_wanting`` counts the
-    campaigns that would send faster if they could."""
+    campaigns that would send faster if they could. ``last_outage`` is told for an hour. ``account``
+    and ``app`` are names (``workers/sending/limits.py``). What was is never in the future, whatever
+    Redis's clock did."""
 
     number: str
     vendor_uid: str | None
@@ -74,6 +80,8 @@ class NumberState:
     paused: Paused | None = None
     outage: Outage | None = None
     last_outage: LastOutage | None = None
+    account: str = ""
+    app: str = ""
 
     @property
     def line(self) -> str:
@@ -85,6 +93,8 @@ class NumberState:
         """Why the number is slower than configured, or None."""
         if self.paused is not None:
             return str(self.paused)
+        if self.outage is not None:
+            return str(self.outage)
         holds = [held for held in (self.held, self.account_held, self.app_held) if held]
         if holds:
             return max(holds, key=lambda held: held.until).reason
@@ -129,7 +139,8 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
         recipients, "+inf", now_us - _DAY_US, max(0, daily - 1), 1, withscores=True
     )
     pipeline.hmget(keys.PAUSES, orjson.loads(known[b"pauses"]))
-    account, app, wanting, asked_us, used, leaving, pauses = await pipeline.execute()
+    pipeline.hgetall(keys.outage(line))
+    account, app, wanting, asked_us, used, leaving, pauses, outage = await pipeline.execute()
     rate = float(known[b"rate"])
     budget = None
     if daily:
@@ -141,18 +152,42 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
         vendor_uid=vendor_uid,
         configured_rate=rate,
         effective_rate=rate * float(known[b"share"]),
-        asked_at=(asked_us or 0) / 1e6,
+        asked_at=min(asked_us or 0, now_us) / 1e6,
         held=_held(known, now_us),
         account_held=_held(account, now_us),
         app_held=_held(app, now_us),
         budget=budget,
         campaigns_wanting=wanting,
         paused=next((Paused.load(value) for value in pauses if value is not None), None),
+        outage=_outage(outage, now_us),
+        last_outage=_last_outage(outage, now_us),
+        account=known[b"account"].decode().removeprefix(keys.hold("account", "")),
+        app=known[b"app"].decode().removeprefix(keys.hold("app", "")),
     )
 
 
 def _held(hold: Hash, now_us: int) -> Held | None:
-    until_us = int(hold.get(b"until", 0))
+    until_us = _time(hold, b"until", now_us)
     if until_us <= now_us:
         return None
     return Held(until_us / 1e6, hold[b"reason"].decode(errors="replace"))
+
+
+def _outage(outage: Hash, now_us: int) -> Outage | None:
+    if b"since" not in outage:
+        return None
+    reason = outage[b"reason"].decode(errors="replace")
+    return Outage(reason, _time(outage, b"since", now_us) / 1e6)
+
+
+def _last_outage(outage: Hash, now_us: int) -> LastOutage | None:
+    if b"last_until" not in outage:
+        return None
+    since, until = (_time(outage, name, now_us) / 1e6 for name in (b"last_since", b"last_until"))
+    return LastOutage(outage[b"last_reason"].decode(errors="replace"), since, until)
+
+
+def _time(found: Hash, name: bytes, now_us: int) -> int:
+    """Return a time as ``lua/sending/held.lua`` counts it: if Redis's clock was set back since
+    somebody looked last, the time moves with it."""
+    return int(found.get(name, 0)) - max(0, int(found.get(b"looked", 0)) - now_us)

@@ -11,7 +11,9 @@ from sidecar.redis.client import Redis
 from sidecar.sending.numbers import (
     Budget,
     Held,
+    LastOutage,
     NumberState,
+    Outage,
     line_text,
     number_of,
     number_state,
@@ -52,6 +54,10 @@ def test_a_line_is_of_all_vendors_or_of_one(
         ),
         ({"app_held": Held(5.0, "calls"), "budget": Budget(10, 10, 9.0)}, "calls"),
         ({"held": Held(5.0, "short"), "paused": PAUSED}, str(PAUSED)),
+        (
+            {"held": Held(5.0, "short"), "outage": Outage("HTTP 502", 3.0)},
+            "the Cloud API is down: HTTP 502",
+        ),
     ],
 )
 def test_the_reason_that_matters_most(state: dict[str, Any], reason: str | None) -> None:
@@ -100,9 +106,8 @@ async def test_what_was_given(line: Line, redis: Redis) -> None:
     await line.asked()
     assert await numbers(redis) == ["v-1/110"]
     state = await line.state()
-    assert state == NumberState(
-        "110", "v-1", 80.0, 40.0, line.now_us / 1e6, None, None, None, None, 0
-    )
+    given = NumberState("110", "v-1", 80.0, 40.0, line.now_us / 1e6, None, None, None, None, 0)
+    assert state == replace(given, account="waba", app="a")
 
 
 async def test_holds_that_are_over_hold_nothing(line: Line, redis: Redis) -> None:
@@ -141,3 +146,39 @@ async def test_what_a_person_must_resume(line: Line, redis: Redis) -> None:
     await line.asked()
     await Pauses(redis).put(PAUSED)
     assert (await line.state()).paused == PAUSED
+
+
+async def test_an_outage_and_the_last_one(line: Line, redis: Redis) -> None:
+    await line.asked()
+    now, second = line.now_us, 1_000_000
+    over = {"last_reason": "old", "last_since": now - 90 * second, "last_until": now - 80 * second}
+    await redis.hset(keys.outage("v-1/110"), mapping={**over, "looked": now})
+    state = await line.state()
+    last = LastOutage("old", now / 1e6 - 90, now / 1e6 - 80)
+    assert (state.outage, state.last_outage) == (None, last)
+    await redis.hset(keys.outage("v-1/110"), mapping={"since": now - second, "reason": "HTTP 502"})
+    state = await line.state()
+    assert (state.outage, state.last_outage) == (Outage("HTTP 502", now / 1e6 - 1), last)
+
+
+async def test_times_move_back_with_redis_clock(line: Line, redis: Redis) -> None:
+    """As the scripts count them; and nothing that was is in the future."""
+    later = line.now_us + 1200 * 1_000_000
+    held = {"until": later + 60 * 1_000_000, "reason": "r", "looked": later}
+    await line.asked(**held)
+    await redis.zadd(keys.NUMBERS, {keys.number("v-1/110"): later})
+    await redis.hset(keys.hold("account", "waba"), mapping=held)
+    times = {"since": later - 1, "reason": "r", "last_reason": "r", "looked": later}
+    await redis.hset(
+        keys.outage("v-1/110"), mapping={**times, "last_since": later - 9, "last_until": later - 5}
+    )
+    state = await line.state()
+    seconds, micros = await redis.time()
+    now = seconds + micros / 1e6
+    assert state.held is not None
+    assert state.account_held is not None
+    assert state.outage is not None
+    assert state.last_outage is not None
+    assert state.held.until == pytest.approx(now + 60, abs=2)
+    assert state.account_held.until == pytest.approx(now + 60, abs=2)
+    assert max(state.asked_at, state.outage.since, state.last_outage.until) <= now

@@ -396,7 +396,7 @@ async def test_it_is_stopped_while_it_writes_down(
     """Those rows were certainly not started."""
     waiting = asyncio.Event()
 
-    async def hang(*_: object) -> None:
+    async def hang(*_: object, **more: object) -> None:
         waiting.set()
         await asyncio.Event().wait()
 
