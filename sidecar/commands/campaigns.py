@@ -39,7 +39,11 @@ def campaigns() -> None:
 
 @campaigns.command(name="list")
 @click.option("--vendor", metavar="UID", help="Only this vendor's.")
-@click.option("--state", type=click.Choice([one.value for one in CampaignState]), help="Only those in this state.")
+@click.option(
+    "--state",
+    type=click.Choice([one.value for one in CampaignState]),
+    help="Only those in this state.",
+)
 @_json
 @with_context("campaigns", log_level="error")
 async def list_campaigns(

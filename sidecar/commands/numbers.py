@@ -1,5 +1,5 @@
-"""``sidecar numbers``: how fast numbers send, why one is slow or silent, and resuming those that
-are paused."""
+"""``sidecar numbers``: how fast numbers send, why one is slow or silent, resuming those that are
+paused, and lifting what holds them."""
 
 import time
 from dataclasses import asdict
@@ -9,8 +9,10 @@ import orjson
 
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, with_context
+from sidecar.commands.lifting import Lifting
 from sidecar.commands.numbers_text import state_text
 from sidecar.format import duration
+from sidecar.redis.client import Redis
 from sidecar.sending.numbers import NumberState, number_of, number_state
 from sidecar.sending.numbers import numbers as known_numbers
 from sidecar.sending.pauses import Paused, Pauses
@@ -20,7 +22,7 @@ _States = list[tuple[str, NumberState | None]]
 
 @click.group()
 def numbers() -> None:
-    """Show the numbers that send, and resume paused ones.
+    """Show, resume and release the numbers that send.
 
     A number, an account or a vendor's access token is paused when the Cloud API says that sending
     must stop until a person acts: a payment problem, a lock, a spam limit, an expired token. Its
@@ -37,7 +39,7 @@ async def list_numbers(context: Context, as_json: bool) -> None:
     """Print what is paused, then one line for each number of the last 24 hours."""
     redis = context.redis()
     paused = await Pauses(redis).all()
-    states = [(name, await number_state(redis, name)) for name in await known_numbers(redis)]
+    states = await known_states(redis)
     if as_json:
         _print_json(paused, states)
     else:
@@ -96,3 +98,43 @@ async def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
         click.echo(orjson.dumps({"resumed": asdict(one)}).decode() if as_json else words)
     if missing := [id_ for id_ in ids if not any(id_ in named[one] for one in lifted)]:
         raise click.ClickException(f"not paused: {', '.join(missing)}")
+
+
+@numbers.command()
+@click.argument("names", metavar="[NUMBER|ACCOUNT|APP|VENDOR]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="All that is held.")
+@click.option(
+    "--recipient",
+    metavar="PHONE",
+    help="Lift what keeps this recipient from getting more from the number, and nothing else.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
+@with_context("numbers")
+async def lift(
+    context: Context,
+    names: tuple[str, ...],
+    everything: bool,
+    recipient: str | None,
+    as_json: bool,
+) -> None:
+    """Lift holds, outages and slowed rates now.
+
+    All of them end by themselves: numbers list says when. If the cause stands, the next messages
+    hold the number again; an outage of the Cloud API ends by itself as soon as it answers. A
+    NUMBER names it for all vendors that send from it; a VENDOR all of its numbers, accounts and
+    apps. What is paused until a person acts is resumed with sidecar numbers resume.
+    """
+    if bool(names) == everything:
+        raise click.UsageError("name what to lift (sidecar numbers list shows it), or say --all")
+    redis = context.redis()
+    lifted = await Lifting(redis, await known_states(redis)).lift(names, recipient)
+    for one in lifted:
+        click.echo(orjson.dumps(asdict(one)).decode() if as_json else f"lifted: {one}")
+    if missing := [name for name in names if not any(name in one.names for one in lifted)]:
+        raise click.ClickException(f"nothing was held: {', '.join(missing)}")
+    if everything and not lifted and not as_json:
+        click.echo("nothing was held")
+
+
+async def known_states(redis: Redis) -> _States:
+    return [(name, await number_state(redis, name)) for name in await known_numbers(redis)]

@@ -2,15 +2,30 @@
 
 import time
 
+from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.sending.numbers import NumberState
 
 
 def state_text(state: NumberState) -> str:
-    """Return why a number is slow or silent, and until when."""
+    """Return why a number is slow or silent, and until when or since when."""
+    now = time.time()
+    if state.paused is not None:
+        return str(state.paused)
+    if state.outage is not None:
+        age = duration(max(0.0, now - state.outage.since))
+        return f"{state.outage}, for {age}; one message at a time is tried until it answers"
     held = [held for held in (state.held, state.account_held, state.app_held) if held]
-    if state.paused is None and held:
+    if held:
         longest = max(held, key=lambda one: one.until)
-        left = duration(max(0.0, longest.until - time.time()))
-        return f"held for {left}: {longest.reason}"
-    return state.reason or "sends at full rate"
+        left = duration(max(0.0, longest.until - now))
+        return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
+    return (state.reason or "sends at full rate") + _last_outage(state)
+
+
+def _last_outage(state: NumberState) -> str:
+    last = state.last_outage
+    if last is None:
+        return ""
+    took = duration(max(0.0, last.until - last.since))
+    return f"; the Cloud API was down for {took} until {utc_text(round(1000 * last.until))}"

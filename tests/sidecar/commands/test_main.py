@@ -81,7 +81,8 @@ def test_no_command_pays_for_another(name: str, without: tuple[str, ...]) -> Non
 
 def leaves() -> dict[str, click.Command]:
     """Return all commands that do something, by what is typed."""
-    found, context = {}, click.Context(main)
+    found: dict[str, click.Command] = {}
+    context = click.Context(main)
     for name in COMMANDS:
         command = main.get_command(context, name)
         assert command is not None

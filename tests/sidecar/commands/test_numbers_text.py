@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sidecar.commands.numbers_text import state_text
-from sidecar.sending.numbers import Held, NumberState
+from sidecar.sending.numbers import Held, LastOutage, NumberState, Outage
 from sidecar.sending.pauses import Paused
 
 PAUSED = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1, False)
@@ -33,10 +33,20 @@ def number(**known: Any) -> NumberState:
     [
         ({}, "sends at full rate"),
         ({"effective_rate": 40.0}, "the rate is climbing"),
-        ({"held": Held(time.time() + 600, "131057")}, "held for 10 min: 131057"),
+        ({"held": Held(time.time() + 600, "131057")}, "held for 10 min, until 20"),
+        ({"held": Held(time.time() + 600, "131057")}, "Z: 131057"),
         ({"held": Held(time.time() + 9, "a"), "app_held": Held(time.time() + 99, "b")}, ": b"),
         ({"held": Held(time.time() + 600, "131057"), "paused": PAUSED}, "131048 spam limit"),
-        ({"held": Held(time.time() - 5, "131057")}, "held for 0.0 s: 131057"),
+        ({"held": Held(1_750_000_000, "131057")}, "held for 0.0 s, until 2025-06-15 15:06:40Z: "),
+        (
+            {"outage": Outage("answer 502", time.time() - 600)},
+            "answer 502, for 10 min; one message",
+        ),
+        ({"outage": Outage("502", 0), "paused": PAUSED}, "131048 spam limit"),
+        (
+            {"last_outage": LastOutage("502", 1_749_999_980, 1_750_000_000)},
+            "sends at full rate; the Cloud API was down for 20 s until 2025-06-15 15:06:40Z",
+        ),
     ],
 )
 def test_why_it_is_slow_or_silent(known: dict[str, Any], says: str) -> None:
