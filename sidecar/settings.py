@@ -237,8 +237,8 @@ class Settings(BaseSettings):
     campaign_concurrency: int = Field(default=32, ge=1, le=1024)
     #: Size of one claim, in seconds of sending. Small enough to stop at once.
     claim_s: float = Field(default=1.0, gt=0, le=30)
-    #: After so many equal errors in a row the campaign is paused, if the error may be the
-    #: campaign's fault.
+    #: After so many errors in a row that may be the campaign's fault, whichever they are, it is
+    #: paused.
     campaign_error_streak: int = Field(default=20, ge=1)
     #: How long a recipient gets no campaign message after an error that would repeat itself
     #: (130403, 131026, 131050). 0 turns it off.

@@ -120,6 +120,7 @@ class RemoteCache(ABC, Generic[Key, Value]):
         """Return the value as PHP has had it at ``since`` (of the clock) or later, or None if there
         is no such thing. Questions that come together share a request. Raises
         :class:`BackendError` if PHP does not answer, or has just not answered."""
+        since = min(since, self._clock())
         while True:
             known = self._known.get(key)
             if known is not None and known.asked_at >= since:

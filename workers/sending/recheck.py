@@ -60,15 +60,17 @@ class Recheck:
         return self._asking > 0 or time.monotonic() < self._silent_until
 
     async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool:
-        """Tell whether a row that was refused goes again: because it is sent in another way by now
-        than it was, or because PHP does not say how. ``sent_at``: by ``time.monotonic``; what PHP
-        has said since is not asked again, so refusals that come together ask once."""
+        """Tell whether a row that was refused is to go again: it is sent in another way by now than
+        it was, or PHP does not say how, or the run ends because the vendor is gone. ``sent_at``: by
+        ``time.monotonic``; what PHP has said since is not asked again, so refusals that come
+        together ask once."""
         if self._config.way_of(row) != way:
             return True
         return not await self.ask(sent_at) or self._config.way_of(row) != way
 
     async def ask(self, since: float) -> bool:
-        """Follow what PHP says, as of then or later. Return False if it does not answer."""
+        """Follow what PHP says, as of then or later. Return False if it does not answer, or says
+        that there is no such vendor any more."""
         self._asking += 1
         try:
             async with asyncio.timeout(ASK_S):
@@ -82,4 +84,4 @@ class Recheck:
             self._asking -= 1
         self._outage.worked()
         self._follow(vendor)
-        return True
+        return vendor is not None

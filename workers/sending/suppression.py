@@ -56,5 +56,5 @@ class Suppressed:
 
 def _error(value: bytes) -> SendError:
     known = orjson.loads(value)
-    said = f"{known['code']} {known['message']} on {utc_text(known['at'])}"
-    return SendError(code=known["code"], message=f"not sent: the recipient had {said}")
+    said = f"the recipient had this error on {utc_text(known['at'])}: {known['message']}"
+    return SendError(code=known["code"], message=f"not sent: {said}")

@@ -286,3 +286,66 @@ async def test_the_end(cache: Cache) -> None:
     await cache.close()
     with pytest.raises(asyncio.CancelledError):
         await question
+
+
+# -- what PHP has said since --
+
+
+async def test_what_was_asked_for_since_then_is_not_asked_again(cache: Cache) -> None:
+    cache.there = {"a": "1"}
+    before = cache.now
+    assert await cache.get("a") == "1"
+    cache.there = {"a": "2"}
+    assert await cache.get_since("a", before) == "1"
+    cache.now += 1
+    assert await cache.get_since("a", before + 1) == "2"
+    assert cache.requests == [["a"], ["a"]]
+    assert await cache.get("a") == "2", "everybody has it now"
+
+
+async def test_an_answer_to_an_older_question_does_not_count(cache: Cache) -> None:
+    """It is on its way, and may be of before the change."""
+    cache.there = {"a": "1"}
+    cache.open.clear()
+    asked = asyncio.create_task(cache.get("a"))
+    await eventually(lambda: cache.requests == [["a"]])
+    cache.now += 1
+    cache.there = {"a": "2"}
+    since = asyncio.create_task(cache.get_since("a", cache.now))
+    cache.open.set()
+    assert await asked == "1"
+    assert await since == "2"
+
+
+async def test_many_that_ask_at_once_share_a_question(cache: Cache) -> None:
+    cache.there = {"a": "1"}
+    await cache.get("a")
+    cache.there = {"a": "2"}
+    first = cache.now + 1
+    cache.now += 5
+    found = await asyncio.gather(*(cache.get_since("a", first + n / 10) for n in range(20)))
+    assert set(found) == {"2"}
+    assert len(cache.requests) == 2
+
+
+async def test_what_does_not_exist_by_now(cache: Cache) -> None:
+    cache.there = {"a": "1"}
+    await cache.get("a")
+    cache.there = {}
+    cache.now += 1
+    assert await cache.get_since("a", cache.now) is None
+
+
+async def test_php_does_not_say_what_it_has_now(cache: Cache) -> None:
+    """Though an old value is known. It is not asked as fast as it fails."""
+    cache.there = {"a": "1"}
+    await cache.get("a")
+    cache.bad = {"a": BackendUnavailable("gone")}
+    cache.now += 1
+    for _ in range(3):
+        with pytest.raises(BackendUnavailable):
+            await cache.get_since("a", cache.now)
+    assert len(cache.requests) == 2
+    cache.bad = {}
+    cache.now += RETRY_S
+    assert await cache.get_since("a", cache.now) == "1"

@@ -9,8 +9,15 @@ from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
 from tests.workers.rows import claimed_row
 from workers.sending.cloud_api import Accepted, ErrorAnswer, NotSent, OutcomeUnknown
-from workers.sending.error_policy import MAX_RETRIES, SERVICE_PAUSES_S, Decision, decide
+from workers.sending.error_policy import (
+    MAX_RETRIES,
+    SERVICE_PAUSES_S,
+    Decision,
+    decide,
+    reason_of,
+)
 from workers.sending.holds import PAUSES, THROTTLED, UNREACHABLE, Hold, Scope
+from workers.sending.send_queue import ReplyRow
 
 #: Of a class that a person has to end, and these end by themselves.
 LIFT_BY_THEMSELVES = {131064}
@@ -174,6 +181,41 @@ def test_a_reason_says_what_the_api_said_and_is_bounded() -> None:
     assert decision.pause_reason == "132015 template paused: template offer was paused"
     long = refused(RULES[132015], details="x" * 10_000)
     assert len(plain(long).pause_reason or "") == 500
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "details", "reason"),
+    [
+        (131000, "(#131000) Something went wrong", None, "131000 Something went wrong"),
+        (131000, "131000 unknown error", None, "131000 unknown error"),
+        (
+            131000,
+            "(#131000) Something went wrong",
+            "Something went wrong.",
+            "131000 Something went wrong",
+        ),
+        (131042, "Payment issue", "Payment issue: no card", "131042 Payment issue: no card"),
+        (100, "(#100) Invalid parameter", "to: too long", "100 Invalid parameter: to: too long"),
+        (190, "190", None, "190"),
+        (100, "1000 is too much", None, "100 1000 is too much"),
+        (None, "HTTP 404 without a code", None, "HTTP 404 without a code"),
+        (None, "the connection broke", "", "the connection broke"),
+    ],
+)
+def test_a_reason_says_everything_once(
+    code: int | None, message: str, details: str | None, reason: str
+) -> None:
+    assert reason_of(SendError(code=code, message=message, details=details)) == reason
+
+
+@pytest.mark.parametrize("code", [132001, 132015, 131063])
+def test_what_stops_a_campaign_ends_a_reply(code: int) -> None:
+    """It would come again until it had expired, and there are no others like it to stop."""
+    row = ReplyRow("r-1", "49151", {"type": "template"})
+    decision = decide(row, refused(RULES[code]))
+    assert decision == Decision(
+        SendOutcome.FAILED, SendError(code=code, message=RULES[code].meaning)
+    )
 
 
 @pytest.mark.parametrize("code", [131009, 131062])

@@ -25,8 +25,8 @@ async def test_what_their_messages_end_with(suppressed: Suppressed) -> None:
     assert list(found) == ["991"]
     assert found["991"].code == 130403
     assert found["991"].message == (
-        "not sent: the recipient had 130403 the user has blocked this business "
-        "on 2026-01-31 14:05:09Z"
+        "not sent: the recipient had this error on 2026-01-31 14:05:09Z: "
+        "the user has blocked this business"
     )
 
 
