@@ -25,6 +25,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
+from workers.effects.ai_reply import AiReplies
 from workers.effects.handlers import make_handlers
 from workers.effects.media import remove_parts
 from workers.effects.supervisor import EffectRuns
@@ -100,12 +101,14 @@ class Runtime:
             settings, self._redis, self._services.limiter, self._vendors.get
         )
         self._outbox = make_outbox(settings, self._redis)
+        handlers = make_handlers(settings, self._backend)
+        self._ai_replies = handlers[EffectKind.AI_REPLY]
         here = not queues or Queue.EFFECTS in queues
         self._effects = EffectRuns(
             self._services,
             self._outbox,
             self._leases,
-            make_handlers(settings, self._backend),
+            handlers,
             self._vendors,
             wake_other=None if here else self._wakeups.send,
         )
@@ -156,9 +159,14 @@ class Runtime:
             },
             "php_failures": self._backend.failures.report(),
             "wakeups": self._wakeups.failing,
+            "ai_failures": self._ai_failures(),
             "sends": self._services.recent.report(),
             "slow": self._services.cloud_api.calls.slow(),
         }
+
+    def _ai_failures(self) -> dict[str, str]:
+        ai = self._ai_replies
+        return ai.failures.report() if isinstance(ai, AiReplies) else {}
 
     def stop(self) -> None:
         """Start nothing more, and begin to shut campaigns down."""

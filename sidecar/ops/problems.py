@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from contracts.campaigns import CampaignState
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar.format import duration
@@ -16,7 +15,7 @@ from sidecar.ops.message_problems import (
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.process_problems import clocks, processes, ways_in
 from sidecar.ops.report import Report
-from sidecar.ops.send_problems import bad_ends, cloud_api, held_numbers, waiting_campaigns
+from sidecar.ops.send_problems import bad_ends, cloud_api, held_numbers, paused, waiting_campaigns
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
@@ -57,7 +56,12 @@ def redis_unavailable(reason: str) -> Problem:
 def problems(report: Report, settings: Settings) -> list[Problem]:
     """Return what is wrong; nothing if all is well. Each reason is said once."""
     redis = list(_redis(report, settings))
-    sending = [*cloud_api(report), *held_numbers(report), *_left_for_a_person(report)]
+    sending = [
+        *cloud_api(report),
+        *_left_for_a_person(report),
+        *paused(report),
+        *held_numbers(report),
+    ]
     told = " ".join(problem.what for problem in sending)
     first = [one for one in sending if one.code is Code.CLOUD_API_DOWN]
     return [
@@ -200,7 +204,10 @@ def _effects(report: Report) -> Iterator[Problem]:
                 "Check that a worker runs for effects and that PHP answers. EFFECTS below says "
                 "why they are retried.",
             )
-        for vendor_uid, reason in list(one.failing.items())[:MAX_NAMED]:
+        failing = dict(one.failing)
+        if one.kind is EffectKind.AI_REPLY:
+            failing |= {v: r for p in report.overview.alive for v, r in p.ai_failures.items()}
+        for vendor_uid, reason in list(failing.items())[:MAX_NAMED]:
             yield Problem(
                 Code.EFFECTS_FAILING,
                 f"{_EFFECTS[one.kind]} of vendor {vendor_uid} fail, and are tried again: {reason}",
@@ -208,7 +215,7 @@ def _effects(report: Report) -> Iterator[Problem]:
             )
         yield from unnamed(
             Code.EFFECTS_FAILING,
-            len(one.failing),
+            len(failing),
             f"{_EFFECTS[one.kind]} of {{}} more vendors fail",
         )
 
@@ -284,20 +291,6 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             "The outcome of some messages has been unknown for more than a day",
             "List them: sidecar unknown list. Then resend them or give them up.",
         )
-    for paused in report.paused:
-        yield Problem(
-            Code.SENDING_PAUSED,
-            f"Nothing is sent: {paused}",
-            f"Once fixed: sidecar numbers resume {paused.id or paused.vendor_uid}, or resume a "
-            "campaign of the vendor.",
-        )
-    for campaign in report.campaigns:
-        if campaign.state == CampaignState.PAUSED and campaign.halt and campaign.halt.reason:
-            yield Problem(
-                Code.CAMPAIGN_PAUSED,
-                f"Campaign {campaign.uid} is paused: {campaign.halt.reason}",
-                "Resume it once the reason is fixed.",
-            )
 
 
 def _owners(accounts: list[Accounting]) -> str:

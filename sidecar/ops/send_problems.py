@@ -10,6 +10,7 @@ from sidecar.ops.problem import MAX_NAMED, Code, Problem, named, unnamed
 from sidecar.ops.report import Report
 from sidecar.ops.sends import RecentSends
 from sidecar.sending.numbers import NumberState
+from sidecar.sending.pauses import Paused
 
 #: What is held or waits for no longer than this is no problem.
 MOMENT_S = 3.0
@@ -94,6 +95,39 @@ def held_numbers(report: Report) -> Iterator[Problem]:
             )
     yield from found[:MAX_NAMED]
     yield from unnamed(Code.NUMBER_HELD, len(found), "Nothing is sent from {} more numbers")
+
+
+def paused(report: Report) -> Iterator[Problem]:
+    """Return what is paused until a person acts. Campaigns that are paused with their number,
+    account or token are named with it."""
+    left = {
+        one.uid: one.halt.reason
+        for one in report.campaigns
+        if one.state == CampaignState.PAUSED and one.halt and one.halt.reason
+    }
+    for pause in report.paused:
+        with_it = [uid for uid in left if _paused_with(report, uid, left[uid], pause)]
+        left = {uid: reason for uid, reason in left.items() if uid not in with_it}
+        number = f"sidecar numbers resume {pause.id or pause.vendor_uid}"
+        campaigns = f"sidecar campaigns resume {' '.join(with_it[:MAX_NAMED])}, or {number}"
+        also = f"; paused with it: campaign {named(with_it)}" if with_it else ""
+        yield Problem(
+            Code.SENDING_PAUSED,
+            f"Nothing is sent: {pause}{also}",
+            f"Once fixed: {campaigns if with_it else number}.",
+        )
+    for uid, reason in left.items():
+        yield Problem(
+            Code.CAMPAIGN_PAUSED,
+            f"Campaign {uid} is paused: {reason}",
+            f"Once the reason is fixed: sidecar campaigns resume {uid}.",
+        )
+
+
+def _paused_with(report: Report, uid: str, reason: str, pause: Paused) -> bool:
+    php = report.php.campaigns.get(uid)
+    of_vendor = php is not None and php.vendor_uid == pause.vendor_uid
+    return pause.reason in reason and (of_vendor or pause.shared)
 
 
 def waiting_campaigns(report: Report, told: str) -> Iterator[Problem]:

@@ -18,10 +18,14 @@ class _Row:
 
 
 class Failures:
-    """Counts the calls of each endpoint that fail in a row. ``clock`` is monotonic, in seconds."""
+    """Counts the calls of each endpoint that fail in a row, which are told of for ``fresh_s``.
+    ``clock`` is monotonic, in seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, fresh_s: float = FRESH_S
+    ) -> None:
         self._clock = clock
+        self._fresh_s = fresh_s
         self._rows: dict[str, _Row] = {}
 
     def failed(self, endpoint: str, reason: str) -> None:
@@ -34,7 +38,7 @@ class Failures:
 
     def report(self) -> dict[str, str]:
         """Return why PHP fails on an endpoint, of those whose last calls have all failed."""
-        since = self._clock() - FRESH_S
+        since = self._clock() - self._fresh_s
         return {
             endpoint: row.reason
             for endpoint, row in self._rows.items()

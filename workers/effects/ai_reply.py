@@ -7,6 +7,7 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import AiAnswer, AiOutcome, AiProvider, AiReply, EffectKind
 from sidecar.clock import now_ms
+from sidecar.php.failures import Failures
 from sidecar.tasks import cancel
 from workers.effects.ai_client import AiClient, NoAnswer, Said
 from workers.effects.calls import count
@@ -16,12 +17,16 @@ from workers.effects.reports import Reports
 
 log = structlog.get_logger()
 
+#: How long it is told that a vendor's questions fail; nobody may have asked since.
+FAILING_S = 120.0
+
 
 class AiReplies:
     """Asks AIs: :class:`workers.effects.handler.Handler` of ``ai_reply``.
 
     Every question ends with a report to PHP: the answer, that there is none after
     ``max_attempts``, or that the question is outdated. ``client`` and ``answers`` are its own.
+    ``failures`` says why an AI fails on all questions, by vendor.
     """
 
     kind = EffectKind.AI_REPLY
@@ -35,6 +40,7 @@ class AiReplies:
         self._answers = answers
         self._max_attempts = max_attempts
         self._conversations = Conversations()
+        self.failures = Failures(fresh_s=FAILING_S)
 
     def arrived(self, queued: Queued) -> None:
         """Cancel an older question of the same conversation."""
@@ -82,7 +88,9 @@ class AiReplies:
         if found is None:
             return _answer(queued, AiOutcome.SUPERSEDED)
         if isinstance(found, Said):
+            self.failures.worked(queued.vendor_uid)
             return _answer(queued, AiOutcome.ANSWERED, text=found.text, usage=found.usage)
+        self.failures.failed(queued.vendor_uid, found.reason)
         if found.again and queued.attempts + 1 < self._max_attempts:
             return Again(found.reason, after_s=found.after_s)
         log.warning(

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from contracts.backend import CampaignCounts, DueCampaign
+from contracts.backend import CampaignCounts, CampaignState, DueCampaign
 from sidecar.ops import send_problems
+from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.problem import Code, Problem
 from sidecar.ops.problems import problems
 from sidecar.ops.processes import Process
@@ -15,7 +16,9 @@ from sidecar.ops.report import PhpReport, Report, read_report
 from sidecar.ops.sends import RecentSends
 from sidecar.php.client import make_backend
 from sidecar.redis.client import Redis
+from sidecar.sending.halts import Halt
 from sidecar.sending.numbers import Held, NumberState, Outage
+from sidecar.sending.pauses import Paused
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.sidecar.ops.sending import campaign, number_state
@@ -176,3 +179,26 @@ async def test_rows_of_unknown_outcome(quiet: Report) -> None:
     assert problem.what.endswith(f": 15 x {REASON}")
     assert "sidecar unknown list --campaign c, then resend or give-up." in problem.do
     assert list(send_problems.bad_ends(with_php(report, unknown=0))) == [], "settled by statuses"
+
+
+# -- pauses --
+
+
+async def test_a_pause_and_its_campaigns_are_said_once(quiet: Report) -> None:
+    def halted(uid: str, reason: str) -> CampaignWork:
+        return replace(campaign(uid), halt=Halt(CampaignState.PAUSED, reason), vendor_uid=None)
+
+    reason = "190 Access token expired."
+    token = Paused("token", "", "v", 190, reason, 5, False)
+    campaigns = [halted("c1", reason), halted("c2", reason), halted("c3", "132015 Template paused")]
+    known = {
+        uid: DueCampaign(campaign_uid=uid, vendor_uid=vendor_uid)
+        for uid, vendor_uid in (("c1", "v"), ("c2", "w"), ("c3", "v"))
+    }
+    report = replace(quiet, paused=[token], campaigns=campaigns, php=PhpReport(campaigns=known))
+    first, second, third = send_problems.paused(report)
+    assert first.code is Code.SENDING_PAUSED
+    assert first.what.endswith(f"vendor v is paused: {reason}; paused with it: campaign c1")
+    assert first.do == "Once fixed: sidecar campaigns resume c1, or sidecar numbers resume v."
+    assert second.what == f"Campaign c2 is paused: {reason}", "another vendor's"
+    assert third.do == "Once the reason is fixed: sidecar campaigns resume c3."

@@ -23,3 +23,10 @@ def test_some_in_a_row() -> None:
     failures.failed("claim-messages", "answered 500")
     clock.now += FRESH_S + 1
     assert failures.report() == {}, "nobody has asked since"
+    longer = Failures(clock, fresh_s=60.0)
+    for _ in range(2):
+        longer.failed("vendor", "answered 401")
+    clock.now += 59
+    assert longer.report() == {"vendor": "answered 401"}
+    clock.now += 2
+    assert longer.report() == {}

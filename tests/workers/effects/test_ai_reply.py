@@ -114,6 +114,19 @@ def outcomes(php: Php) -> list[tuple[str, str]]:
     return [(answer["id"], answer["outcome"]) for answer in answers(php)]
 
 
+async def test_it_says_that_an_ai_fails(replies: AiReplies, ai: Target, php: Php) -> None:
+    ai.answer = json({})
+    for number in range(2):
+        assert replies.failures.report() == {}
+        await ask(replies, ai, question(f"q{number}", f"c{number}"))
+    [(vendor_uid, reason)] = replies.failures.report().items()
+    assert vendor_uid == VENDOR
+    assert reason
+    ai.answer = said
+    await ask(replies, ai, question("q3", "c3"))
+    assert replies.failures.report() == {}
+
+
 async def test_an_answer(replies: AiReplies, ai: Target, php: Php) -> None:
     before = now_ms()
     with capture_logs() as logs:
