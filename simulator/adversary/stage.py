@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from simulator.chaos.stage import WORKERS, Stage
-from simulator.processes import Process, python
+from simulator.processes import Process
 
 #: Of the sidecar's own, what the attack is about; they end with each round.
 OURS = ("sidecar", *WORKERS)
@@ -23,7 +23,6 @@ SETTINGS = {
     "update_max_attempts": 4,
     "update_retry_first_ms": 200,
     "effect_max_attempts": 3,
-    "outbound_allow": "127.0.0.1",
 }
 #: The file that allows messages to tell the application how to fail (FaultListener.php).
 _FAULTS = "faults"
@@ -44,14 +43,6 @@ class AdversaryStage(Stage):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, SETTINGS, direct=True)
-        command = python("simulator", "vendor-webhook", "--port", "{port}")
-        #: Where attackers have their messages forwarded to.
-        self.vendor_webhook = Process("vendor-webhook", command, folder / "vendor-webhook.log")
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self.installation.add(self.vendor_webhook)
-        return self
 
     def clear(self) -> None:
         """End the sidecar's processes, and leave an empty Redis and no vendors."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import orjson
 
+from simulator.chaos.fault import LONGEST_OUTAGE_S
 from simulator.chaos.round import run_round
 from simulator.chaos.stage import Stage
 from simulator.chaos.wipe import run_wipe
@@ -18,6 +19,12 @@ from simulator.stack.packages import missing
 @click.option("--rounds", default=20, show_default=True)
 @click.option(
     "--seed", default=1, show_default=True, help="Seed of the first round; each next round adds 1."
+)
+@click.option(
+    "--longest",
+    default=LONGEST_OUTAGE_S,
+    show_default=True,
+    help="Outages of the Cloud API end after so many seconds.",
 )
 @click.option(
     "--wipe",
@@ -36,7 +43,13 @@ from simulator.stack.packages import missing
     help="Where to keep the evidence of a round that failed.",
 )
 def command(
-    rounds: int, seed: int, wipe: bool, messages: int, rate: float, histories: Path
+    rounds: int,
+    seed: int,
+    longest: float,
+    wipe: bool,
+    messages: int,
+    rate: float,
+    histories: Path,
 ) -> None:
     """Kill, suspend and cut off parts of the real stack under load, and count what arrives.
 
@@ -50,7 +63,7 @@ def command(
     if wipe:
         _wipe(seed, messages, rate)
     else:
-        _rounds(rounds, seed, histories)
+        _rounds(rounds, seed, longest, histories)
 
 
 def _wipe(seed: int, messages: int, rate: float) -> None:
@@ -61,7 +74,7 @@ def _wipe(seed: int, messages: int, rate: float) -> None:
         raise click.ClickException("a message was lost, sent twice or left")
 
 
-def _rounds(rounds: int, seed: int, histories: Path) -> None:
+def _rounds(rounds: int, seed: int, longest_s: float, histories: Path) -> None:
     failed = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Stage(Path(folder)) as stage:
@@ -69,8 +82,10 @@ def _rounds(rounds: int, seed: int, histories: Path) -> None:
             f"on {stage.installation.description()}; started in {time.monotonic() - began:.1f} s",
             err=True,
         )
+        if "redis" not in stage.clocks.names:
+            click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
         for number in range(seed, seed + rounds):
-            line, kept = run_round(stage, number, histories)
+            line, kept = run_round(stage, number, histories, longest_s)
             click.echo(orjson.dumps(line))
             sys.stdout.flush()
             if not kept:

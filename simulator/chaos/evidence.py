@@ -1,6 +1,7 @@
 """What the Cloud API, PHP's tables and Redis say after a round."""
 
 import base64
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
@@ -9,6 +10,7 @@ import orjson
 import redis
 
 from contracts.backend import UpdateKind
+from simulator import control
 from simulator.backend import envelope, jsontext
 from simulator.chaos.injector import Injected
 from simulator.chaos.load import Work
@@ -68,7 +70,9 @@ class Evidence:
     in PHP's own webhook table. ``differences`` are those of the accounting. ``ended``
     are parts that have ended by themselves, or badly; ``rested`` tells whether everything else has
     come to its end. ``rate`` is that of all vendors together, in messages per second. ``odd`` is
-    what there is of odd payloads."""
+    what there is of odd payloads, ``numbers`` how many send. ``problems`` are the codes of what
+    `sidecar status` says in the end; ``forwarded`` is how often each customer's message was
+    forwarded, None where nothing is."""
 
     seeded: list[str]
     rate: float
@@ -85,6 +89,9 @@ class Evidence:
     ended: list[str]
     rested: bool
     odd: OddEvidence | None = None
+    numbers: int = 1
+    problems: tuple[str, ...] = ()
+    forwarded: Counter[str] | None = None
 
 
 def collect(
@@ -98,6 +105,7 @@ def collect(
 ) -> Evidence:
     """Ask everybody. All parts run."""
     outgoing, incoming = log_rows(stage, work.vendor_uids)
+    status = stage.status()
     return Evidence(
         seeded=work.row_uids,
         rate=rate,
@@ -110,10 +118,28 @@ def collect(
         incoming=incoming,
         pending=pending_updates(stage, work.vendor_uids),
         redis=left_in_redis(stage),
-        differences=balance_differences(stage.status(), work.vendor_uids),
+        differences=balance_differences(status, work.vendor_uids),
         ended=ended,
         rested=rested,
         odd=_odd(stage, work),
+        numbers=sum(len(vendor.phone_number_ids) for vendor in work.vendors),
+        problems=tuple(problem["code"] for problem in status["problems"]),
+        forwarded=forwarded(stage, set(incoming)),
+    )
+
+
+def forwarded(stage: Stage, wamids: set[str]) -> Counter[str]:
+    """Return how often vendors' own webhooks were told of each of these messages. What comes again
+    under its id counts once."""
+    bodies = {
+        (post["headers"]["webhook-id"], post["body"])
+        for post in control.requests(stage.vendor_webhook)
+    }
+    return Counter(
+        update.wamid
+        for _, body in bodies
+        for update in updates_of(orjson.loads(body))
+        if not update.status and update.wamid in wamids
     )
 
 
@@ -231,7 +257,14 @@ def read_redis(client: "redis.Redis") -> Redis:
     letters: list[bytes] = []
     for key in map(_text, client.scan_iter(match="dead:letters:*", count=1000)):
         letters += cast(list[bytes], client.hvals(key))
-    return Redis(waiting, ledgers, {orjson.loads(one)["update"].get("wamid") for one in letters})
+    dead = {wamid for one in letters if (wamid := _wamid(one))}
+    return Redis(waiting, ledgers, dead)
+
+
+def _wamid(letter: bytes) -> str | None:
+    """Return whose update a dead letter is; None for an effect's."""
+    update = orjson.loads(letter).get("update")
+    return update.get("wamid") if update else None
 
 
 def _text(value: bytes) -> str:

@@ -9,7 +9,11 @@ from typing import Any
 import redis
 
 from contracts import sidecar_api as api
+from simulator.chaos.changes import Changes
+from simulator.chaos.clocks import NOTICED_S
 from simulator.chaos.fault import API_FAULTS, Fault, Kind
+from simulator.chaos.load import Work
+from simulator.chaos.outages import Outages
 from simulator.chaos.stage import WORKERS, Stage, persist
 
 #: Where Dramatiq keeps its wake-ups: the next database of the same Redis.
@@ -18,28 +22,32 @@ DRAMATIQ_DATABASE = 1
 REDIS_BACK_S = 30.0
 
 #: Further fields of :class:`Injected`.
-Outcome = dict[str, int] | None
+Outcome = dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Injected:
     """A fault that was carried out and undone. Times are unix seconds. ``calls`` is how many
-    calls to the Cloud API it has cut off or held up on the way; ``exit_code`` that of a part that
-    was told to end."""
+    calls to the Cloud API it has cut off or held up on the way, or an outage has hit;
+    ``exit_code`` that of a part that was told to end. ``rows`` are those whose contacts have opted
+    out. ``named``: whether `sidecar status` has told of an outage; None if it need not."""
 
     fault: Fault
     began_at: float
     ended_at: float
     calls: int = 0
     exit_code: int | None = None
+    rows: tuple[str, ...] = ()
+    named: bool | None = None
 
 
 class Injector:
-    """Injects a round's faults. ``campaign_uids`` are those that may be paused."""
+    """Injects a round's faults. ``work`` is what they are about."""
 
-    def __init__(self, stage: Stage, campaign_uids: list[str]) -> None:
+    def __init__(self, stage: Stage, work: Work) -> None:
         self._stage = stage
-        self._campaign_uids = campaign_uids
+        self._work = work
+        changes = Changes(stage, work)
         self._carry_out: dict[Kind, Callable[[Fault], Outcome]] = {
             Kind.CRASH: self._crash,
             Kind.SUSPEND: self._suspend,
@@ -50,6 +58,12 @@ class Injector:
             Kind.API: self._api,
             Kind.FORGET: self._forget,
             Kind.PAUSE: self._pause,
+            Kind.OUTAGE: Outages(stage).bring,
+            Kind.TOKEN: changes.token,
+            Kind.RATE: changes.rate,
+            Kind.NUMBER: changes.number,
+            Kind.OPT_OUT: changes.opt_out,
+            Kind.CLOCK: self._clock,
         }
 
     def run(self, faults: list[Fault]) -> list[Injected]:
@@ -87,6 +101,11 @@ class Injector:
         self._stage.start(fault.target)
         return {"exit_code": code}
 
+    def _clock(self, fault: Fault) -> None:
+        with self._stage.clocks.off(fault.target, fault.jump_s):
+            time.sleep(fault.for_s)
+        time.sleep(NOTICED_S)
+
     # -- the way to the Cloud API, and the Cloud API --
 
     def _refuse(self, fault: Fault) -> None:
@@ -122,7 +141,7 @@ class Injector:
             persist(client.flushdb, redis.RedisError, REDIS_BACK_S)
 
     def _pause(self, fault: Fault) -> None:
-        campaign_uid = self._campaign_uids[int(fault.target)]
+        campaign_uid = self._work.campaigns[int(fault.target)].uid
         self._stage.call(api.CAMPAIGN_PAUSE, campaign_uid)
         time.sleep(fault.for_s)
         self._stage.call(api.CAMPAIGN_RESUME, campaign_uid)

@@ -7,6 +7,7 @@ from typing import Any
 
 from contracts import sidecar_api as api
 from contracts.bots import TriggerType
+from contracts.effects import ForwardTarget
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.backend.seed_bots import SeedBot
 from simulator.chaos.stage import Stage
@@ -15,6 +16,8 @@ from simulator.chaos.stage import Stage
 CUSTOMERS_S = 3.0
 #: Odd payloads, as a share of the customers' messages.
 ODD_SHARE = (0.5, 1.0)
+#: Vendors on the Marketing Messages API, with a fallback, as a share of all.
+MARKETING_SHARE = 0.3
 
 #: One that answers everything, and one that says nothing.
 _BOTS = [
@@ -66,10 +69,13 @@ class PlannedCampaign:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """``rates`` are the vendors' messages per second; ``customers_per_s`` write to each, and
-    ``odd_per_s`` are the odd payloads among their messages."""
+    """``rates`` are the vendors' messages per second, and ``marketing`` tells which of them send
+    marketing templates by their own endpoint, because the other one takes none of them;
+    ``customers_per_s`` write to each, and ``odd_per_s`` are the odd payloads among their
+    messages."""
 
     rates: tuple[float, ...]
+    marketing: tuple[bool, ...]
     campaigns: tuple[PlannedCampaign, ...]
     customers_per_s: float
     odd_per_s: float
@@ -86,7 +92,9 @@ def draw_load(seed: int) -> Load:
             messages = int(rate * rng.uniform(1.8, 2.8) / parts)
             campaigns.append(PlannedCampaign(vendor, messages, rng.random() < 0.5))
     customers_per_s = rng.uniform(3, 8)
-    return Load(rates, tuple(campaigns), customers_per_s, customers_per_s * rng.uniform(*ODD_SHARE))
+    odd_per_s = customers_per_s * rng.uniform(*ODD_SHARE)
+    marketing = tuple(rng.random() < MARKETING_SHARE for _ in rates)
+    return Load(rates, marketing, tuple(campaigns), customers_per_s, odd_per_s)
 
 
 class Work:
@@ -100,6 +108,11 @@ class Work:
         self.campaigns: list[SeededCampaign] = []
 
     @property
+    def rates(self) -> tuple[float, ...]:
+        """The vendors' messages per second at the start."""
+        return self._load.rates
+
+    @property
     def vendor_uids(self) -> list[str]:
         return [vendor.uid for vendor in self.vendors]
 
@@ -111,9 +124,13 @@ class Work:
     def begin(self) -> None:
         """Add the vendors and their campaigns, start those, and have the customers write."""
         installation = self._stage.installation
-        for rate in self._load.rates:
-            [vendor] = installation.seed_vendors(messages_per_second=rate)
+        own_webhook = ForwardTarget(url=f"{self._stage.vendor_webhook.url}/hook")
+        for rate, marketing in zip(self._load.rates, self._load.marketing, strict=True):
+            [vendor] = installation.seed_vendors(
+                messages_per_second=rate, marketing_messages="fallback" if marketing else "off"
+            )
             installation.seed_bots(vendor.uid, _BOTS)
+            installation.seed_effects(vendor.uid, forward=own_webhook, bots_on_sidecar=False)
             self.vendors.append(vendor)
         self._stage.new_cloud_api(self._cloud_api())
         for planned in self._load.campaigns:

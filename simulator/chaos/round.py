@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.chaos.evidence import collect
-from simulator.chaos.fault import draw_faults
+from simulator.chaos.fault import LONGEST_OUTAGE_S, Kind, draw_faults
 from simulator.chaos.history import Logs, write_history
 from simulator.chaos.injector import Injector
 from simulator.chaos.load import CUSTOMERS_S, Work, draw_load
@@ -17,17 +17,21 @@ from simulator.chaos.verdict import Verdict
 REST_S = 60.0
 
 
-def run_round(stage: Stage, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:
-    """Run the round of a seed. Return its line, and whether it kept the promises; if not, what is
-    needed to understand it is in a folder below ``histories``, which the line names."""
+def run_round(
+    stage: Stage, seed: int, histories: Path, longest_s: float = LONGEST_OUTAGE_S
+) -> tuple[dict[str, Any], bool]:
+    """Run the round of a seed, with outages of at most ``longest_s``. Return its line, and whether
+    it kept the promises; if not, what is needed to understand it is in a folder below
+    ``histories``, which the line names."""
     started = time.monotonic()
     logs = Logs(stage.installation.folder)
     load = draw_load(seed)
-    faults = draw_faults(seed, len(load.campaigns))
+    faults = draw_faults(seed, len(load.campaigns), len(load.rates), longest_s)
+    faults = [f for f in faults if f.kind is not Kind.CLOCK or f.target in stage.clocks.names]
     work = Work(stage, load, seed)
     work.begin()
     loaded_until = time.monotonic() + CUSTOMERS_S
-    injected = Injector(stage, [campaign.uid for campaign in work.campaigns]).run(faults)
+    injected = Injector(stage, work).run(faults)
     time.sleep(max(0.0, loaded_until - time.monotonic()))
     ended = stage.ended()
     for name in ended:

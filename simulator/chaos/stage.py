@@ -12,9 +12,11 @@ import orjson
 import redis
 
 from simulator import control
+from simulator.chaos.clocks import Clocks
 from simulator.chaos.fault_proxy import FaultProxy
 from simulator.ports import free_ports
-from simulator.processes import ProcessFailed, python
+from simulator.processes import Process, ProcessFailed, python
+from simulator.redis_server import RedisServer
 from simulator.stack.installation import StackInstallation
 
 #: How long a crashed worker's lease stands in the way.
@@ -33,6 +35,8 @@ SETTINGS = {
     "update_retry_longest_ms": 1000,
     "claim_s": 0.5,
     "shutdown_timeout_s": 5,
+    # Vendors' own webhooks are on this machine.
+    "outbound_allow": "127.0.0.1",
 }
 #: How long the Cloud API takes to answer. So there are always calls under way to be hit, and
 #: statuses that are quicker than the answer to their send.
@@ -56,6 +60,11 @@ class Stage:
             folder, durable=True, php={"WHATSAPP_SIDECAR_BOTS": "all"}
         )
         self.installation.configure(**SETTINGS | (settings or {}))
+        #: Those of the workers and of Redis.
+        self.clocks = Clocks(folder)
+        #: Where vendors have everything forwarded to.
+        webhook = python("simulator", "vendor-webhook", "--port", "{port}")
+        self.vendor_webhook = Process("vendor-webhook", webhook, folder / "vendor-webhook.log")
         [self._cloud_api_port] = free_ports(1)
         self.proxy = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)
         self._cloud_api_url = (
@@ -66,12 +75,13 @@ class Stage:
         installation = self.installation
         self.proxy.__enter__()
         try:
-            installation.start_redis()
+            self._start_redis()
             installation.start_backend()
             installation.start_sidecar()
             installation.configure(cloud_api_url=self._cloud_api_url)
             for name in WORKERS:
-                installation.start_worker(name=name)
+                self._start_worker(name)
+            installation.add(self.vendor_webhook)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -82,6 +92,19 @@ class Stage:
             self.installation.stop()
         finally:
             self.proxy.__exit__(*error)
+
+    def _start_redis(self) -> None:
+        program = self.installation.redis_program()
+        server = RedisServer(self.installation.folder / "redis", program=program)
+        if program is not None:  # the embedded one brings its malloc along
+            server.environment |= self.clocks.redis(server.name)
+        self.installation.add(server)
+        self.installation.configure(redis_url=server.url)
+
+    def _start_worker(self, name: str) -> None:
+        installation = self.installation
+        command, log = self.clocks.python(name, "workers"), installation.folder / f"{name}.log"
+        installation.add(Process(name, command, log, environment=installation.environment))
 
     def new_cloud_api(self, config: dict[str, Any]) -> None:
         """Put a new Cloud API in the place of the last one, with these settings
@@ -113,9 +136,9 @@ class Stage:
 
     # -- what the PHP admin and the machine's supervisor do --
 
-    def call(self, path: str, campaign_uid: str) -> None:
-        """Make a signed call about a campaign, again and again while the sidecar, Redis or PHP is
-        away. ``path`` is one of :mod:`contracts.sidecar_api`."""
+    def call(self, path: str, campaign_uid: str = "") -> None:
+        """Make a signed call, about a campaign say, again and again while the sidecar, Redis or PHP
+        is away. ``path`` is one of :mod:`contracts.sidecar_api`."""
         where = path.format(campaign_uid=campaign_uid)
         sidecar = self.installation.processes["sidecar"]
         key = next(iter(self.installation.keys.items()))

@@ -13,6 +13,8 @@ from contracts.cloud_api.people import number_forms
 from simulator.chaos.evidence import Evidence, QueueRow, Update
 from simulator.chaos.fault import Kind
 from simulator.chaos.injector import worker_faults
+from simulator.chaos.promises import broken_by_faults
+from simulator.cloud_api.outage import OutageShape
 from simulator.comparison import is_applied
 from simulator.odd_outcome import OddOutcome
 
@@ -25,6 +27,10 @@ _UNDER_WAY_S = 0.4
 #: Idle connections that may be given a request at the moment in which they are closed.
 _CLOSED_WHILE_USED = 3
 _CLOSING = (Kind.REFUSE, Kind.CUT)
+#: Messages of each number whose outcome an outage may leave unknown, however long it lasts.
+MAX_UNKNOWN_BY_OUTAGE = 15
+_OUTAGE = "outage_"
+_UNREAD = (OutageShape.RESET, OutageShape.FLAPPING)
 #: What the Cloud API answers to a free-form message to who has not written for a day.
 _WINDOW_CLOSED = "131047"
 #: The others are ``odd_otherwise``.
@@ -51,6 +57,10 @@ class Verdict:
         self.evidence = evidence
         self._wamids_of_rows = {m["callback_data"]: m for m in evidence.messages}
         self._hit = {m["callback_data"] for m in evidence.mishaps if m["what"] in _INCONCLUSIVE}
+        self._hit_by_outage = {
+            m["callback_data"] for m in evidence.mishaps if m["what"].startswith(_OUTAGE)
+        }
+        self._outages = sum(one.fault.kind is Kind.OUTAGE for one in evidence.injected)
         self._logged = {row.wamid: row.status for row in evidence.outgoing}
         self._odd = OddOutcome(evidence.odd, exact=False) if evidence.odd is not None else None
 
@@ -74,6 +84,10 @@ class Verdict:
             "odd_lost": by_promise["odd_lost"],
             "odd_otherwise": by_promise["odd_otherwise"],
             "wrongly_answered": by_promise["wrongly_answered"],
+            "failed_unexplained": by_promise["failed_unexplained"],
+            "sent_to_opted_out": by_promise["sent_to_opted_out"],
+            "untold": by_promise["untold"],
+            "forwarded_wrongly": by_promise["forwarded_wrongly"],
         }
 
     @cached_property
@@ -93,6 +107,7 @@ class Verdict:
             ),
             *self._odd_violations(),
             *self._wrongly_answered(),
+            *(Violation(*found) for found in broken_by_faults(evidence)),
         ]
 
     # -- lost --
@@ -261,9 +276,14 @@ class Verdict:
     def _unexplained(self) -> list[Violation]:
         found = []
         by_death = []
+        by_outage = self._outages * self.evidence.numbers * MAX_UNKNOWN_BY_OUTAGE
         for row in self._unknown:
             if self._has_acknowledged_status(row.uid):
                 found.append(self._not_explained(row, "but a status of it was acknowledged"))
+            elif row.uid in self._hit_by_outage and by_outage > 0:
+                by_outage -= 1
+            elif row.uid in self._hit_by_outage:
+                found.append(self._not_explained(row, "and the outage has cost enough"))
             elif row.uid not in self._hit and row.uid not in self._wamids_of_rows:
                 by_death.append(row)
         by_death.sort(key=lambda row: row.changed_at)
@@ -284,13 +304,18 @@ class Verdict:
         injected = self.evidence.injected
         dead = ceil(len(worker_faults(injected)) * self.evidence.rate * _UNDER_WAY_S)
         closed = sum(one.fault.kind in _CLOSING for one in injected) * _CLOSED_WHILE_USED
-        return dead + closed + sum(one.calls for one in injected)
+        held = sum(one.calls for one in injected if one.fault.kind is not Kind.OUTAGE)
+        # A connection that is reset before anything is read leaves no name of a row.
+        reset = sum(
+            min(one.calls, MAX_UNKNOWN_BY_OUTAGE) for one in injected if one.fault.target in _UNREAD
+        )
+        return dead + closed + held + reset
 
     @property
     def _first_death(self) -> float:
         injected = self.evidence.injected
         explaining = [
             *worker_faults(injected),
-            *(o for o in injected if o.fault.kind in (*_CLOSING, Kind.STALL)),
+            *(o for o in injected if o.fault.kind in (*_CLOSING, Kind.STALL, Kind.OUTAGE)),
         ]
         return min((one.began_at for one in explaining), default=float("inf"))

@@ -59,8 +59,9 @@ class Access:
         self, numbers: list[Number], token: str | None, old_valid_s: float, subcode: int
     ) -> tuple[str, float]:
         """Replace the token of these numbers. The old one is valid for ``old_valid_s`` still and
-        then refused with ``subcode``. Return the new token (made up if None is given), and until
-        when the old one is valid, in unix seconds."""
+        then refused with ``subcode``; so are those before it, where the token is in force already.
+        Return the new token (made up if None is given), and until when the old one is valid, in
+        unix seconds."""
         token = token or "simulated-" + secrets.token_urlsafe(24)
         valid_until = self._clock.now() + old_valid_s
         authorization = f"Bearer {token}".encode()
@@ -70,6 +71,10 @@ class Access:
                 self._retired[old] = _Retired(valid_until, subcode)
             number.authorization = authorization
             self._retired.pop((number.account_id, authorization), None)
+            for key in self._retired:
+                if key[0] == number.account_id:
+                    until = min(valid_until, self._retired[key].valid_until)
+                    self._retired[key] = _Retired(until, self._retired[key].subcode)
         return token, valid_until
 
     def remove(self, phone_number_id: str) -> None:

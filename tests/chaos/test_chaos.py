@@ -8,10 +8,8 @@ import pytest
 
 from simulator.chaos.round import run_round
 from simulator.chaos.stage import Stage
+from tests.chaos.seeds import LONGEST_S, SEEDS
 from tests.stack.packages import require_stack
-
-FIRST_SEED = 1
-ROUNDS = 20
 
 #: A round that fails waits for a minute before it says so.
 pytestmark = pytest.mark.timeout(240)
@@ -29,9 +27,9 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("histories")
 
 
-@pytest.mark.parametrize("seed", range(FIRST_SEED, FIRST_SEED + ROUNDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_round(stage: Stage, histories: Path, seed: int) -> None:
-    line, kept = run_round(stage, seed, histories)
+    line, kept = run_round(stage, seed, histories, LONGEST_S)
     assert kept, line
     assert line["sent"] > 0
     assert line["acknowledged"] == line["applied"] + line["dead_lettered"] > 0

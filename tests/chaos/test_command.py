@@ -14,6 +14,7 @@ from simulator.chaos import command as module
 class Stage:
     def __init__(self, folder: Path) -> None:
         self.installation = SimpleNamespace(description=lambda: "a stage of planks")
+        self.clocks = SimpleNamespace(names={"redis"})
 
     def __enter__(self) -> Self:
         return self
@@ -23,8 +24,11 @@ class Stage:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, failing: int | None = None) -> Result:
-    def run_round(stage: Stage, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:
-        return {"seed": seed, "lost": int(seed == failing)}, seed != failing
+    def run_round(
+        stage: Stage, seed: int, histories: Path, longest_s: float
+    ) -> tuple[dict[str, Any], bool]:
+        line = {"seed": seed, "lost": int(seed == failing), "longest_s": longest_s}
+        return line, seed != failing
 
     monkeypatch.setattr(module, "missing", list)
     monkeypatch.setattr(module, "Stage", Stage)
@@ -45,6 +49,11 @@ def test_a_round_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 1
     assert len(result.stdout.splitlines()) == 3
     assert "seeds [41]" in result.stderr
+
+
+def test_how_long_outages_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch, "--rounds", "1", "--longest", "5")
+    assert orjson.loads(result.stdout)["longest_s"] == 5.0
 
 
 def test_a_machine_without_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A chaos suite that cannot fail is worth nothing: each kind of damage is planted once."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -71,6 +72,7 @@ def broken(evidence: Evidence) -> dict[str, int]:
     counts = (
         *("lost", "sent_twice", "stuck", "unknown_unexplained", "ended"),
         *("odd_lost", "odd_otherwise", "wrongly_answered"),
+        *("failed_unexplained", "sent_to_opted_out", "untold", "forwarded_wrongly"),
     )
     found = {name: line[name] for name in counts if line[name]}
     return found | ({} if line["accounting"] else {"accounting": 1})
@@ -162,9 +164,8 @@ def test_a_row_is_due_and_not_sent() -> None:
     assert broken(with_row(QueueStatus.QUEUED, accepted=False, due=False)) == {}
 
 
-@pytest.mark.parametrize("status", [QueueStatus.ERROR, QueueStatus.EXPIRED])
-def test_a_row_ends_unsent(status: int) -> None:
-    assert broken(with_row(status, accepted=False)) == {}
+def test_a_row_ends_unsent() -> None:
+    assert broken(with_row(QueueStatus.EXPIRED, accepted=False)) == {}
 
 
 def test_a_row_waits_for_a_status() -> None:
@@ -279,6 +280,84 @@ def test_the_accounting_does_not_balance() -> None:
 
 def test_a_part_has_ended() -> None:
     assert broken(replace(CLEAN, ended=["worker-1"])) == {"ended": 1}
+
+
+# -- failed, opted out, told, forwarded --
+
+
+def failed(error: str, **more: Any) -> Evidence:
+    row = QueueRow(OTHER, QueueStatus.ERROR, False, BEGAN_AT, error)
+    return with_row(QueueStatus.ERROR, accepted=False, queue={OTHER: row}, **more)
+
+
+def mishap(what: str) -> dict[str, Any]:
+    return {"callback_data": OTHER, "what": what}
+
+
+def test_a_row_fails_because_of_what_passes() -> None:
+    outage = {"injected": [injected(Kind.OUTAGE, "error_131000")]}
+    hit = failed(
+        "(#131000) Something went wrong", mishaps=[mishap("outage_error_131000")], **outage
+    )
+    assert broken(hit) == {"failed_unexplained": 1}
+    assert broken(failed("(#190) expired", mishaps=[mishap("190")])) == {"failed_unexplained": 1}
+
+
+@pytest.mark.parametrize("code", ["131026", "130472"])
+def test_a_row_is_refused_for_good(code: str) -> None:
+    assert broken(failed("no", mishaps=[mishap(code)])) == {}
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "Not sent: the contact has opted out.",
+        "not sent: the recipient had this error on 2026-11-29 01:34:08Z: (#131026)",
+    ],
+)
+def test_a_row_is_spared(why: str) -> None:
+    assert broken(failed(why)) == {}
+
+
+def test_a_contact_that_has_opted_out_gets_a_message() -> None:
+    left = replace(injected(Kind.OPT_OUT, "0"), rows=(OTHER,))
+    assert broken(replace(CLEAN, injected=[left])) == {"sent_to_opted_out": 1}
+    assert broken(failed("Not sent: the contact has opted out.", injected=[left])) == {}
+
+
+@pytest.mark.parametrize(("named", "untold"), [(True, 0), (None, 0), (False, 1)])
+def test_whether_an_outage_was_named(named: bool | None, untold: int) -> None:
+    one = replace(injected(Kind.OUTAGE, "html_502"), named=named)
+    assert Verdict(replace(CLEAN, injected=[one])).line()["untold"] == untold
+
+
+def test_an_outage_is_named_for_too_long() -> None:
+    assert broken(replace(CLEAN, problems=("cloud-api-down",))) == {"untold": 1}
+    assert broken(replace(CLEAN, problems=("rows-unknown",))) == {}
+
+
+@pytest.mark.parametrize(("times", "wrong"), [(0, 1), (1, 0), (2, 1)])
+def test_how_often_a_message_was_forwarded(times: int, wrong: int) -> None:
+    evidence = replace(CLEAN, forwarded=Counter({"wamid.in": times}))
+    assert Verdict(evidence).line()["forwarded_wrongly"] == wrong
+
+
+@pytest.mark.parametrize(("rows", "unexplained"), [(15, 0), (20, 5)])
+def test_how_much_an_outage_may_cost(rows: int, unexplained: int) -> None:
+    queue = {f"row-{n}": queued(f"row-{n}", QueueStatus.UNKNOWN) for n in range(2, 2 + rows)}
+    evidence = unknown(
+        seeded=[ROW, *queue],
+        queue=queue,
+        mishaps=[{"callback_data": uid, "what": "outage_html_502"} for uid in queue],
+        injected=[injected(Kind.OUTAGE, "html_502", calls=rows)],
+    )
+    assert Verdict(evidence).line()["unknown_unexplained"] == unexplained
+
+
+def test_what_was_reset_before_it_was_read_has_no_name() -> None:
+    one = injected(Kind.OUTAGE, "reset", calls=1)
+    assert broken(unknown(injected=[one])) == {}
+    assert broken(unknown(injected=[injected(Kind.OUTAGE, "html_502", calls=1)])) != {}
 
 
 # -- replies --

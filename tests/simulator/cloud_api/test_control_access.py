@@ -70,6 +70,15 @@ async def test_an_old_token_can_come_back() -> None:
         assert (await api.send()).status == 200
 
 
+async def test_an_old_token_is_ended_before_its_time() -> None:
+    async with simulating() as api:
+        token = await _rotate(api, old_valid_s=60, subcode=460)
+        assert (await api.send()).status == 200
+        assert await _rotate(api, access_token=token) == token
+        assert _error(await api.send()) == (401, 190, 460)
+        assert (await api.post(BODY, token=token)).status == 200
+
+
 async def test_media_want_the_new_token_too() -> None:
     async with simulating() as api:
         made = (await api.control("POST", "media", {"size": 10})).json
