@@ -23,6 +23,7 @@ Lines = dict[str, dict[str, Any]]
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedInstallation]:
     with EmbeddedInstallation(tmp_path_factory.mktemp("installation")) as it:
         it.configure(port=free_ports(1)[0])
+        it.start_cloud_api("--phone-number-id", "200000000000001")
         it.start_redis()
         it.start_backend()
         it.seed_vendors(vendors=1)
@@ -115,8 +116,7 @@ async def test_the_public_address(installation: EmbeddedInstallation) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--deep", "--vendor", "v"), "--vendor needs"),
-        (("--vendor", "v", "--public-url", "http://127.0.0.1:9"), "--vendor needs"),
+        (("--vendor", "v"), "PHP knows no such vendor"),
         (("--deep", "--public-url", "nginx"), "public_url"),
     ],
 )
@@ -141,7 +141,7 @@ async def test_nothing_answers(installation: EmbeddedInstallation) -> None:
     away = {"redis_url": "redis://127.0.0.1:9/0", "backend_url": "http://127.0.0.1:9"}
     code, lines = deep(installation, **away)
     assert code == 1
-    assert failing(lines) == {"redis", "backend"}
+    assert failing(lines) == {"redis", "dramatiq's database", "backend"}
     assert lines["open files of this command"]["level"] in ("OK", "WARN")
 
 
@@ -164,5 +164,5 @@ async def test_a_php_of_yesterday(
     httpserver.expect_request(contract.VENDOR_CONFIG).respond_with_data(answer.model_dump_json())
     httpserver.expect_request(contract.DIAGNOSIS).respond_with_data("<html>", 404)
     code, lines = deep(installation, backend_url=httpserver.url_for("").rstrip("/"))
-    assert (code, failing(lines)) == (1, {"php's side"})
+    assert (code, failing(lines)) == (1, {"php's side", "vendors"})
     assert "update the Laravel package" in lines["php's side"]["do"]

@@ -63,7 +63,7 @@ async def check_cloud_api(
         try:
             numbers, why = await _find(backend, vendor_uid, deep=deep), "no vendor has one"
         except BackendError as error:
-            yield fail("vendors", str(error), "check PHP's log")
+            yield fail("vendors", str(error), "update the Laravel package, or check PHP's log")
     async with CloudApiCalls(settings.cloud_api_url, settings.cloud_api_version) as calls:
         findings, found = await _try(calls, numbers.known[:FIRST])
         yield _reached(settings, found)
