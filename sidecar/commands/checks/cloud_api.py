@@ -21,6 +21,8 @@ NUMBERS = "cloud api numbers"
 AT_ONCE = 16
 BRIEF_S = 7.0
 DEEP_S = 120.0
+#: An answer that takes longer is a fault.
+SLOW_S = 3.0
 #: Numbers that are asked about before the others: if none of them is answered, nobody is.
 FIRST = 3
 #: Numbers that a line names; --json names all.
@@ -139,6 +141,13 @@ def _reached(settings: Settings, found: Finding) -> Line:
     where = f"{settings.cloud_api_url}/{settings.cloud_api_version}"
     if found.everybody:
         return Line(found.level, WHAT, f"{where}: {found.detail}", found.do)
+    if found.took_s >= SLOW_S:
+        return fail(
+            WHAT,
+            f"{where} takes {found.took_s:.1f} s to answer",
+            "see Meta's status page, and what stands between: proxy, firewall, the line; campaigns "
+            "go on more slowly",
+        )
     return ok(WHAT, f"{where} answers in {1000 * found.took_s:.0f} ms")
 
 
