@@ -75,9 +75,10 @@ class Unsendable(Exception):
 Attempt = Accepted | ErrorAnswer | NotSent | OutcomeUnknown
 
 
-def message_body(row: Row) -> bytes:
+def message_body(row: Row, policy: str | None = None) -> bytes:
     """Return the body of the messages call for a row: for a campaign's, as
-    :class:`contracts.cloud_api.messages.TemplateMessage` describes it. Raises
+    :class:`contracts.cloud_api.messages.TemplateMessage` describes it; with the ``policy`` of a
+    :class:`~contracts.cloud_api.messages.MarketingMessage`, as that does. Raises
     :class:`Unsendable`."""
     if isinstance(row, ReplyRow):
         message = row.message
@@ -95,6 +96,8 @@ def message_body(row: Row) -> bytes:
         **_address(row),
         "biz_opaque_callback_data": row.uid,
     }
+    if policy is not None:
+        body["product_policy"] = policy
     try:
         return orjson.dumps(body)
     except orjson.JSONEncodeError as error:
@@ -137,11 +140,14 @@ class CloudApi:
             await self._session.close()
             self._session = None
 
-    async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
-        """Send one message. Never raises for what the network or the API does."""
+    async def send(
+        self, number: str, access_token: str, body: bytes, endpoint: str = "messages"
+    ) -> Attempt:
+        """Send one message by this endpoint of the number. Never raises for what the network or the
+        API does."""
         started_at = time.perf_counter()
         with self.calls.call(number):
-            attempt = await self._send(number, access_token, body)
+            attempt = await self._send(f"{number}/{endpoint}", access_token, body)
         METRICS.histogram(SEND_SECONDS).observe(time.perf_counter() - started_at)
         METRICS.counter(SEND_CALLS, *_labels(attempt)).add()
         return attempt
@@ -154,8 +160,8 @@ class CloudApi:
             "GET", f"{number}?fields=id", access_token, _conclude_asking, total_s=total_s
         )
 
-    async def _send(self, number: str, access_token: str, body: bytes) -> Attempt:
-        return await self._call("POST", f"{number}/messages", access_token, conclude, body=body)
+    async def _send(self, path: str, access_token: str, body: bytes) -> Attempt:
+        return await self._call("POST", path, access_token, conclude, body=body)
 
     async def _call(
         self,

@@ -44,8 +44,6 @@ _FOR_MARKETING = {
 _NOT_MARKETING = frozenset({131055, 134100})
 #: ``/messages`` takes no marketing template of this account.
 _MARKETING_ONLY = 131063
-#: The template is not ready for the Marketing Messages API, or the account is not onboarded to it.
-_UNAVAILABLE = 134102
 
 #: What ``/marketing_messages`` also answers if the account is not onboarded, or is too old a
 #: version. On ``/messages`` they say that nothing can be sent from the number, or with the token.
@@ -60,18 +58,15 @@ _ONBOARD = (
 
 #: By code: what a person can do about it.
 ADVICE = {
-    131055: f"only marketing templates go by the Marketing Messages API: {_ONBOARD}",
+    131055: _ONBOARD,
     131063: (
-        "this account takes marketing templates by the Marketing Messages API only: set the "
-        "vendor's marketing_messages to fallback or strict and accept that API's terms, or set the "
-        "account's disable_marketing_messages_on_cloud_api to false"
+        "set the vendor's marketing_messages to fallback or strict and accept the terms of the "
+        "Marketing Messages API, or set disable_marketing_messages_on_cloud_api of the account to "
+        "false"
     ),
-    134100: (
-        "only marketing templates go by the Marketing Messages API: set the vendor's "
-        "marketing_messages to off"
-    ),
-    134101: "a template that is new, or unused for a week, is ready after some ten minutes",
-    134102: f"the template or the account is not ready for the Marketing Messages API: {_ONBOARD}",
+    134100: "set the vendor's marketing_messages to off",
+    134101: "a template that is new, or unused for a week, takes some ten minutes",
+    134102: f"template or account may not be ready: {_ONBOARD}",
 }
 
 
@@ -133,7 +128,7 @@ def concluded_at(endpoint: Endpoint, attempt: Attempt) -> Attempt:
     pauses = rule.error_class in (ErrorClass.PAUSE_NUMBER, ErrorClass.PAUSE_TOKEN)
     if not pauses or rule.code not in _MAYBE_NOT_ONBOARDED:
         return attempt
-    details = "; ".join(filter(None, (error.details, ADVICE[_UNAVAILABLE])))
+    details = "; ".join(filter(None, (error.details, _ONBOARD)))
     return ErrorAnswer(
         replace(rule, error_class=ErrorClass.STOP_CAMPAIGN),
         error.model_copy(update={"details": details}),

@@ -8,6 +8,7 @@ from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from sidecar.php.backoff import Backoff
 from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
+from workers.sending.endpoint import ADVICE
 from workers.sending.holds import OF_THE_CALLER, PAUSES, UNREACHABLE, Hold, Scope, hold_for
 from workers.sending.send_queue import ReplyRow, Row
 
@@ -15,6 +16,8 @@ from workers.sending.send_queue import ReplyRow, Row
 SERVICE_PAUSES_S = Backoff(5.0, 600.0)
 #: Meta's advice for 131056: 4 ** X seconds, X = 0, 1, 2 …
 PAIR_BASE = 4
+#: So long a reason is at most: PHP takes no longer one.
+MAX_REASON = 500
 #: PHP gives a row up after so many retries.
 MAX_RETRIES = 5
 
@@ -122,7 +125,7 @@ def _requeue(retries: int, rule: ErrorRule, error: SendError, pause_s: float) ->
 
 def reason_of(error: SendError) -> str:
     """Return an error in words for people: what is said twice, by code, message and details, stands
-    there once."""
+    there once, with what can be done about it."""
     message, details = error.message.strip(), (error.details or "").strip()
     if error.code is not None:
         # Meta begins its messages with "(#131000)".
@@ -133,7 +136,10 @@ def reason_of(error: SendError) -> str:
     elif _plain(message) in _plain(details):
         said = [details]
     code = "" if error.code is None else f"{error.code} "
-    return f"{code}{': '.join(said)}".strip()[:500]
+    reason = f"{code}{': '.join(said)}".strip()
+    advice = ADVICE.get(error.code or 0)
+    told = "" if advice is None else f"; {advice}"
+    return reason[: MAX_REASON - len(told)] + told
 
 
 def _plain(text: str) -> str:

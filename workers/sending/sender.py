@@ -17,6 +17,7 @@ from workers.sending.cloud_api import (
     Unsendable,
     message_body,
 )
+from workers.sending.endpoint import Endpoints, concluded_at
 from workers.sending.error_actions import ErrorActions, Failure
 from workers.sending.error_policy import Decision, decide, reason_of
 from workers.sending.holds import Scope
@@ -70,6 +71,7 @@ class Sender:
         self._error_actions = error_actions
         self._config = config
         self._outlet = outlet
+        self._endpoints = Endpoints(config)
         #: Errors in a row may be counted, of this run or an earlier one.
         self._errors_counted = True
         self._outage = LogOnce("messages.not_sent", vendor=config.vendor_uid, campaign=config.name)
@@ -93,8 +95,9 @@ class Sender:
             what = "access token" if way.number else "sending number"
             await self._without(row, way, f"the vendor has no {what}")
             return
+        endpoint = self._endpoints.of(row.row)
         try:
-            body = message_body(row.row)
+            body = message_body(row.row, endpoint.policy)
         except Unsendable as error:
             failed = Decision(SendOutcome.FAILED, SendError(code=None, message=str(error)))
             self._outlet.report(self._result(row, way.number, None, failed))
@@ -102,11 +105,15 @@ class Sender:
         began_at, sent_at = time.monotonic(), self._limiter.clock.now()
         call = self._outages.began(limits.line, row.uid)
         try:
-            attempt = await self._cloud_api.send(way.number, way.access_token, body)
+            attempt = await self._cloud_api.send(way.number, way.access_token, body, endpoint.path)
         finally:
             self._outages.over(call)
         if await self._outages.ended(call, attempt) and await self._is_spared(row, call, attempt):
             return
+        if self._endpoints.other_than(row.row, endpoint, attempt):
+            await self._return(row)
+            return
+        attempt = concluded_at(endpoint, attempt)
         decision = decide(row.row, attempt)
         if may_be_outdated(decision) and await self._outlet.explains(row, way, began_at):
             await self._return(row)

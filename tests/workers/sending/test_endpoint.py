@@ -175,14 +175,14 @@ def test_the_endpoint_that_is_not_permitted_stops_the_campaign_only(
     assert isinstance(found, ErrorAnswer)
     assert found.rule == replace(answer.rule, error_class=ErrorClass.STOP_CAMPAIGN)
     assert (found.error.code, found.error.message) == (code, "no")
-    assert found.error.details == ADVICE[134102]
+    assert "marketing_messages to off" in (found.error.details or ""), "what a person can do"
 
 
 def test_what_the_api_says_itself_stays() -> None:
     error = SendError(code=200, message="no", details="You must accept the terms")
     found = concluded_at(FALLBACK, ErrorAnswer(rule_for(200, 403), error))
     assert isinstance(found, ErrorAnswer)
-    assert (found.error.details or "").startswith("You must accept the terms; the template or the")
+    assert (found.error.details or "").startswith("You must accept the terms; accept")
 
 
 @pytest.mark.parametrize("code", [0, 190, 100, 131031, 131042, 131048, 131026, 134102])

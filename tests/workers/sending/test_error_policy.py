@@ -9,7 +9,9 @@ from contracts.backend import SendError, SendOutcome
 from contracts.cloud_api.errors import RULES, ErrorClass, ErrorRule, rule_for
 from tests.workers.rows import claimed_row
 from workers.sending.cloud_api import Accepted, ErrorAnswer, NotSent, OutcomeUnknown
+from workers.sending.endpoint import ADVICE
 from workers.sending.error_policy import (
+    MAX_REASON,
     MAX_RETRIES,
     SERVICE_PAUSES_S,
     Decision,
@@ -52,7 +54,8 @@ def test_not_sent_is_kept_and_the_number_waits_a_little() -> None:
 def test_every_code_has_what_its_class_asks_for(rule: ErrorRule) -> None:
     decision = after(rule)
     error = SendError(code=rule.code, message=rule.meaning)
-    reason = f"{rule.code} {rule.meaning}"
+    advice = f"; {ADVICE[rule.code]}" if rule.code in ADVICE else ""
+    reason = f"{rule.code} {rule.meaning}{advice}"
     assert decision.error == error
     assert decision.counts == rule.stop_when_repeated
     decision = replace(decision, counts=False)
@@ -228,3 +231,11 @@ def test_a_user_id_that_cannot_be_written_to_fails_its_own_row_only(code: int) -
 def test_other_errors_of_rows_to_user_ids_count_as_ever() -> None:
     decision = decide(claimed_row(to=None, recipient="GB.1"), refused(RULES[131008]))
     assert decision.counts
+
+
+def test_what_can_be_done_is_said_however_long_the_error_is() -> None:
+    reason = reason_of(SendError(code=131063, message="a" * 600, details="b" * 600))
+    assert len(reason) == MAX_REASON
+    assert reason.startswith("131063 aaa")
+    assert reason.endswith(f"; {ADVICE[131063]}")
+    assert all(len(one) < MAX_REASON / 2 for one in ADVICE.values())

@@ -42,8 +42,10 @@ class HangingApi(Scripted):
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
-        attempt = await super().send(number, access_token, body)
+    async def send(
+        self, number: str, access_token: str, body: bytes, endpoint: str = "messages"
+    ) -> Attempt:
+        attempt = await super().send(number, access_token, body, endpoint)
         await self.answers.wait()
         return attempt
 

@@ -60,9 +60,9 @@ async def test_any_type_of_message_goes_out_as_it_was_asked_for(
     bodies: list[bytes] = []
     send = replies.stage.cloud_api.send
 
-    async def spy(number: str, token: str, body: bytes) -> Any:
+    async def spy(number: str, token: str, body: bytes, endpoint: str) -> Any:
         bodies.append(body)
-        return await send(number, token, body)
+        return await send(number, token, body, endpoint)
 
     monkeypatch.setattr(replies.stage.cloud_api, "send", spy)
     [reply_uid] = await replies.ask(message=message, to="4915112345678")

@@ -65,7 +65,9 @@ class Scripted(CloudApi):
         self.attempts = list(attempts)
         self.sent: list[tuple[str, str, bytes]] = []
 
-    async def send(self, number: str, access_token: str, body: bytes) -> Attempt:
+    async def send(
+        self, number: str, access_token: str, body: bytes, endpoint: str = "messages"
+    ) -> Attempt:
         self.sent.append((number, access_token, body))
         return self.attempts.pop(0) if len(self.attempts) > 1 else self.attempts[0]
 
