@@ -72,7 +72,7 @@ class Evidence:
     come to its end. ``rate`` is that of all vendors together, in messages per second. ``odd`` is
     what there is of odd payloads, ``numbers`` how many send. ``problems`` are the codes of what
     `sidecar status` says in the end; ``forwarded`` is how often each customer's message was
-    forwarded, None where nothing is."""
+    forwarded, None where nothing is; ``fetching`` are messages whose media PHP still waits for."""
 
     seeded: list[str]
     rate: float
@@ -92,6 +92,7 @@ class Evidence:
     numbers: int = 1
     problems: tuple[str, ...] = ()
     forwarded: Counter[str] | None = None
+    fetching: tuple[str, ...] = ()
 
 
 def collect(
@@ -125,6 +126,7 @@ def collect(
         numbers=sum(len(vendor.phone_number_ids) for vendor in work.vendors),
         problems=tuple(problem["code"] for problem in status["problems"]),
         forwarded=forwarded(stage, set(incoming)),
+        fetching=tuple(row["wamid"] for row in _rows(stage, _FETCHING, work.vendor_uids)),
     )
 
 
@@ -162,6 +164,10 @@ _LOGS = """
 SELECT is_incoming_message, JSON_VALUE(__data, '$.sidecar.queue_row_uid') AS row_uid, wamid, status,
     _uid, JSON_VALUE(__data, '$.effect.id') AS effect, UNIX_TIMESTAMP(updated_at) AS changed_at
 FROM whatsapp_message_logs WHERE """
+
+_FETCHING = """
+SELECT wamid FROM whatsapp_message_logs
+WHERE JSON_VALUE(__data, '$.media.state') = 'requested' AND """
 
 
 def _rows(stage: Stage, sql: str, vendor_uids: Sequence[str]) -> list[dict[str, Any]]:

@@ -69,9 +69,10 @@ TOLD = ("announced", "silent")
 #: What becomes of a number's rate.
 RATES = {"halved": 0.5, "doubled": 2.0}
 #: Whose clocks jump, and by how much, in seconds. PHP takes calls of clocks that are off by up to
-#: 300 s.
-CLOCKS = ("worker-1", "worker-2", "redis")
-JUMPS_S = (-600, -240, -90, 90, 240, 600)
+#: 300 s. What a worker puts off while its clock is ahead waits for as long, and a round does not.
+_BY_MINUTES = (-600, -240, -90, 90, 240, 600)
+_WORKERS_JUMPS_S = (-600, -240, -90, 20)
+CLOCKS = {"worker-1": _WORKERS_JUMPS_S, "worker-2": _WORKERS_JUMPS_S, "redis": _BY_MINUTES}
 
 #: Faults begin in this time of a round, in seconds.
 BEGIN_S = (0.2, 2.5)
@@ -213,8 +214,8 @@ def _opt_out(rng: Random, kind: Kind, at_s: float, scene: _Scene) -> Fault:
 
 
 def _clock(rng: Random, kind: Kind, at_s: float, _scene: _Scene) -> Fault:
-    for_s = _seconds(rng, 1.5, 5.0)
-    return Fault(at_s, kind, rng.choice(CLOCKS), for_s, jump_s=rng.choice(JUMPS_S))
+    target = rng.choice(list(CLOCKS))
+    return Fault(at_s, kind, target, _seconds(rng, 1.5, 5.0), jump_s=rng.choice(CLOCKS[target]))
 
 
 _DRAWN: dict[Kind, Callable[[Random, Kind, float, _Scene], Fault]] = {

@@ -167,4 +167,11 @@ class Work:
             for vendor, rate in zip(self.vendors, self._load.rates, strict=True)
             for number in vendor.phone_number_ids
         ]
-        return {**_CLOUD_API, "seed": self._seed, "phone_numbers": numbers}
+        accounts = [
+            {
+                "account_id": vendor.business_account_id,
+                "disable_marketing_messages_on_cloud_api": marketing,
+            }
+            for vendor, marketing in zip(self.vendors, self._load.marketing, strict=True)
+        ]
+        return {**_CLOUD_API, "seed": self._seed, "accounts": accounts, "phone_numbers": numbers}

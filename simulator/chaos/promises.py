@@ -27,6 +27,8 @@ def broken_by_faults(evidence: Evidence) -> Iterator[Broken]:
     yield from _opted_out(evidence)
     yield from _untold(evidence)
     yield from _forwarded(evidence)
+    for wamid in evidence.fetching:
+        yield Broken("stuck", wamid, "its media was neither fetched nor given up")
 
 
 def _failed(evidence: Evidence) -> Iterator[Broken]:

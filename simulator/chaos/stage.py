@@ -51,7 +51,7 @@ CALL_S = 60.0
 class Stage:
     """Use as a context manager: starts everything but the Cloud API, and stops it. ``settings``
     are the sidecar's that differ; with ``direct`` workers call the Cloud API itself, and not by the
-    way that can be cut."""
+    way that can be cut, and nobody fetches media."""
 
     def __init__(
         self, folder: Path, settings: dict[str, Any] | None = None, *, direct: bool = False
@@ -60,6 +60,8 @@ class Stage:
             folder, durable=True, php={"WHATSAPP_SIDECAR_BOTS": "all"}
         )
         self.installation.configure(**SETTINGS | (settings or {}))
+        if not direct:
+            self.installation.share_media()
         #: Those of the workers and of Redis.
         self.clocks = Clocks(folder)
         #: Where vendors have everything forwarded to.

@@ -20,6 +20,8 @@ from simulator.processes import ProcessFailed
 
 #: The least that the setting takes. Rows that were being sent stand in 3 for so long.
 STALE_CLAIM_S = 30
+_AGE = """
+UPDATE whatsapp_message_queue SET updated_at = updated_at - INTERVAL ? SECOND WHERE status = ?"""
 #: When the wipe comes, as shares of the campaign.
 _WIPED_AT = (0.2, 0.8)
 #: Without any progress for so long, nothing more is to come.
@@ -125,9 +127,11 @@ def _begin(stage: Stage, messages: int, rate: float) -> tuple[SeededVendor, Seed
 
 
 def _kill_workers(stage: Stage) -> None:
-    """Kill them all before one is started again, so that nobody goes on with the campaign."""
+    """Kill them all before one is started again, so that nobody goes on with the campaign. What
+    they had is as old as it has to be for PHP to say so, or everybody would wait until it is."""
     for name in WORKERS:
         stage.installation.crash(name)
+    stage.installation.database.rows(_AGE, [STALE_CLAIM_S, QueueStatus.PROCESSING])
     for name in WORKERS:
         stage.installation.start(name)
 

@@ -1,4 +1,8 @@
-"""The reference application's two crons, as its scheduler runs them."""
+"""The reference application's two crons.
+
+They run more often than its scheduler has it, every five seconds for campaigns, so that a rehearsal
+need not wait for them.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -6,7 +10,7 @@ from collections.abc import Sequence
 from simulator.stack.application import Application
 
 #: The command of each, and its interval in seconds.
-CRONS = {("campaign:send",): 5.0, ("webhook:process",): 1.0}
+CRONS = {("campaign:send",): 1.0, ("webhook:process",): 0.5}
 
 
 class Crons:

@@ -20,9 +20,9 @@ _CLOUD_API: dict[str, Any] = {
     "reorder_share": 0,
     "delivered_share": 1,
     "read_share": 1,
-    "sent_delay_ms": (300, 600),
-    "delivered_delay_ms": (300, 600),
-    "read_delay_ms": (300, 600),
+    "sent_delay_ms": (100, 300),
+    "delivered_delay_ms": (100, 300),
+    "read_delay_ms": (100, 300),
     "inbound_types": {"text": 1},
     "inbound_customers": 200,
     "retry_first_ms": 200,
@@ -32,7 +32,9 @@ _CLOUD_API: dict[str, Any] = {
 
 
 #: How long the sidecar takes for a vendor's campaign, so that commands meet it under way.
-CAMPAIGN_S = 3.0
+CAMPAIGN_S = 2.0
+#: How long customers write.
+CUSTOMERS_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +88,14 @@ class Load:
 
     def wave(self) -> None:
         """Begin another wave: a campaign of each vendor, due now, to people who have had nothing
-        yet, and customers who write for three seconds."""
+        yet, and customers who write meanwhile."""
         for vendor in self.vendors:
             campaign = self._installation.seed_campaign(
                 vendor.uid, self._messages, first_contact=self._waves * self._messages
             )
             self._wanted.update(f"{vendor.uid} {to}" for to in campaign.recipients)
             for number in vendor.phone_number_ids:
-                per_s = max(0.1, self._customers / 3)
+                per_s = max(0.1, self._customers / CUSTOMERS_S)
                 asked = {"phone_number_id": number, "count": self._customers, "per_s": per_s}
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1

@@ -15,7 +15,9 @@ from simulator.stack.installation import StackInstallation
 #: How long a wave may take to come to its end.
 REST_S = 60.0
 #: How long a wave is under way when the commands are executed.
-UNDER_WAY_S = 0.7
+UNDER_WAY_S = 0.5
+#: How often it is looked whether it has.
+_POLL_S = 0.1
 
 #: Short enough for a rehearsal. A cron's run takes two seconds at most.
 SETTINGS = {
@@ -154,5 +156,5 @@ class Rehearsal:
         while time.monotonic() < end:
             if self.load.is_quiescent():
                 return True
-            time.sleep(0.2)
+            time.sleep(_POLL_S)
         return self.load.is_quiescent()

@@ -13,12 +13,18 @@ from simulator.adversary.round import run_round
 from simulator.adversary.stage import AdversaryStage
 from tests.stack.packages import require_stack
 
-#: Several attackers in one round, so that the suite is done soon.
-ROUNDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "PHP fails": (("php_500",), ("php_400", "php_late")),
-    "one large webhook": (("one_sender", "wide_envelope"), ("empty_statuses", "empty_changes")),
-    "another's name": (("frames", "meddles"), ("foreign_account",), ("slow_clients", "strangers")),
-    "odd answers and bytes": (("cloud_api_garbage", "mutations"), ("odd_values", "forward_hang")),
+#: Several attackers in one round, so that the suite is done soon; each by its seed.
+ROUNDS: dict[int, tuple[tuple[str, ...], ...]] = {
+    # PHP fails, and large webhooks.
+    1: (("php_500",), ("php_400", "php_late"), ("one_sender", "wide_envelope")),
+    # Another's name.
+    3: (
+        ("frames", "meddles"),
+        ("foreign_account", "empty_statuses"),
+        ("slow_clients", "strangers"),
+    ),
+    # Odd answers and bytes.
+    4: (("cloud_api_garbage", "mutations"), ("odd_values", "forward_hang"), ("empty_changes",)),
 }
 
 pytestmark = pytest.mark.timeout(240)
@@ -31,10 +37,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdversaryStage]:
         yield stage
 
 
-@pytest.mark.parametrize("name", ROUNDS)
-def test_round(stage: AdversaryStage, tmp_path: Path, name: str) -> None:
-    seed = list(ROUNDS).index(name) + 1
-    plan = Plan(seed, ROUNDS[name], report=seed % 2 == 0, garbage="nested")
+@pytest.mark.parametrize("seed", ROUNDS)
+def test_round(stage: AdversaryStage, tmp_path: Path, seed: int) -> None:
+    plan = Plan(seed, ROUNDS[seed], report=seed % 2 == 0, garbage="nested")
     line, kept = run_round(stage, plan, tmp_path)
     assert kept, line
     # The victim has worked, and the attack has come through.

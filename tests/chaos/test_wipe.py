@@ -12,7 +12,6 @@ from tests.stack.packages import require_stack
 MESSAGES = 1000
 RATE = 1000.0
 
-#: Rows that a dead worker had stand in 3 for half a minute.
 pytestmark = pytest.mark.timeout(240)
 
 
