@@ -56,7 +56,7 @@ SERVERS = (
     "tests/workers/test_cutover_processes.py",
     "tests/workers/test_main.py",
 )
-OTHER_SERVERS = {"embedded_process"}
+OTHER_SERVERS = {"embedded_process", "embedded_php"}
 
 #: What takes seconds for its size, which is the point of it.
 SLOW = (

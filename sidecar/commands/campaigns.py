@@ -178,7 +178,7 @@ async def _failures(backend: Backend, one: Campaign) -> tuple[Failures, str | No
 @with_context("campaigns")
 async def pause(context: Context, uids: tuple[str, ...], reason: str | None, as_json: bool) -> None:
     """Stop sending. What was claimed and not sent goes back to the queue."""
-    await act(context, uids, CampaignAction.PAUSE, reason or f"paused by {me()}", as_json)
+    await act(context, uids, CampaignAction.PAUSE, reason or f"by {me()}", as_json)
 
 
 @campaigns.command()
@@ -206,7 +206,7 @@ async def cancel(
     """Stop campaigns for good: they cannot be resumed. Only PHP's admin can start them again."""
     if not yes:
         click.confirm(f"Cancel {', '.join(uids)}? This cannot be resumed", abort=True, err=True)
-    await act(context, uids, CampaignAction.CANCEL, reason or f"cancelled by {me()}", as_json)
+    await act(context, uids, CampaignAction.CANCEL, reason or f"by {me()}", as_json)
 
 
 # -- again --

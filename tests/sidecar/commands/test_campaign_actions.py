@@ -3,6 +3,7 @@
 import pytest
 import redis as blocking_redis
 
+from sidecar.commands.moving import me
 from sidecar.redis import keys
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
@@ -28,7 +29,7 @@ def test_pause_resume_and_cancel(
     cancelled = run_campaigns("cancel", campaign.uid, answer="y\n")
     assert cancelled.exit_code == 0
     name, reason = state(embedded_php, campaign)
-    assert (name, (reason or "").partition(" ")[0]) == ("cancelled", "cancelled")
+    assert (name, reason) == ("cancelled", f"by {me()}")
     for action in ("pause", "resume"):
         again = run_campaigns(action, campaign.uid)
         assert (again.exit_code, again.stdout) == (1, "")
