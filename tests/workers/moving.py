@@ -15,7 +15,7 @@ from contracts.modes import (
     ModesRequest,
     may_become,
 )
-from contracts.sidecar_api import InvalidateScope, ModesChange
+from contracts.sidecar_api import InvalidateRequest, InvalidateScope, ModesChange
 from sidecar.migration.cutover import Cutover
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import Vendors
@@ -31,6 +31,7 @@ class Moving:
         self.settings = stage.settings.model_copy(update={"cron_settle_s": 0.0, **settings})
         self.vendors = Vendors(stage.backend, ttl_s=60, unknown_ttl_s=60)
         self.changes = ConfigChanges(stage.redis, {InvalidateScope.SETTINGS: self.vendors})
+        stage.vendors = self.vendors
 
     def cutover(self, changes: ConfigChanges | None = None) -> Cutover:
         changes = changes or ConfigChanges(self.stage.redis, {})
@@ -58,6 +59,17 @@ class Moving:
             change = ModeChange.model_validate({"vendor_uid": uid, **step})
             request = ModesRequest(changes=[change], version=answer.version)
             answer = await self.stage.backend.call(contract.MODES, request, ModesAnswer)
+
+    async def set(self, *, announce: bool = True, **settings: str) -> None:
+        """Have PHP keep settings of the vendor, and say so to another process."""
+        for name, value in settings.items():
+            self.stage.embedded.set_setting(self.stage.vendor, name, value)
+        if announce:
+            await self.announce()
+
+    async def announce(self) -> None:
+        change = InvalidateRequest(vendor_uids=[self.stage.vendor.uid])
+        await ConfigChanges(self.stage.redis, {}).announce(change)
 
     async def held(self) -> bool:
         return (await self.modes()).campaigns is Mode.HELD

@@ -31,7 +31,7 @@ from workers.sending.campaign import CampaignRun
 from workers.sending.cloud_api import CloudApi
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
-from workers.sending.services import Services
+from workers.sending.services import Services, VendorConfigs
 
 if TYPE_CHECKING:
     from tests.workers.crashing import Process
@@ -43,7 +43,8 @@ RATE = 1000.0
 @dataclass
 class Stage:
     """``settings`` are the workers'. ``stopping`` is what the process wishes. ``more_config`` is
-    of the vendor, whose account Meta has confirmed; ``other_account``: as another one."""
+    of the vendor, whose account Meta has confirmed; ``other_account``: as another one.
+    ``vendors``: whom runs ask whether a setting has changed."""
 
     embedded: EmbeddedBackend
     php: Php
@@ -57,6 +58,7 @@ class Stage:
     without_token: bool = False
     more_config: dict[str, Any] = field(default_factory=dict)
     other_account: str | None = None
+    vendors: VendorConfigs | None = None
     ledger: Ledger = field(init=False)
     cloud_api: CloudApi = field(init=False)
     process_ends: asyncio.Event = field(init=False, default_factory=asyncio.Event)
@@ -106,7 +108,7 @@ class Stage:
             of.cloud_api,
             Limiter(of.redis),
             self.process_ends,
-            vendors=self,
+            vendors=self.vendors or self,
         )
 
     async def get_since(self, key: str, since: float) -> VendorConfig | None:

@@ -82,6 +82,7 @@ class Recheck:
             return False
         finally:
             self._asking -= 1
+            self._wake()
         self._outage.worked()
         self._follow(vendor)
         return vendor is not None

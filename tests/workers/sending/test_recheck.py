@@ -140,9 +140,11 @@ async def test_nothing_is_sent_while_php_is_asked(case: Case) -> None:
     case.php.answers.clear()
     asking = asyncio.create_task(case.explains())
     await eventually(lambda: case.recheck.busy)
+    assert case.woken == 0
     case.php.answers.set()
     assert not await asking
     assert not case.recheck.busy
+    assert case.woken == 1
 
 
 async def test_php_does_not_answer(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +155,7 @@ async def test_php_does_not_answer(case: Case, monkeypatch: pytest.MonkeyPatch) 
         assert await case.explains()
         assert await case.explains()
         assert case.recheck.busy
-        await eventually(lambda: case.woken == 2)
+        await eventually(lambda: case.woken == 4)
         assert not case.recheck.busy
         case.php.error = None
         assert not await case.explains()
