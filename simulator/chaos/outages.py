@@ -12,12 +12,9 @@ from simulator.cloud_api.outage import Call, OutageShape
 from simulator.processes import ProcessFailed
 
 DOWN = "cloud-api-down"
-#: An outage is named within this time. That nothing is answered is seen after some seconds only.
-NAMED_S = 5.0
-_UNSEEN_S = {OutageShape.BLACK_HOLE: 4.0}
 #: What is answered in the end, or in turns, need not be called down.
 _NOT_DOWN = (OutageShape.SLOW, OutageShape.FLAPPING)
-_POLL_S = 1.0
+_POLL_S = 0.5
 _SENDS = (Call.MESSAGES, Call.MARKETING_MESSAGES)
 
 
@@ -30,23 +27,23 @@ class Outages:
         named, if it had to be."""
         end = time.monotonic() + fault.for_s
         self._stage.order("outages", {"shape": fault.target, "seconds": fault.for_s})
-        named = self._is_named_before(end) if fault.for_s >= NAMED_S else False
+        named = None if fault.target in _NOT_DOWN else self._is_named_before(end, fault)
         time.sleep(max(0.0, end - time.monotonic()))
         hits = self._hits(fault)
-        seen_s = fault.for_s - _UNSEEN_S.get(OutageShape(fault.target), 0.0)
-        # A number that answers nothing is asked for itself only once it is known to be down.
-        must = fault.target not in _NOT_DOWN and seen_s >= NAMED_S and hits.get(Call.NUMBER, 0) > 0
-        return {
-            "calls": sum(hits.get(call, 0) for call in _SENDS),
-            "named": named if must else None,
-        }
+        return {"calls": sum(hits.get(call, 0) for call in _SENDS), "named": named}
 
-    def _is_named_before(self, end: float) -> bool:
+    def _is_named_before(self, end: float, fault: Fault) -> bool | None:
+        """Return whether the outage is named while it lasts; None if nobody was asked in time. It
+        has to be as soon as a number is asked for itself, for then it is known to be down."""
+        named = None
         while time.monotonic() < end:
+            known = self._hits(fault).get(Call.NUMBER, 0) > 0
             if DOWN in problems(self._stage):
                 return True
+            if known and time.monotonic() < end:
+                named = False
             time.sleep(max(0.0, min(_POLL_S, end - time.monotonic())))
-        return False
+        return named
 
     def _hits(self, fault: Fault) -> dict[str, int]:
         outages: Any = self._stage.ask("outages")
