@@ -12,7 +12,7 @@ from simulator.processes import ProcessFailed
 
 
 class Said:
-    """A stage on which `sidecar status` says these things in turn, the last one again and again, and
+    """A stage on which `sidecar status` says these things in turn, the last one for ever, and
     numbers are asked for themselves or not."""
 
     def __init__(self, *said: list[str] | None, asked: int = 1) -> None:
