@@ -16,7 +16,7 @@ from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.opt_outs import MESSAGES
 from simulator.backend.refusal import Refused
-from simulator.backend.sends import MAYBE_SENT, NOT_SENT, RESULTS
+from simulator.backend.sends import MAYBE_SENT, NOT_SENT, RESULTS, RETRIES, own_retries
 from simulator.backend.work import Work
 
 _GIVEN_UP = "unknown_given_up_error"
@@ -75,7 +75,7 @@ def _place(after: str | None) -> int:
 
 def _failed(work: Work, campaign: Campaign, after: int, limit: int) -> list[Row]:
     return work.db.rows(
-        f"SELECT _id, updated_at, __data, {EXPIRY} <= ? AS expired"
+        f"SELECT _id, updated_at, retries, __data, {EXPIRY} <= ? AS expired"
         " FROM whatsapp_message_queue INDEXED BY queue_failed"
         " WHERE campaigns__id = ? AND status = 2 AND _id > ? ORDER BY _id LIMIT ?",
         (work.now, campaign.id, after, limit),
@@ -95,20 +95,23 @@ def _why_not(
 
 
 def _certainly_not_sent(row: Row, sidecar: dict[str, Any]) -> bool:
-    """A row that somebody else has had since it failed (a cron, say) may have been sent by that."""
+    """A row that somebody else has had (a cron, say), since it failed or before, may have been sent
+    by that."""
     results = sidecar.get(RESULTS)
     for result in results if isinstance(results, list) else []:
         if isinstance(result, str) and result.startswith("unknown:"):
             return False
     not_sent_at = sidecar.get(NOT_SENT)
     same = not_sent_at is not None and not_sent_at == row["updated_at"]
+    same = same and (row["retries"] or 0) == own_retries(sidecar)
     return same and not sidecar.get(MAYBE_SENT)
 
 
 def _retry(work: Work, ids: list[int]) -> None:
     work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, retries = 0, updated_at = ?,"
-        f" __data = json_remove(__data, '$.process_response', '$.sidecar.{NOT_SENT}')"
+        " __data = json_remove(__data, '$.process_response',"
+        f" '$.sidecar.{NOT_SENT}', '$.sidecar.{RETRIES}')"
         " WHERE _id IN (SELECT value FROM json_each(?))",
         (QueueStatus.QUEUED, work.now, dump(ids)),
     )

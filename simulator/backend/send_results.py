@@ -143,7 +143,7 @@ class _Batch:
             if row.retries >= MAX_RETRIES:
                 self._fail(row, _response(result, "retries_exhausted_error"))
                 return
-            row.retries += 1
+            row.count_retry()
         minute_ms = 60_000
         due_at = result.due_at
         if due_at is None:

@@ -58,6 +58,10 @@ class QueueRow:
         uid = section(self.sidecar, "claim").get("uid")
         return uid if isinstance(uid, str) else None
 
+    def count_retry(self) -> None:
+        self.retries += 1
+        self.sidecar = {**self.sidecar, RETRIES: own_retries(self.sidecar) + 1}
+
     def remembers(self, name: str, value: str) -> bool:
         """Return whether ``value`` stands in the list ``name`` of ``__data.sidecar``."""
         values = self.sidecar.get(name)
@@ -77,9 +81,18 @@ RESULTS = "results"
 #: In a queue row's ``__data.sidecar``: when it failed without having been sent, as its
 #: ``updated_at`` says too. If that says something else, somebody has had the row since.
 NOT_SENT = "not_sent_at"
+#: In a queue row's ``__data.sidecar``: how many of ``retries`` are the sidecar's. The others are a
+#: cron's, of which nobody knows whether they sent the row.
+RETRIES = "retries"
 #: In a queue row's ``__data.sidecar``: an earlier attempt may have sent it, and a person had it
 #: sent again.
 MAYBE_SENT = "maybe_sent"
+
+
+def own_retries(sidecar: dict[str, Any]) -> int:
+    """Return how many of a row's retries are the sidecar's."""
+    retries = sidecar.get(RETRIES)
+    return retries if isinstance(retries, int) else 0
 
 
 def log_uid(queue_row_uid: str, wamid: str) -> str:

@@ -231,7 +231,7 @@ class _Change:
 
     def _requeue(self, row: QueueRow) -> None:
         assert self._error is not None
-        retries = row.retries + 1
+        row.count_retry()
         row.remember(SUPERSEDED, self._wamid)
         row.sidecar.pop("claim", None)
         response = {
@@ -244,8 +244,8 @@ class _Change:
             " '$.sidecar', json(?), '$.process_response', json(?)) WHERE _id = ?",
             (
                 QueueStatus.QUEUED,
-                retries,
-                to_text_up(self._work.now_ms + retries * _HOUR_MS),
+                row.retries,
+                to_text_up(self._work.now_ms + row.retries * _HOUR_MS),
                 self._work.now,
                 dump(row.sidecar),
                 dump(response),

@@ -195,6 +195,21 @@ async def test_what_somebody_else_has_ended_stays(caller: Caller, stopped: Campa
     assert _left(answer) == [("maybe_sent", "connection_error", 1), ("maybe_sent", "132015", 1)]
 
 
+async def test_what_a_cron_has_tried_before_stays(caller: Caller, campaign: Campaign) -> None:
+    """Its attempts count as ``retries`` too, and may have sent the row."""
+    by_cron, by_us, _ = campaign.row_uids
+    caller.backend.change("whatsapp_message_queue", {"retries": 2}, _uid=by_cron)
+    await caller.claim(campaign, 2)
+    await caller.report(
+        *(result(campaign, uid, "requeue", due_at=1, error=RATE_ERROR) for uid in (by_cron, by_us))
+    )
+    await caller.claim(campaign, 2)
+    await caller.report(*(failed(campaign, uid) for uid in (by_cron, by_us)))
+    answer = await caller.retry(campaign)
+    assert (answer.retried, _left(answer)) == (1, [("maybe_sent", "131026", 1)])
+    assert _statuses(caller.backend, campaign)[:2] == [2, 1]
+
+
 @pytest.mark.parametrize("response", [None, [], "x", {"error_status": 131026}, {}])
 async def test_errors_of_any_shape(caller: Caller, stopped: Campaign, response: object) -> None:
     caller.backend.change(
@@ -266,7 +281,7 @@ async def test_rows_of_people_who_turned_out_to_be_one_stay(
     """The person may have got the campaign by the other contact."""
     backend = caller.backend
     first, second, *_ = [row["contacts__id"] for row in _rows(backend, stopped)]
-    backend.change("contacts", {"wa_id": None, "__data.user_id": "GB.merged"}, _id=second)
+    backend.change("contacts", {"wa_id": None, "__data": '{"user_id": "GB.merged"}'}, _id=second)
     wa_id = stopped.recipients[0]
     element = {
         "id": f"wamid.merge.{stopped.uid}",
@@ -277,7 +292,8 @@ async def test_rows_of_people_who_turned_out_to_be_one_stay(
         "text": {"body": "Hello"},
     }
     contacts = [{"wa_id": wa_id, "user_id": "GB.merged", "profile": {"name": "Ada"}}]
-    await caller.process(message(stopped.vendor, element, contacts=contacts))
+    [answer] = await caller.process(message(stopped.vendor, element, contacts=contacts))
+    assert answer.result == "done"
     assert [row["contacts__id"] for row in _rows(backend, stopped)][:2] == [first, first]
     answer = await caller.retry(stopped)
     assert (answer.retried, _left(answer)) == (2, [("maybe_sent", "132015", 2)])

@@ -29,7 +29,7 @@ final class RetryMessages
 
     private const MAX_CODES = 100;
 
-    private const FAILED = 'SELECT queue._id, queue.updated_at, queue.__data FROM {queue} AS queue %s'
+    private const FAILED = 'SELECT queue._id, queue.updated_at, queue.retries, queue.__data FROM {queue} AS queue %s'
         . ' WHERE queue.campaigns__id = ? AND queue.status = 2 AND queue._id > ?'
         . ' ORDER BY queue._id LIMIT ? FOR UPDATE';
 

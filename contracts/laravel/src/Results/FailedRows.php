@@ -25,7 +25,7 @@ final class FailedRows
     private array $groups = [];
 
     /**
-     * @param list<stdClass> $rows their `_id`, `updated_at` and `__data`
+     * @param list<stdClass> $rows their `_id`, `updated_at`, `retries` and `__data`
      * @param list<string>|null $codes the errors that are asked for; null: all but those of contacts
      */
     public function __construct(array $rows, private ?array $codes, private string $now)
@@ -76,7 +76,7 @@ final class FailedRows
         return $this->codes === null && isset(OptOuts::MESSAGES[$error ?? '']) ? 'contact' : null;
     }
 
-    /** A row that somebody else has had since it failed (a cron, say) may have been sent by that. */
+    /** A row that somebody else has had (a cron, say), since it failed or before, may have been sent by that. */
     private static function certainlyNotSent(stdClass $row, stdClass $sidecar): bool
     {
         $results = $sidecar->{QueueRow::RESULTS} ?? null;
@@ -89,6 +89,7 @@ final class FailedRows
 
         return $notSentAt !== null
             && $notSentAt === $row->updated_at
+            && (int) $row->retries === QueueRow::ownRetries($sidecar)
             && ! isset($sidecar->{QueueRow::MAYBE_SENT});
     }
 

@@ -240,7 +240,7 @@ final class ResultBatch
 
                 return;
             }
-            $row->retries++;
+            $row->countRetry();
         }
         $this->change(
             $row,

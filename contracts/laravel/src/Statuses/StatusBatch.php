@@ -166,7 +166,7 @@ final class StatusBatch
             return false;
         }
         $row->remember(QueueRow::SUPERSEDED, $wamid);
-        $row->retries++;
+        $row->countRetry();
         $row->status = QueueStatus::QUEUED;
         $text = $error['message'] ?: $error['title'];
         $this->requeued[$row->id] = [

@@ -111,7 +111,8 @@ final class Queue
         if ($ids !== []) {
             $this->db->change(
                 'UPDATE {queue} SET status = 1, retries = 0, updated_at = ?,'
-                    . " __data = JSON_REMOVE(__data, '$.process_response', '$.sidecar." . QueueRow::NOT_SENT . "')"
+                    . " __data = JSON_REMOVE(__data, '$.process_response', '$.sidecar." . QueueRow::NOT_SENT
+                    . "', '$.sidecar." . QueueRow::RETRIES . "')"
                     . ' WHERE _id IN (' . Database::marks($ids) . ')',
                 [$now, ...$ids]
             );

@@ -28,6 +28,12 @@ final class QueueRow
     /** In `__data.sidecar`: an earlier attempt may have sent the row, and a person had it sent again. */
     public const MAYBE_SENT = 'maybe_sent';
 
+    /**
+     * In `__data.sidecar`: how many of `retries` are the sidecar's. The others are a cron's, of which nobody
+     * knows whether they sent the row.
+     */
+    public const RETRIES = 'retries';
+
     public const COLUMNS = '_id, _uid, vendors__id, campaigns__id, contacts__id, status,'
         . ' phone_with_country_code, retries, __data,'
         . ' (SELECT campaign._uid FROM {campaigns} AS campaign WHERE campaign._id = campaigns__id) AS campaign_uid';
@@ -58,6 +64,8 @@ final class QueueRow
     /** The claim that holds the row, if one does. */
     public ?string $claimUid;
 
+    private int $ownRetries;
+
     public bool $gone = false;
 
     public function __construct(stdClass $row)
@@ -73,8 +81,23 @@ final class QueueRow
         $this->retries = (int) $row->retries;
         $this->data = Json::object($row->__data);
         $this->sidecar = Json::section($this->data, 'sidecar');
+        $this->ownRetries = self::ownRetries($this->sidecar);
         $uid = Json::section($this->sidecar, 'claim')->uid ?? null;
         $this->claimUid = is_string($uid) ? $uid : null;
+    }
+
+    /** How many of the row's retries are the sidecar's. */
+    public static function ownRetries(stdClass $sidecar): int
+    {
+        $retries = $sidecar->{self::RETRIES} ?? null;
+
+        return is_int($retries) ? $retries : 0;
+    }
+
+    public function countRetry(): void
+    {
+        $this->retries++;
+        $this->ownRetries++;
     }
 
     public function remembers(string $list, string $value): bool
@@ -99,6 +122,9 @@ final class QueueRow
     public function patch(?array $response, ?string $notSentAt = null): string
     {
         $patch = ['sidecar' => ['claim' => null, self::NOT_SENT => $notSentAt]];
+        if ($this->ownRetries > 0) {
+            $patch['sidecar'][self::RETRIES] = $this->ownRetries;
+        }
         foreach ([self::RESULTS, self::SUPERSEDED] as $list) {
             if (isset($this->sidecar->{$list})) {
                 $patch['sidecar'][$list] = $this->sidecar->{$list};
