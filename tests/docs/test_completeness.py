@@ -10,6 +10,7 @@ from sidecar.commands.main import COMMANDS
 from sidecar.effects.outbox import REPEATABLE
 from tests.contracts.conformance import load
 from tests.docs.pages import DOCS, ROOT, prose
+from tests.sidecar.commands.test_main import LEAVES
 
 README = ROOT / "README.md"
 
@@ -18,6 +19,15 @@ README = ROOT / "README.md"
 def test_the_readme_has_every_command(command: str) -> None:
     [table] = re.findall(r"(?ms)^\| command \|.*?\n\n", README.read_text())
     assert re.search(rf"`(sidecar )?{command}[` ]", table)
+
+
+@pytest.mark.parametrize("name", sorted(LEAVES))
+def test_operations_has_every_command(name: str) -> None:
+    """In the table, by its name, or behind another one of its group."""
+    [table] = re.findall(r"(?ms)^\| command \|.*?\n\n", (DOCS / "operations.md").read_text())
+    group, _, leaf = name.partition(" ")
+    [*rows] = [row for row in table.splitlines() if re.search(rf"`{group}\b|, `{group}\b", row)]
+    assert any(re.search(rf"[` ]{leaf or group}\b", row) for row in rows), name
 
 
 CALLS = [(name, path) for name in DOCUMENTS for path in load(name)["paths"]]
