@@ -292,8 +292,8 @@ async def test_rows_of_people_who_turned_out_to_be_one_stay(
         "text": {"body": "Hello"},
     }
     contacts = [{"wa_id": wa_id, "user_id": "GB.merged", "profile": {"name": "Ada"}}]
-    [answer] = await caller.process(message(stopped.vendor, element, contacts=contacts))
-    assert answer.result == "done"
+    [merged] = await caller.process(message(stopped.vendor, element, contacts=contacts))
+    assert merged.result == "done"
     assert [row["contacts__id"] for row in _rows(backend, stopped)][:2] == [first, first]
     answer = await caller.retry(stopped)
     assert (answer.retried, _left(answer)) == (2, [("maybe_sent", "132015", 2)])
