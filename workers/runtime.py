@@ -143,7 +143,7 @@ class Runtime:
 
     def _facts(self) -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
-        breakers = {lane.value: d.breaker.reason for lane, d in self._deliveries.items()}
+        breakers = {lane.value: d.breaker.fresh_reason for lane, d in self._deliveries.items()}
         return {
             "queues": list(self._queues),
             "leases": sorted(self._leases.held),

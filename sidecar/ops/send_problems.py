@@ -9,8 +9,8 @@ from sidecar.format import duration
 from sidecar.ops.problem import MAX_NAMED, Code, Problem, named, unnamed
 from sidecar.ops.report import Report
 from sidecar.ops.sends import RecentSends
-from sidecar.sending.numbers import NumberState
-from sidecar.sending.pauses import Paused
+from sidecar.sending.numbers import Held, NumberState, line_text, number_of
+from sidecar.sending.pauses import Paused, own_name
 
 #: What is held or waits for no longer than this is no problem.
 MOMENT_S = 3.0
@@ -69,32 +69,33 @@ def held_numbers(report: Report) -> Iterator[Problem]:
     """Return a problem for each number, account and app from which nothing goes out for longer than
     a moment. A rate that is low is none."""
     now = report.overview.now / 1000
-    seen: set[tuple[str, float, str]] = set()
-    found: list[Problem] = []
+    found: dict[tuple[str, str], Problem] = {}
     for number in report.numbers:
-        for scope, held in (
-            ("", number.held),
-            ("the account of ", number.account_held),
-            ("the app of ", number.app_held),
+        line = (
+            number.number
+            if number.vendor_uid is None
+            else own_name(number.vendor_uid, number.number)
+        )
+        for scope, name, held in (
+            ("number", line, number.held),
+            ("account", number.account, number.account_held),
+            ("app", number.app, number.app_held),
         ):
-            if held is None or held.until - now <= MOMENT_S:
-                continue
-            key = (scope and "shared", held.until, held.reason)
-            if key in seen:
-                continue  # of another number of the same account or app
-            seen.add(key)
-            found.append(
-                Problem(
-                    Code.NUMBER_HELD,
-                    f"Nothing is sent from {scope}number {number.line} until "
-                    f"{utc_text(int(held.until * 1000))}, for {duration(held.until - now)} yet: "
-                    f"{held.reason}",
-                    "It goes on by itself then. If the reason is gone already: sidecar numbers "
-                    f"lift {number.number}.",
-                )
-            )
-    yield from found[:MAX_NAMED]
+            if held is not None and held.until - now > MOMENT_S:
+                found.setdefault((scope, name), _held(scope, name, held, now))
+    yield from list(found.values())[:MAX_NAMED]
     yield from unnamed(Code.NUMBER_HELD, len(found), "Nothing is sent from {} more numbers")
+
+
+def _held(scope: str, name: str, held: Held, now: float) -> Problem:
+    id_, vendor_uid = number_of(name)
+    return Problem(
+        Code.NUMBER_HELD,
+        f"Nothing is sent from {scope} {line_text(id_, vendor_uid)} until "
+        f"{utc_text(int(held.until * 1000))}, for {duration(held.until - now)} yet: {held.reason}",
+        "It goes on by itself then. If the reason is gone already: sidecar numbers lift "
+        f"{id_ or vendor_uid}.",
+    )
 
 
 def paused(report: Report) -> Iterator[Problem]:
@@ -113,7 +114,7 @@ def paused(report: Report) -> Iterator[Problem]:
         also = f"; paused with it: campaign {named(with_it)}" if with_it else ""
         yield Problem(
             Code.SENDING_PAUSED,
-            f"Nothing is sent: {pause}{also}",
+            f"Nothing is sent: {str(pause).rstrip('. ')}{also}",
             f"Once fixed: {campaigns if with_it else number}.",
         )
     for uid, reason in left.items():

@@ -9,6 +9,10 @@ from sidecar.logs import LogOnce
 from sidecar.php.backoff import Backoff
 
 
+#: What has failed and was not tried again for longer says nothing of now.
+FRESH_S = 15.0
+
+
 class Breaker:
     """Opens when a call shows that PHP is ill, for a pause that doubles up to ``longest_s``.
 
@@ -31,6 +35,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._open_until = 0.0
+        self._failed_at = 0.0
 
     def another(self, event: str, *, longest_s: float, **context: Any) -> "Breaker":
         """Return a breaker for something else, with the same pauses but for the longest."""
@@ -49,6 +54,12 @@ class Breaker:
         return self._outage.reason
 
     @property
+    def fresh_reason(self) -> str | None:
+        """The same, if that was found out lately: for people. Nobody may have tried since, or
+        somebody else may."""
+        return self.reason if self._clock() - self._failed_at < FRESH_S else None
+
+    @property
     def wait_s(self) -> float:
         """How long to wait before the next attempt; 0 if it may be made now."""
         return max(0.0, self._open_until - self._clock())
@@ -56,6 +67,7 @@ class Breaker:
     def failed(self, reason: str) -> None:
         """Open, because PHP is ill."""
         self.back_off()
+        self._failed_at = self._clock()
         self._outage.failed(reason)
 
     def back_off(self) -> None:

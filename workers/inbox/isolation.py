@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from sidecar.clock import now_ms
-from sidecar.php.breaker import Breaker
+from sidecar.php.breaker import FRESH_S, Breaker
 from sidecar.tasks import cancel
 
 log = structlog.get_logger()
@@ -57,6 +57,7 @@ class Isolation:
         self._since: dict[str, int] = {}
         self._why: dict[str, Why] = {}
         self._breakers: dict[str, Breaker] = {}
+        self._well: set[str] = set()
         self.reasons: dict[str, str] = {}
 
     def vendors(self) -> set[str]:
@@ -74,9 +75,22 @@ class Isolation:
         return self._why.get(vendor_uid) is Why.SUSPECTED
 
     def report(self) -> dict[str, str]:
-        """Return why PHP fails or hangs on vendors' updates, for the first of them."""
-        known = [vendor_uid for vendor_uid in self.vendors() if not self.is_suspected(vendor_uid)]
+        """Return why PHP fails or hangs on vendors' updates, for the first of them. A vendor stays
+        isolated for a while after that was so last, and then nothing is wrong."""
+        known = [
+            vendor_uid
+            for vendor_uid in self.vendors()
+            if not self.is_suspected(vendor_uid) and self._is_fresh(vendor_uid)
+        ]
         return {vendor_uid: self.reasons[vendor_uid] for vendor_uid in known[:MAX_REPORTED]}
+
+    def _is_fresh(self, vendor_uid: str) -> bool:
+        if vendor_uid in self._well:
+            return False
+        breaker = self._breakers.get(vendor_uid)
+        put_at = self._until[vendor_uid] - ISOLATED_S
+        fails = breaker is not None and breaker.fresh_reason is not None
+        return fails or self._clock() - put_at < FRESH_S
 
     def report_since(self) -> dict[str, int]:
         """Return since when the same vendors are isolated (unix ms)."""
@@ -99,11 +113,14 @@ class Isolation:
         """Release a vendor whose updates PHP has taken; not yet, if it was known to hang."""
         if self._why.get(vendor_uid) in (Why.SUSPECTED, Why.FAILS):
             self._over(vendor_uid)
+        elif vendor_uid in self._until:
+            self._well.add(vendor_uid)
 
     def _put(self, vendor_uid: str, why: Why, reason: str) -> None:
         if vendor_uid not in self._until:
             log.warning("vendor.isolated", vendor=vendor_uid, why=why, reason=reason)
             self._since[vendor_uid] = now_ms()
+        self._well.discard(vendor_uid)
         self._until[vendor_uid] = self._clock() + ISOLATED_S
         self._why[vendor_uid] = why
         self.reasons[vendor_uid] = reason
@@ -111,6 +128,7 @@ class Isolation:
     def _over(self, vendor_uid: str) -> None:
         for known in (self._until, self._since, self._why, self.reasons, self._breakers):
             known.pop(vendor_uid, None)
+        self._well.discard(vendor_uid)
         log.info("vendor.released", vendor=vendor_uid)
 
     def wait_s(self, vendor_uid: str) -> float:
@@ -120,6 +138,7 @@ class Isolation:
 
     def failed(self, vendor_uid: str, reason: str) -> None:
         """Record that PHP took none of this vendor's updates."""
+        self._well.discard(vendor_uid)
         breaker = self._breakers.get(vendor_uid)
         if breaker is None:
             breaker = self._like.another(

@@ -101,25 +101,32 @@ async def test_slow_answers(quiet: Report) -> None:
 
 async def test_what_is_held(quiet: Report) -> None:
     until = now(quiet) + 3600
-    shared: dict[str, Any] = {"account_held": Held(until, "80007 too many calls")}
+    shared: dict[str, Any] = {
+        "account_held": Held(until, "80007 too many calls"),
+        "account": "v/300",
+    }
     numbers = [
         number_state("110", **shared),
         number_state("111", **shared),
         number_state("112", held=Held(now(quiet) + 60, "131057 maintenance")),
         number_state("113", held=Held(now(quiet) + 2, "130429 throttled")),
         number_state("114", effective_rate=20.0),
-        number_state("115", app_held=Held(until, "4 too many calls")),
+        number_state("115", app_held=Held(until, "4 too many calls"), app="400"),
     ]
     found = list(send_problems.held_numbers(replace(quiet, numbers=numbers)))
     assert {problem.code for problem in found} == {Code.NUMBER_HELD}
     words = [problem.what.partition(" until ")[0] for problem in found]
     assert words == [
-        "Nothing is sent from the account of number 110 of vendor v",
+        "Nothing is sent from account 300 of vendor v",
         "Nothing is sent from number 112 of vendor v",
-        "Nothing is sent from the app of number 115 of vendor v",
+        "Nothing is sent from app 400",
     ]
     assert "for 60 min yet: 80007 too many calls" in found[0].what
-    assert found[1].do.endswith("sidecar numbers lift 112.")
+    assert [problem.do.rpartition(": ")[2] for problem in found] == [
+        "sidecar numbers lift 300.",
+        "sidecar numbers lift 112.",
+        "sidecar numbers lift 400.",
+    ]
 
 
 async def test_campaigns_that_wait_and_why(quiet: Report, settings: Settings) -> None:
@@ -198,7 +205,9 @@ async def test_a_pause_and_its_campaigns_are_said_once(quiet: Report) -> None:
     report = replace(quiet, paused=[token], campaigns=campaigns, php=PhpReport(campaigns=known))
     first, second, third = send_problems.paused(report)
     assert first.code is Code.SENDING_PAUSED
-    assert first.what.endswith(f"vendor v is paused: {reason}; paused with it: campaign c1")
+    assert first.what.endswith(
+        f"vendor v is paused: 190 Access token expired; paused with it: campaign c1"
+    )
     assert first.do == "Once fixed: sidecar campaigns resume c1, or sidecar numbers resume v."
     assert second.what == f"Campaign c2 is paused: {reason}", "another vendor's"
     assert third.do == "Once the reason is fixed: sidecar campaigns resume c3."

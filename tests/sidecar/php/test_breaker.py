@@ -3,7 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.php.breaker import Breaker
+from sidecar.php.breaker import FRESH_S, Breaker
 
 
 class Clock:
@@ -36,6 +36,20 @@ def test_it_opens_for_a_pause_that_passes(clock: Clock) -> None:
     assert one.wait_s == pytest.approx(0.6)
     clock.now += 1.0
     assert one.wait_s == 0
+
+
+def test_its_reason_is_told_while_it_is_tried(clock: Clock) -> None:
+    one = breaker(clock)
+    assert one.fresh_reason is None
+    one.failed("no")
+    clock.now += FRESH_S - 1
+    assert (one.reason, one.fresh_reason) == ("no", "no")
+    clock.now += 1
+    assert (one.reason, one.fresh_reason) == ("no", None), "nobody has tried since"
+    one.failed("no")
+    assert one.fresh_reason == "no"
+    one.worked()
+    assert one.fresh_reason is None
 
 
 def test_the_pause_doubles_up_to_the_longest(clock: Clock) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from sidecar.php.breaker import Breaker
+from sidecar.php.breaker import FRESH_S, Breaker
 from tests.eventually import eventually
 from workers.inbox import isolation
 from workers.inbox.isolation import (
@@ -82,6 +82,27 @@ def test_those_are_told_of_which_it_is_known_and_not_too_many() -> None:
     for number in range(2 * MAX_REPORTED):
         vendors.fails(f"v{number}", "500")
     assert len(vendors.report()) == MAX_REPORTED
+
+
+def test_who_is_well_again_is_not_told_of_though_still_isolated() -> None:
+    now = 0.0
+    clock = lambda: now  # noqa: E731
+    vendors = Isolation(Breaker("php.failing", clock=clock), clock)
+    vendors.confirm(A, "no answer")
+    vendors.confirm(B, "no answer")
+    vendors.failed(B, "no answer")
+    vendors.worked(A)
+    vendors.release(A)
+    assert vendors.vendors() == {A, B}
+    assert vendors.report() == {B: "no answer"}
+    now += FRESH_S - 1
+    vendors.failed(B, "no answer")
+    now += FRESH_S - 1
+    assert vendors.report() == {B: "no answer"}
+    now += 2
+    assert vendors.report() == {}, "nobody has tried since"
+    vendors.failed(A, "no answer")
+    assert vendors.report() == {A: "no answer"}
 
 
 def test_it_is_logged_once_that_a_vendor_is_isolated() -> None:
