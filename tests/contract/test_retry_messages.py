@@ -195,6 +195,28 @@ async def test_what_somebody_else_has_ended_stays(caller: Caller, stopped: Campa
     assert _left(answer) == [("maybe_sent", "connection_error", 1), ("maybe_sent", "132015", 1)]
 
 
+@pytest.mark.parametrize(
+    ("sidecar", "retried"),
+    [
+        ({}, 1),
+        ({"results": ["requeue:1", "failed:2"], "superseded_wamids": ["wamid.1"]}, 1),
+        ({"results": ["unknown:1", "failed:2"]}, 0),
+        ({"maybe_sent": True}, 0),
+        ({"not_sent_at": "2001-01-01 00:00:00"}, 0),
+        ({"not_sent_at": None}, 0),
+        ({"retries": 1}, 0),
+        ({"retries": "x", "results": {"unknown:1": 1}}, 1),
+    ],
+)
+async def test_what_a_row_must_say(
+    caller: Caller, stopped: Campaign, sidecar: dict[str, Any], retried: int
+) -> None:
+    row = _rows(caller.backend, stopped)[3]
+    kept = {"not_sent_at": row["updated_at"], **sidecar}
+    caller.backend.change("whatsapp_message_queue", {"__data.sidecar": kept}, _uid=row["_uid"])
+    assert (await caller.retry(stopped, codes=["131026"])).retried == retried
+
+
 async def test_what_a_cron_has_tried_before_stays(caller: Caller, campaign: Campaign) -> None:
     """Its attempts count as ``retries`` too, and may have sent the row."""
     by_cron, by_us, _ = campaign.row_uids
