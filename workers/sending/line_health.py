@@ -11,8 +11,12 @@ from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.sending.cloud_api import Accepted, Attempt, ErrorAnswer, NotSent, OutcomeUnknown
 from workers.sending.error_policy import reason_of
 
+#: How many times what is needed the window is: calls in it are those that an outage may catch.
+_WINDOW = 1.5
 #: Quicker answers than this open the window no less: it is no time to an event loop that is busy.
 _QUICK_S = 0.025
+#: How long the longest answers are remembered.
+_LATELY_S = 60.0
 _ANY = 1_000_000
 
 
@@ -31,15 +35,22 @@ class Health(StrEnum):
 class Tuning:
     """When there is an outage, and how it is probed. Times are seconds.
 
-    It is one after ``in_a_row`` signs, or ``most_signs`` among the last ``looked_at`` calls, or
-    when nothing was answered for ``silence_s`` (or twice the longest time that an answer has taken
-    lately) although ``in_a_row`` calls wait. ``least_window`` calls may wait for their answers, or
-    twice what rate and answers lately need. A probe follows after ``first_s``, and then after twice
-    as long each time: ``longest_free_s`` at most after one that cost no row, and ``longest_paid_s``
-    after one that did. For ``trial_s`` the line is on trial then: the first call whose outcome
-    nobody knows is enough. ``verdict_s``: how long a refusal waits to learn whether it was the
-    first of an outage. ``ask_s``: how long the answer to the question may take. An outage that
-    nobody looks at is forgotten after ``forgotten_s``."""
+    It is one after signs of ``in_a_row`` rows without anything else in between, or of
+    ``most_signs`` rows among the last ``looked_at`` calls, or when nothing was answered for
+    ``silence_s`` (or twice the longest time that an answer has taken lately) although ``in_a_row``
+    calls wait. ``least_window`` calls may wait for their answers, or half as many again as rate and
+    answers lately need.
+
+    A probe follows after ``first_s``, and then after twice as long each time: ``longest_free_s`` at
+    most after one that cost no row, and ``longest_paid_s`` after one that did. For ``trial_s`` the
+    line is on trial then: the first call whose outcome nobody knows is enough. ``ask_s``: how long
+    the answer to the question may take at most; the first ones are waited for as long as it takes
+    to notice a silence, or twice that. An outage that nobody looks at is forgotten after
+    ``forgotten_s``.
+
+    ``verdict_s``: how long a refusal waits to learn whether it was the first of an outage. After
+    ``most_refused`` probes whose rows were refused although the API had answered, refusals count as
+    attempts: there may be no rows left but some that are always refused."""
 
     in_a_row: int = 3
     most_signs: int = 10
@@ -53,6 +64,7 @@ class Tuning:
     verdict_s: float = 1.0
     ask_s: float = 10.0
     forgotten_s: float = 300.0
+    most_refused: int = 20
 
 
 def is_fault_of_service(rule: ErrorRule) -> bool:
@@ -87,13 +99,16 @@ def shows_that_it_works(attempt: Attempt) -> bool:
 @dataclass(eq=False, slots=True)
 class Call:
     """A call that waits for its answer. ``at`` is when it began, and ``left`` the same on Redis's
-    clock; ``probe`` is what it is known by if it probes the API."""
+    clock; ``probe`` is what it is known by if it probes the API, and ``spared`` whether its refusal
+    is no attempt of the row's."""
 
     line: "Line"
+    row_uid: str
     epoch: int
     at: float
     left: float
     probe: str = ""
+    spared: bool = True
 
 
 @dataclass(eq=False)
@@ -107,6 +122,8 @@ class Line:
     trial: bool = False
     epoch: int = 0
     rate: float = 1.0
+    #: How many questions in a row were not answered.
+    unanswered: int = 0
     #: The row that probes the API, and what the probe is known by.
     probe: tuple[str, str] | None = None
     _calls: dict[Call, None] = field(default_factory=dict)
@@ -114,8 +131,8 @@ class Line:
     _answer_s: float = 0.0
     _longest: deque[tuple[float, float]] = field(default_factory=deque)
     _heard_at: float = 0.0
-    _streak: int = 0
-    _last: deque[bool] = field(default_factory=deque)
+    _streak: set[str] = field(default_factory=set)
+    _last: deque[str | None] = field(default_factory=deque)
     _verdict: asyncio.Future[bool] | None = None
 
     def __post_init__(self) -> None:
@@ -147,7 +164,7 @@ class Line:
     @property
     def _most(self) -> float:
         needed = self.rate * max(self._answer_s, _QUICK_S)
-        return max(float(self.tuning.least_window), 2 * needed)
+        return max(float(self.tuning.least_window), _WINDOW * needed)
 
     def silence(self) -> str | None:
         """Return that nothing is answered, in words, once that has gone on for too long."""
@@ -155,11 +172,21 @@ class Line:
         if self.down or len(self._calls) < few:
             return None
         since = max(self._heard_at, next(iter(self._calls)).at)
-        longest = max((took for _, took in self._longest), default=0.0)
         quiet_s = time.monotonic() - since
-        if quiet_s < max(self.tuning.silence_s, 2 * longest):
+        if quiet_s < self._patience_s:
             return None
         return f"no answer to any of {len(self._calls)} calls for {quiet_s:.1f} s"
+
+    @property
+    def _patience_s(self) -> float:
+        since = time.monotonic() - _LATELY_S
+        longest = max((took for at, took in self._longest if at > since), default=0.0)
+        return max(self.tuning.silence_s, 2 * longest)
+
+    @property
+    def ask_s(self) -> float:
+        """How long to wait for the answer to a question now."""
+        return min(self.tuning.ask_s, self._patience_s * 2.0 ** min(self.unanswered, 10))
 
     # -- what has come --
 
@@ -178,7 +205,7 @@ class Line:
         self.epoch += 1
         self._calls.clear()
         self._window = 1.0
-        self._streak = 0
+        self._streak.clear()
         self._last.clear()
         self._heard_at = time.monotonic()
         self._decide(down)
@@ -202,24 +229,24 @@ class Line:
             self._heard_at = now
         if sign is None:
             self._window = min(self._window + 1, self._most)
-            self._streak = 0
-            self._last.append(False)
+            self._streak.clear()
+            self._last.append(None)
             self._decide(False)
             return False
-        self._streak += 1
-        self._last.append(True)
+        # A row that is tried again, and refused again, is one sign: it may be the row.
+        self._streak.add(call.row_uid)
+        self._last.append(call.row_uid)
         at_once = self.trial and isinstance(attempt, OutcomeUnknown)
         in_a_row = 1 if at_once else self.tuning.in_a_row
-        return not self.down and (
-            self._streak >= in_a_row or sum(self._last) >= self.tuning.most_signs
-        )
+        signs = len({*self._last} - {None})
+        return not self.down and (len(self._streak) >= in_a_row or signs >= self.tuning.most_signs)
 
     def _remember(self, now: float, took: float) -> None:
         """Keep the longest answers of the last minute, in their order."""
         while self._longest and self._longest[-1][1] <= took:
             self._longest.pop()
         self._longest.append((now, took))
-        while self._longest[0][0] < now - 60:
+        while self._longest[0][0] < now - _LATELY_S:
             self._longest.popleft()
 
     async def verdict(self) -> bool:

@@ -66,7 +66,7 @@ class Outages:
         """Note that a call for a row begins. :meth:`over` follows in any case, and :meth:`ended` if
         it has ended."""
         line = self.line(line_name)
-        call = Call(line, line.epoch, time.monotonic(), self._clock.now())
+        call = Call(line, row_uid, line.epoch, time.monotonic(), self._clock.now())
         if probe := line.probe_of(row_uid):
             call.probe, line.probe = probe, None
         line.began(call)
@@ -90,7 +90,9 @@ class Outages:
         """Return whether an outage is the cause of a call's refusal, so that it is no attempt of
         the row's. For the first ones in a row that may take a moment."""
         line = call.line
-        return bool(call.probe) or call.epoch != line.epoch or await line.verdict()
+        if call.probe:
+            return call.spared
+        return call.epoch != line.epoch or await line.verdict()
 
     async def not_made(self, line_name: str, row_uid: str) -> None:
         """Have another row take the place of one that was to probe the API, if it was, and for
@@ -132,18 +134,20 @@ class Outages:
         """Note what came of asking the API (:meth:`CloudApi.ask`)."""
         answers = attempt is None or shows_that_it_works(attempt)
         METRICS.counter(CLOUD_API_PROBES, "answered" if answers else "no_answer").add()
+        line.unanswered = 0 if answers else line.unanswered + 1
         how, reason = "asked" if answers else "failed", reason_of_attempt(attempt)
         await self._note(line, probe, how, reason, self.tuning.longest_free_s)
 
     async def _has_probed(self, call: Call, attempt: Attempt) -> None:
-        how = "worked" if shows_that_it_works(attempt) else "failed"
+        works, unknown = shows_that_it_works(attempt), isinstance(attempt, OutcomeUnknown)
         if call.probe:
-            METRICS.counter(CLOUD_API_PROBES, how).add()
-        free = not isinstance(attempt, OutcomeUnknown)
-        longest_s = self.tuning.longest_free_s if free else self.tuning.longest_paid_s
-        await self._note(
-            call.line, call.probe, how, reason_of_attempt(attempt), longest_s, call.left
-        )
+            METRICS.counter(CLOUD_API_PROBES, "worked" if works else "failed").add()
+        refused = isinstance(attempt, ErrorAnswer)
+        how = "worked" if works else "refused" if refused else "failed"
+        longest_s = self.tuning.longest_paid_s if unknown else self.tuning.longest_free_s
+        reason = reason_of_attempt(attempt)
+        times = await self._note(call.line, call.probe, how, reason, longest_s, call.left)
+        call.spared = times <= self.tuning.most_refused
 
     async def _note(
         self,
@@ -153,10 +157,11 @@ class Outages:
         reason: str,
         longest_s: float,
         left: float = 0.0,
-    ) -> None:
+    ) -> int:
+        """Have Redis know how a probe has ended. Return how many rows were refused by now."""
         tuning = self.tuning
         try:
-            ended = await self._probed(
+            refused, *ended = await self._probed(
                 keys=[keys.outage(line.name)],
                 args=[
                     *(probe, how, _us(left), reason[:500], _us(longest_s), self._stretch()),
@@ -166,7 +171,7 @@ class Outages:
         except AnyRedisError as error:
             # The probe's time is over some time, and another one is made.
             self._unwritten.failed(str(error))
-            return
+            return 0
         self._unwritten.worked()
         if ended:
             since, why, now = ended
@@ -178,6 +183,7 @@ class Outages:
                 reason=why.decode(errors="replace"),
                 seconds=round((now - since) / 1e6, 1),
             )
+        return int(refused)
 
 
 def _us(seconds: float) -> int:

@@ -171,9 +171,9 @@ class Pacer:
                 await self._wait_for_rows()
 
     async def _ask_api(self, probe: str) -> None:
-        outages, line = self._limiter.outages, self._line
-        attempt = await self._outlet.ask_api(self.limits, outages.tuning.ask_s)
-        await outages.asked(line, probe, attempt)
+        line = self._line
+        attempt = await self._outlet.ask_api(self.limits, line.ask_s)
+        await self._limiter.outages.asked(line, probe, attempt)
 
     @property
     def _line(self) -> Line:

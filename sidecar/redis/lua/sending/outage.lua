@@ -3,8 +3,9 @@
 --
 -- KEYS[1]  outage:{number}  hash. While it is down: since, reason, silent (1: nothing was answered, so any
 --                           answer ends it), until (when the next probe may go), pause (how long it waited
---                           for that), failed (how many have failed), phase (row: the API answers, a row
---                           is next), probe and probe_until (the one that is under way), looked (held.lua).
+--                           for that), failed (how many have failed) and refused (how many of these because
+--                           a row was refused), phase (row: the API answers, a row is next), probe and
+--                           probe_until (the one that is under way), looked (held.lua).
 --                           Afterwards, for an hour: last_reason, last_since, last_until, carry (the last
 --                           pause) and trial_until (until when it is on trial).
 -- ARGV[1]  when the send left that has shown it

@@ -3,7 +3,8 @@
 --
 -- KEYS[1]  outage:{number}  hash (outage.lua)
 -- ARGV[1]  what the probe is known by; "" if it was none
--- ARGV[2]  asked: the API answers, and a row is next; failed: it does not work; worked: it does
+-- ARGV[2]  asked: the API answers, and a row is next; refused: that was refused; failed: it does not work;
+--          worked: it does
 -- ARGV[3]  when the send left
 -- ARGV[4]  why it has failed
 -- ARGV[5]  how long the next pause is at most: each is twice as long as the last one
@@ -15,7 +16,7 @@
 -- it left since, or if the API had answered nothing. An outage that follows within the trial goes on
 -- with the pauses of the last one, once a probe has failed.
 --
--- Returns {since, reason, now} if that ends the outage; else {}.
+-- Returns {how many rows were refused}, and if that ends the outage {0, since, reason, now}.
 
 -- include sending/held.lua
 
@@ -27,27 +28,27 @@ local known = look(KEYS[1], now, "since", "reason", "silent", "probe", "pause", 
 local since = tonumber(known[1])
 local mine = known[4] and known[4] == ARGV[1]
 if not since or not mine and ARGV[2] ~= "worked" then
-  return {}
+  return {0}
 end
 
 if ARGV[2] == "worked" then
   if not mine and known[3] ~= "1" and tonumber(ARGV[3]) < since then
-    return {}
+    return {0}
   end
   if tonumber(known[6]) > 0 then
     redis.call("HSET", KEYS[1], "carry", known[5], "trial_until", now + ARGV[8])
   end
-  redis.call("HDEL", KEYS[1], "since", "reason", "silent", "until", "pause", "failed", "phase", "probe",
-    "probe_until")
+  redis.call("HDEL", KEYS[1], "since", "reason", "silent", "until", "pause", "failed", "refused", "phase",
+    "probe", "probe_until")
   redis.call("HSET", KEYS[1], "last_reason", known[2], "last_since", since, "last_until", now, "looked", now)
   redis.call("PEXPIRE", KEYS[1], KEPT)
-  return {since, known[2], now}
+  return {0, since, known[2], now}
 end
 
 redis.call("HDEL", KEYS[1], "phase", "probe", "probe_until")
 if ARGV[2] == "asked" then
   redis.call("HSET", KEYS[1], "phase", "row", "until", now, "looked", now)
-  return {}
+  return {0}
 end
 local pause = 2 * known[5]
 if since < tonumber(known[8] or 0) then
@@ -57,5 +58,6 @@ pause = math.min(pause, tonumber(ARGV[5]))
 local waits = math.ceil(pause * ARGV[6])
 redis.call("HSET", KEYS[1], "until", now + waits, "pause", pause, "reason", ARGV[4], "looked", now)
 redis.call("HINCRBY", KEYS[1], "failed", 1)
+local refused = redis.call("HINCRBY", KEYS[1], "refused", ARGV[2] == "refused" and 1 or 0)
 redis.call("PEXPIRE", KEYS[1], math.ceil((waits + ARGV[7]) / 1000))
-return {}
+return {refused}
