@@ -36,34 +36,44 @@ final class SendableRows
     public function of(Campaign $campaign, array $rows, string $now): array
     {
         $contacts = $this->contacts($rows);
-        $frozen = [];
-        foreach ($rows as $row) {
-            $frozen[] = self::frozen($row, $campaign, $contacts[$row->contacts__id ?? 0] ?? null);
-        }
+        $contactOf = static fn (stdClass $row): ?stdClass => $contacts[$row->contacts__id ?? 0] ?? null;
+        $frozen = array_map(
+            static fn (stdClass $row): array => self::frozen($row, $campaign, $contactOf($row)),
+            $rows
+        );
         $categories = $this->categories($campaign, $frozen);
-        $sendable = $ended = $skipped = [];
+        $sendable = $ended = [];
         foreach ($rows as $position => $row) {
-            $id = (int) $row->_id;
             $one = $frozen[$position];
             $category = $categories["{$one['template_name']} {$one['template_language']}"] ?? null;
-            $why = $this->optOuts->why($row, $contacts[$row->contacts__id ?? 0] ?? null, $category);
-            $fault = self::fault($one);
-            if ($why !== null) {
-                $skipped[$why][] = $id;
-            } elseif ($fault !== null) {
-                $ended[$fault][] = $id;
+            $error = $this->optOuts->why($row, $contactOf($row), $category);
+            $message = $error === null ? self::fault($one) : OptOuts::MESSAGES[$error];
+            if ($message === null) {
+                $sendable[] = ['id' => (int) $row->_id, 'row' => ['template_category' => $category] + $one];
             } else {
-                $sendable[] = ['id' => $id, 'row' => ['template_category' => $category] + $one];
+                $ended[$error ?? self::INVALID][$message][] = (int) $row->_id;
             }
         }
-        foreach ($ended as $message => $ids) {
-            $this->queue->end($ids, QueueStatus::ERROR, self::INVALID, $message, $now, notSent: true);
-        }
-        foreach ($skipped as $error => $ids) {
-            $this->queue->end($ids, QueueStatus::ERROR, $error, OptOuts::MESSAGES[$error], $now, notSent: true);
+
+        return [$sendable, $this->end($ended, $now)];
+    }
+
+    /**
+     * @param array<string, array<string, list<int>>> $ended rows by `error_status` and `error_message`
+     *
+     * @return int how many are not sent because of their contact
+     */
+    private function end(array $ended, string $now): int
+    {
+        $skipped = 0;
+        foreach ($ended as $error => $messages) {
+            foreach ($messages as $message => $ids) {
+                $this->queue->end($ids, QueueStatus::ERROR, $error, $message, $now, notSent: true);
+                $skipped += isset(OptOuts::MESSAGES[$error]) ? count($ids) : 0;
+            }
         }
 
-        return [$sendable, count(array_merge(...array_values($skipped)))];
+        return $skipped;
     }
 
     /** @param array<string, mixed> $frozen */
