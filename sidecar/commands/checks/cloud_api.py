@@ -170,6 +170,8 @@ async def _ask(
 
     async def ask() -> None:
         for number in left:
+            if any(found.enough for found in findings.values()):
+                return
             findings[number] = await calls.ask(number.id, number.token)
 
     tasks = [asyncio.create_task(ask()) for _ in range(min(AT_ONCE, len(numbers)))]
@@ -206,10 +208,13 @@ def judge_numbers(findings: dict[Number, Finding], asked: int, *, deep: bool) ->
         again = f" ({said[line.what]})" if said[line.what] > 1 else ""
         yield replace(line, what=line.what + again)
     if left := asked - len(findings):
+        why = f"within {duration(DEEP_S if deep else BRIEF_S)}"
+        if any(found.enough for found in findings.values()):
+            why = "because Meta's limit of calls is reached"
         yield warn(
             NUMBERS + ", not tried",
-            f"{left:,} of {asked:,} within {duration(DEEP_S if deep else BRIEF_S)}",
-            None if deep else "--deep takes longer, and tries more",
+            f"{left:,} of {asked:,} {why}",
+            "--vendor UID tries one vendor's; --deep takes longer, and tries more",
         )
 
 

@@ -32,7 +32,8 @@ _TOKENS = {
 }
 #: Graph's: the version has expired, and a path that does not exist, as with a version to come.
 _VERSION_CODES = {2635, 2500}
-_LIMITED = {4, 17, 32, 613, 80007}
+#: Limits of calls of an app or a token; 80007 is one account's.
+_LIMITED = {4, 17, 32, 613}
 #: X.509 verification errors, by OpenSSL's numbers.
 _CERTIFICATES = {
     9: ("is not valid yet", "check this machine's clock"),
@@ -49,13 +50,15 @@ _UNTRUSTED = (
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``reached``: the Cloud API itself has answered, so the next number may fare better.
-    ``everybody``: it is the same for every number. ``took_s``: until the answer."""
+    ``everybody``: it is the same for every number. ``enough``: the app has asked too often, so that
+    nobody else should be asked about. ``took_s``: until the answer."""
 
     level: Level
     detail: str
     do: str | None = None
     reached: bool = True
     everybody: bool = False
+    enough: bool = False
     took_s: float = 0.0
 
 
@@ -202,7 +205,8 @@ def _refused(
             "token's system user",
         )
     if code in _LIMITED or rule.error_class is ErrorClass.RETRY_NUMBER:
-        return _warn(f"Meta's limit of calls is reached ({called})", "try again in an hour")
+        limited = _warn(f"Meta's limit of calls is reached ({called})", "try again in an hour")
+        return replace(limited, enough=code in _LIMITED)
     if code in (0, 190):
         why = f": {_TOKENS[subcode]}" if subcode in _TOKENS else ""
         return _fail(

@@ -173,6 +173,18 @@ async def test_many_are_told_of_by_what_is_wrong(look: Any, php: Php, api: Cloud
     assert api.most_at_once <= cloud_api.AT_ONCE
 
 
+async def test_meta_is_asked_no_more_when_it_says_that_it_is_enough(
+    look: Any, php: Php, api: CloudApi
+) -> None:
+    for number in range(200):
+        add(php, f"vendor-{number}", str(number))
+    api.refused["10"] = (4, None)
+    lines = await look()
+    assert len(api.asked) < 100
+    left = named(lines, f"{NUMBERS}, not tried")
+    assert left.detail.endswith("of 200 because Meta's limit of calls is reached")
+
+
 async def test_the_api_fails_for_one_number_alone(look: Any, php: Php, api: CloudApi) -> None:
     for number in ("1", "2", "3", "4"):
         add(php, f"vendor-{number}", number)
