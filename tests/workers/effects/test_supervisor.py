@@ -21,6 +21,7 @@ from sidecar.settings import Settings
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.effects.test_runner import Doer
+from workers.effects import supervisor as module
 from workers.effects.supervisor import EffectRuns
 from workers.sending.pipeline import SendingFailed
 from workers.sending.services import Services
@@ -113,6 +114,29 @@ async def test_what_is_asked_for_while_a_run_goes_on_is_done_by_it(stand: Stand)
     stand.doer.gate.set()
     await done(stand, "a", "b")
     await runs.close(5)
+
+
+async def test_replies_are_told_what_changes(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as they are sent."""
+    told: list[VendorConfig | None] = []
+
+    class Replies:
+        def __init__(self, *_: object) -> None: ...
+
+        def follow(self, config: VendorConfig | None) -> None:
+            told.append(config)
+
+        async def run(self) -> None:
+            [follow] = stand.watching
+            follow(stand.known["v"] if isinstance(stand.known["v"], VendorConfig) else None)
+
+    monkeypatch.setattr(module, "ReplyRun", Replies)
+    stand.known["v"] = VendorConfig(vendor_uid="v")
+    runs = stand.make()
+    runs.begin(EffectKind.SEND_MESSAGE, "v")
+    await eventually(lambda: told == [stand.known["v"]])
+    await runs.close(5)
+    assert not stand.watching
 
 
 async def test_vendors_do_not_wait_for_each_other(stand: Stand) -> None:

@@ -541,3 +541,53 @@ async def test_a_slow_number_is_not_starved_by_a_loop_that_is_a_little_late(
     monkeypatch.setattr(module, "asyncio", Lagging())
     async with track.running():
         await track.has_started(1)
+
+
+# -- settings that change --
+
+
+async def test_rows_that_go_from_another_number_by_now_are_passed_on(track: Track) -> None:
+    """Those that have a number of their own stay."""
+    own = queued(from_phone_number_id=NUMBER)
+    others = [queued() for _ in range(3)]
+    track.rows.append([*others, own])
+    track.rows.park(waiting := queued(), time.monotonic() + 100)
+    track.pacer._config.vendor = VendorConfig(vendor_uid="vendor-1", current_phone_number_id="220")
+    track.pacer.follow(limits(200.0))
+    assert track.passed_on == [row.uid for row in (*others, waiting)]
+    async with track.running():
+        await track.has_started(1)
+    assert track.uids == [own.uid]
+
+
+async def test_a_row_without_a_slot_yet_is_passed_on_as_well(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was being asked a slot for when the number changed."""
+    grant = track.limiter.grant
+
+    async def change(*args: Any, **more: Any) -> Any:
+        vendor = VendorConfig(vendor_uid="vendor-1", current_phone_number_id="220")
+        track.pacer._config.vendor = vendor
+        track.pacer.follow(limits(200.0))
+        return await grant(*args, **more)
+
+    monkeypatch.setattr(track.limiter, "grant", change)
+    rows = [queued() for _ in range(200)]
+    track.rows.append(rows)
+    async with track.running():
+        await eventually(lambda: len(track.passed_on) + len(track.started) == 200)
+    assert sorted([*track.passed_on, *track.uids]) == sorted(row.uid for row in rows)
+    assert len(track.started) <= 51, "what had a slot is the sender's to pass on"
+
+
+async def test_a_changed_rate_counts_from_the_next_slots_on(track: Track) -> None:
+    track.rows.append([queued() for _ in range(60)])
+    async with track.running():
+        await track.has_started(5)
+        track.pacer.follow(limits(20.0))
+        await track.has_started(52)
+        slow = len(track.started)
+        await track.has_started(slow + 3)
+    late = [at for at, _ in track.started[slow:]]
+    assert late[2] - late[0] >= 2 / 20 - CLOCKS_S

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -9,11 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.backend import SendError, SendOutcome, SendResult, VendorConfig
+from contracts.modes import Mode, Modes
 from sidecar.effects.outbox import replies_of
-from sidecar.php.client import Backend, BackendError
+from sidecar.php.client import Backend, BackendError, BackendUnavailable
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
+from sidecar.sending.pauses import Paused, Pauses
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
@@ -359,6 +362,111 @@ async def test_a_row_that_somebody_else_sends_is_left_to_them(
     assert await bench.run() == []
     assert not bench.api.sent
     assert bench.outcomes == ([] if campaign_uid else [SendOutcome.FAILED])
+
+
+# -- settings that change --
+
+
+def changed(**values: object) -> VendorConfig:
+    return VENDOR.model_copy(update=values)
+
+
+async def test_what_php_says_is_in_force_at_once(make: Make) -> None:
+    bench = await make(send_concurrency=2)
+    bench.api.answers.clear()
+    rows = [queued() for _ in range(8)]
+    run = asyncio.create_task(bench.run(*rows))
+    await eventually(lambda: len(bench.api.sent) == 2)
+    now = changed(access_token="new", current_phone_number_id="220")
+    bench.pipeline.follow(now)
+    bench.api.answers.set()
+    assert await run == []
+    ways = [call[:2] for call in bench.api.sent]
+    assert ways == [(NUMBER, "token")] * 2 + [("220", "new")] * 6
+    assert {one.phone_number_id for one in bench.reported} == {NUMBER, "220"}
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (None, End.MOVED),
+        (changed(modes=Modes(campaigns=Mode.PHP)), End.MOVED),
+        (changed(active=False), End.INACTIVE),
+    ],
+)
+async def test_what_php_says_ends_a_campaign(
+    make: Make, now: VendorConfig | None, reason: End
+) -> None:
+    """Its rows go back."""
+    bench = await make(send_concurrency=3)
+    run = await until_some_are_under_way(bench)
+    bench.pipeline.follow(now)
+    bench.api.answers.set()
+    assert len(await run) == 7
+    assert bench.pipeline.end_reason is reason
+    assert len(bench.reported) == 3
+
+
+async def test_replies_wait_until_the_vendor_is_active(make: Make) -> None:
+    bench = await make(campaign_uid=None, send_concurrency=3)
+    run = await until_some_are_under_way(bench)
+    bench.pipeline.follow(changed(active=False, modes=Modes(campaigns=Mode.PHP)))
+    bench.api.answers.set()
+    assert await run == []
+    outcomes = Counter(bench.outcomes)
+    assert outcomes == {SendOutcome.ACCEPTED: 3, SendOutcome.REQUEUE: 7}
+    later = [one for one in bench.reported if one.outcome is SendOutcome.REQUEUE]
+    assert {one.error.message for one in later if one.error} == {"the vendor is not active"}
+    assert not any(one.attempted for one in later)
+
+
+async def test_many_refusals_at_once_ask_php_and_go_again(make: Make) -> None:
+    """No row fails for a token that was replaced, and none is sent with it again."""
+    bench = await make(*[refused(190)] * 5, ACCEPTED, send_concurrency=5)
+    bench.api.answers.clear()
+    rows = [queued() for _ in range(10)]
+    run = asyncio.create_task(bench.run(*rows))
+    await eventually(lambda: len(bench.api.sent) == 5)
+    bench.php.vendor = changed(access_token="new")
+    bench.api.answers.set()
+    assert await run == []
+    assert bench.outcomes == [SendOutcome.ACCEPTED] * 10
+    assert [token for _, token, _ in bench.api.sent] == ["token"] * 5 + ["new"] * 10
+    assert bench.php.asked <= 5
+    assert bench.pipeline.pause_reason is None
+
+
+async def test_rows_under_way_when_errors_stop_the_campaign_go_back(make: Make) -> None:
+    bench = await make(refused(131009), send_concurrency=6, campaign_error_streak=3)
+    bench.api.answers.clear()
+    rows = [queued() for _ in range(10)]
+    run = asyncio.create_task(bench.run(*rows))
+    await eventually(lambda: len(bench.api.sent) == 6)
+    bench.api.answers.set()
+    back = await run
+    assert len(back) >= 8
+    assert bench.outcomes == [SendOutcome.FAILED] * (10 - len(back))
+    assert bench.pipeline.end_reason is End.PAUSED
+    assert set((await bench.ledger.load()).claimed) == set(back)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_number_that_is_paused_is_asked_for_before_the_campaign_stops(
+    make: Make, redis: Redis, silent: bool
+) -> None:
+    bench = await make()
+    limits = Limits.of(VENDOR, NUMBER, bench.services.settings)
+    paused = Paused("number", NUMBER, VENDOR.vendor_uid, 131048, "131048 spam", 1, shared=False)
+    await Pauses(redis).put(paused)
+    assert paused.name in limits.pauses
+    if silent:
+        bench.php.error = BackendUnavailable("gone")
+        assert len(await bench.run(queued(), longest_s=0.2)) == 1
+        assert bench.pipeline.pause_reason is None
+    else:
+        assert len(await bench.run(queued())) == 1
+        assert "131048 spam" in (bench.pipeline.pause_reason or "")
+    assert bench.php.asked >= 1
 
 
 # -- what an earlier holder has left --

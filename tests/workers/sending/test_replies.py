@@ -10,9 +10,10 @@ import pytest
 
 from contracts import backend as contract
 from sidecar.clock import now_ms
-from sidecar.effects.outbox import Outbox, Queued
+from sidecar.effects.outbox import Outbox, Queued, effects_lease
 from sidecar.redis import keys
 from sidecar.redis.client import AsyncScript, Redis, script
+from sidecar.redis.lease import Leases
 from sidecar.sending.pauses import Paused, Pauses
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
@@ -348,3 +349,49 @@ async def test_it_dies_and_its_successors_too(
         await crash(replies, redis_url, chance.randint(2, 30), done=chance.random() < 0.5)
     await replies.run_to_the_end()
     await replies.assert_settled()
+
+
+# -- settings that change --
+
+
+async def test_they_follow_what_php_says_of_the_vendor(replies: Replies) -> None:
+    """The access token is replaced while they are sent."""
+    stage = replies.stage
+    cloud = stage.cloud.engine
+    old = stage.config
+    cloud.access.rotate(list(cloud.numbers), "new-token", 60, 463)
+    await replies.ask(30)
+    async with Leases(stage.redis, 60_000).hold(effects_lease(KIND, stage.vendor.uid)) as lease:
+        run = replies.make_run(lease)
+        running = asyncio.create_task(run.run())
+        await eventually(lambda: len(replies.sent) >= 5)
+        run.follow(old.model_copy(update={"access_token": "new-token"}))
+        cloud.access.rotate(list(cloud.numbers), "new-token", 0, 463)
+        await running
+    await replies.assert_settled()
+    assert set(replies.sent) == set(replies.ids)
+    assert not await Pauses(stage.redis).all()
+
+
+async def test_the_vendor_is_not_active(replies: Replies) -> None:
+    await replies.ask(3)
+    replies.stage.more_config["active"] = False
+    await replies.run()
+    assert not replies.sent
+    assert await replies.reasons() == {"the vendor is not active"}
+    replies.stage.more_config["active"] = True
+    await replies.run_to_the_end()
+    await replies.assert_settled()
+    assert set(replies.sent) == set(replies.ids)
+
+
+async def test_there_is_no_such_vendor_any_more(replies: Replies) -> None:
+    await replies.ask(3)
+    stage = replies.stage
+    async with Leases(stage.redis, 60_000).hold(effects_lease(KIND, stage.vendor.uid)) as lease:
+        run = replies.make_run(lease)
+        run.follow(None)
+        await run.run()
+    assert not replies.sent
+    assert await replies.waiting() == 3
+    await replies.run_to_the_end()
