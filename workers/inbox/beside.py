@@ -47,6 +47,9 @@ class Beside:
         self._retries = Retries(redis, policy.lane)
         self._batches = IsolatedBatches()
         self._closed = False
+        #: Vendors whose fresh updates a batch has read and not committed yet. They may have been
+        #: released meanwhile: PHP has taken the updates, and the inbox still has them.
+        self.reading: set[str] = set()
 
     def __bool__(self) -> bool:
         """Return whether any batch is in flight."""
@@ -69,8 +72,9 @@ class Beside:
         await self._batches.cancel()
 
     def blocked(self) -> set[str]:
-        """Return the isolated vendors that may have no batch now."""
-        return {vendor for vendor in self._isolated.vendors() if not self._may_start(vendor)}
+        """Return the vendors whose fresh updates nobody may read now."""
+        isolated = self._isolated.vendors()
+        return self.reading | {vendor for vendor in isolated if not self._may_start(vendor)}
 
     async def anything_due(self) -> bool:
         """Return whether anything is due that is not in flight."""
@@ -120,16 +124,23 @@ class Beside:
         refused = {k: some for k, some in due.items() if any(one.attempts for one in some)}
         waited = {k: some for k, some in due.items() if k not in refused}
         if vendor_uid in self._isolated.vendors():
-            reader = FairReader(self._redis, self._policy, self._guard)
-            taken = await reader.take_of(vendor_uid)
-            reader.forget()
-            if taken or waited or reader.empty:
-                batch = Batch(taken, waited)
-                await self._process(lease, vendor_uid, batch, reader.record_empty)
+            self.reading.add(vendor_uid)
+            try:
+                await self._run_fresh(lease, vendor_uid, waited)
+            finally:
+                self.reading.discard(vendor_uid)
         elif waited:
             refused |= waited
         if refused:
             await self._process(lease, vendor_uid, Batch(waited=refused), lambda _commit: None)
+
+    async def _run_fresh(self, lease: Lease, vendor_uid: str, waited: Waited) -> None:
+        reader = FairReader(self._redis, self._policy, self._guard)
+        taken = await reader.take_of(vendor_uid)
+        reader.forget()
+        if taken or waited or reader.empty:
+            batch = Batch(taken, waited)
+            await self._process(lease, vendor_uid, batch, reader.record_empty)
 
     async def _process(self, lease: Lease, vendor_uid: str, batch: Batch, record: Record) -> None:
         deliver = alone(self._delivery, vendor_uid, self._policy.batch_size)

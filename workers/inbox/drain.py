@@ -137,7 +137,8 @@ class Drain:
     async def _batch(self, lease: Lease) -> bool:
         """Process the next batch, and start batches beside for what must not go with it. Return
         whether anything was committed."""
-        taken = await self._reader.take(self._delivery.isolated.vendors())
+        apart = self._delivery.isolated.vendors() | self._beside.reading
+        taken = await self._reader.take(apart)
         batch = Batch(taken, await self._beside.start_due(lease))
         self._beside.start_fresh(lease, self._reader.passed_over)
         if not (batch or self._reader.empty):

@@ -18,6 +18,7 @@ from tests.workers.payloads import VENDOR, message, some_texts, status, webhook
 from tests.workers.php import Answer, Call, Php, client, results
 from workers.inbox import drain as drain_module
 from workers.inbox import isolation
+from workers.inbox.commit import Commit
 
 BATCH = contract.PROCESS_WEBHOOKS
 OTHER = "vendor-2"
@@ -245,3 +246,25 @@ async def test_an_error_beside_ends_the_drain(
     monkeypatch.setattr(messages.delivery, "deliver_isolated", fail)
     with pytest.raises(ZeroDivisionError):
         await messages.drain()
+
+
+async def test_what_a_batch_beside_has_handed_over_is_not_read_again(
+    make_lane: MakeLane, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PHP has taken it, so the vendor is released; but the inbox has it until the commit."""
+    lane = make_lane(Lane.MESSAGES)
+    lane.delivery.isolated.isolate([VENDOR], "it hung")
+    commit = Commit.commit
+
+    async def slow_commit(self: Commit) -> None:
+        if not lane.delivery.isolated.vendors():
+            # Others look meanwhile.
+            await asyncio.sleep(0.1)
+        await commit(self)
+
+    monkeypatch.setattr(Commit, "commit", slow_commit)
+    await lane.receive(*some_texts(5))
+    await lane.drain()
+    counters = await lane.counters(VENDOR)
+    assert counters["webhooks_done"] == counters["webhooks_received"]
+    assert len(php.wamids) == 5
