@@ -1,6 +1,7 @@
 """Campaigns of marketing templates, to a Cloud API that takes them or not: what goes where, and
 what becomes of the campaign, by each answer of the Marketing Messages API."""
 
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from sidecar.sending.pauses import Pauses
 from simulator.cloud_api.fault import FaultKind
 from simulator.cloud_api.template import TemplateConfig
 from tests.workers.conftest import MakeApi, MakeStage
+from tests.workers.replying import Replies
 from tests.workers.rows import claimed_row
 from tests.workers.sockets import ACCEPTED, Connection, misbehaving
 from tests.workers.stage import Stage
@@ -19,6 +21,7 @@ from workers.sending.cloud_api import Accepted, message_body
 
 ROWS = 12
 TEMPLATE = "spring_offer"
+REPLY = {"type": "template", "template": {"name": TEMPLATE, "language": {"code": "en"}}}
 
 
 async def make(make_stage: MakeStage, setting: str, **more: Any) -> Stage:
@@ -236,3 +239,29 @@ async def test_many_with_wrong_parameters_stop_it(make_stage: MakeStage) -> None
     await stage.run_to_the_end()
     assert stage.campaign_data()["state"] == "paused"
     assert stage.statuses()[2] < ROWS
+
+
+# -- replies --
+
+
+async def test_a_marketing_template_as_a_reply(stage: Stage) -> None:
+    """A reply goes by ``/messages``, until that does not take its template."""
+    stage.more_config = {"marketing_messages": "strict"}
+    account(stage, switch=True)
+    replies = Replies(stage)
+    await replies.ask(2, message=REPLY)
+    await replies.ask(2)
+    await replies.run_to_the_end()
+    assert Counter(policies(stage)) == {"STRICT": 2, None: 2}
+    await replies.assert_settled()
+
+
+async def test_a_marketing_template_as_a_reply_where_that_is_off(stage: Stage) -> None:
+    """It fails, and the others go."""
+    account(stage, switch=True)
+    replies = Replies(stage)
+    await replies.ask(1, message=REPLY)
+    await replies.ask(2)
+    await replies.run_to_the_end()
+    assert policies(stage) == [None, None]
+    assert refused(stage) == {131063: 1}
