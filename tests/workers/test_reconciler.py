@@ -150,6 +150,22 @@ async def test_a_campaign_that_waits_is_left_alone_unless_something_is_to_be_set
     assert wakeups == [JOB] * (times + 1)
 
 
+async def test_a_clock_that_is_set_back_makes_no_campaign_wait_longer(
+    reconciler: Reconciler, redis: Redis
+) -> None:
+    """Redis's keys expire by its clock; here it says what is less than it said last."""
+    for campaign, wait_ms in (("c1", 1_230_000), ("c2", 30_000)):
+        await redis.hset(keys.CAMPAIGNS, campaign, "vendor-1")
+        await redis.set(keys.wait(campaign), "it rests", px=wait_ms)
+    seconds, _ = await redis.time()
+    await redis.set(keys.CLOCK, (seconds + 1200) * 1_000_000)
+    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_listed_campaigns()
+    assert await redis.pttl(keys.wait("c1")) == pytest.approx(30_000, abs=5000)
+    assert await redis.pttl(keys.wait("c2")) < 10
+    assert int(await redis.get(keys.CLOCK) or 0) < (seconds + 60) * 1_000_000
+
+
 # -- what has fallen due --
 
 

@@ -11,8 +11,9 @@ from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.sending.cloud_api import Accepted, Attempt, ErrorAnswer, NotSent, OutcomeUnknown
 from workers.sending.error_policy import reason_of
 
-#: How many times what is needed the window is: calls in it are those that an outage may catch.
+#: How many times what was used lately the window is at most: an outage may catch all calls in it.
 _WINDOW = 1.5
+_USED_S = 10.0
 #: Quicker answers than this open the window no less: it is no time to an event loop that is busy.
 _QUICK_S = 0.025
 #: How long the longest answers are remembered.
@@ -38,8 +39,8 @@ class Tuning:
     It is one after signs of ``in_a_row`` rows without anything else in between, or of
     ``most_signs`` rows among the last ``looked_at`` calls, or when nothing was answered for
     ``silence_s`` (or twice the longest time that an answer has taken lately) although ``in_a_row``
-    calls wait. ``least_window`` calls may wait for their answers, or half as many again as rate and
-    answers lately need.
+    calls wait. ``least_window`` calls may wait for their answers, or half as many again as have
+    waited at the same time lately.
 
     A probe follows after ``first_s``, and then after twice as long each time: ``longest_free_s`` at
     most after one that cost no row, and ``longest_paid_s`` after one that did. For ``trial_s`` the
@@ -128,8 +129,9 @@ class Line:
     probe: tuple[str, str] | None = None
     _calls: dict[Call, None] = field(default_factory=dict)
     _window: float = 0.0
-    _answer_s: float = 0.0
+    #: The longest that an answer took lately, and the most calls that waited at the same time.
     _longest: deque[tuple[float, float]] = field(default_factory=deque)
+    _used: deque[tuple[float, float]] = field(default_factory=deque)
     _heard_at: float = 0.0
     _streak: set[str] = field(default_factory=set)
     _last: deque[str | None] = field(default_factory=deque)
@@ -147,9 +149,11 @@ class Line:
         if self.down:
             return 1
         room = int(self._window) - len(self._calls)
+        if room <= 0:
+            return 0
         if self._window < self._most:  # it opens; the slots of more rows than that would be lost
             return max(0, room + int(self._window) - planned)
-        return _ANY if room > 0 else 0
+        return _ANY
 
     def may_start(self, row_uid: str) -> bool:
         """Tell whether a row may be sent now."""
@@ -163,7 +167,8 @@ class Line:
 
     @property
     def _most(self) -> float:
-        needed = self.rate * max(self._answer_s, _QUICK_S)
+        used = max((waiting for _, waiting in self._used), default=0)
+        needed = max(used, self.rate * _QUICK_S)
         return max(float(self.tuning.least_window), _WINDOW * needed)
 
     def silence(self) -> str | None:
@@ -212,6 +217,7 @@ class Line:
 
     def began(self, call: Call) -> None:
         self._calls[call] = None
+        _remember(self._used, call.at, len(self._calls), _USED_S)
 
     def over(self, call: Call) -> None:
         self._calls.pop(call, None)
@@ -221,8 +227,7 @@ class Line:
         now = time.monotonic()
         if isinstance(attempt, Accepted | ErrorAnswer):
             took = now - call.at
-            self._answer_s += (took - self._answer_s) / (8 if self._answer_s else 1)
-            self._remember(now, took)
+            _remember(self._longest, now, took, _LATELY_S)
         if call.epoch != self.epoch:
             return False
         if not isinstance(attempt, NotSent):
@@ -241,14 +246,6 @@ class Line:
         signs = len({*self._last} - {None})
         return not self.down and (len(self._streak) >= in_a_row or signs >= self.tuning.most_signs)
 
-    def _remember(self, now: float, took: float) -> None:
-        """Keep the longest answers of the last minute, in their order."""
-        while self._longest and self._longest[-1][1] <= took:
-            self._longest.pop()
-        self._longest.append((now, took))
-        while self._longest[0][0] < now - _LATELY_S:
-            self._longest.popleft()
-
     async def verdict(self) -> bool:
         """Return whether the signs that have come in a row were an outage's, once that is known."""
         if self.down:
@@ -264,3 +261,12 @@ class Line:
         if self._verdict is not None:
             self._verdict.set_result(outage)
             self._verdict = None
+
+
+def _remember(highest: deque[tuple[float, float]], now: float, value: float, kept_s: float) -> None:
+    """Keep the highest values of the last so many seconds, in their order."""
+    while highest and highest[-1][1] <= value:
+        highest.pop()
+    highest.append((now, value))
+    while highest[0][0] < now - kept_s:
+        highest.popleft()

@@ -23,6 +23,7 @@ from workers.sending.cloud_api import (
     OutcomeUnknown,
 )
 from workers.sending.error_policy import decide
+from workers.sending.line_health import reason_of_attempt, shows_that_it_works
 
 # -- certainly not sent --
 
@@ -277,3 +278,64 @@ def test_the_time_to_connect_is_less_than_all_the_time() -> None:
         assert timeout.sock_connect is not None
         assert timeout.sock_connect < (timeout.total or 0)
         assert timeout.sock_connect <= module.CONNECT_TIMEOUT_S
+
+
+# -- asking whether it is there --
+
+ASKED = b'{"id": "110"}'
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [(200, ASKED), (401, b'{"error": {"code": 190}}'), (400, b'{"error": {"code": 100}}')],
+)
+async def test_the_api_answers_a_question(make_api: MakeApi, status: int, content: bytes) -> None:
+    heads: list[bytes] = []
+
+    async def answer(connection: Connection) -> None:
+        heads.append(await connection.reader.readuntil(b"\r\n\r\n"))
+        await connection.answer(status, content)
+
+    async with misbehaving(answer) as server:
+        attempt = await make_api(server.url).ask("110", "token", 5.0)
+    assert attempt is None or shows_that_it_works(attempt)
+    lines = heads[0].decode().split("\r\n")
+    assert lines[0] == "GET /v26.0/110?fields=id HTTP/1.1"
+    assert "Authorization: Bearer token" in lines
+
+
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (200, b""),
+        (200, b"<html>"),
+        (200, b"{}"),
+        (404, b"<html>"),
+        (502, b"<html>"),
+        (503, b""),
+        (500, b'{"error": {"code": 2}}'),
+        (500, b'{"error": {"code": 131000}}'),
+    ],
+)
+async def test_what_is_no_answer_to_a_question(
+    make_api: MakeApi, status: int, content: bytes
+) -> None:
+    async def answer(connection: Connection) -> None:
+        await connection.reader.readuntil(b"\r\n\r\n")
+        await connection.answer(status, content)
+
+    async with misbehaving(answer) as server:
+        attempt = await make_api(server.url).ask("110", "token", 5.0)
+    assert attempt is not None
+    assert not shows_that_it_works(attempt)
+    assert reason_of_attempt(attempt)
+
+
+async def test_a_question_is_not_waited_for_longer_than_said(make_api: MakeApi) -> None:
+    async def hang(connection: Connection) -> None:
+        await connection.reader.read()
+
+    async with misbehaving(hang) as server:
+        attempt = await make_api(server.url, timeout_s=30).ask("110", "token", 0.1)
+    assert isinstance(attempt, OutcomeUnknown)
+    assert isinstance(await make_api("http://nobody.invalid").ask("110", "token", 5.0), NotSent)

@@ -60,3 +60,21 @@ def test_how_often_it_is_told_does_not_matter(clock: RedisClock, process: Proces
 def test_times_of_redis_on_the_process_clock(clock: RedisClock, process: Process) -> None:
     clock.told(process.now + AHEAD)
     assert clock.local(process.now + AHEAD + 2) == pytest.approx(process.now + 2)
+
+
+def test_a_clock_that_is_set_back_is_followed_at_once(clock: RedisClock, process: Process) -> None:
+    """It would take weeks otherwise, and all slots would be in the past meanwhile."""
+    clock.told(process.now + AHEAD, process.now - 0.001)
+    process.now += 1
+    clock.told(process.now + AHEAD - 1200, process.now - 0.001)
+    assert clock.now() == pytest.approx(process.now + AHEAD - 1200)
+
+
+def test_an_answer_that_took_long_is_no_clock_that_was_set_back(
+    clock: RedisClock, process: Process
+) -> None:
+    clock.told(process.now + AHEAD, process.now)
+    asked_at = process.now
+    process.now += 5
+    clock.told(asked_at + AHEAD, asked_at)
+    assert clock.now() == pytest.approx(process.now + AHEAD, abs=0.01)

@@ -7,7 +7,6 @@ import pytest
 from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, rule_for
 from tests.workers.sending.test_sender import ACCEPTED, refused
-from workers.sending import line_health as module
 from workers.sending.cloud_api import Attempt, ErrorAnswer, NotSent, OutcomeUnknown, conclude
 from workers.sending.line_health import (
     Call,
@@ -30,7 +29,7 @@ class Watch:
         self.now = 1000.0
         self.rows = 0
         self.line = Line("110", Tuning())
-        monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr("workers.sending.line_health.time.monotonic", lambda: self.now)
 
     def begin(self, row_uid: str = "") -> Call:
         self.rows += 1
@@ -110,12 +109,14 @@ def test_an_answer_of_the_api_in_between_ends_the_row(watch: Watch, between: Att
 
 
 def test_ten_of_the_last_twenty(watch: Watch) -> None:
-    found = watch.send(*[ACCEPTED, UNKNOWN] * 10)
+    pair: list[Attempt] = [ACCEPTED, UNKNOWN]
+    found = watch.send(*pair * 10)
     assert found == [*[False] * 19, True]
 
 
 def test_nine_of_the_last_twenty_are_none(watch: Watch) -> None:
-    assert not any(watch.send(*([ACCEPTED, UNKNOWN] * 9 + [ACCEPTED] * 2) * 5))
+    pair: list[Attempt] = [ACCEPTED, UNKNOWN]
+    assert not any(watch.send(*[*pair * 9, ACCEPTED, ACCEPTED] * 5))
 
 
 def test_a_row_that_is_always_refused_is_no_outage(watch: Watch) -> None:
@@ -212,29 +213,44 @@ def test_few_calls_may_be_without_an_answer(watch: Watch) -> None:
     assert watch.line.room(RATE, 0) == 0
 
 
+def answer_all(watch: Watch, after_s: float) -> None:
+    watch.now += after_s
+    for call in list(watch.line._calls):
+        watch.end(call, ACCEPTED)
+
+
 def test_the_window_opens_as_answers_come(watch: Watch) -> None:
-    """And no wider than rate and answers need; 80/s at half a second are 40 under way."""
+    """An API that takes 5 s for each answer gets as many calls as it needs, after a while."""
     began = []
-    for _ in range(30):
+    for _ in range(8):
         watch.line.room(RATE, 0)
-        calls = list(watch.line._calls)
-        began.append(len(calls) + may_start(watch))
-        calls = list(watch.line._calls)
-        watch.now += 0.5
-        for call in calls:
-            watch.end(call, ACCEPTED)
-    assert began[:3] == [8, 16, 32]
-    assert began[-1] == 60
+        began.append(may_start(watch))
+        answer_all(watch, 5)
+    assert began == [8, 12, 18, 27, 40, 60, 90, 135]
+
+
+def test_it_opens_no_wider_than_is_used(watch: Watch) -> None:
+    for _ in range(200):
+        for _ in range(6):
+            watch.begin()
+        answer_all(watch, 0.1)
+    assert may_start(watch) == 9
 
 
 def test_it_closes_when_answers_are_quick_again(watch: Watch) -> None:
     test_the_window_opens_as_answers_come(watch)
-    for _ in range(100):
-        call = watch.begin()
-        watch.now += 0.01
-        watch.end(call, ACCEPTED)
-    watch.line.room(RATE, 0)
+    for _ in range(600):
+        watch.begin()
+        answer_all(watch, 0.02)
     assert may_start(watch) == 8
+
+
+def test_a_fast_number_may_have_a_busy_event_loop(watch: Watch) -> None:
+    watch.line.room(1000.0, 0)
+    for _ in range(100):
+        watch.begin()
+        answer_all(watch, 0.01)
+    assert may_start(watch) == 37
 
 
 def test_after_an_outage_it_begins_with_one(watch: Watch) -> None:
@@ -245,7 +261,7 @@ def test_after_an_outage_it_begins_with_one(watch: Watch) -> None:
         began.append(may_start(watch))
         for call in list(watch.line._calls):
             watch.end(call, ACCEPTED)
-    assert began == [1, 2, 4, 8, 8]
+    assert began == [1, 2, 4, 8, 12]
 
 
 def test_slots_are_for_few_rows_more_while_it_opens(watch: Watch) -> None:
