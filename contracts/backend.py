@@ -401,11 +401,13 @@ class UpdateMessageStatusesAnswer(LenientModel):
 
 class DueCampaignsRequest(StrictModel):
     """Without ``campaign_uids``: running campaigns with rows that are due, of vendors on the
-    sidecar. With: those, whatever their rows, state and vendor (a campaign that does not exist is
-    left out). Rows of vendors on the sidecar that stand in 3 for more than ``stale_after_s`` become
-    6 in the same call."""
+    sidecar; with ``open`` those that have rows in 1, 3 or 6, due or not and whatever their state,
+    the newest first. With: those, whatever their rows, state and vendor (a campaign that does not
+    exist is left out). Rows of vendors on the sidecar that stand in 3 for more than
+    ``stale_after_s`` become 6 in the same call."""
 
     campaign_uids: list[str] | None = None
+    open: bool = False
     limit: int = Field(default=100, ge=1, le=1000)
     stale_after_s: int = Field(default=300, ge=1)
 
@@ -442,7 +444,8 @@ class DueCampaign(LenientModel):
 
 class DueCampaignsAnswer(LenientModel):
     """``pending_webhooks``: how many stored webhooks wait to be taken over
-    (:class:`PendingWebhooksRequest`), counted up to 1,000; 0 where ``campaign_uids`` were given."""
+    (:class:`PendingWebhooksRequest`), counted up to 1,000; 0 where ``campaign_uids`` or ``open``
+    were given."""
 
     campaigns: list[DueCampaign]
     made_unknown: Count = 0

@@ -49,10 +49,11 @@ def campaigns() -> None:
 async def list_campaigns(
     context: Context, vendor: str | None, state: str | None, as_json: bool
 ) -> None:
-    """List campaigns that are sent, wait, or are paused.
+    """List campaigns that are not over.
 
-    With how far each is, and why it does not send. Cancelled ones stand here only with --state
-    cancelled. A finished one is not listed; show knows it.
+    With how far each is, and why it does not send: those that are sent, due later, waiting, paused,
+    or have messages of unknown outcome. Cancelled ones stand here only with --state cancelled. One
+    that is over is not listed; show knows it.
     """
     redis, lost = await _redis(context)
     found = [
@@ -70,7 +71,7 @@ async def list_campaigns(
             for words in line(one):
                 click.echo(words)
     else:
-        click.echo("no campaign is being sent, waits or is paused")
+        click.echo("every campaign is over, or was cancelled")
     _fail_without_redis(lost)
 
 

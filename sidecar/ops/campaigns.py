@@ -5,11 +5,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from contracts import backend as contract
+from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState
 from sidecar.ops.backlog import CampaignWork, read_campaigns
 from sidecar.ops.sends import RecentSends, recent_sends
 from sidecar.ops.snapshot import Observer
-from sidecar.php.client import Backend
+from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import state_of
 
@@ -89,11 +90,11 @@ class Campaign:
 
 
 async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
-    """Return campaigns that are being sent, wait, are halted, or have rows due. ``redis`` None: as
-    far as PHP knows. Raises ``BackendError`` and redis-py's errors."""
+    """Return campaigns that have rows to send or of unknown outcome, or that Redis knows: being
+    sent, halted. ``redis`` None: as far as PHP knows. Raises ``BackendError`` and redis-py's
+    errors."""
     works, recent = await _known(redis)
-    due = await _ask(backend, contract.DueCampaignsRequest(limit=_BATCH, stale_after_s=_NEVER_S))
-    found = {one.campaign_uid: one for one in due}
+    found = {one.campaign_uid: one for one in await _open(backend)}
     found |= await _find(backend, [uid for uid in works if uid not in found])
     uids = dict.fromkeys([*works, *found])
     campaigns = [Campaign(uid, found.get(uid), works.get(uid), recent.get(uid)) for uid in uids]
@@ -127,6 +128,17 @@ async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.Due
         )
         found += await _ask(backend, request)
     return {one.campaign_uid: one for one in found}
+
+
+async def _open(backend: Backend) -> Iterable[contract.DueCampaign]:
+    """Return those that are not over; of a package that cannot tell, those with rows due."""
+    request = contract.DueCampaignsRequest(open=True, limit=_BATCH, stale_after_s=_NEVER_S)
+    try:
+        return await _ask(backend, request)
+    except BackendRefused as error:
+        if error.code != ErrorCode.REQUEST_INVALID:
+            raise
+    return await _ask(backend, contract.DueCampaignsRequest(limit=_BATCH, stale_after_s=_NEVER_S))
 
 
 async def _ask(

@@ -43,7 +43,9 @@ _COLUMNS = f"""
 def due_campaigns(work: Work, request: DueCampaignsRequest) -> dict[str, Any]:
     made_unknown = _settle_stale(work, request.stale_after_s)
     pending = 0
-    if request.campaign_uids is None:
+    if request.campaign_uids is None and request.open:
+        rows = _with_open_rows(work, request.limit)
+    elif request.campaign_uids is None:
         rows = _with_due_rows(work, request.limit)
         pending = count_pending(work)
     else:
@@ -89,6 +91,16 @@ def _with_due_rows(work: Work, limit: int) -> list[Row]:
         f"   NOT IN (?, ?) AND {_OURS})"
         " WHERE due_at <= ? ORDER BY due_at, _id LIMIT ?",
         (CampaignState.PAUSED.value, CampaignState.CANCELLED.value, work.now, limit),
+    )
+
+
+def _with_open_rows(work: Work, limit: int) -> list[Row]:
+    """Return campaigns that are not over, the newest first."""
+    return work.db.rows(
+        f"SELECT {_COLUMNS} WHERE campaigns._id IN"
+        " (SELECT campaigns__id FROM whatsapp_message_queue WHERE status IN (?, ?, ?))"
+        f" AND {_OURS} ORDER BY campaigns._id DESC LIMIT ?",
+        (QueueStatus.QUEUED, QueueStatus.PROCESSING, QueueStatus.UNKNOWN, limit),
     )
 
 

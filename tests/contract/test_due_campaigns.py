@@ -40,6 +40,37 @@ async def test_campaigns_with_due_rows_are_found(caller: Caller, vendor: Vendor)
     assert not {later.uid, paused.uid, cancelled.uid, claimed.uid} & set(found)
 
 
+async def test_open_campaigns_are_listed_whatever_their_state(
+    caller: Caller, vendor: Vendor
+) -> None:
+    """Those that have rows to send, claimed ones or ones of unknown outcome; the newest first."""
+    seed, change = caller.backend.seed_campaign, caller.backend.change
+    due, later = seed(vendor, 2), seed(vendor, 2, scheduled_at=now_ms() + 3_600_000)
+    paused, cancelled, claimed = seed(vendor, 2), seed(vendor, 2), seed(vendor, 1)
+    unknown, over, gone = seed(vendor, 1), seed(vendor, 3), seed(vendor, 1)
+    await caller.release(paused, campaign_state="paused", reason="a person says so")
+    await caller.release(cancelled, campaign_state="cancelled")
+    await caller.claim(claimed)
+    change("whatsapp_message_queue", {"status": 6}, campaigns__id=unknown.id)
+    for row, status_ in zip(over.row_uids, (2, 4, 5), strict=True):
+        change("whatsapp_message_queue", {"status": status_}, _uid=row)
+    caller.backend.delete("whatsapp_message_queue", campaigns__id=gone.id)
+    answer = await caller.due(open=True, limit=1000)
+    ours = {one.uid for one in (due, later, paused, cancelled, claimed, unknown, over, gone)}
+    found = [one.campaign_uid for one in answer.campaigns if one.campaign_uid in ours]
+    assert found == [one.uid for one in (unknown, claimed, cancelled, paused, later, due)]
+    states = {one.campaign_uid: (one.state, one.reason) for one in answer.campaigns}
+    assert states[paused.uid] == ("paused", "a person says so")
+    assert states[cancelled.uid][0] == "cancelled"
+    assert answer.pending_webhooks == 0
+    newest = await caller.due(open=True, limit=1)
+    assert [one.campaign_uid for one in newest.campaigns] == [unknown.uid]
+    named = await caller.due(due, open=True)
+    assert [one.campaign_uid for one in named.campaigns] == [due.uid]
+    caller.backend.leave_to_php(vendor)
+    assert not ours & set(await _due_uids(caller, open=True, limit=1000))
+
+
 async def test_campaigns_that_the_crons_send_are_left_to_them(
     caller: Caller, vendor: Vendor
 ) -> None:

@@ -36,9 +36,23 @@ def test_list(
     assert found["php"]["counts"]["unknown"] == 1
 
 
+def test_one_that_is_due_tomorrow_and_one_that_only_php_knows_to_be_paused(
+    embedded_php: EmbeddedBackend, campaign: Campaign, run_campaigns: RunCampaigns, redis_url: str
+) -> None:
+    """As after Redis was emptied."""
+    embedded_php.run(f"UPDATE {TABLE} SET scheduled_at = datetime('now', '+1 days')")
+    run_campaigns("pause", campaign.uid, "--reason", "the price is wrong")
+    with blocking_redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    [found] = listed(run_campaigns("list", "--json"))
+    assert (found["state"], found["reason"]) == ("paused", "the price is wrong")
+    run_campaigns("resume", campaign.uid)
+    assert [one["state"] for one in listed(run_campaigns("list", "--json"))] == ["running"]
+
+
 def test_nothing_to_list(embedded_php: EmbeddedBackend, run_campaigns: RunCampaigns) -> None:
     embedded_php.delete(TABLE)
-    assert run_campaigns("list").stdout == "no campaign is being sent, waits or is paused\n"
+    assert run_campaigns("list").stdout == "every campaign is over, or was cancelled\n"
     assert listed(run_campaigns("list", "--json")) == []
 
 

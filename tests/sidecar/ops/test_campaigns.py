@@ -9,12 +9,12 @@ from contracts.backend import CampaignCounts, DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.campaigns import Campaign, read_all, read_one
-from sidecar.php.client import Backend, make_backend
+from sidecar.php.client import Backend, BackendRefused, make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import Halt, Halts
 from tests.conftest import MakeSettings
-from tests.sidecar.answering_php import Answer, Call, Php, json_answer
+from tests.sidecar.answering_php import Answer, Call, Php, json_answer, refusal
 from tests.sidecar.service import VENDOR
 
 PAUSED, RUNNING = CampaignState.PAUSED, CampaignState.RUNNING
@@ -75,6 +75,7 @@ async def test_all_that_either_side_knows(redis: Redis, backend: Backend, php: P
     def answer(call: Call) -> Answer:
         assert call.json["stale_after_s"] > 86_400 * 365
         uids = call.json.get("campaign_uids")
+        assert call.json.get("open", False) == (uids is None)
         return json_answer({"campaigns": [due] if uids is None else [listed]})
 
     php.override = answer
@@ -88,6 +89,23 @@ async def test_all_that_either_side_knows(redis: Redis, backend: Backend, php: P
     ]
     assert sorted(php.calls[1].json["campaign_uids"]) == ["gone", "listed"]
     assert [one.uid for one in await read_all(None, backend)] == ["due"]
+
+
+async def test_a_package_that_cannot_tell_which_are_open(backend: Backend, php: Php) -> None:
+    def answer(call: Call) -> Answer:
+        if "open" in call.json:
+            return refusal(422, "request_invalid")
+        return json_answer({"campaigns": [{"campaign_uid": "due", "vendor_uid": VENDOR}]})
+
+    php.override = answer
+    assert [one.uid for one in await read_all(None, backend)] == ["due"]
+
+
+@pytest.mark.parametrize("code", ["signature_mismatch", "vendor_unknown"])
+async def test_php_that_refuses_for_another_reason(backend: Backend, php: Php, code: str) -> None:
+    php.override = lambda call: refusal(401, code)
+    with pytest.raises(BackendRefused):
+        await read_all(None, backend)
 
 
 async def test_one(redis: Redis, backend: Backend, php: Php) -> None:

@@ -18,7 +18,7 @@ use WhatsappSidecar\Laravel\Support\Time;
 /** Lists campaigns with rows to send, and how far they are. */
 final class ListDueCampaigns
 {
-    private const FIELDS = ['campaign_uids', 'limit', 'stale_after_s'];
+    private const FIELDS = ['campaign_uids', 'open', 'limit', 'stale_after_s'];
 
     private const QUEUE_COUNTS = [
         QueueStatus::QUEUED => 'queued',
@@ -69,6 +69,12 @@ final class ListDueCampaigns
         . " 'running') NOT IN ('paused', 'cancelled') AND" . self::OURS
         . ' ORDER BY waiting.due_at, campaigns._id LIMIT ?';
 
+    private const OPEN = 'SELECT ' . self::COLUMNS . ' FROM'
+        . ' (SELECT DISTINCT campaigns__id FROM {queue} WHERE status IN (1, 3, 6)) AS waiting'
+        . ' JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
+        . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
+        . ' WHERE' . self::OURS . ' ORDER BY campaigns._id DESC LIMIT ?';
+
     private const STALE = 'UPDATE {queue} AS queue SET queue.status = 6, queue.updated_at = ?,'
         . " queue.__data = JSON_MERGE_PATCH(COALESCE(queue.__data, '{}'), ?)"
         . ' WHERE queue.status = 3 AND queue.updated_at < ? AND EXISTS'
@@ -87,17 +93,19 @@ final class ListDueCampaigns
     {
         $input = Input::ofBody($body, self::FIELDS);
         $uids = $input->texts('campaign_uids', PHP_INT_MAX);
+        $open = $input->flag('open');
         $limit = $input->integer('limit', 1, 1000, 100);
         $staleAfterS = $input->integer('stale_after_s', 1, PHP_INT_MAX, 300);
         $nowMs = $this->clock->nowMs();
 
         return [
             'made_unknown' => $this->settleStale($nowMs, $staleAfterS),
-            'campaigns' => $this->described(
-                $uids === null ? $this->withDueRows($limit, Time::text($nowMs)) : $this->named($uids, $limit),
-                Time::text($nowMs)
-            ),
-            'pending_webhooks' => $uids === null ? $this->backlog->count() : 0,
+            'campaigns' => $this->described(match (true) {
+                $uids !== null => $this->named($uids, $limit),
+                $open => $this->withOpenRows($limit),
+                default => $this->withDueRows($limit, Time::text($nowMs)),
+            }, Time::text($nowMs)),
+            'pending_webhooks' => $uids === null && ! $open ? $this->backlog->count() : 0,
         ];
     }
 
@@ -125,6 +133,14 @@ final class ListDueCampaigns
 
         // The mode stands among the columns and in the condition.
         return $this->db->rows(sprintf(self::DUE, $mode, $mode), [...$bindings, $now, ...$bindings, $limit]);
+    }
+
+    /** @return list<stdClass> */
+    private function withOpenRows(int $limit): array
+    {
+        [$mode, $bindings] = $this->modes->sql('campaigns');
+
+        return $this->db->rows(sprintf(self::OPEN, $mode, $mode), [...$bindings, ...$bindings, $limit]);
     }
 
     /**
