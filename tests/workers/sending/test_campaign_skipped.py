@@ -1,4 +1,4 @@
-"""A campaign whose contacts have opted out, been blocked or deleted since; and what failed, retried."""
+"""A campaign whose contacts have opted out since, were blocked or deleted; what failed, retried."""
 
 import pytest
 
