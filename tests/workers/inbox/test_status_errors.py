@@ -1,5 +1,6 @@
 """Every error code as a failed status: what is done, and how often it counts."""
 
+import itertools
 import time
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
-from contracts.backend import PhoneNumber, VendorConfig, Verified
+from contracts.backend import PhoneNumber, SendError, VendorConfig, Verified
 from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
 from sidecar.metrics import METRICS, STATUSES_MISFIT
@@ -16,14 +17,17 @@ from sidecar.php.client import BackendUnavailable
 from sidecar.redis import keys
 from sidecar.redis.client import RedisUnavailable
 from sidecar.sending.halts import Halts
-from sidecar.sending.pauses import Pauses
+from sidecar.sending.pauses import Pauses, own_name
 from tests.workers.conftest import MakeLane
 from tests.workers.error_effects import ACTIONS, OF_THE_MESSAGE, effects
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import METADATA, VENDOR, status, webhook
 from tests.workers.php import Answer, Call, Php, answer, results
 from workers.inbox.commit import Commit
-from workers.sending.error_actions import ErrorActions
+from workers.sending.error_actions import ErrorActions, Failure
+from workers.sending.error_policy import decide_error
+from workers.sending.holds import Scope
+from workers.sending.limits import Limits
 
 BATCH = contract.PROCESS_WEBHOOKS
 CAMPAIGN = "campaign-1"
@@ -172,6 +176,127 @@ async def test_the_reason_is_the_apis(lane: LaneUnderTest) -> None:
     [paused] = await Pauses(lane.redis).all()
     assert (paused.scope, paused.id, paused.vendor_uid) == ("account", ACCOUNT, VENDOR)
     assert (paused.code, paused.reason) == (131031, "131031 error 131031")
+
+
+# -- only what a send asks for is held --
+
+CODES = [33, 131048, 131042, 190, 4, 80007, 130429, 131056, 134101]
+VERIFIED = [
+    None,
+    Verified(account_id="waba-m"),
+    Verified(account_id="waba-m", app_id="app-m", portfolio_id="portfolio-m"),
+]
+CONFIGS = [
+    VendorConfig(
+        vendor_uid=VENDOR,
+        whatsapp_business_account_id=account,
+        current_phone_number_id=current,
+        phone_numbers=[PhoneNumber(phone_number_id=one, verified=told) for one in listed],
+    )
+    for account, current, told, listed in itertools.product(
+        (None, "waba-e", "waba-m"), (None, "110", "220"), VERIFIED, ([], ["110"], ["110", "330"])
+    )
+]
+#: Numbers that webhooks name. From the last one rows go, although PHP does not list it.
+NUMBERS = ["", "110", "220", "440", "550"]
+
+
+def asked(limits: Limits, campaign: str = CAMPAIGN) -> set[tuple[Any, ...]]:
+    """Return what a send with these limits asks for."""
+    names = {(scope, limits.name(scope)) for scope in (Scope.NUMBER, Scope.ACCOUNT, Scope.APP)}
+    pauses = {("pause", name) for name in limits.pauses}
+    return {*names, *pauses, ("pair", limits.line), (Scope.CAMPAIGN, campaign)}
+
+
+class Asked:
+    """A Redis that has been asked for slots of these lines only."""
+
+    def __init__(self, *lines: str) -> None:
+        self.keys = {keys.number(line) for line in lines}
+
+    async def zscore(self, name: str, key: str) -> float | None:
+        assert name == keys.NUMBERS
+        return 1.0 if key in self.keys else None
+
+
+async def planned(
+    lane: LaneUnderTest, config: VendorConfig | None, code: int, number: str, account: str | None
+) -> set[tuple[Any, ...]] | None:
+    """Return what would be held and paused, or None if nothing fits."""
+    errors = lane.status_errors
+    named = VendorConfig(vendor_uid=VENDOR, whatsapp_business_account_id=account)
+    decision = decide_error(RULES[code], SendError(code=code, message="x"))
+    limits = Limits.of(named, number, lane.settings)
+    error = SendError(code=code, message="x")
+    failure = Failure(VENDOR, CAMPAIGN, limits, (RECIPIENT,), time.time(), error, decision)
+    placed = await errors._placed(failure, config)
+    if placed is None:
+        return None
+    return {cast("tuple[Any, ...]", key)[:2] for key in errors._error_actions.plan(placed)}
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_what_is_held_is_something_that_a_send_asks_for(
+    lane: LaneUnderTest, code: int
+) -> None:
+    """For any configuration and any webhook; or nothing fits, which is counted."""
+    own = own_name(VENDOR, "550")
+    lane.status_errors._redis = cast(Any, Asked(own))
+    fitted = 0
+    for config, number, account in itertools.product(
+        CONFIGS, NUMBERS, (None, "waba-e", "waba-m", "waba-x")
+    ):
+        found = await planned(lane, config, code, number, account)
+        sends = {*(one.phone_number_id for one in config.phone_numbers), "550"}
+        sends |= {config.current_phone_number_id} - {None}
+        wanted = set[tuple[Any, ...]]()
+        for one in sends:
+            wanted |= asked(Limits.of(config, one or "", lane.settings))
+        assert (found or set()) <= wanted, (config, number, account)
+        if number in sends:
+            assert found, (config, number, account)
+            assert found <= asked(Limits.of(config, number, lane.settings))
+        fitted += found is not None
+    assert fitted
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_what_is_held_where_php_says_nothing_is_asked_for_in_any_case(
+    lane: LaneUnderTest, code: int
+) -> None:
+    for number, account in itertools.product(NUMBERS, (None, "waba-e", "waba-x")):
+        found = await planned(lane, None, code, number, account)
+        for config in CONFIGS:
+            assert (found or set()) <= asked(Limits.of(config, number, lane.settings))
+
+
+async def test_an_account_by_another_number_of_it(lane: LaneUnderTest) -> None:
+    """The number is gone, and PHP knows another one of the same account."""
+    lane.configs[VENDOR] = VendorConfig(
+        vendor_uid=VENDOR,
+        phone_numbers=[PhoneNumber(phone_number_id="9", verified=Verified(account_id=ACCOUNT))],
+    )
+    await receive(lane, failed("wamid.1", 131042))
+    assert await seen(lane) == {"account paused"}
+
+
+async def test_rows_go_from_a_number_that_php_does_not_list(lane: LaneUnderTest) -> None:
+    lane.configs[VENDOR] = vendor_of().model_copy(update={"phone_numbers": []})
+    counted = METRICS.counter(STATUSES_MISFIT).value
+    await receive(lane, failed("wamid.1", 131048))
+    assert await seen(lane) == set()
+    assert METRICS.counter(STATUSES_MISFIT).value == counted + 1
+    await lane.redis.zadd(keys.NUMBERS, {keys.number(own_name(VENDOR, NUMBER)): 1})
+    await receive(lane, failed("wamid.2", 131048))
+    assert await seen(lane) == {"number paused"}
+
+
+async def test_what_fits_nothing_is_said(lane: LaneUnderTest) -> None:
+    lane.configs[VENDOR] = vendor_of().model_copy(update={"phone_numbers": []})
+    with capture_logs() as logs:
+        await receive(lane, failed("wamid.1", 131042), failed("wamid.2", 131031))
+    [told] = [log for log in logs if log["event"] == "status.number_unknown"]
+    assert (told["vendor"], told["number"], told["account"]) == (VENDOR, NUMBER, ACCOUNT)
 
 
 # -- what has passed --
