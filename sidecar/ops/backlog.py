@@ -28,10 +28,10 @@ MAX_ORDER_KEYS = 5000
 
 @dataclass(frozen=True, slots=True)
 class CampaignWork:
-    """What Redis knows about a campaign. ``listed``: it is to be sent. ``waits`` says why it cannot
-    send for a long time, and ``waits_s`` for how long yet; then it is looked whether it can. The
-    rows in its ledger are ``claimed``, ``sending``, or ``known`` and not
-    yet reported to PHP."""
+    """What Redis knows about a campaign. ``listed``: it is to be sent. ``waits`` says why it can
+    send nothing now, and ``waits_s``, if that is for long, for how long yet; then it is looked
+    whether it can. The rows in its ledger are ``claimed``, ``sending``, or ``known`` and not yet
+    reported to PHP."""
 
     uid: str
     vendor_uid: str | None
@@ -67,7 +67,7 @@ async def read_campaigns(redis: Redis, overview: Overview) -> list[CampaignWork]
     pipeline = redis.pipeline(transaction=False)
     for uid in uids:
         pipeline.get(keys.halt(uid))
-        pipeline.get(keys.wait(uid))
+        pipeline.mget(keys.wait(uid), keys.blocked(uid))
         pipeline.pttl(keys.wait(uid))
         pipeline.get(keys.lease(campaign_lease(uid)))
         pipeline.hvals(keys.ledger(uid))
@@ -82,12 +82,13 @@ def _campaign(
     overview: Overview,
     uid: str,
     halt: bytes | None,
-    waits: bytes | None,
+    reasons: list[bytes | None],
     waits_ms: int,
     token: bytes | None,
     rows: list[bytes],
 ) -> CampaignWork:
     states = Counter(row[:1] for row in rows)
+    waits = next((reason for reason in reasons if reason is not None), None)
     return CampaignWork(
         uid=uid,
         vendor_uid=overview.campaigns.get(uid) or overview.ledgers.get(uid),

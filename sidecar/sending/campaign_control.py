@@ -288,10 +288,11 @@ class CampaignControl:
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.exists(keys.lease(campaign_lease(uid)))
         pipeline.hexists(keys.CAMPAIGNS, uid)
-        pipeline.get(keys.wait(uid))
+        pipeline.mget(keys.wait(uid), keys.blocked(uid))
         warning = None
         try:
-            held, listed, waits = await pipeline.execute()
+            held, listed, reasons = await pipeline.execute()
+            waits = next((reason for reason in reasons if reason is not None), None)
         except RedisUnavailable as error:
             held, listed, waits = True, True, None
             warning = f"Redis cannot be used ({reason_of(error)}): nobody can tell who has it"

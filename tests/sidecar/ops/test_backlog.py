@@ -45,6 +45,17 @@ async def test_one_that_is_sent(redis: Redis) -> None:
     assert 60 <= one.held_s < 120
 
 
+async def test_one_that_gets_no_slots_for_the_moment(redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c-1", "v-1")
+    await redis.set(keys.blocked("c-1"), "the Cloud API is down: HTTP 503")
+    [one] = await campaigns(redis)
+    assert (one.waits, one.waits_s) == ("the Cloud API is down: HTTP 503", 0)
+    await redis.set(keys.wait("c-1"), "an hour", px=60_000)
+    [one] = await campaigns(redis)
+    assert one.waits == "an hour"
+    assert one.waits_s > 50
+
+
 async def test_one_that_is_halted_or_is_left_in_a_ledger_only(redis: Redis) -> None:
     await Halts(redis).put("halted", "v-1", Halt(CampaignState.PAUSED, "why"))
     await redis.hset(keys.LEDGERS, "left", "v-2")

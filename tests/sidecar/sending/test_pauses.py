@@ -74,6 +74,16 @@ async def test_what_happened_before_a_person_acted_pauses_nothing(
     assert 0 < await redis.ttl(keys.lifted("number", "110")) <= LIFTED_S
 
 
+async def test_a_clock_that_is_set_back_makes_no_failure_one_of_before(
+    pauses: Pauses, redis: Redis
+) -> None:
+    """A person acted before that, on a clock that said more."""
+    seconds, _ = await redis.time()
+    await redis.set(keys.lifted("number", "110"), (seconds + 1200) * 1000)
+    now = Paused("number", "110", "vendor-1", 131048, "again", seconds * 1000)
+    assert await pauses.put(now)
+
+
 async def test_lifting_nothing(pauses: Pauses, redis: Redis) -> None:
     await pauses.lift([])
     assert await redis.keys("*") == []

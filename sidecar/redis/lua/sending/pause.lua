@@ -8,7 +8,10 @@
 --
 -- Returns 1; 0 if it is paused already, or if a person has acted since it happened.
 
-if tonumber(ARGV[3]) <= tonumber(redis.call("GET", KEYS[2]) or 0) then
+local time = redis.call("TIME")
+local lifted = tonumber(redis.call("GET", KEYS[2]) or 0)
+-- What lies in the future is of before the clock was set back.
+if tonumber(ARGV[3]) <= lifted and lifted <= time[1] * 1000 + 1000 then
   return 0
 end
 return redis.call("HSETNX", KEYS[1], ARGV[1], ARGV[2])
