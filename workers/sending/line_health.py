@@ -11,9 +11,10 @@ from contracts.cloud_api.errors import ErrorClass, ErrorRule
 from workers.sending.cloud_api import Accepted, Attempt, ErrorAnswer, NotSent, OutcomeUnknown
 from workers.sending.error_policy import reason_of
 
-#: How many times what was used lately the window is at most: an outage may catch all calls in it.
+#: How many times what is used the window is at most (an outage may catch all calls in it), and how
+#: much of that one call tells.
 _WINDOW = 1.5
-_USED_S = 10.0
+_SMOOTHED = 1 / 16
 #: Quicker answers than this open the window no less: it is no time to an event loop that is busy.
 _QUICK_S = 0.025
 #: How long the longest answers are remembered.
@@ -39,8 +40,8 @@ class Tuning:
     It is one after signs of ``in_a_row`` rows without anything else in between, or of
     ``most_signs`` rows among the last ``looked_at`` calls, or when nothing was answered for
     ``silence_s`` (or twice the longest time that an answer has taken lately) although ``in_a_row``
-    calls wait. ``least_window`` calls may wait for their answers, or half as many again as have
-    waited at the same time lately.
+    calls wait. ``least_window`` calls may wait for their answers, or half as many again as
+    wait at the same time.
 
     A probe follows after ``first_s``, and then after twice as long each time: ``longest_free_s`` at
     most after one that cost no row, and ``longest_paid_s`` after one that did. For ``trial_s`` the
@@ -129,9 +130,9 @@ class Line:
     probe: tuple[str, str] | None = None
     _calls: dict[Call, None] = field(default_factory=dict)
     _window: float = 0.0
-    #: The longest that an answer took lately, and the most calls that waited at the same time.
+    #: The longest that answers took lately, and how many calls wait at the same time.
     _longest: deque[tuple[float, float]] = field(default_factory=deque)
-    _used: deque[tuple[float, float]] = field(default_factory=deque)
+    _used: float = 0.0
     _heard_at: float = 0.0
     _streak: set[str] = field(default_factory=set)
     _last: deque[str | None] = field(default_factory=deque)
@@ -167,8 +168,7 @@ class Line:
 
     @property
     def _most(self) -> float:
-        used = max((waiting for _, waiting in self._used), default=0)
-        needed = max(used, self.rate * _QUICK_S)
+        needed = max(self._used, self.rate * _QUICK_S)
         return max(float(self.tuning.least_window), _WINDOW * needed)
 
     def silence(self) -> str | None:
@@ -217,7 +217,7 @@ class Line:
 
     def began(self, call: Call) -> None:
         self._calls[call] = None
-        _remember(self._used, call.at, len(self._calls), _USED_S)
+        self._used += (len(self._calls) - self._used) * _SMOOTHED
 
     def over(self, call: Call) -> None:
         self._calls.pop(call, None)
@@ -227,7 +227,7 @@ class Line:
         now = time.monotonic()
         if isinstance(attempt, Accepted | ErrorAnswer):
             took = now - call.at
-            _remember(self._longest, now, took, _LATELY_S)
+            self._remember(now, took)
         if call.epoch != self.epoch:
             return False
         if not isinstance(attempt, NotSent):
@@ -246,6 +246,14 @@ class Line:
         signs = len({*self._last} - {None})
         return not self.down and (len(self._streak) >= in_a_row or signs >= self.tuning.most_signs)
 
+    def _remember(self, now: float, took: float) -> None:
+        """Keep the longest answers of the last minute, in their order."""
+        while self._longest and self._longest[-1][1] <= took:
+            self._longest.pop()
+        self._longest.append((now, took))
+        while self._longest[0][0] < now - _LATELY_S:
+            self._longest.popleft()
+
     async def verdict(self) -> bool:
         """Return whether the signs that have come in a row were an outage's, once that is known."""
         if self.down:
@@ -261,12 +269,3 @@ class Line:
         if self._verdict is not None:
             self._verdict.set_result(outage)
             self._verdict = None
-
-
-def _remember(highest: deque[tuple[float, float]], now: float, value: float, kept_s: float) -> None:
-    """Keep the highest values of the last so many seconds, in their order."""
-    while highest and highest[-1][1] <= value:
-        highest.pop()
-    highest.append((now, value))
-    while highest[0][0] < now - kept_s:
-        highest.popleft()
