@@ -26,7 +26,8 @@ WORKERS = (("messages",), ("statuses",), ("campaigns", "effects"))
 
 
 class Demo:
-    """Campaigns of ``messages`` each, one after the other, at a limit of ``rate`` per second."""
+    """Campaigns of ``messages`` each, one after the other, at a limit of ``rate`` per second, of a
+    marketing template that goes as ``marketing_messages`` of the vendor says."""
 
     def __init__(
         self,
@@ -35,11 +36,13 @@ class Demo:
         messages: int,
         rate: float,
         cloud_api_options: Sequence[str] = (),
+        marketing_messages: str = "off",
     ) -> None:
         self.installation = installation
         self.messages = messages
         self.rate = rate
         self.cloud_api_options = cloud_api_options
+        self.marketing_messages = marketing_messages
         self.vendor: SeededVendor
         self.campaigns: list[SeededCampaign] = []
         #: What there was in the log before the last campaign.
@@ -52,7 +55,9 @@ class Demo:
         installation.start_redis()
         installation.start_backend()
         [self.vendor] = installation.seed_vendors(
-            phone_number_ids=[PHONE_NUMBER_ID], messages_per_second=self.rate
+            phone_number_ids=[PHONE_NUMBER_ID],
+            messages_per_second=self.rate,
+            marketing_messages=self.marketing_messages,
         )
         self.prepare()
         installation.start_sidecar()
@@ -155,6 +160,10 @@ class Demo:
             "worst_second": throughput.worst_second,
             "throttled": number["throttled"],
         }
+
+    def by_marketing_messages_api(self) -> int:
+        """Return how many of the last campaign's messages went by the Marketing Messages API."""
+        return sum(message["lite"] for message in self._sent())
 
     def _sent(self) -> list[dict[str, Any]]:
         """Return what the Cloud API has accepted, without earlier campaigns' messages."""

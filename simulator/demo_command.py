@@ -44,6 +44,13 @@ from simulator.processes import ProcessFailed
     help="Send webhooks as they occur in the wild meanwhile, and say what became of each kind.",
 )
 @click.option(
+    "--marketing",
+    type=click.Choice(["off", "fallback", "strict"]),
+    default="off",
+    show_default=True,
+    help="How marketing templates are sent: by the Marketing Messages API, or as any other (off).",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep tables and logs in a folder.")
@@ -53,6 +60,7 @@ def command(
     replies: int | None,
     stack: bool,
     odd: bool,
+    marketing: str,
     json_file: Path | None,
     keep: Path | None,
 ) -> None:
@@ -61,7 +69,9 @@ def command(
     with _folder(keep) as folder:
         try:
             with _installation(folder, stack) as installation:
-                demo = (OddDemo if odd else Demo)(installation, messages=messages, rate=rate)
+                demo = (OddDemo if odd else Demo)(
+                    installation, messages=messages, rate=rate, marketing_messages=marketing
+                )
                 figures, differences = run(demo, count, alone_first=stack and not odd)
                 ran_on = installation.description()
         except ProcessFailed as error:
@@ -123,6 +133,7 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
         **_odd(demo, differences),
         **comparison.as_dict(),
         **cost,
+        "by_marketing_messages_api": demo.by_marketing_messages_api(),
         "throughput": demo.throughput(),
         "refused_by_cloud_api": report["refused"],
         "webhooks": report["webhooks"],
@@ -192,6 +203,7 @@ def _table(figures: dict[str, Any]) -> str:
         [
             *(f"{name:<22}{a!s:>18}{b!s:>24}" for name, a, b in rows),
             f"sent twice {figures['sent_twice']}, lost {figures['lost']}",
+            *_marketing(figures["by_marketing_messages_api"]),
             *_costs(figures),
             f"rate: {throughput['average_per_s']:.1f}/s on average, at most "
             f"{throughput['worst_second']} in any second, {throughput['throttled']} throttled",
@@ -201,6 +213,10 @@ def _table(figures: dict[str, Any]) -> str:
             *_errors(figures["backend_errors"]),
         ]
     )
+
+
+def _marketing(count: int) -> list[str]:
+    return [f"by the Marketing Messages API: {count}"] if count else []
 
 
 def _errors(logged: list[str]) -> list[str]:

@@ -37,9 +37,17 @@ class OddDemo(Demo):
     """One campaign, and meanwhile every kind of odd payload ``times`` times."""
 
     def __init__(
-        self, installation: Installation, *, messages: int, rate: float, times: int = TIMES
+        self,
+        installation: Installation,
+        *,
+        messages: int,
+        rate: float,
+        marketing_messages: str = "off",
+        times: int = TIMES,
     ) -> None:
-        super().__init__(installation, messages=messages, rate=rate)
+        super().__init__(
+            installation, messages=messages, rate=rate, marketing_messages=marketing_messages
+        )
         self.times = times
         self.webhook: Process
 

@@ -48,10 +48,12 @@ def test_the_main_job(tmp_path: Path) -> None:
 
 def test_among_odd_payloads(tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
-    result = run_demo("--odd", "--messages", "300", "--json", str(file))
+    result = run_demo("--odd", "--messages", "300", "--json", str(file), "--marketing", "strict")
     assert result.returncode == 0, result.stdout + result.stderr
     figures = json.loads(file.read_text())
     assert figures["messages"] == figures["accepted"] == figures["settled"] == 300
+    assert figures["by_marketing_messages_api"] == 300
+    assert "by the Marketing Messages API: 300" in result.stdout
     assert figures["sent_twice"] == figures["lost"] == 0
     assert set(figures["odd"]) == {name for name, kind in kinds().items() if kind.random}
     assert {row["uses"] for row in figures["odd"].values()} == {TIMES}
