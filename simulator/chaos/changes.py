@@ -52,13 +52,16 @@ class Changes:
             time.sleep(IN_FORCE_S)
         self._stage.order("access-token", order)
 
-    def rate(self, fault: Fault) -> None:
-        """Change how fast a vendor's number may send, by PHP's settings, and tell the sidecar."""
+    def rate(self, fault: Fault) -> dict[str, Any]:
+        """Change how fast a vendor's number may send, by PHP's settings, and tell the sidecar.
+        Return the number and its messages per second."""
         vendor = self._work.vendors[int(fault.target)]
         rate = self._work.rates[int(fault.target)] * RATES[fault.how]
-        numbers = [{"id": one, "messages_per_second": rate} for one in vendor.phone_number_ids]
+        [number] = vendor.phone_number_ids
+        numbers = [{"id": number, "messages_per_second": rate}]
         self._write(vendor, settings.PHONE_NUMBERS, orjson.dumps(numbers).decode())
         self._stage.call(api.INVALIDATE)
+        return {"number": number, "per_s": rate}
 
     def number(self, fault: Fault) -> None:
         """Remove a vendor's number, put it back, and resume the vendor's campaigns as a person

@@ -30,7 +30,8 @@ class Injected:
     """A fault that was carried out and undone. Times are unix seconds. ``calls`` is how many
     calls to the Cloud API it has cut off or held up on the way, or an outage has hit;
     ``exit_code`` that of a part that was told to end. ``rows`` are those whose contacts have opted
-    out. ``named``: whether `sidecar status` has told of an outage; None if it need not."""
+    out. ``named``: whether `sidecar status` has told of an outage; None if it need not.
+    ``number`` may send ``per_s`` messages from then on."""
 
     fault: Fault
     began_at: float
@@ -39,6 +40,8 @@ class Injected:
     exit_code: int | None = None
     rows: tuple[str, ...] = ()
     named: bool | None = None
+    number: str = ""
+    per_s: float = 0.0
 
 
 class Injector:

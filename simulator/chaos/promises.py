@@ -1,7 +1,7 @@
 """What a fault must not do, beside losing or doubling something."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contracts.backend import QueueStatus
 from simulator.chaos.evidence import Evidence
@@ -11,6 +11,11 @@ from simulator.chaos.outages import DOWN
 _FINAL = ("131026", "130472", "131047", "131049")
 #: What is said of rows that need not be sent: by PHP, and because of what came of an earlier one.
 _SPARED = ("the contact has opted out", "the recipient had this error")
+
+#: A rate that was announced is in force after so many seconds. What was under way by then, and what
+#: others of the round's faults have held up, comes late: so much of it, in seconds of sending.
+_IN_FORCE_S = 1.0
+_LATE_S = 1.0
 
 
 class Broken(NamedTuple):
@@ -27,6 +32,7 @@ def broken_by_faults(evidence: Evidence) -> Iterator[Broken]:
     yield from _opted_out(evidence)
     yield from _untold(evidence)
     yield from _forwarded(evidence)
+    yield from _too_fast(evidence)
     for wamid in evidence.fetching:
         yield Broken("stuck", wamid, "its media was neither fetched nor given up")
 
@@ -64,3 +70,20 @@ def _forwarded(evidence: Evidence) -> Iterator[Broken]:
     for wamid in set(evidence.incoming):
         if forwarded[wamid] != 1:
             yield Broken("forwarded_wrongly", wamid, f"was forwarded {forwarded[wamid]} times")
+
+
+def _too_fast(evidence: Evidence) -> Iterator[Broken]:
+    """Find numbers whose rate was changed and that have sent more since."""
+    held = sum(one.calls for one in evidence.injected)
+    for one in evidence.injected:
+        since = one.ended_at + _IN_FORCE_S
+        times = [m["accepted_at"] / 1000 for m in evidence.messages if _is_from(m, one.number)]
+        sent = [at for at in times if at > since]
+        seconds = max(sent, default=since) - since + _LATE_S
+        if len(sent) > one.per_s * seconds + held:
+            what = f"sent {len(sent)} in {seconds:.1f} s at {one.per_s}/s"
+            yield Broken("too_fast", one.number, what)
+
+
+def _is_from(message: dict[str, Any], number: str) -> bool:
+    return bool(number) and message["phone_number_id"] == number

@@ -13,7 +13,7 @@ from simulator.chaos.quiescence import wait_for_quiescence
 from simulator.chaos.stage import Stage
 from simulator.chaos.verdict import Verdict
 
-#: After the last fault everything comes to its end within this time, or never.
+#: After the last fault something is done within this time, or never.
 REST_S = 60.0
 
 

@@ -87,6 +87,7 @@ class Verdict:
             "failed_unexplained": by_promise["failed_unexplained"],
             "sent_to_opted_out": by_promise["sent_to_opted_out"],
             "untold": by_promise["untold"],
+            "too_fast": by_promise["too_fast"],
             "forwarded_wrongly": by_promise["forwarded_wrongly"],
         }
 

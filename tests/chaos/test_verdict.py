@@ -73,6 +73,7 @@ def broken(evidence: Evidence) -> dict[str, int]:
         *("lost", "sent_twice", "stuck", "unknown_unexplained", "ended"),
         *("odd_lost", "odd_otherwise", "wrongly_answered"),
         *("failed_unexplained", "sent_to_opted_out", "untold", "forwarded_wrongly"),
+        "too_fast",
     )
     found = {name: line[name] for name in counts if line[name]}
     return found | ({} if line["accounting"] else {"accounting": 1})
@@ -340,6 +341,19 @@ def test_an_outage_is_named_for_too_long() -> None:
 def test_how_often_a_message_was_forwarded(times: int, wrong: int) -> None:
     evidence = replace(CLEAN, forwarded=Counter({"wamid.in": times}))
     assert Verdict(evidence).line()["forwarded_wrongly"] == wrong
+
+
+@pytest.mark.parametrize(("per_s", "too_fast"), [(50.0, 0), (25.0, 1)])
+def test_a_rate_that_was_changed(per_s: float, too_fast: int) -> None:
+    """40 a second for three seconds, from one second after the change on."""
+    began_at = (BEGAN_AT + 2) * 1000
+    messages = [
+        {**message(f"row-{n}"), "phone_number_id": "1", "accepted_at": began_at + 25 * (n + 1)}
+        for n in range(120)
+    ]
+    change = replace(injected(Kind.RATE, "0"), number="1", per_s=per_s)
+    evidence = replace(CLEAN, messages=messages, injected=[change])
+    assert Verdict(evidence).line()["too_fast"] == too_fast
 
 
 def test_media_that_nobody_fetches() -> None:
