@@ -1,5 +1,6 @@
 """``sidecar campaigns retry-failed``: counting, asking, putting back, and starting again."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -69,8 +70,18 @@ class RetryFailed:
     def _show(self, counted: Failures) -> None:
         for words in failed([one for one in counted.all if one.again], complete=True):
             click.echo(words, err=True)
-        for words in stays(counted.all):
+        for words in (*stays(counted.all), *self._elsewhere()):
             click.echo(words, err=True)
+
+    def _elsewhere(self) -> Iterator[str]:
+        """Return how many others did not reach anybody, of which no row has failed."""
+        counts = self._campaign.counts
+        if counts.failed:
+            yield f"{counts.failed:>10,} left out: Meta accepted them, and they failed later"
+        if counts.unknown:
+            yield f"{counts.unknown:>10,} left out: nobody knows whether they were sent; see " + (
+                f"sidecar unknown list --campaign {self._campaign.campaign_uid}"
+            )
 
     def _tell(self, counted: Failures, done: int, *, complete: bool = True) -> None:
         if self._as_json:

@@ -1,6 +1,5 @@
 """How a number stands, in words."""
 
-import time
 from typing import Any
 
 import pytest
@@ -9,6 +8,7 @@ from sidecar.commands.numbers_text import state_text
 from sidecar.sending.numbers import Held, LastOutage, NumberState, Outage
 from sidecar.sending.pauses import Paused
 
+NOW = 1_750_000_100.0
 PAUSED = Paused("number", "110", "vendor-1", 131048, "131048 spam limit", 1, False)
 
 
@@ -33,13 +33,15 @@ def number(**known: Any) -> NumberState:
     [
         ({}, "sends at full rate"),
         ({"effective_rate": 40.0}, "the rate is climbing"),
-        ({"held": Held(time.time() + 600, "131057")}, "held for 10 min, until 20"),
-        ({"held": Held(time.time() + 600, "131057")}, "Z: 131057"),
-        ({"held": Held(time.time() + 9, "a"), "app_held": Held(time.time() + 99, "b")}, ": b"),
-        ({"held": Held(time.time() + 600, "131057"), "paused": PAUSED}, "131048 spam limit"),
+        (
+            {"held": Held(NOW + 600, "131057")},
+            "held for 10 min, until 2025-06-15 15:18:20Z: 131057",
+        ),
+        ({"held": Held(NOW + 9, "a"), "app_held": Held(NOW + 99, "b")}, ": b"),
+        ({"held": Held(NOW + 600, "131057"), "paused": PAUSED}, "131048 spam limit"),
         ({"held": Held(1_750_000_000, "131057")}, "held for 0.0 s, until 2025-06-15 15:06:40Z: "),
         (
-            {"outage": Outage("answer 502", time.time() - 600)},
+            {"outage": Outage("answer 502", NOW - 600)},
             "answer 502, for 10 min; one message",
         ),
         ({"outage": Outage("502", 0), "paused": PAUSED}, "131048 spam limit"),
@@ -49,5 +51,8 @@ def number(**known: Any) -> NumberState:
         ),
     ],
 )
-def test_why_it_is_slow_or_silent(known: dict[str, Any], says: str) -> None:
+def test_why_it_is_slow_or_silent(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr("sidecar.commands.numbers_text.time.time", lambda: NOW)
     assert says in state_text(number(**known))

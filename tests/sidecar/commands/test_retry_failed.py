@@ -17,6 +17,7 @@ def test_what_failed_is_sent_again(
     assert asked.exit_code == 1
     assert "1 x 132015 template paused" in asked.stderr
     assert "Send 2 messages again?" in asked.stderr
+    assert f"see sidecar unknown list --campaign {campaign.uid}" in asked.stderr
     assert statuses(embedded_php, campaign) == [2, 2, 6, 1, 1]
     done = run_campaigns("retry-failed", campaign.uid, answer="y\n")
     assert (done.exit_code, done.stdout) == (0, "2 messages in the queue again\n")
