@@ -81,9 +81,10 @@ class Endpoints:
     def of(self, row: Row) -> Endpoint:
         """Return where a row is to go, as the configuration is now."""
         marketing = _FOR_MARKETING.get(self._config.vendor.marketing_messages)
-        if marketing is None:
+        template = _template(row)
+        if marketing is None or template is None:
             return MESSAGES
-        refused = self._refused.get(_template(row), set())
+        refused = self._refused.get(template, set())
         if len(refused) == 1:
             return MESSAGES if marketing.path in refused else marketing
         is_marketing = isinstance(row, ClaimedRow) and row.template_category == MARKETING
@@ -94,18 +95,21 @@ class Endpoints:
         category; None where that is not why, or where it has nowhere else to go."""
         if not isinstance(attempt, ErrorAnswer) or not _by_category(used, attempt.error):
             return None
-        refused = self._refused.setdefault(_template(row), set())
+        template = _template(row)
+        if template is None:
+            return None
+        refused = self._refused.setdefault(template, set())
         is_news = used.path not in refused
         refused.add(used.path)
         endpoint = self.of(row)
         if len(refused) > 1 or endpoint == used:
             return None
         if is_news:
-            self._tell(row, used, attempt.error)
+            self._tell(row, template, used, attempt.error)
         return endpoint
 
-    def _tell(self, row: Row, used: Endpoint, error: SendError) -> None:
-        name, language = _template(row)
+    def _tell(self, row: Row, template: tuple[str, str], used: Endpoint, error: SendError) -> None:
+        name, language = template
         log.warning(
             "template.category_differs",
             vendor=self._config.vendor_uid,
@@ -141,13 +145,13 @@ def _by_category(used: Endpoint, error: SendError) -> bool:
     return error.code in _NOT_MARKETING and not error.message.startswith(_TERMS)
 
 
-def _template(row: Row) -> tuple[str, str]:
-    """Return name and language of a row's template; empty ones of a message without."""
+def _template(row: Row) -> tuple[str, str] | None:
+    """Return name and language of a row's template, if it has one."""
     if isinstance(row, ClaimedRow):
         return row.template_name, row.template_language
     template = row.message.get("template")
-    if not isinstance(template, dict):
-        return "", ""
+    if row.message.get("type") != "template" or not isinstance(template, dict):
+        return None
     language = template.get("language")
     code = language.get("code") if isinstance(language, dict) else None
     return str(template.get("name")), str(code)

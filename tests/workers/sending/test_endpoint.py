@@ -105,6 +105,13 @@ def test_a_template_that_has_become_marketing_goes_by_the_marketing_messages_api
     assert desk.of(row) == FALLBACK
 
 
+@pytest.mark.parametrize("row", [reply(), ReplyRow("1", "999", {"type": "template"})])
+def test_what_has_no_template_has_no_category(desk: Desk, row: Row) -> None:
+    desk.set("strict")
+    assert desk.refuse(row, refused(131063)) is None
+    assert desk.of(row) == MESSAGES
+
+
 def test_what_both_refuse_goes_nowhere(desk: Desk) -> None:
     desk.set("strict")
     assert desk.refuse(MARKETING, refused(134100)) == MESSAGES
