@@ -10,7 +10,7 @@ begins with the vendor's uid and a slash, which no verified id contains.
 
 Why no vendor reaches another's by them, and by the keys beside them:
 
-- ``number:*``, ``turns:*``, ``wanting:*``, ``urgent:*``, ``pair:*`` have the name
+- ``number:*``, ``outage:*``, ``turns:*``, ``wanting:*``, ``urgent:*``, ``pair:*`` have the name
   :attr:`Limits.line`: the vendor's own, or of a verified number. A number that is only entered
   takes no slot from anybody else, is slowed by nobody else's refusals, and keeps to its own rate.
 - ``hold:account:*``, ``hold:app:*`` and ``recipients:*`` likewise, by ``account``, ``app`` and
@@ -20,10 +20,10 @@ Why no vendor reaches another's by them, and by the keys beside them:
   (``ErrorClass.PAUSE_TOKEN``, ``holds.OF_THE_CALLER``), so it stops nobody else.
 - What a status tells is its vendor's word: the number counts if PHP lists it as the vendor's, the
   account is that number's, and never the one that the webhook names (``status_errors.py``).
-- ``errors:*``, ``halt:*``, ``wait:*``, ``ledger:*``, ``claims:*`` and leases are by campaign. The
-  campaign of a status is PHP's answer, which looks for wamid and callback data among the vendor's
-  own rows. Claims, releases and results name vendor and campaign, and PHP refuses those that do not
-  belong together (``tests/contract/test_isolation.py``).
+- ``errors:*``, ``halt:*``, ``wait:*``, ``blocked:*``, ``ledger:*``, ``claims:*`` and leases are by
+  campaign. The campaign of a status is PHP's answer, which looks for wamid and callback data among
+  the vendor's own rows. Claims, releases and results name vendor and campaign, and PHP refuses
+  those that do not belong together (``tests/contract/test_isolation.py``).
 - ``suppressed:*``, ``effect:*``, ``effects:*``, ``outbox:*``, ``inbox:*``, ``count:*`` and the
   digest in ``dedup:*`` are by vendor.
 - A message that PHP asks for from a number that is not the vendor's goes out with the vendor's own

@@ -127,7 +127,10 @@ def _keys(
     )
     limits = Limits.of(config, number, settings)
     return {
-        *(make(limits.line) for make in (keys.number, keys.turns, keys.wanting, keys.urgent)),
+        *(
+            make(limits.line)
+            for make in (keys.number, keys.outage, keys.turns, keys.wanting, keys.urgent)
+        ),
         *(keys.pair(limits.line, recipient) for recipient in ("1", "110")),
         keys.hold(Scope.ACCOUNT, limits.account),
         keys.hold(Scope.APP, limits.app),

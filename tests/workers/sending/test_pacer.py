@@ -50,7 +50,7 @@ class Track:
     asks: int = 0
     api_asks: int = 0
     #: What comes of asking the API, before it answers.
-    answers: list[Attempt] = field(default_factory=list)
+    answers_of_asking: list[Attempt] = field(default_factory=list)
     pacer: Pacer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Track:
 
     async def ask_api(self, limits: Limits, timeout_s: float) -> Attempt | None:
         self.api_asks += 1
-        return self.answers.pop(0) if self.answers else None
+        return self.answers_of_asking.pop(0) if self.answers_of_asking else None
 
     @property
     def rows(self) -> SendQueue:
