@@ -38,8 +38,8 @@ class CampaignAnswer(StrictModel):
 
     ``active``: a worker holds the campaign or has been asked to take it. ``waits_for``: why it
     sends nothing for longer although it runs (a limit, a budget, an error that passes); it goes on
-    by itself. ``counts`` come from PHP's tables at the time of the call. ``warning``: what was asked
-    is done, but for this.
+    by itself. ``counts`` come from PHP's tables at the time of the call. ``warning``: what was
+    asked is done, but for this.
     """
 
     campaign_uid: str
