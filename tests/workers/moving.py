@@ -60,10 +60,9 @@ class Moving:
             request = ModesRequest(changes=[change], version=answer.version)
             answer = await self.stage.backend.call(contract.MODES, request, ModesAnswer)
 
-    async def set(self, *, announce: bool = True, **settings: str) -> None:
-        """Have PHP keep settings of the vendor, and say so to another process."""
-        for name, value in settings.items():
-            self.stage.embedded.set_setting(self.stage.vendor, name, value)
+    async def set(self, name: str, value: str, *, announce: bool = True) -> None:
+        """Have PHP keep a setting of the vendor, and say so to another process."""
+        self.stage.embedded.set_setting(self.stage.vendor, name, value)
         if announce:
             await self.announce()
 

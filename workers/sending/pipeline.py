@@ -368,6 +368,8 @@ class Pipeline:
 
     async def _stop_for(self, obstacle: Exception, pacer: Pacer) -> None:
         if isinstance(obstacle, NumberPaused):
+            if self.ended.is_set():
+                return  # by the refusal that paused it
             pauses = pacer.limits.pauses
             answered = await self._recheck.ask(time.monotonic())
             if answered and pacer.unstarted and pacer.limits.pauses == pauses:

@@ -70,7 +70,7 @@ async def test_the_token_is_replaced(make_moving: MakeMoving, announce: bool) ->
     """Rows under way with the old one, which get 190, go again."""
     moving = await make_moving()
     running = await under_way(moving)
-    await moving.set(announce=announce, **{ACCESS_TOKEN: "new-token"})
+    await moving.set(ACCESS_TOKEN, "new-token", announce=announce)
     rotate(moving)
     await running
     await assert_nothing_happened(moving)
@@ -81,7 +81,7 @@ async def test_the_token_is_replaced_before_the_old_one_ends(make_moving: MakeMo
     moving = await make_moving(100)
     running = await under_way(moving)
     rotate(moving, old_valid_s=60)
-    await moving.set(**{ACCESS_TOKEN: "new-token"})
+    await moving.set(ACCESS_TOKEN, "new-token")
     await eventually(lambda: token_of(moving) == "new-token", 1.0)
     # What is being sent at this moment ends.
     await eventually(lambda: len(moving.stage.accepts()) >= 60)
@@ -113,7 +113,7 @@ async def test_php_does_not_say_whether_it_has_another_token(
     moving = await make_moving()
     running = await under_way(moving)
     silent = moving.stage.php.always(contract.VENDOR_CONFIG, Answer(503))
-    await moving.set(announce=False, **{ACCESS_TOKEN: "new-token"})
+    await moving.set(ACCESS_TOKEN, "new-token", announce=False)
     asked = len(moving.stage.php.to(contract.VENDOR_CONFIG))
     rotate(moving)
     await eventually(lambda: len(moving.stage.php.to(contract.VENDOR_CONFIG)) >= asked + 2)
@@ -126,9 +126,9 @@ async def test_a_token_is_entered_while_the_campaign_begins(make_moving: MakeMov
     """Nobody has announced it."""
     moving = await make_moving(10)
     right = moving.stage.vendor.access_token
-    await moving.set(**{ACCESS_TOKEN: ""})
+    await moving.set(ACCESS_TOKEN, "")
     await eventually(lambda: not token_of(moving))
-    await moving.set(announce=False, **{ACCESS_TOKEN: right})
+    await moving.set(ACCESS_TOKEN, right, announce=False)
     await moving.run()
     await assert_nothing_happened(moving)
 
@@ -148,7 +148,7 @@ async def test_the_number_is_gone_and_another_one_is_current(
     moving = await make_moving(numbers=2)
     old, new = moving.stage.vendor.phone_number_ids
     running = await under_way(moving)
-    await moving.set(announce=announce, **{CURRENT_PHONE_NUMBER_ID: new})
+    await moving.set(CURRENT_PHONE_NUMBER_ID, new, announce=announce)
     moving.stage.cloud.engine.access.remove(old)
     await running
     await assert_nothing_happened(moving)
@@ -161,7 +161,7 @@ async def test_another_number_becomes_current(make_moving: MakeMoving) -> None:
     moving = await make_moving(100, numbers=2, claim_s=5)
     old, new = moving.stage.vendor.phone_number_ids
     running = await under_way(moving)
-    await moving.set(**{CURRENT_PHONE_NUMBER_ID: new})
+    await moving.set(CURRENT_PHONE_NUMBER_ID, new)
     await running
     await assert_nothing_happened(moving)
     numbers = [message.number.phone_number_id for message in sent(moving)]
@@ -176,7 +176,7 @@ async def test_an_announcement_is_lost(make_moving: MakeMoving) -> None:
     old, new = moving.stage.vendor.phone_number_ids
     moving.vendors.forget([moving.stage.vendor.uid])  # what is known is fresh for longer
     running = await under_way(moving)
-    await moving.set(announce=False, **{CURRENT_PHONE_NUMBER_ID: new})
+    await moving.set(CURRENT_PHONE_NUMBER_ID, new, announce=False)
     await running
     await assert_nothing_happened(moving)
     numbers = [message.number.phone_number_id for message in sent(moving)]
@@ -193,7 +193,7 @@ async def test_rows_with_a_number_of_their_own_stay_with_it(make_moving: MakeMov
         values = {"__data.campaign_data": data}
         moving.stage.embedded.change("whatsapp_message_queue", values, _uid=uid)
     running = await under_way(moving)
-    await moving.set(**{CURRENT_PHONE_NUMBER_ID: new})
+    await moving.set(CURRENT_PHONE_NUMBER_ID, new)
     await running
     await assert_nothing_happened(moving)
     by_row = {message.callback_data: message.number.phone_number_id for message in sent(moving)}
@@ -207,7 +207,7 @@ async def test_a_campaign_does_not_stop_for_a_number_that_it_has_left(
     """The old one was paused, and nobody has announced that there is another one."""
     moving = await make_moving(20, numbers=2)
     old, new = moving.stage.vendor.phone_number_ids
-    await moving.set(announce=False, **{CURRENT_PHONE_NUMBER_ID: new})
+    await moving.set(CURRENT_PHONE_NUMBER_ID, new, announce=False)
     paused = {"scope": "number", "id": old, "vendor_uid": "v", "code": 33, "reason": "x", "at": 1}
     await moving.stage.redis.hset(
         keys.PAUSES, f"number:{moving.stage.vendor.uid}/{old}", orjson.dumps(paused)
@@ -225,7 +225,7 @@ async def test_the_rate_is_halved(make_moving: MakeMoving) -> None:
     number = moving.stage.vendor.phone_number_ids[0]
     running = await under_way(moving)
     listed = orjson.dumps([{"id": number, "messages_per_second": 50}]).decode()
-    await moving.set(**{PHONE_NUMBERS: listed})
+    await moving.set(PHONE_NUMBERS, listed)
 
     async def in_force() -> bool:
         line = keys.number(f"{moving.stage.vendor.uid}/{number}")
