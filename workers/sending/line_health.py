@@ -238,9 +238,11 @@ class Line:
             self._last.append(None)
             self._decide(False)
             return False
-        # A row that is tried again, and refused again, is one sign: it may be the row.
-        self._streak.add(call.row_uid)
-        self._last.append(call.row_uid)
+        # A row that is tried again, and refused again, is one sign: it may be the row. Where no
+        # connection came about it is not, and the same row is tried again at once.
+        what = f"{call.row_uid} {now}" if isinstance(attempt, NotSent) else call.row_uid
+        self._streak.add(what)
+        self._last.append(what)
         at_once = self.trial and isinstance(attempt, OutcomeUnknown)
         in_a_row = 1 if at_once else self.tuning.in_a_row
         signs = len({*self._last} - {None})

@@ -55,6 +55,15 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 # -- signs --
 
 
+def test_a_row_that_finds_no_connection_is_a_sign_each_time(watch: Watch) -> None:
+    """It is put back, and so is the next one to be tried."""
+    found = []
+    for _ in range(3):
+        found += watch.send(NOT_SENT, row_uid="the same")
+        watch.now += 1
+    assert found == [False, False, True]
+
+
 @pytest.mark.parametrize(
     "attempt",
     [
