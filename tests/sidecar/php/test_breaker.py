@@ -38,18 +38,22 @@ def test_it_opens_for_a_pause_that_passes(clock: Clock) -> None:
     assert one.wait_s == 0
 
 
+def told(one: Breaker) -> tuple[str | None, str | None]:
+    return one.reason, one.fresh_reason
+
+
 def test_its_reason_is_told_while_it_is_tried(clock: Clock) -> None:
     one = breaker(clock)
-    assert one.fresh_reason is None
+    assert told(one) == (None, None)
     one.failed("no")
     clock.now += FRESH_S - 1
-    assert (one.reason, one.fresh_reason) == ("no", "no")
+    assert told(one) == ("no", "no")
     clock.now += 1
-    assert (one.reason, one.fresh_reason) == ("no", None), "nobody has tried since"
+    assert told(one) == ("no", None), "nobody has tried since"
     one.failed("no")
-    assert one.fresh_reason == "no"
+    assert told(one) == ("no", "no")
     one.worked()
-    assert one.fresh_reason is None
+    assert told(one) == (None, None)
 
 
 def test_the_pause_doubles_up_to_the_longest(clock: Clock) -> None:
