@@ -34,7 +34,7 @@ class CloudApi:
         self.engine = Engine(config)
         self._send = SendEndpoint(self.engine)
         self._media = MediaEndpoint(self.engine.media, self.engine.media_faults, self.engine.access)
-        self._number = NumberEndpoint(self.engine.access)
+        self._number = NumberEndpoint(self.engine.access, self.engine.blocks)
         self._conduct = OutageConduct(self.engine.ledger, self.engine.clock.now)
         control = Control(self.engine)
         self._other_routes: ASGIApp = Starlette(

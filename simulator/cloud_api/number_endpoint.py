@@ -7,6 +7,7 @@ from starlette.types import Scope, Send
 
 from simulator.asgi import answer, authorization
 from simulator.cloud_api.access import Access
+from simulator.cloud_api.account_block import AccountBlock, AccountBlocks
 from simulator.cloud_api.number import Number
 from simulator.cloud_api.refusal import Refusal
 
@@ -17,13 +18,15 @@ _STANDARD_PER_S = 80
 
 
 class NumberEndpoint:
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, blocks: AccountBlocks) -> None:
         self._access = access
+        self._blocks = blocks
 
     async def __call__(self, scope: Scope, send: Send, phone_number_id: str) -> None:
         try:
             number = self._access.number(authorization(scope), phone_number_id)
-            found = _fields(number, _asked(scope))
+            block = self._blocks.list().get(number.account_id)
+            found = _fields(number, block, _asked(scope))
         except Refusal as refusal:
             await answer(send, refusal.http_status, refusal.body())
             return
@@ -37,12 +40,13 @@ def _asked(scope: Scope) -> list[str]:
     return [one for one in query["fields"][0].split(",") if one]
 
 
-def _fields(number: Number, names: list[str]) -> dict[str, object]:
+def _fields(number: Number, block: AccountBlock | None, names: list[str]) -> dict[str, object]:
     rate_per_s = number.bucket.rate_per_s
     known: dict[str, object] = {
         "account_mode": "LIVE",
         "code_verification_status": "VERIFIED",
         "display_phone_number": number.display_phone_number,
+        "health_status": _health(number, block),
         "id": number.phone_number_id,
         "name_status": "APPROVED",
         "platform_type": "CLOUD_API",
@@ -59,3 +63,26 @@ def _fields(number: Number, names: list[str]) -> dict[str, object]:
                 "(WhatsAppBusinessPhoneNumber)",
             )
     return {name: known[name] for name in names} | {"id": number.phone_number_id}
+
+
+def _health(number: Number, block: AccountBlock | None) -> dict[str, object]:
+    """Whether anything may be sent from a number, and what of it is in the way."""
+    word = "AVAILABLE" if block is None else "BLOCKED"
+    account: dict[str, object] = {
+        "entity_type": "WABA",
+        "id": number.account_id,
+        "can_send_message": word,
+    }
+    if block is not None:
+        account["errors"] = [
+            {
+                "error_code": block.code,
+                "error_description": "Business account cannot send",
+                "possible_solution": "See WhatsApp Manager",
+            }
+        ]
+    own = {"entity_type": "PHONE_NUMBER", "id": number.phone_number_id}
+    return {
+        "can_send_message": word,
+        "entities": [{**own, "can_send_message": "AVAILABLE"}, account],
+    }

@@ -124,6 +124,19 @@ def test_a_token_that_was_rotated(check: Check, order: Callable[..., Any]) -> No
     assert "the access token is refused (code 190, subcode 463: it has expired)" in line["detail"]
 
 
+def test_an_account_that_is_locked(check: Check, order: Callable[..., Any]) -> None:
+    order("POST", "account-blocks", {"code": 131031})
+    try:
+        found = check()
+    finally:
+        order("DELETE", "account-blocks")
+    [line] = found.values()
+    assert (
+        line["detail"] == "Meta blocks what is sent, because of its account (131031 account locked)"
+    )
+    assert check() == {}
+
+
 def test_it_cannot_be_reached(check: Check, tmp_path: Any) -> None:
     for url, says in (
         (unreachable.NO_SUCH_NAME, "does not resolve"),

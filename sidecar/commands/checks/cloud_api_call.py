@@ -32,6 +32,8 @@ _TOKENS = {
 }
 #: Graph's: the version has expired, and a path that does not exist, as with a version to come.
 _VERSION_CODES = {2635, 2500}
+#: What a number's health depends on.
+_KINDS = {"PHONE_NUMBER": "number", "WABA": "account", "BUSINESS": "business", "APP": "app"}
 #: Limits of calls of an app or a token; 80007 is one account's.
 _LIMITED = {4, 17, 32, 613}
 #: X.509 verification errors, by OpenSSL's numbers.
@@ -50,13 +52,15 @@ _UNTRUSTED = (
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``reached``: the Cloud API itself has answered, so the next number may fare better.
-    ``everybody``: it is the same for every number. ``enough``: the app has asked too often, so that
-    nobody else should be asked about. ``took_s``: until the answer."""
+    ``refused``: with an error. ``everybody``: it is the same for every number. ``enough``: the app
+    has asked too often, so that nobody else should be asked about. ``took_s``: until the
+    answer."""
 
     level: Level
     detail: str
     do: str | None = None
     reached: bool = True
+    refused: bool = False
     everybody: bool = False
     enough: bool = False
     took_s: float = 0.0
@@ -96,7 +100,7 @@ class CloudApiCalls:
                 "enter it again in PHP",
             )
         found = await self._ask(number, token, "id,health_status")
-        if found.level is Level.OK or not found.reached or token is None:
+        if not found.refused or not found.reached or token is None:
             return found
         # It may be the state of its health that the token must not see.
         plain = await self._ask(number, token, "id")
@@ -142,7 +146,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _fail(detail: str, do: str, *, reached: bool = True, everybody: bool = False) -> Finding:
-    return Finding(Level.FAIL, detail, do, reached, everybody)
+    return Finding(Level.FAIL, detail, do, reached=reached, everybody=everybody)
 
 
 def _warn(detail: str, do: str) -> Finding:
@@ -158,7 +162,8 @@ def judge(status: int, content: bytes, has_token: bool, version: str) -> Finding
         body = None
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict):
-        return _refused(status, _number(error.get("code")), error, has_token, version)
+        found = _refused(status, _number(error.get("code")), error, has_token, version)
+        return replace(found, refused=True)
     if isinstance(body, dict) and status == 200 and body.get("id"):
         return _healthy(body.get("health_status"))
     return _fail(
@@ -232,16 +237,20 @@ def _healthy(health: object) -> Finding:
         for entity in (found if isinstance(found, list) else [])
         if isinstance(entity, dict) and entity.get("can_send_message") == health["can_send_message"]
     ]
-    kinds = {str(one.get("entity_type"))[:30].lower().replace("_", " ") for one in entities}
+    kinds = {_KINDS.get(str(one.get("entity_type")), "state") for one in entities}
     errors = [error for one in entities for error in one.get("errors") or []]
     codes = {_number(error.get("error_code")) for error in errors if isinstance(error, dict)}
-    where = f", at its {', '.join(sorted(kinds))}" if kinds else ""
-    why = ", ".join(str(code) for code in sorted(codes - {None}, key=str))
-    detail = where + (f" (codes {why})" if why else "")
+    where = f", because of its {' and '.join(sorted(kinds))}" if kinds else ""
+    why = ", ".join(_named(code) for code in sorted(code for code in codes if code is not None))
+    detail = where + (f" ({why})" if why else "")
     do = "WhatsApp Manager says why, and what to do"
     if health["can_send_message"] == "LIMITED":
         return _warn(f"Meta limits what is sent{detail}", do)
     return _fail(f"Meta blocks what is sent{detail}", do)
+
+
+def _named(code: int) -> str:
+    return f"{code} {RULES[code].meaning}" if code in RULES else f"code {code}"
 
 
 def not_reached(error: Exception) -> Finding:

@@ -1,5 +1,6 @@
 import pytest
 
+from simulator.cloud_api.account_block import AccountBlock
 from simulator.cloud_api.config import DEFAULT_PHONE_NUMBER_ID
 from tests.simulator.cloud_api.helpers import simulating
 
@@ -35,3 +36,17 @@ async def test_a_number_that_does_not_exist() -> None:
         answer = await api.number("12345")
         assert (answer.status, answer.code) == (400, 100)
         assert answer.json["error"]["error_subcode"] == 33
+
+
+async def test_health() -> None:
+    """Of a locked account's number Meta says that nothing can be sent, and why."""
+    async with simulating() as api:
+        found = (await api.number(query="fields=id,health_status")).json["health_status"]
+        assert found["can_send_message"] == "AVAILABLE"
+        engine = api.simulator.engine
+        engine.blocks.put(engine.numbers.first().account_id, AccountBlock(131031))
+        found = (await api.number(query="fields=id,health_status")).json["health_status"]
+        assert found["can_send_message"] == "BLOCKED"
+        number, waba = found["entities"]
+        assert (number["can_send_message"], waba["can_send_message"]) == ("AVAILABLE", "BLOCKED")
+        assert [error["error_code"] for error in waba["errors"]] == [131031]

@@ -116,7 +116,7 @@ def test_a_number_that_meta_blocks(word: str) -> None:
     health = {"can_send_message": word, "entities": entities}
     found = judge(200, orjson.dumps({"id": "110", "health_status": health}), True, VERSION)
     assert found.level is (Level.FAIL if word == "BLOCKED" else Level.WARN)
-    assert ", at its waba (141006)" in found.detail.replace("codes ", "")
+    assert ", because of its account (code 141006)" in found.detail
 
 
 @pytest.mark.parametrize(
@@ -179,6 +179,18 @@ async def test_a_token_that_must_not_see_the_health_can_send() -> None:
 
     async with serving(health_is_refused) as port:
         assert (await ask(f"http://127.0.0.1:{port}")).level is Level.OK
+
+
+async def test_a_number_that_meta_blocks_is_asked_about_once() -> None:
+    """That it answers at all makes it no better."""
+
+    async def blocked(request: web.Request) -> web.Response:
+        health = {"health_status": {"can_send_message": "BLOCKED", "entities": []}}
+        asked = "health_status" in request.query["fields"]
+        return web.json_response({"id": "110", **(health if asked else {})})
+
+    async with serving(blocked) as port:
+        assert (await ask(f"http://127.0.0.1:{port}")).level is Level.FAIL
 
 
 async def test_meta_answers_by_another_version() -> None:
