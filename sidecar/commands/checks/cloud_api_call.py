@@ -231,15 +231,14 @@ def _healthy(health: object) -> Finding:
     """Return what Meta says of a number that it knows: whether anything may be sent from it."""
     if not isinstance(health, dict) or health.get("can_send_message") not in ("BLOCKED", "LIMITED"):
         return Finding(Level.OK, "answers")
-    found = health.get("entities")
     entities = [
         entity
-        for entity in (found if isinstance(found, list) else [])
-        if isinstance(entity, dict) and entity.get("can_send_message") == health["can_send_message"]
+        for entity in _objects(health.get("entities"))
+        if entity.get("can_send_message") == health["can_send_message"]
     ]
     kinds = {_KINDS.get(str(one.get("entity_type")), "state") for one in entities}
-    errors = [error for one in entities for error in one.get("errors") or []]
-    codes = {_number(error.get("error_code")) for error in errors if isinstance(error, dict)}
+    errors = [error for one in entities for error in _objects(one.get("errors"))]
+    codes = {_number(error.get("error_code")) for error in errors}
     where = f", because of its {' and '.join(sorted(kinds))}" if kinds else ""
     why = ", ".join(_named(code) for code in sorted(code for code in codes if code is not None))
     detail = where + (f" ({why})" if why else "")
@@ -247,6 +246,10 @@ def _healthy(health: object) -> Finding:
     if health["can_send_message"] == "LIMITED":
         return _warn(f"Meta limits what is sent{detail}", do)
     return _fail(f"Meta blocks what is sent{detail}", do)
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _named(code: int) -> str:

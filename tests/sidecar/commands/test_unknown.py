@@ -258,12 +258,13 @@ def test_in_pages_and_none_that_is_new(
     """What becomes unknown after the question was not confirmed."""
     monkeypatch.setattr("sidecar.sending.unknown_messages._PAGE", 1)
 
+    *_, youngest, new = campaign.row_uids
+    since = f"UPDATE {TABLE} SET updated_at = datetime('now', ?) WHERE _uid = ?"
+    php.run(since, ("-1 hours", youngest))
+
     def confirm(*_: Any, **__: Any) -> None:
-        php.change(TABLE, {"status": 6}, _uid=campaign.row_uids[3])
-        php.run(
-            f"UPDATE {TABLE} SET updated_at = datetime('now', '+1 minutes') WHERE _uid = ?",
-            (campaign.row_uids[3],),
-        )
+        php.change(TABLE, {"status": 6}, _uid=new)
+        php.run(since, ("-1 minutes", new))
 
     monkeypatch.setattr("click.confirm", confirm)
     assert "3 messages" in run(php, "resend", "--all").stdout

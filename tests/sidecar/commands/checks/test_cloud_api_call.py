@@ -122,7 +122,14 @@ def test_a_number_that_meta_blocks(word: str) -> None:
 @pytest.mark.parametrize(
     "health",
     [None, [], {}, {"can_send_message": "AVAILABLE"}, "x"]
-    + [{"can_send_message": "LIMITED", "entities": e} for e in (None, [1], [{"errors": 3}])],
+    + [
+        {"can_send_message": "LIMITED", "entities": entities}
+        for entities in (
+            *(None, [1], {}, [{"errors": 3}]),
+            [{"can_send_message": "LIMITED", "entity_type": {}, "errors": 3}],
+            [{"can_send_message": "LIMITED", "errors": [1, {"error_code": "x"}]}],
+        )
+    ],
 )
 def test_a_health_of_any_shape(health: object) -> None:
     found = judge(200, orjson.dumps({"id": "110", "health_status": health}), True, VERSION)
