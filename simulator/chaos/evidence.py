@@ -213,13 +213,16 @@ def pending_updates(stage: Stage, vendor_uids: Sequence[str]) -> set[Update]:
 
 
 def stored_webhook(payload: str) -> Any:
-    """Return what a webhook in PHP's table says. A body that no JSON column takes stands there as a
-    text, or in Base64."""
+    """Return what a webhook in PHP's table says; None if it is no JSON. A body that no JSON column
+    takes stands there as a text, or in Base64."""
     webhook = jsontext.read(payload)
-    if isinstance(webhook, str):
-        is_json = webhook.lstrip("\ufeff").startswith(("{", "["))
-        webhook = jsontext.read(webhook if is_json else base64.b64decode(webhook))
-    return webhook
+    if not isinstance(webhook, str):
+        return webhook
+    is_json = webhook.lstrip("\ufeff").startswith(("{", "["))
+    try:
+        return jsontext.read(webhook if is_json else base64.b64decode(webhook))
+    except ValueError:  # NaN, say
+        return None
 
 
 def updates_of(webhook: Any) -> Iterable[Update]:

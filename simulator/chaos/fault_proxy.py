@@ -81,9 +81,13 @@ class FaultProxy:
         self._server = await asyncio.start_server(self._taken, "127.0.0.1", self.port)
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        if (server := self._server) is not None:
             self._server = None
+            # asyncio loses sockets that it accepts in the turn in which their server is closed.
+            for listening in server.sockets:
+                self._loop.remove_reader(listening.fileno())
+            await asyncio.sleep(0)
+            server.close()
         for connection in list(self._connections):
             if connection.idle.is_set():
                 connection.close()

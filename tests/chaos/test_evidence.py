@@ -93,6 +93,11 @@ def test_a_webhook_as_php_has_stored_it(payload: str) -> None:
     assert update.wamid in ("w%s", "w\ufffd")
 
 
+def test_a_webhook_that_is_no_json() -> None:
+    stored = orjson.dumps('{"entry": NaN}').decode()
+    assert list(updates_of(stored_webhook(stored))) == []
+
+
 def test_updates_of_a_webhook() -> None:
     statuses = [payloads.status("wamid.1", "sent"), payloads.status("wamid.1", "read")]
     body = payloads.webhook(messages=[payloads.message(wamid="wamid.in")], statuses=statuses)

@@ -1,6 +1,8 @@
 """The way to the Cloud API, with a server behind it that answers what it is asked."""
 
 import asyncio
+import gc
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -158,3 +160,19 @@ async def test_a_caller_that_goes_is_not_seen_before_its_request_is_answered(
     assert not server.gone
     server.answering.set()
     await eventually(lambda: server.gone)
+
+
+def test_who_comes_while_it_closes() -> None:
+    """Sockets that are accepted in the same moment are not lost, which Python would warn of."""
+    [nobody] = free_ports(1)
+    with FaultProxy(nobody) as proxy:
+        for _ in range(20):
+            clients = [socket.socket() for _ in range(20)]
+            for client in clients:
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", proxy.port))
+            proxy.close()
+            proxy.open()
+            for client in clients:
+                client.close()
+    gc.collect()
