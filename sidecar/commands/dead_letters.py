@@ -64,7 +64,10 @@ def dead_letters() -> None:
 @choosing
 @with_context("dead-letters")
 async def list_dead_letters(context: Context, choice: Choice | None) -> None:
-    """Print one line of JSON for each, the oldest first, without its payload."""
+    """List them, a line of JSON each, the oldest first.
+
+    Without what they hold; show and export have that.
+    """
     async for letter in DeadLetters(context.redis()).all(choice or ALL):
         click.echo(msgspec.json.encode(letter.summary).decode())
 
@@ -83,9 +86,11 @@ async def show_dead_letter(context: Context, letter_id: str) -> None:
 @choosing
 @with_context("dead-letters")
 async def export_dead_letters(context: Context, file: str, choice: Choice | None) -> None:
-    """Write them to FILE, or to standard output for -: one line of JSON for each, the oldest first,
-    in full. They contain customers' data: only you may read a new FILE, and an existing one is
-    never overwritten."""
+    """Write them to FILE, a line of JSON each, in full.
+
+    The oldest first; - is the standard output. They contain customers' data: only you may read a
+    new FILE, and an existing one is never overwritten.
+    """
     count = 0
     with _output(file) as output:
         async for letter in DeadLetters(context.redis()).all(choice or ALL):
@@ -115,8 +120,11 @@ def _output(file: str) -> Iterator[BinaryIO]:
 @json_option
 @with_context("dead-letters")
 async def import_dead_letters(context: Context, file: BinaryIO, as_json: bool) -> None:
-    """Put back what export wrote to FILE, or read standard input for -, to be replayed. Skips what
-    is there already. Deletes a vendor's oldest where there are more than are kept."""
+    """Put back what export wrote to FILE.
+
+    To be replayed; - is the standard input. Skips what is there already. Deletes a vendor's oldest
+    where there are more than are kept.
+    """
     found = list(_read(file))
     letters, imported = DeadLetters(context.redis()), 0
     for start in range(0, len(found), BATCH):
@@ -188,8 +196,11 @@ async def discard_dead_letters(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Delete letters for good: those named, or those that the options select. Without --yes, only
-    count them for each vendor and delete nothing."""
+    """Delete letters for good.
+
+    Those named, or those that the options select. Without --yes, only count them for each vendor
+    and delete nothing.
+    """
     if bool(letter_ids) == bool(everything or choice):
         raise click.UsageError(
             "name the letters, or say which: --vendor, --reason, --older-than, --all"

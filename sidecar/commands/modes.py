@@ -19,7 +19,7 @@ def modes() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each vendor.")
 @with_context("modes", log_level="error")
 async def list_modes(context: Context, as_json: bool) -> None:
-    """Print how many vendors are in which mode, and then each vendor's modes."""
+    """Print each vendor's modes, and how many have which."""
     vendors = (await cutover_of(context).read()).vendors
     if as_json:
         for vendor in vendors:
@@ -42,7 +42,10 @@ async def list_modes(context: Context, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each change.")
 @with_context("modes", log_level="error")
 async def history(context: Context, vendor_uid: str, as_json: bool) -> None:
-    """Print who changed a vendor's modes, when and why; the newest last."""
+    """Print who changed a vendor's modes, and why.
+
+    With the time, the newest last.
+    """
     answer = await cutover_of(context).read(history=True)
     found = [vendor for vendor in answer.vendors if vendor.vendor_uid == vendor_uid]
     if not found:

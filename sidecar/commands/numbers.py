@@ -36,7 +36,11 @@ def numbers() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("numbers")
 async def list_numbers(context: Context, as_json: bool) -> None:
-    """Print what is paused, then one line for each number of the last 24 hours."""
+    """List what is paused, and how numbers stand.
+
+    First what a person has to resume, then one line for each number that has sent within 24 hours:
+    how fast it is, and why it is slow, held or silent, and until when.
+    """
     redis = context.redis()
     paused = await Pauses(redis).all()
     states = await known_states(redis)
@@ -85,9 +89,12 @@ def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("numbers")
 async def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
-    """Resume paused numbers and accounts, or all that is paused for a vendor alone, such as its
-    access token. If the problem persists, the first message pauses them again. Campaigns that were
-    paused with them stay paused until they are resumed themselves."""
+    """Resume paused numbers, accounts or access tokens.
+
+    A VENDOR names all that is paused for it alone, such as its access token. If the problem
+    persists, the first message pauses them again. Campaigns that were paused with them stay paused
+    until they are resumed themselves.
+    """
     pauses = Pauses(context.redis())
     standing = await pauses.all()
     named = {one: {one.id} if one.shared else {one.id, one.vendor_uid} for one in standing}

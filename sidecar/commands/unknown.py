@@ -126,9 +126,9 @@ def deciding(command: Callable[..., None]) -> Callable[..., None]:
 @deciding
 @with_context("unknown")
 async def resend(context: Context, /, **wanted: Any) -> None:
-    """Send messages again: those named, or those that the options select.
+    """Send messages again.
 
-    Whoever received one already receives it twice, so the number is shown first, and has to be
+    Those named, or those that the options select. Whoever received one already receives it twice, so the number is shown first, and has to be
     confirmed. May be interrupted and repeated: what is done is not done again.
     """
     await _decide(context, ResolveAction.RESEND, _Wanted(**wanted))
@@ -139,9 +139,11 @@ async def resend(context: Context, /, **wanted: Any) -> None:
 @click.option("--reason", help="Kept with the messages, for whoever asks later.")
 @with_context("unknown")
 async def give_up(context: Context, /, reason: str | None, **wanted: Any) -> None:
-    """Count messages as failed, and never resend them: those named, or those that the options
-    select, whose number is shown first and has to be confirmed. A status that still comes is
-    applied. May be interrupted and repeated."""
+    """Count messages as failed, and never resend them.
+
+    Those named, or those that the options select, whose number is shown first and has to be
+    confirmed. A status that still comes is applied. May be interrupted and repeated.
+    """
     if reason is not None and len(reason) > 500:
         raise click.BadParameter("at most 500 characters", param_hint="--reason")
     await _decide(context, ResolveAction.GIVE_UP, _Wanted(**wanted, reason=reason))
