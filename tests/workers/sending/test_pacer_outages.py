@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -149,7 +150,13 @@ async def test_an_outage_that_another_process_has_noticed_stops_rows_with_slots(
     sent(track, 60)
     async with track.running():
         await track.has_started(2)
-        outage = {"since": 1, "reason": "r", "until": 4 * 10**15, "pause": 1, "failed": 0}
+        outage: dict[Any, Any] = {
+            "since": 1,
+            "reason": "r",
+            "until": 4 * 10**15,
+            "pause": 1,
+            "failed": 0,
+        }
         await track.redis.hset(keys.outage(NUMBER), mapping=outage)
         await eventually(lambda: track.line.down)
         started = len(track.started)
