@@ -128,8 +128,9 @@ def deciding(command: Callable[..., None]) -> Callable[..., None]:
 async def resend(context: Context, /, **wanted: Any) -> None:
     """Send messages again.
 
-    Those named, or those that the options select. Whoever received one already receives it twice, so the number is shown first, and has to be
-    confirmed. May be interrupted and repeated: what is done is not done again.
+    Those named, or those that the options select. Whoever received one already receives it twice,
+    so the number is shown first, and has to be confirmed. May be interrupted and repeated: what is
+    done is not done again.
     """
     await _decide(context, ResolveAction.RESEND, _Wanted(**wanted))
 
