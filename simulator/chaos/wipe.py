@@ -137,10 +137,12 @@ def _kill_workers(stage: Stage) -> None:
 
 
 def _wait_for(stage: Stage, accepted: int) -> None:
-    end = time.monotonic() + _STALLED_S
-    while stage.ask("report")["accepted"] < accepted:
-        if time.monotonic() > end:
-            raise ProcessFailed(f"no {accepted} messages were sent in {_STALLED_S:.0f} s")
+    last, changed_at = -1, time.monotonic()
+    while (now := stage.ask("report")["accepted"]) < accepted:
+        if now != last:
+            last, changed_at = now, time.monotonic()
+        if time.monotonic() - changed_at > _STALLED_S:
+            raise ProcessFailed(f"{now} messages were sent, and no more in {_STALLED_S:.0f} s")
         time.sleep(_POLL_S)
 
 
