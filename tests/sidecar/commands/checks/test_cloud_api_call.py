@@ -119,18 +119,18 @@ def test_a_number_that_meta_blocks(word: str) -> None:
     assert ", because of its account (code 141006)" in found.detail
 
 
-@pytest.mark.parametrize(
-    "health",
-    [None, [], {}, {"can_send_message": "AVAILABLE"}, "x"]
-    + [
-        {"can_send_message": "LIMITED", "entities": entities}
-        for entities in (
-            *(None, [1], {}, [{"errors": 3}]),
-            [{"can_send_message": "LIMITED", "entity_type": {}, "errors": 3}],
-            [{"can_send_message": "LIMITED", "errors": [1, {"error_code": "x"}]}],
-        )
-    ],
-)
+ODD_ENTITIES: list[Any] = [
+    *(None, [1], {}, [{"errors": 3}]),
+    [{"can_send_message": "LIMITED", "entity_type": {}, "errors": 3}],
+    [{"can_send_message": "LIMITED", "errors": [1, {"error_code": "x"}]}],
+]
+ODD_HEALTH: list[Any] = [
+    *(None, [], {}, "x", {"can_send_message": "AVAILABLE"}),
+    *({"can_send_message": "LIMITED", "entities": entities} for entities in ODD_ENTITIES),
+]
+
+
+@pytest.mark.parametrize("health", ODD_HEALTH)
 def test_a_health_of_any_shape(health: object) -> None:
     found = judge(200, orjson.dumps({"id": "110", "health_status": health}), True, VERSION)
     assert found.level in (Level.OK, Level.WARN)
