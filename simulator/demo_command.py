@@ -4,7 +4,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
 from simulator.odd_outcome import table
 from simulator.processes import ProcessFailed
+from simulator.status_watch import StatusWatch
 
 
 @click.command(name="demo")
@@ -51,6 +52,11 @@ from simulator.processes import ProcessFailed
     help="How marketing templates are sent: by the Marketing Messages API, or as any other (off).",
 )
 @click.option(
+    "--watch-status",
+    is_flag=True,
+    help="Look at sidecar status all the while: anything that it calls wrong is an error.",
+)
+@click.option(
     "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to a file."
 )
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep tables and logs in a folder.")
@@ -61,6 +67,7 @@ def command(
     stack: bool,
     odd: bool,
     marketing: str,
+    watch_status: bool,
     json_file: Path | None,
     keep: Path | None,
 ) -> None:
@@ -72,7 +79,9 @@ def command(
                 demo = (OddDemo if odd else Demo)(
                     installation, messages=messages, rate=rate, marketing_messages=marketing
                 )
-                figures, differences = run(demo, count, alone_first=stack and not odd)
+                figures, differences = run(
+                    demo, count, alone_first=stack and not odd, watch_status=watch_status
+                )
                 ran_on = installation.description()
         except ProcessFailed as error:
             raise click.ClickException(str(error)) from None
@@ -114,9 +123,12 @@ def _installation(folder: Path, stack: bool) -> Installation:
     return StackInstallation(folder)
 
 
-def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any], list[str]]:
+def run(
+    demo: Demo, replies: int, *, alone_first: bool, watch_status: bool = False
+) -> tuple[dict[str, Any], list[str]]:
     """Run the demo and return its figures, and what does not fit. With ``alone_first`` a campaign
-    without customers goes before, to see what it costs by itself."""
+    without customers goes before, to see what it costs by itself; with ``watch_status`` what
+    ``sidecar status`` calls wrong meanwhile does not fit."""
     click.echo("starting everything ...")
     demo.start()
     for name, process in demo.installation.processes.items():
@@ -126,8 +138,13 @@ def run(demo: Demo, replies: int, *, alone_first: bool) -> tuple[dict[str, Any],
     if alone_first:
         comparison, figures["campaign_alone"] = _campaign(demo, 0)
         differences += comparison.differences
-    comparison, cost = _campaign(demo, replies)
+    with StatusWatch(demo.installation) if watch_status else nullcontext() as watch:
+        comparison, cost = _campaign(demo, replies)
     differences += comparison.differences
+    if watch is not None:
+        figures["status"] = watch.as_dict()
+        click.echo(f"sidecar status: {watch.looks} looks, {watch.longest_s:.1f} s at most each")
+        differences += watch.wrong
     report = read(demo.cloud_api, "report")
     figures |= {
         **_odd(demo, differences),

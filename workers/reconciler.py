@@ -41,6 +41,10 @@ LEASE = "reconciler"
 #: resumed the campaign died before Redis knew. Longer than PHP may take to answer.
 LIFTED_MS = 60_000
 
+#: A campaign that nobody sends although workers were woken for so long is told of, and how many.
+IN_VAIN_S = 10.0
+MAX_IN_VAIN = 100
+
 
 class Reconciler:
     """``wake`` wakes a worker for a job."""
@@ -73,6 +77,8 @@ class Reconciler:
         self._due_times = DueTimes(redis)
         self._follow_clock = script(redis, "sending/waits")
         self._webhooks_wait = False
+        #: Since when workers have been woken in vain for a campaign (``time.monotonic``).
+        self._woken: dict[str, float] = {}
 
     async def run(self) -> None:
         """Reconcile until cancelled, while no other process does."""
@@ -87,6 +93,7 @@ class Reconciler:
             except Exception:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
                 log.exception("reconciler.failed")
+            self._woken = {}
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
@@ -131,6 +138,7 @@ class Reconciler:
             if vendor_of_replies(campaign.decode()) is None
         ]
         if not campaigns:
+            self._woken = {}
             return
         waits_of = [keys.wait(campaign_uid) for campaign_uid, _ in campaigns]
         await self._follow_clock(keys=[keys.CLOCK, *waits_of], args=[])
@@ -141,10 +149,20 @@ class Reconciler:
                 keys.halt(campaign_uid), keys.ledger(campaign_uid), keys.claims(campaign_uid)
             )
         answers = await pipeline.execute()
+        woken: dict[str, float] = {}
         for index, (campaign_uid, vendor_uid) in enumerate(campaigns):
             held, waits, something = answers[3 * index : 3 * index + 3]
             if not held and (something or not waits):
                 self._wake_up(send_campaign(vendor_uid, campaign_uid))
+                woken[campaign_uid] = self._woken.get(campaign_uid, time.monotonic())
+        self._woken = woken
+
+    def in_vain(self) -> dict[str, float]:
+        """Return the campaigns for which workers were woken for long and which nobody sends, and
+        for how many seconds, those for longest first."""
+        now = time.monotonic()
+        found = {uid: now - since for uid, since in self._woken.items() if now - since > IN_VAIN_S}
+        return dict(sorted(found.items(), key=lambda one: -one[1])[:MAX_IN_VAIN])
 
     async def wake_effects(self) -> None:
         """Wake a worker for vendors' effects that are due and that nobody runs, and for replies in

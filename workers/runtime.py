@@ -160,6 +160,7 @@ class Runtime:
             "php_failures": self._backend.failures.report(),
             "wakeups": self._wakeups.failing,
             "ai_failures": self._ai_failures(),
+            "in_vain": self._reconciler.in_vain(),
             "sends": self._services.recent.report(),
             "slow": self._services.cloud_api.calls.slow(),
         }

@@ -52,6 +52,7 @@ class Code(StrEnum):
     CAMPAIGN_PAUSED = "campaign-paused"
     NUMBER_HELD = "number-held"
     CAMPAIGN_WAITS = "campaign-waits"
+    CAMPAIGN_STUCK = "campaign-stuck"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from sidecar.ops.message_problems import (
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.process_problems import clocks, processes, ways_in
 from sidecar.ops.report import Report
-from sidecar.ops.send_problems import bad_ends, cloud_api, held_numbers, paused, waiting_campaigns
+from sidecar.ops.send_problems import (
+    bad_ends,
+    cloud_api,
+    held_numbers,
+    paused,
+    stuck_campaigns,
+    waiting_campaigns,
+)
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
@@ -64,12 +71,15 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
     ]
     told = " ".join(problem.what for problem in sending)
     first = [one for one in sending if one.code is Code.CLOUD_API_DOWN]
-    return [
+    parts = [
         *redis,
         *processes(report),
         *clocks(report),
         *ways_in(report, redis_full=any(one.code is Code.REDIS_FULL for one in redis)),
         *_php(report),
+    ]
+    return [
+        *parts,
         *first,
         *_held(report),
         *waiting_messages(report.waiting_messages),
@@ -81,6 +91,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *bad_ends(report),
         *(one for one in sending if one not in first),
         *waiting_campaigns(report, told),
+        *stuck_campaigns(report, parts),
     ]
 
 

@@ -1,7 +1,7 @@
 """What is wrong with what is sent: the Cloud API, numbers, campaigns that wait, rows that fail."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
@@ -151,6 +151,29 @@ def waiting_campaigns(report: Report, told: str) -> Iterator[Problem]:
             f"resume {one.uid}.",
         )
     yield from unnamed(Code.CAMPAIGN_WAITS, len(waiting), "{} more campaigns wait")
+
+
+#: What keeps workers from campaigns, and is named by itself.
+_REASONS_TO_BE_STUCK = {
+    Code.WORKER_NOT_RUNNING,
+    Code.DRAMATIQ_UNAVAILABLE,
+    Code.PHP_UNAVAILABLE,
+}
+
+
+def stuck_campaigns(report: Report, others: Iterable[Problem]) -> Iterator[Problem]:
+    """Return a problem for the campaigns that nobody sends, if no other one says why."""
+    if any(problem.code in _REASONS_TO_BE_STUCK for problem in others):
+        return
+    stuck = {uid: s for process in report.overview.alive for uid, s in process.in_vain.items()}
+    if stuck:
+        yield Problem(
+            Code.CAMPAIGN_STUCK,
+            f"Nobody sends campaign {named(sorted(stuck))}, although workers have been woken for "
+            f"{duration(max(stuck.values()))}",
+            "Look at the workers' log. If they send other campaigns, there are too many at once: "
+            "start another worker, or raise campaign_concurrency. If not, restart them.",
+        )
 
 
 def bad_ends(report: Report) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.php import Answer, Call, Php, answer
-from workers.reconciler import LEASE, Reconciler
+from workers.reconciler import IN_VAIN_S, LEASE, Reconciler
 from workers.sending.ledger import Ledger
 
 DUE = contract.DUE_CAMPAIGNS
@@ -61,6 +61,29 @@ def due(**more: Any) -> dict[str, Any]:
 
 def say(php: Php, *campaigns: dict[str, Any], made_unknown: int = 0) -> None:
     php.always(DUE, answer({"campaigns": list(campaigns), "made_unknown": made_unknown}))
+
+
+# -- what is woken in vain --
+
+
+async def test_campaigns_that_nobody_sends_although_workers_are_woken(
+    reconciler: Reconciler, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("workers.reconciler.time.monotonic", lambda: now)
+    for uid in ("c1", "c2"):
+        await redis.hset(keys.CAMPAIGNS, uid, "vendor-1")
+    await reconciler.wake_listed_campaigns()
+    now += IN_VAIN_S
+    assert reconciler.in_vain() == {}
+    now += 1
+    assert reconciler.in_vain() == {"c1": IN_VAIN_S + 1, "c2": IN_VAIN_S + 1}
+    await redis.set(keys.lease(campaign_lease("c1")), 1)
+    await reconciler.wake_listed_campaigns()
+    assert reconciler.in_vain() == {"c2": IN_VAIN_S + 1}, "somebody has begun with one"
+    await redis.delete(keys.CAMPAIGNS)
+    await reconciler.wake_listed_campaigns()
+    assert reconciler.in_vain() == {}
 
 
 # -- lanes --

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from contracts.backend import CampaignState
+from contracts.jobs import Queue
 from contracts.modes import Mode, Modes, VendorModes
 from sidecar.clock import now_ms
 from sidecar.ops import report as reports
@@ -26,6 +27,7 @@ from tests.conftest import MakeSettings
 from tests.sidecar.ops.sending import campaign, number_state
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
 
+QUEUES = [queue.value for queue in Queue]
 VENDORS = [f"v{number}" for number in range(MAX_NAMED + 2)]
 
 
@@ -107,7 +109,9 @@ def worse(report: Report) -> Report:
 def less(report: Report) -> Report:
     """Redis, as it is between the extremes."""
     redis = replace(report.overview.redis, writes_ok=False, used_bytes=75, limit_bytes=100)
-    return replace(report, overview=replace(report.overview, redis=redis))
+    workers = Process("w", "worker", "host", 7, 0, 0.0, queues=QUEUES, in_vain={"c": 60.0})
+    overview = replace(report.overview, redis=redis, processes=[workers])
+    return replace(report, overview=overview, php=PhpReport())
 
 
 async def test_every_code_has_a_problem(report: Report, settings: Settings) -> None:

@@ -146,6 +146,18 @@ async def test_campaigns_that_wait_and_why(quiet: Report, settings: Settings) ->
     assert len([one for one in found if "131057" in one.what]) == 1, "each reason is said once"
 
 
+async def test_campaigns_that_nobody_sends(quiet: Report) -> None:
+    worker = Process("p", "worker", "h", 7, 0, 0.0, in_vain={"c2": 11.0, "c1": 150.0})
+    report = replace(quiet, overview=replace(quiet.overview, processes=[worker]))
+    [problem] = send_problems.stuck_campaigns(report, [])
+    assert problem.code is Code.CAMPAIGN_STUCK
+    assert problem.what == (
+        "Nobody sends campaign c1, c2, although workers have been woken for 2 min"
+    )
+    known = [Problem(Code.PHP_UNAVAILABLE, "PHP is away", "Look.")]
+    assert list(send_problems.stuck_campaigns(report, known)) == [], "that says why"
+
+
 # -- how rows end --
 
 
@@ -206,7 +218,7 @@ async def test_a_pause_and_its_campaigns_are_said_once(quiet: Report) -> None:
     first, second, third = send_problems.paused(report)
     assert first.code is Code.SENDING_PAUSED
     assert first.what.endswith(
-        f"vendor v is paused: 190 Access token expired; paused with it: campaign c1"
+        "vendor v is paused: 190 Access token expired; paused with it: campaign c1"
     )
     assert first.do == "Once fixed: sidecar campaigns resume c1, or sidecar numbers resume v."
     assert second.what == f"Campaign c2 is paused: {reason}", "another vendor's"
