@@ -13,7 +13,7 @@ from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
 from simulator.outages.figures import Figures, table
 from simulator.outages.plan import SHAPES, Plan
-from simulator.outages.run import OutageRun
+from simulator.outages.run import OutageRun, RunStuck
 from simulator.outages.stage import Stage
 from simulator.outages.watch import Watch
 from simulator.processes import ProcessFailed
@@ -86,7 +86,7 @@ def _run(plan: Plan, installation: Installation) -> Figures:
             run.finish()
             run.wait_until_over(watch)
             return run.figures(watch)
-    except ProcessFailed as error:
+    except (ProcessFailed, RunStuck) as error:
         raise click.ClickException(str(error)) from None
 
 

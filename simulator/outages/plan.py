@@ -38,9 +38,10 @@ class Plan:
         return _NAMED_SLOW if self.shape == OutageShape.SLOW else _NAMED
 
     @property
-    def longest_s(self) -> float:
-        """How long the campaign may take after the outage until it counts as stuck."""
-        return 2 * self.messages / self.rate + self.seconds + 60
+    def stalled_s(self) -> float:
+        """For how long nothing may move after the outage: a probe may come as late again as the
+        outage was long."""
+        return 2 * self.seconds + 60
 
     def order(self, phone_number_id: str) -> dict[str, Any]:
         """Return what ``POST /_simulator/outages`` is given."""

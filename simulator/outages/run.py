@@ -13,7 +13,7 @@ from simulator.outages.stage import Stage
 from simulator.outages.watch import Watch, look
 
 _POLL_S = 0.2
-#: How long the first rows may take.
+#: How long nothing may go out before the outage.
 _BEGIN_S = 60.0
 #: How long ``sidecar status`` is looked at after the campaign has ended.
 _OVER_S = 20.0
@@ -21,7 +21,7 @@ _WAITING = (QueueStatus.QUEUED, QueueStatus.PROCESSING, QueueStatus.AWAITING_STA
 
 
 class RunStuck(Exception):
-    """What should have happened did not, in time."""
+    """Nothing moves any more, and it is not the end."""
 
 
 class OutageRun:
@@ -49,8 +49,9 @@ class OutageRun:
 
     def begin_outage(self) -> None:
         """Begin it when the rows before it have gone out."""
-        limit_s = _BEGIN_S + 2 * self._plan.messages / self._plan.rate
-        wait_until(lambda: self._accepted() >= self._plan.rows_before, limit_s, "rows before it")
+        wait_until(
+            lambda: self._accepted() >= self._plan.rows_before, self._accepted, _BEGIN_S, "sending"
+        )
         self._began_at = time.time()
         if self._plan.shape == REFUSED:
             self._stage.proxy.close()
@@ -65,9 +66,9 @@ class OutageRun:
             self._stage.proxy.open()
 
     def finish(self) -> None:
-        """Wait until no row waits and no status is under way; for a limited time."""
+        """Wait until no row waits and no status is under way, as long as anything moves."""
         with suppress(RunStuck):
-            wait_until(self._has_ended, self._plan.longest_s, "the end of the campaign")
+            wait_until(self._has_ended, self._progress, self._plan.stalled_s, "the campaign")
 
     def wait_until_over(self, watch: Watch) -> None:
         """Wait until ``sidecar status`` does not name the outage any more; for a limited time."""
@@ -75,6 +76,7 @@ class OutageRun:
         with suppress(RunStuck):
             wait_until(
                 lambda: watch.over_at(names, self._number, self.ends_at) is not None,
+                lambda: None,
                 _OVER_S,
                 "status",
             )
@@ -82,10 +84,12 @@ class OutageRun:
     def figures(self, watch: Watch) -> Figures:
         assert self._campaign is not None
         cloud_api = self._stage.cloud_api
+        tables = self._stage.installation.tables
+        # Before the messages: a row that goes out meanwhile would be in neither.
+        queued = set(tables.queued_uids(self._vendor.uid))
         mine = set(self._campaign.row_uids)
         sent = [one for one in control.lines(cloud_api, "messages") if one["callback_data"] in mine]
         times_s = [one["accepted_at"] / 1000 for one in sent]
-        tables = self._stage.installation.tables
         counts = tables.counts(self._vendor.uid)
         sends = look(self._stage.installation).sends(self._vendor.uid)
         left = sum(counts.queue.get(status, 0) for status in _WAITING)
@@ -100,7 +104,7 @@ class OutageRun:
             requeued=sends["requeued"],
             twice=len(sent) - len(went_out) + len(counts.doubles),
             left=left,
-            lost=len(mine - went_out - set(tables.queued_uids(self._vendor.uid))),
+            lost=len(mine - went_out - queued),
             hit=self._hit(),
             goes_on_s=_since(
                 self.ends_at, min((t for t in times_s if t > self.ends_at), default=None)
@@ -123,6 +127,10 @@ class OutageRun:
         idle: bool = control.read(self._stage.cloud_api, "report")["idle"]
         return idle
 
+    def _progress(self) -> object:
+        tables = self._stage.installation.tables
+        return self._accepted(), tables.counts(self._vendor.uid)
+
     def _hit(self) -> int:
         if self._plan.shape == REFUSED:
             return 1
@@ -137,10 +145,14 @@ def _since(start: float, at: float | None) -> float | None:
     return None if at is None else at - start
 
 
-def wait_until(condition: Callable[[], bool], limit_s: float, what: str) -> None:
-    """Raise :class:`RunStuck` if it does not come in time."""
-    end = time.monotonic() + limit_s
+def wait_until(
+    condition: Callable[[], bool], progress: Callable[[], object], stalled_s: float, what: str
+) -> None:
+    """Raise :class:`RunStuck` if ``progress`` stays the same for so long before it comes."""
+    last, end = progress(), time.monotonic() + stalled_s
     while not condition():
-        if time.monotonic() > end:
-            raise RunStuck(f"{what} did not come in {limit_s:.0f} s")
+        if (now := progress()) != last:
+            last, end = now, time.monotonic() + stalled_s
+        elif time.monotonic() > end:
+            raise RunStuck(f"{what} did not go on for {stalled_s:.0f} s")
         time.sleep(_POLL_S)

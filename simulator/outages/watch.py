@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any, Self
 
+import click
 import httpx
 import orjson
 
@@ -79,7 +80,11 @@ class Watch:
 
     def _run(self) -> None:
         while not self._done.wait(_PAUSE_S):
-            self.looks.append(look(self.installation))
+            try:
+                self.looks.append(look(self.installation))
+            except (httpx.HTTPError, subprocess.TimeoutExpired, orjson.JSONDecodeError) as error:
+                # Nothing was told; the next look may tell it.
+                click.echo(f"status could not be read: {error!r}", err=True)
 
 
 def look(installation: Installation) -> Look:
@@ -97,7 +102,8 @@ def look(installation: Installation) -> Look:
 
 
 def _metric(installation: Installation) -> float | None:
-    answer = httpx.get(f"{installation.processes['sidecar'].url}/metrics", trust_env=False)
+    url = f"{installation.processes['sidecar'].url}/metrics"
+    answer = httpx.get(url, trust_env=False, timeout=60.0)
     for line in answer.text.splitlines():
         if line.startswith(_DOWN):
             return float(line.removeprefix(_DOWN))

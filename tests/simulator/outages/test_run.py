@@ -1,13 +1,14 @@
 """Campaigns that meet an outage, in short: each shape on a number of its own, at the same time. The
 whole ones: make outages."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from simulator.embedded import EmbeddedInstallation
 from simulator.outages.plan import Plan
-from simulator.outages.run import OutageRun
+from simulator.outages.run import OutageRun, RunStuck, wait_until
 from simulator.outages.stage import Stage
 from simulator.outages.watch import Watch, look
 
@@ -17,6 +18,13 @@ SHAPES = ("html_502", "error_131000", "black_hole")
 COUNTED = ("failed", "twice", "left", "lost", "unknown", "nothing")
 
 pytestmark = pytest.mark.timeout(240)
+
+
+def test_what_moves_is_waited_for_and_what_does_not_is_stuck() -> None:
+    looks = count()
+    wait_until(lambda: next(looks) == 2, lambda: 1, 30, "counting")
+    with pytest.raises(RunStuck, match="counting did not go on"):
+        wait_until(lambda: False, lambda: 1, 0.01, "counting")
 
 
 def test_outages_cost_a_few_rows_at_most(tmp_path: Path) -> None:

@@ -1,7 +1,14 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
 from simulator.embedded import EmbeddedInstallation
+from simulator.installation import Installation
+from simulator.outages import watch as module
+from simulator.outages.run import wait_until
 from simulator.outages.watch import Look, Watch
 
 DOWN = ("cloud-api-down",)
@@ -39,3 +46,22 @@ def test_another_number_or_problem_is_not_meant(tmp_path: Path) -> None:
 
 def test_what_is_named_must_show_in_the_exit_code(tmp_path: Path) -> None:
     assert watched(tmp_path, look(20, *DOWN, exit_code=0)).named_at(DOWN, "110", 15) is None
+
+
+def test_a_look_that_fails_is_said_and_followed_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: Iterator[Look | Exception] = iter([httpx.ReadTimeout("too slow"), look(20, *DOWN)])
+
+    def next_look(_installation: Installation) -> Look:
+        answer = next(answers, look(30))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(module, "look", next_look)
+    monkeypatch.setattr(module, "_PAUSE_S", 0.001)
+    with watched(tmp_path) as watch:
+        wait_until(lambda: len(watch.looks) > 1, lambda: None, 30, "looks")
+    assert watch.named_at(DOWN, "110", 15) == 21
+    assert "too slow" in capsys.readouterr().err
