@@ -196,7 +196,7 @@ TABLE: dict[str, Row] = {
     **{f"api {name}": Unseen(_A_MOMENT) for name in API_FAULTS},
     "api 130429 storm": As("fault throttle"),
     "crash sidecar": OfPart(_SILENT, "sidecar-2", by_name=True),
-    "suspend sidecar": OfPart(_SILENT, "sidecar-3", suspended=True, by_name=True),
+    "suspend sidecar": OfPart(_SILENT, "sidecar", suspended=True, by_name=True),
     "crash worker-1": OfPart(_SILENT, "worker-1", by_name=True),
     "suspend worker-1": OfPart(_SILENT, "worker-2", suspended=True, by_name=True),
     "crash worker-2": As("crash worker-1"),
