@@ -16,6 +16,7 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.campaigns import campaign_lease
+from simulator.backend.vendors import CURRENT_PHONE_NUMBER_ID
 from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
@@ -230,6 +231,23 @@ async def test_a_vendor_that_is_gone_is_forgotten_unless_something_is_left_of_it
     await runtime.send_campaign("v", "c1")
     await eventually(lambda: not runtime._campaigns)
     assert bool(await redis.hexists(keys.CAMPAIGNS, "c1")) is leftovers
+
+
+async def test_a_campaign_that_is_sent_follows_what_another_process_announces(
+    make_stage: MakeStage, make_runtime: MakeRuntime
+) -> None:
+    stage = await make_stage(60, rate=60, numbers=2)
+    old, new = stage.vendor.phone_number_ids
+    runtime = make_runtime(stage.php, stage.cloud.url)
+    await runtime.start()
+    await start(stage, runtime)
+    await eventually(lambda: len(stage.accepts()) > 5)
+    stage.embedded.set_setting(stage.vendor, CURRENT_PHONE_NUMBER_ID, new)
+    change = InvalidateRequest(vendor_uids=[stage.vendor.uid])
+    await ConfigChanges(stage.redis, {}).announce(change)
+    await eventually(stage.all_accepted)
+    sent = stage.cloud.engine.ledger.messages
+    assert {message.number.phone_number_id for message in sent} == {old, new}
 
 
 # -- beginning and end --

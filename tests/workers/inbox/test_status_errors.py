@@ -293,11 +293,14 @@ async def test_rows_go_from_a_number_that_php_does_not_list(lane: LaneUnderTest)
 
 
 async def test_what_fits_nothing_is_said(lane: LaneUnderTest) -> None:
-    lane.configs[VENDOR] = vendor_of().model_copy(update={"phone_numbers": []})
+    """The number is gone, and the one that there is belongs to another account."""
+    another = PhoneNumber(phone_number_id="9", verified=Verified(account_id="another"))
+    lane.configs[VENDOR] = VendorConfig(vendor_uid=VENDOR, phone_numbers=[another])
     with capture_logs() as logs:
         await receive(lane, failed("wamid.1", 131042), failed("wamid.2", 131031))
     [told] = [log for log in logs if log["event"] == "status.number_unknown"]
     assert (told["vendor"], told["number"], told["account"]) == (VENDOR, NUMBER, ACCOUNT)
+    assert await seen(lane) == set()
 
 
 # -- what has passed --
