@@ -20,10 +20,11 @@ def state_text(state: NumberState) -> str:
         longest = max(held, key=lambda one: one.until)
         left = duration(max(0.0, longest.until - now))
         return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
-    return (state.reason or "sends at full rate") + _last_outage(state)
+    return (state.reason or "sends at full rate") + last_outage_text(state)
 
 
-def _last_outage(state: NumberState) -> str:
+def last_outage_text(state: NumberState) -> str:
+    """Return when the Cloud API worked again and how long it had not, or nothing."""
     last = state.last_outage
     if last is None:
         return ""

@@ -7,6 +7,7 @@ from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.commands.modes_text import totals
+from sidecar.commands.numbers_text import last_outage_text
 from sidecar.format import duration
 from sidecar.ops.accounting import FIRST, BalanceCheck
 from sidecar.ops.backlog import CampaignWork
@@ -176,7 +177,7 @@ def _number(number: NumberState, now: float) -> str:
     wanting = (
         f", {number.campaigns_wanting} campaigns want more" if number.campaigns_wanting else ""
     )
-    return f"{number.line}  {rate}{held}{reason}{wanting}"
+    return f"{number.line}  {rate}{held}{reason}{wanting}{last_outage_text(number)}"
 
 
 def _accounting(report: Report) -> Iterator[str]:

@@ -17,7 +17,7 @@ from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Report
 from sidecar.ops.snapshot import LaneState, Overview, RedisState
 from sidecar.sending.halts import Halt
-from sidecar.sending.numbers import Held, NumberState
+from sidecar.sending.numbers import Held, LastOutage, NumberState
 
 NOW = 1_769_868_309_000
 IDLE = {lane: LaneState(lane, 0, 0, 0.0, None, None, 0, 0, None) for lane in Lane}
@@ -172,6 +172,10 @@ def test_campaigns(changes: dict[str, Any], words: str) -> None:
         (
             {"effective_rate": 40.0, "vendor_uid": "v"},
             "110 of vendor v  40/s of 80/s (throttled not long ago; the rate is climbing)",
+        ),
+        (
+            {"last_outage": LastOutage("502", 1_749_999_980, 1_750_000_000)},
+            "110  80/s; the Cloud API was down for 20 s until 2025-06-15 15:06:40Z",
         ),
     ],
 )
