@@ -151,10 +151,13 @@ class Injector:
 
 
 def worker_faults(injected: list[Injected]) -> list[Injected]:
-    """Return those that may have ended or held up a worker between a call and its record."""
-    parts = (*WORKERS, "redis")
-    return [
-        one
-        for one in injected
-        if one.fault.kind in (Kind.CRASH, Kind.SUSPEND) and one.fault.target in parts
-    ]
+    """Return those that may have ended or held up a worker between a call and its record. Leases
+    run out when Redis's clock jumps ahead, as it does when it has been set back and is put right.
+    """
+    return [one for one in injected if _concerns_workers(one.fault)]
+
+
+def _concerns_workers(fault: Fault) -> bool:
+    if fault.kind is Kind.CLOCK:
+        return fault.target == "redis"
+    return fault.kind in (Kind.CRASH, Kind.SUSPEND) and fault.target in (*WORKERS, "redis")
