@@ -4,7 +4,7 @@ up does not."""
 from contracts.backend import ResolveAction
 from contracts.jobs import Job, send_campaign
 from sidecar.redis.lease import Leases
-from sidecar.sending.unknown_messages import UnknownMessages
+from sidecar.sending.unknown_messages import Choice, UnknownMessages
 from simulator.cloud_api.fault import FaultKind
 from tests.workers.stage import Stage
 from workers.reconciler import Reconciler
@@ -15,7 +15,8 @@ async def test_a_message_is_sent_again_when_a_person_says_so(stage: Stage) -> No
     await stage.run_to_the_end()
     assert stage.statuses() == {4: 10, 6: 2}
     messages = UnknownMessages(stage.backend)
-    listed = [m.uid async for m in messages.all(older_than_s=0, vendor_uid=stage.vendor.uid)]
+    choice = Choice(vendor_uid=stage.vendor.uid)
+    listed = [message.uid async for message in messages.all(choice)]
     assert sorted(listed) == sorted(set(stage.campaign.row_uids) - set(stage.accepts()))
 
     again, given_up = listed
