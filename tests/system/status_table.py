@@ -185,7 +185,7 @@ TABLE: dict[str, Row] = {
     "php empty": _php(PhpFault.EMPTY),
     "php close": _php(PhpFault.CLOSE),
     "php hang": _php(PhpFault.HANG),
-    "php slow": _php(PhpFault.SLOW, seconds=30.0),
+    "php slow": As("php hang"),
     "php after_commit_close": _php(PhpFault.AFTER_COMMIT_CLOSE),
     "php update_error": OfPhp(
         (Code.UPDATES_REFUSED,), {"kind": PhpFault.UPDATE_ERROR.value}, of_victim=True
