@@ -9,8 +9,10 @@ from sidecar.redis.client import Redis
 async def test_all_vendors_together(redis: Redis) -> None:
     for vendor_uid, accepted in (("v", 2), ("w", 5)):
         await redis.sadd(keys.VENDORS, vendor_uid)
-        counts = {"claimed": 9, "accepted": accepted, "failed": 1, "webhooks_received": 3}
-        await redis.hset(keys.counters(vendor_uid), mapping=counts)
+        counters = keys.counters(vendor_uid)
+        for name, count in (("claimed", 9), ("failed", 1), ("webhooks_received", 3)):
+            await redis.hset(counters, name, count)
+        await redis.hset(counters, "accepted", accepted)
     families = accounting(await Counters(redis).read())
     found = {
         (one.name, *one.labels.values()): one.value for family in families for one in family.samples
