@@ -311,6 +311,32 @@ async def test_replies_that_wanted_slots_before_a_clock_was_set_back_stop_no_cam
     assert await desk.granted(2, ["1"], rate=1.0) == 1
 
 
+#: How an older version reads when a recipient may have more: where slots are given out, and where a
+#: recipient is held.
+READ_BY_OLDER = """
+local state = redis.call("GET", KEYS[1])
+local colon = string.find(state, ":", 1, true)
+local began, due = tonumber(string.sub(state, 1, colon - 1)), tonumber(string.sub(state, colon + 1))
+return {math.floor(began), due, tonumber(string.match(state, ":(%d+)$"))}
+"""
+
+
+async def test_workers_of_an_older_version_can_read_when_a_recipient_may_have_more(
+    desk: Desk,
+) -> None:
+    """They run beside these while it is updated, and after a step back."""
+    at = round((START + 0.02) * 1e6)
+    older = desk.redis.register_script(READ_BY_OLDER)
+    assert await desk.granted(0, ["1"]) == 1
+    due = at + round(PAIR_S * 1e6)
+    assert await older(keys=[keys.pair(NUMBER, "1")]) == [at, due, due]
+    await desk.limiter.hold_pair(NUMBER, "2", 100)
+    due = round((START + 100) * 1e6)
+    assert await older(keys=[keys.pair(NUMBER, "2")]) == [0, due, due]
+    await desk.redis.set(keys.pair(NUMBER, "3"), f"{at}:{due}")
+    assert (await desk.ask(0.5, ["3"])).count == 1, "a burst of the older version's goes on"
+
+
 async def test_what_a_version_wrote_that_did_not_look_holds_nothing_from_far_ahead(
     desk: Desk,
 ) -> None:

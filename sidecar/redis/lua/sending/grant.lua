@@ -10,7 +10,7 @@
 -- KEYS[7]  wanting:{number}        sorted set: campaigns that want more than they got, until when
 --                                  that counts
 -- KEYS[8]  recipients:{portfolio}  sorted set: recipients of 24 hours, by their last slot
--- KEYS[9]  pair:{number}:          and the recipient  string: began:due:written (pair.lua)
+-- KEYS[9]  pair:{number}:          and the recipient  string: began.written:due (pair.lua)
 -- KEYS[10] numbers                 sorted set: KEYS[3] of all numbers, by when they were asked last
 -- KEYS[11] pauses                  hash: what a person must resume -> JSON (sidecar/sending/pauses.py)
 -- KEYS[12] wait:{campaign}         set: the campaign rests

@@ -1,6 +1,6 @@
 -- Give a recipient nothing from a number for a while. Times are microseconds.
 --
--- KEYS[1]  pair:{number}:{recipient}  string: began:due:written (pair.lua); began 0: no burst is
+-- KEYS[1]  pair:{number}:{recipient}  string: began.written:due (pair.lua); began 0: no burst is
 --                                     under way
 -- ARGV[1]  for how long
 

@@ -1,12 +1,14 @@
 -- Included by scripts that know when a recipient may have more. The state of a pair is a string,
--- began:due:written: since when a burst counts, when the next message is due, and what Redis's clock
--- said when that was written. If it says less now, it was set back, and the others move with it.
+-- began.written:due: since when a burst counts, what Redis's clock said when that was written, and when
+-- the next message is due. If the clock says less now, it was set back, and the others move with it.
+-- An older version wrote began:due, and its workers may run beside these: they read `written` as the
+-- fraction of a number.
 
--- What a version wrote that kept no third part counts for nothing if it lies further ahead.
+-- What such a version wrote counts for nothing if it lies further ahead.
 local LONGEST_PAIR = 1100000000
 
 local function write_pair(key, now, began, due)
-  local state = string.format("%.0f:%.0f:%.0f", began, due, now)
+  local state = string.format("%.0f.%.0f:%.0f", began, now, due)
   redis.call("SET", key, state, "PX", math.max(1, math.ceil((due - now) / 1000)))
 end
 
@@ -16,7 +18,7 @@ local function read_pair(key, now)
   if not state then
     return
   end
-  local began, due, written = string.match(state, "^(%d+):(%d+):?(%d*)$")
+  local began, written, due = string.match(state, "^(%d+)%.?(%d*):(%d+)$")
   began, due, written = tonumber(began), tonumber(due), tonumber(written)
   if not due or not written and due > now + LONGEST_PAIR then
     return
