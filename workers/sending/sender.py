@@ -1,6 +1,7 @@
 """Sending one row, and acting on how it ended."""
 
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from contracts.backend import SendError, SendOutcome, SendResult
@@ -115,20 +116,28 @@ class Sender:
             return
         attempt = concluded_at(endpoint, attempt)
         decision = decide(row.row, attempt)
-        if may_be_outdated(decision) and await self._outlet.explains(row, way, began_at):
-            await self._return(row)
-            return
+        if may_be_outdated(decision):
+            await self._note_refused(row)
+            if await self._outlet.explains(row, way, began_at):
+                await self._return(row)
+                return
         await self._conclude(row, attempt, decision, way.number, sent_at)
 
     async def _is_spared(self, row: ClaimedSend, call: Call, attempt: Attempt) -> bool:
         """Have a row that was refused because of an outage come again later, without an attempt
         counted."""
-        await self._ledger.not_sent([row])  # what follows may take a moment
+        await self._note_refused(row)
         if not await self._outages.caused(call):
             return False
         assert isinstance(attempt, ErrorAnswer)
         self._outlet.postpone(row, SPARED_S, reason_of(attempt.error))
         return True
+
+    async def _note_refused(self, row: ClaimedSend) -> None:
+        """Have the ledger know that a row was not sent, before something that may take a moment. It
+        is written once more after that, so here it may fail."""
+        with suppress(*AnyRedisError):
+            await self._ledger.not_sent([row])
 
     async def _without(self, row: ClaimedSend, way: Way, reason: str) -> None:
         if await self._outlet.explains(row, way, time.monotonic()):

@@ -23,6 +23,7 @@ from sidecar.sending.halts import Halt
 from sidecar.sending.pauses import Pauses
 from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
 from workers.sending.cloud_api import (
     Accepted,
@@ -33,7 +34,7 @@ from workers.sending.cloud_api import (
     OutcomeUnknown,
 )
 from workers.sending.error_actions import ErrorActions
-from workers.sending.ledger import Ledger
+from workers.sending.ledger import Ledger, LedgerState
 from workers.sending.limiter import Limiter
 from workers.sending.send_config import SendConfig, Way
 from workers.sending.send_queue import ClaimedSend
@@ -369,6 +370,26 @@ async def test_a_refusal_that_a_changed_setting_explains(desk: Desk, code: int) 
     assert not await Pauses(desk.redis).all()
     assert not await desk.redis.exists(keys.halt(CAMPAIGN))
     assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+
+
+@pytest.mark.parametrize("code", [190, 131031, 132001])
+async def test_a_refusal_is_certain_while_php_is_asked(
+    desk: Desk, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the worker dies meanwhile, nobody is to take the row for one that may have been sent."""
+    known: list[LedgerState] = []
+
+    async def explains(*_args: object) -> bool:
+        known.append(await desk.ledger.load())
+        return False
+
+    monkeypatch.setattr(desk.outlet, "explains", explains)
+    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    lease = await held_lease(desk.redis, CAMPAIGN)
+    await desk.ledger.begin(lease, [(row, NUMBER)])
+    desk.api.attempts = [refused(code)]
+    await desk.sender().send(row, limits(80.0))
+    assert known == [LedgerState({row.uid: CLAIM}, {}, [])]
 
 
 @pytest.mark.parametrize("code", [131026, 130429, 131056, 131009, 131000, 132015, 132007])

@@ -55,6 +55,16 @@ async def test_rows_whose_outcome_nobody_knows_are_unknown_in_an_outage_too(desk
     assert await desk.redis.exists(keys.outage(NUMBER))
 
 
+async def test_redis_is_away_when_a_refusal_is_noted(desk: Desk) -> None:
+    """The row comes again all the same. It must not be left as one that may have been sent."""
+    await desk.redis.set(keys.ledger(CAMPAIGN), "not a hash")
+    sender = desk.sender()
+    desk.api.attempts = [FAULT]
+    rows = [queued(f"row-{number}") for number in range(3)]
+    await asyncio.gather(*(sender.send(row, limits(80.0)) for row in rows))
+    assert [row for row, _, _ in desk.outlet.postponed] == rows
+
+
 async def test_a_row_that_probes_the_api_ends_the_outage(desk: Desk) -> None:
     sender = await in_row(desk, FAULT, FAULT, FAULT)
     await desk.redis.hset(keys.outage(NUMBER), "probe", "p-1")
