@@ -89,8 +89,8 @@ CLOUD_API_OUTAGES = Family(
 )
 CLOUD_API_PROBES = Family(
     "sidecar_cloud_api_probes",
-    "Probes during outages of the Cloud API: answered or no_answer (it was asked, for no row), worked "
-    "or failed (a row was sent).",
+    "Probes during outages of the Cloud API: answered or no_answer (it was asked, for no row), "
+    "worked or failed (a row was sent).",
     ("result",),
 )
 EFFECT_CALLS = Family(
