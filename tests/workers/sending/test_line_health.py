@@ -91,9 +91,17 @@ def test_whatever_else_the_api_says_shows_that_it_works(attempt: Attempt) -> Non
     assert shows_that_it_works(attempt)
 
 
-@pytest.mark.parametrize(("status", "content"), [(404, b"<html>"), (403, b"{}"), (429, b"")])
-def test_an_error_without_a_code_may_be_of_anything_on_the_way(status: int, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("status", "content"), [(302, b""), (400, b"<html>"), (403, b"{}"), (404, b"<html>")]
+)
+def test_an_error_without_a_code_is_of_something_on_the_way(status: int, content: bytes) -> None:
     attempt = conclude(status, content)
+    assert sign_of(attempt) == f"HTTP {status} without a code"
+    assert not shows_that_it_works(attempt)
+
+
+def test_to_be_asked_to_go_slow_without_a_code_says_nothing() -> None:
+    attempt = conclude(429, b"<html>")
     assert sign_of(attempt) is None
     assert not shows_that_it_works(attempt)
 
