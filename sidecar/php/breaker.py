@@ -8,7 +8,6 @@ from typing import Any
 from sidecar.logs import LogOnce
 from sidecar.php.backoff import Backoff
 
-
 #: What has failed and was not tried again for longer says nothing of now.
 FRESH_S = 15.0
 

@@ -151,7 +151,11 @@ async def test_what_a_person_must_resume(line: Line, redis: Redis) -> None:
 async def test_an_outage_and_the_last_one(line: Line, redis: Redis) -> None:
     await line.asked()
     now, second = line.now_us, 1_000_000
-    over = {"last_reason": "old", "last_since": now - 90 * second, "last_until": now - 80 * second}
+    over: dict[Any, Any] = {
+        "last_reason": "old",
+        "last_since": now - 90 * second,
+        "last_until": now - 80 * second,
+    }
     await redis.hset(keys.outage("v-1/110"), mapping={**over, "looked": now})
     state = await line.state()
     last = LastOutage("old", now / 1e6 - 90, now / 1e6 - 80)
@@ -164,11 +168,11 @@ async def test_an_outage_and_the_last_one(line: Line, redis: Redis) -> None:
 async def test_times_move_back_with_redis_clock(line: Line, redis: Redis) -> None:
     """As the scripts count them; and nothing that was is in the future."""
     later = line.now_us + 1200 * 1_000_000
-    held = {"until": later + 60 * 1_000_000, "reason": "r", "looked": later}
+    held: dict[Any, Any] = {"until": later + 60 * 1_000_000, "reason": "r", "looked": later}
     await line.asked(**held)
     await redis.zadd(keys.NUMBERS, {keys.number("v-1/110"): later})
     await redis.hset(keys.hold("account", "waba"), mapping=held)
-    times = {"since": later - 1, "reason": "r", "last_reason": "r", "looked": later}
+    times: dict[Any, Any] = {"since": later - 1, "reason": "r", "last_reason": "r", "looked": later}
     await redis.hset(
         keys.outage("v-1/110"), mapping={**times, "last_since": later - 9, "last_until": later - 5}
     )

@@ -1,5 +1,7 @@
 """Whether the Cloud API is slow is judged by enough calls, lately, and by those that wait."""
 
+from contextlib import suppress
+
 import pytest
 
 from workers.sending import call_times
@@ -53,7 +55,7 @@ def test_calls_without_an_answer_count() -> None:
 def test_a_call_that_raises_has_ended_too() -> None:
     times = CallTimes(clock := Clock())
     for _ in range(ENOUGH):
-        with pytest.raises(ValueError), times.call("1"):
+        with suppress(ValueError), times.call("1"):
             clock.now += 4
             raise ValueError
     assert times.slow() == {"1": 4.0}

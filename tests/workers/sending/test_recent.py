@@ -9,7 +9,6 @@ from tests.workers.rows import CAMPAIGN
 from workers.sending import recent as module
 from workers.sending.recent import PART_S, WINDOW_S, Recent
 
-
 VENDOR = "v"
 
 
