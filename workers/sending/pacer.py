@@ -203,8 +203,8 @@ class Pacer:
         wait_s = None
         if self._outlet.room > 0 and (unparks_at := self.queue.unparks_at) is not None:
             wait_s = max(0.0, unparks_at - time.monotonic())
-        if len(self.queue) and self._outlet.room > 0:
-            wait_s = WINDOW_POLL_S  # only answers are missing, which nobody else may wake us for
+        if len(self.queue):
+            wait_s = WINDOW_POLL_S  # answers are missing, which nobody may wake us for
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self.queue.changed.wait()

@@ -82,6 +82,15 @@ async def test_an_api_that_swallows_everything_gets_few(track: Calls) -> None:
     assert track.pacer.unstarted == 52
 
 
+async def test_a_silence_is_noticed_where_no_more_calls_may_be_made(track: Calls) -> None:
+    """By the settings, or because other numbers of the campaign make them."""
+    track.most = 4
+    sent(track, 60)
+    async with track.running():
+        await eventually(lambda: is_down(track))
+    assert len(track.started) == 4
+
+
 async def test_rows_of_withdrawn_slots_are_said_to_be_unsent(track: Calls) -> None:
     sent(track, 30)
     async with track.running():
