@@ -17,8 +17,9 @@ from workers.effects.reports import Reports
 
 log = structlog.get_logger()
 
-#: How long it is told that a vendor's questions fail; nobody may have asked since.
-FAILING_S = 120.0
+#: How long it is told that a vendor's questions fail: nobody may have asked since, or another
+#: process may have, and was answered.
+FAILING_S = 30.0
 
 
 class AiReplies:
