@@ -1,6 +1,7 @@
 """How the Cloud API does for one line, as far as one process can see (``outages.py``)."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from contextlib import suppress
@@ -37,8 +38,9 @@ class Health(StrEnum):
 class Tuning:
     """When there is an outage, and how it is probed. Times are seconds.
 
-    It is one after signs of ``in_a_row`` rows without anything else in between, or of
-    ``most_signs`` rows among the last ``looked_at`` calls, or when nothing was answered for
+    It is one after signs of ``in_a_row`` rows without anything else in between (``most_signs``
+    where all were refused although others went out within ``silence_s``), or of ``most_signs`` rows
+    that were not refused among the last ``looked_at`` calls, or when nothing was answered for
     ``silence_s`` (or twice the longest time that an answer has taken lately) although ``in_a_row``
     calls wait. ``least_window`` calls may wait for their answers, or half as many again as
     wait at the same time.
@@ -135,6 +137,8 @@ class Line:
     _used: float = 0.0
     _heard_at: float = 0.0
     _streak: set[str] = field(default_factory=set)
+    _refused_alone: bool = True
+    _worked_at: float = -math.inf
     _last: deque[str | None] = field(default_factory=deque)
     _verdict: asyncio.Future[bool] | None = None
 
@@ -210,9 +214,12 @@ class Line:
         self.epoch += 1
         self._calls.clear()
         self._window = 1.0
-        self._streak.clear()
+        self._end_streak()
         self._last.clear()
         self._heard_at = time.monotonic()
+        if not down:
+            self._worked_at = self._heard_at
+            self.probe = None  # a row that was to be one is like any other now
         self._decide(down)
 
     def began(self, call: Call) -> None:
@@ -233,20 +240,33 @@ class Line:
         if not isinstance(attempt, NotSent):
             self._heard_at = now
         if sign is None:
+            self._worked_at = now
             self._window = min(self._window + 1, self._most)
-            self._streak.clear()
+            self._end_streak()
             self._last.append(None)
             self._decide(False)
             return False
         # A row that is tried again, and refused again, is one sign: it may be the row. Where no
         # connection came about it is not, and the same row is tried again at once.
         what = f"{call.row_uid} {now}" if isinstance(attempt, NotSent) else call.row_uid
+        refused = isinstance(attempt, ErrorAnswer)
+        self._refused_alone &= refused
         self._streak.add(what)
-        self._last.append(what)
+        self._last.append(None if refused else what)
         at_once = self.trial and isinstance(attempt, OutcomeUnknown)
-        in_a_row = 1 if at_once else self.tuning.in_a_row
+        in_a_row = 1 if at_once else self._in_a_row(now)
         signs = len({*self._last} - {None})
         return not self.down and (len(self._streak) >= in_a_row or signs >= self.tuning.most_signs)
+
+    def _in_a_row(self, now: float) -> int:
+        """Return how many signs in a row make it an outage. Refusals cost nothing, and may be due
+        to one campaign's rows among those of others: while others go out it takes more."""
+        works = now - self._worked_at < self.tuning.silence_s
+        return self.tuning.most_signs if self._refused_alone and works else self.tuning.in_a_row
+
+    def _end_streak(self) -> None:
+        self._streak.clear()
+        self._refused_alone = True
 
     def _remember(self, now: float, took: float) -> None:
         """Keep the longest answers of the last minute, in their order."""

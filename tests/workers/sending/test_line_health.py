@@ -19,6 +19,7 @@ from workers.sending.line_health import (
 
 UNKNOWN = OutcomeUnknown("answer 502 without an error code of the Cloud API's")
 NOT_SENT = NotSent("cannot connect")
+FAULT = refused(131000)
 RATE = 80.0
 
 
@@ -115,7 +116,7 @@ def test_the_reason_names_the_status_or_the_code() -> None:
 # -- when it is an outage --
 
 
-@pytest.mark.parametrize("sign", [UNKNOWN, NOT_SENT, refused(131000)])
+@pytest.mark.parametrize("sign", [UNKNOWN, NOT_SENT])
 def test_three_in_a_row(watch: Watch, sign: Attempt) -> None:
     assert watch.send(ACCEPTED, sign, sign, ACCEPTED, sign, sign, sign) == [*[False] * 6, True]
 
@@ -134,6 +135,32 @@ def test_ten_of_the_last_twenty(watch: Watch) -> None:
 def test_nine_of_the_last_twenty_are_none(watch: Watch) -> None:
     pair: list[Attempt] = [ACCEPTED, UNKNOWN]
     assert not any(watch.send(*[*pair * 9, ACCEPTED, ACCEPTED] * 5))
+
+
+def test_three_that_are_refused_in_a_row_where_nothing_else_goes_out(watch: Watch) -> None:
+    assert watch.send(*[FAULT] * 3) == [False, False, True]
+    watch.line.change(down=False)
+    watch.now += 3
+    assert watch.send(*[FAULT] * 3) == [False, False, True]
+
+
+def test_refusals_among_rows_that_go_out_are_one_campaigns(watch: Watch) -> None:
+    """They cost nothing, and the others would wait with them."""
+    ten: list[Attempt] = [ACCEPTED, *[FAULT] * 9]
+    assert not any(watch.send(*ten * 10))
+    assert watch.send(ACCEPTED, *[FAULT] * 10) == [*[False] * 10, True]
+
+
+def test_a_row_of_signs_that_are_not_all_refusals(watch: Watch) -> None:
+    assert watch.send(ACCEPTED, FAULT, FAULT, UNKNOWN) == [*[False] * 3, True]
+
+
+def test_what_an_outage_that_is_over_left_probes_nothing(watch: Watch) -> None:
+    """Its row is like any other then, and its failure is a sign."""
+    watch.line.change(down=True)
+    watch.line.probe = ("row-9", "p-1")
+    watch.line.change(down=False)
+    assert watch.line.probe_of("row-9") == ""
 
 
 def test_a_row_that_is_always_refused_is_no_outage(watch: Watch) -> None:

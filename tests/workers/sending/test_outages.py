@@ -358,6 +358,18 @@ async def test_one_that_comes_again_soon_is_probed_as_rarely_as_the_last(worker:
     assert await worker.health(94) is Health.WELL
 
 
+async def test_one_whose_probes_were_only_refused_prolongs_no_other(worker: Worker) -> None:
+    """It has cost nothing; the rows of one campaign may be at fault, and others wait."""
+    await worker.goes_down(0, refused(131000))
+    for at in (1, 3, 7):
+        await worker.probe(at, refused(131000))
+    await worker.probe(15, ACCEPTED)
+    assert await worker.health(16) is Health.WELL
+    await worker.limiter.outages.begin(worker.line, "131000", START + 16)
+    await worker.probe(17, refused(131000))
+    assert await worker.next_probe() == 19
+
+
 async def test_a_false_alarm_does_not_prolong_the_trial(worker: Worker) -> None:
     await worker.goes_down(0)
     await worker.ask_api(1, NOT_SENT)

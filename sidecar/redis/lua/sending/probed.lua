@@ -14,7 +14,7 @@
 --
 -- A probe whose time was over says nothing, unless it worked. A send that is no probe ends the outage if
 -- it left since, or if the API had answered nothing. An outage that follows within the trial goes on
--- with the pauses of the last one, once a probe has failed.
+-- with the pauses of the last one, once a probe has failed; unless all that failed in that one were refused.
 --
 -- Returns {how many rows were refused}, and if that ends the outage {0, since, reason, now}.
 
@@ -24,7 +24,8 @@ local KEPT = 3600000 -- ms
 
 local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
-local known = look(KEYS[1], now, "since", "reason", "silent", "probe", "pause", "failed", "carry", "trial_until")
+local known = look(KEYS[1], now, "since", "reason", "silent", "probe", "pause", "failed", "carry",
+  "trial_until", "refused")
 local since = tonumber(known[1])
 local mine = known[4] and known[4] == ARGV[1]
 if not since or not mine and ARGV[2] ~= "worked" then
@@ -35,7 +36,7 @@ if ARGV[2] == "worked" then
   if not mine and known[3] ~= "1" and tonumber(ARGV[3]) < since then
     return {0}
   end
-  if tonumber(known[6]) > 0 then
+  if tonumber(known[6]) > tonumber(known[9] or 0) then
     redis.call("HSET", KEYS[1], "carry", known[5], "trial_until", now + ARGV[8])
   end
   redis.call("HDEL", KEYS[1], "since", "reason", "silent", "until", "pause", "failed", "refused", "phase",
