@@ -147,7 +147,8 @@ def rule_for(code: object, http_status: int | None, subcode: object = None) -> E
     ``code`` and ``subcode`` are ``error.code`` and ``error.error_subcode`` of the body as they
     came, or None where there was none (an HTML page of a gateway, say); what is not an integer, in
     digits at least, counts as none. A code that is new to us fails its message if the status is 4xx
-    and counts as a fault of the service if it is not.
+    and counts as a fault of the service if it is not. An answer without a code is none of the
+    Cloud API's, 4xx or not: something on the way gave it, for whatever is sent.
     """
     number = _as_number(code)
     if (number, _as_number(subcode)) == NUMBER_GONE:
@@ -158,7 +159,8 @@ def rule_for(code: object, http_status: int | None, subcode: object = None) -> E
         return ErrorRule(number, "permission missing or removed", _C.PAUSE_TOKEN, 403)
     status = _OF_A_STATUS if http_status is None else http_status
     meaning = _meaning(number, http_status)
-    if 400 <= status < 500 and status not in (408, 429):
+    told_by_api = number is not None or http_status is None
+    if told_by_api and 400 <= status < 500 and status not in (408, 429):
         return ErrorRule(number or 0, meaning, _C.FAIL, status, stop_when_repeated=True)
     error_class = _C.RETRY_NUMBER if status == 429 else _C.RETRY_SERVICE
     return ErrorRule(number or 0, meaning, error_class, status)

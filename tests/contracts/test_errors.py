@@ -59,7 +59,7 @@ def test_codes_that_stop_the_campaign_when_repeated() -> None:
     )
 
 
-@pytest.mark.parametrize("code", [None, -1, 5, 199, 300, 131999, 10**12])
+@pytest.mark.parametrize("code", [-1, 5, 199, 300, 131999, 10**12])
 @pytest.mark.parametrize(
     ("http_status", "error_class", "stop"),
     [
@@ -76,12 +76,12 @@ def test_codes_that_stop_the_campaign_when_repeated() -> None:
         (200, _C.RETRY_SERVICE, False),
     ],
 )
-def test_without_a_known_code_the_http_status_decides(
-    code: int | None, http_status: int, error_class: ErrorClass, stop: bool
+def test_where_the_code_is_not_known_the_http_status_decides(
+    code: int, http_status: int, error_class: ErrorClass, stop: bool
 ) -> None:
     rule = rule_for(code, http_status)
     assert (rule.error_class, rule.stop_when_repeated) == (error_class, stop)
-    assert rule.code == (code or 0)
+    assert rule.code == code
     assert rule.http_status == http_status
 
 
@@ -121,6 +121,17 @@ def test_another_subcode_decides_nothing(subcode: object) -> None:
 @pytest.mark.parametrize("code", [code for code in [None, *RULES] if code != 100])
 def test_the_subcode_of_another_code_decides_nothing(code: int | None) -> None:
     assert rule_for(code, 400, 33) == rule_for(code, 400)
+
+
+# -- not the Cloud API's --
+
+
+@pytest.mark.parametrize("http_status", [101, 302, 400, 401, 403, 404, 407, 408, 413, 499, 503])
+def test_without_a_code_something_on_the_way_has_answered(http_status: int) -> None:
+    """A proxy that refuses everything for a while says nothing of the message."""
+    rule = rule_for(None, http_status)
+    assert rule.error_class is _C.RETRY_SERVICE
+    assert not rule.stop_when_repeated
 
 
 # -- in words --

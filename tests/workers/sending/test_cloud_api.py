@@ -213,7 +213,8 @@ def test_a_gateways_page(status: int, kind: type, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("status", "error_class"),
     [
-        (400, ErrorClass.FAIL),
+        (302, ErrorClass.RETRY_SERVICE),
+        (400, ErrorClass.RETRY_SERVICE),
         (429, ErrorClass.RETRY_NUMBER),
         (408, ErrorClass.RETRY_SERVICE),
         (503, ErrorClass.RETRY_SERVICE),

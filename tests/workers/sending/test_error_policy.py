@@ -167,7 +167,7 @@ def test_every_code_that_holds_has_its_pause() -> None:
         (299, 403, None),
         (999_999, 400, SendOutcome.FAILED),
         (999_999, 500, SendOutcome.REQUEUE),
-        (None, 400, SendOutcome.FAILED),
+        (None, 400, SendOutcome.REQUEUE),
         (None, 503, SendOutcome.REQUEUE),
         (None, 429, None),
     ],
