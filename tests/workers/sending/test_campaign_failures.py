@@ -92,9 +92,9 @@ async def test_php_is_away_when_rows_are_to_be_given_back(
     begin = Ledger.begin
 
     async def slowly(
-        self: Ledger, lease: Lease, sends: list[tuple[ClaimedSend, str]], line: str | None = None
+        self: Ledger, lease: Lease, sends: list[tuple[ClaimedSend, str]], *rest: Any, **named: Any
     ) -> list[ClaimedSend]:
-        refused = await begin(self, lease, sends, line)
+        refused = await begin(self, lease, sends, *rest, **named)
         if stage.stopping:
             await asyncio.sleep(0.05)
         return refused

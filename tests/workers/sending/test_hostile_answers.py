@@ -228,7 +228,7 @@ async def test_whatever_the_client_raises_is_an_unknown_outcome(
     def fail(*_args: Any, **_more: Any) -> None:
         raise RecursionError("too deep")
 
-    monkeypatch.setattr(api.session, "post", fail)
+    monkeypatch.setattr(api.session, "request", fail)
     attempt = await api.send("110", "token", b"{}")
     assert isinstance(attempt, OutcomeUnknown)
 
