@@ -5,11 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
+import structlog
+
 from contracts import backend as contract
 from sidecar.php.cache import RemoteCache
 from sidecar.php.client import Backend, BackendUnavailable
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
+
+log = structlog.get_logger()
 
 #: Most vendors in one request (``VendorConfigRequest``).
 BATCH = 1000
@@ -138,8 +142,11 @@ class Vendors(RemoteCache[str, contract.VendorConfig]):
             self._familiar.discard(key)
         else:
             self._familiar.add(key)
-        for told in self._watchers.get(key, ()):
-            told(value)
+        for told in list(self._watchers.get(key, ())):
+            try:
+                told(value)
+            except Exception:  # a fault of one run's, and all others wait for this answer
+                log.exception("vendor_config.not_taken", vendor=key)
 
     async def _find(self) -> None:
         """Ask about strangers, one request at a time, until there are none."""

@@ -94,6 +94,17 @@ async def test_an_old_value_is_used_while_a_new_one_is_fetched(
     assert asked(php) == 2
 
 
+async def test_a_watcher_that_fails_keeps_nobody_waiting(vendors: Vendors) -> None:
+    """One campaign's fault must not stop whatever else needs PHP's answers."""
+
+    def fail(_config: object) -> None:
+        raise ZeroDivisionError
+
+    with vendors.watch(VENDOR, fail), capture_logs() as logs:
+        assert await asyncio.wait_for(vendors.get(VENDOR), 5) is not None
+    assert [(one["event"], one["vendor"]) for one in logs] == [("vendor_config.not_taken", VENDOR)]
+
+
 async def test_whoever_watches_a_vendor_is_told_of_every_answer(
     vendors: Vendors, php: Php, clock: Clock
 ) -> None:
