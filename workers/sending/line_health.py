@@ -38,7 +38,7 @@ class Health(StrEnum):
 class Tuning:
     """When there is an outage, and how it is probed. Times are seconds.
 
-    It is one after signs of ``in_a_row`` rows without anything else in between (``most_signs``
+    It is one after signs of ``in_a_row`` rows without anything else in between (``looked_at``
     where all were refused although others went out within ``silence_s``), or of ``most_signs`` rows
     that were not refused among the last ``looked_at`` calls, or when nothing was answered for
     ``silence_s`` (or twice the longest time that an answer has taken lately) although ``in_a_row``
@@ -260,9 +260,10 @@ class Line:
 
     def _in_a_row(self, now: float) -> int:
         """Return how many signs in a row make it an outage. Refusals cost nothing, and may be due
-        to one campaign's rows among those of others: while others go out it takes more."""
+        to one campaign's rows, which come some at a time among those of others: while others go
+        out it takes more."""
         works = now - self._worked_at < self.tuning.silence_s
-        return self.tuning.most_signs if self._refused_alone and works else self.tuning.in_a_row
+        return self.tuning.looked_at if self._refused_alone and works else self.tuning.in_a_row
 
     def _end_streak(self) -> None:
         self._streak.clear()

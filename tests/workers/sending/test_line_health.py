@@ -146,9 +146,9 @@ def test_three_that_are_refused_in_a_row_where_nothing_else_goes_out(watch: Watc
 
 def test_refusals_among_rows_that_go_out_are_one_campaigns(watch: Watch) -> None:
     """They cost nothing, and the others would wait with them."""
-    ten: list[Attempt] = [ACCEPTED, *[FAULT] * 9]
-    assert not any(watch.send(*ten * 10))
-    assert watch.send(ACCEPTED, *[FAULT] * 10) == [*[False] * 10, True]
+    twenty: list[Attempt] = [ACCEPTED, *[FAULT] * 19]
+    assert not any(watch.send(*twenty * 10))
+    assert watch.send(ACCEPTED, *[FAULT] * 20) == [*[False] * 20, True]
 
 
 def test_a_row_of_signs_that_are_not_all_refusals(watch: Watch) -> None:
