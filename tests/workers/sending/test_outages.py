@@ -407,6 +407,30 @@ async def test_a_person_lifts_it(worker: Worker) -> None:
     assert not worker.line.down
 
 
+async def test_it_ends_also_while_redis_is_full(worker: Worker) -> None:
+    await worker.goes_down(0)
+    await worker.ask_api(1, NOT_SENT)
+    await worker.ask_api(3, None)
+    grant = await worker.ask(3)
+    worker.line.probe = ("probe", grant.probe)
+    await worker.redis.config_set("maxmemory", 1)
+    try:
+        await worker.end(worker.call("probe"), ACCEPTED)
+        assert not await worker.redis.hexists(keys.outage(NUMBER), "since")
+    finally:
+        await worker.redis.config_set("maxmemory", 0)
+
+
+async def test_a_person_lifts_it_also_while_redis_is_full(worker: Worker) -> None:
+    await worker.goes_down(0)
+    await worker.redis.config_set("maxmemory", 1)
+    try:
+        assert await lift(worker.redis, "number", NUMBER)
+        assert not await worker.redis.exists(keys.outage(NUMBER))
+    finally:
+        await worker.redis.config_set("maxmemory", 0)
+
+
 async def test_one_that_nobody_looks_at_is_forgotten(worker: Worker) -> None:
     """Who has nothing to send does not probe."""
     await worker.goes_down(0)

@@ -1,5 +1,6 @@
+#!lua flags=allow-oom
 -- Note how a probe of the Cloud API has ended, or that a send has worked while it was down. Times are
--- microseconds.
+-- microseconds. It is also done when Redis is full: an outage that is over must not go on for that.
 --
 -- KEYS[1]  outage:{number}  hash (outage.lua)
 -- ARGV[1]  what the probe is known by; "" if it was none
