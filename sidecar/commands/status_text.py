@@ -174,9 +174,9 @@ def _number(number: NumberState, now: float) -> str:
     untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]
     held = f", held for {duration(max(0.0, max(untils) - now))}" if untils else ""
     reason = f" ({number.reason})" if number.reason else ""
-    wanting = (
-        f", {number.campaigns_wanting} campaigns want more" if number.campaigns_wanting else ""
-    )
+    count = number.campaigns_wanting
+    many = "1 campaign wants" if count == 1 else f"{count} campaigns want"
+    wanting = f", {many} more" if count else ""
     return f"{number.line}  {rate}{held}{reason}{wanting}{last_outage_text(number)}"
 
 

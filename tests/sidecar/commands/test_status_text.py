@@ -169,6 +169,7 @@ def test_campaigns(changes: dict[str, Any], words: str) -> None:
             {"held": Held(NOW / 1000 + 300, "maintenance"), "campaigns_wanting": 2},
             "110  80/s, held for 5 min (maintenance), 2 campaigns want more",
         ),
+        ({"campaigns_wanting": 1}, "110  80/s, 1 campaign wants more"),
         (
             {"effective_rate": 40.0, "vendor_uid": "v"},
             "110 of vendor v  40/s of 80/s (throttled not long ago; the rate is climbing)",
