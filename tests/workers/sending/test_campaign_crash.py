@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -29,10 +30,10 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     begin = Ledger.begin
 
     async def note(
-        self: Ledger, lease: Lease, sends: list[tuple[ClaimedSend, str]], line: str | None = None
+        self: Ledger, lease: Lease, sends: list[tuple[ClaimedSend, str]], *where: Any, **more: Any
     ) -> list[ClaimedSend]:
         rows.update(row.uid for row, _ in sends)
-        return await begin(self, lease, sends, line)
+        return await begin(self, lease, sends, *where, **more)
 
     monkeypatch.setattr(Ledger, "begin", note)
     return rows
