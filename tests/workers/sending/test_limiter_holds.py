@@ -280,7 +280,7 @@ async def test_a_clock_that_is_set_back_makes_no_recipient_wait_longer(
     await desk.limiter.hold_pair(NUMBER, "2", 100)
     assert await desk.granted(0, ["3"]) == 0, "slots of a quarter of a second are given out"
     grant = await desk.ask(0.5, ["1", "2"])
-    assert (grant.count, grant.refused.keys()) == (1, {1}), "a burst goes on"
+    assert (grant.count, set(grant.refused)) == (1, {1}), "a burst goes on"
     assert await desk.granted(100, ["2"]) == 0
     assert await desk.granted(101, ["2"]) == 1
     assert await desk.granted(20 * PAIR_S + 1, ["1"]) == 0
