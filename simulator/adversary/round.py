@@ -233,11 +233,16 @@ class _Round:
         )
 
     def _hangs(self, attacker: Attacker) -> bool:
-        """Return whether a campaign still has something to do, whatever the Cloud API answers."""
+        """Return whether a campaign still has something to do, whatever the Cloud API answers. It
+        has not where garbage alone comes, which is an outage that lasts."""
         if attacker.campaign is None or not any(shape.garbage for shape in attacker.shapes):
             return False
+        uid = attacker.vendor.uid
+        lines = [f"outage:{uid}/{number}" for number in attacker.vendor.phone_number_ids]
         with self._stage.redis() as client:
             if client.exists(f"halt:{attacker.campaign.uid}"):
+                return False
+            if any(client.hexists(line, "since") for line in lines):
                 return False
         rows = queue_rows(self._stage, [attacker.vendor.uid]).values()
         return any(
