@@ -181,7 +181,7 @@ def _outage(outage: Hash, now_us: int) -> Outage | None:
 
 
 def _last_outage(outage: Hash, now_us: int) -> LastOutage | None:
-    if b"last_until" not in outage:
+    if b"last_reason" not in outage:  # somebody has lifted it, so nobody knows when it was over
         return None
     since, until = (_time(outage, name, now_us) / 1e6 for name in (b"last_since", b"last_until"))
     return LastOutage(outage[b"last_reason"].decode(errors="replace"), since, until)

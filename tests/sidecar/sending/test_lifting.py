@@ -35,7 +35,18 @@ async def test_all_that_holds_a_number(redis: Redis) -> None:
         "the outage: HTTP 502",
     ]
     assert await redis.hgetall(keys.number("v-1/110")) == {b"rate": b"80"}
-    assert not await redis.exists(keys.outage("v-1/110"))
+    assert not await redis.hexists(keys.outage("v-1/110"), "since")
+
+
+async def test_a_number_whose_outage_was_lifted_is_on_trial(redis: Redis) -> None:
+    """If the Cloud API is still down, one call is enough to know it."""
+    await down(redis, "110")
+    assert await lift(redis, "number", "110") == ["the outage: HTTP 502"]
+    left = await redis.hgetall(keys.outage("110"))
+    assert int(left[b"trial_until"]) - int(left[b"last_until"]) == 60_000_000
+    assert left[b"carry"] == b"1"
+    assert 0 < await redis.pttl(keys.outage("110")) <= 60_000
+    assert await lift(redis, "number", "110") == []
 
 
 @pytest.mark.parametrize("scope", ["account", "app"])

@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
+from sidecar.sending.lifting import lift
 from sidecar.sending.numbers import (
     Budget,
     Held,
@@ -163,6 +164,16 @@ async def test_an_outage_and_the_last_one(line: Line, redis: Redis) -> None:
     await redis.hset(keys.outage("v-1/110"), mapping={"since": now - second, "reason": "HTTP 502"})
     state = await line.state()
     assert (state.outage, state.last_outage) == (Outage("HTTP 502", now / 1e6 - 1), last)
+
+
+async def test_an_outage_that_was_lifted(line: Line, redis: Redis) -> None:
+    """Nobody knows when it was over."""
+    await line.asked()
+    outage: dict[Any, Any] = {"since": line.now_us, "reason": "HTTP 502", "pause": 1}
+    await redis.hset(keys.outage("v-1/110"), mapping=outage)
+    await lift(redis, "number", "v-1/110")
+    state = await line.state()
+    assert (state.outage, state.last_outage) == (None, None)
 
 
 async def test_times_move_back_with_redis_clock(line: Line, redis: Redis) -> None:
