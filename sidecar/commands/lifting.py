@@ -9,9 +9,9 @@ from sidecar.redis.client import Redis
 from sidecar.sending.lifting import lift
 from sidecar.sending.numbers import NumberState, line_text, number_of
 
-#: The state of a recipient who is held begins so (``lua/sending/pair.lua``); any other counts a
-#: burst, which is over in seconds.
-_HELD_PAIR = b"0:"
+#: The state of a recipient who is held begins so (``lua/sending/pair.lua``), the second as an older
+#: version wrote it; any other counts a burst, which is over in seconds.
+_HELD_PAIR = (b"0.", b"0:")
 
 
 @dataclass(frozen=True, slots=True)

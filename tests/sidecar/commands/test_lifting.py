@@ -6,6 +6,7 @@ import orjson
 import pytest
 from click.testing import Result
 
+from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import number_state
 from tests.sidecar.conftest import RunCommand
@@ -140,3 +141,13 @@ async def test_a_recipient(held: Redis, run_command: RunCommand) -> None:
     assert again.exit_code == 1
     burst = await run(run_command, "110", "--recipient", "999")
     assert burst.exit_code == 1
+
+
+async def test_a_recipient_whom_an_older_version_holds(
+    held: Redis, run_command: RunCommand
+) -> None:
+    key = keys.pair(OWN.line, "447700900001")
+    await held.set(key, "0:4000000000000000")
+    result = await run(run_command, "vendor-1/110", "--recipient", "447700900001")
+    assert result.exit_code == 0, result.output
+    assert not await held.exists(key)
