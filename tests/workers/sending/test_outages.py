@@ -426,7 +426,7 @@ async def test_a_person_lifts_it_also_while_redis_is_full(worker: Worker) -> Non
     await worker.redis.config_set("maxmemory", 1)
     try:
         assert await lift(worker.redis, "number", NUMBER)
-        assert not await worker.redis.exists(keys.outage(NUMBER))
+        assert not await worker.redis.hexists(keys.outage(NUMBER), "since")
     finally:
         await worker.redis.config_set("maxmemory", 0)
 
