@@ -15,6 +15,9 @@ from sidecar.redis.clock import redis_now_us
 from sidecar.sending.pauses import Paused
 
 _DAY_US = 86_400_000_000
+#: A probe that has been due for so long is made by nobody: who has something to send asks every
+#: second.
+_UNTRIED_US = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,12 @@ def _held(hold: Hash, now_us: int) -> Held | None:
 
 
 def _outage(outage: Hash, now_us: int) -> Outage | None:
+    """Return the outage that keeps something back. Where the next probe has been due for a while
+    and nobody makes it, nobody has anything to send, and nobody knows whether it is over."""
     if b"since" not in outage:
+        return None
+    due_us = max(_time(outage, name, now_us) for name in (b"until", b"probe_until"))
+    if now_us > due_us + _UNTRIED_US:
         return None
     reason = outage[b"reason"].decode(errors="replace")
     return Outage(reason, _time(outage, b"since", now_us) / 1e6)

@@ -27,8 +27,9 @@ _UNDER_WAY_S = 0.4
 #: Idle connections that may be given a request at the moment in which they are closed.
 _CLOSED_WHILE_USED = 3
 _CLOSING = (Kind.REFUSE, Kind.CUT)
-#: Messages of each number whose outcome an outage may leave unknown, however long it lasts.
-MAX_UNKNOWN_BY_OUTAGE = 15
+#: Messages of each number whose outcome an outage may leave unknown, however long it lasts: each of
+#: two workers may have 15 without an answer.
+MAX_UNKNOWN_BY_OUTAGE = 30
 _OUTAGE = "outage_"
 _UNREAD = (OutageShape.RESET, OutageShape.FLAPPING)
 #: What the Cloud API answers to a free-form message to who has not written for a day.

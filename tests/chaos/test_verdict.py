@@ -364,7 +364,7 @@ def test_media_that_nobody_fetches() -> None:
     assert broken(replace(CLEAN, fetching=("wamid.in",))) == {"stuck": 1}
 
 
-@pytest.mark.parametrize(("rows", "unexplained"), [(15, 0), (20, 5)])
+@pytest.mark.parametrize(("rows", "unexplained"), [(30, 0), (35, 5)])
 def test_how_much_an_outage_may_cost(rows: int, unexplained: int) -> None:
     queue = {f"row-{n}": queued(f"row-{n}", QueueStatus.UNKNOWN) for n in range(2, 2 + rows)}
     evidence = unknown(

@@ -36,7 +36,7 @@ async def test_a_claim(caller: Caller, backend: LaravelBackend, vendor: Vendor) 
     small = await _statements(backend, lambda: caller.claim(campaign, 5, fence=1))
     large = await _statements(backend, lambda: caller.claim(campaign, 250, fence=2))
     assert large == small
-    assert large <= CONNECT + 12
+    assert large <= CONNECT + 13, "one of them where vendors have other modes"
 
 
 async def test_a_claim_of_contacts_who_get_nothing(
@@ -56,7 +56,7 @@ async def test_a_claim_of_contacts_who_get_nothing(
             backend.run(sql, (campaign.id,))
         counts.append(await _statements(backend, partial(caller.claim, campaign, messages)))
     assert counts[0] == counts[1]
-    assert counts[1] <= CONNECT + 14
+    assert counts[1] <= CONNECT + 15
 
 
 async def _claimed(caller: Caller, vendor: Vendor, messages: int) -> Campaign:
@@ -157,7 +157,7 @@ async def test_retrying_failed_messages(
         left = backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
         assert {row["status"] for row in left} == {QueueStatus.QUEUED}
     assert counts[0] == counts[1]
-    assert counts[1] <= CONNECT + 8
+    assert counts[1] <= CONNECT + 9
 
 
 async def test_a_message_that_a_bot_answers(

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from simulator.demo_odd import TIMES
 from tests.stack.packages import require_stack
 from tests.system.test_demo import run_demo
 
@@ -34,13 +33,3 @@ def test_the_main_job_on_the_real_stack(tmp_path: Path) -> None:
     last = result.stdout.splitlines()[-1]
     assert "has arrived, on the real stack: nginx 1." in last
     assert ", MariaDB 10." in last
-
-
-def test_among_odd_payloads_on_the_real_stack(tmp_path: Path) -> None:
-    require_stack()
-    file = tmp_path / "demo.json"
-    result = run_demo("--stack", "--odd", "--messages", "300", "--json", str(file))
-    assert result.returncode == 0, result.stdout + result.stderr
-    figures = json.loads(file.read_text())
-    assert figures["messages"] == figures["accepted"] == figures["settled"] == 300
-    assert {row["uses"] for row in figures["odd"].values()} == {TIMES}

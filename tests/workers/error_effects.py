@@ -59,6 +59,6 @@ async def effects(
     if await redis.hexists(keys.number(number), "ceiling"):
         found.add("number slowed")
     for key in await redis.keys(keys.pair(number, "*")):
-        if (cast("bytes | None", await redis.get(key)) or b"").startswith(b"0:"):
+        if (cast("bytes | None", await redis.get(key)) or b"").startswith(b"0."):
             found.add("recipient held")
     return found

@@ -161,9 +161,24 @@ async def test_an_outage_and_the_last_one(line: Line, redis: Redis) -> None:
     state = await line.state()
     last = LastOutage("old", now / 1e6 - 90, now / 1e6 - 80)
     assert (state.outage, state.last_outage) == (None, last)
-    await redis.hset(keys.outage("v-1/110"), mapping={"since": now - second, "reason": "HTTP 502"})
+    down: dict[Any, Any] = {"since": now - second, "reason": "HTTP 502", "until": now + second}
+    await redis.hset(keys.outage("v-1/110"), mapping=down)
     state = await line.state()
     assert (state.outage, state.last_outage) == (Outage("HTTP 502", now / 1e6 - 1), last)
+
+
+@pytest.mark.parametrize("probe_s", [None, -4.0, 1.0])
+async def test_an_outage_that_nobody_probes_keeps_nothing_back(
+    line: Line, redis: Redis, probe_s: float | None
+) -> None:
+    """There is nothing to send, so nobody knows whether it is over."""
+    await line.asked()
+    now, second = line.now_us, 1_000_000
+    down: dict[Any, Any] = {"since": now - 60 * second, "reason": "r", "until": now - 6 * second}
+    if probe_s is not None:
+        down["probe_until"] = now + int(probe_s * second)
+    await redis.hset(keys.outage("v-1/110"), mapping=down)
+    assert ((await line.state()).outage is None) is (probe_s is None)
 
 
 async def test_an_outage_that_was_lifted(line: Line, redis: Redis) -> None:
@@ -184,6 +199,7 @@ async def test_times_move_back_with_redis_clock(line: Line, redis: Redis) -> Non
     await redis.zadd(keys.NUMBERS, {keys.number("v-1/110"): later})
     await redis.hset(keys.hold("account", "waba"), mapping=held)
     times: dict[Any, Any] = {"since": later - 1, "reason": "r", "last_reason": "r", "looked": later}
+    times["until"] = later
     await redis.hset(
         keys.outage("v-1/110"), mapping={**times, "last_since": later - 9, "last_until": later - 5}
     )

@@ -373,7 +373,7 @@ BODIES = st.one_of(
 
 @settings(
     deadline=None,
-    max_examples=examples(40),
+    max_examples=examples(20),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
