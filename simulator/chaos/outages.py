@@ -15,6 +15,9 @@ DOWN = "cloud-api-down"
 #: What is answered in the end, or in turns, need not be called down.
 _NOT_DOWN = (OutageShape.SLOW, OutageShape.FLAPPING)
 _POLL_S = 0.5
+#: The longest pause between two probes, and some more: then status knows that nobody probes any
+#: more, because there is nothing to send.
+_OVER_S = 40.0
 _SENDS = (Call.MESSAGES, Call.MARKETING_MESSAGES)
 
 
@@ -58,3 +61,10 @@ def problems(stage: Stage) -> list[str]:
     except (ProcessFailed, subprocess.TimeoutExpired, orjson.JSONDecodeError):
         return []
     return [problem["code"] for problem in status["problems"]]
+
+
+def wait_until_over(stage: Stage) -> None:
+    """Wait until no outage is named any more, for a while at most."""
+    end = time.monotonic() + _OVER_S
+    while DOWN in problems(stage) and time.monotonic() < end:
+        time.sleep(_POLL_S)

@@ -9,6 +9,7 @@ from simulator.chaos.fault import LONGEST_OUTAGE_S, Kind, draw_faults
 from simulator.chaos.history import Logs, write_history
 from simulator.chaos.injector import Injector
 from simulator.chaos.load import CUSTOMERS_S, Work, draw_load
+from simulator.chaos.outages import wait_until_over
 from simulator.chaos.quiescence import wait_for_quiescence
 from simulator.chaos.stage import Stage
 from simulator.chaos.verdict import Verdict
@@ -37,6 +38,7 @@ def run_round(
     for name in ended:
         stage.start(name)
     rested = wait_for_quiescence(stage, work, REST_S)
+    wait_until_over(stage)
     ended += stage.ended()
     ended += [f"{o.fault} (exit code {o.exit_code})" for o in injected if o.exit_code]
     rate = sum(load.rates)
