@@ -17,6 +17,7 @@ import pytest
 from sidecar.redis import keys
 from sidecar.redis.client import AsyncScript, Redis, script
 from sidecar.redis.lease import Lease
+from sidecar.sending import numbers
 from sidecar.sending.campaigns import campaign_lease
 from simulator.cloud_api.bucket import TokenBucket
 from workers.sending import limiter, outages
@@ -57,8 +58,14 @@ def simulated_limiter(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Limiter:
         made: AsyncScript = client.register_script(real.script.replace(_TIME, _SIMULATED))
         return made
 
+    async def now_us(client: Redis) -> int:
+        found: Any = await client.mget("simulated:s", "simulated:us")
+        seconds, micros = found
+        return int(seconds) * 1_000_000 + int(micros)
+
     for module in (limiter, outages):
         monkeypatch.setattr(module, "script", on_clock)
+    monkeypatch.setattr(numbers, "redis_now_us", now_us)
     return Limiter(redis, jitter=lambda: 0.0)
 
 
