@@ -139,14 +139,15 @@ async def test_a_probe_that_fails_is_followed_by_another(track: Calls) -> None:
     sent(track, 30)
     async with track.running():
         await eventually(lambda: len(track.calls) == 8)
+        # The others hang. While the third is answered the first probe may begin.
+        track.calls = track.calls[:3]
         for _ in range(3):
             await track.answer(OutcomeUnknown("502"))
-        track.calls.clear()
         for _ in range(3):
             await eventually(lambda: bool(track.calls))
             assert len(track.calls) == 1
             await track.answer(OutcomeUnknown("502"))
-    assert track.api_asks >= 1
+    assert track.api_asks >= 3
     assert len(set(track.uids)) == len(track.uids)
 
 
