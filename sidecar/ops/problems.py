@@ -88,7 +88,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *_effects(report),
         *_unbalanced(report),
         *_dead_letters(report, settings),
-        *bad_ends(report),
+        *bad_ends(report, told),
         *(one for one in sending if one not in first),
         *waiting_campaigns(report, told),
         *stuck_campaigns(report, parts),

@@ -176,13 +176,14 @@ def stuck_campaigns(report: Report, others: Iterable[Problem]) -> Iterator[Probl
         )
 
 
-def bad_ends(report: Report) -> Iterator[Problem]:
+def bad_ends(report: Report, told: str) -> Iterator[Problem]:
     """Return a problem for each campaign, and each vendor's replies, of which rows have failed or
     turned unknown lately in numbers that matter. What PHP knows better counts: somebody may have
-    seen to them since."""
+    seen to them since. A reason that is ``told`` already, of why the campaign is paused, is not
+    repeated."""
     failing = [one for one in report.sends if one.failing and _still(report, one, "failed")]
     for one in failing[:MAX_NAMED]:
-        yield _failing(report, one)
+        yield _failing(report, one, told)
     yield from unnamed(Code.ROWS_FAILING, len(failing), "Rows of {} more campaigns fail")
     unclear = [one for one in report.sends if one.unclear and _still(report, one, "unknown")]
     for one in unclear[:MAX_NAMED]:
@@ -192,8 +193,11 @@ def bad_ends(report: Report) -> Iterator[Problem]:
     )
 
 
-def _failing(report: Report, one: RecentSends) -> Problem:
+def _failing(report: Report, one: RecentSends, told: str) -> Problem:
     count = _still(report, one, "failed")
+    is_told = any(reason in told for reason in one.reasons.get("failed", {}))
+    is_paused = is_told and f"Campaign {one.campaign_uid} is paused" in told
+    why = ", and so it is paused" if is_paused else f": {one.why('failed')}"
     do = (
         "Fix the reason. A customer sees no reply that failed; whoever wrote it can write it again."
         if one.campaign_uid is None
@@ -203,7 +207,7 @@ def _failing(report: Report, one: RecentSends) -> Problem:
     return Problem(
         Code.ROWS_FAILING,
         f"{count:,} of the {one.tried:,} {one.what} that were tried within ten minutes have "
-        f"failed: {one.why('failed')}",
+        f"failed{why}",
         do,
     )
 

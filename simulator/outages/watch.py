@@ -22,14 +22,15 @@ _PAUSE_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was told in the time from ``asked_at`` to ``told_at`` (unix seconds): the command's exit
-    code and answer, and the metric."""
+    """What was told in the time from ``asked_at`` to ``told_at`` (unix seconds): first the metric,
+    at ``measured_at``, then the command's exit code and answer."""
 
     asked_at: float
     told_at: float
     exit_code: int
     answer: dict[str, Any]
     metric: float | None
+    measured_at: float
 
     def names(self, codes: Sequence[str], number: str) -> bool:
         """Tell whether one of these problems is named for the number, and is wrong enough for the
@@ -75,8 +76,8 @@ class Watch:
 
     def measured_at(self, since: float) -> float | None:
         """Return when the metric first told of a number that is down."""
-        found = (one for one in self.looks if one.told_at >= since and one.metric)
-        return next((one.told_at for one in found), None)
+        found = (one for one in self.looks if one.measured_at >= since and one.metric)
+        return next((one.measured_at for one in found), None)
 
     def _run(self) -> None:
         while not self._done.wait(_PAUSE_S):
@@ -91,6 +92,7 @@ def look(installation: Installation) -> Look:
     """Ask once. Answers that cannot be read are errors."""
     asked_at = time.time()
     metric = _metric(installation)
+    measured_at = time.time()
     done = subprocess.run(
         [*python("sidecar.commands.main"), "status", "--json"],
         env={**os.environ, **installation.environment},
@@ -98,7 +100,8 @@ def look(installation: Installation) -> Look:
         timeout=60,
         check=False,
     )
-    return Look(asked_at, time.time(), done.returncode, orjson.loads(done.stdout), metric)
+    answer = orjson.loads(done.stdout)
+    return Look(asked_at, time.time(), done.returncode, answer, metric, measured_at)
 
 
 def _metric(installation: Installation) -> float | None:

@@ -309,12 +309,14 @@ class Pipeline:
     async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool:
         return await self._recheck.explains(row, way, sent_at)
 
-    def put_back(self, row: ClaimedSend) -> None:
-        self._pacer_of(row).put_back([row])
+    def put_back(self, row: ClaimedSend, number: str) -> None:
+        # To the pacer that took the slot, which returns what it took; it passes on a row that goes
+        # from another number by now.
+        self._pacers[number].put_back([row])
 
     def give_back(self, row: ClaimedSend) -> None:
         if self._config.of_campaign:
-            self.put_back(row)  # the campaign ends, and gives it back
+            self._pacer_of(row).put_back([row])  # the campaign ends, and gives it back
         else:
             self.postpone(row, LATER_S)
 

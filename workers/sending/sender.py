@@ -34,11 +34,12 @@ from workers.sending.send_queue import ClaimedSend
 
 class Outlet(Protocol):
     """Where a row goes after an attempt. ``report`` takes how it ended; ``put_back`` one that is to
-    be tried again here, ``give_back`` one that returns to where it came from, ``postpone`` one that
-    comes again after so many seconds, without an attempt counted. ``pause``: nothing is
-    to be sent until a person acts; ``rest``: for a while. ``holding``: nothing is to be sent just
-    now; ``stopped``: nothing is sent any more, because of the campaign's errors or a person.
-    ``explains`` tells whether a refused row goes again (``recheck.py``)."""
+    be tried again here, and the number that its slot was of; ``give_back`` one that returns to
+    where it came from, ``postpone`` one that comes again after so many seconds, without an attempt
+    counted. ``pause``: nothing is to be sent until a person acts; ``rest``: for a while.
+    ``holding``: nothing is to be sent just now; ``stopped``: nothing is sent any more, because of
+    the campaign's errors or a person. ``explains`` tells whether a refused row goes again
+    (``recheck.py``)."""
 
     @property
     def holding(self) -> bool: ...
@@ -46,7 +47,7 @@ class Outlet(Protocol):
     def stopped(self) -> bool: ...
     async def explains(self, row: ClaimedSend, way: Way, sent_at: float) -> bool: ...
     def report(self, result: SendResult) -> None: ...
-    def put_back(self, row: ClaimedSend) -> None: ...
+    def put_back(self, row: ClaimedSend, number: str) -> None: ...
     def give_back(self, row: ClaimedSend) -> None: ...
     def postpone(self, row: ClaimedSend, wait_s: float, reason: str | None = None) -> None: ...
     def pause(self, reason: str) -> None: ...
@@ -87,10 +88,10 @@ class Sender:
     async def _send(self, row: ClaimedSend, limits: Limits) -> None:
         way = self._config.way_of(row)
         if not self._config.vendor.active:
-            await self._return(row, give_back=True)
+            await self._give_back(row)
             return
         if way.number != limits.number or self._outlet.holding:
-            await self._return(row)
+            await self._return(row, limits.number)
             return
         if not way.number or not way.access_token:
             what = "access token" if way.number else "sending number"
@@ -112,14 +113,14 @@ class Sender:
         if await self._outages.ended(call, attempt) and await self._is_spared(row, call, attempt):
             return
         if self._endpoints.other_than(row.row, endpoint, attempt):
-            await self._return(row)
+            await self._return(row, limits.number)
             return
         attempt = concluded_at(endpoint, attempt)
         decision = decide(row.row, attempt)
         if may_be_outdated(decision):
             await self._note_refused(row)
             if await self._outlet.explains(row, way, began_at):
-                await self._return(row)
+                await self._return(row, limits.number)
                 return
         await self._conclude(row, attempt, decision, way.number, sent_at)
 
@@ -141,20 +142,24 @@ class Sender:
 
     async def _without(self, row: ClaimedSend, way: Way, reason: str) -> None:
         if await self._outlet.explains(row, way, time.monotonic()):
-            await self._return(row)
+            await self._return(row, way.number)
         else:
             self._outlet.pause(reason)
             self._outlet.give_back(row)
 
-    async def _return(self, row: ClaimedSend, *, give_back: bool = False) -> None:
-        """Have a row go again, or back to where it came from: it was certainly not sent."""
+    async def _return(self, row: ClaimedSend, number: str) -> None:
+        """Have a row go again that had a slot of this number and was certainly not sent."""
         try:
             await self._ledger.not_sent([row])
         finally:
-            if give_back:
-                self._outlet.give_back(row)
-            else:
-                self._outlet.put_back(row)
+            self._outlet.put_back(row, number)
+
+    async def _give_back(self, row: ClaimedSend) -> None:
+        """Have a row go back to where it came from: it was certainly not sent."""
+        try:
+            await self._ledger.not_sent([row])
+        finally:
+            self._outlet.give_back(row)
 
     async def _conclude(
         self, row: ClaimedSend, attempt: Attempt, decision: Decision, number: str, sent_at: float
@@ -175,7 +180,7 @@ class Sender:
             if not stopped:
                 self._outlet.report(self._result(row, number, attempt, decision))
         if stopped:
-            await self._return(row, give_back=True)
+            await self._give_back(row)
 
     async def _not_sent(
         self, row: ClaimedSend, attempt: Attempt, decision: Decision, number: str, sent_at: float
@@ -193,7 +198,7 @@ class Sender:
             if decision.give_back:
                 self._outlet.give_back(row)
             else:
-                self._outlet.put_back(row)
+                self._outlet.put_back(row, number)
 
     async def _follow(
         self, row: ClaimedSend, error: SendError, decision: Decision, number: str, sent_at: float

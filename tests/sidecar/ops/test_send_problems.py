@@ -170,21 +170,37 @@ async def test_rows_that_fail(quiet: Report) -> None:
     reasons = {"failed": {"131026 Message undeliverable": 30, "131000 Something": 10, "x": 1}}
     sends = [RecentSends("v", "c", 59, 41, reasons=reasons), RecentSends("v", "d", 99, 1)]
     report = replace(quiet, sends=sends)
-    [problem] = send_problems.bad_ends(report)
+    [problem] = send_problems.bad_ends(report, "")
     assert problem.code is Code.ROWS_FAILING
     assert problem.what == (
         "41 of the 100 rows of campaign c (vendor v) that were tried within ten minutes have "
         "failed: 30 x 131026 Message undeliverable, 10 x 131000 Something"
     )
     assert "sidecar campaigns retry-failed c." in problem.do
-    [problem] = send_problems.bad_ends(with_php(report, error=12))
+    [problem] = send_problems.bad_ends(with_php(report, error=12), "")
     assert problem.what.startswith("12 of the 100 rows"), "some were sent again since"
-    assert list(send_problems.bad_ends(with_php(report, error=0))) == []
+    assert list(send_problems.bad_ends(with_php(report, error=0), "")) == []
+
+
+async def test_a_reason_that_paused_the_campaign_is_said_once(
+    quiet: Report, settings: Settings
+) -> None:
+    why = "132001 Template does not exist"
+    halt = Halt(CampaignState.PAUSED, f"20 errors in a row, the last one: {why}")
+    sends = [RecentSends("v", "c", 0, 20, reasons={"failed": {why: 20}})]
+    report = replace(quiet, campaigns=[replace(campaign("c"), halt=halt)], sends=sends)
+    found = problems(report, settings)
+    assert len([one for one in found if why in one.what]) == 1
+    [failing] = of(iter(found), Code.ROWS_FAILING)
+    assert failing.what.endswith("have failed, and so it is paused")
+    other = replace(report, campaigns=[replace(campaign("d"), halt=halt)])
+    [failing] = of(iter(problems(other, settings)), Code.ROWS_FAILING)
+    assert failing.what.endswith(f": 20 x {why}"), "another campaign is paused"
 
 
 async def test_replies_that_fail(quiet: Report) -> None:
     report = replace(quiet, sends=[RecentSends("v", None, 0, 10)])
-    [problem] = send_problems.bad_ends(report)
+    [problem] = send_problems.bad_ends(report, "")
     assert problem.what.startswith("10 of the 10 replies of vendor v that")
     assert "retry-failed" not in problem.do
 
@@ -192,12 +208,14 @@ async def test_replies_that_fail(quiet: Report) -> None:
 async def test_rows_of_unknown_outcome(quiet: Report) -> None:
     reasons = {"unknown": {REASON: 15}}
     report = replace(quiet, sends=[RecentSends("v", "c", 985, unknown=15, reasons=reasons)])
-    [problem] = send_problems.bad_ends(report)
+    [problem] = send_problems.bad_ends(report, "")
     assert problem.code is Code.ROWS_UNKNOWN
     assert problem.what.startswith("Nobody knows whether 15 of the 1,000 rows of campaign c")
     assert problem.what.endswith(f": 15 x {REASON}")
     assert "sidecar unknown list --campaign c, then resend or give-up." in problem.do
-    assert list(send_problems.bad_ends(with_php(report, unknown=0))) == [], "settled by statuses"
+    assert list(send_problems.bad_ends(with_php(report, unknown=0), "")) == [], (
+        "settled by statuses"
+    )
 
 
 # -- pauses --

@@ -17,7 +17,7 @@ DOWN = ("cloud-api-down",)
 def look(at: float, *codes: str, metric: float | None = 0.0, exit_code: int = 1) -> Look:
     problems = [{"code": code, "what": "number 110", "do": "nothing"} for code in codes]
     answer: dict[str, Any] = {"problems": problems}
-    return Look(at, at + 1, exit_code, answer, metric)
+    return Look(at, at + 1, exit_code, answer, metric, at + 0.5)
 
 
 def watched(tmp_path: Path, *looks: Look) -> Watch:
@@ -33,7 +33,7 @@ def test_when_it_was_named_and_when_it_was_over(tmp_path: Path) -> None:
         look(40, "number-held"),
     )
     assert watch.named_at(DOWN, "110", 15) == 21
-    assert watch.measured_at(15) == 21
+    assert watch.measured_at(15) == 20.5
     assert watch.over_at(DOWN, "110", 25) == 41
     assert watch.over_at(DOWN, "110", 45) is None
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -434,6 +435,29 @@ async def test_many_refusals_at_once_ask_php_and_go_again(make: Make) -> None:
     assert [token for _, token, _ in bench.api.sent] == ["token"] * 5 + ["new"] * 10
     assert bench.php.asked <= 5
     assert bench.pipeline.pause_reason is None
+
+
+async def test_a_row_that_moves_gives_back_the_slot_of_the_number_that_it_leaves(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one of the number that it goes from now: its recipient would get one too many from it."""
+    bench = await make(refused(33), ACCEPTED)
+    bench.php.vendor = changed(current_phone_number_id="220")
+    limiter = bench.services.limiter
+    grant = limiter.grant
+    returned: list[tuple[str, str]] = []
+
+    async def recording(
+        lease: Lease, campaign: str, limits: Limits, *args: Any, **more: Any
+    ) -> Any:
+        returned.extend((limits.number, to) for to in more["unsent"])
+        return await grant(lease, campaign, limits, *args, **more)
+
+    monkeypatch.setattr(limiter, "grant", recording)
+    row = queued()
+    assert await bench.run(row, queued(from_phone_number_id=NUMBER)) == []
+    assert [number for number, _, _ in bench.api.sent].count("220") == 1
+    assert ("220", row.addressee) not in returned
 
 
 async def test_rows_under_way_when_errors_stop_the_campaign_go_back(make: Make) -> None:

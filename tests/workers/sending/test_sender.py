@@ -98,7 +98,7 @@ class Collected:
     def report(self, result: SendResult) -> None:
         self.reported.append(result)
 
-    def put_back(self, row: ClaimedSend) -> None:
+    def put_back(self, row: ClaimedSend, number: str) -> None:
         self.returned.append(row)
 
     def give_back(self, row: ClaimedSend) -> None:
