@@ -20,7 +20,7 @@ from sidecar.php.client import BackendError, make_backend
 from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import make_vendors
 from sidecar.redis import keys
-from sidecar.redis.client import RedisUnavailable, connect
+from sidecar.redis.client import RedisUnavailable, connect, reason_of
 from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
@@ -96,6 +96,7 @@ class Runtime:
             )
             for lane in Lane
         }
+        self._drain_outages = {lane: LogOnce("lane.not_drained", lane=lane.value) for lane in Lane}
         self._host = Host(self._leases, lambda: self.stopping)
         status_errors = StatusErrors(
             settings, self._redis, self._services.limiter, self._vendors.get
@@ -199,7 +200,8 @@ class Runtime:
         await self._redis.aclose()
 
     async def drain(self, lane: Lane) -> None:
-        """Drain a lane, unless another worker does."""
+        """Drain a lane, unless another worker does. Without Redis nothing is lost: the reconciler
+        wakes a worker again."""
         work = Drain(
             LanePolicy.of(lane, self._settings),
             self._settings,
@@ -208,7 +210,13 @@ class Runtime:
             self._processors[lane],
             self._host,
         )
-        if await work.run():
+        try:
+            more = await work.run()
+        except RedisUnavailable as error:
+            self._drain_outages[lane].failed(reason_of(error))
+            return
+        self._drain_outages[lane].worked()
+        if more:
             self._wakeups.send(drain(lane))
 
     async def do_effects(self, kind: EffectKind, vendor_uid: str) -> None:

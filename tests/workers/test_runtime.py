@@ -117,6 +117,28 @@ async def test_the_lanes_have_a_breaker_each(
     assert not await redis.exists(keys.ready(Lane.MESSAGES))
 
 
+async def test_a_redis_that_goes_away_is_said_once_and_is_no_bug(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dramatiq would say so with a traceback, each time that the reconciler wakes a worker."""
+    runtime = make_runtime(php)
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    run, errors = drain_module.Drain.run, [ConnectionError("gone")] * 2
+
+    async def fails(drain: drain_module.Drain) -> bool:
+        if errors:
+            raise errors.pop()
+        return await run(drain)
+
+    monkeypatch.setattr(drain_module.Drain, "run", fails)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await runtime.drain(Lane.MESSAGES)
+    said = [one["event"] for one in logs if "lane." in one["event"]]
+    assert said == ["lane.not_drained", "lane.not_drained.resolved"]
+    assert len(php.batches) == 1
+
+
 # -- campaigns --
 
 
