@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -22,11 +23,13 @@ Answer = TypeVar("Answer")
 class FaultProxy:
     """A TCP proxy on a loopback port, on a thread of its own. Use as a context manager.
 
-    ``target`` is the port that connections go on to; answers take ``latency_s`` longer.
+    ``target`` is the port that connections go on to; answers take ``latency_s`` longer. With
+    ``tls`` it ends TLS with that certificate, from the next :meth:`open` on.
     """
 
     def __init__(self, target: int, *, latency_s: float = 0.0) -> None:
         [self.port] = free_ports(1)
+        self.tls: ssl.SSLContext | None = None
         self._target = target
         self._latency_s = latency_s
         #: Requests that have come since :meth:`hold`.
@@ -78,7 +81,7 @@ class FaultProxy:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._taken, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._taken, "127.0.0.1", self.port, ssl=self.tls)
 
     async def _close(self) -> None:
         if (server := self._server) is not None:

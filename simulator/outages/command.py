@@ -11,6 +11,7 @@ import orjson
 
 from simulator.embedded import EmbeddedInstallation
 from simulator.installation import Installation
+from simulator.outages import network
 from simulator.outages.figures import Figures, table
 from simulator.outages.plan import SHAPES, Plan
 from simulator.outages.run import OutageRun, RunStuck
@@ -61,6 +62,9 @@ def command(
         raise click.ClickException(
             f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
         )
+    for shape in shapes or SHAPES:
+        if (program := network.lacking(shape)) is not None:
+            raise click.ClickException(f"no outage of shape {shape} without {program}: install it")
     figures = []
     for shape in shapes or SHAPES:
         plan = Plan(shape, seconds, messages, rate, accepted and shape != "reset", only_sends)
@@ -78,7 +82,7 @@ def command(
 
 def _run(plan: Plan, installation: Installation) -> Figures:
     try:
-        with Stage(installation, 1, plan.rate) as stage, Watch(installation) as watch:
+        with Stage(installation, 1, plan.rate, plan.shape) as stage, Watch(installation) as watch:
             run = OutageRun(stage, stage.vendors[0], plan)
             run.start()
             run.begin_outage()

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.cloud_api.outage import OutageShape
+from simulator.outages import network
 
-#: No outage of the Cloud API: connections to it are refused.
-REFUSED = "refused"
-SHAPES = (*(shape.value for shape in OutageShape), REFUSED)
+SHAPES = (*(shape.value for shape in OutageShape), *network.SHAPES)
 
 #: Share of the rows that are accepted before the outage.
 BEFORE = 0.3
@@ -32,6 +31,11 @@ class Plan:
     @property
     def rows_before(self) -> int:
         return int(self.messages * BEFORE)
+
+    @property
+    def of_network(self) -> bool:
+        """Whether it is not the Cloud API that fails."""
+        return self.shape in network.SHAPES
 
     @property
     def named_by(self) -> tuple[str, ...]:

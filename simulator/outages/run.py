@@ -8,7 +8,7 @@ from contracts.backend import QueueStatus
 from simulator import control
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.outages.figures import Figures
-from simulator.outages.plan import REFUSED, Plan
+from simulator.outages.plan import Plan
 from simulator.outages.stage import Stage
 from simulator.outages.watch import Watch, look
 
@@ -53,17 +53,16 @@ class OutageRun:
             lambda: self._accepted() >= self._plan.rows_before, self._accepted, _BEGIN_S, "sending"
         )
         self._began_at = time.time()
-        if self._plan.shape == REFUSED:
-            self._stage.proxy.close()
-            self._stage.proxy.cut()
+        if self._plan.of_network:
+            self._stage.network.fail()
         else:
             self._stage.begin_outage(self._plan.order(self._number))
 
     def end_outage(self) -> None:
         """Wait until it is over."""
         time.sleep(max(0.0, self.ends_at - time.time()))
-        if self._plan.shape == REFUSED:
-            self._stage.proxy.open()
+        if self._plan.of_network:
+            self._stage.network.mend()
 
     def finish(self) -> None:
         """Wait until no row waits and no status is under way, as long as anything moves."""
@@ -132,7 +131,7 @@ class OutageRun:
         return self._accepted(), tables.counts(self._vendor.uid)
 
     def _hit(self) -> int:
-        if self._plan.shape == REFUSED:
+        if self._plan.of_network:
             return 1
         return sum(
             sum(one["hits"].values())

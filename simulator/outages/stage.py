@@ -1,17 +1,15 @@
-"""The installation of a run: everything in processes, and the proxy in front of the Cloud API."""
+"""The installation of a run: everything in processes, and the workers' way to the Cloud API."""
 
 from typing import Any, Self
 
 from contracts import sidecar_api as api
 from simulator import control
 from simulator.backend.seed import SeededCampaign, SeededVendor
-from simulator.chaos.fault_proxy import FaultProxy
 from simulator.installation import Installation
+from simulator.outages.network import Network
 from simulator.ports import free_ports
 from simulator.processes import Process
 
-#: Meta's answers take about so long.
-LATENCY_S = 0.1
 WORKERS = (("messages", "effects"), ("statuses",), ("campaigns",))
 #: What customers do soon, so that a run ends soon after its last message.
 _QUICK = (
@@ -22,18 +20,20 @@ _QUICK = (
 
 class Stage:
     """Use as a context manager. ``vendors`` have a number each, of ``rate`` per second, whose ids
-    are what webhooks of the Cloud API name."""
+    are what webhooks of the Cloud API name. The network may fail as the shape says."""
 
-    def __init__(self, installation: Installation, vendors: int, rate: float) -> None:
+    def __init__(
+        self, installation: Installation, vendors: int, rate: float, shape: str | None = None
+    ) -> None:
         self.installation = installation
         self.vendors: list[SeededVendor] = []
         self._count = vendors
         self._rate = rate
         [self._cloud_api_port] = free_ports(1)
-        self.proxy = FaultProxy(self._cloud_api_port, latency_s=LATENCY_S)
+        self.network = Network(installation.folder, self._cloud_api_port, shape)
 
     def __enter__(self) -> Self:
-        self.proxy.__enter__()
+        self.network.__enter__()
         try:
             self._start()
         except BaseException:
@@ -45,7 +45,7 @@ class Stage:
         try:
             self.installation.stop()
         finally:
-            self.proxy.__exit__(*error)
+            self.network.__exit__(*error)
 
     def _start(self) -> None:
         installation = self.installation
@@ -66,9 +66,15 @@ class Stage:
             [number] = vendor.phone_number_ids
             where = {"url": installation.webhook_url(vendor.uid), "phone_number_id": number}
             control.order(self.cloud_api, "webhook-url", where)
-        installation.configure(cloud_api_url=self.proxy.url)
+        installation.configure(cloud_api_url=self.network.url)
         for queues in WORKERS:
-            installation.start_worker(*queues)
+            self._start_worker(*queues)
+
+    def _start_worker(self, *queues: str) -> None:
+        name, command = "-".join(("worker", *queues)), self.network.command("workers", *queues)
+        environment = self.installation.environment | self.network.environment
+        log = self.installation.folder / f"{name}.log"
+        self.installation.add(Process(name, command, log, environment=environment))
 
     @property
     def cloud_api(self) -> Process:
