@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import RLock
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from simulator.stack.packages import program
+from simulator.stack.zones import local, utc
 
 Row = dict[str, Any]
 
@@ -36,6 +38,8 @@ class Database:
         self._command = [program("php"), str(_HELPER), str(socket), name, encryption_key]
         self._helper: subprocess.Popen[bytes] | None = None
         self._lock = RLock()
+        #: The zone of the tables' times, if it is not UTC: callers give and get UTC.
+        self.zone: ZoneInfo | None = None
 
     def alone(self) -> AbstractContextManager[object]:
         """Keep other threads' statements out for a block, a transaction say."""
@@ -43,8 +47,11 @@ class Database:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one statement and return its rows. Raises :class:`SqlError`."""
-        rows: list[Row] = self._ask({"sql": sql, "parameters": list(parameters)})["rows"]
-        return rows
+        given = [local(value, self.zone) for value in parameters] if self.zone else [*parameters]
+        rows: list[Row] = self._ask({"sql": sql, "parameters": given})["rows"]
+        if self.zone is None:
+            return rows
+        return [{name: utc(value, self.zone) for name, value in row.items()} for row in rows]
 
     def script(self, sql: str) -> None:
         """Run statements that are parted by semicolons."""

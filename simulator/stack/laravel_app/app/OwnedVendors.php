@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 namespace App;
 
-use Illuminate\Support\Facades\DB;
+use App\Models\Vendor;
 
 /** Every vendor is the sidecar's but those whose uids stand in storage/left-to-php, a line each. */
 final class OwnedVendors
@@ -14,6 +14,6 @@ final class OwnedVendors
     {
         $left = @file(storage_path('left-to-php'), FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
 
-        return $left ? DB::table('vendors')->whereNotIn('_uid', $left)->pluck('_uid')->all() : 'all';
+        return $left ? Vendor::query()->whereNotIn('_uid', $left)->pluck('_uid')->all() : 'all';
     }
 }

@@ -2,4 +2,11 @@
 
 declare(strict_types=1);
 
-return ['default' => 'sync', 'connections' => ['sync' => ['driver' => 'sync']]];
+return [
+    'default' => env('QUEUE_CONNECTION', 'sync'),
+    'connections' => [
+        'sync' => ['driver' => 'sync'],
+        'database' => ['driver' => 'database', 'table' => 'jobs', 'queue' => 'default', 'retry_after' => 90],
+    ],
+    'failed' => ['driver' => 'database-uuids', 'database' => 'mysql', 'table' => 'failed_jobs'],
+];

@@ -10,6 +10,8 @@ use Illuminate\Database\Eloquent\Model;
 /** A row of the queue, as the campaign cron reads it. */
 final class QueuedMessage extends Model
 {
+    use OnTheTables;
+
     protected $table = 'whatsapp_message_queue';
 
     protected $primaryKey = '_id';

@@ -9,6 +9,8 @@ use Illuminate\Database\Eloquent\Model;
 /** A vendor. */
 final class Vendor extends Model
 {
+    use OnTheTables;
+
     protected $table = 'vendors';
 
     protected $primaryKey = '_id';
