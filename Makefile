@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe adversary outages migration test test-fast branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack chaos chaos-wipe adversary outages migration test test-fast test-matrix branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -38,6 +38,11 @@ test:            ## Install what the tests need, and run all checks and tests; A
 	@scripts/lint
 	@scripts/branches
 	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-matrix:     ## Package, contract, stack and nginx tests and a demo on other Debians too, as root; SUITES="trixie sid" ARGS="-k modes"
+	@scripts/install dev
+	@scripts/install-stack
+	@.venv/bin/python -m tests.matrix $(SUITES) $(ARGS)
 
 test-fast:       ## The tests that need no server but the embedded Valkey, in two minutes; ARGS="-k inbox"
 	@scripts/install dev
@@ -92,4 +97,5 @@ lock:            ## Pin what pyproject.toml wants; ARGS=--upgrade takes the newe
 	@scripts/lock $(ARGS)
 
 clean:           ## Remove what was installed and generated here
+	@scripts/unmount var
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis var

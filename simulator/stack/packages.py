@@ -3,20 +3,37 @@
 import os
 import shutil
 import subprocess
+from dataclasses import dataclass
 from functools import cache
 
 #: Where Debian puts servers, which is not in everybody's path.
-_FOLDERS = (*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin", "/usr/local/sbin")
+_SERVERS = ("/usr/sbin", "/usr/local/sbin")
 
-_PROGRAMS = ("mariadbd", "mariadb-install-db", "nginx", "php", "php-fpm8.2")
+_PROGRAMS = ("nginx", "php")
 
 _PHP = "require 'Illuminate/autoload.php'; foreach (['pdo_mysql', 'mbstring', 'curl'] as $name)"
 _PHP += " extension_loaded($name) || exit(1);"
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    """A program, and what it is."""
+
+    name: str
+    product: str
+
+
+MARIADB = DatabaseServer("mariadbd", "MariaDB")
+MYSQL = DatabaseServer("mysqld", "MySQL")
+
+
 def find(name: str) -> str | None:
     """Return the path of a program, or None where there is none."""
-    return shutil.which(name, path=os.pathsep.join(_FOLDERS))
+    return shutil.which(name, path=os.pathsep.join(_folders()))
+
+
+def _folders() -> list[str]:
+    return [*os.environ.get("PATH", "").split(os.pathsep), *_SERVERS]
 
 
 def program(name: str) -> str:
@@ -27,10 +44,34 @@ def program(name: str) -> str:
     return found
 
 
+def fpm() -> str:
+    """Return the name of the PHP-FPM that goes with ``php``, such as ``php-fpm8.2``."""
+    script = "echo PHP_MAJOR_VERSION . '.' . PHP_MINOR_VERSION;"
+    done = subprocess.run(
+        [program("php"), "-r", script], capture_output=True, text=True, check=True
+    )
+    return f"php-fpm{done.stdout}"
+
+
+def database_server() -> DatabaseServer:
+    """Return the first that there is on the path. MariaDB's package brings a ``mysqld`` that is
+    MariaDB's."""
+    for folder in _folders():
+        for server in (MARIADB, MYSQL):
+            if shutil.which(server.name, path=folder):
+                return server
+    return MARIADB
+
+
 @cache
 def missing() -> list[str]:
     """Return what is missing on this machine; nothing if the stack can be started."""
-    lacking = [name for name in _PROGRAMS if find(name) is None]
+    needed = [*_PROGRAMS, database_server().name]
+    if database_server() is MARIADB:
+        needed.append("mariadb-install-db")
+    if find("php"):
+        needed.append(fpm())
+    lacking = [name for name in needed if find(name) is None]
     if "php" not in lacking:
         php = [program("php"), "-d", "error_reporting=0", "-r", _PHP]
         if subprocess.run(php, capture_output=True, check=False).returncode != 0:
