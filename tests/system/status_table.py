@@ -14,6 +14,7 @@ from simulator.chaos.fault import API_FAULTS, PARTS, Kind
 from simulator.cloud_api.fault import FaultKind
 from simulator.cloud_api.media_fault import MediaFaultKind
 from simulator.cloud_api.outage import OutageShape
+from simulator.outages import network
 from simulator.outside.faults import FaultKind as OutsideFault
 from tests.system.status_world import World
 
@@ -217,6 +218,8 @@ TABLE: dict[str, Row] = {
     "suspend nginx": As("crash nginx"),
     "chaos restart": Unseen("it signs off, and its successor runs at once"),
     "chaos refuse": OfPart(_DOWN, "cloud-api"),
+    # make outages has each in the middle of a campaign, and holds status to naming it.
+    **{f"network {shape}": As("chaos refuse") for shape in network.SHAPES},
     "chaos cut": Unseen(_A_MOMENT),
     "chaos stall": As("outage black_hole"),
     "chaos forget": Unseen("the reconciler wakes workers again, within a second"),
@@ -238,6 +241,7 @@ def known_faults() -> set[str]:
     return {
         *(f"fault {kind}" for kind in FaultKind),
         *(f"outage {shape}" for shape in OutageShape),
+        *(f"network {shape}" for shape in network.SHAPES),
         *(f"media {kind}" for kind in MediaFaultKind),
         *(f"php {kind}" for kind in PhpFault),
         *(f"outside {kind}" for kind in OutsideFault),
