@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Self
 
 from simulator.ports import listens
-from simulator.processes import Process
-from simulator.stack.packages import program
+from simulator.processes import Process, ProcessFailed
+from simulator.stack.host import Host
+from simulator.stack.packages import fpm, program
 
 APPLICATION = Path(__file__).resolve().with_name("laravel_app")
 
@@ -29,22 +30,31 @@ php_admin_value[post_max_size] = 64M
 php_admin_value[error_log] = {folder}/php.log
 php_admin_flag[log_errors] = on
 php_admin_flag[display_errors] = off
+php_admin_flag[opcache.validate_timestamps] = {timestamps}
 {environment}
 """
 
 
 class Application(Process):
     """PHP-FPM in a folder, with one pool. ``variables`` are what PHP sees besides its own
-    folders."""
+    folders; where the host has cached its configuration, only what makes that."""
 
-    def __init__(self, folder: Path, variables: Mapping[str, str], workers: int = 3) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        variables: Mapping[str, str],
+        workers: int = 3,
+        host: Host | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = folder / "fpm.sock"
         self.storage = folder / "storage"
-        self.variables = {**variables, **_folders(self.storage)}
+        self.host = host or Host()
+        self._folders = _folders(self.storage)
+        self.variables = {**variables, **self.host.variables(), **self._folders}
         self._settings = folder / "fpm.conf"
         self._workers = workers
-        command = [program("php-fpm8.2"), "--nodaemonize", "--fpm-config", str(self._settings)]
+        command = [program(fpm()), "--nodaemonize", "--fpm-config", str(self._settings)]
         if os.geteuid() == 0:
             command.append("--allow-to-run-as-root")
         super().__init__("php-fpm", command, folder / "fpm.err")
@@ -52,11 +62,14 @@ class Application(Process):
     def start(self) -> Self:
         for name in ("framework/cache/data", "framework/views", "logs", "bootstrap"):
             (self.storage / name).mkdir(parents=True, exist_ok=True)
+        if self.host.cached:
+            self.cache()
         settings = _POOL.format(
             folder=self._settings.parent,
             user="user = root" if os.geteuid() == 0 else "",
             workers=self._workers,
-            environment="\n".join(f'env[{k}] = "{v}"' for k, v in self.variables.items()),
+            timestamps="off" if self.host.opcache else "on",
+            environment="\n".join(f'env[{k}] = "{v}"' for k, v in self._seen_by_php.items()),
         )
         self._settings.write_text(settings)
         return super().start()
@@ -64,24 +77,29 @@ class Application(Process):
     def is_ready(self) -> bool:
         return listens(self.socket)
 
+    @property
+    def _seen_by_php(self) -> dict[str, str]:
+        """Return the variables that PHP sees: those of `.env` are not read any more once they are
+        cached."""
+        return self._folders if self.host.cached else self.variables
+
+    def cache(self) -> None:
+        """Cache configuration and routes, as ``php artisan optimize`` does."""
+        for command in ("config:cache", "route:cache"):
+            done = self.artisan(command, **self.variables)
+            if done.returncode != 0:
+                raise ProcessFailed(f"{command} failed:\n{done.stdout}{done.stderr}")
+
     def artisan(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of the application's."""
         return subprocess.run(
             [program("php"), str(APPLICATION / "artisan"), *arguments],
-            env={**os.environ, **self.variables, **environment},
+            env={**os.environ, **self._seen_by_php, **environment},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-
-    def versions(self) -> str:
-        """Return those of Laravel and PHP."""
-        words = self.artisan("--version").stdout.split()
-        php = subprocess.run(
-            [program("php"), "-r", "echo PHP_VERSION;"], capture_output=True, text=True, check=True
-        )
-        return f"Laravel {words[-1] if words else '?'}, PHP {php.stdout}"
 
     def logged(self) -> str:
         """Return what the application has logged."""

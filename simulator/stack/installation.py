@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,15 @@ from simulator.ports import free_ports
 from simulator.processes import Process, ProcessFailed
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.database import Database
-from simulator.stack.mariadb import DATABASE, MariaDB
+from simulator.stack.host import Host
+from simulator.stack.mariadb import MariaDB
 from simulator.stack.mariadb_tables import MariaDbTables
+from simulator.stack.mysql import MySQL
 from simulator.stack.nginx import Nginx
-from simulator.stack.packages import find, program
+from simulator.stack.packages import MYSQL, database_server, find
 from simulator.stack.seeding import Seeding
+from simulator.stack.sql_server import DATABASE, SqlServer
+from simulator.stack.versions import versions
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 INDEXES = CONTRACTS / "sql" / "indexes.sql"
@@ -33,6 +36,7 @@ class StackInstallation(Installation):
     """``processes`` has ``mariadb``, ``php-fpm`` and ``nginx`` beside those that every
     installation has. nginx is as shipped; Redis is Debian's, or the embedded Valkey where there is
     none. ``php`` is what PHP sees besides what it needs; ``durable`` has MariaDB sync each commit.
+    ``host`` says what its Laravel does differently.
     """
 
     def __init__(
@@ -43,17 +47,24 @@ class StackInstallation(Installation):
         php: Mapping[str, str] | None = None,
         php_workers: int = 5,
         durable: bool = False,
+        host: Host | None = None,
     ) -> None:
         super().__init__(folder, keys)
+        self.host = host or Host()
         if len(str(folder)) > _LONGEST_FOLDER:
             raise ProcessFailed(f"the path {folder} is too long for sockets; use a shorter one")
         [sidecar_port] = free_ports(1)
         self.configure(port=sidecar_port)
         encryption_key = base64.b64encode(secrets.token_bytes(32)).decode()
-        schema = (APPLICATION / "schema.sql").read_text() + INDEXES.read_text()
-        self.mariadb = MariaDB(folder / "mariadb", schema, encryption_key, durable=durable)
+        schema = self.host.schema((APPLICATION / "schema.sql").read_text() + INDEXES.read_text())
+        server = MySQL if database_server() is MYSQL else MariaDB
+        #: A MySQL, where the path has one first.
+        self.mariadb: SqlServer = server(
+            folder / "mariadb", schema, encryption_key, durable=durable
+        )
         #: SQL for those who look from outside.
-        self.database: Database = self.mariadb.connect()
+        self.database: Database = self.mariadb.connect(self.host.database)
+        self.database.zone = self.host.zone
         self.tables = MariaDbTables(self.database)
         self.seeding = Seeding(self.database)
         self.application = Application(
@@ -68,6 +79,7 @@ class StackInstallation(Installation):
                 **(php or {}),
             },
             php_workers,
+            self.host,
         )
         self.nginx = Nginx(
             folder / "nginx",
@@ -104,6 +116,11 @@ class StackInstallation(Installation):
         self.seeding.close()
         self.database.close()
 
+    def copy_to_replica(self) -> None:
+        """Have the host's replica catch up."""
+        for statement in self.host.copying():
+            self.database.rows(statement)
+
     def _seed_vendors(self, options: dict[str, Any]) -> list[SeededVendor]:
         return self.seeding.vendors(**options)
 
@@ -128,17 +145,4 @@ class StackInstallation(Installation):
         return [line for line in self.application.logged().splitlines() if ".ERROR:" in line]
 
     def description(self) -> str:
-        redis = self.redis_program()
-        return "the real stack: " + ", ".join(
-            [
-                f"nginx {_version(program('nginx'), '-v').rpartition('/')[2]}",
-                self.application.versions(),
-                f"MariaDB {self.mariadb.version().partition('-')[0]}",
-                f"Redis {_version(redis, '--version').split()[2][2:]}" if redis else "Valkey",
-            ]
-        )
-
-
-def _version(path: str, option: str) -> str:
-    done = subprocess.run([path, option], capture_output=True, text=True, check=True)
-    return (done.stdout + done.stderr).strip()
+        return f"the real stack: {versions()}"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.stack.database import Database
+from simulator.stack.host import Host
 from simulator.stack.installation import StackInstallation
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
@@ -13,10 +14,13 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
     equals = "<=>"
     json_set = "JSON_SET(COALESCE(__data, '{{}}'), '$.{}', JSON_EXTRACT(?, '$'))"
 
+    def __init__(self, folder: Path, host: Host | None = None) -> None:
+        self._host = host
+        super().__init__(folder)
+
     def install(self, folder: Path) -> StackInstallation:
-        installation = StackInstallation(
-            folder, dict(self.keys), php={"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
-        )
+        owned = {"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
+        installation = StackInstallation(folder, dict(self.keys), php=owned, host=self._host)
         installation.share_media()
         return installation
 
