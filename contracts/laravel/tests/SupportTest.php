@@ -18,9 +18,9 @@ final class SupportTest extends TestCase
     public function testTimesAreWholeSecondsAndNeverEarly(): void
     {
         self::assertSame('2023-11-14 22:13:20', Time::text(1700000000999));
-        self::assertSame('2023-11-14 22:13:21', Time::textUp(1700000000001));
-        self::assertSame('2023-11-14 22:13:20', Time::textUp(1700000000000));
-        self::assertSame('9999-12-31 23:59:59', Time::textUp(PHP_INT_MAX));
+        self::assertSame('2023-11-14 22:13:21', Time::due(1700000000001, 0));
+        self::assertSame('2023-11-14 22:13:20', Time::due(1700000000000, 0));
+        self::assertSame('9999-12-31 23:59:59', Time::due(PHP_INT_MAX, 0));
         self::assertSame('1970-01-01 00:00:00', Time::text(-5));
         self::assertSame(1700000000000, Time::ms('2023-11-14T22:13:20.123Z'));
         self::assertNull(Time::ms(''));

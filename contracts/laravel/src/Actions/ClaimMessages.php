@@ -48,10 +48,13 @@ final class ClaimMessages
         . ' FROM {queue} WHERE status = 1 AND campaigns__id = ?';
 
     private const SWEEP = 'UPDATE {queue} SET status = 5, updated_at = ?, __data = JSON_MERGE_PATCH(__data, ?)'
-        . ' WHERE campaigns__id = ? AND status = 1 AND ' . self::EXPIRY . " <> '' AND " . self::EXPIRY . ' <= ?';
+        . ' WHERE campaigns__id = ? AND status = 1 AND (_id IN (%s) OR ' . self::EXPIRY . " <> '' AND " . self::EXPIRY
+        . ' <= CASE WHEN ' . self::EXPIRY_GIVEN . " LIKE '%%Z' THEN ? ELSE ? END AND " . self::EXPIRY_GIVEN
+        . " NOT REGEXP '[+-][0-9][0-9]:?[0-9][0-9]$')";
 
-    private const EXPIRY = "REPLACE(LEFT(NULLIF(JSON_UNQUOTE(JSON_EXTRACT(__data, '$.expiry_at')), 'null'), 19),"
-        . " 'T', ' ')";
+    private const EXPIRY_GIVEN = "NULLIF(JSON_UNQUOTE(JSON_EXTRACT(__data, '$.expiry_at')), 'null')";
+
+    private const EXPIRY = 'REPLACE(LEFT(' . self::EXPIRY_GIVEN . ", 19), 'T', ' ')";
 
     public function __construct(
         private Database $db,
@@ -93,7 +96,7 @@ final class ClaimMessages
             if ($recover) {
                 $rows = $this->db->rows(self::HELD, [$campaign->id, $claimUid]);
             } else {
-                [$rows, $expired] = $this->take($campaign, $limit, Time::text($nowMs));
+                [$rows, $expired] = $this->take($campaign, $limit, $nowMs);
             }
             [$sendable, $skipped] = $this->sendable->of($campaign, $rows, Time::text($nowMs));
             if (! $recover) {
@@ -104,15 +107,17 @@ final class ClaimMessages
                 'rows' => array_column($sendable, 'row'),
                 'expired' => $expired,
                 'skipped' => $skipped,
-            ] + $this->waiting($campaign, Time::text($nowMs));
+            ] + $this->waiting($campaign, $nowMs);
         });
     }
 
     /** @return array{list<stdClass>, int} rows that can be claimed, and how many had expired */
-    private function take(Campaign $campaign, int $limit, string $now): array
+    private function take(Campaign $campaign, int $limit, int $nowMs): array
     {
+        $now = Time::text($nowMs);
         $rows = $this->candidates($campaign, $limit, $now);
-        $met = array_filter($rows, static fn (stdClass $row): bool => Queue::hasExpired($row, $now));
+        $hasExpired = static fn (stdClass $row): bool => Queue::hasExpired($row, $now);
+        $met = array_column(array_filter($rows, $hasExpired), '_id');
         if ($met === []) {
             return [$rows, 0];
         }
@@ -120,9 +125,14 @@ final class ClaimMessages
             'error_message' => 'The message expired before it could be sent.',
             'error_status' => 'campaign_expired_error',
         ]];
-        $expired = $this->db->change(self::SWEEP, [$now, Json::dump($response), $campaign->id, $now]);
+        $expired = $this->db->change(
+            sprintf(self::SWEEP, Database::marks($met)),
+            [$now, Json::dump($response), $campaign->id, ...$met, Time::utc($nowMs), $now]
+        );
+        $rows = $this->candidates($campaign, $limit, $now);
 
-        return [$this->candidates($campaign, $limit, $now), $expired];
+        // Those whose expiry has an offset of its own end when a claim meets them.
+        return [array_values(array_filter($rows, static fn (stdClass $row): bool => ! $hasExpired($row))), $expired];
     }
 
     /** @return list<stdClass> */
@@ -150,14 +160,15 @@ final class ClaimMessages
     }
 
     /** @return array<string, int|null> */
-    private function waiting(Campaign $campaign, string $now): array
+    private function waiting(Campaign $campaign, int $nowMs): array
     {
+        $now = Time::text($nowMs);
         $row = $this->db->row(self::WAITING, [$now, $now, $campaign->id]);
 
         return [
             'due' => (int) $row->due,
             'queued' => (int) $row->queued,
-            'next_due_at' => Time::ms($row->next_due_at),
+            'next_due_at' => Time::ms($row->next_due_at, $nowMs),
         ];
     }
 }

@@ -104,7 +104,7 @@ final class ListDueCampaigns
                 $uids !== null => $this->named($uids, $limit),
                 $open => $this->withOpenRows($limit),
                 default => $this->withDueRows($limit, Time::text($nowMs)),
-            }, Time::text($nowMs)),
+            }, $nowMs),
             'pending_webhooks' => $uids === null && ! $open ? $this->backlog->count() : 0,
         ];
     }
@@ -116,7 +116,7 @@ final class ListDueCampaigns
             'error_message' => 'What became of the message is not known; its status will tell.',
             'error_status' => 'awaited_response_error',
         ]];
-        $before = Time::text($nowMs - min($staleAfterS, intdiv($nowMs, 1000)) * 1000);
+        $before = Time::before($nowMs - min($staleAfterS, intdiv($nowMs, 1000)) * 1000, $nowMs);
 
         [$mode, $bindings] = $this->modes->sql('campaigns');
 
@@ -164,11 +164,12 @@ final class ListDueCampaigns
      *
      * @return list<array<string, mixed>>
      */
-    private function described(array $rows, string $now): array
+    private function described(array $rows, int $nowMs): array
     {
         if ($rows === []) {
             return [];
         }
+        $now = Time::text($nowMs);
         $ids = array_column($rows, '_id');
         $marks = Database::marks($ids);
         $waiting = array_column($this->db->rows(
@@ -187,7 +188,7 @@ final class ListDueCampaigns
             'reason' => Campaign::reasonOf($sidecar),
             'on_sidecar' => $row->mode === Modes::SIDECAR,
             'due' => (int) ($waiting[$row->_id]->due ?? 0),
-            'next_due_at' => Time::ms($waiting[$row->_id]->next_due_at ?? null),
+            'next_due_at' => Time::ms($waiting[$row->_id]->next_due_at ?? null, $nowMs),
             'counts' => ($counts[$row->_id] ?? []) + self::ZEROS,
         ], $rows);
     }

@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Actions;
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Store\WebhookBacklog;
+use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 
@@ -17,7 +18,7 @@ final class ListPendingWebhooks
 
     private const MAX_ROWS = 1000;
 
-    public function __construct(private WebhookBacklog $backlog)
+    public function __construct(private WebhookBacklog $backlog, private Clock $clock)
     {
     }
 
@@ -32,14 +33,14 @@ final class ListPendingWebhooks
         $rows = $this->backlog->oldest($limit, $maxBytes);
 
         return [
-            'webhooks' => array_map([self::class, 'webhook'], $rows),
+            'webhooks' => array_map(fn (stdClass $row): array => self::webhook($row, $this->clock->nowMs()), $rows),
             'deleted' => $deleted,
             'pending' => max(0, $this->backlog->count(count($rows) + WebhookBacklog::COUNTED) - count($rows)),
         ];
     }
 
     /** @return array<string, mixed> */
-    private static function webhook(stdClass $row): array
+    private static function webhook(stdClass $row, int $nowMs): array
     {
         $headers = self::headers($row->headers);
         $encoded = ($headers[StoreWebhooks::ENCODING_HEADER] ?? null) === 'base64';
@@ -48,7 +49,7 @@ final class ListPendingWebhooks
         return [
             'uid' => $row->_uid,
             'vendor_uid' => $row->vendor_uid,
-            'received_at' => Time::ms($row->created_at),
+            'received_at' => Time::pastMs($row->created_at, $nowMs),
             'headers' => (object) $headers,
         ] + self::content((string) $row->payload, $encoded);
     }

@@ -42,7 +42,7 @@ final class ListUnknownMessages
         $nowMs = $this->clock->nowMs();
         $olderThanS = $input->integer('older_than_s', 0, PHP_INT_MAX, 86400);
         $conditions = '';
-        $bindings = [Time::text($nowMs - min($olderThanS, intdiv($nowMs, 1000)) * 1000)];
+        $bindings = [Time::before($nowMs - min($olderThanS, intdiv($nowMs, 1000)) * 1000, $nowMs)];
         foreach (['vendor_uid' => 'vendors', 'campaign_uid' => 'campaigns'] as $field => $table) {
             $uid = $input->optionalText($field);
             if ($uid !== null) {

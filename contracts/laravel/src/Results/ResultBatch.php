@@ -25,19 +25,10 @@ final class ResultBatch
         'unknown' => QueueStatus::UNKNOWN,
     ];
 
-    private const IDS = 'SELECT 0 AS is_campaign, _id, _uid FROM {vendors} WHERE _uid IN (%s)'
-        . ' UNION ALL SELECT 1, _id, _uid FROM {campaigns} WHERE _uid IN (%s)';
-
     /** Rows of the log by vendor and wamid; `early` if only a status is known of them. */
     private const LOGGED = 'SELECT _id, contacts__id, contact_wa_id, vendors__id, wamid,'
         . " JSON_TYPE(JSON_EXTRACT(__data, '$.initial_response')) = 'NULL' AS early FROM {logs}"
         . ' WHERE vendors__id IN (%s) AND wamid IN (%s) FOR UPDATE';
-
-    /** @var array<string, int> */
-    private array $vendorIds;
-
-    /** @var array<string, int> */
-    private array $campaignIds;
 
     /** @var array<string, QueueRow> */
     private array $rows;
@@ -61,6 +52,7 @@ final class ResultBatch
         private Database $db,
         private Queue $queue,
         private LearntIds $learnt,
+        private NamedIds $ids,
         private int $nowMs,
         private array $results
     ) {
@@ -86,28 +78,8 @@ final class ResultBatch
 
     private function read(): void
     {
-        $this->readIds();
         $this->rows = $this->queue->lock(array_values(array_unique(array_column($this->results, 'uid'))));
         $this->logged = $this->readLogged();
-    }
-
-    private function readIds(): void
-    {
-        $vendors = array_values(array_unique(array_column($this->results, 'vendorUid')));
-        $campaigns = array_values(array_unique(array_column($this->results, 'campaignUid')));
-        $this->vendorIds = $this->campaignIds = [];
-        foreach (
-            $this->db->rows(
-                sprintf(self::IDS, Database::marks($vendors), Database::marks($campaigns)),
-                [...$vendors, ...$campaigns]
-            ) as $row
-        ) {
-            if ($row->is_campaign) {
-                $this->campaignIds[$row->_uid] = (int) $row->_id;
-            } else {
-                $this->vendorIds[$row->_uid] = (int) $row->_id;
-            }
-        }
     }
 
     /** @return array<string, stdClass> */
@@ -119,10 +91,10 @@ final class ResultBatch
                 $wamids[] = $result->storedWamid;
             }
         }
-        if ($wamids === [] || $this->vendorIds === []) {
+        if ($wamids === [] || $this->ids->vendors === []) {
             return [];
         }
-        $vendors = array_values($this->vendorIds);
+        $vendors = array_values($this->ids->vendors);
         $logged = [];
         foreach (
             $this->db->rows(
@@ -176,8 +148,8 @@ final class ResultBatch
     {
         $row = $this->rows[$result->uid] ?? null;
         $fits = $row !== null
-            && $row->vendorId === ($this->vendorIds[$result->vendorUid] ?? null)
-            && $row->campaignId === ($this->campaignIds[$result->campaignUid] ?? null);
+            && $row->vendorId === ($this->ids->vendors[$result->vendorUid] ?? null)
+            && $row->campaignId === ($this->ids->campaigns[$result->campaignUid] ?? null);
 
         return $fits ? $row : null;
     }
@@ -191,7 +163,7 @@ final class ResultBatch
         if (! $result->wamid) {
             return 'wamid_missing';
         }
-        $key = self::key($this->vendorIds[$result->vendorUid] ?? null, (string) $result->storedWamid);
+        $key = self::key($this->ids->vendors[$result->vendorUid] ?? null, (string) $result->storedWamid);
         $logged = $this->logged[$key] ?? null;
         if ($row === null && $logged === null) {
             return 'row_unknown';
@@ -258,7 +230,7 @@ final class ResultBatch
             'id' => $row->id,
             'status' => $status,
             'retries' => $row->retries,
-            'scheduled_at' => $dueAt === null ? null : Time::textUp($dueAt),
+            'scheduled_at' => $dueAt === null ? null : Time::due($dueAt, $this->nowMs),
             // A result that ends a row is of a send that certainly did not happen.
             'patch' => $row->patch($response, $status === QueueStatus::ERROR ? $this->now : null),
         ];

@@ -139,7 +139,7 @@ final class StatusBatch
             }
             unset($this->found->logs[$key], $this->early[$key]);
 
-            return $log->campaignUid;
+            return $this->found->campaignUid($log);
         }
         if ($log->campaignId !== null) {
             foreach ($rows as $row) {
@@ -149,7 +149,7 @@ final class StatusBatch
             }
         }
 
-        return $log->status === $before ? null : $log->campaignUid;
+        return $log->status === $before ? null : $this->found->campaignUid($log);
     }
 
     /**
@@ -173,7 +173,7 @@ final class StatusBatch
             'id' => $row->id,
             'status' => QueueStatus::QUEUED,
             'retries' => $row->retries,
-            'scheduled_at' => Time::textUp($this->nowMs + $row->retries * self::HOUR_MS),
+            'scheduled_at' => Time::due($this->nowMs + $row->retries * self::HOUR_MS, $this->nowMs),
             'patch' => $row->patch([
                 'error_message' => is_string($text) ? $text : '',
                 'error_status' => (string) self::HEALTHY_ERROR,

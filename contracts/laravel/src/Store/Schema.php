@@ -10,7 +10,7 @@ use stdClass;
 final class Schema
 {
     private const SERVER = "SELECT VERSION() AS version, CONCAT(@@version_comment, ' ', VERSION()) AS described,"
-        . ' CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED) AS now_ms, @@max_allowed_packet AS max_packet';
+        . ' UNIX_TIMESTAMP() * 1000 + MICROSECOND(NOW(3)) DIV 1000 AS now_ms, @@max_allowed_packet AS max_packet';
 
     /** Aliases: MySQL 8 gives the names of these columns in capitals. */
     private const COLUMNS = 'SELECT TABLE_NAME AS in_table, COLUMN_NAME AS name FROM information_schema.COLUMNS'

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Store;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Time;
 
 /** A vendor as it stood when the call began. */
 final class Vendor
@@ -112,7 +113,7 @@ final class Vendor
         return [
             'start' => $hours['start'],
             'end' => $hours['end'],
-            'timezone' => is_string($zone) ? $zone : 'UTC',
+            'timezone' => is_string($zone) ? $zone : Time::zone()->getName(),
             'trigger_types' => is_array($types) ? array_values(array_filter($types, 'is_string')) : null,
         ];
     }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Support;
 
+use DateTimeZone;
 use InvalidArgumentException;
 
 /**
@@ -89,6 +90,14 @@ final class Setting
         }
 
         return rtrim($text, '/');
+    }
+
+    /** @param string $name the variable that it comes from */
+    public static function zone(mixed $value, string $name): DateTimeZone
+    {
+        return in_array($value, DateTimeZone::listIdentifiers(DateTimeZone::ALL_WITH_BC), true)
+            ? new DateTimeZone($value)
+            : throw new InvalidArgumentException("{$name} must be a time zone, such as UTC or America/Sao_Paulo");
     }
 
     /** How far the two clocks may be apart, in seconds. */
