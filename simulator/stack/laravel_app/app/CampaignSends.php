@@ -32,7 +32,7 @@ final class CampaignSends
         $messages = $rows->map(static function (QueuedMessage $row) use ($vendors): array {
             $vendor = $vendors[$row->vendors__id];
 
-            return [$vendor, self::number($row, $vendor), self::message($row)];
+            return [(string) $vendor->setting('access_token'), self::number($row, $vendor), self::message($row)];
         })->all();
         foreach ($this->api->sendAll($messages) as $key => [$status, $answer]) {
             $this->settle($rows[$key], $messages[$key][1], $status, $answer);
@@ -70,7 +70,7 @@ final class CampaignSends
         $error = $answer['error']['message'] ?? ($status === 0 ? 'no answer' : "HTTP {$status}");
         $retries = (int) $row->retries + 1;
         if (($status === 0 || $code === self::RATE_LIMIT) && $retries <= self::MAX_RETRIES) {
-            $due = gmdate('Y-m-d H:i:s', time() + 60 * $retries);
+            $due = date('Y-m-d H:i:s', time() + 60 * $retries);
             $row->become(1, ['retries' => $retries, 'scheduled_at' => $due], 'requeued_error', $error);
         } else {
             $row->become(2, [], 'campaign_error', $error);
@@ -80,7 +80,7 @@ final class CampaignSends
     /** @param array<string, mixed> $answer */
     private function log(QueuedMessage $row, string $number, array $answer): void
     {
-        $now = gmdate('Y-m-d H:i:s');
+        $now = date('Y-m-d H:i:s');
         $data = $row->__data;
         $waId = $answer['contacts'][0]['wa_id'] ?? $row->phone_with_country_code;
         DB::table('whatsapp_message_logs')->insert([

@@ -27,7 +27,7 @@ final class HostRoutine
         }
         DB::table('whatsapp_message_logs')->insert([
             '_uid' => $uid = (string) Str::uuid(),
-            'created_at' => gmdate('Y-m-d H:i:s'),
+            'created_at' => date('Y-m-d H:i:s'),
             'vendors__id' => $vendor,
             'contacts__id' => DB::table('contacts')->where('wa_id', $item['from'] ?? '')->value('_id'),
             'wamid' => $item['id'] ?? null,

@@ -40,11 +40,11 @@ final class SendCampaigns extends Command
     private function settle(): void
     {
         $stale = QueuedMessage::where('status', 3)
-            ->where('updated_at', '<', gmdate('Y-m-d H:i:s', time() - self::STALE_S));
+            ->where('updated_at', '<', date('Y-m-d H:i:s', time() - self::STALE_S));
         foreach ($stale->get() as $row) {
             $row->become(6, [], 'awaited_response_error', 'The message may have been sent.');
         }
-        $expired = QueuedMessage::where('status', 1)->where('__data->expiry_at', '<=', gmdate('Y-m-d H:i:s'));
+        $expired = QueuedMessage::where('status', 1)->where('__data->expiry_at', '<=', date('Y-m-d H:i:s'));
         foreach ($expired->get() as $row) {
             $row->become(5, [], 'campaign_expired_error', 'The message has expired.');
         }

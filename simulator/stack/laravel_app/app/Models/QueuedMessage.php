@@ -23,7 +23,7 @@ final class QueuedMessage extends Model
     {
         $due = self::query()
             ->where('status', 1)
-            ->where('scheduled_at', '<=', gmdate('Y-m-d H:i:s'))
+            ->where('scheduled_at', '<=', date('Y-m-d H:i:s'))
             ->orderBy('_id')
             ->limit($rows)
             ->get();
