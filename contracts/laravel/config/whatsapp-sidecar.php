@@ -38,6 +38,10 @@ return [
     // MySQL whose binlog_format is STATEMENT needs that.
     'isolation' => env('WHATSAPP_SIDECAR_DB_ISOLATION', 'READ COMMITTED') ?: null,
 
+    // The time zone of the times in the tables; null for the application's own (timezone in config/app.php).
+    // Set it only if your code stores times of another zone than that: UTC, say.
+    'timezone' => env('WHATSAPP_SIDECAR_TIMEZONE'),
+
     'tables' => [
         'vendors' => 'vendors',
         'vendor_settings' => 'vendor_settings',
@@ -128,6 +132,11 @@ return [
         'method' => env('WHATSAPP_SIDECAR_HOST_METHOD', 'processWebhookRequest'),
         // Its second argument: "id" (vendors._id) or "uid" (vendors._uid).
         'vendor' => env('WHATSAPP_SIDECAR_HOST_VENDOR', 'id'),
+        // Whether all that it does with one update is one transaction. Switch it on once the routine waits
+        // for no network while the sidecar handles updates (Sidecar::isHandling()): if PHP dies or the
+        // routine fails half way, nothing of the update remains, and it is handled anew. Leave it off
+        // while the routine sends messages itself, which would be sent again.
+        'transaction' => env('WHATSAPP_SIDECAR_HOST_TRANSACTION', false),
     ],
 
     // How long after its receipt a status of an unknown message is asked for again, in seconds; the
@@ -174,7 +183,11 @@ return [
     // Broadcasts: the connection in config/broadcasting.php whose server the sidecar calls, the vendor's
     // channel as it is on the wire, and the event that announces a change. {vendorUid} in the channel
     // also says which vendor an event of your own belongs to.
+    //
+    // "default" is the application's own choice of a broadcast connection, by its name in Laravel 11 or that of
+    // older ones: where it is "whatsapp-sidecar", that becomes broadcasting.default.
     'broadcast' => [
+        'default' => env('BROADCAST_CONNECTION') ?? env('BROADCAST_DRIVER'),
         'connection' => env('WHATSAPP_SIDECAR_BROADCAST_CONNECTION', 'pusher'),
         'channel' => 'private-vendor-channel.{vendorUid}',
         'event' => 'VendorChannelBroadcast',

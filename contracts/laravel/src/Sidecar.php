@@ -4,7 +4,6 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel;
 
-use Illuminate\Contracts\Container\Container;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
@@ -19,14 +18,11 @@ use WhatsappSidecar\Laravel\Store\Vendors;
  * The sidecar, for the application's code: what stands behind the facade, and what to type-hint where you
  * inject it. A vendor is named by `_uid` or by `_id`.
  *
- * What a method needs is made when it is called.
+ * What a method needs is made when it is called, by the container of that moment: under Octane each request has
+ * one of its own.
  */
 class Sidecar
 {
-    public function __construct(private Container $app)
-    {
-    }
-
     /** Have a campaign's due rows sent now. */
     public function sendCampaign(string $campaignUid): array
     {
@@ -75,7 +71,7 @@ class Sidecar
      */
     public function matchBots(string $message, int|string $vendor, array $facts = []): array
     {
-        return $this->app->make(BotMatching::class)->match($message, $vendor, $facts);
+        return app(BotMatching::class)->match($message, $vendor, $facts);
     }
 
     /**
@@ -87,7 +83,16 @@ class Sidecar
      */
     public function matchedBots(): ?array
     {
-        return $this->app->make(Effects::class)->matchedBots();
+        return app(Effects::class)->matchedBots();
+    }
+
+    /**
+     * Tell whether an update is being handled that the sidecar has handed over: what is asked for goes out with
+     * the answer about it, and nothing needs to be sent from here.
+     */
+    public function isHandling(): bool
+    {
+        return app(Effects::class)->isHandling();
     }
 
     /**
@@ -108,7 +113,7 @@ class Sidecar
         ?string $key = null,
         array $columns = []
     ): string {
-        return $this->app->make(Effects::class)->sendMessage(
+        return app(Effects::class)->sendMessage(
             $vendor,
             $to,
             $message,
@@ -135,7 +140,7 @@ class Sidecar
         array $options = [],
         ?int $expiresAt = null
     ): string {
-        return $this->app->make(Effects::class)
+        return app(Effects::class)
             ->aiReply($vendor, $messageUid, $messages, $provider, $model, $options, $expiresAt);
     }
 
@@ -146,7 +151,7 @@ class Sidecar
      */
     public function forward(int|string $vendor, array|string|null $body = null, ?string $key = null): void
     {
-        $this->app->make(Effects::class)->forward($vendor, $body, $key);
+        app(Effects::class)->forward($vendor, $body, $key);
     }
 
     /**
@@ -156,7 +161,7 @@ class Sidecar
      */
     public function fetchMedia(int|string $vendor, string $wamid, array $media): string
     {
-        return $this->app->make(Effects::class)->fetchMedia($vendor, $wamid, $media);
+        return app(Effects::class)->fetchMedia($vendor, $wamid, $media);
     }
 
     /**
@@ -169,13 +174,13 @@ class Sidecar
      */
     public function media(string $id): ?array
     {
-        return $this->app->make(Media::class)->find($id);
+        return app(Media::class)->find($id);
     }
 
     /** @param list<string> $channels as they are on the wire */
     public function broadcast(int|string $vendor, array $channels, string $event, mixed $data = null): void
     {
-        $this->app->make(Effects::class)->broadcast($vendor, $channels, $event, $data);
+        app(Effects::class)->broadcast($vendor, $channels, $event, $data);
     }
 
     /**
@@ -225,9 +230,9 @@ class Sidecar
     {
         $vendors = $vendorUids === null
             ? null
-            : array_values($this->app->make(Vendors::class)->load($vendorUids));
+            : array_values(app(Vendors::class)->load($vendorUids));
         foreach ($scopes as $scope) {
-            $this->app->make(VersionedCache::class)
+            app(VersionedCache::class)
                 ->drop($scope, $vendors === null ? null : array_column($vendors, 'id'));
         }
 
@@ -241,19 +246,19 @@ class Sidecar
      */
     public function modes(): array
     {
-        return array_column($this->app->make(ModesTable::class)->vendors(false), 'modes', 'uid');
+        return array_column(app(ModesTable::class)->vendors(false), 'modes', 'uid');
     }
 
     /** @return array<string, ?string> all settings of a vendor, in the clear, through the cache */
     public function vendorSettings(int|string $vendor): array
     {
-        return $this->app->make(CachedVendors::class)->settings($vendor);
+        return app(CachedVendors::class)->settings($vendor);
     }
 
     /** @return array<string, mixed> a vendor's bots, as the contract's VendorBots, through the cache */
     public function bots(int|string $vendor): array
     {
-        return $this->app->make(CachedBots::class)->of($vendor);
+        return app(CachedBots::class)->of($vendor);
     }
 
     /** Return the sidecar's own health. */
@@ -264,6 +269,6 @@ class Sidecar
 
     private function client(): SidecarClient
     {
-        return $this->app->make(SidecarClient::class);
+        return app(SidecarClient::class);
     }
 }

@@ -4,20 +4,19 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel;
 
-use Illuminate\Broadcasting\BroadcastManager;
-use Illuminate\Contracts\Broadcasting\Broadcaster;
+use DateTimeZone;
+use Illuminate\Cache\DatabaseStore;
 use Illuminate\Contracts\Cache\Repository;
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Contracts\Foundation\CachesConfiguration;
-use Illuminate\Database\Eloquent\Model;
-use Illuminate\Database\Events\TransactionCommitted;
+use Illuminate\Contracts\Http\Kernel as HttpKernel;
+use Illuminate\Foundation\Http\Kernel as FoundationKernel;
 use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
 use Psr\Log\LoggerInterface;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Bots\LoopMatcher;
-use WhatsappSidecar\Laravel\Broadcasting\SidecarBroadcaster;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
 use WhatsappSidecar\Laravel\Cache\ChangedModels;
@@ -30,16 +29,18 @@ use WhatsappSidecar\Laravel\Console\CheckCommand;
 use WhatsappSidecar\Laravel\Console\StatusCommand;
 use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Effects\Posts;
 use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Engine\MarketingPreferences;
 use WhatsappSidecar\Laravel\Engine\Question;
+use WhatsappSidecar\Laravel\Engine\RoutineExit;
+use WhatsappSidecar\Laravel\Http\Middleware\AnswerInMaintenance;
 use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Media\Folder;
-use WhatsappSidecar\Laravel\Scopes\ModesScope;
-use WhatsappSidecar\Laravel\Scopes\SeenCronScope;
 use WhatsappSidecar\Laravel\Signing\CacheNonces;
+use WhatsappSidecar\Laravel\Signing\DatabaseNonces;
 use WhatsappSidecar\Laravel\Signing\FileNonces;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Nonces;
@@ -49,14 +50,17 @@ use WhatsappSidecar\Laravel\Store\BroadcastConnection;
 use WhatsappSidecar\Laravel\Store\CronModels;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
+use WhatsappSidecar\Laravel\Store\OpenTransactions;
 use WhatsappSidecar\Laravel\Store\OptOuts;
 use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Store\SeenCrons;
 use WhatsappSidecar\Laravel\Store\SidecarVendors;
 use WhatsappSidecar\Laravel\Store\VendorDefaults;
 use WhatsappSidecar\Laravel\Store\Vendors;
+use WhatsappSidecar\Laravel\Support\AfterTransactions;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Setting;
+use WhatsappSidecar\Laravel\Support\Time;
 
 /** Registers the package with the application. */
 final class SidecarServiceProvider extends ServiceProvider
@@ -74,7 +78,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->registerEffects();
         $this->registerCache();
         $this->registerDiagnosis();
-        $this->app->singleton(Sidecar::class);
+        $this->app->bind(Sidecar::class);
         $this->app->singleton(Transport::class, CurlTransport::class);
         $this->app->singleton(SidecarClient::class, static fn (Container $app): SidecarClient => new SidecarClient(
             $app->make(Transport::class),
@@ -84,9 +88,8 @@ final class SidecarServiceProvider extends ServiceProvider
         ));
         $this->app->bind(HostRoutineEngine::class, static fn (Container $app): Engine => new HostRoutineEngine(
             $app,
-            (string) config('whatsapp-sidecar.host_routine.class'),
-            (string) config('whatsapp-sidecar.host_routine.method'),
-            (string) config('whatsapp-sidecar.host_routine.vendor')
+            self::hostRoutine(),
+            (string) config('app.url')
         ));
         $this->app->bind(Engine::class, static function (Container $app): Engine {
             $engine = $app->make(config('whatsapp-sidecar.engine'));
@@ -113,13 +116,29 @@ final class SidecarServiceProvider extends ServiceProvider
                 Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
             }
         }
-        $this->extendBroadcasting();
-        $this->watchModels();
+        $this->callAfterResolving(HttpKernel::class, static function (object $kernel): void {
+            if ($kernel instanceof FoundationKernel) {
+                $kernel->prependMiddleware(AnswerInMaintenance::class);
+            }
+        });
+        Hooks::register($this->app);
         if ($this->app->runningInConsole()) {
             $this->publishes([self::CONFIG => config_path('whatsapp-sidecar.php')], 'whatsapp-sidecar-config');
             $this->commands([StatusCommand::class, CheckCommand::class]);
-            $this->scopeModels();
         }
+    }
+
+    /** @return array{class: string, method: string, vendor: string, transaction: bool} */
+    private static function hostRoutine(): array
+    {
+        $routine = config('whatsapp-sidecar.host_routine');
+
+        return [
+            'class' => (string) $routine['class'],
+            'method' => (string) $routine['method'],
+            'vendor' => (string) $routine['vendor'],
+            'transaction' => Setting::flag($routine['transaction'] ?? false, 'WHATSAPP_SIDECAR_HOST_TRANSACTION'),
+        ];
     }
 
     /** A published configuration, of an older version say, may lack names: take the package's. */
@@ -137,6 +156,7 @@ final class SidecarServiceProvider extends ServiceProvider
     private function registerSigning(): void
     {
         $this->app->singleton(Clock::class);
+        $this->app->singleton(AfterTransactions::class);
         $this->app->singleton(Keys::class, static fn (): Keys => Keys::parse(config('whatsapp-sidecar.keys') ?? ''));
         $this->app->singleton(Nonces::class, function (Container $app): Nonces {
             $store = config('whatsapp-sidecar.replay_store');
@@ -145,7 +165,18 @@ final class SidecarServiceProvider extends ServiceProvider
                 return new FileNonces(storage_path('framework/whatsapp-sidecar'), $app->make(Clock::class));
             }
 
-            return new CacheNonces($app->make('cache')->store($store));
+            $cache = $app->make('cache')->store($store);
+            if (! $cache->getStore() instanceof DatabaseStore) {
+                return new CacheNonces($cache);
+            }
+
+            return new DatabaseNonces(
+                $cache,
+                $cache->getStore(),
+                (string) config('cache.stores.' . ($store ?? config('cache.default')) . '.table'),
+                $app->make(AfterTransactions::class),
+                $app->make(Clock::class)
+            );
         });
         $this->app->bind(Verifier::class, static fn (Container $app): Verifier => new Verifier(
             $app->make(Keys::class),
@@ -157,6 +188,10 @@ final class SidecarServiceProvider extends ServiceProvider
 
     private function registerStore(): void
     {
+        Time::useZone(static fn (): DateTimeZone => Setting::zone(
+            config('whatsapp-sidecar.timezone') ?: config('app.timezone') ?: 'UTC',
+            'WHATSAPP_SIDECAR_TIMEZONE'
+        ));
         $this->app->singleton(Database::class, static fn (Container $app): Database => new Database(
             $app->make('db'),
             config('whatsapp-sidecar.connection'),
@@ -196,6 +231,10 @@ final class SidecarServiceProvider extends ServiceProvider
     private function registerEffects(): void
     {
         $this->app->singleton(Effects::class);
+        $this->app->singleton(Posts::class);
+        $this->app->bind(OpenTransactions::class, static fn (Container $app): OpenTransactions => new OpenTransactions(
+            $app->make('db')
+        ));
         $this->app->bind(Folder::class, static fn (): Folder => new Folder(config('whatsapp-sidecar.media_dir')));
         $this->app->bind(Announcements::class, static fn (): Announcements => new Announcements(
             (string) config('whatsapp-sidecar.broadcast.channel'),
@@ -223,7 +262,8 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make(Database::class)
         ));
         $this->app->singleton(SeenCrons::class, static fn (Container $app): SeenCrons => new SeenCrons(
-            static fn (): Repository => $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
+            static fn (): Repository => app('cache')->store(config('whatsapp-sidecar.cache_store')),
+            $app->make(AfterTransactions::class),
             $app->make(Clock::class),
             $app->make(LoggerInterface::class)
         ));
@@ -238,10 +278,13 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->app->singleton(VersionedCache::class, static fn (Container $app): VersionedCache => new VersionedCache(
             $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
             $app->make('encrypter'),
-            (int) config('whatsapp-sidecar.cache_ttl')
+            (int) config('whatsapp-sidecar.cache_ttl'),
+            $app->make(AfterTransactions::class),
+            $app->make(Clock::class)
         ));
         $this->app->singleton(KnownUsers::class, static fn (Container $app): KnownUsers => new KnownUsers(
-            $app->make('cache')->store(config('whatsapp-sidecar.cache_store'))
+            $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
+            $app->make(AfterTransactions::class)
         ));
         $this->app->singleton(CachedVendors::class);
         $this->app->singleton(CachedBots::class);
@@ -256,67 +299,5 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->app->when(ChangedModels::class)->needs('$atOnce')->give(
             fn (): bool => $this->app->runningInConsole()
         );
-    }
-
-    /** Add the broadcast driver "whatsapp-sidecar", and a connection of that name. */
-    private function extendBroadcasting(): void
-    {
-        if (config('broadcasting') !== null && config('broadcasting.connections.whatsapp-sidecar') === null) {
-            config(['broadcasting.connections.whatsapp-sidecar' => ['driver' => 'whatsapp-sidecar']]);
-        }
-        $this->callAfterResolving(BroadcastManager::class, static function (BroadcastManager $manager): void {
-            $manager->extend('whatsapp-sidecar', static fn (Container $app): Broadcaster => new SidecarBroadcaster(
-                $app->make(Effects::class),
-                static function () use ($manager): ?Broadcaster {
-                    $name = config('whatsapp-sidecar.broadcast.connection');
-
-                    return config("broadcasting.connections.{$name}") === null ? null : $manager->connection($name);
-                },
-                (string) config('whatsapp-sidecar.broadcast.channel')
-            ));
-        });
-    }
-
-    /** Watch the models of bots and settings for changes. */
-    private function watchModels(): void
-    {
-        $events = $this->app->make('events');
-        $changes = fn (): ChangedModels => $this->app->make(ChangedModels::class);
-        foreach ((array) config('whatsapp-sidecar.watched_models') as $scope => $classes) {
-            foreach ($classes as $class) {
-                $class = ltrim($class, '\\');
-                $events->listen(
-                    ["eloquent.saved: {$class}", "eloquent.deleted: {$class}"],
-                    static fn (Model $model) => $changes()->changed($scope, $model)
-                );
-            }
-        }
-        // Built when a model has changed, and not with every request.
-        $ifThere = fn (): ?ChangedModels => $this->app->resolved(ChangedModels::class) ? $changes() : null;
-        $events->listen(
-            TransactionCommitted::class,
-            static fn (TransactionCommitted $event) => optional($ifThere())->committed($event)
-        );
-        $this->app->terminating(static fn () => optional($ifThere())->tell());
-    }
-
-    /** Have the crons' models skip vendors that are the sidecar's. */
-    private function scopeModels(): void
-    {
-        foreach ((array) config('whatsapp-sidecar.scoped_models') as $capability => $models) {
-            if (! in_array($capability, Modes::CAPABILITIES, true)) {
-                throw new InvalidArgumentException("whatsapp-sidecar.scoped_models: there is no '{$capability}'; list"
-                    . " the crons' models under " . implode(', ', Modes::CAPABILITIES));
-            }
-            foreach (array_filter($models, 'class_exists') as $model) {
-                $model::addGlobalScope(new ModesScope($this->app, $capability));
-            }
-        }
-        $models = $this->app->make(CronModels::class);
-        foreach (CronModels::TABLES as $table) {
-            foreach ($models->of($table) as $model) {
-                $model::addGlobalScope(new SeenCronScope($this->app->make(SeenCrons::class), $table));
-            }
-        }
     }
 }

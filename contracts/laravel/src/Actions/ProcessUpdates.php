@@ -6,8 +6,10 @@ namespace WhatsappSidecar\Laravel\Actions;
 
 use Illuminate\Contracts\Events\Dispatcher;
 use Throwable;
+use WhatsappSidecar\Laravel\Engine\RoutineExit;
 use WhatsappSidecar\Laravel\Engine\UpdateHandler;
 use WhatsappSidecar\Laravel\Events\UpdateTaken;
+use WhatsappSidecar\Laravel\Http\Answer;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Statuses\ApplyStatuses;
 use WhatsappSidecar\Laravel\Store\Vendor;
@@ -34,7 +36,8 @@ final class ProcessUpdates
         private Vendors $vendors,
         private UpdateHandler $handler,
         private ApplyStatuses $statuses,
-        private Dispatcher $events
+        private Dispatcher $events,
+        private RoutineExit $exit
     ) {
     }
 
@@ -47,8 +50,21 @@ final class ProcessUpdates
             $ids[] = $input->text('id');
             $updates[] = self::update($input);
         }
-        $outcomes = $this->process($updates);
+        $this->exit->answerBy(count($ids) !== 1 ? null : static function (Outcome $outcome) use ($ids): void {
+            Answer::json(self::results($ids, [$outcome]))->send();
+        });
 
+        return self::results($ids, $this->process($updates));
+    }
+
+    /**
+     * @param list<string> $ids
+     * @param list<Outcome> $outcomes
+     *
+     * @return array<string, mixed>
+     */
+    private static function results(array $ids, array $outcomes): array
+    {
         return ['results' => array_map(
             static fn (string $id, Outcome $outcome): array => ['id' => $id] + $outcome->json(),
             $ids,

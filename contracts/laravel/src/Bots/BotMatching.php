@@ -14,6 +14,7 @@ use WhatsappSidecar\Laravel\Support\Clock;
 /** Finds the bots that answer a message: the sidecar does, or the loop where it does not answer in time. */
 final class BotMatching
 {
+    /** Whether it was said since the sidecar last answered: a process may run for days. */
     private bool $logged = false;
 
     /** @param SidecarClient $client one that waits a short time only */
@@ -38,7 +39,10 @@ final class BotMatching
     public function match(string $message, int|string $vendor, array $facts = []): array
     {
         try {
-            return $this->client->matchBot($vendor, $message, $facts)['matches'];
+            $matches = $this->client->matchBot($vendor, $message, $facts)['matches'];
+            $this->logged = false;
+
+            return $matches;
         } catch (SidecarError | JsonException $error) {
             if (! $this->logged) {
                 $this->logged = true;

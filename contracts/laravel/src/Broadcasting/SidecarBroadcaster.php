@@ -31,10 +31,11 @@ final class SidecarBroadcaster extends Broadcaster
     private array $told = [];
 
     /**
+     * @param Closure(): Effects $effects the request's: this broadcaster may live longer
      * @param Closure(): ?BroadcasterContract $connection the one that it stands for; null if there is none
      * @param string $vendorChannel a vendor's channel, with {vendorUid} in it
      */
-    public function __construct(private Effects $effects, private Closure $connection, private string $vendorChannel)
+    public function __construct(private Closure $effects, private Closure $connection, private string $vendorChannel)
     {
     }
 
@@ -54,7 +55,7 @@ final class SidecarBroadcaster extends Broadcaster
             }
             foreach (array_chunk($names, self::MAX_CHANNELS) as $some) {
                 try {
-                    $this->effects->broadcast((string) $vendorUid, $some, $event, $payload, $socket);
+                    ($this->effects)()->broadcast((string) $vendorUid, $some, $event, $payload, $socket);
                 } catch (SidecarError $error) {
                     throw new BroadcastException($error->getMessage(), 0, $error);
                 }
@@ -122,7 +123,7 @@ final class SidecarBroadcaster extends Broadcaster
 
     private function vendorOf(string $channel): ?string
     {
-        $current = $this->effects->current();
+        $current = ($this->effects)()->current();
         if ($current !== null) {
             return $current->uid;
         }

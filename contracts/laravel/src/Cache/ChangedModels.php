@@ -5,11 +5,11 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Cache;
 
 use Illuminate\Database\Eloquent\Model;
-use Illuminate\Database\Events\TransactionCommitted;
 use Psr\Log\LoggerInterface;
 use Throwable;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Support\AfterTransactions;
 use WhatsappSidecar\Laravel\Support\Failure;
 
 /**
@@ -37,6 +37,7 @@ final class ChangedModels
     /** @param bool $atOnce there is no end of a request to wait for */
     public function __construct(
         private VersionedCache $cache,
+        private AfterTransactions $transactions,
         private Database $db,
         private SidecarClient $client,
         private LoggerInterface $log,
@@ -44,28 +45,18 @@ final class ChangedModels
     ) {
     }
 
-    /** A row was written or deleted. Where a transaction is open, it has changed when that is committed. */
+    /**
+     * A row was written or deleted. Where a transaction is open, it has changed when that is committed. Throws
+     * nothing: the row is written, and whoever has saved it has other work to do.
+     */
     public function changed(string $scope, Model $model): void
     {
-        $ids = $this->vendorsOf($model);
-        $uid = $model->getTable() === $this->db->table('vendors') ? (string) $model->getAttribute('_uid') : '';
-        $note = fn () => $this->note($scope, $ids, $uid);
-        $connection = $model->getConnection();
-        if ($connection->transactionLevel() > 0) {
-            $connection->afterCommit($note);
-
-            return;
-        }
-        $note();
-        if ($this->atOnce) {
-            $this->tell();
-        }
-    }
-
-    public function committed(TransactionCommitted $event): void
-    {
-        if ($this->atOnce && $event->connection->transactionLevel() === 0) {
-            $this->tell();
+        try {
+            $ids = $this->vendorsOf($model);
+            $uid = $this->isVendor($model) ? (string) ($model->getAttributes()['_uid'] ?? '') : '';
+            $this->transactions->committed($model->getConnection(), fn () => $this->note($scope, $ids, $uid));
+        } catch (Throwable $error) {
+            $this->log->warning("Could not note that {$scope} have changed: " . Failure::message($error));
         }
     }
 
@@ -103,13 +94,26 @@ final class ChangedModels
         if (count($this->vendorIds ?? []) > self::MAX_VENDORS) {
             $this->vendorIds = null;
         }
+        if ($this->atOnce) {
+            $this->transactions->whenNone('the sidecar is not told of changes', fn () => $this->tell());
+        }
     }
 
-    /** @return list<int>|null whose the row is, and whose it was; null for every vendor's */
+    private function isVendor(Model $model): bool
+    {
+        return $model->getTable() === $this->db->table('vendors');
+    }
+
+    /**
+     * Return whose the row is, and whose it was; null for every vendor's. Goes by what was loaded, and not by
+     * the model's accessors, which may throw where a column was not.
+     *
+     * @return list<int>|null
+     */
     private function vendorsOf(Model $model): ?array
     {
-        $column = $model->getTable() === $this->db->table('vendors') ? $model->getKeyName() : 'vendors__id';
-        $ids = array_filter([$model->getAttribute($column), $model->getOriginal($column)]);
+        $column = $this->isVendor($model) ? $model->getKeyName() : 'vendors__id';
+        $ids = array_filter([$model->getAttributes()[$column] ?? null, $model->getRawOriginal($column)]);
 
         return $ids === [] ? null : array_values(array_unique(array_map('intval', $ids)));
     }

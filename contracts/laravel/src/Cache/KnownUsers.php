@@ -4,8 +4,11 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Cache;
 
-use Illuminate\Contracts\Cache\Repository;
+use Illuminate\Cache\DatabaseStore;
+use Illuminate\Cache\Repository;
 use Throwable;
+use WhatsappSidecar\Laravel\Store\Conflict;
+use WhatsappSidecar\Laravel\Support\AfterTransactions;
 
 /**
  * Which contact a user id was found with, where no index tells. What is said here has to be looked up
@@ -15,7 +18,7 @@ final class KnownUsers
 {
     private const TTL_S = 2592000;
 
-    public function __construct(private Repository $store)
+    public function __construct(private Repository $store, private AfterTransactions $transactions)
     {
     }
 
@@ -25,6 +28,10 @@ final class KnownUsers
         try {
             $id = $this->store->get(self::key($vendorId, $userId));
         } catch (Throwable $error) {
+            // The transaction that is open may be undone: whoever has begun it must know.
+            if (Conflict::is($error)) {
+                throw $error;
+            }
             report($error);
             $id = null;
         }
@@ -32,13 +39,20 @@ final class KnownUsers
         return is_numeric($id) ? (int) $id : null;
     }
 
+    /** If it fails, the contacts are read again. */
     public function keep(int $vendorId, string $userId, int $contactId): void
     {
-        try {
-            $this->store->put(self::key($vendorId, $userId), $contactId, self::TTL_S);
-        } catch (Throwable $error) {
-            // The contacts are read again, then.
-            report($error);
+        $key = self::key($vendorId, $userId);
+        $this->transactions->whenNone("{$key} is not kept", fn () => $this->write($key, $contactId));
+    }
+
+    private function write(string $key, int $contactId): void
+    {
+        // A table deletes what has expired when it is read, in whoever's transaction that is.
+        if ($this->store->getStore() instanceof DatabaseStore) {
+            $this->store->forever($key, $contactId);
+        } else {
+            $this->store->put($key, $contactId, self::TTL_S);
         }
     }
 

@@ -17,6 +17,9 @@ final class Collected
     /** Whether all of them are kept with the message's row. */
     public bool $kept = true;
 
+    /** Whether a transaction was rolled back meanwhile. */
+    public bool $rolledBack = false;
+
     /** @var array<string, int> */
     private array $places = [];
 

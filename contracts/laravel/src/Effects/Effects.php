@@ -6,7 +6,6 @@ namespace WhatsappSidecar\Laravel\Effects;
 
 use Closure;
 use InvalidArgumentException;
-use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Http\Refused;
 use WhatsappSidecar\Laravel\Media\MessageMedia;
@@ -40,7 +39,7 @@ final class Effects
         private Vendors $vendors,
         private PendingMessages $messages,
         private KeptEffects $kept,
-        private SidecarClient $client,
+        private Posts $posts,
         private Clock $clock
     ) {
     }
@@ -62,12 +61,35 @@ final class Effects
         } finally {
             $this->collected = $outer;
         }
-        if ($outcome->result !== 'done' || $collected->effects === []) {
+
+        return $outcome->result === 'done' ? $this->added($collected, $outcome) : $outcome;
+    }
+
+    /** Return the outcome of an update whose handling was cut short, with what was asked for by then. */
+    public function cutShort(): Outcome
+    {
+        return $this->collected === null ? Outcome::done() : $this->added($this->collected, Outcome::done());
+    }
+
+    /** Something was rolled back: it may be the rows of messages that were asked for meanwhile. */
+    public function rolledBack(): void
+    {
+        if ($this->collected !== null) {
+            $this->collected->kept = false;
+            $this->collected->rolledBack = true;
+        }
+    }
+
+    private function added(Collected $collected, Outcome $outcome): Outcome
+    {
+        $asked = $collected->rolledBack ? $this->messages->standing($collected->effects) : $collected->effects;
+        if ($asked === []) {
             return $outcome;
         }
-        $effects = [...$outcome->effects, ...$collected->effects];
-        if ($update->part->wamid() !== null && (! $collected->kept || $outcome->effects !== [])) {
-            $this->kept->keep($vendor, $update->part->wamid(), $effects);
+        $effects = [...$outcome->effects, ...$asked];
+        $wamid = $collected->update->part->wamid();
+        if ($wamid !== null && (! $collected->kept || $outcome->effects !== [])) {
+            $this->kept->keep($collected->vendor, $wamid, $effects);
         }
 
         return Outcome::done($effects, $outcome->campaignUid);
@@ -131,7 +153,7 @@ final class Effects
         });
         $waits = $key === null || isset($this->messages->effects([$effect['id']])[$effect['id']]);
         if (! $added && $waits) {
-            $this->afterCommit(fn () => $this->postMessage($vendor, $effect));
+            $this->posts->postMessage($vendor, $effect);
         }
 
         return $effect['id'];
@@ -212,7 +234,10 @@ final class Effects
     ): void {
         $effect = ['kind' => 'broadcast', 'channels' => $channels, 'event' => $event, 'data' => $data]
             + array_filter(['socket_id' => $socketId]);
-        $this->addOrPost($this->vendor($vendor), $effect);
+        $vendor = $this->vendor($vendor);
+        if (! $this->add($vendor, $effect)) {
+            $this->posts->postBroadcast($vendor, $effect);
+        }
     }
 
     /**
@@ -238,6 +263,12 @@ final class Effects
         $this->addOrPost($vendor, $effect);
 
         return $effect['id'];
+    }
+
+    /** Tell whether an update is being handled whose answer takes effects along. */
+    public function isHandling(): bool
+    {
+        return $this->collected !== null;
     }
 
     /** Return the update that is being handled. */
@@ -276,7 +307,7 @@ final class Effects
     private function addOrPost(Vendor $vendor, array $effect): void
     {
         if (! $this->add($vendor, $effect)) {
-            $this->afterCommit(fn () => $this->client->effects($vendor->uid, [$effect]));
+            $this->posts->post($vendor, $effect);
         }
     }
 
@@ -301,28 +332,5 @@ final class Effects
         $collected->kept = $wamid === null || $this->kept->keep($vendor, $wamid, $collected->effects);
 
         return true;
-    }
-
-    private function afterCommit(Closure $post): void
-    {
-        $connection = $this->db->connection();
-        if ($connection->transactionLevel() === 0) {
-            $post();
-        } else {
-            $connection->afterCommit($post);
-        }
-    }
-
-    /** @param array<string, mixed> $effect */
-    private function postMessage(Vendor $vendor, array $effect): void
-    {
-        try {
-            $this->client->effects($vendor->uid, [$effect]);
-        } catch (SidecarError $error) {
-            if ($error->status !== null && $error->status >= 400 && $error->status < 500) {
-                $this->messages->fail($effect['id'], $error->getMessage(), Time::text($this->clock->nowMs()));
-            }
-            throw $error;
-        }
     }
 }

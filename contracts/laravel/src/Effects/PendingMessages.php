@@ -96,6 +96,24 @@ final class PendingMessages
         return $effects;
     }
 
+    /**
+     * Return effects without the messages that have no pending row.
+     *
+     * @param list<array<string, mixed>> $effects
+     *
+     * @return list<array<string, mixed>>
+     */
+    public function standing(array $effects): array
+    {
+        $isMessage = static fn (array $effect): bool => $effect['kind'] === 'send_message';
+        $pending = $this->effects(array_column(array_filter($effects, $isMessage), 'id'));
+
+        return array_values(array_filter(
+            $effects,
+            static fn (array $effect): bool => ! $isMessage($effect) || isset($pending[$effect['id']])
+        ));
+    }
+
     /** The sidecar does not take the message: it will not be sent. */
     public function fail(string $uid, string $reason, string $now): void
     {

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Engine;
 
 use Illuminate\Contracts\Container\Container;
+use Illuminate\Http\Exceptions\HttpResponseException;
 use Illuminate\Http\Request;
 use Illuminate\Support\Facades\Facade;
 use LogicException;
@@ -16,13 +17,19 @@ use WhatsappSidecar\Laravel\Webhook\Update;
 /** Calls the application's own webhook routine, with a request that carries this update alone. */
 final class HostRoutineEngine implements Engine
 {
-    /** @param string $vendorArgument "id" or "uid": the routine's second argument */
-    public function __construct(
-        private Container $container,
-        private string $class,
-        private string $method,
-        private string $vendorArgument
-    ) {
+    /**
+     * @param array{class: string, method: string, vendor: string, transaction: bool} $routine vendor is "id" or
+     *     "uid": its second argument
+     * @param string $url the application's, for what the routine makes of it
+     */
+    public function __construct(private Container $container, private array $routine, private string $url)
+    {
+    }
+
+    /** Tell whether all that the routine does with one update is to be one transaction. */
+    public function isAtomic(): bool
+    {
+        return $this->routine['transaction'];
     }
 
     public function apply(Vendor $vendor, Update $update): Outcome
@@ -30,12 +37,22 @@ final class HostRoutineEngine implements Engine
         $this->check();
         $request = $this->request($vendor, $update);
         $outer = $this->container->bound('request') ? $this->container->make('request') : null;
+        $level = ob_get_level();
+        // What it prints is for whoever posts a webhook, and no part of the answer about many updates.
+        ob_start(static fn (): string => '');
         $this->bind($request);
         try {
-            $routine = $this->container->make($this->class);
-            $argument = $this->vendorArgument === 'uid' ? $vendor->uid : $vendor->id;
-            $routine->{$this->method}($request, $argument);
+            $routine = $this->container->make($this->routine['class']);
+            $argument = $this->routine['vendor'] === 'uid' ? $vendor->uid : $vendor->id;
+            $routine->{$this->routine['method']}($request, $argument);
+        } catch (HttpResponseException $end) {
+            if ($end->getResponse()->getStatusCode() >= 400) {
+                throw $end;
+            }
         } finally {
+            while (ob_get_level() > $level) {
+                ob_end_clean();
+            }
             if ($outer !== null) {
                 $this->bind($outer);
             }
@@ -47,9 +64,10 @@ final class HostRoutineEngine implements Engine
     /** Throw if there is no such routine. */
     public function check(): void
     {
-        if (! class_exists($this->class) || ! method_exists($this->class, $this->method)) {
+        ['class' => $class, 'method' => $method] = $this->routine;
+        if (! class_exists($class) || ! method_exists($class, $method)) {
             throw new LogicException(
-                "whatsapp-sidecar.host_routine: there is no {$this->class}::{$this->method}(); set"
+                "whatsapp-sidecar.host_routine: there is no {$class}::{$method}(); set"
                     . ' WHATSAPP_SIDECAR_HOST_CLASS and WHATSAPP_SIDECAR_HOST_METHOD to the routine that handles'
                     . ' a webhook'
             );
@@ -60,11 +78,11 @@ final class HostRoutineEngine implements Engine
     {
         $server = ['CONTENT_TYPE' => 'application/json', 'HTTP_ACCEPT' => 'application/json'];
 
-        $path = "/whatsapp-webhook/{$vendor->uid}";
+        $url = rtrim($this->url, '/') . "/whatsapp-webhook/{$vendor->uid}";
 
         // As Laravel makes a request that came in, so that get() and input() read the JSON.
         return Request::createFromBase(
-            SymfonyRequest::create($path, 'POST', [], [], [], $server, $update->body())
+            SymfonyRequest::create($url, 'POST', [], [], [], $server, $update->body())
         );
     }
 

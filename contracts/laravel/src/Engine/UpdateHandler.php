@@ -4,10 +4,12 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Engine;
 
+use Closure;
 use Throwable;
 use WhatsappSidecar\Laravel\Effects\Effects;
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\OpenTransactions;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
@@ -26,7 +28,9 @@ final class UpdateHandler
         private Database $db,
         private Engine $engine,
         private Effects $effects,
-        private KeptEffects $kept
+        private KeptEffects $kept,
+        private OpenTransactions $transactions,
+        private RoutineExit $exit
     ) {
     }
 
@@ -82,23 +86,80 @@ final class UpdateHandler
 
     private function effectful(Vendor $vendor, Update $update): Outcome
     {
-        return $this->effects->during($vendor, $update, fn (): Outcome => $this->applied($vendor, $update));
+        $handle = fn (): Outcome => $this->effects->during(
+            $vendor,
+            $update,
+            fn (): Outcome => $this->applied($vendor, $update)
+        );
+
+        return $this->isAtomic() ? $this->atomically($handle) : $handle();
+    }
+
+    private function isAtomic(): bool
+    {
+        $engine = $this->engine;
+
+        return $engine instanceof HostRoutineEngine && $engine->isAtomic();
+    }
+
+    /**
+     * Have all of it be one transaction, of which nothing remains if the update comes again.
+     *
+     * @param Closure(): Outcome $handle
+     */
+    private function atomically(Closure $handle): Outcome
+    {
+        $outcome = null;
+        try {
+            $this->db->transaction(static function () use ($handle, &$outcome): void {
+                $outcome = $handle();
+                if (in_array($outcome->result, ['retry', 'rejected'], true)) {
+                    throw new NotDone();
+                }
+            });
+        } catch (NotDone) {
+            // It was rolled back.
+        }
+
+        return $outcome;
     }
 
     private function applied(Vendor $vendor, Update $update): Outcome
     {
-        $connection = $this->db->connection();
-        $level = $connection->transactionLevel();
+        $levels = $this->transactions->levels();
         try {
-            $outcome = $this->engine->apply($vendor, $update);
+            $outcome = $this->exit->around(
+                fn (): Outcome => $this->engine->apply($vendor, $update),
+                fn (): Outcome => $this->exited($levels)
+            );
         } catch (Throwable $error) {
             report($error);
             $outcome = Outcome::failed($error);
         }
-        if ($connection->transactionLevel() > $level) {
-            $connection->rollBack($level);
-            if ($outcome->result === 'done') {
-                $outcome = Outcome::retry('error: the routine left a transaction open, which was rolled back');
+
+        return $this->settled($levels, $outcome);
+    }
+
+    /** @param array<string, int> $levels those of transactions before */
+    private function settled(array $levels, Outcome $outcome): Outcome
+    {
+        $wrong = $this->transactions->restore($levels);
+
+        return $wrong === null || $outcome->result !== 'done' ? $outcome : Outcome::retry("error: {$wrong}");
+    }
+
+    /**
+     * Finish what a routine has begun that has ended the request.
+     *
+     * @param array<string, int> $levels
+     */
+    private function exited(array $levels): Outcome
+    {
+        $outcome = $this->settled($levels, Outcome::done());
+        if ($outcome->result === 'done') {
+            $outcome = $this->effects->cutShort();
+            if ($this->isAtomic()) {
+                $this->db->connection()->commit();
             }
         }
 

@@ -20,6 +20,7 @@ use WhatsappSidecar\Laravel\Testing\SidecarFake;
  * @method static array matchBot(int|string $vendor, string $message, ?array $contact = null)
  * @method static array matchBots(string $message, int|string $vendor, array $facts = [])
  * @method static ?array matchedBots()
+ * @method static bool isHandling()
  * @method static string sendMessage(int|string $vendor, string $to, array $message, ?int $contactId = null, ?string $phoneNumberId = null, ?int $expiresAt = null, ?string $key = null, array $columns = [])
  * @method static string aiReply(int|string $vendor, string $messageUid, array $messages, ?string $provider = null, ?string $model = null, array $options = [], ?int $expiresAt = null)
  * @method static void forward(int|string $vendor, array|string|null $body = null, ?string $key = null)

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Scopes;
 
+use Closure;
 use Illuminate\Database\Eloquent\Builder;
 use Illuminate\Database\Eloquent\Model;
 use Illuminate\Database\Eloquent\Scope;
@@ -12,13 +13,16 @@ use WhatsappSidecar\Laravel\Store\SeenCrons;
 /** Changes no query: notes that somebody on the command line, a cron that is, reads the table. */
 final class SeenCronScope implements Scope
 {
-    /** @param string $table its name in config('whatsapp-sidecar.tables') */
-    public function __construct(private SeenCrons $seen, private string $table)
+    /**
+     * @param Closure(): SeenCrons $seen
+     * @param string $table its name in config('whatsapp-sidecar.tables')
+     */
+    public function __construct(private Closure $seen, private string $table)
     {
     }
 
     public function apply(Builder $builder, Model $model): void
     {
-        $this->seen->saw($this->table);
+        ($this->seen)()->saw($this->table);
     }
 }

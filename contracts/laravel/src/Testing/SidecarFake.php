@@ -15,6 +15,7 @@ use WhatsappSidecar\Laravel\Cache\ChangedModels;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\Transport;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Effects\Posts;
 use WhatsappSidecar\Laravel\Sidecar;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Signer;
@@ -85,6 +86,11 @@ final class SidecarFake extends Sidecar implements Transport
     public function matchedBots(): ?array
     {
         return $this->record(__FUNCTION__, [], null);
+    }
+
+    public function isHandling(): bool
+    {
+        return $this->record(__FUNCTION__, [], false);
     }
 
     public function sendMessage(
@@ -278,7 +284,7 @@ final class SidecarFake extends Sidecar implements Transport
     {
         $signer = new Signer(Keys::parse('fake:a-key-that-signs-nothing'), new Clock());
         $app->instance(SidecarClient::class, new SidecarClient($this, $signer, 'http://sidecar.invalid', 1.0));
-        foreach ([BotMatching::class, ChangedModels::class, Effects::class] as $hasClient) {
+        foreach ([BotMatching::class, ChangedModels::class, Effects::class, Posts::class] as $hasClient) {
             $app->forgetInstance($hasClient);
         }
     }
