@@ -8,11 +8,13 @@ use Throwable;
 use WhatsappSidecar\Laravel\Http\Input;
 use WhatsappSidecar\Laravel\Results\LearntIds;
 use WhatsappSidecar\Laravel\Results\MessageResults;
+use WhatsappSidecar\Laravel\Results\NamedIds;
 use WhatsappSidecar\Laravel\Results\ResultBatch;
 use WhatsappSidecar\Laravel\Results\SendResult;
 use WhatsappSidecar\Laravel\Store\Conflict;
 use WhatsappSidecar\Laravel\Store\ContactRows;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\HeldContacts;
 use WhatsappSidecar\Laravel\Store\MergeContacts;
 use WhatsappSidecar\Laravel\Store\Queue;
 use WhatsappSidecar\Laravel\Support\Clock;
@@ -32,6 +34,7 @@ final class RecordResults
         private Queue $queue,
         private Clock $clock,
         private ContactRows $contacts,
+        private HeldContacts $held,
         private MergeContacts $merge
     ) {
     }
@@ -90,11 +93,13 @@ final class RecordResults
         $ofCampaigns = array_filter($results, static fn (SendResult $result): bool => $result->campaignUid !== null);
         $others = array_diff_key($results, $ofCampaigns);
 
-        return $this->db->transaction(function () use ($ofCampaigns, $others): array {
+        $ids = NamedIds::of($this->db, $results);
+
+        return $this->db->transaction(function () use ($ofCampaigns, $others, $ids): array {
             $now = $this->clock->nowMs();
-            $learnt = new LearntIds($this->db, $this->contacts, $this->merge);
-            $rows = new ResultBatch($this->db, $this->queue, $learnt, $now, array_values($ofCampaigns));
-            $messages = new MessageResults($this->db, $learnt, $now, array_values($others));
+            $learnt = new LearntIds($this->db, $this->contacts, $this->held, $this->merge);
+            $rows = new ResultBatch($this->db, $this->queue, $learnt, $ids, $now, array_values($ofCampaigns));
+            $messages = new MessageResults($this->db, $learnt, $ids, $now, array_values($others));
             $answers = array_combine(array_keys($ofCampaigns), $rows->apply())
                 + array_combine(array_keys($others), $messages->apply());
             $learnt->write(Time::text($now));

@@ -87,26 +87,26 @@ final class KeptEffects
     /** @return list<stdClass> what the row of a message brings again */
     public function ofMessage(Vendor $vendor, string $wamid): array
     {
-        return $this->again(['row' => $this->sidecar($vendor, $wamid)])['row'];
+        return $this->again(['row' => $this->sidecar($vendor, $wamid, '')])['row'];
     }
 
     /**
-     * Tell whether these are the effects that are kept with a message.
+     * Tell whether these are the effects that are kept with a message, whoever has stored it.
      *
      * @param list<array<string, mixed>> $effects
      */
     public function are(Vendor $vendor, string $wamid, array $effects): bool
     {
-        $kept = Envelope::objects(Json::object($this->sidecar($vendor, $wamid))->effects ?? null);
+        $kept = Envelope::objects(Json::object($this->sidecar($vendor, $wamid, ' FOR UPDATE'))->effects ?? null);
 
         return array_column($kept, 'id') === array_column($effects, 'id');
     }
 
-    private function sidecar(Vendor $vendor, string $wamid): ?string
+    private function sidecar(Vendor $vendor, string $wamid, string $lock): ?string
     {
         $row = $this->db->row(
             "SELECT JSON_EXTRACT(__data, '$.sidecar') AS sidecar FROM {logs}"
-                . ' WHERE vendors__id = ? AND ' . Wamid::SAME . ' ORDER BY _id LIMIT 1',
+                . ' WHERE vendors__id = ? AND ' . Wamid::SAME . " ORDER BY _id LIMIT 1{$lock}",
             [$vendor->id, ...Wamid::same($wamid)]
         );
 

@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Engine;
 use stdClass;
 use WhatsappSidecar\Laravel\Store\ContactRows;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\HeldContacts;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -30,6 +31,7 @@ final class MarketingPreferences
     public function __construct(
         private Database $db,
         private ContactRows $contacts,
+        private HeldContacts $held,
         private Clock $clock,
         private bool $isOn
     ) {
@@ -70,11 +72,13 @@ final class MarketingPreferences
     {
         $person = Person::of([$said->wa_id ?? null], [$said->user_id ?? null]);
         $rows = array_filter([
-            $this->contacts->byNumber($vendor, $person->waId),
+            $this->held->byNumber($vendor, $person->waId),
             $this->contacts->byUserId($vendor, $person->userId),
         ]);
+        $rows = array_values(array_column($rows, null, '_id'));
+        $this->held->hold($rows);
 
-        return array_values(array_column($rows, null, '_id'));
+        return $rows;
     }
 
     private function prefer(stdClass $contact, string $value, int $at): void

@@ -104,7 +104,7 @@ final class StoreMessage
             'contact' => Json::shallow($part->contact),
         ] + $data + Wamid::data((string) Envelope::id($part->item->id)));
         $rows = [MessageRow::of($this->now(), $columns), ...$replies];
-        $isStored = $this->db->insertMissing('logs', $rows) === count($rows)
+        $isStored = $this->db->insertMissing('logs', $rows)
             || $this->replaced($part, $rows[0])
             || $this->kept->are($vendor, (string) $part->wamid(), $effects);
         if (($part->item->type ?? null) === 'system') {

@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Results;
 use stdClass;
 use WhatsappSidecar\Laravel\Store\ContactRows;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\HeldContacts;
 use WhatsappSidecar\Laravel\Store\MergeContacts;
 use WhatsappSidecar\Laravel\Store\Recipient;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -21,8 +22,12 @@ final class LearntIds
     /** @var array<int, array{vendor: string, number: ?string, is_new: bool, user_id: ?string}> by contact */
     private array $said = [];
 
-    public function __construct(private Database $db, private ContactRows $rows, private MergeContacts $merge)
-    {
+    public function __construct(
+        private Database $db,
+        private ContactRows $rows,
+        private HeldContacts $held,
+        private MergeContacts $merge
+    ) {
     }
 
     /** @param string|null $asked the number that the message was sent to, if it was one */
@@ -45,7 +50,7 @@ final class LearntIds
     public function write(string $now): void
     {
         $changes = [];
-        foreach ($this->rows->byIds(array_keys($this->said)) as $row) {
+        foreach ($this->held->locked(array_keys($this->said)) as $row) {
             $change = self::change($row, $this->said[(int) $row->_id]);
             if ($change !== null) {
                 $changes[(int) $row->_id] = $change;

@@ -14,8 +14,7 @@ use WhatsappSidecar\Laravel\Support\Time;
 /** Results of sends that belong to no campaign, recorded together in their log rows. */
 final class MessageResults
 {
-    private const ROWS = 'SELECT _id, _uid, contacts__id, contact_wa_id, wamid, status, __data,'
-        . ' (SELECT vendor._uid FROM {vendors} AS vendor WHERE vendor._id = vendors__id) AS vendor_uid'
+    private const ROWS = 'SELECT _id, _uid, vendors__id, contacts__id, contact_wa_id, wamid, status, __data'
         . ' FROM {logs} WHERE _uid IN (%s) AND is_incoming_message = 0 ORDER BY _uid FOR UPDATE';
 
     /** @var array<string, stdClass> by vendor and uid */
@@ -30,6 +29,7 @@ final class MessageResults
     public function __construct(
         private Database $db,
         private LearntIds $learnt,
+        private NamedIds $ids,
         int $nowMs,
         private array $results
     ) {
@@ -45,7 +45,7 @@ final class MessageResults
         $uids = array_values(array_unique(array_column($this->results, 'uid')));
         foreach ($this->db->rows(sprintf(self::ROWS, Database::marks($uids)), $uids) as $row) {
             $row->data = Json::object($row->__data);
-            $this->rows["{$row->vendor_uid} {$row->_uid}"] = $row;
+            $this->rows["{$row->vendors__id} {$row->_uid}"] = $row;
         }
         $answers = array_map(function (SendResult $result): array {
             $reason = $this->decide($result);
@@ -60,7 +60,8 @@ final class MessageResults
     /** Plan what the result changes. Return why it changes nothing and never will, if so. */
     private function decide(SendResult $result): ?string
     {
-        $row = $this->rows["{$result->vendorUid} {$result->uid}"] ?? null;
+        $vendorId = $this->ids->vendors[$result->vendorUid] ?? null;
+        $row = $this->rows["{$vendorId} {$result->uid}"] ?? null;
         if ($row === null) {
             return 'row_unknown';
         }

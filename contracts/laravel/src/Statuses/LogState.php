@@ -25,8 +25,6 @@ final class LogState
 
     public ?int $campaignId = null;
 
-    public ?string $campaignUid = null;
-
     public ?int $contactId = null;
 
     public ?string $messagedAt = null;
@@ -49,7 +47,6 @@ final class LogState
     {
         $state = new self((int) $row->_id, $row->status);
         $state->campaignId = $row->campaigns__id === null ? null : (int) $row->campaigns__id;
-        $state->campaignUid = $row->campaign_uid;
         $state->contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
         $state->messagedAt = $row->messaged_at;
         $state->queueRowUid = in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid;
@@ -76,7 +73,6 @@ final class LogState
     {
         $state = new self(null, 'accepted');
         $state->campaignId = $row->campaignId;
-        $state->campaignUid = $row->campaignUid;
         $state->contactId = $row->contactId;
         $state->queueRowUid = $row->uid;
 

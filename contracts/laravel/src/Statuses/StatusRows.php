@@ -12,13 +12,15 @@ use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
-/** The rows of log and queue that statuses are about, read together and locked. */
+/**
+ * The rows of log and queue that statuses are about, read together and locked. What needs no lock is read after
+ * them: what a transaction has read before it waits for a lock may have changed by then.
+ */
 final class StatusRows
 {
     private const LOGS = 'SELECT _id, vendors__id, campaigns__id, contacts__id, status, wamid, messaged_at,'
         . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.sidecar.queue_row_uid')) AS queue_row_uid,"
-        . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error,"
-        . ' (SELECT campaign._uid FROM {campaigns} AS campaign WHERE campaign._id = campaigns__id) AS campaign_uid'
+        . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error"
         . ' FROM {logs} WHERE vendors__id IN (%s) AND wamid IN (%s) ORDER BY _id FOR UPDATE';
 
     /** The cron's own log rows do not name their row of the queue. */
@@ -36,6 +38,9 @@ final class StatusRows
 
     /** @var array<string, stdClass> rows of the log without a wamid, by vendor and uid */
     private array $messages = [];
+
+    /** @var array<int, string> by `_id` */
+    private array $campaignUids = [];
 
     /** @var array<string, true> uids of the queue that have been looked up */
     private array $lookedUp = [];
@@ -65,6 +70,26 @@ final class StatusRows
         $this->readLogs(array_keys($vendorIds), array_map('strval', array_keys($wamids)));
         $this->readRowsOfLogs();
         $this->readMessages(array_keys($vendorIds), $statuses);
+        $this->readCampaigns();
+    }
+
+    /** Read the uids of the campaigns that any of the rows belongs to. */
+    private function readCampaigns(): void
+    {
+        $ids = [];
+        foreach ([...array_values($this->rows), ...array_values($this->logs)] as $row) {
+            $ids[$row->campaignId ?? 0] = true;
+        }
+        unset($ids[0]);
+        if ($ids !== []) {
+            $sql = 'SELECT _id, _uid FROM {campaigns} WHERE _id IN (' . Database::marks($ids) . ')';
+            $this->campaignUids = array_column($this->db->rows($sql, array_keys($ids)), '_uid', '_id');
+        }
+    }
+
+    public function campaignUid(LogState $log): ?string
+    {
+        return $this->campaignUids[$log->campaignId ?? 0] ?? null;
     }
 
     /**

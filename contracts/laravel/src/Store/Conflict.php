@@ -10,14 +10,28 @@ use Throwable;
 /** Tells a transaction that lost against another from one that cannot succeed. */
 final class Conflict
 {
-    /** ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK, and MariaDB's ER_CHECKREAD. */
-    private const CODES = [1205, 1213, 1020];
+    /** MariaDB's ER_CHECKREAD, with innodb_snapshot_isolation, which is on from 11.6 on. */
+    public const RECORD_CHANGED = 1020;
+
+    /** And ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK. */
+    private const CODES = [1205, 1213, self::RECORD_CHANGED];
 
     public static function is(Throwable $error): bool
     {
         for ($cause = $error; $cause !== null; $cause = $cause->getPrevious()) {
-            $code = $cause instanceof PDOException ? (int) ($cause->errorInfo[1] ?? 0) : 0;
-            if ($cause instanceof MergedMeanwhile || in_array($code, self::CODES, true)) {
+            if ($cause instanceof ChangedMeanwhile) {
+                return true;
+            }
+        }
+
+        return self::hasCode($error, ...self::CODES);
+    }
+
+    /** Tell whether an SQL error of these codes is in the chain. */
+    public static function hasCode(Throwable $error, int ...$codes): bool
+    {
+        for ($cause = $error; $cause !== null; $cause = $cause->getPrevious()) {
+            if ($cause instanceof PDOException && in_array((int) ($cause->errorInfo[1] ?? 0), $codes, true)) {
                 return true;
             }
         }

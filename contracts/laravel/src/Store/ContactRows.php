@@ -21,7 +21,7 @@ use WhatsappSidecar\Laravel\Webhook\Person;
  */
 final class ContactRows
 {
-    private const COLUMNS = 'SELECT _id, _uid, vendors__id, wa_id, disable_reply_bot, disable_ai_bot, __data'
+    public const COLUMNS = 'SELECT _id, _uid, vendors__id, wa_id, disable_reply_bot, disable_ai_bot, __data'
         . ' FROM {contacts} ';
 
     private const BY_NUMBER = self::COLUMNS
@@ -72,12 +72,13 @@ final class ContactRows
         return $waId === null ? null : $this->ofNumber($vendor->id, $waId);
     }
 
-    public function ofNumber(int $vendorId, string $waId): ?stdClass
+    /** @param string $lock "" or " FOR UPDATE" */
+    public function ofNumber(int $vendorId, string $waId, string $lock = ''): ?stdClass
     {
         $forms = Person::numberForms($waId);
 
         return $this->db->row(
-            sprintf(self::BY_NUMBER, Database::marks($forms)),
+            sprintf(self::BY_NUMBER, Database::marks($forms)) . $lock,
             [$vendorId, ...$forms, $waId]
         );
     }
@@ -217,10 +218,22 @@ final class ContactRows
     /** Return what a row has become, where it was merged into another, and that into a third. */
     private function remaining(stdClass $row): stdClass
     {
-        $into = Json::section(Json::object($row->__data), 'sidecar')->merged_into ?? null;
-        $next = is_string($into) ? $this->byUid($into) : null;
+        $into = self::mergedInto($row);
+        $next = $into === null ? null : $this->byUid($into);
 
         return $next === null ? $row : $this->remaining($next);
+    }
+
+    public static function isMerged(stdClass $row): bool
+    {
+        return self::mergedInto($row) !== null;
+    }
+
+    private static function mergedInto(stdClass $row): ?string
+    {
+        $into = Json::section(Json::object($row->__data), 'sidecar')->merged_into ?? null;
+
+        return is_string($into) ? $into : null;
     }
 
     /**

@@ -14,7 +14,8 @@ use WhatsappSidecar\Laravel\Webhook\Person;
 use WhatsappSidecar\Laravel\Webhook\Profile;
 
 /**
- * A vendor's contacts: found by number or user id, or created.
+ * A vendor's contacts: found by number or user id, or created. To be called in a transaction of the
+ * package's: whoever is found is locked until it ends, so that nobody merges them away meanwhile.
  *
  * Where two contacts turn out to be one person, the one that has the person's number remains: groups,
  * imports and campaigns of the application know people by it. See MergeContacts.
@@ -29,6 +30,7 @@ final class Contacts
         private Database $db,
         private Clock $clock,
         private ContactRows $rows,
+        private HeldContacts $held,
         private MergeContacts $merge
     ) {
     }
@@ -42,7 +44,7 @@ final class Contacts
         if (! $person->isKnown()) {
             return null;
         }
-        $row = $this->rows->byNumber($vendor, $person->waId);
+        $row = $this->held->byNumber($vendor, $person->waId);
         if ($row !== null && ($person->userId === null || Contact::userId($row) === $person->userId)) {
             return $this->one($vendor, [$row], $person, $profile);
         }
@@ -76,7 +78,7 @@ final class Contacts
     {
         $found = [];
         foreach ([$move->new, $move->old] as $person) {
-            $found[] = $this->rows->byNumber($vendor, $person->waId);
+            $found[] = $this->held->byNumber($vendor, $person->waId);
         }
         $new = clone $move->new;
         foreach ([$move->new, $move->old] as $person) {
@@ -110,7 +112,9 @@ final class Contacts
     /** Return when the latest message of the contact's was stored; 0 if there is none. */
     public function latestMessageMs(Contact $contact): int
     {
-        $latest = $this->db->row(self::LATEST, [$contact->id]);
+        // Whoever has held the contact before may have stored one since this transaction began.
+        $lock = $this->db->isRepeatable() ? ' LOCK IN SHARE MODE' : '';
+        $latest = $this->db->row(self::LATEST . $lock, [$contact->id]);
 
         return $latest === null ? 0 : Time::ms($latest->created_at) ?? 0;
     }
@@ -151,18 +155,17 @@ final class Contacts
         if ($kept === null) {
             return $person->isKnown() ? $this->made($vendor, $person, $profile, $old) : null;
         }
+        $this->held->hold([$kept, ...$rows]);
         $patch = self::news($kept, $person, $profile);
         if ($rows === [] && $patch === []) {
             return Contact::ofRow($kept);
         }
-        $this->db->transaction(function () use ($kept, $rows, $patch): void {
-            foreach ($rows as $other) {
-                $this->merge->into((int) $kept->_id, $kept->_uid, (int) $other->_id, $this->now());
-            }
-            $this->learn((int) $kept->_id, $patch);
-        });
+        foreach ($rows as $other) {
+            $this->merge->into((int) $kept->_id, $kept->_uid, (int) $other->_id, $this->now());
+        }
+        $this->learn((int) $kept->_id, $patch);
 
-        return Contact::ofRow($this->rows->byUid($kept->_uid));
+        return Contact::ofRow($this->held->written($kept->_uid));
     }
 
     /**
@@ -249,10 +252,10 @@ final class Contacts
                 'last_name' => $names['last_name'],
                 '__data' => $data === [] ? null : Json::dump($data),
             ]]);
-            $row = $this->rows->byUid($uid);
+            $row = $this->held->written($uid);
             // A user id is nobody else's later.
             if ($named->waId === null || in_array($row->wa_id, Person::numberForms($named->waId), true)) {
-                return $row;
+                return ContactRows::isMerged($row) ? throw new ChangedMeanwhile() : $row;
             }
         }
     }

@@ -9,7 +9,6 @@ use Illuminate\Database\Connection;
 use Illuminate\Database\ConnectionResolverInterface;
 use Illuminate\Database\QueryException;
 use stdClass;
-use Throwable;
 use WhatsappSidecar\Laravel\Support\Json;
 
 /**
@@ -20,9 +19,6 @@ use WhatsappSidecar\Laravel\Support\Json;
  */
 final class Database
 {
-    /** A deadlock undoes a whole transaction, which is then made again, up to this often. */
-    private const ATTEMPTS = 5;
-
     /** Limits of one INSERT: rows, and bytes well below the usual max_allowed_packet. */
     private const INSERT_ROWS = 1000;
 
@@ -33,6 +29,9 @@ final class Database
 
     /** @var array<string, string> */
     private array $names = [];
+
+    /** Whether a transaction of the package's own is open. */
+    private bool $isOpen = false;
 
     /** @param array<string, string> $tables */
     public function __construct(
@@ -95,13 +94,18 @@ final class Database
     }
 
     /**
+     * Run a statement, and again after a conflict where it is a transaction by itself.
+     *
      * @param list<mixed> $bindings
      *
      * @return int how many rows have changed
      */
     public function change(string $sql, array $bindings = []): int
     {
-        return $this->connection()->affectingStatement($this->sql($sql), $bindings);
+        $connection = $this->connection();
+        $run = fn (): int => $connection->affectingStatement($this->sql($sql), $bindings);
+
+        return $connection->transactionLevel() > 0 ? $run() : Attempts::again($run);
     }
 
     /**
@@ -109,12 +113,12 @@ final class Database
      *
      * @param list<array<string, mixed>> $rows
      *
-     * @return int how many were inserted
+     * @return bool whether all of them were certainly inserted
      */
-    public function insertMissing(string $table, array $rows): int
+    public function insertMissing(string $table, array $rows): bool
     {
         if ($rows === []) {
-            return 0;
+            return true;
         }
         $inserted = 0;
         $rows = array_map(static fn (array $row): array => Columns::fitRow($table, $row), $rows);
@@ -129,7 +133,7 @@ final class Database
             );
         }
 
-        return $inserted;
+        return $inserted === count($rows) && ! $this->countsFoundRows();
     }
 
     /**
@@ -168,7 +172,9 @@ final class Database
     }
 
     /**
-     * Run the function in a transaction of its own, and again after a deadlock.
+     * Run the function in a transaction of its own, and again after a conflict. Within another one of the
+     * package's it belongs to that; within one of the application's it is a part that is undone by itself.
+     * That is never made again here: a conflict has undone all that the application did before.
      *
      * @template T
      *
@@ -180,22 +186,32 @@ final class Database
     {
         $connection = $this->connection();
         if ($connection->transactionLevel() > 0) {
-            return $connection->transaction($function);
+            return $this->isOpen && $connection->transactionLevel() === 1
+                ? $function()
+                : Attempts::within($connection, $function);
         }
-        for ($attempt = 1;; $attempt++) {
-            try {
-                if ($this->isolation !== null) {
-                    // Holds for the next transaction only.
-                    $connection->statement("SET TRANSACTION ISOLATION LEVEL {$this->isolation}");
-                }
 
-                return $connection->transaction($function);
-            } catch (Throwable $error) {
-                if ($attempt >= self::ATTEMPTS || ! Conflict::is($error)) {
-                    throw $error;
-                }
+        return Attempts::again(function () use ($connection, $function): mixed {
+            if ($this->isolation !== null) {
+                // Holds for the next transaction only.
+                $connection->statement("SET TRANSACTION ISOLATION LEVEL {$this->isolation}");
             }
-        }
+            $this->isOpen = true;
+            try {
+                return $connection->transaction($function);
+            } finally {
+                $this->isOpen = false;
+            }
+        });
+    }
+
+    /**
+     * Tell whether what is read in the transaction that is open stays as it was at the first read, unless it is
+     * locked. Whoever locks rows there keeps others from inserting beside them, too.
+     */
+    public function isRepeatable(): bool
+    {
+        return ! $this->isOpen || strtoupper(trim((string) $this->isolation)) !== 'READ COMMITTED';
     }
 
     /**
@@ -219,6 +235,16 @@ final class Database
         } finally {
             $this->row('SELECT RELEASE_LOCK(?) AS released', [$name]);
         }
+    }
+
+    /** Tell whether a row that an INSERT finds there already counts as one that has changed. */
+    private function countsFoundRows(): bool
+    {
+        $options = (array) $this->connection()->getConfig('options');
+        // PHP 8.5 deprecates the older name.
+        $name = defined('Pdo\\Mysql::ATTR_FOUND_ROWS') ? 'Pdo\\Mysql::ATTR_FOUND_ROWS' : 'PDO::MYSQL_ATTR_FOUND_ROWS';
+
+        return (bool) ($options[constant($name)] ?? false);
     }
 
     /** Return as many question marks as there are values. */

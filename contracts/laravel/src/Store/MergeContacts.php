@@ -27,7 +27,7 @@ final class MergeContacts
         . ' WHERE contacts__id IN (?, ?) AND campaigns__id IS NOT NULL AND status IN (1, 3, 4, 6) FOR UPDATE';
 
     private const SENT = 'SELECT DISTINCT contacts__id, campaigns__id FROM {logs} WHERE contacts__id IN (?, ?)'
-        . " AND campaigns__id IN (%s) AND is_incoming_message = 0 AND COALESCE(status, '') <> 'failed'";
+        . " AND campaigns__id IN (%s) AND is_incoming_message = 0 AND COALESCE(status, '') <> 'failed' FOR UPDATE";
 
     private const TWICE = 'The campaign has this person twice, by two contacts that are one.';
 
@@ -46,7 +46,7 @@ final class MergeContacts
             return;
         }
         if (isset($gone[$keptId])) {
-            throw new MergedMeanwhile();
+            throw new ChangedMeanwhile();
         }
         $switches = array_map(
             static fn (string $name): string

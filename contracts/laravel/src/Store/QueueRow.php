@@ -35,8 +35,7 @@ final class QueueRow
     public const RETRIES = 'retries';
 
     public const COLUMNS = '_id, _uid, vendors__id, campaigns__id, contacts__id, status,'
-        . ' phone_with_country_code, retries, __data,'
-        . ' (SELECT campaign._uid FROM {campaigns} AS campaign WHERE campaign._id = campaigns__id) AS campaign_uid';
+        . ' phone_with_country_code, retries, __data';
 
     public int $id;
 
@@ -45,8 +44,6 @@ final class QueueRow
     public int $vendorId;
 
     public ?int $campaignId;
-
-    public ?string $campaignUid;
 
     public ?int $contactId;
 
@@ -74,7 +71,6 @@ final class QueueRow
         $this->uid = $row->_uid;
         $this->vendorId = (int) $row->vendors__id;
         $this->campaignId = $row->campaigns__id === null ? null : (int) $row->campaigns__id;
-        $this->campaignUid = $row->campaign_uid;
         $this->contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
         $this->status = (int) $row->status;
         $this->phone = (string) $row->phone_with_country_code;

@@ -1,0 +1,31 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Store;
+
+use PDOException;
+use Throwable;
+
+/**
+ * MariaDB's ER_CHECKREAD as a deadlock, which it is as good as: another transaction has changed what this
+ * one has read, and the server has undone all of this one. Laravel does not know it before version 11: it would go
+ * back to a savepoint that is no more, and count a transaction as open from then on.
+ */
+final class LostSnapshot extends PDOException
+{
+    private const SQLSTATE = '40001';
+
+    /** Return the error by its other name; null if it is none. */
+    public static function of(Throwable $error): ?self
+    {
+        if (! Conflict::hasCode($error, Conflict::RECORD_CHANGED)) {
+            return null;
+        }
+        $lost = new self($error->getMessage(), 0, $error);
+        $lost->code = self::SQLSTATE;
+        $lost->errorInfo = [self::SQLSTATE, Conflict::RECORD_CHANGED, $error->getMessage()];
+
+        return $lost;
+    }
+}
