@@ -5,11 +5,12 @@ ended or this program has, whatever ended it.
 """
 
 import os
+import select
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -40,40 +41,54 @@ def refusal() -> str | None:
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a command and return its exit code. SIGINT, SIGTERM and SIGHUP end it, and then this
     program: all of it is gone before SystemExit is raised."""
-    with _ended_by_signals():
-        process = subprocess.Popen(
-            [*_COMMAND, *command],
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-        )
+    process: subprocess.Popen[bytes] | None = None
+    received = 0
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = 128 + number
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        # While Popen starts it, nobody knows its id: what it raised would leave it behind.
+        if process is not None:
+            raise SystemExit(received)
+
+    with _handled_by(end):
         try:
+            process = subprocess.Popen(
+                [*_COMMAND, *command],
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                process_group=0,
+            )
+            if received:
+                raise SystemExit(received)
             return process.wait()
         finally:
-            _end(process)
+            if process is not None:
+                _end(process)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the first process of the namespace, which can be waited for when the others are gone."""
-    while process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        if not children:
-            process.kill()
-        process.wait()
+    """Kill the namespace's first process, with which all others end, and wait until it has."""
+    if process.poll() is not None:
+        return
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    with suppress(ProcessLookupError):
+        first = [os.pidfd_open(int(child)) for child in children]
+        # The group, for it may have no child yet.
+        os.killpg(process.pid, signal.SIGKILL)
+        for each in first:
+            select.select([each], [], [])
+            os.close(each)
+    process.wait()
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    def end(number: int, frame: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in _SIGNALS}
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, its in before.items():
+            signal.signal(number, its)
