@@ -1,67 +1,133 @@
 -- Indexes for the sidecar's PHP package and for the crons. No column is added or changed.
 --
--- MariaDB 10.3 or newer: run the file as it is, as often as you like:
---     mariadb DATABASE < indexes.sql
--- MySQL 8 knows no IF NOT EXISTS here: `php artisan whatsapp-sidecar:check` names the indexes that are missing;
--- run their statements without these three words.
+--     mysql DATABASE < indexes.sql
 --
--- Each is built online (ALGORITHM=INPLACE, LOCK=NONE): rows can be read and written meanwhile. If a
--- table cannot be changed that way, the statement fails at once and nothing is locked. Building reads
--- the whole table once, so choose a quiet hour for tables of many millions of rows.
+-- MariaDB 10.6 or newer, MySQL 8.0.30 or newer. Run it as often as you like: only what is missing is built.
 --
--- The tables have their default names; change them here if yours differ (whatsapp_webhooks).
+-- Each table is changed online (ALGORITHM=INPLACE, LOCK=NONE): rows can be read and written meanwhile. If a
+-- table cannot be changed that way, the statement fails at once. If a transaction holds a table for longer than
+-- 5 seconds, it fails too (error 1205), so that nobody waits behind it: run the file again. Building reads each
+-- table once, so choose a quiet hour for tables of many millions of rows.
+--
+-- MySQL has no ADD INDEX IF NOT EXISTS. So each ALTER TABLE is put together from what is missing, and run.
+-- It also renames the indexes of foreign keys to their own names. Otherwise the server drops an index that it has
+-- made for a foreign key itself when ours can serve the key too, and ours could not be dropped again in a moment.
+--
+-- The tables have their default names. Change them here if yours differ (whatsapp_webhooks).
 
--- A claim walks a campaign's queued rows in the order of `_id`, and skips those that are not due.
-ALTER TABLE whatsapp_message_queue
-    ADD INDEX IF NOT EXISTS sidecar_queue_claim (campaigns__id, status, _id, scheduled_at),
-    ALGORITHM=INPLACE, LOCK=NONE;
+SET SESSION lock_wait_timeout = 5, group_concat_max_len = 65536;
 
--- Which campaigns have due rows, and since when; counts of what is queued and due.
-ALTER TABLE whatsapp_message_queue
-    ADD INDEX IF NOT EXISTS sidecar_queue_due (status, campaigns__id, scheduled_at),
-    ALGORITHM=INPLACE, LOCK=NONE;
+-- sidecar_queue_claim: a claim walks a campaign's queued rows in the order of `_id`, past those that are not due.
+-- sidecar_queue_due: which campaigns have due rows, and since when. Counts of what is queued and due.
+-- sidecar_queue_stale: rows that a dead claim left in 3. Rows of unknown outcome, the longest-standing first.
+-- sidecar_queue_vendor: the campaign cron's own query (the analysis, phase 1).
+SET @add = (SELECT CONCAT_WS(', ',
+    IF(SUM(index_name = 'sidecar_queue_claim'), NULL,
+        'ADD INDEX sidecar_queue_claim (campaigns__id, status, _id, scheduled_at)'),
+    IF(SUM(index_name = 'sidecar_queue_due'), NULL,
+        'ADD INDEX sidecar_queue_due (status, campaigns__id, scheduled_at)'),
+    IF(SUM(index_name = 'sidecar_queue_stale'), NULL,
+        'ADD INDEX sidecar_queue_stale (status, updated_at)'),
+    IF(SUM(index_name = 'sidecar_queue_vendor'), NULL,
+        'ADD INDEX sidecar_queue_vendor (vendors__id, status, scheduled_at)'))
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'whatsapp_message_queue');
+SET @keep = (SELECT GROUP_CONCAT(DISTINCT CONCAT('RENAME INDEX `', s.index_name, '` TO `', s.index_name, '`, ')
+        SEPARATOR '')
+    FROM information_schema.statistics AS s
+    JOIN information_schema.key_column_usage AS k ON k.column_name = s.column_name
+    WHERE s.table_schema = DATABASE() AND s.table_name = 'whatsapp_message_queue' AND s.seq_in_index = 1
+        AND s.index_name <> 'PRIMARY' AND LEFT(s.index_name, 8) <> 'sidecar_'
+        AND k.table_schema = DATABASE() AND k.table_name = 'whatsapp_message_queue'
+        AND k.referenced_table_name IS NOT NULL);
+SET @alter = IF(@add = '', 'DO 0',
+    CONCAT('ALTER TABLE whatsapp_message_queue ', COALESCE(@keep, ''), @add, ', ALGORITHM=INPLACE, LOCK=NONE'));
+PREPARE sidecar FROM @alter;
+EXECUTE sidecar;
+DEALLOCATE PREPARE sidecar;
 
--- Rows that a dead claim left in 3; rows of unknown outcome, the longest-standing first.
-ALTER TABLE whatsapp_message_queue
-    ADD INDEX IF NOT EXISTS sidecar_queue_stale (status, updated_at),
-    ALGORITHM=INPLACE, LOCK=NONE;
+-- sidecar_logs_wamid: a status finds its message (phase 1).
+-- sidecar_logs_campaign: how far a campaign is.
+SET @add = (SELECT CONCAT_WS(', ',
+    IF(SUM(index_name = 'sidecar_logs_wamid'), NULL,
+        'ADD INDEX sidecar_logs_wamid (vendors__id, wamid)'),
+    IF(SUM(index_name = 'sidecar_logs_campaign'), NULL,
+        'ADD INDEX sidecar_logs_campaign (campaigns__id, is_incoming_message, status)'))
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'whatsapp_message_logs');
+SET @keep = (SELECT GROUP_CONCAT(DISTINCT CONCAT('RENAME INDEX `', s.index_name, '` TO `', s.index_name, '`, ')
+        SEPARATOR '')
+    FROM information_schema.statistics AS s
+    JOIN information_schema.key_column_usage AS k ON k.column_name = s.column_name
+    WHERE s.table_schema = DATABASE() AND s.table_name = 'whatsapp_message_logs' AND s.seq_in_index = 1
+        AND s.index_name <> 'PRIMARY' AND LEFT(s.index_name, 8) <> 'sidecar_'
+        AND k.table_schema = DATABASE() AND k.table_name = 'whatsapp_message_logs'
+        AND k.referenced_table_name IS NOT NULL);
+SET @alter = IF(@add = '', 'DO 0',
+    CONCAT('ALTER TABLE whatsapp_message_logs ', COALESCE(@keep, ''), @add, ', ALGORITHM=INPLACE, LOCK=NONE'));
+PREPARE sidecar FROM @alter;
+EXECUTE sidecar;
+DEALLOCATE PREPARE sidecar;
 
--- The campaign cron's own query (the analysis, phase 1).
-ALTER TABLE whatsapp_message_queue
-    ADD INDEX IF NOT EXISTS sidecar_queue_vendor (vendors__id, status, scheduled_at),
-    ALGORITHM=INPLACE, LOCK=NONE;
+-- sidecar_contacts_wa_id: a message finds its contact (phase 1).
+SET @add = (SELECT CONCAT_WS(', ',
+    IF(SUM(index_name = 'sidecar_contacts_wa_id'), NULL,
+        'ADD INDEX sidecar_contacts_wa_id (vendors__id, wa_id)'))
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'contacts');
+SET @keep = (SELECT GROUP_CONCAT(DISTINCT CONCAT('RENAME INDEX `', s.index_name, '` TO `', s.index_name, '`, ')
+        SEPARATOR '')
+    FROM information_schema.statistics AS s
+    JOIN information_schema.key_column_usage AS k ON k.column_name = s.column_name
+    WHERE s.table_schema = DATABASE() AND s.table_name = 'contacts' AND s.seq_in_index = 1
+        AND s.index_name <> 'PRIMARY' AND LEFT(s.index_name, 8) <> 'sidecar_'
+        AND k.table_schema = DATABASE() AND k.table_name = 'contacts'
+        AND k.referenced_table_name IS NOT NULL);
+SET @alter = IF(@add = '', 'DO 0',
+    CONCAT('ALTER TABLE contacts ', COALESCE(@keep, ''), @add, ', ALGORITHM=INPLACE, LOCK=NONE'));
+PREPARE sidecar FROM @alter;
+EXECUTE sidecar;
+DEALLOCATE PREPARE sidecar;
 
--- A status finds its message (phase 1).
-ALTER TABLE whatsapp_message_logs
-    ADD INDEX IF NOT EXISTS sidecar_logs_wamid (vendors__id, wamid),
-    ALGORITHM=INPLACE, LOCK=NONE;
+-- sidecar_webhooks_pending: the webhook cron's oldest pending rows (phase 1).
+-- sidecar_webhooks_order: the oldest pending webhooks, past those of vendors that are not on the sidecar.
+-- sidecar_webhooks_vendor: whether a vendor on the sidecar has any: asked every few seconds.
+SET @add = (SELECT CONCAT_WS(', ',
+    IF(SUM(index_name = 'sidecar_webhooks_pending'), NULL,
+        'ADD INDEX sidecar_webhooks_pending (status, created_at)'),
+    IF(SUM(index_name = 'sidecar_webhooks_order'), NULL,
+        'ADD INDEX sidecar_webhooks_order (status, _id, vendors__id)'),
+    IF(SUM(index_name = 'sidecar_webhooks_vendor'), NULL,
+        'ADD INDEX sidecar_webhooks_vendor (status, vendors__id)'))
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'whatsapp_webhook_queue');
+SET @keep = (SELECT GROUP_CONCAT(DISTINCT CONCAT('RENAME INDEX `', s.index_name, '` TO `', s.index_name, '`, ')
+        SEPARATOR '')
+    FROM information_schema.statistics AS s
+    JOIN information_schema.key_column_usage AS k ON k.column_name = s.column_name
+    WHERE s.table_schema = DATABASE() AND s.table_name = 'whatsapp_webhook_queue' AND s.seq_in_index = 1
+        AND s.index_name <> 'PRIMARY' AND LEFT(s.index_name, 8) <> 'sidecar_'
+        AND k.table_schema = DATABASE() AND k.table_name = 'whatsapp_webhook_queue'
+        AND k.referenced_table_name IS NOT NULL);
+SET @alter = IF(@add = '', 'DO 0',
+    CONCAT('ALTER TABLE whatsapp_webhook_queue ', COALESCE(@keep, ''), @add, ', ALGORITHM=INPLACE, LOCK=NONE'));
+PREPARE sidecar FROM @alter;
+EXECUTE sidecar;
+DEALLOCATE PREPARE sidecar;
 
--- How far a campaign is.
-ALTER TABLE whatsapp_message_logs
-    ADD INDEX IF NOT EXISTS sidecar_logs_campaign (campaigns__id, is_incoming_message, status),
-    ALGORITHM=INPLACE, LOCK=NONE;
+-- sidecar_settings_name: a vendor's numbers and secrets, out of all of its settings.
+SET @add = (SELECT CONCAT_WS(', ',
+    IF(SUM(index_name = 'sidecar_settings_name'), NULL,
+        'ADD INDEX sidecar_settings_name (vendors__id, name)'))
+    FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = 'vendor_settings');
+SET @keep = (SELECT GROUP_CONCAT(DISTINCT CONCAT('RENAME INDEX `', s.index_name, '` TO `', s.index_name, '`, ')
+        SEPARATOR '')
+    FROM information_schema.statistics AS s
+    JOIN information_schema.key_column_usage AS k ON k.column_name = s.column_name
+    WHERE s.table_schema = DATABASE() AND s.table_name = 'vendor_settings' AND s.seq_in_index = 1
+        AND s.index_name <> 'PRIMARY' AND LEFT(s.index_name, 8) <> 'sidecar_'
+        AND k.table_schema = DATABASE() AND k.table_name = 'vendor_settings'
+        AND k.referenced_table_name IS NOT NULL);
+SET @alter = IF(@add = '', 'DO 0',
+    CONCAT('ALTER TABLE vendor_settings ', COALESCE(@keep, ''), @add, ', ALGORITHM=INPLACE, LOCK=NONE'));
+PREPARE sidecar FROM @alter;
+EXECUTE sidecar;
+DEALLOCATE PREPARE sidecar;
 
--- A message finds its contact (phase 1).
-ALTER TABLE contacts
-    ADD INDEX IF NOT EXISTS sidecar_contacts_wa_id (vendors__id, wa_id),
-    ALGORITHM=INPLACE, LOCK=NONE;
-
--- The webhook cron's oldest pending rows (phase 1).
-ALTER TABLE whatsapp_webhook_queue
-    ADD INDEX IF NOT EXISTS sidecar_webhooks_pending (status, created_at),
-    ALGORITHM=INPLACE, LOCK=NONE;
-
--- The oldest pending webhooks, past those of vendors that are not on the sidecar.
-ALTER TABLE whatsapp_webhook_queue
-    ADD INDEX IF NOT EXISTS sidecar_webhooks_order (status, _id, vendors__id),
-    ALGORITHM=INPLACE, LOCK=NONE;
-
--- Whether a vendor on the sidecar has any: asked every few seconds.
-ALTER TABLE whatsapp_webhook_queue
-    ADD INDEX IF NOT EXISTS sidecar_webhooks_vendor (status, vendors__id),
-    ALGORITHM=INPLACE, LOCK=NONE;
-
--- A vendor's numbers and secrets, out of all of its settings.
-ALTER TABLE vendor_settings
-    ADD INDEX IF NOT EXISTS sidecar_settings_name (vendors__id, name),
-    ALGORITHM=INPLACE, LOCK=NONE;
+SET SESSION lock_wait_timeout = DEFAULT, group_concat_max_len = DEFAULT;

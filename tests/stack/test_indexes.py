@@ -14,8 +14,7 @@ from contracts.backend import (
 )
 from contracts.effects import AiProvider
 from simulator.backend.seed_bots import SeedBot
-from simulator.stack.database import Database, Row
-from simulator.stack.installation import INDEXES, INDEXES_DOWN
+from simulator.stack.database import Row
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import (
@@ -32,10 +31,6 @@ from tests.contract.payloads import (
 from tests.contract.talk import question, says, sends, sent
 from tests.contract.under_test import Campaign
 from tests.stack.explained import plans, recorded
-
-OURS = (
-    "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE INDEX_NAME LIKE 'sidecar%'"
-)
 
 LOGS_OF_QUEUE = """
     INSERT INTO whatsapp_message_logs
@@ -292,20 +287,3 @@ async def test_a_user_who_hides_the_number_is_looked_for_among_the_vendors_conta
     (plan,) = plans(backend.database, search)
     assert plan["type"] == "ref"
     assert plan["key"]
-
-
-def test_the_scripts_may_run_twice_and_be_taken_back(backend: LaravelBackend) -> None:
-    database: Database = backend.database
-    before = _indexes(database)
-    assert len(before) == 11
-    database.script(INDEXES.read_text())
-    assert _indexes(database) == before
-    for _ in range(2):
-        database.script(INDEXES_DOWN.read_text())
-        assert _indexes(database) == set()
-    database.script(INDEXES.read_text())
-    assert _indexes(database) == before
-
-
-def _indexes(database: Database) -> set[str]:
-    return {row["INDEX_NAME"] for row in database.rows(OURS)}
