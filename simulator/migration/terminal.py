@@ -11,8 +11,8 @@ from pathlib import Path
 
 from simulator.stack.application import APPLICATION
 from simulator.stack.installation import StackInstallation
-from simulator.stack.mariadb import DATABASE
-from simulator.stack.packages import program
+from simulator.stack.packages import MYSQL, database_server, program
+from simulator.stack.sql_server import DATABASE
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120.0
@@ -41,7 +41,8 @@ class Terminal:
         self._programs = installation.folder / "bin"
         self._programs.mkdir()
         nginx, php = installation.nginx, installation.application
-        mysql = f"{program('mariadb')} --no-defaults --user=root"
+        client = "mysql" if database_server() is MYSQL else "mariadb"
+        mysql = f"{program(client)} --no-defaults --user=root"
         files = f"-p {nginx.folder} -e {nginx.error_log} -c {nginx.folder}/nginx.conf"
         self._put("sidecar", f"{sys.executable} -m sidecar.commands.main", installation.environment)
         self._put("php", f"{program('php')} {APPLICATION}/artisan", php.variables)
