@@ -62,6 +62,7 @@ class ErrorCode(StrEnum):
     VENDOR_NOT_ON_SIDECAR = "vendor_not_on_sidecar"
     REQUEST_INVALID = "request_invalid"
     BODY_TOO_LARGE = "body_too_large"
+    MAINTENANCE = "maintenance"
 
 
 class ErrorDetail(LenientModel):

@@ -33,7 +33,9 @@ class PhpFacts(LenientModel):
     ``signing_key_ids``: the keys that PHP accepts; the first one signs. ``signing_window_s``: how
     far a call's time may be from PHP's. ``sidecar_url``: where PHP looks for the sidecar.
     ``media_dir``: where PHP reads media that the sidecar has fetched; null: it requests none.
-    ``media_readable``: whether that folder is there and PHP may read it."""
+    ``media_readable``: whether that folder is there and PHP may read it. ``timezone``: the zone of
+    the tables' times, as PHP takes it. ``rows_ahead_s``: how far the newest rows were created in
+    the future, by that zone: then it is another."""
 
     package: str
     php: str
@@ -45,6 +47,8 @@ class PhpFacts(LenientModel):
     sidecar_url: str | None = None
     media_dir: str | None = None
     media_readable: bool = True
+    timezone: str | None = None
+    rows_ahead_s: int = 0
 
 
 class DatabaseFacts(LenientModel):

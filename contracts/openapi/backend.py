@@ -23,7 +23,10 @@ _REFUSALS = {
     400: refusal("`request_invalid`: the body is not of the documented shape. Nothing happened."),
     401: unsigned_refusal(),
     413: refusal("`body_too_large`: ask for less in one call. Nothing happened."),
-    503: refusal("Overloaded or in maintenance: make the same call again later, signed anew."),
+    503: refusal(
+        "Overloaded, or in maintenance (`maintenance`, where PHP can say so): make the same call "
+        "again later, signed anew."
+    ),
 }
 
 

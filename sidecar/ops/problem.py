@@ -30,6 +30,7 @@ class Code(StrEnum):
     PHP_BREAKER_OPEN = "php-breaker-open"
     VENDOR_ISOLATED = "vendor-isolated"
     PHP_UNAVAILABLE = "php-unavailable"
+    PHP_IN_MAINTENANCE = "php-in-maintenance"
     CLOUD_API_DOWN = "cloud-api-down"
     CLOUD_API_SLOW = "cloud-api-slow"
     CAMPAIGNS_HELD = "campaigns-held"

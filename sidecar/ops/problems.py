@@ -23,6 +23,7 @@ from sidecar.ops.send_problems import (
     stuck_campaigns,
     waiting_campaigns,
 )
+from sidecar.php.client import IN_MAINTENANCE
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
@@ -153,6 +154,14 @@ def _difference(accounting: Accounting) -> str:
 
 
 def _php(report: Report) -> Iterator[Problem]:
+    if (report.php.error or "").startswith(IN_MAINTENANCE):
+        yield Problem(
+            Code.PHP_IN_MAINTENANCE,
+            "The application is in maintenance (php artisan down), so the sidecar waits for it",
+            "When the work on it is done, run php artisan up: everything goes on by itself. "
+            "Nothing is lost meanwhile: webhooks are kept, and campaigns claim nothing.",
+        )
+        return
     for lane, reason in report.overview.breakers.items():
         yield Problem(
             Code.PHP_BREAKER_OPEN,

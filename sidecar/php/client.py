@@ -2,6 +2,7 @@
 may be concluded from them."""
 
 import time
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +21,9 @@ from sidecar.settings import Settings
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
+#: How the reason begins if somebody has taken the application down on purpose.
+IN_MAINTENANCE = "the application is in maintenance"
+
 #: No answer of PHP's comes near this: the largest are pages of stored webhooks.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -29,7 +33,8 @@ class BackendError(Exception):
 
 
 class BackendUnavailable(BackendError):
-    """PHP was not reached, or is overloaded (503). It may or may not have acted."""
+    """PHP was not reached, or is overloaded or in maintenance (503). It may or may not have
+    acted."""
 
 
 class BackendFailed(BackendError):
@@ -189,18 +194,20 @@ def _scrubbed(answer: Answer) -> Answer:
 
 
 def _refusal(path: str, status: int, content: bytes) -> BackendError:
-    if status == 503:
-        return BackendUnavailable(f"{path} answered {status}")
     if status == 504:
         return BackendTimedOut(f"{path} answered {status}")
-    if 400 <= status < 500:
-        try:
+    detail = None
+    if 400 <= status < 500 or status == 503:
+        with suppress(ValidationError):
             detail = contract.ErrorAnswer.model_validate_json(content).error
-            return BackendRefused(status, scrub(detail.code), scrub(detail.message))
-        except ValidationError:
-            pass
-        if status == 429:
-            return BackendUnavailable(f"{path} answered {status}")
+    if status == 503:
+        if detail is not None and detail.code == contract.ErrorCode.MAINTENANCE:
+            return BackendUnavailable(f"{IN_MAINTENANCE}: {path} answered 503")
+        return BackendUnavailable(f"{path} answered 503: in maintenance, or too busy")
+    if detail is not None:
+        return BackendRefused(status, scrub(detail.code), scrub(detail.message))
+    if status == 429:
+        return BackendUnavailable(f"{path} answered {status}")
     # Not what it answered: an error page may repeat the request, which is a customer's.
     return BackendFailed(f"{path} answered {status}; PHP's log says why")
 

@@ -58,6 +58,8 @@ def diagnosis(work: Work, request: DiagnosisRequest) -> dict[str, Any]:
             "sidecar_url": work.config.sidecar_url,
             "media_dir": media_dir and str(media_dir),
             "media_readable": media_dir is None or media_dir.is_dir(),
+            "timezone": "UTC",
+            "rows_ahead_s": 0,
         },
         "database": {
             "product": "sqlite",

@@ -10,7 +10,7 @@ from contracts import backend as contract
 from sidecar.commands.checks.line import Line, fail, ok, warn
 from sidecar.commands.checks.media import check_media
 from sidecar.commands.checks.redis_access import judge_access, read_access
-from sidecar.php.client import Backend, BackendError, BackendRefused
+from sidecar.php.client import IN_MAINTENANCE, Backend, BackendError, BackendRefused
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Redis, ResponseError, reason_of
 from sidecar.settings import Settings
@@ -86,6 +86,13 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
+def what_to_do(error: BackendError) -> str:
+    """Return what a person may do about a call of PHP that fails."""
+    if str(error).startswith(IN_MAINTENANCE):
+        return "run php artisan up when the work on it is done; nothing is lost meanwhile"
+    return "check that backend_url is right, and that PHP runs"
+
+
 async def check_backend(backend: Backend, settings: Settings) -> AsyncIterator[Line]:
     """Make a call that PHP must accept, and that concerns nobody."""
     try:
@@ -99,7 +106,7 @@ async def check_backend(backend: Backend, settings: Settings) -> AsyncIterator[L
     except BackendRefused as error:
         yield fail("signature", f"PHP refused the call: {error}")
     except BackendError as error:
-        yield fail("backend", str(error), "check that backend_url is right, and that PHP runs")
+        yield fail("backend", str(error), what_to_do(error))
     else:
         took_ms = (time.perf_counter() - started) * 1000
         yield ok("backend", f"{settings.backend_url} answered in {took_ms:.0f} ms")

@@ -1,7 +1,9 @@
 """Clocks: signed calls are refused if they are too far apart."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from contracts.diagnosis import PhpFacts
 from sidecar.commands.checks.line import Line, fail, ok, warn
 
 
@@ -22,6 +24,27 @@ class Reading:
     @property
     def uncertainty_s(self) -> float:
         return (self.answered - self.asked) / 2000
+
+
+#: Clocks of several machines may be as far apart.
+_ROWS_AHEAD_S = 300
+
+
+def judge_time_zone(php: PhpFacts) -> Iterator[Line]:
+    """Whether times in the tables are of the zone that PHP takes them to be of, if it says so."""
+    if php.timezone is None:
+        return
+    what = "time zone of the tables"
+    if php.rows_ahead_s > _ROWS_AHEAD_S:
+        yield fail(
+            what,
+            f"PHP takes their times for {php.timezone}, by which the newest rows are "
+            f"{php.rows_ahead_s // 60} minutes in the future: messages are sent too early or too "
+            "late",
+            "set WHATSAPP_SIDECAR_TIMEZONE to the zone that the application stores, such as UTC",
+        )
+    else:
+        yield ok(what, php.timezone)
 
 
 def judge_clock(reading: Reading, window_s: int) -> Line:

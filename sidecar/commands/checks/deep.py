@@ -9,7 +9,7 @@ from contracts.diagnosis import DiagnosisAnswer, DiagnosisRequest
 from contracts.modes import ModesAnswer, ModesRequest
 from sidecar.clock import now_ms
 from sidecar.commands.checks.basic import read_config
-from sidecar.commands.checks.clocks import Reading, judge_clock
+from sidecar.commands.checks.clocks import Reading, judge_clock, judge_time_zone
 from sidecar.commands.checks.crons import judge_crons
 from sidecar.commands.checks.line import Line, fail
 from sidecar.commands.checks.machine import judge_disk, judge_open_files, read_disk, read_open_files
@@ -101,6 +101,8 @@ async def _php(settings: Settings, token: str, backend: Backend) -> AsyncIterato
     answered -= 0 if answer.call_back is None else answer.call_back.took_ms
     for whose, theirs in (("PHP", answer.now), ("the database", answer.database.now)):
         yield judge_clock(Reading(whose, theirs, asked, max(asked, answered)), window_s)
+    for line in judge_time_zone(answer.php):
+        yield line
     for line in judge_php(answer, settings.signing_secrets):
         yield line
     yield judge_call_back(answer.call_back, answer.php)

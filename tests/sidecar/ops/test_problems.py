@@ -16,7 +16,7 @@ from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Reached, Report, read_report
 from sidecar.ops.sends import RecentSends
 from sidecar.ops.waits import WaitingMessage, Where
-from sidecar.php.client import make_backend
+from sidecar.php.client import IN_MAINTENANCE, make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import Halt, Halts
@@ -120,7 +120,7 @@ async def test_every_code_has_a_problem(report: Report, settings: Settings) -> N
         *problems(worse(report), settings),
         *problems(less(report), settings),
     ]
-    assert {problem.code for problem in found} == set(Code)
+    assert {problem.code for problem in found} == set(Code) - {Code.PHP_IN_MAINTENANCE}
     for problem in found:
         assert problem.what.rstrip(". "), problem
         assert problem.do.endswith("."), problem
@@ -138,6 +138,21 @@ async def test_few_vendors_are_named_and_the_others_counted(
         assert len(mine) == MAX_NAMED + 1
         assert "2 more vendors" in mine[-1].what
         assert mine[-1].do == "sidecar status --json names them all."
+
+
+async def test_maintenance_is_said_and_nothing_else_of_php(
+    report: Report, settings: Settings
+) -> None:
+    """Neither that PHP is away nor that a lane waits for it: somebody has done that on purpose."""
+    report = replace(worse(report), php=PhpReport(error=f"{IN_MAINTENANCE}: modes answered 503"))
+    found = {problem.code: problem for problem in problems(report, settings)}
+    assert found.keys().isdisjoint(
+        {Code.PHP_UNAVAILABLE, Code.PHP_BREAKER_OPEN, Code.VENDOR_ISOLATED}
+    )
+    problem = found[Code.PHP_IN_MAINTENANCE]
+    assert "php artisan down" in problem.what
+    assert "php artisan up" in problem.do
+    assert problem.do.endswith(".")
 
 
 async def test_redis_first(report: Report, settings: Settings) -> None:

@@ -12,6 +12,7 @@ from werkzeug import Request, Response
 from contracts import backend as contract
 from contracts.signing import Audience, Signer, Verifier
 from sidecar.php.client import (
+    IN_MAINTENANCE,
     Backend,
     BackendError,
     BackendFailed,
@@ -24,6 +25,7 @@ from tests import trust
 
 SECRET = trust.SIGNING_SECRET
 TEXT = "Dear Ada, your code is 471100"
+BUSY = '{"error": {"code": "busy", "message": "no"}}'
 PATH = contract.VENDOR_CONFIG
 REQUEST = contract.VendorConfigRequest(vendor_uids=["v"])
 
@@ -107,13 +109,28 @@ async def test_connections_are_kept(httpserver: HTTPServer, make_backend: MakeBa
     await backend.close()
 
 
-@pytest.mark.parametrize("status", [503, 429])
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (429, TEXT, "answered 429"),
+        (503, TEXT, "answered 503: in maintenance, or too busy"),
+        (503, BUSY, "answered 503: in maintenance, or too busy"),
+    ],
+)
 async def test_php_is_overloaded(
-    httpserver: HTTPServer, make_backend: MakeBackend, status: int
+    httpserver: HTTPServer, make_backend: MakeBackend, status: int, body: str, why: str
 ) -> None:
-    httpserver.expect_request(PATH).respond_with_data(TEXT, status=status)
+    """503 is no refusal, whatever it says."""
+    httpserver.expect_request(PATH).respond_with_data(body, status=status)
     error = await failure(make_backend(httpserver.url_for("")), BackendUnavailable)
-    assert str(error) == f"{PATH} answered {status}"
+    assert str(error) == f"{PATH} {why}"
+
+
+async def test_php_is_in_maintenance(httpserver: HTTPServer, make_backend: MakeBackend) -> None:
+    body = {"error": {"code": "maintenance", "message": "php artisan up ends it"}}
+    httpserver.expect_request(PATH).respond_with_json(body, status=503)
+    error = await failure(make_backend(httpserver.url_for("")), BackendUnavailable)
+    assert str(error) == f"{IN_MAINTENANCE}: {PATH} answered 503"
 
 
 async def test_what_stands_in_front_of_php_got_no_answer_in_time(

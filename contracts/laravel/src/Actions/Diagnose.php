@@ -16,6 +16,7 @@ use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Crons;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Schema;
+use WhatsappSidecar\Laravel\Store\TableTimes;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Failure;
 use WhatsappSidecar\Laravel\Support\Setting;
@@ -65,7 +66,7 @@ final class Diagnose
             // Before what takes time: the sidecar compares it with its own clock.
             'now' => $now = $this->clock->nowMs(),
             'database' => $this->schema->server(),
-            'php' => $this->php(),
+            'php' => $this->php() + ['timezone' => Time::zone()->getName(), 'rows_ahead_s' => $this->aheadS($errors)],
             'tables' => $this->schema->tables(),
             'crons' => $this->crons->facts(),
             'cron_models_missing' => $this->crons->missing(),
@@ -74,6 +75,18 @@ final class Diagnose
             'errors' => $errors,
             'call_back' => $token === null ? null : $this->callBack($token, $timeoutMs / 1000),
         ];
+    }
+
+    /** @param list<string> $errors added to where the statement fails: a table may be missing */
+    private function aheadS(array &$errors): int
+    {
+        try {
+            return app(TableTimes::class)->aheadS();
+        } catch (QueryException $error) {
+            $errors[] = mb_substr(Failure::message($error), 0, 500);
+
+            return 0;
+        }
     }
 
     /** @return array<string, mixed> */

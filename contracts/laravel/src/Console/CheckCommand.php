@@ -13,6 +13,7 @@ use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\OptOuts;
+use WhatsappSidecar\Laravel\Store\TableTimes;
 use WhatsappSidecar\Laravel\Support\Failure;
 
 /** Tests what the installation needs, the signed round trip to the sidecar included. */
@@ -42,6 +43,7 @@ final class CheckCommand extends Command
                 return 'found';
             });
         }
+        $this->attempt('time zone', fn (): string => app(TableTimes::class)->check());
         $this->attempt('indexes', fn (): string => $this->indexes($db));
         $this->attempt('campaign_opt_outs', fn (): string => app(OptOuts::class)->word);
         $this->attempt('engine', fn (): string => $this->engine());

@@ -147,6 +147,13 @@ async def test_php_refuses_or_fails(
     assert {name: line.level for name, line in lines.items()} == {what: Level.FAIL}
 
 
+async def test_php_is_in_maintenance(settings: Settings, php: Php) -> None:
+    php.override = lambda call: refusal(503, "maintenance")
+    line = (await check_php(settings))["backend"]
+    assert "the application is in maintenance" in line.detail
+    assert "php artisan up" in (line.do or "")
+
+
 async def test_php_is_away(settings: Settings, php: Php) -> None:
     await php.stop()
     lines = await check_php(settings)

@@ -21,6 +21,7 @@ final class VerifySidecarSignature
 
     public function handle(Request $request, Closure $next): Response
     {
+        $request->attributes->set(AnswerInMaintenance::REACHED, true);
         $limit = (int) config('whatsapp-sidecar.max_body_bytes');
         $body = (int) $request->server('CONTENT_LENGTH') > $limit ? null : $request->getContent();
         if ($body === null || strlen($body) > $limit) {
