@@ -75,7 +75,7 @@ def command(
     count = messages // 10 if replies is None else replies
     with _folder(keep) as folder:
         try:
-            with _installation(folder, stack) as installation:
+            with _installation(folder, stack, odd) as installation:
                 demo = (OddDemo if odd else Demo)(
                     installation, messages=messages, rate=rate, marketing_messages=marketing
                 )
@@ -108,11 +108,12 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _installation(folder: Path, stack: bool) -> Installation:
+def _installation(folder: Path, stack: bool, odd: bool) -> Installation:
     if not stack:
         return EmbeddedInstallation(folder)
     require_checkout("demo --stack")
     # Only here: the wheel leaves them out.
+    from simulator.stack.engines import HOST_ROUTINE
     from simulator.stack.installation import StackInstallation
     from simulator.stack.packages import missing
 
@@ -120,7 +121,8 @@ def _installation(folder: Path, stack: bool) -> Installation:
         raise click.ClickException(
             f"the real stack lacks {', '.join(lacking)}: run scripts/install-stack as root"
         )
-    return StackInstallation(folder)
+    # What becomes of odd payloads is known of the package's own engine; a host decides for itself.
+    return StackInstallation(folder, php=None if odd else HOST_ROUTINE)
 
 
 def run(

@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace App;
 
 use Illuminate\Database\Eloquent\Model;
+use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use WhatsappSidecar\Laravel\Events\UpdateTaken;
 
@@ -14,6 +15,9 @@ final class AppServiceProvider extends ServiceProvider
     {
         $this->app['events']->listen(UpdateTaken::class, PoisonListener::class);
         $this->app['events']->listen(UpdateTaken::class, FaultListener::class);
+        if (config('services.whatsapp.webhook_route') && ! $this->app->routesAreCached()) {
+            Route::prefix('')->group(base_path('routes/webhook.php'));
+        }
         if (config('app.strict_models')) {
             // From Laravel 9.35 on it is one call.
             method_exists(Model::class, 'shouldBeStrict') ? Model::shouldBeStrict() : Model::preventLazyLoading();

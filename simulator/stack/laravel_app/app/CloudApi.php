@@ -5,9 +5,8 @@ declare(strict_types=1);
 namespace App;
 
 use CurlHandle;
-use WhatsappSidecar\Laravel\Store\Vendor;
 
-/** Meta's Cloud API, called by the application itself: blocking, and a pool of calls at a time. */
+/** What the application itself posts: messages to Meta's Cloud API, a pool at a time, and webhooks. It waits. */
 final class CloudApi
 {
     private const TIMEOUT_S = 10;
@@ -15,7 +14,7 @@ final class CloudApi
     /**
      * Send messages side by side.
      *
-     * @param array<int, array{Vendor, string, array<string, mixed>}> $messages vendor, phone number id, message
+     * @param array<int, array{string, string, array<string, mixed>}> $messages token, phone number id, message
      *
      * @return array<int, array{int, array<string, mixed>}> status and answer of each, by the same keys; status 0
      *     where there was no answer
@@ -24,8 +23,11 @@ final class CloudApi
     {
         $pool = curl_multi_init();
         $calls = [];
-        foreach ($messages as $key => [$vendor, $number, $message]) {
-            curl_multi_add_handle($pool, $calls[$key] = self::call($vendor, $number, $message));
+        foreach ($messages as $key => [$token, $number, $message]) {
+            $url = rtrim(config('services.whatsapp.url'), '/') . "/{$number}/messages";
+            $body = ['messaging_product' => 'whatsapp', 'recipient_type' => 'individual'] + $message;
+            $calls[$key] = self::call($url, json_encode($body), ["Authorization: Bearer {$token}"]);
+            curl_multi_add_handle($pool, $calls[$key]);
         }
         do {
             curl_multi_exec($pool, $running);
@@ -39,19 +41,19 @@ final class CloudApi
         }, $calls);
     }
 
-    /** @param array<string, mixed> $message */
-    private static function call(Vendor $vendor, string $number, array $message): CurlHandle
+    /** Post a webhook. Whoever does not take it, does not get it. */
+    public function post(string $url, string $body): void
     {
-        $call = curl_init(rtrim(config('services.whatsapp.url'), '/') . "/{$number}/messages");
+        curl_exec(self::call($url, $body));
+    }
+
+    /** @param list<string> $headers */
+    private static function call(string $url, string $body, array $headers = []): CurlHandle
+    {
+        $call = curl_init($url);
         curl_setopt_array($call, [
-            CURLOPT_POSTFIELDS => json_encode(
-                ['messaging_product' => 'whatsapp', 'recipient_type' => 'individual'] + $message
-            ),
-            CURLOPT_HTTPHEADER => [
-                'Expect:',
-                'Content-Type: application/json',
-                'Authorization: Bearer ' . $vendor->setting('access_token'),
-            ],
+            CURLOPT_POSTFIELDS => $body,
+            CURLOPT_HTTPHEADER => ['Expect:', 'Content-Type: application/json', ...$headers],
             CURLOPT_RETURNTRANSFER => true,
             CURLOPT_TIMEOUT => self::TIMEOUT_S,
         ]);

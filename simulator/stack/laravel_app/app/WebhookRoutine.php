@@ -4,132 +4,118 @@ declare(strict_types=1);
 
 namespace App;
 
+use App\Models\Contact;
+use App\Models\LoggedMessage;
+use App\Models\Vendor;
 use Illuminate\Http\Request;
-use Illuminate\Support\Facades\DB;
 use Illuminate\Support\Str;
-use WhatsappSidecar\Laravel\Store\Contact;
-use WhatsappSidecar\Laravel\Store\Contacts;
-use WhatsappSidecar\Laravel\Store\Vendor;
-use WhatsappSidecar\Laravel\Store\Vendors;
-use WhatsappSidecar\Laravel\Webhook\Person;
-use WhatsappSidecar\Laravel\Webhook\Profile;
+use WhatsappSidecar\Laravel\Facades\Sidecar;
 
 /**
- * The application's own webhook routine, for vendors whom PHP serves, with the faults of its kind: of a batch
- * it looks at the first update alone, a status that comes before its message is lost, and a late one
- * overwrites what came after it, unless that was read.
+ * The application's own webhook routine, with the faults of its kind: of a batch it looks at the first update
+ * alone, a status that comes before its message is lost, and a late one overwrites what came after it, unless
+ * that was read. Its cron calls it, and for the sidecar's vendors HostRoutineEngine does: then what waits for a
+ * network is left to the sidecar.
  */
 final class WebhookRoutine
 {
-    private const UNHEALTHY = 131049;
+    private const ACTIVE = 1;
 
-    private const MAX_RETRIES = 5;
+    private const MEDIA = ['image', 'video', 'document', 'audio', 'sticker'];
 
     public function __construct(
-        private Vendors $vendors,
-        private Contacts $contacts,
-        private BotReplies $bots
+        private VendorSettings $settings,
+        private ContactBook $contacts,
+        private StatusUpdates $statuses,
+        private AccountUpdates $account,
+        private BotReplies $bots,
+        private Announcer $announcer
     ) {
     }
 
     public function processWebhookRequest(Request $request, ?int $vendorId): void
     {
-        $vendor = array_values($this->vendors->loadByIds(array_filter([$vendorId])))[0] ?? null;
-        $value = $request->json()->all()['entry'][0]['changes'][0]['value'] ?? [];
-        if ($vendor === null || ! $vendor->active) {
+        $vendor = Vendor::query()->find($vendorId);
+        $change = $request->json()->all()['entry'][0]['changes'][0] ?? [];
+        if ($vendor === null || (int) $vendor->status !== self::ACTIVE) {
             return;
         }
+        $value = is_array($change['value'] ?? null) ? $change['value'] : [];
         if (isset($value['statuses'][0])) {
-            $this->status($vendor, $value['statuses'][0]);
+            $this->statuses->apply($vendor->_id, $value['statuses'][0]);
         } elseif (isset($value['messages'][0])) {
-            $this->message($vendor, $value, $value['messages'][0], 'from', true);
+            $this->message($vendor, $value, $value['messages'][0], 'from');
         } elseif (isset($value['message_echoes'][0])) {
-            $this->message($vendor, $value, $value['message_echoes'][0], 'to', false);
-        }
-    }
-
-    /** @param array<string, mixed> $status */
-    private function status(Vendor $vendor, array $status): void
-    {
-        $log = DB::table('whatsapp_message_logs')->where(['vendors__id' => $vendor->id, 'wamid' => $status['id']]);
-        $row = $log->first();
-        if ($row === null) {
-            return;
-        }
-        if ($row->status !== 'read') {
-            $now = gmdate('Y-m-d H:i:s');
-            $delivered = $status['status'] === 'delivered' ? ['messaged_at' => $now] : [];
-            $log->update(['status' => substr($status['status'], 0, 10), 'updated_at' => $now] + $delivered);
-        }
-        if ($row->campaigns__id === null) {
-            return;
-        }
-        $queue = DB::table('whatsapp_message_queue')->where([
-            'vendors__id' => $vendor->id,
-            'campaigns__id' => $row->campaigns__id,
-            'contacts__id' => $row->contacts__id,
-        ]);
-        $retries = (int) $queue->value('retries');
-        $unhealthy = ($status['errors'][0]['code'] ?? null) === self::UNHEALTHY;
-        if ($unhealthy && $vendor->requeuesHealthyError() && $retries < self::MAX_RETRIES) {
-            $due = gmdate('Y-m-d H:i:s', time() + 3600 * ($retries + 1));
-            $queue->update(['status' => 1, 'retries' => $retries + 1, 'scheduled_at' => $due]);
-            $log->delete();
+            $this->message($vendor, $value, $value['message_echoes'][0], 'to');
         } else {
-            $queue->delete();
+            $this->account->apply($vendor->_id, (string) ($change['field'] ?? ''), $value);
         }
+        $this->announcer->announce($vendor, $request->getContent());
     }
 
     /**
      * @param array<string, mixed> $value
      * @param array<string, mixed> $item
+     * @param string $side from or to: where the customer stands
      */
-    private function message(Vendor $vendor, array $value, array $item, string $side, bool $incoming): void
+    private function message(Vendor $vendor, array $value, array $item, string $side): void
     {
         $number = (string) ($value['metadata']['phone_number_id'] ?? '');
-        $known = ['vendors__id' => $vendor->id, 'wamid' => $item['id']];
+        $numbers = array_column($this->settings->json($vendor->_id, 'whatsapp_phone_numbers'), 'id');
         if (
-            ! $vendor->hasPhoneNumber($number)
+            ! in_array($number, $numbers, true)
             || ($item['type'] ?? null) === 'request_welcome'
-            || DB::table('whatsapp_message_logs')->where($known)->exists()
+            || LoggedMessage::query()->where(['vendors__id' => $vendor->_id, 'wamid' => $item['id']])->exists()
         ) {
             return;
         }
-        $profile = new Profile($value['contacts'][0]['profile']['name'] ?? null);
-        $person = Person::of([$item[$side] ?? null], [$item["{$side}_user_id"] ?? null]);
-        $contact = $this->contacts->findOrCreate($vendor, $person, $profile);
+        $person = $value['contacts'][0] ?? [];
+        $ids = [$item[$side] ?? null, $person['wa_id'] ?? null, $item["{$side}_user_id"] ?? null];
+        $contact = $this->contacts->findOrCreate($vendor->_id, $ids, $person['profile']['name'] ?? null);
         if ($contact === null) {
             return;
         }
-        $log = $this->log($vendor, $contact, $item, $number, $incoming);
-        if ($incoming) {
-            $this->bots->answer($vendor, $contact, $item, $number, $log);
+        $message = $this->log($vendor, $contact, $item, $number, $side === 'from');
+        if ($side === 'from') {
+            $this->bots->answer($vendor, $contact, $item, $message);
         }
     }
 
-    /**
-     * @param array<string, mixed> $item
-     *
-     * @return int the row's `_id`
-     */
-    private function log(Vendor $vendor, Contact $contact, array $item, string $number, bool $incoming): int
+    /** @param array<string, mixed> $item */
+    private function log(Vendor $vendor, Contact $contact, array $item, string $number, bool $incoming): LoggedMessage
     {
-        $now = gmdate('Y-m-d H:i:s');
-
-        return DB::table('whatsapp_message_logs')->insertGetId([
+        return LoggedMessage::query()->forceCreate([
             '_uid' => (string) Str::uuid(),
-            'created_at' => $now,
-            'updated_at' => $now,
-            'vendors__id' => $vendor->id,
-            'contacts__id' => $contact->id,
+            'vendors__id' => $vendor->_id,
+            'contacts__id' => $contact->_id,
             'status' => $incoming ? 'received' : 'sent',
             'wamid' => $item['id'],
-            'contact_wa_id' => $contact->waId,
+            'contact_wa_id' => $contact->wa_id,
             'wab_phone_number_id' => $number,
             'is_incoming_message' => (int) $incoming,
             'message' => BotReplies::text($item),
             'messaged_at' => gmdate('Y-m-d H:i:s', (int) ($item['timestamp'] ?? time())),
-            '__data' => json_encode(['message' => $item]),
+            '__data' => ['message' => $item] + $this->media($item),
         ]);
+    }
+
+    /**
+     * Have the sidecar fetch the media of a message that it has handed over.
+     *
+     * @param array<string, mixed> $item
+     *
+     * @return array<string, mixed>
+     */
+    private function media(array $item): array
+    {
+        foreach (Sidecar::isHandling() ? self::MEDIA : [] as $type) {
+            if (isset($item[$type]['id'])) {
+                $media = Sidecar::media((string) $item[$type]['id']);
+
+                return $media === null ? [] : ['media' => ['id' => $item[$type]['id'], 'state' => $media['state']]];
+            }
+        }
+
+        return [];
     }
 }
