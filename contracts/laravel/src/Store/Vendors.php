@@ -144,7 +144,8 @@ final class Vendors
             );
             if ($row === null) {
                 $this->db->insertMissing('vendor_settings', [[
-                    '_uid' => Uuid::random(),
+                    // Follows from what it is, so that two calls at once make one.
+                    '_uid' => Uuid::of(Uuid::SETTINGS, "{$vendor->uid}:{$key}"),
                     'created_at' => $now,
                     'vendors__id' => $vendor->id,
                     'name' => $key,
@@ -170,8 +171,9 @@ final class Vendors
         $names = array_flip($this->names);
         $settings = [];
         foreach ($rows as $row) {
-            if (isset($names[$row->name])) {
-                $settings[$row->_id][$names[$row->name]] = $this->decrypted($row->value);
+            $name = $names[$row->name ?? ''] ?? null;
+            if ($name !== null) {
+                $settings[$row->_id][$name] = $this->decrypted($row->value);
             }
         }
 
