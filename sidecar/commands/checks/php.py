@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from contracts.diagnosis import CallBack, DatabaseFacts, DiagnosisAnswer, PhpFacts
 from sidecar.commands.checks.line import Line, fail, ok, warn
+from sidecar.commands.checks.tested import TRY, untested
 from sidecar.format import Version, size, version_of
 from sidecar.version import VERSION
 
@@ -12,7 +13,7 @@ _EMBEDDED = "embedded"
 
 _OLDEST_PHP = (8, 0)
 _OLDEST_LARAVEL = (8, 83)
-_OLDEST_DATABASE = {"mariadb": (10, 6), "mysql": (8, 0, 19)}
+_OLDEST_DATABASE = {"mariadb": (10, 6), "mysql": (8, 0, 30)}
 
 #: As nginx's client_max_body_size for internal calls, and the largest that a batch may come to.
 _POST_BYTES = 32 * 1024**2
@@ -46,20 +47,22 @@ def _versions(php: PhpFacts, database: DatabaseFacts) -> Iterator[Line]:
         )
     else:
         yield ok("php package", php.package)
-    yield _version("php", php.php, _OLDEST_PHP)
-    yield _version("laravel", php.laravel or "unknown", _OLDEST_LARAVEL)
+    yield _version("php", "php", php.php, _OLDEST_PHP)
+    yield _version("laravel", "laravel", php.laravel or "unknown", _OLDEST_LARAVEL)
     oldest = _OLDEST_DATABASE.get(database.product)
     name = f"database ({database.product})"
     if oldest is None:
         yield warn(name, f"{database.version} is neither MySQL nor MariaDB")
     else:
-        yield _version(name, database.version, oldest)
+        yield _version(name, database.product, database.version, oldest)
 
 
-def _version(what: str, found: str, oldest: Version) -> Line:
+def _version(what: str, product: str, found: str, oldest: Version) -> Line:
     wanted = ".".join(map(str, oldest))
     if version_of(found) < oldest:
         return fail(what, f"is {found}", f"the package needs {wanted} or newer")
+    if (why := untested(product, found)) is not None:
+        return warn(what, f"is {found}, {why}", TRY)
     return ok(what, found)
 
 

@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 
 from sidecar.commands.checks.basic import read_config
 from sidecar.commands.checks.line import Line, fail, ok, warn
+from sidecar.commands.checks.tested import TRY, untested
 from sidecar.format import size, version_of
 from sidecar.ops.processes import Process
 from sidecar.redis.client import Redis
@@ -49,6 +50,8 @@ def _version(info: dict[str, Any]) -> Line:
     version = str(info.get("valkey_version") or info.get("redis_version"))
     if version_of(version) < _OLDEST:
         return fail("redis version", f"is {version}", "the sidecar needs Redis 7 or newer")
+    if (why := untested(name.lower(), version)) is not None:
+        return warn("redis version", f"is {name} {version}, {why}", TRY)
     return ok("redis version", f"{name} {version}")
 
 

@@ -70,7 +70,10 @@ def test_all_is_well() -> None:
         ("php package", "OK", {"package": "embedded"}),
         ("php", "FAIL", {"php": "7.4.33"}),
         ("php", "OK", {"php": "8.0.0"}),
+        ("php", "WARN", {"php": "9.0.0"}),
         ("laravel", "FAIL", {"laravel": "8.75.0"}),
+        ("laravel", "OK", {"laravel": "13.31.0"}),
+        ("laravel", "WARN", {"laravel": "14.0.0"}),
         ("laravel", "FAIL", {"laravel": None}),
         ("php post_max_size", "WARN", {"post_max_bytes": 8 * MB}),
         ("php memory_limit", "WARN", {"memory_limit_bytes": 64 * MB}),
@@ -90,14 +93,22 @@ def test_no_limit_is_none_too_low() -> None:
     [
         ("FAIL", {"version": "10.5.29-MariaDB"}),
         ("FAIL", {"product": "mysql", "version": "5.7.44"}),
-        ("FAIL", {"product": "mysql", "version": "8.0.18"}),
-        ("OK", {"product": "mysql", "version": "8.0.19"}),
+        ("FAIL", {"product": "mysql", "version": "8.0.29-0ubuntu0.20.04.2"}),
+        ("WARN", {"product": "mysql", "version": "8.0.30"}),
         ("WARN", {"product": "postgresql", "version": "17"}),
     ],
 )
 def test_the_database(level: str, database: dict[str, Any]) -> None:
     product = database.get("product", "mariadb")
     assert levels(judge(None, database))[f"database ({product})"] == level
+
+
+def test_what_was_never_tested_is_said_with_what_was() -> None:
+    line = named(judge(None, {"product": "mysql", "version": "8.4.3"}), "database (mysql)")
+    assert line.text == (
+        "WARN  database (mysql): is 8.4.3, which was never tested: 9.7 was; try the migration on a"
+        " copy of your installation first"
+    )
 
 
 def test_a_packet_that_is_too_small() -> None:

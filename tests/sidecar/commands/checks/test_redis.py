@@ -43,6 +43,8 @@ def test_all_is_well() -> None:
     [
         ("redis version", "FAIL", {"redis_version": "6.2.14"}),
         ("redis version", "OK", {"redis_version": "7.0.0"}),
+        ("redis version", "WARN", {"redis_version": "9.0.0"}),
+        ("redis version", "WARN", {"redis_version": "7.2.4", "valkey_version": "8.0.1"}),
         ("redis version", "OK", {"redis_version": "7.2.4", "valkey_version": "9.1.2"}),
         ("redis cluster", "FAIL", {"cluster_enabled": 1}),
         ("redis role", "FAIL", {"role": "slave"}),
