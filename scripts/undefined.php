@@ -15,6 +15,7 @@ use PhpParser\Node\Stmt;
 use PhpParser\NodeTraverser;
 use PhpParser\NodeVisitor\NameResolver;
 use PhpParser\NodeVisitorAbstract;
+use PhpParser\Parser;
 use PhpParser\ParserFactory;
 
 require __DIR__ . '/../simulator/stack/laravel_app/bootstrap/autoload.php';
@@ -22,6 +23,9 @@ require 'PHPUnit/Autoload.php'; // and with it PhpParser
 
 final class Undefined extends NodeVisitorAbstract
 {
+    /** PHPUnit has these from version 10 on; before, nobody reads them. */
+    private const ATTRIBUTES = 'PHPUnit\\Framework\\Attributes\\';
+
     /** @var list<string> */
     public array $found = [];
 
@@ -43,7 +47,17 @@ final class Undefined extends NodeVisitorAbstract
         $traverser = new NodeTraverser();
         $traverser->addVisitor(new NameResolver());
         $traverser->addVisitor($this);
-        $traverser->traverse((new ParserFactory())->create(ParserFactory::PREFER_PHP7)->parse($text));
+        $traverser->traverse(self::parser()->parse($text));
+    }
+
+    private static function parser(): Parser
+    {
+        $factory = new ParserFactory();
+
+        // PhpParser 5, and what it was before.
+        return method_exists($factory, 'createForNewestSupportedVersion')
+            ? $factory->createForNewestSupportedVersion()
+            : $factory->create(ParserFactory::PREFER_PHP7);
     }
 
     public function enterNode(Node $node)
@@ -85,6 +99,9 @@ final class Undefined extends NodeVisitorAbstract
     private function checkClass(Node\Name $name): void
     {
         $text = $name->toString();
+        if (str_starts_with($text, self::ATTRIBUTES)) {
+            return;
+        }
         $exists = class_exists($text) || interface_exists($text) || trait_exists($text);
         // A function or a constant is a name of this kind too.
         if (! $exists && ! function_exists($text) && ! defined($text)) {

@@ -62,6 +62,7 @@ def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTT
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FAILED" not in done.stdout
     assert "signed round trip" in done.stdout
+    assert re.search(r"^ok      database: (MariaDB|MySQL) \d+\.\d+", done.stdout, re.M)
 
 
 def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: HTTPServer) -> None:

@@ -161,8 +161,7 @@ def test_phpunit(tmp_path: Path) -> None:
     assert phpunit is not None, "there is no phpunit; run scripts/install-stack as root"
     done = subprocess.run(
         [
-            *(program("php"), phpunit, "--no-configuration", "--do-not-cache-result"),
-            *("--fail-on-warning", "--fail-on-risky"),
+            *(phpunit, "--no-configuration", "--fail-on-warning", "--fail-on-risky"),
             f"--bootstrap={APPLICATION / 'bootstrap' / 'autoload.php'}",
             str(PACKAGE / "tests"),
         ],

@@ -15,6 +15,7 @@ use WhatsappSidecar\Laravel\Webhook\Person;
 final class AnsweringTest extends TestCase
 {
     /** @dataProvider messages */
+    #[\PHPUnit\Framework\Attributes\DataProvider('messages')]
     public function testWhoMayBeAnsweredAndWhatIsRead(
         stdClass $message,
         ?string $refusal,
@@ -32,6 +33,7 @@ final class AnsweringTest extends TestCase
     }
 
     /** @dataProvider times */
+    #[\PHPUnit\Framework\Attributes\DataProvider('times')]
     public function testWhenAMessageWasSent(mixed $timestamp, int $received, int $sent): void
     {
         $message = (object) ['timestamp' => $timestamp];
@@ -46,6 +48,7 @@ final class AnsweringTest extends TestCase
     }
 
     /** @dataProvider numbers */
+    #[\PHPUnit\Framework\Attributes\DataProvider('numbers')]
     public function testTheBusinesssOwnNumber(mixed $who, mixed $shown, bool $own): void
     {
         self::assertSame($own, Person::of([$who])->hasNumber($shown));

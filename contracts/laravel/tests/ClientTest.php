@@ -32,6 +32,7 @@ final class ClientTest extends TestCase implements Transport
     private array $nonces = [];
 
     /** @dataProvider calls */
+    #[\PHPUnit\Framework\Attributes\DataProvider('calls')]
     public function testEveryCallIsSignedForItsTarget(
         string $name,
         array $arguments,

@@ -81,6 +81,7 @@ final class FailureTest extends TestCase
     }
 
     /** @dataProvider outcomes */
+    #[\PHPUnit\Framework\Attributes\DataProvider('outcomes')]
     public function testWhatTheTablesNeverTakeIsRejected(string $result, Throwable $error): void
     {
         $outcome = Outcome::failed($error);

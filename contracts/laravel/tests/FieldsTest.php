@@ -13,6 +13,7 @@ use WhatsappSidecar\Laravel\Webhook\Envelope;
 final class FieldsTest extends TestCase
 {
     /** @dataProvider changes */
+    #[\PHPUnit\Framework\Attributes\DataProvider('changes')]
     public function testWhatAChangeIsSplitInto(stdClass $change, array $expected): void
     {
         $webhook = (object) ['entry' => [(object) ['changes' => [$change]]]];
@@ -37,6 +38,7 @@ final class FieldsTest extends TestCase
     }
 
     /** @dataProvider ids */
+    #[\PHPUnit\Framework\Attributes\DataProvider('ids')]
     public function testWhatAnIdIs(mixed $value, ?string $text): void
     {
         self::assertSame($text, Envelope::id($value));

@@ -23,6 +23,7 @@ final class JsonTest extends TestCase
     }
 
     /** @dataProvider numbers */
+    #[\PHPUnit\Framework\Attributes\DataProvider('numbers')]
     public function testDigitsAreKept(string $number): void
     {
         foreach (["[{$number}]", "{\"a\":{\"b\":[\"x\",{$number}]}}"] as $text) {
@@ -63,6 +64,7 @@ final class JsonTest extends TestCase
     }
 
     /** @dataProvider broken */
+    #[\PHPUnit\Framework\Attributes\DataProvider('broken')]
     public function testWhatIsNoJsonIsNone(string $text): void
     {
         $this->expectException(JsonException::class);

@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Webhook\Person;
 final class PersonTest extends TestCase
 {
     /** @dataProvider people */
+    #[\PHPUnit\Framework\Attributes\DataProvider('people')]
     public function testWhoIsMeant(array $candidates, array $userIds, array $expected): void
     {
         $person = Person::of($candidates, $userIds);
@@ -19,6 +20,7 @@ final class PersonTest extends TestCase
     }
 
     /** @dataProvider forms */
+    #[\PHPUnit\Framework\Attributes\DataProvider('forms')]
     public function testTheFormsOfANumber(string $digits, array $forms): void
     {
         self::assertSame($forms, Person::numberForms($digits));

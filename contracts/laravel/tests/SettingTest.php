@@ -13,6 +13,7 @@ use WhatsappSidecar\Laravel\Support\Setting;
 final class SettingTest extends TestCase
 {
     /** @dataProvider vectors */
+    #[\PHPUnit\Framework\Attributes\DataProvider('vectors')]
     public function testItIsParsedAsTheSidecarParsesIt(string $kind, string $value, mixed $parsed): void
     {
         $read = [

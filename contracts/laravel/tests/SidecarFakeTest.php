@@ -79,6 +79,7 @@ final class SidecarFakeTest extends TestCase
     }
 
     /** @dataProvider assertions */
+    #[\PHPUnit\Framework\Attributes\DataProvider('assertions')]
     public function testAnAssertionHoldsOfItsCallAlone(
         string $assertion,
         Closure $call,

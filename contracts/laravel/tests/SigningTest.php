@@ -63,6 +63,7 @@ final class SigningTest extends TestCase
     }
 
     /** @dataProvider changes */
+    #[\PHPUnit\Framework\Attributes\DataProvider('changes')]
     public function testEveryRefusalHasItsReason(string $reason, array $headers, array $call = []): void
     {
         self::assertSame($reason, $this->refusal($headers + self::HEADERS, ...$call));
@@ -128,6 +129,7 @@ final class SigningTest extends TestCase
     }
 
     /** @dataProvider brokenKeys */
+    #[\PHPUnit\Framework\Attributes\DataProvider('brokenKeys')]
     public function testKeysOfAnotherFormAreRefusedWithoutShowingThem(string $value): void
     {
         try {

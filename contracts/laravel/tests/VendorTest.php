@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Store\Vendor;
 final class VendorTest extends TestCase
 {
     /** @dataProvider hours */
+    #[\PHPUnit\Framework\Attributes\DataProvider('hours')]
     public function testBotHours(array $settings, ?array $hours): void
     {
         self::assertEquals($hours, self::vendor($settings)->botHours());
@@ -45,6 +46,7 @@ final class VendorTest extends TestCase
      *
      * @param list<string> $told
      */
+    #[\PHPUnit\Framework\Attributes\DataProvider('forwards')]
     public function testWhatItsOwnWebhookGets(array $settings, array $told): void
     {
         $vendor = self::vendor($settings);
@@ -98,6 +100,7 @@ final class VendorTest extends TestCase
     }
 
     /** @dataProvider connections */
+    #[\PHPUnit\Framework\Attributes\DataProvider('connections')]
     public function testWhereAConnectionOfLaravelsIs(array $options, string $url): void
     {
         $connection = ['driver' => 'pusher', 'app_id' => 7, 'key' => 'k', 'secret' => 's', 'options' => $options];

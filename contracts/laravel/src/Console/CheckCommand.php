@@ -12,7 +12,9 @@ use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\OldestServer;
 use WhatsappSidecar\Laravel\Store\OptOuts;
+use WhatsappSidecar\Laravel\Store\Schema;
 use WhatsappSidecar\Laravel\Store\TableTimes;
 use WhatsappSidecar\Laravel\Support\Failure;
 
@@ -36,6 +38,7 @@ final class CheckCommand extends Command
     public function handle(Database $db, SidecarClient $client): int
     {
         $this->attempt('signing keys', fn (): string => app(Keys::class)->signing()[0] . ' signs');
+        $this->attempt('database', fn (): string => $this->server(app(Schema::class)->server()));
         foreach (array_keys(config('whatsapp-sidecar.tables')) as $table) {
             $this->attempt("table {$db->table($table)}", function () use ($db, $table): string {
                 $db->rows("SELECT _id FROM {{$table}} LIMIT 1");
@@ -61,6 +64,12 @@ final class CheckCommand extends Command
             $this->failed = true;
             $this->line("FAILED  {$what}: " . Failure::message($error));
         }
+    }
+
+    /** @param array<string, mixed> $server the contract's DatabaseFacts */
+    private function server(array $server): string
+    {
+        return OldestServer::check($server['product'], $server['version']);
     }
 
     private function indexes(Database $db): string

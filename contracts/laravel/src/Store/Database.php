@@ -15,7 +15,7 @@ use WhatsappSidecar\Laravel\Support\Json;
  * The application's tables. In SQL, a name in braces stands for a table: `{queue}`.
  *
  * What is written for many rows goes as one JSON parameter, so that it is one statement however many
- * rows there are (MariaDB 10.6 or newer, MySQL 8.0.19 or newer).
+ * rows there are (MariaDB 10.6 or newer, MySQL 8.0.30 or newer).
  */
 final class Database
 {
