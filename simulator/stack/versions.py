@@ -32,7 +32,11 @@ class Versions:
 
 @cache
 def versions() -> Versions:
-    """Ask every program. Raises FileNotFoundError where one is missing."""
+    """Ask every program, once. Raises FileNotFoundError where one is missing."""
+    return _asked()
+
+
+def _asked() -> Versions:
     php, laravel = _said(program("php"), "-r", _PHP).split()
     server = database_server()
     return Versions(
