@@ -41,7 +41,7 @@ test:            ## Install what the tests need, and run all checks and tests; A
 
 test-matrix:     ## Package, contract, stack and nginx tests and a demo on other Debians too, as root; SUITES="trixie sid" ARGS="-k modes"
 	@scripts/install dev
-	@scripts/install-stack
+	@scripts/install-stack || [ -z "$$CI" ]
 	@.venv/bin/python -m tests.matrix $(SUITES) $(ARGS)
 
 test-fast:       ## The tests that need no server but the embedded Valkey, in two minutes; ARGS="-k inbox"

@@ -23,7 +23,11 @@ FAILED = 7
 @click.option("--parts", default=",".join(PARTS), show_default=True, help="migration is another")
 @click.option("-k", "expression", help="choose tests, as pytest's -k does")
 def main(suites: tuple[str, ...], parts: str, expression: str | None) -> None:
-    """Run the parts on SUITES, all if none is given. Exits with 1 if something failed."""
+    """Run the parts on SUITES, all if none is given. Exits with 1 if something failed.
+
+    What is not this machine's own suite is made in var/chroots, and kept: remove a folder there to
+    have it made of the newest packages.
+    """
     names = suites or tuple(SUITES)
     if reason := refusal(names):
         raise click.ClickException(f"the matrix cannot be run here: {reason}")
