@@ -14,6 +14,6 @@ final class OwnedVendors
     {
         $left = @file(storage_path('left-to-php'), FILE_IGNORE_NEW_LINES | FILE_SKIP_EMPTY_LINES);
 
-        return $left ? Vendor::query()->whereNotIn('_uid', $left)->pluck('_uid')->all() : 'all';
+        return $left ? Vendor::query()->useWritePdo()->whereNotIn('_uid', $left)->pluck('_uid')->all() : 'all';
     }
 }
