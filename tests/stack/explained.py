@@ -49,6 +49,6 @@ def plans(database: Database, statement: str) -> list[Row]:
     used = [table for table in _TABLES if f"`{table}`" in statement]
     return [
         row
-        for row in database.rows(f"EXPLAIN {statement}")
+        for row in database.rows(f"EXPLAIN FORMAT=TRADITIONAL {statement}")
         if used and row["table"] and not row["table"].startswith(("<", "new", "wanted"))
     ]
