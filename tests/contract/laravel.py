@@ -6,8 +6,10 @@ from typing import Any
 from simulator.stack.database import Database
 from simulator.stack.host import Host
 from simulator.stack.installation import StackInstallation
+from simulator.stack.packages import MYSQL, database_server
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
+from tests.stack.checked_package import checked_package
 
 
 class LaravelBackend(InstalledBackend[StackInstallation]):
@@ -16,11 +18,14 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
 
     def __init__(self, folder: Path, host: Host | None = None) -> None:
         self._host = host
+        self.keeps_json_text = database_server() is not MYSQL
         super().__init__(folder)
 
     def install(self, folder: Path) -> StackInstallation:
-        owned = {"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
-        installation = StackInstallation(folder, dict(self.keys), php=owned, host=self._host)
+        php = {"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
+        if self._host is None:
+            php |= checked_package(folder / "package")
+        installation = StackInstallation(folder, dict(self.keys), php=php, host=self._host)
         installation.share_media()
         return installation
 

@@ -1,5 +1,6 @@
 """PHP's own tests and checks of every PHP file."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 from simulator.stack.application import APPLICATION
 from simulator.stack.installation import CONTRACTS
 from simulator.stack.packages import program
+from tests.stack.checked_package import checked_package
 from tests.stack.packages import require_stack
 
 SCRIPTS = CONTRACTS.parent / "scripts"
@@ -168,6 +170,7 @@ def test_phpunit(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env={**os.environ, **checked_package(tmp_path / "package")},
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -35,7 +35,6 @@ use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Engine\MarketingPreferences;
 use WhatsappSidecar\Laravel\Engine\Question;
-use WhatsappSidecar\Laravel\Engine\RoutineExit;
 use WhatsappSidecar\Laravel\Http\Middleware\AnswerInMaintenance;
 use WhatsappSidecar\Laravel\Http\Middleware\VerifySidecarSignature;
 use WhatsappSidecar\Laravel\Media\Folder;

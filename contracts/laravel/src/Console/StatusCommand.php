@@ -25,7 +25,8 @@ final class StatusCommand extends Command
             'SELECT vendors__id, COUNT(*) AS found FROM {queue} WHERE status = 3 GROUP BY vendors__id'
         ), 'found', 'vendors__id');
         $webhooks = array_column($db->rows(
-            "SELECT vendors__id, COUNT(*) AS found FROM {webhooks} WHERE status = 'pending' GROUP BY vendors__id"
+            "SELECT vendors__id, COUNT(*) AS found FROM {webhooks} WHERE status = 'pending'"
+                . ' AND vendors__id IS NOT NULL GROUP BY vendors__id'
         ), 'found', 'vendors__id');
         $rows = [];
         foreach ($modes->vendors(false) as $vendor) {

@@ -63,7 +63,7 @@ final class ModesTable
         );
         $settings = [];
         foreach ($rows as $row) {
-            $settings[$row->_id][$row->name] = $row;
+            $settings[$row->_id][$row->name ?? ''] = $row;
         }
         $vendors = [];
         foreach ($settings as $id => $named) {

@@ -10,7 +10,7 @@ require_once 'Illuminate/autoload.php';
 (static function (): void {
     $roots = [
         'WhatsappSidecar\\Laravel\\Tests\\' => __DIR__ . '/../../../../contracts/laravel/tests/',
-        'WhatsappSidecar\\Laravel\\' => __DIR__ . '/../../../../contracts/laravel/src/',
+        'WhatsappSidecar\\Laravel\\' => (getenv('SIDECAR_PACKAGE') ?: __DIR__ . '/../../../../contracts/laravel') . '/src/',
         'App\\' => __DIR__ . '/../app/',
     ];
     spl_autoload_register(static function (string $class) use ($roots): void {
