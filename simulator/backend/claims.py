@@ -23,6 +23,14 @@ from simulator.backend.work import Work
 #: When a row expires, as column text; null if never. Indexed under these very words.
 EXPIRY = "nullif(replace(substr(json_extract(__data, '$.expiry_at'), 1, 19), 'T', ' '), '')"
 
+_GIVEN = "json_extract(__data, '$.expiry_at')"
+
+#: The same, with an offset at its word. It lies up to 14 hours before.
+EXPIRES = (
+    f"CASE WHEN {_GIVEN} GLOB '*:*[+-][0-9][0-9]:[0-9][0-9]' THEN datetime({_GIVEN})"
+    f" ELSE {EXPIRY} END"
+)
+
 _RETURNED = """
     _id, _uid, phone_with_country_code, retries, contacts__id, __data,
     (SELECT whatsapp_opt_out FROM contacts WHERE contacts._id = contacts__id) AS whatsapp_opt_out,
@@ -68,8 +76,9 @@ def _expire(work: Work, campaign: Campaign) -> int:
     return work.db.execute(
         "UPDATE whatsapp_message_queue SET status = ?, updated_at = ?,"
         " __data = json_set(__data, '$.process_response', json(?))"
-        f" WHERE campaigns__id = ? AND status = 1 AND {EXPIRY} <= ?",
-        (QueueStatus.EXPIRED, work.now, dump(response), campaign.id, work.now),
+        f" WHERE campaigns__id = ? AND status = 1 AND {EXPIRY} <= datetime(?, '+14 hours')"
+        f" AND {EXPIRES} <= ?",
+        (QueueStatus.EXPIRED, work.now, dump(response), campaign.id, work.now, work.now),
     ).rowcount
 
 

@@ -11,7 +11,7 @@ from simulator.backend.campaigns import (
     check_on_sidecar,
     find_campaign,
 )
-from simulator.backend.claims import EXPIRY
+from simulator.backend.claims import EXPIRES
 from simulator.backend.database import Row
 from simulator.backend.jsontext import dump, load, section
 from simulator.backend.opt_outs import MESSAGES
@@ -75,7 +75,7 @@ def _place(after: str | None) -> int:
 
 def _failed(work: Work, campaign: Campaign, after: int, limit: int) -> list[Row]:
     return work.db.rows(
-        f"SELECT _id, updated_at, retries, __data, {EXPIRY} <= ? AS expired"
+        f"SELECT _id, updated_at, retries, __data, {EXPIRES} <= ? AS expired"
         " FROM whatsapp_message_queue INDEXED BY queue_failed"
         " WHERE campaigns__id = ? AND status = 2 AND _id > ? ORDER BY _id LIMIT ?",
         (work.now, campaign.id, after, limit),

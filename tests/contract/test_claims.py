@@ -1,6 +1,7 @@
 """``claim-messages``: due rows move from 1 to 3, once each, in order."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -124,6 +125,21 @@ async def test_expiry_may_be_written_as_iso_8601(
     )
     claim = await caller.claim(campaign)
     assert (claim.expired, claim.rows) == (3, [])
+
+
+async def test_an_expiry_with_an_offset_is_taken_at_its_word(
+    caller: Caller, campaign: Campaign
+) -> None:
+    """Also where the tables' times are of another zone."""
+    queue, uids = "whatsapp_message_queue", campaign.row_uids
+    east, west = timezone(timedelta(hours=5.5)), timezone(timedelta(hours=-8))
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    just = datetime.now(UTC) - timedelta(minutes=30)
+    for uid, expiry in zip(uids, (soon.astimezone(west), just.astimezone(east), soon), strict=True):
+        text = expiry.isoformat(timespec="seconds").replace("+00:00", "Z")
+        caller.backend.change(queue, {"__data.expiry_at": text}, _uid=uid)
+    claim = await caller.claim(campaign)
+    assert (claim.expired, [row.uid for row in claim.rows]) == (1, [uids[0], uids[2]])
 
 
 @pytest.mark.parametrize("expiry", [None, ""])
