@@ -24,7 +24,7 @@ final class AccountUpdates
     private function disconnect(int $vendorId, mixed $account): void
     {
         if ($account === $this->settings->get($vendorId, 'whatsapp_business_account_id')) {
-            $this->settings->set($vendorId, 'whatsapp_account_disconnected_at', gmdate('Y-m-d H:i:s'));
+            $this->settings->set($vendorId, 'whatsapp_account_disconnected_at', date('Y-m-d H:i:s'));
         }
     }
 

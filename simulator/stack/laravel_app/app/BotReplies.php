@@ -89,7 +89,7 @@ final class BotReplies
             ?? $this->matcher->match($this->bots($vendor), self::text($item) ?? '', time());
         $today = LoggedMessage::query()
             ->where(['contacts__id' => $contact->_id, 'is_incoming_message' => 1])
-            ->where('created_at', '>=', gmdate('Y-m-d H:i:s', time() - 86400));
+            ->where('created_at', '>=', date('Y-m-d H:i:s', time() - 86400));
 
         return $this->matcher->admitted($matches, [
             'incoming_24h' => in_array('welcome', array_column($matches, 'trigger_type'), true) ? $today->count() : 0,
@@ -138,7 +138,7 @@ final class BotReplies
             'wab_phone_number_id' => $number,
             'is_incoming_message' => 0,
             'message' => $text,
-            'messaged_at' => gmdate('Y-m-d H:i:s'),
+            'messaged_at' => date('Y-m-d H:i:s'),
             '__data' => ['initial_response' => $answer, 'http_status' => $status],
         ]);
     }

@@ -27,7 +27,7 @@ final class StatusUpdates
         }
         if ($message->status !== 'read') {
             $message->status = substr($status['status'], 0, 10);
-            $message->messaged_at = $status['status'] === 'delivered' ? gmdate('Y-m-d H:i:s') : $message->messaged_at;
+            $message->messaged_at = $status['status'] === 'delivered' ? date('Y-m-d H:i:s') : $message->messaged_at;
             $message->save();
         }
         if ($message->campaigns__id !== null) {
@@ -46,7 +46,7 @@ final class StatusUpdates
         $retries = (int) $queue->value('retries');
         $requeues = $this->settings->get($message->vendors__id, 'enable_requeue_healthy_error_msg') === '1';
         if ($isUnhealthy && $requeues && $retries < self::MAX_RETRIES) {
-            $due = gmdate('Y-m-d H:i:s', time() + 3600 * ($retries + 1));
+            $due = date('Y-m-d H:i:s', time() + 3600 * ($retries + 1));
             $queue->update(['status' => 1, 'retries' => $retries + 1, 'scheduled_at' => $due]);
             $message->delete();
         } else {

@@ -94,7 +94,7 @@ final class WebhookRoutine
             'wab_phone_number_id' => $number,
             'is_incoming_message' => (int) $incoming,
             'message' => BotReplies::text($item),
-            'messaged_at' => gmdate('Y-m-d H:i:s', (int) ($item['timestamp'] ?? time())),
+            'messaged_at' => date('Y-m-d H:i:s', (int) ($item['timestamp'] ?? time())),
             '__data' => ['message' => $item] + $this->media($item),
         ]);
     }

@@ -20,7 +20,7 @@ final class WebhookController
         if ($vendor === null || $request->query('hub_verify_token') !== sha1($vendorUid)) {
             return response('Forbidden', 403);
         }
-        $settings->set($vendor->_id, 'webhook_verified_at', gmdate('Y-m-d H:i:s'));
+        $settings->set($vendor->_id, 'webhook_verified_at', date('Y-m-d H:i:s'));
 
         return response((string) $request->query('hub_challenge'));
     }
