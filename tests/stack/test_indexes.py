@@ -83,7 +83,7 @@ def busy(backend: LaravelBackend) -> Campaign:
     return campaign
 
 
-async def _everything(caller: Caller, campaign: Campaign) -> None:
+async def everything(caller: Caller, campaign: Campaign) -> None:
     """Call every endpoint that reads or changes rows of large tables, in all its branches."""
     vendor = campaign.vendor
     caller.backend.set_setting(vendor, "enable_requeue_healthy_error_msg", "1")
@@ -172,7 +172,7 @@ async def test_every_statement_uses_an_index(
     caller: Caller, backend: LaravelBackend, busy: Campaign
 ) -> None:
     with recorded(backend.database) as statements:
-        await _everything(caller, busy)
+        await everything(caller, busy)
     assert len(statements) > 50
     scans = {
         (plan["table"], statement[:400])

@@ -16,6 +16,7 @@ use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Store\Crons;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Schema;
+use WhatsappSidecar\Laravel\Store\WebhookBacklog;
 use WhatsappSidecar\Laravel\Store\TableTimes;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Failure;
@@ -28,16 +29,15 @@ final class Diagnose
 {
     private const MAX_VENDORS = 100;
 
-    /** By campaigns first, which the index makes cheap however many rows there are. */
-    private const DUE = 'SELECT vendors._uid AS vendor_uid, MIN(waiting.due_at) AS oldest_at FROM'
-        . ' (SELECT campaigns__id, MIN(scheduled_at) AS due_at FROM {queue} WHERE status = 1 GROUP BY campaigns__id)'
-        . ' AS waiting JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
+    private const DUE = 'SELECT vendors._uid AS vendor_uid, MIN(waiting.due_at) AS oldest_at FROM ('
+        . ListDueCampaigns::WAITING . ') AS waiting'
+        . ' JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
         . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
         . " WHERE waiting.due_at <= ? AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')),"
         . " 'running') NOT IN ('paused', 'cancelled') GROUP BY vendors._uid ORDER BY oldest_at LIMIT ?";
 
     private const PENDING = 'SELECT vendors._uid AS vendor_uid, MIN(oldest.created_at) AS oldest_at FROM'
-        . " (SELECT vendors__id, created_at FROM {webhooks} WHERE status = 'pending' ORDER BY _id LIMIT 1000)"
+        . " (SELECT vendors__id, created_at FROM {webhooks} %s WHERE status = 'pending' ORDER BY _id LIMIT 1000)"
         . ' AS oldest JOIN {vendors} AS vendors ON vendors._id = oldest.vendors__id'
         . ' GROUP BY vendors._uid ORDER BY oldest_at LIMIT ?';
 
@@ -70,8 +70,10 @@ final class Diagnose
             'tables' => $this->schema->tables(),
             'crons' => $this->crons->facts(),
             'cron_models_missing' => $this->crons->missing(),
-            'due' => $this->waiting($errors, self::DUE, [Time::text($now), self::MAX_VENDORS]),
-            'pending_webhooks' => $this->waiting($errors, self::PENDING, [self::MAX_VENDORS]),
+            'due' => $this->waiting($errors, self::DUE, ListDueCampaigns::INDEX, [Time::text($now), self::MAX_VENDORS]),
+            'pending_webhooks' => $this->waiting($errors, self::PENDING, WebhookBacklog::IN_ORDER, [
+                self::MAX_VENDORS,
+            ]),
             'errors' => $errors,
             'call_back' => $token === null ? null : $this->callBack($token, $timeoutMs / 1000),
         ];
@@ -114,10 +116,10 @@ final class Diagnose
      *
      * @return list<array<string, mixed>>
      */
-    private function waiting(array &$errors, string $sql, array $bindings): array
+    private function waiting(array &$errors, string $sql, string $index, array $bindings): array
     {
         try {
-            $rows = $this->db->rows($sql, $bindings);
+            $rows = $this->db->rowsByIndex($sql, $index, $bindings);
         } catch (QueryException $error) {
             $errors[] = mb_substr(Failure::message($error), 0, 500);
 

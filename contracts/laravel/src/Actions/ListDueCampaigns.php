@@ -60,17 +60,26 @@ final class ListDueCampaigns
 
     private const JOINED = '{campaigns} AS campaigns JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id';
 
+    public const INDEX = 'sidecar_queue_due';
+
+    /**
+     * Since when campaigns have queued rows. Written so that the index is read at one place for each campaign; with
+     * status = 1, MariaDB reads all of the rows.
+     */
+    public const WAITING = 'SELECT campaigns__id, MIN(scheduled_at) AS due_at FROM {queue} %s'
+        . ' WHERE status >= 1 AND status <= 1 GROUP BY status, campaigns__id';
+
     /** The longest-waiting first, so that a limit starves nobody. */
-    private const DUE = 'SELECT ' . self::COLUMNS . ', waiting.due_at FROM'
-        . ' (SELECT campaigns__id, MIN(scheduled_at) AS due_at FROM {queue} WHERE status = 1 GROUP BY campaigns__id)'
-        . ' AS waiting JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
+    private const DUE = 'SELECT ' . self::COLUMNS . ', waiting.due_at FROM (' . self::WAITING
+        . ') AS waiting JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
         . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
         . " WHERE waiting.due_at <= ? AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')),"
         . " 'running') NOT IN ('paused', 'cancelled') AND" . self::OURS
         . ' ORDER BY waiting.due_at, campaigns._id LIMIT ?';
 
     private const OPEN = 'SELECT ' . self::COLUMNS . ' FROM'
-        . ' (SELECT DISTINCT campaigns__id FROM {queue} WHERE status IN (1, 3, 6)) AS waiting'
+        . ' (SELECT DISTINCT campaigns__id FROM (SELECT DISTINCT status, campaigns__id FROM {queue} %s'
+        . ' WHERE status IN (1, 3, 6)) AS statuses) AS waiting'
         . ' JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
         . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
         . ' WHERE' . self::OURS . ' ORDER BY campaigns._id DESC LIMIT ?';
@@ -132,7 +141,11 @@ final class ListDueCampaigns
         [$mode, $bindings] = $this->modes->sql('campaigns');
 
         // The mode stands among the columns and in the condition.
-        return $this->db->rows(sprintf(self::DUE, $mode, $mode), [...$bindings, $now, ...$bindings, $limit]);
+        return $this->db->rowsByIndex(
+            sprintf(self::DUE, $mode, '%s', $mode),
+            self::INDEX,
+            [...$bindings, $now, ...$bindings, $limit]
+        );
     }
 
     /** @return list<stdClass> */
@@ -140,7 +153,11 @@ final class ListDueCampaigns
     {
         [$mode, $bindings] = $this->modes->sql('campaigns');
 
-        return $this->db->rows(sprintf(self::OPEN, $mode, $mode), [...$bindings, ...$bindings, $limit]);
+        return $this->db->rowsByIndex(
+            sprintf(self::OPEN, $mode, '%s', $mode),
+            self::INDEX,
+            [...$bindings, ...$bindings, $limit]
+        );
     }
 
     /**
@@ -222,7 +239,7 @@ final class ListDueCampaigns
                 $ids
             ) as $row
         ) {
-            $count($row, self::LOG_COUNTS[$row->status] ?? 'accepted');
+            $count($row, self::LOG_COUNTS[$row->status ?? ''] ?? 'accepted');
         }
 
         return $counts;

@@ -19,7 +19,7 @@ final class WebhookBacklog
     private const BY_VENDOR = 'sidecar_webhooks_vendor';
 
     /** Walks them in the order of `_id`. */
-    private const IN_ORDER = 'sidecar_webhooks_order';
+    public const IN_ORDER = 'sidecar_webhooks_order';
 
     private const COUNT = 'SELECT COUNT(*) AS found FROM (SELECT 1 FROM {webhooks} AS webhooks %s'
         . " JOIN {vendors} AS vendors ON vendors._id = webhooks.vendors__id WHERE webhooks.status = 'pending'";

@@ -1,0 +1,127 @@
+"""Tables in which a few rows that matter stand behind many that do not: how many rows each
+statement of the package's reads, by the server's own counters, whatever its plan is called."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from simulator.stack.database import Database
+from tests.contract.caller import Caller
+from tests.contract.laravel import LaravelBackend
+from tests.contract.under_test import Campaign
+from tests.stack.explained import recorded
+from tests.stack.test_indexes import everything
+
+LARGE = (
+    *("whatsapp_webhook_queue", "whatsapp_message_queue", "whatsapp_message_logs"),
+    "vendor_settings",
+)
+
+#: Rows of each of them.
+MANY = 12_000
+
+#: How many rows a statement may read. The largest page has 1,000, which some join with two tables.
+FEW = 4_000
+
+#: What reads an index of all of a campaign's rows, for it counts them; and what looks in an index
+#: for pending webhooks behind those of other vendors.
+THROUGH = re.compile(
+    r"COUNT\(\*\) AS (found FROM `whatsapp_message_(queue|logs)` WHERE campaigns__id|queued)"
+    r"|SUM\(scheduled_at <= |AS size FROM \(SELECT"
+)
+
+_DIGIT = "(SELECT 0 AS n" + "".join(f" UNION ALL SELECT {n}" for n in range(1, 10)) + ")"
+_NUMBERS = (
+    "(SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n + 10000 * e.n AS n"
+    f" FROM {_DIGIT} AS a JOIN {_DIGIT} AS b JOIN {_DIGIT} AS c JOIN {_DIGIT} AS d"
+    f" JOIN (SELECT 0 AS n UNION ALL SELECT 1) AS e HAVING n < {MANY}) AS numbers"
+)
+
+WEBHOOKS = f"""
+    INSERT INTO whatsapp_webhook_queue (_uid, created_at, vendors__id, headers, payload, status)
+    SELECT CONCAT('skewed-', n), NOW(), ?, '{{}}', '{{}}', IF(n < ?, 'failed', 'pending')
+    FROM {_NUMBERS} ORDER BY n
+"""
+
+QUEUE = f"""
+    INSERT INTO whatsapp_message_queue
+        (_uid, created_at, updated_at, __data, vendors__id, campaigns__id, contacts__id, status,
+         scheduled_at, phone_with_country_code, retries)
+    SELECT CONCAT('skewed-', n), NOW(), NOW(), '{{}}', ?, ?, ?, IF(n < ?, 4, 2),
+           '2020-01-01', '999700000001', 0
+    FROM {_NUMBERS} ORDER BY n
+"""
+
+LOGS = f"""
+    INSERT INTO whatsapp_message_logs
+        (_uid, created_at, __data, vendors__id, campaigns__id, contacts__id, status, wamid,
+         is_incoming_message, message)
+    SELECT CONCAT('skewed-', n), '2020-01-01', '{{}}', ?, ?, ?, 'read', CONCAT('wamid.skewed.', n),
+           n % 2, 'Hi'
+    FROM {_NUMBERS} ORDER BY n
+"""
+
+SETTINGS = f"""
+    INSERT INTO vendor_settings (_uid, created_at, vendors__id, name, value)
+    SELECT CONCAT('skewed-', n), NOW(), ?, CONCAT('other_', n), '1' FROM {_NUMBERS} WHERE n < 2000
+"""
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaravelBackend]:
+    with LaravelBackend(tmp_path_factory.mktemp("skewed")) as running:
+        yield running
+        assert running.refused_statements() == []
+
+
+@pytest.fixture
+def skewed(backend: LaravelBackend) -> Campaign:
+    """A campaign whose vendor has had many messages, most of them one contact's; and webhooks that
+    wait behind many that have failed, of a vendor that is not on the sidecar."""
+    database = backend.database
+    campaign = backend.seed_campaign(backend.seed_vendor(), 60)
+    vendor = campaign.vendor
+    (first, *_) = backend.rows("contacts", vendors__id=vendor.id)
+    strangers = backend.seed_vendor()
+    backend.leave_to_php(strangers)
+    old = backend.seed_campaign(vendor, 1)
+    database.rows(WEBHOOKS, (strangers.id, MANY // 2))
+    database.rows(QUEUE, (vendor.id, old.id, first["_id"], MANY * 9 // 10))
+    database.rows(LOGS, (vendor.id, old.id, first["_id"]))
+    database.rows(SETTINGS, (vendor.id,))
+    ours = WEBHOOKS.replace("skewed", "ours").replace("ORDER BY", "WHERE n < 40 ORDER BY")
+    database.rows(ours, (vendor.id, 0))
+    database.rows("UPDATE whatsapp_message_queue SET status = 6 WHERE status = 1 AND _id % 4 = 0")
+    for table in LARGE:
+        database.rows(f"ANALYZE TABLE {table}")
+    return campaign
+
+
+async def test_no_statement_reads_what_it_has_no_use_for(
+    caller: Caller, backend: LaravelBackend, skewed: Campaign
+) -> None:
+    with recorded(backend.database) as statements:
+        await everything(caller, skewed)
+    assert len(statements) > 50
+    reads = [(reads_of(backend.database, one), one) for one in dict.fromkeys(statements)]
+    assert [(n, one[:400]) for n, one in reads if n > FEW and not THROUGH.search(one)] == []
+
+
+def reads_of(database: Database, statement: str) -> int:
+    """Return how many rows or entries of indexes the server reads for a statement."""
+    verb, _, rest = statement.partition(" ")
+    if verb not in ("SELECT", "UPDATE", "DELETE", "INSERT") or "_LOCK(" in rest:
+        return 0
+    database.script("START TRANSACTION")
+    try:
+        before = _read(database)
+        database.rows(statement)
+        return _read(database) - before
+    finally:
+        database.script("ROLLBACK")
+
+
+def _read(database: Database) -> int:
+    rows = database.rows("SHOW SESSION STATUS LIKE 'Handler\\_read\\_%'")
+    return sum(int(row["Value"]) for row in rows)
