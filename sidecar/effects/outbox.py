@@ -287,10 +287,12 @@ def _refuse(vendor_uid: str, kind: Any, effect_id: Any, error: Exception) -> Non
 
 
 def id_of(effect: Effect) -> str:
-    """Return an effect's id. Broadcasts with the same content are the same."""
+    """Return an effect's id. Broadcasts with the same content are the same, whatever the order of
+    their keys: an effect that comes again comes from a JSON column, and MySQL's sorts keys."""
     if isinstance(effect, Broadcast):
         said = [sorted(effect.channels), effect.event, effect.data, effect.socket_id]
-        return hashlib.blake2b(orjson.dumps(said), digest_size=16).hexdigest()
+        sorted_by_key = orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(sorted_by_key, digest_size=16).hexdigest()
     return effect.id
 
 

@@ -119,9 +119,11 @@ async def test_no_more_bytes_are_read_than_wanted(outbox: Outbox) -> None:
 
 
 async def test_broadcasts_that_say_the_same_are_one(outbox: Outbox) -> None:
-    one = Broadcast(channels=["a", "b"], event="e", data={"x": 1})
-    same = Broadcast(channels=["b", "a"], event="e", data={"x": 1}, id="another")
-    other = Broadcast(channels=["a", "b"], event="e", data={"x": 2})
+    data = {"x": 1, "y": {"b": 1, "a": 2}}
+    changed_places = {"y": {"a": 2, "b": 1}, "x": 1}
+    one = Broadcast(channels=["a", "b"], event="e", data=data)
+    same = Broadcast(channels=["b", "a"], event="e", data=changed_places, id="another")
+    other = Broadcast(channels=["a", "b"], event="e", data={**data, "x": 2})
     put = await outbox.put("v", [one, same, other])
     assert (put.taken, put.known) == (2, 1)
 
