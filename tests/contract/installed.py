@@ -29,8 +29,6 @@ class InstalledBackend(ABC, Generic[Installed]):
     equals: str
     #: Its expression that sets ``{}`` in a row's JSON to a parameter that is JSON.
     json_set: str
-    #: A JSON column gives back the text that was written. MySQL's gives back its value, with keys
-    #: in an order of its own and numbers as the processor has them.
     keeps_json_text = True
 
     def __init__(self, folder: Path) -> None:

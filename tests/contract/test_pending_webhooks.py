@@ -2,8 +2,9 @@
 elsewhere."""
 
 import base64
+import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -51,6 +52,25 @@ def _content(webhook: contract.PendingWebhook) -> bytes:
     return webhook.body.encode()
 
 
+def _assert_same(
+    backend: BackendUnderTest, webhooks: Sequence[contract.PendingWebhook], *posted: bytes
+) -> None:
+    """Hold what came back to what was posted: to its value, where the column keeps no more. What
+    is no value of the column's stands there in a text, of which each byte is kept."""
+    found = [_content(webhook) for webhook in webhooks]
+    if backend.keeps_json_text:
+        assert found == list(posted)
+    else:
+        assert list(map(_value, found)) == list(map(_value, posted))
+
+
+def _value(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body
+
+
 async def test_a_stored_webhook_is_returned_as_it_came(caller: Caller, vendor: Vendor) -> None:
     await _post(caller, vendor)
     caller.backend.change(TABLE, {"created_at": to_text(T0)})
@@ -59,7 +79,7 @@ async def test_a_stored_webhook_is_returned_as_it_came(caller: Caller, vendor: V
     assert [webhook.uid] == _uids(caller.backend)
     assert webhook.vendor_uid == vendor.uid
     assert webhook.received_at == T0 * 1000
-    assert _content(webhook) == BODY
+    _assert_same(caller.backend, [webhook], BODY)
     headers = {name.lower(): value for name, value in webhook.headers.items()}
     assert headers[SIGNATURE_HEADER.lower()] == sign(vendor.app_secret.encode(), BODY)
     assert (answer.deleted, answer.pending) == (0, 0)
@@ -168,7 +188,7 @@ async def test_whatever_was_posted_comes_back(caller: Caller, vendor: Vendor, bo
     await _post(caller, vendor, body)
     await _post(caller, vendor)
     first, second = (await _ask(caller)).webhooks
-    assert (_content(first), _content(second)) == (body, BODY)
+    _assert_same(caller.backend, [first, second], body, BODY)
     assert "x-sidecar-payload-encoding" not in first.headers
 
 
@@ -205,7 +225,7 @@ async def test_an_odd_row_blocks_nobody(
     caller.backend.change(TABLE, columns)
     await _post(caller, vendor)
     first, second = (await _ask(caller)).webhooks
-    assert (_content(first), _content(second)) == (body, BODY)
+    _assert_same(caller.backend, [first, second], body, BODY)
     if "sha256" in (columns["headers"] or ""):
         assert first.headers[SIGNATURE_HEADER.lower()] == "sha256=0"
 
@@ -223,7 +243,7 @@ async def test_one_webhook_is_returned_however_large(caller: Caller, vendor: Ven
     await _post(caller, vendor, body)
     await _post(caller, vendor)
     answer = await _ask(caller, max_bytes=1)
-    assert [_content(webhook) for webhook in answer.webhooks] == [body]
+    _assert_same(caller.backend, answer.webhooks, body)
     assert answer.pending == 1
 
 

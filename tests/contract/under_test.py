@@ -41,6 +41,9 @@ class BackendUnderTest(Protocol):
     base_url: str
     #: Signing keys that it accepts; two at least.
     keys: Mapping[str, bytes]
+    #: A JSON column gives back the text that was written. MySQL's gives back its value, with keys
+    #: in an order of its own and numbers as the processor has them.
+    keeps_json_text: bool
 
     def seed_vendor(self, *, numbers: int = 1, messages_per_second: float | None = None) -> Vendor:
         """Add an active vendor with so many phone numbers."""
