@@ -98,7 +98,10 @@ def _run(plan: Plan, installation: Installation) -> Figures:
 def _folder(keep: Path | None, shape: str) -> Iterator[Path]:
     if keep is not None:
         folder = keep.resolve() / shape
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise click.ClickException(f"{folder} is there already: remove it first") from None
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="outages-") as temporary:

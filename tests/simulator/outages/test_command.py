@@ -44,6 +44,9 @@ def test_figures_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     [found] = orjson.loads(file.read_bytes())
     assert (found["shape"], found["faults"]) == ("reset", [])
     assert (kept / "reset").is_dir()
+    again = run(monkeypatch, "--shape", "reset", "--keep", str(kept))
+    assert again.exit_code == 1
+    assert "is there already" in again.stderr
 
 
 def test_a_machine_without_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
