@@ -7,7 +7,6 @@ from simulator.stack.database import Database
 from simulator.stack.host import Host
 from simulator.stack.installation import StackInstallation
 from simulator.stack.packages import MYSQL, database_server
-from simulator.stack.packages import MYSQL, database_server
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
 from tests.stack.checked_package import checked_package
@@ -19,7 +18,6 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
 
     def __init__(self, folder: Path, host: Host | None = None) -> None:
         self._host = host
-        self.keeps_json_text = database_server() is not MYSQL
         self.keeps_json_text = database_server() is not MYSQL
         super().__init__(folder)
 
