@@ -4,7 +4,8 @@ Unless told otherwise it is the package's own engine (``SchemaEngine``). An ordi
 webhook route and a webhook routine of its own, which the package's default calls.
 """
 
-#: What PHP sees of such a host (``php`` of :class:`simulator.stack.installation.StackInstallation`).
+#: What PHP sees of such a host (``php`` of
+#: :class:`simulator.stack.installation.StackInstallation`).
 HOST_ROUTINE = {
     "WHATSAPP_SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
     "WHATSAPP_SIDECAR_HOST_CLASS": r"App\WebhookRoutine",

@@ -3,29 +3,34 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
+import orjson
 import pytest
 
+from contracts.backend import PROCESS_WEBHOOKS
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.nginx import NO_SIDECAR, Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import change, echo, message, message_object
+from tests.contract.talk import says, sends, texts
 from tests.contract.under_test import Row, Vendor
 
 SENDER = "999700000001"
 
 
-@pytest.fixture(scope="module")
-def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The application with the other engine, on the same database. Gives its address."""
-    folder: Path = tmp_path_factory.mktemp("host")
+@contextmanager
+def _application(backend: LaravelBackend, folder: Path, transaction: str) -> Iterator[str]:
+    """Run the application with the other engine, on the same database. Gives its address."""
     variables = {
         **backend.installation.application.variables,
         "WHATSAPP_SIDECAR_ENGINE": r"WhatsappSidecar\Laravel\Engine\HostRoutineEngine",
         "WHATSAPP_SIDECAR_HOST_CLASS": r"App\HostRoutine",
+        "WHATSAPP_SIDECAR_HOST_TRANSACTION": transaction,
+        "APP_URL": "https://app.example/shop/",
     }
     public = APPLICATION / "public"
     with (
@@ -40,12 +45,48 @@ def application(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactor
         yield nginx.internal_url
 
 
+@pytest.fixture(scope="module")
+def plain(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with _application(backend, tmp_path_factory.mktemp("host"), "off") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def in_transactions(
+    backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    with _application(backend, tmp_path_factory.mktemp("host"), "on") as url:
+        yield url
+
+
 @pytest.fixture
-async def host(backend: LaravelBackend, application: str) -> AsyncIterator[Caller]:
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
-        behind_it = copy.copy(backend)
-        behind_it.base_url = application
-        yield Caller(behind_it, session)
+        yield session
+
+
+def _caller(backend: LaravelBackend, session: aiohttp.ClientSession, url: str) -> Caller:
+    behind_it = copy.copy(backend)
+    behind_it.base_url = url
+    return Caller(behind_it, session)
+
+
+@pytest.fixture
+def host(backend: LaravelBackend, session: aiohttp.ClientSession, plain: str) -> Caller:
+    return _caller(backend, session, plain)
+
+
+@pytest.fixture
+def atomic(backend: LaravelBackend, session: aiohttp.ClientSession, in_transactions: str) -> Caller:
+    """The same with all that the routine does for an update in one transaction."""
+    return _caller(backend, session, in_transactions)
+
+
+@pytest.fixture(params=["plain", "in_transactions"])
+def either(
+    request: pytest.FixtureRequest, backend: LaravelBackend, session: aiohttp.ClientSession
+) -> Caller:
+    return _caller(backend, session, request.getfixturevalue(request.param))
 
 
 def _logs(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
@@ -53,9 +94,9 @@ def _logs(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
 
 
 async def test_each_update_is_a_request_of_its_own(
-    host: Caller, backend: LaravelBackend, vendor: Vendor
+    either: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
-    answers = await host.process(
+    answers = await either.process(
         message(vendor, message_object("h.1", SENDER, text={"body": "one"})),
         echo(vendor, message_object("h.2", "99900000000", to=SENDER, text={"body": "two"})),
         change(vendor, "account_update", {"event": "PARTNER_ADDED"}),
@@ -79,9 +120,9 @@ async def test_a_message_that_is_in_the_log_is_not_handed_over_again(
 
 
 async def test_an_exception_fails_that_update_alone(
-    host: Caller, backend: LaravelBackend, vendor: Vendor
+    either: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
-    answers = await host.process(
+    answers = await either.process(
         message(vendor, message_object("h.1", SENDER, text={"body": "first"})),
         message(vendor, message_object("h.2", SENDER, text={"body": "fails"})),
         message(vendor, message_object("h.3", SENDER, text={"body": "forgets its transaction"})),
@@ -96,7 +137,7 @@ async def test_an_exception_fails_that_update_alone(
 
 
 async def test_a_batch_that_comes_twice_at_the_same_moment(
-    host: Caller, backend: LaravelBackend, vendor: Vendor
+    either: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
     """The sidecar has given up on PHP, which works on: the routine is called once for each message,
     and both answers ask for the same effects."""
@@ -104,10 +145,103 @@ async def test_a_batch_that_comes_twice_at_the_same_moment(
         message(vendor, message_object(f"h.{number}", SENDER, text={"body": "say hello"}))
         for number in range(20)
     ]
-    answers = await asyncio.gather(*(host.process(*updates) for _ in range(4)))
+    answers = await asyncio.gather(*(either.process(*updates) for _ in range(4)))
     logs = [log for log in _logs(backend, vendor) if log["is_incoming_message"]]
     assert sorted(log["wamid"] for log in logs) == sorted(f"h.{number}" for number in range(20))
     for results in zip(*answers, strict=True):
         assert {result.result for result in results} == {"done"}
         assert len({tuple(effect["id"] for effect in result.effects) for result in results}) == 1
         assert len(results[0].effects) == 1
+
+
+# -- routines that were written for a request of their own ---------------------------------------
+
+
+async def test_what_it_prints_is_no_part_of_the_answer(
+    either: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    answers = await either.process(says(vendor, "print; say One"), says(vendor, "say Two"))
+    assert [texts(sends(answer)) for answer in answers] == [["One"], ["Two"]]
+
+
+async def test_it_exits(either: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    """What it has done by then is done, and asked for."""
+    update = says(vendor, "say One; exit; say Two")
+    (answer,) = await either.process(update)
+    assert (answer.result, texts(sends(answer))) == ("done", ["One"])
+    (again,) = await either.process({**update, "attempt": 2})
+    assert again.effects == answer.effects
+    assert [log["status"] for log in _logs(backend, vendor)] == [None, "pending"]
+
+
+async def test_it_exits_among_others(
+    either: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """The whole request fails, and the sidecar halves it until the update is alone."""
+    updates = [says(vendor, text) for text in ("say One", "exit", "say Three")]
+    body = orjson.dumps({"updates": updates})
+    signature = either.signer.headers("POST", PROCESS_WEBHOOKS, body)
+    assert (await either.raw(PROCESS_WEBHOOKS, body, signature)).status == 500
+    for update, expected in zip(updates, (["One"], [], ["Three"]), strict=True):
+        (answer,) = await either.process({**update, "attempt": 2})
+        assert (answer.result, texts(sends(answer))) == ("done", expected)
+    assert len([log for log in _logs(backend, vendor) if log["is_incoming_message"]]) == 3
+
+
+@pytest.mark.parametrize(("order", "result"), [("answer", "done"), ("refuse", "retry")])
+async def test_it_throws_its_response(
+    either: Caller, vendor: Vendor, order: str, result: str
+) -> None:
+    (answer,) = await either.process(says(vendor, order))
+    assert answer.result == result
+
+
+async def test_its_links_lead_to_the_application(either: Caller, vendor: Vendor) -> None:
+    (answer,) = await either.process(says(vendor, "link"))
+    assert texts(sends(answer)) == ["https://app.example/shop/media/1"]
+
+
+# -- transactions of its own ---------------------------------------------------------------------
+
+
+async def test_what_it_rolls_back_is_not_sent(
+    either: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    update = says(vendor, "say One; roll back; forward; say Three")
+    (answer,) = await either.process(update)
+    kinds = [effect["kind"] for effect in answer.effects]
+    assert kinds == ["send_message", "forward", "send_message"]
+    assert [log["message"] for log in _logs(backend, vendor)][1:] == ["One", "Three"]
+    (again,) = await either.process({**update, "attempt": 2})
+    assert again.effects == answer.effects
+
+
+async def test_a_transaction_that_laravel_does_not_know_of(
+    either: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    answers = await either.process(says(vendor, "begin by statement"), says(vendor, "say Two"))
+    assert texts(sends(answers[1])) == ["Two"]
+    kept = [log for log in _logs(backend, vendor) if log["is_incoming_message"]]
+    # Where the transaction was none of Laravel's, the message was stored before it.
+    assert kept
+
+
+async def test_nothing_remains_of_an_update_that_fails(
+    atomic: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    update = says(vendor, "say One; or fails at the end")
+    for attempt in (1, 2):
+        answers = await atomic.process({**update, "attempt": attempt}, says(vendor, "say Two"))
+        assert [answer.result for answer in answers] == ["retry", "done"]
+    assert [log["message"] for log in _logs(backend, vendor)] == [
+        *("messages: say Two", "Two", "messages: say Two", "Two")
+    ]
+
+
+async def test_it_ends_the_transaction_that_it_is_in(
+    atomic: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    (answer,) = await atomic.process(says(vendor, "say One; end a transaction"))
+    assert answer.result == "retry"
+    assert "did not begin" in (answer.reason or "")
+    assert _logs(backend, vendor) == []

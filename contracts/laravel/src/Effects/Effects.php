@@ -75,7 +75,6 @@ final class Effects
     public function rolledBack(): void
     {
         if ($this->collected !== null) {
-            $this->collected->kept = false;
             $this->collected->rolledBack = true;
         }
     }
@@ -88,7 +87,7 @@ final class Effects
         }
         $effects = [...$outcome->effects, ...$asked];
         $wamid = $collected->update->part->wamid();
-        if ($wamid !== null && (! $collected->kept || $outcome->effects !== [])) {
+        if ($wamid !== null && (! $collected->kept || $collected->rolledBack || $outcome->effects !== [])) {
             $this->kept->keep($collected->vendor, $wamid, $effects);
         }
 

@@ -76,9 +76,16 @@ final class HostRoutineEngine implements Engine
 
     private function request(Vendor $vendor, Update $update): Request
     {
-        $server = ['CONTENT_TYPE' => 'application/json', 'HTTP_ACCEPT' => 'application/json'];
+        $url = rtrim($this->url, '/');
+        $script = parse_url($url, PHP_URL_PATH) . '/index.php';
+        $server = [
+            'CONTENT_TYPE' => 'application/json',
+            'HTTP_ACCEPT' => 'application/json',
+            'SCRIPT_NAME' => $script,
+            'SCRIPT_FILENAME' => $script,
+        ];
 
-        $url = rtrim($this->url, '/') . "/whatsapp-webhook/{$vendor->uid}";
+        $url .= "/whatsapp-webhook/{$vendor->uid}";
 
         // As Laravel makes a request that came in, so that get() and input() read the JSON.
         return Request::createFromBase(

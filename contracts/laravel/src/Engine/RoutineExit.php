@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Engine;
 
 use Closure;
 use LogicException;
+use WhatsappSidecar\Laravel\Http\Answer;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 
 /**
@@ -64,7 +65,7 @@ final class RoutineExit
             ob_end_clean();
         }
         if (self::$answer === null) {
-            http_response_code(500);
+            Answer::error('internal_error', 'the webhook routine has ended the request', 500)->send();
         } else {
             report(new LogicException('the webhook routine calls exit(); each of its updates needs a request then'));
             (self::$answer)($finish());

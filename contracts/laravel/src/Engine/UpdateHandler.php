@@ -92,14 +92,15 @@ final class UpdateHandler
             fn (): Outcome => $this->applied($vendor, $update)
         );
 
-        return $this->isAtomic() ? $this->atomically($handle) : $handle();
+        return $this->isAtomic($update) ? $this->atomically($handle) : $handle();
     }
 
-    private function isAtomic(): bool
+    /** A raw webhook's answer has no place for effects: the routine may send by itself then. */
+    private function isAtomic(Update $update): bool
     {
         $engine = $this->engine;
 
-        return $engine instanceof HostRoutineEngine && $engine->isAtomic();
+        return $engine instanceof HostRoutineEngine && $engine->isAtomic() && ! $update->isRaw();
     }
 
     /**
@@ -130,7 +131,7 @@ final class UpdateHandler
         try {
             $outcome = $this->exit->around(
                 fn (): Outcome => $this->engine->apply($vendor, $update),
-                fn (): Outcome => $this->exited($levels)
+                fn (): Outcome => $this->exited($update, $levels)
             );
         } catch (Throwable $error) {
             report($error);
@@ -153,12 +154,12 @@ final class UpdateHandler
      *
      * @param array<string, int> $levels
      */
-    private function exited(array $levels): Outcome
+    private function exited(Update $update, array $levels): Outcome
     {
         $outcome = $this->settled($levels, Outcome::done());
         if ($outcome->result === 'done') {
             $outcome = $this->effects->cutShort();
-            if ($this->isAtomic()) {
+            if ($this->isAtomic($update)) {
                 $this->db->connection()->commit();
             }
         }

@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace App;
 
+use Illuminate\Http\Exceptions\HttpResponseException;
 use Illuminate\Http\Request;
 use Illuminate\Support\Facades\Broadcast;
 use Illuminate\Support\Facades\DB;
@@ -40,10 +41,38 @@ final class HostRoutine
         }
         foreach (explode(';', $text) as $order) {
             $this->obey($order, $vendor, $item['from'] ?? '', $uid);
+            $this->misbehave(trim($order), $vendor, $item['from'] ?? '');
         }
         if (str_contains($text, 'fails at the end')) {
             throw new RuntimeException('the routine fails at the end');
         }
+    }
+
+    /** Do what routines do that were written for a request of their own. */
+    private function misbehave(string $order, int|string $vendor, string $from): void
+    {
+        match ($order) {
+            'print' => self::print(),
+            'exit' => exit('done'),
+            'answer' => throw new HttpResponseException(response('done')),
+            'refuse' => throw new HttpResponseException(response('no', 403)),
+            'begin by statement' => DB::unprepared('START TRANSACTION'),
+            'end a transaction' => DB::rollBack(),
+            'link' => $this->obey('say ' . url('media/1'), $vendor, $from, ''),
+            'roll back' => rescue(fn () => DB::transaction(function () use ($vendor, $from): void {
+                $this->obey('say Two', $vendor, $from, '');
+                throw new RuntimeException('it is rolled back');
+            }), null, false),
+            default => null,
+        };
+    }
+
+    private static function print(): void
+    {
+        header('Content-Type: text/html');
+        echo '<p>done</p>';
+        ob_start();
+        echo 'This stays open.';
     }
 
     private function obey(string $order, int|string $vendor, string $from, string $uid): void
