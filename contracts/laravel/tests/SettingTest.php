@@ -53,6 +53,19 @@ final class SettingTest extends TestCase
         self::assertSame(300, Setting::whole(300, 10, 3600, 'X'));
     }
 
+    public function testATimeZoneIsOneByName(): void
+    {
+        self::assertSame('America/Sao_Paulo', Setting::zone('America/Sao_Paulo', 'X')->getName());
+        foreach (['Sao Paulo', '+02:00', '', null, 'nowhere'] as $value) {
+            try {
+                Setting::zone($value, 'X');
+                self::fail(json_encode($value));
+            } catch (InvalidArgumentException $error) {
+                self::assertStringStartsWith('X must be a time zone', $error->getMessage());
+            }
+        }
+    }
+
     /** @return array<int|string, string> */
     private static function secrets(Keys $keys): array
     {
