@@ -1,10 +1,7 @@
 """What only this PHP side can tell of itself: crons, indexes, and at what price."""
 
-import re
-
 from contracts import backend as contract
 from contracts.diagnosis import INDEXES, DiagnosisAnswer
-from simulator.stack.installation import INDEXES as INDEXES_FILE
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import now_ms
@@ -101,21 +98,3 @@ async def test_the_number_of_statements_is_constant(
     for _ in range(5):
         backend.seed_campaign(backend.seed_vendor(), 3)
     assert await cost() == first < 12
-
-
-def test_the_indexes_are_those_of_the_file() -> None:
-    tables = {
-        "queue": "whatsapp_message_queue",
-        "logs": "whatsapp_message_logs",
-        "contacts": "contacts",
-        "webhooks": "whatsapp_webhook_queue",
-        "vendor_settings": "vendor_settings",
-    }
-    written = re.findall(
-        r"ALTER TABLE (\w+)\s+ADD INDEX IF NOT EXISTS (\w+) \(([^)]+)\)", INDEXES_FILE.read_text()
-    )
-    assert {(table, name, tuple(columns.split(", "))) for table, name, columns in written} == {
-        (tables[table], name, columns)
-        for table, indexes in INDEXES.items()
-        for name, columns in indexes.items()
-    }
