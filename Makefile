@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack chaos chaos-wipe adversary outages migration test test-fast test-matrix branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack compose-test chaos chaos-wipe adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -12,6 +12,11 @@ demo: install    ## Run the main job end to end on this machine; ARGS="--message
 demo-stack: install ## The same on nginx, PHP-FPM, Laravel, MariaDB and Redis
 	@scripts/install-stack
 	@.venv/bin/sidecar demo --stack $(ARGS)
+
+compose-test: install ## Build docker-compose.yml's images, run, kill and upgrade its stack; as root; ARGS="--messages 300"
+	@scripts/install dev
+	@[ "$$(id -u)" != 0 ] || scripts/install-containers
+	@.venv/bin/python -m simulator containers $(ARGS)
 
 chaos: install   ## Kill and cut off parts of the real stack under load; ROUNDS=100 SEED=1
 	@scripts/install-stack
@@ -47,6 +52,20 @@ test-matrix:     ## Package, contract, stack and nginx tests and a demo on other
 test-fast:       ## The tests that need no server but the embedded Valkey, in two minutes; ARGS="-k inbox"
 	@scripts/install dev
 	@.venv/bin/pytest -n 4 --dist worksteal -m "not servers and not slow" --hypothesis-profile fast $(ARGS)
+
+test-fresh:      ## All of it on a clone of HEAD in a bare Debian 12, as root; ARGS="make demo" runs that alone
+	@scripts/test-fresh "$(ARGS)"
+
+test-php-versions: install ## The Laravel package's own tests on PHP 8.0 to 8.5; VERSIONS="8.0 8.5"
+	@scripts/install-stack
+	@scripts/install-portability
+	@scripts/test-php-versions $(VERSIONS)
+
+lint-mysql:      ## Hold the Laravel package's statements and the SQL files to MySQL's grammar; ARGS="tests/contract -k claims"
+	@scripts/install dev
+	@scripts/install-stack
+	@scripts/install-portability
+	@.venv/bin/python -m tests.portability $(ARGS)
 
 branches:        ## Branch coverage of 100 % where it is a must: ledger, limiter, coalescing, signing, states, retries
 	@scripts/install dev

@@ -1,11 +1,13 @@
 """A MariaDB of one's own."""
 
+from collections.abc import Sequence
+
 from simulator.stack.sql_server import SqlServer
 
 
 class MariaDB(SqlServer):
     server = "mariadbd"
-    options = ("--innodb-log-file-size=32M",)
+    options: Sequence[str] = ("--innodb-log-file-size=32M",)
 
     def installer(self) -> list[str]:
         # With force it does without a host name that can be looked up.
