@@ -32,6 +32,7 @@ from sidecar.sending.halts import Halts
 from sidecar.settings import Settings
 from workers.due_times import DueTimes
 from workers.inbox.php_backlog import Backlog
+from workers.stale_claims import StaleClaims
 
 log = structlog.get_logger()
 
@@ -66,6 +67,7 @@ class Reconciler:
         self._redis_outage = LogOnce("reconciler.redis_unavailable")
         self._php_outage = LogOnce("php.due_campaigns.unavailable")
         self._ask_php_at = 0.0
+        self._stale = StaleClaims(settings.stale_claim_s)
         self._backlog = Backlog(
             redis,
             backend,
@@ -200,12 +202,14 @@ class Reconciler:
         try:
             answer = await self._backend.call(
                 contract.DUE_CAMPAIGNS,
-                contract.DueCampaignsRequest(stale_after_s=self._settings.stale_claim_s),
+                contract.DueCampaignsRequest(stale_after_s=self._stale.after_s()),
                 contract.DueCampaignsAnswer,
             )
         except BackendError as error:
+            self._stale.failed()
             self._php_outage.failed(str(error))
             return
+        self._stale.worked()
         self._php_outage.worked()
         self._webhooks_wait = answer.pending_webhooks > 0
         if answer.made_unknown:

@@ -267,6 +267,8 @@ async def test_a_php_that_does_not_answer_is_logged_once(
             await reconciler.find_due_campaigns()
         php.forget(gone)
         await reconciler.find_due_campaigns()
+    assert php.calls[0].json["stale_after_s"] == 77
+    assert php.calls[-1].json["stale_after_s"] > 77, "results could not be told meanwhile"
     assert [log["event"] for log in logs] == [
         "php.due_campaigns.unavailable",
         "php.due_campaigns.unavailable.resolved",
