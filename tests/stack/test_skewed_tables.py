@@ -15,7 +15,7 @@ from tests.stack.test_indexes import everything
 
 LARGE = (
     *("whatsapp_webhook_queue", "whatsapp_message_queue", "whatsapp_message_logs"),
-    "vendor_settings",
+    *("vendor_settings", "contacts"),
 )
 
 #: Rows of each of them.
@@ -57,9 +57,15 @@ LOGS = f"""
     INSERT INTO whatsapp_message_logs
         (_uid, created_at, __data, vendors__id, campaigns__id, contacts__id, status, wamid,
          is_incoming_message, message)
-    SELECT CONCAT('skewed-', n), '2020-01-01', '{{}}', ?, ?, ?, 'read', CONCAT('wamid.skewed.', n),
-           n % 2, 'Hi'
+    SELECT CONCAT('skewed-', n), '2020-01-01', '{{}}', ?, ?, IF(n < ?, ?, ? + n % 1000), 'read',
+           CONCAT('wamid.skewed.', n), n % 2, 'Hi'
     FROM {_NUMBERS} ORDER BY n
+"""
+
+CONTACTS = f"""
+    INSERT INTO contacts (_uid, created_at, vendors__id, wa_id)
+    SELECT CONCAT('skewed-', n), NOW(), ?, CONCAT('99980000', n) FROM {_NUMBERS} WHERE n < 1000
+    ORDER BY n
 """
 
 SETTINGS = f"""
@@ -77,8 +83,9 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaravelBackend
 
 @pytest.fixture
 def skewed(backend: LaravelBackend) -> Campaign:
-    """A campaign whose vendor has had many messages, most of them one contact's; and webhooks that
-    wait behind many that have failed, of a vendor that is not on the sidecar."""
+    """A campaign whose vendor has had many messages, most of them one contact's of many who have
+    few; and webhooks that wait behind many that have failed, of a vendor that is not on the
+    sidecar."""
     database = backend.database
     campaign = backend.seed_campaign(backend.seed_vendor(), 60)
     vendor = campaign.vendor
@@ -88,7 +95,10 @@ def skewed(backend: LaravelBackend) -> Campaign:
     old = backend.seed_campaign(vendor, 1)
     database.rows(WEBHOOKS, (strangers.id, MANY // 2))
     database.rows(QUEUE, (vendor.id, old.id, first["_id"], MANY * 9 // 10))
-    database.rows(LOGS, (vendor.id, old.id, first["_id"]))
+    database.rows(CONTACTS, (vendor.id,))
+    [others] = backend.rows("contacts", _uid="skewed-0")
+    ids = (first["_id"], others["_id"])
+    database.rows(LOGS, (vendor.id, old.id, MANY * 2 // 3, *ids))
     database.rows(SETTINGS, (vendor.id,))
     ours = WEBHOOKS.replace("skewed", "ours").replace("ORDER BY", "WHERE n < 40 ORDER BY")
     database.rows(ours, (vendor.id, 0))

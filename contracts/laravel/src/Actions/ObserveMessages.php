@@ -18,7 +18,10 @@ final class ObserveMessages
 
     private const DAY_MS = 86_400_000;
 
-    /** With the last message that the contact has sent before, of an incoming one. */
+    /**
+     * With the last message that the contact has sent before, of an incoming one. In the order of contact and `_id` it
+     * is read from its end in the index; by `_id` alone, MySQL sorts all that the contact has ever sent.
+     */
     private const LOGS = 'SELECT vendors._uid AS vendor_uid, logs.wamid, logs.is_incoming_message, logs.status,'
         . ' logs.created_at, logs.contacts__id, logs.campaigns__id, contacts.disable_reply_bot,'
         . " JSON_EXTRACT(logs.__data, '$.sidecar.bots') AS bots,"
@@ -26,7 +29,7 @@ final class ObserveMessages
         . ' AS campaign_uid,'
         . ' CASE WHEN logs.is_incoming_message = 1 THEN (SELECT earlier.created_at FROM {logs} AS earlier'
         . ' WHERE earlier.contacts__id = logs.contacts__id AND earlier.is_incoming_message = 1'
-        . ' AND earlier._id < logs._id ORDER BY earlier._id DESC LIMIT 1) END AS wrote_before'
+        . ' AND earlier._id < logs._id ORDER BY earlier.contacts__id DESC, earlier._id DESC LIMIT 1) END AS wrote_before'
         . ' FROM {logs} AS logs JOIN {vendors} AS vendors ON vendors._id = logs.vendors__id'
         . ' LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
         . ' WHERE logs.wamid IN (%s) AND vendors._uid IN (%s)';
