@@ -17,6 +17,7 @@ _COMMANDS = {
 _IN_CHECKOUT = {
     "chaos": "simulator.chaos.command",
     "adversary": "simulator.adversary.command",
+    "containers": "simulator.containers.command",
     "migration": "simulator.migration.command",
     "outages": "simulator.outages.command",
 }
