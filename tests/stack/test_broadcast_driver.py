@@ -56,6 +56,31 @@ def test_an_event_is_posted_for_its_vendor(
     }
 
 
+@pytest.mark.parametrize(
+    ("variables", "read", "default"),
+    [
+        ({"BROADCAST_CONNECTION": "whatsapp-sidecar"}, "BROADCAST_DRIVER", "whatsapp-sidecar"),
+        ({"BROADCAST_DRIVER": "whatsapp-sidecar"}, "BROADCAST_CONNECTION", "whatsapp-sidecar"),
+        (
+            {"BROADCAST_CONNECTION": "log", "BROADCAST_DRIVER": "whatsapp-sidecar"},
+            "BROADCAST_CONNECTION",
+            "log",
+        ),
+    ],
+)
+def test_either_name_of_the_variable_chooses_the_driver(
+    backend: LaravelBackend, variables: dict[str, str], read: str, default: str
+) -> None:
+    """Laravel 11 calls it otherwise than those before: config/broadcasting.php reads one of the
+    names, and the other would be ignored in silence."""
+    code = f"""
+        config(['broadcasting.default' => env('{read}', 'null')]);
+        WhatsappSidecar\\Laravel\\Hooks::register($app);
+        return {BROADCAST}::getDefaultDriver();
+    """
+    assert run_php(backend.installation.application, code, variables) == default
+
+
 def test_an_events_vendors_are_parted_and_its_many_channels_too(
     backend: LaravelBackend, vendor: Vendor, sidecar: CalledSidecar
 ) -> None:

@@ -130,7 +130,7 @@ def test_a_second_cron_does_not_wait_for_the_first(backend: LaravelBackend) -> N
         $second = {DB}::connection('second');
         $second->statement('SET innodb_lock_wait_timeout = 1');
         $second->table('cache')->upsert(
-            [['key' => 'referencewhatsapp-sidecar:cron:queue', 'value' => 'i:1;', 'expiration' => 2000000000]],
+            ['key' => 'referencewhatsapp-sidecar:cron:queue', 'value' => 'i:1;', 'expiration' => 1],
             'key'
         );
         {DB}::commit();
@@ -180,7 +180,8 @@ def test_a_table_keeps_one_row_of_what_is_cached(
     backend.run("DELETE FROM cache")
     code = f"""
         foreach (['a', 'b', 'c'] as $trigger) {{
-            App\\Models\\BotReply::where('_uid', '{bot}')->first()->update(['reply_trigger' => $trigger]);
+            App\\Models\\BotReply::where('_uid', '{bot}')->first()
+                ->update(['reply_trigger' => $trigger]);
             {SIDECAR}::bots({vendor.id});
         }}
         return {DB}::table('cache')->where('key', 'not like', '%:version:%')->pluck('key')->all();

@@ -144,6 +144,29 @@ async def test_a_process_that_runs_for_long_goes_by_the_modes_of_now(
     assert counts == [1, 0, 0, 0, 1]
 
 
+async def test_crons_read_rows_and_modes_where_they_are_written(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """There is a replica, which nobody may ask: by the modes that it has, a cron would send what
+    the sidecar sends."""
+    campaign = backend.seed_campaign(vendor, 1)
+    await switch(caller, vendor, campaigns="php")
+    rows = f"App\\Models\\QueuedMessage::query()->where('campaigns__id', {campaign.id})"
+    code = f"""
+        $ways = [
+            fn () => {rows}->count(),
+            fn () => {rows}->get()->count(),
+            fn () => {rows}->exists(),
+            fn () => {rows}->pluck('_id')->count(),
+            fn () => {rows}->cursor()->count(),
+            fn () => {rows}->paginate(5)->count(),
+        ];
+        return array_map(fn ($way) => (int) $way(), $ways);
+    """
+    replica = {"DB_REPLICA": "nowhere"}
+    assert run_php(backend.installation.application, code, replica, web=False) == [1] * 6
+
+
 async def test_in_the_browser_every_row_is_seen(
     caller: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
@@ -175,3 +198,30 @@ async def test_the_applications_own_code_sees_the_modes(
     code = f"return {SIDECAR}::modes()['{vendor.uid}'];"
     told = run_php(backend.installation.application, code)
     assert told == {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "seen"),
+    [
+        ("->where('contacts__id', $contact)", True),
+        ("->where(['vendors__id' => $vendor, 'contacts__id' => $contact])", True),
+        ("->where('whatsapp_message_queue.contacts__id', $contact)", True),
+        ("->where('contacts__id', '>=', $contact)", False),
+        ("->where('contacts__id', $contact)->orWhere('status', 1)", False),
+        ("->where('vendors__id', $vendor)", False),
+        ("->whereIn('contacts__id', [$contact])", False),
+    ],
+)
+async def test_a_status_in_the_webhook_cron_finds_its_contacts_row(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, conditions: str, seen: bool
+) -> None:
+    """Where the sidecar sends, and PHP still has the webhooks: the application's routine ends rows
+    that were sent, through the model that hides what is due from the campaign cron."""
+    campaign = backend.seed_campaign(vendor, 1)
+    await switch(caller, vendor, campaigns="sidecar", webhooks="php")
+    [row] = backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
+    code = f"""
+        [$vendor, $contact] = [{vendor.id}, {row["contacts__id"]}];
+        $rows = App\\Models\\QueuedMessage::query(){conditions};
+        return in_array('{row["_uid"]}', $rows->pluck('_uid')->all(), true);"""
+    assert run_php(backend.installation.application, code, web=False) is seen
