@@ -29,7 +29,8 @@ final class ObserveMessages
         . ' AS campaign_uid,'
         . ' CASE WHEN logs.is_incoming_message = 1 THEN (SELECT earlier.created_at FROM {logs} AS earlier'
         . ' WHERE earlier.contacts__id = logs.contacts__id AND earlier.is_incoming_message = 1'
-        . ' AND earlier._id < logs._id ORDER BY earlier.contacts__id DESC, earlier._id DESC LIMIT 1) END AS wrote_before'
+        . ' AND earlier._id < logs._id ORDER BY earlier.contacts__id DESC, earlier._id DESC LIMIT 1) END'
+        . ' AS wrote_before'
         . ' FROM {logs} AS logs JOIN {vendors} AS vendors ON vendors._id = logs.vendors__id'
         . ' LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
         . ' WHERE logs.wamid IN (%s) AND vendors._uid IN (%s)';
