@@ -42,7 +42,7 @@ class AdversaryStage(Stage):
     """Use as a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, SETTINGS, direct=True)
+        super().__init__(folder, SETTINGS, direct=True, host_routine=False)
 
     def clear(self) -> None:
         """End the sidecar's processes, and leave an empty Redis and no vendors."""

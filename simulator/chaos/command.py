@@ -27,6 +27,12 @@ from simulator.stack.packages import missing
     help="Outages of the Cloud API end after so many seconds.",
 )
 @click.option(
+    "--host-routine/--schema-engine",
+    default=True,
+    show_default=True,
+    help="Who handles customers' messages: the application's own routine, or the package's engine.",
+)
+@click.option(
     "--wipe",
     is_flag=True,
     help="Send one campaign and wipe Redis in the middle of it, instead of rounds.",
@@ -46,6 +52,7 @@ def command(
     rounds: int,
     seed: int,
     longest: float,
+    host_routine: bool,
     wipe: bool,
     messages: int,
     rate: float,
@@ -63,7 +70,11 @@ def command(
     if wipe:
         _wipe(seed, messages, rate)
     else:
-        _rounds(rounds, seed, longest, histories)
+        with (
+            tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+            Stage(Path(folder), host_routine=host_routine) as stage,
+        ):
+            _rounds(stage, range(seed, seed + rounds), longest, histories)
 
 
 def _wipe(seed: int, messages: int, rate: float) -> None:
@@ -74,23 +85,19 @@ def _wipe(seed: int, messages: int, rate: float) -> None:
         raise click.ClickException("a message was lost, sent twice or left")
 
 
-def _rounds(rounds: int, seed: int, longest_s: float, histories: Path) -> None:
+def _rounds(stage: Stage, seeds: range, longest_s: float, histories: Path) -> None:
+    click.echo(f"on {stage.installation.description()}", err=True)
+    if "redis" not in stage.clocks.names:
+        click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
     failed = []
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Stage(Path(folder)) as stage:
-        click.echo(
-            f"on {stage.installation.description()}; started in {time.monotonic() - began:.1f} s",
-            err=True,
-        )
-        if "redis" not in stage.clocks.names:
-            click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
-        for number in range(seed, seed + rounds):
-            line, kept = run_round(stage, number, histories, longest_s)
-            click.echo(orjson.dumps(line))
-            sys.stdout.flush()
-            if not kept:
-                failed.append(number)
+    for seed in seeds:
+        line, kept = run_round(stage, seed, histories, longest_s)
+        click.echo(orjson.dumps(line))
+        sys.stdout.flush()
+        if not kept:
+            failed.append(seed)
     seconds = time.monotonic() - began
     if failed:
-        raise click.ClickException(f"{len(failed)} of {rounds} rounds failed: seeds {failed}")
-    click.echo(f"{rounds} rounds in {seconds:.0f} s: nothing lost, doubled or stuck", err=True)
+        raise click.ClickException(f"{len(failed)} of {len(seeds)} rounds failed: seeds {failed}")
+    click.echo(f"{len(seeds)} rounds in {seconds:.0f} s: nothing lost, doubled or stuck", err=True)

@@ -11,6 +11,8 @@ from contracts.effects import ForwardTarget
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.backend.seed_bots import SeedBot
 from simulator.chaos.stage import Stage
+from simulator.cloud_api.odd.catalogue import kinds
+from simulator.stack.engines import BEYOND_THE_ROUTINE
 
 #: How long customers write, in seconds.
 CUSTOMERS_S = 3.0
@@ -152,8 +154,16 @@ class Work:
         """Have payloads come that each stand for themselves: those of several steps count on what
         was done between them."""
         per_s = self._load.odd_per_s
-        order = {"phone_number_id": number, "count": max(1, int(per_s * CUSTOMERS_S))}
-        self._stage.order("odd", {**order, "per_s": per_s, "steps": False})
+        beyond = BEYOND_THE_ROUTINE if self._stage.host_routine else frozenset()
+        names = [
+            kind.name
+            for kind in kinds().values()
+            if kind.random and len(kind.posts) == 1 and kind.name not in beyond
+        ]
+        drawn = Random(f"odd {self._seed} {number}").choices(
+            names, k=max(1, int(per_s * CUSTOMERS_S))
+        )
+        self._stage.order("odd", {"phone_number_id": number, "kinds": drawn, "per_s": per_s})
 
     def _cloud_api(self) -> dict[str, Any]:
         installation = self._stage.installation

@@ -17,6 +17,7 @@ from simulator.chaos.fault_proxy import FaultProxy
 from simulator.ports import free_ports
 from simulator.processes import Process, ProcessFailed, python
 from simulator.redis_server import RedisServer
+from simulator.stack.engines import HOST_ROUTINE
 from simulator.stack.installation import StackInstallation
 
 #: How long a crashed worker's lease stands in the way.
@@ -51,13 +52,21 @@ CALL_S = 60.0
 class Stage:
     """Use as a context manager: starts everything but the Cloud API, and stops it. ``settings``
     are the sidecar's that differ; with ``direct`` workers call the Cloud API itself, and not by the
-    way that can be cut, and nobody fetches media."""
+    way that can be cut, and nobody fetches media. Customers' messages go to the application's own
+    routine, or to the package's engine (``host_routine``)."""
 
     def __init__(
-        self, folder: Path, settings: dict[str, Any] | None = None, *, direct: bool = False
+        self,
+        folder: Path,
+        settings: dict[str, Any] | None = None,
+        *,
+        direct: bool = False,
+        host_routine: bool = True,
     ) -> None:
+        self.host_routine = host_routine
+        engine = HOST_ROUTINE if host_routine else {}
         self.installation = StackInstallation(
-            folder, durable=True, php={"WHATSAPP_SIDECAR_BOTS": "all"}
+            folder, durable=True, php={**engine, "WHATSAPP_SIDECAR_BOTS": "all"}
         )
         self.installation.configure(**SETTINGS | (settings or {}))
         if not direct:

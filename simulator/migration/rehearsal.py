@@ -10,6 +10,7 @@ from simulator.migration.crons import Crons
 from simulator.migration.load import Load
 from simulator.migration.page import Step, read_page
 from simulator.migration.terminal import Done, Terminal
+from simulator.stack.engines import HOST_ROUTINE
 from simulator.stack.installation import StackInstallation
 
 #: How long a wave may take to come to its end.
@@ -74,9 +75,9 @@ class Rehearsal:
         self.installation = StackInstallation(
             folder,
             php={
+                **HOST_ROUTINE,
                 "WHATSAPP_SIDECAR_VENDORS": "none",
                 "WHATSAPP_SIDECAR_BOTS": "none",
-                "WHATSAPP_SIDECAR_FALLBACK_ROUTE": "1",
             },
         )
         self.installation.configure(**SETTINGS)

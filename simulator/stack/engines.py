@@ -13,3 +13,13 @@ HOST_ROUTINE = {
     "WHATSAPP_SIDECAR_FALLBACK_ROUTE": "false",
     "WHATSAPP_WEBHOOK_ROUTE": "true",
 }
+
+#: Odd payloads of which the routine knows less than the package's engine: corrections, the
+#: business's own number, numbers in several forms, ids that are numbers or differ in their case.
+BEYOND_THE_ROUTINE = frozenset(
+    {
+        *("edit", "revoke", "own number"),
+        *("two forms of a number", "one person with and without a number"),
+        *("numeric ids", "wamids that differ in case"),
+    }
+)

@@ -12,7 +12,8 @@ from simulator.chaos import command as module
 
 
 class Stage:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, host_routine: bool) -> None:
+        self.host_routine = host_routine
         self.installation = SimpleNamespace(description=lambda: "a stage of planks")
         self.clocks = SimpleNamespace(names={"redis"})
 
@@ -28,6 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, failing: int | None = 
         stage: Stage, seed: int, histories: Path, longest_s: float
     ) -> tuple[dict[str, Any], bool]:
         line = {"seed": seed, "lost": int(seed == failing), "longest_s": longest_s}
+        line["host_routine"] = stage.host_routine
         return line, seed != failing
 
     monkeypatch.setattr(module, "missing", list)
@@ -54,6 +56,14 @@ def test_a_round_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_how_long_outages_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run(monkeypatch, "--rounds", "1", "--longest", "5")
     assert orjson.loads(result.stdout)["longest_s"] == 5.0
+
+
+@pytest.mark.parametrize(("arguments", "is_hosts"), [([], True), (["--schema-engine"], False)])
+def test_who_handles_messages(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], is_hosts: bool
+) -> None:
+    result = run(monkeypatch, "--rounds", "1", *arguments)
+    assert orjson.loads(result.stdout)["host_routine"] is is_hosts
 
 
 def test_a_machine_without_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:

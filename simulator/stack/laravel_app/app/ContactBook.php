@@ -11,7 +11,7 @@ use Illuminate\Support\Str;
 final class ContactBook
 {
     /** @param array<mixed> $ids what a webhook names a person by */
-    public function findOrCreate(int $vendorId, array $ids, ?string $name): ?Contact
+    public function findOrCreate(int $vendorId, array $ids, mixed $name): ?Contact
     {
         $ids = array_filter(array_map(
             static fn (mixed $id): string => is_string($id) || is_int($id) ? ltrim((string) $id, '+') : '',
@@ -26,7 +26,9 @@ final class ContactBook
         $found = $waId === null ? null : (clone $contacts)->where('wa_id', $waId)->first();
         $found ??= $userId === null ? null : $contacts->where('__data->user_id', $userId)->first();
 
-        return $found === null ? $this->create($vendorId, $waId, $userId, $name) : self::learn($found, $waId, $userId);
+        return $found === null
+            ? $this->create($vendorId, $waId, $userId, is_scalar($name) ? (string) $name : '')
+            : self::learn($found, $waId, $userId);
     }
 
     /** Have a contact known by one of the two ids learn the other. */
@@ -41,9 +43,9 @@ final class ContactBook
         return $contact;
     }
 
-    private function create(int $vendorId, ?string $waId, ?string $userId, ?string $name): Contact
+    private function create(int $vendorId, ?string $waId, ?string $userId, string $name): Contact
     {
-        [$first, $last] = explode(' ', trim((string) $name), 2) + [1 => ''];
+        [$first, $last] = explode(' ', trim($name), 2) + [1 => ''];
 
         return Contact::query()->forceCreate([
             '_uid' => (string) Str::uuid(),

@@ -21,6 +21,11 @@ final class WebhookRoutine
 {
     private const ACTIVE = 1;
 
+    private const OF_MESSAGES = ['messages', 'smb_message_echoes'];
+
+    /** What the column holds. */
+    private const MESSAGE_BYTES = 65535;
+
     private const MEDIA = ['image', 'video', 'document', 'audio', 'sticker'];
 
     public function __construct(
@@ -41,14 +46,15 @@ final class WebhookRoutine
             return;
         }
         $value = is_array($change['value'] ?? null) ? $change['value'] : [];
-        if (isset($value['statuses'][0])) {
+        $field = (string) ($change['field'] ?? 'messages');
+        if (! in_array($field, self::OF_MESSAGES, true)) {
+            $this->account->apply($vendor->_id, $field, $value);
+        } elseif (isset($value['statuses'][0])) {
             $this->statuses->apply($vendor->_id, $value['statuses'][0]);
         } elseif (isset($value['messages'][0])) {
             $this->message($vendor, $value, $value['messages'][0], 'from');
         } elseif (isset($value['message_echoes'][0])) {
             $this->message($vendor, $value, $value['message_echoes'][0], 'to');
-        } else {
-            $this->account->apply($vendor->_id, (string) ($change['field'] ?? ''), $value);
         }
         $this->announcer->announce($vendor, $request->getContent());
     }
@@ -93,8 +99,8 @@ final class WebhookRoutine
             'contact_wa_id' => $contact->wa_id,
             'wab_phone_number_id' => $number,
             'is_incoming_message' => (int) $incoming,
-            'message' => BotReplies::text($item),
-            'messaged_at' => date('Y-m-d H:i:s', (int) ($item['timestamp'] ?? time())),
+            'message' => mb_strcut((string) BotReplies::text($item), 0, self::MESSAGE_BYTES),
+            'messaged_at' => date('Y-m-d H:i:s', min((int) ($item['timestamp'] ?? time()), time())),
             '__data' => ['message' => $item] + $this->media($item),
         ]);
     }
