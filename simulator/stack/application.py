@@ -84,8 +84,8 @@ class Application(Process):
         return self._folders if self.host.cached else self.variables
 
     def cache(self) -> None:
-        """Cache configuration and routes, as ``php artisan optimize`` does."""
-        for command in ("config:cache", "route:cache"):
+        """Cache configuration, routes and events, as ``php artisan optimize`` does."""
+        for command in ("config:cache", "route:cache", "event:cache"):
             done = self.artisan(command, **self.variables)
             if done.returncode != 0:
                 raise ProcessFailed(f"{command} failed:\n{done.stdout}{done.stderr}")

@@ -67,7 +67,8 @@ def test_the_host_is_as_it_says(backend: LaravelBackend) -> None:
         """
         $db = $app['db']->connection();
         return [
-            $app->configurationIsCached(), $app->routesAreCached(), config('cache.default'),
+            $app->configurationIsCached(), $app->routesAreCached(), $app->eventsAreCached(),
+            config('cache.default'),
             config('queue.default'), config('app.timezone'), date_default_timezone_get(),
             $db->getTablePrefix(), $db->selectOne('SELECT @@sql_mode AS mode')->mode,
             $db->update('UPDATE wa_vendors SET status = status LIMIT 1'),
@@ -76,7 +77,7 @@ def test_the_host_is_as_it_says(backend: LaravelBackend) -> None:
         """,
     )
     zone = HOST.timezone
-    assert found == [True, True, "database", "database", zone, zone, "wa_", "", 1, True]
+    assert found == [True, True, True, "database", "database", zone, zone, "wa_", "", 1, True]
     assert "env[APP_KEY]" not in (application.storage.parent / "fpm.conf").read_text()
     assert backend.run("SELECT `key` FROM cache") != [], "calls' ids are kept there"
 
