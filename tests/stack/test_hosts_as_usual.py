@@ -18,7 +18,7 @@ from tests.contract.switching import switch
 from tests.contract.talk import says
 from tests.contract.under_test import Vendor
 from tests.stack.called_sidecar import called_sidecar
-from tests.stack.hosts import MAIN, contract_tests
+from tests.stack.main_flows import MAIN, contract_tests
 from tests.stack.packages import require_stack
 from tests.stack.php_code import run_php
 

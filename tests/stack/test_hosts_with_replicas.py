@@ -29,7 +29,7 @@ from tests.contract.under_test import Vendor
 from tests.eventually import eventually
 from tests.nginx.installation import PHONE_NUMBER_ID, accounting, wamid_of
 from tests.sidecar.payloads import message_webhook
-from tests.stack.hosts import MAIN, contract_tests
+from tests.stack.main_flows import MAIN, contract_tests
 from tests.stack.packages import require_stack
 from tests.stack.php_code import run_php
 
