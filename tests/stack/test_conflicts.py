@@ -89,7 +89,6 @@ LOSING = """
     $store = $app->make(WhatsappSidecar\\Laravel\\Store\\Database::class);
     $name = getenv('DB_DATABASE');
     $other = new PDO('mysql:unix_socket=' . getenv('DB_SOCKET') . ";dbname={$name}", 'root');
-    $db->statement('SET SESSION innodb_snapshot_isolation = ON');
     $calls = 0;
     $own = static function () use ($db, $other, &$calls): string {
         $db->select('SELECT title FROM vendors WHERE _id = __id__');
@@ -102,6 +101,10 @@ LOSING = """
         return $title;
     };
 """
+
+
+#: As on MariaDB from 11.6 on.
+SNAPSHOTS = "$db->statement('SET SESSION innodb_snapshot_isolation = ON');"
 
 
 def lose(backend: LaravelBackend, vendor: Vendor, code: str) -> Any:
@@ -121,7 +124,7 @@ def test_a_lost_snapshot_of_the_packages_own(
     backend: LaravelBackend, vendor: Vendor, snapshots: None, nested: bool
 ) -> None:
     inner = "fn () => $store->transaction($own)" if nested else "$own"
-    code = f"return [$store->transaction({inner}), $calls, $db->transactionLevel()];"
+    code = f"{SNAPSHOTS} return [$store->transaction({inner}), $calls, $db->transactionLevel()];"
     assert lose(backend, vendor, code) == ["theirs", 2, 0]
     assert backend.rows("vendors", _id=vendor.id)[0]["slug"].count("!") == 1
 
@@ -132,7 +135,7 @@ def test_a_lost_snapshot_within_the_hosts(
 ) -> None:
     """The host hears of it as of a deadlock, and Laravel makes the host's transaction again, if the
     host wants that."""
-    code = f"""
+    code = f"""{SNAPSHOTS}
         try {{
             $title = $db->transaction(function () use ($db, $store, $own) {{
                 $db->update("UPDATE vendors SET title = 'ours' WHERE _id = 1");
@@ -147,3 +150,20 @@ def test_a_lost_snapshot_within_the_hosts(
     assert lose(backend, vendor, code) == expected
     slug = backend.rows("vendors", _id=vendor.id)[0]["slug"]
     assert slug.count("!") == (attempts > 1)
+
+
+def test_a_message_that_another_call_has_stored_since_the_host_began(
+    backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """It waits, and is asked for again, whatever the host's transaction sees of the log."""
+    code = """
+        $messages = $app->make(WhatsappSidecar\\Laravel\\Effects\\PendingMessages::class);
+        $db->statement('SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+        return $db->transaction(function () use ($db, $other, $messages) {
+            $db->select('SELECT COUNT(*) FROM whatsapp_message_logs');
+            $other->exec("INSERT INTO whatsapp_message_logs (_uid, created_at, vendors__id, status)
+                VALUES ('waits-__id__', NOW(), __id__, 'pending')");
+            return $messages->isPending('waits-__id__');
+        });
+    """
+    assert lose(backend, vendor, code) is True

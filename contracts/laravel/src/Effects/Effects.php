@@ -150,7 +150,7 @@ final class Effects
 
             return $this->add($vendor, $effect);
         });
-        $waits = $key === null || isset($this->messages->effects([$effect['id']])[$effect['id']]);
+        $waits = $key === null || $this->messages->isPending($effect['id']);
         if (! $added && $waits) {
             $this->posts->postMessage($vendor, $effect);
         }

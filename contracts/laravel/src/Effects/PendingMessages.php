@@ -114,6 +114,13 @@ final class PendingMessages
         ));
     }
 
+    /** Tell whether it is not known what became of a message, whichever transaction has stored it. */
+    public function isPending(string $uid): bool
+    {
+        // A row that another call has stored since the application's transaction began is seen by a locking read.
+        return $this->db->rows(sprintf(self::PENDING, '?') . ' FOR UPDATE', [$uid]) !== [];
+    }
+
     /** The sidecar does not take the message: it will not be sent. */
     public function fail(string $uid, string $reason, string $now): void
     {
