@@ -18,7 +18,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="containers are for root 
 BARE = """\
 while [ "${1#--}" != "$1" ]; do shift; done
 root=$2
-mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/srv" "$root/etc/apt/apt.conf.d"
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/srv" "$root/etc/apt/apt.conf.d" \\
+    "$root/etc/dpkg/dpkg.cfg.d"
 for program in sh cat sleep; do
     file=$(readlink -f "/bin/$program")
     cp "$file" "$root/bin/$program"
