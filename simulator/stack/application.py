@@ -104,7 +104,7 @@ class Application(Process):
     def logged(self) -> str:
         """Return what the application has logged."""
         file = self.storage / "logs" / "laravel.log"
-        return file.read_text() if file.exists() else ""
+        return file.read_text(errors="replace") if file.exists() else ""
 
 
 def _folders(storage: Path) -> dict[str, str]:
