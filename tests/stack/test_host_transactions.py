@@ -2,6 +2,7 @@
 what waits for the end of one follows it. With the cache in the database, as Laravel 11 comes."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def _text(vendor: Vendor, bot: str, hook: str) -> str:
     return HOOKS[hook].format(vendor=vendor.id, bot=bot)
 
 
-def _run(backend: LaravelBackend, code: str, *more: dict[str, str], web: bool = False) -> object:
+def _run(backend: LaravelBackend, code: str, *more: dict[str, str], web: bool = False) -> Any:
     environment = {name: value for one in (DATABASE, *more) for name, value in one.items()}
     return run_php(backend.installation.application, code, environment, web=web)
 
@@ -247,7 +248,7 @@ def test_a_message_that_fails_after_the_commit_keeps_nothing_of_the_hosts_from_f
     backend: LaravelBackend, vendor: Vendor
 ) -> None:
     code = _COMMITTED.format(db=DB, work=_message(vendor))
-    runs, followed, level, error = _run(backend, code, web=True)  # type: ignore[misc]
+    runs, followed, level, error = _run(backend, code, web=True)
     assert (runs, followed, level) == (1, True, 0)
     assert "does not answer" in error
     [row] = backend.rows(LOGS, vendors__id=vendor.id)
@@ -265,7 +266,7 @@ def test_a_conflict_after_the_commit_does_not_have_the_host_do_its_work_again(
     )
     code = _COMMITTED.format(db=DB, work=_message(vendor))
     try:
-        runs, followed, _, error = _run(backend, code, sidecar.variables)  # type: ignore[misc]
+        runs, followed, _, error = _run(backend, code, sidecar.variables)
     finally:
         backend.run("DROP TRIGGER conflict")
     assert (runs, followed) == (1, True)
@@ -340,7 +341,7 @@ def test_old_ids_of_calls_are_deleted_and_nothing_else(backend: LaravelBackend) 
         $make(1)->claim('of-now', $now, 600);
         return array_values(array_filter($all, fn ($sql) => str_contains($sql, 'delete')));
     """
-    [delete] = _run(backend, code)  # type: ignore[misc]
+    [delete] = _run(backend, code)
     keys = [row["key"] for row in backend.run("SELECT `key` FROM cache ORDER BY `key`")]
     assert [key.startswith("reference") for key in keys] == [True] * 3
     assert [bytes.fromhex(key.rpartition(":")[2]).decode() for key in keys[1:]] == [
