@@ -192,6 +192,8 @@ class _Connection:
 
     def reset(self) -> None:
         for half in self._halves:
+            if half.is_closing():
+                continue
             connection = half.get_extra_info("socket")
             if connection is not None and connection.fileno() >= 0:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

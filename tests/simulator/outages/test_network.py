@@ -8,11 +8,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 
 from simulator.outages.network import SHAPES, TLS, Network, lacking
-from simulator.outages.resolver import NAME, Resolver
+from simulator.outages.resolver import NAME, Names
 
 #: Sends a message for each line that it reads, as a worker does, and says what it concludes.
 ASKING = """
-import asyncio, sys
+import sys, uvloop
 from workers.sending.cloud_api import CloudApi
 
 async def main():
@@ -21,7 +21,7 @@ async def main():
         print(await api.send("110", "token", b"{}"), flush=True)
     await api.close()
 
-asyncio.run(main())
+uvloop.run(main())
 """
 
 
@@ -60,12 +60,11 @@ def test_nothing_is_sent_while_it_fails(httpserver: HTTPServer, tmp_path: Path, 
 def test_a_name_is_there_or_nobody_answers_for_it(tmp_path: Path) -> None:
     file = tmp_path / "names"
     file.write_text(NAME)
-    resolver = Resolver(file)
-    assert resolver.getaddrinfo(NAME, 80)[0][4] == ("127.0.0.1", 80)
+    assert Names(file).address(NAME) == "127.0.0.1"
     file.write_text("")
     with pytest.raises(OSError, match="name resolution"):
-        resolver.getaddrinfo(NAME, 80)
-    assert resolver.getaddrinfo("127.0.0.1", 80)
+        Names(file).address(NAME)
+    assert Names(file).address("localhost") == "localhost"
 
 
 def test_a_shape_says_what_it_needs() -> None:
