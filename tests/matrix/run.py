@@ -92,7 +92,7 @@ class Run:
                 return list(self._pytest(name, report))
 
     def _pytest(self, name: str, report: Path) -> Iterator[str]:
-        yield from (sys.executable, "-m", "pytest", "-q", f"tests/{name}", f"--junitxml={report}")
+        yield from (sys.executable, "-m", "pytest", "-v", f"tests/{name}", f"--junitxml={report}")
         yield from ("-p", "no:cacheprovider", f"--basetemp={self._folder / name[0]}")
         # The embedded backend is the same everywhere.
         wanted = "not embedded" if name == "contract" else ""
