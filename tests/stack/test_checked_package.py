@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from simulator.stack.packages import program
-from tests.stack.checked_package import checked_package
+from tests.stack.checked_package import checked_copy, checked_package
 from tests.stack.packages import require_stack
-
-_PROGRAM = Path(__file__).with_name("offsets.php")
 
 WRONG = """<?php
 declare(strict_types=1);
@@ -67,8 +65,7 @@ def test_every_way_of_using_null_as_an_offset_is_found(tmp_path: Path) -> None:
     (tmp_path / "wrong" / "src").mkdir(parents=True)
     (tmp_path / "wrong" / "src" / "Wrong.php").write_text(WRONG)
     copy = tmp_path / "copy"
-    command = [program("php"), str(_PROGRAM), str(tmp_path / "wrong"), str(copy)]
-    subprocess.run(command, check=True)
+    checked_copy(tmp_path / "wrong", copy)
     ways = ["read", "isset", "write", "second", "constant", "returned", "inner", "text"]
     ways += ["deprecated"]
     command = [program("php"), "-r", RUN, "--", str(copy), "right", *ways]

@@ -11,7 +11,6 @@ from werkzeug import Request, Response
 
 from contracts.signing import Audience, SignatureRefused, Verifier
 from simulator.stack.application import APPLICATION
-from simulator.stack.installation import CONTRACTS
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
 from tests.stack.php_code import run_php
@@ -135,7 +134,8 @@ def test_the_configuration_can_be_published(backend: LaravelBackend) -> None:
         return Illuminate\\Support\\ServiceProvider::pathsToPublish($provider, $tag);
     """
     [(source, target)] = run_php(backend.installation.application, code, web=False).items()
-    assert Path(source).resolve() == CONTRACTS / "laravel" / "config" / "whatsapp-sidecar.php"
+    package = Path(backend.installation.application.variables["SIDECAR_PACKAGE"])
+    assert Path(source).resolve() == package.resolve() / "config" / "whatsapp-sidecar.php"
     assert Path(target) == APPLICATION / "config" / "whatsapp-sidecar.php"
 
 

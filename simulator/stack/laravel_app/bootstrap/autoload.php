@@ -8,9 +8,10 @@ error_reporting(E_ALL & ~E_DEPRECATED & ~E_USER_DEPRECATED);
 require_once 'Illuminate/autoload.php';
 
 (static function (): void {
+    $package = getenv('SIDECAR_PACKAGE') ?: __DIR__ . '/../../../../contracts/laravel';
     $roots = [
         'WhatsappSidecar\\Laravel\\Tests\\' => __DIR__ . '/../../../../contracts/laravel/tests/',
-        'WhatsappSidecar\\Laravel\\' => (getenv('SIDECAR_PACKAGE') ?: __DIR__ . '/../../../../contracts/laravel') . '/src/',
+        'WhatsappSidecar\\Laravel\\' => $package . '/src/',
         'App\\' => __DIR__ . '/../app/',
     ];
     spl_autoload_register(static function (string $class) use ($roots): void {
