@@ -245,3 +245,15 @@ async def test_it_ends_the_transaction_that_it_is_in(
     assert answer.result == "retry"
     assert "did not begin" in (answer.reason or "")
     assert _logs(backend, vendor) == []
+
+
+async def test_it_swallows_a_conflict_for_which_the_server_has_rolled_all_back(
+    atomic: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """What it has written since stands alone, and comes again with the rest."""
+    update = says(vendor, "say One; swallow a deadlock")
+    answers = await atomic.process(update, says(vendor, "say Two"))
+    assert [answer.result for answer in answers] == ["retry", "done"]
+    assert "was ended in the middle" in (answers[0].reason or "")
+    assert texts(sends(answers[1])) == ["Two"]
+    assert [log["message"] for log in _logs(backend, vendor)] == ["messages: say Two", "Two"]

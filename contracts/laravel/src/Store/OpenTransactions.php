@@ -15,6 +15,8 @@ final class OpenTransactions
 
     public const NOT_ITS_OWN = 'the routine has ended a transaction that it did not begin';
 
+    public const ENDED = 'the transaction was ended in the middle, by a conflict that the routine has swallowed, say';
+
     public function __construct(private DatabaseManager $connections)
     {
     }
@@ -46,6 +48,10 @@ final class OpenTransactions
                 $wrong ??= self::LEFT_OPEN;
             } elseif ($level < $was) {
                 $wrong = self::NOT_ITS_OWN;
+            } elseif ($was > 0 && self::hasEnded($connection)) {
+                // Which is none of those that Laravel counts; a new connection has none.
+                $connection->reconnect();
+                $wrong = self::ENDED;
             }
             // Begun by a statement, of which Laravel does not know.
             $pdo = $connection->getRawPdo();
@@ -56,5 +62,14 @@ final class OpenTransactions
         }
 
         return $wrong;
+    }
+
+    /** After an error the server does not say whether it has rolled all back; it says so with the next answer. */
+    private static function hasEnded(Connection $connection): bool
+    {
+        $pdo = $connection->getPdo();
+        $pdo->exec('DO 0');
+
+        return ! $pdo->inTransaction();
     }
 }

@@ -58,6 +58,7 @@ final class HostRoutine
             'refuse' => throw new HttpResponseException(response('no', 403)),
             'begin by statement' => DB::unprepared('START TRANSACTION'),
             'end a transaction' => DB::rollBack(),
+            'swallow a deadlock' => DB::unprepared('ROLLBACK'),
             'link' => $this->obey('say ' . url('media/1'), $vendor, $from, ''),
             'roll back' => rescue(fn () => DB::transaction(function () use ($vendor, $from): void {
                 $this->obey('say Two', $vendor, $from, '');
