@@ -57,7 +57,8 @@ class Chroot:
         self._configure()
         self._mount("-t", "proc", "proc", self.root / "proc")
         self._mount("--rbind", "/dev", self.root / "dev")
-        self._apt("update")
+        # A mirror may have stood still for a while.
+        self._apt("update", "-o", "Acquire::Check-Valid-Until=false")
         self._apt("install", "-y", "--no-install-recommends", *self._suite.packages)
         self._apt("clean")
         for link, target in self._suite.links.items():
