@@ -29,6 +29,14 @@ TABLES = (
     *(QUEUE, LOGS, "whatsapp_webhook_queue"),
 )
 
+#: What is written without a transaction.
+STORED = """
+    $vendor = $app->make(WhatsappSidecar\\Laravel\\Store\\Vendors::class)->find('{}');
+    $store = $app->make(WhatsappSidecar\\Laravel\\Actions\\StoreWebhooks::class);
+
+    return $store->storeRaw($vendor, [], '[]') === null;
+"""
+
 #: Each connection's first writes fail: by a deadlock, a wait that is too long, a lost snapshot.
 TRIGGER = """
     CREATE TRIGGER refuse_{event}_{table} BEFORE {event} ON {table} FOR EACH ROW
@@ -79,7 +87,8 @@ async def test_every_call_is_made_again(
     (answer,) = await caller.process(change(vendor, "account_update", removed))
     assert answer.result == "done"
     await switch(caller, vendor, bots="shadow")
-    assert len(backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id)) == 51
+    assert run_php(backend.installation.application, STORED.format(vendor.uid)) is True
+    assert len(backend.rows("whatsapp_webhook_queue", vendors__id=vendor.id)) == 52
 
 
 #: Another connection changes a row that a transaction has read. The function is what the package's
