@@ -62,6 +62,9 @@ def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTT
     assert "FAILED" not in done.stdout
     assert "signed round trip" in done.stdout
     assert re.search(r"^ok      database: (MariaDB|MySQL) \d+\.\d+", done.stdout, re.M)
+    [broadcasts] = re.findall(r"^ok      broadcasts: (.*)", done.stdout, re.M)
+    assert "events go to the connection 'null'" in broadcasts
+    assert "for 'pusher' has no app_id, key and secret" in broadcasts
 
 
 def test_check_names_the_reason_of_a_refusal(backend: LaravelBackend, sidecar: HTTPServer) -> None:

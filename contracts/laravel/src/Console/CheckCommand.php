@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Client\SidecarError;
 use WhatsappSidecar\Laravel\Engine\Engine;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 use WhatsappSidecar\Laravel\Signing\Keys;
+use WhatsappSidecar\Laravel\Store\BroadcastConnection;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\OldestServer;
 use WhatsappSidecar\Laravel\Store\OptOuts;
@@ -50,6 +51,7 @@ final class CheckCommand extends Command
         $this->attempt('indexes', fn (): string => $this->indexes($db));
         $this->attempt('campaign_opt_outs', fn (): string => app(OptOuts::class)->word);
         $this->attempt('engine', fn (): string => $this->engine());
+        $this->attempt('broadcasts', fn (): string => $this->broadcasts());
         $this->attempt('sidecar', fn (): string => 'healthz says ' . ($client->health()['status'] ?? 'nothing'));
         $this->attempt('signed round trip', fn (): string => $this->roundTrip($client));
 
@@ -84,6 +86,18 @@ final class CheckCommand extends Command
         }
 
         return 'all there';
+    }
+
+    /** No broadcasts are no fault; that they are silent is said. */
+    private function broadcasts(): string
+    {
+        $name = config('whatsapp-sidecar.broadcast.connection');
+        $server = BroadcastConnection::broadcaster(config("broadcasting.connections.{$name}"));
+
+        return "the application's events go to the connection '" . (config('broadcasting.default') ?? 'null')
+            . "'; announcements go to " . ($server === null
+                ? "vendors' own servers alone, for '{$name}' has no app_id, key and secret"
+                : "'{$name}' or vendors' own servers");
     }
 
     private function engine(): string

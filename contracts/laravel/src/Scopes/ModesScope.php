@@ -27,13 +27,12 @@ final class ModesScope implements Scope
 
     public function apply(Builder $builder, Model $model): void
     {
-        $query = $builder->getQuery();
+        $query = $builder->getQuery()->useWritePdo();
         if (self::names(['contacts__id', $model->qualifyColumn('contacts__id')], $query->wheres)) {
             return;
         }
         $column = $query->getGrammar()->wrap($model->qualifyColumn('vendors__id'));
         $builder->whereRaw(...($this->modes)()->ofCrons($this->capability, $column));
-        $query->useWritePdo();
     }
 
     /**
