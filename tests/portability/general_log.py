@@ -1,4 +1,4 @@
-"""The statements of an application, from MariaDB's general log.
+"""The statements of the Laravel package and of ``contracts/sql``, from MariaDB's general log.
 
 As a plugin of pytest (``-p tests.portability.general_log``) it has every MariaDB that the tests
 start write such a log, beside its data.
@@ -19,6 +19,9 @@ _ENTRY = re.compile(r"(?:\d{6} +[\d:]+|\t)\t *(\d+) ([A-Z][A-Za-z ]*)\t(.*)", re
 #: What Laravel begins a connection with, and no other client here.
 _LARAVEL = "use `"
 
+#: What the files of contracts/sql put together and run, and nobody else does.
+_ALTER = ("ALTER TABLE ", ", ALGORITHM=INPLACE, LOCK=NONE")
+
 
 def pytest_configure() -> None:
     MariaDB.options = (*MariaDB.options, "--general-log", f"--general-log-file={NAME}")
@@ -31,7 +34,7 @@ def logs(folder: Path) -> list[Path]:
 
 def statements(log: Path) -> set[str]:
     """Return what Laravel asked for: prepared statements with a ``?`` for each value, lists of them
-    with one, and others, like ``COMMIT``, as they were."""
+    with one, and others, like ``COMMIT``, as they were; and what the SQL files put together."""
     found = set()
     connections = set()
     for connection, kind, text in _entries(log):
@@ -39,8 +42,10 @@ def statements(log: Path) -> set[str]:
             connections.discard(connection)
         elif kind == "Query" and text.startswith(_LARAVEL):
             connections.add(connection)
-        elif kind in {"Query", "Prepare"} and connection in connections:
-            found.add(shape(text))
+        elif kind in {"Query", "Prepare"}:
+            put_together = text.startswith(_ALTER[0]) and text.endswith(_ALTER[1])
+            if put_together or connection in connections:
+                found.add(shape(text))
     return found
 
 

@@ -1,4 +1,4 @@
-"""What Laravel said is found in a general log, and others' statements are not."""
+"""What Laravel and the SQL files said is found in a general log, and others' statements are not."""
 
 from pathlib import Path
 
@@ -21,6 +21,8 @@ Time\t\t    Id Command\tArgument
  WHERE _uid IN (?, ?)
 \t\t    66 Execute\tSELECT * FROM `vendors` WHERE _uid IN ('a', 'b')
 \t\t     5 Query\tSELECT 'of another test'
+\t\t     5 Query\tALTER TABLE bots ADD INDEX name (name)
+\t\t     5 Prepare\tALTER TABLE bots ADD INDEX name (name), ALGORITHM=INPLACE, LOCK=NONE
 \t\t    66 Close stmt\t
 \t\t    66 Quit\t
 \t\t    66 Connect\troot@localhost on reference using Socket
@@ -37,6 +39,7 @@ def test_laravels_statements(tmp_path: Path) -> None:
     (log,) = logs(tmp_path)
     assert statements(log) == {
         "START TRANSACTION",
+        "ALTER TABLE bots ADD INDEX name (name), ALGORITHM=INPLACE, LOCK=NONE",
         "SELECT *\n  FROM `vendors`\n\n WHERE _uid IN (?)",
         "DELETE FROM `vendors` WHERE _uid IN (?)",
     }
