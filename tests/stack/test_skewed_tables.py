@@ -48,8 +48,8 @@ QUEUE = f"""
     INSERT INTO whatsapp_message_queue
         (_uid, created_at, updated_at, __data, vendors__id, campaigns__id, contacts__id, status,
          scheduled_at, phone_with_country_code, retries)
-    SELECT CONCAT('skewed-', n), NOW(), NOW(), '{{}}', ?, ?, ?, IF(n < ?, 4, 2),
-           '2020-01-01', '999700000001', 0
+    SELECT CONCAT('skewed-', n), NOW(), NOW(), '{{}}', ?, ?, ?, IF(n < ?, IF(n % 2, 1, 4), 2),
+           '2099-01-01', '999700000001', 0
     FROM {_NUMBERS} ORDER BY n
 """
 
@@ -84,8 +84,8 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaravelBackend
 @pytest.fixture
 def skewed(backend: LaravelBackend) -> Campaign:
     """A campaign whose vendor has had many messages, most of them one contact's of many who have
-    few; and webhooks that wait behind many that have failed, of a vendor that is not on the
-    sidecar."""
+    few, and has many queued for later; and webhooks that wait behind many that have failed, of a
+    vendor that is not on the sidecar."""
     database = backend.database
     campaign = backend.seed_campaign(backend.seed_vendor(), 60)
     vendor = campaign.vendor
@@ -102,7 +102,8 @@ def skewed(backend: LaravelBackend) -> Campaign:
     database.rows(SETTINGS, (vendor.id,))
     ours = WEBHOOKS.replace("skewed", "ours").replace("ORDER BY", "WHERE n < 40 ORDER BY")
     database.rows(ours, (vendor.id, 0))
-    database.rows("UPDATE whatsapp_message_queue SET status = 6 WHERE status = 1 AND _id % 4 = 0")
+    unknown = "UPDATE whatsapp_message_queue SET status = 6 WHERE campaigns__id = ? AND _id % 4 = 0"
+    database.rows(unknown, (campaign.id,))
     for table in LARGE:
         database.rows(f"ANALYZE TABLE {table}")
     return campaign
