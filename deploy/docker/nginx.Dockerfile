@@ -5,6 +5,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled \
     && install -d -o www-data -g www-data -m 0700 \
         /var/lib/nginx/files /var/lib/nginx/internal /var/lib/nginx/webhooks
+# In these two places docker-compose.yml puts file systems in memory, which take on the mode of what they
+# cover, and belong to root.
+RUN chmod 1777 /var/lib/nginx/internal /var/lib/nginx/webhooks
 COPY deploy/docker/nginx.conf /etc/nginx/nginx.conf
 COPY deploy/docker/site.conf /etc/nginx/site.conf
 COPY nginx/sidecar /etc/nginx/sidecar

@@ -34,12 +34,14 @@ driver = "overlay"
 graphroot = "{folder}/storage"
 runroot = "{folder}/run/storage"
 """
-#: Docker gives a read-only container no folder that can be written to but those that are named.
+#: Docker gives a read-only container no folder that can be written to but those that are named. What
+#: containers.conf says of ulimits is forgotten where the compose file names one.
 _PODMAN = """\
 #!/bin/sh
 if [ "$1" = create ]; then
     shift
-    set -- create --read-only-tmpfs=false --pull=never "$@"
+    set -- create --read-only-tmpfs=false --pull=never \\
+        --ulimit=nofile={nofile}:{nofile} --ulimit=nproc={nproc}:{nproc} "$@"
 fi
 exec podman "$@"
 """
@@ -83,7 +85,7 @@ class Engine:
         (folder / "storage.conf").write_text(_STORAGE_CONF.format(**names))
         #: podman as programs that were made for Docker expect it.
         self.program = folder / "podman"
-        self.program.write_text(_PODMAN)
+        self.program.write_text(_PODMAN.format(**names))
         self.program.chmod(0o755)
 
     def podman(self, *arguments: str, timeout_s: float = TIMEOUT_S) -> str:

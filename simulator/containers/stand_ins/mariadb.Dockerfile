@@ -4,6 +4,8 @@ RUN groupadd --system --gid 999 mysql && useradd --system --uid 999 --gid 999 my
     && apt-get update && apt-get install -y --no-install-recommends mariadb-server \
     && rm -rf /var/lib/apt/lists/* /var/lib/mysql \
     && install -d -o mysql -g mysql /var/lib/mysql /run/mysqld /docker-entrypoint-initdb.d
+# Whoever the server runs as, and with a file system in memory that takes on what it covers.
+RUN chmod 1777 /run/mysqld
 COPY simulator/containers/stand_ins/docker-entrypoint.sh simulator/containers/stand_ins/healthcheck.sh \
     /usr/local/bin/
 ENTRYPOINT ["docker-entrypoint.sh"]
