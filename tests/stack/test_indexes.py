@@ -61,9 +61,9 @@ LARGE = ("whatsapp_message_queue", "whatsapp_message_logs", "contacts", "campaig
 MANY = ("vendor_settings", "whatsapp_webhook_queue", "bot_replies", "bot_flows", *LARGE)
 
 
-@pytest.fixture
-def busy(backend: LaravelBackend) -> Campaign:
-    """A campaign of an installation that has many: for few rows, no index is worth it."""
+@pytest.fixture(scope="module")
+def large(backend: LaravelBackend) -> LaravelBackend:
+    """An installation with many rows: for few, no index is worth it."""
     for _ in range(4):
         vendor = backend.seed_vendor()
         for _ in range(6):
@@ -71,16 +71,31 @@ def busy(backend: LaravelBackend) -> Campaign:
     for _ in range(30):
         bots = [SeedBot("is", "nothing", "A", flow_active=True)] * 20
         backend.seed_bots(backend.seed_vendor(), *bots)
-    backend.database.rows(LOGS_OF_QUEUE)
-    backend.database.rows("UPDATE whatsapp_message_queue SET status = 4 WHERE _id % 10 = 0")
-    backend.database.rows("UPDATE whatsapp_message_queue SET status = 6 WHERE _id % 10 = 1")
+    _have_sent(backend)
     backend.database.rows(SETTINGS)
     strangers = backend.seed_vendor()
     backend.leave_to_php(strangers)
     backend.database.rows(WEBHOOKS, (campaign.vendor.id, strangers.id))
     for table in MANY:
         backend.database.rows(f"ANALYZE TABLE {table}")
+    return backend
+
+
+@pytest.fixture
+def busy(large: LaravelBackend) -> Campaign:
+    """A campaign that nobody has touched, in a large installation."""
+    campaign = large.seed_campaign(large.seed_vendor(), 300)
+    _have_sent(large, f" AND campaigns__id = {campaign.id}")
     return campaign
+
+
+def _have_sent(backend: LaravelBackend, of: str = "") -> None:
+    """Give the queue's rows messages in the log, and some of them another status."""
+    backend.database.rows(f"{LOGS_OF_QUEUE} WHERE TRUE{of}")
+    for remainder, status_ in ((0, 4), (1, 6)):
+        backend.database.rows(
+            f"UPDATE whatsapp_message_queue SET status = {status_} WHERE _id % 10 = {remainder}{of}"
+        )
 
 
 async def everything(caller: Caller, campaign: Campaign) -> None:
