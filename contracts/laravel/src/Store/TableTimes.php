@@ -49,6 +49,6 @@ final class TableTimes
             $this->db->rows(implode(' UNION ALL ', $queries))
         );
 
-        return intdiv(max(0, ...$ahead), 1000);
+        return intdiv(max([0, ...$ahead]), 1000);
     }
 }
