@@ -1,6 +1,7 @@
 """What changes while campaigns run: a vendor's settings, at Meta and in PHP, and its contacts."""
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from contracts import sidecar_api as api
 from contracts.backend import QueueStatus
 from simulator.backend import vendors as settings
 from simulator.backend.seed import SeededVendor
-from simulator.chaos.fault import RATES, TOLD, Fault
+from simulator.chaos.fault import RATES, TOLD, Fault, Kind
 from simulator.chaos.load import Work
 from simulator.chaos.stage import Stage, persist
 from simulator.stack.database import SqlError
@@ -66,16 +67,13 @@ class Changes:
     def number(self, fault: Fault) -> None:
         """Remove a vendor's number, put it back, and resume the vendor's campaigns as a person
         would."""
-        place = int(fault.target)
-        [number] = self._work.vendors[place].phone_number_ids
+        [number] = self._work.vendors[int(fault.target)].phone_number_ids
         self._stage.order("numbers/remove", {"phone_number_id": number})
         try:
             time.sleep(fault.for_s)
         finally:
             self._stage.order("numbers/restore", {"phone_number_id": number})
-        for campaign in self._work.campaigns:
-            if campaign.vendor_uid == self._work.vendors[place].uid:
-                self._stage.call(api.CAMPAIGN_RESUME, campaign.uid)
+        resume_campaigns(self._stage, self._work, [fault])
 
     def opt_out(self, fault: Fault) -> dict[str, Any]:
         """Have the contacts of half of a campaign's waiting rows opt out. Return the rows of them
@@ -99,3 +97,14 @@ class Changes:
         database = self._stage.installation.database
         persist(lambda: found.append(database.rows(sql, parameters)), SqlError, _DATABASE_BACK_S)
         return found[-1]
+
+
+def resume_campaigns(stage: Stage, work: Work, faults: Iterable[Fault]) -> bool:
+    """Have a person resume the campaigns of vendors whose number was gone for a while. Return
+    whether there are any. Who looks too soon has to look again: what was refused before the number
+    was back may pause a campaign a moment later."""
+    gone = {work.vendors[int(one.target)].uid for one in faults if one.kind is Kind.NUMBER}
+    campaigns = [one.uid for one in work.campaigns if one.vendor_uid in gone]
+    for uid in campaigns:
+        stage.call(api.CAMPAIGN_RESUME, uid)
+    return bool(campaigns)

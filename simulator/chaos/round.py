@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simulator.chaos.changes import resume_campaigns
 from simulator.chaos.evidence import collect
 from simulator.chaos.fault import LONGEST_OUTAGE_S, Kind, draw_faults
 from simulator.chaos.history import Logs, write_history
@@ -38,6 +39,8 @@ def run_round(
     for name in ended:
         stage.start(name)
     rested = wait_for_quiescence(stage, work, REST_S)
+    if not rested and resume_campaigns(stage, work, faults):
+        rested = wait_for_quiescence(stage, work, REST_S)
     wait_until_over(stage)
     ended += stage.ended()
     ended += [f"{o.fault} (exit code {o.exit_code})" for o in injected if o.exit_code]
