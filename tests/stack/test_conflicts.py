@@ -151,11 +151,11 @@ def test_a_lost_snapshot_within_the_hosts(
                 return $store->transaction($own);
             }}, {attempts});
         }} catch (PDOException $error) {{
-            $title = $error->getCode() . ' ' . $error->errorInfo[1];
+            $title = WhatsappSidecar\\Laravel\\Store\\Conflict::is($error);
         }}
         return [$title, $calls, $db->transactionLevel()];
     """
-    expected: list[Any] = ["theirs", 2, 0] if attempts > 1 else ["40001 1020", 1, 0]
+    expected: list[Any] = ["theirs", 2, 0] if attempts > 1 else [True, 1, 0]
     assert lose(backend, vendor, code) == expected
     slug = backend.rows("vendors", _id=vendor.id)[0]["slug"]
     assert slug.count("!") == (attempts > 1)
@@ -168,6 +168,9 @@ def test_a_message_that_another_call_has_stored_since_the_host_began(
     code = """
         $messages = $app->make(WhatsappSidecar\\Laravel\\Effects\\PendingMessages::class);
         $db->statement('SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ');
+        if ($db->select("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'") !== []) {
+            $db->statement('SET SESSION innodb_snapshot_isolation = OFF');
+        }
         return $db->transaction(function () use ($db, $other, $messages) {
             $db->select('SELECT COUNT(*) FROM whatsapp_message_logs');
             $other->exec("INSERT INTO whatsapp_message_logs (_uid, created_at, vendors__id, status)

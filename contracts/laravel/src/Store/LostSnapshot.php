@@ -16,13 +16,17 @@ final class LostSnapshot extends PDOException
 {
     private const SQLSTATE = '40001';
 
+    /** By which Laravel knows one. */
+    private const DEADLOCK = 'Deadlock found when trying to get lock: ';
+
     /** Return the error by its other name; null if it is none. */
     public static function of(Throwable $error): ?self
     {
         if (! Conflict::hasCode($error, Conflict::RECORD_CHANGED)) {
             return null;
         }
-        $lost = new self($error->getMessage(), 0, $error);
+        // From Laravel 9 on, only the message tells the outer transaction.
+        $lost = new self(self::DEADLOCK . $error->getMessage(), 0, $error);
         $lost->code = self::SQLSTATE;
         $lost->errorInfo = [self::SQLSTATE, Conflict::RECORD_CHANGED, $error->getMessage()];
 
