@@ -226,6 +226,31 @@ def test_a_cache_that_is_broken_fails_no_save(
     assert "what PHP has cached of vendors may be old for 300 s" in logged
 
 
+@pytest.mark.parametrize(("code", "found"), [(1213, "thrown"), (2006, "nothing")])
+def test_a_conflict_of_the_cache_is_not_swallowed(
+    backend: LaravelBackend, code: int, found: str
+) -> None:
+    """It has undone the transaction that it was read in; any other fault is none of the host's."""
+    find = f"""
+        $store = new class extends Illuminate\\Cache\\ArrayStore {{
+            public function get($key) {{
+                $error = new PDOException('the cache');
+                $error->errorInfo = ['HY000', {code}, ''];
+                throw $error;
+            }}
+        }};
+        $transactions = $app->make({PACKAGE}\\Support\\AfterTransactions::class);
+        $cache = new Illuminate\\Cache\\Repository($store);
+        $users = new {PACKAGE}\\Cache\\KnownUsers($cache, $transactions);
+        try {{
+            return $users->find(1, '{USER}') ?? 'nothing';
+        }} catch (PDOException) {{
+            return 'thrown';
+        }}
+    """
+    assert _run(backend, find) == found
+
+
 # -- what follows a commit -----------------------------------------------------------------------
 
 #: Commits three attempts at most; what the host has waiting for the commit runs in any case.
