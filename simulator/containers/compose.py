@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
@@ -51,10 +52,13 @@ class Compose:
         file = engine.folder / "compose.env"
         file.touch(mode=0o600)
         file.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        # podman-compose fills in nothing below a tag.
+        changes = engine.folder / OVERRIDE.name
+        changes.write_text(Template(OVERRIDE.read_text()).substitute(variables))
         self._command = [
             *(program, "--project-name", PROJECT, "--in-pod", "false"),
             *("--podman-path", str(engine.program), "--env-file", str(file)),
-            *("--file", str(FILE), "--file", str(OVERRIDE)),
+            *("--file", str(FILE), "--file", str(changes)),
         ]
         self._options = ("--detach", "--no-build", "--no-deps")
 

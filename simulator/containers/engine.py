@@ -34,8 +34,8 @@ driver = "overlay"
 graphroot = "{folder}/storage"
 runroot = "{folder}/run/storage"
 """
-#: Docker gives a read-only container no folder that can be written to but those that are named. What
-#: containers.conf says of ulimits is forgotten where the compose file names one.
+#: Docker gives a read-only container no folder that can be written to but those that are named.
+#: What containers.conf says of ulimits is forgotten where the compose file names one.
 _PODMAN = """\
 #!/bin/sh
 if [ "$1" = create ]; then
