@@ -200,16 +200,27 @@ async def test_the_applications_own_code_sees_the_modes(
     assert told == {"webhooks": "sidecar", "campaigns": "held", "bots": "php"}
 
 
+#: What names the row of a campaign and a contact, as a status does.
+ROW = "->where('contacts__id', $contact)->where('campaigns__id', $campaign)"
+
+
 @pytest.mark.parametrize(
     ("conditions", "seen"),
     [
-        ("->where('contacts__id', $contact)", True),
-        ("->where(['vendors__id' => $vendor, 'contacts__id' => $contact])", True),
-        ("->where('whatsapp_message_queue.contacts__id', $contact)", True),
-        ("->where('contacts__id', '>=', $contact)", False),
-        ("->where('contacts__id', $contact)->orWhere('status', 1)", False),
+        (ROW, True),
+        ("->where(['campaigns__id' => $campaign, 'contacts__id' => $contact])", True),
+        (ROW.replace("'c", "'whatsapp_message_queue.c"), True),
+        ("->where('contacts__id', $contact)", False),
         ("->where('vendors__id', $vendor)", False),
-        ("->whereIn('contacts__id', [$contact])", False),
+        (f"{ROW}->where('status', 1)", False),
+        (f"{ROW}->where('whatsapp_message_queue.status', 1)", False),
+        (f"{ROW}->whereIn('status', [1, 3])", False),
+        (f"{ROW}->where(fn ($q) => $q->where('status', 1))", False),
+        (f"{ROW}->whereRaw('status = 1')", False),
+        (f"{ROW}->orWhere('retries', '>', 0)", False),
+        (f"{ROW}->where(fn ($q) => $q->where('retries', 0)->orWhere('retries', 1))", False),
+        ("->where('contacts__id', '>=', $contact)->where('campaigns__id', $campaign)", False),
+        ("->whereIn('contacts__id', [$contact])->where('campaigns__id', $campaign)", False),
     ],
 )
 async def test_a_status_in_the_webhook_cron_finds_its_contacts_row(
@@ -221,7 +232,7 @@ async def test_a_status_in_the_webhook_cron_finds_its_contacts_row(
     await switch(caller, vendor, campaigns="sidecar", webhooks="php")
     [row] = backend.rows("whatsapp_message_queue", campaigns__id=campaign.id)
     code = f"""
-        [$vendor, $contact] = [{vendor.id}, {row["contacts__id"]}];
+        [$vendor, $contact, $campaign] = [{vendor.id}, {row["contacts__id"]}, {campaign.id}];
         $rows = App\\Models\\QueuedMessage::query(){conditions};
         return in_array('{row["_uid"]}', $rows->pluck('_uid')->all(), true);"""
     assert run_php(backend.installation.application, code, web=False) is seen

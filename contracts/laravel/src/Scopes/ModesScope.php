@@ -15,8 +15,8 @@ use WhatsappSidecar\Laravel\Store\Modes;
  * alone. The modes are read by the very statement that reads the rows, so none is older than that; and it
  * reads from the connection for writes, for a replica may be behind.
  *
- * A statement that names a contact sees that contact's rows, whoever sends: it comes of a status that the
- * webhook routine handles, and ends a row that was sent. Crons pick what is due, whosoever it is.
+ * A statement that names a campaign and a contact, and no status, sees that row whoever sends: it comes of a
+ * status that the webhook routine handles, and ends a row that was sent. Crons pick what is queued.
  */
 final class ModesScope implements Scope
 {
@@ -28,7 +28,7 @@ final class ModesScope implements Scope
     public function apply(Builder $builder, Model $model): void
     {
         $query = $builder->getQuery()->useWritePdo();
-        if (self::names(['contacts__id', $model->qualifyColumn('contacts__id')], $query->wheres)) {
+        if (array_diff(['campaigns__id', 'contacts__id'], self::named($model, $query->wheres) ?? []) === []) {
             return;
         }
         $column = $query->getGrammar()->wrap($model->qualifyColumn('vendors__id'));
@@ -36,25 +36,35 @@ final class ModesScope implements Scope
     }
 
     /**
-     * Tell whether a query asks for one value of a column.
+     * Return the columns of which a query asks for one value; null if it asks for a status, or has alternatives.
      *
-     * @param list<string> $column the ways to write it
      * @param list<array<string, mixed>> $wheres conditions as Laravel's query builder keeps them
+     *
+     * @return list<string>|null
      */
-    private static function names(array $column, array $wheres): bool
+    private static function named(Model $model, array $wheres): ?array
     {
-        $names = false;
+        $named = [];
         foreach ($wheres as $where) {
-            if (str_starts_with($where['boolean'], 'or')) {
-                return false;
+            // What is written as SQL may ask for anything.
+            $isNested = $where['type'] === 'Nested';
+            $column = is_string($where['column'] ?? null) ? self::unqualified($model, $where['column']) : '';
+            $found = $isNested ? self::named($model, $where['query']->wheres) : [$column];
+            if ($where['boolean'] !== 'and' || $found === null || $column === 'status' || $where['type'] === 'raw') {
+                return null;
             }
-            $names = $names || ($where['boolean'] === 'and' && match ($where['type']) {
-                'Nested' => self::names($column, $where['query']->wheres),
-                'Basic' => $where['operator'] === '=' && in_array($where['column'], $column, true),
-                default => false,
-            });
+            if ($isNested || ($where['type'] === 'Basic' && $where['operator'] === '=')) {
+                $named = [...$named, ...$found];
+            }
         }
 
-        return $names;
+        return $named;
+    }
+
+    private static function unqualified(Model $model, string $column): string
+    {
+        $table = $model->getTable() . '.';
+
+        return str_starts_with($column, $table) ? substr($column, strlen($table)) : $column;
     }
 }
