@@ -42,7 +42,7 @@ test:            ## Install what the tests need, and run all checks and tests; A
 	@scripts/install-stack || [ -z "$$CI" ]
 	@scripts/lint
 	@scripts/branches
-	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-matrix:     ## Package, contract, stack and nginx tests and a demo on other Debians too, as root; SUITES="trixie sid" ARGS="-k modes"
 	@scripts/install dev
