@@ -62,7 +62,7 @@ def make_variables(ports: tuple[int, int]) -> dict[str, str]:
 
 
 class Load:
-    """Use as a context manager, on a stack that runs. ``rate``: of the vendor's number."""
+    """Use as a context manager, while the database runs. ``rate``: of the vendor's number."""
 
     def __init__(self, stack: Stack, variables: dict[str, str], rate: float) -> None:
         self._stack = stack

@@ -50,10 +50,12 @@ class Run:
                 self.wrong.append(f"{name} has {megabytes:.1f} MB, {MAX_SIDECAR_MB:.0f} or more")
 
     def start(self) -> None:
-        """Start the stack, and look whether what the compose file says is in force."""
-        for name, took in self._stack.start():
+        """Start the stack."""
+        self._stack.start()
+
+    def _wait(self) -> None:
+        for name, took in self._stack.become_healthy():
             self._say(f"{name:<18} healthy after {took:5.1f} s")
-        self._look()
 
     def _look(self) -> None:
         for name in self._services:
@@ -62,8 +64,12 @@ class Run:
         self._say(f"{count} containers: limits, users, capabilities, roots and health checks read")
 
     def count(self, messages: int, rate: float) -> None:
-        """Put load on the stack, kill and upgrade its containers meanwhile, and count."""
+        """Look whether what the compose file says is in force, put load on the stack, kill and
+        upgrade its containers meanwhile, and count."""
         with Load(self._stack, self._variables, rate) as load:
+            # A worker is not healthy without a Cloud API.
+            self._wait()
+            self._look()
             for name in self._services:
                 self._keep_sending(load, messages)
                 self._say(f"killed {name:<18} healthy again after {self._stack.kill(name):5.1f} s")

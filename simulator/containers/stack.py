@@ -21,21 +21,23 @@ class Stack:
         self.engine = engine
         self.compose = compose
         self.services = services
+        self._started: dict[str, float] = {}
         #: The server's socket, wherever its container's root is now.
         self.socket = engine.folder / "mariadb.sock"
 
-    def start(self) -> Iterator[tuple[str, float]]:
-        """Start the services in their order, each when those that it waits for are healthy. Then
-        yield each with the seconds from its start until it was healthy."""
-        began = {}
+    def start(self) -> None:
+        """Start the services in their order, each when those that it waits for are healthy."""
         for name in start_order(self.services):
             for other in self.services[name].get("depends_on", ()):
                 self.wait_until_healthy(other)
             self.compose.up(name)
-            began[name] = time.monotonic()
-        for name, at in began.items():
+            self._started[name] = time.monotonic()
+
+    def become_healthy(self) -> Iterator[tuple[str, float]]:
+        """Yield each service with the seconds from its start until it was healthy."""
+        for name, began in self._started.items():
             self.wait_until_healthy(name)
-            yield name, time.monotonic() - at
+            yield name, time.monotonic() - began
 
     def pid(self, service: str) -> int:
         """Return the first process of a service's container; 0 if it does not run."""

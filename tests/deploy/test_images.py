@@ -2,12 +2,13 @@
 
 import re
 from fnmatch import fnmatch
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
 
 from simulator.stack.nginx import SHIPPED, substitute
-from tests.deploy.compose import services
+from tests.deploy.compose import load, services
 from tests.deploy.files import DEPLOY, ROOT
 
 DOCKER = DEPLOY / "docker"
@@ -104,6 +105,10 @@ def test_nginx_is_set_up_as_shipped() -> None:
 def test_addresses_are_the_same_everywhere() -> None:
     address = addresses()
     assert len(set(address.values())) == 3
+    [pool] = load()["networks"]["stack"]["ipam"]["config"]
+    for fixed in map(ip_address, address.values()):
+        assert fixed in ip_network(pool["subnet"])
+        assert fixed not in ip_network(pool["ip_range"]), "somebody else may be given it"
     url = services()["sidecar"]["environment"]["SIDECAR_BACKEND_URL"]
     assert url == f"http://{address['nginx']}:8601"
     assert (
