@@ -14,10 +14,13 @@ PROGRAMS = ("podman", "buildah", "runc", "debootstrap", "iptables", "catatonit")
 #: How long anything that is asked of podman may take.
 TIMEOUT_S = 300.0
 
+#: The timers of health checks need systemd, and without them a container that was killed is not
+#: started again: :mod:`simulator.containers.stack` has the checks run.
 _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
 [engine]
+env = ["DISABLE_HC_SYSTEMD=true"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
@@ -72,8 +75,6 @@ class Engine:
         self.environment = {
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
-            # Its timers need systemd: health checks are run by :mod:`.health`.
-            "DISABLE_HC_SYSTEMD": "true",
         }
         names = {
             "folder": folder,
