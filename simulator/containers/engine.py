@@ -14,8 +14,9 @@ PROGRAMS = ("podman", "buildah", "runc", "debootstrap", "iptables", "catatonit")
 #: How long anything that is asked of podman may take.
 TIMEOUT_S = 300.0
 
-#: The timers of health checks need systemd, and without them a container that was killed is not
-#: started again: :mod:`simulator.containers.stack` has the checks run.
+#: The timers of health checks need systemd: :mod:`simulator.containers.stack` has the checks run. A
+#: container that was killed is started again by a podman that is told the storage and nothing of the
+#: environment but this file, and looks for its containers in the storage's folder.
 _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]
@@ -24,7 +25,7 @@ env = ["DISABLE_HC_SYSTEMD=true"]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-static_dir = "{folder}/libpod"
+static_dir = "{folder}/storage/libpod"
 volume_path = "{folder}/volumes"
 tmp_dir = "{folder}/run/libpod"
 [network]
