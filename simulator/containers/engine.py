@@ -14,9 +14,9 @@ PROGRAMS = ("podman", "buildah", "runc", "debootstrap", "iptables", "catatonit")
 #: How long anything that is asked of podman may take.
 TIMEOUT_S = 300.0
 
-#: The timers of health checks need systemd: :mod:`simulator.containers.stack` has the checks run. A
-#: container that was killed is started again by a podman that is told the storage and nothing of the
-#: environment but this file, and looks for its containers in the storage's folder.
+#: The timers of health checks need systemd: :mod:`simulator.containers.stack` has the checks run.
+#: A container that was killed is started again by a podman that is told the storage, has nothing of
+#: the environment but this file, and looks for its containers in the storage's folder.
 _CONTAINERS_CONF = """\
 [containers]
 default_ulimits = ["nofile={nofile}:{nofile}", "nproc={nproc}:{nproc}"]

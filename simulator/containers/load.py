@@ -129,8 +129,9 @@ class Load:
                 time.sleep(_POLL_S)
 
     def is_sending(self) -> bool:
-        """Tell whether there are rows that have not been sent."""
-        return bool(sum(self._rows(*_MOVING)))
+        """Tell whether there are rows to send for more than a second: a kill may leave a few that
+        wait for what became of them."""
+        return sum(self._rows(*_MOVING)) > self._rate
 
     def wait_for_the_end(self) -> None:
         """Wait until everything has arrived, or nothing moves any more."""
