@@ -71,11 +71,13 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tmp").mkdir(parents=True, exist_ok=True)
         #: Of whatever is run with this engine.
         self.environment = {
             "CONTAINERS_CONF": str(folder / "containers.conf"),
             "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+            # What is under way when a build is interrupted.
+            "TMPDIR": str(folder / "tmp"),
         }
         names = {
             "folder": folder,
@@ -142,6 +144,8 @@ class Engine:
         for mount in reversed(self.mounts()):
             self.run(["umount", "--lazy", mount])
         shutil.rmtree(self.folder / "run", ignore_errors=True)
+        for unfinished in (self.folder / "tmp").iterdir():
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def left(self) -> list[str]:
         """Return what there still is of containers, volumes, networks and mounts. Asking podman
