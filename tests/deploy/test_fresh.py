@@ -127,8 +127,10 @@ def test_a_command_that_fails_is_the_last(checkout: Path) -> None:
 @as_root
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_nothing_is_left_when_it_is_ended(checkout: Path, end: signal.Signals) -> None:
+    # Whoever starts the tests in the background has them, and so a shell, ignore an interrupt.
+    command = ["env", "--default-signal", str(checkout / "scripts" / "test-fresh")]
     with subprocess.Popen(
-        [checkout / "scripts" / "test-fresh", "echo begun; sleep 3600 & sleep 3600; echo went on"],
+        [*command, "echo begun; sleep 3600 & sleep 3600; echo went on"],
         env=environment(checkout),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
