@@ -21,6 +21,8 @@ _DATABASE_BACK_S = 60.0
 _MEANWHILE_S = 60.0
 #: Announced changes are in force within this time.
 IN_FORCE_S = 1.0
+#: What was refused before a number was back has paused its campaigns within this time, mostly.
+_SETTLED_S = 1.0
 #: A claim that has begun before an opt-out was committed is over after this time.
 _CLAIMED_S = 0.5
 
@@ -73,6 +75,7 @@ class Changes:
             time.sleep(fault.for_s)
         finally:
             self._stage.order("numbers/restore", {"phone_number_id": number})
+        time.sleep(_SETTLED_S)
         resume_campaigns(self._stage, self._work, [fault])
 
     def opt_out(self, fault: Fault) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.deploy.files import ROOT
 from tests.deploy.test_pins import PINS, pins
 
 PACKAGES = ("contracts", "sidecar", "workers", "simulator")
-LEFT_OUT = ("adversary", "chaos", "migration", "outages", "stack")
+LEFT_OUT = ("adversary", "chaos", "containers", "migration", "outages", "stack")
 
 #: Imports every module of the wheel but those that are programs.
 IMPORT_ALL = f"""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import pytest
 
 from contracts.backend import VENDOR_CONFIG, QueueStatus
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from sidecar.ops.accounting import Counters
+from sidecar.redis.client import connect
 from simulator.backend.seed import SeededVendor
 from simulator.stack.host import Host
 from simulator.stack.installation import StackInstallation
@@ -28,7 +30,7 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.switching import switch
 from tests.contract.under_test import Vendor
 from tests.eventually import eventually
-from tests.nginx.installation import PHONE_NUMBER_ID, accounting, wamid_of
+from tests.nginx.installation import PHONE_NUMBER_ID, wamid_of
 from tests.sidecar.payloads import message_webhook
 from tests.stack.main_flows import MAIN, contract_tests
 from tests.stack.packages import require_stack
@@ -258,6 +260,8 @@ async def test_the_sidecar_waits_and_says_so(
         wamid_of(body) for body in bodies
     )
     await eventually(lambda: not installation.tables.counts(vendor.uid).queue, WAIT_S, every_s=0.1)
-    found = await accounting(installation.redis_url)
-    assert found is not None
+    async with aclosing(connect(installation.redis_url, timeout_s=5.0)) as redis:
+        everybody = await Counters(redis).read()
+    [found] = [one for one in everybody if one.vendor_uid == vendor.uid]
+    assert found.balanced
     assert found.updates.parts["dead"] == found.sends.parts["unknown"] == 0

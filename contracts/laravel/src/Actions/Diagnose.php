@@ -60,32 +60,35 @@ final class Diagnose
         if ($token !== null && ($token === '' || mb_strlen($token) > 64)) {
             throw Refused::invalid('call_back: must have from 1 to 64 characters');
         }
+        // Before what takes time: the sidecar compares it with its own clock.
+        $now = $this->clock->nowMs();
         $errors = [];
+        $due = $this->waiting($errors, self::DUE, ListDueCampaigns::INDEX, [Time::text($now), self::MAX_VENDORS]);
+        $pending = $this->waiting($errors, self::PENDING, WebhookBacklog::IN_ORDER, [self::MAX_VENDORS]);
 
         return [
-            // Before what takes time: the sidecar compares it with its own clock.
-            'now' => $now = $this->clock->nowMs(),
+            'now' => $now,
             'database' => $this->schema->server(),
             'php' => $this->php() + ['timezone' => Time::zone()->getName(), 'rows_ahead_s' => $this->aheadS($errors)],
             'tables' => $this->schema->tables(),
             'crons' => $this->crons->facts(),
             'cron_models_missing' => $this->crons->missing(),
-            'due' => $this->waiting($errors, self::DUE, ListDueCampaigns::INDEX, [Time::text($now), self::MAX_VENDORS]),
-            'pending_webhooks' => $this->waiting($errors, self::PENDING, WebhookBacklog::IN_ORDER, [
-                self::MAX_VENDORS,
-            ]),
+            'due' => $due,
+            'pending_webhooks' => $pending,
             'errors' => $errors,
             'call_back' => $token === null ? null : $this->callBack($token, $timeoutMs / 1000),
         ];
     }
 
-    /** @param list<string> $errors added to where the statement fails: a table may be missing */
+    /** @param list<string> $errors added to where this is the first statement to fail: a table may be missing */
     private function aheadS(array &$errors): int
     {
         try {
             return app(TableTimes::class)->aheadS();
         } catch (QueryException $error) {
-            $errors[] = mb_substr(Failure::message($error), 0, 500);
+            if ($errors === []) {
+                $errors[] = mb_substr(Failure::message($error), 0, 500);
+            }
 
             return 0;
         }
