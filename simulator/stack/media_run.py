@@ -77,16 +77,18 @@ class MediaRun:
 
 
 class Peak:
-    """How much the largest of some processes grows from now on."""
+    """By how much any of some processes grows beyond the largest of now. One of them that has done
+    nothing yet becomes as large as the others; that is no growth."""
 
     def __init__(self, pids: list[int]) -> None:
-        self._before = {pid: _memory(pid, "VmRSS") for pid in pids}
+        self._pids = pids
+        self._before = max(_memory(pid, "VmRSS") for pid in pids)
         for pid in pids:
             # Its highest memory counts from now on (proc(5)).
             Path(f"/proc/{pid}/clear_refs").write_text("5")
 
     def grown_bytes(self) -> int:
-        return max(_memory(pid, "VmHWM") - before for pid, before in self._before.items())
+        return max(_memory(pid, "VmHWM") for pid in self._pids) - self._before
 
 
 def _memory(pid: int, name: str) -> int:
