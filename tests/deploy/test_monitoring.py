@@ -131,6 +131,18 @@ def test_prometheus_takes_every_expression(tmp_path: Path) -> None:
     promtool("check", "rules", file)
 
 
+def test_an_outage_is_an_alert_within_seconds() -> None:
+    """Prometheus looks at the metric, and at the rule, every other second."""
+    [job] = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())["scrape_configs"]
+    groups = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
+    [group] = [
+        one for one in groups if "SidecarCloudApiDown" in [rule["alert"] for rule in one["rules"]]
+    ]
+    [rule] = group["rules"]
+    assert (job["scrape_interval"], group["interval"]) == ("2s", "2s")
+    assert "for" not in rule
+
+
 def test_alerts_come_when_they_should() -> None:
     promtool("test", "rules", Path(__file__).with_name("alerts_test.yml"))
 

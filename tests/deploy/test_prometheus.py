@@ -31,6 +31,7 @@ class Prometheus(Process):
         program = require("prometheus", shutil.which("prometheus"), "prometheus")
         config = yaml.safe_load((monitoring.PROMETHEUS / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "200ms", "evaluation_interval": "200ms"}
+        del config["scrape_configs"][0]["scrape_interval"]
         config["rule_files"] = [str(monitoring.PROMETHEUS / "alerts.yml")]
         config["scrape_configs"][0]["static_configs"] = [{"targets": [target]}]
         folder.mkdir()
