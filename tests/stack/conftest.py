@@ -6,9 +6,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
+from tests.stack.called_sidecar import CalledSidecar, called_sidecar
 from tests.stack.packages import require_stack, wanted
 
 #: Where the stack cannot be started, test_packages.py alone says so.
@@ -45,3 +47,15 @@ def vendor(backend: LaravelBackend) -> Vendor:
 @pytest.fixture
 def campaign(backend: LaravelBackend, vendor: Vendor) -> Campaign:
     return backend.seed_campaign(vendor, 3)
+
+
+@pytest.fixture
+def sidecar() -> Iterator[CalledSidecar]:
+    with called_sidecar() as sidecar:
+        yield sidecar
+
+
+@pytest.fixture
+def bot(backend: LaravelBackend, vendor: Vendor) -> str:
+    (uid,) = backend.seed_bots(vendor, SeedBot("is", "hi", "Hello."))
+    return uid

@@ -1,12 +1,10 @@
 """Laravel's broadcast driver "whatsapp-sidecar": events leave as effects."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Vendor
-from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import run_php
 
 EFFECTS = "/internal/effects"
@@ -25,12 +23,6 @@ INNER = """
     };
     $app->make(Illuminate\\Broadcasting\\BroadcastManager::class)->extend('log', fn () => $inner);
 """
-
-
-@pytest.fixture
-def sidecar() -> Iterator[CalledSidecar]:
-    with called_sidecar() as sidecar:
-        yield sidecar
 
 
 def test_an_event_is_posted_for_its_vendor(

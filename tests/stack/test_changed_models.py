@@ -1,29 +1,15 @@
 """Models that have changed: the sidecar is told, and what is cached of them is dropped."""
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
-from simulator.backend.seed_bots import SeedBot
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Vendor
-from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import SIDECAR, run_php
 
 INVALIDATE = "/internal/invalidate"
-
-
-@pytest.fixture
-def sidecar() -> Iterator[CalledSidecar]:
-    with called_sidecar() as sidecar:
-        yield sidecar
-
-
-@pytest.fixture
-def bot(backend: LaravelBackend, vendor: Vendor) -> str:
-    (uid,) = backend.seed_bots(vendor, SeedBot("is", "hi", "Hello."))
-    return uid
 
 
 def _change(bot: str, trigger: str) -> str:

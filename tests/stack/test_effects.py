@@ -29,7 +29,7 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import change, message, message_object, status, status_object
 from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
 from tests.contract.under_test import Row, Vendor
-from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import SIDECAR, run_php
 
 EFFECTS = "/internal/effects"
@@ -62,12 +62,6 @@ async def host(backend: LaravelBackend, application: str) -> AsyncIterator[Calle
         behind_it = copy.copy(backend)
         behind_it.base_url = application
         yield Caller(behind_it, session)
-
-
-@pytest.fixture
-def sidecar() -> Iterator[CalledSidecar]:
-    with called_sidecar() as sidecar:
-        yield sidecar
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """The package inside the host's own code: in an open transaction it writes nothing of its own, and
 what waits for the end of one follows it. With the cache in the database, as Laravel 11 comes."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import message, message_object
 from tests.contract.under_test import Vendor
-from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import SIDECAR, run_php
 
 EFFECTS = "/internal/effects"
@@ -51,16 +49,17 @@ HOOKS = {
 }
 
 
-@pytest.fixture
-def sidecar() -> Iterator[CalledSidecar]:
-    with called_sidecar() as sidecar:
-        yield sidecar
-
-
-@pytest.fixture
-def bot(backend: LaravelBackend, vendor: Vendor) -> str:
-    (uid,) = backend.seed_bots(vendor, SeedBot("is", "hi", "Hello."))
-    return uid
+#: The store of calls' ids on the application's cache: ``$make``, and ``$repository``.
+MAKE_NONCES = f"""$repository = $app->make('cache')->store();
+        $make = fn (int $every) => new {PACKAGE}\\Signing\\DatabaseNonces(
+            $repository,
+            $repository->getStore(),
+            'cache',
+            $app->make({PACKAGE}\\Support\\AfterTransactions::class),
+            $app->make({PACKAGE}\\Support\\Clock::class),
+            $every
+        );
+"""
 
 
 def _message(vendor: Vendor) -> str:
@@ -347,15 +346,7 @@ def test_old_ids_of_calls_are_deleted_and_nothing_else(backend: LaravelBackend) 
     code = f"""
         $all = [];
         {DB}::listen(function ($query) use (&$all) {{ $all[] = $query->sql; }});
-        $repository = $app->make('cache')->store();
-        $make = fn (int $every) => new {PACKAGE}\\Signing\\DatabaseNonces(
-            $repository,
-            $repository->getStore(),
-            'cache',
-            $app->make({PACKAGE}\\Support\\AfterTransactions::class),
-            $app->make({PACKAGE}\\Support\\Clock::class),
-            $every
-        );
+        {MAKE_NONCES}
         $now = time();
         $rarely = $make(PHP_INT_MAX);
         foreach (range(1, 20) as $one) {{ $rarely->claim("old-{{$one}}", $now - 700, 600); }}
@@ -388,15 +379,7 @@ def test_a_database_that_refuses_the_deletion_lets_the_call_through(
         " SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = 'Deadlock found when trying to get lock'"
     )
     code = f"""
-        $repository = $app->make('cache')->store();
-        $make = fn (int $every) => new {PACKAGE}\\Signing\\DatabaseNonces(
-            $repository,
-            $repository->getStore(),
-            'cache',
-            $app->make({PACKAGE}\\Support\\AfterTransactions::class),
-            $app->make({PACKAGE}\\Support\\Clock::class),
-            $every
-        );
+        {MAKE_NONCES}
         $make(PHP_INT_MAX)->claim('of-long-ago', 1, 1);
         {DB}::table('cache')->update(['expiration' => 1]);
         return $make(1)->claim(uniqid('of-now'), time(), 600);

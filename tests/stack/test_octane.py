@@ -1,7 +1,6 @@
 """Two requests through one booted application, as Octane serves them: each has a clone of the
 container, and what was resolved at boot lives on."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -12,7 +11,7 @@ from simulator.backend.seed_bots import SeedBot
 from tests.contract.laravel import LaravelBackend
 from tests.contract.talk import says
 from tests.contract.under_test import Vendor
-from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import SIDECAR, run_php
 
 PACKAGE = "WhatsappSidecar\\Laravel"
@@ -75,12 +74,6 @@ OCTANE = f"""
         }});
     }};
 """
-
-
-@pytest.fixture
-def sidecar() -> Iterator[CalledSidecar]:
-    with called_sidecar() as sidecar:
-        yield sidecar
 
 
 def _php(value: Any) -> str:
