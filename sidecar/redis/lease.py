@@ -11,7 +11,7 @@ from sidecar.redis.client import AnyRedisError, Redis, script
 from sidecar.tasks import cancel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 log = structlog.get_logger()
 
@@ -35,6 +35,21 @@ class Lease:
     @property
     def key(self) -> str:
         return keys.lease(self.name)
+
+
+class Fenced:
+    """Runs commands of Redis for the holder of a lease: all or none (``redis/fenced.lua``)."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._script = script(redis, "redis/fenced")
+
+    async def run(self, lease: Lease, *commands: "Sequence[str | bytes | int]") -> None:
+        """Run commands, each given as its words. Raises :class:`LeaseLost`."""
+        words: list[str | bytes | int] = [lease.token]
+        for command in commands:
+            words += [len(command), *command]
+        if not await self._script(keys=[lease.key], args=words):
+            raise LeaseLost(lease.name)
 
 
 class Leases:

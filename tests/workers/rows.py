@@ -1,9 +1,15 @@
 """Claimed rows and results of sends for the tests of the campaign path."""
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from contracts.backend import ClaimedRow, SendError, SendOutcome, SendResult
+from sidecar.redis import keys
+from sidecar.redis.lease import Lease, Leases
+from sidecar.sending.campaigns import campaign_lease
+from workers.sending.ledger import Ledger
 from workers.sending.send_queue import ClaimedSend
 
 CAMPAIGN = "campaign-1"
@@ -28,6 +34,28 @@ def claimed_row(uid: str | None = None, **more: Any) -> ClaimedRow:
 
 def queued(uid: str | None = None, claim_uid: str = CLAIM, **more: Any) -> ClaimedSend:
     return ClaimedSend(claimed_row(uid, **more), claim_uid)
+
+
+async def have_claimed(
+    ledger: Ledger, claim_uid: str, row_uids: list[str], **more: Any
+) -> list[str]:
+    """Have whoever holds the campaign, or did a moment ago, write down what a claim has brought."""
+    async with _holder(ledger) as lease:
+        return await ledger.claimed(lease, claim_uid, row_uids, **more)
+
+
+async def have_asked(ledger: Ledger, claim_uid: str) -> None:
+    """Have whoever holds the campaign, or did a moment ago, note a claim, and no more."""
+    async with _holder(ledger) as lease:
+        await ledger.about_to_claim(lease, claim_uid, 1)
+
+
+@asynccontextmanager
+async def _holder(ledger: Ledger) -> AsyncIterator[Lease]:
+    name = campaign_lease(ledger._campaign_uid)
+    async with Leases(ledger._redis, 10_000).hold(name) as lease:
+        token = await ledger._redis.get(keys.lease(name))
+        yield lease or Lease(name, int(token or 0))
 
 
 def result(uid: str, outcome: SendOutcome = SendOutcome.ACCEPTED, **more: Any) -> SendResult:

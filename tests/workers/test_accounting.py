@@ -25,7 +25,7 @@ from tests.workers.crashing import Process
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
-from tests.workers.rows import CAMPAIGN, NUMBER, queued, result
+from tests.workers.rows import CAMPAIGN, NUMBER, have_asked, have_claimed, queued, result
 from workers.inbox.commit import Commit
 from workers.sending.ledger import Ledger
 
@@ -79,9 +79,9 @@ async def take(ledger: Ledger, lease: Lease, step: tuple[str, list[str], str, Se
     outcomes = [result(row, outcome, claim_uid=claim) for row in rows]
     match what:
         case "claim":
-            await ledger.about_to_claim(claim, 1)
+            await have_asked(ledger, claim)
         case "claimed":
-            await ledger.claimed(claim, rows, expired=2, skipped=1)
+            await have_claimed(ledger, claim, rows, expired=2, skipped=1)
         case "begin":
             await ledger.begin(lease, [(queued(row, claim), NUMBER) for row in rows])
         case "not_sent":
@@ -125,8 +125,8 @@ async def test_a_row_is_counted_once_however_often_it_is_said(
     ends["row-4"] = SendOutcome.UNKNOWN
     outcomes = [result(row, outcome) for row, outcome in ends.items()]
     for _ in range(2):
-        await ledger.about_to_claim("claim-1", 1)
-        await ledger.claimed("claim-1", [*ends, "row-5"])
+        await have_asked(ledger, "claim-1")
+        await have_claimed(ledger, "claim-1", [*ends, "row-5"])
         await ledger.begin(campaign_lease_held, [(queued(row), NUMBER) for row in ends])
         await ledger.known(outcomes)
     for _ in range(2):
@@ -141,11 +141,11 @@ async def test_a_row_is_counted_once_however_often_it_is_said(
 
 
 async def test_expired_and_skipped_rows_are_counted_beside(redis: Redis, ledger: Ledger) -> None:
-    await ledger.about_to_claim("claim-1", 1)
+    await have_asked(ledger, "claim-1")
     for _ in range(2):  # the answer to the first was lost
-        await ledger.claimed("claim-1", [], expired=3, skipped=4)
-    await ledger.about_to_claim("claim-2", 1)
-    await ledger.claimed("claim-2", [], skipped=2)
+        await have_claimed(ledger, "claim-1", [], expired=3, skipped=4)
+    await have_asked(ledger, "claim-2")
+    await have_claimed(ledger, "claim-2", [], skipped=2)
     accounting = (await assert_balanced(redis))[VENDOR]
     assert (accounting.expired, accounting.skipped, accounting.sends.total) == (3, 6, 0)
 
@@ -155,9 +155,9 @@ async def test_a_row_that_was_claimed_anew_is_not_touched_by_who_had_it(
 ) -> None:
     """He was stalled, and everything that he says is late."""
     late = result("row-1", SendOutcome.REQUEUE, claim_uid="old")
-    await ledger.claimed("old", ["row-1"])
+    await have_claimed(ledger, "old", ["row-1"])
     await ledger.known([late])
-    await ledger.claimed("new", ["row-1"])
+    await have_claimed(ledger, "new", ["row-1"])
     await ledger.begin(campaign_lease_held, [(queued("row-1", "new"), NUMBER)])
     await ledger.known([late])
     await ledger.not_sent([queued("row-1", "old")])

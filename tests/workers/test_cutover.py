@@ -16,6 +16,7 @@ from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call, refusal
+from tests.workers.rows import have_claimed
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
 
@@ -55,7 +56,7 @@ async def test_what_nobody_settles_keeps_the_vendor_held(moving: Moving) -> None
     """The worker was killed, and none runs: its rows may be sent, or not."""
     stage = moving.stage
     await stage.redis.hset(keys.CAMPAIGNS, stage.campaign.uid, stage.vendor.uid)
-    await stage.ledger.claimed("claim", list(stage.campaign.row_uids[:2]))
+    await have_claimed(stage.ledger, "claim", list(stage.campaign.row_uids[:2]))
     modes, waits_for = await moving.move(campaigns=Mode.PHP, timeout_s=0.3)
     assert modes.campaigns is Mode.HELD
     assert waits_for is not None
@@ -81,7 +82,7 @@ async def test_a_move_that_was_broken_off_is_finished_by_another(
 ) -> None:
     start = Mode.SIDECAR if target is Mode.PHP else Mode.PHP
     await moving.move(campaigns=start)
-    await moving.stage.ledger.claimed("claim", [moving.stage.campaign.row_uids[0]])
+    await have_claimed(moving.stage.ledger, "claim", [moving.stage.campaign.row_uids[0]])
     await moving.stage.redis.hset(keys.LEDGERS, moving.stage.campaign.uid, moving.stage.vendor.uid)
     moving.settings = moving.settings.model_copy(update={"cron_settle_s": 30.0})
     move = asyncio.create_task(moving.move(campaigns=target, timeout_s=30))

@@ -15,6 +15,7 @@ from sidecar.sending.campaigns import campaign_lease
 from tests.eventually import eventually
 from tests.workers.moving import Moving
 from tests.workers.php import Answer, Call
+from tests.workers.rows import have_asked, have_claimed
 from workers.sending.ledger import Ledger
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -104,7 +105,7 @@ async def test_a_claim_without_an_answer_does(moving: Moving) -> None:
     """PHP may have given it rows."""
     stage = moving.stage
     await stage.redis.hset(keys.CAMPAIGNS, stage.campaign.uid, stage.vendor.uid)
-    await stage.ledger.about_to_claim("claim", 1)
+    await have_asked(stage.ledger, "claim")
     modes, waits_for = await moving.move(campaigns=Mode.PHP, timeout_s=0.3)
     assert modes.campaigns is Mode.HELD
     assert waits_for is not None
@@ -117,7 +118,7 @@ async def test_replies_do_not(moving: Moving) -> None:
     """PHP has asked for them, and they are sent in every mode."""
     stage = moving.stage
     replies = Ledger(stage.redis, replies_of(stage.vendor.uid), stage.vendor.uid)
-    await replies.claimed("claim", ["reply"])
+    await have_claimed(replies, "claim", ["reply"])
     modes, waits_for = await moving.move(campaigns=Mode.PHP, timeout_s=0.3)
     assert (modes.campaigns, waits_for) == (Mode.PHP, None)
 

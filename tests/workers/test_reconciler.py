@@ -22,6 +22,7 @@ from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.php import Answer, Call, Php, answer
+from tests.workers.rows import have_claimed
 from workers.reconciler import IN_VAIN_S, LEASE, Reconciler
 from workers.sending.ledger import Ledger
 
@@ -139,7 +140,7 @@ async def test_a_campaign_that_is_not_listed_and_has_something_left_in_its_ledge
     reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases
 ) -> None:
     ledger = Ledger(redis, "c1", "vendor-1")
-    await ledger.claimed("claim", ["row-1"])
+    await have_claimed(ledger, "claim", ["row-1"])
     async with leases.hold(campaign_lease("c1")):
         await reconciler.wake_listed_campaigns()
     assert wakeups == []

@@ -19,7 +19,7 @@ from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Fenced, Lease, LeaseLost
 from sidecar.tasks import cancel
 from workers.sending.claimer import CampaignStopped, Claimer
 from workers.sending.halt import CampaignHalt
@@ -73,6 +73,7 @@ class CampaignRun:
         uids = {"vendor_uid": vendor_uid, "campaign_uid": campaign_uid}
         self._settings = services.settings
         self._redis = services.redis
+        self._fenced = Fenced(services.redis)
         self._config = SendConfig(services.settings, config, campaign_uid)
         self._lease = lease
         self._campaign_uid = campaign_uid
@@ -95,7 +96,10 @@ class CampaignRun:
     async def run(self) -> bool:
         """Send until nothing is due, or something ends it. Return whether rows are left that
         somebody should be woken for. Raises if PHP or Redis is away at the beginning."""
-        await self._settle_leftovers()
+        try:
+            await self._settle_leftovers()
+        except LeaseLost:
+            return False  # whoever holds it now does all this
         self.follow(self._config.vendor)
         if await self._halt.stands():
             await self._halt.tell_php()
@@ -138,6 +142,8 @@ class CampaignRun:
                 self._pipeline.put(await self._without_suppressed(rows))
                 if not rows and not self._claimer.exhausted:
                     await self._pipeline.until(longest_s=NOTHING_CLAIMED_PAUSE_S)
+        except LeaseLost:
+            self._pipeline.end(End.LEASE_LOST)
         except CampaignStopped as error:
             self._log.info("claims.refused", reason=str(error))
             newer = str(error) == ErrorCode.FENCE_STALE
@@ -160,7 +166,8 @@ class CampaignRun:
 
     async def _settle_leftovers(self) -> None:
         """Settle what an earlier holder has left: release what was never tried, report what is
-        known, and call unknown what was being sent. Raises if PHP or Redis is away."""
+        known, and call unknown what was being sent. Raises if PHP or Redis is away, and
+        :class:`LeaseLost`."""
         for claim_uid in await self._ledger.open_claims():
             with suppress(CampaignStopped):
                 await self._claimer.recover(claim_uid)
@@ -201,7 +208,9 @@ class CampaignRun:
         """Have the campaign left alone for a while; it stays on the list."""
         wait_s = min(blocked.until - time.monotonic(), LONGEST_WAIT_S)
         wait_ms = max(1, ceil(wait_s * 1000))
-        await self._redis.set(keys.wait(self._campaign_uid), blocked.reason, px=wait_ms)
+        key = keys.wait(self._campaign_uid)
+        with suppress(LeaseLost):  # and then it is for somebody else to say
+            await self._fenced.run(self._lease, ("SET", key, blocked.reason, "PX", wait_ms))
 
     async def _leave(self) -> None:
         """Take the campaign off the list of those that are being sent, if nothing is left."""
@@ -211,4 +220,5 @@ class CampaignRun:
         else:
             over = reason in FINAL
         if over and await self._ledger.empty():
-            await self._redis.hdel(keys.CAMPAIGNS, self._campaign_uid)
+            with suppress(LeaseLost):
+                await self._fenced.run(self._lease, ("HDEL", keys.CAMPAIGNS, self._campaign_uid))

@@ -57,14 +57,15 @@ class Claimer:
 
     async def claim(self, limit: int, now: int) -> list[ClaimedSend]:
         """Return the next rows, written down as claimed. Raises ``BackendError`` if PHP did
-        not answer; the next call then starts with asking what that claim has brought."""
+        not answer; the next call then starts with asking what that claim has brought; and
+        :class:`~sidecar.redis.lease.LeaseLost`: what was claimed is the next holder's."""
         if self._unanswered is not None:
             claim_uid = self._unanswered
             answer = await self._ask(claim_uid, limit, recover=True)
             if rows := await self._take(claim_uid, answer):
                 return rows
         claim_uid = str(uuid.uuid4())
-        await self._ledger.about_to_claim(claim_uid, now)
+        await self._ledger.about_to_claim(self._lease, claim_uid, now)
         self._unanswered = claim_uid
         answer = await self._ask(claim_uid, limit, recover=False)
         rows = await self._take(claim_uid, answer)
@@ -73,7 +74,8 @@ class Claimer:
         return rows
 
     async def recover(self, claim_uid: str) -> None:
-        """Write down the rows that an earlier holder's claim has brought."""
+        """Write down the rows that an earlier holder's claim has brought. Raises
+        :class:`~sidecar.redis.lease.LeaseLost`."""
         answer = await self._ask(claim_uid, contract.MAX_CLAIM, recover=True)
         await self._note(claim_uid, answer.rows, answer)
 
@@ -124,6 +126,7 @@ class Claimer:
         answer: contract.ClaimMessagesAnswer | None = None,
     ) -> list[str]:
         reasons = await self._ledger.claimed(
+            self._lease,
             claim_uid,
             [row.uid for row in rows],
             expired=answer.expired if answer else 0,

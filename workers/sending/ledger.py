@@ -8,8 +8,10 @@ reported, and for those that were being sent nobody can tell.
 A row stands in one ledger, once: where PHP gives out one that somebody has in hand, it is not sent
 a second time. What PHP holds of the second claim becomes 6 there (``stale_claim_s``).
 
-What may follow which state is in ``sidecar/sending/row_states.py``. What a late process says of a
-row that has ended, or was claimed anew, is not written.
+What may follow which state is in ``sidecar/sending/row_states.py``. A process that has stood still
+may find that somebody else sends the campaign by now. What it says of a row that has ended, or was
+claimed anew, is not written; it brings no row in and begins none without the lease; and it takes
+nothing that is there for its own (:meth:`Ledger.leftovers`).
 
 The scripts also move the vendor's counters, with the rows that they count: a row that comes into
 the ledger is *claimed*, and one that leaves it has ended (:class:`RowEnd`).
@@ -23,7 +25,7 @@ from contracts.backend import SendOutcome, SendResult
 from sidecar.effects.outbox import replies_of
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Fenced, Lease, LeaseLost
 from sidecar.sending.row_states import RowEnd, RowState, dump, load
 from workers.sending.send_queue import ClaimedSend
 
@@ -65,10 +67,6 @@ class Halted(Exception):
     """The campaign is paused or cancelled."""
 
 
-class NotTheHolder(Exception):
-    """Somebody else holds the campaign now."""
-
-
 class NumberHeld(Exception):
     """Nothing goes out from the number for a while."""
 
@@ -76,7 +74,7 @@ class NumberHeld(Exception):
 def refuse(answer: int, campaign_uid: str) -> None:
     """Raise what a script's answer below zero stands for."""
     if answer == -1:
-        raise NotTheHolder(campaign_uid)
+        raise LeaseLost(campaign_uid)
     if answer == -2:
         raise Halted(campaign_uid)
     if answer == -3:
@@ -94,18 +92,21 @@ class Ledger:
             name: script(redis, f"sending/{name}")
             for name in ("claimed", "begin", "set_state", "settled")
         }
+        self._fenced = Fenced(redis)
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
         #: What the scripts are given that move rows into the ledger or out of it.
         counters = keys.counters(vendor_uid)
         self._accounting = [self._ledger, keys.LEDGERS, counters, keys.VENDORS, keys.ROWS]
 
-    async def about_to_claim(self, claim_uid: str, now: int) -> None:
-        """Note a claim before PHP is asked for it, so that its rows are found whatever happens."""
-        await self._redis.hset(self._claims, claim_uid, now)
+    async def about_to_claim(self, lease: Lease, claim_uid: str, now: int) -> None:
+        """Note a claim before PHP is asked for it, so that its rows are found whatever happens.
+        Raises :class:`LeaseLost`: the next holder has looked for claims already."""
+        await self._fenced.run(lease, ("HSET", self._claims, claim_uid, now))
 
     async def claimed(
         self,
+        lease: Lease,
         claim_uid: str,
         row_uids: list[str],
         *,
@@ -118,17 +119,22 @@ class Ledger:
         contact is not to get: they are only counted. ``in_hand`` are the caller's earlier claims.
 
         Return for each row why it must not be sent, or ""
-        (``sidecar/redis/lua/sending/claimed.lua``)."""
+        (``sidecar/redis/lua/sending/claimed.lua``). Raises :class:`LeaseLost`: the next holder asks
+        PHP what the claim has brought, or has done so, given it back and perhaps claimed it anew.
+        """
         reasons = await self._scripts["claimed"](
-            keys=[*self._accounting, self._claims],
+            keys=[*self._accounting, self._claims, lease.key],
             args=[
                 *(self._campaign_uid, self._vendor_uid, claim_uid, expired, skipped),
+                lease.token,
                 keys.ledger(""),
                 len(in_hand),
                 *in_hand,
                 *row_uids,
             ],
         )
+        if reasons == -1:
+            raise LeaseLost(lease.name)
         return [reason.decode() for reason in cast("list[bytes]", reasons)]
 
     async def open_claims(self) -> list[str]:
@@ -149,7 +155,7 @@ class Ledger:
         the numbers' name in Redis (``limits.py``), where it is another one. With ``probe`` they are
         one row, which may take ``probe_s`` and goes out although the Cloud API is down. Return
         those that must not be sent: somebody else has them. Raises :class:`Halted`,
-        :class:`NotTheHolder`, :class:`NumberHeld`; then none must be sent."""
+        :class:`LeaseLost`, :class:`NumberHeld`; then none must be sent."""
         states: list[str | bytes] = []
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
@@ -201,20 +207,34 @@ class Ledger:
         pipeline.hlen(self._claims)
         return not any(await pipeline.execute())
 
+    async def leftovers(self, lease: Lease) -> LedgerState:
+        """Return what the ledger holds before anything is begun under this lease: what earlier
+        holders have left. Raises :class:`LeaseLost`: it may be what the next holder is sending."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.get(lease.key)
+        pipeline.hgetall(self._ledger)
+        token, entries = cast("tuple[bytes | None, Hash]", tuple(await pipeline.execute()))
+        if token != str(lease.token).encode():
+            raise LeaseLost(lease.name)
+        return _state_of(entries)
+
     async def load(self) -> LedgerState:
         """Return all that is in the ledger. Only rows in flight are, so it is small."""
-        state = LedgerState({}, {}, [])
-        entries = cast(Hash, await self._redis.hgetall(self._ledger))
-        for row_uid, value in entries.items():
-            row_state, claim_uid, more = load(value)
-            if row_state is RowState.CLAIMED:
-                state.claimed[row_uid.decode()] = claim_uid
-            elif row_state is RowState.SENDING:
-                state.sending[row_uid.decode()] = (claim_uid, more)
-            else:
-                _, _, outcome = more.partition(":")
-                state.known.append(SendResult.model_validate_json(outcome))
-        return state
+        return _state_of(cast(Hash, await self._redis.hgetall(self._ledger)))
+
+
+def _state_of(entries: Hash) -> LedgerState:
+    state = LedgerState({}, {}, [])
+    for row_uid, value in entries.items():
+        row_state, claim_uid, more = load(value)
+        if row_state is RowState.CLAIMED:
+            state.claimed[row_uid.decode()] = claim_uid
+        elif row_state is RowState.SENDING:
+            state.sending[row_uid.decode()] = (claim_uid, more)
+        else:
+            _, _, outcome = more.partition(":")
+            state.known.append(SendResult.model_validate_json(outcome))
+    return state
 
 
 class LedgerView:

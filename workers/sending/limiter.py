@@ -151,7 +151,7 @@ class Limiter:
         recipients that have had slots before and certainly no message. ``urgent`` goes before all
         that is not, and answers people, which no daily limit counts. ``more`` rows wait behind
         these, so that others share, or yield, even if all of these get slots. Raises
-        :class:`Halted`, :class:`NotTheHolder`, :class:`NumberPaused`, :class:`CampaignRests`."""
+        :class:`Halted`, :class:`LeaseLost`, :class:`NumberPaused`, :class:`CampaignRests`."""
         line, pauses = limits.line, limits.pauses
         probe = f"{campaign_uid}:{lease.token}:{next(self._probes)}"
         api, asked_at = self.outages.line(line), time.monotonic()

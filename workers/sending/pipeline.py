@@ -21,11 +21,11 @@ from contracts.modes import Mode
 from sidecar.clock import now_ms
 from sidecar.php.breaker import Breaker
 from sidecar.redis.client import AnyRedisError
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.tasks import cancel
 from workers.sending.cloud_api import Attempt
 from workers.sending.error_actions import ErrorActions
-from workers.sending.ledger import Halted, Ledger, LedgerState, NotTheHolder
+from workers.sending.ledger import Halted, Ledger, LedgerState
 from workers.sending.limiter import CampaignRests, NumberPaused
 from workers.sending.limits import Limits
 from workers.sending.pacer import Blocked, Pacer
@@ -134,8 +134,9 @@ class Pipeline:
 
     async def settle_leftovers(self) -> LedgerState:
         """Report to PHP what an earlier holder left: known outcomes as they are, and rows that were
-        being sent as unknown. Return what the ledger held. Raises if Redis is away."""
-        state = await self._ledger.load()
+        being sent as unknown. Return what the ledger held. Raises if Redis is away, and
+        :class:`LeaseLost`."""
+        state = await self._ledger.leftovers(self._lease)
         self._results.add_known(state.known)
         for row_uid, (claim_uid, number) in state.sending.items():
             outcome, error = SendOutcome.UNKNOWN, LEFT_SENDING
@@ -356,7 +357,7 @@ class Pipeline:
         while not self.ended.is_set():
             try:
                 await work()
-            except NotTheHolder:
+            except LeaseLost:
                 self.end(End.LEASE_LOST)
             except (Halted, NumberPaused, CampaignRests) as obstacle:
                 if self._config.of_campaign:

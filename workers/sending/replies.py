@@ -73,7 +73,10 @@ class ReplyRun:
         """Send until nothing is due and all is settled, or something ends it. Raises if Redis is
         away at the beginning, and :class:`SendingFailed` for a fault: what is due would be begun
         again at once, and fail again."""
-        await self._settle_leftovers()
+        try:
+            await self._settle_leftovers()
+        except LeaseLost:
+            return  # whoever holds it now does all this
         try:
             await self._pipeline.run()
         finally:

@@ -13,8 +13,8 @@ import orjson
 
 from contracts.portable import flaw
 from sidecar.redis import keys
-from sidecar.redis.client import Members, Redis, script
-from sidecar.redis.lease import Lease, LeaseLost
+from sidecar.redis.client import Members, Redis
+from sidecar.redis.lease import Fenced, Lease
 from sidecar.shadow.parity import FIRST, LAST, NOT_COMPARED, count_name
 from sidecar.shadow.recorder import KEEP_S, day_of
 from sidecar.shadow.rules import Class
@@ -48,7 +48,7 @@ class Changes:
     """Collects what is to be written for one vendor. Nothing happens before :meth:`commit`."""
 
     def __init__(self, redis: Redis, vendor_uid: str, now: int, most_examples: int) -> None:
-        self._fenced = script(redis, "redis/fenced")
+        self._fenced = Fenced(redis)
         self._vendor_uid = vendor_uid
         self._now = now
         self._most_examples = most_examples
@@ -120,12 +120,7 @@ class Changes:
             self._commands.append(("EXPIRE", day, KEEP_S))
         if not self._commands:
             return
-        words: list[str | bytes | int] = [lease.token]
-        for command in self._commands:
-            words.append(len(command))
-            words.extend(command)
-        if not await self._fenced(keys=[lease.key], args=words):
-            raise LeaseLost(lease.name)
+        await self._fenced.run(lease, *self._commands)
 
     def _chunked(self, command: str, key: str, names: list[str]) -> None:
         for start in range(0, len(names), _CHUNK):

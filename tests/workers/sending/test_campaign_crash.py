@@ -141,6 +141,35 @@ async def test_it_stands_still_while_its_successor_does_everything(
     await finish(stage, begun)
 
 
+#: At which operation the first stands still, and at which its successor is when the first goes on.
+OVERLAPS = [(first, then) for first in range(2, 41, 3) for then in range(2, 34, 4)]
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
+@pytest.mark.parametrize(("at", "then"), OVERLAPS)
+async def test_it_stands_still_and_goes_on_in_the_middle_of_its_successors_work(
+    make_stage: MakeStage, redis_url: str, begun: set[str], at: int, then: int, done: bool
+) -> None:
+    """What the first believes to have in hand is the successor's by then."""
+    stage = await make(make_stage, faults=False)
+    first = Process(stage, redis_url, at, done=done)
+    successor = Process(stage, redis_url, then, done=False)
+    try:
+        await first.start()
+        await first.ended_or_failed()
+        await stage.drop_lease()
+        await successor.start()
+        await successor.ended_or_failed()
+        first.go_on()
+        await first.end()
+        successor.go_on()
+        await successor.end()
+    finally:
+        await first.drop()
+        await successor.drop()
+    await finish(stage, begun)
+
+
 @pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
 @pytest.mark.parametrize("at", range(4, 60, 14))
 async def test_redis_is_wiped(

@@ -13,7 +13,7 @@ from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
 from tests.workers.php import refusal
-from tests.workers.rows import claimed_row
+from tests.workers.rows import claimed_row, have_asked, have_claimed
 from tests.workers.stage import Stage
 from workers.sending.send_queue import ClaimedSend
 
@@ -203,13 +203,13 @@ async def test_leftovers_are_settled_each_as_it_stands(stage: Stage) -> None:
     )
     await claim(stage, [*claimed, *sending, *known])
     await claim(stage, opened, "open")
-    await stage.ledger.claimed("old", [*claimed, *sending, *known])
+    await have_claimed(stage.ledger, "old", [*claimed, *sending, *known])
     number = stage.vendor.phone_number_ids[0]
     async with stage.held() as lease:
         rows = [ClaimedSend(claimed_row(uid), "old") for uid in sending]
         await stage.ledger.begin(lease, [(row, number) for row in rows])
     await stage.ledger.known([unknown(stage, uid, SendOutcome.FAILED) for uid in known])
-    await stage.ledger.about_to_claim("open", 1)
+    await have_asked(stage.ledger, "open")
     await stage.run_to_the_end()
     assert [stage.status_of(uid) for uid in sending] == [6, 6]
     assert [stage.status_of(uid) for uid in known] == [2, 2]
@@ -222,7 +222,7 @@ async def test_leftovers_are_settled_each_as_it_stands(stage: Stage) -> None:
 async def test_leftovers_are_settled_also_when_the_campaign_is_halted(stage: Stage) -> None:
     first = stage.campaign.row_uids[0]
     await claim(stage, [first])
-    await stage.ledger.claimed("old", [first])
+    await have_claimed(stage.ledger, "old", [first])
     await stage.halt()
     await stage.run()
     assert stage.statuses() == {1: 12}
@@ -235,7 +235,7 @@ async def test_an_unknown_outcome_of_an_old_claim_does_not_touch_a_new_one(
     """The row was given back and claimed by somebody else meanwhile."""
     first = stage.campaign.row_uids[0]
     await claim(stage, [first], "new")
-    await stage.ledger.claimed("old", [first])
+    await have_claimed(stage.ledger, "old", [first])
     await stage.ledger.known([unknown(stage, first, SendOutcome.UNKNOWN)])
     await stage.run()
     assert stage.status_of(first) == 3

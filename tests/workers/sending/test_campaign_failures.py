@@ -16,6 +16,7 @@ from tests.eventually import eventually
 from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.payloads import status, webhook
 from tests.workers.php import Answer
+from tests.workers.rows import have_claimed
 from tests.workers.stage import Stage
 from workers.sending.claimer import Claimer
 from workers.sending.ledger import Ledger
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 
 async def test_php_is_away_at_the_beginning(stage: Stage) -> None:
     """There is something to settle first, so nothing new is begun."""
-    await stage.ledger.claimed("old", [stage.campaign.row_uids[0]])
+    await have_claimed(stage.ledger, "old", [stage.campaign.row_uids[0]])
     gone = stage.php.always(contract.RELEASE_MESSAGES, Answer(503))
     with pytest.raises(Exception, match="503"):
         await stage.run()

@@ -13,7 +13,7 @@ from sidecar.redis.lease import Lease
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal
-from tests.workers.rows import CAMPAIGN, claimed_row
+from tests.workers.rows import CAMPAIGN, claimed_row, have_asked
 from workers.sending.claimer import CALLS_PER_LEASE, CampaignStopped, Claimer
 from workers.sending.ledger import Ledger
 
@@ -93,8 +93,8 @@ async def test_it_is_not_exhausted_before_the_last_rows_are_there(
     seen: list[bool] = []
     claimed = ledger.claimed
 
-    async def look(claim_uid: str, row_uids: list[str], **more: Any) -> list[str]:
-        reasons = await claimed(claim_uid, row_uids, **more)
+    async def look(lease: Lease, claim_uid: str, row_uids: list[str], **more: Any) -> list[str]:
+        reasons = await claimed(lease, claim_uid, row_uids, **more)
         seen.append(claimer.exhausted)
         return reasons
 
@@ -219,7 +219,7 @@ async def test_a_call_that_php_does_not_understand_says_nothing_about_the_campai
 async def test_an_earlier_holders_claim_is_recovered(
     php: Php, claimer: Claimer, ledger: Ledger
 ) -> None:
-    await ledger.about_to_claim("old", 1)
+    await have_asked(ledger, "old")
     rows = [claimed_row("row-1").model_dump(mode="json")]
     php.always(CLAIM, answer({"rows": rows}))
     await claimer.recover("old")
@@ -231,7 +231,7 @@ async def test_an_earlier_holders_claim_is_recovered(
 async def test_a_claim_that_cannot_be_recovered_now_stays(
     php: Php, claimer: Claimer, ledger: Ledger
 ) -> None:
-    await ledger.about_to_claim("old", 1)
+    await have_asked(ledger, "old")
     php.always(CLAIM, refusal(409, ErrorCode.FENCE_STALE))
     with pytest.raises(CampaignStopped):
         await claimer.recover("old")
@@ -243,7 +243,7 @@ async def test_the_claims_of_a_campaign_that_was_deleted_are_closed(
     php: Php, claimer: Claimer, ledger: Ledger, code: ErrorCode
 ) -> None:
     """Otherwise somebody would ask for them once a second, for ever."""
-    await ledger.about_to_claim("old", 1)
+    await have_asked(ledger, "old")
     php.always(CLAIM, refusal(404, code))
     with pytest.raises(CampaignStopped):
         await claimer.recover("old")

@@ -17,7 +17,7 @@ from sidecar.redis.lease import Lease
 from tests.workers.conftest import MakeStage
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.replying import Replies
-from tests.workers.rows import CAMPAIGN, NUMBER, claimed_row, queued, result
+from tests.workers.rows import CAMPAIGN, NUMBER, claimed_row, have_claimed, queued, result
 from workers.sending.claimer import Claimer
 from workers.sending.ledger import Ledger
 
@@ -82,7 +82,7 @@ async def test_a_row_of_another_campaign_that_is_in_hand_there(
 ) -> None:
     stage = await make_stage(6, rate=300)
     theirs = Ledger(redis, "another", stage.vendor.uid)
-    await theirs.claimed("their-claim", ["their-row"])
+    await have_claimed(theirs, "their-claim", ["their-row"])
     before = refused("in_another_ledger")
     extra = claimed_row("their-row").model_dump(mode="json")
     changing(stage.php, lambda rows: [*rows, extra])
@@ -150,7 +150,7 @@ async def test_a_row_that_may_have_been_sent_is_not_given_out_again(
         [row] = await claimer.claim(10, now=5)
         claim_uid = row.claim_uid
     else:
-        await ledger.claimed("old", ["a"])
+        await have_claimed(ledger, "old", ["a"])
     known = result("a", contract.SendOutcome(outcome), claim_uid=claim_uid)
     await ledger.known([known])
     assert await uids(claimer) == (["a"] if again else [])
@@ -161,7 +161,7 @@ async def test_what_a_stalled_holder_wrote_late_keeps_no_row_back(
     php: Php, claimer: Claimer, ledger: Ledger
 ) -> None:
     """Its rows were given back; nobody has them in hand."""
-    await ledger.claimed("late", ["a"])
+    await have_claimed(ledger, "late", ["a"])
     giving(php, ["a"])
     assert await uids(claimer) == ["a"]
 
@@ -182,7 +182,7 @@ async def test_a_row_stands_in_one_ledger(
     php: Php, claimer: Claimer, redis: Redis, ledger: Ledger, vendor_uid: str
 ) -> None:
     theirs = Ledger(redis, "another", vendor_uid)
-    await theirs.claimed("their-claim", ["a"])
+    await have_claimed(theirs, "their-claim", ["a"])
     giving(php, ["a", "b"])
     assert await uids(claimer) == ["b"]
     await theirs.released("their-claim", ["a"])
@@ -208,7 +208,7 @@ async def test_a_reply_with_the_uid_of_a_row_in_hand(make_stage: MakeStage, redi
     replies = Replies(stage)
     mine, colliding = await replies.ask(2)
     campaign = Ledger(redis, "another", stage.vendor.uid)
-    await campaign.claimed("their-claim", [colliding])
+    await have_claimed(campaign, "their-claim", [colliding])
     await replies.run()
     assert replies.sent == {mine: 1}
     assert [call.json for call in stage.php.calls if colliding in call.body.decode()]
@@ -221,7 +221,7 @@ async def test_a_row_that_is_in_another_ledger_by_now_does_not_begin(
     redis: Redis, ledger: Ledger, campaign_lease_held: Lease
 ) -> None:
     theirs = Ledger(redis, "another", VENDOR)
-    await theirs.claimed("their-claim", ["a"])
+    await have_claimed(theirs, "their-claim", ["a"])
     sends = [(queued("a"), NUMBER), (queued("b"), NUMBER)]
     assert [row.uid for row in await ledger.begin(campaign_lease_held, sends)] == ["a"]
     assert set((await ledger.load()).sending) == {"b"}
@@ -230,6 +230,6 @@ async def test_a_row_that_is_in_another_ledger_by_now_does_not_begin(
 async def test_a_row_begins_under_the_claim_that_the_ledger_names(
     ledger: Ledger, campaign_lease_held: Lease
 ) -> None:
-    await ledger.claimed("new", ["a"])
+    await have_claimed(ledger, "new", ["a"])
     assert len(await ledger.begin(campaign_lease_held, [(queued("a", "old"), NUMBER)])) == 1
     assert (await ledger.load()).claimed == {"a": "new"}

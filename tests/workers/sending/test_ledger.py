@@ -8,11 +8,11 @@ import pytest
 from contracts.backend import SendError, SendOutcome
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.sending import row_states
 from tests.workers.payloads import VENDOR
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
-from workers.sending.ledger import Halted, Ledger, LedgerView, NotTheHolder, NumberHeld, refuse
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_asked, have_claimed, queued, result
+from workers.sending.ledger import Halted, Ledger, LedgerView, NumberHeld, refuse
 
 
 @pytest.fixture
@@ -28,23 +28,23 @@ async def test_an_empty_ledger(ledger: Ledger) -> None:
 
 
 async def test_a_claim_is_open_until_its_rows_are_recorded(ledger: Ledger) -> None:
-    await ledger.about_to_claim(CLAIM, 5)
+    await have_asked(ledger, CLAIM)
     assert await ledger.open_claims() == [CLAIM]
     assert not await ledger.empty()
-    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    await have_claimed(ledger, CLAIM, ["row-1", "row-2"])
     assert await ledger.open_claims() == []
     assert (await ledger.load()).claimed == {"row-1": CLAIM, "row-2": CLAIM}
 
 
 async def test_a_claim_that_has_brought_nothing_is_closed(ledger: Ledger) -> None:
-    await ledger.about_to_claim(CLAIM, 5)
-    await ledger.claimed(CLAIM, [])
+    await have_asked(ledger, CLAIM)
+    await have_claimed(ledger, CLAIM, [])
     assert await ledger.empty()
 
 
 async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
     row = queued("row-1")
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     await ledger.begin(lease, [(row, NUMBER)])
     assert (await ledger.load()).sending == {"row-1": (CLAIM, NUMBER)}
     known = result("row-1", message_status="accepted", wa_id="999", response={"messages": []})
@@ -67,10 +67,10 @@ async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
 
 async def test_a_claim_that_is_recorded_again_forgets_nothing(ledger: Ledger, lease: Lease) -> None:
     """What is being sent must never look as if it had only been claimed."""
-    await ledger.claimed(CLAIM, ["row-1", "row-2"])
+    await have_claimed(ledger, CLAIM, ["row-1", "row-2"])
     await ledger.begin(lease, [(queued("row-1"), NUMBER)])
     await ledger.known([result("row-2")])
-    await ledger.claimed(CLAIM, ["row-1", "row-2", "row-3"])
+    await have_claimed(ledger, CLAIM, ["row-1", "row-2", "row-3"])
     state = await ledger.load()
     assert list(state.sending) == ["row-1"]
     assert [one.uid for one in state.known] == ["row-2"]
@@ -84,7 +84,7 @@ async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
         result("row-3", SendOutcome.UNKNOWN, error=SendError(code=None, message="x")),
         result("row-4"),
     ]
-    await ledger.claimed(CLAIM, [one.uid for one in results])
+    await have_claimed(ledger, CLAIM, [one.uid for one in results])
     await ledger.known(results)
     known = (await ledger.load()).known
     assert sorted(known, key=lambda one: one.uid) == results
@@ -92,7 +92,7 @@ async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
 
 async def test_nothing_is_recorded_of_a_row_that_has_ended(ledger: Ledger) -> None:
     """What is written late, after PHP was told, must not make it look as if it were to be told."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     await ledger.settled([result("row-1")])
     await ledger.known([result("row-1")])
     await ledger.not_sent([queued("row-1")])
@@ -108,13 +108,13 @@ async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) 
 
 
 async def test_nothing_begins_without_the_lease(ledger: Ledger, lease: Lease, redis: Redis) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     for token in (lease.token + 1, None):
         if token is None:
             await redis.delete(lease.key)
         else:
             await redis.set(lease.key, token)
-        with pytest.raises(NotTheHolder, match=CAMPAIGN):
+        with pytest.raises(LeaseLost, match=CAMPAIGN):
             await ledger.begin(lease, [(queued("row-1"), NUMBER), (queued("row-2"), NUMBER)])
     state = await ledger.load()
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
@@ -178,16 +178,16 @@ def test_what_a_script_answers() -> None:
 
 async def test_which_sends_are_not_recorded_yet(ledger: Ledger, redis: Redis) -> None:
     await redis.hset(keys.CAMPAIGNS, mapping={CAMPAIGN: VENDOR, "other": VENDOR, "c3": "vendor-2"})
-    await ledger.claimed(CLAIM, ["row-1"])
-    await Ledger(redis, "other", VENDOR).claimed(CLAIM, ["row-2"])
-    await Ledger(redis, "c3", "vendor-2").claimed(CLAIM, ["row-3"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
+    await have_claimed(Ledger(redis, "other", VENDOR), CLAIM, ["row-2"])
+    await have_claimed(Ledger(redis, "c3", "vendor-2"), CLAIM, ["row-3"])
     rows = [(VENDOR, uid) for uid in ("row-1", "row-2", "row-3", "row-4")]
     assert await LedgerView(redis).unsettled(rows) == {"row-1", "row-2"}
 
 
 async def test_another_vendors_rows_are_of_no_interest(ledger: Ledger, redis: Redis) -> None:
     await redis.hset(keys.CAMPAIGNS, CAMPAIGN, VENDOR)
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     assert await LedgerView(redis).unsettled([("vendor-2", "row-1")]) == set()
 
 
@@ -203,7 +203,7 @@ async def put_in(ledger: Ledger, lease: Lease, before: str) -> None:
     """Have row-1 in a state, under the claim."""
     if before == "none":
         return
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     if before == "sending":
         await ledger.begin(lease, [(queued("row-1"), NUMBER)])
     elif before != "claimed":
@@ -218,9 +218,9 @@ async def state_now(redis: Redis) -> str:
 #: What each script may be asked to do with a row that is there, by the script.
 CALLS: dict[str, list[Callable[[Ledger, Lease], Awaitable[object]]]] = {
     "claimed.lua": [
-        lambda ledger, lease: ledger.claimed(CLAIM, ["row-1"]),
-        lambda ledger, lease: ledger.claimed("another", ["row-1"]),
-        lambda ledger, lease: ledger.claimed("another", ["row-1"], in_hand=[CLAIM]),
+        lambda ledger, lease: have_claimed(ledger, CLAIM, ["row-1"]),
+        lambda ledger, lease: have_claimed(ledger, "another", ["row-1"]),
+        lambda ledger, lease: have_claimed(ledger, "another", ["row-1"], in_hand=[CLAIM]),
     ],
     "begin.lua": [lambda ledger, lease: ledger.begin(lease, [(queued("row-1"), NUMBER)])],
     "set_state.lua": [
@@ -259,7 +259,7 @@ async def test_a_reply_that_was_not_sent_may_be_sent(
     ledger: Ledger, lease: Lease, redis: Redis
 ) -> None:
     """It waits in the outbox again, and could not be dropped when that was written down."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     await ledger.known([result("row-1", SendOutcome.REQUEUE)])
     assert await ledger.begin(lease, [(queued("row-1"), NUMBER)]) == []
     assert await state_now(redis) == "sending"
@@ -269,7 +269,7 @@ async def test_a_reply_that_was_not_sent_may_be_sent(
 async def test_what_is_known_is_not_sent_again(
     ledger: Ledger, lease: Lease, redis: Redis, outcome: SendOutcome
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     await ledger.known([result("row-1", outcome)])
     row = queued("row-1")
     assert await ledger.begin(lease, [(row, NUMBER)]) == [row]

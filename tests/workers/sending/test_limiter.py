@@ -10,13 +10,13 @@ import pytest
 
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
-from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.sending.campaigns import campaign_lease
 from tests.workers import slots
 from tests.workers.rows import CAMPAIGN, NUMBER
 from tests.workers.simulated_time import START, Clock, held_lease, simulated_limiter
 from tests.workers.slots import limits, recipients, slots_of, take
-from workers.sending.ledger import BEGIN_AHEAD_S, Halted, NotTheHolder
+from workers.sending.ledger import BEGIN_AHEAD_S, Halted
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 
 #: Slots are given out in whole microseconds.
@@ -176,10 +176,10 @@ async def test_everything_that_is_kept_expires(redis: Redis, lease: Lease) -> No
 
 async def test_no_slots_without_the_lease(redis: Redis, lease: Lease) -> None:
     await redis.set(lease.key, lease.token + 1)
-    with pytest.raises(NotTheHolder):
+    with pytest.raises(LeaseLost):
         await ask(Limiter(redis), lease, rate=10, wanted=3)
     await redis.delete(lease.key)
-    with pytest.raises(NotTheHolder):
+    with pytest.raises(LeaseLost):
         await ask(Limiter(redis), lease, rate=10, wanted=3)
     assert not await redis.exists(keys.number(NUMBER))
 

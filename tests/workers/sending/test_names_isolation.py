@@ -28,7 +28,7 @@ from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import account, change, envelope, status
 from tests.workers.php import Php, results
-from tests.workers.rows import CLAIM, queued
+from tests.workers.rows import CLAIM, have_claimed, queued
 from tests.workers.sending.test_sender import Collected, Scripted
 from tests.workers.simulated_time import held_lease
 from tests.workers.slots import recipients
@@ -88,7 +88,7 @@ class World:
         await self.ask(config, [RECIPIENT])
         row = queued(to=RECIPIENT)
         ledger = Ledger(self.redis, campaign, config.vendor_uid)
-        await ledger.claimed(CLAIM, [row.uid])
+        await have_claimed(ledger, CLAIM, [row.uid])
         sender = Sender(
             Scripted(attempt),
             self.limiter,

@@ -11,7 +11,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.sending.lifting import lift
 from sidecar.sending.numbers import LastOutage, Outage
-from tests.workers.rows import CAMPAIGN, CLAIM, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, have_claimed, queued
 from tests.workers.sending.test_line_health import NOT_SENT, UNKNOWN
 from tests.workers.sending.test_sender import ACCEPTED, refused
 from tests.workers.simulated_time import START, Clock, held_lease, simulated_limiter
@@ -146,7 +146,7 @@ async def test_replies_wait_as_well_and_go_first(worker: Worker, other: Worker) 
 async def test_rows_that_have_slots_are_not_begun(worker: Worker, ledger: Ledger) -> None:
     lease = await held_lease(worker.redis, CAMPAIGN)
     row = queued()
-    await ledger.claimed(CLAIM, [row.uid])
+    await have_claimed(ledger, CLAIM, [row.uid])
     await worker.redis.hset(keys.outage(NUMBER), mapping={"since": 1, "probe": "p"})
     for probe in ("", "another"):
         with pytest.raises(NumberHeld):

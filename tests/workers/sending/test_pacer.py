@@ -12,7 +12,7 @@ import pytest
 from contracts.backend import VendorConfig
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
-from sidecar.redis.lease import Lease
+from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
@@ -22,7 +22,7 @@ from tests.workers.slots import limits
 from workers.sending import pacer as module
 from workers.sending.cloud_api import Attempt
 from workers.sending.holds import Hold, Pause, Scope
-from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger, NotTheHolder
+from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
 from workers.sending.pacer import LATE_S, PATIENCE_S, Pacer
@@ -354,7 +354,7 @@ async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: 
         await track.redis.set(track.lease.key, track.lease.token + 1)
         written_down = set((await track.ledger.load()).sending)
         await eventually(tasks[1].done)
-        assert isinstance(tasks[1].exception(), NotTheHolder)
+        assert isinstance(tasks[1].exception(), LeaseLost)
     assert set(track.uids) <= written_down, "nothing more was begun"
     assert len(track.started) < 20
 

@@ -20,7 +20,7 @@ from sidecar.redis.lease import Lease
 from sidecar.sending.pauses import Paused, Pauses
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, result
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, result
 from tests.workers.sending.test_sender import ACCEPTED, Scripted, refused
 from tests.workers.simulated_time import held_lease
 from workers.sending.cloud_api import Attempt
@@ -110,7 +110,7 @@ class Bench:
         """Run to the end, with these rows. Return those that were not sent."""
 
         async def put(pipeline: Pipeline) -> None:
-            await self.ledger.claimed(CLAIM, [row.uid for row in rows])
+            await have_claimed(self.ledger, CLAIM, [row.uid for row in rows])
             pipeline.put(list(rows))
 
         self.feeding = self.feeding or put
@@ -354,7 +354,7 @@ async def test_a_row_that_somebody_else_sends_is_left_to_them(
     """For a reply that is the end: PHP must hear of it."""
     bench = await make(campaign_uid=campaign_uid)
     theirs = Ledger(redis, "theirs", VENDOR.vendor_uid)
-    await theirs.claimed("their claim", ["row-1"])
+    await have_claimed(theirs, "their claim", ["row-1"])
 
     async def feed(pipeline: Pipeline) -> None:
         pipeline.put([queued("row-1")])
@@ -500,7 +500,7 @@ async def test_a_number_that_is_paused_is_asked_for_before_the_campaign_stops(
 async def test_leftovers_are_reported_and_told(make: Make) -> None:
     bench = await make()
     rows = [queued(uid) for uid in ("claimed", "sending", "known")]
-    await bench.ledger.claimed(CLAIM, [row.uid for row in rows])
+    await have_claimed(bench.ledger, CLAIM, [row.uid for row in rows])
     await bench.ledger.begin(bench.lease, [(row, NUMBER) for row in rows[1:]])
     await bench.ledger.known([result("known")])
     state = await bench.pipeline.settle_leftovers()
@@ -516,7 +516,7 @@ async def test_leftovers_are_reported_and_told(make: Make) -> None:
 async def test_nothing_is_written_into_anothers_ledger(make: Make) -> None:
     bench = await make()
     row = queued()
-    await bench.ledger.claimed(CLAIM, [row.uid])
+    await have_claimed(bench.ledger, CLAIM, [row.uid])
     await bench.ledger.begin(bench.lease, [(row, NUMBER)])
     bench.pipeline.end(End.LEASE_LOST)
     bench.pipeline.put([row])

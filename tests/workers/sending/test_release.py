@@ -6,7 +6,7 @@ from contracts import backend as contract
 from contracts.backend import MAX_CLAIM, CampaignState, ErrorCode
 from sidecar.php.client import Backend, BackendError
 from tests.workers.php import DROP, Answer, Php, refusal
-from tests.workers.rows import CAMPAIGN, queued
+from tests.workers.rows import CAMPAIGN, have_claimed, queued
 from workers.sending.ledger import Ledger
 from workers.sending.release import Release
 
@@ -21,8 +21,8 @@ def release(backend: Backend, ledger: Ledger) -> Release:
 async def test_rows_go_back_under_the_claim_that_brought_them(
     php: Php, release: Release, ledger: Ledger
 ) -> None:
-    await ledger.claimed("a", ["row-1", "row-3"])
-    await ledger.claimed("b", ["row-2"])
+    await have_claimed(ledger, "a", ["row-1", "row-3"])
+    await have_claimed(ledger, "b", ["row-2"])
     release.add_rows([queued("row-1", "a"), queued("row-2", "b")])
     release.add("row-3", "a")
     await release.commit()
@@ -47,7 +47,7 @@ async def test_what_was_given_back_is_not_given_back_again(php: Php, release: Re
 
 async def test_more_than_one_call_takes(php: Php, release: Release, ledger: Ledger) -> None:
     uids = [f"row-{number}" for number in range(MAX_CLAIM + 1)]
-    await ledger.claimed("a", uids)
+    await have_claimed(ledger, "a", uids)
     for uid in uids:
         release.add(uid, "a")
     await release.commit()
@@ -59,8 +59,8 @@ async def test_more_than_one_call_takes(php: Php, release: Release, ledger: Ledg
 async def test_what_php_does_not_take_stays_in_the_ledger(
     php: Php, release: Release, ledger: Ledger, given: Answer
 ) -> None:
-    await ledger.claimed("a", ["row-1"])
-    await ledger.claimed("b", ["row-2"])
+    await have_claimed(ledger, "a", ["row-1"])
+    await have_claimed(ledger, "b", ["row-2"])
     release.add("row-1", "a")
     release.add("row-2", "b")
     php.when(RELEASE, lambda call: given if call.json["claim_uid"] == "b" else None)
@@ -73,7 +73,7 @@ async def test_what_php_does_not_take_stays_in_the_ledger(
 async def test_rows_of_a_campaign_that_was_deleted_need_not_go_back(
     php: Php, release: Release, ledger: Ledger, code: ErrorCode
 ) -> None:
-    await ledger.claimed("a", ["row-1"])
+    await have_claimed(ledger, "a", ["row-1"])
     release.add("row-1", "a")
     php.always(RELEASE, refusal(404, code))
     await release.commit()
@@ -83,7 +83,7 @@ async def test_rows_of_a_campaign_that_was_deleted_need_not_go_back(
 async def test_somebody_elses_ledger_is_left_alone(
     php: Php, release: Release, ledger: Ledger
 ) -> None:
-    await ledger.claimed("b", ["row-1"])
+    await have_claimed(ledger, "b", ["row-1"])
     release.add("row-1", "a")
     await release.commit(forget=False)
     assert len(php.calls) == 1

@@ -17,7 +17,7 @@ from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
-from tests.workers.rows import CAMPAIGN, CLAIM, result
+from tests.workers.rows import CAMPAIGN, CLAIM, have_claimed, result
 from workers.sending.ledger import Ledger
 from workers.sending.results import Reporter, tell_php
 
@@ -47,7 +47,7 @@ async def reported(reporter: Reporter) -> None:
 async def test_outcomes_go_to_php_and_leave_the_ledger(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-0", "row-1", "row-2"])
+    await have_claimed(ledger, CLAIM, ["row-0", "row-1", "row-2"])
     reporter.start()
     for one in known(3):
         reporter.add(one)
@@ -91,7 +91,7 @@ async def test_a_batch_is_no_larger_than_php_takes(php: Php, reporter: Reporter)
 async def test_the_ledger_has_it_before_php_is_told(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     seen: list[Any] = []
 
     async def look(call: Call) -> Answer:
@@ -109,7 +109,7 @@ async def test_php_is_told_nothing_that_is_still_being_written_down(
     php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If the process died then, the next one would take it for unknown, and say so."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     write, reached, goes_on = ledger.known, asyncio.Event(), asyncio.Event()
 
     async def slowly(fresh: list[SendResult]) -> None:
@@ -132,7 +132,7 @@ async def test_php_is_told_nothing_that_is_still_being_written_down(
 async def test_leftovers_are_reported_and_leave_the_ledger(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-0", "row-1"])
+    await have_claimed(ledger, CLAIM, ["row-0", "row-1"])
     await ledger.known(known(2))
     reporter.add_known((await ledger.load()).known)
     await reporter.flush(5)
@@ -147,7 +147,7 @@ async def test_leftovers_are_reported_and_leave_the_ledger(
 async def test_php_is_ill_for_a_while(
     php: Php, reporter: Reporter, ledger: Ledger, given: Answer
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     illness = php.always(MANY, given)
     reporter.start()
     reporter.add(result("row-1"))
@@ -175,7 +175,7 @@ async def test_php_is_down_and_the_log_says_why_once(php: Php, reporter: Reporte
 async def test_a_flush_ends_in_time_and_the_ledger_keeps_the_rest(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     php.when(MANY, php_side.hang)
     reporter.add(result("row-1"))
     await reporter.flush(1)
@@ -191,7 +191,7 @@ async def test_the_answer_is_lost_and_php_is_told_again(php: Php, reporter: Repo
 
 
 async def test_php_wants_some_again(php: Php, reporter: Reporter, ledger: Ledger) -> None:
-    await ledger.claimed(CLAIM, ["row-0", "row-1", "row-2"])
+    await have_claimed(ledger, CLAIM, ["row-0", "row-1", "row-2"])
     asked: list[str] = []
 
     def rule(call: Call) -> Answer:
@@ -229,7 +229,7 @@ async def test_a_missing_or_new_word_counts_as_not_taken(php: Php, reporter: Rep
 async def test_one_that_php_cannot_take_does_not_keep_the_others_back(
     php: Php, reporter: Reporter, ledger: Ledger, given: Answer
 ) -> None:
-    await ledger.claimed(CLAIM, [f"row-{number}" for number in range(8)])
+    await have_claimed(ledger, CLAIM, [f"row-{number}" for number in range(8)])
     php.rules.append(lambda call: given if b"row-1" in call.body else None)
     for one in known(8):
         reporter.add(one)
@@ -271,7 +271,7 @@ async def test_php_goes_away_while_it_is_told_in_parts(php: Php, reporter: Repor
 async def test_an_answer_about_something_else_takes_nothing(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     php.always(MANY, answer({"results": [{"id": "somebody else's", "result": "done"}]}))
     reporter.add(result("row-1"))
     with capture_logs() as logs:
@@ -325,7 +325,7 @@ async def test_redis_comes_back(reporter: Reporter, ledger: Ledger, redis: Redis
     reporter.add(result("row-1"))
     await reporter.flush(5)
     await redis.delete(keys.ledger(CAMPAIGN))
-    await ledger.claimed(CLAIM, ["row-2"])
+    await have_claimed(ledger, CLAIM, ["row-2"])
     reporter.add(result("row-2"))
     await reporter.flush(5)
     assert await ledger.empty()
@@ -337,7 +337,7 @@ async def test_redis_comes_back(reporter: Reporter, ledger: Ledger, redis: Redis
 async def test_what_was_added_last_is_reported_too(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     reporter.start()
     for one in known(5):
         reporter.add(one)
@@ -350,7 +350,7 @@ async def test_it_ends_just_when_the_ledger_is_to_forget(
     php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PHP has been told; nothing may be left behind for somebody else to find."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     settled = ledger.settled
     reached = asyncio.Event()
 
@@ -372,7 +372,7 @@ async def test_it_ends_just_when_the_ledger_is_to_know(
     php: Php, reporter: Reporter, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And PHP is away: the next one has to find what is known."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
     php.always(MANY, Answer(503))
     write, reached = ledger.known, asyncio.Event()
 
@@ -394,7 +394,7 @@ async def test_an_outcome_that_changes_while_php_is_told_is_not_lost(
     php: Php, reporter: Reporter, ledger: Ledger
 ) -> None:
     """A row was requeued, claimed again and accepted before PHP answered."""
-    await ledger.claimed(CLAIM, ["row-1"])
+    await have_claimed(ledger, CLAIM, ["row-1"])
 
     async def meanwhile(call: Call) -> Answer:
         if len(php.calls) == 1:

@@ -22,7 +22,7 @@ from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 from sidecar.sending.halts import Halt
 from sidecar.sending.pauses import Pauses
 from tests.conftest import MakeSettings
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued
 from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
 from workers.sending.cloud_api import (
@@ -160,7 +160,7 @@ def desk(redis: Redis, ledger: Ledger, make_settings: MakeSettings) -> Desk:
 async def send(desk: Desk, *attempts: Attempt, retries: int = 0) -> ClaimedSend:
     desk.api.attempts = list(attempts)
     row = queued(retries=retries)
-    await desk.ledger.claimed(CLAIM, [row.uid])
+    await have_claimed(desk.ledger, CLAIM, [row.uid])
     await desk.sender().send(row, limits(80.0))
     assert desk.outlet.rows == 1
     return row
@@ -192,7 +192,7 @@ async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) ->
 @pytest.mark.parametrize("to", ["", None])
 async def test_a_row_that_names_nobody_fails_without_a_call(desk: Desk, to: str | None) -> None:
     row = queued(to=to)
-    await desk.ledger.claimed(CLAIM, [row.uid])
+    await have_claimed(desk.ledger, CLAIM, [row.uid])
     await desk.sender().send(row, limits(80.0))
     [one] = desk.outlet.reported
     assert one.outcome is SendOutcome.FAILED
@@ -207,7 +207,7 @@ async def test_what_follows_for_a_person_who_is_known_by_a_user_id(
 ) -> None:
     desk.api.attempts = [refused(code)]
     row = queued(to=None, recipient="GB.1")
-    await desk.ledger.claimed(CLAIM, [row.uid])
+    await have_claimed(desk.ledger, CLAIM, [row.uid])
     await desk.sender().send(row, limits(80.0))
     [found] = cast("list[bytes]", await desk.redis.keys(key))
     assert found.endswith(b":GB.1")
@@ -332,7 +332,7 @@ async def test_redis_goes_away_and_the_row_is_not_forgotten(desk: Desk, redis: R
 
 async def test_a_row_whose_number_has_changed_since_it_got_its_slot(desk: Desk) -> None:
     """The number may be gone, or slower, and was given no slot for it."""
-    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await have_claimed(desk.ledger, CLAIM, [(row := queued()).uid])
     await desk.sender(number="220").send(row, limits(80.0))
     assert desk.outlet.returned == [row]
     assert not desk.api.sent
@@ -349,7 +349,7 @@ async def test_nothing_is_sent_while_php_is_asked(desk: Desk) -> None:
 async def test_nothing_is_sent_for_a_vendor_that_is_not_active(desk: Desk) -> None:
     sender = desk.sender()
     sender._config.vendor = sender._config.vendor.model_copy(update={"active": False})
-    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await have_claimed(desk.ledger, CLAIM, [(row := queued()).uid])
     await sender.send(row, limits(80.0))
     assert desk.outlet.given_back == [row]
     assert not desk.api.sent
@@ -384,7 +384,7 @@ async def test_a_refusal_is_certain_while_php_is_asked(
         return False
 
     monkeypatch.setattr(desk.outlet, "explains", explains)
-    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await have_claimed(desk.ledger, CLAIM, [(row := queued()).uid])
     lease = await held_lease(desk.redis, CAMPAIGN)
     await desk.ledger.begin(lease, [(row, NUMBER)])
     desk.api.attempts = [refused(code)]
@@ -403,7 +403,7 @@ async def test_a_number_or_a_token_may_be_there_by_now(
     desk: Desk, number: str, token: str | None
 ) -> None:
     desk.outlet.explained = True
-    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await have_claimed(desk.ledger, CLAIM, [(row := queued()).uid])
     await desk.sender(token, number=number).send(row, limits(80.0, number))
     assert desk.outlet.returned == [row]
     assert not desk.outlet.reasons
@@ -412,7 +412,7 @@ async def test_a_number_or_a_token_may_be_there_by_now(
 async def test_what_follows_is_for_the_number_as_it_is_known_now(desk: Desk) -> None:
     """Meta has confirmed its account since it was sent: nobody asks for its old name any more."""
     old = limits(80.0, line="vendor-1/110", account="vendor-1/")
-    await desk.ledger.claimed(CLAIM, [(row := queued()).uid])
+    await have_claimed(desk.ledger, CLAIM, [(row := queued()).uid])
     desk.api.attempts = [refused(130429)]
     await desk.sender().send(row, old)
     assert 500 < await desk.held_ms() <= 1250

@@ -6,7 +6,7 @@ from contracts.backend import SendOutcome
 from sidecar.redis import keys
 from sidecar.tasks import cancel
 from tests.eventually import eventually
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued
 from tests.workers.sending.test_sender import ACCEPTED, Desk, desk, refused
 from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
@@ -24,7 +24,7 @@ async def in_row(desk: Desk, *attempts: Attempt) -> Sender:
     sender = desk.sender()
     desk.api.attempts = [*attempts]
     rows = [queued(f"row-{number}", retries=3) for number in range(len(attempts))]
-    await desk.ledger.claimed(CLAIM, [row.uid for row in rows])
+    await have_claimed(desk.ledger, CLAIM, [row.uid for row in rows])
     lease = await held_lease(desk.redis, CAMPAIGN)
     await desk.ledger.begin(lease, [(row, NUMBER) for row in rows])
     await asyncio.gather(*(sender.send(row, limits(80.0)) for row in rows))

@@ -11,16 +11,19 @@
 -- KEYS[4]  vendors            set: vendors with counters
 -- KEYS[5]  rows               hash: the ledger in which a row stands: row -> campaign
 -- KEYS[6]  claims:{campaign}  hash: claims of which it is not known what they have brought
+-- KEYS[7]  lease:campaign:{campaign}
 -- ARGV[1]  the campaign
 -- ARGV[2]  the vendor
 -- ARGV[3]  the claim
 -- ARGV[4]  how many rows PHP found expired
 -- ARGV[5]  how many rows PHP has skipped for their contact
--- ARGV[6]  what a ledger's key begins with
--- ARGV[7]  how many claims follow whose rows the caller has in hand
--- ARGV[8..] these claims, and then the rows
+-- ARGV[6]  the holder's fencing token
+-- ARGV[7]  what a ledger's key begins with
+-- ARGV[8]  how many claims follow whose rows the caller has in hand
+-- ARGV[9..] these claims, and then the rows
 --
--- Returns for each row why it must not be sent, or "" for one that is the caller's now:
+-- Returns -1 if the lease is lost; then nothing is written. Otherwise for each row why it must not
+-- be sent, or "" for one that is the caller's now:
 --   twice_in_answer    the row was named before;
 --   in_hand            it is being sent, or was and PHP does not know, or it waits with the caller;
 --   in_another_ledger  another campaign, or the vendor's replies, has it.
@@ -29,15 +32,19 @@
 
 -- include sending/ledger_rows.lua
 
+if redis.call("GET", KEYS[7]) ~= ARGV[6] then
+  return -1
+end
+
 local mine = {}
-local first = 8 + ARGV[7]
-for index = 8, first - 1 do
+local first = 9 + ARGV[8]
+for index = 9, first - 1 do
   mine[ARGV[index]] = true
 end
 
 local function why_not(row, state)
   if not state then
-    return in_another_ledger(KEYS[5], ARGV[6], ARGV[1], row) and "in_another_ledger"
+    return in_another_ledger(KEYS[5], ARGV[7], ARGV[1], row) and "in_another_ledger"
   end
   local claim = claim_of(state)
   if state_of(state) == CLAIMED then
