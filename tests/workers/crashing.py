@@ -87,7 +87,9 @@ class Process:
         await self.cloud_api.close()
 
     async def _send(self) -> bool:
-        async with self.stage.held(redis=self.redis) as lease:
+        async with self.stage.holding(redis=self.redis) as lease:
+            if lease is None:
+                return False  # it stood still before it had it
             run = self.stage.make_run(lease, self)
             return await run.run()
 

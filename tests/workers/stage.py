@@ -126,12 +126,17 @@ class Stage:
         return CampaignRun(self.services(process), self.config, lease, self.campaign.uid)
 
     @asynccontextmanager
-    async def held(self, ttl_ms: int = 10_000, redis: Redis | None = None) -> AsyncIterator[Lease]:
+    async def held(self, ttl_ms: int = 10_000) -> AsyncIterator[Lease]:
         """Hold the campaign's lease, and have it on the list."""
-        await self.redis.hset(keys.CAMPAIGNS, self.campaign.uid, self.vendor.uid)
-        leases = Leases(redis or self.redis, ttl_ms)
-        async with leases.hold(campaign_lease(self.campaign.uid)) as lease:
+        async with self.holding(self.redis, ttl_ms) as lease:
             assert lease is not None, "somebody holds the campaign"
+            yield lease
+
+    @asynccontextmanager
+    async def holding(self, redis: Redis, ttl_ms: int = 10_000) -> AsyncIterator[Lease | None]:
+        """The same; None if somebody holds it."""
+        await self.redis.hset(keys.CAMPAIGNS, self.campaign.uid, self.vendor.uid)
+        async with Leases(redis, ttl_ms).hold(campaign_lease(self.campaign.uid)) as lease:
             yield lease
 
     async def run(self) -> bool:

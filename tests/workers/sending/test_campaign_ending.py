@@ -1,6 +1,7 @@
 """When a campaign ends, and what its successor does about what was left."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,12 +10,15 @@ from contracts import backend as contract
 from contracts.backend import ErrorCode, SendError, SendOutcome, SendResult
 from sidecar.clock import now_ms
 from sidecar.redis import keys
+from sidecar.sending.campaigns import campaign_lease
 from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
 from tests.workers.php import refusal
 from tests.workers.rows import claimed_row, have_asked, have_claimed
 from tests.workers.stage import Stage
+from workers.sending.halt import CampaignHalt
+from workers.sending.ledger import Ledger
 from workers.sending.send_queue import ClaimedSend
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -217,6 +221,51 @@ async def test_leftovers_are_settled_each_as_it_stands(stage: Stage) -> None:
     assert set(stage.accepts()) == set(stage.campaign.row_uids) - set(sending) - set(known)
     assert await stage.ledger.empty()
     stage.assert_settled()
+
+
+@pytest.fixture
+def taken_over(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[[type, str], None]:
+    """Have somebody else take the campaign when a method has returned."""
+
+    def take(of: type, name: str) -> None:
+        method = getattr(of, name)
+
+        async def call(*args: Any, **more: Any) -> Any:
+            answer = await method(*args, **more)
+            await stage.redis.set(keys.lease(campaign_lease(stage.campaign.uid)), 0)
+            return answer
+
+        monkeypatch.setattr(of, name, call)
+
+    return take
+
+
+async def test_whoever_was_late_does_not_take_the_campaign_off_the_list(
+    stage: Stage, taken_over: Callable[[type, str], None]
+) -> None:
+    taken_over(Ledger, "empty")
+    await stage.run()
+    assert stage.all_accepted()
+    assert await stage.listed()
+
+
+async def test_whoever_was_late_does_not_have_the_campaign_wait(
+    stage: Stage, taken_over: Callable[[type, str], None]
+) -> None:
+    stage.more_config["active"] = False
+    taken_over(CampaignHalt, "stands")
+    await stage.run()
+    assert not await stage.redis.exists(keys.wait(stage.campaign.uid))
+
+
+async def test_whoever_was_late_settles_nothing(
+    stage: Stage, taken_over: Callable[[type, str], None]
+) -> None:
+    await have_asked(stage.ledger, "open")
+    taken_over(Ledger, "open_claims")
+    assert not await stage.run()
+    assert stage.statuses() == {1: 12}
+    assert await stage.ledger.open_claims() == ["open"]
 
 
 async def test_leftovers_are_settled_also_when_the_campaign_is_halted(stage: Stage) -> None:

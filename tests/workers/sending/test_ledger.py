@@ -107,17 +107,38 @@ async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) 
 # -- only for the holder, and while it is not halted --
 
 
-async def test_nothing_begins_without_the_lease(ledger: Ledger, lease: Lease, redis: Redis) -> None:
+HOLDERS_WORK: dict[str, Callable[[Ledger, Lease], Awaitable[object]]] = {
+    "begins rows": lambda ledger, lease: ledger.begin(
+        lease, [(queued("row-1"), NUMBER), (queued("row-2"), NUMBER)]
+    ),
+    "is about to claim": lambda ledger, lease: ledger.about_to_claim(lease, "late", 1),
+    "brings rows in": lambda ledger, lease: ledger.claimed(
+        lease, "late", ["row-1", "row-2"], expired=1, skipped=1
+    ),
+    "closes a claim": lambda ledger, lease: ledger.claimed(lease, "open", []),
+    "takes what is left": lambda ledger, lease: ledger.leftovers(lease),
+}
+
+
+@pytest.mark.parametrize("taken", [True, False], ids=["it is another's", "it is nobody's"])
+@pytest.mark.parametrize("work", HOLDERS_WORK.values(), ids=HOLDERS_WORK)
+async def test_nothing_is_done_without_the_lease(
+    ledger: Ledger,
+    lease: Lease,
+    redis: Redis,
+    work: Callable[[Ledger, Lease], Awaitable[object]],
+    taken: bool,
+) -> None:
     await have_claimed(ledger, CLAIM, ["row-1"])
-    for token in (lease.token + 1, None):
-        if token is None:
-            await redis.delete(lease.key)
-        else:
-            await redis.set(lease.key, token)
-        with pytest.raises(LeaseLost, match=CAMPAIGN):
-            await ledger.begin(lease, [(queued("row-1"), NUMBER), (queued("row-2"), NUMBER)])
+    await have_asked(ledger, "open")
+    counted = await redis.hgetall(keys.counters(VENDOR))
+    await (redis.set(lease.key, lease.token + 1) if taken else redis.delete(lease.key))
+    with pytest.raises(LeaseLost, match=CAMPAIGN):
+        await work(ledger, lease)
     state = await ledger.load()
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
+    assert await ledger.open_claims() == ["open"]
+    assert await redis.hgetall(keys.counters(VENDOR)) == counted
 
 
 async def test_nothing_begins_when_the_campaign_is_halted(
