@@ -72,6 +72,10 @@ class Chroot:
         for folder in folders:
             inside = self.root / str(folder).lstrip("/")
             inside.mkdir(parents=True, exist_ok=True)
+            if not self.root.is_relative_to(folder):
+                # What tests mount in it later is then there inside, too.
+                self._mount("--rbind", folder, folder)
+                self._mount("--make-shared", folder)
             self._mount("--bind", folder, inside)
 
     def wrap(self, folder: Path) -> None:
