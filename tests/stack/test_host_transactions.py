@@ -367,7 +367,7 @@ def test_old_ids_of_calls_are_deleted_and_nothing_else(backend: LaravelBackend) 
     explained = delete.replace("delete", "SELECT *", 1)
     for value in ("'referencewhatsapp-sidecar:nonce:'", "'referencewhatsapp-sidecar:nonce:1'", "1"):
         explained = explained.replace("?", value, 1)
-    [plan] = backend.run(f"EXPLAIN {explained}")
+    [plan] = backend.run(f"EXPLAIN FORMAT=TRADITIONAL {explained}")
     assert (plan["key"], plan["type"]) == ("PRIMARY", "range")
 
 

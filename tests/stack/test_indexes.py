@@ -275,7 +275,7 @@ def _plans_of(backend: LaravelBackend, statement: str, table: str) -> list[Row]:
     first page of many would cost as much as all of them."""
     found = plans(backend.database, statement)
     extras = [plan["Extra"] or "" for plan in found]
-    assert not any("filesort" in extra or "temporary" in extra for extra in extras), found
+    assert not any("filesort" in extra or "temporary" in extra for extra in extras), extras
     return [plan for plan in found if plan["table"] == table]
 
 

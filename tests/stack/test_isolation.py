@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.backend import QueueStatus
+from simulator.stack.packages import MYSQL, database_server
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import (
@@ -24,8 +25,9 @@ LOGS = "whatsapp_message_logs"
 #: No row takes it.
 REFUSED = "wamid.refused"
 
+_CODE = "HY000, code 3819" if database_server() is MYSQL else "23000, code 4025"
 #: All that may be said of it.
-REASON = r"error: Illuminate\Database\QueryException: SQLSTATE 23000, code 4025, table " + LOGS
+REASON = rf"error: Illuminate\Database\QueryException: SQLSTATE {_CODE}, table {LOGS}"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from contracts.backend import ClaimedRow, SendError, SendOutcome, SendResult
 from sidecar.redis import keys
 from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
-from workers.sending.ledger import Ledger
+from workers.sending.ledger import Ledger, LedgerState
 from workers.sending.send_queue import ClaimedSend
 
 CAMPAIGN = "campaign-1"
@@ -48,6 +48,12 @@ async def have_asked(ledger: Ledger, claim_uid: str) -> None:
     """Have whoever holds the campaign, or did a moment ago, note a claim, and no more."""
     async with _holder(ledger) as lease:
         await ledger.about_to_claim(lease, claim_uid, 1)
+
+
+async def state_of(ledger: Ledger) -> LedgerState:
+    """Return all that is in a ledger."""
+    async with _holder(ledger) as lease:
+        return await ledger.leftovers(lease)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from tests.workers.crashing import Process
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, status, webhook
 from tests.workers.php import Answer, Call, Php, answer
-from tests.workers.rows import CAMPAIGN, NUMBER, have_asked, have_claimed, queued, result
+from tests.workers.rows import CAMPAIGN, NUMBER, have_asked, have_claimed, queued, result, state_of
 from workers.inbox.commit import Commit
 from workers.sending.ledger import Ledger
 
@@ -163,7 +163,7 @@ async def test_a_row_that_was_claimed_anew_is_not_touched_by_who_had_it(
     await ledger.not_sent([queued("row-1", "old")])
     await ledger.settled([late])
     await ledger.released("old", ["row-1"])
-    assert (await ledger.load()).sending == {"row-1": ("new", NUMBER)}
+    assert (await state_of(ledger)).sending == {"row-1": ("new", NUMBER)}
     sends = (await assert_balanced(redis))[VENDOR].sends
     assert (sends.total, sends.parts["requeued"], sends.parts["in_flight"]) == (2, 1, 1)
 

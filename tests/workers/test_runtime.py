@@ -24,6 +24,7 @@ from tests.workers.conftest import MakeStage
 from tests.workers.lane import put
 from tests.workers.payloads import message, webhook
 from tests.workers.php import Answer, Php, answer
+from tests.workers.rows import state_of
 from tests.workers.stage import Stage
 from workers import runtime as module
 from workers.inbox import drain as drain_module
@@ -348,7 +349,7 @@ async def test_what_does_not_end_in_time_is_left_in_the_ledger(
     with capture_logs() as logs:
         await asyncio.wait_for(runtime.close(), 10)
     assert "campaign.shutdown_timeout" in [log["event"] for log in logs]
-    left = await stage.ledger.load()
+    left = await state_of(stage.ledger)
     assert len(left.sending) + len(left.known) == 3
     assert {result.outcome for result in left.known} <= {contract.SendOutcome.UNKNOWN}
     assert await stage.listed()

@@ -209,32 +209,25 @@ class Ledger:
 
     async def leftovers(self, lease: Lease) -> LedgerState:
         """Return what the ledger holds before anything is begun under this lease: what earlier
-        holders have left. Raises :class:`LeaseLost`: it may be what the next holder is sending."""
+        holders have left. It is small, for only rows in flight are there. Raises
+        :class:`LeaseLost`: it may be what the next holder is sending."""
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.get(lease.key)
         pipeline.hgetall(self._ledger)
         token, entries = cast("tuple[bytes | None, Hash]", tuple(await pipeline.execute()))
         if token != str(lease.token).encode():
             raise LeaseLost(lease.name)
-        return _state_of(entries)
-
-    async def load(self) -> LedgerState:
-        """Return all that is in the ledger. Only rows in flight are, so it is small."""
-        return _state_of(cast(Hash, await self._redis.hgetall(self._ledger)))
-
-
-def _state_of(entries: Hash) -> LedgerState:
-    state = LedgerState({}, {}, [])
-    for row_uid, value in entries.items():
-        row_state, claim_uid, more = load(value)
-        if row_state is RowState.CLAIMED:
-            state.claimed[row_uid.decode()] = claim_uid
-        elif row_state is RowState.SENDING:
-            state.sending[row_uid.decode()] = (claim_uid, more)
-        else:
-            _, _, outcome = more.partition(":")
-            state.known.append(SendResult.model_validate_json(outcome))
-    return state
+        state = LedgerState({}, {}, [])
+        for row_uid, value in entries.items():
+            row_state, claim_uid, more = load(value)
+            if row_state is RowState.CLAIMED:
+                state.claimed[row_uid.decode()] = claim_uid
+            elif row_state is RowState.SENDING:
+                state.sending[row_uid.decode()] = (claim_uid, more)
+            else:
+                _, _, outcome = more.partition(":")
+                state.known.append(SendResult.model_validate_json(outcome))
+        return state
 
 
 class LedgerView:

@@ -15,7 +15,7 @@ from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
 from tests.workers.php import refusal
-from tests.workers.rows import claimed_row, have_asked, have_claimed
+from tests.workers.rows import claimed_row, have_asked, have_claimed, state_of
 from tests.workers.stage import Stage
 from workers.sending.halt import CampaignHalt
 from workers.sending.ledger import Ledger
@@ -33,7 +33,7 @@ async def test_a_halt_takes_effect_at_once(make_stage: MakeStage, state: str) ->
     run = asyncio.create_task(stage.run())
     await eventually(lambda: len(stage.accepts()) > 10)
     await stage.halt(state)
-    in_flight = set((await stage.ledger.load()).sending)
+    in_flight = set((await state_of(stage.ledger)).sending)
     sent = set(stage.accepts())
     assert await run is False
     assert set(stage.accepts()) <= sent | in_flight, "nothing more was begun"
@@ -165,10 +165,12 @@ async def test_a_holder_that_has_lost_the_campaign_leaves_the_new_ones_ledger_al
         run = asyncio.create_task(stage.make_run(lease).run())
         await eventually(lambda: len(stage.accepts()) > 2)
         await stage.redis.set(lease.key, lease.token + 1)
-        theirs: dict[Any, Any] = dict.fromkeys((await stage.ledger.load()).claimed, "s:theirs:110")
+        theirs: dict[Any, Any] = dict.fromkeys(
+            (await state_of(stage.ledger)).claimed, "s:theirs:110"
+        )
         await stage.redis.hset(keys.ledger(stage.campaign.uid), mapping=theirs)
         await run
-    state = await stage.ledger.load()
+    state = await state_of(stage.ledger)
     assert set(theirs) <= set(state.sending)
     assert not state.claimed
     assert stage.statuses()[3] == 0

@@ -16,7 +16,7 @@ from tests.eventually import eventually
 from tests.workers.conftest import MakeLane, MakeStage
 from tests.workers.payloads import status, webhook
 from tests.workers.php import Answer
-from tests.workers.rows import have_claimed
+from tests.workers.rows import have_claimed, state_of
 from tests.workers.stage import Stage
 from workers.sending.claimer import Claimer
 from workers.sending.ledger import Ledger
@@ -76,7 +76,7 @@ async def test_php_takes_no_results_at_all(make_stage: MakeStage) -> None:
     illness = stage.php.always(contract.UPDATE_MESSAGE_STATUSES, Answer(503))
     await stage.run()
     assert stage.statuses() == {3: 12}
-    assert len((await stage.ledger.load()).known) == 12
+    assert len((await state_of(stage.ledger)).known) == 12
     assert await stage.listed()
     stage.php.forget(illness)
     await stage.run()
@@ -107,7 +107,7 @@ async def test_php_is_away_when_rows_are_to_be_given_back(
     stage.stopping = True
     await run
     assert stage.statuses()[3] > 0
-    state = await stage.ledger.load()
+    state = await state_of(stage.ledger)
     assert not state.sending
     assert len(state.claimed) == stage.statuses()[3]
     stage.php.forget(gone)

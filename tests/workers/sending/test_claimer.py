@@ -13,7 +13,7 @@ from sidecar.redis.lease import Lease
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal
-from tests.workers.rows import CAMPAIGN, claimed_row, have_asked
+from tests.workers.rows import CAMPAIGN, claimed_row, have_asked, state_of
 from workers.sending.claimer import CALLS_PER_LEASE, CampaignStopped, Claimer
 from workers.sending.ledger import Ledger
 
@@ -48,7 +48,7 @@ async def test_rows_are_written_down_before_anybody_gets_them(
     assert call.json["limit"] == 50
     assert "recover" not in call.json or call.json["recover"] is False
     assert {row.claim_uid for row in rows} == {call.json["claim_uid"]}
-    assert (await ledger.load()).claimed == dict.fromkeys(["row-1", "row-2"], rows[0].claim_uid)
+    assert (await state_of(ledger)).claimed == dict.fromkeys(["row-1", "row-2"], rows[0].claim_uid)
     assert await ledger.open_claims() == []
     assert not claimer.exhausted
 
@@ -223,7 +223,7 @@ async def test_an_earlier_holders_claim_is_recovered(
     rows = [claimed_row("row-1").model_dump(mode="json")]
     php.always(CLAIM, answer({"rows": rows}))
     await claimer.recover("old")
-    assert (await ledger.load()).claimed == {"row-1": "old"}
+    assert (await state_of(ledger)).claimed == {"row-1": "old"}
     assert await ledger.open_claims() == []
     assert php.calls[0].json["limit"] == contract.MAX_CLAIM
 

@@ -17,7 +17,7 @@ from sidecar.redis.lease import Lease
 from tests.workers.conftest import MakeStage
 from tests.workers.php import Answer, Call, Php, answer
 from tests.workers.replying import Replies
-from tests.workers.rows import CAMPAIGN, NUMBER, claimed_row, have_claimed, queued, result
+from tests.workers.rows import CAMPAIGN, NUMBER, claimed_row, have_claimed, queued, result, state_of
 from workers.sending.claimer import Claimer
 from workers.sending.ledger import Ledger
 
@@ -89,7 +89,7 @@ async def test_a_row_of_another_campaign_that_is_in_hand_there(
     await stage.run_to_the_end()
     assert sorted(stage.accepts()) == sorted(stage.campaign.row_uids)
     assert refused("in_another_ledger") > before
-    assert (await theirs.load()).claimed == {"their-row": "their-claim"}
+    assert (await state_of(theirs)).claimed == {"their-row": "their-claim"}
     await theirs.released("their-claim", ["their-row"])
 
 
@@ -132,7 +132,7 @@ async def test_a_row_that_is_being_sent_is_not_given_out_again(
     [row] = await claimer.claim(10, now=5)
     await ledger.begin(campaign_lease_held, [(row, NUMBER)])
     assert await uids(claimer) == []
-    assert (await ledger.load()).sending == {"a": (row.claim_uid, NUMBER)}
+    assert (await state_of(ledger)).sending == {"a": (row.claim_uid, NUMBER)}
 
 
 @pytest.mark.parametrize("claim", ["of this run", "of an earlier holder"])
@@ -154,7 +154,7 @@ async def test_a_row_that_may_have_been_sent_is_not_given_out_again(
     known = result("a", contract.SendOutcome(outcome), claim_uid=claim_uid)
     await ledger.known([known])
     assert await uids(claimer) == (["a"] if again else [])
-    assert (await ledger.load()).known == ([] if again else [known])
+    assert (await state_of(ledger)).known == ([] if again else [known])
 
 
 async def test_what_a_stalled_holder_wrote_late_keeps_no_row_back(
@@ -213,7 +213,7 @@ async def test_a_reply_with_the_uid_of_a_row_in_hand(make_stage: MakeStage, redi
     assert replies.sent == {mine: 1}
     assert [call.json for call in stage.php.calls if colliding in call.body.decode()]
     assert not await replies.outbox.due(EffectKind.SEND_MESSAGE, stage.vendor.uid, 2**50, 10)
-    assert (await campaign.load()).claimed == {colliding: "their-claim"}
+    assert (await state_of(campaign)).claimed == {colliding: "their-claim"}
     await campaign.released("their-claim", [colliding])
 
 
@@ -224,7 +224,7 @@ async def test_a_row_that_is_in_another_ledger_by_now_does_not_begin(
     await have_claimed(theirs, "their-claim", ["a"])
     sends = [(queued("a"), NUMBER), (queued("b"), NUMBER)]
     assert [row.uid for row in await ledger.begin(campaign_lease_held, sends)] == ["a"]
-    assert set((await ledger.load()).sending) == {"b"}
+    assert set((await state_of(ledger)).sending) == {"b"}
 
 
 async def test_a_row_begins_under_the_claim_that_the_ledger_names(
@@ -232,4 +232,4 @@ async def test_a_row_begins_under_the_claim_that_the_ledger_names(
 ) -> None:
     await have_claimed(ledger, "new", ["a"])
     assert len(await ledger.begin(campaign_lease_held, [(queued("a", "old"), NUMBER)])) == 1
-    assert (await ledger.load()).claimed == {"a": "new"}
+    assert (await state_of(ledger)).claimed == {"a": "new"}

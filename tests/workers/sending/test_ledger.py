@@ -11,7 +11,16 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.sending import row_states
 from tests.workers.payloads import VENDOR
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_asked, have_claimed, queued, result
+from tests.workers.rows import (
+    CAMPAIGN,
+    CLAIM,
+    NUMBER,
+    have_asked,
+    have_claimed,
+    queued,
+    result,
+    state_of,
+)
 from workers.sending.ledger import Halted, Ledger, LedgerView, NumberHeld, refuse
 
 
@@ -23,7 +32,7 @@ def lease(campaign_lease_held: Lease) -> Lease:
 async def test_an_empty_ledger(ledger: Ledger) -> None:
     assert await ledger.empty()
     assert await ledger.open_claims() == []
-    state = await ledger.load()
+    state = await state_of(ledger)
     assert (state.claimed, state.sending, state.known) == ({}, {}, [])
 
 
@@ -33,7 +42,7 @@ async def test_a_claim_is_open_until_its_rows_are_recorded(ledger: Ledger) -> No
     assert not await ledger.empty()
     await have_claimed(ledger, CLAIM, ["row-1", "row-2"])
     assert await ledger.open_claims() == []
-    assert (await ledger.load()).claimed == {"row-1": CLAIM, "row-2": CLAIM}
+    assert (await state_of(ledger)).claimed == {"row-1": CLAIM, "row-2": CLAIM}
 
 
 async def test_a_claim_that_has_brought_nothing_is_closed(ledger: Ledger) -> None:
@@ -46,10 +55,10 @@ async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
     row = queued("row-1")
     await have_claimed(ledger, CLAIM, ["row-1"])
     await ledger.begin(lease, [(row, NUMBER)])
-    assert (await ledger.load()).sending == {"row-1": (CLAIM, NUMBER)}
+    assert (await state_of(ledger)).sending == {"row-1": (CLAIM, NUMBER)}
     known = result("row-1", message_status="accepted", wa_id="999", response={"messages": []})
     await ledger.known([known])
-    state = await ledger.load()
+    state = await state_of(ledger)
     assert (state.claimed, state.sending, state.known) == ({}, {}, [known])
     await ledger.settled([known])
     assert await ledger.empty()
@@ -61,7 +70,7 @@ async def test_a_row_that_was_not_sent_after_all_is_claimed_again(
     row = queued("row-1")
     await ledger.begin(lease, [(row, NUMBER)])
     await ledger.not_sent([row])
-    state = await ledger.load()
+    state = await state_of(ledger)
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
 
 
@@ -71,7 +80,7 @@ async def test_a_claim_that_is_recorded_again_forgets_nothing(ledger: Ledger, le
     await ledger.begin(lease, [(queued("row-1"), NUMBER)])
     await ledger.known([result("row-2")])
     await have_claimed(ledger, CLAIM, ["row-1", "row-2", "row-3"])
-    state = await ledger.load()
+    state = await state_of(ledger)
     assert list(state.sending) == ["row-1"]
     assert [one.uid for one in state.known] == ["row-2"]
     assert list(state.claimed) == ["row-3"]
@@ -86,7 +95,7 @@ async def test_outcomes_survive_as_they_are(ledger: Ledger) -> None:
     ]
     await have_claimed(ledger, CLAIM, [one.uid for one in results])
     await ledger.known(results)
-    known = (await ledger.load()).known
+    known = (await state_of(ledger)).known
     assert sorted(known, key=lambda one: one.uid) == results
 
 
@@ -101,7 +110,7 @@ async def test_nothing_is_recorded_of_a_row_that_has_ended(ledger: Ledger) -> No
 
 async def test_names_may_hold_what_separates_them(ledger: Ledger, lease: Lease) -> None:
     await ledger.begin(lease, [(queued("row:1"), "110:2")])
-    assert (await ledger.load()).sending == {"row:1": (CLAIM, "110:2")}
+    assert (await state_of(ledger)).sending == {"row:1": (CLAIM, "110:2")}
 
 
 # -- only for the holder, and while it is not halted --
@@ -135,7 +144,7 @@ async def test_nothing_is_done_without_the_lease(
     await (redis.set(lease.key, lease.token + 1) if taken else redis.delete(lease.key))
     with pytest.raises(LeaseLost, match=CAMPAIGN):
         await work(ledger, lease)
-    state = await ledger.load()
+    state = await state_of(ledger)
     assert (state.claimed, state.sending) == ({"row-1": CLAIM}, {})
     assert await ledger.open_claims() == ["open"]
     assert await redis.hgetall(keys.counters(VENDOR)) == counted
@@ -160,7 +169,7 @@ async def test_nothing_begins_while_its_number_is_held(
     sends = [(queued("row-1"), NUMBER), (queued("row-2"), "held")]
     with pytest.raises(NumberHeld):
         await ledger.begin(lease, sends)
-    assert (await ledger.load()).sending == {}
+    assert (await state_of(ledger)).sending == {}
     await redis.hset(keys.number("held"), "pause", 10_000_000)
     # No pause is so long: the clock has been set back since.
     await ledger.begin(lease, [(queued("row-3"), "held")])
@@ -169,7 +178,7 @@ async def test_nothing_begins_while_its_number_is_held(
         await ledger.begin(lease, sends[1:])
     await redis.hset(keys.number("held"), "until", hold_ends - 120_000_000)
     await ledger.begin(lease, sends)
-    assert set((await ledger.load()).sending) == {"row-1", "row-2", "row-3"}
+    assert set((await state_of(ledger)).sending) == {"row-1", "row-2", "row-3"}
 
 
 async def test_what_is_sent_when_the_hold_is_over_may_begin_before(
@@ -180,13 +189,13 @@ async def test_what_is_sent_when_the_hold_is_over_may_begin_before(
     seconds, _ = await redis.time()
     await redis.hset(keys.number(NUMBER), "until", (seconds + 50) * 1_000_000)
     await ledger.begin(lease, [(queued("row-1"), NUMBER)])
-    assert set((await ledger.load()).sending) == {"row-1"}
+    assert set((await state_of(ledger)).sending) == {"row-1"}
 
 
 async def test_many_begin_at_once(ledger: Ledger, lease: Lease) -> None:
     rows = [queued(f"row-{number}") for number in range(5000)]
     await ledger.begin(lease, [(row, NUMBER) for row in rows])
-    assert len((await ledger.load()).sending) == 5000
+    assert len((await state_of(ledger)).sending) == 5000
 
 
 def test_what_a_script_answers() -> None:

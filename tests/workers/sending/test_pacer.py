@@ -17,7 +17,7 @@ from sidecar.settings import Settings
 from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, state_of
 from tests.workers.slots import limits
 from workers.sending import pacer as module
 from workers.sending.cloud_api import Attempt
@@ -162,7 +162,9 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     track.start = check  # type: ignore[method-assign]
     async with track.running():
         await track.has_started(30)
-    assert (await track.ledger.load()).sending == {f"row-{n}": (CLAIM, NUMBER) for n in range(30)}
+    assert (await state_of(track.ledger)).sending == {
+        f"row-{n}": (CLAIM, NUMBER) for n in range(30)
+    }
 
 
 async def test_rows_that_come_later_are_started_too(track: Track) -> None:
@@ -206,7 +208,7 @@ async def test_a_row_that_comes_back_while_slots_are_asked_for_is_started_once(
     assert sorted(track.uids) == sorted(
         {f"late-{n}" for n in range(3)} | {f"row-{n}" for n in range(5)}
     )
-    assert set((await track.ledger.load()).sending) == set(track.uids)
+    assert set((await state_of(track.ledger)).sending) == set(track.uids)
 
 
 async def test_rows_that_are_asked_slots_for_are_not_lost_from_sight(
@@ -329,7 +331,7 @@ async def test_rows_that_were_not_started_are_given_out_again(track: Track) -> N
     assert track.pacer.take_unstarted() == []
     assert sorted([*track.uids, *(row.uid for row in unstarted)]) == sorted(row.uid for row in rows)
     assert planned > 0
-    written_down = set((await track.ledger.load()).sending)
+    written_down = set((await state_of(track.ledger)).sending)
     assert set(track.uids) <= written_down
     assert len(written_down) < 20, "only what has its slot soon"
 
@@ -343,7 +345,7 @@ async def test_a_halted_campaign_starts_nothing_more(track: Track) -> None:
         assert {type(task.exception()) for task in tasks[:2]} == {Halted}
     count = len(track.started)
     assert count + len(track.pacer.take_unstarted()) == 200
-    assert set(track.uids) <= set((await track.ledger.load()).sending)
+    assert set(track.uids) <= set((await state_of(track.ledger)).sending)
 
 
 async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: Track) -> None:
@@ -352,7 +354,7 @@ async def test_a_lost_lease_starts_nothing_more_not_even_what_has_a_slot(track: 
     async with track.running() as tasks:
         await track.has_started(2)
         await track.redis.set(track.lease.key, track.lease.token + 1)
-        written_down = set((await track.ledger.load()).sending)
+        written_down = set((await state_of(track.ledger)).sending)
         await eventually(tasks[1].done)
         assert isinstance(tasks[1].exception(), LeaseLost)
     assert set(track.uids) <= written_down, "nothing more was begun"
@@ -387,7 +389,7 @@ async def test_redis_goes_away_and_no_row_is_lost_or_started_twice(
             await eventually(lambda: len(track.started) == 20 or any(t.done() for t in tasks))
         track.rows.append(track.pacer.take_unstarted())
     assert sorted(track.uids) == sorted(row.uid for row in rows)
-    assert set((await track.ledger.load()).sending) == set(track.uids)
+    assert set((await state_of(track.ledger)).sending) == set(track.uids)
 
 
 async def test_it_is_stopped_while_it_writes_down(
@@ -504,7 +506,7 @@ async def test_a_process_that_stood_still_does_not_send_what_it_has_written_down
     written_down = asyncio.Event()
 
     async def says_that_it_was_not_sent() -> bool:
-        return set((await track.ledger.load()).claimed) == {"row-1"}
+        return set((await state_of(track.ledger)).claimed) == {"row-1"}
 
     async def and_stand_still(*args: Any, **more: Any) -> None:
         await begin(*args, **more)

@@ -11,7 +11,7 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.workers.rows import NUMBER, queued
+from tests.workers.rows import NUMBER, queued, state_of
 from tests.workers.sending.test_pacer import Track
 from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
 from workers.sending.ledger import Ledger
@@ -77,7 +77,7 @@ async def test_an_api_that_swallows_everything_gets_few(track: Calls) -> None:
     async with track.running():
         await eventually(lambda: is_down(track))
         assert len(track.started) == 8
-        sending = (await track.ledger.load()).sending
+        sending = (await state_of(track.ledger)).sending
         assert set(track.uids) <= sending.keys()
     assert track.pacer.unstarted == 52
 
@@ -97,7 +97,7 @@ async def test_rows_of_withdrawn_slots_are_said_to_be_unsent(track: Calls) -> No
         await eventually(lambda: len(track.started) == 8)
 
         async def only_these() -> bool:
-            return (await track.ledger.load()).sending.keys() == set(track.uids)
+            return (await state_of(track.ledger)).sending.keys() == set(track.uids)
 
         await eventually(only_these)
 

@@ -20,7 +20,7 @@ from sidecar.redis.lease import Lease
 from sidecar.sending.pauses import Paused, Pauses
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, result
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, result, state_of
 from tests.workers.sending.test_sender import ACCEPTED, Scripted, refused
 from tests.workers.simulated_time import held_lease
 from workers.sending.cloud_api import Attempt
@@ -250,7 +250,7 @@ async def test_something_ends_it_and_what_is_under_way_goes_on(make: Make, reaso
     assert len(sent) >= 3
     assert sent.isdisjoint(unsent)
     assert len(sent) + len(unsent) == 10
-    left = await bench.ledger.load()
+    left = await state_of(bench.ledger)
     assert set(left.claimed) == set(unsent), "the others are the results' to drop"
 
 
@@ -333,7 +333,7 @@ async def test_a_defect_of_all_messages_pauses_a_campaign_once(make: Make) -> No
     assert not bench.reported
     assert bench.pipeline.end_reason is End.PAUSED
     assert bench.pipeline.pause_reason == "131031 error 131031"
-    assert len((await bench.ledger.load()).claimed) == 5
+    assert len((await state_of(bench.ledger)).claimed) == 5
 
 
 async def test_a_defect_of_one_reply_stops_no_other(make: Make) -> None:
@@ -472,7 +472,7 @@ async def test_rows_under_way_when_errors_stop_the_campaign_go_back(make: Make) 
     assert bench.outcomes == [SendOutcome.FAILED] * (10 - len(back))
     assert bench.pipeline.stopped
     assert "3 errors in a row" in (bench.pipeline.pause_reason or "")
-    assert set((await bench.ledger.load()).claimed) == set(back)
+    assert set((await state_of(bench.ledger)).claimed) == set(back)
 
 
 @pytest.mark.parametrize("silent", [False, True])
@@ -521,7 +521,7 @@ async def test_nothing_is_written_into_anothers_ledger(make: Make) -> None:
     bench.pipeline.end(End.LEASE_LOST)
     bench.pipeline.put([row])
     assert await bench.pipeline.take_unstarted() == [row]
-    assert set((await bench.ledger.load()).sending) == {row.uid}
+    assert set((await state_of(bench.ledger)).sending) == {row.uid}
 
 
 # -- results --

@@ -6,7 +6,7 @@ from contracts import backend as contract
 from contracts.backend import MAX_CLAIM, CampaignState, ErrorCode
 from sidecar.php.client import Backend, BackendError
 from tests.workers.php import DROP, Answer, Php, refusal
-from tests.workers.rows import CAMPAIGN, have_claimed, queued
+from tests.workers.rows import CAMPAIGN, have_claimed, queued, state_of
 from workers.sending.ledger import Ledger
 from workers.sending.release import Release
 
@@ -66,7 +66,7 @@ async def test_what_php_does_not_take_stays_in_the_ledger(
     php.when(RELEASE, lambda call: given if call.json["claim_uid"] == "b" else None)
     with pytest.raises(BackendError):
         await release.commit()
-    assert (await ledger.load()).claimed == {"row-2": "b"}
+    assert (await state_of(ledger)).claimed == {"row-2": "b"}
 
 
 @pytest.mark.parametrize("code", [ErrorCode.CAMPAIGN_UNKNOWN, ErrorCode.VENDOR_UNKNOWN])
@@ -87,7 +87,7 @@ async def test_somebody_elses_ledger_is_left_alone(
     release.add("row-1", "a")
     await release.commit(forget=False)
     assert len(php.calls) == 1
-    assert (await ledger.load()).claimed == {"row-1": "b"}
+    assert (await state_of(ledger)).claimed == {"row-1": "b"}
 
 
 async def test_the_campaign_is_paused_with_the_reason(php: Php, release: Release) -> None:

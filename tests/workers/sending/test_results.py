@@ -17,7 +17,7 @@ from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers import php as php_side
 from tests.workers.php import DROP, Answer, Call, Php, answer, refusal, results
-from tests.workers.rows import CAMPAIGN, CLAIM, have_claimed, result
+from tests.workers.rows import CAMPAIGN, CLAIM, have_claimed, result, state_of
 from workers.sending.ledger import Ledger
 from workers.sending.results import Reporter, tell_php
 
@@ -95,7 +95,7 @@ async def test_the_ledger_has_it_before_php_is_told(
     seen: list[Any] = []
 
     async def look(call: Call) -> Answer:
-        seen.append([one.uid for one in (await ledger.load()).known])
+        seen.append([one.uid for one in (await state_of(ledger)).known])
         return results(call)
 
     php.when(MANY, look)
@@ -134,7 +134,7 @@ async def test_leftovers_are_reported_and_leave_the_ledger(
 ) -> None:
     await have_claimed(ledger, CLAIM, ["row-0", "row-1"])
     await ledger.known(known(2))
-    reporter.add_known((await ledger.load()).known)
+    reporter.add_known((await state_of(ledger)).known)
     await reporter.flush(5)
     assert await ledger.empty()
     assert len(php.calls) == 1
@@ -153,7 +153,7 @@ async def test_php_is_ill_for_a_while(
     reporter.add(result("row-1"))
     await eventually(lambda: len(php.calls) >= 2)
     assert reporter.unreported == 1
-    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
+    assert [one.uid for one in (await state_of(ledger)).known] == ["row-1"]
     php.forget(illness)
     await reported(reporter)
     await eventually(ledger.empty)
@@ -180,7 +180,7 @@ async def test_a_flush_ends_in_time_and_the_ledger_keeps_the_rest(
     reporter.add(result("row-1"))
     await reporter.flush(1)
     assert reporter.unreported == 1
-    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
+    assert [one.uid for one in (await state_of(ledger)).known] == ["row-1"]
 
 
 async def test_the_answer_is_lost_and_php_is_told_again(php: Php, reporter: Reporter) -> None:
@@ -241,7 +241,7 @@ async def test_one_that_php_cannot_take_does_not_keep_the_others_back(
         return reporter.unreported == 1
 
     await eventually(one_is_left)
-    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
+    assert [one.uid for one in (await state_of(ledger)).known] == ["row-1"]
     php.rules.clear()
     await reporter.flush(5)
     assert await ledger.empty()
@@ -276,7 +276,7 @@ async def test_an_answer_about_something_else_takes_nothing(
     reporter.add(result("row-1"))
     with capture_logs() as logs:
         await reporter.flush(1)
-    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
+    assert [one.uid for one in (await state_of(ledger)).known] == ["row-1"]
     assert "ledger.results_not_written" not in {log["event"] for log in logs}
 
 
@@ -387,7 +387,7 @@ async def test_it_ends_just_when_the_ledger_is_to_know(
     monkeypatch.setattr(ledger, "known", write)
     await reporter.finish(1)
     assert reporter.unreported == 1
-    assert [one.uid for one in (await ledger.load()).known] == ["row-1"]
+    assert [one.uid for one in (await state_of(ledger)).known] == ["row-1"]
 
 
 async def test_an_outcome_that_changes_while_php_is_told_is_not_lost(

@@ -22,7 +22,7 @@ from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 from sidecar.sending.halts import Halt
 from sidecar.sending.pauses import Pauses
 from tests.conftest import MakeSettings
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, state_of
 from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
 from workers.sending.cloud_api import (
@@ -239,7 +239,7 @@ async def test_a_recipient_that_has_had_too_much_gets_nothing_for_a_while(desk: 
 async def test_a_row_that_was_not_sent_is_claimed_again_and_comes_back(desk: Desk) -> None:
     row = await send(desk, NotSent("cannot connect"))
     assert desk.outlet.returned == [row]
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
     assert 500 < await desk.held_ms() <= 1250
     assert not await desk.redis.hexists(keys.number(NUMBER), "ceiling"), "that is not its speed"
 
@@ -277,7 +277,7 @@ async def test_calls_that_were_under_way_are_throttled_together(desk: Desk) -> N
 async def test_an_account_that_is_locked_gives_the_row_back_and_pauses(desk: Desk) -> None:
     row = await send(desk, refused(131031))
     assert desk.outlet.given_back == [row]
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
     assert desk.outlet.reasons == ["131031 error 131031"]
 
 
@@ -285,7 +285,7 @@ async def test_a_defect_of_the_campaign_gives_the_row_back_and_pauses(desk: Desk
     """A person mends it and resumes the campaign, and the row is as good as any other."""
     row = await send(desk, refused(132015))
     assert desk.outlet.given_back == [row]
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
     assert desk.outlet.reasons == ["132015 error 132015"]
 
 
@@ -336,7 +336,7 @@ async def test_a_row_whose_number_has_changed_since_it_got_its_slot(desk: Desk) 
     await desk.sender(number="220").send(row, limits(80.0))
     assert desk.outlet.returned == [row]
     assert not desk.api.sent
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
 
 
 async def test_nothing_is_sent_while_php_is_asked(desk: Desk) -> None:
@@ -353,7 +353,7 @@ async def test_nothing_is_sent_for_a_vendor_that_is_not_active(desk: Desk) -> No
     await sender.send(row, limits(80.0))
     assert desk.outlet.given_back == [row]
     assert not desk.api.sent
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
 
 
 OUTDATED = [0, 3, 10, 33, 190, 250, 131005, 131031, 131037, 131042, 131048, 133010, 131063, 132001]
@@ -369,7 +369,7 @@ async def test_a_refusal_that_a_changed_setting_explains(desk: Desk, code: int) 
     assert not desk.outlet.reasons
     assert not await Pauses(desk.redis).all()
     assert not await desk.redis.exists(keys.halt(CAMPAIGN))
-    assert (await desk.ledger.load()).claimed == {row.uid: CLAIM}
+    assert (await state_of(desk.ledger)).claimed == {row.uid: CLAIM}
 
 
 @pytest.mark.parametrize("code", [190, 131031, 132001])
@@ -380,7 +380,7 @@ async def test_a_refusal_is_certain_while_php_is_asked(
     known: list[LedgerState] = []
 
     async def explains(*_args: object) -> bool:
-        known.append(await desk.ledger.load())
+        known.append(await state_of(desk.ledger))
         return False
 
     monkeypatch.setattr(desk.outlet, "explains", explains)

@@ -6,7 +6,7 @@ from contracts.backend import SendOutcome
 from sidecar.redis import keys
 from sidecar.tasks import cancel
 from tests.eventually import eventually
-from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued
+from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, have_claimed, queued, state_of
 from tests.workers.sending.test_sender import ACCEPTED, Desk, desk, refused
 from tests.workers.simulated_time import held_lease
 from tests.workers.slots import limits
@@ -38,7 +38,7 @@ async def test_refusals_that_begin_an_outage_are_no_attempts(desk: Desk) -> None
     assert [(wait_s, reason) for _, wait_s, reason in desk.outlet.postponed] == [
         (SPARED_S, "131000 error 131000")
     ] * 3
-    assert len((await desk.ledger.load()).claimed) == 3, "they were certainly not sent"
+    assert len((await state_of(desk.ledger)).claimed) == 3, "they were certainly not sent"
 
 
 async def test_a_refusal_in_between_is_the_rows(desk: Desk) -> None:
