@@ -408,7 +408,8 @@ class Machine(RuleBasedStateMachine):
         ]
         for contact in CONTACTS:
             mine = [wamid for who, wamid in self.messages if who == contact]
-            assert [wamid for who, wamid in logged if who == contact] == mine
+            found = [wamid for who, wamid in logged if who == contact]
+            assert found == mine, f"{contact}: {found} instead of {mine}"
         assert len(logged) == len(self.messages)
 
     async def _check_redis(self) -> None:
