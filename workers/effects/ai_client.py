@@ -10,7 +10,7 @@ import orjson
 from contracts.effects import AiProvider, AiProviderKind, AiReply, EffectKind
 from contracts.portable import flaw
 from sidecar.effects.outbound import Outbound, OutboundFailed, OutboundRefused, Reply
-from workers.effects.calls import count, may_come_again, result_of, retry_after_s
+from workers.effects.calls import REFUSED, count, may_come_again, result_of, retry_after_s
 
 #: Nobody could send a longer answer.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -31,12 +31,14 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """``again``: a retry may help, not before ``after_s`` if that is given. ``reason`` contains
-    nothing of the conversation, and no key."""
+    """``again``: a retry may help, not before ``after_s`` if that is given. ``refused``: as it is
+    of :class:`workers.effects.handler.Again`. ``reason`` contains nothing of the conversation, and
+    no key."""
 
     reason: str
     again: bool = False
     after_s: float | None = None
+    refused: bool = False
 
 
 class AiClient:
@@ -93,6 +95,7 @@ class AiClient:
             f"the AI {provider.name!r} answered {reply.status}" + (f" ({code})" if code else ""),
             again=may_come_again(reply.status),
             after_s=retry_after_s(reply.retry_after, LONGEST_PAUSE_S),
+            refused=reply.status in REFUSED,
         )
 
 

@@ -92,8 +92,10 @@ class AiReplies:
             self.failures.worked(queued.vendor_uid)
             return _answer(queued, AiOutcome.ANSWERED, text=found.text, usage=found.usage)
         self.failures.failed(queued.vendor_uid, found.reason)
-        if found.again and queued.attempts + 1 < self._max_attempts:
-            return Again(found.reason, after_s=found.after_s)
+        # A refusal is final the second time: PHP was asked after the first.
+        again = found.again or (found.refused and queued.attempts == 0)
+        if again and queued.attempts + 1 < self._max_attempts:
+            return Again(found.reason, after_s=found.after_s, refused=found.refused)
         log.warning(
             "ai.no_answer",
             vendor=queued.vendor_uid,

@@ -9,7 +9,7 @@ import structlog
 from contracts.backend import VendorConfig
 from contracts.effects import Broadcast, Broadcaster, EffectKind
 from sidecar.effects.outbound import OutboundFailed, OutboundRefused, Reply
-from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
+from workers.effects.calls import REFUSED, Once, count, may_come_again, result_of, retry_after_s
 from workers.effects.handler import Again, Done, End, GivenUp, Queued
 from workers.effects.pusher import MAX_BATCH, MAX_BATCH_BYTES, Event, Pusher
 
@@ -21,8 +21,6 @@ TIMEOUT_S = 10.0
 LONGEST_PAUSE_S = 60.0
 #: How long to wait if a person has to act first: a wrong key, app or URL.
 WRONG_S = 15.0
-#: Statuses that mean that the installation is wrong, and not the event.
-_WRONG = frozenset({401, 403, 404})
 #: What an event adds to a batch besides its texts.
 _EVENT_BYTES = 60
 
@@ -109,7 +107,7 @@ class Broadcasts:
 
     def _conclude(self, server: Broadcaster, reply: Reply) -> End:
         reason = f"the broadcasting server answered {reply.status}"
-        if reply.status in _WRONG or 300 <= reply.status < 400:
+        if reply.status in REFUSED or 300 <= reply.status < 400:
             return self._a_person_must_act(server, reason)
         if self._wrong.over(_name(server)):
             log.info("broadcast.accepted_again", server=server.url, app=server.app_id)
@@ -130,7 +128,7 @@ class Broadcasts:
                 reason=reason,
                 action="check the URL, app id, key and secret of the broadcaster that PHP names",
             )
-        return Again(reason, after_s=WRONG_S, counts=False)
+        return Again(reason, after_s=WRONG_S, counts=False, refused=True)
 
     def _nowhere(self, queued: Queued) -> End:
         count(self.kind, "no_target")

@@ -9,6 +9,8 @@ from sidecar.metrics import EFFECT_CALLS, EFFECT_SECONDS, METRICS
 
 #: Statuses that mean "not now" (RFC 9110, 6585, 8470).
 NOT_NOW = frozenset({408, 425, 429})
+#: Statuses that a key or a URL which has changed would explain.
+REFUSED = frozenset({401, 403, 404, 410})
 
 
 #: Maximum keys that a :class:`Once` remembers.

@@ -10,7 +10,7 @@ from contracts.backend import VendorConfig
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.effects import EffectKind, Forward, ForwardTarget
 from sidecar.effects.outbound import Outbound, OutboundFailed, OutboundRefused
-from workers.effects.calls import Once, count, may_come_again, result_of, retry_after_s
+from workers.effects.calls import REFUSED, Once, count, may_come_again, result_of, retry_after_s
 from workers.effects.handler import Again, Done, End, GivenUp, Queued
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class Forwarder:
             reply = await self._outbound.post(target.url, body, headers, timeout_s=self._timeout_s)
         except OutboundRefused as error:
             count(self.kind, "refused_address")
-            return GivenUp(f"the webhook's URL may not be called: {error}")
+            return GivenUp(f"the webhook's URL may not be called: {error}", refused=True)
         except OutboundFailed as error:
             count(self.kind, error.how, started_at)
             return Again(str(error))
@@ -85,7 +85,7 @@ class Forwarder:
             return Again(reason, after_s=retry_after_s(reply.retry_after, LONGEST_PAUSE_S))
         if 300 <= reply.status < 400:
             reason += ", a redirect, which is not followed: the URL to redirect to must be set"
-        return GivenUp(reason)
+        return GivenUp(reason, refused=reply.status in REFUSED)
 
     def _nowhere(self, queued: Queued) -> End:
         count(self.kind, "no_target")

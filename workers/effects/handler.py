@@ -21,18 +21,22 @@ class Done:
 class Again:
     """It has failed for now. ``after_s``: the earliest retry; None: after the usual doubling pause.
     ``counts``: as one of the limited attempts; what is nobody's fault (a server's limit, a pause)
-    does not."""
+    does not. ``refused``: a setting of the vendor's that has changed would explain it (a token, a
+    key, a URL). PHP is asked, and if one has changed, the effect runs again at once."""
 
     reason: str
     after_s: float | None = None
     counts: bool = True
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """It cannot happen, and goes to the dead letters with the reason."""
+    """It cannot happen, and goes to the dead letters with the reason. ``refused``: see
+    :class:`Again`."""
 
     reason: str
+    refused: bool = False
 
 
 End = Done | Again | GivenUp

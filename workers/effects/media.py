@@ -149,7 +149,9 @@ class MediaFetcher:
         if failure is None or not isinstance(end, Done):
             return end
         log.warning("media.failed", vendor=queued.vendor_uid, effect=queued.id, reason=str(failure))
-        return GivenUp(str(failure)) if failure.curable else end
+        if not failure.curable:
+            return end
+        return GivenUp(str(failure), refused=failure.refused)
 
     async def _file(self, folder: MediaFolder, config: VendorConfig, queued: Queued) -> _Fetched:
         """Return the file, which may be there already."""
@@ -202,7 +204,12 @@ def _check(found: str, *told: str | None) -> None:
 
 def _again(queued: Queued, error: FetchFailed) -> Again:
     pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4.0 ** min(queued.attempts, 10))
-    return Again(str(error), after_s=error.after_s or pause_s, counts=error.counts)
+    return Again(
+        str(error),
+        after_s=error.after_s or pause_s,
+        counts=error.counts,
+        refused=error.refused,
+    )
 
 
 def _stored(queued: Queued, effect: FetchMedia, fetched: _Fetched) -> MediaReport:

@@ -60,6 +60,8 @@ class FetchFailed(Exception):
         self.counts = counts
         self.after_s = after_s
         self.curable = curable
+        #: See :class:`workers.effects.handler.Again`.
+        self.refused = word == "token_invalid"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Runs a vendor's effects of one kind as they fall due."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
@@ -14,6 +15,7 @@ from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, Queued, parse_effects
 from sidecar.php.backoff import Backoff
 from sidecar.php.breaker import Breaker
+from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.settings import Settings
@@ -31,6 +33,8 @@ POLL_S = 0.05
 LONGEST_PAUSE_S = 60.0
 #: After this many failed calls in a row the server is to blame, and not the effects.
 ILL_AFTER_FAILURES = 3
+#: How long PHP may take to say whether a setting has changed.
+ASK_S = 3.0
 #: How long effects in progress may take when the process stops. The others run again later.
 STOP_S = 2.0
 
@@ -44,6 +48,10 @@ class Owner(Protocol):
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
         """Wakes the runner of a vendor's effects of a kind."""
+
+    async def config_since(self, vendor_uid: str, since: float) -> VendorConfig | None:
+        """Return what PHP says of a vendor, as of then (``time.monotonic``) or later; None: there
+        is no such vendor. Raises ``BackendError``."""
 
 
 class EffectRun:
@@ -85,6 +93,10 @@ class EffectRun:
         self._more = asyncio.Event()
         self._lease_lost = False
         self._failures = 0
+
+    def follow(self, config: VendorConfig | None) -> None:
+        """Take the vendor's current configuration; without one the old serves to the end."""
+        self._config = config or self._config
 
     def poke(self) -> None:
         """Check the outbox now."""
@@ -166,16 +178,33 @@ class EffectRun:
         fresh = [queued for queued in batch if not self._too_old(queued)]
         ends: dict[str, End] = {}
         if fresh:
-            try:
-                ended = await self._handler.do(self._config, fresh)
-            except Exception as error:
-                log.exception("effect.failed", kind=self._handler.kind, vendor=self._vendor_uid)
-                ended = [Again(f"{type(error).__name__}: {error}") for _ in fresh]
+            ended = await self._attempt(fresh)
             ends = {queued.id: end for queued, end in zip(fresh, ended, strict=True)}
             self._count_result(ended)
         await self._follow_up([end for end in ends.values() if isinstance(end, Done)])
         written = [self._ended(queued, ends.get(queued.id)) for queued in batch]
         await self._outbox.end(self._lease, self._handler.kind, self._vendor_uid, written)
+
+    async def _attempt(self, batch: list[Queued]) -> list[End]:
+        config, began_at = self._config, time.monotonic()
+        try:
+            ended = await self._handler.do(config, batch)
+        except Exception as error:
+            log.exception("effect.failed", kind=self._handler.kind, vendor=self._vendor_uid)
+            return [Again(f"{type(error).__name__}: {error}") for _ in batch]
+        if any(_is_refused(end) for end in ended) and await self._has_changed(config, began_at):
+            ended = [_at_once(end) if _is_refused(end) else end for end in ended]
+        return ended
+
+    async def _has_changed(self, config: VendorConfig, since: float) -> bool:
+        """Return whether PHP says otherwise now than it did for an attempt."""
+        if self._config == config:
+            try:
+                async with asyncio.timeout(ASK_S):
+                    self.follow(await self._owner.config_since(self._vendor_uid, since))
+            except (BackendError, TimeoutError) as error:
+                log.info("refusal.unexplained", vendor=self._vendor_uid, reason=str(error))
+        return self._config != config
 
     def _too_old(self, queued: Queued) -> bool:
         if queued.kind is not EffectKind.BROADCAST:
@@ -229,3 +258,12 @@ class EffectRun:
             reason=queued.reason,
         )
         return Ended(queued.id, EffectState.DEAD, queued)
+
+
+def _is_refused(end: End) -> bool:
+    return not isinstance(end, Done) and end.refused
+
+
+def _at_once(end: End) -> End:
+    assert not isinstance(end, Done)
+    return Again(end.reason, after_s=0.0, counts=False)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import structlog
@@ -35,6 +35,8 @@ class VendorConfigs(Protocol):
         """Raises ``BackendError`` if PHP has never told of the vendor and does not now."""
         ...
 
+    async def get_since(self, key: str, since: float) -> VendorConfig | None: ...
+
     def watch(
         self, vendor_uid: str, told: Callable[[VendorConfig | None], None]
     ) -> AbstractContextManager[None]: ...
@@ -62,6 +64,10 @@ class EffectRuns:
         self._runs: dict[Key, ReplyRun | EffectRun] = {}
         self._outages: dict[Key, LogOnce] = {}
         self._again: set[Key] = set()
+
+    async def config_since(self, vendor_uid: str, since: float) -> VendorConfig | None:
+        """Return what PHP says of a vendor, as of then or later. Raises ``BackendError``."""
+        return await self._vendors.get_since(vendor_uid, since)
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:
         """Run a vendor's effects, or wake a process that does."""
@@ -131,18 +137,11 @@ class EffectRuns:
             run = self._make(key[0], config, lease)
             self._runs[key] = run
             try:
-                with self._following(run, key[1]):
+                with self._vendors.watch(key[1], run.follow):
                     await run.run()
             finally:
                 del self._runs[key]
             return not lease.lost.is_set()
-
-    def _following(
-        self, run: ReplyRun | EffectRun, vendor_uid: str
-    ) -> AbstractContextManager[None]:
-        if isinstance(run, ReplyRun):
-            return self._vendors.watch(vendor_uid, run.follow)
-        return nullcontext()
 
     def _make(self, kind: EffectKind, config: VendorConfig, lease: Lease) -> ReplyRun | EffectRun:
         if kind is EffectKind.SEND_MESSAGE:

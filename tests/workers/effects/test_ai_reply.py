@@ -200,7 +200,7 @@ async def test_what_will_not_get_better(
 ) -> None:
     ai.answer = refusal
     with capture_logs() as logs:
-        assert await ask(replies, ai, question()) == Done([EFFECT])
+        assert await ask(replies, ai, question(attempts=1)) == Done([EFFECT])
     [answer] = answers(php)
     assert (answer["outcome"], answer["text"]) == ("failed", None)
     assert answer["error"]
@@ -208,6 +208,18 @@ async def test_what_will_not_get_better(
         assert KEY not in text
         assert "secret" not in text
     assert len(ai.hits) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+async def test_a_key_or_url_that_may_have_changed(
+    replies: AiReplies, ai: Target, php: Php, status: int
+) -> None:
+    ai.answer = json({}, status)
+    end = await ask(replies, ai, question())
+    assert isinstance(end, Again)
+    assert end.refused
+    assert await ask(replies, ai, question(attempts=1)) == Done([EFFECT])
+    assert outcomes(php) == [("q", "failed")]
 
 
 async def test_a_provider_that_is_not_there(replies: AiReplies, ai: Target, php: Php) -> None:

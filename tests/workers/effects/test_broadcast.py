@@ -151,7 +151,7 @@ async def test_the_pause_that_is_asked_for(broadcasts: Broadcasts, server: Targe
         assert [end.after_s for end in ends if isinstance(end, Again)] == [after_s] * 2
 
 
-@pytest.mark.parametrize("status", [301, 401, 403, 404])
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 410])
 async def test_a_wrong_key_is_for_a_person(
     broadcasts: Broadcasts, server: Target, status: int
 ) -> None:
@@ -161,6 +161,7 @@ async def test_a_wrong_key_is_for_a_person(
             for end in await broadcast(broadcasts, server.url, *effects):
                 assert isinstance(end, Again)
                 assert not end.counts
+                assert end.refused
                 assert end.after_s
                 assert str(status) in end.reason
         server.answer = lambda _hit: 200

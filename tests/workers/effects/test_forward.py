@@ -81,6 +81,7 @@ async def test_an_id_that_no_header_may_hold(forwarder: Forwarder, hook: Target)
         (307, GivenUp),
         (400, GivenUp),
         (401, GivenUp),
+        (403, GivenUp),
         (404, GivenUp),
         (408, Again),
         (410, GivenUp),
@@ -102,6 +103,7 @@ async def test_what_an_answer_means(
     assert isinstance(found, end)
     if isinstance(found, Again | GivenUp):
         assert str(status) in found.reason
+        assert found.refused is (status in {401, 403, 404, 410})
         assert "s3cret" not in found.reason
     if isinstance(found, Again):
         assert found.counts

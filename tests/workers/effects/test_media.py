@@ -249,8 +249,12 @@ async def test_media_that_is_gone(fetcher: MediaFetcher, api: Api, php: Php) -> 
 
 
 async def test_a_vendor_without_a_token(fetcher: MediaFetcher, api: Api) -> None:
-    assert isinstance(await fetch(fetcher, token=None), Again)
-    assert isinstance(await fetch(fetcher, token=None, attempts=4), GivenUp)
+    again = await fetch(fetcher, token=None)
+    assert isinstance(again, Again)
+    given_up = await fetch(fetcher, token=None, attempts=4)
+    assert isinstance(given_up, GivenUp)
+    assert again.refused
+    assert given_up.refused
     assert api.target.hits == []
 
 

@@ -12,6 +12,7 @@ from contracts.effects import Broadcast, Effect, EffectKind, Forward
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import Outbox, Queued, effects_lease, id_of, make_outbox
 from sidecar.ops.accounting import Counters
+from sidecar.php.client import BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
@@ -38,6 +39,7 @@ class Doer:
     now: int = 0
     batches: list[int] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    tokens: list[str | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -49,6 +51,7 @@ class Doer:
         self.now += 1
         self.most = max(self.most, self.now)
         self.batches.append(len(batch))
+        self.tokens.append(config.access_token)
         try:
             await asyncio.sleep(0)
             await self.gate.wait()
@@ -78,6 +81,14 @@ class Stand:
     doer: Doer = field(default_factory=Doer)
     woken: list[tuple[EffectKind, str]] = field(default_factory=list)
     stopping: bool = False
+    latest: VendorConfig | BackendError | None = None
+    asked: int = 0
+
+    async def config_since(self, vendor_uid: str, since: float) -> VendorConfig | None:
+        self.asked += 1
+        if isinstance(self.latest, BackendError):
+            raise self.latest
+        return self.latest
 
     async def ask(self, *ids: str) -> None:
         await self.outbox.put("v", [Forward(id=one, body={}) for one in ids])
@@ -272,3 +283,57 @@ async def test_it_stops(stand: Stand) -> None:
     await running
     assert len(stand.doer.done) == 3
     assert len(await stand.waiting()) == 1
+
+
+# -- a setting of the vendor's that has changed --
+
+REFUSALS: list[End] = [
+    Again("no such token", after_s=1000.0, refused=True),
+    GivenUp("no such URL", refused=True),
+]
+
+
+@pytest.mark.parametrize("end", REFUSALS, ids=["tried again", "given up"])
+async def test_a_refusal_that_a_changed_setting_explains_counts_for_nothing(
+    stand: Stand, end: End
+) -> None:
+    stand.latest = VendorConfig(vendor_uid="v", access_token="new")
+    stand.doer.ends["a"] = [end]
+    await stand.ask("a")
+    await stand.run()
+    assert stand.doer.tokens == [None, "new"]
+    assert stand.asked == 1
+    assert await stand.waiting() == {}
+
+
+@pytest.mark.parametrize(
+    "latest",
+    [VendorConfig(vendor_uid="v"), None, BackendError("away")],
+    ids=["nothing has changed", "there is no such vendor", "PHP does not answer"],
+)
+async def test_any_other_refusal_stands(stand: Stand, latest: Any) -> None:
+    stand.latest = latest
+    stand.doer.ends = {"a": [REFUSALS[0]], "b": [REFUSALS[1]]}
+    await stand.ask("a", "b")
+    before = now_ms()
+    await stand.run()
+    assert stand.doer.tokens == [None, None]
+    [(name, due)] = (await stand.waiting()).items()
+    assert name == "a"
+    assert due >= before + 1_000_000
+
+
+async def test_what_was_announced_meanwhile_is_not_asked_for(stand: Stand) -> None:
+    stand.doer.ends["a"] = [REFUSALS[1]]
+    stand.doer.gate.clear()
+    await stand.ask("a")
+    async with Leases(stand.redis, 10_000).hold(effects_lease(KIND, "v")) as lease:
+        assert lease is not None
+        run = stand.make(lease)
+        running = asyncio.create_task(run.run())
+        await eventually(lambda: stand.doer.now)
+        run.follow(VendorConfig(vendor_uid="v", access_token="announced"))
+        stand.doer.gate.set()
+        await asyncio.wait_for(running, 20)
+    assert stand.doer.tokens == [None, "announced"]
+    assert stand.asked == 0

@@ -58,6 +58,9 @@ class Stand:
             raise found
         return found
 
+    async def get_since(self, key: str, since: float) -> VendorConfig | None:
+        return await self.get(key)
+
     @contextmanager
     def watch(self, vendor_uid: str, told: Callable[[VendorConfig | None], None]) -> Iterator[None]:
         self.watching.append(told)
@@ -245,3 +248,18 @@ async def test_what_does_not_end_in_time_is_broken_off_and_left(stand: Stand) ->
     await runs.close(0.01)
     assert stand.doer.done == []
     assert await stand.waiting()
+
+
+async def test_a_run_follows_what_php_announces(stand: Stand) -> None:
+    runs = stand.make()
+    stand.doer.at_once = 1
+    stand.doer.gate.clear()
+    await stand.ask("a", "b")
+    runs.wake(KIND, "v")
+    await eventually(lambda: stand.doer.now)
+    [told] = stand.watching
+    told(VendorConfig(vendor_uid="v", access_token="announced"))
+    stand.doer.gate.set()
+    await done(stand, "a", "b")
+    await runs.close(5)
+    assert stand.doer.tokens == [None, "announced"]
