@@ -1,14 +1,17 @@
 """PHP code that runs in the reference application."""
 
 import os
+import select
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
 
 from simulator.stack.application import APPLICATION, Application
 from simulator.stack.packages import program
+from tests.eventually import PATIENCE_S
 
 #: The package's facade.
 SIDECAR = "WhatsappSidecar\\Laravel\\Facades\\Sidecar"
@@ -16,6 +19,11 @@ SIDECAR = "WhatsappSidecar\\Laravel\\Facades\\Sidecar"
 _BOOT = f"""
 $app = require '{APPLICATION}/bootstrap/app.php';
 $app->make(Illuminate\\Contracts\\Http\\Kernel::class)->bootstrap();
+"""
+
+_STEPS = """
+$say = static function ($value): void { fwrite(STDOUT, "\\n" . json_encode($value) . "\\n"); };
+$wait = static fn () => fgets(STDIN);
 """
 
 
@@ -28,16 +36,10 @@ def run_php(
 ) -> Any:
     """Run code and return what it returns, as JSON carries it. ``web``: as if in a web request,
     which ends after the code; else as on the command line."""
-    console = "false" if web else "true"
     script = f"{_BOOT} $answer = (function () use ($app) {{ {code} }})(); $app->terminate();"
     done = subprocess.run(
         [program("php"), "-r", f'{script} echo "\\n" . json_encode($answer);'],
-        env={
-            **os.environ,
-            **application.variables,
-            "APP_RUNNING_IN_CONSOLE": console,
-            **(environment or {}),
-        },
+        env=_environment(application, environment, web=web),
         capture_output=True,
         text=True,
         timeout=60,
@@ -45,6 +47,66 @@ def run_php(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return orjson.loads(done.stdout.splitlines()[-1])
+
+
+class PhpSteps:
+    """Code that runs beside the test, on the command line, and stops where it is told to."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        self._process = process
+
+    def has_said(self, timeout_s: float = 0.0) -> bool:
+        """Tell whether there is something to read: an end of the process, too."""
+        return bool(select.select([self._process.stdout], [], [], timeout_s)[0])
+
+    def said(self) -> Any:
+        """Return the next value that the code has said, as JSON carries it."""
+        assert self._process.stdout is not None
+        assert self.has_said(PATIENCE_S), "PHP says nothing"
+        while (line := self._process.stdout.readline()) == b"\n":
+            pass
+        return orjson.loads(line) if line else self._fail()
+
+    def go_on(self) -> None:
+        """End the code's next wait, or the one that it is in."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"\n")
+
+    def _fail(self) -> None:
+        assert self._process.stderr is not None
+        raise AssertionError(self._process.stderr.read().decode())
+
+
+@contextmanager
+def php_steps(
+    application: Application, code: str, environment: Mapping[str, str] | None = None
+) -> Iterator[PhpSteps]:
+    """Run code that calls ``$say($value)`` and ``$wait()``. It is let go at the end of the block."""
+    script = f"{_BOOT}{_STEPS} (function () use ($app, $say, $wait) {{ {code} }})();"
+    with subprocess.Popen(
+        [program("php"), "-d", "display_errors=stderr", "-r", f"{script} $app->terminate();"],
+        env=_environment(application, environment, web=False),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        try:
+            yield PhpSteps(process)
+            process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+
+
+def _environment(
+    application: Application, environment: Mapping[str, str] | None, *, web: bool
+) -> dict[str, str]:
+    return {
+        **os.environ,
+        **application.variables,
+        "APP_RUNNING_IN_CONSOLE": "false" if web else "true",
+        **(environment or {}),
+    }
 
 
 def vendor_config(

@@ -18,6 +18,11 @@ _LOCKED = ("contacts", "whatsapp_message_queue", "whatsapp_message_logs", "vendo
 _WAITING = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'"
 
 
+def waiting(database: Database) -> int:
+    """Return how many transactions wait for a lock."""
+    return int(database.rows(_WAITING)[0]["Value"])
+
+
 @contextmanager
 def locked(database: Database, vendor: Vendor) -> Iterator[None]:
     """Lock all rows of a vendor, and the places beside them, for a block."""
@@ -46,8 +51,7 @@ async def at_once(
         tasks = [asyncio.create_task(call) for call in calls]
 
         def wait_or_are_done() -> bool:
-            waiting = int(database.rows(_WAITING)[0]["Value"])
-            return waiting + sum(task.done() for task in tasks) >= len(tasks)
+            return waiting(database) + sum(task.done() for task in tasks) >= len(tasks)
 
         try:
             await eventually(wait_or_are_done)

@@ -18,8 +18,12 @@ from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import change, echo, message, message_object
 from tests.contract.talk import says, sends, texts
 from tests.contract.under_test import Row, Vendor
+from tests.eventually import eventually
+from tests.stack.php_code import php_steps
+from tests.stack.rivals import waiting
 
 SENDER = "999700000001"
+DB = "Illuminate\\Support\\Facades\\DB"
 
 
 @contextmanager
@@ -247,13 +251,35 @@ async def test_it_ends_the_transaction_that_it_is_in(
     assert _logs(backend, vendor) == []
 
 
-async def test_it_swallows_a_conflict_for_which_the_server_has_rolled_all_back(
+async def test_it_swallows_a_deadlock_for_which_the_server_has_rolled_all_back(
     atomic: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
     """What it has written since stands alone, and comes again with the rest."""
-    update = says(vendor, "say One; swallow a deadlock")
-    answers = await atomic.process(update, says(vendor, "say Two"))
+    many = backend.seed_campaign(backend.seed_vendor(), 60)
+    mine, theirs = backend.seed_vendor(), many.vendor
+    update = says(vendor, f"say One; touch {mine.id}; touch {theirs.id}; say Two")
+    cron = f"""
+        {DB}::beginTransaction();
+        {DB}::table('whatsapp_message_queue')->where('campaigns__id', {many.id})
+            ->update(['retries' => 1]);
+        {DB}::table('vendors')->where('_id', {theirs.id})->update(['slug' => 'cron']);
+        $say('held'); $wait();
+        {DB}::table('vendors')->where('_id', {mine.id})->update(['slug' => 'cron']);
+        {DB}::commit();
+        $say('whole');
+    """
+    with php_steps(backend.installation.application, cron) as other:
+        assert other.said() == "held"
+        processing = asyncio.create_task(atomic.process(update, says(vendor, "say Three")))
+        await eventually(lambda: waiting(backend.database))
+        other.go_on()
+        assert other.said() == "whole"
+        answers = await processing
     assert [answer.result for answer in answers] == ["retry", "done"]
     assert "was ended in the middle" in (answers[0].reason or "")
-    assert texts(sends(answers[1])) == ["Two"]
-    assert [log["message"] for log in _logs(backend, vendor)] == ["messages: say Two", "Two"]
+    assert texts(sends(answers[1])) == ["Three"]
+    assert "One" not in [log["message"] for log in _logs(backend, vendor)]
+    (again,) = await atomic.process({**update, "attempt": 2})
+    assert (again.result, texts(sends(again))) == ("done", ["One", "Two"])
+    said = sorted(log["message"].partition(":")[0] for log in _logs(backend, vendor))
+    assert said == ["One", "Three", "Two", "messages", "messages"]

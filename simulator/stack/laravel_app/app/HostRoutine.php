@@ -58,7 +58,6 @@ final class HostRoutine
             'refuse' => throw new HttpResponseException(response('no', 403)),
             'begin by statement' => DB::unprepared('START TRANSACTION'),
             'end a transaction' => DB::rollBack(),
-            'swallow a deadlock' => DB::unprepared('ROLLBACK'),
             'link' => $this->obey('say ' . url('media/1'), $vendor, $from, ''),
             'roll back' => rescue(fn () => DB::transaction(function () use ($vendor, $from): void {
                 $this->obey('say Two', $vendor, $from, '');
@@ -92,6 +91,9 @@ final class HostRoutine
             Sidecar::sendMessage($vendor, $from, ['type' => 'text', 'text' => [
                 'body' => json_encode(Sidecar::media($what)),
             ]]);
+        } elseif ($verb === 'touch') {
+            // It swallows whatever becomes of that.
+            rescue(fn () => DB::table('vendors')->where('_id', (int) $what)->update(['slug' => 'touched']), null, false);
         } elseif ($verb === 'forward') {
             Sidecar::forward($vendor);
         } elseif ($verb === 'broadcast') {
