@@ -38,7 +38,8 @@ class Host:
     """
 
     cache_store: Literal["file", "database"] = "file"
-    queue: Literal["sync", "database"] = "sync"
+    #: ``redis`` needs PHP's extension of that name, and the variable ``REDIS_URL``.
+    queue: Literal["sync", "database", "redis"] = "sync"
     timezone: str = "UTC"
     #: The connection's; None: the strict one.
     sql_mode: str | None = None

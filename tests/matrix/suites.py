@@ -6,7 +6,7 @@ from pathlib import Path
 
 _EVERYWHERE = (
     *("nginx-light", "php-laravel-framework", "phpunit", "php-cli", "php-fpm"),
-    *("php-mysql", "php-xml", "php-mbstring", "php-curl"),
+    *("php-mysql", "php-xml", "php-mbstring", "php-curl", "php-redis"),
 )
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from contracts.backend import QueueStatus
 from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
+from tests.stack.cloud_api import CloudApi, cloud_api
 from tests.stack.packages import require_stack, wanted
 
 #: Where the stack cannot be started, test_packages.py alone says so.
@@ -59,3 +61,16 @@ def sidecar() -> Iterator[CalledSidecar]:
 def bot(backend: LaravelBackend, vendor: Vendor) -> str:
     (uid,) = backend.seed_bots(vendor, SeedBot("is", "hi", "Hello."))
     return uid
+
+
+@pytest.fixture
+def api() -> Iterator[CloudApi]:
+    with cloud_api() as api:
+        yield api
+
+
+@pytest.fixture
+def nothing_due(backend: LaravelBackend) -> None:
+    """The crons take the oldest rows of all: those of other tests would keep them busy."""
+    backend.change("whatsapp_message_queue", {"status": QueueStatus.ERROR})
+    backend.delete("whatsapp_webhook_queue")

@@ -81,7 +81,7 @@ class PhpSteps:
 def php_steps(
     application: Application, code: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[PhpSteps]:
-    """Run code that calls ``$say($value)`` and ``$wait()``. It is let go at the end of the block."""
+    """Run code that calls ``$say($value)`` and ``$wait()``. It is let go at the end."""
     script = f"{_BOOT}{_STEPS} (function () use ($app, $say, $wait) {{ {code} }})();"
     with subprocess.Popen(
         [program("php"), "-d", "display_errors=stderr", "-r", f"{script} $app->terminate();"],

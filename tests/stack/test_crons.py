@@ -1,13 +1,9 @@
 """The reference application's own crons, which serve the vendors that are not on the sidecar."""
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from pytest_httpserver import HTTPServer
-from werkzeug import Request, Response
 
 from contracts.backend import OBSERVE, QueueStatus
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
@@ -22,53 +18,19 @@ from tests.contract.payloads import (
     now_ms,
     status_object,
     to_ms,
+    to_text,
 )
 from tests.contract.switching import switch
 from tests.contract.talk import CUSTOMER, contact
 from tests.contract.under_test import Campaign, Row, Vendor
+from tests.stack.cloud_api import CloudApi
 
 QUEUE = "whatsapp_message_queue"
 LOGS = "whatsapp_message_logs"
 WEBHOOKS = "whatsapp_webhook_queue"
 LONG_AGO = "2001-01-01 00:00:00"
 
-
-class CloudApi:
-    """Answers each message with ``answer``; a text is taken, always."""
-
-    def __init__(self, server: HTTPServer) -> None:
-        self.url = server.url_for("/v26.0")
-        self.requests: list[Request] = []
-        self.status = 200
-        self.answer: dict[str, Any] | None = None
-
-    @property
-    def messages(self) -> list[Any]:
-        return [orjson.loads(request.get_data()) for request in self.requests]
-
-    def respond(self, request: Request) -> Response:
-        self.requests.append(request)
-        message = orjson.loads(request.get_data())
-        sent = {
-            "contacts": [{"input": message["to"], "wa_id": message["to"]}],
-            "messages": [{"id": f"wamid.{len(self.requests)}", "message_status": "accepted"}],
-        }
-        return Response(orjson.dumps(self.answer or sent), self.status)
-
-
-@pytest.fixture
-def api() -> Iterator[CloudApi]:
-    with HTTPServer(threaded=True) as server:
-        api = CloudApi(server)
-        server.expect_request(re.compile(".*")).respond_with_handler(api.respond)
-        yield api
-
-
-@pytest.fixture(autouse=True)
-def nothing_else(backend: LaravelBackend) -> None:
-    """The crons take the oldest rows of all: those of other tests would keep them busy."""
-    backend.change(QUEUE, {"status": QueueStatus.ERROR})
-    backend.delete(WEBHOOKS)
+pytestmark = pytest.mark.usefixtures("nothing_due")
 
 
 @pytest.fixture
@@ -127,19 +89,26 @@ def test_a_pool_of_50_after_the_other(backend: LaravelBackend, php: Vendor, api:
     assert len(api.requests) == 60
 
 
-def test_the_contacts_number_is_corrected(
-    backend: LaravelBackend, php: Vendor, api: CloudApi
-) -> None:
-    campaign = backend.seed_campaign(php, 1)
-    api.answer = {"contacts": [{"wa_id": "99912345"}], "messages": [{"id": "wamid.x"}]}
+def test_what_the_api_answers_is_kept(backend: LaravelBackend, php: Vendor, api: CloudApi) -> None:
+    """The contact's number, which is another one than was asked for; and a status that is cut."""
+    campaign = backend.seed_campaign(php, 1, from_phone_number_id="777")
+    held = {"id": "wamid.x", "message_status": "held_for_quality_assessment"}
+    api.answer = {"contacts": [{"wa_id": "99912345"}], "messages": [held]}
     _run(backend, api, "campaign:send")
+    assert [request.path for request in api.requests] == ["/v26.0/777/messages"]
+    (log,) = backend.rows(LOGS, campaigns__id=campaign.id)
+    assert (log["status"], log["contact_wa_id"]) == ("held_for_q", "99912345")
+    assert log["wab_phone_number_id"] == "777"
+    kept = ("contact_data", "template_proforma", "template_components", "template_component_values")
+    assert set(log["__data"]) == {"initial_response", *kept}
+    assert log["__data"]["initial_response"] == api.answer
     (row,) = _rows(backend, campaign)
     assert backend.rows("contacts", _id=row["contacts__id"])[0]["wa_id"] == "99912345"
 
 
 @pytest.mark.parametrize(
     ("status", "code", "retries", "becomes"),
-    [(400, 130429, 0, 1), (400, 130429, 5, 2), (400, 131026, 0, 2), (500, None, 0, 2)],
+    [(400, 130429, 2, 1), (400, 130429, 5, 2), (400, 131026, 0, 2), (500, None, 0, 2)],
 )
 def test_what_the_api_refuses(
     backend: LaravelBackend,
@@ -160,7 +129,7 @@ def test_what_the_api_refuses(
     assert row["__data"]["process_response"]["error_message"] == "No."
     if becomes == 1:
         assert row["retries"] == retries + 1
-        assert 55_000 < to_ms(row["scheduled_at"]) - before < 70_000
+        assert 175_000 < to_ms(row["scheduled_at"]) - before < 190_000
     assert backend.rows(LOGS, campaigns__id=campaign.id) == []
 
 
@@ -173,11 +142,12 @@ def test_nobody_answers(backend: LaravelBackend, php: Vendor, api: CloudApi) -> 
 
 
 def test_rows_that_are_too_old(backend: LaravelBackend, php: Vendor, api: CloudApi) -> None:
+    """In 3 for more than five minutes, or expired."""
     stale = backend.seed_campaign(php, 2)
-    values = {"status": QueueStatus.PROCESSING, "updated_at": LONG_AGO}
-    backend.change(QUEUE, values, _uid=stale.row_uids[0])
-    values = {"status": QueueStatus.PROCESSING, "__data.expiry_at": LONG_AGO}
-    backend.change(QUEUE, values, _uid=stale.row_uids[1])
+    for uid, age_s in zip(stale.row_uids, (310, 200), strict=True):
+        since = to_text(now_ms() // 1000 - age_s)
+        values = {"status": QueueStatus.PROCESSING, "updated_at": since}
+        backend.change(QUEUE, {**values, "__data.expiry_at": LONG_AGO}, _uid=uid)
     expired = backend.seed_campaign(php, 1, expiry_at=now_ms() - 5000)
     forever = backend.seed_campaign(php, 1, expiry_at=now_ms() + 3_600_000)
     _run(backend, api, "campaign:send")

@@ -9,8 +9,7 @@ import pytest
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import message, message_object
-from tests.contract.talk import says, sends, texts
-from tests.contract.under_test import Campaign, Row, Vendor
+from tests.contract.under_test import Campaign, Vendor
 from tests.eventually import eventually
 from tests.stack.called_sidecar import CalledSidecar
 from tests.stack.php_code import SIDECAR, php_steps
@@ -92,7 +91,7 @@ async def test_two_crons_that_the_package_does_not_set_against_each_other(
         await eventually(lambda: other.has_said() or waiting(backend.database))
         one.go_on()
         assert other.said() == "hooked"
-        await eventually(lambda: waiting(backend.database))
+        await eventually(lambda: one.has_said() or waiting(backend.database))
         other.go_on()
         assert (other.said(), one.said()) == ("whole", "whole")
     assert _slugs(backend, theirs, later) == ["first", "second"]
@@ -144,7 +143,9 @@ async def test_a_deadlock_of_the_packages_statement_in_the_hosts_transaction(
         assert one.said() == "whole"
         assert other.said() == [DEADLOCK if attempts == 1 else None, attempts, 0]
     done = attempts == 2
-    assert _slugs(backend, *others) == (["second", "second"] if done else ["first", f"vendor-{others[1].id}"])
+    assert _slugs(backend, *others) == (
+        ["second", "second"] if done else ["first", f"vendor-{others[1].id}"]
+    )
     assert len(backend.rows(LOGS, vendors__id=vendor.id)) == int(done)
     assert len(sidecar.called(EFFECTS)) == int(done)
 

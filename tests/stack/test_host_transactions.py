@@ -240,7 +240,7 @@ def test_a_conflict_of_the_cache_is_not_swallowed(
         }};
         $transactions = $app->make({PACKAGE}\\Support\\AfterTransactions::class);
         $cache = new Illuminate\\Cache\\Repository($store);
-        $users = new {PACKAGE}\\Cache\\KnownUsers($cache, $transactions);
+        $users = new {PACKAGE}\\Cache\\KnownUsers($cache, $transactions, false);
         try {{
             return $users->find(1, '{USER}') ?? 'nothing';
         }} catch (PDOException) {{

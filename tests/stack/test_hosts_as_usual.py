@@ -19,7 +19,7 @@ from tests.contract.talk import says
 from tests.contract.under_test import Vendor
 from tests.stack.called_sidecar import called_sidecar
 from tests.stack.main_flows import MAIN, contract_tests
-from tests.stack.packages import require_stack
+from tests.stack.packages import require_php_redis, require_stack
 from tests.stack.php_code import run_php
 
 HOST = Host(
@@ -188,17 +188,30 @@ async def test_diagnosis_tells_of_the_zone(caller: Caller) -> None:
 # -- the queue -----------------------------------------------------------------------------------
 
 
-def test_a_broadcast_of_the_queues_worker(backend: LaravelBackend, vendor: Vendor) -> None:
+@pytest.mark.parametrize("driver", ["database", "redis"])
+def test_a_broadcast_of_the_queues_worker(
+    backend: LaravelBackend, vendor: Vendor, redis_url: str, driver: str
+) -> None:
     """Laravel queues broadcasts: a worker on the command line hands them to the sidecar."""
+    if driver == "redis":
+        require_php_redis()
     application = backend.installation.application
+    size = "return $app['queue']->connection()->size();"
     with called_sidecar() as sidecar:
-        variables = uncached(backend, BROADCAST_DRIVER="whatsapp-sidecar", **sidecar.variables)
-        run_php(application, f"event(new App\\VendorChanged('{vendor.uid}'));", variables)
-        assert len(backend.run("SELECT id FROM jobs")) == 1
+        variables = uncached(
+            backend,
+            BROADCAST_DRIVER="whatsapp-sidecar",
+            QUEUE_CONNECTION=driver,
+            REDIS_URL=redis_url,
+            **sidecar.variables,
+        )
+        event = f"event(new App\\VendorChanged('{vendor.uid}'));"
+        assert run_php(application, event + size, variables) == 1
         assert sidecar.called("/internal/effects") == []
         done = application.artisan("queue:work", "--once", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert backend.run("SELECT id FROM jobs UNION ALL SELECT id FROM failed_jobs") == []
+        assert run_php(application, size, variables) == 0
+        assert backend.run("SELECT id FROM failed_jobs") == []
     [body] = sidecar.called("/internal/effects")
     assert body["vendor_uid"] == vendor.uid
     assert [effect["event"] for effect in body["effects"]] == ["App\\VendorChanged"]

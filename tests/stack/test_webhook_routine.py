@@ -163,6 +163,9 @@ async def test_the_ai_is_asked_where_no_bot_matches(
     asked = question(answer)
     assert [(one.role, one.content) for one in asked.messages] == [("user", "Do you ship?")]
     assert asked.id == _logs(backend, vendor)[0]["_uid"]
+    backend.change("contacts", {"disable_ai_bot": 1}, vendors__id=vendor.id)
+    (answer,) = await host.process(says(vendor, "And now?"))
+    assert (answer.result, answer.effects) == ("done", [])
 
 
 @pytest.mark.parametrize("kind", ["reaction", "unsupported"])

@@ -21,6 +21,7 @@ use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
 use WhatsappSidecar\Laravel\Cache\ChangedModels;
 use WhatsappSidecar\Laravel\Cache\KnownUsers;
+use WhatsappSidecar\Laravel\Cache\StoresBeneath;
 use WhatsappSidecar\Laravel\Cache\VersionedCache;
 use WhatsappSidecar\Laravel\Client\CurlTransport;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
@@ -159,20 +160,22 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->app->singleton(Keys::class, static fn (): Keys => Keys::parse(config('whatsapp-sidecar.keys') ?? ''));
         $this->app->singleton(Nonces::class, function (Container $app): Nonces {
             $store = config('whatsapp-sidecar.replay_store');
-            $driver = config('cache.stores.' . ($store ?? config('cache.default')) . '.driver');
-            if ($store === 'files' || ($store === null && in_array($driver, [null, ...self::NO_STORE], true))) {
+            $keeping = array_diff(StoresBeneath::of($store), [null, ...self::NO_STORE]);
+            if ($store === 'files' || ($store === null && $keeping === [])) {
                 return new FileNonces(storage_path('framework/whatsapp-sidecar'), $app->make(Clock::class));
             }
 
             $cache = $app->make('cache')->store($store);
-            if (! $cache->getStore() instanceof DatabaseStore) {
+            $name = StoresBeneath::table($store);
+            $table = $name === null ? null : $app->make('cache')->store($name)->getStore();
+            if (! $table instanceof DatabaseStore) {
                 return new CacheNonces($cache);
             }
 
             return new DatabaseNonces(
                 $cache,
-                $cache->getStore(),
-                (string) config('cache.stores.' . ($store ?? config('cache.default')) . '.table'),
+                $table,
+                (string) config("cache.stores.{$name}.table"),
                 $app->make(AfterTransactions::class),
                 $app->make(Clock::class)
             );
@@ -283,7 +286,8 @@ final class SidecarServiceProvider extends ServiceProvider
         ));
         $this->app->singleton(KnownUsers::class, static fn (Container $app): KnownUsers => new KnownUsers(
             $app->make('cache')->store(config('whatsapp-sidecar.cache_store')),
-            $app->make(AfterTransactions::class)
+            $app->make(AfterTransactions::class),
+            StoresBeneath::table(config('whatsapp-sidecar.cache_store')) !== null
         ));
         $this->app->singleton(CachedVendors::class);
         $this->app->singleton(CachedBots::class);

@@ -4,7 +4,6 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Cache;
 
-use Illuminate\Cache\DatabaseStore;
 use Illuminate\Cache\Repository;
 use Throwable;
 use WhatsappSidecar\Laravel\Store\Conflict;
@@ -18,8 +17,12 @@ final class KnownUsers
 {
     private const TTL_S = 2592000;
 
-    public function __construct(private Repository $store, private AfterTransactions $transactions)
-    {
+    /** @param bool $isTable whether the store is one, or may write to one */
+    public function __construct(
+        private Repository $store,
+        private AfterTransactions $transactions,
+        private bool $isTable
+    ) {
     }
 
     /** Return the contact's `_id`, if it is known. */
@@ -49,7 +52,7 @@ final class KnownUsers
     private function write(string $key, int $contactId): void
     {
         // A table deletes what has expired when it is read, in whoever's transaction that is.
-        if ($this->store->getStore() instanceof DatabaseStore) {
+        if ($this->isTable) {
             $this->store->forever($key, $contactId);
         } else {
             $this->store->put($key, $contactId, self::TTL_S);

@@ -12,7 +12,7 @@ use WhatsappSidecar\Laravel\Support\AfterTransactions;
 use WhatsappSidecar\Laravel\Support\Clock;
 
 /**
- * Ids in a cache store that is a table. Laravel deletes nothing there that is not asked for again, so now and
+ * Ids in a cache store that is a table, or falls back to one. Laravel deletes nothing there that is not asked for again, so now and
  * then a call deletes old ids.
  *
  * An id is signed together with its call's time, so a repeated call has the same key; and the oldest keys stand
@@ -29,7 +29,7 @@ final class DatabaseNonces implements Nonces
     private const PREFIX = 'whatsapp-sidecar:nonce:';
 
     /**
-     * @param DatabaseStore $store that of $cache
+     * @param DatabaseStore $store that of $cache, or the one beneath it
      * @param string $table the store's, without the connection's prefix
      */
     public function __construct(

@@ -108,7 +108,9 @@ final class BotReplies
             ->orderBy('bot_replies._id')
             ->get(['bot_replies.*', 'flows.status as flow_status']);
 
-        return ['bots' => $bots->map(static fn (BotReply $bot): array => [
+        $hours = $this->settings->json($vendor->_id, 'bot_hours');
+
+        return ['hours' => $hours === [] ? null : $hours, 'bots' => $bots->map(static fn (BotReply $bot): array => [
             'bot_uid' => $bot->_uid,
             'trigger_type' => (string) $bot->trigger_type,
             'reply_trigger' => $bot->reply_trigger,

@@ -93,7 +93,8 @@ final class HostRoutine
             ]]);
         } elseif ($verb === 'touch') {
             // It swallows whatever becomes of that.
-            rescue(fn () => DB::table('vendors')->where('_id', (int) $what)->update(['slug' => 'touched']), null, false);
+            $touched = DB::table('vendors')->where('_id', (int) $what);
+            rescue(fn () => $touched->update(['slug' => 'touched']), null, false);
         } elseif ($verb === 'forward') {
             Sidecar::forward($vendor);
         } elseif ($verb === 'broadcast') {

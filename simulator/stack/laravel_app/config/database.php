@@ -40,4 +40,9 @@ return [
         'whatsapp' => $mysql,
     ],
     'migrations' => 'migrations',
+    'redis' => [
+        'client' => 'phpredis',
+        'options' => ['prefix' => 'reference:'],
+        'default' => ['url' => env('REDIS_URL')],
+    ],
 ];
