@@ -1,6 +1,7 @@
 """What the package adds to artisan, and the client that the admin's code uses."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from werkzeug import Request, Response
 
 from contracts.signing import Audience, SignatureRefused, Verifier
 from simulator.stack.application import APPLICATION
+from simulator.stack.installation import CONTRACTS
+from simulator.stack.packages import program
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
 from tests.stack.php_code import run_php
@@ -140,6 +143,16 @@ def test_the_configuration_can_be_published(backend: LaravelBackend) -> None:
     package = Path(backend.installation.application.variables["SIDECAR_PACKAGE"])
     assert Path(source).resolve() == package.resolve() / "config" / "whatsapp-sidecar.php"
     assert Path(target) == APPLICATION / "config" / "whatsapp-sidecar.php"
+
+
+def test_the_published_configuration_outlives_the_package() -> None:
+    """Once the package is removed there are none of its classes, and the application reads on."""
+    config = CONTRACTS / "laravel" / "config" / "whatsapp-sidecar.php"
+    code = f"function env($name, $default = null) {{ return $default; }} require '{config}';"
+    done = subprocess.run(
+        [program("php"), "-r", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
 def test_the_cron_takes_what_is_its_own(backend: LaravelBackend, vendor: Vendor) -> None:

@@ -3,12 +3,18 @@
 import copy
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import orjson
 import pytest
 
-from contracts.backend import MEDIA, PENDING_WEBHOOKS
+from contracts.backend import (
+    AI_ANSWERS,
+    MEDIA,
+    PENDING_WEBHOOKS,
+    UpdateMessageStatusesAnswer,
+)
 from contracts.effects import AiProvider, Broadcaster, FetchMedia, ForwardTarget
 from simulator.backend.seed_bots import SeedBot
 from simulator.stack.engines import HOST_ROUTINE
@@ -34,6 +40,7 @@ from tests.contract.talk import (
     sent,
     texts,
 )
+from tests.contract.test_answering import UNANSWERED
 from tests.contract.under_test import Row, Vendor
 from tests.stack.hosts import another_application
 
@@ -166,6 +173,26 @@ async def test_the_ai_is_asked_where_no_bot_matches(
     backend.change("contacts", {"disable_ai_bot": 1}, vendors__id=vendor.id)
     (answer,) = await host.process(says(vendor, "And now?"))
     assert (answer.result, answer.effects) == ("done", [])
+
+
+async def test_what_nobody_answers_makes_no_answer_stale(
+    host: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """The routine's rows do not say what they are: the package adds why nobody answers them."""
+    provider = AiProvider(name="ai", url="http://127.0.0.1:1/v1", api_key="k", model="m")
+    backend.seed_effects(vendor, ai=provider)
+
+    async def answered(*meanwhile: dict[str, Any]) -> tuple[str, str | None]:
+        (asked,) = await host.process(says(vendor, "Do you ship?"))
+        await host.process(*(says(vendor, "open", **fields) for fields in meanwhile))
+        given = {"id": question(asked).id, "vendor_uid": vendor.uid, "at": now_ms()}
+        answers = [{**given, "outcome": "answered", "text": "We do."}]
+        found = await host.call(AI_ANSWERS, {"answers": answers})
+        (result,) = UpdateMessageStatusesAnswer.model_validate(found).results
+        return result.result, result.reason
+
+    assert await answered(*UNANSWERED) == ("done", None)
+    assert await answered({"type": "text"}) == ("ignored", "stale")
 
 
 @pytest.mark.parametrize("kind", ["reaction", "unsupported"])

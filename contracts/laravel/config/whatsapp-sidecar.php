@@ -2,7 +2,6 @@
 
 declare(strict_types=1);
 
-use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 
 return [
@@ -161,9 +160,9 @@ return [
     'reply_expires' => 86400,
 
     // SchemaEngine: which types of message bots and the AI answer (in the environment: separated by
-    // commas), and whether they answer messages in groups (to their sender alone). Edits and revokes are
-    // never answered.
-    'answered_types' => env('WHATSAPP_SIDECAR_ANSWERED_TYPES', Answering::TYPES),
+    // commas; null for those of Engine\Answering::TYPES), and whether they answer messages in groups (to
+    // their sender alone). Edits and revokes are never answered.
+    'answered_types' => env('WHATSAPP_SIDECAR_ANSWERED_TYPES'),
     'answer_groups' => env('WHATSAPP_SIDECAR_ANSWER_GROUPS', false),
 
     // SchemaEngine: whether people who stop marketing messages in WhatsApp are opted out

@@ -30,6 +30,7 @@ use WhatsappSidecar\Laravel\Console\CheckCommand;
 use WhatsappSidecar\Laravel\Console\StatusCommand;
 use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Effects\Effects;
+use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Effects\Posts;
 use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Engine\Engine;
@@ -88,6 +89,8 @@ final class SidecarServiceProvider extends ServiceProvider
         ));
         $this->app->bind(HostRoutineEngine::class, static fn (Container $app): Engine => new HostRoutineEngine(
             $app,
+            $app->make(Answering::class),
+            $app->make(KeptEffects::class),
             self::hostRoutine(),
             (string) config('app.url')
         ));
@@ -251,7 +254,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $expiresS = static fn (): int => (int) config('whatsapp-sidecar.ai_expires');
         $this->app->when(Question::class)->needs('$expiresS')->give($expiresS);
         $this->app->bind(Answering::class, static fn (): Answering => new Answering(
-            Setting::list(config('whatsapp-sidecar.answered_types')),
+            Setting::list(config('whatsapp-sidecar.answered_types') ?? Answering::TYPES),
             Setting::flag(config('whatsapp-sidecar.answer_groups'), 'WHATSAPP_SIDECAR_ANSWER_GROUPS'),
             (int) config('whatsapp-sidecar.reply_expires')
         ));

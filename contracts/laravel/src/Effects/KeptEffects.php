@@ -48,11 +48,23 @@ final class KeptEffects
      */
     public function keep(Vendor $vendor, string $wamid, array $effects): bool
     {
+        return $this->add($vendor, $wamid, ['effects' => self::kept($effects)]) > 0;
+    }
+
+    /** Keep why nobody answers a message: then it makes no other answer stale. */
+    public function keepRefusal(Vendor $vendor, string $wamid, string $reason): void
+    {
+        $this->add($vendor, $wamid, ['unanswered' => $reason]);
+    }
+
+    /** @param array<string, mixed> $kept */
+    private function add(Vendor $vendor, string $wamid, array $kept): int
+    {
         return $this->db->change(
             "UPDATE {logs} SET __data = JSON_MERGE_PATCH(COALESCE(__data, '{}'), ?)"
                 . ' WHERE vendors__id = ? AND ' . Wamid::SAME,
-            [Json::dump(['sidecar' => ['effects' => self::kept($effects)]]), $vendor->id, ...Wamid::same($wamid)]
-        ) > 0;
+            [Json::dump(['sidecar' => $kept]), $vendor->id, ...Wamid::same($wamid)]
+        );
     }
 
     /**

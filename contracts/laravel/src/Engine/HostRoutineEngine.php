@@ -10,6 +10,7 @@ use Illuminate\Http\Request;
 use Illuminate\Support\Facades\Facade;
 use LogicException;
 use Symfony\Component\HttpFoundation\Request as SymfonyRequest;
+use WhatsappSidecar\Laravel\Effects\KeptEffects;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
@@ -22,8 +23,13 @@ final class HostRoutineEngine implements Engine
      *     "uid": its second argument
      * @param string $url the application's, for what the routine makes of it
      */
-    public function __construct(private Container $container, private array $routine, private string $url)
-    {
+    public function __construct(
+        private Container $container,
+        private Answering $answering,
+        private KeptEffects $kept,
+        private array $routine,
+        private string $url
+    ) {
     }
 
     /** Tell whether all that the routine does with one update is to be one transaction. */
@@ -58,7 +64,19 @@ final class HostRoutineEngine implements Engine
             }
         }
 
+        $this->keepRefusal($vendor, $update);
+
         return Outcome::done();
+    }
+
+    /** The routine does not say in its row what AnswerBatch has to know. */
+    private function keepRefusal(Vendor $vendor, Update $update): void
+    {
+        $part = $update->part;
+        $reason = $part->kind === 'message' ? $this->answering->refusal($part->item) : null;
+        if ($reason !== null && $part->wamid() !== null) {
+            $this->kept->keepRefusal($vendor, $part->wamid(), $reason);
+        }
     }
 
     /** Throw if there is no such routine. */

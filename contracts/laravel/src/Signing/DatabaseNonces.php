@@ -12,8 +12,8 @@ use WhatsappSidecar\Laravel\Support\AfterTransactions;
 use WhatsappSidecar\Laravel\Support\Clock;
 
 /**
- * Ids in a cache store that is a table, or falls back to one. Laravel deletes nothing there that is not asked for again, so now and
- * then a call deletes old ids.
+ * Ids in a cache store that is a table, or falls back to one. Laravel deletes nothing there that is not asked
+ * for again, so now and then a call deletes old ids.
  *
  * An id is signed together with its call's time, so a repeated call has the same key; and the oldest keys stand
  * together, so that no others are read to find them.
