@@ -78,7 +78,9 @@ def test_the_host_is_as_it_says(backend: LaravelBackend) -> None:
     )
     zone = HOST.timezone
     assert found == [True, True, True, "database", "database", zone, zone, "wa_", "", 1, True]
-    assert "env[APP_KEY]" not in (application.storage.parent / "fpm.conf").read_text()
+    fpm = (application.storage.parent / "fpm.conf").read_text()
+    assert "env[APP_KEY]" not in fpm
+    assert "opcache.validate_timestamps] = off" in fpm
     assert backend.run("SELECT `key` FROM cache") != [], "calls' ids are kept there"
 
 

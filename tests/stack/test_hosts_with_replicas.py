@@ -68,10 +68,26 @@ def test_the_host_is_as_it_says(backend: LaravelBackend, vendor: Vendor) -> None
             config('app.timezone'), $app['db']->connection()->getDatabaseName(),
             $tables->getDatabaseName(), App\\Models\\Vendor::query()->count() > 0,
             App\\Models\\Vendor::query()->useWritePdo()->count() > 0,
+            config('whatsapp-sidecar.isolation'),
         ];
         """,
     )
-    assert found == ["Europe/Berlin", "elsewhere", "reference", False, True]
+    assert found == ["Europe/Berlin", "elsewhere", "reference", False, True, None]
+
+
+@pytest.mark.parametrize("sticky", ["0", "1"])
+def test_what_a_request_reads_after_it_has_written(
+    backend: LaravelBackend, vendor: Vendor, sticky: str
+) -> None:
+    found = run_php(
+        backend.installation.application,
+        f"""
+        App\\Models\\Vendor::query()->where('_id', {vendor.id})->update(['slug' => 'written']);
+        return App\\Models\\Vendor::query()->where('_id', {vendor.id})->exists();
+        """,
+        {"DB_STICKY": sticky},
+    )
+    assert found is (sticky == "1")
 
 
 @pytest.mark.parametrize("sticky", ["0", "1"])
