@@ -1,5 +1,6 @@
 """One stack that this folder's tests share, on vendors of their own."""
 
+import copy
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 
 from contracts.backend import QueueStatus
 from simulator.backend.seed_bots import SeedBot
+from simulator.stack.engines import HOST_ROUTINE
+from simulator.stack.nginx import Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.under_test import Campaign, Vendor
 from tests.stack.called_sidecar import CalledSidecar, called_sidecar
 from tests.stack.cloud_api import CloudApi, cloud_api
+from tests.stack.hosts import another_application
 from tests.stack.packages import require_stack, wanted
 
 #: Where the stack cannot be started, test_packages.py alone says so.
@@ -61,6 +65,23 @@ def sidecar() -> Iterator[CalledSidecar]:
 def bot(backend: LaravelBackend, vendor: Vendor) -> str:
     (uid,) = backend.seed_bots(vendor, SeedBot("is", "hi", "Hello."))
     return uid
+
+
+@pytest.fixture(scope="session")
+def routine(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """The application once more, whose own routine handles customers' messages."""
+    folder = tmp_path_factory.mktemp("host")
+    with another_application(backend, folder, HOST_ROUTINE, workers=4) as nginx:
+        yield nginx
+
+
+@pytest.fixture
+async def host(backend: LaravelBackend, routine: Nginx) -> AsyncIterator[Caller]:
+    """Calls that application."""
+    async with aiohttp.ClientSession() as session:
+        behind_it = copy.copy(backend)
+        behind_it.base_url = routine.internal_url
+        yield Caller(behind_it, session)
 
 
 @pytest.fixture

@@ -1,23 +1,13 @@
 """The application's own webhook route, and its routine as HostRoutineEngine calls it."""
 
-import copy
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
-import aiohttp
 import orjson
 import pytest
 
-from contracts.backend import (
-    AI_ANSWERS,
-    MEDIA,
-    PENDING_WEBHOOKS,
-    UpdateMessageStatusesAnswer,
-)
+from contracts.backend import MEDIA, PENDING_WEBHOOKS
 from contracts.effects import AiProvider, Broadcaster, FetchMedia, ForwardTarget
 from simulator.backend.seed_bots import SeedBot
-from simulator.stack.engines import HOST_ROUTINE
 from simulator.stack.nginx import Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
@@ -40,27 +30,50 @@ from tests.contract.talk import (
     sent,
     texts,
 )
-from tests.contract.test_answering import UNANSWERED
 from tests.contract.under_test import Row, Vendor
-from tests.stack.hosts import another_application
+from tests.stack.main_flows import contract_tests
 
 LOGS = "whatsapp_message_logs"
 WEBHOOKS = "whatsapp_webhook_queue"
 
+#: Of the contract, what holds whoever handles a message.
+WHOEVER_HANDLES_IT = {
+    "messages": (
+        "test_a_known_contact_is_found",
+        "test_another_vendors_contact_is_not_taken",
+        "test_a_message_that_comes_again_is_stored_once",
+        "test_each_of_the_vendors_numbers_is_heard",
+        "test_a_contact_who_hides_the_number_is_known_by_user_id",
+        "test_letters_of_every_script_survive",
+    ),
+    "twice_at_once": ("test_a_batch_of_everything", "test_an_ai_that_has_answered_twice"),
+    "process_webhooks": (
+        "test_numbers_beyond_64_bits_are_kept",
+        "test_an_unknown_vendor_is_ignored",
+        "test_an_inactive_vendor_is_ignored",
+        "test_the_order_of_a_contacts_updates_is_kept",
+    ),
+    "raw_webhook": (
+        "test_every_update_of_a_webhook_is_applied",
+        "test_one_update_that_has_to_come_again_asks_for_all",
+        "test_an_inactive_vendor_is_ignored",
+    ),
+    "media": (
+        "test_the_same_message_asks_for_the_same_until_it_is_reported",
+        "test_a_report_is_kept_with_the_message",
+        "test_a_failure_is_kept_and_mended",
+        "test_reports_of_many_at_once",
+        "test_reports_of_the_same_at_the_same_time",
+    ),
+}
 
-@pytest.fixture(scope="module")
-def nginx(backend: LaravelBackend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    folder = tmp_path_factory.mktemp("host")
-    with another_application(backend, folder, HOST_ROUTINE, workers=2) as nginx:
-        yield nginx
+globals().update(contract_tests(**WHOEVER_HANDLES_IT))
 
 
 @pytest.fixture
-async def host(backend: LaravelBackend, nginx: Nginx) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
-        behind_it = copy.copy(backend)
-        behind_it.base_url = nginx.internal_url
-        yield Caller(behind_it, session)
+def caller(host: Caller) -> Caller:
+    """The contract's tests call the host."""
+    return host
 
 
 def _logs(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
@@ -71,14 +84,14 @@ def _logs(backend: LaravelBackend, vendor: Vendor) -> list[Row]:
 
 
 async def test_its_route_stores_what_is_posted(
-    host: Caller, backend: LaravelBackend, nginx: Nginx, vendor: Vendor
+    host: Caller, backend: LaravelBackend, routine: Nginx, vendor: Vendor
 ) -> None:
     """As nginx hands it over while the sidecar is down; the sidecar then finds body and headers."""
     backend.delete(WEBHOOKS)
     posted = envelope(vendor, "messages", messaging(vendor, messages=[message_object("r.1", "9")]))
     body = orjson.dumps(posted)
     headers = {"X-Hub-Signature-256": "sha256=ab", "Content-Type": "application/json"}
-    url = f"{nginx.url}/whatsapp-webhook/{vendor.uid}"
+    url = f"{routine.url}/whatsapp-webhook/{vendor.uid}"
     async with host.session.post(url, data=body, headers=headers) as answer:
         assert (answer.status, await answer.text()) == (200, "done")
     async with host.session.post(url, data=b"\x1f\x8b", headers=headers) as answer:
@@ -93,7 +106,7 @@ async def test_its_route_stores_what_is_posted(
 
 @pytest.mark.parametrize("token", ["right", "wrong"])
 async def test_its_route_is_verified(
-    host: Caller, backend: LaravelBackend, nginx: Nginx, vendor: Vendor, token: str
+    host: Caller, backend: LaravelBackend, routine: Nginx, vendor: Vendor, token: str
 ) -> None:
     right = hashlib.sha1(vendor.uid.encode()).hexdigest()
     query = {
@@ -101,7 +114,7 @@ async def test_its_route_is_verified(
         "hub.verify_token": right if token == "right" else "0" * 40,
         "hub.challenge": "77",
     }
-    url = f"{nginx.url}/whatsapp-webhook/{vendor.uid}"
+    url = f"{routine.url}/whatsapp-webhook/{vendor.uid}"
     async with host.session.get(url, params=query) as answer:
         expected = (200, "77") if token == "right" else (403, "Forbidden")
         assert (answer.status, await answer.text()) == expected
@@ -173,26 +186,6 @@ async def test_the_ai_is_asked_where_no_bot_matches(
     backend.change("contacts", {"disable_ai_bot": 1}, vendors__id=vendor.id)
     (answer,) = await host.process(says(vendor, "And now?"))
     assert (answer.result, answer.effects) == ("done", [])
-
-
-async def test_what_nobody_answers_makes_no_answer_stale(
-    host: Caller, backend: LaravelBackend, vendor: Vendor
-) -> None:
-    """The routine's rows do not say what they are: the package adds why nobody answers them."""
-    provider = AiProvider(name="ai", url="http://127.0.0.1:1/v1", api_key="k", model="m")
-    backend.seed_effects(vendor, ai=provider)
-
-    async def answered(*meanwhile: dict[str, Any]) -> tuple[str, str | None]:
-        (asked,) = await host.process(says(vendor, "Do you ship?"))
-        await host.process(*(says(vendor, "open", **fields) for fields in meanwhile))
-        given = {"id": question(asked).id, "vendor_uid": vendor.uid, "at": now_ms()}
-        answers = [{**given, "outcome": "answered", "text": "We do."}]
-        found = await host.call(AI_ANSWERS, {"answers": answers})
-        (result,) = UpdateMessageStatusesAnswer.model_validate(found).results
-        return result.result, result.reason
-
-    assert await answered(*UNANSWERED) == ("done", None)
-    assert await answered({"type": "text"}) == ("ignored", "stale")
 
 
 @pytest.mark.parametrize("kind", ["reaction", "unsupported"])
