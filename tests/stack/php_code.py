@@ -57,12 +57,13 @@ class PhpSteps:
 
     def has_said(self, timeout_s: float = 0.0) -> bool:
         """Tell whether there is something to read: an end of the process, too."""
+        assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], timeout_s)[0])
 
     def said(self) -> Any:
         """Return the next value that the code has said, as JSON carries it."""
-        assert self._process.stdout is not None
         assert self.has_said(PATIENCE_S), "PHP says nothing"
+        assert self._process.stdout is not None
         while (line := self._process.stdout.readline()) == b"\n":
             pass
         return orjson.loads(line) if line else self._fail()
