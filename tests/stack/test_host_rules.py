@@ -257,4 +257,5 @@ def test_the_settings_helper_reads_what_it_has_written(
         return $found;
     """
     assert run_php(backend.installation.application, code) == [None, "1", "2"]
-    assert [row["value"] for row in backend.rows("vendor_settings", name="x")] == ["2"]
+    rows = backend.rows("vendor_settings", vendors__id=vendor.id, name="x")
+    assert [row["value"] for row in rows] == ["2"]
