@@ -1,6 +1,7 @@
 """A Cloud API for the application's own crons."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,8 @@ class CloudApi:
     def __init__(self, server: HTTPServer) -> None:
         self.url = server.url_for("/v26.0")
         self.requests: list[Request] = []
+        #: When each came, in seconds of a clock that only goes forward.
+        self.times: list[float] = []
         self.status = 200
         self.answer: dict[str, Any] | None = None
 
@@ -25,6 +28,7 @@ class CloudApi:
 
     def respond(self, request: Request) -> Response:
         self.requests.append(request)
+        self.times.append(time.monotonic())
         message = orjson.loads(request.get_data())
         sent = {
             "contacts": [{"input": message.get("to"), "wa_id": message.get("to")}],

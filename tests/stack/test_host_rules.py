@@ -211,6 +211,8 @@ def test_who_is_answered_and_by_which_bots(
     _cron(backend, api, "webhook:process")
     expected = ["first", "second", "of a flow", "welcome"]
     assert _answers(api) == [("2", text) for text in expected]
+    tokens = {request.headers["Authorization"] for request in api.requests}
+    assert tokens == {f"Bearer {vendor.access_token}"}
     backend.delete(LOGS, wamid="w.1")
     _says(backend, vendor, message_object("w.3", "1", **button))
     _cron(backend, api, "webhook:process")
