@@ -66,16 +66,18 @@ class PhpSteps:
         assert self._process.stdout is not None
         while (line := self._process.stdout.readline()) == b"\n":
             pass
-        return orjson.loads(line) if line else self._fail()
+        try:
+            return orjson.loads(line)
+        except orjson.JSONDecodeError:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            rest = self._process.stdout.read()
+            raise AssertionError(f"PHP has failed: {(line + rest).decode()}") from None
 
     def go_on(self) -> None:
         """End the code's next wait, or the one that it is in."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"\n")
-
-    def _fail(self) -> None:
-        assert self._process.stderr is not None
-        raise AssertionError(self._process.stderr.read().decode())
 
 
 @contextmanager
@@ -85,11 +87,11 @@ def php_steps(
     """Run code that calls ``$say($value)`` and ``$wait()``. It is let go at the end."""
     script = f"{_BOOT}{_STEPS} (function () use ($app, $say, $wait) {{ {code} }})();"
     with subprocess.Popen(
-        [program("php"), "-d", "display_errors=stderr", "-r", f"{script} $app->terminate();"],
+        [program("php"), "-r", f"{script} $app->terminate();"],
         env=_environment(application, environment, web=False),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         bufsize=0,
     ) as process:
         try:
