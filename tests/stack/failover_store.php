@@ -2,11 +2,10 @@
 
 declare(strict_types=1);
 
-use Illuminate\Cache\FailoverStore;
 use Illuminate\Contracts\Cache\Store;
 
 // The driver "failover", where Laravel has none yet: it writes to the first store that works.
-class_exists(FailoverStore::class) || app('cache')->extend('failover', fn ($app, array $config) => app('cache')
+class_exists('Illuminate\Cache\FailoverStore') || app('cache')->extend('failover', fn ($app, array $config) => app('cache')
     ->repository(new class ($config['stores']) implements Store {
         /** @param list<string> $names */
         public function __construct(private array $names)
