@@ -5,7 +5,8 @@ declare(strict_types=1);
 use Illuminate\Contracts\Cache\Store;
 
 // The driver "failover", where Laravel has none yet: it writes to the first store that works.
-class_exists('Illuminate\Cache\FailoverStore') || app('cache')->extend('failover', fn ($app, array $config) => app('cache')
+$isThere = class_exists('Illuminate\Cache\FailoverStore');
+$isThere || app('cache')->extend('failover', fn ($app, array $config) => app('cache')
     ->repository(new class ($config['stores']) implements Store {
         /** @param list<string> $names */
         public function __construct(private array $names)
