@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Actions;
 
 use Illuminate\Contracts\Events\Dispatcher;
 use Throwable;
+use WhatsappSidecar\Laravel\Engine\HandleInOrder;
 use WhatsappSidecar\Laravel\Engine\RoutineExit;
 use WhatsappSidecar\Laravel\Engine\UpdateHandler;
 use WhatsappSidecar\Laravel\Events\UpdateTaken;
@@ -81,26 +82,32 @@ final class ProcessUpdates
     {
         $known = array_values(array_filter($updates));
         $vendors = $this->vendors->load(array_column($known, 'vendorUid'));
-        $logged = $this->handler->logged($known, $vendors);
-        $outcomes = [];
+        $order = new HandleInOrder($this->handler, $this->handler->logged($known, $vendors));
         $statuses = [];
-        $stuck = [];
         foreach ($updates as $position => $update) {
             $vendor = $update === null ? null : $vendors[$update->vendorUid] ?? null;
-            $outcomes[$position] = $this->refused($update, $vendor)
-                ?? $this->behind($update, $stuck)
+            $outcome = $this->refused($update, $vendor)
+                ?? $order->behind($position, $update)
                 ?? $this->announced($vendor, $update);
-            if ($outcomes[$position] === null && $update->part->kind === 'status') {
+            if ($outcome !== null) {
+                $order->settle($position, $update, $outcome);
+            } elseif ($update->part->kind === 'status') {
                 $statuses[$position] = [$vendor, $update];
-            } elseif ($outcomes[$position] === null) {
-                $outcomes[$position] = $this->handler->handle($vendor, $update, $logged);
-            }
-            if ($update?->order !== null && $outcomes[$position]?->result === 'retry') {
-                $stuck[$update->order] = true;
+            } else {
+                $order->add($position, $vendor, $update);
             }
         }
+        $order->finish();
+        foreach ($statuses as $position => [, $update]) {
+            $behind = $order->behind($position, $update);
+            if ($behind !== null) {
+                $order->settle($position, $update, $behind);
+            }
+        }
+        $outcomes = $order->outcomes + $this->statuses->apply(array_diff_key($statuses, $order->outcomes));
+        ksort($outcomes);
 
-        return array_values(array_replace($outcomes, $this->statuses->apply($statuses)));
+        return array_values($outcomes);
     }
 
     private static function update(Input $input): ?Update
@@ -148,14 +155,6 @@ final class ProcessUpdates
             ! $vendor->active => Outcome::ignored('vendor_inactive'),
             default => null,
         };
-    }
-
-    /** @param array<string, true> $stuck what an earlier update of this request is to come again for */
-    private function behind(Update $update, array $stuck): ?Outcome
-    {
-        return $update->order !== null && isset($stuck[$update->order])
-            ? Outcome::retry('behind_another')
-            : null;
     }
 
     private function announced(Vendor $vendor, Update $update): ?Outcome

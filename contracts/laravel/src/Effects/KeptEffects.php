@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Effects;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Engine\Answering;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Wamid;
@@ -18,6 +19,10 @@ use WhatsappSidecar\Laravel\Webhook\Envelope;
  */
 final class KeptEffects
 {
+    private const OF_ROWS = "SELECT _uid, JSON_EXTRACT(__data, '$.sidecar') AS sidecar,"
+        . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.message.type')) AS type"
+        . ' FROM {logs} WHERE _uid IN (%s) FOR UPDATE';
+
     public function __construct(private Database $db, private PendingMessages $messages)
     {
     }
@@ -112,6 +117,27 @@ final class KeptEffects
         $kept = Envelope::objects(Json::object($this->sidecar($vendor, $wamid, ' FOR UPDATE'))->effects ?? null);
 
         return array_column($kept, 'id') === array_column($effects, 'id');
+    }
+
+    /**
+     * Tell the same of many messages, none of which stands for another.
+     *
+     * @param array<string, list<array<string, mixed>>> $effects by the `_uid` of the message's row
+     */
+    public function areAll(array $effects): bool
+    {
+        $rows = $this->db->rows(
+            sprintf(self::OF_ROWS, Database::marks($effects)),
+            array_map('strval', array_keys($effects))
+        );
+        foreach ($rows as $row) {
+            $kept = Envelope::objects(Json::object($row->sidecar)->effects ?? null);
+            if (Answering::isPlaceholder($row) || array_column($kept, 'id') !== array_column($effects[$row->_uid], 'id')) {
+                return false;
+            }
+        }
+
+        return count($rows) === count($effects);
     }
 
     private function sidecar(Vendor $vendor, string $wamid, string $lock): ?string

@@ -20,15 +20,23 @@ final class MessageEffects
     ) {
     }
 
+    /** @param list<IncomingMessage> $messages that are handled together */
+    public function conversations(array $messages): Conversations
+    {
+        return $this->replies->conversations($messages);
+    }
+
     /**
-     * @param IncomingMessage|null $message null for an echo
+     * @param IncomingMessage|null $incoming null for an echo
+     * @param Conversations $conversations which $incoming belongs to
      *
      * @return array{list<array<string, mixed>>, list<array<string, mixed>>, array<string, mixed>} effects, the
      *     log rows of messages among them, and what is kept in the message's `__data`
      */
-    public function of(Vendor $vendor, Update $update, ?IncomingMessage $message): array
+    public function of(MessageUpdate $message, ?IncomingMessage $incoming, Conversations $conversations): array
     {
-        [$effects, $rows, $sidecar] = $message === null ? [[], [], []] : $this->replies->to($message);
+        [$vendor, $update] = [$message->vendor, $message->update];
+        [$effects, $rows, $sidecar] = $incoming === null ? [[], [], []] : $this->replies->to($incoming, $conversations);
         [$fetch, $media] = $this->media->of($vendor, $update);
         $effects = [...$effects, ...$fetch, ...$this->announced($vendor, $update)];
         $sidecar += $effects === [] ? [] : ['effects' => KeptEffects::kept($effects)];

@@ -5,22 +5,14 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Engine;
 
 use stdClass;
-use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 
 /** The question for a vendor's AI about a message that no bot answers. */
 final class Question
 {
-    /** Without what belongs to no conversation of the two: reactions, system messages, groups. */
-    private const HISTORY = 'SELECT is_incoming_message, message FROM {logs} WHERE contacts__id = ?'
-        . " AND message <> '' AND (is_incoming_message = 1 OR COALESCE(status, '') <> 'failed')"
-        . " AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(__data, '$.sidecar.unanswered')), '')"
-        . " NOT IN ('" . Answering::TYPE . "', '" . Answering::GROUP . "') ORDER BY _id DESC LIMIT ?";
-
     /** @param int $history how many of the latest messages it holds, this one included */
     public function __construct(
-        private Database $db,
         private Clock $clock,
         private int $history,
         private int $expiresS
@@ -33,18 +25,17 @@ final class Question
      *
      * @return list<array<string, mixed>>
      */
-    public function about(IncomingMessage $message): array
+    public function about(IncomingMessage $message, Conversations $conversations): array
     {
-        $provider = $message->vendor->aiBotProvider();
-        if ($provider === null || $message->contact->disableAiBot || trim($message->text()) === '') {
+        if (! self::mayAsk($message) || $conversations->disablesAi($message->contact)) {
             return [];
         }
         $effect = [
             'kind' => 'ai_reply',
             'id' => $message->uid,
             'conversation' => $message->contact->uid,
-            'provider' => $provider,
-            'messages' => $this->conversation($message),
+            'provider' => $message->vendor->aiBotProvider(),
+            'messages' => $this->conversation($message, $conversations),
             'expires_at' => min($this->clock->nowMs() + $this->expiresS * 1000, $message->answerUntil()),
         ];
         $options = Json::object($message->vendor->setting('ai_bot_options'));
@@ -52,14 +43,20 @@ final class Question
         return [(array) $options === [] ? $effect : $effect + ['options' => $options]];
     }
 
-    /** @return list<array{role: string, content: string}> */
-    private function conversation(IncomingMessage $message): array
+    /** Tell whether the vendor has an AI, and the message something for it to read. */
+    public static function mayAsk(IncomingMessage $message): bool
     {
-        $before = $this->db->rows(self::HISTORY, [$message->contact->id, max($this->history - 1, 0)]);
+        return $message->vendor->aiBotProvider() !== null && trim($message->text()) !== '';
+    }
+
+    /** @return list<array{role: string, content: string}> */
+    private function conversation(IncomingMessage $message, Conversations $conversations): array
+    {
+        $before = $conversations->history($message, max($this->history - 1, 0));
         $said = array_map(static fn (stdClass $row): array => [
             'role' => $row->is_incoming_message ? 'user' : 'assistant',
             'content' => $row->message,
-        ], array_reverse($before));
+        ], $before);
         $instructions = $message->vendor->setting('ai_bot_instructions');
         $system = $instructions === null ? [] : [['role' => 'system', 'content' => $instructions]];
 

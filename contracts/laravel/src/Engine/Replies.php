@@ -8,7 +8,7 @@ use WhatsappSidecar\Laravel\Bots\LoopMatcher;
 use WhatsappSidecar\Laravel\Effects\Collected;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Store\Bots;
-use WhatsappSidecar\Laravel\Store\Contacts;
+use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Text;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -26,8 +26,8 @@ final class Replies
     ];
 
     public function __construct(
+        private Database $db,
         private Bots $bots,
-        private Contacts $contacts,
         private LoopMatcher $matcher,
         private Question $question,
         private Clock $clock,
@@ -35,13 +35,28 @@ final class Replies
     ) {
     }
 
+    /** @param list<IncomingMessage> $messages that are handled together, in their order */
+    public function conversations(array $messages): Conversations
+    {
+        $isAnswered = fn (IncomingMessage $message): bool
+            => $this->answering->refusal($message->item()) === null && ! $message->update->isRaw();
+
+        return new Conversations(
+            $this->db,
+            $this->bots,
+            $this->matcher,
+            $this->clock->nowMs(),
+            array_values(array_filter($messages, $isAnswered))
+        );
+    }
+
     /**
-     * Do what the bots say that match, before the message is stored itself.
+     * Decide what the bots say that match, before the message is stored itself.
      *
      * @return array{list<array<string, mixed>>, list<array<string, mixed>>, array<string, mixed>} effects, the
      *     log rows of messages among them, and what the message's row keeps: the bots, or why nobody answers
      */
-    public function to(IncomingMessage $message): array
+    public function to(IncomingMessage $message, Conversations $conversations): array
     {
         $refusal = $this->answering->refusal($message->item());
         if ($refusal !== null) {
@@ -50,12 +65,12 @@ final class Replies
         if ($message->update->isRaw()) {
             return [[], [], []];
         }
-        $matches = $this->matches($message);
-        $texts = $this->bots->replies($message->vendor, array_column($matches, 'bot_uid'));
+        $matches = $this->matches($message, $conversations);
+        $texts = $conversations->texts($message, array_column($matches, 'bot_uid'));
         // Those that are still there, and active.
         $isKnown = static fn (array $match): bool => array_key_exists($match['bot_uid'], $texts);
         $matches = array_filter($matches, $isKnown);
-        $this->switch($message, array_column($matches, 'trigger_type'));
+        $conversations->switch($message->contact, self::switches(array_column($matches, 'trigger_type')));
         $kept = ['bots' => array_column($matches, 'bot_uid')];
         if ($message->answerUntil() <= $this->clock->nowMs()) {
             return [[], [], $kept + ['unanswered' => Answering::WINDOW_CLOSED]];
@@ -66,45 +81,38 @@ final class Replies
         if ($matches !== []) {
             return [...$this->messages($message, $matches, $texts), $kept];
         }
-        $question = $this->question->about($message);
+        $question = $this->question->about($message, $conversations);
 
         return [$question, [], $kept + ($question === [] ? [] : ['answer_until' => $message->answerUntil()])];
     }
 
     /** @return list<array<string, mixed>> */
-    private function matches(IncomingMessage $message): array
+    private function matches(IncomingMessage $message, Conversations $conversations): array
     {
         if ($message->contact->disableReplyBot && ! $message->isQuickReply()) {
             return [];
         }
-        $matches = $message->update->bots;
-        if ($matches === null) {
-            [$bots] = $this->bots->of([$message->vendor]);
-            $matches = $this->matcher->match($bots, $message->text(), intdiv($this->clock->nowMs(), 1000));
-        }
+        $matches = $conversations->matches($message);
         $welcome = in_array('welcome', array_column($matches, 'trigger_type'), true);
+        // In the last 24 hours, before this message.
+        $since = $this->clock->nowMs() - self::DAY_MS;
 
         return $this->matcher->admitted($matches, [
-            'incoming_24h' => $welcome && $this->wroteBefore($message) ? 2 : 1,
+            'incoming_24h' => $welcome && $conversations->latestMs($message) >= $since ? 2 : 1,
         ]);
     }
 
-    /** Tell whether the contact has written in the last 24 hours, before this message. */
-    private function wroteBefore(IncomingMessage $message): bool
+    /**
+     * @param list<string> $types of the bots that match
+     *
+     * @return array<string, int> columns of the contact
+     */
+    private static function switches(array $types): array
     {
-        return $this->contacts->latestMessageMs($message->contact) >= $this->clock->nowMs() - self::DAY_MS;
-    }
-
-    /** @param list<string> $types of the bots that match */
-    private function switch(IncomingMessage $message, array $types): void
-    {
-        $columns = array_merge([], ...array_values(array_filter(array_map(
+        return array_merge([], ...array_values(array_filter(array_map(
             static fn (string $type): array => self::SWITCHES[$type] ?? [],
             $types
         ))));
-        if ($columns !== []) {
-            $this->contacts->change($message->contact, $columns);
-        }
     }
 
     /**

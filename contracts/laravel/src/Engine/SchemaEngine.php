@@ -12,11 +12,12 @@ use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
 /** Works on the tables itself, and does no network I/O. */
-final class SchemaEngine implements Engine, StoresOnce
+final class SchemaEngine implements AppliesTogether
 {
     public function __construct(
         private Database $db,
-        private StoreMessage $messages,
+        private StoreMessage $one,
+        private StoreMessages $many,
         private AccountChanges $changes,
         private Announcements $announcements,
         private KeptEffects $kept
@@ -28,27 +29,36 @@ final class SchemaEngine implements Engine, StoresOnce
         $part = $update->part;
 
         try {
-            $outcome = $this->db->transaction(fn (): Outcome => match ($part->kind) {
-                'message' => $this->message($vendor, $update),
-                'echo' => $this->messages->store($vendor, $update, 'to', false),
-                default => $this->changes->apply($vendor, $update),
-            });
+            $outcome = $this->db->transaction(fn (): Outcome => $part->kind === 'change'
+                ? $this->changes->apply($vendor, $update)
+                : $this->one->store($vendor, $update));
         } catch (StoredMeanwhile) {
             return Outcome::done($this->kept->ofMessage($vendor, (string) $part->wamid()));
         }
 
-        // A message that was stored has its effects, which are kept with it.
-        return $part->kind !== 'change' && $outcome->result === 'done'
-            ? $outcome
-            : $this->announcements->added($vendor, $update, $outcome);
+        return $this->announced($vendor, $update, $outcome);
     }
 
-    private function message(Vendor $vendor, Update $update): Outcome
+    /**
+     * @param array<int, array{Vendor, Update}> $updates
+     *
+     * @return array<int, Outcome>
+     */
+    public function applyTogether(array $updates): array
     {
-        if (($update->part->item->type ?? null) === 'request_welcome') {
-            return Outcome::ignored('request_welcome');
+        $outcomes = $this->db->transaction(fn (): array => $this->many->store($updates));
+        foreach ($outcomes as $position => $outcome) {
+            $outcomes[$position] = $this->announced(...[...$updates[$position], $outcome]);
         }
 
-        return $this->messages->store($vendor, $update, 'from', true);
+        return $outcomes;
+    }
+
+    /** A message that was stored has its effects, which are kept with it. */
+    private function announced(Vendor $vendor, Update $update, Outcome $outcome): Outcome
+    {
+        return $update->part->kind !== 'change' && $outcome->result === 'done'
+            ? $outcome
+            : $this->announcements->added($vendor, $update, $outcome);
     }
 }

@@ -5,25 +5,16 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Engine;
 
 use WhatsappSidecar\Laravel\Effects\KeptEffects;
-use WhatsappSidecar\Laravel\Store\Contact;
 use WhatsappSidecar\Laravel\Store\Columns;
 use WhatsappSidecar\Laravel\Store\Contacts;
 use WhatsappSidecar\Laravel\Store\Database;
-use WhatsappSidecar\Laravel\Store\MessageRow;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Clock;
-use WhatsappSidecar\Laravel\Support\Json;
-use WhatsappSidecar\Laravel\Support\Time;
-use WhatsappSidecar\Laravel\Support\Uuid;
-use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
-use WhatsappSidecar\Laravel\Webhook\Part;
-use WhatsappSidecar\Laravel\Webhook\Person;
-use WhatsappSidecar\Laravel\Webhook\Profile;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
-/** Stores messages in the log, each once. */
+/** Stores a message in the log, once. */
 final class StoreMessage
 {
     /** What a placeholder's row takes over of the message that it stood for. */
@@ -35,80 +26,63 @@ final class StoreMessage
     public function __construct(
         private Database $db,
         private Contacts $contacts,
-        private Clock $clock,
         private MessageEffects $effects,
         private Corrections $corrections,
-        private KeptEffects $kept
+        private KeptEffects $kept,
+        private Clock $clock
     ) {
     }
 
     /**
-     * Store a message once, with its contact (whom it is $from or $to), and what bots answer to it; or apply
-     * an edit or a revoke to the message that it names.
+     * Store a message with its contact, and what bots answer to it; or apply an edit or a revoke to the message
+     * that it names.
      */
-    public function store(Vendor $vendor, Update $update, string $side, bool $incoming): Outcome
+    public function store(Vendor $vendor, Update $update): Outcome
     {
-        $part = $update->part;
-        $number = $part->phoneNumberId();
-        if ($number === null || ! $vendor->hasPhoneNumber($number)) {
-            return Outcome::ignored('phone_number_unknown');
+        $message = new MessageUpdate($vendor, $update, $this->clock->nowMs());
+        $refusal = $message->refusal();
+        if ($refusal !== null) {
+            return $refusal;
         }
-        if ($part->wamid() === null) {
-            return Outcome::ignored('message_without_id');
+        if (Answering::isCorrection($message->update->part->item)) {
+            return $this->correct($message);
         }
-        $person = Person::ofItem($part->item, $part->contact, $side);
-        if ($person->hasNumber($part->ownNumber())) {
-            return Outcome::ignored('own_number');
-        }
-        if (Answering::isCorrection($part->item)) {
-            return $this->correct($vendor, $update);
-        }
-        $profile = Profile::of($part->contact, $part->item, $side);
-        $contact = $this->contacts->moved($vendor, $person, $part, $profile)
-            ?? $this->contacts->findOrCreate($vendor, $person, $profile);
+        $move = $message->move();
+        $profile = $message->profile();
+        $contact = ($move === null ? null : $this->contacts->follow($message->vendor, $move, $profile))
+            ?? $this->contacts->findOrCreate($message->vendor, $message->person, $profile);
         if ($contact === null) {
             return Outcome::ignored('contact_without_id');
         }
+        $message->contact = $contact;
 
-        return $this->insert($vendor, $update, $contact, $this->columns($vendor, $update, $incoming) + [
-            'contacts__id' => $contact->id,
-            'contact_wa_id' => $person->waId ?? $contact->waId,
-            'wab_phone_number_id' => $number,
-        ]);
+        return $this->insert($message);
     }
 
-    private function correct(Vendor $vendor, Update $update): Outcome
+    private function correct(MessageUpdate $message): Outcome
     {
-        $outcome = $this->corrections->apply($vendor, $update);
+        $outcome = $this->corrections->apply($message->vendor, $message->update);
 
         return $outcome->result === 'done'
-            ? Outcome::done($this->effects->announced($vendor, $update))
+            ? Outcome::done($this->effects->announced($message->vendor, $message->update))
             : $outcome;
     }
 
-    /** @param array<string, mixed> $columns of the message's row */
-    private function insert(Vendor $vendor, Update $update, Contact $contact, array $columns): Outcome
+    private function insert(MessageUpdate $message): Outcome
     {
-        $part = $update->part;
-        $message = $columns['is_incoming_message'] === 0 ? null : new IncomingMessage(
-            $vendor,
-            $update,
-            $contact,
-            $columns['_uid'],
-            $columns['wab_phone_number_id'],
-            $this->sentMs($update)
-        );
-        [$effects, $replies, $data] = $this->effects->of($vendor, $update, $message);
-        $columns['__data'] = Json::dump([
-            'message' => Json::shallow($part->item),
-            'contact' => Json::shallow($part->contact),
-        ] + $data + Wamid::data((string) Envelope::id($part->item->id)));
-        $rows = [MessageRow::of($this->now(), $columns), ...$replies];
+        $part = $message->update->part;
+        $incoming = $message->incoming();
+        $conversations = $this->effects->conversations($incoming === null ? [] : [$incoming]);
+        [$effects, $replies, $data] = $this->effects->of($message, $incoming, $conversations);
+        foreach ($conversations->switches() as $id => $columns) {
+            $this->contacts->change($id, $columns);
+        }
+        $rows = [$message->row($this->quoted($message), $data), ...$replies];
         $isStored = $this->db->insertMissing('logs', $rows)
-            || $this->replaced($part, $rows[0])
-            || $this->kept->are($vendor, (string) $part->wamid(), $effects);
+            || $this->replaced($message, $rows[0])
+            || $this->kept->are($message->vendor, (string) $part->wamid(), $effects);
         if (($part->item->type ?? null) === 'system') {
-            $this->markSystem($columns['_uid']);
+            $this->markSystem($message->uid());
         }
 
         return $isStored ? Outcome::done($effects) : throw new StoredMeanwhile();
@@ -128,9 +102,9 @@ final class StoreMessage
      *
      * @param array<string, mixed> $row
      */
-    private function replaced(Part $part, array $row): bool
+    private function replaced(MessageUpdate $message, array $row): bool
     {
-        return ! Answering::isPlaceholder($part->item) && $this->db->change(
+        return ! Answering::isPlaceholder($message->update->part->item) && $this->db->change(
             'UPDATE {logs} SET ' . self::REPLACED . ' WHERE _uid = ? AND ' . self::IS_PLACEHOLDER,
             [
                 $row['contacts__id'],
@@ -145,50 +119,15 @@ final class StoreMessage
         ) === 1;
     }
 
-    /** @return array<string, mixed> what the message itself says */
-    private function columns(Vendor $vendor, Update $update, bool $incoming): array
-    {
-        $item = $update->part->item;
-        $wamid = (string) $update->part->wamid();
-        $context = Json::section($item, 'context');
-        $forwarded = ($context->forwarded ?? null) === true || ($context->frequently_forwarded ?? null) === true;
-
-        return [
-            // Follows from the wamid, so that two calls at the same moment store it once.
-            '_uid' => $update->placeholder ?? Uuid::of(Uuid::MESSAGES, "{$vendor->uid}:{$wamid}"),
-            'vendors__id' => $vendor->id,
-            'status' => $incoming ? 'received' : 'sent',
-            'wamid' => $wamid,
-            'is_incoming_message' => (int) $incoming,
-            'message' => MessageText::of($item),
-            'messaged_at' => Time::text($this->sentMs($update)),
-            'is_forwarded' => (int) $forwarded,
-            'replied_to_whatsapp_message_logs__uid' => $this->named(
-                $vendor,
-                Json::section($item, 'reaction')->message_id ?? $context->id ?? null
-            ),
-        ];
-    }
-
     /** Return the `_uid` of the message that a reply or a reaction names. */
-    private function named(Vendor $vendor, mixed $wamid): ?string
+    private function quoted(MessageUpdate $message): ?string
     {
-        $wamid = Envelope::id($wamid);
+        $wamid = $message->quoted();
         $row = $wamid === null ? null : $this->db->row(
             'SELECT _uid FROM {logs} WHERE vendors__id = ? AND ' . Wamid::SAME . ' LIMIT 1',
-            [$vendor->id, ...Wamid::same($wamid)]
+            [$message->vendor->id, ...Wamid::same($wamid)]
         );
 
         return $row === null ? null : $row->_uid;
-    }
-
-    private function sentMs(Update $update): int
-    {
-        return Answering::sentMs($update->part->item, $update->receivedAt ?? $this->clock->nowMs());
-    }
-
-    private function now(): string
-    {
-        return Time::text($this->clock->nowMs());
     }
 }

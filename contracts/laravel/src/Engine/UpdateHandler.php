@@ -37,27 +37,84 @@ final class UpdateHandler
     /** @param array<string, list<mixed>> $logged what logged() returned; a message that is handled joins it */
     public function handle(Vendor $vendor, Update $update, array &$logged): Outcome
     {
-        $wamid = $update->part->kind === 'change' ? null : $update->part->wamid();
-        $key = "{$vendor->id} {$wamid}";
-        $once = $wamid === null || $this->engine instanceof StoresOnce;
-        // A message that another call has stored this moment has no effects yet; that call may still keep some.
-        $isKnown = $wamid !== null && isset($logged[$key]) && ! $this->isOpen($update);
-        if ($isKnown && ($once || $update->isRaw() || $logged[$key] !== [])) {
-            return Outcome::done($update->isRaw() ? [] : $logged[$key]);
+        $known = $this->known($vendor, $update, $logged);
+        if ($known !== null) {
+            return $known;
         }
+        $once = self::wamid($update) === null || $this->engine instanceof StoresOnce;
         try {
             $outcome = $once
                 ? $this->effectful($vendor, $update)
-                : $this->alone($vendor, $update, $key);
+                : $this->alone($vendor, $update, self::key($vendor, $update));
         } catch (Throwable $error) {
             report($error);
             $outcome = Outcome::failed($error);
         }
-        if ($wamid !== null && $outcome->result === 'done' && ! $this->isOpen($update)) {
-            $logged[$key] = $outcome->effects;
+        if (self::wamid($update) !== null && $outcome->result === 'done' && ! $this->isOpen($update)) {
+            $logged[self::key($vendor, $update)] = $outcome->effects;
         }
 
         return $outcome;
+    }
+
+    /**
+     * Return the outcome of a message that is in the log already; null if it has to be handled.
+     *
+     * @param array<string, list<mixed>> $logged
+     */
+    public function known(Vendor $vendor, Update $update, array $logged): ?Outcome
+    {
+        $effects = $logged[self::key($vendor, $update)] ?? null;
+        if ($effects === null || self::wamid($update) === null || $this->isOpen($update)) {
+            return null;
+        }
+        // A message that another call has stored this moment has no effects yet; that call may still keep some.
+        return $this->engine instanceof StoresOnce || $update->isRaw() || $effects !== []
+            ? Outcome::done($update->isRaw() ? [] : $effects)
+            : null;
+    }
+
+    /** Tell whether an update may be handled together with others. */
+    public function goesTogether(Update $update): bool
+    {
+        return $this->engine instanceof AppliesTogether && in_array($update->part->kind, ['message', 'echo'], true);
+    }
+
+    /**
+     * Handle the first of some messages as AppliesTogether says; none of them is known, and goesTogether() of all.
+     *
+     * @param array<int, array{Vendor, Update}> $updates
+     * @param array<string, list<mixed>> $logged which those that are stored join
+     *
+     * @return array<int, Outcome>
+     */
+    public function together(array $updates, array &$logged): array
+    {
+        $outcomes = $this->engine instanceof AppliesTogether ? $this->engine->applyTogether($updates) : [];
+        foreach ($outcomes as $position => $outcome) {
+            if ($outcome->result === 'done') {
+                $logged[self::key(...$updates[$position])] = $outcome->effects;
+            }
+        }
+
+        return $outcomes;
+    }
+
+    /** Tell whether a transaction is open that this class has not begun. */
+    public function isInTransaction(): bool
+    {
+        return $this->db->connection()->transactionLevel() > 0;
+    }
+
+    /** Return what a message is known by among those that are logged. */
+    public static function key(Vendor $vendor, Update $update): string
+    {
+        return "{$vendor->id} " . self::wamid($update);
+    }
+
+    private static function wamid(Update $update): ?string
+    {
+        return $update->part->kind === 'change' ? null : $update->part->wamid();
     }
 
     /**

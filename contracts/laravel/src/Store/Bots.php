@@ -20,9 +20,9 @@ final class Bots
         . ' LEFT JOIN {bot_flows} AS flows ON flows._id = bots.bot_flows__id'
         . ' WHERE bots.vendors__id IN (%s) ORDER BY bots.priority_index, bots._id';
 
-    private const REPLIES = 'SELECT bots._uid, bots.reply_text FROM {bots} AS bots'
+    private const REPLIES = 'SELECT bots._uid, bots.vendors__id, bots.reply_text FROM {bots} AS bots'
         . ' LEFT JOIN {bot_flows} AS flows ON flows._id = bots.bot_flows__id'
-        . ' WHERE bots.vendors__id = ? AND bots._uid IN (%s) AND ' . self::ACTIVE;
+        . ' WHERE bots.vendors__id IN (%s) AND bots._uid IN (%s) AND ' . self::ACTIVE;
 
     /** @var array<string, mixed>|null the same for as long as the process lives */
     private static ?array $rules = null;
@@ -62,20 +62,22 @@ final class Bots
     }
 
     /**
-     * Return what bots reply, those that are active.
+     * Return what vendors' bots reply, those that are active.
      *
+     * @param list<int> $vendorIds
      * @param list<string> $uids
      *
-     * @return array<string, ?string> by the bot's uid
+     * @return array<int, array<string, ?string>> by the vendor's `_id` and the bot's uid
      */
-    public function replies(Vendor $vendor, array $uids): array
+    public function replies(array $vendorIds, array $uids): array
     {
-        if ($uids === []) {
-            return [];
+        $replies = [];
+        $sql = sprintf(self::REPLIES, Database::marks($vendorIds), Database::marks($uids), $this->notDeleted());
+        foreach ($this->db->rows($sql, [...$vendorIds, ...$uids]) as $row) {
+            $replies[(int) $row->vendors__id][$row->_uid] = $row->reply_text;
         }
-        $sql = sprintf(self::REPLIES, Database::marks($uids), $this->notDeleted());
 
-        return array_column($this->db->rows($sql, [$vendor->id, ...$uids]), 'reply_text', '_uid');
+        return $replies;
     }
 
     /** @return array<string, mixed> */

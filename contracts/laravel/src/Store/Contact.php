@@ -12,6 +12,9 @@ use WhatsappSidecar\Laravel\Webhook\Person;
 /** A contact as the call found or made it. */
 final class Contact
 {
+    /** Whether the call has made it, so that nothing in the log is of it. */
+    public bool $isNew = false;
+
     /**
      * @param string|null $waId null for one who hides the number
      * @param string|null $userId null for one of whom only the number is known

@@ -127,6 +127,12 @@ final class ContactRows
         return $known;
     }
 
+    /** Tell whether user ids have an index, as far as is known. */
+    public function isIndexed(): bool
+    {
+        return $this->isIndexed;
+    }
+
     /** Return the `_uid` of a contact that is made for this person. */
     public static function uid(Vendor $vendor, Person $person, int $attempt = 0): string
     {
@@ -141,11 +147,13 @@ final class ContactRows
     }
 
     /**
+     * Return the contacts of user ids that the index finds, if there is one.
+     *
      * @param array<int, array{int, string}> $users the vendor's `_id` and the user id, by any key
      *
      * @return array<int, ?stdClass> by that key
      */
-    private function indexed(array $users): array
+    public function indexed(array $users): array
     {
         $rows = [];
         foreach ($this->indexedRows($users) as $row) {

@@ -9,7 +9,6 @@ use WhatsappSidecar\Laravel\Support\Clock;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Move;
-use WhatsappSidecar\Laravel\Webhook\Part;
 use WhatsappSidecar\Laravel\Webhook\Person;
 use WhatsappSidecar\Laravel\Webhook\Profile;
 
@@ -22,10 +21,6 @@ use WhatsappSidecar\Laravel\Webhook\Profile;
  */
 final class Contacts
 {
-    /** Without what nobody may answer, a reaction say: it is nothing that the contact has written. */
-    private const LATEST = 'SELECT created_at FROM {logs} WHERE contacts__id = ? AND is_incoming_message = 1'
-        . " AND JSON_EXTRACT(__data, '$.sidecar.unanswered') IS NULL ORDER BY _id DESC LIMIT 1";
-
     public function __construct(
         private Database $db,
         private Clock $clock,
@@ -55,19 +50,6 @@ final class Contacts
         }
 
         return $this->one($vendor, [$row, $other], $person, $profile);
-    }
-
-    /**
-     * Return the contact who has another number or user id now, as a system message says, with what is
-     * new; null if the message says no such thing. Nobody gets the business's own number.
-     */
-    public function moved(Vendor $vendor, Person $person, Part $part, ?Profile $profile = null): ?Contact
-    {
-        $move = Move::ofMessage($person, $part->item);
-
-        return $move === null || $move->new->hasNumber($part->ownNumber())
-            ? null
-            : $this->follow($vendor, $move, $profile);
     }
 
     /**
@@ -109,28 +91,18 @@ final class Contacts
         );
     }
 
-    /** Return when the latest message of the contact's was stored; 0 if there is none. */
-    public function latestMessageMs(Contact $contact): int
-    {
-        // Whoever has held the contact before may have stored one since this transaction began.
-        $lock = $this->db->isRepeatable() ? ' LOCK IN SHARE MODE' : '';
-        $latest = $this->db->row(self::LATEST . $lock, [$contact->id]);
-
-        return $latest === null ? 0 : Time::ms($latest->created_at) ?? 0;
-    }
-
     /**
      * Have bots' switches change the contact.
      *
      * @param array<string, int> $columns
      */
-    public function change(Contact $contact, array $columns): void
+    public function change(int $id, array $columns): void
     {
         $assigned = static fn (string $name): string => ", {$name} = ?";
         $assignments = implode('', array_map($assigned, array_keys($columns)));
         $this->db->change(
             "UPDATE {contacts} SET updated_at = ?{$assignments} WHERE _id = ?",
-            [$this->now(), ...array_values($columns), $contact->id]
+            [$this->now(), ...array_values($columns), $id]
         );
     }
 
@@ -173,7 +145,7 @@ final class Contacts
      *
      * @return array<string, ?string>
      */
-    private static function news(stdClass $row, Person $person, ?Profile $profile): array
+    public static function news(stdClass $row, Person $person, ?Profile $profile): array
     {
         $known = Json::object($row->__data);
         $forms = $person->waId === null ? [] : Person::numberForms($person->waId);
@@ -232,32 +204,44 @@ final class Contacts
     /** @param Person $named whom the _uid follows from */
     private function insert(Vendor $vendor, Person $person, ?Profile $profile, Person $named): stdClass
     {
-        $names = self::split($profile?->name);
-        $data = array_filter([
-            'user_id' => $person->userId,
-            'parent_user_id' => $profile?->parentUserId,
-            'username' => $profile?->username,
-        ], 'is_string');
         // The _uid follows from who it is, so that two calls at the same moment make one contact. Whoever
         // has had the number before may have that _uid still.
         for ($attempt = 0;; $attempt++) {
             $uid = ContactRows::uid($vendor, $named, $attempt);
-            $this->db->insertMissing('contacts', [[
-                '_uid' => $uid,
-                'created_at' => $this->now(),
-                'updated_at' => $this->now(),
-                'vendors__id' => $vendor->id,
-                'wa_id' => $person->waId,
-                'first_name' => $names['first_name'],
-                'last_name' => $names['last_name'],
-                '__data' => $data === [] ? null : Json::dump($data),
-            ]]);
+            $this->db->insertMissing('contacts', [self::columns($uid, $vendor, $person, $profile, $this->now())]);
             $row = $this->held->written($uid);
             // A user id is nobody else's later.
             if ($named->waId === null || in_array($row->wa_id, Person::numberForms($named->waId), true)) {
                 return ContactRows::isMerged($row) ? throw new ChangedMeanwhile() : $row;
             }
         }
+    }
+
+    /** @return array<string, mixed> those of a new contact's row */
+    public static function columns(
+        string $uid,
+        Vendor $vendor,
+        Person $person,
+        ?Profile $profile,
+        string $now
+    ): array {
+        $names = self::split($profile?->name);
+        $data = array_filter([
+            'user_id' => $person->userId,
+            'parent_user_id' => $profile?->parentUserId,
+            'username' => $profile?->username,
+        ], 'is_string');
+
+        return [
+            '_uid' => $uid,
+            'created_at' => $now,
+            'updated_at' => $now,
+            'vendors__id' => $vendor->id,
+            'wa_id' => $person->waId,
+            'first_name' => $names['first_name'],
+            'last_name' => $names['last_name'],
+            '__data' => $data === [] ? null : Json::dump($data),
+        ];
     }
 
     /** @return array{first_name: ?string, last_name: ?string} */

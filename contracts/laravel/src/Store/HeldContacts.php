@@ -16,7 +16,7 @@ final class HeldContacts
 {
     private const LOCK = ContactRows::COLUMNS . 'WHERE _id IN (%s) ORDER BY _id FOR UPDATE';
 
-    private const WRITTEN = ContactRows::COLUMNS . 'WHERE _uid = ? FOR UPDATE';
+    private const WRITTEN = ContactRows::COLUMNS . 'WHERE _uid IN (%s) FOR UPDATE';
 
     public function __construct(private Database $db, private ContactRows $rows)
     {
@@ -69,7 +69,17 @@ final class HeldContacts
     /** Return a row that the transaction has written, or has found there when it tried to insert it. */
     public function written(string $uid): stdClass
     {
+        return $this->allWritten([$uid])[0] ?? throw new ChangedMeanwhile();
+    }
+
+    /**
+     * @param list<string> $uids
+     *
+     * @return list<stdClass>
+     */
+    public function allWritten(array $uids): array
+    {
         // What another transaction has inserted meanwhile may be seen by a locking read alone.
-        return $this->db->row(self::WRITTEN, [$uid]) ?? throw new ChangedMeanwhile();
+        return $uids === [] ? [] : $this->db->rows(sprintf(self::WRITTEN, Database::marks($uids)), $uids);
     }
 }

@@ -1,0 +1,154 @@
+<?php
+
+declare(strict_types=1);
+
+namespace WhatsappSidecar\Laravel\Engine;
+
+use WhatsappSidecar\Laravel\Effects\KeptEffects;
+use WhatsappSidecar\Laravel\Store\Apart;
+use WhatsappSidecar\Laravel\Store\ContactBatch;
+use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\HeldContacts;
+use WhatsappSidecar\Laravel\Store\PeopleRows;
+use WhatsappSidecar\Laravel\Store\Union;
+use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Support\Clock;
+use WhatsappSidecar\Laravel\Support\Time;
+use WhatsappSidecar\Laravel\Webhook\Outcome;
+use WhatsappSidecar\Laravel\Webhook\Update;
+
+/**
+ * Stores messages in the log together, with their contacts and what bots answer to them, in a constant number of
+ * statements. To be called in a transaction. What StoreMessage makes of one by one is made of them here.
+ */
+final class StoreMessages
+{
+    private const QUOTED = 'SELECT _uid, vendors__id, wamid FROM {logs} WHERE vendors__id = ? AND wamid IN (%s)';
+
+    public function __construct(
+        private Database $db,
+        private PeopleRows $people,
+        private HeldContacts $held,
+        private MessageEffects $effects,
+        private KeptEffects $kept,
+        private Clock $clock
+    ) {
+    }
+
+    /**
+     * @param array<int, array{Vendor, Update}> $updates
+     *
+     * @return array<int, Outcome> of the first of them, as AppliesTogether says
+     */
+    public function store(array $updates): array
+    {
+        $nowMs = $this->clock->nowMs();
+        $outcomes = $messages = [];
+        foreach ($updates as $position => [$vendor, $update]) {
+            $message = new MessageUpdate($vendor, $update, $nowMs);
+            $outcomes[$position] = $message->refusal();
+            if ($outcomes[$position] === null && $message->standsAlone()) {
+                unset($outcomes[$position]);
+                break;
+            }
+            if ($outcomes[$position] === null) {
+                $messages[$position] = $message;
+            }
+        }
+        $contacts = new ContactBatch(
+            $this->db,
+            $this->held,
+            Time::text($nowMs),
+            $this->people,
+            array_map(static fn (MessageUpdate $one): array => [$one->vendor, $one->person], array_values($messages))
+        );
+        $end = $this->meet($messages, $contacts, $outcomes);
+        $isBefore = static fn (int $position): bool => $end === null || $position < $end;
+        $outcomes = array_filter($outcomes, $isBefore, ARRAY_FILTER_USE_KEY);
+        $messages = array_filter(
+            $messages,
+            static fn (int $position): bool => array_key_exists($position, $outcomes) && $outcomes[$position] === null,
+            ARRAY_FILTER_USE_KEY
+        );
+
+        return array_replace($outcomes, $messages === [] ? [] : $this->insert($messages, $contacts));
+    }
+
+    /**
+     * Tell messages their contacts.
+     *
+     * @param array<int, MessageUpdate> $messages
+     * @param array<int, ?Outcome> $outcomes in which it is said who has none
+     *
+     * @return int|null where one begins that does not go with others
+     */
+    private function meet(array $messages, ContactBatch $contacts, array &$outcomes): ?int
+    {
+        foreach ($messages as $position => $message) {
+            try {
+                $contact = $contacts->of($message->vendor, $message->person, $message->profile());
+            } catch (Apart) {
+                return $position;
+            }
+            if ($contact === null) {
+                $outcomes[$position] = Outcome::ignored('contact_without_id');
+            } else {
+                $message->contact = $contact;
+            }
+        }
+
+        return null;
+    }
+
+    /**
+     * @param array<int, MessageUpdate> $messages not empty
+     *
+     * @return array<int, Outcome>
+     */
+    private function insert(array $messages, ContactBatch $contacts): array
+    {
+        $contacts->hold();
+        $uids = $this->quoted($messages);
+        $incoming = array_map(static fn (MessageUpdate $one): ?IncomingMessage => $one->incoming(), $messages);
+        $conversations = $this->effects->conversations(array_values(array_filter($incoming)));
+        $rows = $effects = $outcomes = [];
+        foreach ($messages as $position => $message) {
+            [$asked, $replies, $data] = $this->effects->of($message, $incoming[$position], $conversations);
+            $row = $message->row($uids["{$message->vendor->id} {$message->quoted()}"] ?? null, $data);
+            $uids["{$message->vendor->id} {$row['wamid']}"] ??= $row['_uid'];
+            $conversations->said($row, $data['sidecar']['unanswered'] ?? null);
+            array_map([$conversations, 'said'], $replies);
+            array_push($rows, $row, ...$replies);
+            $effects[$row['_uid']] = $asked;
+            $outcomes[$position] = Outcome::done($asked);
+        }
+        if (! $this->db->insertMissing('logs', $rows) && ! $this->kept->areAll($effects)) {
+            throw new StoredMeanwhile();
+        }
+        $contacts->write($conversations->switches());
+
+        return $outcomes;
+    }
+
+    /**
+     * Return the `_uid`s of the messages that replies and reactions name, by vendor and wamid.
+     *
+     * @param array<int, MessageUpdate> $messages
+     *
+     * @return array<string, string>
+     */
+    private function quoted(array $messages): array
+    {
+        $wamids = $uids = [];
+        foreach ($messages as $message) {
+            if ($message->quoted() !== null) {
+                $wamids[$message->vendor->id][] = $message->quoted();
+            }
+        }
+        foreach (Union::rows($this->db, Union::byVendor(self::QUOTED, $wamids)) as $row) {
+            $uids["{$row->vendors__id} {$row->wamid}"] ??= $row->_uid;
+        }
+
+        return $uids;
+    }
+}
