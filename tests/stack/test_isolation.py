@@ -86,3 +86,41 @@ async def test_one_message(caller: Caller, vendor: Vendor) -> None:
     assert answers[1].reason == REASON
     logs = caller.backend.rows(LOGS, vendors__id=vendor.id)
     assert [log["wamid"] for log in logs] == ["wamid.before", "wamid.after"]
+
+
+#: Fails as often as it comes, and not for what it is.
+FAILING = "wamid.failing"
+
+TRIGGER = f"""
+    CREATE TRIGGER failing BEFORE INSERT ON {LOGS} FOR EACH ROW
+    IF NEW.wamid = '{FAILING}' THEN SIGNAL SQLSTATE '45000'; END IF
+"""
+
+
+async def test_two_of_many_messages(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Two each of twenty customers. The others are stored, in fewer statements than one by one; what
+    a customer has written after what comes again waits for it."""
+    wamids = [f"wamid.many.{n:02}" for n in range(40)]
+    wamids[5], wamids[12] = REFUSED, FAILING
+    updates = [
+        message(vendor, message_object(wamid, f"99970000{n % 20:04}"), order=f"{n % 20}")
+        for n, wamid in enumerate(wamids)
+    ]
+    backend.database.rows(TRIGGER)
+    before = backend.database.statements()
+    answers = await caller.process(*updates)
+    statements = backend.database.statements() - before
+    backend.run("DROP TRIGGER failing")
+    expected = {REFUSED: "rejected", FAILING: "retry", "wamid.many.32": "retry"}
+    assert [answer.result for answer in answers] == [expected.get(one, "done") for one in wamids]
+    assert answers[32].reason == "behind_another"
+    logs = backend.rows(LOGS, vendors__id=vendor.id)
+    assert [log["wamid"] for log in logs] == [one for one in wamids if one not in expected]
+    assert len(backend.rows("contacts", vendors__id=vendor.id)) == 19
+    assert statements < 4 * len(wamids)
+    again = await caller.process(*({**one, "attempt": 2} for one in (updates[12], updates[32])))
+    assert [answer.result for answer in again] == ["done", "done"]
+    logs = backend.rows(LOGS, vendors__id=vendor.id)
+    assert [log["wamid"] for log in logs[-2:]] == [FAILING, "wamid.many.32"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from contracts.backend import (
     AI_ANSWERS,
@@ -17,7 +18,18 @@ from contracts.effects import AiProvider
 from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
-from tests.contract.payloads import accepted, failed, result, status, status_object, wamid_of
+from tests.contract.payloads import (
+    accepted,
+    echo,
+    failed,
+    message,
+    message_object,
+    result,
+    status,
+    status_object,
+    wamid_of,
+)
+from tests.contract.test_corrections import edit
 from tests.contract.talk import outcome, question, says, sends, sent
 from tests.contract.under_test import Campaign, Vendor
 
@@ -175,6 +187,80 @@ async def test_a_message_that_a_bot_answers(
         for bots in ([], matches, [*matches, (hello, "welcome")])
     ]
     assert counts == [CONNECT + 7, CONNECT + 9, CONNECT + 10]
+
+
+#: Of a customer's message, where ten or more come together; two of a lone one's are the connection's.
+MAX_EACH = 2
+
+
+def _from(sender: str, user: str | None = None) -> dict[str, Any]:
+    return {"sender": sender, "from_user_id": user} if user else {"sender": sender}
+
+
+async def test_customers_messages(caller: Caller, backend: LaravelBackend) -> None:
+    """Of strangers; of the same people, of whom the user ids are new; and of people of whom all is
+    known. Several vendors' are as many as one's."""
+    counts = []
+    for size, vendors in ((10, 1), (100, 1), (100, 20)):
+        some = [backend.seed_vendor() for _ in range(vendors)]
+        people = [(some[n % vendors], f"9996{size:03}{n:05}") for n in range(size)]
+        counts.append(
+            [
+                await _statements(backend, partial(caller.process, *updates))
+                for updates in (
+                    [says(one, "Hi", **_from(number)) for one, number in people],
+                    [says(one, "Hi", **_from(number, f"GB.{number}")) for one, number in people],
+                    [says(one, "Hi", **_from(number, f"GB.{number}")) for one, number in people],
+                )
+            ]
+        )
+    assert counts == [counts[0]] * len(counts)
+    assert counts[0] == [CONNECT + 10, CONNECT + 11, CONNECT + 8]
+    assert max(counts[0]) <= MAX_EACH * 10, "two for each of ten at most"
+
+
+async def test_customers_messages_with_everything(
+    caller: Caller, backend: LaravelBackend
+) -> None:
+    """All in one: people of whom nothing is known, and who write twice; welcomes, bots that switch
+    something, bots that are matched here, questions for an AI, replies to earlier messages, echoes."""
+    counts = []
+    for size in (10, 100):
+        vendor = backend.seed_vendor()
+        backend.seed_effects(vendor, ai=AiProvider(name="main", url="http://127.0.0.1:1"))
+        hello, stop = backend.seed_bots(
+            vendor, SeedBot("welcome", None, "Hi."), SeedBot("stop_promotional", "stop", "Bye.")
+        )
+        known = [says(vendor, "Hi", sender=f"9995{n:08}") for n in range(0, size, 2)]
+        await caller.process(*known)
+        welcome, off = [(hello, "welcome")], [(stop, "stop_promotional")]
+        updates = [
+            says(
+                vendor,
+                "What?",
+                (welcome, off, None, [])[n % 4],
+                sender=f"9995{n // 2:08}",
+                from_user_id=f"GB.{n // 2}",
+                context={"id": f"wamid.{n}"},
+            )
+            for n in range(size)
+        ]
+        updates[-1] = echo(vendor, message_object(f"wamid.{size}", "99900000000", to="999500000001"))
+        counts.append(await _statements(backend, partial(caller.process, *updates)))
+    assert counts[0] == counts[1]
+    assert counts[1] <= MAX_EACH * 10 + 3, "at most this, where everything comes together"
+
+
+async def test_messages_that_do_not_go_with_others(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """An edit among a hundred messages costs what it costs alone, and the way there and back."""
+    people = [f"9994{n:08}" for n in range(101)]
+    await caller.process(*(says(vendor, "Hi", sender=one, wamid=one) for one in people))
+    plain = [says(vendor, "Hi", sender=one) for one in people]
+    edited = [*plain[:50], message(vendor, edit("wamid.edit", people[0])), *plain[51:]]
+    statements = await _statements(backend, partial(caller.process, *edited))
+    assert statements <= CONNECT + 2 + 6 + 5 + 6
 
 
 async def test_bots_of_many_vendors(caller: Caller, backend: LaravelBackend) -> None:

@@ -101,6 +101,52 @@ async def test_messages_of_one_contact(
     assert len(logs) == 4 + is_known
 
 
+async def test_batches_of_messages(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """Each brings some messages that another brings, of known people and of strangers, in its own
+    order, and other bots match: each message is stored once, with what was decided first, and
+    everybody is welcomed once."""
+    hello, *bots = backend.seed_bots(
+        vendor, SeedBot("welcome", None, "Welcome!"), *(SeedBot("is", "x", f"{n}") for n in range(3))
+    )
+    await caller.process(*(_from(vendor, f"wamid.known.{n}", f"9997{n:08}") for n in (0, 4, 8)))
+    backend.change(
+        "whatsapp_message_logs", {"created_at": "2020-01-01 00:00:00"}, vendors__id=vendor.id
+    )
+    batches = [
+        [
+            says(
+                vendor,
+                "x",
+                [(hello, "welcome"), (bot, "is")],
+                wamid=f"wamid.{n}",
+                sender=f"9997{n % 12:08}",
+                from_user_id=f"GB.{n % 12}",
+            )
+            for n in range(first, first + 16)
+        ]
+        for first, bot in zip((0, 8, 4), bots, strict=True)
+    ]
+    batches[1].reverse()
+    answers = await at_once(backend, vendor, *(caller.process(*batch) for batch in batches))
+    assert set(_results(answers)) == {"done"}
+    said: dict[str, set[tuple[str, ...]]] = {}
+    for batch, results in zip(batches, answers, strict=True):
+        for update, result in zip(batch, results, strict=True):
+            wamid = update["payload"]["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
+            said.setdefault(wamid, set()).add(tuple(reply.id for reply in sends(result)))
+    stored = [row for row in _texts(backend, vendor, incoming=True) if row["message"] == "x"]
+    assert sorted(row["wamid"] for row in stored) == sorted(said)
+    kept = {row["wamid"]: row["__data"]["sidecar"].get("effects", []) for row in stored}
+    assert {w: {tuple(one["id"] for one in kept[w])} for w in kept} == said
+    contacts = backend.rows("contacts", vendors__id=vendor.id)
+    assert sorted(row["wa_id"] for row in contacts) == [f"9997{n:08}" for n in range(12)]
+    welcomes = [r for r in _texts(backend, vendor, incoming=False) if r["message"] == "Welcome!"]
+    assert {row["contacts__id"] for row in welcomes} == {row["_id"] for row in contacts}
+    assert len(welcomes) == 12
+
+
 async def test_a_message_that_comes_twice(
     caller: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:

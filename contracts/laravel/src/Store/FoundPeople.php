@@ -87,7 +87,10 @@ final class FoundPeople
             && ($person->waId !== null || $this->reads->findsEveryone())
             && ! isset($this->byUid[ContactRows::uid($vendor, new Person(null, $person->userId))]);
 
-        return $row !== null || $isSure ? $row : throw new Apart();
+        // Who has another user id by now is still known to have had this one.
+        $isTheirs = $row === null || Contact::userId($row) === $person->userId;
+
+        return ($row !== null || $isSure) && $isTheirs ? $row : throw new Apart();
     }
 
     /** @param list<array{Vendor, Person}> $people */
