@@ -119,7 +119,7 @@ async def test_two_of_many_messages(
     logs = backend.rows(LOGS, vendors__id=vendor.id)
     assert [log["wamid"] for log in logs] == [one for one in wamids if one not in expected]
     assert len(backend.rows("contacts", vendors__id=vendor.id)) == 19
-    assert statements < 4 * len(wamids)
+    assert statements < 5 * len(wamids), "one by one each would take 7, and its contact 2"
     again = await caller.process(*({**one, "attempt": 2} for one in (updates[12], updates[32])))
     assert [answer.result for answer in again] == ["done", "done"]
     logs = backend.rows(LOGS, vendors__id=vendor.id)
