@@ -131,8 +131,8 @@ final class KeptEffects
             array_map('strval', array_keys($effects))
         );
         foreach ($rows as $row) {
-            $kept = Envelope::objects(Json::object($row->sidecar)->effects ?? null);
-            if (Answering::isPlaceholder($row) || array_column($kept, 'id') !== array_column($effects[$row->_uid], 'id')) {
+            $kept = array_column(Envelope::objects(Json::object($row->sidecar)->effects ?? null), 'id');
+            if (Answering::isPlaceholder($row) || $kept !== array_column($effects[$row->_uid], 'id')) {
                 return false;
             }
         }

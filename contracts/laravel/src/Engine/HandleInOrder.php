@@ -4,9 +4,11 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Engine;
 
+use RuntimeException;
 use Throwable;
 use WhatsappSidecar\Laravel\Store\Conflict;
 use WhatsappSidecar\Laravel\Store\Vendor;
+use WhatsappSidecar\Laravel\Support\Failure;
 use WhatsappSidecar\Laravel\Webhook\Outcome;
 use WhatsappSidecar\Laravel\Webhook\Update;
 
@@ -17,6 +19,9 @@ use WhatsappSidecar\Laravel\Webhook\Update;
  */
 final class HandleInOrder
 {
+    /** How many are tried together at least. */
+    private const LEAST = 8;
+
     /** @var array<int, Outcome> by the update's place in the request */
     public array $outcomes = [];
 
@@ -68,38 +73,44 @@ final class HandleInOrder
     /** @param array<int, array{Vendor, Update}> $updates */
     private function run(array $updates): void
     {
-        while ($updates !== []) {
-            $updates = $this->unsettled($updates);
-            $some = self::distinct($updates);
+        $most = count($updates);
+        while (($some = $this->next($updates, $most)) !== []) {
             $done = count($some) < 2 ? [] : $this->together($some);
-            $updates = array_diff_key($updates, $this->outcomes);
-            if (count($done) < count($some) && $updates !== []) {
-                // The next one does not go with others.
-                $position = array_key_first($updates);
-                $this->one($position, ...$updates[$position]);
-                unset($updates[$position]);
+            $alone = array_key_first(array_diff_key($some, $done));
+            if ($alone !== null) {
+                $this->one($alone, ...$some[$alone]);
             }
+            $updates = array_diff_key($updates, $this->outcomes);
+            // What is looked at stays in proportion to what is done, however many stand alone.
+            $most = 2 * count($done) + self::LEAST;
         }
     }
 
     /**
-     * Settle what needs no handling, and return the rest.
+     * Return the first that have to be handled, up to one that is one of them once more; what needs no handling is
+     * settled.
      *
      * @param array<int, array{Vendor, Update}> $updates
      *
      * @return array<int, array{Vendor, Update}>
      */
-    private function unsettled(array $updates): array
+    private function next(array $updates, int $most): array
     {
+        $some = $keys = [];
         foreach ($updates as $position => [$vendor, $update]) {
             $outcome = $this->behind($position, $update) ?? $this->handler->known($vendor, $update, $this->logged);
+            $key = UpdateHandler::key($vendor, $update);
             if ($outcome !== null) {
                 $this->settle($position, $update, $outcome);
-                unset($updates[$position]);
+            } elseif (isset($keys[$key]) || count($some) >= $most) {
+                break;
+            } else {
+                $keys[$key] = true;
+                $some[$position] = [$vendor, $update];
             }
         }
 
-        return $updates;
+        return $some;
     }
 
     /**
@@ -116,7 +127,8 @@ final class HandleInOrder
         } catch (StoredMeanwhile) {
             return $this->again($updates);
         } catch (Throwable $error) {
-            report($error);
+            // Whose fault it is says so itself. The error as it is holds all messages.
+            report(new RuntimeException(count($updates) . ' messages are handled apart: ' . Failure::text($error)));
 
             return $this->apart($updates, $error);
         }
@@ -141,7 +153,12 @@ final class HandleInOrder
         $isNews = array_diff_key($logged, $this->logged) !== [];
         $this->logged += $logged;
 
-        return $isNews ? $this->all($updates) : $this->apart($updates);
+        if (! $isNews) {
+            return $this->apart($updates);
+        }
+        $this->run($updates);
+
+        return array_intersect_key($this->outcomes, $updates);
     }
 
     /**
@@ -155,9 +172,11 @@ final class HandleInOrder
     private function apart(array $updates, ?Throwable $error = null): array
     {
         if ($error === null || ! Conflict::is($error)) {
-            $half = intdiv(count($updates), 2);
+            foreach (array_chunk($updates, intdiv(count($updates) + 1, 2), true) as $half) {
+                $this->run($half);
+            }
 
-            return $this->all(array_slice($updates, 0, $half, true)) + $this->all(array_slice($updates, $half, null, true));
+            return array_intersect_key($this->outcomes, $updates);
         }
         foreach ($updates as $position => [$vendor, $update]) {
             // The application's own transaction is undone, and its end is for the application.
@@ -169,42 +188,9 @@ final class HandleInOrder
         return array_intersect_key($this->outcomes, $updates);
     }
 
-    /**
-     * @param array<int, array{Vendor, Update}> $updates
-     *
-     * @return array<int, Outcome>
-     */
-    private function all(array $updates): array
-    {
-        $this->run($updates);
-
-        return array_intersect_key($this->outcomes, $updates);
-    }
-
     private function one(int $position, Vendor $vendor, Update $update): void
     {
         $outcome = $this->behind($position, $update) ?? $this->handler->handle($vendor, $update, $this->logged);
         $this->settle($position, $update, $outcome);
-    }
-
-    /**
-     * Return the first of them, up to the first that is one of them once more.
-     *
-     * @param array<int, array{Vendor, Update}> $updates
-     *
-     * @return array<int, array{Vendor, Update}>
-     */
-    private static function distinct(array $updates): array
-    {
-        $some = [];
-        foreach ($updates as $position => [$vendor, $update]) {
-            $key = UpdateHandler::key($vendor, $update);
-            if (isset($some[$key])) {
-                break;
-            }
-            $some[$key] = $position;
-        }
-
-        return array_intersect_key($updates, array_flip($some));
     }
 }

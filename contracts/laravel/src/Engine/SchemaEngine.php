@@ -46,7 +46,7 @@ final class SchemaEngine implements AppliesTogether
      */
     public function applyTogether(array $updates): array
     {
-        $outcomes = $this->db->transaction(fn (): array => $this->many->store($updates));
+        $outcomes = $this->many->store($updates);
         foreach ($outcomes as $position => $outcome) {
             $outcomes[$position] = $this->announced(...[...$updates[$position], $outcome]);
         }

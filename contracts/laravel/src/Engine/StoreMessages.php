@@ -19,7 +19,7 @@ use WhatsappSidecar\Laravel\Webhook\Update;
 
 /**
  * Stores messages in the log together, with their contacts and what bots answer to them, in a constant number of
- * statements. To be called in a transaction. What StoreMessage makes of one by one is made of them here.
+ * statements and one transaction. What StoreMessage makes of one by one is made of them here.
  */
 final class StoreMessages
 {
@@ -43,52 +43,43 @@ final class StoreMessages
     public function store(array $updates): array
     {
         $nowMs = $this->clock->nowMs();
-        $outcomes = $messages = [];
+        $messages = $refused = [];
         foreach ($updates as $position => [$vendor, $update]) {
             $message = new MessageUpdate($vendor, $update, $nowMs);
-            $outcomes[$position] = $message->refusal();
-            if ($outcomes[$position] === null && $message->standsAlone()) {
-                unset($outcomes[$position]);
+            $refusal = $message->refusal();
+            if ($refusal !== null) {
+                $refused[$position] = $refusal;
+            } elseif ($message->standsAlone()) {
                 break;
-            }
-            if ($outcomes[$position] === null) {
+            } else {
                 $messages[$position] = $message;
             }
         }
-        $contacts = new ContactBatch(
-            $this->db,
-            $this->held,
-            Time::text($nowMs),
-            $this->people,
-            array_map(static fn (MessageUpdate $one): array => [$one->vendor, $one->person], array_values($messages))
-        );
-        $end = $this->meet($messages, $contacts, $outcomes);
-        $isBefore = static fn (int $position): bool => $end === null || $position < $end;
-        $outcomes = array_filter($outcomes, $isBefore, ARRAY_FILTER_USE_KEY);
-        $messages = array_filter(
-            $messages,
-            static fn (int $position): bool => array_key_exists($position, $outcomes) && $outcomes[$position] === null,
-            ARRAY_FILTER_USE_KEY
-        );
+        $stored = $messages === []
+            ? []
+            : $this->db->transaction(fn (): array => $this->together($messages, Time::text($nowMs)));
+        $end = array_key_first(array_diff_key($messages, $stored)) ?? PHP_INT_MAX;
+        $isBefore = static fn (int $position): bool => $position < $end;
 
-        return array_replace($outcomes, $messages === [] ? [] : $this->insert($messages, $contacts));
+        return $stored + array_filter($refused, $isBefore, ARRAY_FILTER_USE_KEY);
     }
 
     /**
-     * Tell messages their contacts.
-     *
      * @param array<int, MessageUpdate> $messages
-     * @param array<int, ?Outcome> $outcomes in which it is said who has none
      *
-     * @return int|null where one begins that does not go with others
+     * @return array<int, Outcome> of the first of them
      */
-    private function meet(array $messages, ContactBatch $contacts, array &$outcomes): ?int
+    private function together(array $messages, string $now): array
     {
+        $people = array_map(static fn (MessageUpdate $one): array => [$one->vendor, $one->person], $messages);
+        $contacts = new ContactBatch($this->db, $this->held, $now, $this->people, array_values($people));
+        $outcomes = [];
         foreach ($messages as $position => $message) {
             try {
                 $contact = $contacts->of($message->vendor, $message->person, $message->profile());
             } catch (Apart) {
-                return $position;
+                $messages = array_slice($messages, 0, array_search($position, array_keys($messages), true), true);
+                break;
             }
             if ($contact === null) {
                 $outcomes[$position] = Outcome::ignored('contact_without_id');
@@ -96,8 +87,9 @@ final class StoreMessages
                 $message->contact = $contact;
             }
         }
+        $known = array_diff_key($messages, $outcomes);
 
-        return null;
+        return $outcomes + ($known === [] ? [] : $this->insert($known, $contacts));
     }
 
     /**

@@ -77,7 +77,7 @@ final class UpdateHandler
     /** Tell whether an update may be handled together with others. */
     public function goesTogether(Update $update): bool
     {
-        return $this->engine instanceof AppliesTogether && in_array($update->part->kind, ['message', 'echo'], true);
+        return $this->forMany() !== null && in_array($update->part->kind, ['message', 'echo'], true);
     }
 
     /**
@@ -90,7 +90,7 @@ final class UpdateHandler
      */
     public function together(array $updates, array &$logged): array
     {
-        $outcomes = $this->engine instanceof AppliesTogether ? $this->engine->applyTogether($updates) : [];
+        $outcomes = $this->forMany()?->applyTogether($updates) ?? [];
         foreach ($outcomes as $position => $outcome) {
             if ($outcome->result === 'done') {
                 $logged[self::key(...$updates[$position])] = $outcome->effects;
@@ -98,6 +98,11 @@ final class UpdateHandler
         }
 
         return $outcomes;
+    }
+
+    private function forMany(): ?AppliesTogether
+    {
+        return $this->engine instanceof AppliesTogether ? $this->engine : null;
     }
 
     /** Tell whether a transaction is open that this class has not begun. */
