@@ -47,7 +47,7 @@ class Talk:
     def __init__(self, vendor: Vendor, bots: tuple[str, ...], seed: int) -> None:
         self.vendor = vendor
         self.bots = list(zip(bots, (str(bot.trigger_type) for bot in BOTS), strict=True))
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)
         self.said: list[str] = []
         self.kinds: list[Callable[[str], dict[str, Any]]] = [
             *[self._text] * 12,
@@ -197,8 +197,7 @@ async def test_many_of_all_kinds(caller: Caller, seed: int) -> None:
     results = await caller.process(*together.updates(24))
     each = [result for one in alone.updates(24) for result in await caller.process(one)]
     found = [
-        Plain(caller, talk.vendor).all(some)
-        for talk, some in ((together, results), (alone, each))
+        Plain(caller, talk.vendor).all(some) for talk, some in ((together, results), (alone, each))
     ]
     for this, that in zip(*found, strict=True):
         assert this == that

@@ -44,7 +44,7 @@ def plans(database: Database, statement: str) -> list[Row]:
 
     ``INSERT`` finds none, and tables made of JSON are no tables.
     """
-    if not statement.upper().startswith(("SELECT", "UPDATE", "DELETE")):
+    if not statement.upper().startswith(("SELECT", "(SELECT", "UPDATE", "DELETE")):
         return []
     used = [table for table in _TABLES if f"`{table}`" in statement]
     return [

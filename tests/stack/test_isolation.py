@@ -1,8 +1,10 @@
 """A batch in which one update can never be written: the others are, and that one is not asked for
 again."""
 
+import base64
 from collections.abc import Iterator
 
+import orjson
 import pytest
 
 from contracts.backend import QueueStatus
@@ -19,6 +21,7 @@ from tests.contract.payloads import (
 )
 from tests.contract.talk import CUSTOMER
 from tests.contract.under_test import Campaign, Vendor
+from tests.stack.php_code import run_php
 
 LOGS = "whatsapp_message_logs"
 
@@ -97,11 +100,64 @@ TRIGGER = f"""
 """
 
 
+#: As often as all messages together are tried.
+CONFLICTS = f"""
+    CREATE TRIGGER conflicts BEFORE INSERT ON {LOGS} FOR EACH ROW
+    BEGIN
+        SET @conflicts = COALESCE(@conflicts, 0) + 1;
+        IF @conflicts <= 8 THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213; END IF;
+    END
+"""
+
+
+async def test_messages_that_lose_each_time_together(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """They are stored one by one, in their order."""
+    wamids = [f"wamid.lost.{n}" for n in range(5)]
+    backend.run("SET @conflicts = 9")
+    backend.database.rows(CONFLICTS)
+    answers = await caller.process(
+        *(message(vendor, message_object(wamid, CUSTOMER)) for wamid in wamids),
+        message(vendor, message_object(REFUSED, CUSTOMER)),
+    )
+    backend.run("DROP TRIGGER conflicts")
+    assert [answer.result for answer in answers] == [*["done"] * 5, "rejected"]
+    assert [log["wamid"] for log in backend.rows(LOGS, vendors__id=vendor.id)] == wamids
+
+
+#: The application hands messages over in a transaction of its own.
+IN_TRANSACTION = """
+    $action = $app->make(WhatsappSidecar\\Laravel\\Actions\\ProcessUpdates::class);
+    $answer = fn () => $action->handle(base64_decode('{}'));
+
+    return $app['db']->connection()->transaction($answer)['results'];
+"""
+
+
+async def test_messages_in_a_transaction_of_the_applications(
+    backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """They are stored in it. After a conflict, which has undone all of it, nothing is."""
+    found = []
+    for trigger in (TRIGGER, CONFLICTS):
+        wamids = [FAILING, *(f"wamid.{len(trigger)}.{n}" for n in range(3))]
+        updates = [message(vendor, message_object(wamid, CUSTOMER)) for wamid in wamids]
+        body = base64.b64encode(orjson.dumps({"updates": updates})).decode()
+        backend.database.rows(trigger)
+        code = IN_TRANSACTION.format(body)
+        answers = run_php(backend.installation.application, code)
+        backend.run(f"DROP TRIGGER {'failing' if trigger == TRIGGER else 'conflicts'}")
+        found.append([answer["result"] for answer in answers])
+    assert found == [["retry", *["done"] * 3], ["retry"] * 4]
+    assert len(backend.rows(LOGS, vendors__id=vendor.id)) == 3
+
+
 async def test_two_of_many_messages(
     caller: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:
-    """Two each of twenty customers. The others are stored, in fewer statements than one by one; what
-    a customer has written after what comes again waits for it."""
+    """Two each of twenty customers. The others are stored, in fewer statements than one by one;
+    what a customer has written after what comes again waits for it."""
     wamids = [f"wamid.many.{n:02}" for n in range(40)]
     wamids[5], wamids[12] = REFUSED, FAILING
     updates = [

@@ -29,8 +29,8 @@ from tests.contract.payloads import (
     status_object,
     wamid_of,
 )
-from tests.contract.test_corrections import edit
 from tests.contract.talk import outcome, question, says, sends, sent
+from tests.contract.test_corrections import edit
 from tests.contract.under_test import Campaign, Vendor
 
 #: The statements that a connection begins with, which every call of PHP's makes anew.
@@ -189,7 +189,7 @@ async def test_a_message_that_a_bot_answers(
     assert counts == [CONNECT + 7, CONNECT + 9, CONNECT + 10]
 
 
-#: Of a customer's message, where ten or more come together; two of a lone one's are the connection's.
+#: Of a customer's message, where ten or more come together.
 MAX_EACH = 2
 
 
@@ -198,8 +198,8 @@ def _from(sender: str, user: str | None = None) -> dict[str, Any]:
 
 
 async def test_customers_messages(caller: Caller, backend: LaravelBackend) -> None:
-    """Of strangers; of the same people, of whom the user ids are new; and of people of whom all is
-    known. Several vendors' are as many as one's."""
+    """Of strangers; of the same people, whose user ids are new; of people of whom all is known.
+    Several vendors' take as many as one's."""
     counts = []
     for size, vendors in ((10, 1), (100, 1), (100, 20)):
         some = [backend.seed_vendor() for _ in range(vendors)]
@@ -219,11 +219,9 @@ async def test_customers_messages(caller: Caller, backend: LaravelBackend) -> No
     assert max(counts[0]) <= MAX_EACH * 10, "two for each of ten at most"
 
 
-async def test_customers_messages_with_everything(
-    caller: Caller, backend: LaravelBackend
-) -> None:
+async def test_customers_messages_with_everything(caller: Caller, backend: LaravelBackend) -> None:
     """All in one: people of whom nothing is known, and who write twice; welcomes, bots that switch
-    something, bots that are matched here, questions for an AI, replies to earlier messages, echoes."""
+    something, bots that are matched here, an AI, replies to earlier messages, echoes."""
     counts = []
     for size in (10, 100):
         vendor = backend.seed_vendor()
@@ -245,7 +243,8 @@ async def test_customers_messages_with_everything(
             )
             for n in range(size)
         ]
-        updates[-1] = echo(vendor, message_object(f"wamid.{size}", "99900000000", to="999500000001"))
+        own = message_object(f"wamid.{size}", "99900000000", to="999500000001")
+        updates[-1] = echo(vendor, own)
         counts.append(await _statements(backend, partial(caller.process, *updates)))
     assert counts[0] == counts[1]
     assert counts[1] <= MAX_EACH * 10 + 3, "at most this, where everything comes together"

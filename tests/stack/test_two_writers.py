@@ -101,14 +101,14 @@ async def test_messages_of_one_contact(
     assert len(logs) == 4 + is_known
 
 
-async def test_batches_of_messages(
-    caller: Caller, backend: LaravelBackend, vendor: Vendor
-) -> None:
+async def test_batches_of_messages(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
     """Each brings some messages that another brings, of known people and of strangers, in its own
     order, and other bots match: each message is stored once, with what was decided first, and
     everybody is welcomed once."""
     hello, *bots = backend.seed_bots(
-        vendor, SeedBot("welcome", None, "Welcome!"), *(SeedBot("is", "x", f"{n}") for n in range(3))
+        vendor,
+        SeedBot("welcome", None, "Welcome!"),
+        *(SeedBot("is", "x", f"{n}") for n in range(3)),
     )
     await caller.process(*(_from(vendor, f"wamid.known.{n}", f"9997{n:08}") for n in (0, 4, 8)))
     backend.change(
@@ -133,9 +133,9 @@ async def test_batches_of_messages(
     assert set(_results(answers)) == {"done"}
     said: dict[str, set[tuple[str, ...]]] = {}
     for batch, results in zip(batches, answers, strict=True):
-        for update, result in zip(batch, results, strict=True):
+        for update, answer in zip(batch, results, strict=True):
             wamid = update["payload"]["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
-            said.setdefault(wamid, set()).add(tuple(reply.id for reply in sends(result)))
+            said.setdefault(wamid, set()).add(tuple(reply.id for reply in sends(answer)))
     stored = [row for row in _texts(backend, vendor, incoming=True) if row["message"] == "x"]
     assert sorted(row["wamid"] for row in stored) == sorted(said)
     kept = {row["wamid"]: row["__data"]["sidecar"].get("effects", []) for row in stored}

@@ -123,6 +123,60 @@ async def test_a_stranger_is_found_by_its_uid_afterwards(
     assert readings(statements) == []
 
 
+async def test_people_who_write_at_once_are_found_as_one_by_one(
+    caller: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    """By the number in a form that the database alone takes for the same; by a user id, which was
+    found before, or stands where the number belongs; without a reading of all contacts."""
+    backend.change(
+        "contacts",
+        {"wa_id": "\N{LEFT-TO-RIGHT MARK}980000000002"},
+        vendors__id=known.id,
+        wa_id="980000000002",
+    )
+    backend.change(
+        "contacts", {"wa_id": USER, "__data": None}, vendors__id=known.id, wa_id="980000000004"
+    )
+    before = backend.rows("contacts", vendors__id=known.id)
+    await says(caller, known, "wamid.found", None, "GB.7")
+    people = [("980000000002", None), (None, USER), (None, "GB.7"), ("980000000006", "GB.6")]
+    updates = [
+        message(
+            known,
+            message_object(f"wamid.{n}", number, **({"from_user_id": user} if user else {})),
+            contacts=[],
+        )
+        for n, (number, user) in enumerate(people)
+    ]
+    with recorded(backend.database) as statements:
+        answers = await caller.process(*updates)
+    assert {answer.result for answer in answers} == {"done"}
+    assert len(backend.rows("contacts", vendors__id=known.id)) == len(before)
+    found = [await contact_of(backend, known, f"wamid.{n}") for n in range(len(people))]
+    assert [contact["_id"] for contact in found] == [before[n]["_id"] for n in (1, 3, 6, 5)]
+    assert found[0]["wa_id"] == "980000000002"
+    assert (found[1]["wa_id"], found[1]["__data"]) == (None, {"user_id": USER})
+    assert found[3]["__data"] == {"user_id": "GB.6"}
+    for one in readings(statements):
+        assert "wa_id IS NULL" in one
+
+
+@pytest.mark.usefixtures("indexed")
+async def test_people_who_write_at_once_are_found_by_the_index(
+    caller: Caller, backend: LaravelBackend, known: Vendor
+) -> None:
+    updates = [
+        message(known, message_object(f"wamid.{n}", None, from_user_id=f"GB.{n}"), contacts=[])
+        for n in range(1, 9)
+    ]
+    with recorded(backend.database) as statements:
+        await caller.process(*updates)
+    assert len([one for one in statements if one.startswith("SELECT")]) < len(updates)
+    contacts = [await contact_of(backend, known, f"wamid.{n}") for n in range(1, 9)]
+    numbers = [f"98{n:010}" if n % 2 else None for n in range(1, 9)]
+    assert [contact["wa_id"] for contact in contacts] == numbers
+
+
 @pytest.mark.usefixtures("indexed")
 async def test_with_the_index_none_is_read(
     caller: Caller, backend: LaravelBackend, known: Vendor
