@@ -63,7 +63,9 @@ class Talk:
         number, user = self.random.choice(PEOPLE)
         self.said.append(wamid)
         ids = {"from_user_id": user} if user else {}
-        contact = {"profile": {"name": "Ada Stone", "username": f"ada{user}" if user else None}}
+        contact: dict[str, Any] = {
+            "profile": {"name": "Ada Stone", "username": f"ada{user}" if user else None}
+        }
         contact |= {"wa_id": number} if number else {}
         contact |= {"user_id": user} if user else {}
         element = message_object(wamid, number, **ids, **{"timestamp": NOW, **fields})
