@@ -193,7 +193,7 @@ class Plain:
         return re.sub(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", named, text)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 107])
+@pytest.mark.parametrize("seed", [0, 1, 107])
 async def test_many_of_all_kinds(caller: Caller, seed: int) -> None:
     together, alone = [await _talk(caller, seed) for _ in range(2)]
     results = await caller.process(*together.updates(24))
