@@ -45,7 +45,7 @@ OBSERVE_BATCH = 400
 
 #: How long nothing is asked while PHP does not answer, and between two rounds.
 ILL_PAUSE_S = 5.0
-PAUSE_S = 0.5
+PAUSE_S = 1.0
 
 #: PHP is asked for one message at most so often.
 SHORTEST_LOOK_MS = 1000
@@ -94,6 +94,9 @@ class ShadowWork:
     async def _compare(self, lease: Lease) -> None:
         self._php_well_since = None
         while not lease.lost.is_set():
+            if not await self._store.vendors():
+                await asyncio.sleep(PAUSE_S)
+                continue
             more = await self.take_on(lease)
             try:
                 more |= await self.look(lease)
