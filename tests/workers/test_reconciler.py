@@ -9,12 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
-from contracts.jobs import Job, Lane, drain, send_campaign
+from contracts.effects import EffectKind
+from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar.clock import now_ms
+from sidecar.effects.outbox import effects_lease, replies_of
 from sidecar.inbox.store import drain_lease
 from sidecar.php.client import Backend
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 from sidecar.redis.lease import Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halt, Halts
@@ -85,6 +87,34 @@ async def test_campaigns_that_nobody_sends_although_workers_are_woken(
     await redis.delete(keys.CAMPAIGNS)
     await reconciler.wake_unfinished()
     assert reconciler.in_vain() == {}
+
+
+# -- what it costs --
+
+
+async def reads(redis: Redis) -> int:
+    """Return how often Redis has read from connections, this time aside."""
+    stats: Any = await redis.info("stats")
+    return int(stats["total_reads_processed"]) - 1
+
+
+async def test_one_round_trip_says_that_there_is_nothing(
+    reconciler: Reconciler, redis: Redis
+) -> None:
+    await reconciler.wake_unfinished()
+    before = await reads(redis)
+    await reconciler.wake_unfinished()
+    assert await reads(redis) - before == 1 + 1, "and one that asked for it"
+
+
+async def test_what_is_wrong_with_campaigns_stops_no_lane(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
+) -> None:
+    await redis.set(keys.CAMPAIGNS, "not a hash")
+    await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+    with pytest.raises(ResponseError):
+        await reconciler.wake_unfinished()
+    assert wakeups == [drain(Lane.MESSAGES)]
 
 
 # -- lanes --
@@ -188,6 +218,31 @@ async def test_a_clock_that_is_set_back_makes_no_campaign_wait_longer(
     assert await redis.pttl(keys.wait("c1")) == pytest.approx(30_000, abs=5000)
     assert await redis.pttl(keys.wait("c2")) < 10
     assert int(await redis.get(keys.CLOCK) or 0) < (seconds + 60) * 1_000_000
+
+
+# -- effects --
+
+
+@pytest.mark.parametrize("kind", EffectKind)
+async def test_effects_that_are_due_and_that_nobody_runs_are_rung_for(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases, kind: EffectKind
+) -> None:
+    for vendor_uid, due_at in (("v-1", now_ms()), ("v-2", now_ms() + 60_000)):
+        await redis.sadd(keys.outbox(kind), vendor_uid)
+        await redis.zadd(keys.outbox_of(kind, vendor_uid), {"effect": due_at})
+    async with leases.hold(effects_lease(kind, "v-1")):
+        await reconciler.wake_unfinished()
+    assert wakeups == []
+    await reconciler.wake_unfinished()
+    assert wakeups == [do_effects(kind, "v-1")]
+
+
+async def test_replies_that_are_left_in_a_ledger_are_rung_for(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
+) -> None:
+    await have_claimed(Ledger(redis, replies_of("v-1"), "v-1"), "claim", ["reply-1"])
+    await reconciler.wake_unfinished()
+    assert wakeups == [do_effects(EffectKind.SEND_MESSAGE, "v-1")]
 
 
 # -- what has fallen due --
