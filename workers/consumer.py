@@ -49,7 +49,7 @@ class WorkerBroker(WakeUpBroker):
             retry=Retry(NoBackoff(), 0),
         )
         self._lock = threading.Lock()
-        self._stopping = False
+        self._stopping = threading.Event()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 0) -> "Consumer":
         return Consumer(self, queue_name, prefetch)
@@ -57,19 +57,19 @@ class WorkerBroker(WakeUpBroker):
     def wait_for_messages(self, queue_name: str) -> None:
         """Return as soon as there are messages, or after :data:`WAIT_S`. Raises what redis-py
         raises."""
-        if self._stopping:
+        if self._stopping.is_set():
             time.sleep(POLL_S)
             return
         connection = self._waiting.get_connection()
         try:
             with self._lock:
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 key = f"{self.namespace}:{queue_name}"
-                connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", WAIT_S)
+                connection.send_command("BLMOVE", key, key, "LEFT", "LEFT", WAIT_S)  # type: ignore[no-untyped-call]
             connection.read_response()
         except RedisUnavailable:
-            if not self._stopping:
+            if not self._stopping.is_set():
                 raise
         finally:
             self._waiting.release(connection)
@@ -77,7 +77,7 @@ class WorkerBroker(WakeUpBroker):
     def stop_waiting(self) -> None:
         """Have those that wait return, and nobody wait from now on."""
         with self._lock:
-            self._stopping = True
+            self._stopping.set()
         self._waiting.disconnect()
 
     def close(self) -> None:
@@ -85,14 +85,14 @@ class WorkerBroker(WakeUpBroker):
         super().close()
 
 
-class Consumer(_RedisConsumer):  # type: ignore[misc]
+class Consumer(_RedisConsumer):
     """Dramatiq's, which waits for messages instead of sleeping for a while."""
 
     def __init__(self, broker: WorkerBroker, queue_name: str, prefetch: int) -> None:
-        super().__init__(broker, queue_name, prefetch, timeout=0)
+        super().__init__(broker, queue_name, prefetch, timeout=0)  # type: ignore[no-untyped-call]
 
     def __next__(self) -> Any:
-        message = super().__next__()
+        message = super().__next__()  # type: ignore[no-untyped-call]
         if message is None:
             self._wait()
         return message
@@ -104,7 +104,7 @@ class Consumer(_RedisConsumer):  # type: ignore[misc]
         try:
             self.broker.wait_for_messages(self.queue_name)
         except (*RedisUnavailable, redis.ResponseError) as error:
-            raise ConnectionClosed(reason_of(error)) from None
+            raise ConnectionClosed(reason_of(error)) from None  # type: ignore[no-untyped-call]
 
 
 class WorkQueue(PriorityQueue[Any]):
@@ -131,7 +131,9 @@ class WorkQueue(PriorityQueue[Any]):
 class Worker(dramatiq.worker.Worker):
     """Dramatiq's, of which nothing stirs while there is nothing to do."""
 
-    def __init__(self, broker: WorkerBroker, *, queues: set[str] | None = None, threads: int) -> None:
+    def __init__(
+        self, broker: WorkerBroker, *, queues: set[str] | None = None, threads: int
+    ) -> None:
         poll_ms = int(POLL_S * 1000)
         super().__init__(broker, queues=queues, worker_timeout=poll_ms, worker_threads=threads)
         self._worker_broker = broker

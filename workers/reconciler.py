@@ -111,8 +111,8 @@ class Reconciler:
             await asyncio.sleep(self._settings.reconcile_interval_s)
 
     async def wake_unfinished(self) -> int:
-        """Wake a worker for whatever nobody works on: one round trip, while there is nothing. Return
-        how many vendors have counters."""
+        """Wake a worker for whatever nobody works on; one round trip tells that there is nothing.
+        Return how many vendors have counters."""
         now = now_ms()
         pipeline = self._redis.pipeline(transaction=False)
         for lane in Lane:

@@ -20,8 +20,8 @@ from contracts.jobs import Job
 from sidecar.logs import LogOnce
 from sidecar.redis.client import RedisUnavailable, reason_of
 
-#: How many of a million commands also clean up after dead workers: all, for a worker that waits makes
-#: one every few seconds. With Dramatiq's default (0.1 %) it would take an idle one hours.
+#: How many of a million commands also clean up after dead workers: all, for a worker that waits
+#: makes one every few seconds. With Dramatiq's default (0.1 %) it would take an idle one hours.
 MAINTENANCE_CHANCE = 1_000_000
 
 #: A wake-up that failed longer ago says nothing of now: none was sent since.

@@ -1,9 +1,9 @@
 """How every process learns that PHP has changed something.
 
-PHP says so to one process, which writes it to Redis, where all of them wait for it. Each change is an
-entry of a short stream, so that only what has changed is fetched again. A process that finds the entry gone which it saw last has missed something (Redis
-was wiped, or has gone back in time, or there were too many changes), and takes everything as
-changed.
+PHP says so to one process, which writes it to Redis, where all of them wait for it. Each change is
+an entry of a short stream, so that only what has changed is fetched again. A process that finds the
+entry gone which it saw last has missed something (Redis was wiped, or has gone back in time, or
+there were too many changes), and takes everything as changed.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""An installation in which nothing happens: what its processes ask of Redis, and how often they wake
-up. Both are counted: what they cost beside other work says little (docs/performance.md)."""
+"""An installation in which nothing happens: what its processes ask of Redis, and how often they
+wake up. Both are counted: the time that they take depends on what else goes on."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from tests.eventually import eventually
 
 WINDOW_S = 3.0
 
-#: Every second: the reconciler's look, whether configuration was wiped, of nonces, and whether there
-#: is shadow work. Every few seconds: heartbeats, leases, and each consumer's wait.
+#: Every second: the reconciler's look, whether Redis was wiped (configuration, nonces), and whether
+#: there is shadow work. Every few seconds: heartbeats, leases, and each consumer's wait.
 ROUND_TRIPS_PER_S = 15
 WAKE_UPS_PER_S = 20
 

@@ -58,6 +58,9 @@ class WorkerUnderTest:
             found[thread.name] = int(line.split()[1])
         return found
 
+    async def has_run(self, times: int) -> None:
+        await eventually(lambda: self.ran == times)
+
     async def stop(self) -> None:
         await asyncio.to_thread(self.worker.stop, 5000)
         self.broker.close()
@@ -81,6 +84,9 @@ class Workers:
     def waiting(self) -> int:
         clients: Any = self.client.info("clients")
         return int(clients["blocked_clients"])
+
+    async def have_run(self, times: int) -> None:
+        await eventually(lambda: sum(one.ran for one in self.started) == times)
 
     def wake(self) -> None:
         broker = WakeUpBroker(self.url, timeout_s=5.0)
@@ -128,7 +134,7 @@ async def test_it_is_woken(workers: Workers) -> None:
     worker = await workers.start()
     for number in range(1, 4):
         workers.wake()
-        await eventually(lambda number=number: worker.ran == number)
+        await worker.has_run(number)
     await eventually(lambda: not workers.client.exists(f"{LIST}.msgs"))
 
 
@@ -137,7 +143,7 @@ async def test_of_many_that_wait_one_gets_it(workers: Workers) -> None:
     several = [await workers.start() for _ in range(3)]
     for number in range(1, 6):
         workers.wake()
-        await eventually(lambda number=number: sum(one.ran for one in several) == number)
+        await workers.have_run(number)
     await eventually(lambda: workers.waiting() == len(Queue) * 3)
     assert sum(one.ran for one in several) == 5
     assert not workers.client.exists(LIST, f"{LIST}.msgs")
