@@ -7,7 +7,6 @@ replaces the campaign cron; the same answer says whether PHP has stored webhooks
 (``workers/inbox/php_backlog.py``).
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,6 +29,7 @@ from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halts
 from sidecar.settings import Settings
+from sidecar.tasks import tick
 from workers.due_times import DueTimes
 from workers.inbox.php_backlog import Backlog
 from workers.stale_claims import StaleClaims
@@ -96,7 +96,7 @@ class Reconciler:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
                 log.exception("reconciler.failed")
             self._woken = {}
-            await asyncio.sleep(self._settings.reconcile_interval_s)
+            await tick(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
         while not lease.lost.is_set():
@@ -108,7 +108,7 @@ class Reconciler:
             await self._housekeeping.run(vendors)
             if self._webhooks_wait:
                 self._webhooks_wait = await self._backlog.take_over(lease)
-            await asyncio.sleep(self._settings.reconcile_interval_s)
+            await tick(self._settings.reconcile_interval_s)
 
     async def wake_unfinished(self) -> int:
         """Wake a worker for whatever nobody works on; one round trip tells that there is nothing.

@@ -8,6 +8,7 @@ there were too many changes), and takes everything as changed.
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
+from math import ceil
 from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from contracts.sidecar_api import InvalidateRequest, InvalidateScope
 from sidecar.logs import LogOnce
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script, with_patience
+from sidecar.tasks import seconds_to_tick
 
 #: How long each process waits for a change at a time. So late it finds out that Redis was wiped.
 WAIT_S = 1.0
@@ -64,11 +66,11 @@ class ConfigChanges:
     async def run(self) -> None:
         """Wait for changes until cancelled."""
         now = asyncio.get_running_loop().time
-        async with with_patience(self._redis, WAIT_S) as waiting:
+        async with with_patience(self._redis, 2 * WAIT_S) as waiting:
             while True:
-                began_at = now()
-                await self._look(self._wait_for_version(waiting))
-                if now() < began_at + WAIT_S:
+                until = now() + (wait_s := seconds_to_tick(WAIT_S))
+                await self._look(self._wait_for_version(waiting, wait_s))
+                if now() < until:
                     await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> None:
@@ -95,12 +97,12 @@ class ConfigChanges:
             else:
                 follower.renew()
 
-    async def _wait_for_version(self, waiting: Redis) -> bytes | None:
-        """Return the version once there is a change, or after :data:`WAIT_S`."""
+    async def _wait_for_version(self, waiting: Redis, wait_s: float) -> bytes | None:
+        """Return the version once there is a change, or after so long."""
         pipeline = waiting.pipeline(transaction=False)
         if self._began:
             since = self._last_version or b"0-0"
-            how = ("COUNT", 1, "BLOCK", int(WAIT_S * 1000))
+            how = ("COUNT", 1, "BLOCK", ceil(wait_s * 1000))
             pipeline.execute_command("XREAD", *how, "STREAMS", keys.CONFIG_CHANGES, since)
         pipeline.get(keys.CONFIG_VERSION)
         *_, version = await pipeline.execute()
