@@ -27,10 +27,10 @@ from sidecar.redis.client import RedisUnavailable, reason_of
 
 #: Longest that a consumer waits at a time. Well below the time after which Dramatiq takes a worker
 #: for dead that it has not heard of.
-WAIT_S = 5.0
+WAIT_S = 10.0
 
 #: How long Redis may take beyond that to answer.
-ANSWER_S = 5.0
+ANSWER_S = 3.0
 
 #: How often threads look where they have nobody to wake them: a consumer that has as much as it may
 #: take, and all of them while the worker stops.

@@ -40,7 +40,7 @@ class WakeUpBroker(RedisBroker):
     """
 
     def __init__(
-        self, url: str, *, heartbeat_timeout_ms: int = 15_000, timeout_s: float | None = None
+        self, url: str, *, heartbeat_timeout_ms: int = 30_000, timeout_s: float | None = None
     ) -> None:
         client: redis.Redis | None = None
         if timeout_s is not None:
