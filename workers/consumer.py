@@ -43,11 +43,10 @@ class WorkerBroker(WakeUpBroker):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._waiting = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=WAIT_S + ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
-            retry=Retry(NoBackoff(), 0),
+            url, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0)
         )
+        # Whatever the URL says: that is for commands that are answered at once.
+        self._waiting.connection_kwargs["socket_timeout"] = WAIT_S + ANSWER_S
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 

@@ -280,6 +280,19 @@ async def test_a_redis_that_hangs(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.usefixtures("patient")
+async def test_a_timeout_in_the_url_is_not_for_waiting(
+    workers: Workers, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers.url += "?socket_timeout=0.2"
+    worker = await workers.start()
+    await asyncio.to_thread(workers.client.blpop, ["nothing"], 0.4)
+    assert workers.waiting() == len(Queue)
+    workers.wake()
+    await worker.has_run(1)
+    assert "connection error" not in caplog.text
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ["full", "wrong type"])
 async def test_a_redis_that_refuses(
