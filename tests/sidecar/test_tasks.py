@@ -1,6 +1,7 @@
 """Ending tasks, and waking them together."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,7 +61,8 @@ async def test_a_task_that_swallows_a_cancellation_is_asked_again() -> None:
 
 def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Have it be so long after the first tick."""
-    monkeypatch.setattr(tasks.time, "monotonic", lambda: tasks._FIRST_TICK + seconds)
+    now = tasks._FIRST_TICK + seconds
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: now))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ async def test_a_tick_is_slept_for(monkeypatch: pytest.MonkeyPatch) -> None:
         slept.append(round(seconds, 6))
 
     at(monkeypatch, 7.75)
-    monkeypatch.setattr(tasks.asyncio, "sleep", sleep)
+    monkeypatch.setattr(tasks, "asyncio", SimpleNamespace(sleep=sleep))
     await tick(1.0)
     await tick(2.0)
     assert slept == [1.25, 2.25]

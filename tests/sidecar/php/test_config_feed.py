@@ -133,8 +133,11 @@ async def test_a_gap(one: Process, other: Process, monkeypatch: pytest.MonkeyPat
     assert one.settings.told == one.bots.told == [None]
 
 
-async def test_the_stream_stays_short(one: Process, redis: Redis) -> None:
-    for number in range(2500):
+async def test_the_stream_stays_short(
+    one: Process, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_changes, "KEPT", 100)
+    for number in range(500):
         await one.changes.announce(change(f"v{number}"))
     assert await redis.xlen(keys.CONFIG_CHANGES) <= config_changes.KEPT + 200
 
