@@ -282,6 +282,7 @@ async def test_what_tells_of_a_change_again_and_again_is_not_asked_without_a_pau
     await redis.delete(keys.CONFIG_VERSION if fault == "no version" else keys.CONFIG_CHANGES)
     if fault == "no stream":
         await redis.set(keys.CONFIG_CHANGES, "no stream")
+    await one.changes.look()
     async with running(one):
         before = await commands(redis)
         await redis.blpop(["nothing"], 0.6)
