@@ -224,8 +224,10 @@ async def test_what_redis_cannot_read_is_said_once_and_does_not_end_it(
 @asynccontextmanager
 async def running(*processes: Process) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(process.changes.run()) for process in processes]
-    yield
-    await cancel(tasks)
+    try:
+        yield
+    finally:
+        await cancel(tasks)
     assert all(task.cancelled() for task in tasks)
 
 
