@@ -332,8 +332,6 @@ class Settings(BaseSettings):
 
     # -- workers --
 
-    #: How often an idle worker looks for a wake-up. Lower is faster, and costs CPU when idle.
-    worker_poll_ms: int = Field(default=20, ge=1, le=1000)
     #: Longest that work in flight may take to end after SIGTERM. The service manager's own limit
     #: must be higher.
     shutdown_timeout_s: float = Field(default=30.0, ge=1, le=600)

@@ -1,8 +1,25 @@
-"""Cancelling tasks."""
+"""Cancelling tasks, and waking them together."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from typing import Any
+
+#: This process's ticks are at this time of the monotonic clock, and at whole intervals from it.
+_FIRST_TICK = time.monotonic()
+
+
+def seconds_to_tick(interval_s: float) -> float:
+    """Return how long it is to the next tick of this interval, or to the one after it if that is
+    near. Of an interval and its multiples the ticks coincide: whatever a process does periodically
+    wakes it up once, not once for each."""
+    left_s = interval_s - (time.monotonic() - _FIRST_TICK) % interval_s
+    return left_s if left_s > interval_s / 4 else left_s + interval_s
+
+
+async def tick(interval_s: float) -> None:
+    """Sleep until the next tick (:func:`seconds_to_tick`)."""
+    await asyncio.sleep(seconds_to_tick(interval_s))
 
 
 async def cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:

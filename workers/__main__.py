@@ -6,15 +6,14 @@ import sys
 import threading
 
 import click
-import dramatiq
 import uvloop
-from dramatiq.worker import Worker
 
 from contracts.jobs import Queue
 from sidecar.commands.context import load_settings
 from sidecar.redis import embedded
 from sidecar.settings import Settings, dramatiq_url
 from workers.actors import make_worker_broker
+from workers.consumer import Worker
 from workers.runtime import Runtime
 
 #: Each lane's drain holds a thread while it runs; the others begin campaigns, and find out that a
@@ -48,15 +47,10 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    broker: dramatiq.Broker = make_worker_broker(
+    broker = make_worker_broker(
         dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url, queues)
     )
-    worker = Worker(
-        broker,
-        queues=set(queues),
-        worker_timeout=settings.worker_poll_ms,
-        worker_threads=_THREADS,
-    )
+    worker = Worker(broker, queues=set(queues), threads=_THREADS)
     worker.start()
     click.echo(f"working on {', '.join(queues)}")
     stop.wait()

@@ -12,7 +12,7 @@ from dramatiq.middleware import AsyncIO
 
 from contracts import jobs
 from contracts.effects import EffectKind
-from sidecar.inbox.wakeups import WakeUpBroker
+from workers.consumer import WorkerBroker
 from workers.runtime import Runtime
 
 
@@ -48,9 +48,9 @@ class RuntimeMiddleware(dramatiq.Middleware):
         loop.run_coroutine(self.runtime.close())
 
 
-def make_worker_broker(url: str, make_runtime: Callable[[], Runtime]) -> dramatiq.Broker:
+def make_worker_broker(url: str, make_runtime: Callable[[], Runtime]) -> WorkerBroker:
     """Return a broker with all actors declared. ``make_runtime`` is called on the worker's loop."""
-    broker = WakeUpBroker(url)
+    broker = WorkerBroker(url)
     middleware = RuntimeMiddleware(make_runtime)
     broker.add_middleware(AsyncIO())
     broker.add_middleware(middleware)

@@ -7,10 +7,9 @@ replaces the campaign cron; the same answer says whether PHP has stored webhooks
 (``workers/inbox/php_backlog.py``).
 """
 
-import asyncio
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 
@@ -30,6 +29,7 @@ from sidecar.redis.letter_bounds import Bounds
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halts
 from sidecar.settings import Settings
+from sidecar.tasks import tick
 from workers.due_times import DueTimes
 from workers.inbox.php_backlog import Backlog
 from workers.stale_claims import StaleClaims
@@ -96,44 +96,54 @@ class Reconciler:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
                 log.exception("reconciler.failed")
             self._woken = {}
-            await asyncio.sleep(self._settings.reconcile_interval_s)
+            await tick(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
         while not lease.lost.is_set():
             await self._due_times.look()
-            await self.wake_waiting_lanes()
-            await self.wake_listed_campaigns()
-            await self.wake_effects()
+            vendors = await self.wake_unfinished()
             if time.monotonic() >= self._ask_php_at:
                 self._ask_php_at = time.monotonic() + self._settings.due_campaigns_interval_s
                 await self.find_due_campaigns()
-            await self._housekeeping.run()
+            await self._housekeeping.run(vendors)
             if self._webhooks_wait:
                 self._webhooks_wait = await self._backlog.take_over(lease)
-            await asyncio.sleep(self._settings.reconcile_interval_s)
+            await tick(self._settings.reconcile_interval_s)
 
-    async def wake_waiting_lanes(self) -> None:
-        """Wake a worker for every lane that has work and no drain."""
+    async def wake_unfinished(self) -> int:
+        """Wake a worker for whatever nobody works on; one round trip tells that there is nothing.
+        Return how many vendors have counters."""
         now = now_ms()
         pipeline = self._redis.pipeline(transaction=False)
         for lane in Lane:
             pipeline.exists(keys.ready(lane))
             pipeline.zcount(keys.deferred(lane), 0, now)
             pipeline.exists(keys.lease(drain_lease(lane)))
-        answers = await pipeline.execute()
+        pipeline.hgetall(keys.LEDGERS)
+        pipeline.hgetall(keys.CAMPAIGNS)
+        pipeline.exists(*map(keys.outbox, EffectKind))
+        pipeline.scard(keys.VENDORS)
+        answers = await pipeline.execute(raise_on_error=False)
+        *of_lanes, unsettled, listed, effects, vendors = answers
+        self._wake_waiting_lanes(_sound(of_lanes))
+        _sound(answers)  # what is wrong elsewhere has stopped no lane
+        await self._wake_listed_campaigns(unsettled, listed)
+        if effects or unsettled:
+            await self._wake_effects(unsettled)
+        return int(vendors)
+
+    def _wake_waiting_lanes(self, answers: list[Any]) -> None:
+        """Wake a worker for every lane that has work and no drain."""
         for index, lane in enumerate(Lane):
             ready, due, held = answers[3 * index : 3 * index + 3]
             if (ready or due) and not held:
                 self._wake_up(drain(lane))
 
-    async def wake_listed_campaigns(self) -> None:
+    async def _wake_listed_campaigns(self, unsettled: Hash, listed: Hash) -> None:
         """Wake a worker for every campaign that nobody sends, and that is listed or has rows in its
         ledger (a stalled worker may have left them there late). A waiting campaign without such
         rows is left alone, unless it was halted and PHP has not acknowledged that."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.hgetall(keys.LEDGERS)
-        pipeline.hgetall(keys.CAMPAIGNS)
-        unsettled, listed = cast("tuple[Hash, Hash]", tuple(await pipeline.execute()))
         campaigns = [
             (campaign.decode(), vendor.decode())
             for campaign, vendor in {**unsettled, **listed}.items()
@@ -166,14 +176,13 @@ class Reconciler:
         found = {uid: now - since for uid, since in self._woken.items() if now - since > IN_VAIN_S}
         return dict(sorted(found.items(), key=lambda one: -one[1])[:MAX_IN_VAIN])
 
-    async def wake_effects(self) -> None:
+    async def _wake_effects(self, ledgers: Iterable[bytes]) -> None:
         """Wake a worker for vendors' effects that are due and that nobody runs, and for replies in
         the ledger."""
         pipeline = self._redis.pipeline(transaction=False)
         for kind in EffectKind:
             pipeline.smembers(keys.outbox(kind))
-        pipeline.hkeys(keys.LEDGERS)
-        *members, ledgers = await pipeline.execute()
+        members = await pipeline.execute()
         found = {
             (kind, vendor.decode())
             for kind, vendors in zip(EffectKind, members, strict=True)
@@ -228,3 +237,11 @@ class Reconciler:
             log.warning("halt.expired", campaign=campaign.campaign_uid)
         if await self._redis.hsetnx(keys.CAMPAIGNS, campaign.campaign_uid, campaign.vendor_uid):
             self._wake_up(send_campaign(campaign.vendor_uid, campaign.campaign_uid))
+
+
+def _sound(answers: list[Any]) -> list[Any]:
+    """Return answers of Redis, or raise the first that is an error."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers

@@ -1,5 +1,6 @@
 """``sidecar serve``: the HTTP face under uvicorn."""
 
+import asyncio
 import gc
 import signal
 import socket
@@ -71,16 +72,27 @@ async def _serve(settings: Settings, redis_url: str, listening: socket.socket) -
 
 
 class _Server(uvicorn.Server):
-    """Prints a line on standard output when it listens, for whoever started it."""
+    """Prints a line on standard output when it listens, for whoever started it. Waits for its end;
+    uvicorn's looks ten times a second whether it has come."""
 
     def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
         self._url = url
+        self._loop = asyncio.get_running_loop()
+        self._ending = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         _calm_garbage_collector()
         click.echo(f"listening on {self._url}")
+
+    async def main_loop(self) -> None:
+        if not await self.on_tick(0):
+            await self._ending.wait()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._ending.set)
 
 
 def _calm_garbage_collector() -> None:

@@ -1,6 +1,5 @@
 """What all internal routes share: the signature check, and the form of refusals."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -19,6 +18,7 @@ from sidecar.php.client import BackendError, BackendRefused
 from sidecar.php.expiring_map import ExpiringMap
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.tasks import tick
 
 log = structlog.get_logger()
 
@@ -65,7 +65,7 @@ class Internal:
     async def run(self) -> None:
         """Repeat that periodically, in case Redis is wiped."""
         while True:
-            await asyncio.sleep(BEGIN_EVERY_S)
+            await tick(BEGIN_EVERY_S)
             await self.begin()
 
     def _now_ms(self) -> int:

@@ -20,9 +20,9 @@ from contracts.jobs import Job
 from sidecar.logs import LogOnce
 from sidecar.redis.client import RedisUnavailable, reason_of
 
-#: How many of a million commands also clean up after dead workers. With Dramatiq's default (0.1 %)
-#: an idle worker takes minutes for that; with this, at some 50 polls a second, about a second.
-MAINTENANCE_CHANCE = 20_000
+#: How many of a million commands also clean up after dead workers: all, for a worker that waits
+#: makes one every few seconds. With Dramatiq's default (0.1 %) it would take an idle one hours.
+MAINTENANCE_CHANCE = 1_000_000
 
 #: A wake-up that failed longer ago says nothing of now: none was sent since.
 FRESH_S = 15.0
@@ -40,7 +40,7 @@ class WakeUpBroker(RedisBroker):
     """
 
     def __init__(
-        self, url: str, *, heartbeat_timeout_ms: int = 15_000, timeout_s: float | None = None
+        self, url: str, *, heartbeat_timeout_ms: int = 30_000, timeout_s: float | None = None
     ) -> None:
         client: redis.Redis | None = None
         if timeout_s is not None:

@@ -37,9 +37,10 @@ class Housekeeping:
         self._merge = script(redis, "ops/merge_counters")
         self._trim_at = 0.0
 
-    async def run(self) -> None:
-        """Do what is due."""
-        await self.merge_counters()
+    async def run(self, vendors: int | None = None) -> None:
+        """Do what is due. ``vendors``: how many have counters, if that is known."""
+        if vendors is None or vendors > MAX_VENDORS:
+            await self.merge_counters()
         if time.monotonic() >= self._trim_at:
             self._trim_at = time.monotonic() + TRIM_S
             while await self._letters.adopt():

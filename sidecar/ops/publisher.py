@@ -5,7 +5,6 @@ and a restarted process does not begin at zero. While Redis is unavailable, coun
 what it may have added before its answer was lost carries the same number again, and counts once.
 """
 
-import asyncio
 import os
 import secrets
 import socket
@@ -22,6 +21,7 @@ from sidecar.logs import LogOnce
 from sidecar.metrics import METRICS, MetricsRegistry, Series
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Members, Redis, RedisUnavailable, reason_of, script
+from sidecar.tasks import tick
 from sidecar.version import VERSION
 
 log = structlog.get_logger()
@@ -77,7 +77,7 @@ class Telemetry:
                 await self.publish()
             except Exception:
                 log.exception("metrics.publish_failed")
-            await asyncio.sleep(INTERVAL_S)
+            await tick(INTERVAL_S)
 
     async def publish(self) -> None:
         """Publish what was counted since the last time, if Redis is available."""

@@ -1,15 +1,14 @@
 """How every process learns that PHP has changed something.
 
-PHP says so to one process, which writes it to Redis. All of them look for it a few times a second,
-at the price of one GET. Each change is an entry of a short stream, so that only what has changed
-is fetched again. A process that finds the entry gone which it saw last has missed something (Redis
-was wiped, or has gone back in time, or there were too many changes), and takes everything as
-changed.
+PHP says so to one process, which writes it to Redis, where all of them wait for it. Each change is
+an entry of a short stream, so that only what has changed is fetched again. A process that finds the
+entry gone which it saw last has missed something (Redis was wiped, or has gone back in time, or
+there were too many changes), and takes everything as changed.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Iterable, Mapping
+from math import ceil
 from typing import Any, Protocol, cast
 
 from pydantic import ValidationError
@@ -17,10 +16,14 @@ from pydantic import ValidationError
 from contracts.sidecar_api import InvalidateRequest, InvalidateScope
 from sidecar.logs import LogOnce
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, script, with_patience
+from sidecar.tasks import seconds_to_tick
 
-#: How often each process looks.
-INTERVAL_S = 0.2
+#: How long each process waits for a change at a time. So late it finds out that Redis was wiped.
+WAIT_S = 1.0
+
+#: Changes that come closer together than this are looked at together.
+PAUSE_S = 0.2
 
 #: So many changes are kept, about.
 KEPT = 1000
@@ -38,7 +41,7 @@ class Follower(Protocol):
         """These vendors' have changed, or (None) any may have."""
 
     def renew(self) -> None:
-        """Look after what has changed before. Called a few times a second."""
+        """Look after what has changed before. Called once a second, at least."""
 
 
 class ConfigChanges:
@@ -50,7 +53,6 @@ class ConfigChanges:
         self._followers = followers
         self._began = False
         self._last_version: bytes | None = None
-        self._wake = asyncio.Event()
         self._outage = LogOnce("config_changes.unreadable")
 
     async def announce(self, change: InvalidateRequest) -> None:
@@ -60,22 +62,25 @@ class ConfigChanges:
         await self._script(
             keys=[keys.CONFIG_VERSION, keys.CONFIG_CHANGES], args=[KEPT, change.model_dump_json()]
         )
-        self._wake.set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
-        while True:
-            await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_S):
-                    await self._wake.wait()
-            self._wake.clear()
+        """Wait for changes until cancelled."""
+        now = asyncio.get_running_loop().time
+        async with with_patience(self._redis, 2 * WAIT_S) as waiting:
+            while True:
+                until = now() + (wait_s := seconds_to_tick(WAIT_S))
+                await self._look(self._wait_for_version(waiting, wait_s))
+                if now() < until:
+                    await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> None:
         """Tell the followers what has changed since the last time. Called before anything is
         fetched, it begins with what is there."""
+        await self._look(self._redis.get(keys.CONFIG_VERSION))
+
+    async def _look(self, version: Awaitable[Any]) -> None:
         try:
-            changes = await self._changes()
+            changes = await self._changes(await version)
         except RedisUnavailable:
             changes = []  # whoever needs Redis for its work says that it is away
         except ResponseError as error:
@@ -92,8 +97,18 @@ class ConfigChanges:
             else:
                 follower.renew()
 
-    async def _changes(self) -> list[InvalidateRequest]:
-        version = cast("bytes | None", await self._redis.get(keys.CONFIG_VERSION))
+    async def _wait_for_version(self, waiting: Redis, wait_s: float) -> bytes | None:
+        """Return the version once there is a change, or after so long."""
+        pipeline = waiting.pipeline(transaction=False)
+        if self._began:
+            since = self._last_version or b"0-0"
+            how = ("COUNT", 1, "BLOCK", ceil(wait_s * 1000))
+            pipeline.execute_command("XREAD", *how, "STREAMS", keys.CONFIG_CHANGES, since)
+        pipeline.get(keys.CONFIG_VERSION)
+        *_, version = await pipeline.execute()
+        return cast("bytes | None", version)
+
+    async def _changes(self, version: bytes | None) -> list[InvalidateRequest]:
         if self._began and version == self._last_version:
             return []
         entries: list[Any] = []

@@ -74,6 +74,7 @@ __all__ = [
     "connect",
     "reason_of",
     "script",
+    "with_patience",
 ]
 
 #: redis-py cannot tell by its types that answers are bytes: give an answer one of these names.
@@ -105,6 +106,21 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
     # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
     cast(Any, client).set_response_callback("XRANGE", _as_it_came)
     return client
+
+
+def with_patience(client: Redis, wait_s: float) -> Redis:
+    """Return a client of the same Redis, with one connection, on which an answer may take so much
+    longer: for a command that Redis answers when something happens. Close it."""
+    pool = client.connection_pool
+    options = pool.connection_kwargs
+    return redis.asyncio.Redis.from_pool(
+        redis.asyncio.BlockingConnectionPool(
+            connection_class=pool.connection_class,
+            max_connections=1,
+            timeout=None,
+            **{**options, "socket_timeout": options["socket_timeout"] + wait_s},
+        )
+    )
 
 
 def _says_that_it_is_closed(base: Any) -> Any:

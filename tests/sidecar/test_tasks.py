@@ -1,10 +1,12 @@
-"""Ending tasks."""
+"""Ending tasks, and waking them together."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
-from sidecar.tasks import cancel
+from sidecar import tasks
+from sidecar.tasks import cancel, seconds_to_tick, tick
 
 
 async def forever() -> None:
@@ -55,3 +57,41 @@ async def test_a_task_that_swallows_a_cancellation_is_asked_again() -> None:
     await asyncio.wait_for(cancel([task]), 10)
     assert task.cancelled()
     assert swallowed == 2
+
+
+def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Have it be so long after the first tick."""
+    now = tasks._FIRST_TICK + seconds
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(monotonic=lambda: now))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "interval_s", "left_s"),
+    [
+        (0.0, 1.0, 1.0),
+        (10.4, 1.0, 0.6),
+        (10.7, 1.0, 0.3),
+        (10.8, 1.0, 1.2),  # too near
+        (10.999, 1.0, 1.001),  # a timer that fires too early does not make two ticks of one
+        (10.4, 5.0, 4.6),
+        (10.4, 0.25, 0.1),
+    ],
+)
+def test_ticks_of_all_intervals_coincide(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, interval_s: float, left_s: float
+) -> None:
+    at(monkeypatch, seconds)
+    assert seconds_to_tick(interval_s) == pytest.approx(left_s, abs=1e-6)
+
+
+async def test_a_tick_is_slept_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 6))
+
+    at(monkeypatch, 7.75)
+    monkeypatch.setattr(tasks, "asyncio", SimpleNamespace(sleep=sleep))
+    await tick(1.0)
+    await tick(2.0)
+    assert slept == [1.25, 2.25]

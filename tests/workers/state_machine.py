@@ -328,8 +328,7 @@ class Machine(RuleBasedStateMachine):
         self.stalled = None
 
     async def _reconcile(self) -> None:
-        await self.reconciler.wake_waiting_lanes()
-        await self.reconciler.wake_listed_campaigns()
+        await self.reconciler.wake_unfinished()
 
     async def _pass_time(self) -> None:
         self.world.embedded.cure()

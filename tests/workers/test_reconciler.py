@@ -9,12 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
-from contracts.jobs import Job, Lane, drain, send_campaign
+from contracts.effects import EffectKind
+from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar.clock import now_ms
+from sidecar.effects.outbox import effects_lease, replies_of
 from sidecar.inbox.store import drain_lease
 from sidecar.php.client import Backend
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
 from sidecar.redis.lease import Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.sending.halts import Halt, Halts
@@ -74,17 +76,45 @@ async def test_campaigns_that_nobody_sends_although_workers_are_woken(
     monkeypatch.setattr("workers.reconciler.time.monotonic", lambda: now)
     for uid in ("c1", "c2"):
         await redis.hset(keys.CAMPAIGNS, uid, "vendor-1")
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     now += IN_VAIN_S
     assert reconciler.in_vain() == {}
     now += 1
     assert reconciler.in_vain() == {"c1": IN_VAIN_S + 1, "c2": IN_VAIN_S + 1}
     await redis.set(keys.lease(campaign_lease("c1")), 1)
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert reconciler.in_vain() == {"c2": IN_VAIN_S + 1}, "somebody has begun with one"
     await redis.delete(keys.CAMPAIGNS)
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert reconciler.in_vain() == {}
+
+
+# -- what it costs --
+
+
+async def reads(redis: Redis) -> int:
+    """Return how often Redis has read from connections, this time aside."""
+    stats: Any = await redis.info("stats")
+    return int(stats["total_reads_processed"]) - 1
+
+
+async def test_one_round_trip_says_that_there_is_nothing(
+    reconciler: Reconciler, redis: Redis
+) -> None:
+    await reconciler.wake_unfinished()
+    before = await reads(redis)
+    await reconciler.wake_unfinished()
+    assert await reads(redis) - before == 1 + 1, "and one that asked for it"
+
+
+async def test_what_is_wrong_with_campaigns_stops_no_lane(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
+) -> None:
+    await redis.set(keys.CAMPAIGNS, "not a hash")
+    await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+    with pytest.raises(ResponseError):
+        await reconciler.wake_unfinished()
+    assert wakeups == [drain(Lane.MESSAGES)]
 
 
 # -- lanes --
@@ -94,10 +124,10 @@ async def test_campaigns_that_nobody_sends_although_workers_are_woken(
 async def test_a_lane_that_nobody_drains_is_rung_for(
     reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, lane: Lane
 ) -> None:
-    await reconciler.wake_waiting_lanes()
+    await reconciler.wake_unfinished()
     assert wakeups == []
     await redis.sadd(keys.ready(lane), "vendor-1")
-    await reconciler.wake_waiting_lanes()
+    await reconciler.wake_unfinished()
     assert wakeups == [drain(lane)]
 
 
@@ -106,7 +136,7 @@ async def test_what_has_waited_is_rung_for_when_it_is_due(
     reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, due_in_ms: int, times: int
 ) -> None:
     await redis.zadd(keys.deferred(Lane.MESSAGES), {"a": now_ms() + due_in_ms})
-    await reconciler.wake_waiting_lanes()
+    await reconciler.wake_unfinished()
     assert wakeups == [drain(Lane.MESSAGES)] * times
 
 
@@ -116,7 +146,7 @@ async def test_a_lane_that_somebody_drains_is_left_alone(
     for lane in Lane:
         await redis.sadd(keys.ready(lane), "vendor-1")
     async with leases.hold(drain_lease(Lane.STATUSES)):
-        await reconciler.wake_waiting_lanes()
+        await reconciler.wake_unfinished()
     assert wakeups == [drain(Lane.MESSAGES)]
 
 
@@ -126,13 +156,13 @@ async def test_a_lane_that_somebody_drains_is_left_alone(
 async def test_campaigns_that_nobody_sends_are_rung_for(
     reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases
 ) -> None:
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups == []
     await redis.hset(keys.CAMPAIGNS, mapping={"c1": "vendor-1", "c2": "vendor-2"})
     async with leases.hold(campaign_lease("c2")):
-        await reconciler.wake_listed_campaigns()
+        await reconciler.wake_unfinished()
     assert wakeups == [JOB]
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups[1:] == [JOB, send_campaign("vendor-2", "c2")]
 
 
@@ -142,12 +172,12 @@ async def test_a_campaign_that_is_not_listed_and_has_something_left_in_its_ledge
     ledger = Ledger(redis, "c1", "vendor-1")
     await have_claimed(ledger, "claim", ["row-1"])
     async with leases.hold(campaign_lease("c1")):
-        await reconciler.wake_listed_campaigns()
+        await reconciler.wake_unfinished()
     assert wakeups == []
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups == [JOB]
     await ledger.released("claim", ["row-1"])
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups == [JOB]
 
 
@@ -167,10 +197,10 @@ async def test_a_campaign_that_waits_is_left_alone_unless_something_is_to_be_set
     await redis.set(keys.wait("c1"), "it rests", px=60_000)
     if key is not None:
         await redis.hset(key, "a", "b")
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups == [JOB] * times
     await redis.delete(keys.wait("c1"))
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
     assert wakeups == [JOB] * (times + 1)
 
 
@@ -183,11 +213,36 @@ async def test_a_clock_that_is_set_back_makes_no_campaign_wait_longer(
         await redis.set(keys.wait(campaign), "it rests", px=wait_ms)
     seconds, _ = await redis.time()
     await redis.set(keys.CLOCK, (seconds + 1200) * 1_000_000)
-    await reconciler.wake_listed_campaigns()
-    await reconciler.wake_listed_campaigns()
+    await reconciler.wake_unfinished()
+    await reconciler.wake_unfinished()
     assert await redis.pttl(keys.wait("c1")) == pytest.approx(30_000, abs=5000)
     assert await redis.pttl(keys.wait("c2")) < 10
     assert int(await redis.get(keys.CLOCK) or 0) < (seconds + 60) * 1_000_000
+
+
+# -- effects --
+
+
+@pytest.mark.parametrize("kind", EffectKind)
+async def test_effects_that_are_due_and_that_nobody_runs_are_rung_for(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis, leases: Leases, kind: EffectKind
+) -> None:
+    for vendor_uid, due_at in (("v-1", now_ms()), ("v-2", now_ms() + 60_000)):
+        await redis.sadd(keys.outbox(kind), vendor_uid)
+        await redis.zadd(keys.outbox_of(kind, vendor_uid), {"effect": due_at})
+    async with leases.hold(effects_lease(kind, "v-1")):
+        await reconciler.wake_unfinished()
+    assert wakeups == []
+    await reconciler.wake_unfinished()
+    assert wakeups == [do_effects(kind, "v-1")]
+
+
+async def test_replies_that_are_left_in_a_ledger_are_rung_for(
+    reconciler: Reconciler, wakeups: FakeWakeups, redis: Redis
+) -> None:
+    await have_claimed(Ledger(redis, replies_of("v-1"), "v-1"), "claim", ["reply-1"])
+    await reconciler.wake_unfinished()
+    assert wakeups == [do_effects(EffectKind.SEND_MESSAGE, "v-1")]
 
 
 # -- what has fallen due --

@@ -27,6 +27,7 @@ from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
+from sidecar.tasks import tick
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import PlannedMessage
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
@@ -43,9 +44,11 @@ LOOK = 200
 #: Messages in one request to PHP.
 OBSERVE_BATCH = 400
 
-#: How long nothing is asked while PHP does not answer, and between two rounds.
+#: How long nothing is asked while PHP does not answer, between two rounds, and while no vendor is
+#: in shadow or another process does this.
 ILL_PAUSE_S = 5.0
 PAUSE_S = 0.5
+IDLE_PAUSE_S = 2.0
 
 #: PHP is asked for one message at most so often.
 SHORTEST_LOOK_MS = 1000
@@ -89,11 +92,14 @@ class ShadowWork:
                 self._redis_outage.failed(str(error))
             except Exception:
                 log.exception("shadow.failed")
-            await asyncio.sleep(PAUSE_S)
+            await tick(IDLE_PAUSE_S)
 
     async def _compare(self, lease: Lease) -> None:
         self._php_well_since = None
         while not lease.lost.is_set():
+            if not await self._store.vendors():
+                await tick(IDLE_PAUSE_S)
+                continue
             more = await self.take_on(lease)
             try:
                 more |= await self.look(lease)
@@ -103,7 +109,7 @@ class ShadowWork:
                 self._php_outage.failed(str(error))
                 await asyncio.sleep(ILL_PAUSE_S)
             if not more:
-                await asyncio.sleep(PAUSE_S)
+                await tick(PAUSE_S)
 
     # -- planning --
 

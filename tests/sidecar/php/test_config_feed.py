@@ -1,7 +1,8 @@
 """Changes of configuration: each process learns of each, once, and of those that it missed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.tasks import cancel
-from tests.eventually import eventually
+from tests.eventually import PATIENCE_S, eventually
 
 SETTINGS, BOTS = InvalidateScope.SETTINGS, InvalidateScope.BOTS
 
@@ -132,8 +133,11 @@ async def test_a_gap(one: Process, other: Process, monkeypatch: pytest.MonkeyPat
     assert one.settings.told == one.bots.told == [None]
 
 
-async def test_the_stream_stays_short(one: Process, redis: Redis) -> None:
-    for number in range(2500):
+async def test_the_stream_stays_short(
+    one: Process, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_changes, "KEPT", 100)
+    for number in range(500):
         await one.changes.announce(change(f"v{number}"))
     assert await redis.xlen(keys.CONFIG_CHANGES) <= config_changes.KEPT + 200
 
@@ -217,9 +221,71 @@ async def test_what_redis_cannot_read_is_said_once_and_does_not_end_it(
     assert one.settings.told != []
 
 
-async def test_it_looks_by_itself(one: Process, other: Process) -> None:
-    running = [asyncio.create_task(process.changes.run()) for process in (one, other)]
-    await one.changes.announce(change("v"))
-    await eventually(lambda: one.settings.told and other.settings.told)
-    await cancel(running)
-    assert all(task.cancelled() for task in running)
+@asynccontextmanager
+async def running(*processes: Process) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(process.changes.run()) for process in processes]
+    try:
+        yield
+    finally:
+        await cancel(tasks)
+    assert all(task.cancelled() for task in tasks)
+
+
+async def blocked(redis: Redis) -> int:
+    clients: Any = await redis.info("clients")
+    return int(clients["blocked_clients"])
+
+
+async def commands(redis: Redis) -> int:
+    stats: Any = await redis.info("commandstats")
+    return sum(one["calls"] for name, one in stats.items() if name != "cmdstat_info")
+
+
+async def test_it_waits_and_asks_for_nothing(
+    one: Process, other: Process, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it learns it was told: it would look by itself when the test is long over."""
+    monkeypatch.setattr(config_changes, "WAIT_S", 10 * PATIENCE_S)
+
+    async def both_wait() -> bool:
+        return await blocked(redis) == 2
+
+    async with running(one, other):
+        await eventually(both_wait)
+        before = await commands(redis)
+        await redis.blpop(["nothing"], 0.5)
+        assert await commands(redis) == before + 1, "that one was ours"
+        for number in range(3):
+            await one.changes.announce(change(f"v{number}"))
+            await eventually(lambda: one.settings.told and other.settings.told)
+            told = None if number == 0 else {f"v{number}"}
+            assert one.settings.told.pop() == other.settings.told.pop() == told
+    assert one.settings.renewals == 0
+
+
+async def test_a_wipe_is_noticed_and_what_is_left_renewed_without_a_change(
+    one: Process, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_changes, "WAIT_S", 0.05)
+    await begun(one)
+    async with running(one):
+        await redis.flushall()
+        await eventually(lambda: one.settings.told == [None])
+        await eventually(lambda: one.settings.renewals > 1)
+    assert one.settings.told == [None]
+
+
+@pytest.mark.parametrize("fault", ["no version", "no stream"])
+async def test_what_tells_of_a_change_again_and_again_is_not_asked_without_a_pause(
+    one: Process, redis: Redis, fault: str
+) -> None:
+    """The stream and the version belong together; here somebody has taken one away."""
+    await begun(one)
+    await redis.delete(keys.CONFIG_VERSION if fault == "no version" else keys.CONFIG_CHANGES)
+    if fault == "no stream":
+        await redis.set(keys.CONFIG_CHANGES, "no stream")
+    await one.changes.look()
+    async with running(one):
+        before = await commands(redis)
+        await redis.blpop(["nothing"], 0.6)
+        assert await commands(redis) < before + 2 * 3 * (0.6 / config_changes.PAUSE_S + 2)

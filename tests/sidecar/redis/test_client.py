@@ -11,7 +11,14 @@ import uvloop
 from redis.exceptions import DataError, ResponseError
 
 from sidecar.redis import client as module
-from sidecar.redis.client import Redis, RedisUnavailable, connect, reason_of, script
+from sidecar.redis.client import (
+    Redis,
+    RedisUnavailable,
+    connect,
+    reason_of,
+    script,
+    with_patience,
+)
 from tests.eventually import eventually
 
 
@@ -168,6 +175,17 @@ async def test_no_answer_in_time() -> None:
         async with aclosing(connect(url, timeout_s=0.1)) as client:
             with pytest.raises(RedisUnavailable):
                 await client.get("a")
+
+
+async def test_an_answer_may_take_longer_where_that_is_wanted(redis: Redis, redis_url: str) -> None:
+    async with aclosing(connect(redis_url, timeout_s=0.1)) as client:
+        with pytest.raises(RedisUnavailable):
+            await client.blpop(["nothing"], 0.3)
+        async with with_patience(client, 5.0) as patient:
+            assert await patient.blpop(["nothing"], 0.3) is None
+        async with with_patience(client, 0.1) as patient:
+            with pytest.raises(RedisUnavailable):
+                await patient.blpop(["nothing"], 0.6)
 
 
 async def test_connections_are_limited_and_waited_for(redis: Redis, redis_url: str) -> None:

@@ -496,6 +496,7 @@ async def test_it_runs_by_itself_and_counts_for_prometheus(
     shadowing: Shadowing, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.shadow.work.PAUSE_S", 0.01)
+    monkeypatch.setattr("workers.shadow.work.IDLE_PAUSE_S", 0.01)
     monkeypatch.setattr("workers.shadow.work.ILL_PAUSE_S", 0.01)
     monkeypatch.setattr("workers.shadow.work.now_ms", now_ms)
     shadowing.settings = make_settings(shadow_window_s=0, shadow_patience_s=60)
