@@ -1,13 +1,13 @@
 """The inbox: webhooks that were acknowledged and are not yet processed, on disk in Redis.
 
 A webhook belongs to a lane (customers' messages or statuses) and a vendor, and each pair has a
-stream. Webhooks that arrive during one write share the next one: a *group commit*, one MULTI/EXEC
-in one round trip. A stream entry holds the webhooks that one group had for it, as pairs of Meta's
+stream. Webhooks that arrive during one write share the next one: a *group commit*, one script in
+one round trip. A stream entry holds the webhooks that one group had for it, as pairs of Meta's
 signature header and the raw body. Its id says when it arrived; its uid identifies it for good,
 because stream ids repeat: in the other lane, in another Redis, and when a clock is set back.
 
-With the append-only file on and ``fsync`` always, EXEC is answered after the bytes are on disk. So
-a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
+With the append-only file on and ``fsync`` always, the script is answered after the bytes are on
+disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
 
 The drain of a lane holds its lease and reads from the head; entries are deleted when their updates
 are committed, not before. A crash in between repeats work and loses none.

@@ -211,7 +211,7 @@ async def test_who_waits_when_the_server_ends_is_answered() -> None:
             writer.write(post(b"x"))
             await eventually(lambda: served.app.taken == [b"x"])
             served.server.should_exit = True
-            [connection] = served.server.server_state.connections
+            connection: Any = next(iter(served.server.server_state.connections))
             await eventually(lambda: not connection.cycle.keep_alive)
             served.app.release()
             head, text = await read_answer(reader)

@@ -79,10 +79,10 @@ async def test_what_comes_during_a_write_shares_the_next_one(
 ) -> None:
     in_flight, go_on, commit = asyncio.Event(), asyncio.Event(), inbox._commit
 
-    async def slow(*arguments: Any) -> list[int]:
+    async def slow(*arguments: Any) -> None:
         in_flight.set()
         await go_on.wait()
-        return await commit(*arguments)
+        await commit(*arguments)
 
     monkeypatch.setattr(inbox, "_commit", slow)
     first = inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"first")
