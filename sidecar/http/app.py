@@ -16,6 +16,7 @@ from contracts.jobs import drain
 from contracts.signing import Audience, Verifier
 from sidecar.bots.cache import make_bots
 from sidecar.effects.outbox import make_outbox
+from sidecar.http.front import Front
 from sidecar.http.proxy import Proxy
 from sidecar.http.routes.campaigns import Campaigns
 from sidecar.http.routes.effects import EffectsEndpoint
@@ -43,7 +44,7 @@ from sidecar.tasks import cancel
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings, redis_url: str) -> Starlette:
+def create_app(settings: Settings, redis_url: str) -> Front:
     """Return the application. ``redis_url`` is where the inbox is."""
     timeout_s = settings.inbox_write_timeout_ms / 1000
     redis = connect(redis_url, timeout_s=timeout_s)
@@ -114,7 +115,8 @@ def create_app(settings: Settings, redis_url: str) -> Starlette:
             await redis.aclose()
             log.info("serve.stopped")
 
-    app = Starlette(
+    app = Front(
+        webhook,
         routes=[
             *(Route(path, webhook, methods=["GET", "POST"]) for path in api.WEBHOOK_PATHS),
             Route(api.SHADOW_WEBHOOK, mirrored, methods=["POST"]),

@@ -7,8 +7,7 @@ the rest of a request, and hold what it has of it, for as long as the client lik
 import asyncio
 import resource
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from sidecar.http.direct import DirectProtocol, Taker, nothing
 from sidecar.logs import LogOnce
 
 #: Time limit for a request, from its first byte to its last.
@@ -30,15 +29,17 @@ def make_connection_class(
     request_s: float = REQUEST_S,
     max_unfinished_bytes: int = MAX_UNFINISHED_BYTES,
     max_connections: int = MAX_CONNECTIONS,
-) -> type[HttpToolsProtocol]:
-    """Return the protocol of one server's connections, which share these limits."""
+    taker: Taker = nothing,
+) -> type[DirectProtocol]:
+    """Return the protocol of one server's connections, which share these limits. ``taker`` may take
+    requests before the application gets them."""
     most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     slow = _Slow(max_unfinished_bytes, min(max_connections, most_files // 2))
 
     class Connection(_Connection):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.slow, self.request_s = slow, request_s
+            self.slow, self.request_s, self.taker = slow, request_s, taker
             self.wait()
             slow.make_room(len(self.connections))
 
@@ -73,7 +74,7 @@ class _Slow:
         next(iter(self._bytes)).cut_off(reason)
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(DirectProtocol):
     slow: _Slow
     request_s: float
     _timer: asyncio.TimerHandle | None = None

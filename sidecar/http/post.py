@@ -23,14 +23,18 @@ def signature_holds(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> 
 
 
 def _signing_secret(signature: bytes, body: bytes, secrets: Iterable[bytes]) -> bytes | None:
-    if not is_signature(signature):
-        return None
-    given = signature.removeprefix(_PREFIX).lower()
+    given = _lower(signature)
     for secret in secrets:
-        digest = hmac.digest(secret, body, "sha256").hex().encode()
-        if hmac.compare_digest(digest, given) and secret:
+        if hmac.compare_digest(sign(secret, body).encode(), given) and secret:
             return secret
     return None
+
+
+def _lower(signature: bytes) -> bytes:
+    """Return a signature as Meta writes it, and what is none as it is."""
+    if signature.islower() or not is_signature(signature):
+        return signature
+    return _PREFIX + signature.removeprefix(_PREFIX).lower()
 
 
 @dataclass(slots=True)
@@ -45,8 +49,7 @@ class Post:
     here_at: float
 
     def __post_init__(self) -> None:
-        if is_signature(self.signature):
-            self.signature = _PREFIX + self.signature.removeprefix(_PREFIX).lower()
+        self.signature = _lower(self.signature)
 
     @property
     def fault(self) -> str:

@@ -49,9 +49,10 @@ def _listen(settings: Settings) -> socket.socket:
 
 def configure(settings: Settings, redis_url: str) -> uvicorn.Config:
     """Return uvicorn's configuration."""
+    app = create_app(settings, redis_url)
     return uvicorn.Config(
-        create_app(settings, redis_url),
-        http=make_connection_class(),
+        app,
+        http=make_connection_class(taker=app.direct),
         lifespan="on",
         ws="none",
         log_config=None,

@@ -15,6 +15,7 @@ import asyncio
 import re
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import structlog
@@ -24,6 +25,7 @@ from contracts.backend import VendorConfig
 from contracts.modes import Mode, Modes
 from sidecar.clock import now_ms
 from sidecar.http.bodies import BodyRefused, Decoder, encoding_of, read_body
+from sidecar.http.direct import MAX_BODY_BYTES, Answer, Take
 from sidecar.http.post import Post, is_signature
 from sidecar.http.proxy import Proxy, ProxyAnswer
 from sidecar.http.proxy_headers import PROXIED
@@ -127,20 +129,69 @@ class WebhookEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
+    # -- POST, without the application --
+
+    def direct(self, vendor_uid: str, scope: Scope) -> Take | None:
+        """Return what takes this POST when its body is complete, if its head allows it: a body as
+        it is, of a known and moderate length."""
+        signature, length = b"", -1
+        for name, value in scope["headers"]:
+            if name == b"x-hub-signature-256":
+                signature = value
+            elif name == b"content-length" and value.isdigit() and len(value) < 10:
+                length = int(value)
+            elif name == b"content-encoding":
+                return None
+        if not 0 <= length <= min(MAX_BODY_BYTES, self._policy.body_limit):
+            return None
+        return partial(self._take_directly, vendor_uid, signature, time.perf_counter())
+
+    def _take_directly(
+        self, vendor_uid: str, signature: bytes, started_at: float, body: bytes, answer: Answer
+    ) -> bool:
+        """Put a webhook into the inbox that is certainly accepted, and answer when it is on disk.
+        Returns False, with nothing done, about any other."""
+        _, config = self._vendors.peek(vendor_uid)
+        if config is None or config.modes.webhooks is not Mode.SIDECAR:
+            return False
+        webhook = Post(vendor_uid, signature, body, body, started_at)
+        if not self._is_signed(webhook, config):
+            return False
+        try:
+            written = self._put(webhook)
+        except InboxUnavailable:
+            return False
+
+        def on_disk(written: asyncio.Future[None]) -> None:
+            if error := written.exception():
+                self._inbox_outage.failed(str(error))
+                answer(*self._answer(503, INBOX_UNAVAILABLE.decode(), vendor_uid=vendor_uid))
+                return
+            self._inbox_outage.worked()
+            answer(*self._acknowledge(webhook, config, started_at))
+
+        written.add_done_callback(on_disk)
+        return True
+
     # -- POST --
 
     async def _take(
         self, vendor_uid: str, scope: Scope, receive: Receive
     ) -> tuple[int, bytes] | ProxyAnswer:
         started_at = time.perf_counter()
-        signature = b""
+        signature, encoded = b"", False
         for name, value in scope["headers"]:
             if name == b"x-hub-signature-256":
                 signature = value
             elif name == b"content-length" and _exceeds(value, self._policy.body_limit):
                 return self._answer(413, "body_too_large", vendor_uid=vendor_uid)
+            elif name == b"content-encoding":
+                encoded = True
         try:
             sent = await read_body(receive, self._policy.body_limit)
+            if not encoded:
+                webhook = Post(vendor_uid, signature, sent, sent, time.perf_counter())
+                return await self._judge(webhook, scope, started_at)
             async with self._decoder.decoded(sent, encoding_of(scope["headers"])) as body:
                 webhook = Post(vendor_uid, signature, body, sent, time.perf_counter())
                 return await self._judge(webhook, scope, started_at)
@@ -151,10 +202,14 @@ class WebhookEndpoint:
         self, webhook: Post, scope: Scope, started_at: float
     ) -> tuple[int, bytes] | ProxyAnswer:
         vendor_uid = webhook.vendor_uid
-        try:
-            signed, asked, config = await self._look_up(webhook)
-        except TooManyStrangers:
-            return self._answer(503, "too_many_unknown_vendors", vendor_uid=vendor_uid)
+        asked, config = self._vendors.peek(vendor_uid)
+        signed = self._is_signed(webhook, config)
+        if not asked:
+            try:
+                asked, config = await self._ask(webhook, signed)
+            except TooManyStrangers:
+                return self._answer(503, "too_many_unknown_vendors", vendor_uid=vendor_uid)
+            signed = signed or self._is_signed(webhook, config)
         if config is not None and config.modes.webhooks is not Mode.SIDECAR:
             return await self._pass_on(webhook, signed, config.modes, scope)
         refusal = self._refusal(webhook, signed, asked, config)
@@ -162,41 +217,50 @@ class WebhookEndpoint:
             return self._answer(*refusal, vendor_uid=vendor_uid)
         if not await self._keep(webhook):
             return self._answer(503, INBOX_UNAVAILABLE.decode(), vendor_uid=vendor_uid)
+        return self._acknowledge(webhook, config, started_at)
+
+    def _acknowledge(
+        self, webhook: Post, config: VendorConfig | None, started_at: float
+    ) -> tuple[int, bytes]:
         if config is not None:
             self._record(webhook, config.modes)
         self._acknowledged.add()
         self._ack_seconds.observe(time.perf_counter() - started_at)
         return 200, DONE
 
+    def _put(self, webhook: Post) -> asyncio.Future[None]:
+        """As :meth:`Inbox.put`."""
+        body, signature = webhook.body, webhook.signature[:128]
+        return self._inbox.put(lane_of(body), webhook.vendor_uid, signature, body)
+
     async def _keep(self, webhook: Post) -> bool:
         """Write the webhook to the inbox, and return whether it is on disk."""
-        body = webhook.body
         try:
-            await self._inbox.put(lane_of(body), webhook.vendor_uid, webhook.signature[:128], body)
+            await self._put(webhook)
         except InboxUnavailable as error:
             self._inbox_outage.failed(str(error))
             return False
         self._inbox_outage.worked()
         return True
 
-    async def _look_up(self, webhook: Post) -> tuple[bool, bool, VendorConfig | None]:
-        """Return whether the signature is valid, whether PHP has answered about the vendor, and its
-        configuration. PHP is asked if the vendor's own secrets may decide, but not about a
-        malformed signature."""
-        vendor_uid, signature = webhook.vendor_uid, webhook.signature
-        signed = webhook.holds(self._policy.app_secrets)
-        asked, config = self._vendors.peek(vendor_uid)
-        if not asked and (signed or not self._policy.enforce or is_signature(signature)):
-            ask = self._vendors.get if signed else self._vendors.find
-            try:
-                async with asyncio.timeout(VENDOR_WAIT_S):
-                    config = await ask(vendor_uid)
-                asked = True
-            except (BackendError, TimeoutError):
-                asked = False
-        if not signed and config is not None:
-            signed = webhook.holds([secret.encode() for secret in config.app_secrets])
-        return signed, asked, config
+    def _is_signed(self, webhook: Post, config: VendorConfig | None) -> bool:
+        """Return whether the signature is right, by our secrets or the vendor's own."""
+        if webhook.holds(self._policy.app_secrets):
+            return True
+        own = config.app_secrets if config is not None else ()
+        return webhook.holds([secret.encode() for secret in own])
+
+    async def _ask(self, webhook: Post, signed: bool) -> tuple[bool, VendorConfig | None]:
+        """Return whether PHP has answered about the vendor, and its configuration. PHP is asked if
+        the vendor's own secrets may decide, but not about a malformed signature."""
+        if not signed and self._policy.enforce and not is_signature(webhook.signature):
+            return False, None
+        ask = self._vendors.get if signed else self._vendors.find
+        try:
+            async with asyncio.timeout(VENDOR_WAIT_S):
+                return True, await ask(webhook.vendor_uid)
+        except (BackendError, TimeoutError):
+            return False, None
 
     def _refusal(
         self, webhook: Post, signed: bool, asked: bool, config: VendorConfig | None

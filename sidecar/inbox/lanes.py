@@ -12,9 +12,10 @@ _CUSTOMERS = re.compile(rb'"messages"\s*:\s*\[\s*[^\]\s]')
 def lane_of(body: bytes) -> Lane:
     """Guess the lane from the raw bytes. Only a body that certainly holds nothing but statuses
     may wait; a wrong guess costs time and nothing else."""
-    if _STATUSES.search(body) and not _MESSAGES.search(body):
-        return Lane.STATUSES
-    return Lane.MESSAGES
+    # Most statuses hold no such text at all, and a plain search takes a tenth of a pattern's time.
+    if b'"message' in body and _MESSAGES.search(body):
+        return Lane.MESSAGES
+    return Lane.STATUSES if _STATUSES.search(body) else Lane.MESSAGES
 
 
 def may_hold_messages(body: bytes) -> bool:

@@ -1,10 +1,12 @@
 """Connections to Redis (or Valkey), and the scripts that run inside it."""
 
 import re
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import hiredis
 import redis.asyncio
 from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
@@ -101,7 +103,7 @@ def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
         protocol=2,
         parser_class=_Parser,
     )
-    pool.connection_class = _says_that_it_is_closed(pool.connection_class)
+    pool.connection_class = _connection_class(pool.connection_class)
     client = redis.asyncio.Redis.from_pool(pool)
     # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
     cast(Any, client).set_response_callback("XRANGE", _as_it_came)
@@ -123,10 +125,13 @@ def with_patience(client: Redis, wait_s: float) -> Redis:
     )
 
 
-def _says_that_it_is_closed(base: Any) -> Any:
+def _connection_class(base: Any) -> Any:
     """Return a kind of connection that raises a connection's error when it is used after the
     other side has closed it. uvloop raises RuntimeError there, which redis-py passes on, and
-    which nobody who is prepared for a Redis that goes away would catch."""
+    which nobody who is prepared for a Redis that goes away would catch.
+
+    It packs commands in C, which redis-py does for blocking connections only: a webhook's words
+    take a fifth of the time."""
 
     class Connection(base):  # type: ignore[misc]
         async def send_packed_command(self, *arguments: Any, **options: Any) -> None:
@@ -134,6 +139,13 @@ def _says_that_it_is_closed(base: Any) -> Any:
                 await super().send_packed_command(*arguments, **options)
             except RuntimeError as error:
                 raise RedisConnectionError(f"the connection is closed: {error}") from error
+
+        def pack_command(self, *arguments: Any) -> list[bytes]:
+            name = arguments[0]
+            if isinstance(name, str) and " " not in name:
+                with suppress(TypeError):  # of what redis-py knows how to encode, or to refuse
+                    return [hiredis.pack_command(arguments)]
+            return cast("list[bytes]", super().pack_command(*arguments))
 
     return Connection
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import orjson
-from starlette.applications import Starlette
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.jobs import Lane
 from contracts.signing import Audience, Signer
 from sidecar.http.app import create_app
+from sidecar.http.front import Front
 from sidecar.http.webhook import WebhookEndpoint
 from sidecar.inbox.store import InboxEntry, InboxReader
 from sidecar.metrics import METRICS, WEBHOOKS, WEBHOOKS_UNSIGNED
@@ -32,7 +32,7 @@ Content = bytes | AsyncIterator[bytes]
 class Service:
     """``redis`` looks at the inbox from outside."""
 
-    def __init__(self, app: Starlette, client: httpx.AsyncClient, redis: Redis) -> None:
+    def __init__(self, app: Front, client: httpx.AsyncClient, redis: Redis) -> None:
         self.app = app
         self.client = client
         self.redis = redis

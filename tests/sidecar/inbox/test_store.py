@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.jobs import Lane
+from sidecar.inbox.group import MAX_GROUP_BYTES, MAX_GROUP_WEBHOOKS
 from sidecar.inbox.store import (
     MAX_ENTRY_BYTES,
     MAX_ENTRY_WEBHOOKS,
@@ -46,10 +47,10 @@ async def bodies(redis: Redis, vendor_uid: str, lane: Lane = Lane.MESSAGES) -> l
     return [webhook.body for entry in found for webhook in entry.webhooks]
 
 
-async def transactions(redis: Redis) -> int:
-    """Return how many EXEC Redis has seen since its statistics were reset."""
+async def writes(redis: Redis) -> int:
+    """Return how many entries Redis was given since its statistics were reset."""
     info = cast("dict[str, dict[str, int]]", await redis.info("commandstats"))
-    return info.get("cmdstat_exec", {"calls": 0})["calls"]
+    return info.get("cmdstat_xadd", {"calls": 0})["calls"]
 
 
 # -- group commit --------------------------------------------------------------------------------
@@ -60,7 +61,7 @@ async def test_what_comes_in_one_turn_of_the_loop_is_one_write(inbox: Inbox, red
     await asyncio.gather(*(inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"%d" % n) for n in range(50)))
     assert inbox.writes == 1
     assert inbox.webhooks == 50
-    assert await transactions(redis) == 1
+    assert await writes(redis) == 1
     assert await bodies(redis, "v") == [b"%d" % n for n in range(50)]
 
 
@@ -78,10 +79,10 @@ async def test_what_comes_during_a_write_shares_the_next_one(
 ) -> None:
     in_flight, go_on, commit = asyncio.Event(), asyncio.Event(), inbox._commit
 
-    async def slow(*arguments: Any) -> list[int]:
+    async def slow(*arguments: Any) -> None:
         in_flight.set()
         await go_on.wait()
-        return await commit(*arguments)
+        await commit(*arguments)
 
     monkeypatch.setattr(inbox, "_commit", slow)
     first = inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"first")
@@ -197,10 +198,39 @@ async def test_most_bytes_of_an_entry(inbox: Inbox, redis: Redis) -> None:
     sizes = [third, third, third, third, 2 * MAX_ENTRY_BYTES, 5, MAX_ENTRY_BYTES]
     inbox = Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, wake=lambda lane: None)
     await asyncio.gather(*(inbox.put(Lane.MESSAGES, "v", SIGNATURE, bytes(n)) for n in sizes))
-    assert inbox.writes == 1
     assert [
         [len(webhook.body) for webhook in entry.webhooks] for entry in await entries(redis, "v")
     ] == [[third, third, third], [third], [2 * MAX_ENTRY_BYTES], [5], [MAX_ENTRY_BYTES]]
+
+
+async def test_a_group_that_is_full_is_written_and_the_next_begun(
+    inbox: Inbox, redis: Redis
+) -> None:
+    """By its bytes, of which a single webhook may have more, and by its webhooks."""
+    inbox = Inbox(redis, timeout_s=5.0, pending_limit_bytes=1 << 30, wake=lambda lane: None)
+    sizes = [MAX_GROUP_BYTES - 1, 1, 1, 2 * MAX_GROUP_BYTES, 1]
+    await asyncio.gather(*(inbox.put(Lane.MESSAGES, "v", SIGNATURE, bytes(n)) for n in sizes))
+    assert inbox.writes == 4
+    assert [len(body) for body in await bodies(redis, "v")] == sizes
+
+    many = [b"%d" % number for number in range(MAX_GROUP_WEBHOOKS + 1)]
+    written = [inbox.put(Lane.STATUSES, f"v{body.decode()}", SIGNATURE, body) for body in many]
+    assert len(set(written)) == 2
+    await asyncio.gather(*written)
+    assert inbox.writes == 6
+    assert await redis.scard(keys.ready(Lane.STATUSES)) == len(many)
+
+
+async def test_what_waits_counts_until_it_is_written(inbox: Inbox, redis: Redis) -> None:
+    """Also over several groups."""
+    body = bytes(700 * 1024)
+    for _ in range(2):
+        taken = [inbox.put(Lane.MESSAGES, "v", SIGNATURE, body) for _ in range(2)]
+        with pytest.raises(InboxUnavailable, match="too many webhooks wait"):
+            inbox.put(Lane.MESSAGES, "v", SIGNATURE, b"{}")
+        assert len(set(taken)) == 2
+        await asyncio.gather(*taken)
+    assert await bodies(redis, "v") == [body] * 4
 
 
 async def test_entries_tell_when_they_were_taken(inbox: Inbox, redis: Redis) -> None:

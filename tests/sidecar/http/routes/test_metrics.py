@@ -221,6 +221,7 @@ async def test_redis_is_away(service: Service, monkeypatch: pytest.MonkeyPatch) 
         raise RedisUnavailable[0]("gone")
 
     monkeypatch.setattr("redis.asyncio.client.Pipeline.execute", gone)
+    monkeypatch.setattr("redis.commands.core.AsyncScript.__call__", gone)  # the inbox's write
     with capture_logs() as logs:
         assert (await service.webhook(message_webhook(4))).status_code == 503
         found = await scrape(service)
