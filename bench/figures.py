@@ -48,17 +48,13 @@ def merged(runs: Sequence[Figures]) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def _values(runs: Sequence[Figures], system: str, metric: str) -> tuple[float, ...]:
-    return tuple(
-        run[system][metric] for run in runs if system in run and metric in run[system]
-    )
+    return tuple(run[system][metric] for run in runs if system in run and metric in run[system])
 
 
 def series(results: Mapping[str, Any], part: str, system: str, metric: str) -> Series | None:
     """Return a metric of ``results`` (the JSON of :mod:`bench.results`), or None if it was not
     measured."""
-    found = (
-        results["parts"].get(part, {}).get("figures", {}).get(system, {}).get(metric)
-    )
+    found = results["parts"].get(part, {}).get("figures", {}).get(system, {}).get(metric)
     return None if found is None else Series(tuple(found["values"]))
 
 

@@ -12,7 +12,7 @@ import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 CONTENT_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
@@ -58,9 +58,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.answer or len(data) != self.load.usual_length:
             self.answer += data
-            head, blank, body = self.answer.partition(b"\r\n\r\n")
-            length = CONTENT_LENGTH.search(head)
-            if not blank or not length or len(body) < int(length[1]):
+            if not _is_whole(self.answer):
                 return
             data, self.answer = self.answer, b""
             self.load.usual_length = len(data)
@@ -68,6 +66,13 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.load.lost(self)
+
+
+def _is_whole(answer: bytes) -> bool:
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    if length := CONTENT_LENGTH.search(head):
+        return bool(blank) and len(body) >= int(length[1])
+    return body.endswith(b"0\r\n\r\n")  # in chunks
 
 
 class Load:
@@ -94,9 +99,9 @@ class Load:
         started = time.perf_counter()
         while self.idle and self._left > 0:
             self._send(time.perf_counter())
-        end = started + seconds
-        while self._under_way and time.perf_counter() < end:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._last_answers()
         # Whatever is answered after the end would not be waited for by those who count.
         done, took = len(self.latencies), time.perf_counter() - started
         self._left = 0
@@ -157,9 +162,7 @@ class Load:
 
 
 @asynccontextmanager
-async def connected(
-    port: int, requests: Sequence[bytes], connections: int
-) -> AsyncIterator[Load]:
+async def connected(port: int, requests: Sequence[bytes], connections: int) -> AsyncIterator[Load]:
     """Open so many connections to a loopback port."""
     load = Load(requests)
     loop = asyncio.get_running_loop()

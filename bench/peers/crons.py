@@ -36,7 +36,8 @@ class CronStack(PeerStack):
 
     def start_worker_of(self, number: int) -> Process:
         """Start both crons: there are no more of them."""
-        return [self._start_cron(name) for name in _CRONS][0]
+        self._start_cron("campaigns")
+        return self._start_cron("webhooks")
 
     def _start_cron(self, name: str) -> Process:
         command, interval_s = _CRONS[name]

@@ -1,4 +1,4 @@
-"""nginx in front of a peer: webhooks go to PHP or to a receiver, and PHP's internal calls to PHP."""
+"""nginx in front of a peer: webhooks go to PHP or to a receiver, and the rest to PHP."""
 
 import os
 from collections.abc import Iterator
