@@ -47,8 +47,8 @@ class Receiver:
 
 
 @contextmanager
-def receiver(name: str, vendors: int = 8) -> Iterator[Receiver]:
-    """Start one, by its name in the results."""
+def receiver(name: str, vendors: int = 8, **settings: object) -> Iterator[Receiver]:
+    """Start one, by its name in the results. ``settings`` are the sidecar's, if it is that."""
     with installed(ReceiverInstallation) as installation, on_cpu(OTHERS_CPU):
         paths = tuple(f"/whatsapp-webhook/vendor-{number}" for number in range(vendors))
         if name == FLOOR:
@@ -59,6 +59,7 @@ def receiver(name: str, vendors: int = 8) -> Iterator[Receiver]:
             return
         server = installation.start_redis()
         if name == SIDECAR:
+            installation.configure(**settings)
             installation.start_backend()
             seeded = installation.seed_vendors(vendors=vendors)
             with on_cpu(SERVER_CPU):
