@@ -83,6 +83,8 @@ def backlog(
         stack.suspend(name)
     uvloop.run(post(stack.receiver_port, requests[_WARM:]))
     waiting, before = stack.waiting(), Cost.of(stack)
+    if waiting != len(requests) - _WARM:
+        raise RuntimeError(f"{waiting} of {len(requests) - _WARM} webhooks wait")
     limited_ones = [stack.processes[name] for name in names] if share else []
     with limited(limited_ones, share) as is_limited:
         for name in names:
