@@ -3,6 +3,7 @@ it."""
 
 import sys
 import time
+import traceback
 
 import click
 
@@ -10,6 +11,7 @@ from bench import page, results
 from bench.context import Context
 from bench.parts import PARTS, WITHOUT_STACK, load
 from bench.peers.hybrid import NODE
+from simulator.processes import ProcessFailed
 from simulator.stack.packages import missing
 
 
@@ -26,12 +28,15 @@ def main(
     """Measure all PARTS, or those that are named, beside the peers."""
     if check:
         sys.exit(0 if page.is_up_to_date() else 1)
+    failed: list[str] = []
     if not report:
         _refuse_what_is_missing(parts or PARTS)
-        for name in parts or PARTS:
-            _measure(name, 1 if quick else runs, quick, keep=not quick if write is None else write)
+        keep = not quick if write is None else write
+        failed = [name for name in parts or PARTS if not _measured(name, runs, quick, keep)]
     page.write()
     click.echo(page.budget_table(results.read()))
+    if failed:
+        raise click.ClickException(f"failed: {', '.join(failed)}; see above")
 
 
 def _refuse_what_is_missing(parts: tuple[str, ...]) -> None:
@@ -41,18 +46,25 @@ def _refuse_what_is_missing(parts: tuple[str, ...]) -> None:
         raise click.ClickException(f"missing: {', '.join(lacking)}; run scripts/install-stack")
 
 
-def _measure(name: str, runs: int, quick: bool, keep: bool) -> None:
-    run, context = load(name), Context(quick)
+def _measured(name: str, runs: int, quick: bool, keep: bool) -> bool:
+    """Measure a part, and keep what was found. Tell whether all runs came to their end: a part that
+    fails keeps none of the others from being measured."""
+    runs = 1 if quick else runs
     figures = []
     started = time.monotonic()
     for number in range(runs):
         click.echo(f"{name}, run {number + 1} of {runs} ...")
-        figures.append(run(context))
+        try:
+            figures.append(load(name)(Context(quick)))
+        except (ProcessFailed, RuntimeError, TimeoutError):
+            traceback.print_exc()
+            return False
         for system, metrics in figures[-1].items():
             values = ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items())
             click.echo(f"  {system}: {values}")
     if keep:
         results.write(name, figures, time.monotonic() - started, quick)
+    return True
 
 
 if __name__ == "__main__":

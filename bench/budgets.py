@@ -148,7 +148,7 @@ BUDGETS = (
         over=Metric("drain", "sidecar, workers: 1", "per_s"),
     ),
     Budget(
-        "messages sent and settled over 10,000",
+        "messages sent over 10,000, with all their statuses",
         Metric("sustained", "sidecar", "sent_per_s"),
         "/s",
         least=1000,

@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, load: "Load") -> None:
         self.load = load
+        self.request = b""
         self.due_at = 0.0
         self.answer = b""
         self.transport: asyncio.Transport
@@ -52,7 +53,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def send(self, request: bytes, due_at: float) -> None:
-        self.due_at = due_at
+        self.request, self.due_at = request, due_at
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -77,10 +78,12 @@ def _is_whole(answer: bytes) -> bool:
 
 class Load:
     """Sends prepared requests, one after the other and from the start again. ``latencies``: seconds
-    from the moment that each answered request was due."""
+    from the moment that each answered request was due. ``again``: what is refused is sent again at
+    once, as Meta does later, and counts when it is taken."""
 
-    def __init__(self, requests: Sequence[bytes]) -> None:
+    def __init__(self, requests: Sequence[bytes], again: bool = False) -> None:
         self.requests = requests
+        self.again = again
         self.at = 0
         #: Of an answer that was whole: the next one of this length is whole too.
         self.usual_length = 0
@@ -126,9 +129,12 @@ class Load:
         return len(self.latencies) / max(seconds, time.perf_counter() - started)
 
     def answered(self, connection: Connection, accepted: bool) -> None:
+        self.refused += not accepted
+        if self.again and not accepted:
+            connection.send(connection.request, connection.due_at)
+            return
         now = time.perf_counter()
         self.latencies.append(now - connection.due_at)
-        self.refused += not accepted
         self._under_way -= 1
         self.idle.append(connection)
         if self._due:
@@ -162,9 +168,11 @@ class Load:
 
 
 @asynccontextmanager
-async def connected(port: int, requests: Sequence[bytes], connections: int) -> AsyncIterator[Load]:
-    """Open so many connections to a loopback port."""
-    load = Load(requests)
+async def connected(
+    port: int, requests: Sequence[bytes], connections: int, again: bool = False
+) -> AsyncIterator[Load]:
+    """Open so many connections to a loopback port. ``again``: see :class:`Load`."""
+    load = Load(requests, again)
     loop = asyncio.get_running_loop()
     opened = [
         (await loop.create_connection(lambda: Connection(load), "127.0.0.1", port))[1]

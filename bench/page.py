@@ -69,12 +69,20 @@ def budget_table(found: Mapping[str, Any]) -> str:
 def _row(budget: Budget, found: Mapping[str, Any]) -> str:
     measured = budget.measured(found)
     peers = [said for one in budget.peers if (said := _peer(one, budget, found))]
-    verdict = "not measured"
-    if measured is not None:
-        verdict = "yes" if budget.met(measured) else "**no**"
-        verdict += f": {budget.why}" if budget.why and not budget.met(measured) else ""
     shown = "" if measured is None else _with_range(measured, _unit(budget))
-    return f"| {budget.what} | {_limit(budget)} | {shown} | {'; '.join(peers)} | {verdict} |"
+    cells = (budget.what, _limit(budget), shown, "; ".join(peers), _verdict(budget, found))
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(budget: Budget, found: Mapping[str, Any]) -> str:
+    measured = budget.measured(found)
+    if measured is None:
+        return "not measured"
+    if found["parts"][budget.metric.part]["quick"]:
+        return "quick form"
+    if budget.met(measured):
+        return "yes"
+    return f"**no**: {budget.why}" if budget.why else "**no**"
 
 
 def _limit(budget: Budget) -> str:

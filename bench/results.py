@@ -76,16 +76,16 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Return the commit that was measured, with a plus if the tree differs from it; nothing
-    without git."""
+    """Return the commit that was measured, with a plus if the code differs from it; nothing without
+    git."""
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--exclude", "*"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
+        commit = _git("rev-parse", "--short", "HEAD")
+        changed = _git("status", "--porcelain", "--", ".", ":!bench/results", ":!docs")
+    except (FileNotFoundError, subprocess.CalledProcessError):
         return ""
+    return commit + "+" * bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
     return done.stdout.strip()

@@ -76,7 +76,9 @@ class Stack(StackInstallation):
             "SELECT 1 FROM whatsapp_message_queue WHERE status IN (1, 3) LIMIT 1"
         )
 
-    def wait(self, condition: Callable[[], bool], timeout_s: float) -> float:
+    def wait(
+        self, condition: Callable[[], bool], timeout_s: float, poll_s: float = POLL_S
+    ) -> float:
         """Wait until something is so. Return the seconds. Raises ProcessFailed if it is not in
         time, or if a part has ended."""
         started = time.monotonic()
@@ -90,7 +92,7 @@ class Stack(StackInstallation):
             if time.monotonic() - started > timeout_s:
                 raise ProcessFailed(f"{self.name}: not done in {timeout_s:.0f} s")
             # Looking may take a tenth of the time at most.
-            time.sleep(max(POLL_S, 10 * (time.monotonic() - looked)))
+            time.sleep(max(poll_s, 10 * (time.monotonic() - looked)))
 
 
 class SidecarStack(Stack):

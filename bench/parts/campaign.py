@@ -24,6 +24,8 @@ _BETWEEN = 250
 _CUSTOMERS = 0.1
 #: Longer than the slowest peer takes.
 _TIMEOUT_S = 240.0
+#: Looking costs those who are measured.
+_POLL_S = 0.2
 _NOT_OURS = "cloud-api"
 
 
@@ -62,7 +64,7 @@ def measure(stack: Stack, messages: int, customers: int) -> dict[str, float]:
             cloud_api, "inbound", {"count": customers, "per_s": customers * stack.rate / messages}
         )
     stack.send(campaign.uid)
-    seconds = stack.wait(lambda: _done(stack, messages + sent_before), _TIMEOUT_S)
+    seconds = stack.wait(lambda: _done(stack, messages + sent_before), _TIMEOUT_S, _POLL_S)
     cost = Cost.of(stack).since(before)
     sent = lines(cloud_api, "messages")[sent_before:]
     if isinstance(stack, SidecarStack):

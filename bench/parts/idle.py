@@ -8,6 +8,7 @@ from bench.peers.crons import CronStack
 from bench.peers.hybrid import HybridStack
 from bench.stacks import SidecarStack, Stack
 from simulator.cost import Cost
+from simulator.process_group import members, memory_bytes
 
 
 def run(context: Context) -> Figures:
@@ -37,9 +38,10 @@ def _idle(stack: Stack, workers: int, seconds: float) -> dict[str, float]:
     }
     own = [name for name in percent if name in ("sidecar", "receiver", "workers")]
     memory = max(
-        process.memory_bytes()
+        memory_bytes(pid)
         for name, process in stack.processes.items()
         if name in ("sidecar", "receiver") or name.startswith("worker")
+        for pid in members(process.pid)
     )
     return {
         **{f"{name}_percent": share for name, share in percent.items()},

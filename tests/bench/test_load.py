@@ -84,6 +84,17 @@ async def test_what_is_not_answered_with_200_was_refused() -> None:
     assert load.refused == 10
 
 
+async def test_what_was_refused_is_sent_again_until_it_is_taken() -> None:
+    answers = [b"HTTP/1.1 503 No\r\ncontent-length: 2\r\n\r\nNO"] * 3 + [OK] * 10
+
+    def answer(transport: asyncio.Transport) -> None:
+        transport.write(answers.pop(0))
+
+    async with serving(answer) as port, connected(port, [REQUEST], 1, again=True) as load:
+        await load.at_saturation(20, 10)
+    assert (load.refused, len(load.latencies), answers) == (3, 10, [])
+
+
 async def test_a_connection_that_is_closed_is_not_waited_for() -> None:
     async with serving(asyncio.Transport.close) as port, connected(port, [REQUEST], 2) as load:
         await load.at_saturation(20, 10)

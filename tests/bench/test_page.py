@@ -65,9 +65,13 @@ def test_rows_that_are_met_not_met_and_not_measured() -> None:
     assert row(text, "a bot match, 10,000 triggers, 1 kB")[1:] == ["", "", "not measured"]
 
 
-def test_the_quick_form_says_so() -> None:
+def test_the_quick_form_says_so_and_decides_nothing() -> None:
     assert "quick form" not in page.rendered(TEXT, found())
-    assert "quick form" in page.rendered(TEXT, found(quick=True))
+    text = page.rendered(TEXT, found(quick=True))
+    assert "the quick form: it shows that" in text
+    assert "| quick form |" in text
+    assert "| yes |" not in text
+    assert "**no**" not in text
 
 
 def test_charts_are_well_formed() -> None:
