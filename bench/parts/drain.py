@@ -55,10 +55,10 @@ def run(context: Context) -> Figures:
         )
     for workers in (1, 2):
         with installed(HybridStack) as stack:
-            few = context.size(450, 18)
+            few = context.size(450, 27)
             figures[f"hybrid, workers: {workers}"] = backlog(stack, few, workers)
     with installed(CronStack) as stack:
-        figures["crons"] = backlog(stack, context.size(180, 9), 1)
+        figures["crons"] = backlog(stack, context.size(180, 27), 1)
     return figures
 
 
