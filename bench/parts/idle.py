@@ -1,14 +1,22 @@
 """What a system takes of a processor when nothing happens."""
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from bench.context import Context, installed
 from bench.figures import Figures
 from bench.peers.crons import CronStack
 from bench.peers.hybrid import HybridStack
 from bench.stacks import SidecarStack, Stack
-from simulator.cost import Cost
+from simulator import process_group
 from simulator.process_group import members, memory_bytes
+
+#: What a system adds to Redis, PHP, MariaDB and nginx.
+_OWN = ("sidecar", "receiver", "workers")
+#: What is done once after a start is done by then.
+_SETTLED_S = 3.0
 
 
 def run(context: Context) -> Figures:
@@ -17,35 +25,43 @@ def run(context: Context) -> Figures:
     for workers in (1, 4):
         with installed(SidecarStack) as stack:
             figures[f"sidecar, workers: {workers}"] = _idle(stack, workers, seconds)
-    for kind in (HybridStack, CronStack):
-        with installed(kind) as stack:
-            figures[kind.name] = _idle(stack, 1, seconds)
+    with installed(HybridStack) as stack:
+        figures["hybrid"] = _idle(stack, 1, seconds)
+    with installed(CronStack) as stack:
+        # A cron is a process that ends, and only its parent's account has it then.
+        figures["crons"] = _idle(stack, 1, seconds, process_group.cpu_s)
     return figures
 
 
-def _idle(stack: Stack, workers: int, seconds: float) -> dict[str, float]:
-    """Return percent of one processor by group, and megabytes of memory. ``own_percent`` is what
-    the system itself adds: its receiver and workers, without Redis, PHP and MariaDB."""
+def run_s(group: int) -> float:
+    """Return how long the threads of a process group have run, in seconds, by the scheduler's own
+    account: exact, where :func:`simulator.process_group.cpu_s` counts hundredths."""
+    ran = 0
+    for pid in members(group):
+        for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with suppress(OSError):  # it has just ended
+                ran += int(task.read_text().split()[0])
+    return ran / 1e9
+
+
+def _idle(
+    stack: Stack, workers: int, seconds: float, spent: Callable[[int], float] = run_s
+) -> dict[str, float]:
+    """Return percent of one processor by group, and megabytes of memory."""
     stack.start_all(workers=workers)
-    time.sleep(min(3.0, seconds))  # what is done once after a start is done
-    before, started = Cost.of(stack), time.monotonic()
+    time.sleep(min(_SETTLED_S, seconds))
+    groups = {name: process.pid for name, process in stack.processes.items() if name != "cloud-api"}
+    before, started = {name: spent(pid) for name, pid in groups.items()}, time.monotonic()
     time.sleep(seconds)
-    took = time.monotonic() - started
-    percent = {
-        name: spent / took * 100
-        for name, spent in Cost.of(stack).since(before).cpu_s.items()
-        if name != "cloud-api"
-    }
-    own = [name for name in percent if name in ("sidecar", "receiver", "workers")]
-    memory = max(
-        memory_bytes(pid)
-        for name, process in stack.processes.items()
-        if name in ("sidecar", "receiver") or name.startswith("worker")
-        for pid in members(process.pid)
-    )
+    percent: dict[str, float] = {}
+    for name, pid in groups.items():
+        kind = "workers" if name.startswith("worker") else name
+        share = (spent(pid) - before[name]) / (time.monotonic() - started) * 100
+        percent[kind] = percent.get(kind, 0.0) + share
+    ours = [pid for name, pid in groups.items() if name in _OWN or name.startswith("worker")]
     return {
         **{f"{name}_percent": share for name, share in percent.items()},
-        "own_percent": sum(percent[name] for name in own),
+        "own_percent": sum(share for name, share in percent.items() if name in _OWN),
         "all_percent": sum(percent.values()),
-        "memory_mb": memory / 1e6,
+        "memory_mb": max(memory_bytes(pid) for group in ours for pid in members(group)) / 1e6,
     }
