@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import uvloop
@@ -55,18 +56,19 @@ def run(context: Context) -> Figures:
 def measure(stack: Stack, statuses_per_s: int, seconds: float) -> dict[str, float]:
     stack.start_all()
     count = round(statuses_per_s * seconds)
-    if count:
-        seed_sent(stack, count // 3 + 1)
+    messages = (count + _WARM) // 3 + 1
+    seed_sent(stack, messages)
     statuses = [
         as_request(body, f"/whatsapp-webhook/{uid}")
-        for (uid, body), _ in zip(sent_statuses(stack, count // 3 + 1), range(count), strict=False)
+        for uid, body in islice(sent_statuses(stack, messages), _WARM + count)
     ]
     customers = _customers(stack, _WARM + round(CUSTOMERS_PER_S * seconds))
-    uvloop.run(post(stack.receiver_port, [request for _, request in customers[:_WARM]]))
+    warm = statuses[:_WARM] + [request for _, request in customers[:_WARM]]
+    uvloop.run(post(stack.receiver_port, warm))
     stack.wait(lambda: stack.waiting() == 0, _TIMEOUT_S)
     with _arrivals(stack) as arrived:
         due, applied, took = uvloop.run(
-            _offer(stack, statuses, [request for _, request in customers[_WARM:]], seconds)
+            _offer(stack, statuses[_WARM:], [request for _, request in customers[_WARM:]], seconds)
         )
         left = count - applied
         wamids = [wamid for wamid, _ in customers[_WARM:]]
@@ -79,7 +81,7 @@ def measure(stack: Stack, statuses_per_s: int, seconds: float) -> dict[str, floa
 def _customers(stack: Stack, count: int) -> list[tuple[str, bytes]]:
     """Return wamid and request of each."""
     found = []
-    for (uid, body), number in zip(customers_messages(stack), range(count), strict=False):
+    for number, (uid, body) in enumerate(islice(customers_messages(stack), count)):
         wamid = f"wamid.CUSTOMER{number:010d}"
         assert wamid.encode() in body
         found.append((wamid, as_request(body, f"/whatsapp-webhook/{uid}")))
