@@ -62,6 +62,7 @@ _RECEIVERS = (_FIRST, _AFTER, "crons")
 _SLOW, _FAST = "sidecar at 80/s", "sidecar at 1000/s"
 _PEERS = ("hybrid", "crons")
 _CUSTOMER = "sidecar beside 3000/s"
+_MATCHES = (("that finds some", "matches_us"), ("that finds none", "no_match_us"))
 _BESIDE = ("hybrid beside 500/s", "crons beside 500/s")
 
 BUDGETS = (
@@ -256,18 +257,24 @@ BUDGETS = (
         "% of a core",
         most=2,
     ),
-    Budget(
-        "a bot match, 10,000 triggers, 1 kB",
-        Metric("bots", "sidecar", "no_match_us"),
-        "us",
-        most=25,
-        peers=_of("bots", "no_match_us", "PHP's loop"),
+    *(
+        Budget(
+            f"a bot match, 10,000 triggers, 1 kB, {what}",
+            Metric("bots", "sidecar", metric),
+            "us",
+            most=25,
+            peers=_of("bots", metric, "PHP's loop"),
+        )
+        for what, metric in _MATCHES
     ),
-    Budget(
-        "the same, over PHP's loop",
-        Metric("bots", "sidecar", "no_match_us"),
-        most=1 / 1000,
-        over=Metric("bots", "PHP's loop", "no_match_us"),
+    *(
+        Budget(
+            f"the same, {what}, over PHP's loop",
+            Metric("bots", "sidecar", metric),
+            most=1 / 1000,
+            over=Metric("bots", "PHP's loop", metric),
+        )
+        for what, metric in _MATCHES
     ),
     Budget(
         "memory of a process at rest",

@@ -62,7 +62,11 @@ def test_rows_that_are_met_not_met_and_not_measured() -> None:
     assert slow[1] == "20 ms"
     assert "60 ms (1/3)" in slow[2]
     assert slow[3] == "**no**"
-    assert row(text, "a bot match, 10,000 triggers, 1 kB")[1:] == ["", "", "not measured"]
+    assert row(text, "a bot match, 10,000 triggers, 1 kB, that finds some")[1:] == [
+        "",
+        "",
+        "not measured",
+    ]
 
 
 def test_the_quick_form_says_so_and_decides_nothing() -> None:
