@@ -12,8 +12,8 @@ from bench.receivers import FLOOR, SIDECAR, Receiver, receiver
 from bench.webhooks import as_request, webhook_body
 
 _WARM, _COUNT = 1_000, 5_000
-#: A sixth of what the hybrid's receiver needs; the budget is 1 / 0.6.
-MAX_OF_FLOOR = 4.5
+#: It was 2.7 to 3.1 when this was written, and the hybrid's receiver 4.3 to 5.3.
+MAX_OF_FLOOR = 3.8
 MAX_MEMORY = 1.5
 
 
