@@ -59,6 +59,7 @@ def _measured(name: str, runs: int, quick: bool, keep: bool) -> bool:
         except (ProcessFailed, RuntimeError, TimeoutError):
             traceback.print_exc()
             return False
+        click.echo(f"  after {time.monotonic() - started:.0f} s")
         for system, metrics in figures[-1].items():
             values = ", ".join(f"{metric} {value:.4g}" for metric, value in metrics.items())
             click.echo(f"  {system}: {values}")

@@ -35,14 +35,14 @@ _PER_MESSAGE = 3 * 10 / 9
 
 def run(context: Context) -> Figures:
     figures: Figures = {}
-    many = context.size(9_000, 90)
+    many = context.size(6_000, 90)
     for workers in (1, 2):
         with installed(SidecarStack) as stack:
             figures[f"sidecar, workers: {workers}"] = backlog(stack, many, workers)
     for workers in (1, 2):
         with installed(SidecarStack) as stack:
             name = f"sidecar, workers: {workers}, of {_SHARE} cores"
-            figures[name] = backlog(stack, many // 3, workers, share=_SHARE)
+            figures[name] = backlog(stack, many // 2, workers, share=_SHARE)
     with installed(SidecarStack) as stack:
         seconds = context.size(5.0, 0.5)
         figures["sidecar, workers: 1"]["per_s_meanwhile"] = meanwhile(stack, seconds)

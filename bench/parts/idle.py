@@ -16,11 +16,11 @@ from simulator.process_group import members, memory_bytes
 #: What a system adds to Redis, PHP, MariaDB and nginx.
 _OWN = ("sidecar", "receiver", "workers")
 #: What is done once after a start is done by then.
-_SETTLED_S = 3.0
+_SETTLED_S = 2.0
 
 
 def run(context: Context) -> Figures:
-    seconds = context.size(10.0, 1.0)
+    seconds = context.size(8.0, 1.0)
     figures: Figures = {}
     for workers in (1, 4):
         with installed(SidecarStack) as stack:

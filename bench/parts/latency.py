@@ -49,7 +49,7 @@ def run(context: Context) -> Figures:
     beside = context.size(_PEERS, 50)
     for kind in (HybridStack, CronStack):
         with installed(kind) as stack:
-            figures[f"{kind.name} beside {beside}/s"] = measure(stack, beside, seconds)
+            figures[f"{kind.name} beside {beside}/s"] = measure(stack, beside, seconds / 2)
     return figures
 
 

@@ -24,7 +24,7 @@ START_TIMEOUT_S = 60.0
 
 
 def run(context: Context) -> Figures:
-    seconds = context.size(20.0, 1.0)
+    seconds = context.size(15.0, 1.0)
     messages = int(RATE * (seconds / WORKERS + SPARE_S))
     with installed(ReceiverInstallation) as installation:
         installation.start_redis()

@@ -23,8 +23,8 @@ def customers(count: int, kind: int) -> list[str]:
 
 
 def run(context: Context) -> Figures:
-    count, thinking_count = context.size(40, 3), context.size(200, 5)
-    ai_s = context.size(8.0, 2.0)
+    count, thinking_count = context.size(30, 3), context.size(200, 5)
+    ai_s = context.size(6.0, 2.0)
     with installed(StackInstallation) as stack:
         conversation = Conversation(stack, rate=RATE, ai_latency_s=ai_s)
         conversation.start()
