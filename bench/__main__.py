@@ -6,6 +6,7 @@ import time
 import traceback
 
 import click
+import httpx
 
 from bench import page, results
 from bench.context import Context
@@ -56,7 +57,7 @@ def _measured(name: str, runs: int, quick: bool, keep: bool) -> bool:
         click.echo(f"{name}, run {number + 1} of {runs} ...")
         try:
             figures.append(load(name)(Context(quick)))
-        except (ProcessFailed, RuntimeError, TimeoutError):
+        except (ProcessFailed, RuntimeError, TimeoutError, httpx.HTTPError):
             traceback.print_exc()
             return False
         click.echo(f"  after {time.monotonic() - started:.0f} s")

@@ -156,7 +156,7 @@ BUDGETS = (
         peers=_of("campaign", "sent_per_s", *_PEERS),
     ),
     Budget(
-        "messages at a limit of 80/s, least",
+        "messages at a limit of 80/s",
         Metric("limits", "sidecar", "accepted_per_s"),
         "/s",
         least=78.4,
