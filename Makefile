@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack compose-test chaos chaos-wipe adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench-ingest bench-proxy bench-handover bench-flood bench-limits bench-bots parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack compose-test chaos chaos-wipe adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -75,30 +75,11 @@ lint:            ## Check style, types and generated files
 	@scripts/install dev
 	@scripts/lint
 
-bench-ingest: install ## Webhooks acknowledged on disk per second, by one process; ARGS="--seconds 20"
-	@.venv/bin/python -m bench.ingest $(ARGS)
-
-bench-proxy: install ## Webhooks passed on to PHP per second, beside PHP alone; ARGS="--php-ms 20"
-	@.venv/bin/python -m bench.proxy $(ARGS)
-
-bench-handover: install ## Time from a customer's message to PHP when idle
-	@.venv/bin/python -m bench.handover $(ARGS)
-
-bench-flood: install ## The same while 3,000 statuses a second come in; ARGS="--rate 1000"
-	@.venv/bin/python -m bench.flood $(ARGS)
-
-bench-limits: install ## How exactly four workers keep a number's limit; ARGS="--rate 1000"
-	@.venv/bin/python -m bench.limits $(ARGS)
-
-bench-replies: install ## Time until a bot and a slow AI have answered; ARGS="--stack"
-	@.venv/bin/python -m bench.replies $(ARGS)
-
-bench-media: install ## What a 100 MB video costs the worker and PHP; ARGS="--stack"
-	@.venv/bin/python -m bench.media $(ARGS)
-
-bench-bots: install ## A bot match among 10,000 triggers, beside PHP's loop; ARGS="--triggers 1000"
+bench: install   ## Measure everything beside its peers, in 40 minutes on a machine that does nothing else; ARGS="ingest", ARGS=--quick
+	@scripts/install dev
 	@scripts/install-stack
-	@.venv/bin/python -m bench.bots $(ARGS)
+	@scripts/install-peers
+	@.venv/bin/python -m bench $(ARGS)
 
 parity-bots: install ## Compare the bot matcher with real PHP; CASES=100000 SEED=1
 	@scripts/install-stack

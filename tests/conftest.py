@@ -39,6 +39,7 @@ LONG = (
 
 #: What starts servers other than Valkey, as any test does that asks for OTHER_SERVERS.
 SERVERS = (
+    "tests/bench/test_short.py",
     "tests/adversary/",
     "tests/chaos/",
     "tests/contract/",

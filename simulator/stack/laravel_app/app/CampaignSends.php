@@ -39,14 +39,14 @@ final class CampaignSends
         }
     }
 
-    private static function number(QueuedMessage $row, Vendor $vendor): string
+    public static function number(QueuedMessage $row, Vendor $vendor): string
     {
         return (string) ($row->__data['campaign_data']['fromPhoneNumberId']
             ?? $vendor->setting('current_phone_number_id'));
     }
 
     /** @return array<string, mixed> */
-    private static function message(QueuedMessage $row): array
+    public static function message(QueuedMessage $row): array
     {
         $campaign = $row->__data['campaign_data'];
 
@@ -58,7 +58,7 @@ final class CampaignSends
     }
 
     /** @param array<string, mixed> $answer */
-    private function settle(QueuedMessage $row, string $number, int $status, array $answer): void
+    public function settle(QueuedMessage $row, string $number, int $status, array $answer): void
     {
         if ($status === 200 && isset($answer['messages'][0]['id'])) {
             $this->log($row, $number, $answer);

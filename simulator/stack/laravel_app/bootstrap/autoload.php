@@ -13,6 +13,7 @@ require_once 'Illuminate/autoload.php';
         'WhatsappSidecar\\Laravel\\Tests\\' => __DIR__ . '/../../../../contracts/laravel/tests/',
         'WhatsappSidecar\\Laravel\\' => $package . '/src/',
         'App\\' => __DIR__ . '/../app/',
+        'Peers\\' => __DIR__ . '/../../../../bench/peers/laravel/',
     ];
     spl_autoload_register(static function (string $class) use ($roots): void {
         foreach ($roots as $prefix => $folder) {

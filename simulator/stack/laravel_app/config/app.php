@@ -13,7 +13,8 @@ return [
     'fallback_locale' => 'en',
     'key' => env('APP_KEY'),
     'cipher' => 'AES-256-CBC',
-    'providers' => [
+    // The last one: of a benchmark's peer, if there is one.
+    'providers' => array_filter([
         Illuminate\Broadcasting\BroadcastServiceProvider::class,
         Illuminate\Bus\BusServiceProvider::class,
         Illuminate\Cache\CacheServiceProvider::class,
@@ -30,6 +31,7 @@ return [
         App\AppServiceProvider::class,
         // Loads the routes that `artisan route:cache` has cached.
         Illuminate\Foundation\Support\Providers\RouteServiceProvider::class,
-    ],
+        env('APP_PEER_PROVIDER'),
+    ]),
     'aliases' => [],
 ];

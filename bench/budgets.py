@@ -1,0 +1,309 @@
+"""The budgets of the design, and what was measured of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.figures import Series, series
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """Where a figure stands in the results."""
+
+    part: str
+    system: str
+    name: str
+
+    def read(self, results: Mapping[str, Any]) -> Series | None:
+        return series(results, self.part, self.system, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One row. With ``over`` what counts is the ratio to that within each run, and the median of
+    those. ``least`` and ``most`` are the limits; ``peers`` stand beside it and decide nothing.
+    ``why`` is said of a row that is not met."""
+
+    what: str
+    metric: Metric
+    unit: str = ""
+    least: float | None = None
+    most: float | None = None
+    over: Metric | None = None
+    peers: tuple[Metric, ...] = ()
+    why: str = ""
+
+    def measured(self, results: Mapping[str, Any]) -> Series | None:
+        """Return what counts, of each run."""
+        own = self.metric.read(results)
+        if own is None or self.over is None:
+            return own
+        other = self.over.read(results)
+        ratios = None if other is None else own.over(other)
+        return ratios if ratios is not None and ratios.values else None
+
+    def met(self, measured: Series) -> bool:
+        """Tell whether the median is within the limits."""
+        above = self.least is None or measured.median >= self.least
+        return above and (self.most is None or measured.median <= self.most)
+
+
+def _ingest(name: str, system: str = "sidecar") -> Metric:
+    return Metric("ingest", system, name)
+
+
+def _of(part: str, name: str, *systems: str) -> tuple[Metric, ...]:
+    return tuple(Metric(part, system, name) for system in systems)
+
+
+_FIRST, _AFTER = "hybrid, answers first", "hybrid, awaits its queue"
+_RECEIVERS = (_FIRST, _AFTER, "crons")
+_SLOW, _FAST = "sidecar at 80/s", "sidecar at 1000/s"
+_PEERS = ("hybrid", "crons")
+_CUSTOMER = "sidecar beside 3000/s"
+_MATCHES = (("that finds some", "matches_us"), ("that finds none", "no_match_us"))
+_BESIDE = ("hybrid beside 500/s", "crons beside 500/s")
+
+BUDGETS = (
+    Budget(
+        "webhooks acknowledged on disk, one process, as a share of bare uvicorn",
+        _ingest("per_s"),
+        least=0.6,
+        over=_ingest("per_s", "floor"),
+        peers=_of("ingest", "per_s", "sidecar", "floor", *_RECEIVERS),
+    ),
+    Budget(
+        "the same, over the hybrid that answers first",
+        _ingest("per_s"),
+        least=6,
+        over=_ingest("per_s", _FIRST),
+    ),
+    Budget(
+        "the same, over the hybrid that awaits its queue",
+        _ingest("per_s"),
+        least=6,
+        over=_ingest("per_s", _AFTER),
+    ),
+    Budget(
+        "p99 of an answer at 1,000/s",
+        _ingest("steady_p99_ms"),
+        "ms",
+        most=5,
+        peers=_of("ingest", "steady_p99_ms", _FIRST, _AFTER),
+    ),
+    Budget(
+        "p99 of an answer at saturation",
+        _ingest("p99_ms"),
+        "ms",
+        most=15,
+        peers=_of("ingest", "p99_ms", *_RECEIVERS),
+    ),
+    Budget(
+        "the same, over the hybrid that awaits its queue",
+        _ingest("p99_ms"),
+        most=0.2,
+        over=_ingest("p99_ms", _AFTER),
+    ),
+    Budget(
+        "acknowledged with 1,000,000 waiting, over none",
+        Metric("growth", "sidecar", "per_s_1000000_waiting"),
+        least=0.8,
+        over=Metric("growth", "sidecar", "per_s_0_waiting"),
+    ),
+    Budget(
+        "acknowledged of 1,000 vendors, over one's",
+        Metric("growth", "sidecar", "per_s_1000_vendors"),
+        least=0.8,
+        over=Metric("growth", "sidecar", "per_s_1_vendors"),
+    ),
+    Budget(
+        "memory of Redis for a byte that waits",
+        Metric("growth", "sidecar", "memory_per_byte"),
+        most=1.5,
+        peers=_of("growth", "memory_per_byte", _AFTER),
+    ),
+    Budget(
+        "webhooks drained into MariaDB, one worker",
+        Metric("drain", "sidecar, workers: 1", "per_s"),
+        "/s",
+        least=5000,
+        peers=_of("drain", "per_s", "hybrid, workers: 1", "crons"),
+    ),
+    Budget(
+        "the same while they come in",
+        Metric("drain", "sidecar, workers: 1", "per_s_meanwhile"),
+        "/s",
+        least=5000,
+    ),
+    Budget(
+        "two workers over one, with 0.15 of a core each, so that the cores are free",
+        Metric("drain", "sidecar, workers: 2, of 0.15 cores", "per_s"),
+        least=1.7,
+        over=Metric("drain", "sidecar, workers: 1, of 0.15 cores", "per_s"),
+    ),
+    Budget(
+        "drained of 1,000 vendors, over one's",
+        Metric("drain", "sidecar, vendors: 1000", "per_s"),
+        least=0.8,
+        over=Metric("drain", "sidecar, workers: 1", "per_s"),
+    ),
+    Budget(
+        "messages sent over 10,000, with all their statuses",
+        Metric("sustained", "sidecar", "sent_per_s"),
+        "/s",
+        least=1000,
+        peers=_of("campaign", "sent_per_s", *_PEERS),
+    ),
+    Budget(
+        "messages at a limit of 80/s",
+        Metric("limits", "sidecar", "accepted_per_s"),
+        "/s",
+        least=78.4,
+        most=80,
+    ),
+    Budget(
+        "messages that were throttled (130429)", Metric("limits", "sidecar", "throttled"), most=0
+    ),
+    Budget(
+        "processor time of 1,000 messages at 1,000/s",
+        Metric("campaign", _FAST, "cpu_s"),
+        "s",
+        most=2.4,
+        peers=_of("campaign", "cpu_s", *_PEERS),
+    ),
+    Budget(
+        "the same, over the hybrid",
+        Metric("campaign", _FAST, "cpu_s"),
+        most=1 / 20,
+        over=Metric("campaign", "hybrid", "cpu_s"),
+    ),
+    Budget(
+        "the same, over the crons",
+        Metric("campaign", _FAST, "cpu_s"),
+        most=1 / 20,
+        over=Metric("campaign", "crons", "cpu_s"),
+    ),
+    Budget(
+        "processor time of 1,000 messages at 80/s",
+        Metric("campaign", _SLOW, "cpu_s"),
+        "s",
+        most=5,
+        peers=_of("campaign", "cpu_s", *_PEERS),
+    ),
+    Budget(
+        "the same, over the hybrid",
+        Metric("campaign", _SLOW, "cpu_s"),
+        most=1 / 10,
+        over=Metric("campaign", "hybrid", "cpu_s"),
+    ),
+    Budget(
+        "SQL statements of a message at 1,000/s",
+        Metric("campaign", f"{_FAST}, no customers", "statements_per_message"),
+        most=0.2,
+        peers=_of("campaign", "statements_per_message", *_PEERS),
+    ),
+    Budget(
+        "PHP requests of a message at 1,000/s",
+        Metric("campaign", f"{_FAST}, no customers", "requests_per_message"),
+        most=0.02,
+        peers=_of("campaign", "requests_per_message", *_PEERS),
+    ),
+    Budget(
+        "SQL statements of a message at 80/s",
+        Metric("campaign", f"{_SLOW}, no customers", "statements_per_message"),
+        most=0.5,
+    ),
+    Budget(
+        "PHP requests of a message at 80/s",
+        Metric("campaign", f"{_SLOW}, no customers", "requests_per_message"),
+        most=0.05,
+    ),
+    Budget(
+        "SQL statements of a customer's message in a batch of ten or more",
+        Metric("drain", "sidecar, customers alone", "statements_per_webhook"),
+        most=2,
+    ),
+    Budget(
+        "a customer's message to its row, p50, beside 3,000 statuses/s",
+        Metric("latency", _CUSTOMER, "p50_ms"),
+        "ms",
+        most=20,
+        peers=_of("latency", "p50_ms", *_BESIDE),
+    ),
+    Budget(
+        "the same, p99",
+        Metric("latency", _CUSTOMER, "p99_ms"),
+        "ms",
+        most=60,
+        peers=_of("latency", "p99_ms", *_BESIDE),
+    ),
+    Budget(
+        "statuses applied meanwhile",
+        Metric("latency", _CUSTOMER, "applied_per_s"),
+        "/s",
+        least=2900,
+    ),
+    Budget(
+        "idle: serve and one worker",
+        Metric("idle", "sidecar, workers: 1", "own_percent"),
+        "% of a core",
+        most=1,
+        peers=_of("idle", "own_percent", *_PEERS),
+    ),
+    Budget(
+        "idle: serve and four workers",
+        Metric("idle", "sidecar, workers: 4", "own_percent"),
+        "% of a core",
+        most=2,
+    ),
+    *(
+        Budget(
+            f"a bot match, 10,000 triggers, 1 kB, {what}",
+            Metric("bots", "sidecar", metric),
+            "us",
+            most=25,
+            peers=_of("bots", metric, "PHP's loop"),
+        )
+        for what, metric in _MATCHES
+    ),
+    *(
+        Budget(
+            f"the same, {what}, over PHP's loop",
+            Metric("bots", "sidecar", metric),
+            most=1 / 1000,
+            over=Metric("bots", "PHP's loop", metric),
+        )
+        for what, metric in _MATCHES
+    ),
+    Budget(
+        "memory of a process at rest",
+        Metric("idle", "sidecar, workers: 1", "memory_mb"),
+        "MB",
+        most=100,
+    ),
+    Budget(
+        "memory of a process with 1,000,000 webhooks behind it",
+        Metric("growth", "sidecar", "memory_mb"),
+        "MB",
+        most=300,
+    ),
+    Budget(
+        "memory of a process after bodies of 3 MB",
+        Metric("sizes", "sidecar", "memory_mb"),
+        "MB",
+        most=300,
+    ),
+    Budget(
+        "memory of a worker after 10,000 messages",
+        Metric("sustained", "sidecar", "memory_mb"),
+        "MB",
+        most=300,
+    ),
+    Budget(
+        "answered with 200 and lost, when it is killed with Redis away",
+        Metric("lost", "sidecar", "lost"),
+        most=0,
+        peers=_of("lost", "lost", _FIRST, _AFTER),
+    ),
+)
