@@ -1,5 +1,6 @@
 """The floor: a bare uvicorn that reads a body and answers. ``python -m bench.peers.floor``."""
 
+import gc
 import socket
 
 import uvicorn
@@ -33,6 +34,9 @@ def main() -> None:
             server_header=False,
             date_header=False,
         )
+        # As `sidecar serve` does.
+        gc.freeze()
+        gc.set_threshold(10_000, 50, 100)
         uvicorn.Server(config).run(sockets=[listening])
 
 
