@@ -154,12 +154,13 @@ async def test_rows_that_cannot_be_sent_for_long_go_back(
 ) -> None:
     """PHP would call them unknown if they stood in status 3 for minutes; and then nobody would
     send them if this process ended."""
-    monkeypatch.setattr("workers.sending.campaign.MAX_RUN_S", 0.1)
-    monkeypatch.setattr("workers.sending.campaign.GRACE_S", 0.1)
     stage = await make_stage()
     api = stage.cloud_api
     url, api._root = api._root, "http://127.0.0.1:9/v26.0"
-    assert await stage.run() is True, "somebody is to be woken for them"
+    with monkeypatch.context() as short:
+        short.setattr("workers.sending.campaign.MAX_RUN_S", 0.1)
+        short.setattr("workers.sending.campaign.GRACE_S", 0.1)
+        assert await stage.run() is True, "somebody is to be woken for them"
     assert stage.statuses() == {1: 12}
     assert await stage.listed()
     assert await stage.ledger.empty()
