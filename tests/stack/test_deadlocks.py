@@ -35,9 +35,23 @@ def _slugs(backend: LaravelBackend, *vendors: Vendor) -> list[Any]:
     return [backend.rows("vendors", _id=vendor.id)[0]["slug"] for vendor in vendors]
 
 
+#: Newer MariaDBs refuse to change a row that has changed since the transaction began (1020), where
+#: the others wait. That is not what is tested here.
+_WAITS = f"""
+    if ({DB}::select("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'") !== []) {{
+        {DB}::statement('SET SESSION innodb_snapshot_isolation = OFF');
+    }}
+"""
+
+
 def _heavy(campaign: Campaign, *more: str) -> str:
     """Return the code of a process whose transaction the server keeps."""
-    steps = [f"{DB}::beginTransaction()", _MANY.format(campaign.id), *more, f"{DB}::commit()"]
+    steps = [
+        f"{_WAITS} {DB}::beginTransaction()",
+        _MANY.format(campaign.id),
+        *more,
+        f"{DB}::commit()",
+    ]
     return "; ".join([*steps, "$say('whole');"])
 
 
@@ -71,6 +85,7 @@ async def test_two_crons_that_the_package_does_not_set_against_each_other(
     theirs, later = others
     first = _heavy(many, hooks, _HELD, _slug(theirs, "first"))
     second = f"""
+        {_WAITS}
         {DB}::beginTransaction();
         {_slug(theirs, "second")};
         {_HELD};
@@ -101,6 +116,7 @@ def _sending(vendor: Vendor, others: tuple[Vendor, Vendor], attempts: int, wait_
     """Return the code of a process whose transaction waits in the package's statement."""
     body = "['type' => 'text', 'text' => ['body' => 'Hello.']]"
     return f"""
+        {_WAITS}
         {DB}::statement('SET SESSION innodb_lock_wait_timeout = {wait_s}');
         $runs = 0;
         try {{
@@ -112,7 +128,8 @@ def _sending(vendor: Vendor, others: tuple[Vendor, Vendor], attempts: int, wait_
             }}, {attempts});
             $code = null;
         }} catch (PDOException $error) {{
-            $code = $error->errorInfo[1];
+            // Laravel wraps it where transactions are nested, from version 10 on.
+            $code = ($error->errorInfo ?? $error->getPrevious()->errorInfo)[1];
         }}
         $say([$code, $runs, {DB}::transactionLevel()]);
     """

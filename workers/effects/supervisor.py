@@ -1,6 +1,7 @@
 """Supervises the effect runners of one process: one for each vendor and kind with effects due."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -26,6 +27,9 @@ from workers.sending.services import Services
 log = structlog.get_logger()
 
 Key = tuple[EffectKind, str]
+
+#: How often PHP is asked at most whether a change of a vendor's settings explains a refusal.
+ASK_AGAIN_S = 5.0
 
 
 class VendorConfigs(Protocol):
@@ -64,9 +68,17 @@ class EffectRuns:
         self._runs: dict[Key, ReplyRun | EffectRun] = {}
         self._outages: dict[Key, LogOnce] = {}
         self._again: set[Key] = set()
+        #: When PHP was asked last whether a vendor's settings have changed (``time.monotonic``).
+        self._asked: dict[str, float] = {}
 
     async def config_since(self, vendor_uid: str, since: float) -> VendorConfig | None:
-        """Return what PHP says of a vendor, as of then or later. Raises ``BackendError``."""
+        """Return what PHP says of a vendor, as of then or later. Raises ``BackendError``. PHP is
+        asked once in :data:`ASK_AGAIN_S`, however much of the vendor's is refused meanwhile."""
+        asked = self._asked.get(vendor_uid)
+        if asked is not None and time.monotonic() - asked < ASK_AGAIN_S:
+            since = min(since, asked)
+        else:
+            self._asked[vendor_uid] = time.monotonic()
         return await self._vendors.get_since(vendor_uid, since)
 
     def wake(self, kind: EffectKind, vendor_uid: str) -> None:

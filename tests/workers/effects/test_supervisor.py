@@ -1,6 +1,7 @@
 """The effects that one process does: one run for each vendor and kind, wherever it is."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class Stand:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     known: dict[str, VendorConfig | BackendError] = field(default_factory=dict)
     woken: list[Job] = field(default_factory=list)
+    since: list[float] = field(default_factory=list)
     watching: list[Callable[[VendorConfig | None], None]] = field(default_factory=list)
 
     def make(self, *, here: bool = True) -> EffectRuns:
@@ -59,6 +61,7 @@ class Stand:
         return found
 
     async def get_since(self, key: str, since: float) -> VendorConfig | None:
+        self.since.append(since)
         return await self.get(key)
 
     @contextmanager
@@ -263,3 +266,17 @@ async def test_a_run_follows_what_php_announces(stand: Stand) -> None:
     await done(stand, "a", "b")
     await runs.close(5)
     assert stand.doer.tokens == [None, "announced"]
+
+
+async def test_many_refusals_ask_php_once(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was said after the first is new enough for the others."""
+    runs = stand.make()
+    began = time.monotonic()
+    for later in (0.0, 1.0, 2.0):
+        await runs.config_since("v", began + later)
+    first, *others = stand.since
+    assert first == began
+    assert all(began <= since < began + 1.0 for since in others)
+    monkeypatch.setattr(module, "ASK_AGAIN_S", 0.0)
+    await runs.config_since("v", began + 3.0)
+    assert stand.since[-1] == began + 3.0

@@ -120,12 +120,15 @@ async def test_the_api_is_asked_before_a_row_is_tried(track: Calls) -> None:
         await eventually(lambda: len(track.calls) == 8)
         for _ in range(3):
             await track.answer(OutcomeUnknown("502"))
-        assert track.line.down
-        await eventually(lambda: len(track.started) == 9)
+        await eventually(lambda: track.api_asks > 0)
+        # One may have got its slot while the third was answered, before the outage was noted.
+        begun = len(track.started)
+        assert begun in (8, 9)
+        await eventually(lambda: len(track.started) > begun)
         assert track.api_asks == 3
         asked = track.asks
         await eventually(lambda: track.asks > asked)
-        assert len(track.started) == 9, "while the probe is under way nothing else is sent"
+        assert len(track.started) == begun + 1, "while the probe is under way nothing else is sent"
         track.calls = track.calls[-1:]
         await track.answer(ACCEPTED)
         assert not await is_down(track)
