@@ -129,6 +129,8 @@ async def test_a_vendor_that_is_isolated_meanwhile_is_passed_over(
     for vendor in ("bad", "good"):
         mine = [wamid for wamid in php.wamids if wamid.startswith(vendor)]
         assert mine == [f"{vendor}-{n}" for n in range(6)]
+    for batch in php.batches[1:]:
+        assert len({update["vendor_uid"] for update in batch}) == 1, "it has requests of its own"
 
 
 async def test_a_drain_that_ends_leaves_what_it_read(php: Php, small: LaneUnderTest) -> None:
