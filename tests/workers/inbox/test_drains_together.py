@@ -2,22 +2,31 @@
 is applied once, in order, and the accounting balances."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.inbox.partitions import Partition, drain_leases
 from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
 from tests.contract.under_test import Vendor
 from tests.eventually import eventually
 from tests.workers.conftest import MakeLane, MakeStage
-from tests.workers.payloads import message, webhook
+from tests.workers.inbox.test_partitions import announce
+from tests.workers.lane import LaneUnderTest
+from tests.workers.payloads import message, texts, webhook
+from tests.workers.php import Answer, Call, Php, results
 from tests.workers.stage import Stage
 from tests.workers.state_machine import DrainProcess
 
+BATCH = contract.PROCESS_WEBHOOKS
 LANE = Lane.MESSAGES
 CONTACTS = ("99911", "99922")
 OF_EACH = 5
+SMALL = {"message_batch_size": 4, "message_concurrency": 1}
 
 
 def vendors_of_both(stage: Stage) -> list[Vendor]:
@@ -34,9 +43,56 @@ async def free_leases_of_the_dead(stage: Stage) -> None:
         await stage.redis.delete(keys.lease(name))
 
 
+async def test_a_lane_that_is_behind_is_divided_and_put_together_again(
+    php: Php, messages: LaneUnderTest, redis: Redis
+) -> None:
+    await announce(redis, queue=LANE)
+    lane = replace(messages, settings=messages.settings.model_copy(update=SMALL))
+    other = replace(lane, leases=Leases(redis, 10_000))
+    woken: list[asyncio.Task[bool]] = []
+
+    def wake(_: Lane) -> None:
+        woken.append(asyncio.create_task(other.drain()))
+
+    lane.wake = wake
+    seen: set[frozenset[str]] = set()
+
+    async def watch(call: Call) -> Answer:
+        seen.add(frozenset(lane.leases.held | other.leases.held))
+        return results(call)
+
+    php.when(BATCH, watch)
+    vendors = [f"vendor-{number}" for number in range(8)]
+    for number in range(20):
+        for vendor in vendors:
+            await lane.receive(*texts(f"{vendor}.{number}"), vendor=vendor)
+    while await redis.exists(keys.ready(LANE)):
+        await lane.drain()
+    assert not any(await asyncio.gather(*woken))
+    assert seen >= {
+        frozenset({"drain:messages"}),
+        frozenset({"drain:messages", "drain:messages:1"}),
+    }
+    for vendor in vendors:
+        mine = [wamid for wamid in php.wamids if wamid.startswith(f"{vendor}.")]
+        assert mine == [f"{vendor}.{number}" for number in range(20)]
+    assert not await redis.exists(keys.partitions(LANE))
+
+
+async def test_a_vendor_alone_is_nothing_to_divide(
+    php: Php, messages: LaneUnderTest, redis: Redis
+) -> None:
+    await announce(redis, queue=LANE)
+    lane = replace(messages, settings=messages.settings.model_copy(update=SMALL))
+    await lane.receive(*texts(*(str(number) for number in range(40))))
+    await lane.drain()
+    assert not await redis.exists(keys.partitions(LANE))
+    assert php.wamids == [str(number) for number in range(40)]
+
+
 @pytest.mark.parametrize("stands_still", [False, True])
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize("at", [2, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 22, 26, 31])
+@pytest.mark.parametrize("at", [4, 7, 8, 11, 14, 17, 22, 31])
 async def test_one_of_them_fails(
     make_stage: MakeStage,
     make_lane: MakeLane,
@@ -45,9 +101,8 @@ async def test_one_of_them_fails(
     parts: int,
     stands_still: bool,
 ) -> None:
-    small = {"message_batch_size": 4, "message_concurrency": 1, "lease_ttl_ms": 10_000}
-    stage = await make_stage(**small)
-    lane = make_lane(LANE, stage.backend, **small)
+    stage = await make_stage(**SMALL)
+    lane = make_lane(LANE, stage.backend, **SMALL)
     vendors = vendors_of_both(stage)
     expected: dict[tuple[str, str], list[str]] = {}
     for number in range(OF_EACH):
