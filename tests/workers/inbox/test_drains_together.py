@@ -69,6 +69,7 @@ async def test_a_lane_that_is_behind_is_divided_and_put_together_again(
     while await redis.exists(keys.ready(LANE)):
         await lane.drain()
     assert not any(await asyncio.gather(*woken))
+    assert not await lane.drain()
     assert seen >= {
         frozenset({"drain:messages"}),
         frozenset({"drain:messages", "drain:messages:1"}),
