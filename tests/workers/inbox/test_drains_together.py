@@ -56,9 +56,15 @@ async def test_a_lane_that_is_behind_is_divided_and_put_together_again(
 
     lane.wake = wake
     seen: set[frozenset[str]] = set()
+    in_flight: set[str] = set()
 
     async def watch(call: Call) -> Answer:
         seen.add(frozenset(lane.leases.held | other.leases.held))
+        theirs = {update["vendor_uid"] for update in call.json["updates"]}
+        assert not theirs & in_flight, "a vendor is in two hands"
+        in_flight.update(theirs)
+        await asyncio.sleep(0.01)
+        in_flight.difference_update(theirs)
         return results(call)
 
     php.when(BATCH, watch)

@@ -16,7 +16,8 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, texts, webhook
 from tests.workers.php import Answer, Call, Php, results
 from workers.inbox import read_ahead as read_ahead_module
-from workers.inbox.reader import FairReader, Taken
+from workers.inbox.read_ahead import ReadAhead
+from workers.inbox.reader import FairReader, LanePolicy, Taken
 
 BATCH = contract.PROCESS_WEBHOOKS
 SMALL = {"message_batch_size": 4, "message_concurrency": 1}
@@ -131,6 +132,23 @@ async def test_a_vendor_that_is_isolated_meanwhile_is_passed_over(
         assert mine == [f"{vendor}-{n}" for n in range(6)]
     for batch in php.batches[1:]:
         assert len({update["vendor_uid"] for update in batch}) == 1, "it has requests of its own"
+
+
+async def test_what_was_read_ahead_of_a_vendor_is_left_if_it_may_not_be_read_now(
+    small: LaneUnderTest,
+) -> None:
+    for vendor in ("a", "b"):
+        await small.receive(*texts(*"123456"), vendor=vendor)
+    policy = LanePolicy.of(small.lane, small.settings)
+    ahead = ReadAhead(FairReader(small.redis, policy), policy.most // 2)
+    await ahead.next(frozenset())
+    ahead.start(frozenset())
+    await ahead.committed()
+    assert ahead.vendors == 2
+    look = await ahead.next({"a"})
+    assert [one.vendor_uid for one in look.taken] == ["b"]
+    assert look.passed_over == ["a"]
+    assert [one.vendor_uid for one in (await ahead.next(frozenset())).taken] == ["a", "b"]
 
 
 async def test_a_drain_that_ends_leaves_what_it_read(php: Php, small: LaneUnderTest) -> None:
