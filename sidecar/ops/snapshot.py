@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from contracts.jobs import Lane
-from sidecar.inbox.partitions import drain_leases
+from sidecar.inbox.partitions import Partition, drain_leases
 from sidecar.metrics import Series
 from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.processes import Process, holder_of, read_processes
@@ -155,7 +155,7 @@ class Observer:
         vendors, head = cast(
             "tuple[int, bytes]",
             await self._heads(
-                keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS, 0, 1]
+                keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS, *Partition().words]
             ),
         )
         pipeline = self._redis.pipeline(transaction=False)

@@ -10,7 +10,7 @@
 | begun:{lane} | set | fencing tokens of drains that have neither committed nor ended |
 | crashes:{lane}:{partition} | hash | the same of a partition but the first |
 | begun:{lane}:{partition} | set | the same |
-| partitions:{lane} | string | how many it has now, if not one (sidecar/inbox/partitions.py) |
+| partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |

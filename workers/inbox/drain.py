@@ -42,9 +42,6 @@ MAX_RUN_S = 20.0
 #: How often to look for fresh updates while waiting only for batches beside.
 LOOK_AGAIN_S = 0.02
 
-#: A lane is divided after so many full batches in a row with more behind them.
-BEHIND = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -91,7 +88,6 @@ class Drain:
             policy, self._crash_loop, self._reader, retries, processor, delivery
         )
         self._end = 0.0
-        self._behind = 0
 
     async def run(self) -> bool:
         """Drain until nothing is left to do now, or MAX_RUN_S is over. Return whether a worker must
@@ -100,7 +96,7 @@ class Drain:
             if held is None:
                 return False
             mine, lease = held
-            self._partition.index, self._partition.count = mine.index, mine.count
+            self._partition.become(*mine.words)
             try:
                 await self._drain(lease)
             except LeaseLost:
@@ -125,7 +121,7 @@ class Drain:
                     async with self._host.lock.alone():
                         await self._one_by_one.step(lease)
                 elif await self._batch(lease):
-                    if self._behind >= BEHIND and not self._beside:
+                    if self._ahead.vendors > 1 and not self._beside:
                         await self._divide(lease)
                 elif self._is_over or not await self._anything_now():
                     if self._beside:
@@ -138,10 +134,9 @@ class Drain:
         await self._crash_loop.end()
 
     async def _divide(self, lease: Lease) -> None:
-        """Divide the lane, with nothing in flight."""
-        self._behind = 0
-        await self._ahead.forget()
-        await self._partitions.divide(self._partition, lease)
+        """Divide the lane, which is behind, while nothing is in flight."""
+        if await self._partitions.divide(self._partition, lease):
+            await self._ahead.forget()
 
     def _goes_on(self, lease: Lease) -> bool:
         if self._host.stopping() or lease.lost.is_set():
@@ -196,5 +191,4 @@ class Drain:
             await self._ahead.committed()
         else:
             await self._ahead.forget()
-        self._behind = self._behind + 1 if self._ahead.vendors > 1 else 0
         return committed

@@ -8,11 +8,12 @@ commits nothing.
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import structlog
 
 from contracts.jobs import Lane, drain
-from sidecar.inbox.partitions import MAX_PARTITIONS, Partition, drain_lease
+from sidecar.inbox.partitions import MAX_PARTITIONS, Partition, best_salt, drain_lease
 from sidecar.ops.processes import read_processes
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -44,36 +45,43 @@ class Partitions:
     async def hold(self) -> AsyncIterator[tuple[Partition, Lease] | None]:
         """Hold a partition that nobody drains inside the block, or yield None if there is none. A
         process drains one of a lane's: a second one would only take turns with it."""
-        names = [drain_lease(self._lane, index) for index in range(await self._count())]
+        count, _ = await self._division()
+        names = [drain_lease(self._lane, index) for index in range(count)]
         if self._leases.held.isdisjoint(names):
             for index, name in enumerate(names):
                 async with self._leases.hold(name) as lease:
                     if lease is None:
                         continue
                     # From now on only this drain may change it, or nobody.
-                    count = await self._count()
-                    yield (Partition(index, count), lease) if index < count else None
+                    count, salt = await self._division()
+                    yield (Partition(index, count, salt), lease) if index < count else None
                     return
         yield None
 
-    async def _count(self) -> int:
-        return int(await self._redis.get(keys.partitions(self._lane)) or 1)
+    async def _division(self) -> tuple[int, int]:
+        """Return how many partitions there are, and how vendors are spread over them."""
+        found = cast("bytes | None", await self._redis.get(keys.partitions(self._lane)))
+        count, salt = (found or b"1 0").split(b" ")
+        return int(count), int(salt)
 
-    async def divide(self, partition: Partition, lease: Lease) -> None:
-        """Divide the lane among the workers there are. Nothing of it may be in flight. Raises
-        :class:`~sidecar.redis.lease.LeaseLost`."""
+    async def divide(self, partition: Partition, lease: Lease) -> bool:
+        """Divide the lane among the workers there are. Nothing of it may be in flight. Return
+        whether that was done. Raises :class:`~sidecar.redis.lease.LeaseLost`."""
         now = time.monotonic()
         if partition.count > 1 or now < self._divide_at:
-            return
+            return False
         self._divide_at = now + DIVIDE_S
         count = min(await self._workers(), MAX_PARTITIONS)
         if count < 2:
-            return
-        await self._fenced.run(lease, ("SET", keys.partitions(self._lane), count))
-        partition.count = count
+            return False
+        found = await cast(Any, self._redis).hgetall(keys.waiting(self._lane))
+        salt = best_salt({vendor.decode(): int(number) for vendor, number in found.items()}, count)
+        await self._fenced.run(lease, ("SET", keys.partitions(self._lane), f"{count} {salt}"))
+        partition.become(0, count, salt)
         self._look_at = now + LOOK_S
         log.info("lane.divided", lane=self._lane, partitions=count)
         self._wake()
+        return True
 
     async def _workers(self) -> int:
         """Return how many processes drain this lane; 0 if one of them knows of no partitions, while
@@ -103,6 +111,6 @@ class Partitions:
         if not merged:
             self._wake()  # for any that nobody drains; it does nothing if there is none
             return False
-        partition.count = 1
+        partition.become(0, 1, 0)
         log.info("lane.put_together", lane=self._lane)
         return True

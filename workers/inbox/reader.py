@@ -190,10 +190,9 @@ class FairReader:
         """Wait until the oldest webhook has waited long enough. Return whether that took time."""
         if not vendors or not self._policy.wait_ms:
             return False
-        mine = self._partition
         _, oldest = await self._heads(
             keys=[keys.ready(self._lane)],
-            args=[keys.inbox(self._lane, ""), MAX_HEADS, mine.index, mine.count],
+            args=[keys.inbox(self._lane, ""), MAX_HEADS, *self._partition.words],
         )
         oldest_ms = int(oldest.partition(b"-")[0] or 0)
         pause_ms = oldest_ms + self._policy.wait_ms - now_ms()

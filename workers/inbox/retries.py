@@ -49,10 +49,9 @@ class Retries:
         return [name.decode() for name in (await self._find(now, limit, 0))[::2]]
 
     async def _find(self, now: int, limit: int, of_each: int) -> list[Any]:
-        mine = self._partition
         answer = await self._due(
             keys=[keys.deferred(self._lane)],
-            args=[now, limit, of_each, MAX_BYTES, mine.index, mine.count],
+            args=[now, limit, of_each, MAX_BYTES, *self._partition.words],
         )
         return cast(list[Any], answer)
 

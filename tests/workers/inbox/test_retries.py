@@ -93,7 +93,7 @@ async def test_partitions_are_apart_and_together_all_of_it(redis: Redis, limit: 
         await put(redis, name, due_at)
     found: list[str] = []
     for index in range(3):
-        partition = Partition(index, 3)
+        partition = Partition(index, 3, salt=4)
         retries = Retries(redis, LANE, partition)
         mine = [name for name in names if partition.holds(name.partition("/")[0])]
         assert await retries.due_keys(100, limit=limit) == mine[:limit]

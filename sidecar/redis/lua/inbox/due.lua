@@ -7,8 +7,7 @@
 -- ARGV[2]  maximum order keys
 -- ARGV[3]  maximum updates of one of them; 0: only the order keys are wanted
 -- ARGV[4]  maximum bytes of all (the first update is returned whatever its size)
--- ARGV[5]  which of the lane's partitions is wanted, from 0 on
--- ARGV[6]  of how many
+-- ARGV[5..7]  the partition that is wanted (partition.lua)
 --
 -- Returns, flat, each order key and its updates as stored.
 
@@ -19,7 +18,6 @@
 local MAX_INSPECTED = 20
 
 local limit, of_each, max_size = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local index, count = tonumber(ARGV[5]), tonumber(ARGV[6])
 local found, size, wanted = {}, 0, 0
 
 -- Add an order key with its updates. Returns false if there is no room for more.
@@ -46,12 +44,12 @@ local function add(order_key)
   return not full and wanted < limit
 end
 
-local pages = count == 1 and 1 or MAX_INSPECTED
+local pages = ARGV[6] == "1" and 1 or MAX_INSPECTED
 for page = 0, pages - 1 do
   local order_keys =
     redis.call("ZRANGEBYSCORE", KEYS[1], 0, ARGV[1], "LIMIT", page * limit, limit)
   for _, order_key in ipairs(order_keys) do
-    if is_held(string.match(order_key, "^[^/]*"), index, count) and not add(order_key) then
+    if is_held(string.match(order_key, "^[^/]*"), ARGV, 5) and not add(order_key) then
       return found
     end
   end

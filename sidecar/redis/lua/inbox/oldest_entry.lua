@@ -4,19 +4,17 @@
 -- KEYS[1]  ready:{lane}  set: vendors whose stream is not empty
 -- ARGV[1]  the key prefix of the lane's streams
 -- ARGV[2]  maximum vendors to inspect; of more, a random sample
--- ARGV[3]  which of the lane's partitions is wanted, from 0 on
--- ARGV[4]  of how many
+-- ARGV[3..5]  the partition that is wanted (partition.lua)
 --
 -- Returns {vendors of the lane, id of the oldest entry or ""}. An entry is read with all of its
 -- bodies, so these do not leave the script.
 
 -- include inbox/partition.lua
 
-local index, count = tonumber(ARGV[3]), tonumber(ARGV[4])
 local vendors = redis.call("SRANDMEMBER", KEYS[1], ARGV[2])
 local oldest, oldest_ms = "", math.huge
 for _, vendor in ipairs(vendors) do
-  local head = is_held(vendor, index, count)
+  local head = is_held(vendor, ARGV, 3)
     and redis.call("XRANGE", ARGV[1] .. vendor, "-", "+", "COUNT", 1)[1]
   if head then
     local ms = tonumber(string.match(head[1], "^%d+"))
