@@ -24,14 +24,16 @@ def sent_statuses(stack: Stack, messages: int) -> Iterator[tuple[str, bytes]]:
             vendor = stack.vendors[number % len(stack.vendors)]
             wa_id = f"9991{number:08d}"
             uid = f"7f0c0000-0000-4000-8000-{number:012d}"
-            yield vendor.uid, status_webhook(f"wamid.BENCH{wa_id}", status, wa_id, uid)
+            wamid, own = f"wamid.BENCH{wa_id}", vendor.phone_number_ids[0]
+            yield vendor.uid, status_webhook(wamid, status, wa_id, uid, own)
 
 
 def customers_messages(stack: Stack, first: int = 0) -> Iterator[tuple[str, bytes]]:
     """Yield vendor and webhook of customers' messages, without end."""
     for number, vendor in enumerate(cycle(stack.vendors), first):
         sender = f"9992{number % 1000:08d}"
-        yield vendor.uid, message_webhook(f"wamid.CUSTOMER{number:010d}", sender)
+        own = vendor.phone_number_ids[0]
+        yield vendor.uid, message_webhook(f"wamid.CUSTOMER{number:010d}", sender, number=own)
 
 
 def mixed(stack: Stack, messages: int) -> list[tuple[str, bytes]]:

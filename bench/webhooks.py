@@ -10,8 +10,11 @@ PHONE_NUMBER_ID = "106540352242922"
 STATUSES = ("sent", "delivered", "read")
 
 
-def status_webhook(wamid: str, status: str, recipient: str, callback_data: str) -> bytes:
+def status_webhook(
+    wamid: str, status: str, recipient: str, callback_data: str, number: str = PHONE_NUMBER_ID
+) -> bytes:
     return _webhook(
+        number,
         statuses=[
             {
                 "id": wamid,
@@ -21,11 +24,16 @@ def status_webhook(wamid: str, status: str, recipient: str, callback_data: str) 
                 "biz_opaque_callback_data": callback_data,
                 "pricing": {"billable": True, "pricing_model": "PMP", "category": "marketing"},
             }
-        ]
+        ],
     )
 
 
-def message_webhook(wamid: str, sender: str, text: str = "Is the shop open on Sunday?") -> bytes:
+def message_webhook(
+    wamid: str,
+    sender: str,
+    text: str = "Is the shop open on Sunday?",
+    number: str = PHONE_NUMBER_ID,
+) -> bytes:
     message = {
         "from": sender,
         "id": wamid,
@@ -34,7 +42,7 @@ def message_webhook(wamid: str, sender: str, text: str = "Is the shop open on Su
         "text": {"body": text},
     }
     contact = {"profile": {"name": "Customer"}, "wa_id": sender}
-    return _webhook(contacts=[contact], messages=[message])
+    return _webhook(number, contacts=[contact], messages=[message])
 
 
 def webhook_body(number: int) -> bytes:
@@ -63,10 +71,10 @@ def as_request(body: bytes, path: str) -> bytes:
     ).encode() + body
 
 
-def _webhook(**items: Any) -> bytes:
+def _webhook(number: str, **items: Any) -> bytes:
     value = {
         "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": "15550100000", "phone_number_id": PHONE_NUMBER_ID},
+        "metadata": {"display_phone_number": "15550100000", "phone_number_id": number},
         **items,
     }
     change = {"field": "messages", "value": value}

@@ -18,7 +18,7 @@ from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import effects_lease, vendor_of_replies
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.logs import LogOnce
 from sidecar.ops.housekeeping import Housekeeping
 from sidecar.php.client import Backend, BackendError

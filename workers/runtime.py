@@ -97,7 +97,9 @@ class Runtime:
             for lane in Lane
         }
         self._drain_outages = {lane: LogOnce("lane.not_drained", lane=lane.value) for lane in Lane}
-        self._host = Host(self._leases, lambda: self.stopping)
+        self._host = Host(
+            self._leases, lambda: self.stopping, lambda lane: self._wakeups.send(drain(lane))
+        )
         status_errors = StatusErrors(
             settings, self._redis, self._services.limiter, self._vendors.get
         )
@@ -147,6 +149,7 @@ class Runtime:
         breakers = {lane.value: d.breaker.fresh_reason for lane, d in self._deliveries.items()}
         return {
             "queues": list(self._queues),
+            "partitioned": True,
             "leases": sorted(self._leases.held),
             "breakers": {lane: reason for lane, reason in breakers.items() if reason is not None},
             "isolated": {

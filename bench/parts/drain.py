@@ -27,6 +27,8 @@ _CONNECTIONS = 64
 _TIMEOUT_S = 120.0
 _WARM = 40
 _SHARE = 0.15
+#: A lane is divided by vendor.
+_VENDORS = 8
 #: Offered while they come in; what the budget asks for, and some.
 _OFFERED = 6000.0
 #: Webhooks to a message: its three statuses, and a customer's for every nine of them.
@@ -42,7 +44,7 @@ def run(context: Context) -> Figures:
     for workers in (1, 2):
         with installed(SidecarStack) as stack:
             name = f"sidecar, workers: {workers}, of {_SHARE} cores"
-            figures[name] = backlog(stack, many // 2, workers, share=_SHARE)
+            figures[name] = backlog(stack, many // 2, workers, vendors=_VENDORS, share=_SHARE)
     with installed(SidecarStack) as stack:
         seconds = context.size(5.0, 0.5)
         figures["sidecar, workers: 1"]["per_s_meanwhile"] = meanwhile(stack, seconds)

@@ -32,6 +32,7 @@ from sidecar.inbox.group import (
     InboxUnavailable,
     make_group,
 )
+from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Members, Redis, reason_of, script
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
@@ -47,7 +48,6 @@ __all__ = [
     "InboxReader",
     "InboxUnavailable",
     "RawWebhook",
-    "drain_lease",
     "uids",
 ]
 
@@ -177,11 +177,6 @@ def uids() -> Callable[[], bytes]:
     entries share one, whatever their lane, host, Redis or clock."""
     process, count = secrets.token_hex(8), itertools.count()
     return lambda: b"%s-%x" % (process.encode(), next(count))
-
-
-def drain_lease(lane: Lane) -> str:
-    """Return the name of the lease that the lane's drain holds."""
-    return f"drain:{lane}"
 
 
 @dataclass(frozen=True, slots=True)

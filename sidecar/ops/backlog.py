@@ -10,6 +10,7 @@ from contracts.backend import UpdateKind
 from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.effects.outbox import vendor_of_replies
+from sidecar.inbox.partitions import MAX_PARTITIONS
 from sidecar.ops.snapshot import Overview
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -132,11 +133,13 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     found = cast("list[bytes]", await redis.zrange(keys.deferred(lane), 0, MAX_ORDER_KEYS - 1))
     order_keys = _in_turns(found)[:MAX_LOOKED_AT]
     pipeline = redis.pipeline(transaction=False)
-    pipeline.scard(keys.begun(lane))
-    pipeline.hget(keys.crashes(lane), "left")
+    for partition in range(MAX_PARTITIONS):
+        pipeline.scard(keys.begun(lane, partition))
+        pipeline.hget(keys.crashes(lane, partition), "left")
     for order_key in order_keys:
         pipeline.lindex(keys.deferred_updates(lane, order_key.decode()), 0)
-    begun, left, *first = await pipeline.execute()
+    answers = await pipeline.execute()
+    drains, first = answers[: 2 * MAX_PARTITIONS], answers[2 * MAX_PARTITIONS :]
     updates = [msgspec.json.decode(update) for update in first if update is not None]
     since = overview.now - REFUSED_MS
     refused = {
@@ -148,15 +151,15 @@ async def read_deferred(redis: Redis, overview: Overview, lane: Lane) -> Deferre
     }
     reasons = Counter(update.get("reason") or "behind an earlier one" for update in updates)
     oldest = min((update["received_at"] for update in updates), default=overview.now)
-    # The last one that began may still run. Its lease would tell, but was read before this; if it
-    # has died, the next one says so, which begins as soon as the lease is free.
-    deaths = max(0, int(begun) - 1)
+    # Of each partition the last one that began may still run. Its lease would tell, but was read
+    # before this; if it has died, the next one says so, which begins as soon as the lease is free.
+    deaths = max(max(0, int(begun) - 1) for begun in drains[::2])
     return Deferred(
         reasons=dict(reasons.most_common()),
         refused=refused,
         oldest_s=max(0, overview.now - oldest) / 1000,
         deaths=deaths,
-        one_by_one=int(left or 0),
+        one_by_one=sum(int(left or 0) for left in drains[1::2]),
     )
 
 

@@ -18,9 +18,10 @@ SET_BACK_MS = 5000
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """``role`` is serve or worker, ``queues`` are a worker's. ``leases`` are the names of those it
-    holds, ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP
-    fails or hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
+    """``role`` is serve or worker, ``queues`` are a worker's; it is ``partitioned`` if it heeds
+    partitions of a lane, as older versions do not. ``leases`` are the names of those it holds,
+    ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP fails or
+    hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
     ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
     can be woken; ``ai_failures`` says why AIs fail on all questions, by vendor. ``in_vain`` are the
     campaigns for which workers are woken and which nobody sends, with seconds. ``sends`` is how the
@@ -37,6 +38,7 @@ class Process:
     memory_bytes: int = 0
     cpu_s: float = 0.0
     queues: list[str] = field(default_factory=list)
+    partitioned: bool = False
     leases: list[str] = field(default_factory=list)
     breakers: dict[str, str] = field(default_factory=dict)
     isolated: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -5,11 +5,13 @@ and a restarted process does not begin at zero. While Redis is unavailable, coun
 what it may have added before its answer was lost carries the same number again, and counts once.
 """
 
+import asyncio
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,6 +56,7 @@ class Telemetry:
         self._published = metrics.read()
         #: What Redis was told last, if it has not answered: it may have added it.
         self._unanswered: dict[Series, float] = {}
+        self._lock = asyncio.Lock()
         self._number = 0
         self._beat_at = 0.0
         self._told: list[Any] = []
@@ -81,6 +84,17 @@ class Telemetry:
 
     async def publish(self) -> None:
         """Publish what was counted since the last time, if Redis is available."""
+        async with self._lock:
+            await self._try()
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Publish nothing inside the block. What Redis has then, and :meth:`unpublished`, are
+        together what was counted: a count that moved over meanwhile would be in none, or both."""
+        async with self._lock:
+            yield
+
+    async def _try(self) -> None:
         try:
             if not self._known:
                 await self._introduce()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from contracts.jobs import Lane
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import Partition, drain_leases
 from sidecar.metrics import Series
 from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.processes import Process, holder_of, read_processes
@@ -154,22 +154,26 @@ class Observer:
     ) -> LaneState:
         vendors, head = cast(
             "tuple[int, bytes]",
-            await self._heads(keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS]),
+            await self._heads(
+                keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS, *Partition().words]
+            ),
         )
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.zcard(keys.deferred(lane))
         pipeline.zcount(keys.deferred(lane), 0, now)
         pipeline.zrange(keys.deferred(lane), 0, 0, withscores=True)
-        lease = drain_lease(lane)
-        pipeline.get(keys.lease(lease))
-        deferred, due, first, token = await pipeline.execute()
+        leases = drain_leases(lane)
+        pipeline.mget(map(keys.lease, leases))
+        deferred, due, first, tokens = await pipeline.execute()
+        began = min((int(token) for token in tokens if token is not None), default=None)
+        holders = dict.fromkeys(holder_of(processes, lease) for lease in leases)
         return LaneState(
             lane=lane,
             webhooks=sum(one.waiting[lane] for one in accounting),
             vendors=vendors,
             oldest_s=max(0, now - int(head.partition(b"-")[0])) / 1000 if head else 0.0,
-            held_s=None if token is None else max(0, now - int(token)) / 1000,
-            holder=holder_of(processes, lease),
+            held_s=None if began is None else max(0, now - began) / 1000,
+            holder=", ".join(name for name in holders if name) or None,
             deferred=deferred,
             due=due,
             next_due_in_s=(first[0][1] - now) / 1000 if first else None,

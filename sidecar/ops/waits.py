@@ -7,7 +7,7 @@ import msgspec
 
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_leases
 from sidecar.ops.snapshot import Overview
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
@@ -132,7 +132,7 @@ def _not_asked(overview: Overview, vendor_uid: str) -> str:
         ok_s = overview.backend_ok_s
         since_ok = "yet" if ok_s is None else f"since {utc_text(_before(overview, ok_s))}"
         return f"PHP has not been reached {since_ok}: {reason}"
-    if overview.holder(drain_lease(_LANE)) is None:
+    if not any(map(overview.holder, drain_leases(_LANE))):
         return "no worker has begun with it"
     return "the worker is busy with what came before it, or PHP is slow to answer"
 

@@ -8,6 +8,9 @@
 | cursor:{lane} | hash | how far the first entry of a vendor's stream is processed |
 | crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
 | begun:{lane} | set | fencing tokens of drains that have neither committed nor ended |
+| crashes:{lane}:{partition} | hash | the same of a partition but the first |
+| begun:{lane}:{partition} | set | the same |
+| partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
@@ -191,12 +194,16 @@ def cursor(lane: Lane) -> str:
     return f"cursor:{lane}"
 
 
-def crashes(lane: Lane) -> str:
-    return f"crashes:{lane}"
+def crashes(lane: Lane, partition: int = 0) -> str:
+    return f"crashes:{lane}:{partition}" if partition else f"crashes:{lane}"
 
 
-def begun(lane: Lane) -> str:
-    return f"begun:{lane}"
+def begun(lane: Lane, partition: int = 0) -> str:
+    return f"begun:{lane}:{partition}" if partition else f"begun:{lane}"
+
+
+def partitions(lane: Lane) -> str:
+    return f"partitions:{lane}"
 
 
 def lease(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis

@@ -47,6 +47,7 @@ class LaneUnderTest:
     stopping: bool = False
     configs: dict[str, VendorConfig] = field(default_factory=dict)
     woken: list[tuple[EffectKind, str]] = field(default_factory=list)
+    wake: Callable[[Lane], None] = lambda lane: None
     delivery: Delivery = field(init=False)
     status_errors: StatusErrors = field(init=False)
 
@@ -92,7 +93,7 @@ class LaneUnderTest:
                 UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
                 self.status_errors if self.lane is Lane.STATUSES else None,
             ),
-            Host(self.leases, stopping or (lambda: self.stopping)),
+            Host(self.leases, stopping or (lambda: self.stopping), self.wake),
         )
 
     async def drain(self) -> bool:

@@ -18,7 +18,8 @@ from contracts.backend import QueueStatus
 from contracts.cloud_api.webhook import higher_status
 from contracts.jobs import Job, Lane
 from sidecar.effects.outbox import make_outbox
-from sidecar.inbox.store import Inbox, drain_lease
+from sidecar.inbox.partitions import drain_lease
+from sidecar.inbox.store import Inbox
 from sidecar.ops.accounting import Counters
 from sidecar.php.breaker import Breaker
 from sidecar.redis import keys

@@ -13,7 +13,7 @@ from contracts.effects import EffectKind
 from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import effects_lease, replies_of
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.php.client import Backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, ResponseError

@@ -4,9 +4,7 @@ isolated vendors'. They must not hold up fresh updates."""
 import random
 
 from sidecar.clock import now_ms
-from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
-from sidecar.redis.memory_guard import MemoryGuard
 from workers.inbox.batch import Batch
 from workers.inbox.delivery import Delivery, Verdicts
 from workers.inbox.isolation import IsolatedBatches, SharedLock, Why
@@ -31,20 +29,19 @@ class Beside:
     def __init__(
         self,
         policy: LanePolicy,
-        redis: Redis,
-        guard: MemoryGuard,
+        reader: FairReader,
+        retries: Retries,
         delivery: Delivery,
         processor: Processor,
         lock: SharedLock,
     ) -> None:
         self._policy = policy
-        self._redis = redis
-        self._guard = guard
+        self._reader = reader
+        self._retries = retries
         self._delivery = delivery
         self._isolated = delivery.isolated
         self._processor = processor
         self._lock = lock
-        self._retries = Retries(redis, policy.lane)
         self._batches = IsolatedBatches()
         self._closed = False
         #: Vendors whose fresh updates a batch has read and not committed yet. They may have been
@@ -78,7 +75,7 @@ class Beside:
 
     async def anything_due(self) -> bool:
         """Return whether anything is due that is not in flight."""
-        return await self._retries.how_many_due(now_ms()) > len(self._batches.order_keys)
+        return await self._retries.anything_due(now_ms(), len(self._batches.order_keys))
 
     async def start_due(self, lease: Lease) -> Waited:
         """Start batches with what is due, and return what may go with the fresh updates."""
@@ -135,7 +132,7 @@ class Beside:
             await self._process(lease, vendor_uid, Batch(waited=refused), lambda _commit: None)
 
     async def _run_fresh(self, lease: Lease, vendor_uid: str, waited: Waited) -> None:
-        reader = FairReader(self._redis, self._policy, self._guard)
+        reader = self._reader.another()
         taken = await reader.take_of(vendor_uid)
         reader.forget()
         if taken or waited or reader.empty:

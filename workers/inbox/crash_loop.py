@@ -6,7 +6,7 @@ commit. After a few times the lane's work is taken one by one: each unit is reco
 started, and cleared in its commit. A unit that was started again and again and is still recorded is
 what kills the workers.
 
-This is written under the lane's lease.
+This is written under the partition's lease.
 """
 
 from typing import cast
@@ -29,8 +29,8 @@ class CrashLoop:
     def __init__(self, redis: Redis, lane: Lane, *, most: int, units: int) -> None:
         self._redis = redis
         self._lane = lane
-        self._key = keys.crashes(lane)
-        self._begun = keys.begun(lane)
+        self._key = ""
+        self._begun = ""
         self._token = 0
         self._script = script(redis, "inbox/crashes")
         self._most = most
@@ -39,9 +39,11 @@ class CrashLoop:
         self.left = 0
         self.unit: str | None = None
 
-    async def begin(self, token: int) -> None:
-        """Record that a drain begins, under its fencing token."""
+    async def begin(self, token: int, partition: int = 0) -> None:
+        """Record that a drain of a partition begins, under its fencing token."""
         self._token = token
+        self._key = keys.crashes(self._lane, partition)
+        self._begun = keys.begun(self._lane, partition)
         times = await self._record("drain", token, self._most, self._units)
         self._recorded = True
         if times > self._most:

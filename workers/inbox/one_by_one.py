@@ -12,7 +12,6 @@ import structlog
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.inbox.store import InboxEntry
-from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from workers.inbox.batch import Batch
 from workers.inbox.beside import alone
@@ -37,15 +36,15 @@ class OneByOne:
 
     def __init__(
         self,
-        redis: Redis,
         policy: LanePolicy,
         crash_loop: CrashLoop,
         reader: FairReader,
+        retries: Retries,
         processor: Processor,
         delivery: Delivery,
     ) -> None:
         self._policy = policy
-        self._retries = Retries(redis, policy.lane)
+        self._retries = retries
         self._crash_loop = crash_loop
         self._reader = reader
         self._processor = processor

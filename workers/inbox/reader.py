@@ -1,12 +1,14 @@
 """Reads updates from a lane: when, how many, and whose."""
 
 import asyncio
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import cast
+from types import MappingProxyType
+from typing import Any, cast
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
+from sidecar.inbox.partitions import Partition
 from sidecar.inbox.store import EntryHead, InboxEntry, InboxReader
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -72,13 +74,21 @@ class FairReader:
     least recently served come first. It deletes nothing: what was read and not committed is read
     again, from the cursor of the last commit on.
 
-    ``room`` tells whether Redis has room for updates that will have to wait.
+    ``room`` tells whether Redis has room for updates that will have to wait. Only the vendors of
+    ``partition`` are read.
     ``empty``: vendors in the index whose streams turned out to be empty.
     ``passed_over``: vendors with webhooks that were excluded from the last look.
     """
 
-    def __init__(self, redis: Redis, policy: LanePolicy, room: MemoryGuard | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        policy: LanePolicy,
+        room: MemoryGuard | None = None,
+        partition: Partition | None = None,
+    ) -> None:
         self._redis = redis
+        self._partition = partition or Partition()
         self._inbox = InboxReader(redis)
         self._policy = policy
         self._room = room
@@ -92,7 +102,14 @@ class FairReader:
 
     async def vendors(self) -> list[str]:
         """Return the vendors with webhooks in this lane, in no particular order."""
-        return await self._inbox.vendors(self._lane)
+        vendors = await self._inbox.vendors(self._lane)
+        if self._partition.count == 1:
+            return vendors
+        return [vendor_uid for vendor_uid in vendors if self._partition.holds(vendor_uid)]
+
+    def another(self) -> "FairReader":
+        """Return a reader of the same that knows nothing of what this one has read."""
+        return FairReader(self._redis, self._policy, self._room, self._partition)
 
     async def waiting(self, excluded: Set[str] = frozenset()) -> bool:
         """Return whether the lane has anything that may be read now."""
@@ -106,6 +123,23 @@ class FairReader:
         if await self._wait_for_others(vendors):
             vendors = await self._ready(excluded)
         return await self._read(await self._cursors(vendors), READ_BYTES)
+
+    async def take_after(
+        self, taken: list[Taken], excluded: Set[str] = frozenset(), *, least: int = 0
+    ) -> list[Taken]:
+        """Return what comes after ``taken``, of which nothing is committed yet; nothing if fewer
+        webhooks than ``least`` are left."""
+        vendors = await self._ready(excluded)
+        cursors = await self._cursors(vendors)
+        gone = sum(head.webhooks for one in taken for head in one.done)
+        if await self._waiting(cursors) - gone < least:
+            self.empty = []
+            return []
+        behind = {one.vendor_uid: one.done[-1].id for one in taken if one.done}
+        for one in taken:
+            if one.vendor_uid in cursors:
+                cursors[one.vendor_uid] = one.position.encode() if one.position else None
+        return await self._read(cursors, READ_BYTES, behind)
 
     async def take_of(self, vendor_uid: str) -> list[Taken]:
         """Return the next updates of one vendor."""
@@ -124,6 +158,14 @@ class FairReader:
         ready = await self.vendors()
         self.passed_over = [vendor for vendor in ready if vendor in excluded]
         return [vendor for vendor in ready if vendor not in excluded]
+
+    async def _waiting(self, vendors: Iterable[str]) -> int:
+        """Return how many webhooks are in these vendors' streams."""
+        names = list(vendors)
+        if not names:
+            return 0
+        counts = await cast(Any, self._redis).hmget(keys.waiting(self._lane), names)
+        return sum(int(count or 0) for count in counts)
 
     async def _cursors(self, vendors: list[str]) -> dict[str, bytes | None]:
         """Return how far each vendor's first entry is processed, without vendors that have too much
@@ -149,7 +191,8 @@ class FairReader:
         if not vendors or not self._policy.wait_ms:
             return False
         _, oldest = await self._heads(
-            keys=[keys.ready(self._lane)], args=[keys.inbox(self._lane, ""), MAX_HEADS]
+            keys=[keys.ready(self._lane)],
+            args=[keys.inbox(self._lane, ""), MAX_HEADS, *self._partition.words],
         )
         oldest_ms = int(oldest.partition(b"-")[0] or 0)
         pause_ms = oldest_ms + self._policy.wait_ms - now_ms()
@@ -158,13 +201,19 @@ class FairReader:
         await asyncio.sleep(min(pause_ms, self._policy.wait_ms) / 1000)
         return True
 
-    async def _read(self, cursors: dict[str, bytes | None], read_bytes: int) -> list[Taken]:
-        """Read from all of these vendors, a few at a time, as much as one batch may hold."""
+    async def _read(
+        self,
+        cursors: dict[str, bytes | None],
+        read_bytes: int,
+        behind: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Taken]:
+        """Read from all of these vendors, a few at a time, as much as one batch may hold;
+        ``behind`` the entry with this id, if a vendor has one there."""
         self.empty = []
         budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
         shares = {v: budget.share(len(cursors)) for v in self._fair_order(cursors)}
         taken: dict[str, Taken] = {}
-        after = dict.fromkeys(shares, "0")
+        after = {vendor_uid: behind.get(vendor_uid, "0") for vendor_uid in shares}
         at_a_time, count = VENDORS_AT_A_TIME, 1
         while after and budget.left:
             some = {v: after.pop(v) for v in list(after)[:at_a_time]}

@@ -69,19 +69,22 @@ class Metrics:
         waiting: list[WaitingMessage] = []
         of_sending: list[Metric] = []
         try:
-            overview = await self._observer.read()
+            async with self._telemetry.paused():
+                overview = await self._observer.read()
+                here = self._telemetry.unpublished()
+            self._last = overview.metrics
             effects = await read_effects(self._redis, overview.now)
             waiting = await read_waiting_messages(self._redis, overview)
             of_sending = [
                 *sending(overview, await read_numbers(self._redis)),
                 *await self._waits(overview),
             ]
-            self._last = overview.metrics
             self._outage.worked()
         except RedisUnavailable as error:
             self._outage.failed(reason_of(error))
+            here = self._telemetry.unpublished()
         counted = dict(self._last)
-        for series, by in self._telemetry.unpublished().items():
+        for series, by in here.items():
             counted[series] = counted.get(series, 0.0) + by
         up = gauge("sidecar_redis_up", "Whether Redis answers.", [((), overview is not None)])
         state: list[Metric] = []

@@ -16,7 +16,7 @@ from sidecar.inbox.group import (
     InboxUnavailable,
     make_group,
 )
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 
 
 def make(timeout_s: float = 5.0) -> Group:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.jobs import Lane
 from sidecar.inbox.group import MAX_GROUP_BYTES, MAX_GROUP_WEBHOOKS
+from sidecar.inbox.partitions import drain_lease
 from sidecar.inbox.store import (
     MAX_ENTRY_BYTES,
     MAX_ENTRY_WEBHOOKS,
@@ -17,7 +18,6 @@ from sidecar.inbox.store import (
     InboxEntry,
     InboxReader,
     InboxUnavailable,
-    drain_lease,
 )
 from sidecar.redis import keys
 from sidecar.redis.client import Redis

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane, Queue
-from sidecar.inbox.store import Inbox, drain_lease
+from sidecar.inbox.partitions import drain_lease
+from sidecar.inbox.store import Inbox
 from sidecar.metrics import SLOTS, MetricsRegistry, Series
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.snapshot import Observer, RedisState

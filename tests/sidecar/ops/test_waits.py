@@ -7,7 +7,7 @@ import pytest
 from contracts.backend import UpdateKind
 from contracts.jobs import Lane, Queue
 from sidecar.clock import utc_text
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.metrics import MetricsRegistry
 from sidecar.ops import waits
 from sidecar.ops.publisher import Telemetry

@@ -9,7 +9,7 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from sidecar.redis.lease import Lease, Leases
 from sidecar.redis.memory_guard import MemoryGuard
@@ -21,7 +21,8 @@ from workers.inbox.beside import BUSY_MS, Beside
 from workers.inbox.commit import Commit
 from workers.inbox.isolation import SharedLock
 from workers.inbox.processor import Deliver, Processor, Record
-from workers.inbox.reader import LanePolicy
+from workers.inbox.reader import FairReader, LanePolicy
+from workers.inbox.retries import Retries
 from workers.inbox.update import Update
 
 A, B = "vendor-a", "vendor-b"
@@ -52,8 +53,8 @@ class Stand:
         self.isolated = self.lane.delivery.isolated
         self.beside = Beside(
             policy,
-            self.lane.redis,
-            guard,
+            FairReader(self.lane.redis, policy, guard),
+            Retries(self.lane.redis, self.lane.lane),
             self.lane.delivery,
             cast(Processor, self.processing),
             SharedLock(),

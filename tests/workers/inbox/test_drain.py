@@ -4,7 +4,7 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest

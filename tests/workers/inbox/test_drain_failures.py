@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox.store import InboxUnavailable, drain_lease
+from sidecar.inbox.partitions import drain_lease
+from sidecar.inbox.store import InboxUnavailable
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from sidecar.redis import keys

@@ -9,7 +9,7 @@ import pytest
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.effects.outbox import make_outbox
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from sidecar.redis.lease import Lease, Leases
 from sidecar.redis.memory_guard import MemoryGuard
@@ -22,6 +22,7 @@ from workers.inbox.effects import UpdateEffects
 from workers.inbox.one_by_one import MAX_UPDATES, OneByOne
 from workers.inbox.processor import Processor
 from workers.inbox.reader import FairReader, LanePolicy
+from workers.inbox.retries import Retries
 
 MOST = 2
 UNITS = 20
@@ -44,10 +45,10 @@ class Stand:
         self.reader = FairReader(redis, policy, MemoryGuard(redis, settings.inbox_memory_share))
         self.crash_loop = CrashLoop(redis, lane, most=MOST, units=UNITS)
         self.one_by_one = OneByOne(
-            redis,
             policy,
             self.crash_loop,
             self.reader,
+            Retries(redis, lane),
             Processor(lane, settings, redis, effects),
             self.lane.delivery,
         )

@@ -10,7 +10,7 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.inbox.store import drain_lease
+from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases

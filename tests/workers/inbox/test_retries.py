@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.jobs import Lane
+from sidecar.inbox.partitions import Partition
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.workers.payloads import make_update
@@ -78,17 +79,35 @@ async def test_the_first_comes_however_large_it_is(
 async def test_nothing_is_due(redis: Redis) -> None:
     retries = Retries(redis, LANE)
     assert await retries.due(500, limit=10) == {}
-    assert await retries.how_many_due(500) == 0
+    assert await retries.anything_due(500, 0) is False
     await put(redis, "a", 501)
     assert await retries.due(500, limit=10) == {}
-    assert await retries.how_many_due(500) == 0
-    assert await retries.how_many_due(501) == 1
+    assert await retries.anything_due(500, 0) is False
+    assert await retries.anything_due(501, 0) is True
+
+
+@pytest.mark.parametrize("limit", [2, 3, 100])
+async def test_partitions_are_apart_and_together_all_of_it(redis: Redis, limit: int) -> None:
+    names = [f"vendor-{n}/contact" for n in range(12)]
+    for due_at, name in enumerate(names, 1):
+        await put(redis, name, due_at)
+    found: list[str] = []
+    for index in range(3):
+        partition = Partition(index, 3, salt=4)
+        retries = Retries(redis, LANE, partition)
+        mine = [name for name in names if partition.holds(name.partition("/")[0])]
+        assert await retries.due_keys(100, limit=limit) == mine[:limit]
+        assert list(await retries.due(100, limit=limit)) == mine[:limit]
+        assert await retries.anything_due(100, len(mine) - 1)
+        assert not await retries.anything_due(100, len(mine))
+        found += mine
+    assert sorted(found) == sorted(names)
 
 
 async def test_lanes_are_apart(redis: Redis) -> None:
     await put(redis, "a", 1)
     other = Retries(redis, Lane.STATUSES)
-    assert await other.how_many_due(10) == 0
+    assert await other.anything_due(10, 0) is False
     assert await other.held([make_update(order_key="a")]) == set()
 
 

@@ -5,33 +5,55 @@
 -- and the lists deferred:{lane}:{order key} that it names
 -- ARGV[1]  now, unix ms
 -- ARGV[2]  maximum order keys
--- ARGV[3]  maximum updates of one of them
+-- ARGV[3]  maximum updates of one of them; 0: only the order keys are wanted
 -- ARGV[4]  maximum bytes of all (the first update is returned whatever its size)
+-- ARGV[5..7]  the partition that is wanted (partition.lua)
 --
 -- Returns, flat, each order key and its updates as stored.
 
-local found, size, full = {}, 0, false
-for _, order_key in ipairs(
-  redis.call("ZRANGEBYSCORE", KEYS[1], 0, ARGV[1], "LIMIT", 0, ARGV[2])
-) do
+-- include inbox/partition.lua
+
+-- How many order keys of all partitions are inspected at most for each that is wanted. Those of
+-- the others are postponed by whoever drains these, if nothing can be done about them.
+local MAX_INSPECTED = 20
+
+local limit, of_each, max_size = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local found, size, wanted = {}, 0, 0
+
+-- Add an order key with its updates. Returns false if there is no room for more.
+local function add(order_key)
   local list, updates = KEYS[1] .. ":" .. order_key, {}
-  for place = 0, ARGV[3] - 1 do
+  local full = false
+  for place = 0, of_each - 1 do
     local update = redis.call("LINDEX", list, place)
     if not update then
       break
     end
     size = size + #update
-    if size > tonumber(ARGV[4]) and (#updates > 0 or #found > 0) then
+    if size > max_size and (#updates > 0 or #found > 0) then
       full = true
       break
     end
     updates[#updates + 1] = update
   end
-  if #updates > 0 then
+  if #updates > 0 or of_each == 0 then
+    wanted = wanted + 1
     found[#found + 1] = order_key
     found[#found + 1] = updates
   end
-  if full then
+  return not full and wanted < limit
+end
+
+local pages = ARGV[6] == "1" and 1 or MAX_INSPECTED
+for page = 0, pages - 1 do
+  local order_keys =
+    redis.call("ZRANGEBYSCORE", KEYS[1], 0, ARGV[1], "LIMIT", page * limit, limit)
+  for _, order_key in ipairs(order_keys) do
+    if is_held(string.match(order_key, "^[^/]*"), ARGV, 5) and not add(order_key) then
+      return found
+    end
+  end
+  if #order_keys < limit then
     break
   end
 end

@@ -1,17 +1,21 @@
 #!lua flags=no-writes,allow-oom
--- Find the oldest webhook of a lane.
+-- Find the oldest webhook of a lane, or of one of its partitions.
 --
 -- KEYS[1]  ready:{lane}  set: vendors whose stream is not empty
 -- ARGV[1]  the key prefix of the lane's streams
 -- ARGV[2]  maximum vendors to inspect; of more, a random sample
+-- ARGV[3..5]  the partition that is wanted (partition.lua)
 --
--- Returns {vendors, id of the oldest entry or ""}. An entry is read with all of its bodies, so
--- these do not leave the script.
+-- Returns {vendors of the lane, id of the oldest entry or ""}. An entry is read with all of its
+-- bodies, so these do not leave the script.
+
+-- include inbox/partition.lua
 
 local vendors = redis.call("SRANDMEMBER", KEYS[1], ARGV[2])
 local oldest, oldest_ms = "", math.huge
 for _, vendor in ipairs(vendors) do
-  local head = redis.call("XRANGE", ARGV[1] .. vendor, "-", "+", "COUNT", 1)[1]
+  local head = is_held(vendor, ARGV, 3)
+    and redis.call("XRANGE", ARGV[1] .. vendor, "-", "+", "COUNT", 1)[1]
   if head then
     local ms = tonumber(string.match(head[1], "^%d+"))
     if ms < oldest_ms then

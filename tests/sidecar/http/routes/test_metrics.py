@@ -1,16 +1,27 @@
 """``GET /metrics``, as Prometheus reads it."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
 from structlog.testing import capture_logs
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.http.routes import metrics
-from sidecar.metrics import EFFECT_CALLS, EFFECT_SECONDS, FAMILIES, MetricsRegistry, Series
+from sidecar.metrics import (
+    EFFECT_CALLS,
+    EFFECT_SECONDS,
+    FAMILIES,
+    UPDATES_IGNORED,
+    MetricsRegistry,
+    Series,
+)
+from sidecar.ops.publisher import Telemetry
+from sidecar.ops.snapshot import Observer, Overview
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
 from tests.conftest import MakeSettings
@@ -65,6 +76,30 @@ async def test_webhooks(service: Service) -> None:
     assert grown("sidecar_backend_requests_total", "vendor-config", "ok") == 1
     assert grown("sidecar_backend_items_total", "vendor-config") == 1
     assert grown("sidecar_backend_request_seconds_count", "vendor-config") == 1
+
+
+async def test_a_count_that_is_published_meanwhile_counts_once(
+    redis: Redis, redis_url: str, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A counter that falls looks to Prometheus like one that has begun anew."""
+    mine = MetricsRegistry()
+    telemetry = Telemetry(redis, "serve", metrics=mine)
+    route = metrics.Metrics(redis, telemetry, make_settings(), redis_url)
+    read = Observer.read
+    publishing: list[asyncio.Task[None]] = []
+
+    async def meanwhile(self: Observer) -> Overview:
+        before = await read(self)
+        publishing.append(asyncio.create_task(telemetry.publish()))
+        await asyncio.wait(publishing, timeout=0.05)
+        return before
+
+    monkeypatch.setattr(Observer, "read", meanwhile)
+    for count in range(1, 4):
+        mine.counter(UPDATES_IGNORED, "unsupported").add()
+        text = bytes((await route.show(cast(Request, None))).body).decode()
+        assert f'{UPDATES_IGNORED.name}_total{{reason="unsupported"}} {count}.0' in text
+    await asyncio.gather(*publishing)
 
 
 async def test_a_signature_that_is_only_reported(make_service: MakeService) -> None:

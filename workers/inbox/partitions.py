@@ -1,0 +1,116 @@
+"""Divides a lane that is behind among several workers, and puts it together again.
+
+The drain of the first partition decides. It divides the lane while it has nothing in flight, and
+puts it together once no other partition is drained. A drain that has lost its lease without knowing
+commits nothing.
+"""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import structlog
+
+from contracts.jobs import Lane, drain
+from sidecar.inbox.partitions import MAX_PARTITIONS, Partition, best_salt, drain_lease
+from sidecar.ops.processes import read_processes
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, script
+from sidecar.redis.lease import Fenced, Lease, LeaseLost, Leases
+
+log = structlog.get_logger()
+
+#: How often the first drain looks after the others, and how often it divides at most.
+LOOK_S = 1.0
+DIVIDE_S = 5.0
+
+
+class Partitions:
+    """A lane's partitions, for one process; ``wake`` has another drain begin."""
+
+    def __init__(
+        self, redis: Redis, leases: Leases, lane: Lane, wake: Callable[[], None] = lambda: None
+    ) -> None:
+        self._redis = redis
+        self._leases = leases
+        self._lane = lane
+        self._wake = wake
+        self._fenced = Fenced(redis)
+        self._merge = script(redis, "inbox/merge_partitions")
+        self._look_at = 0.0
+        self._divide_at = 0.0
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[tuple[Partition, Lease] | None]:
+        """Hold a partition that nobody drains inside the block, or yield None if there is none. A
+        process drains one of a lane's: a second one would only take turns with it."""
+        count, _ = await self._division()
+        names = [drain_lease(self._lane, index) for index in range(count)]
+        if self._leases.held.isdisjoint(names):
+            for index, name in enumerate(names):
+                async with self._leases.hold(name) as lease:
+                    if lease is None:
+                        continue
+                    # From now on only this drain may change it, or nobody.
+                    count, salt = await self._division()
+                    yield (Partition(index, count, salt), lease) if index < count else None
+                    return
+        yield None
+
+    async def _division(self) -> tuple[int, int]:
+        """Return how many partitions there are, and how vendors are spread over them."""
+        found = cast("bytes | None", await self._redis.get(keys.partitions(self._lane)))
+        count, salt = (found or b"1 0").split(b" ")
+        return int(count), int(salt)
+
+    async def divide(self, partition: Partition, lease: Lease) -> bool:
+        """Divide the lane among the workers there are. Nothing of it may be in flight. Return
+        whether that was done. Raises :class:`~sidecar.redis.lease.LeaseLost`."""
+        now = time.monotonic()
+        if partition.count > 1 or now < self._divide_at:
+            return False
+        self._divide_at = now + DIVIDE_S
+        count = min(await self._workers(), MAX_PARTITIONS)
+        if count < 2:
+            return False
+        found = await cast(Any, self._redis).hgetall(keys.waiting(self._lane))
+        salt = best_salt({vendor.decode(): int(number) for vendor, number in found.items()}, count)
+        await self._fenced.run(lease, ("SET", keys.partitions(self._lane), f"{count} {salt}"))
+        partition.become(0, count, salt)
+        self._look_at = now + LOOK_S
+        log.info("lane.divided", lane=self._lane, partitions=count)
+        self._wake()
+        return True
+
+    async def _workers(self) -> int:
+        """Return how many processes drain this lane; 0 if one of them knows of no partitions, while
+        workers are replaced by those of another version."""
+        queue = drain(self._lane).queue
+        alive = [one for one in await read_processes(self._redis) if one.alive]
+        workers = [one for one in alive if queue in one.queues]
+        return len(workers) if all(one.partitioned for one in workers) else 0
+
+    async def look(self, partition: Partition, lease: Lease, *, now: bool = False) -> bool:
+        """Have others drained, or put the lane together again if nobody does it. Does so every
+        second; or ``now``, because there is nothing else to do. Return whether it has become one.
+        Raises :class:`~sidecar.redis.lease.LeaseLost`."""
+        if partition.index or partition.count == 1:
+            return False
+        if not now and time.monotonic() < self._look_at:
+            return False
+        self._look_at = time.monotonic() + LOOK_S
+        names = [keys.lease(lease.name), keys.partitions(self._lane)]
+        for index in range(partition.count):
+            if index:
+                names.append(keys.lease(drain_lease(self._lane, index)))
+            names += [keys.crashes(self._lane, index), keys.begun(self._lane, index)]
+        merged = int(await self._merge(keys=names, args=[lease.token]))
+        if merged < 0:
+            raise LeaseLost(lease.name)
+        if not merged:
+            self._wake()  # for any that nobody drains; it does nothing if there is none
+            return False
+        partition.become(0, 1, 0)
+        log.info("lane.put_together", lane=self._lane)
+        return True
