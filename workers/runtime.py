@@ -31,7 +31,7 @@ from workers.effects.media import remove_parts
 from workers.effects.supervisor import EffectRuns
 from workers.inbox.bots import Matching
 from workers.inbox.delivery import Delivery
-from workers.inbox.drain import Drain, Host
+from workers.inbox.drain import LINGER_S, Drain, Host
 from workers.inbox.effects import UpdateEffects
 from workers.inbox.processor import Processor
 from workers.inbox.reader import LanePolicy
@@ -98,7 +98,10 @@ class Runtime:
         }
         self._drain_outages = {lane: LogOnce("lane.not_drained", lane=lane.value) for lane in Lane}
         self._host = Host(
-            self._leases, lambda: self.stopping, lambda lane: self._wakeups.send(drain(lane))
+            self._leases,
+            lambda: self.stopping,
+            lambda lane: self._wakeups.send(drain(lane)),
+            LINGER_S,
         )
         status_errors = StatusErrors(
             settings, self._redis, self._services.limiter, self._vendors.get

@@ -108,7 +108,7 @@ class Group:
         places = {lane: place for place, lane in enumerate(lanes, 1)}
         names = [keys.VENDORS]
         for lane in lanes:
-            names += keys.ready(lane), keys.waiting(lane), keys.lease(lease(lane))
+            names += keys.ready(lane), keys.waiting(lane), keys.lease(lease(lane)), keys.bell(lane)
         heads: list[bytes | str | int] = [len(lanes), len(self._streams)]
         entries: list[bytes | str | int] = []
         for (lane, vendor_uid), stream in self._streams.items():

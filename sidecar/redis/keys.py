@@ -10,6 +10,7 @@
 | begun:{lane} | set | fencing tokens of drains that have neither committed nor ended |
 | crashes:{lane}:{partition} | hash | the same of a partition but the first |
 | begun:{lane}:{partition} | set | the same |
+| bell:{lane} | list | a ring for a drain that has nothing left to do |
 | partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
@@ -85,6 +86,10 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | cursor:{lane} | vendors whose webhooks wait | 120 |
 | crashes:{lane} | 3 fields for each of 2 lanes | 250 |
 | begun:{lane} | crash_loop_threshold for each of 2 lanes | 80 |
+| crashes:{lane}:{partition} | the same for each of MAX_PARTITIONS | 250 |
+| begun:{lane}:{partition} | the same | 80 |
+| partitions:{lane} | 2 | 80 |
+| bell:{lane} | 2 | 80 |
 | lease:{name} | lanes, campaigns and vendors at work; for lease_ttl_ms | 130 |
 | fence:{name} | lanes, campaigns and vendors that were at work within a week | 140 |
 | deferred:{lane} | memory | 150 |
@@ -200,6 +205,10 @@ def crashes(lane: Lane, partition: int = 0) -> str:
 
 def begun(lane: Lane, partition: int = 0) -> str:
     return f"begun:{lane}:{partition}" if partition else f"begun:{lane}"
+
+
+def bell(lane: Lane) -> str:
+    return f"bell:{lane}"
 
 
 def partitions(lane: Lane) -> str:

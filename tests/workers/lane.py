@@ -48,6 +48,7 @@ class LaneUnderTest:
     configs: dict[str, VendorConfig] = field(default_factory=dict)
     woken: list[tuple[EffectKind, str]] = field(default_factory=list)
     wake: Callable[[Lane], None] = lambda lane: None
+    linger_s: float = 0.0
     delivery: Delivery = field(init=False)
     status_errors: StatusErrors = field(init=False)
 
@@ -93,7 +94,7 @@ class LaneUnderTest:
                 UpdateEffects(make_outbox(self.settings, self.redis), self._wake),
                 self.status_errors if self.lane is Lane.STATUSES else None,
             ),
-            Host(self.leases, stopping or (lambda: self.stopping), self.wake),
+            Host(self.leases, stopping or (lambda: self.stopping), self.wake, self.linger_s),
         )
 
     async def drain(self) -> bool:

@@ -10,12 +10,14 @@ import asyncio
 import time
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import structlog
 
 from contracts.jobs import Lane
 from sidecar.inbox.partitions import Partition
 from sidecar.inbox.store import MAX_ENTRY_WEBHOOKS
+from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.redis.memory_guard import MemoryGuard
@@ -42,15 +44,20 @@ MAX_RUN_S = 20.0
 #: How often to look for fresh updates while waiting only for batches beside.
 LOOK_AGAIN_S = 0.02
 
+#: How long a drain that has nothing left waits for more. To begin anew takes a wake-up, a lease and
+#: some round trips, which a customer's message has to wait for.
+LINGER_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """The process that drains. ``stopping`` returns whether it is to end, and ``wake`` has somebody
-    drain a lane; its drains share ``lock``."""
+    drain a lane; its drains share ``lock``. One that has nothing left waits for ``linger_s``."""
 
     leases: Leases
     stopping: Callable[[], bool]
     wake: Callable[[Lane], None] = lambda lane: None
+    linger_s: float = 0.0
     lock: SharedLock = field(default_factory=SharedLock)
 
 
@@ -68,6 +75,7 @@ class Drain:
     ) -> None:
         lane = policy.lane
         self._policy = policy
+        self._redis = redis
         self._delivery = delivery
         self._processor = processor
         self._host = host
@@ -126,12 +134,21 @@ class Drain:
                 elif self._is_over or not await self._anything_now():
                     if self._beside:
                         await self._beside.wait(LOOK_AGAIN_S)
-                    elif not await self._partitions.look(self._partition, lease, now=True):
+                    elif await self._partitions.look(self._partition, lease, now=True):
+                        continue
+                    elif self._is_over or not await self._rung():
                         break
         finally:
             await self._ahead.forget()
             await self._beside.cancel()
         await self._crash_loop.end()
+
+    async def _rung(self) -> bool:
+        """Wait a little for more. Return whether something has come."""
+        if self._partition.index or not self._host.linger_s:
+            return False
+        bell = keys.bell(self._policy.lane)
+        return await cast(Any, self._redis).blpop([bell], self._host.linger_s) is not None
 
     async def _divide(self, lease: Lease) -> None:
         """Divide the lane, which is behind, while nothing is in flight."""

@@ -32,8 +32,8 @@ async def test_the_words_of_a_group() -> None:
     names, words = group.command(drain_lease)
     assert names == [
         "vendors",
-        *("ready:statuses", "waiting:statuses", "lease:drain:statuses"),
-        *("ready:messages", "waiting:messages", "lease:drain:messages"),
+        *("ready:statuses", "waiting:statuses", "lease:drain:statuses", "bell:statuses"),
+        *("ready:messages", "waiting:messages", "lease:drain:messages", "bell:messages"),
         *("inbox:statuses:v", "count:v"),
         *("inbox:messages:w", "count:w"),
     ]

@@ -1,11 +1,14 @@
 """Draining a lane: what becomes of each update."""
 
+import asyncio
+
 import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
 from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
+from tests.eventually import eventually
 from tests.workers.conftest import MakeLane
 from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import VENDOR, status, texts, webhook
@@ -102,6 +105,47 @@ async def test_what_comes_while_it_drains_is_drained_too(php: Php, messages: Lan
 
 
 # -- who drains, and for how long --
+
+
+async def test_it_waits_for_more_and_needs_no_wake_up(php: Php, messages: LaneUnderTest) -> None:
+    messages.linger_s = 0.5
+    await messages.receive(*texts("a"))
+    draining = asyncio.create_task(messages.drain())
+    for name in ("b", "c"):
+        await eventually(lambda: _blocked(messages))
+        await messages.receive(*texts(name))
+    assert await draining is False
+    assert php.wamids == ["a", "b", "c"]
+
+
+async def _blocked(lane: LaneUnderTest) -> bool:
+    """Return whether something waits inside Redis."""
+    clients: dict[str, int] = await lane.redis.info("clients")
+    return clients["blocked_clients"] > 0
+
+
+async def test_it_ends_if_nothing_comes(php: Php, messages: LaneUnderTest) -> None:
+    messages.linger_s = 0.01
+    await messages.receive(*texts("a"))
+    assert await messages.drain() is False
+    assert php.wamids == ["a"]
+    assert not await messages.redis.exists(keys.bell(messages.lane))
+
+
+async def test_nobody_is_rung_for_who_does_not_drain(messages: LaneUnderTest) -> None:
+    await messages.receive(*texts("a"))
+    assert not await messages.redis.exists(keys.bell(messages.lane))
+
+
+async def test_one_ring_is_enough(php: Php, messages: LaneUnderTest) -> None:
+    async with messages.leases.hold(drain_lease(messages.lane)):
+        for vendor in ("a", "b", "c"):
+            await messages.receive(*texts(vendor), vendor=vendor)
+        bell = await messages.redis.lrange(keys.bell(messages.lane), 0, -1)
+        assert bell == [b"1"]
+    messages.linger_s = 0.01
+    await messages.drain()
+    assert sorted(php.wamids) == ["a", "b", "c"]
 
 
 async def test_only_one_drains(php: Php, messages: LaneUnderTest) -> None:

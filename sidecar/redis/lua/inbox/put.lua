@@ -5,6 +5,7 @@
 --          ready:{lane}            set: vendors with a stream that is not empty
 --          waiting:{lane}          hash: webhooks in each vendor's stream
 --          lease:drain:{lane}      string: held while the lane is drained
+--          bell:{lane}             list: at most one ring, for a drain that has nothing left to do
 -- then for each stream:
 --          inbox:{lane}:{vendor}   stream: webhooks that wait
 --          count:{vendor}          hash: the vendor's counters
@@ -29,19 +30,23 @@ for stream = 1, streams do
 end
 redis.call("SADD", KEYS[1], unpack(vendors))
 for lane = 1, lanes do
-  answer[lane] = redis.call("SADD", KEYS[3 * lane - 1], unpack(ready[lane]))
-  answer[lanes + lane] = redis.call("EXISTS", KEYS[3 * lane + 1])
+  local first = 4 * lane - 2
+  answer[lane] = redis.call("SADD", KEYS[first], unpack(ready[lane]))
+  answer[lanes + lane] = redis.call("EXISTS", KEYS[first + 2])
+  if answer[lane] > 0 and answer[lanes + lane] == 1 and redis.call("EXISTS", KEYS[first + 3]) == 0 then
+    redis.call("RPUSH", KEYS[first + 3], 1)
+  end
 end
 local at = 5 * streams + 3
 for stream = 1, streams do
-  local head, key = 5 * stream - 2, 3 * lanes + 2 * stream
+  local head, key = 5 * stream - 2, 4 * lanes + 2 * stream
   local counters, webhooks = KEYS[key + 1], ARGV[head + 2]
   for _ = 1, ARGV[head + 4] do
     local last = at + ARGV[at]
     redis.call("XADD", KEYS[key], "*", unpack(ARGV, at + 1, last))
     at = last + 1
   end
-  redis.call("HINCRBY", KEYS[3 * ARGV[head]], vendors[stream], webhooks)
+  redis.call("HINCRBY", KEYS[4 * ARGV[head] - 1], vendors[stream], webhooks)
   redis.call("HINCRBY", counters, "webhooks_received", webhooks)
   answer[2 * lanes + stream] = redis.call("HINCRBY", counters, "stored_bytes", ARGV[head + 3])
 end
