@@ -6,10 +6,8 @@
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
 | cursor:{lane} | hash | how far the first entry of a vendor's stream is processed |
-| crashes:{lane} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
-| begun:{lane} | set | fencing tokens of drains that have neither committed nor ended |
-| crashes:{lane}:{partition} | hash | the same of a partition but the first |
-| begun:{lane}:{partition} | set | the same |
+| crashes:{lane}:{partition} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
+| begun:{lane}:{partition} | set | fencing tokens of drains that have neither committed nor ended |
 | bell:{lane} | list | a ring for a drain that has nothing left to do |
 | partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
@@ -84,10 +82,8 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | ready:{lane} | vendors whose webhooks wait | 100 |
 | waiting:{lane} | vendors whose webhooks wait | 100 |
 | cursor:{lane} | vendors whose webhooks wait | 120 |
-| crashes:{lane} | 3 fields for each of 2 lanes | 250 |
-| begun:{lane} | crash_loop_threshold for each of 2 lanes | 80 |
-| crashes:{lane}:{partition} | the same for each of MAX_PARTITIONS | 250 |
-| begun:{lane}:{partition} | the same | 80 |
+| crashes:{lane}:{partition} | 3 fields for each of 16 | 250 |
+| begun:{lane}:{partition} | crash_loop_threshold for each of 16 | 80 |
 | partitions:{lane} | 2 | 80 |
 | bell:{lane} | 2 | 80 |
 | lease:{name} | lanes, campaigns and vendors at work; for lease_ttl_ms | 130 |
@@ -200,11 +196,11 @@ def cursor(lane: Lane) -> str:
 
 
 def crashes(lane: Lane, partition: int = 0) -> str:
-    return f"crashes:{lane}:{partition}" if partition else f"crashes:{lane}"
+    return f"crashes:{lane}:{partition}"
 
 
 def begun(lane: Lane, partition: int = 0) -> str:
-    return f"begun:{lane}:{partition}" if partition else f"begun:{lane}"
+    return f"begun:{lane}:{partition}"
 
 
 def bell(lane: Lane) -> str:

@@ -3,8 +3,8 @@
 -- its work. The record is cleared in its commit (workers/inbox/crash_loop.py).
 -- Allowed when Redis is full: it is a counter, and takes next to no memory.
 --
--- KEYS[1]  crashes:{lane}  hash: tries, unit, left
--- KEYS[2]  begun:{lane}    set: drains that have begun and neither committed nor ended
+-- KEYS[1]  crashes:{lane}:{partition}  hash: tries, unit, left
+-- KEYS[2]  begun:{lane}:{partition}    set: drains that have begun and neither committed nor ended
 -- ARGV[1]  "drain" or "unit"
 -- for a drain:
 -- ARGV[2]  its fencing token

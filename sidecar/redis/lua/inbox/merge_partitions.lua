@@ -4,8 +4,8 @@
 --
 -- KEYS[1]  lease:drain:{lane}  string: the token of the first one's drain
 -- KEYS[2]  partitions:{lane}   string: how many there are
--- KEYS[3]  crashes:{lane}      hash: tries, unit, left
--- KEYS[4]  begun:{lane}        set: drains that have begun and neither committed nor ended
+-- KEYS[3]  crashes:{lane}:0    hash: tries, unit, left
+-- KEYS[4]  begun:{lane}:0      set: drains that have begun and neither committed nor ended
 -- then for each of the others: its lease, crashes and begun
 -- ARGV[1]  the holder's token
 --
