@@ -10,6 +10,7 @@ import uvloop
 
 from contracts.jobs import Queue
 from sidecar.commands.context import load_settings
+from sidecar.garbage import calm_collector
 from sidecar.redis import embedded
 from sidecar.settings import Settings, dramatiq_url
 from workers.actors import make_worker_broker
@@ -51,6 +52,7 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
         dramatiq_url(settings, redis_url), lambda: Runtime(settings, redis_url, queues)
     )
     worker = Worker(broker, queues=set(queues), threads=_THREADS)
+    calm_collector()
     worker.start()
     click.echo(f"working on {', '.join(queues)}")
     stop.wait()

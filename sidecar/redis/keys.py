@@ -6,7 +6,7 @@
 | ready:{lane} | set | vendors whose stream in this lane is not empty |
 | waiting:{lane} | hash | how many webhooks are in each vendor's stream |
 | cursor:{lane} | hash | how far the first entry of a vendor's stream is processed |
-| crashes:{lane}:{partition} | hash | drains that did not come to their end (workers/inbox/crash_loop.py) |
+| crashes:{lane}:{partition} | hash | drains that have not ended (workers/inbox/crash_loop.py) |
 | begun:{lane}:{partition} | set | fencing tokens of drains that have neither committed nor ended |
 | bell:{lane} | list | a ring for a drain that has nothing left to do |
 | partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |

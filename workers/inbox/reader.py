@@ -1,6 +1,7 @@
 """Reads updates from a lane: when, how many, and whose."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -32,6 +33,9 @@ VENDORS_AT_A_TIME = 8
 #: webhooks wait in the inbox, where they take no more room than they came with.
 MAX_DEFERRED = 5000
 MAX_DEFERRED_BYTES = 8 * 1024 * 1024
+
+#: How long webhooks are parsed in one go.
+PAUSE_S = 0.005
 
 #: Vendors that are inspected to find the oldest webhook.
 MAX_HEADS = 1000
@@ -215,6 +219,7 @@ class FairReader:
         taken: dict[str, Taken] = {}
         after = {vendor_uid: behind.get(vendor_uid, "0") for vendor_uid in shares}
         at_a_time, count = VENDORS_AT_A_TIME, 1
+        pause = _Pause()
         while after and budget.left:
             some = {v: after.pop(v) for v in list(after)[:at_a_time]}
             found = await self._inbox.read(self._lane, some, count)
@@ -226,6 +231,7 @@ class FairReader:
                     if shares[vendor_uid].used_up:
                         break
                     self._take(entry, cursors[vendor_uid], mine, shares[vendor_uid])
+                    await pause.if_due()
                 if len(entries) == count and not shares[vendor_uid].used_up:
                     after[vendor_uid] = entries[-1].id  # behind the others
             budget.use(taken.values(), sum(e.size for entries in found.values() for e in entries))
@@ -282,6 +288,19 @@ class FairReader:
     def forget(self) -> None:
         """Forget what was read."""
         self._parsed = None
+
+
+class _Pause:
+    """Lets others of the process go on: a batch takes long to parse, and a customer's message may
+    be waiting."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    async def if_due(self) -> None:
+        if time.monotonic() - self._since > PAUSE_S:
+            await asyncio.sleep(0)
+            self._since = time.monotonic()
 
 
 @dataclass(slots=True)
