@@ -171,8 +171,8 @@ async def test_another_number_becomes_current(make_moving: MakeMoving) -> None:
 
 async def test_an_announcement_is_lost(make_moving: MakeMoving) -> None:
     """Then it is in force when the copy of the configuration is old."""
-    moving = await make_moving(80, numbers=2)
-    moving.vendors._ttl_s = 0.02
+    moving = await make_moving(150, numbers=2)
+    moving.vendors._ttl_s = 0.2
     old, new = moving.stage.vendor.phone_number_ids
     moving.vendors.forget([moving.stage.vendor.uid])  # what is known is fresh for longer
     running = await under_way(moving)
