@@ -66,6 +66,18 @@ async def test_who_drains_and_what_is_due(redis: Redis) -> None:
     assert overview.lanes[Lane.STATUSES].holder is None
 
 
+async def test_who_drains_a_lane_that_is_divided(redis: Redis) -> None:
+    seconds, _ = await redis.time()
+    leases = [drain_lease(Lane.STATUSES, index) for index in (0, 2)]
+    for age_s, lease in zip((20, 30), leases, strict=True):
+        await redis.set(keys.lease(lease), (seconds - age_s) * 1000)
+        await process(redis, "worker", {"queues": [Queue.STATUSES], "leases": [lease]}).publish()
+    overview = await Observer(redis).read()
+    lane = overview.lanes[Lane.STATUSES]
+    assert lane.holder == ", ".join(overview.holder(lease) or "" for lease in leases)
+    assert lane.held_s == pytest.approx(30, abs=9)
+
+
 async def test_what_the_living_say_of_php(redis: Redis) -> None:
     said = {"breakers": {"messages": "503"}, "isolated": {"statuses": {"v-1": "500"}}}
     await process(redis, "worker", said).publish()
