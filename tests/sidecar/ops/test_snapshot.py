@@ -71,7 +71,9 @@ async def test_who_drains_a_lane_that_is_divided(redis: Redis) -> None:
     leases = [drain_lease(Lane.STATUSES, index) for index in (0, 2)]
     for age_s, lease in zip((20, 30), leases, strict=True):
         await redis.set(keys.lease(lease), (seconds - age_s) * 1000)
-        await process(redis, "worker", {"queues": [Queue.STATUSES], "leases": [lease]}).publish()
+        one = process(redis, "worker", {"queues": [Queue.STATUSES], "leases": [lease]})
+        one._record["pid"] = age_s
+        await one.publish()
     overview = await Observer(redis).read()
     lane = overview.lanes[Lane.STATUSES]
     assert lane.holder == ", ".join(overview.holder(lease) or "" for lease in leases)
