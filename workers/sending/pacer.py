@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import structlog
 
 from sidecar.metrics import METRICS, ROWS_REFUSED
 from sidecar.redis.lease import Lease
-from workers.sending.cloud_api import Attempt
+from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
@@ -31,8 +31,20 @@ LATE_S = 0.02
 #: their own: where every write is slow, nothing would ever be in time.
 SLOW_WRITES = 8
 
+#: The least time that is left for writing down what is about to be sent. What has its slot between
+#: this and ``BEGIN_AHEAD_S`` is written down together.
+LEAST_LEAD_S = 0.006
+
+#: Slots that are no further apart than this are started together, at the last of them. It is far
+#: less than an answer takes, and each time that the process wakes up costs about as much as a send.
+TOGETHER_S = 0.003
+
 #: How long to wait before slots are asked for again, at most: a hold may be lifted.
 POLL_S = 1.0
+
+#: The same at least, for a campaign. Where its calls under way are what bounds it, each that ends
+#: makes room for one row, which would have a round trip of its own.
+ASK_EVERY_S = 0.01
 
 #: How often it is looked whether answers have come, or the silence has lasted for too long.
 WINDOW_POLL_S = 0.05
@@ -57,18 +69,21 @@ class _Planned:
     at: float
     too_late_at: float
     row: ClaimedSend
+    prepared: Prepared | None = None
 
 
 class Outlet(Protocol):
     """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
-    ``start`` starts a send; ``postpone`` takes a row that cannot be sent for so many seconds, and
-    ``refuse`` one that somebody else has in hand, ``put`` those that go from another number by now.
+    ``prepare`` makes what can be made before the slot, and ``start`` starts a send; ``postpone``
+    takes a row that cannot be sent for so many seconds, and ``refuse`` one that somebody else has
+    in hand, ``put`` those that go from another number by now.
     ``asked``: the pacer has asked for slots. ``ask_api`` asks the Cloud API something that costs no
     row (:meth:`CloudApi.ask`)."""
 
     @property
     def room(self) -> int: ...
-    def start(self, row: ClaimedSend, limits: Limits) -> None: ...
+    def prepare(self, row: ClaimedSend) -> Prepared | None: ...
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None: ...
     def postpone(self, row: ClaimedSend, wait_s: float) -> None: ...
     def refuse(self, row: ClaimedSend) -> None: ...
     def put(self, rows: list[ClaimedSend]) -> None: ...
@@ -137,6 +152,11 @@ class Pacer:
             self._unsent += [row.addressee for row in rows]
             self._queue_again(rows)
 
+    def wake(self) -> None:
+        """Have it look again whether slots can be taken, if rows wait for any."""
+        if self.queue or self.queue.parked:
+            self.queue.changed.set()
+
     def follow(self, limits: Limits) -> None:
         """Keep to these limits of the number from now on, and pass on the rows that wait here and
         go from another number by now. Those that have slots are passed on when these come."""
@@ -166,7 +186,8 @@ class Pacer:
                 grant = await self._ask(asked)
                 if grant.health is Health.ASK:
                     await self._ask_api(grant.probe)
-                await asyncio.sleep(min(grant.again_s, POLL_S))
+                least_s = ASK_EVERY_S if self._config.of_campaign else 0.0
+                await asyncio.sleep(min(max(least_s, grant.again_s), POLL_S))
             else:
                 await self._wait_for_rows()
 
@@ -269,7 +290,7 @@ class Pacer:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            pause_s = self._planned[0].at - BEGIN_AHEAD_S - time.monotonic()
+            pause_s = self._planned[0].at - self._lead_s - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
@@ -285,20 +306,37 @@ class Pacer:
                 self._more_begun.clear()
                 await self._more_begun.wait()
                 continue
-            pause_s = self._begun[0].at - time.monotonic()
+            pause_s = self._next_start_at() - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
                 if self._line.may_start(planned.row.uid):
-                    self._outlet.start(planned.row, self.limits)
+                    self._outlet.start(planned.row, self.limits, planned.prepared)
                 else:
                     late.append(planned.row)
                     self._drop_slots()
             if late:
                 self._late += late
                 self.queue.changed.set()
+
+    @property
+    def _lead_s(self) -> float:
+        """How long before the first slot of some rows they are written down: long enough for the
+        write, as the last ones went, so that as many others as possible come along."""
+        if len(self._writes_s) < SLOW_WRITES:
+            return BEGIN_AHEAD_S
+        return min(BEGIN_AHEAD_S, max(LEAST_LEAD_S, 2 * max(self._writes_s)))
+
+    def _next_start_at(self) -> float:
+        """Return when the next rows are to be started."""
+        first = at = self._begun[0].at
+        for planned in self._begun:
+            if planned.at > first + TOGETHER_S:
+                break
+            at = planned.at
+        return at
 
     def _take(
         self, rows: deque[_Planned], until: float
@@ -322,6 +360,7 @@ class Pacer:
         # these rows unknown.
         latest = began_at + AHEAD_S
         try:
+            prepared = [self._outlet.prepare(one.row) for one in due]
             number, line = self.limits.number, self.limits.line
             refused = await self._ledger.begin(
                 self._lease,
@@ -344,8 +383,10 @@ class Pacer:
         self._writes_s.append(time.monotonic() - began_at)
         if refused:
             self._refused(refused)
-            due = [planned for planned in due if planned.row not in refused]
-        self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
+        for one, body in zip(due, prepared, strict=True):
+            if not (refused and one.row in refused):
+                too_late_at = min(one.too_late_at, latest)
+                self._begun.append(_Planned(one.at, too_late_at, one.row, body))
         self._more_begun.set()
 
     def _drop_slots(self) -> None:

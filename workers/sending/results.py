@@ -15,6 +15,11 @@ from sidecar.redis.client import AnyRedisError
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
 
+#: Writes to the ledger begin this far apart, at least: outcomes that come in between are written
+#: together, for a round trip costs more than a send. It is less than an answer takes, so a process
+#: that is killed leaves hardly more rows of unknown outcome.
+GATHER_S = 0.01
+
 #: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises
 #: ``BackendError``.
 Tell = Callable[[list[SendResult], bool], Awaitable[list[contract.UpdateResult]]]
@@ -41,8 +46,9 @@ def tell_php(backend: Backend) -> Tell:
 class Reporter:
     """Reports the outcomes of one campaign's sends, by ``tell``.
 
-    An outcome is written to the ledger with all others that came while the last write was under
-    way. If Redis does not take it, PHP is told all the same: what this process knows, it knows.
+    An outcome is written to the ledger at once if the last write began :data:`GATHER_S` ago or
+    earlier, and else with all others that have come by then. If Redis does not take it, PHP is told
+    all the same: what this process knows, it knows.
     """
 
     def __init__(self, tell: Tell, ledger: Ledger, *, wait_s: float) -> None:
@@ -104,7 +110,9 @@ class Reporter:
         while True:
             await self._something.wait()
             self._something.clear()
+            next_at = time.monotonic() + GATHER_S
             await self._write_fresh()
+            await asyncio.sleep(next_at - time.monotonic())
 
     async def _write_fresh(self) -> None:
         fresh = list(self._fresh)

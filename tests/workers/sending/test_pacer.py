@@ -20,12 +20,19 @@ from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, state_of
 from tests.workers.slots import limits
 from workers.sending import pacer as module
-from workers.sending.cloud_api import Attempt
+from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
-from workers.sending.pacer import LATE_S, PATIENCE_S, Pacer
+from workers.sending.pacer import (
+    LATE_S,
+    LEAST_LEAD_S,
+    PATIENCE_S,
+    SLOW_WRITES,
+    Pacer,
+    _Planned,
+)
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
 
@@ -67,7 +74,11 @@ class Track:
     def room(self) -> int:
         return self.most - len(self.started) - self.pacer.planned
 
-    def start(self, row: ClaimedSend, limits: Limits) -> None:
+    def prepare(self, row: ClaimedSend) -> Prepared | None:
+        return Prepared(None, row.uid.encode())
+
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        assert prepared == self.prepare(row)
         self.started.append((time.monotonic(), row.uid))
 
     def postpone(self, row: ClaimedSend, wait_s: float) -> None:
@@ -155,9 +166,9 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     track.ledger.begin = note  # type: ignore[method-assign]
     start = track.start
 
-    def check(row: ClaimedSend, limits: Limits) -> None:
+    def check(row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
         assert row.uid in begun
-        start(row, limits)
+        start(row, limits, prepared)
 
     track.start = check  # type: ignore[method-assign]
     async with track.running():
@@ -227,6 +238,74 @@ async def test_rows_that_are_asked_slots_for_are_not_lost_from_sight(
         await asyncio.wait_for(asked.wait(), 5)
         assert (track.pacer.planned, track.pacer.unstarted, len(track.rows)) == (2, 2, 0)
     assert [row.uid for row in track.pacer.take_unstarted()] == ["row-1", "row-2"]
+
+
+# -- together --
+
+
+async def test_neighbouring_slots_are_written_down_and_started_together(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand a second, in far fewer writes than that; none before its slot."""
+    begin, writes = track.ledger.begin, [0]
+
+    async def count(*args: Any, **more: Any) -> list[ClaimedSend]:
+        writes[0] += 1
+        return await begin(*args, **more)
+
+    monkeypatch.setattr(track.ledger, "begin", count)
+    track.paced(1000.0)
+    track.rows.append([queued() for _ in range(400)])
+    began_at = time.monotonic()
+    async with track.running():
+        await track.has_started(400)
+    assert writes[0] < 100
+    for place, (at, _) in enumerate(track.started):
+        assert at >= began_at + place / 1000 - CLOCKS_S
+
+
+@pytest.mark.parametrize(
+    ("slots_ms", "next_ms"),
+    [([5], 5), ([5, 6, 7, 8, 9], 8), ([5, 17.5, 30], 5), ([5, 7, 9, 11], 7)],
+)
+def test_what_is_started_together(track: Track, slots_ms: list[float], next_ms: float) -> None:
+    for at in slots_ms:
+        track.pacer._begun.append(_Planned(at / 1000, at / 1000 + LATE_S, queued()))
+    assert track.pacer._next_start_at() == next_ms / 1000
+
+
+@pytest.mark.parametrize(
+    ("writes_ms", "lead_s"),
+    [
+        ([1] * (SLOW_WRITES - 1), BEGIN_AHEAD_S),
+        ([1] * SLOW_WRITES, LEAST_LEAD_S),
+        ([1] * (SLOW_WRITES - 1) + [4.5], 0.009),
+        ([1] * (SLOW_WRITES - 1) + [200], BEGIN_AHEAD_S),
+    ],
+    ids=["nothing is known", "quick", "slower", "slow"],
+)
+def test_a_write_is_given_the_time_that_writes_take(
+    track: Track, writes_ms: list[float], lead_s: float
+) -> None:
+    track.pacer._writes_s.extend(write / 1000 for write in writes_ms)
+    assert track.pacer._lead_s == lead_s
+
+
+async def test_calls_that_end_one_by_one_do_not_ask_for_slots_one_by_one(track: Track) -> None:
+    track.most = 40
+    start = track.start
+
+    def and_end(row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        start(row, limits, prepared)
+        track.most += 1
+        asyncio.get_running_loop().call_later(len(track.started) / 1e5, track.pacer.wake)
+
+    track.start = and_end  # type: ignore[method-assign]
+    track.paced(5000.0)
+    track.rows.append([queued() for _ in range(300)])
+    async with track.running():
+        await track.has_started(300)
+    assert track.asks < 100
 
 
 # -- recipients that have had too much --
