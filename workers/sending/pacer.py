@@ -324,8 +324,9 @@ class Pacer:
     @property
     def _lead_s(self) -> float:
         """How long before the first slot of some rows they are written down: long enough for the
-        write, as the last ones went, so that as many others as possible come along."""
-        if len(self._writes_s) < SLOW_WRITES:
+        write, as the last ones went, so that as many others as possible come along. A probe has
+        none, and must be written down before slots are asked for again."""
+        if self._line.down or len(self._writes_s) < SLOW_WRITES:
             return BEGIN_AHEAD_S
         return min(BEGIN_AHEAD_S, max(LEAST_LEAD_S, 2 * max(self._writes_s)))
 
