@@ -108,6 +108,20 @@ async def test_outcomes_that_come_soon_after_a_write_are_written_together(
     assert await ledger.empty()
 
 
+async def test_enough_outcomes_do_not_wait_for_others(
+    php: Php, backend: Backend, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sending.results.ENOUGH", 20)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=60)
+    reporter.start()
+    for one in known(20):
+        reporter.add(one)
+    await reported(reporter)
+    reporter.add(result("row-21"))
+    await reporter.finish(5)
+    assert [len(uids(call)) for call in php.calls] == [20, 1]
+
+
 async def test_a_batch_is_no_larger_than_php_takes(php: Php, reporter: Reporter) -> None:
     for one in known(contract.MAX_BATCH + 1):
         reporter.add(one)
