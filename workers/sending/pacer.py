@@ -1,11 +1,11 @@
 """Starting each send from one number at its slot."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
 from typing import Protocol
 
 import structlog
@@ -22,9 +22,9 @@ from workers.sending.send_queue import ClaimedSend, SendQueue
 
 log = structlog.get_logger()
 
-#: A row whose slot is further in the past than this, and than half the time between two slots, gets
-#: another one: the process was held up, and sends that have piled up would otherwise go out in one
-#: burst, above the rate.
+#: Where a row's slot is further in the past than this, and than half the time between two slots, it
+#: puts off those behind it, or gets another one: the process was held up, and sends that have piled
+#: up would otherwise go out in one burst, above the rate.
 LATE_S = 0.02
 
 #: When so many writes in a row take longer, rows may be late by two of them, the one before and
@@ -64,12 +64,38 @@ class Blocked:
     reason: str
 
 
+@dataclass(slots=True)
+class _Range:
+    """Slots one after another that are all this pacer's, until ``end``. Nobody else has one in
+    between, so rows may go later than at their own, as long as they come no closer together: all
+    are ``behind_s`` late where the process was held up."""
+
+    end: float
+    behind_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class _Planned:
+    """A row with a slot at ``at``, which may be ``late_s`` late, or more within its range."""
+
     at: float
-    too_late_at: float
+    late_s: float
     row: ClaimedSend
+    range: _Range
     prepared: Prepared | None = None
+    latest: float = math.inf
+
+    @property
+    def due_at(self) -> float:
+        return self.at + self.range.behind_s
+
+    def is_late(self, now: float) -> bool:
+        return now > min(self.latest, max(self.at + self.late_s, self.range.end))
+
+    def catch_up(self, now: float) -> None:
+        """Have those behind it keep their distance, if it is late."""
+        if not self.is_late(now):
+            self.range.behind_s = max(self.range.behind_s, now - self.at - self.late_s)
 
 
 class Outlet(Protocol):
@@ -119,6 +145,8 @@ class Pacer:
         self._begun: deque[_Planned] = deque()
         self._late: list[ClaimedSend] = []
         self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
+        self._range = _Range(-math.inf)
+        self._next_slot = 0.0
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
         self.queue = SendQueue()
@@ -205,7 +233,7 @@ class Pacer:
         """For how many rows slots may be taken now."""
         rate = self.limits.rate
         room = self._line.room(rate, self.planned)
-        return min(room, self._outlet.room, ceil(rate * AHEAD_S) + 1)
+        return min(room, self._outlet.room, math.ceil(rate * AHEAD_S) + 1)
 
     async def _withdraw(self) -> None:
         """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
@@ -261,11 +289,12 @@ class Pacer:
         if grant.health is not Health.WELL and self._line.down:
             self._drop_slots()  # they are of before
         looked_at = grant.count + len(grant.refused)
+        slots = self._range_of(grant, at)
         for place, row in enumerate(asked[:looked_at]):
             if place in grant.refused:
                 self._wait_for_recipient(row, grant.refused[place], now)
             else:
-                self._planned.append(_Planned(at, at + late_s, row))
+                self._planned.append(_Planned(at, late_s, row, slots))
                 at += grant.gap_s
                 if grant.health is Health.ROW:
                     self._line.probe = (row.uid, grant.probe)
@@ -273,6 +302,16 @@ class Pacer:
         blocked = grant.reason is not None and grant.again_s > PATIENCE_S
         self.blocked = Blocked(now + grant.again_s, grant.reason or "") if blocked else None
         return asked[looked_at:]
+
+    def _range_of(self, grant: Grant, at: float) -> _Range:
+        """Return the range of slots that begin then: the last one, if they follow it closely."""
+        first = grant.clock_s + grant.delay_s
+        if abs(first - self._next_slot) > grant.gap_s / 2:
+            self._range = _Range(at)
+        if grant.count:
+            self._next_slot = first + grant.count * grant.gap_s
+            self._range.end = at + grant.count * grant.gap_s
+        return self._range
 
     def _wait_for_recipient(self, row: ClaimedSend, wait_s: float, now: float) -> None:
         if wait_s > PATIENCE_S or self.queue.parked >= MAX_PARKED:
@@ -290,7 +329,7 @@ class Pacer:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            pause_s = self._planned[0].at - self._lead_s - time.monotonic()
+            pause_s = self._planned[0].due_at - self._lead_s - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
@@ -310,6 +349,7 @@ class Pacer:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
+            self._begun[0].catch_up(time.monotonic())
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
                 if self._line.may_start(planned.row.uid):
@@ -332,11 +372,11 @@ class Pacer:
 
     def _next_start_at(self) -> float:
         """Return when the next rows are to be started."""
-        first = at = self._begun[0].at
+        first = at = self._begun[0].due_at
         for planned in self._begun:
-            if planned.at > first + TOGETHER_S:
+            if planned.due_at > first + TOGETHER_S:
                 break
-            at = planned.at
+            at = planned.due_at
         return at
 
     def _take(
@@ -346,12 +386,12 @@ class Pacer:
         due: list[_Planned] = []
         late: list[ClaimedSend] = []
         now = time.monotonic()
-        while rows and rows[0].at <= until:
+        while rows and (rows[0].due_at <= until or rows[0].is_late(now)):
             planned = rows.popleft()
-            if now <= planned.too_late_at:
-                due.append(planned)
-            else:
+            if planned.is_late(now):
                 late.append(planned.row)
+            else:
+                due.append(planned)
         return due, late
 
     async def _begin(self, due: list[_Planned]) -> None:
@@ -386,8 +426,8 @@ class Pacer:
             self._refused(refused)
         for one, body in zip(due, prepared, strict=True):
             if not (refused and one.row in refused):
-                too_late_at = min(one.too_late_at, latest)
-                self._begun.append(_Planned(one.at, too_late_at, one.row, body))
+                begun = _Planned(one.at, one.late_s, one.row, one.range, body, latest)
+                self._begun.append(begun)
         self._more_begun.set()
 
     def _drop_slots(self) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +34,7 @@ from workers.sending.pacer import (
     SLOW_WRITES,
     Pacer,
     _Planned,
+    _Range,
 )
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
@@ -270,7 +273,7 @@ async def test_neighbouring_slots_are_written_down_and_started_together(
 )
 def test_what_is_started_together(track: Track, slots_ms: list[float], next_ms: float) -> None:
     for at in slots_ms:
-        track.pacer._begun.append(_Planned(at / 1000, at / 1000 + LATE_S, queued()))
+        track.pacer._begun.append(_Planned(at / 1000, LATE_S, queued(), _Range(1.0)))
     assert track.pacer._next_start_at() == next_ms / 1000
 
 
@@ -491,6 +494,79 @@ async def test_it_is_stopped_while_it_writes_down(
 
 
 # -- being late --
+
+
+def in_range(count: int, slots: _Range) -> list[_Planned]:
+    """Return rows with slots 10 ms apart, from 0 on."""
+    return [_Planned(place / 100, LATE_S, queued(), slots) for place in range(count)]
+
+
+def test_rows_of_a_range_of_our_own_stay_as_far_apart_when_they_are_late() -> None:
+    rows = in_range(20, _Range(0.2))
+    rows[0].catch_up(0.1)
+    assert [row.due_at for row in rows] == pytest.approx([0.08 + n / 100 for n in range(20)])
+    assert not any(row.is_late(row.due_at) for row in rows[:13])
+    assert all(row.is_late(row.due_at + 0.001) for row in rows[13:]), "their slots would be others'"
+    rows[1].catch_up(0.1)
+    assert rows[1].due_at == pytest.approx(0.09), "and so they do not get later and later"
+
+
+def test_a_row_is_not_put_off_beyond_its_range() -> None:
+    rows = in_range(20, slots := _Range(0.2))
+    rows[0].catch_up(0.25)
+    assert slots.behind_s == 0
+    assert all(row.is_late(0.25) for row in rows)
+
+
+def test_what_is_too_late_in_a_range_leaves_at_once(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = _Range(0.2, behind_s=0.15)
+    waiting = deque(in_range(20, slots))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.25))
+    due, late = track.pacer._take(waiting, 0.25)
+    assert (len(due), len(late), len(waiting)) == (0, 20, 0)
+
+
+def test_a_row_that_is_written_down_waits_no_longer_than_it_may() -> None:
+    row = _Planned(0.0, LATE_S, queued(), _Range(10.0), None, latest=0.25)
+    assert (row.is_late(0.24), row.is_late(0.26)) == (False, True)
+
+
+def granted(first_s: float, count: int) -> Grant:
+    return Grant(count, 0.02, 0.01, 0.1, first_s - 0.02, {}, None)
+
+
+def test_slots_that_follow_one_another_are_one_range(track: Track) -> None:
+    first = track.pacer._range_of(granted(100.0, 10), 1.0)
+    assert first.end == pytest.approx(1.1)
+    assert track.pacer._range_of(granted(100.1, 0), 1.1) is first
+    assert track.pacer._range_of(granted(100.1, 5), 1.1) is first
+    assert first.end == pytest.approx(1.15)
+
+
+@pytest.mark.parametrize("others_s", [0.01, 5.0])
+def test_slots_of_somebody_else_in_between_make_another_range(
+    track: Track, others_s: float
+) -> None:
+    first = track.pacer._range_of(granted(100.0, 10), 1.0)
+    second = track.pacer._range_of(granted(100.1 + others_s, 10), 1.1 + others_s)
+    assert second is not first
+    assert first.end == pytest.approx(1.1), "what lies behind is not ours alone"
+
+
+async def test_a_process_that_was_held_up_loses_no_more_slots_than_passed(track: Track) -> None:
+    """It goes on where it was, as far apart as before."""
+    track.rows.append([queued() for _ in range(60)])
+    async with track.running():
+        await track.has_started(5)
+        time.sleep(0.1)
+        before = len(track.started)
+        await track.has_started(60)
+    burst = LATE_S * 200 + 1
+    went_on_at = track.started[before][0]
+    for count, (at, _) in enumerate(track.started[before:]):
+        assert at >= went_on_at + (count - burst) / 200 - CLOCKS_S
 
 
 @pytest.mark.usefixtures("never_slow")
