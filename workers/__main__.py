@@ -9,6 +9,7 @@ import click
 import uvloop
 
 from contracts.jobs import Queue
+from sidecar import garbage
 from sidecar.commands.context import load_settings
 from sidecar.redis import embedded
 from sidecar.settings import Settings, dramatiq_url
@@ -52,6 +53,7 @@ def _work(settings: Settings, redis_url: str, queues: tuple[str, ...]) -> None:
     )
     worker = Worker(broker, queues=set(queues), threads=_THREADS)
     worker.start()
+    garbage.calm()
     click.echo(f"working on {', '.join(queues)}")
     stop.wait()
     worker.stop(timeout=int(settings.shutdown_timeout_s * 1000))
