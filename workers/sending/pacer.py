@@ -39,6 +39,11 @@ LEAST_LEAD_S = 0.006
 #: less than an answer takes, and each time that the process wakes up costs about as much as a send.
 TOGETHER_S = 0.003
 
+#: For so many rows slots are always taken. A process that cannot keep up with its slots takes half
+#: as many each time, as TCP does, and then a few more: rows that are late take others, which costs
+#: more than it would to send them.
+LEAST_SLOTS = 8
+
 #: How long to wait before slots are asked for again, at most: a hold may be lifted.
 POLL_S = 1.0
 
@@ -145,6 +150,8 @@ class Pacer:
         self._begun: deque[_Planned] = deque()
         self._late: list[ClaimedSend] = []
         self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
+        self._most_slots = math.inf
+        self._was_late = False
         self._range = _Range(-math.inf)
         self._next_slot = 0.0
         self._more = asyncio.Event()
@@ -233,7 +240,8 @@ class Pacer:
         """For how many rows slots may be taken now."""
         rate = self.limits.rate
         room = self._line.room(rate, self.planned)
-        return min(room, self._outlet.room, math.ceil(rate * AHEAD_S) + 1)
+        kept_up = self._most_slots - self.planned
+        return int(min(room, self._outlet.room, kept_up, math.ceil(rate * AHEAD_S) + 1))
 
     async def _withdraw(self) -> None:
         """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
@@ -272,12 +280,22 @@ class Pacer:
                 urgent=not self._config.of_campaign,
                 more=len(self.queue) > 0,
             )
+            self._adapt()
             left = self._assign(asked, grant)
         finally:
             self._asking = []
             self._queue_again(left)
         self._outlet.asked(self)
         return grant
+
+    def _adapt(self) -> None:
+        """Take slots for fewer rows if some were late since the last time, else for more."""
+        usual = 2 * math.ceil(self.limits.rate * AHEAD_S) + 2
+        if self._was_late:
+            self._most_slots = max(LEAST_SLOTS, min(self._most_slots, usual) // 2)
+        else:
+            self._most_slots = min(max(LEAST_SLOTS, usual), self._most_slots * 1.25)
+        self._was_late = False
 
     def _assign(self, asked: list[ClaimedSend], grant: Grant) -> list[ClaimedSend]:
         """Give the rows what the limiter has said; return those that have nothing yet."""
@@ -389,6 +407,7 @@ class Pacer:
         while rows and (rows[0].due_at <= until or rows[0].is_late(now)):
             planned = rows.popleft()
             if planned.is_late(now):
+                self._was_late = True
                 late.append(planned.row)
             else:
                 due.append(planned)

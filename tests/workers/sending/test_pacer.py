@@ -30,6 +30,7 @@ from workers.sending.limits import Limits
 from workers.sending.pacer import (
     LATE_S,
     LEAST_LEAD_S,
+    LEAST_SLOTS,
     PATIENCE_S,
     SLOW_WRITES,
     Pacer,
@@ -553,6 +554,20 @@ def test_slots_of_somebody_else_in_between_make_another_range(
     second = track.pacer._range_of(granted(100.1 + others_s, 10), 1.1 + others_s)
     assert second is not first
     assert first.end == pytest.approx(1.1), "what lies behind is not ours alone"
+
+
+def test_a_process_that_cannot_keep_up_takes_fewer_slots_ahead(track: Track) -> None:
+    late = [_Planned(0.0, LATE_S, queued(), _Range(0.0))]
+    rooms = []
+    for _ in range(12):
+        track.pacer._take(deque(late), time.monotonic())
+        track.pacer._adapt()
+        rooms.append(track.pacer._room)
+    assert rooms == sorted(rooms, reverse=True)
+    assert (rooms[0] > 40, rooms[-1]) == (True, LEAST_SLOTS)
+    for _ in range(20):
+        track.pacer._adapt()
+    assert track.pacer._room >= rooms[0], "and more again when it does"
 
 
 async def test_a_process_that_was_held_up_loses_no_more_slots_than_passed(track: Track) -> None:
