@@ -367,7 +367,6 @@ class Pacer:
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
-            self._begun[0].catch_up(time.monotonic())
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
                 if self._line.may_start(planned.row.uid):
@@ -378,6 +377,7 @@ class Pacer:
             if late:
                 self._late += late
                 self.queue.changed.set()
+            self.wake()
 
     @property
     def _lead_s(self) -> float:
@@ -404,7 +404,10 @@ class Pacer:
         due: list[_Planned] = []
         late: list[ClaimedSend] = []
         now = time.monotonic()
-        while rows and (rows[0].due_at <= until or rows[0].is_late(now)):
+        while rows:
+            rows[0].catch_up(now)
+            if rows[0].due_at > until and not rows[0].is_late(now):
+                break
             planned = rows.popleft()
             if planned.is_late(now):
                 self._was_late = True

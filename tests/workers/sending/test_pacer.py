@@ -247,25 +247,24 @@ async def test_rows_that_are_asked_slots_for_are_not_lost_from_sight(
 # -- together --
 
 
-async def test_neighbouring_slots_are_written_down_and_started_together(
+async def test_neighbouring_slots_are_written_down_together(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thousand a second, in far fewer writes than that; none before its slot."""
-    begin, writes = track.ledger.begin, [0]
+    begin, groups = track.ledger.begin, list[int]()
 
-    async def count(*args: Any, **more: Any) -> list[ClaimedSend]:
-        writes[0] += 1
-        return await begin(*args, **more)
+    async def note(lease: Lease, sends: Any, *where: Any, **more: Any) -> list[ClaimedSend]:
+        groups.append(len(sends))
+        return await begin(lease, sends, *where, **more)
 
-    monkeypatch.setattr(track.ledger, "begin", count)
-    track.paced(1000.0)
-    track.rows.append([queued() for _ in range(400)])
-    began_at = time.monotonic()
+    monkeypatch.setattr(track.ledger, "begin", note)
+    track.pacer._writes_s.extend([0.001] * SLOW_WRITES)
+    first, slots = time.monotonic() + 0.1, _Range(time.monotonic() + 60)
+    for place in range(10):
+        track.pacer._planned.append(_Planned(first + place / 1000, LATE_S, queued(), slots))
     async with track.running():
-        await track.has_started(400)
-    assert writes[0] < 100
-    for place, (at, _) in enumerate(track.started):
-        assert at >= began_at + place / 1000 - CLOCKS_S
+        await track.has_started(10)
+    assert groups == [10]
+    assert all(at >= first + n / 1000 for n, (at, _) in enumerate(track.started))
 
 
 @pytest.mark.parametrize(
@@ -517,6 +516,17 @@ def test_a_row_is_not_put_off_beyond_its_range() -> None:
     rows[0].catch_up(0.25)
     assert slots.behind_s == 0
     assert all(row.is_late(0.25) for row in rows)
+
+
+def test_rows_behind_one_that_is_too_late_are_no_burst(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.3))
+    gone = _Planned(0.0, LATE_S, queued(), slots := _Range(60.0), None, latest=0.25)
+    waiting = deque([gone, *in_range(30, slots)])
+    due, late = track.pacer._take(waiting, 0.3)
+    assert late == [gone.row]
+    assert len(due) == 3, "as many as fit into what they may be late"
 
 
 def test_what_is_too_late_in_a_range_leaves_at_once(
