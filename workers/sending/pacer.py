@@ -19,6 +19,7 @@ from workers.sending.limits import Limits
 from workers.sending.line_health import Health, Line
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
+from workers.sending.slots import Planned, Ranges
 
 log = structlog.get_logger()
 
@@ -69,40 +70,6 @@ class Blocked:
     reason: str
 
 
-@dataclass(slots=True)
-class _Range:
-    """Slots one after another that are all this pacer's, until ``end``. Nobody else has one in
-    between, so rows may go later than at their own, as long as they come no closer together: all
-    are ``behind_s`` late where the process was held up."""
-
-    end: float
-    behind_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A row with a slot at ``at``, which may be ``late_s`` late, or more within its range."""
-
-    at: float
-    late_s: float
-    row: ClaimedSend
-    range: _Range
-    prepared: Prepared | None = None
-    latest: float = math.inf
-
-    @property
-    def due_at(self) -> float:
-        return self.at + self.range.behind_s
-
-    def is_late(self, now: float) -> bool:
-        return now > min(self.latest, max(self.at + self.late_s, self.range.end))
-
-    def catch_up(self, now: float) -> None:
-        """Have those behind it keep their distance, if it is late."""
-        if not self.is_late(now):
-            self.range.behind_s = max(self.range.behind_s, now - self.at - self.late_s)
-
-
 class Outlet(Protocol):
     """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
     ``prepare`` makes what can be made before the slot, and ``start`` starts a send; ``postpone``
@@ -145,15 +112,14 @@ class Pacer:
         self._outlet = outlet
         self._unsent: list[str] = []
         self._asking: list[ClaimedSend] = []
-        self._planned: deque[_Planned] = deque()
-        self._beginning: list[_Planned] = []
-        self._begun: deque[_Planned] = deque()
+        self._planned: deque[Planned] = deque()
+        self._beginning: list[Planned] = []
+        self._begun: deque[Planned] = deque()
         self._late: list[ClaimedSend] = []
         self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
         self._most_slots = math.inf
         self._was_late = False
-        self._range = _Range(-math.inf)
-        self._next_slot = 0.0
+        self._ranges = Ranges()
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
         self.queue = SendQueue()
@@ -307,12 +273,12 @@ class Pacer:
         if grant.health is not Health.WELL and self._line.down:
             self._drop_slots()  # they are of before
         looked_at = grant.count + len(grant.refused)
-        slots = self._range_of(grant, at)
+        slots = self._ranges.of(grant.clock_s + grant.delay_s, grant.count, grant.gap_s, at)
         for place, row in enumerate(asked[:looked_at]):
             if place in grant.refused:
                 self._wait_for_recipient(row, grant.refused[place], now)
             else:
-                self._planned.append(_Planned(at, late_s, row, slots))
+                self._planned.append(Planned(at, late_s, row, slots))
                 at += grant.gap_s
                 if grant.health is Health.ROW:
                     self._line.probe = (row.uid, grant.probe)
@@ -320,16 +286,6 @@ class Pacer:
         blocked = grant.reason is not None and grant.again_s > PATIENCE_S
         self.blocked = Blocked(now + grant.again_s, grant.reason or "") if blocked else None
         return asked[looked_at:]
-
-    def _range_of(self, grant: Grant, at: float) -> _Range:
-        """Return the range of slots that begin then: the last one, if they follow it closely."""
-        first = grant.clock_s + grant.delay_s
-        if abs(first - self._next_slot) > grant.gap_s / 2:
-            self._range = _Range(at)
-        if grant.count:
-            self._next_slot = first + grant.count * grant.gap_s
-            self._range.end = at + grant.count * grant.gap_s
-        return self._range
 
     def _wait_for_recipient(self, row: ClaimedSend, wait_s: float, now: float) -> None:
         if wait_s > PATIENCE_S or self.queue.parked >= MAX_PARKED:
@@ -397,11 +353,9 @@ class Pacer:
             at = planned.due_at
         return at
 
-    def _take(
-        self, rows: deque[_Planned], until: float
-    ) -> tuple[list[_Planned], list[ClaimedSend]]:
+    def _take(self, rows: deque[Planned], until: float) -> tuple[list[Planned], list[ClaimedSend]]:
         """Take what has its slot until then, and apart from it what is too late by now."""
-        due: list[_Planned] = []
+        due: list[Planned] = []
         late: list[ClaimedSend] = []
         now = time.monotonic()
         while rows:
@@ -416,7 +370,7 @@ class Pacer:
                 due.append(planned)
         return due, late
 
-    async def _begin(self, due: list[_Planned]) -> None:
+    async def _begin(self, due: list[Planned]) -> None:
         self._beginning = due
         began_at = time.monotonic()
         # A process that stood still may hold the campaign no more, and somebody else has called
@@ -448,7 +402,7 @@ class Pacer:
             self._refused(refused)
         for one, body in zip(due, prepared, strict=True):
             if not (refused and one.row in refused):
-                begun = _Planned(one.at, one.late_s, one.row, one.range, body, latest)
+                begun = Planned(one.at, one.late_s, one.row, one.range, body, latest)
                 self._begun.append(begun)
         self._more_begun.set()
 

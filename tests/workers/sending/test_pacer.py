@@ -20,6 +20,7 @@ from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, state_of
+from tests.workers.sending.test_slots import in_range
 from tests.workers.slots import limits
 from workers.sending import pacer as module
 from workers.sending.cloud_api import Attempt, Prepared
@@ -34,11 +35,10 @@ from workers.sending.pacer import (
     PATIENCE_S,
     SLOW_WRITES,
     Pacer,
-    _Planned,
-    _Range,
 )
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
+from workers.sending.slots import Planned, Range
 
 #: Redis's clock and this process's are compared by asking.
 CLOCKS_S = 0.005
@@ -258,9 +258,9 @@ async def test_neighbouring_slots_are_written_down_together(
 
     monkeypatch.setattr(track.ledger, "begin", note)
     track.pacer._writes_s.extend([0.001] * SLOW_WRITES)
-    first, slots = time.monotonic() + 0.1, _Range(time.monotonic() + 60)
+    first, slots = time.monotonic() + 0.1, Range(time.monotonic() + 60)
     for place in range(10):
-        track.pacer._planned.append(_Planned(first + place / 1000, LATE_S, queued(), slots))
+        track.pacer._planned.append(Planned(first + place / 1000, LATE_S, queued(), slots))
     async with track.running():
         await track.has_started(10)
     assert groups == [10]
@@ -273,7 +273,7 @@ async def test_neighbouring_slots_are_written_down_together(
 )
 def test_what_is_started_together(track: Track, slots_ms: list[float], next_ms: float) -> None:
     for at in slots_ms:
-        track.pacer._begun.append(_Planned(at / 1000, LATE_S, queued(), _Range(1.0)))
+        track.pacer._begun.append(Planned(at / 1000, LATE_S, queued(), Range(1.0)))
     assert track.pacer._next_start_at() == next_ms / 1000
 
 
@@ -496,33 +496,11 @@ async def test_it_is_stopped_while_it_writes_down(
 # -- being late --
 
 
-def in_range(count: int, slots: _Range) -> list[_Planned]:
-    """Return rows with slots 10 ms apart, from 0 on."""
-    return [_Planned(place / 100, LATE_S, queued(), slots) for place in range(count)]
-
-
-def test_rows_of_a_range_of_our_own_stay_as_far_apart_when_they_are_late() -> None:
-    rows = in_range(20, _Range(0.2))
-    rows[0].catch_up(0.1)
-    assert [row.due_at for row in rows] == pytest.approx([0.08 + n / 100 for n in range(20)])
-    assert not any(row.is_late(row.due_at) for row in rows[:13])
-    assert all(row.is_late(row.due_at + 0.001) for row in rows[13:]), "their slots would be others'"
-    rows[1].catch_up(0.1)
-    assert rows[1].due_at == pytest.approx(0.09), "and so they do not get later and later"
-
-
-def test_a_row_is_not_put_off_beyond_its_range() -> None:
-    rows = in_range(20, slots := _Range(0.2))
-    rows[0].catch_up(0.25)
-    assert slots.behind_s == 0
-    assert all(row.is_late(0.25) for row in rows)
-
-
 def test_rows_behind_one_that_is_too_late_are_no_burst(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.3))
-    gone = _Planned(0.0, LATE_S, queued(), slots := _Range(60.0), None, latest=0.25)
+    gone = Planned(0.0, LATE_S, queued(), slots := Range(60.0), None, latest=0.25)
     waiting = deque([gone, *in_range(30, slots)])
     due, late = track.pacer._take(waiting, 0.3)
     assert late == [gone.row]
@@ -532,42 +510,15 @@ def test_rows_behind_one_that_is_too_late_are_no_burst(
 def test_what_is_too_late_in_a_range_leaves_at_once(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slots = _Range(0.2, behind_s=0.15)
+    slots = Range(0.2, behind_s=0.15)
     waiting = deque(in_range(20, slots))
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.25))
     due, late = track.pacer._take(waiting, 0.25)
     assert (len(due), len(late), len(waiting)) == (0, 20, 0)
 
 
-def test_a_row_that_is_written_down_waits_no_longer_than_it_may() -> None:
-    row = _Planned(0.0, LATE_S, queued(), _Range(10.0), None, latest=0.25)
-    assert (row.is_late(0.24), row.is_late(0.26)) == (False, True)
-
-
-def granted(first_s: float, count: int) -> Grant:
-    return Grant(count, 0.02, 0.01, 0.1, first_s - 0.02, {}, None)
-
-
-def test_slots_that_follow_one_another_are_one_range(track: Track) -> None:
-    first = track.pacer._range_of(granted(100.0, 10), 1.0)
-    assert first.end == pytest.approx(1.1)
-    assert track.pacer._range_of(granted(100.1, 0), 1.1) is first
-    assert track.pacer._range_of(granted(100.1, 5), 1.1) is first
-    assert first.end == pytest.approx(1.15)
-
-
-@pytest.mark.parametrize("others_s", [0.01, 5.0])
-def test_slots_of_somebody_else_in_between_make_another_range(
-    track: Track, others_s: float
-) -> None:
-    first = track.pacer._range_of(granted(100.0, 10), 1.0)
-    second = track.pacer._range_of(granted(100.1 + others_s, 10), 1.1 + others_s)
-    assert second is not first
-    assert first.end == pytest.approx(1.1), "what lies behind is not ours alone"
-
-
 def test_a_process_that_cannot_keep_up_takes_fewer_slots_ahead(track: Track) -> None:
-    late = [_Planned(0.0, LATE_S, queued(), _Range(0.0))]
+    late = [Planned(0.0, LATE_S, queued(), Range(0.0))]
     rooms = []
     for _ in range(12):
         track.pacer._take(deque(late), time.monotonic())
