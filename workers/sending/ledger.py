@@ -19,10 +19,7 @@ the ledger is *claimed*, and one that leaves it has ended (:class:`RowEnd`).
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-
-import orjson
-from pydantic import BaseModel
+from typing import cast
 
 from contracts.backend import SendOutcome, SendResult
 from sidecar.effects.outbox import replies_of
@@ -51,21 +48,9 @@ def sending(number: str, claim_uid: str) -> bytes:
     return dump(RowState.SENDING, claim_uid, number)
 
 
-def as_json(result: SendResult) -> bytes:
-    """Return a result as the ledger has it, and PHP is told it: with what was said, and nothing
-    that was left out. It takes a quarter of the time that its model takes."""
-    said = result.model_fields_set
-    facts = {name: getattr(result, name) for name in SendResult.model_fields if name in said}
-    return orjson.dumps(facts, default=_facts)
-
-
-def _facts(model: BaseModel) -> dict[str, Any]:
-    return model.model_dump(exclude_unset=True)
-
-
 def _known(result: SendResult) -> bytes:
-    state = dump(RowState.KNOWN, result.claim_uid or "", ENDS[result.outcome], "")
-    return state + as_json(result)
+    outcome = result.model_dump_json(exclude_defaults=True)
+    return dump(RowState.KNOWN, result.claim_uid or "", ENDS[result.outcome], outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from sidecar.redis.client import AnyRedisError
 from sidecar.tasks import cancel
-from workers.sending.ledger import Ledger, as_json
+from workers.sending.ledger import Ledger
 
 #: Writes to the ledger begin this far apart, at least: outcomes that come in between are written
 #: together, for a round trip costs more than a send. It is less than an answer takes, so a process
@@ -36,9 +36,9 @@ def tell_php(backend: Backend) -> Tell:
             path = contract.UPDATE_MESSAGE_STATUS
             answer = await backend.call(path, part[0], contract.UpdateResult)
             return [answer.model_copy(update={"id": part[0].uid})]
-        answers = await backend.post(
+        answers = await backend.call(
             contract.UPDATE_MESSAGE_STATUSES,
-            b'{"results":[%b]}' % b",".join(map(as_json, part)),
+            contract.UpdateMessageStatusesRequest(results=part),
             contract.UpdateMessageStatusesAnswer,
         )
         return answers.results

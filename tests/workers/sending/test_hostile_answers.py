@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.backend import SendResult
+from contracts.backend import SendResult, UpdateMessageStatusesRequest
 from contracts.effects import AiAnswer, AiAnswersRequest, AiOutcome, AiProvider
 from contracts.portable import flaw
 from sidecar.effects.outbound import Reply
@@ -31,7 +31,7 @@ from workers.sending.cloud_api import (
     conclude,
 )
 from workers.sending.error_policy import decide
-from workers.sending.ledger import _known, as_json
+from workers.sending.ledger import _known
 from workers.sending.line_health import Tuning
 
 pytestmark = pytest.mark.usefixtures("short_pauses")
@@ -116,9 +116,9 @@ def assert_can_be_told(attempt: Attempt) -> None:
     found = told(attempt)
     if found is None:
         return
-    body = orjson.loads(as_json(found))
-    assert SendResult.model_validate_json(as_json(found)) == found
-    assert flaw({"results": [body]}) is None
+    request = UpdateMessageStatusesRequest(results=[found])
+    body = orjson.loads(request.model_dump_json(exclude_unset=True))
+    assert flaw(body) is None
     assert len(orjson.dumps(body)) < 32_000
     ledgered = SendResult.model_validate_json(_known(found).split(b":", 3)[3])
     assert ledgered == found

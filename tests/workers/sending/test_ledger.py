@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-import orjson
 import pytest
 
-from contracts.backend import SendError, SendOutcome, SendResult
+from contracts.backend import SendError, SendOutcome
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost
@@ -22,7 +21,7 @@ from tests.workers.rows import (
     result,
     state_of,
 )
-from workers.sending.ledger import Halted, Ledger, LedgerView, NumberHeld, as_json, refuse
+from workers.sending.ledger import Halted, Ledger, LedgerView, NumberHeld, refuse
 
 
 @pytest.fixture
@@ -50,22 +49,6 @@ async def test_a_claim_that_has_brought_nothing_is_closed(ledger: Ledger) -> Non
     await have_asked(ledger, CLAIM)
     await have_claimed(ledger, CLAIM, [])
     assert await ledger.empty()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        result("row-1", message_status="accepted", wa_id="999", response={"messages": [None, 1.5]}),
-        result("row-1", SendOutcome.REQUEUE, due_at=17, attempted=False),
-        result("row-1", SendOutcome.FAILED, campaign_uid=None),
-        result("row-1", SendOutcome.UNKNOWN, error=SendError(code=None, message="\u20ac: \x00")),
-    ],
-    ids=["accepted", "requeue", "failed", "unknown"],
-)
-def test_a_result_as_json_is_what_its_model_makes_of_it(said: SendResult) -> None:
-    json = as_json(said)
-    assert orjson.loads(json) == orjson.loads(said.model_dump_json(exclude_unset=True))
-    assert SendResult.model_validate_json(json) == said
 
 
 async def test_a_row_goes_its_way(ledger: Ledger, lease: Lease) -> None:
