@@ -18,7 +18,7 @@ from workers.sending.ledger import Ledger
 #: Writes to the ledger begin this far apart, at least: outcomes that come in between are written
 #: together, for a round trip costs more than a send. It is less than an answer takes, so a process
 #: that is killed leaves hardly more rows of unknown outcome.
-GATHER_S = 0.01
+GATHER_S = 0.02
 #: So many results go to PHP before their time, if the last ones went so long ago.
 ENOUGH = 500
 LEAST_WAIT_S = 0.1
