@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import orjson
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
-    """One metric, without the suffix that counters get. With ``bounds``, a histogram."""
+    """One metric, without the suffix that counters get. With ``bounds``, a histogram. Each is there
+    once; they are not compared by their texts, for that takes longer than to count."""
 
     name: str
     help: str

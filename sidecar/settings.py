@@ -236,15 +236,16 @@ class Settings(BaseSettings):
     #: Most campaigns that one worker process sends at once.
     campaign_concurrency: int = Field(default=32, ge=1, le=1024)
     #: Size of one claim, in seconds of sending. Small enough to stop at once.
-    claim_s: float = Field(default=1.0, gt=0, le=30)
+    claim_s: float = Field(default=2.0, gt=0, le=30)
     #: After so many errors in a row that may be the campaign's fault, whichever they are, it is
     #: paused.
     campaign_error_streak: int = Field(default=20, ge=1)
     #: How long a recipient gets no campaign message after an error that would repeat itself
     #: (130403, 131026, 131050). 0 turns it off.
     suppress_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
-    #: How long results of sends may wait for others before they go to PHP.
-    result_wait_ms: int = Field(default=400, ge=0, le=10_000)
+    #: How long results of a campaign's sends may wait for others before they go to PHP. Those of
+    #: replies wait for 400 ms at most.
+    result_wait_ms: int = Field(default=1000, ge=0, le=10_000)
     #: Rows that stay in status 3 (processing) for longer become 6 (unknown).
     stale_claim_s: int = Field(default=300, ge=30)
 

@@ -50,7 +50,7 @@ log = structlog.get_logger()
 COEXISTENCE_RATE = 20.0
 #: What a configured rate may be; anything else is taken for a mistake.
 LEAST_RATE = 0.1
-HIGHEST_RATE = 1000.0
+HIGHEST_RATE = 10_000.0
 
 
 #: What Meta's ids look like.

@@ -1,38 +1,56 @@
 """Starting each send from one number at its slot."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from sidecar.metrics import METRICS, ROWS_REFUSED
 from sidecar.redis.lease import Lease
-from workers.sending.cloud_api import Attempt
+from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.ledger import BEGIN_AHEAD_S, Ledger, NumberHeld
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
 from workers.sending.line_health import Health, Line
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
+from workers.sending.slots import Planned, Ranges
 
 log = structlog.get_logger()
 
-#: A row whose slot is further in the past than this, and than half the time between two slots, gets
-#: another one: the process was held up, and sends that have piled up would otherwise go out in one
-#: burst, above the rate.
+#: Where a row's slot is further in the past than this, and than half the time between two slots, it
+#: puts off those behind it, or gets another one: the process was held up, and sends that have piled
+#: up would otherwise go out in one burst, above the rate.
 LATE_S = 0.02
 
 #: When so many writes in a row take longer, rows may be late by two of them, the one before and
 #: their own: where every write is slow, nothing would ever be in time.
 SLOW_WRITES = 8
 
+#: The least time that is left for writing down what is about to be sent. What has its slot between
+#: this and ``BEGIN_AHEAD_S`` is written down together.
+LEAST_LEAD_S = 0.006
+
+#: Slots that are no further apart than this are started together, at the last of them. It is far
+#: less than an answer takes, and each time that the process wakes up costs about as much as a send.
+TOGETHER_S = 0.003
+
+#: For so many rows slots are always taken. A process that cannot keep up with its slots takes half
+#: as many each time, as TCP does, and then a few more: rows that are late take others, which costs
+#: more than it would to send them.
+LEAST_SLOTS = 8
+
 #: How long to wait before slots are asked for again, at most: a hold may be lifted.
 POLL_S = 1.0
+
+#: The same at least, for a campaign. Where its calls under way are what bounds it, each that ends
+#: makes room for one row, which would have a round trip of its own.
+ASK_EVERY_S = 0.01
 
 #: How often it is looked whether answers have come, or the silence has lasted for too long.
 WINDOW_POLL_S = 0.05
@@ -52,23 +70,18 @@ class Blocked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    at: float
-    too_late_at: float
-    row: ClaimedSend
-
-
 class Outlet(Protocol):
     """Where a pacer's rows go. ``room`` is for how many more to have slots or be under way;
-    ``start`` starts a send; ``postpone`` takes a row that cannot be sent for so many seconds, and
-    ``refuse`` one that somebody else has in hand, ``put`` those that go from another number by now.
+    ``prepare`` makes what can be made before the slot, and ``start`` starts a send; ``postpone``
+    takes a row that cannot be sent for so many seconds, and ``refuse`` one that somebody else has
+    in hand, ``put`` those that go from another number by now.
     ``asked``: the pacer has asked for slots. ``ask_api`` asks the Cloud API something that costs no
     row (:meth:`CloudApi.ask`)."""
 
     @property
     def room(self) -> int: ...
-    def start(self, row: ClaimedSend, limits: Limits) -> None: ...
+    def prepare(self, row: ClaimedSend) -> Prepared | None: ...
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None: ...
     def postpone(self, row: ClaimedSend, wait_s: float) -> None: ...
     def refuse(self, row: ClaimedSend) -> None: ...
     def put(self, rows: list[ClaimedSend]) -> None: ...
@@ -99,11 +112,14 @@ class Pacer:
         self._outlet = outlet
         self._unsent: list[str] = []
         self._asking: list[ClaimedSend] = []
-        self._planned: deque[_Planned] = deque()
-        self._beginning: list[_Planned] = []
-        self._begun: deque[_Planned] = deque()
+        self._planned: deque[Planned] = deque()
+        self._beginning: list[Planned] = []
+        self._begun: deque[Planned] = deque()
         self._late: list[ClaimedSend] = []
         self._writes_s: deque[float] = deque(maxlen=SLOW_WRITES)
+        self._most_slots = math.inf
+        self._was_late = False
+        self._ranges = Ranges()
         self._more = asyncio.Event()
         self._more_begun = asyncio.Event()
         self.queue = SendQueue()
@@ -137,6 +153,11 @@ class Pacer:
             self._unsent += [row.addressee for row in rows]
             self._queue_again(rows)
 
+    def wake(self) -> None:
+        """Have it look again whether slots can be taken, if rows wait for any."""
+        if self.queue or self.queue.parked:
+            self.queue.changed.set()
+
     def follow(self, limits: Limits) -> None:
         """Keep to these limits of the number from now on, and pass on the rows that wait here and
         go from another number by now. Those that have slots are passed on when these come."""
@@ -166,7 +187,8 @@ class Pacer:
                 grant = await self._ask(asked)
                 if grant.health is Health.ASK:
                     await self._ask_api(grant.probe)
-                await asyncio.sleep(min(grant.again_s, POLL_S))
+                least_s = ASK_EVERY_S if self._config.of_campaign else 0.0
+                await asyncio.sleep(min(max(least_s, grant.again_s), POLL_S))
             else:
                 await self._wait_for_rows()
 
@@ -184,7 +206,8 @@ class Pacer:
         """For how many rows slots may be taken now."""
         rate = self.limits.rate
         room = self._line.room(rate, self.planned)
-        return min(room, self._outlet.room, ceil(rate * AHEAD_S) + 1)
+        kept_up = self._most_slots - self.planned
+        return int(min(room, self._outlet.room, kept_up, math.ceil(rate * AHEAD_S) + 1))
 
     async def _withdraw(self) -> None:
         """Have the ledger say of rows that were too late that they were not sent; otherwise nobody
@@ -223,12 +246,22 @@ class Pacer:
                 urgent=not self._config.of_campaign,
                 more=len(self.queue) > 0,
             )
+            self._adapt()
             left = self._assign(asked, grant)
         finally:
             self._asking = []
             self._queue_again(left)
         self._outlet.asked(self)
         return grant
+
+    def _adapt(self) -> None:
+        """Take slots for fewer rows if some were late since the last time, else for more."""
+        usual = 2 * math.ceil(self.limits.rate * AHEAD_S) + 2
+        if self._was_late:
+            self._most_slots = max(LEAST_SLOTS, min(self._most_slots, usual) // 2)
+        else:
+            self._most_slots = min(max(LEAST_SLOTS, usual), self._most_slots * 1.25)
+        self._was_late = False
 
     def _assign(self, asked: list[ClaimedSend], grant: Grant) -> list[ClaimedSend]:
         """Give the rows what the limiter has said; return those that have nothing yet."""
@@ -240,11 +273,12 @@ class Pacer:
         if grant.health is not Health.WELL and self._line.down:
             self._drop_slots()  # they are of before
         looked_at = grant.count + len(grant.refused)
+        slots = self._ranges.of(grant.clock_s + grant.delay_s, grant.count, grant.gap_s, at)
         for place, row in enumerate(asked[:looked_at]):
             if place in grant.refused:
                 self._wait_for_recipient(row, grant.refused[place], now)
             else:
-                self._planned.append(_Planned(at, at + late_s, row))
+                self._planned.append(Planned(at, late_s, row, slots))
                 at += grant.gap_s
                 if grant.health is Health.ROW:
                     self._line.probe = (row.uid, grant.probe)
@@ -269,7 +303,7 @@ class Pacer:
                 self._more.clear()
                 await self._more.wait()
                 continue
-            pause_s = self._planned[0].at - BEGIN_AHEAD_S - time.monotonic()
+            pause_s = self._planned[0].due_at - self._lead_s - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
@@ -285,43 +319,65 @@ class Pacer:
                 self._more_begun.clear()
                 await self._more_begun.wait()
                 continue
-            pause_s = self._begun[0].at - time.monotonic()
+            pause_s = self._next_start_at() - time.monotonic()
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
                 continue
             due, late = self._take(self._begun, time.monotonic())
             for planned in due:
                 if self._line.may_start(planned.row.uid):
-                    self._outlet.start(planned.row, self.limits)
+                    self._outlet.start(planned.row, self.limits, planned.prepared)
                 else:
                     late.append(planned.row)
                     self._drop_slots()
             if late:
                 self._late += late
                 self.queue.changed.set()
+            self.wake()
 
-    def _take(
-        self, rows: deque[_Planned], until: float
-    ) -> tuple[list[_Planned], list[ClaimedSend]]:
+    @property
+    def _lead_s(self) -> float:
+        """How long before the first slot of some rows they are written down: long enough for the
+        write, as the last ones went, so that as many others as possible come along. A probe has
+        none, and must be written down before slots are asked for again."""
+        if self._line.down or len(self._writes_s) < SLOW_WRITES:
+            return BEGIN_AHEAD_S
+        return min(BEGIN_AHEAD_S, max(LEAST_LEAD_S, 2 * max(self._writes_s)))
+
+    def _next_start_at(self) -> float:
+        """Return when the next rows are to be started."""
+        first = at = self._begun[0].due_at
+        for planned in self._begun:
+            if planned.due_at > first + TOGETHER_S:
+                break
+            at = planned.due_at
+        return at
+
+    def _take(self, rows: deque[Planned], until: float) -> tuple[list[Planned], list[ClaimedSend]]:
         """Take what has its slot until then, and apart from it what is too late by now."""
-        due: list[_Planned] = []
+        due: list[Planned] = []
         late: list[ClaimedSend] = []
         now = time.monotonic()
-        while rows and rows[0].at <= until:
+        while rows:
+            rows[0].catch_up(now)
+            if rows[0].due_at > until and not rows[0].is_late(now):
+                break
             planned = rows.popleft()
-            if now <= planned.too_late_at:
-                due.append(planned)
-            else:
+            if planned.is_late(now):
+                self._was_late = True
                 late.append(planned.row)
+            else:
+                due.append(planned)
         return due, late
 
-    async def _begin(self, due: list[_Planned]) -> None:
+    async def _begin(self, due: list[Planned]) -> None:
         self._beginning = due
         began_at = time.monotonic()
         # A process that stood still may hold the campaign no more, and somebody else has called
         # these rows unknown.
         latest = began_at + AHEAD_S
         try:
+            prepared = [self._outlet.prepare(one.row) for one in due]
             number, line = self.limits.number, self.limits.line
             refused = await self._ledger.begin(
                 self._lease,
@@ -344,8 +400,10 @@ class Pacer:
         self._writes_s.append(time.monotonic() - began_at)
         if refused:
             self._refused(refused)
-            due = [planned for planned in due if planned.row not in refused]
-        self._begun += [replace(one, too_late_at=min(one.too_late_at, latest)) for one in due]
+        for one, body in zip(due, prepared, strict=True):
+            if not (refused and one.row in refused):
+                begun = Planned(one.at, one.late_s, one.row, one.range, body, latest)
+                self._begun.append(begun)
         self._more_begun.set()
 
     def _drop_slots(self) -> None:

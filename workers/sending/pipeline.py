@@ -23,7 +23,7 @@ from sidecar.php.breaker import Breaker
 from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.tasks import cancel
-from workers.sending.cloud_api import Attempt
+from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.error_actions import ErrorActions
 from workers.sending.ledger import Halted, Ledger, LedgerState
 from workers.sending.limiter import CampaignRests, NumberPaused
@@ -280,8 +280,11 @@ class Pipeline:
         planned = sum(pacer.planned for pacer in self._pacers.values())
         return self._config.settings.send_concurrency - len(self._sends) - planned
 
-    def start(self, row: ClaimedSend, limits: Limits) -> None:
-        self._sends.add(self._spawn(self._sender.send(row, limits)))
+    def prepare(self, row: ClaimedSend) -> Prepared | None:
+        return self._sender.prepare(row)
+
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        self._sends.add(self._spawn(self._sender.send(row, limits, prepared)))
 
     def asked(self, pacer: Pacer) -> None:
         if pacer.blocked and not self._config.of_campaign:
@@ -408,13 +411,14 @@ class Pipeline:
 
     def _wake_pacers(self) -> None:
         for pacer in self._pacers.values():
-            pacer.queue.changed.set()
+            pacer.wake()
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         if task in self._sends:
             self._sends.remove(task)
             self._wake_pacers()
-        self.changed()
+        if not self._sends:  # as long as one is under way, it is not over, whichever has ended
+            self.changed()
         if not task.cancelled() and (error := task.exception()):
             self._log.error("sending.failed", exc_info=error)
             self.end(End.FAILED)

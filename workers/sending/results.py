@@ -15,6 +15,14 @@ from sidecar.redis.client import AnyRedisError
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
 
+#: Writes to the ledger begin this far apart, at least: outcomes that come in between are written
+#: together, for a round trip costs more than a send. It is less than an answer takes, so a process
+#: that is killed leaves hardly more rows of unknown outcome.
+GATHER_S = 0.02
+#: So many results go to PHP before their time, if the last ones went so long ago.
+ENOUGH = 500
+LEAST_WAIT_S = 0.1
+
 #: Tells PHP outcomes, alone or many, and returns what it says of each, by the row's uid. Raises
 #: ``BackendError``.
 Tell = Callable[[list[SendResult], bool], Awaitable[list[contract.UpdateResult]]]
@@ -41,8 +49,9 @@ def tell_php(backend: Backend) -> Tell:
 class Reporter:
     """Reports the outcomes of one campaign's sends, by ``tell``.
 
-    An outcome is written to the ledger with all others that came while the last write was under
-    way. If Redis does not take it, PHP is told all the same: what this process knows, it knows.
+    An outcome is written to the ledger at once if the last write began :data:`GATHER_S` ago or
+    earlier, and else with all others that have come by then. If Redis does not take it, PHP is told
+    all the same: what this process knows, it knows.
     """
 
     def __init__(self, tell: Tell, ledger: Ledger, *, wait_s: float) -> None:
@@ -53,6 +62,7 @@ class Reporter:
         self._known: dict[str, SendResult] = {}
         self._something = asyncio.Event()
         self._last = asyncio.Event()
+        self._enough = asyncio.Event()
         self._breaker = Breaker("php.results.unavailable")
         self._outage = LogOnce("php.results.rejected")
         self._redis_outage = LogOnce("ledger.results_not_written")
@@ -91,6 +101,7 @@ class Reporter:
         ended than made again."""
         end = time.monotonic() + timeout_s
         self._last.set()
+        self._enough.set()
         if self._teller is not None:
             await asyncio.wait([self._teller], timeout=timeout_s / 2)
         await self.stop()
@@ -104,7 +115,9 @@ class Reporter:
         while True:
             await self._something.wait()
             self._something.clear()
+            next_at = time.monotonic() + GATHER_S
             await self._write_fresh()
+            await asyncio.sleep(next_at - time.monotonic())
 
     async def _write_fresh(self) -> None:
         fresh = list(self._fresh)
@@ -120,13 +133,17 @@ class Reporter:
         # and a write that is broken off is made again.
         del self._fresh[: len(fresh)]
         self._known.update((result.uid, result) for result in fresh)
+        if len(self._known) >= ENOUGH:
+            self._enough.set()
 
     async def _tell_php(self) -> None:
-        while not self._last.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(max(self._wait_s, self._breaker.wait_s)):
-                    await self._last.wait()
-                    return
+        while True:
+            least_s = max(min(self._wait_s, LEAST_WAIT_S), self._breaker.wait_s)
+            await _wait(self._last, least_s)
+            await _wait(self._enough, self._wait_s - least_s)
+            if self._last.is_set():
+                return
+            self._enough.clear()
             await self._tell_once()
 
     async def _tell_once(self) -> bool:
@@ -181,3 +198,10 @@ class Reporter:
         for result in told:
             if self._known.get(result.uid) is result:
                 del self._known[result.uid]
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for an event, for at most so long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await event.wait()

@@ -33,6 +33,9 @@ class SendConfig:
     settings: Settings
     vendor: VendorConfig
     campaign_uid: str | None = None
+    #: What follows from ``vendor``, by number, as long as it is that one.
+    _limits: dict[str, Limits] = field(default_factory=dict, init=False, repr=False)
+    _limits_are_of: VendorConfig | None = field(default=None, init=False, repr=False)
 
     @property
     def vendor_uid(self) -> str:
@@ -52,7 +55,12 @@ class SendConfig:
         return row.row.from_phone_number_id or self.vendor.current_phone_number_id or ""
 
     def limits_of(self, number: str) -> Limits:
-        return Limits.of(self.vendor, number, self.settings)
+        if self._limits_are_of is not self.vendor:
+            self._limits_are_of, self._limits = self.vendor, {}
+        limits = self._limits.get(number)
+        if limits is None:
+            limits = self._limits[number] = Limits.of(self.vendor, number, self.settings)
+        return limits
 
     def way_of(self, row: ClaimedSend) -> Way:
         """Return what a row is sent with."""

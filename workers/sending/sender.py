@@ -15,6 +15,7 @@ from workers.sending.cloud_api import (
     CloudApi,
     ErrorAnswer,
     NotSent,
+    Prepared,
     Unsendable,
     message_body,
 )
@@ -78,14 +79,25 @@ class Sender:
         self._errors_counted = True
         self._outage = LogOnce("messages.not_sent", vendor=config.vendor_uid, campaign=config.name)
 
-    async def send(self, row: ClaimedSend, limits: Limits) -> None:
+    def prepare(self, row: ClaimedSend) -> Prepared | None:
+        """Make the body of a row's call before its slot. What is amiss with it, or has changed by
+        then, shows when it is sent."""
+        policy = self._endpoints.of(row.row).policy
+        try:
+            return Prepared(policy, message_body(row.row, policy))
+        except Unsendable:
+            return None
+
+    async def send(
+        self, row: ClaimedSend, limits: Limits, prepared: Prepared | None = None
+    ) -> None:
         """Send a row from a number, and see to what follows."""
         try:
-            await self._send(row, limits)
+            await self._send(row, limits, prepared)
         finally:
             await self._outages.not_made(limits.line, row.uid)
 
-    async def _send(self, row: ClaimedSend, limits: Limits) -> None:
+    async def _send(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
         way = self._config.way_of(row)
         if not self._config.vendor.active:
             await self._give_back(row)
@@ -99,7 +111,10 @@ class Sender:
             return
         endpoint = self._endpoints.of(row.row)
         try:
-            body = message_body(row.row, endpoint.policy)
+            if prepared is not None and prepared.policy == endpoint.policy:
+                body = prepared.body
+            else:
+                body = message_body(row.row, endpoint.policy)
         except Unsendable as error:
             failed = Decision(SendOutcome.FAILED, SendError(code=None, message=str(error)))
             self._outlet.report(self._result(row, way.number, None, failed))

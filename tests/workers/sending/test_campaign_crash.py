@@ -99,6 +99,36 @@ async def test_it_dies(
     await finish(stage, begun)
 
 
+async def test_it_dies_when_a_group_is_written_down_and_none_of_it_is_sent(
+    make_stage: MakeStage, redis_url: str, begun: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These are unknown and sent by nobody, however many they are; the others go out, once."""
+    stage = await make_stage(40, rate=1000, claim_s=0.02, lease_ttl_ms=60_000)
+    process = Process(stage, redis_url, done=False)
+    begin, group = Ledger.begin, set[str]()
+
+    async def and_die(
+        self: Ledger, lease: Lease, sends: list[tuple[ClaimedSend, str]], *where: Any, **more: Any
+    ) -> list[ClaimedSend]:
+        refused = await begin(self, lease, sends, *where, **more)
+        if len(sends) > 1 and not process.failed.is_set():
+            group.update(row.uid for row, _ in sends)
+            process.fail()
+        return refused
+
+    monkeypatch.setattr(Ledger, "begin", and_die)
+    await process.start()
+    await process.ended_or_failed()
+    await process.drop()
+    await stage.drop_lease()
+    begun_by_then = set(begun)
+    await finish(stage, begun)
+    unknown = {row["_uid"] for row in stage.queue() if row["status"] == QueueStatus.UNKNOWN}
+    assert group
+    assert group <= unknown <= begun_by_then
+    assert not group & set(stage.accepts())
+
+
 @pytest.mark.parametrize("seed", range(8))
 async def test_it_dies_at_any_moment_and_its_successor_too(
     make_stage: MakeStage, redis_url: str, begun: set[str], seed: int

@@ -11,6 +11,7 @@ from tests.workers.conftest import MakeApi
 from tests.workers.rows import claimed_row
 from tests.workers.sockets import ACCEPTED, Connection, misbehaving, send
 from workers.sending.cloud_api import (
+    MAX_RESPONSE_BYTES,
     Accepted,
     ErrorAnswer,
     OutcomeUnknown,
@@ -101,6 +102,9 @@ def test_accepted() -> None:
         {"messages": [{"id": "wamid.1", "message_status": 5}, {"id": "wamid.2"}], "contacts": []},
         {"messages": [{"id": "wamid.1"}], "contacts": [{"wa_id": 5}]},
         {"messages": [{"id": "wamid.1"}], "contacts": {"wa_id": "999"}, "error": {"code": 1}},
+        {"messages": [{"id": "wamid.1", "more": {"of": "it"}}]},
+        {"messages": [{"id": "wamid.1"}], "more": [1.5, None, "x"]},
+        {"messages": [{"id": "wamid.1"}], "said": "\u20ac \t \\u0000"},
     ],
 )
 def test_accepted_with_less_said(body: Any) -> None:
@@ -108,6 +112,21 @@ def test_accepted_with_less_said(body: Any) -> None:
     assert isinstance(attempt, Accepted)
     assert (attempt.wamid, attempt.message_status, attempt.wa_id) == ("wamid.1", None, None)
     assert attempt.response == body
+
+
+@pytest.mark.parametrize(
+    "amiss",
+    [
+        b'{"\\u0000x": "a key"}',
+        b"[" * 200 + b"]" * 200,
+        b'"x", "\\u0000x": [{"a": "key"}], "y": "z"',
+        b'"%b"' % (b"x" * MAX_RESPONSE_BYTES),
+    ],
+)
+def test_what_cannot_be_handed_on_of_an_acceptance_is_left_out(amiss: bytes) -> None:
+    attempt = conclude(200, b'{"messages": [{"id": "wamid.1"}], "more": %b}' % amiss)
+    assert isinstance(attempt, Accepted)
+    assert attempt.response == {"messages": [{"id": "wamid.1"}]}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_rate(
 
 
 @pytest.mark.parametrize(
-    "rate", [0, -1, float("nan"), float("inf"), float("-inf"), 1e-9, 1001, 1e300]
+    "rate", [0, -1, float("nan"), float("inf"), float("-inf"), 1e-9, 10_001, 1e300]
 )
 def test_a_rate_that_makes_no_sense_is_ignored_and_said_once(
     make_settings: MakeSettings, rate: float

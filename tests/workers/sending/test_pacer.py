@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,16 +20,25 @@ from sidecar.tasks import cancel
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import CAMPAIGN, CLAIM, NUMBER, queued, state_of
+from tests.workers.sending.test_slots import in_range
 from tests.workers.slots import limits
 from workers.sending import pacer as module
-from workers.sending.cloud_api import Attempt
+from workers.sending.cloud_api import Attempt, Prepared
 from workers.sending.holds import Hold, Pause, Scope
 from workers.sending.ledger import BEGIN_AHEAD_S, Halted, Ledger
 from workers.sending.limiter import AHEAD_S, Grant, Limiter
 from workers.sending.limits import Limits
-from workers.sending.pacer import LATE_S, PATIENCE_S, Pacer
+from workers.sending.pacer import (
+    LATE_S,
+    LEAST_LEAD_S,
+    LEAST_SLOTS,
+    PATIENCE_S,
+    SLOW_WRITES,
+    Pacer,
+)
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend, SendQueue
+from workers.sending.slots import Planned, Range
 
 #: Redis's clock and this process's are compared by asking.
 CLOCKS_S = 0.005
@@ -67,7 +78,11 @@ class Track:
     def room(self) -> int:
         return self.most - len(self.started) - self.pacer.planned
 
-    def start(self, row: ClaimedSend, limits: Limits) -> None:
+    def prepare(self, row: ClaimedSend) -> Prepared | None:
+        return Prepared(None, row.uid.encode())
+
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        assert prepared == self.prepare(row)
         self.started.append((time.monotonic(), row.uid))
 
     def postpone(self, row: ClaimedSend, wait_s: float) -> None:
@@ -155,9 +170,9 @@ async def test_every_row_is_written_down_before_it_starts(track: Track) -> None:
     track.ledger.begin = note  # type: ignore[method-assign]
     start = track.start
 
-    def check(row: ClaimedSend, limits: Limits) -> None:
+    def check(row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
         assert row.uid in begun
-        start(row, limits)
+        start(row, limits, prepared)
 
     track.start = check  # type: ignore[method-assign]
     async with track.running():
@@ -227,6 +242,73 @@ async def test_rows_that_are_asked_slots_for_are_not_lost_from_sight(
         await asyncio.wait_for(asked.wait(), 5)
         assert (track.pacer.planned, track.pacer.unstarted, len(track.rows)) == (2, 2, 0)
     assert [row.uid for row in track.pacer.take_unstarted()] == ["row-1", "row-2"]
+
+
+# -- together --
+
+
+async def test_neighbouring_slots_are_written_down_together(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, groups = track.ledger.begin, list[int]()
+
+    async def note(lease: Lease, sends: Any, *where: Any, **more: Any) -> list[ClaimedSend]:
+        groups.append(len(sends))
+        return await begin(lease, sends, *where, **more)
+
+    monkeypatch.setattr(track.ledger, "begin", note)
+    track.pacer._writes_s.extend([0.001] * SLOW_WRITES)
+    first, slots = time.monotonic() + 0.1, Range(time.monotonic() + 60)
+    for place in range(10):
+        track.pacer._planned.append(Planned(first + place / 1000, LATE_S, queued(), slots))
+    async with track.running():
+        await track.has_started(10)
+    assert groups == [10]
+    assert all(at >= first + n / 1000 for n, (at, _) in enumerate(track.started))
+
+
+@pytest.mark.parametrize(
+    ("slots_ms", "next_ms"),
+    [([5], 5), ([5, 6, 7, 8, 9], 8), ([5, 17.5, 30], 5), ([5, 7, 9, 11], 7)],
+)
+def test_what_is_started_together(track: Track, slots_ms: list[float], next_ms: float) -> None:
+    for at in slots_ms:
+        track.pacer._begun.append(Planned(at / 1000, LATE_S, queued(), Range(1.0)))
+    assert track.pacer._next_start_at() == next_ms / 1000
+
+
+@pytest.mark.parametrize(
+    ("writes_ms", "lead_s"),
+    [
+        ([1] * (SLOW_WRITES - 1), BEGIN_AHEAD_S),
+        ([1] * SLOW_WRITES, LEAST_LEAD_S),
+        ([1] * (SLOW_WRITES - 1) + [4.5], 0.009),
+        ([1] * (SLOW_WRITES - 1) + [200], BEGIN_AHEAD_S),
+    ],
+    ids=["nothing is known", "quick", "slower", "slow"],
+)
+def test_a_write_is_given_the_time_that_writes_take(
+    track: Track, writes_ms: list[float], lead_s: float
+) -> None:
+    track.pacer._writes_s.extend(write / 1000 for write in writes_ms)
+    assert track.pacer._lead_s == lead_s
+
+
+async def test_calls_that_end_one_by_one_do_not_ask_for_slots_one_by_one(track: Track) -> None:
+    track.most = 40
+    start = track.start
+
+    def and_end(row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        start(row, limits, prepared)
+        track.most += 1
+        asyncio.get_running_loop().call_later(len(track.started) / 1e5, track.pacer.wake)
+
+    track.start = and_end  # type: ignore[method-assign]
+    track.paced(5000.0)
+    track.rows.append([queued() for _ in range(300)])
+    async with track.running():
+        await track.has_started(300)
+    assert track.asks < 100
 
 
 # -- recipients that have had too much --
@@ -412,6 +494,55 @@ async def test_it_is_stopped_while_it_writes_down(
 
 
 # -- being late --
+
+
+def test_rows_behind_one_that_is_too_late_are_no_burst(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.3))
+    gone = Planned(0.0, LATE_S, queued(), slots := Range(60.0), None, latest=0.25)
+    waiting = deque([gone, *in_range(30, slots)])
+    due, late = track.pacer._take(waiting, 0.3)
+    assert late == [gone.row]
+    assert len(due) == 3, "as many as fit into what they may be late"
+
+
+def test_what_is_too_late_in_a_range_leaves_at_once(
+    track: Track, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = Range(0.2, behind_s=0.15)
+    waiting = deque(in_range(20, slots))
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.25))
+    due, late = track.pacer._take(waiting, 0.25)
+    assert (len(due), len(late), len(waiting)) == (0, 20, 0)
+
+
+def test_a_process_that_cannot_keep_up_takes_fewer_slots_ahead(track: Track) -> None:
+    late = [Planned(0.0, LATE_S, queued(), Range(0.0))]
+    rooms = []
+    for _ in range(12):
+        track.pacer._take(deque(late), time.monotonic())
+        track.pacer._adapt()
+        rooms.append(track.pacer._room)
+    assert rooms == sorted(rooms, reverse=True)
+    assert (rooms[0] > 40, rooms[-1]) == (True, LEAST_SLOTS)
+    for _ in range(20):
+        track.pacer._adapt()
+    assert track.pacer._room >= rooms[0], "and more again when it does"
+
+
+async def test_a_process_that_was_held_up_loses_no_more_slots_than_passed(track: Track) -> None:
+    """It goes on where it was, as far apart as before."""
+    track.rows.append([queued() for _ in range(60)])
+    async with track.running():
+        await track.has_started(5)
+        time.sleep(0.1)
+        before = len(track.started)
+        await track.has_started(60)
+    burst = LATE_S * 200 + 1
+    went_on_at = track.started[before][0]
+    for count, (at, _) in enumerate(track.started[before:]):
+        assert at >= went_on_at + (count - burst) / 200 - CLOCKS_S
 
 
 @pytest.mark.usefixtures("never_slow")

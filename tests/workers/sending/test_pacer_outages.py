@@ -13,7 +13,7 @@ from tests.conftest import MakeSettings
 from tests.eventually import eventually
 from tests.workers.rows import NUMBER, queued, state_of
 from tests.workers.sending.test_pacer import Track
-from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown
+from workers.sending.cloud_api import Accepted, Attempt, NotSent, OutcomeUnknown, Prepared
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
@@ -30,8 +30,8 @@ class Calls(Track):
 
     calls: list[Call] = field(default_factory=list)
 
-    def start(self, row: ClaimedSend, limits: Limits) -> None:
-        super().start(row, limits)
+    def start(self, row: ClaimedSend, limits: Limits, prepared: Prepared | None) -> None:
+        super().start(row, limits, prepared)
         self.calls.append(self.limiter.outages.began(limits.line, row.uid))
 
     @property

@@ -81,6 +81,47 @@ async def test_outcomes_wait_for_others(php: Php, backend: Backend, ledger: Ledg
     assert len(php.calls) == 1
 
 
+async def test_outcomes_that_come_soon_after_a_write_are_written_together(
+    ledger: Ledger, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first is written at once. Those that wait are written in the end."""
+    monkeypatch.setattr("workers.sending.results.GATHER_S", 60.0)
+    await have_claimed(ledger, CLAIM, [f"row-{number}" for number in range(20)])
+    write, writes = ledger.known, []
+
+    async def note(fresh: list[SendResult]) -> None:
+        writes.append(len(fresh))
+        await write(fresh)
+
+    monkeypatch.setattr(ledger, "known", note)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=60)
+    reporter.start()
+    first, *others = known(20)
+    reporter.add(first)
+    await eventually(lambda: writes == [1])
+    for one in others:
+        reporter.add(one)
+        await asyncio.sleep(0)
+    assert writes == [1]
+    await reporter.finish(5)
+    assert writes == [1, 19]
+    assert await ledger.empty()
+
+
+async def test_enough_outcomes_do_not_wait_for_others(
+    php: Php, backend: Backend, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sending.results.ENOUGH", 20)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=60)
+    reporter.start()
+    for one in known(20):
+        reporter.add(one)
+    await reported(reporter)
+    reporter.add(result("row-21"))
+    await reporter.finish(5)
+    assert [len(uids(call)) for call in php.calls] == [20, 1]
+
+
 async def test_a_batch_is_no_larger_than_php_takes(php: Php, reporter: Reporter) -> None:
     for one in known(contract.MAX_BATCH + 1):
         reporter.add(one)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts.backend import SendOutcome, VendorConfig
+from contracts.backend import PhoneNumber, SendOutcome, VendorConfig
 from sidecar.effects.outbox import vendor_of_replies
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
@@ -43,6 +43,16 @@ def test_the_number_of_a_row(
     row: Any = SimpleNamespace(row=SimpleNamespace(from_phone_number_id=from_))
     assert config.number_of(row) == number
     assert config.limits_of(number).number == number
+
+
+def test_limits_are_those_of_the_vendor_as_it_is_now(settings: Settings) -> None:
+    number = PhoneNumber(phone_number_id="110", messages_per_second=20)
+    config = SendConfig(settings, VENDOR.model_copy(update={"phone_numbers": [number]}), "c-1")
+    assert config.limits_of("110") is config.limits_of("110")
+    before = config.limits_of("110").rate
+    number = PhoneNumber(phone_number_id="110", messages_per_second=40)
+    config.vendor = VENDOR.model_copy(update={"phone_numbers": [number]})
+    assert config.limits_of("110").rate == 2 * before
 
 
 def test_what_php_is_told_of_a_row(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

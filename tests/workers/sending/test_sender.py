@@ -189,6 +189,33 @@ async def test_an_accepted_row_is_reported_with_all_that_is_known(desk: Desk) ->
     assert row.uid.encode() in body
 
 
+async def test_a_body_is_made_before_the_slot(desk: Desk) -> None:
+    sender, row = desk.sender(), queued()
+    prepared = sender.prepare(row)
+    assert prepared is not None
+    await sender.send(row, limits(80.0), prepared)
+    [(_, _, body)] = desk.api.sent
+    assert body is prepared.body
+
+
+async def test_a_body_is_made_anew_if_it_goes_another_way_by_now(desk: Desk) -> None:
+    sender, row = desk.sender(), queued(template_category="MARKETING")
+    prepared = sender.prepare(row)
+    vendor = sender._config.vendor.model_copy(update={"marketing_messages": "strict"})
+    sender._config.vendor = vendor
+    await sender.send(row, limits(80.0), prepared)
+    [(_, _, body)] = desk.api.sent
+    assert orjson.loads(body)["product_policy"] == "STRICT"
+
+
+async def test_what_is_amiss_with_a_body_shows_when_it_is_sent(desk: Desk) -> None:
+    sender, row = desk.sender(), queued(to="")
+    assert sender.prepare(row) is None
+    await sender.send(row, limits(80.0), None)
+    [one] = desk.outlet.reported
+    assert one.outcome is SendOutcome.FAILED
+
+
 @pytest.mark.parametrize("to", ["", None])
 async def test_a_row_that_names_nobody_fails_without_a_call(desk: Desk, to: str | None) -> None:
     row = queued(to=to)
