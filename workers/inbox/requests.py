@@ -134,6 +134,8 @@ def _fill(
 
 def _bounded(group: list[Update]) -> list[Update]:
     """Return the first updates that may stand in one request."""
+    if len(group) == 1:
+        return group
     request = _Request()
     for update in group:
         if not request.add([update], in_order=True):
