@@ -221,6 +221,22 @@ async def test_every_statement_uses_an_index(
     assert scans == set()
 
 
+async def test_statuses_of_the_crons_messages_read_no_more_of_the_queue_than_is_theirs(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    """However many there are at once, and however few rows are left of the campaign."""
+    seeded = backend.database.rows(
+        "SELECT wamid FROM whatsapp_message_logs WHERE campaigns__id = ?", (busy.id,)
+    )
+    objects = [status_object(row["wamid"], "read") for row in seeded]
+    with recorded(backend.database) as statements:
+        await caller.process(*(status(busy.vendor, one) for one in objects))
+    (search,) = [s for s in statements if "AS wanted" in s]
+    backend.database.rows(f"DELETE FROM whatsapp_message_queue WHERE campaigns__id = {busy.id}")
+    (plan,) = plans(backend.database, search)
+    assert (plan["key"], plan["type"]) == ("whatsapp_message_queue_contacts__id", "ref"), plan
+
+
 async def test_what_a_contact_has_said_is_read_from_its_end(
     caller: Caller, backend: LaravelBackend, busy: Campaign
 ) -> None:
