@@ -24,9 +24,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 #: How the reason begins if somebody has taken the application down on purpose.
 IN_MAINTENANCE = "the application is in maintenance"
 
-#: What bodies are said to be. They are JSON, but frameworks read what is called so before the call's
-#: signature is checked: Laravel decodes it and walks through every text in it, which takes as long
-#: as all that is then done with a batch of statuses.
+#: What bodies are said to be. They are JSON, but what is called so frameworks read before the
+#: signature is checked: Laravel decodes it and walks through every text in it, for a batch of
+#: statuses a quarter of PHP's time.
 CONTENT_TYPE = "application/octet-stream"
 
 #: No answer of PHP's comes near this: the largest are pages of stored webhooks.
