@@ -24,6 +24,9 @@ final class StatusRows
         . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error"
         . ' FROM {logs} %s WHERE vendors__id IN (%s) AND wamid IN (%s) ORDER BY _id FOR UPDATE';
 
+    /** Vendors in one statement: their number times that of their wamids is what the optimizer weighs. */
+    private const VENDORS = 100;
+
     /** Of one vendor. What compares both indexes for a thousand wamids takes longer than reading the rows. */
     private const INDEX = 'sidecar_logs_wamid';
 
@@ -68,13 +71,16 @@ final class StatusRows
                 $uids[$uid] = true;
             }
             if ($update->part->wamid() !== null) {
-                $wamids[$update->part->wamid()] = true;
+                $wamids[$vendor->id][$update->part->wamid()] = true;
             }
             $vendorIds[$vendor->id] = true;
         }
         $this->lookedUp = $uids;
         $this->rows = $this->queue->lock(array_map('strval', array_keys($uids)));
-        $this->readLogs(array_keys($vendorIds), array_map('strval', array_keys($wamids)));
+        ksort($wamids);
+        foreach (array_chunk($wamids, self::VENDORS, true) as $some) {
+            $this->readLogs(array_keys($some), array_map('strval', array_keys(array_replace(...$some))));
+        }
         $this->readRowsOfLogs();
         $this->readMessages(array_keys($vendorIds), $statuses);
         $this->readCampaigns();
@@ -139,15 +145,13 @@ final class StatusRows
      */
     private function readLogs(array $vendorIds, array $wamids): void
     {
-        if ($wamids !== []) {
-            $sql = sprintf(self::LOGS, '%s', Database::marks($vendorIds), Database::marks($wamids));
-            $bindings = [...$vendorIds, ...$wamids];
-            $rows = count($vendorIds) === 1
-                ? $this->db->rowsByIndex($sql, self::INDEX, $bindings)
-                : $this->db->rows(sprintf($sql, ''), $bindings);
-            foreach ($rows as $row) {
-                $this->logs["{$row->vendors__id} {$row->wamid}"] ??= LogState::ofRow($row);
-            }
+        $sql = sprintf(self::LOGS, '%s', Database::marks($vendorIds), Database::marks($wamids));
+        $bindings = [...$vendorIds, ...$wamids];
+        $rows = count($vendorIds) === 1
+            ? $this->db->rowsByIndex($sql, self::INDEX, $bindings)
+            : $this->db->rows(sprintf($sql, ''), $bindings);
+        foreach ($rows as $row) {
+            $this->logs["{$row->vendors__id} {$row->wamid}"] ??= LogState::ofRow($row);
         }
     }
 
