@@ -24,6 +24,11 @@ Answer = TypeVar("Answer", bound=BaseModel)
 #: How the reason begins if somebody has taken the application down on purpose.
 IN_MAINTENANCE = "the application is in maintenance"
 
+#: What bodies are said to be. They are JSON, but what is called so frameworks read before the
+#: signature is checked: Laravel decodes it and walks through every text in it, for a batch of
+#: statuses a quarter of PHP's time.
+CONTENT_TYPE = "application/octet-stream"
+
 #: No answer of PHP's comes near this: the largest are pages of stored webhooks.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -158,7 +163,7 @@ class Backend:
             async with self.session.post(
                 URL(self._url + path, encoded=True),  # as it was signed
                 data=body,
-                headers={"Content-Type": "application/json", **signed, **(headers or {})},
+                headers={"Content-Type": CONTENT_TYPE, **signed, **(headers or {})},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

@@ -1,5 +1,7 @@
 """The indexes: every query of the package uses one, and none of them reads a whole table."""
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.backend import (
@@ -219,6 +221,51 @@ async def test_every_statement_uses_an_index(
         and plan["table"] not in ("vendors", "campaigns")
     }
     assert scans == set()
+
+
+async def test_statuses_of_the_crons_messages_read_no_more_of_the_queue_than_is_theirs(
+    caller: Caller, backend: LaravelBackend, busy: Campaign
+) -> None:
+    """However many there are at once, and however few rows are left of the campaign."""
+    seeded = backend.database.rows(
+        "SELECT wamid FROM whatsapp_message_logs WHERE campaigns__id = ?", (busy.id,)
+    )
+    objects = [status_object(row["wamid"], "read") for row in seeded]
+    with recorded(backend.database) as statements:
+        await caller.process(*(status(busy.vendor, one) for one in objects))
+    (search,) = [s for s in statements if "AS wanted" in s]
+    backend.database.rows(f"DELETE FROM whatsapp_message_queue WHERE campaigns__id = {busy.id}")
+    (plan,) = plans(backend.database, search)
+    assert (plan["key"], plan["type"]) == ("whatsapp_message_queue_contacts__id", "ref"), plan
+
+
+async def test_statuses_of_many_vendors_are_looked_for_some_vendors_at_a_time(
+    caller: Caller, backend: LaravelBackend
+) -> None:
+    """What the optimizer weighs is their number times that of the wamids."""
+    backend.database.rows(
+        "INSERT INTO vendors (_uid, created_at, status) WITH RECURSIVE seq (n) AS"
+        " (SELECT 1 UNION ALL SELECT n + 1 FROM seq WHERE n < 220)"
+        " SELECT CONCAT('many-', n), NOW(), 1 FROM seq"
+    )
+    backend.database.rows(
+        "INSERT INTO whatsapp_message_logs (_uid, created_at, vendors__id, status, wamid)"
+        " SELECT UUID(), NOW(), _id, 'sent', 'wamid.many' FROM vendors WHERE _uid LIKE 'many-%'"
+    )
+    one = backend.seed_vendor()
+    vendors = [replace(one, uid=f"many-{n}") for n in range(1, 221)]
+    with recorded(backend.database) as statements:
+        results = await caller.process(
+            *(status(vendor, status_object("wamid.many", "read")) for vendor in vendors)
+        )
+    assert {one.result for one in results} == {"done"}
+    assert len([s for s in statements if "AS has_error" in s]) == 3
+    (row,) = backend.database.rows(
+        "SELECT COUNT(*) AS n FROM whatsapp_message_logs"
+        " WHERE wamid = 'wamid.many' AND status = 'read'"
+    )
+    assert row["n"] == 220
+    backend.database.rows("DELETE FROM vendors WHERE _uid LIKE 'many-%'")
 
 
 async def test_what_a_contact_has_said_is_read_from_its_end(

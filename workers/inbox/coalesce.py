@@ -38,7 +38,10 @@ def coalesce(updates: list[Update]) -> Coalesced:
             place = places.setdefault(message, len(coalesced.updates))
             if place == len(coalesced.updates):
                 coalesced.updates.append(update)
-            of_messages.setdefault(place, _Statuses()).add(update)
+            elif place in of_messages:
+                of_messages[place].add(update)
+            else:  # nothing is looked at of a status that is its message's only one
+                of_messages[place] = _Statuses.of(coalesced.updates[place], update)
     for place, statuses in of_messages.items():
         coalesced.updates[place], lower = statuses.merge()
         coalesced.lower += lower
@@ -67,6 +70,13 @@ class _Statuses:
 
     facts: dict[str, Update] = field(default_factory=dict)
     duplicates: list[Update] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *updates: Update) -> "_Statuses":
+        statuses = cls()
+        for update in updates:
+            statuses.add(update)
+        return statuses
 
     def add(self, update: Update) -> None:
         if self.facts.setdefault(update.fact, update) is not update:

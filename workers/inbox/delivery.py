@@ -116,7 +116,8 @@ class Delivery:
                 if given:
                     verdicts.update(await self._share(given, failing))
 
-        parts = requests_of(updates, self._pace.limit(batch_size), concurrency)
+        size = self._pace.limit(batch_size)
+        parts = requests_of(updates, size, concurrency, self._pace.together)
         await asyncio.gather(*(one(part) for part in parts))
         worked = any(verdict is not UNTRIED for verdict in verdicts.values())
         if worked:

@@ -27,6 +27,7 @@ from workers.inbox.rawjson import (
     is_object,
     joined,
     members,
+    without_spaces,
 )
 from workers.inbox.runs import END, FRONTS, MAX_SHARED_BYTES, Run, envelope_fault, merged
 from workers.inbox.usual import usual_runs
@@ -44,7 +45,7 @@ NO_CHANGES = "entry_without_changes"
 
 def runs_of(body: bytes) -> list[Run]:
     """Return all lists of a webhook, none if it has not the shape of one."""
-    usual = usual_runs(body, MAX_CHANGES)
+    usual = usual_runs(without_spaces(body), MAX_CHANGES)
     if usual:
         return usual
     for _ in range(3):

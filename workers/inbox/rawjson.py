@@ -71,6 +71,17 @@ def is_null(raw: bytes | Raw) -> bool:
     return memoryview(raw)[0] == ord("n")
 
 
+def without_spaces(raw: bytes) -> bytes:
+    """Return JSON without the spaces that writers put between its tokens, all else as it is; what
+    cannot be read as it came."""
+    if b'": ' not in raw:  # for nearly all that comes, this is all there is to do
+        return raw
+    try:
+        return msgspec.json.format(raw, indent=-1)
+    except NOT_READ:
+        return raw
+
+
 def decode(raw: bytes) -> Any:
     """Return what JSON says. Raises what is in ``NOT_READ`` if it cannot be read here, or where it
     goes."""

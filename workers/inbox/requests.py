@@ -73,12 +73,15 @@ def _allowed(length: int) -> int:
     return MAX_GROWTH * max(length, MIN_WEBHOOK_BYTES)
 
 
-def requests_of(updates: list[Update], batch_size: int, concurrency: int) -> list[list[Update]]:
+def requests_of(
+    updates: list[Update], batch_size: int, concurrency: int, together: int = 1
+) -> list[list[Update]]:
     """Return the requests to make, each with all of an order key's updates that fit into it; the
     rest of them is in none.
 
     Customers' messages are spread over as many as may be made at once, because each takes PHP a
-    while; the rest goes along. Bodies that cannot be split stand alone.
+    while, ``together`` in each at least; the rest goes along. Bodies that cannot be split stand
+    alone.
     """
     whole = [[update] for update in updates if update.kind is None]
     messages: dict[str, list[Update]] = {}
@@ -91,7 +94,7 @@ def requests_of(updates: list[Update], batch_size: int, concurrency: int) -> lis
         messages[order_key] = [u for u in updates if u.order_key == order_key]
         del others[order_key]
     count = sum(map(len, messages.values()))
-    spread = min(batch_size, max(1, -(-count // concurrency)))
+    spread = min(batch_size, max(together, -(-count // concurrency)))
     filled = _fill([_Request()], messages.values(), spread, batch_size)
     filled = _fill(filled, others.values(), batch_size, batch_size)
     return whole + [request.updates for request in filled if request.updates]
@@ -134,6 +137,8 @@ def _fill(
 
 def _bounded(group: list[Update]) -> list[Update]:
     """Return the first updates that may stand in one request."""
+    if len(group) == 1:
+        return group
     request = _Request()
     for update in group:
         if not request.add([update], in_order=True):

@@ -301,7 +301,8 @@ async def test_the_signature_covers_what_is_sent(
         verifier = Verifier(Audience.BACKEND, {trust.KEY_ID: SECRET.encode()})
         assert verifier.verify("POST", target, dict(request.headers), body).key_id == trust.KEY_ID
         assert request.path.rpartition("/internal/process-webhook/")[2] == vendor_uid
-        assert request.headers["Content-Type"] == "application/json"
+        # Nobody but the receiver itself reads it, and not before it has checked the signature.
+        assert request.headers["Content-Type"] == "application/octet-stream"
         assert request.headers.get("X-Hub-Signature-256") == "sha256=00"
         bodies.append(body)
         return Response('{"result": "done"}', content_type="application/json")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.inbox.pace import SLOW_S, WANTED_S, Pace
+from workers.inbox.pace import SLOW_S, TOGETHER_S, WANTED_S, Pace
 
 
 def test_there_is_no_limit_before_php_was_slow() -> None:
@@ -69,3 +69,29 @@ def test_it_settles_where_php_takes_as_long_as_it_should() -> None:
         pace.took(size, took[-1])
     assert max(took[1:]) <= 1.25 * SLOW_S + 0.02
     assert min(took[1:]) >= 0.9 * WANTED_S
+
+
+def test_several_go_together_where_php_takes_little_longer_for_them() -> None:
+    pace = Pace()
+    assert pace.together == 1, "nothing is known yet"
+    sizes = []
+    for _ in range(8):
+        pace.took(pace.together, 0.015 + 0.001 * pace.together)
+        sizes.append(pace.together)
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 20
+    for _ in range(3):
+        pace.took(1, 0.016)
+    assert pace.together > 15, "one alone says nothing of that"
+
+
+def test_those_that_take_long_are_spread() -> None:
+    pace = Pace()
+    pace.took(1, TOGETHER_S)
+    assert pace.together == 1
+    for _ in range(3):
+        pace.took(20, 0.002)  # nothing was to be done with them
+    assert pace.together > 20
+    for _ in range(2):
+        pace.took(20, 20 * TOGETHER_S)
+    assert pace.together == 1

@@ -9,7 +9,7 @@ import pytest
 
 from tests.workers.payloads import account, change, envelope, message, value, webhook
 from tests.workers.splitting import split
-from workers.inbox.rawjson import MAX_DEPTH, joined, members
+from workers.inbox.rawjson import MAX_DEPTH, joined, members, without_spaces
 
 #: Shapes that what looks at bytes may look at again and again, by how many bytes there are of them.
 SHAPES: dict[str, Callable[[int], bytes]] = {
@@ -69,3 +69,20 @@ def test_no_member_hides_another() -> None:
     found = [(name, bytes(value)) for name, value in members(raw)]
     assert found == [("a", b"1"), ("b", b"[]"), ("a", b'{"a":2}')]
     assert joined(members(raw), {"b"}) == b'"a":{"a":2},'
+
+
+@pytest.mark.parametrize(
+    ("raw", "without"),
+    [
+        (b'{"a": 1, "a":2 ,\n\t"b": "x: \\u00e9 \\/"}', b'{"a":1,"a":2,"b":"x: \\u00e9 \\/"}'),
+        (
+            b'{"n": [1.50E+1, -0, 12345678901234567890123]}',
+            b'{"n":[1.50E+1,-0,12345678901234567890123]}',
+        ),
+        (b'{"a": 1} x', b'{"a": 1} x'),
+        (b'{"a": NaN}', b'{"a": NaN}'),
+        (b'{"a": ' + b"[" * 100_000, b'{"a": ' + b"[" * 100_000),
+    ],
+)
+def test_spaces_between_tokens_go_and_nothing_else(raw: bytes, without: bytes) -> None:
+    assert without_spaces(raw) == without

@@ -223,6 +223,8 @@ def test_messages_are_spread_and_the_rest_goes_along() -> None:
     statuses = [make_update(UpdateKind.STATUS) for _ in range(8)]
     requests = requests_of([*messages, *statuses], 10, 4)
     assert [len(request) for request in requests] == [2, 2, 2, 10]
+    requests = requests_of([*messages, *statuses], 10, 4, together=5)
+    assert [len(request) for request in requests] == [5, 10, 1]
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])

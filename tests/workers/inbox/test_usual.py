@@ -1,5 +1,6 @@
 """What usually comes has a short way, which ends where the long one does."""
 
+import json
 from typing import Any
 
 import orjson
@@ -38,6 +39,16 @@ def test_it_ends_where_the_long_way_ends(body: Any) -> None:
     for one, two in zip(found, again, strict=True):
         assert two.payload == {**one.payload, "more": None}
         assert (one.id, one.order_key, one.wamid) == (two.id, two.order_key, two.wamid)
+
+
+def test_spaces_between_tokens_make_no_difference() -> None:
+    text = 'a": b, c\n'
+    body = envelope(account(change(value(messages=[message(text={"body": text})]))))
+    compact = orjson.dumps(body)
+    for spaced in (json.dumps(body), json.dumps(body, indent=2)):
+        [one], [two] = split(spaced.encode()), split(compact)
+        assert one.parts == two.parts
+        assert element(one)["text"] == {"body": text}
 
 
 def one_change(**more: Any) -> Any:

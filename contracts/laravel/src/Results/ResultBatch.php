@@ -129,7 +129,7 @@ final class ResultBatch
         if ($row->status !== QueueStatus::PROCESSING) {
             return $row->status === self::REACHED[$result->outcome] ? null : 'row_not_in_processing';
         }
-        if ($result->claimUid && $row->claimUid !== $result->claimUid) {
+        if ($result->claimUid && $row->claimUid() !== $result->claimUid) {
             return 'claimed_anew';
         }
         $row->remember(QueueRow::RESULTS, $result->mark());

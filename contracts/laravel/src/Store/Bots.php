@@ -4,6 +4,7 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Store;
 
+use Illuminate\Database\QueryException;
 use stdClass;
 use WhatsappSidecar\Laravel\Bots\MatchingRules;
 
@@ -27,7 +28,13 @@ final class Bots
     /** @var array<string, mixed>|null the same for as long as the process lives */
     private static ?array $rules = null;
 
-    private ?bool $softDeletes = null;
+    /** ER_BAD_FIELD_ERROR */
+    private const NO_SUCH_COLUMN = 1054;
+
+    private const NOT_DELETED = ' AND bots.deleted_at IS NULL';
+
+    /** Whether rows are kept when they are deleted, as far as is known. */
+    private bool $softDeletes = true;
 
     public function __construct(private Database $db)
     {
@@ -47,7 +54,7 @@ final class Bots
         }
         $ids = array_map(static fn (Vendor $vendor): int => $vendor->id, $vendors);
         $bots = array_fill_keys($ids, []);
-        foreach ($this->db->rows(sprintf(self::SELECT, $this->notDeleted(), Database::marks($ids)), $ids) as $row) {
+        foreach ($this->rows(sprintf(self::SELECT, '%s', Database::marks($ids)), $ids) as $row) {
             $bots[(int) $row->vendors__id][] = self::bot($row);
         }
         self::$rules ??= MatchingRules::probe();
@@ -72,8 +79,8 @@ final class Bots
     public function replies(array $vendorIds, array $uids): array
     {
         $replies = [];
-        $sql = sprintf(self::REPLIES, Database::marks($vendorIds), Database::marks($uids), $this->notDeleted());
-        foreach ($this->db->rows($sql, [...$vendorIds, ...$uids]) as $row) {
+        $sql = sprintf(self::REPLIES, Database::marks($vendorIds), Database::marks($uids), '%s');
+        foreach ($this->rows($sql, [...$vendorIds, ...$uids]) as $row) {
             $replies[(int) $row->vendors__id][$row->_uid] = $row->reply_text;
         }
 
@@ -91,12 +98,28 @@ final class Bots
         ];
     }
 
-    /** Return the condition for a table whose rows are kept when they are deleted. */
-    private function notDeleted(): string
+    /**
+     * Return rows that are not deleted. Not every installation has the column for that; asking for it takes the
+     * database longer than trying.
+     *
+     * @param string $sql with %s for the condition
+     * @param list<mixed> $bindings
+     *
+     * @return list<stdClass>
+     */
+    private function rows(string $sql, array $bindings): array
     {
-        $this->softDeletes ??= $this->db->connection()->getSchemaBuilder()
-            ->hasColumn($this->db->table('bots'), 'deleted_at');
+        if ($this->softDeletes) {
+            try {
+                return $this->db->rows(sprintf($sql, self::NOT_DELETED), $bindings);
+            } catch (QueryException $error) {
+                if ((int) ($error->errorInfo[1] ?? 0) !== self::NO_SUCH_COLUMN) {
+                    throw $error;
+                }
+                $this->softDeletes = false;
+            }
+        }
 
-        return $this->softDeletes ? ' AND bots.deleted_at IS NULL' : '';
+        return $this->db->rows(sprintf($sql, ''), $bindings);
     }
 }

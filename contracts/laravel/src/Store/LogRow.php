@@ -29,7 +29,7 @@ final class LogRow
         ?string $messagedAt = null,
         array $data = []
     ): array {
-        $campaign = Json::section($row->data, 'campaign_data');
+        $campaign = Json::section($row->data(), 'campaign_data');
         $number = $phoneNumberId ?: ($campaign->fromPhoneNumberId ?? null);
         $stored = Wamid::stored($wamid);
 
@@ -48,7 +48,7 @@ final class LogRow
             'is_incoming_message' => 0,
             'messaged_at' => $messagedAt,
             '__data' => Json::dump([
-                'contact_data' => $row->data->contact_data ?? null,
+                'contact_data' => $row->data()->contact_data ?? null,
                 'initial_response' => Json::shallow($response),
                 'template_proforma' => $campaign->templateProforma ?? null,
                 'template_components' => $campaign->templateComponents ?? null,

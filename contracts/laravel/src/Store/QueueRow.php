@@ -53,19 +53,16 @@ final class QueueRow
 
     public int $retries;
 
-    public stdClass $data;
-
-    /** `__data.sidecar` without the claim. */
-    public stdClass $sidecar;
-
-    /** The claim that holds the row, if one does. */
-    public ?string $claimUid;
-
-    private int $ownRetries;
-
     public bool $gone = false;
 
-    public function __construct(stdClass $row)
+    /** What `__data` holds; most of those who look at a row never ask, and it may be long. */
+    private ?stdClass $data = null;
+
+    private ?stdClass $sidecar = null;
+
+    private int $countedRetries = 0;
+
+    public function __construct(private stdClass $row)
     {
         $this->id = (int) $row->_id;
         $this->uid = $row->_uid;
@@ -75,11 +72,25 @@ final class QueueRow
         $this->status = (int) $row->status;
         $this->phone = (string) $row->phone_with_country_code;
         $this->retries = (int) $row->retries;
-        $this->data = Json::object($row->__data);
-        $this->sidecar = Json::section($this->data, 'sidecar');
-        $this->ownRetries = self::ownRetries($this->sidecar);
-        $uid = Json::section($this->sidecar, 'claim')->uid ?? null;
-        $this->claimUid = is_string($uid) ? $uid : null;
+    }
+
+    public function data(): stdClass
+    {
+        return $this->data ??= Json::object($this->row->__data);
+    }
+
+    /** Return `__data.sidecar`. */
+    private function sidecar(): stdClass
+    {
+        return $this->sidecar ??= Json::section($this->data(), 'sidecar');
+    }
+
+    /** Return the claim that holds the row, if one does. */
+    public function claimUid(): ?string
+    {
+        $uid = Json::section($this->sidecar(), 'claim')->uid ?? null;
+
+        return is_string($uid) ? $uid : null;
     }
 
     /** How many of the row's retries are the sidecar's. */
@@ -93,20 +104,20 @@ final class QueueRow
     public function countRetry(): void
     {
         $this->retries++;
-        $this->ownRetries++;
+        $this->countedRetries++;
     }
 
     public function remembers(string $list, string $value): bool
     {
-        $values = $this->sidecar->{$list} ?? null;
+        $values = $this->sidecar()->{$list} ?? null;
 
         return is_array($values) && in_array($value, $values, true);
     }
 
     public function remember(string $list, string $value): void
     {
-        $values = $this->sidecar->{$list} ?? null;
-        $this->sidecar->{$list} = [...(is_array($values) ? $values : []), $value];
+        $values = $this->sidecar()->{$list} ?? null;
+        $this->sidecar()->{$list} = [...(is_array($values) ? $values : []), $value];
     }
 
     /**
@@ -118,12 +129,13 @@ final class QueueRow
     public function patch(?array $response, ?string $notSentAt = null): string
     {
         $patch = ['sidecar' => ['claim' => null, self::NOT_SENT => $notSentAt]];
-        if ($this->ownRetries > 0) {
-            $patch['sidecar'][self::RETRIES] = $this->ownRetries;
+        $retries = self::ownRetries($this->sidecar()) + $this->countedRetries;
+        if ($retries > 0) {
+            $patch['sidecar'][self::RETRIES] = $retries;
         }
         foreach ([self::RESULTS, self::SUPERSEDED] as $list) {
-            if (isset($this->sidecar->{$list})) {
-                $patch['sidecar'][$list] = $this->sidecar->{$list};
+            if (isset($this->sidecar()->{$list})) {
+                $patch['sidecar'][$list] = $this->sidecar()->{$list};
             }
         }
 

@@ -15,6 +15,15 @@ final class Vendor
 
     private const OPENAI = 'https://api.openai.com/v1';
 
+    /** @var array<string, stdClass>|null what is asked for with each message is read once */
+    private ?array $phoneNumbers = null;
+
+    /** @var list<string>|null|false fields of Meta's, null for all; false until it is read */
+    private array|null|false $forwardedFields = false;
+
+    /** @var array<string, string>|null|false false until it is read */
+    private array|null|false $broadcaster = false;
+
     /**
      * @param array<string, ?string> $settings values by the package's names for them
      * @param list<string> $sharedSecrets
@@ -45,6 +54,9 @@ final class Vendor
      */
     public function phoneNumbers(): array
     {
+        if ($this->phoneNumbers !== null) {
+            return $this->phoneNumbers;
+        }
         $numbers = [];
         foreach (Json::list($this->setting('phone_numbers')) as $number) {
             $id = $number instanceof stdClass ? $number->id ?? null : null;
@@ -57,7 +69,7 @@ final class Vendor
             $numbers['#' . $current] ??= new stdClass();
         }
 
-        return $numbers;
+        return $this->phoneNumbers = $numbers;
     }
 
     public function hasPhoneNumber(string $id): bool
@@ -161,18 +173,26 @@ final class Vendor
     /** Tell whether the vendor's own webhook gets updates of this field of Meta's ("" where none is named). */
     public function forwards(string $field): bool
     {
-        $fields = $this->types($this->setting('forward_fields'));
+        if ($this->forward() === null) {
+            return false;
+        }
+        if ($this->forwardedFields === false) {
+            $this->forwardedFields = $this->types($this->setting('forward_fields'));
+        }
+        $fields = $this->forwardedFields;
 
-        return $this->forward() !== null
-            && ($fields === null || in_array($field === '' ? 'messages' : $field, $fields, true));
+        return $fields === null || in_array($field === '' ? 'messages' : $field, $fields, true);
     }
 
     /** @return array<string, string>|null the broadcast server, as the contract's Broadcaster */
     public function broadcaster(): ?array
     {
-        $own = self::texts(Json::object($this->setting('broadcaster')), ['url', 'app_id', 'key', 'secret'], []);
+        if ($this->broadcaster === false) {
+            $own = self::texts(Json::object($this->setting('broadcaster')), ['url', 'app_id', 'key', 'secret'], []);
+            $this->broadcaster = $own ?? $this->sharedBroadcaster;
+        }
 
-        return $own ?? $this->sharedBroadcaster;
+        return $this->broadcaster;
     }
 
     private function isOn(string $name): bool

@@ -16,10 +16,11 @@ use WhatsappSidecar\Laravel\Support\Uuid;
 final class Vendors
 {
     /** A row for each of a vendor's settings that are wanted, or one without a name. */
-    private const WITH_SETTINGS = 'SELECT vendors._id, vendors._uid, vendors.status, settings.name, settings.value'
+    private const WITH_SETTINGS = 'SELECT vendors._id, vendors._uid, vendors.status, settings.name, settings.value,'
+        . ' settings._id AS setting_id'
         . ' FROM {vendors} AS vendors LEFT JOIN {vendor_settings} AS settings'
         . ' ON settings.vendors__id = vendors._id AND settings.name IN (%s)'
-        . ' WHERE vendors.%s IN (%s) ORDER BY settings._id';
+        . ' WHERE vendors.%s IN (%s)';
 
     /** @param array<string, string> $names names in vendor_settings, by the package's own */
     public function __construct(
@@ -105,6 +106,8 @@ final class Vendors
             sprintf(self::WITH_SETTINGS, Database::marks($this->names), $column, Database::marks($values)),
             [...array_values($this->names), ...$values]
         );
+        // The database would sort the long values in a table on disk.
+        usort($rows, static fn (stdClass $one, stdClass $other): int => $one->setting_id <=> $other->setting_id);
         $settings = $this->settings($rows);
         $vendors = [];
         foreach ($rows as $row) {

@@ -33,8 +33,11 @@ final class StatusRank
 
     public static function of(string $status): int
     {
+        if (isset(self::RANKS[$status])) {
+            return self::RANKS[$status];
+        }
         foreach (self::RANKS as $name => $rank) {
-            if ($name === $status || self::stored($name) === $status) {
+            if (self::stored($name) === $status) {
                 return $rank;
             }
         }

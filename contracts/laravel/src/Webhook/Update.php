@@ -96,9 +96,9 @@ final class Update
      */
     public function statuses(): array
     {
-        return array_values(array_filter(
-            [...$this->lowerStatuses, $this->part->item],
-            static fn (stdClass $status): bool => Envelope::text($status->status ?? null) !== null
-        ));
+        $isNamed = static fn (stdClass $status): bool => Envelope::text($status->status ?? null) !== null;
+        $lower = $this->lowerStatuses === [] ? [] : array_values(array_filter($this->lowerStatuses, $isNamed));
+
+        return $isNamed($this->part->item) ? [...$lower, $this->part->item] : $lower;
     }
 }

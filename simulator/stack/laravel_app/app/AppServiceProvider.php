@@ -13,8 +13,12 @@ final class AppServiceProvider extends ServiceProvider
 {
     public function boot(): void
     {
-        $this->app['events']->listen(UpdateTaken::class, PoisonListener::class);
-        $this->app['events']->listen(UpdateTaken::class, FaultListener::class);
+        // Where nobody asks for faults, as in a benchmark, nobody listens: it is fired for every update.
+        foreach (['poison' => PoisonListener::class, 'faults' => FaultListener::class] as $file => $listener) {
+            if (is_file(storage_path($file))) {
+                $this->app['events']->listen(UpdateTaken::class, $listener);
+            }
+        }
         if (config('services.whatsapp.webhook_route') && ! $this->app->routesAreCached()) {
             Route::prefix('')->group(base_path('routes/webhook.php'));
         }
