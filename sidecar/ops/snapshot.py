@@ -152,10 +152,11 @@ class Observer:
     async def _lane(
         self, lane: Lane, now: int, accounting: list[Accounting], processes: list[Process]
     ) -> LaneState:
-        vendors, head = cast(
-            "tuple[int, bytes]",
+        vendors, head, _ = cast(
+            "tuple[int, bytes, int]",
             await self._heads(
-                keys=[keys.ready(lane)], args=[keys.inbox(lane, ""), MAX_HEADS, *Partition().words]
+                keys=[keys.ready(lane), keys.waiting(lane)],
+                args=[keys.inbox(lane, ""), MAX_HEADS, *Partition().words],
             ),
         )
         pipeline = self._redis.pipeline(transaction=False)

@@ -77,8 +77,8 @@ async def test_every_vendor_is_in_one_and_redis_says_the_same(
         await redis.sadd(keys.ready(Lane.STATUSES), vendor)
         await redis.xadd(keys.inbox(Lane.STATUSES, vendor), {"signature": "body"})
         for index in range(count):
-            _, found = await heads(
-                keys=[keys.ready(Lane.STATUSES)],
+            _, found, _ = await heads(
+                keys=[keys.ready(Lane.STATUSES), keys.waiting(Lane.STATUSES)],
                 args=[keys.inbox(Lane.STATUSES, ""), 10, *Partition(index, count, salt).words],
             )
             assert bool(found) == (holders == [index])
