@@ -352,7 +352,8 @@ async def test_what_comes_meanwhile_goes_along(
     await put(redis, "a", 1)
 
     async def meanwhile(_seconds: float) -> None:
-        await put(redis, "b", 1)
+        if not await redis.exists(keys.inbox(LANE, "b")):
+            await put(redis, "b", 1)
 
     monkeypatch.setattr(reader_module, "asyncio", SimpleNamespace(sleep=meanwhile))
     assert updates(await a_reader(redis, wait_ms=50).take()) == {"a": 1, "b": 1}
