@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     #: Share of that which one vendor may fill. Above it only this vendor's webhooks get 503.
     vendor_memory_share: float = Field(default=0.5, gt=0, le=1)
     #: How long a status may wait for others, to fill a batch. Customers' messages never wait.
-    status_wait_ms: int = Field(default=500, ge=0, le=10_000)
+    status_wait_ms: int = Field(default=1000, ge=0, le=10_000)
     #: Most statuses in one request to PHP.
     status_batch_size: int = Field(default=1000, ge=1, le=1000)
     #: Most customers' messages in one request to PHP.

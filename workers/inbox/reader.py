@@ -241,7 +241,8 @@ class FairReader:
         shares = {v: budget.share(len(cursors)) for v in self._fair_order(cursors)}
         taken: dict[str, Taken] = {}
         after = {vendor_uid: behind.get(vendor_uid, "0") for vendor_uid in shares}
-        at_a_time, count = VENDORS_AT_A_TIME, 1
+        at_a_time = VENDORS_AT_A_TIME
+        count = 2 if len(shares) == 1 else 1  # two: if there is one, nothing comes after it
         pause = _Pause()
         while after and budget.left:
             some = {v: after.pop(v) for v in list(after)[:at_a_time]}
