@@ -45,8 +45,8 @@ WRITE_WEBHOOKS = MAX_ENTRY_WEBHOOKS
 WRITE_TIMEOUT_S = 5.0
 
 #: A page is taken only while fewer webhooks than this wait in the inbox. The others are as safe in
-#: PHP's table, and here would delay live webhooks. Statuses wait for others in any case,
-#: which is 1,500 of them at Meta's fastest.
+#: PHP's table, and here would delay live webhooks. Statuses wait for others in any case:
+#: some hundreds do at Meta's fastest.
 ROOM = {Lane.MESSAGES: 500, Lane.STATUSES: 5000}
 
 #: How long it runs before the reconciler does other work.
