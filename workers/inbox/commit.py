@@ -9,6 +9,7 @@ import orjson
 
 from contracts.jobs import Lane
 from sidecar.inbox.ignored import Ignored, name_of, words_of
+from sidecar.inbox.partitions import drain_lease
 from sidecar.inbox.store import EntryHead
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -181,6 +182,8 @@ class Commit:
             keys.ready(self._lane),
             keys.deferred(self._lane),
             keys.waiting(self._lane),
+            keys.partitions(self._lane),
+            keys.lease(drain_lease(self._lane)),
         ]
         if not await self._script(keys=index_keys, args=arguments):
             raise LeaseLost(self._lease.name)

@@ -48,6 +48,9 @@ LOOK_AGAIN_S = 0.02
 #: some round trips, which a customer's message has to wait for.
 LINGER_S = 0.5
 
+#: How long the first drain of several waits for more, for as long as the others have something.
+OTHERS_S = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -90,7 +93,7 @@ class Drain:
             redis,
             lane,
             most=settings.crash_loop_threshold,
-            units=policy.most + MAX_ENTRY_WEBHOOKS + MAX_DUE,
+            units=2 * policy.most + MAX_ENTRY_WEBHOOKS + MAX_DUE,
         )
         self._one_by_one = OneByOne(
             policy, self._crash_loop, self._reader, retries, processor, delivery
@@ -147,6 +150,9 @@ class Drain:
         """Wait a little for more. Return whether something has come."""
         if self._partition.index or not self._host.linger_s:
             return False
+        if self._partition.count > 1:
+            await asyncio.sleep(OTHERS_S)  # the bell rings for the others as well
+            return True
         bell = keys.bell(self._policy.lane)
         return await cast(Any, self._redis).blpop([bell], self._host.linger_s) is not None
 
@@ -158,7 +164,7 @@ class Drain:
     def _goes_on(self, lease: Lease) -> bool:
         if self._host.stopping() or lease.lost.is_set():
             return False
-        if self._is_over:
+        if self._is_over or self._partitions.is_stuck:
             self._beside.close()
             return bool(self._beside)
         return True

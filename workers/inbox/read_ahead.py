@@ -55,11 +55,18 @@ class ReadAhead:
         return len(self._next.taken) if self._next else 0
 
     async def next(self, excluded: Set[str]) -> Look:
-        """Return the next look, without these vendors."""
-        found, self._next = self._next, None
-        if found is None:
-            found = self._look(await self._reader.take(excluded))
-        self._last = found.without(excluded)
+        """Return the next look, without these vendors. Whoever has webhooks since something was
+        read ahead comes along, and need not wait for another batch."""
+        ahead, self._next = self._next, None
+        if ahead is None:
+            self._last = self._look(await self._reader.take(excluded))
+            return self._last
+        mine = ahead.without(excluded)
+        known = {one.vendor_uid for one in mine.taken}
+        others = self._look(await self._reader.take_at_once(excluded | known))
+        taken = self._reader.serve(mine.taken) + others.taken
+        passed_over = [one for one in others.passed_over if one not in known]
+        self._last = Look(taken, mine.empty + others.empty, passed_over)
         return self._last
 
     def start(self, excluded: Set[str]) -> None:

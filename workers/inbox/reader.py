@@ -145,13 +145,24 @@ class FairReader:
         vendors = await self._ready(excluded)
         if await self._wait_for_others(vendors):
             vendors = await self._ready(excluded)
-        return await self._read(await self._cursors(vendors), READ_BYTES)
+        return self.serve(await self._read(await self._cursors(vendors), READ_BYTES))
+
+    async def take_at_once(self, excluded: Set[str]) -> list[Taken]:
+        """Return the same without waiting."""
+        vendors = await self._ready(excluded)
+        return self.serve(await self._read(await self._cursors(vendors), READ_BYTES))
+
+    def serve(self, taken: list[Taken]) -> list[Taken]:
+        """Record that these vendors have their turn now."""
+        for one in taken:
+            self._served[one.vendor_uid] = self._batches
+        return taken
 
     async def take_after(
         self, taken: list[Taken], excluded: Set[str] = frozenset(), *, least: int = 0
     ) -> list[Taken]:
         """Return what comes after ``taken``, of which nothing is committed yet; nothing if fewer
-        webhooks than ``least`` are left."""
+        webhooks than ``least`` are left. It is nobody's turn before it is used (:meth:`serve`)."""
         vendors = await self._ready(excluded)
         cursors = await self._cursors(vendors)
         gone = sum(head.webhooks for one in taken for head in one.done)
@@ -166,7 +177,7 @@ class FairReader:
 
     async def take_of(self, vendor_uid: str) -> list[Taken]:
         """Return the next updates of one vendor."""
-        return await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES)
+        return self.serve(await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES))
 
     async def head(self, vendor_uid: str) -> tuple[InboxEntry, int, int] | None:
         """Return a vendor's first entry, and how far it is processed: the webhook, and the place of
@@ -265,9 +276,6 @@ class FairReader:
             at_a_time = min(4 * at_a_time, 512, room)
             if "0" not in after.values():
                 count = min(4 * count, 64, max(1, room // max(1, len(after))))
-        for one in taken.values():
-            if one.updates:
-                self._served[one.vendor_uid] = self._batches
         return [one for one in taken.values() if one.updates]
 
     def _fair_order(self, vendors: Iterable[str]) -> list[str]:

@@ -160,11 +160,12 @@ class Line:
             return max(0, room + int(self._window) - planned)
         return _ANY
 
-    def may_start(self, row_uid: str) -> bool:
-        """Tell whether a row may be sent now."""
+    def may_start(self, row_uid: str, started: int = 0) -> bool:
+        """Tell whether a row may be sent now, if so many calls were ``started`` that have not yet
+        begun."""
         if self.down:
             return self.probe_of(row_uid) != ""
-        return len(self._calls) < int(self._window)
+        return len(self._calls) + started < int(self._window)
 
     def probe_of(self, row_uid: str) -> str:
         """Return what the probe is known by that this row is, or ""."""

@@ -324,9 +324,11 @@ class Pacer:
                 await asyncio.sleep(pause_s)
                 continue
             due, late = self._take(self._begun, time.monotonic())
+            started = 0
             for planned in due:
-                if self._line.may_start(planned.row.uid):
+                if self._line.may_start(planned.row.uid, started):
                     self._outlet.start(planned.row, self.limits, planned.prepared)
+                    started += 1
                 else:
                     late.append(planned.row)
                     self._drop_slots()

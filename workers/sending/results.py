@@ -144,7 +144,8 @@ class Reporter:
             if self._last.is_set():
                 return
             self._enough.clear()
-            await self._tell_once()
+            if await self._tell_once() and len(self._known) >= ENOUGH:
+                self._enough.set()  # PHP was away, and takes them again
 
     async def _tell_once(self) -> bool:
         """Tell PHP all that is known. Return whether it took any of it."""

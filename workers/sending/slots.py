@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from workers.sending.cloud_api import Prepared
 from workers.sending.send_queue import ClaimedSend
 
+#: How much later than at its slot a row may go within its range. Next to it stand the pair's limit,
+#: which leaves a tenth of a second for delays (``grant.lua``), and what was noted since it was
+#: written down: a halt, or an outage.
+MOST_BEHIND_S = 0.08
+
 #: Slots are told in microseconds, and the sums of such are rounded.
 _ROUNDING_S = 5e-6
 
@@ -16,8 +21,8 @@ _ROUNDING_S = 5e-6
 @dataclass(slots=True)
 class Range:
     """Slots one after another that are all one pacer's, until ``end``. Nobody else has one in
-    between, so rows may go later than at their own, as long as they come no closer together: all
-    are ``behind_s`` late where the process was held up."""
+    between, so rows may go a little later than at their own, as long as they come no closer
+    together: all are ``behind_s`` late where the process was held up."""
 
     end: float
     behind_s: float = 0.0
@@ -39,7 +44,8 @@ class Planned:
         return self.at + self.range.behind_s
 
     def is_late(self, now: float) -> bool:
-        return now > min(self.latest, max(self.at + self.late_s, self.range.end))
+        in_range = min(self.range.end, self.at + MOST_BEHIND_S)
+        return now > min(self.latest, max(self.at + self.late_s, in_range))
 
     def catch_up(self, now: float) -> None:
         """Have those behind it keep their distance, if it is late."""

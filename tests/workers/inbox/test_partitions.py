@@ -13,7 +13,8 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, LeaseLost, Leases
 from workers.inbox import partitions as partitions_module
-from workers.inbox.partitions import Partitions
+from workers.inbox.commit import Commit
+from workers.inbox.partitions import PATIENCE, Partitions
 
 LANE = Lane.STATUSES
 
@@ -137,7 +138,7 @@ async def test_it_is_put_together_when_nobody_else_drains(redis: Redis) -> None:
             assert second is not None
             assert not await first.partitions.look(mine, lease, now=True)
             assert mine.count == 2
-            assert first.woken == 2, "for any other that nobody drains"
+            assert first.woken == 1, "there is none that nobody drains"
         assert await first.partitions.look(mine, lease, now=True)
         assert mine == Partition(0, 1)
         assert await redis.get(keys.partitions(LANE)) is None
@@ -149,6 +150,79 @@ async def test_it_looks_every_second(redis: Redis, monkeypatch: pytest.MonkeyPat
         assert not await first.partitions.look(mine, lease)
         monkeypatch.setattr(first.partitions, "_look_at", 0.0)
         assert await first.partitions.look(mine, lease)
+
+
+async def test_one_that_nobody_drains_is_made_known_and_then_waited_for_no_longer(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All who might drain it have one already."""
+    monkeypatch.setattr(partitions_module, "LOOK_S", 0.0)
+    await redis.set(keys.partitions(LANE), "3 0")
+    async with AsyncExitStack() as stack:
+        first, second = Worker(redis), Worker(redis)
+        mine, other = await held(stack, first), await held(stack, second)
+        assert mine is not None
+        assert other is not None
+        for looks in range(1, PATIENCE + 1):
+            assert not second.partitions.is_stuck
+            assert not await second.partitions.look(*other)
+            assert not await first.partitions.look(*mine)
+            assert second.woken == first.woken == looks
+        assert second.partitions.is_stuck
+        assert not first.partitions.is_stuck, "it puts the lane together"
+
+
+async def test_the_first_ends_and_nobody_takes_its_place(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions_module, "LOOK_S", 0.0)
+    async with AsyncExitStack() as stack:
+        first = AsyncExitStack()
+        await divided(first, redis)
+        second = Worker(redis)
+        found = await held(stack, second)
+        assert found is not None
+        await first.aclose()
+        for _ in range(PATIENCE):
+            await second.partitions.look(*found)
+        assert second.partitions.is_stuck
+
+
+async def test_one_that_is_taken_again_is_no_reason_to_end(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions_module, "LOOK_S", 0.0)
+    await redis.set(keys.partitions(LANE), "3 0")
+    async with AsyncExitStack() as stack:
+        await held(stack, Worker(redis))
+        second = Worker(redis)
+        found = await held(stack, second)
+        assert found is not None
+        for _ in range(PATIENCE):
+            async with Worker(redis).partitions.hold():
+                await second.partitions.look(*found)
+            for _ in range(PATIENCE - 1):
+                await second.partitions.look(*found)
+        assert not second.partitions.is_stuck
+
+
+async def test_while_an_older_version_drains_the_lane_the_others_commit_nothing(
+    redis: Redis,
+) -> None:
+    """It knows of no partitions, and takes all vendors."""
+    async with AsyncExitStack() as stack:
+        first = AsyncExitStack()
+        await divided(first, redis)
+        found = await held(stack, Worker(redis))
+        assert found is not None
+        await Commit(redis, LANE, found[1]).commit()
+        await first.aclose()
+        await Commit(redis, LANE, found[1]).commit()
+        async with Leases(redis, 10_000).hold(drain_lease(LANE)):
+            with pytest.raises(LeaseLost):
+                await Commit(redis, LANE, found[1]).commit()
+        async with Worker(redis).partitions.hold():
+            await Commit(redis, LANE, found[1]).commit()
 
 
 async def test_only_the_first_puts_it_together(redis: Redis) -> None:

@@ -16,6 +16,7 @@ from tests.workers.lane import LaneUnderTest
 from tests.workers.payloads import message, texts, webhook
 from tests.workers.php import Answer, Call, Php, results
 from workers.inbox import read_ahead as read_ahead_module
+from workers.inbox import reader as reader_module
 from workers.inbox.read_ahead import ReadAhead
 from workers.inbox.reader import FairReader, LanePolicy, Taken
 
@@ -150,6 +151,40 @@ async def test_what_was_read_ahead_of_a_vendor_is_left_if_it_may_not_be_read_now
     assert look.passed_over == ["a"]
     again = await ahead.next(frozenset())
     assert sorted(one.vendor_uid for one in again.taken) == ["a", "b"]
+
+
+async def test_who_comes_meanwhile_need_not_wait_for_another_batch(
+    php: Php, small: LaneUnderTest, reads: list[list[str]]
+) -> None:
+    async def meanwhile(call: Call) -> Answer:
+        if len(php.calls) == 1:
+            await eventually(lambda: reads)
+            await small.receive(*texts("quiet"), vendor="quiet")
+        return results(call)
+
+    php.when(BATCH, meanwhile)
+    await small.receive(*texts(*(f"flood-{number}" for number in range(30))), vendor="flood")
+    await small.drain()
+    assert "quiet" in php.wamids[:9], "it is in the second batch"
+    assert len(php.wamids) == 31
+
+
+async def test_what_is_read_and_not_used_was_nobodys_turn(
+    small: LaneUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "VENDORS_AT_A_TIME", 1)
+    for vendor in ("a", "b"):
+        await small.receive(*texts(*"123456789"), vendor=vendor)
+    policy = LanePolicy(small.lane, 0, 1, 1)
+    ahead = ReadAhead(FairReader(small.redis, policy), 1)
+    turns = []
+    for _ in range(4):
+        look = await ahead.next(frozenset())
+        turns += [one.vendor_uid for one in look.taken]
+        ahead.start(frozenset())
+        await asyncio.sleep(0.02)
+        await ahead.forget()
+    assert sorted(turns[:2]) == sorted(turns[2:]) == ["a", "b"]
 
 
 async def test_a_drain_that_ends_leaves_what_it_read(php: Php, small: LaneUnderTest) -> None:

@@ -278,6 +278,12 @@ def goes_on(watch: Watch, answer_s: float, seconds: float) -> int:
     return len(under_way)
 
 
+def test_rows_that_are_started_together_count_before_their_calls_have_begun(watch: Watch) -> None:
+    assert [watch.line.may_start("row", started) for started in (0, 7, 8, 9)] == [
+        *(True, True, False, False)
+    ]
+
+
 def test_the_window_opens_as_answers_come(watch: Watch) -> None:
     """An API that takes 5 s for each answer has as many calls as it needs, after a while."""
     waiting = [goes_on(watch, 5, 10) for _ in range(8)]

@@ -16,12 +16,17 @@ def in_range(count: int, slots: Range) -> list[Planned]:
 
 def test_rows_of_a_range_of_our_own_stay_as_far_apart_when_they_are_late() -> None:
     rows = in_range(20, Range(0.2))
-    rows[0].catch_up(0.1)
-    assert [row.due_at for row in rows] == pytest.approx([0.08 + n / 100 for n in range(20)])
-    assert not any(row.is_late(row.due_at) for row in rows[:12])
-    assert all(row.is_late(row.due_at + 0.001) for row in rows[12:]), "their slots would be others'"
-    rows[1].catch_up(0.1)
-    assert rows[1].due_at == pytest.approx(0.09), "and so they do not get later and later"
+    rows[0].catch_up(0.07)
+    assert [row.due_at for row in rows] == pytest.approx([0.05 + n / 100 for n in range(20)])
+    assert not any(row.is_late(row.due_at) for row in rows[:15])
+    assert all(row.is_late(row.due_at + 0.001) for row in rows[15:]), "their slots would be others'"
+    rows[1].catch_up(0.07)
+    assert rows[1].due_at == pytest.approx(0.06), "and so they do not get later and later"
+
+
+def test_a_row_is_not_put_off_for_long_whoever_has_the_slots_behind_it() -> None:
+    row = Planned(0.0, LATE_S, queued(), Range(10.0))
+    assert (row.is_late(0.079), row.is_late(0.081)) == (False, True)
 
 
 def test_a_row_is_not_put_off_beyond_its_range() -> None:
@@ -37,8 +42,8 @@ def test_a_row_alone_may_be_a_little_late() -> None:
 
 
 def test_a_row_that_is_written_down_waits_no_longer_than_it_may() -> None:
-    row = Planned(0.0, LATE_S, queued(), Range(10.0), None, latest=0.25)
-    assert (row.is_late(0.24), row.is_late(0.26)) == (False, True)
+    row = Planned(0.0, LATE_S, queued(), Range(10.0), None, latest=0.05)
+    assert (row.is_late(0.049), row.is_late(0.051)) == (False, True)
 
 
 def test_slots_that_follow_one_another_are_one_range() -> None:

@@ -12,6 +12,10 @@
 -- KEYS[2]  ready:{lane}     set: vendors with a stream that is not empty
 -- KEYS[3]  deferred:{lane}  sorted set: order keys with a list that is not empty
 -- KEYS[4]  waiting:{lane}   hash: webhooks in each vendor's stream
+-- KEYS[5]  partitions:{lane}  string: how many there are, how vendors are spread, and the token of the
+--          first one's drain
+-- KEYS[6]  lease:drain:{lane}  string: that token. It is another one's if the lane is drained by a
+--          version that knows of no partitions
 -- ARGV[1]  the holder's token
 -- then commands, each as the number of its words followed by the words; a 0 ends them. Two are not
 --          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
@@ -28,6 +32,13 @@
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return 0
+end
+if KEYS[1] ~= KEYS[6] then
+  local first = redis.call("GET", KEYS[6])
+  local division = redis.call("GET", KEYS[5])
+  if not division or first and string.match(division, "%d+$") ~= first then
+    return 0
+  end
 end
 local at = 2
 while ARGV[at] ~= "0" do

@@ -13,9 +13,9 @@
 
 -- include inbox/partition.lua
 
--- How many order keys of all partitions are inspected at most for each that is wanted. Those of
--- the others are postponed by whoever drains these, if nothing can be done about them.
-local MAX_INSPECTED = 20
+-- How many pages of order keys are inspected at most where there are other partitions, and how many
+-- each has at least. Whoever drains those postpones what nothing can be done about.
+local MAX_PAGES, LEAST_PAGE = 20, 200
 
 local limit, of_each, max_size = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local found, size, wanted = {}, 0, 0
@@ -44,16 +44,20 @@ local function add(order_key)
   return not full and wanted < limit
 end
 
-local pages = ARGV[6] == "1" and 1 or MAX_INSPECTED
+local pages, size_of_page = 1, limit
+if ARGV[6] ~= "1" then
+  pages, size_of_page = MAX_PAGES, math.max(limit, LEAST_PAGE)
+end
 for page = 0, pages - 1 do
-  local order_keys =
-    redis.call("ZRANGEBYSCORE", KEYS[1], 0, ARGV[1], "LIMIT", page * limit, limit)
+  local order_keys = redis.call(
+    "ZRANGEBYSCORE", KEYS[1], 0, ARGV[1], "LIMIT", page * size_of_page, size_of_page
+  )
   for _, order_key in ipairs(order_keys) do
     if is_held(string.match(order_key, "^[^/]*"), ARGV, 5) and not add(order_key) then
       return found
     end
   end
-  if #order_keys < limit then
+  if #order_keys < size_of_page then
     break
   end
 end

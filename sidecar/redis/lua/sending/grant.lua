@@ -55,6 +55,9 @@ local URGENT_FORGOTTEN = 300
 -- that was refused fast towards that, slowly around it, and faster and faster beyond. CLIMB: how
 -- long it takes back to the full rate, if that is what was refused.
 local CUT, LEAST, CLIMB = 0.8, 0.05, 30000000
+-- The rate is never cut below LEAST of it, nor below so many a second where that is less: a rate that
+-- is far too high by mistake must come down to what Meta allows.
+local LEAST_RATE = 50
 -- Meta's limit of a pair is one message in 6 s; up to 45 may go within 6 s and borrow from the
 -- future: after 20, the next is due 2 minutes later. A tenth of a second is for delays on the way.
 local PAIR, BURST, BURST_WINDOW = 6100000, 45, 5900000
@@ -93,7 +96,7 @@ if number[2] then
   local ceiling = tonumber(number[2])
   local climbed = math.max(0, now - number[3]) / CLIMB
   share = ceiling + (1 - CUT) * (climbed - ceiling ^ (1 / 3)) ^ 3
-  share = math.max(LEAST, math.min(1, share))
+  share = math.max(math.min(LEAST, LEAST_RATE / rate), math.min(1, share))
   if share == 1 then
     redis.call("HDEL", KEYS[3], "ceiling", "climbs_from")
   end
