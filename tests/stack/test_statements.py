@@ -186,7 +186,7 @@ async def test_a_message_that_a_bot_answers(
         await _statements(backend, partial(caller.process, says(vendor, "open", bots)))
         for bots in ([], matches, [*matches, (hello, "welcome")])
     ]
-    assert counts == [CONNECT + 7, CONNECT + 9, CONNECT + 10]
+    assert counts == [CONNECT + 7, CONNECT + 8, CONNECT + 9]
 
 
 #: Of a customer's message, where ten or more come together.
@@ -272,7 +272,7 @@ async def test_bots_of_many_vendors(caller: Caller, backend: LaravelBackend) -> 
         )
         for some in (vendors[:1], vendors)
     ]
-    assert counts == [CONNECT + 3] * 2
+    assert counts == [CONNECT + 2] * 2
 
 
 async def test_results_of_messages(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
