@@ -48,6 +48,6 @@ def test_dramatiqs_keys_are_deleted_again_and_again(demo: Demo) -> None:
     with Wiper(next_database(demo.installation.redis_url)) as wiper:
         assert_complete(demo)
     assert wiper.wiped > 100
-    assert wiper.lost > 2
+    assert wiper.lost > 0
     with redis.Redis.from_url(demo.installation.redis_url) as client:
         assert not client.exists("dead")

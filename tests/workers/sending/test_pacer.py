@@ -499,10 +499,10 @@ async def test_it_is_stopped_while_it_writes_down(
 def test_rows_behind_one_that_is_too_late_are_no_burst(
     track: Track, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.3))
-    gone = Planned(0.0, LATE_S, queued(), slots := Range(60.0), None, latest=0.25)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 0.07))
+    gone = Planned(0.0, LATE_S, queued(), slots := Range(60.0), None, latest=0.05)
     waiting = deque([gone, *in_range(30, slots)])
-    due, late = track.pacer._take(waiting, 0.3)
+    due, late = track.pacer._take(waiting, 0.0701)
     assert late == [gone.row]
     assert len(due) == 3, "as many as fit into what they may be late"
 
