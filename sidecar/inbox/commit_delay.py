@@ -12,8 +12,8 @@ import math
 MAX_DELAY_S = 0.003
 
 #: No commit waits for more than so many others, nor where fewer are expected within the longest
-#: wait: up to 167 webhooks a second there is no wait, and from 667 on it becomes shorter.
-MAX_EXPECTED = 2.0
+#: wait: up to 167 webhooks a second there is no wait, and from 500 on it becomes shorter.
+MAX_EXPECTED = 1.5
 MIN_EXPECTED = 0.5
 
 #: What is older hardly counts in the rate.
