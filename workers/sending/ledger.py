@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import cast
 
 from contracts.backend import SendOutcome, SendResult
-from sidecar.effects.outbox import replies_of
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.redis.lease import Fenced, Lease, LeaseLost
@@ -237,25 +236,25 @@ class LedgerView:
         self._redis = redis
 
     async def unsettled(self, rows: Iterable[tuple[str, str]]) -> set[str]:
-        """Return which of these rows, by their vendor and uid, are in a ledger."""
-        found = list(rows)
-        if not found:
+        """Return which of these rows, by their vendor and uid, are in a ledger of the vendor's."""
+        wanted: dict[str, list[str]] = {}
+        for vendor_uid, row_uid in rows:
+            wanted.setdefault(vendor_uid, []).append(row_uid)
+        if not wanted:
             return set()
-        campaigns = cast(Hash, await self._redis.hgetall(keys.CAMPAIGNS))
-        vendors = {vendor_uid for vendor_uid, _ in found}
-        ledgers = [
-            keys.ledger(campaign.decode())
-            for campaign, vendor in campaigns.items()
-            if vendor.decode() in vendors
+        ledgers = cast(Hash, await self._redis.hgetall(keys.LEDGERS))
+        asked = [
+            (name.decode(), wanted[vendor.decode()])
+            for name, vendor in ledgers.items()
+            if vendor.decode() in wanted
         ]
-        ledgers += [keys.ledger(replies_of(vendor_uid)) for vendor_uid in vendors]
-        row_uids = [row_uid for _, row_uid in found]
         pipeline = self._redis.pipeline(transaction=False)
-        for ledger in ledgers:
-            pipeline.hmget(ledger, row_uids)
+        for name, row_uids in asked:
+            pipeline.hmget(keys.ledger(name), row_uids)
         answers = await pipeline.execute()
         return {
             row_uid
-            for row_uid, *states in zip(row_uids, *answers, strict=True)
-            if any(state is not None for state in states)
+            for (_, row_uids), states in zip(asked, answers, strict=True)
+            for row_uid, state in zip(row_uids, states, strict=True)
+            if state is not None
         }

@@ -1,6 +1,7 @@
 """Updates that PHP wants again, refuses for good, or should not get yet."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -236,10 +237,12 @@ async def test_a_poisoned_update_costs_the_others_nothing(
 
 
 @pytest.fixture
-async def unrecorded(redis: Redis) -> None:
-    """Row row-1 of campaign c1 is being sent."""
-    await redis.hset(keys.CAMPAIGNS, "c1", VENDOR)
+async def unrecorded(redis: Redis, make_lane: MakeLane) -> AsyncIterator[None]:
+    """Row row-1 of campaign c1 is being sent. Nobody has counted it."""
+    await redis.hset(keys.LEDGERS, "c1", VENDOR)
     await redis.hset(keys.ledger("c1"), "row-1", "s:claim:110")
+    yield
+    await redis.delete(keys.LEDGERS)
 
 
 @pytest.mark.usefixtures("unrecorded")

@@ -1,7 +1,7 @@
 """The ledger: what is known of a row survives, and nothing is written for somebody else."""
 
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -207,7 +207,6 @@ def test_what_a_script_answers() -> None:
 
 
 async def test_which_sends_are_not_recorded_yet(ledger: Ledger, redis: Redis) -> None:
-    await redis.hset(keys.CAMPAIGNS, mapping={CAMPAIGN: VENDOR, "other": VENDOR, "c3": "vendor-2"})
     await have_claimed(ledger, CLAIM, ["row-1"])
     await have_claimed(Ledger(redis, "other", VENDOR), CLAIM, ["row-2"])
     await have_claimed(Ledger(redis, "c3", "vendor-2"), CLAIM, ["row-3"])
@@ -219,6 +218,33 @@ async def test_another_vendors_rows_are_of_no_interest(ledger: Ledger, redis: Re
     await redis.hset(keys.CAMPAIGNS, CAMPAIGN, VENDOR)
     await have_claimed(ledger, CLAIM, ["row-1"])
     assert await LedgerView(redis).unsettled([("vendor-2", "row-1")]) == set()
+
+
+async def test_each_ledger_is_asked_for_its_vendors_rows_alone(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand vendors with a status each cost no million questions."""
+    asked: list[tuple[str, list[str]]] = []
+    pipeline = redis.pipeline
+
+    def watched(**options: Any) -> Any:
+        made = pipeline(**options)
+        hmget = made.hmget
+
+        def asks(name: str, rows: list[str]) -> Any:
+            asked.append((name, rows))
+            return hmget(name, rows)
+
+        made.hmget = asks
+        return made
+
+    for number in range(3):
+        campaign = Ledger(redis, f"c{number}", f"vendor-{number}")
+        await have_claimed(campaign, CLAIM, [f"row-{number}"])
+    monkeypatch.setattr(redis, "pipeline", watched)
+    rows = [(f"vendor-{number}", f"row-{number}") for number in (1, 2, 3, 4)]
+    await LedgerView(redis).unsettled(rows[:1] + rows[2:])
+    assert asked == [(keys.ledger("c1"), ["row-1"])]
 
 
 async def test_redis_is_not_asked_where_no_status_names_a_row(redis: Redis) -> None:
