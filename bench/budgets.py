@@ -165,8 +165,9 @@ BUDGETS = (
         least=0.8,
         over=Metric("drain", "sidecar, workers: 1", "per_s"),
         why=(
-            "A batch has one or two updates of each vendor: to read so many streams, and what PHP "
-            "does for each vendor, costs more than the updates."
+            "Measured before each vendor's ledger was asked for all vendors' rows no longer; once "
+            "since: 0.45. A batch has one or two updates of each vendor, and reading so many "
+            "streams costs more than these."
         ),
     ),
     Budget(

@@ -228,7 +228,7 @@ async def test_each_ledger_is_asked_for_its_vendors_rows_alone(
     pipeline = redis.pipeline
 
     def watched(**options: Any) -> Any:
-        made = pipeline(**options)
+        made: Any = pipeline(**options)
         hmget = made.hmget
 
         def asks(name: str, rows: list[str]) -> Any:
