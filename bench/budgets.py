@@ -165,8 +165,8 @@ BUDGETS = (
         least=0.8,
         over=Metric("drain", "sidecar, workers: 1", "per_s"),
         why=(
-            "Measured before each vendor's ledger was asked for all vendors' rows no longer; once "
-            "since: 0.45. A batch has one or two updates of each vendor, and reading so many "
+            "Measured while each vendor's ledger was still asked for all vendors' rows; 0.45 in "
+            "one run since. A batch has one or two updates of each vendor, and reading so many "
             "streams costs more than these."
         ),
     ),
