@@ -55,6 +55,14 @@ def test_the_highest_status_stays_and_carries_the_others(names: tuple[str, ...])
     assert_complete(before, coalesced)
 
 
+def test_the_same_status_twice_is_one_that_carries_nothing() -> None:
+    before = [a_status("read") for _ in range(2)]
+    coalesced = coalesce(before)
+    assert (len(coalesced.updates), len(coalesced.duplicates), coalesced.lower) == (1, 1, [])
+    assert carried(coalesced.updates[0]) == []
+    assert_complete(before, coalesced)
+
+
 @unhurried
 @given(
     st.lists(
