@@ -233,10 +233,10 @@ async def test_statuses_of_the_crons_messages_read_no_more_of_the_queue_than_is_
     objects = [status_object(row["wamid"], "read") for row in seeded]
     with recorded(backend.database) as statements:
         await caller.process(*(status(busy.vendor, one) for one in objects))
-    (search,) = [s for s in statements if "AS wanted" in s]
+    (search,) = [s for s in statements if "campaigns__id + 0 IN" in s]
     backend.database.rows(f"DELETE FROM whatsapp_message_queue WHERE campaigns__id = {busy.id}")
     (plan,) = plans(backend.database, search)
-    assert (plan["key"], plan["type"]) == ("whatsapp_message_queue_contacts__id", "ref"), plan
+    assert (plan["key"], plan["type"]) == ("whatsapp_message_queue_contacts__id", "range"), plan
 
 
 async def test_statuses_of_many_vendors_are_looked_for_some_vendors_at_a_time(
