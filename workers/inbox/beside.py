@@ -137,7 +137,9 @@ class Beside:
         reader.forget()
         if taken or waited or reader.empty:
             batch = Batch(taken, waited)
-            await self._process(lease, vendor_uid, batch, reader.record_empty)
+            await self._process(
+                lease, vendor_uid, batch, lambda commit: commit.remove_empty(reader.empty)
+            )
 
     async def _process(self, lease: Lease, vendor_uid: str, batch: Batch, record: Record) -> None:
         deliver = alone(self._delivery, vendor_uid, self._policy.batch_size)

@@ -75,6 +75,11 @@ class Commit:
         for start in range(0, len(entry_ids), _CHUNK):
             self._commands.append(("XDEL", stream, *entry_ids[start : start + _CHUNK]))
 
+    def remove_empty(self, vendor_uids: Sequence[str]) -> None:
+        """Remove vendors whose streams are empty from the index."""
+        for vendor_uid in vendor_uids:
+            self.delete_entries(vendor_uid, [])
+
     def move_cursor(self, vendor_uid: str, position: str) -> None:
         """Record how far the vendor's first entry is processed; the entry stays."""
         self._commands.append(("HSET", keys.cursor(self._lane), vendor_uid, position))

@@ -205,7 +205,7 @@ class Drain:
             return verdicts
 
         def record(commit: Commit) -> None:
-            look.record_empty(commit)
+            commit.remove_empty(look.empty)
             if not self._beside:  # those may still kill us
                 self._crash_loop.clear(commit)
 

@@ -10,7 +10,6 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from sidecar.tasks import cancel
-from workers.inbox.commit import Commit
 from workers.inbox.reader import FairReader, Taken
 
 #: Nothing is read ahead of a batch with more bytes: two of those would take too much memory.
@@ -31,11 +30,6 @@ class Look:
         others = [one for one in self.taken if one.vendor_uid not in vendors]
         over = {one.vendor_uid for one in self.taken} & vendors
         return Look(others, self.empty, sorted({*self.passed_over, *over}))
-
-    def record_empty(self, commit: Commit) -> None:
-        """Remove vendors whose streams are empty from the index."""
-        for vendor_uid in self.empty:
-            commit.delete_entries(vendor_uid, [])
 
 
 class ReadAhead:

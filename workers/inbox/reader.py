@@ -15,7 +15,6 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from sidecar.redis.memory_guard import MemoryGuard
 from sidecar.settings import Settings
-from workers.inbox.commit import Commit
 from workers.inbox.split import Parsed
 from workers.inbox.update import Update
 
@@ -145,12 +144,14 @@ class FairReader:
         vendors = await self._ready(excluded)
         if await self._wait_for_others(vendors):
             vendors = await self._ready(excluded)
-        return self.serve(await self._read(await self._cursors(vendors), READ_BYTES))
+        return await self._take_from(vendors, READ_BYTES)
 
     async def take_at_once(self, excluded: Set[str]) -> list[Taken]:
         """Return the same without waiting."""
-        vendors = await self._ready(excluded)
-        return self.serve(await self._read(await self._cursors(vendors), READ_BYTES))
+        return await self._take_from(await self._ready(excluded), READ_BYTES)
+
+    async def _take_from(self, vendors: list[str], read_bytes: int) -> list[Taken]:
+        return self.serve(await self._read(await self._cursors(vendors), read_bytes))
 
     def serve(self, taken: list[Taken]) -> list[Taken]:
         """Record that these vendors have their turn now."""
@@ -177,7 +178,7 @@ class FairReader:
 
     async def take_of(self, vendor_uid: str) -> list[Taken]:
         """Return the next updates of one vendor."""
-        return self.serve(await self._read(await self._cursors([vendor_uid]), ISOLATED_READ_BYTES))
+        return await self._take_from([vendor_uid], ISOLATED_READ_BYTES)
 
     async def head(self, vendor_uid: str) -> tuple[InboxEntry, int, int] | None:
         """Return a vendor's first entry, and how far it is processed: the webhook, and the place of
@@ -311,11 +312,6 @@ class FairReader:
         if parsed.length > self._policy.most:
             self._parsed = name, parsed
         return parsed
-
-    def record_empty(self, commit: Commit) -> None:
-        """Remove vendors whose streams are empty from the index."""
-        for vendor_uid in self.empty:
-            commit.delete_entries(vendor_uid, [])
 
     def forget(self) -> None:
         """Forget what was read."""
