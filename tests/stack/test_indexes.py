@@ -236,6 +236,7 @@ async def test_statuses_of_the_crons_messages_read_no_more_of_the_queue_than_is_
     with recorded(backend.database) as statements:
         await caller.process(*(status(busy.vendor, one) for one in objects))
     (search,) = [s for s in statements if "campaigns__id + 0 IN" in s]
+    assert "JSON_TABLE" not in search, "MySQL refuses to lock what is joined with one (3569)"
     backend.database.rows(f"DELETE FROM whatsapp_message_queue WHERE campaigns__id = {busy.id}")
     (plan,) = plans(backend.database, search)
     assert (plan["key"], plan["type"]) == ("whatsapp_message_queue_contacts__id", "range"), plan
