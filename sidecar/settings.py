@@ -244,7 +244,7 @@ class Settings(BaseSettings):
     #: (130403, 131026, 131050). 0 turns it off.
     suppress_s: int = Field(default=86_400, ge=0, le=30 * 86_400)
     #: How long results of a campaign's sends may wait for others before they go to PHP. Those of
-    #: replies wait for 400 ms at most.
+    #: replies wait for 400 ms at most, and all for 50 ms while PHP takes the vendor's webhooks.
     result_wait_ms: int = Field(default=1000, ge=0, le=10_000)
     #: Rows that stay in status 3 (processing) for longer become 6 (unknown).
     stale_claim_s: int = Field(default=300, ge=30)

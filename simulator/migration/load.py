@@ -100,18 +100,21 @@ class Load:
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1
 
-    def is_quiescent(self) -> bool:
-        """Return whether everything has come to its end."""
+    def unfinished(self) -> dict[str, Any]:
+        """Return what has not come to its end yet, by name; nothing when all has."""
         report = read(self.cloud_api, "report")
         found = self._installation.tables.counts()
-        return (
-            report["idle"]
-            and not found.queue
-            and not found.pending_webhooks
-            and set(found.outgoing) <= {"read"}
-            and found.sent_messages == report["accepted"] == self._wanted.total()
-            and found.incoming == report["inbound"]["created"]
-        )
+        accepted, created = report["accepted"], report["inbound"]["created"]
+        waits = {
+            "webhooks of the Cloud API": 0 if report["idle"] else 1,
+            "rows of the queue": found.queue,
+            "webhooks in PHP's table": found.pending_webhooks,
+            "messages not read": {k: n for k, n in found.outgoing.items() if k != "read"},
+            "messages to be sent": self._wanted.total() - accepted,
+            "messages to be logged": accepted - found.sent_messages,
+            "customers' messages to be stored": created - found.incoming,
+        }
+        return {name: what for name, what in waits.items() if what}
 
     def count(self) -> Count:
         """Compare what the Cloud API has with what the tables say."""

@@ -36,13 +36,14 @@ BACK = "All the way back"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a step has come to. ``commands_s`` is how long its commands took."""
+    """What a step has come to. ``commands_s`` is how long its commands took, and ``unfinished`` what
+    had not come to its end a minute later."""
 
     step: str
     commands: list[Done]
     commands_s: float
     seconds: float
-    rested: bool
+    unfinished: dict[str, Any]
     messages: int
     by_sidecar: int
     customers: int
@@ -52,7 +53,7 @@ class Report:
     @property
     def held(self) -> bool:
         """Return whether everything went as the page says."""
-        return self.rested and not (self.lost or self.twice or self.failed)
+        return not (self.unfinished or self.lost or self.twice or self.failed)
 
     @property
     def failed(self) -> list[Done]:
@@ -137,14 +138,14 @@ class Rehearsal:
         commands_began = time.monotonic()
         done = [self.terminal.run(command) for command in commands]
         commands_s = time.monotonic() - commands_began
-        rested = self._wait_until_quiescent()
+        unfinished = self._wait_for_rest()
         count = self.load.count()
         return Report(
             step=title,
             commands=done,
             commands_s=round(commands_s, 2),
             seconds=round(time.monotonic() - began, 1),
-            rested=rested,
+            unfinished=unfinished,
             messages=count.messages,
             by_sidecar=count.by_sidecar,
             customers=count.customers,
@@ -152,10 +153,9 @@ class Rehearsal:
             twice=count.twice,
         )
 
-    def _wait_until_quiescent(self) -> bool:
+    def _wait_for_rest(self) -> dict[str, Any]:
+        """Return what is unfinished when everything is quiet, or too much time has passed."""
         end = time.monotonic() + REST_S
-        while time.monotonic() < end:
-            if self.load.is_quiescent():
-                return True
+        while (left := self.load.unfinished()) and time.monotonic() < end:
             time.sleep(_POLL_S)
-        return self.load.is_quiescent()
+        return left

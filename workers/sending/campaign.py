@@ -52,8 +52,9 @@ FINAL = (End.HALTED, End.MOVED, End.PAUSED, End.REFUSED)
 class _Results(Reporter):
     """Tells PHP, and the claimer what it must never give out again."""
 
-    def __init__(self, claimer: Claimer, services: Services, ledger: Ledger) -> None:
-        wait_s = services.settings.result_wait_ms / 1000
+    def __init__(
+        self, claimer: Claimer, services: Services, ledger: Ledger, *, wait_s: float
+    ) -> None:
         super().__init__(tell_php(services.backend), ledger, wait_s=wait_s)
         self._claimer = claimer
 
@@ -80,7 +81,9 @@ class CampaignRun:
         self._log = log.bind(vendor=vendor_uid, campaign=campaign_uid)
         self._ledger = Ledger(services.redis, campaign_uid, vendor_uid)
         self._claimer = Claimer(services.backend, self._ledger, lease, **uids)
-        self._results = _Results(self._claimer, services, self._ledger)
+        self._results = _Results(
+            self._claimer, services, self._ledger, wait_s=self._config.result_wait_s
+        )
         self._release = Release(services.backend, self._ledger, **uids)
         self._halt = CampaignHalt(services.redis, self._release, campaign_uid)
         self._suppressed = Suppressed(services.redis, services.settings.suppress_s)
@@ -92,6 +95,7 @@ class CampaignRun:
         """Take the vendor's current configuration. End the run if its campaigns are no longer the
         sidecar's, or the vendor is not active."""
         self._pipeline.follow(config)
+        self._results.wait_for(self._config.result_wait_s)
 
     async def run(self) -> bool:
         """Send until nothing is due, or something ends it. Return whether rows are left that

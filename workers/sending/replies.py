@@ -31,8 +31,6 @@ log = structlog.get_logger()
 
 #: Replies of a vendor that may be in hand at the same time.
 MAX_IN_HAND = 400
-#: How long results of replies wait for others, at most: somebody may be looking on.
-MAX_RESULT_WAIT_S = 0.4
 #: How often the outbox is looked at for what another process has put there.
 POLL_S = 0.05
 
@@ -54,8 +52,7 @@ class ReplyRun:
         self._claim_uid = str(uuid.uuid4())
         self._ledger = Ledger(services.redis, self._config.name, config.vendor_uid)
         self._tell_php = tell_php(services.backend)
-        wait_s = min(MAX_RESULT_WAIT_S, services.settings.result_wait_ms / 1000)
-        self._results = Reporter(self._tell, self._ledger, wait_s=wait_s)
+        self._results = Reporter(self._tell, self._ledger, wait_s=self._config.result_wait_s)
         self._pipeline = Pipeline(
             services, self._config, lease, self._ledger, source=self, results=self._results
         )
@@ -70,6 +67,7 @@ class ReplyRun:
     def follow(self, config: VendorConfig | None) -> None:
         """Take the vendor's current configuration; end the run if there is no such vendor."""
         self._pipeline.follow(config)
+        self._results.wait_for(self._config.result_wait_s)
 
     async def run(self) -> None:
         """Send until nothing is due and all is settled, or something ends it. Raises if Redis is

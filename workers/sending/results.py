@@ -69,6 +69,12 @@ class Reporter:
         self._writer: asyncio.Task[None] | None = None
         self._teller: asyncio.Task[None] | None = None
 
+    def wait_for(self, wait_s: float) -> None:
+        """Let outcomes wait that long for others from now on."""
+        if wait_s < self._wait_s:
+            self._enough.set()
+        self._wait_s = wait_s
+
     def start(self) -> None:
         self._writer = asyncio.create_task(self._write_ledger(), name="reporter ledger")
         self._teller = asyncio.create_task(self._tell_php(), name="reporter")

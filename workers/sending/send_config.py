@@ -4,11 +4,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.backend import SendOutcome, SendResult, VendorConfig
+from contracts.modes import Mode
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import replies_of
 from sidecar.settings import Settings
 from workers.sending.limits import Limits
 from workers.sending.send_queue import ClaimedSend
+
+#: How long results of replies wait for others, at most: somebody may be looking on.
+MAX_REPLY_WAIT_S = 0.4
+#: The same while PHP takes the vendor's webhooks: its routine drops a status that it finds no
+#: message for, and Meta sends the first within 100 ms.
+MAX_WAIT_FOR_PHP_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,16 @@ class SendConfig:
     @property
     def of_campaign(self) -> bool:
         return self.campaign_uid is not None
+
+    @property
+    def result_wait_s(self) -> float:
+        """How long results may wait for others before they go to PHP."""
+        wait_s = self.settings.result_wait_ms / 1000
+        if not self.of_campaign:
+            wait_s = min(wait_s, MAX_REPLY_WAIT_S)
+        if self.vendor.modes.webhooks is not Mode.SIDECAR:
+            wait_s = min(wait_s, MAX_WAIT_FOR_PHP_S)
+        return wait_s
 
     def number_of(self, row: ClaimedSend) -> str:
         """Return the number that a row is sent from."""

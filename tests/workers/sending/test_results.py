@@ -122,6 +122,24 @@ async def test_enough_outcomes_do_not_wait_for_others(
     assert [len(uids(call)) for call in php.calls] == [20, 1]
 
 
+async def test_outcomes_that_wait_for_less_now_go_at_once(
+    php: Php, backend: Backend, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.sending.results.LEAST_WAIT_S", 0)
+    reporter = Reporter(tell_php(backend), ledger, wait_s=60)
+    reporter.start()
+    reporter.add(result("row-1"))
+    reporter.wait_for(60)
+    await asyncio.sleep(0.1)
+    assert not php.calls
+    reporter.wait_for(0.01)
+    await reported(reporter)
+    reporter.add(result("row-2"))
+    await reported(reporter)
+    await reporter.finish(5)
+    assert [uids(call) for call in php.calls] == [["row-1"], ["row-2"]]
+
+
 async def test_a_batch_is_no_larger_than_php_takes(php: Php, reporter: Reporter) -> None:
     for one in known(contract.MAX_BATCH + 1):
         reporter.add(one)

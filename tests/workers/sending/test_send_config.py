@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from contracts.backend import PhoneNumber, SendOutcome, VendorConfig
+from contracts.modes import Mode, Modes
 from sidecar.effects.outbox import vendor_of_replies
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
@@ -53,6 +54,24 @@ def test_limits_are_those_of_the_vendor_as_it_is_now(settings: Settings) -> None
     number = PhoneNumber(phone_number_id="110", messages_per_second=40)
     config.vendor = VENDOR.model_copy(update={"phone_numbers": [number]})
     assert config.limits_of("110").rate == 2 * before
+
+
+@pytest.mark.parametrize(
+    ("campaign", "webhooks", "wait_s"),
+    [
+        ("c-1", Mode.SIDECAR, 0.8),
+        (None, Mode.SIDECAR, 0.4),
+        ("c-1", Mode.SHADOW, 0.05),
+        ("c-1", Mode.PHP, 0.05),
+        (None, Mode.PHP, 0.05),
+    ],
+)
+def test_results_hardly_wait_while_php_takes_the_webhooks(
+    make_settings: MakeSettings, campaign: str | None, webhooks: Mode, wait_s: float
+) -> None:
+    vendor = VENDOR.model_copy(update={"modes": Modes(webhooks=webhooks)})
+    config = SendConfig(make_settings(result_wait_ms=800), vendor, campaign)
+    assert config.result_wait_s == wait_s
 
 
 def test_what_php_is_told_of_a_row(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
