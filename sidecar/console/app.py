@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from sidecar.console import sign_in
 from sidecar.console.console import Console
 from sidecar.console.cookies import token_of
-from sidecar.console.page import failed, to_sign_in
+from sidecar.console.page import failed, record_refusal, to_sign_in
 from sidecar.console.paths import ROOT, SIGN_IN, STATIC
 from sidecar.console.sessions import User
 from sidecar.console.static import serve_static
@@ -102,6 +102,8 @@ class _Front:
             await failed(request, 503, why)(scope, receive, send)
             return
         if scope["console_user"] is None and not is_open:
+            if request.method not in ("GET", "HEAD"):
+                await record_refusal(request, "", "not signed in")
             await to_sign_in(request)(scope, receive, send)
             return
         try:

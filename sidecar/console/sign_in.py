@@ -9,12 +9,21 @@ from starlette.routing import BaseRoute, Route
 from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
-from sidecar.console.page import address_of, console_of, form, looks, render, user_of, who
+from sidecar.console.page import (
+    address_of,
+    console_of,
+    form,
+    looks,
+    record_refusal,
+    render,
+    user_of,
+    who,
+)
 from sidecar.console.paths import ROOT, SIGN_IN
 from sidecar.console.sessions import Origin, User
 from sidecar.console.users import LocalUser, Role, TooManyAtOnce
 from sidecar.format import duration
-from sidecar.ops.audit import REFUSED, Who
+from sidecar.ops.audit import Who
 from sidecar.redis.client import AnyRedisError, reason_of
 
 _WRONG = "The name or the password is wrong."
@@ -95,14 +104,8 @@ async def _sign_in(request: Request) -> Response:
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:
-    await console_of(request).audit.record(
-        Who("console", name),
-        "console.sign_in",
-        "",
-        REFUSED,
-        reason=why,
-        address=address_of(request),
-    )
+    known = await console_of(request).users.find(name)
+    await record_refusal(request, known.name if known else "", why)
     return refused(request, status, why)
 
 

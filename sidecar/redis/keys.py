@@ -74,6 +74,7 @@
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
 | console:users | hash | who may sign in with a password (sidecar/console/users.py) |
 | console:session:{session} | string | who is signed in (sidecar/console/sessions.py); expires |
+| console:sessions | sorted set | these, by when they end at the latest (unix ms) |
 | console:tries:{scope}:{id} | string | tries to sign in (sidecar/console/attempts.py); expires |
 
 What bounds each, and about how many bytes of Redis's memory a unit of it takes. Where that is
@@ -154,6 +155,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | parity:{vendor}:{kind}:{class} | shadow_examples for each | 1.2 x example |
 | console:users | users that a person added | 350 |
 | console:session:{session} | sign-ins within console_session_s | 350 |
+| console:sessions | the same | 120 |
 | console:tries:{scope}:{id} | names and addresses within WINDOW_S | 130 |
 
 {number}, {account}, {app}, {portfolio} and {id} are names made by workers/sending/limits.py: they
@@ -186,6 +188,7 @@ NUMBERS = "numbers"
 PAUSES = "pauses"
 PROBE = "probe"
 SHADOWED = "shadowed"
+CONSOLE_SESSIONS = "console:sessions"
 CONSOLE_USERS = "console:users"
 
 
