@@ -341,6 +341,12 @@ class Settings(BaseSettings):
     #: How often the reconciler looks for unfinished work whose wake-up was lost.
     reconcile_interval_s: float = Field(default=1.0, ge=0.05)
 
+    # -- audit --
+
+    #: Actions of people that are kept: who did what from the console, the command line and PHP
+    #: (`sidecar audit`). Older ones are forgotten.
+    audit_entries: int = Field(default=10_000, ge=100, le=1_000_000)
+
     # -- logs --
 
     #: Least severe events that are logged.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import structlog
@@ -30,6 +31,8 @@ from sidecar.http.verification import Verification
 from sidecar.http.webhook import WebhookEndpoint, WebhookPolicy
 from sidecar.inbox.store import Inbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
+from sidecar.migration.cutover import Cutover
+from sidecar.ops.audit import Audit
 from sidecar.ops.publisher import Telemetry
 from sidecar.php.client import make_backend
 from sidecar.php.config_feed import ConfigChanges
@@ -73,13 +76,14 @@ def create_app(settings: Settings, redis_url: str) -> Front:
     verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
     internal = Internal(verifier, redis)
     control = CampaignControl(redis, backend, vendors, wakeups.send)
-    campaigns = Campaigns(control)
+    audit = Audit(redis, settings.audit_entries)
+    campaigns = Campaigns(control, audit)
     effects = EffectsEndpoint(make_outbox(settings, redis), vendors, wakeups)
     bots = make_bots(settings, backend)
     changes = ConfigChanges(
         redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
     )
-    modes = ModesEndpoint(settings, redis, backend, changes)
+    modes = ModesEndpoint(partial(Cutover, settings, redis, backend, changes), audit)
 
     def facts() -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""

@@ -60,6 +60,7 @@
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
+| audit | stream | who did what, and when (sidecar/ops/audit.py) |
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP announced (sidecar/php/config_feed.py) |
 | shadowed | set | vendors that have something of the following |
@@ -136,6 +137,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | urgent:{number} | numbers that replies wait for | 130 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
+| audit | audit_entries | 350 |
 | config:version | 1 | 100 |
 | config:changes | KEPT (sidecar/php/config_feed.py) | 200 |
 | shadowed | vendors in shadow | 100 |
@@ -162,6 +164,7 @@ COUNTERS_PREFIX = "count:"
 STORED_BYTES = "stored_bytes"
 DEAD = "dead:vendors"
 IGNORED = "ignored"
+AUDIT = "audit"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 CLOCK = "clock"
