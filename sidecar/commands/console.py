@@ -6,10 +6,11 @@ from typing import Any
 import click
 import orjson
 
+from contracts.console import Role
 from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.console.attempts import Attempts
 from sidecar.console.sessions import Sessions
-from sidecar.console.users import Role, Users, wrong_name, wrong_password
+from sidecar.console.users import Users, wrong_name, wrong_password
 
 
 @click.group()

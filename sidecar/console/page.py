@@ -13,13 +13,13 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contracts.console import Role
 from sidecar.console.console import Console
 from sidecar.console.forms import Form, TooLarge, read_form
 from sidecar.console.notices import KEPT_S, Notice
 from sidecar.console.paths import ROOT, SIGN_IN
 from sidecar.console.sessions import User
 from sidecar.console.templates import environment
-from sidecar.console.users import Role
 from sidecar.ops.audit import REFUSED, Who
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of

@@ -13,8 +13,9 @@ from typing import cast
 
 from pydantic import BaseModel, ValidationError
 
+from contracts.console import Role
 from sidecar.clock import now_ms
-from sidecar.console.users import LocalUser, Role
+from sidecar.console.users import LocalUser
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 

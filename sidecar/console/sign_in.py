@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from contracts.console import Role
 from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
@@ -21,7 +22,7 @@ from sidecar.console.page import (
 )
 from sidecar.console.paths import ROOT, SIGN_IN
 from sidecar.console.sessions import Origin, User
-from sidecar.console.users import LocalUser, Role, TooManyAtOnce
+from sidecar.console.users import LocalUser, TooManyAtOnce
 from sidecar.format import duration
 from sidecar.ops.audit import Who
 from sidecar.redis.client import AnyRedisError, reason_of

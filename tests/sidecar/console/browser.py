@@ -6,7 +6,7 @@ from typing import Self
 
 import httpx
 
-from sidecar.console.users import Role
+from contracts.console import Role
 from sidecar.http.front import Front
 
 PASSWORDS = {Role.LOOK: "a password to look with", Role.OPERATE: "a password to operate with"}

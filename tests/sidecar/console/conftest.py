@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 
-from sidecar.console.users import Role, Users
+from contracts.console import Role
+from sidecar.console.users import Users
 from sidecar.http.app import create_app
 from sidecar.redis.client import Redis
 from tests.conftest import MakeSettings
