@@ -1,5 +1,6 @@
 """Signing in and out."""
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from contracts.console import Role
 from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
+from sidecar.console.links import LinkRefused
 from sidecar.console.page import (
     address_of,
     console_of,
@@ -34,6 +36,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/sign-in", _show, methods=["GET"]),
         Route("/sign-in", _sign_in, methods=["POST"]),
+        Route("/sign-in/link", _open_link, methods=["GET"]),
         Route("/sign-out", _sign_out, methods=["POST"]),
     ]
 
@@ -102,6 +105,26 @@ async def _sign_in(request: Request) -> Response:
     except AnyRedisError as error:
         why = f"Redis, which knows the users, does not answer: {reason_of(error)}."
         return refused(request, 503, why)
+
+
+async def _open_link(request: Request) -> Response:
+    """Sign in whom PHP's admin sends here (``contracts/console.py``)."""
+    if request.method == "HEAD":  # who only looks at a link does not use it up
+        return Response(status_code=405, headers={"Allow": "GET"})
+    try:
+        query = request.scope["query_string"].decode("latin-1")
+        visitor = await console_of(request).links.open(query)
+        return await open_session(request, visitor.name, visitor.role)
+    except LinkRefused as error:
+        return await _refuse_link(request, str(error))
+    except AnyRedisError as error:
+        return await _refuse_link(request, f"Redis does not answer: {reason_of(error)}.")
+
+
+async def _refuse_link(request: Request, why: str) -> Response:
+    with suppress(*AnyRedisError):  # it is logged before
+        await record_refusal(request, "", why)
+    return refused(request, 403, why)
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:
