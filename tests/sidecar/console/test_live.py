@@ -130,3 +130,67 @@ async def test_a_read_that_failed_is_not_kept() -> None:
     with pytest.raises(ValueError, match="away"):
         await shared.get()
     assert await shared.get() == 1
+
+
+class Slow:
+    """A read that ends when a test lets it."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.reads += 1
+        await self.open.wait()
+        if self.error:
+            raise self.error
+        return self.reads
+
+
+async def test_who_goes_away_does_not_end_a_read_for_others() -> None:
+    read = Slow()
+    read.open.clear()
+    shared = Shared(read, for_s=60)
+    gone, stays = (asyncio.create_task(shared.get()) for _ in range(2))
+    await eventually(lambda: read.reads == 1)
+    gone.cancel()
+    read.open.set()
+    assert await stays == 1
+
+
+async def test_a_stream_does_not_wait_for_a_slow_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.console.live.PATIENCE_S", 0.01)
+    read = Slow()
+    shared = Shared(read, for_s=0)
+    assert await shared.latest() == 1
+    read.open.clear()
+    assert await shared.latest() == 1
+    assert await shared.latest() == 1
+    assert read.reads == 2, "one at a time"
+    read.open.set()
+    assert await shared.get() == 2
+    assert await shared.latest() == 3
+
+
+async def test_a_slow_read_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.console.live.PATIENCE_S", 0.01)
+    read = Slow()
+    shared = Shared(read, for_s=0)
+    await shared.get()
+    read.error = ValueError("away")
+    with pytest.raises(ValueError, match="away"):
+        await shared.latest()
+    read.open.clear()
+    assert await shared.latest() == 1
+    read.open.set()
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "console"])
+    read.error = None
+    assert await shared.latest() == 4
+
+
+async def test_what_holds_is_not_read_again() -> None:
+    read = Slow()
+    shared = Shared(read, for_s=60)
+    assert [await shared.get(), await shared.latest(), await shared.get()] == [1, 1, 1]
