@@ -24,8 +24,6 @@ T = TypeVar("T")
 #: Returns what the page's elements hold now, as HTML, by their ids.
 Fragments = Callable[[], Awaitable[Mapping[str, str]]]
 
-#: How often a page's session is looked at while nothing else is asked of the console.
-SESSION_EVERY_S = 10.0
 #: A client that does not take what it is sent for so long is given up.
 SEND_TIMEOUT_S = 20.0
 #: How long a stream waits for a read that others of its fragments do not need.
@@ -52,20 +50,17 @@ async def _events(
     request: Request, user: User, every_s: float, fragments: Fragments, closing: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     sessions = console_of(request).sessions
-    sent: dict[str, str] = {}
-    looked = time.monotonic()
+    sent = {"trouble": ""}
     while not closing.is_set():
         try:
-            if time.monotonic() - looked >= min(SESSION_EVERY_S, every_s):
-                looked = time.monotonic()
-                if await sessions.look(user.session) is None:
-                    yield ServerSentEvent("", event="ended", sep="\n")
-                    return
+            if await sessions.look(user.session) is None:
+                yield ServerSentEvent("", event="ended", sep="\n")
+                return
             found: dict[str, str] = {"trouble": "", **await fragments()}
         except (BackendError, *AnyRedisError) as error:
             found = {"trouble": escape(f"These figures stand still: {reason_of(error)}")}
         for name, content in found.items():
-            if sent.get(name, "" if name == "trouble" else None) != content:
+            if sent.get(name) != content:
                 sent[name] = content
                 yield ServerSentEvent(content, event=name, sep="\n")
         with anyio.move_on_after(every_s):

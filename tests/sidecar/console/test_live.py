@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -89,6 +90,16 @@ async def test_it_ends_with_the_session(viewer: Browser, page: Page, redis: Redi
         await redis.delete(*await redis.keys("console:session:*"))
         assert await events.next() == ("ended", "")
         assert await events.next() is None
+
+
+async def test_it_ends_when_the_process_does(
+    viewer: Browser, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AppStatus, "should_exit", True)
+    async with viewer.events("/page/live") as events:
+        while await events.next() is not None:
+            pass
+    assert events.is_complete
 
 
 async def test_looking_is_no_use_of_the_session(viewer: Browser, page: Page, redis: Redis) -> None:
