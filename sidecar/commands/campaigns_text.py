@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
+from contracts.backend import DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.ops.campaigns import Campaign
 from sidecar.ops.failures import Failure, explain, left_out
+from sidecar.ops.retrying import left_elsewhere
 from sidecar.sending.numbers import NumberState
 
 _WIDTHS = (36, 36, 14, 22, 8, 8, 8)
@@ -111,7 +113,9 @@ def failed(failures: list[Failure], *, complete: bool) -> Iterator[str]:
         yield f"{'':>10}   and more: these are the first of many"
 
 
-def stays(failures: list[Failure]) -> Iterator[str]:
-    """Return how many stay failed, and why."""
-    for why, count in left_out(failures):
+def stays(failures: list[Failure], campaign: DueCampaign) -> Iterator[str]:
+    """Return how many are not sent again, and why."""
+    for why, count in (*left_out(failures), *left_elsewhere(campaign.counts)):
         yield f"{count:>10,} left out: {why}"
+    if campaign.counts.unknown:
+        yield f"{'':>10} see sidecar unknown list --campaign {campaign.campaign_uid}"
