@@ -96,6 +96,8 @@ def _worker(one: Campaign) -> Iterator[str]:
             f"accepted, {recent.failed:,} failed, {recent.requeued:,} again later, "
             f"{recent.unknown:,} unknown"
         )
+        if one.left_s is not None:
+            yield f"left      {duration(one.left_s)} at this speed"
         for outcome in ("failed", "unknown", "requeued"):
             if why := recent.why(outcome):
                 yield f"          {outcome}: {shorten(why, 200, placeholder='...')}"

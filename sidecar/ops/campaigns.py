@@ -7,9 +7,14 @@ from typing import Any
 from contracts import backend as contract
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState
-from sidecar.ops.backlog import CampaignWork, read_campaigns
+from sidecar.ops.backlog import (
+    CampaignWork,
+    Listed,
+    read_campaign,
+    read_campaigns,
+    read_listed,
+)
 from sidecar.ops.sends import RecentSends, recent_sends
-from sidecar.ops.snapshot import Observer
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import state_of
@@ -73,6 +78,15 @@ class Campaign:
         return self.recent.per_s if self.recent else 0.0
 
     @property
+    def left_s(self) -> float | None:
+        """In how many seconds the rest is sent, if it goes on as it goes now; None if it does not,
+        or if nothing is left."""
+        if self.php is None or self.state != CampaignState.RUNNING or not self.per_s:
+            return None
+        left = self.php.counts.queued + self.php.counts.processing
+        return left / self.per_s if left else None
+
+    @property
     def json(self) -> dict[str, Any]:
         return {
             "campaign_uid": self.uid,
@@ -83,6 +97,7 @@ class Campaign:
             "sent": self.sent,
             "total": self.total,
             "per_s": self.per_s,
+            "left_s": self.left_s,
             "php": self.php.model_dump(mode="json") if self.php else None,
             "work": asdict(self.work) | {"in_flight": self.work.in_flight} if self.work else None,
             "recent": asdict(self.recent) if self.recent else None,
@@ -104,10 +119,15 @@ async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
 
 
 async def read_one(redis: Redis | None, backend: Backend, uid: str) -> Campaign:
-    """As :func:`read_all`, of one."""
-    works, recent = await _known(redis)
+    """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
+    are."""
+    work, recent = None, None
+    if redis is not None:
+        listed = await read_listed(redis)
+        work = await read_campaign(redis, listed, uid)
+        recent = _recent(listed).get(uid)
     found = await _find(backend, [uid])
-    return Campaign(uid, found.get(uid), works.get(uid), recent.get(uid))
+    return Campaign(uid, found.get(uid), work, recent)
 
 
 async def _known(
@@ -115,9 +135,13 @@ async def _known(
 ) -> tuple[dict[str, CampaignWork], dict[str | None, RecentSends]]:
     if redis is None:
         return {}, {}
-    overview = await Observer(redis).read()
-    works = {one.uid: one for one in await read_campaigns(redis, overview)}
-    return works, {one.campaign_uid: one for one in recent_sends(overview.processes)}
+    listed = await read_listed(redis)
+    works = {one.uid: one for one in await read_campaigns(redis, listed)}
+    return works, _recent(listed)
+
+
+def _recent(listed: Listed) -> dict[str | None, RecentSends]:
+    return {one.campaign_uid: one for one in recent_sends(listed.processes)}
 
 
 async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:

@@ -48,6 +48,7 @@ def test_everything_about_one() -> None:
         "1,000 queued (900 due, more at 2025-06-15 15:06:40Z), 0 claimed, 3 failed",
         "5 failed later",
         "worker    host:1 has it, for 61 s; in its ledger 10 claimed, 2 sending, 1 to be reported",
+        "left      13 s at this speed",
         "speed     78.4 per second; in ten minutes 4,000 accepted, 3 failed",
         "unknown: 2 x no answer in time",
     ):
