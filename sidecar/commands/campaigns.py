@@ -9,7 +9,7 @@ import orjson
 from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
-from sidecar.commands.campaigns_text import described, failed, head, line
+from sidecar.commands.campaigns_text import described, failed, failed_later, head, line
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.moving import me
 from sidecar.commands.retry_failed import RetryFailed
@@ -83,7 +83,7 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
     """
     redis, lost = await _redis(context)
     backend = context.backend()
-    one = await read_one(redis, backend, uid)
+    one = await read_one(redis, backend, uid, errors=True)
     if one.php is None and one.work is None:
         raise click.ClickException(f"PHP knows no campaign {uid}")
     states = await _numbers(redis, backend, one)
@@ -101,6 +101,8 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
         if failures.all:
             click.echo("failed:")
         for words in failed(failures.all, complete=failures.complete or trouble is not None):
+            click.echo(words)
+        for words in failed_later(one):
             click.echo(words)
     if trouble:
         click.echo(f"errors by code are not known: {trouble}", err=True)

@@ -8,7 +8,7 @@ from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.ops.campaigns import Campaign
-from sidecar.ops.failures import Failure, explain, left_out
+from sidecar.ops.failures import Failure, failures_in, left_out
 from sidecar.ops.retrying import left_elsewhere
 from sidecar.sending.numbers import NumberState
 
@@ -106,13 +106,21 @@ def _worker(one: Campaign) -> Iterator[str]:
 def failed(failures: list[Failure], *, complete: bool) -> Iterator[str]:
     """Return what rows have failed of, the most frequent first, and what to do about each."""
     for one in failures:
-        told = explain(one.status, one.message)
+        told = one.told
         code = f"{one.status} " if one.status else ""
-        again = "" if one.again else " (stays failed)"
+        again = " (stays failed)" if one.left else ""
         yield f"{one.count:>10,} x {code}{told.meaning}{again}"
         yield f"             -> {told.do}"
     if not complete:
         yield f"{'':>10}   and more: these are the first of many"
+
+
+def failed_later(one: Campaign) -> Iterator[str]:
+    """Return what messages have failed of that Meta had accepted, as statuses told."""
+    errors = (one.php.errors if one.php else None) or []
+    if later := failures_in(error for error in errors if error.later):
+        yield "failed after Meta had accepted them:"
+    yield from failed(later, complete=True)
 
 
 def stays(failures: list[Failure], campaign: DueCampaign) -> Iterator[str]:

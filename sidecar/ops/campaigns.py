@@ -118,15 +118,17 @@ async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
     )
 
 
-async def read_one(redis: Redis | None, backend: Backend, uid: str) -> Campaign:
+async def read_one(
+    redis: Redis | None, backend: Backend, uid: str, *, errors: bool = False
+) -> Campaign:
     """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
-    are."""
+    are. With ``errors`` PHP names what its messages have failed of, if its package can."""
     work, recent = None, None
     if redis is not None:
         listed = await read_listed(redis)
         work = await read_campaign(redis, listed, uid)
         recent = _recent(listed).get(uid)
-    found = await _find(backend, [uid])
+    found = await (_find_with_errors if errors else _find)(backend, [uid])
     return Campaign(uid, found.get(uid), work, recent)
 
 
@@ -152,6 +154,20 @@ async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.Due
         )
         found += await _ask(backend, request)
     return {one.campaign_uid: one for one in found}
+
+
+async def _find_with_errors(
+    backend: Backend, uids: Sequence[str]
+) -> dict[str, contract.DueCampaign]:
+    request = contract.DueCampaignsRequest(
+        campaign_uids=list(uids), errors=True, stale_after_s=_NEVER_S
+    )
+    try:
+        return {one.campaign_uid: one for one in await _ask(backend, request)}
+    except BackendRefused as error:
+        if error.code != ErrorCode.REQUEST_INVALID:
+            raise
+    return await _find(backend, uids)
 
 
 async def _open(backend: Backend) -> Iterable[contract.DueCampaign]:

@@ -1,8 +1,15 @@
 """Campaigns in words."""
 
-from contracts.backend import CampaignCounts, DueCampaign
+from contracts.backend import CampaignCounts, CampaignErrors, DueCampaign
 from contracts.campaigns import CampaignState
-from sidecar.commands.campaigns_text import described, failed, head, line, stays
+from sidecar.commands.campaigns_text import (
+    described,
+    failed,
+    failed_later,
+    head,
+    line,
+    stays,
+)
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.campaigns import Campaign
 from sidecar.ops.failures import Failure
@@ -71,3 +78,15 @@ def test_errors_and_what_to_do() -> None:
         "         3 left out: it may have been sent"
     ]
     assert "the first of many" in list(failed(failures, complete=False))[-1]
+
+
+def test_errors_that_statuses_have_told() -> None:
+    errors = [
+        CampaignErrors(error_status="132015", count=2),
+        CampaignErrors(error_status="131026", count=3, later=True),
+    ]
+    php = DueCampaign(campaign_uid="c-1", vendor_uid="v-1", errors=errors)
+    head_, first, _ = failed_later(Campaign("c-1", php))
+    assert head_ == "failed after Meta had accepted them:"
+    assert first.split()[:3] == ["3", "x", "131026"]
+    assert list(failed_later(Campaign("c-1", None))) == []

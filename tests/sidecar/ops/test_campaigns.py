@@ -144,3 +144,20 @@ async def test_one(redis: Redis, backend: Backend, php: Php) -> None:
     await redis.hset(keys.LEDGERS, "c-1", VENDOR)
     assert (await read_one(redis, backend, "c-1")).work is not None
     assert (await read_one(None, backend, "c-2")).php is None
+
+
+async def test_what_messages_have_failed_of(backend: Backend, php: Php) -> None:
+    """A package that knows no errors is asked without them."""
+    error = {"error_status": "131026", "count": 3, "later": True}
+    php.add_campaign("c-1", VENDOR, errors=[error])
+    [told] = getattr((await read_one(None, backend, "c-1", errors=True)).php, "errors", [])
+    assert (told.error_status, told.count, told.later) == ("131026", 3, True)
+    php.campaigns.clear()
+    php.add_campaign("c-1", VENDOR)
+    php.override = lambda call: refusal(422, "request_invalid") if "errors" in call.json else None
+    one = await read_one(None, backend, "c-1", errors=True)
+    assert one.php is not None
+    assert one.php.errors is None
+    php.override = lambda call: refusal(401, "signature_mismatch")
+    with pytest.raises(BackendRefused):
+        await read_one(None, backend, "c-1", errors=True)
