@@ -21,6 +21,7 @@ COMMANDS = (
     "rollout",
     "rollback",
     "adopt-webhooks",
+    "audit",
     "demo",
     "simulate",
 )

@@ -4,7 +4,7 @@ import pytest
 
 from contracts.backend import CampaignErrors, LeftOut, RetryMessagesAnswer
 from contracts.cloud_api.errors import RULES, rule_for
-from sidecar.ops.failures import Failures, explain, left_out
+from sidecar.ops.failures import Failures, explain, failures_in, left_out
 
 
 @pytest.mark.parametrize("code", RULES)
