@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import click
 
 from contracts.campaigns import CampaignAction
-from sidecar.commands.context import Context
+from sidecar.commands.context import Context, whoami
 from sidecar.ops import campaign_actions
 from sidecar.ops.campaign_actions import MAX_REASON
 from sidecar.php.vendors import make_vendors
@@ -36,10 +36,10 @@ async def act(
     brought to it."""
     if reason is not None and len(reason) > MAX_REASON:
         raise click.BadParameter(f"at most {MAX_REASON} characters", param_hint="--reason")
-    failed_of = 0
+    failed_of, by = 0, (context.audit, whoami())
     async with _control(context) as control:
         for uid in dict.fromkeys(uids):
-            acted = await campaign_actions.act(control, uid, action, reason)
+            acted = await campaign_actions.act(control, uid, action, reason, by)
             if acted.answer is not None:
                 click.echo(acted.answer.model_dump_json() if as_json else str(acted))
             if acted.trouble is not None:

@@ -8,10 +8,11 @@ import click
 import orjson
 
 from sidecar.clock import utc_text
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, whoami, with_context
 from sidecar.format import duration
+from sidecar.ops.audit import DONE
 from sidecar.ops.lifting import Lifting
-from sidecar.ops.numbers import Line, read_lines, resumed_text, state_text
+from sidecar.ops.numbers import NOTHING, Line, read_lines, resumed_text, state_text
 from sidecar.ops.numbers import resume as resume_named
 from sidecar.sending.numbers import number_of
 from sidecar.sending.pauses import Paused, Pauses
@@ -92,7 +93,10 @@ async def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     persists, the first message pauses them again. Campaigns that were paused with them stay paused
     until they are resumed themselves.
     """
-    resumed, missing = await resume_named(context.redis(), ids)
+    async with context.audit.doing(whoami(), "number.resume", ", ".join(ids)) as doing:
+        resumed, missing = await resume_named(context.redis(), ids)
+        doing.outcome = DONE if resumed else NOTHING
+        doing.details["resumed"] = [one.name for one in resumed]
     for one in resumed:
         told = orjson.dumps({"resumed": asdict(one)}).decode() if as_json else resumed_text(one)
         click.echo(told)
@@ -127,7 +131,11 @@ async def lift(
     if bool(names) == everything:
         raise click.UsageError("name what to lift (sidecar numbers list shows it), or say --all")
     redis = context.redis()
-    lifted = await Lifting(redis, await read_lines(redis)).lift(names, recipient)
+    target = ", ".join(names) or "all"
+    async with context.audit.doing(whoami(), "number.lift", target) as doing:
+        lifted = await Lifting(redis, await read_lines(redis)).lift(names, recipient)
+        doing.outcome = DONE if lifted else NOTHING
+        doing.details["lifted"] = [f"{one.scope} {one.name}" for one in lifted]
     for one in lifted:
         click.echo(orjson.dumps(asdict(one)).decode() if as_json else f"lifted: {one}")
     if missing := [name for name in names if not any(name in one.names for one in lifted)]:

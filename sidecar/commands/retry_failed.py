@@ -9,7 +9,7 @@ from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
 from sidecar.commands.campaigns_text import failed, stays
-from sidecar.commands.context import Context
+from sidecar.commands.context import Context, whoami
 from sidecar.ops.failures import Failures
 from sidecar.ops.retrying import RetryRefused, messages, retry_failed
 from sidecar.php.client import Backend
@@ -42,10 +42,19 @@ class RetryFailed:
             click.confirm(f"Send {messages(counted.retried)} again?", abort=True, err=True)
         done = Failures()
         try:
-            await self._pages(done, dry_run=False)
+            await self._put_back(done)
         finally:  # also when PHP fails half way, or somebody has had enough
             self._tell(counted, done.retried, complete=done.complete)
         await self._start_again()
+
+    async def _put_back(self, done: Failures) -> None:
+        uid, codes = self._campaign.campaign_uid, list(self._codes)
+        async with self._context.audit.doing(whoami(), "campaign.retry_failed", uid) as doing:
+            doing.details |= {"codes": codes} if codes else {}
+            try:
+                await self._pages(done, dry_run=False)
+            finally:
+                doing.details["messages"] = done.retried
 
     async def _pages(self, into: Failures, *, dry_run: bool) -> None:
         try:

@@ -5,21 +5,26 @@ from dataclasses import dataclass
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignAction, CampaignState
 from contracts.sidecar_api import CampaignAnswer
+from sidecar.ops.audit import DONE, FAILED, Audit, Who
 from sidecar.ops.trouble import TROUBLES, trouble_text
 from sidecar.sending.campaign_control import CampaignControl, CampaignRefused, PhpNotTold
 
 #: Most characters of a reason (:class:`contracts.sidecar_api.CampaignChange`).
 MAX_REASON = 500
 
+#: Where to record it, and who does it.
+Auditor = tuple[Audit, Who]
+
 
 @dataclass(frozen=True, slots=True)
 class Acted:
     """``answer``: how the campaign stands, None if that is not known. ``trouble``: what went wrong,
-    None if all of it was done; it may have been done all the same, but for this."""
+    None if nothing did. ``done``: the campaign was brought to it, but for the trouble."""
 
     uid: str
     answer: CampaignAnswer | None = None
     trouble: str | None = None
+    done: bool = False
 
     def __str__(self) -> str:
         """How the campaign stands, in words; empty if that is not known."""
@@ -34,22 +39,36 @@ class Acted:
 
 
 async def act(
-    control: CampaignControl, uid: str, action: CampaignAction, reason: str | None = None
+    control: CampaignControl, uid: str, action: CampaignAction, reason: str | None, by: Auditor
 ) -> Acted:
-    """Do it to a campaign, as far as Redis and PHP let it be done. Raises nothing of theirs."""
+    """Do it to a campaign, as far as Redis and PHP let it be done, and record it. Raises nothing of
+    theirs."""
+    audit, who = by
+    async with audit.doing(who, f"campaign.{action}", uid) as doing:
+        acted = await _act(control, uid, action, reason)
+        doing.outcome = DONE if acted.done else FAILED
+        told = {"reason": reason, "trouble": acted.trouble}
+        doing.details |= {name: words for name, words in told.items() if words}
+    return acted
+
+
+async def _act(
+    control: CampaignControl, uid: str, action: CampaignAction, reason: str | None
+) -> Acted:
     try:
         answer = await control.act(uid, action, reason)
     except CampaignRefused as error:
         return Acted(uid, trouble=_refused(error))
     except PhpNotTold as error:
-        return Acted(
-            uid,
-            trouble="stopped; PHP does not know it yet, and a worker tells it when it answers: "
-            f"{error}",
+        trouble = (
+            f"stopped; PHP does not know it yet, and a worker tells it when it answers: {error}"
         )
+        return Acted(uid, trouble=trouble, done=True)
     except TROUBLES as error:
         return Acted(uid, trouble=trouble_text(error))
-    return Acted(uid, answer, _trouble(action, answer))
+    if action is CampaignAction.RESUME and answer.state is not CampaignState.RUNNING:
+        return Acted(uid, answer, "somebody has stopped it meanwhile")
+    return Acted(uid, answer, _warning(action, answer), done=True)
 
 
 def _refused(error: CampaignRefused) -> str:
@@ -58,9 +77,7 @@ def _refused(error: CampaignRefused) -> str:
     return str(error)
 
 
-def _trouble(action: CampaignAction, answer: CampaignAnswer) -> str | None:
-    if action is CampaignAction.RESUME and answer.state is not CampaignState.RUNNING:
-        return "somebody has stopped it meanwhile"
+def _warning(action: CampaignAction, answer: CampaignAnswer) -> str | None:
     if answer.warning and action is not CampaignAction.RESUME:
         return (
             "PHP gives out no more messages, but Redis could not be told: what workers have in "

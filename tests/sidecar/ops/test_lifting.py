@@ -6,6 +6,7 @@ import orjson
 import pytest
 from click.testing import Result
 
+from sidecar.ops.audit import Audit
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import number_state
@@ -82,6 +83,10 @@ async def test_what_a_name_means(
     assert await standing(held) == {OWN.line: own, SHARED.line: shared}
     assert len(result.stdout.splitlines()) == 6 - len(own) - len(shared)
     assert all(line.startswith("lifted: ") for line in result.stdout.splitlines())
+    [entry] = await Audit(held, 100).read()
+    assert (entry.action, entry.outcome) == ("number.lift", "done")
+    assert entry.target == ("all" if names == ["--all"] else ", ".join(names))
+    assert len(entry.details["lifted"]) == 6 - len(own) - len(shared)
 
 
 async def test_it_says_what_it_was(held: Redis, run_command: RunCommand) -> None:
@@ -107,6 +112,8 @@ async def test_nothing_was_held(redis: Redis, run_command: RunCommand) -> None:
     result = await run(run_command, "110", "119")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nothing was held: 110, 119" in result.stderr
+    [entry] = await Audit(redis, 100).read()
+    assert (entry.target, entry.outcome) == ("110, 119", "nothing to do")
     everything = await run(run_command, "--all")
     assert (everything.exit_code, everything.stdout) == (0, "nothing was held\n")
 
