@@ -54,6 +54,11 @@ class Lifting:
             lifted += [Lifted(scope, name, tuple(sorted(called)), what) for what in found]
         return lifted
 
+    async def lift_exactly(self, scope: str, name: str) -> list[Lifted]:
+        """Lift this one, and no other that is called the same. Raises :class:`ValueError` for a
+        scope that there is not."""
+        return [Lifted(scope, name, (name,), what) for what in await lift(self._redis, scope, name)]
+
     def _known(self, names: Sequence[str]) -> dict[tuple[str, str], set[str]]:
         """Return all that may be held, and what each is called. What is named and not known may
         still be held: an account of which no number has sent lately."""

@@ -1,6 +1,5 @@
 """How numbers stand: which are known, in words, and resuming those that are paused."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ from contracts.backend import VendorConfig
 from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.redis.client import Redis
-from sidecar.sending.numbers import NumberState, number_of, number_state, numbers
+from sidecar.sending.numbers import NumberState, number_of, number_states, numbers
 from sidecar.sending.pauses import Paused, Pauses
 
 #: A line, and how it stands: None if nobody has asked for slots of it lately.
@@ -17,8 +16,8 @@ Line = tuple[str, NumberState | None]
 #: The audit's word for what came of it where nothing was paused or held.
 NOTHING = "nothing to do"
 
-#: Numbers that are read at the same time.
-AT_ONCE = 16
+#: Numbers that are read at once.
+AT_ONCE = 200
 
 
 async def read_lines(redis: Redis, lines: Sequence[str] | None = None) -> list[Line]:
@@ -27,8 +26,7 @@ async def read_lines(redis: Redis, lines: Sequence[str] | None = None) -> list[L
     found: list[Line] = []
     for start in range(0, len(lines), AT_ONCE):
         some = lines[start : start + AT_ONCE]
-        states = await asyncio.gather(*(number_state(redis, line) for line in some))
-        found += zip(some, states, strict=True)
+        found += zip(some, await number_states(redis, some), strict=True)
     return found
 
 

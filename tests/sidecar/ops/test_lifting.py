@@ -7,6 +7,7 @@ import pytest
 from click.testing import Result
 
 from sidecar.ops.audit import Audit
+from sidecar.ops.lifting import Lifting
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import number_state
@@ -94,6 +95,16 @@ async def test_it_says_what_it_was(held: Redis, run_command: RunCommand) -> None
     assert result.stdout == "lifted: number 110 of vendor vendor-1: the hold: 131057 maintenance\n"
     [line] = (await run(run_command, "account-1", "--json")).stdout.splitlines()
     assert orjson.loads(line)["scope"] == "account"
+
+
+async def test_exactly_one(held: Redis) -> None:
+    """The shared line has the name that the vendor's is also called."""
+    [lifted] = await Lifting(held, []).lift_exactly("account", OWN.account)
+    assert str(lifted) == "account waba of vendor vendor-1: the hold: 80007 calls of the account"
+    assert await standing(held) == {OWN.line: {"number", "app"}, SHARED.line: ALL}
+    assert await Lifting(held, []).lift_exactly("account", OWN.account) == []
+    with pytest.raises(ValueError, match="recipient"):
+        await Lifting(held, []).lift_exactly("recipient", "1")
 
 
 async def test_a_slowed_rate(redis: Redis, run_command: RunCommand) -> None:
