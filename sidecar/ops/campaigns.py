@@ -27,13 +27,15 @@ _NEVER_S = 10 * 365 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """``php`` is None for one that PHP does not know (any more); ``work`` and ``recent`` are None
-    where Redis knows nothing of it, or was not asked."""
+    """``php`` is None for one that PHP does not know (any more), or if PHP does not answer, and
+    then ``php_away`` says why; ``work`` and ``recent`` are None where Redis knows nothing of it, or
+    was not asked."""
 
     uid: str
     php: contract.DueCampaign | None
     work: CampaignWork | None = None
     recent: RecentSends | None = None
+    php_away: str | None = None
 
     @property
     def vendor_uid(self) -> str | None:
@@ -45,7 +47,7 @@ class Campaign:
     def state(self) -> str:
         """A halt that PHP does not know yet is what counts. ``unknown to PHP``: it was deleted."""
         if self.php is None:
-            return "unknown to PHP"
+            return self.work.state if self.work and self.php_away else "unknown to PHP"
         return state_of(self.php.state, self.work.halt if self.work else None).value
 
     @property
@@ -130,6 +132,19 @@ async def read_one(
         recent = _recent(listed).get(uid)
     found = await (_find_with_errors if errors else _find)(backend, [uid])
     return Campaign(uid, found.get(uid), work, recent)
+
+
+async def read_all_of_redis(redis: Redis, php_away: str) -> list[Campaign]:
+    """As :func:`read_all`, as far as Redis knows, while PHP does not answer."""
+    works, recent = await _known(redis)
+    return [Campaign(uid, None, works[uid], recent.get(uid), php_away) for uid in works]
+
+
+async def read_one_of_redis(redis: Redis, uid: str, php_away: str) -> Campaign:
+    """As :func:`read_one`, as far as Redis knows, while PHP does not answer."""
+    listed = await read_listed(redis)
+    work = await read_campaign(redis, listed, uid)
+    return Campaign(uid, None, work, _recent(listed).get(uid), php_away)
 
 
 async def _known(

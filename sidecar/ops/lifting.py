@@ -8,7 +8,7 @@ from contracts.cloud_api.people import main_form, phone_digits
 from sidecar.ops.numbers import Line
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.sending.lifting import lift
+from sidecar.sending.lifting import SCOPES, lift
 from sidecar.sending.numbers import line_text, number_of
 
 #: The state of a recipient who is held begins so (``lua/sending/pair.lua``), the second as an older
@@ -63,7 +63,7 @@ class Lifting:
         """Return all that may be held, and what each is called. What is named and not known may
         still be held: an account of which no number has sent lately."""
         known: dict[tuple[str, str], set[str]] = {
-            (scope, name): {name} for name in names for scope in ("number", "account", "app")
+            (scope, name): {name} for name in names for scope in SCOPES
         }
         for line, state in self._states:
             scopes = [("number", line)]

@@ -8,7 +8,13 @@ import pytest
 from contracts.backend import CampaignCounts, DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.ops.backlog import CampaignWork
-from sidecar.ops.campaigns import Campaign, read_all, read_one
+from sidecar.ops.campaigns import (
+    Campaign,
+    read_all,
+    read_all_of_redis,
+    read_one,
+    read_one_of_redis,
+)
 from sidecar.ops.sends import RecentSends
 from sidecar.php.client import Backend, BackendRefused, make_backend
 from sidecar.redis import keys
@@ -161,3 +167,15 @@ async def test_what_messages_have_failed_of(backend: Backend, php: Php) -> None:
     php.override = lambda call: refusal(401, "signature_mismatch")
     with pytest.raises(BackendRefused):
         await read_one(None, backend, "c-1", errors=True)
+
+
+async def test_while_php_does_not_answer(redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c-1", VENDOR)
+    await Halts(redis).put_if_none("c-2", Halt(PAUSED, "132015"))
+    found = await read_all_of_redis(redis, "gone")
+    assert [(one.uid, one.state, one.reason, one.php_away) for one in found] == [
+        ("c-1", "running", None, "gone"),
+        ("c-2", "paused", "132015", "gone"),
+    ]
+    assert [await read_one_of_redis(redis, uid, "gone") for uid in ("c-1", "c-2")] == found
+    assert (await read_one_of_redis(redis, "c-3", "gone")).state == "unknown to PHP"
