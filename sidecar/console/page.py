@@ -7,23 +7,33 @@ changes something is a POST, whose form carries the session's token.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any
+from urllib.parse import urlencode
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from contracts.console import Role
 from sidecar.console.console import Console
 from sidecar.console.forms import Form, TooLarge, read_form
 from sidecar.console.notices import KEPT_S, Notice
 from sidecar.console.paths import ROOT, SIGN_IN
 from sidecar.console.sessions import User
 from sidecar.console.templates import environment
-from sidecar.console.users import Role
 from sidecar.ops.audit import REFUSED, Who
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of
 
+log = structlog.get_logger()
+
 Handler = Callable[[Request, User], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+#: For who is not signed in: why it does not is in the log.
+NO_REDIS = (
+    "Redis, which knows who may sign in and who is signed in, does not answer. sidecar status, on "
+    "the machine, says why and what to do."
+)
 
 NOTICE_COOKIE = "sidecar_notice"
 
@@ -42,6 +52,19 @@ def user_of(request: Request) -> User | None:
 def who(user: User) -> Who:
     """Return a user as the audit has it."""
     return Who("console", user.name, user.role)
+
+
+async def record_refusal(request: Request, name: str, why: str) -> None:
+    """Log that somebody who is not signed in was refused, and record it in the audit unless that
+    has had enough of them. ``name`` is a user's, or empty: what somebody types may be anything, a
+    password for instance."""
+    console, address = console_of(request), address_of(request)
+    target = f"{request.method} {request.url.path}"
+    log.warning("console.refused", name=name, target=target, reason=why, address=address)
+    if await console.attempts.is_recorded():
+        await console.audit.record(
+            Who("console", name), "console.refused", target, REFUSED, reason=why, address=address
+        )
 
 
 def address_of(request: Request) -> str:
@@ -214,10 +237,12 @@ def confirm(
 def to_sign_in(request: Request) -> Response:
     """Lead to the sign-in page, and from there to where somebody wanted to go."""
     path = request.url.path
-    if request.method != "GET" or path in (ROOT, f"{ROOT}/", SIGN_IN):
+    if request.headers.get("accept") == "text/event-stream" or request.method == "HEAD":
+        return Response(status_code=401)  # a page that was open: its script loads it again
+    if request.method != "GET" or path == f"{ROOT}/":
         return RedirectResponse(SIGN_IN, 303)
     target = f"{path}?{request.url.query}" if request.url.query else path
-    return RedirectResponse(str(request.url.replace(path=SIGN_IN).include_query_params(to=target)))
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'to': target})}", 303)
 
 
 def is_https(request: Request) -> bool:

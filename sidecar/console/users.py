@@ -10,13 +10,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from pydantic import BaseModel, ConfigDict
 
+from contracts.console import Role
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
 
@@ -33,13 +33,6 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _PAUSE_S = 0.1
 #: Those that may wait for that.
 _MAX_WAITING = 20
-
-
-class Role(StrEnum):
-    """What a user may do: look only, or act too."""
-
-    LOOK = "look"
-    OPERATE = "operate"
 
 
 class LocalUser(BaseModel):
@@ -112,11 +105,13 @@ class Users:
             raise TooManyAtOnce
         self._waiting += 1
         try:
-            async with self._hashing:
-                yield
-                await asyncio.sleep(_PAUSE_S)
+            await self._hashing.acquire()
         finally:
             self._waiting -= 1
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_later(_PAUSE_S, self._hashing.release)
 
 
 def _is_right(password_hash: str, password: str) -> bool:
