@@ -347,6 +347,15 @@ class Settings(BaseSettings):
     #: (`sidecar audit`). Older ones are forgotten.
     audit_entries: int = Field(default=10_000, ge=100, le=1_000_000)
 
+    # -- console --
+
+    #: Serve the web console under `/sidecar`. nginx needs `nginx/sidecar/console.conf` for it.
+    console: bool = False
+    #: Longest that somebody stays signed in to the console.
+    console_session_s: int = Field(default=12 * 3600, ge=60, le=30 * 86_400)
+    #: Somebody who does nothing in the console for so long is signed out.
+    console_idle_s: int = Field(default=3600, ge=60, le=86_400)
+
     # -- logs --
 
     #: Least severe events that are logged.

@@ -22,6 +22,7 @@ COMMANDS = (
     "rollback",
     "adopt-webhooks",
     "audit",
+    "console",
     "demo",
     "simulate",
 )

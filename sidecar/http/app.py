@@ -10,7 +10,7 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from contracts import sidecar_api as api
 from contracts.jobs import drain
@@ -91,6 +91,25 @@ def create_app(settings: Settings, redis_url: str) -> Front:
 
     telemetry = Telemetry(redis, "serve", facts)
 
+    console_routes: list[BaseRoute] = []
+    if settings.console:
+        # Loaded only where it is on: nothing else needs templates or sign-in.
+        from sidecar.console.app import make_console
+        from sidecar.console.console import Console
+
+        console_routes = make_console(
+            Console(
+                settings=settings,
+                redis=redis,
+                redis_url=redis_url,
+                backend=backend,
+                vendors=vendors,
+                control=control,
+                wakeups=wakeups,
+                changes=changes,
+            )
+        )
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         signature = settings.webhook_signature
@@ -143,6 +162,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             Route(
                 api.METRICS, Metrics(redis, telemetry, settings, redis_url).show, methods=["GET"]
             ),
+            *console_routes,
         ],
         lifespan=lifespan,
     )

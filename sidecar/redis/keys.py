@@ -72,6 +72,10 @@
 | parity:{vendor} | hash | when webhooks were recorded and dropped (unix ms); expires |
 | parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
+| console:users | hash | who may sign in with a password (sidecar/console/users.py) |
+| console:session:{session} | string | who is signed in (sidecar/console/sessions.py); expires |
+| console:sessions | sorted set | these, by when they end at the latest (unix ms) |
+| console:tries:{scope}:{id} | string | tries to sign in (sidecar/console/attempts.py); expires |
 
 What bounds each, and about how many bytes of Redis's memory a unit of it takes. Where that is
 ``memory``, no more comes in when inbox_memory_share of Redis's memory is used, or
@@ -149,6 +153,10 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | parity:{vendor} | vendors in shadow within its days | 300 |
 | parity:{vendor}:{day} | the same, for each day | 600 |
 | parity:{vendor}:{kind}:{class} | shadow_examples for each | 1.2 x example |
+| console:users | users that a person added | 350 |
+| console:session:{session} | sign-ins within console_session_s | 350 |
+| console:sessions | the same | 120 |
+| console:tries:{scope}:{id} | names and addresses within WINDOW_S | 130 |
 
 {number}, {account}, {app}, {portfolio} and {id} are names made by workers/sending/limits.py: they
 belong to one vendor, unless Meta has confirmed the id. That module explains why no vendor reaches
@@ -180,6 +188,8 @@ NUMBERS = "numbers"
 PAUSES = "pauses"
 PROBE = "probe"
 SHADOWED = "shadowed"
+CONSOLE_SESSIONS = "console:sessions"
+CONSOLE_USERS = "console:users"
 
 
 def inbox(lane: Lane, vendor_uid: str) -> str:
@@ -398,3 +408,11 @@ def parity_day(vendor_uid: str, day: str) -> str:
 
 def parity_examples(vendor_uid: str, kind: str, class_: str) -> str:
     return f"parity:{vendor_uid}:{kind}:{class_}"
+
+
+def console_session(session: str) -> str:
+    return f"console:session:{session}"
+
+
+def console_tries(scope: str, id_: str) -> str:
+    return f"console:tries:{scope}:{id_}"
