@@ -217,3 +217,10 @@ def _plain(text: str) -> Markup:
 
 def _hidden(text: str) -> Markup:
     return escape(_characters(text))
+
+
+def show_id(wamid: str | None, *, clear: bool) -> str:
+    """Return a message's id, or its end: it holds a phone number."""
+    if not wamid or clear:
+        return visible(wamid or "")
+    return _masked("", wamid)
