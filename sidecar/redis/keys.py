@@ -61,6 +61,8 @@
 | chosen:{what}:{token} | list | what somebody is asked about in the console; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
+| history:{series} | string | the last hour and day of it (sidecar/ops/history.py) |
+| history:counts | hash | what had been counted when that was last written |
 | audit | stream | who did what, and when (sidecar/ops/audit.py) |
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP announced (sidecar/php/config_feed.py) |
@@ -143,6 +145,8 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | chosen:{what}:{token} | questions of 15 minutes, MAX_CHOSEN items each | 100 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
+| history:{series} | SERIES (sidecar/ops/history.py) | 3,700 |
+| history:counts | 2 | 2,000 |
 | audit | audit_entries | 350 |
 | config:version | 1 | 100 |
 | config:changes | KEPT (sidecar/php/config_feed.py) | 200 |
@@ -173,6 +177,7 @@ COUNTERS_PREFIX = "count:"
 #: inbox, updates that wait, and effects in the outbox.
 STORED_BYTES = "stored_bytes"
 DEAD = "dead:vendors"
+HISTORY_COUNTS = "history:counts"
 IGNORED = "ignored"
 AUDIT = "audit"
 BACKEND_OK = "backend:ok"
@@ -286,6 +291,10 @@ def counters(vendor_uid: str) -> str:
 
 def chosen(what: str, token: str) -> str:
     return f"chosen:{what}:{token}"
+
+
+def history(series: str) -> str:
+    return f"history:{series}"
 
 
 def check(token: str) -> str:

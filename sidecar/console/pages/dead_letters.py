@@ -99,25 +99,16 @@ class _DeadLetters:
 
     async def letter(self, request: Request, user: User) -> Response:
         query = request.query_params
-        letter = await self._letters.get(query.get("id", ""), query.get("vendor") or None)
-        if letter is None:
-            return failed(
-                request, 404, "There is no such dead letter any more: it was replayed or discarded."
-            )
-        reason = letter.update.get("reason") or "no reason is known"
-        kind = letter.update.get("kind")
-        return render(
-            request,
-            user,
-            "dead_letter.html",
-            letter=letter,
-            item=_item(letter.ref),
-            kind=kind or "webhook that cannot be read",
-            reason=visible(str(reason)),
-            advice=advise(letter.kind, kind, str(reason)),
-            wamid=show_id(letter.update.get("wamid"), clear=user.operates),
-            body=_body(letter, user),
-        )
+        try:
+            letter = await self._letters.get(query.get("id", ""), query.get("vendor") or None)
+            shown = None if letter is None else _shown(letter, user)
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"This letter is none that this version can read: {type(error).__name__}."
+            return failed(request, 422, why)
+        if shown is None:
+            why = "There is no such dead letter any more: it was replayed, discarded or deleted."
+            return failed(request, 404, why)
+        return render(request, user, "dead_letter.html", **shown)
 
     async def ask(self, request: Request, user: User) -> Response:
         """Count what is meant, and ask before it is done."""
@@ -293,6 +284,23 @@ def _row(head: LetterHead, user: User) -> dict[str, Any]:
         "wamid": show_id(head.wamid, clear=user.operates),
         "reason": visible(head.reason),
         "advice": advise(head.ref.kind, head.kind, head.reason),
+    }
+
+
+def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
+    """Return what the page of one letter says. Raises ValueError, KeyError or TypeError."""
+    update = letter.update
+    reason, kind = str(update.get("reason") or "no reason is known"), update.get("kind")
+    return {
+        "letter": letter,
+        "item": _item(letter.ref),
+        "kind": str(kind or "unreadable"),
+        "reason": visible(reason),
+        "advice": advise(letter.kind, kind, reason),
+        "wamid": show_id(str(update.get("wamid") or ""), clear=user.operates),
+        "received_at": update.get("received_at"),
+        "attempts": update.get("attempts"),
+        "body": _body(letter, user),
     }
 
 
