@@ -35,6 +35,9 @@ REQUEST_S = 10.0
 #: Vendors and reasons that are named.
 MAX_NAMED = 20
 
+#: The fields of a filter.
+FILTERS = ("vendor", "kind", "reason", "since", "before")
+
 _DONE = {LetterAction.REPLAY: "replayed", LetterAction.DISCARD: "discarded"}
 _MEANS = {
     LetterAction.REPLAY: "They are processed again, as if for the first time. What fails again "
@@ -78,7 +81,8 @@ class _DeadLetters:
             "dead_letters.html",
             summary=_summary(vendors),
             kinds=KINDS,
-            asked=_asked(query),
+            asked={**dict.fromkeys(FILTERS, ""), **_asked(query)},
+            filtered=bool(_asked(query)),
             rows=[_row(head, user) for head in page.letters],
             looked_at=page.looked_at,
             reasons=[
@@ -255,8 +259,7 @@ def _time(text: str) -> int | None:
 
 
 def _asked(query: QueryParams) -> dict[str, str]:
-    names = ("vendor", "kind", "reason", "since", "before")
-    return {name: query.get(name, "") for name in names if query.get(name)}
+    return {name: query[name] for name in FILTERS if query.get(name)}
 
 
 def _link(query: QueryParams, **more: str) -> str:
