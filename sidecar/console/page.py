@@ -29,6 +29,12 @@ log = structlog.get_logger()
 Handler = Callable[[Request, User], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+#: For who is not signed in: why it does not is in the log.
+NO_REDIS = (
+    "Redis, which knows who may sign in and who is signed in, does not answer. sidecar status, on "
+    "the machine, says why and what to do."
+)
+
 NOTICE_COOKIE = "sidecar_notice"
 
 

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -11,6 +12,7 @@ from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
 from sidecar.console.page import (
+    NO_REDIS,
     address_of,
     console_of,
     form,
@@ -26,6 +28,8 @@ from sidecar.console.users import LocalUser, TooManyAtOnce
 from sidecar.format import duration
 from sidecar.ops.audit import Who
 from sidecar.redis.client import AnyRedisError, reason_of
+
+log = structlog.get_logger()
 
 _WRONG = "The name or the password is wrong."
 
@@ -100,8 +104,8 @@ async def _sign_in(request: Request) -> Response:
         why = "Too many people sign in at this moment. Try again in some seconds."
         return await _refuse(request, name, 503, why)
     except AnyRedisError as error:
-        why = f"Redis, which knows the users, does not answer: {reason_of(error)}."
-        return refused(request, 503, why)
+        log.warning("console.redis_unavailable", reason=reason_of(error))
+        return refused(request, 503, NO_REDIS)
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:
