@@ -50,8 +50,8 @@ def who(user: User) -> Who:
 
 async def record_refusal(request: Request, name: str, why: str) -> None:
     """Log that somebody who is not signed in was refused, and record it in the audit unless that
-    has had enough of them. ``name`` is a user's, or empty: what somebody types there may be anything,
-    a password for instance."""
+    has had enough of them. ``name`` is a user's, or empty: what somebody types may be anything, a
+    password for instance."""
     console, address = console_of(request), address_of(request)
     target = f"{request.method} {request.url.path}"
     log.warning("console.refused", name=name, target=target, reason=why, address=address)
