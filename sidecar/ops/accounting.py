@@ -192,6 +192,11 @@ class Counters:
             accounting += await self._read(vendors[start : start + CHUNK])
         return accounting
 
+    async def read_one(self, vendor_uid: str) -> Accounting:
+        """Return one vendor's accounting; all of it is 0 where nothing was counted."""
+        [found] = await self._read([vendor_uid])
+        return found
+
     async def _vendors(self) -> Members:
         """Return the vendors that have counters, or something that should have been counted."""
         pipeline = self._redis.pipeline(transaction=False)
