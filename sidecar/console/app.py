@@ -18,6 +18,7 @@ from sidecar.console.paths import ROOT, SIGN_IN, STATIC
 from sidecar.console.sessions import User
 from sidecar.console.static import serve_static
 from sidecar.console.templates import page_names
+from sidecar.ops.problems import redis_unavailable
 from sidecar.redis.client import AnyRedisError, reason_of
 
 log = structlog.get_logger()
@@ -98,7 +99,9 @@ class _Front:
         try:
             scope["console_user"] = None if path.startswith(STATIC) else await self._user(request)
         except AnyRedisError as error:
-            why = f"Redis, which knows who is signed in, does not answer: {reason_of(error)}."
+            # Nobody's name is known, so nothing of the state may be told but this.
+            problem = redis_unavailable(reason_of(error))
+            why = f"{problem.what}. {problem.do}"
             await failed(request, 503, why)(scope, receive, send)
             return
         if scope["console_user"] is None and not is_open:

@@ -20,7 +20,7 @@ _MIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """``totals`` are counts since the beginning, ``rates`` a second, ``handover`` the seconds from
+    """``totals`` are counts since the beginning, ``rates`` per second, ``handover`` seconds from
     receipt to PHP, by lane and percentile; None: nobody knows, or there were none. ``of`` says of
     which time rates and percentiles are."""
 
