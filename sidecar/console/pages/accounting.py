@@ -72,7 +72,8 @@ class _AccountingPage:
         return live(request, user, 2.0, fragments)
 
     async def _vendor(self, request: Request) -> Accounting:
-        return await self._counters.read_one(request.path_params["vendor_uid"])
+        [found] = await self._counters.read_some([request.path_params["vendor_uid"]])
+        return found
 
 
 def _address(wanted: str, after: str = "") -> str:
