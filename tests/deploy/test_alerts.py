@@ -72,8 +72,8 @@ def of_alert(rule: Json, case: Case) -> Iterator[Json]:
     wait_s, end_s = _seconds(rule.get("for", "0s")), case.minutes * 60
     labels = {"alertname": name, "alertstate": "firing", **rule["labels"], **case.labels}
     firing = f'ALERTS{{alertname="{name}", alertstate="firing"}}'
-    here = {"expr": firing, "exp_samples": [{"labels": _text("ALERTS", labels), "value": 1}]}
-    nothing = {"expr": firing, "exp_samples": []}
+    here: Json = {"expr": firing, "exp_samples": [{"labels": _text("ALERTS", labels), "value": 1}]}
+    nothing: Json = {"expr": firing, "exp_samples": []}
     early = [{**nothing, "eval_time": f"{wait_s - STEP_S}s"}] if wait_s else []
     for disturbed in (False, True):
         how = "disturbed" if disturbed else "plainly"
