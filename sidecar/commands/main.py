@@ -21,6 +21,8 @@ COMMANDS = (
     "rollout",
     "rollback",
     "adopt-webhooks",
+    "audit",
+    "console",
     "demo",
     "simulate",
 )
