@@ -38,7 +38,7 @@ BOTS = (
 )
 
 #: Differ from vendor to vendor, or by the moment.
-_MOMENTS = {"created_at", "updated_at", "expires_at", "answer_until"}
+_MOMENTS = {"created_at", "updated_at", "expires_at", "answer_until", "received_at"}
 
 
 class Talk:
