@@ -30,6 +30,8 @@ async def add_effect(redis: Redis, number: int, vendor_uid: str, at: int, kind: 
     await redis.hset(keys.dead_letters(vendor_uid), letter_id, letter)
     await redis.zadd(keys.dead_effects(vendor_uid), {letter_id: at})
     await redis.zincrby(keys.DEAD, len(letter), vendor_uid)
+    for counter in ("effects", "effects_dead"):
+        await redis.hincrby(keys.counters(vendor_uid), counter, 1)
 
 
 async def add_many(redis: Redis, count: int) -> None:
