@@ -102,19 +102,20 @@ class Moves:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self.vendors = Shared(self._read, SHARED_S)
+        self.vendors = Shared(self.read, SHARED_S)
 
     def cutover(self) -> Cutover:
         """Return what moves vendors; it is for one move."""
         console = self._console
         return Cutover(console.settings, console.redis, console.backend, console.changes)
 
-    async def _read(self) -> list[VendorModes]:
+    async def read(self) -> list[VendorModes]:
+        """Return all vendors as PHP has them now. Raises ``BackendError``."""
         return (await self.cutover().read(history=True)).vendors
 
     async def find(self, vendor_uid: str) -> VendorModes | None:
         """Return a vendor as PHP has it now."""
-        return next((one for one in await self._read() if one.vendor_uid == vendor_uid), None)
+        return next((one for one in await self.read() if one.vendor_uid == vendor_uid), None)
 
     async def move(self, request: Request, user: User, asked: ModesChange, to: str) -> Response:
         """Make the change, and lead to a page that says what came of it."""
@@ -123,7 +124,7 @@ class Moves:
         except (VendorUnknown, BackendError, *RedisUnavailable) as error:
             return back(request, to, moving.why_not(error), failed=True)
         finally:
-            self.vendors = Shared(self._read, SHARED_S)
+            self.vendors = Shared(self.read, SHARED_S)
         words, failed = _outcome(changed, asked)
         return back(request, to, words, failed=failed)
 

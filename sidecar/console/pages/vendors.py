@@ -98,6 +98,7 @@ class _VendorsPage:
         try:
             vendors = await self._moves.vendors.get()
             vendor = next((one for one in vendors if one.vendor_uid == vendor_uid), None)
+            vendor = vendor or await self._moves.find(vendor_uid)  # a new one
             if vendor is None and not parity.counts:
                 return failed(request, 404, f"PHP knows no vendor {vendor_uid}.")
         except BackendError as error:
@@ -186,7 +187,7 @@ class _VendorsPage:
         asked = ModesChange(
             vendor_uids=[], by=user.name[:100], reason=reason, timeout_s=ROLLBACK_S, **modes
         )
-        vendors = [one for one in await self._moves.vendors.get() if differs(one.modes, asked)]
+        vendors = [one for one in await self._moves.read() if differs(one.modes, asked)]
         if not vendors:
             return back(request, "/vendors", "nothing: PHP does the work of all vendors already")
         if await confirmed(request):

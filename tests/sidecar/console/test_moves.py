@@ -7,9 +7,9 @@ from contracts.modes import Mode, Modes, VendorModes
 from contracts.sidecar_api import ModesChange
 from sidecar.console.forms import Form
 from sidecar.console.moves import Unclear, asked_of, changes, consequences, fields_of
-from sidecar.console.sessions import User
+from sidecar.console.sessions import Origin, User
 
-ADA = User("ada", Role.OPERATE, "token", "session")
+ADA = User("ada", Role.OPERATE, Origin.LINK, "token", "session")
 
 
 def asked(**fields: str) -> ModesChange:
