@@ -1,6 +1,7 @@
 """The pages of the accounting."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,11 +9,13 @@ from sidecar.console.pages import accounting
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
+from tests.sidecar.console.streaming import first_events
 
 
 async def count(redis: Redis, vendor_uid: str, **counters: int) -> None:
     await redis.sadd(keys.VENDORS, vendor_uid)
-    await redis.hset(keys.counters(vendor_uid), mapping=dict(counters))
+    values: dict[Any, Any] = dict(counters)
+    await redis.hset(keys.counters(vendor_uid), mapping=values)
 
 
 def vendors(page: str) -> list[str]:
@@ -73,3 +76,9 @@ async def test_an_odd_vendor(viewer: Browser, redis: Redis) -> None:
     [link] = vendors(page)
     assert "<h1>Accounting of vendor &lt;b&gt;" in await viewer.page(f"/accounting/{link}")
     assert "balances" in await viewer.page("/accounting/nobody")
+
+
+async def test_live(viewer: Browser, redis: Redis) -> None:
+    await count(redis, "v", webhooks_received=5, webhooks_done=3)
+    sent = await first_events(viewer, "/accounting/v/live")
+    assert "2 missing" in sent["equations"]

@@ -8,6 +8,7 @@ import pytest
 from sidecar.console.pages import processes
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
+from tests.sidecar.console.streaming import first_events
 from tests.sidecar.ops.test_processes import write
 
 
@@ -47,3 +48,10 @@ async def test_none(viewer: Browser, redis: Redis) -> None:
     await asyncio.sleep(0)
     await redis.delete("processes")
     assert "No process has said anything" in await viewer.page("/processes")
+
+
+async def test_live(viewer: Browser, redis: Redis) -> None:
+    await write(redis, "a", pid=11, queues=["messages"])
+    sent = await first_events(viewer, "/processes/live")
+    assert "worker h:11" in sent["processes"]
+    assert "<form" not in sent["processes"]
