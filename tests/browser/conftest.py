@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.browser.console_world import OPERATOR, PASSWORD, ConsoleWorld
 from tests.stack.packages import wanted
@@ -62,6 +62,21 @@ class Visitor:
     def open(self, path: str) -> None:
         """Open a page; ``path`` is below ``/sidecar``."""
         self.page.goto(self.world.url + path, wait_until="load")
+
+    def click(self, name: str) -> None:
+        """Press a button of the page, and agree if that is asked for."""
+        self.page.get_by_role("main").get_by_role("button", name=name).first.click()
+        self.agree()
+
+    def agree(self) -> None:
+        """Say yes on a page that asks before something is done, if this is one."""
+        yes = self.page.locator("form.ask button")
+        if yes.count():
+            yes.click()
+
+    def expect_done(self, text: str) -> None:
+        """The page says that something was done, with this in its words."""
+        expect(self.page.locator("main > .notice.good")).to_contain_text(text)
 
     def links(self) -> list[str]:
         """Return where the links of the present page lead to within the console."""

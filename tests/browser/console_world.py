@@ -1,15 +1,16 @@
 """An installation with a console, a campaign in flight, and something on every page."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from sidecar.commands.main import main
 from simulator.backend.faults import FaultKind as PhpFault
 from tests.system.running import wait_for
 from tests.system.status_world import World
 
-PASSWORD = "correct horse battery"  # noqa: S105, of nobody
+PASSWORD = "correct horse battery"
 OPERATOR, VIEWER = "olga", "victor"
 
 #: What happens to campaigns: nothing; its number's account is locked; its template is paused; sends
@@ -42,6 +43,11 @@ class ConsoleWorld(World):
         self.write(REFUSED, "<b>Where is my parcel?</b> مرحبا", count=3)
         self.write(QUIET, "Hello", count=5)
         wait_for(self._is_ready, "something on every page")
+
+    def run(self, *arguments: str, **settings: str) -> Result:
+        """Run a command in a thread of its own: Playwright has an event loop in this one."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(super().run, *arguments, **settings).result()
 
     def _add_user(self, name: str, role: str) -> None:
         done = CliRunner().invoke(

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor, Visitors
-from tests.browser.console_world import IN_FLIGHT, VIEWER, ConsoleWorld
+from tests.browser.console_world import IN_FLIGHT, OPERATOR, VIEWER, ConsoleWorld
+from tests.system.running import wait_for
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 WAYS: dict[str, dict[str, Any]] = {
@@ -78,10 +80,10 @@ def test_every_page(visitors: Visitors, shots: Path, way: str) -> None:
 def test_a_page_follows_what_happens_without_being_loaded_again(
     operator: Visitor, world: ConsoleWorld
 ) -> None:
-    operator.open("/")
-    tile = operator.page.locator("[data-fragment]").first
-    before = tile.inner_html()
-    expect(tile).not_to_have_text(before, timeout=20_000)
+    operator.open(f"/campaigns/{uid_of(world, IN_FLIGHT)}")
+    sent = operator.page.locator("#progress")
+    before = sent.inner_text()
+    expect(sent).not_to_have_text(before, use_inner_text=True)
 
 
 def test_a_viewer_sees_no_actions_and_no_phone_numbers(
@@ -95,3 +97,57 @@ def test_a_viewer_sees_no_actions_and_no_phone_numbers(
             assert main.locator("form[method=post]").count() == 0, path
             text = main.inner_text()
             assert not [to for to in campaign.recipients if to in text], path
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_campaign_is_paused_and_resumed(
+    visitors: Visitors, world: ConsoleWorld, scripts: bool
+) -> None:
+    uid = uid_of(world, IN_FLIGHT)
+    with visitors.visitor(java_script_enabled=scripts) as visitor:
+        visitor.open(f"/campaigns/{uid}")
+        visitor.click("Pause")
+        visitor.expect_done("paused")
+        assert state_of(world, uid) == "paused"
+        visitor.open(f"/campaigns/{uid}")
+        visitor.click("Resume")
+        visitor.expect_done("running")
+        assert state_of(world, uid) == "running"
+
+
+def test_an_account_is_resumed_and_its_campaign_too(operator: Visitor, world: ConsoleWorld) -> None:
+    world.undo("cloud-api", "faults")
+    operator.open("/numbers")
+    operator.page.locator("#paused").get_by_role("button", name="Resume").first.click()
+    operator.agree()
+    operator.expect_done("")
+    wait_for(lambda: "sending-paused" not in world.status().codes, "the account to be resumed")
+
+
+def test_one_letter_is_discarded_and_the_others_are_replayed(
+    operator: Visitor, world: ConsoleWorld
+) -> None:
+    operator.open("/dead-letters")
+    operator.page.get_by_role("checkbox").first.check()
+    operator.click("Discard the selected")
+    operator.expect_done("1 ")
+    world.undo("backend", "faults")
+    operator.click("Replay all")
+    operator.expect_done("2 ")
+    wait_for(lambda: "dead-letters" not in world.status().codes, "the letters to go")
+    operator.open("/audit")
+    told = operator.page.locator("main").inner_text()
+    assert "dead_letters.discard" in told
+    assert "dead_letters.replay" in told
+    assert OPERATOR in told
+
+
+def uid_of(world: ConsoleWorld, name: str) -> str:
+    campaign = world.victims[name].campaign
+    assert campaign is not None
+    return campaign.uid
+
+
+def state_of(world: ConsoleWorld, uid: str) -> str:
+    state: str = orjson.loads(world.run("campaigns", "show", uid, "--json").stdout)["state"]
+    return state
