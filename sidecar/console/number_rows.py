@@ -38,8 +38,8 @@ class NumberRow:
 
     @property
     def text(self) -> str:
-        """Why it is slow or silent, and until when."""
-        return "" if self.state is None else state_text(self.state)
+        """Why it is slow or silent, and until when; to be read behind the word."""
+        return "" if self.state is None else state_text(self.state).removeprefix("held ")
 
     def named(self, find: str, titles: Mapping[str, str]) -> bool:
         """Tell whether a text stands in its number, or in its vendor's uid or title."""

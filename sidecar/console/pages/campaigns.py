@@ -133,19 +133,15 @@ class _Campaigns:
 
         async def fragments() -> dict[str, str]:
             view = await self._views.one(uid)
-            return {
+            found = {
                 "state": part(_PARTS, "state", one=view.one),
                 "progress": part(_PARTS, "progress", view=view),
                 "numbers": part(_PARTS, "numbers", view=view),
-                "actions": part(
-                    _PARTS,
-                    "actions",
-                    one=view.one,
-                    allowed=allowed(view.one) if user.operates else [],
-                    user=user,
-                    max_reason=MAX_REASON,
-                ),
             }
+            if user.operates:
+                asked = {"one": view.one, "allowed": allowed(view.one), "user": user}
+                found["actions"] = part(_PARTS, "actions", **asked, max_reason=MAX_REASON)
+            return found
 
         return live(request, user, ONE_EVERY_S, fragments)
 

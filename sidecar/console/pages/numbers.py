@@ -64,21 +64,21 @@ class _Numbers:
         return await Pauses(redis).all(), rows_of(await read_lines(redis))
 
     async def show(self, request: Request, user: User) -> Response:
-        return render(request, user, "numbers.html", **await self._found(request, user))
+        return render(request, user, "numbers.html", **await self._found(request))
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            found = await self._found(request, user)
-            asked = {name: found[name] for name in ("user", "titles")}
-            rows = {name: found[name] for name in ("rows", "total", "links")}
+            found = await self._found(request)
+            rows = {name: found[name] for name in ("rows", "total", "links", "titles")}
+            paused = {name: found[name] for name in ("pauses", "titles")}
             return {
-                "paused": part(_PARTS, "paused", pauses=found["pauses"], **asked),
-                "lines": part(_PARTS, "lines", **rows, **asked),
+                "paused": part(_PARTS, "paused", user=user, **paused),
+                "lines": part(_PARTS, "lines", user=user, **rows),
             }
 
         return live(request, user, EVERY_S, fragments)
 
-    async def _found(self, request: Request, user: User) -> dict[str, Any]:
+    async def _found(self, request: Request) -> dict[str, Any]:
         asked = request.query_params
         find, troubled = asked.get("find", "").strip()[:200], asked.get("only") == "troubled"
         titles = await self._titles.get()
@@ -96,7 +96,6 @@ class _Numbers:
             "links": links,
             "query": _query({**query, "page": page.number}),
             "titles": titles,
-            "user": user,
         }
 
     # -- actions --
@@ -131,7 +130,7 @@ class _Numbers:
             details=[
                 "It would end by itself at the time that the page says.",
                 "Messages go out again at once. If the cause stands, the next one holds it again, "
-                "and is one refusal more in Meta's eyes.",
+                "and Meta sees one more refusal.",
             ],
             action="/numbers/lift",
             fields={"hold": holds},
@@ -160,8 +159,8 @@ class _Numbers:
             question=f"Resume {one.what}?",
             details=[
                 f"It was paused for: {one.reason}",
-                "If the fault stands, the first message pauses it again, and is one refusal more in "
-                "Meta's eyes.",
+                "If the fault stands, the first message pauses it again, and Meta sees one more "
+                "refusal.",
                 "Campaigns that were paused with it stay paused until they are resumed themselves.",
             ],
             action="/numbers/resume",

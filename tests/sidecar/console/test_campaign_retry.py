@@ -93,7 +93,9 @@ async def test_php_fails_half_way(operator: Browser, php: Php, redis: Redis) -> 
 
     php.override = answer
     said = await operator.notice(await operator.post(PATH, YES))
-    assert said.startswith("Not done: 2 messages of the campaign in the queue again; then it failed")
+    assert said.startswith(
+        "Not done: 2 messages of the campaign in the queue again; then it failed"
+    )
     entry = (await Audit(redis, 100).read())[0]
     assert (entry.outcome, entry.details["messages"]) == ("failed", 2)
     assert "maintenance" in entry.details["trouble"]

@@ -24,7 +24,9 @@ from workers.sending.limiter import Limiter
 
 
 @pytest.fixture
-async def views(make_settings: MakeSettings, redis: Redis, php: Php) -> AsyncIterator[CampaignViews]:
+async def views(
+    make_settings: MakeSettings, redis: Redis, php: Php
+) -> AsyncIterator[CampaignViews]:
     settings = make_settings(backend_url=php.url)
     backend = make_backend(settings)
     vendors = make_vendors(settings, backend)
