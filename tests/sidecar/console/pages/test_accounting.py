@@ -9,7 +9,6 @@ from sidecar.console.pages import accounting
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
-from tests.sidecar.console.streaming import first_events
 
 
 async def count(redis: Redis, vendor_uid: str, **counters: int) -> None:
@@ -80,5 +79,6 @@ async def test_an_odd_vendor(viewer: Browser, redis: Redis) -> None:
 
 async def test_live(viewer: Browser, redis: Redis) -> None:
     await count(redis, "v", webhooks_received=5, webhooks_done=3)
-    sent = await first_events(viewer, "/accounting/v/live")
+    async with viewer.events("/accounting/v/live") as events:
+        sent = await events.take(1)
     assert "2 missing" in sent["equations"]

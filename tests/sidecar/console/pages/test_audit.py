@@ -37,26 +37,24 @@ async def test_everything_the_newest_first(operator: Browser, audit: Audit) -> N
     assert '<span class="badge bad">failed</span>' in page
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
+async def test_filters(operator: Browser, audit: Audit) -> None:
+    await audit.record(ADA, "campaign.pause", "c-1")
+    await audit.record(Who("php"), "modes.change", "v", "failed")
+    everything = ["modes.change", "campaign.pause", "console.sign_in"]
+    for query, expected in (
         ("kind=php", ["modes.change"]),
-        ("kind=nobody", ["modes.change", "campaign.pause", "console.sign_in"]),
+        ("kind=nobody", everything),
         ("who=ADA", ["campaign.pause"]),
         ("action=campaign", ["campaign.pause"]),
         ("target=c-1&since=hour", ["campaign.pause"]),
         ("outcome=failed", ["modes.change"]),
-        ("since=century", ["modes.change", "campaign.pause", "console.sign_in"]),
-        ("before=no+id", ["modes.change", "campaign.pause", "console.sign_in"]),
+        ("since=century", everything),
+        ("before=no+id", everything),
         ("before=1-1", []),
-    ],
-)
-async def test_filters(operator: Browser, audit: Audit, query: str, expected: list[str]) -> None:
-    await audit.record(ADA, "campaign.pause", "c-1")
-    await audit.record(Who("php"), "modes.change", "v", "failed")
-    page = await operator.page(f"/audit?{query}")
-    assert actions(page) == expected
-    assert ("Nothing of the kind" in page) == (not expected)
+    ):
+        page = await operator.page(f"/audit?{query}")
+        assert actions(page) == expected, query
+        assert ("Nothing of the kind" in page) == (not expected)
 
 
 async def test_pages_follow_one_another(operator: Browser, audit: Audit) -> None:

@@ -8,7 +8,6 @@ import pytest
 from sidecar.console.pages import processes
 from sidecar.redis.client import Redis
 from tests.sidecar.console.browser import Browser
-from tests.sidecar.console.streaming import first_events
 from tests.sidecar.ops.test_processes import write
 
 
@@ -52,6 +51,7 @@ async def test_none(viewer: Browser, redis: Redis) -> None:
 
 async def test_live(viewer: Browser, redis: Redis) -> None:
     await write(redis, "a", pid=11, queues=["messages"])
-    sent = await first_events(viewer, "/processes/live")
+    async with viewer.events("/processes/live") as events:
+        sent = await events.take(1)
     assert "worker h:11" in sent["processes"]
     assert "<form" not in sent["processes"]
