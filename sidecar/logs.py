@@ -95,6 +95,11 @@ def _writable(
     return found
 
 
+def writable(value: Any) -> Any:
+    """Return a value as it can be written as JSON: cut if it is long, described if it is odd."""
+    return _value(value, 0)
+
+
 def _value(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, bool | float):
         return value

@@ -341,6 +341,21 @@ class Settings(BaseSettings):
     #: How often the reconciler looks for unfinished work whose wake-up was lost.
     reconcile_interval_s: float = Field(default=1.0, ge=0.05)
 
+    # -- audit --
+
+    #: Actions of people that are kept: who did what from the console, the command line and PHP
+    #: (`sidecar audit`). Older ones are forgotten.
+    audit_entries: int = Field(default=10_000, ge=100, le=1_000_000)
+
+    # -- console --
+
+    #: Serve the web console under `/sidecar`. nginx needs `nginx/sidecar/console.conf` for it.
+    console: bool = False
+    #: Longest that somebody stays signed in to the console.
+    console_session_s: int = Field(default=12 * 3600, ge=60, le=30 * 86_400)
+    #: Somebody who does nothing in the console for so long is signed out.
+    console_idle_s: int = Field(default=3600, ge=60, le=86_400)
+
     # -- logs --
 
     #: Least severe events that are logged.

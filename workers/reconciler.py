@@ -20,6 +20,7 @@ from sidecar.clock import now_ms
 from sidecar.effects.outbox import effects_lease, vendor_of_replies
 from sidecar.inbox.partitions import drain_lease
 from sidecar.logs import LogOnce
+from sidecar.ops.history import HistoryWriter
 from sidecar.ops.housekeeping import Housekeeping
 from sidecar.php.client import Backend, BackendError
 from sidecar.redis import keys
@@ -76,6 +77,7 @@ class Reconciler:
             vendor_share=settings.vendor_memory_share,
         )
         self._housekeeping = Housekeeping(redis, Bounds.of(settings))
+        self._history = HistoryWriter(redis)
         self._due_times = DueTimes(redis)
         self._follow_clock = script(redis, "sending/waits")
         self._webhooks_wait = False
@@ -108,6 +110,7 @@ class Reconciler:
             await self._housekeeping.run(vendors)
             if self._webhooks_wait:
                 self._webhooks_wait = await self._backlog.take_over(lease)
+            await self._history.run()
             await tick(self._settings.reconcile_interval_s)
 
     async def wake_unfinished(self) -> int:

@@ -5,6 +5,9 @@ be told, or nothing was tried: wrong usage, a wrong setting, or a fault of the c
 """
 
 import asyncio
+import getpass
+import os
+import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,6 +19,7 @@ from typing import Concatenate, ParamSpec, Self
 import click
 
 from sidecar import logs
+from sidecar.ops.audit import Audit, Who
 from sidecar.php.client import Backend, BackendError, BackendRefused, make_backend
 from sidecar.redis import embedded
 from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, connect, reason_of
@@ -75,11 +79,27 @@ class Context:
         self._opened.push_async_callback(client.aclose)
         return client
 
+    @cached_property
+    def audit(self) -> Audit:
+        """What records the command's actions, as those of :func:`whoami`."""
+        return Audit(self.redis(), self.settings.audit_entries)
+
     def backend(self) -> Backend:
         """Return a client of the PHP side."""
         backend = make_backend(self.settings)
         self._opened.push_async_callback(backend.close)
         return backend
+
+
+def whoami() -> Who:
+    """Return who runs the command: the system's user, and whoever became it by sudo."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user needs no name
+        name = f"uid {os.getuid()}"
+    before = os.environ.get("SUDO_USER", name)
+    user = name if before == name else f"{before} as {name}"
+    return Who("command", f"{user}@{socket.gethostname()}"[:100])
 
 
 def with_context(

@@ -4,7 +4,7 @@ import click
 
 from contracts.modes import Capability, Mode
 from sidecar.commands.context import Context, json_option, with_context
-from sidecar.commands.moving import change, cutover_of, move, with_modes, with_reason
+from sidecar.commands.moving import change, move, with_modes, with_reason
 
 
 @click.command()
@@ -26,4 +26,4 @@ async def cutover(
     The command can be repeated, also after an interruption. Exits 1 if another run is needed.
     """
     asked = change(list(vendor_uids), modes, reason)
-    await move(cutover_of(context), asked, brief=False, as_json=as_json)
+    await move(context, asked, brief=False, as_json=as_json)

@@ -22,6 +22,8 @@ COMMANDS = (
     "rollout",
     "rollback",
     "adopt-webhooks",
+    "audit",
+    "console",
     "demo",
     "simulate",
 )

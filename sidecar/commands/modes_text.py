@@ -38,15 +38,3 @@ def outcome(changed: ModesChanged, asked: ModesChange, *, brief: bool) -> Iterat
         yield line(vendor.vendor_uid, vendor.modes, vendor.waits_for)
     moved = sum(not differs(vendor.modes, asked) for vendor in changed.vendors)
     yield f"{moved:,} of {len(changed.vendors):,} vendors have the requested modes"
-
-
-def unfinished(changed: ModesChanged, asked: ModesChange) -> str | None:
-    """Return what a person must do to complete a move, if anything."""
-    left = [vendor for vendor in changed.vendors if differs(vendor.modes, asked)]
-    if not left:
-        return None
-    nobody = sum(vendor.modes.campaigns is Mode.HELD for vendor in left)
-    words = f"{len(left):,} vendors do not have the requested modes yet: repeat the command"
-    if nobody:
-        words += f". The campaigns of {nobody:,} are held until then, so nobody sends them"
-    return words

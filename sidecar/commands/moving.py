@@ -1,7 +1,5 @@
 """What ``cutover``, ``rollout`` and ``rollback`` have in common: moving vendors' work."""
 
-import getpass
-import socket
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -10,8 +8,9 @@ import click
 
 from contracts.modes import Capability, Mode
 from contracts.sidecar_api import ModesChange
-from sidecar.commands.context import Context
-from sidecar.commands.modes_text import outcome, unfinished
+from sidecar.commands.context import Context, whoami
+from sidecar.commands.modes_text import outcome
+from sidecar.migration import moving
 from sidecar.migration.cutover import Cutover, VendorUnknown
 from sidecar.php.client import BackendError
 from sidecar.php.config_feed import ConfigChanges
@@ -57,7 +56,7 @@ def cutover_of(context: Context) -> Cutover:
 
 def me() -> str:
     """Return who runs the command."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"[:100]
+    return whoami().name
 
 
 def change(
@@ -80,21 +79,16 @@ def why(what: str, reason: str | None) -> str:
     return f"{what}: {reason}" if reason else what
 
 
-async def move(cutover: Cutover, asked: ModesChange, *, brief: bool, as_json: bool = False) -> None:
+async def move(context: Context, asked: ModesChange, *, brief: bool, as_json: bool) -> None:
     """Make the change and print how vendors stand. Ends the command with 1 if another run is
     needed."""
     try:
-        changed = await cutover.move(asked)
-    except VendorUnknown as error:
-        raise click.ClickException(f"PHP knows no vendor {error}") from None
-    except (BackendError, *RedisUnavailable) as error:
-        what = "PHP call failed" if isinstance(error, BackendError) else "Redis is unavailable"
-        raise click.ClickException(
-            f"{what}: {error}. Earlier changes stand, and campaigns may be held: repeat the command"
-        ) from None
+        changed = await moving.move(cutover_of(context), asked, context.audit, whoami())
+    except (VendorUnknown, BackendError, *RedisUnavailable) as error:
+        raise click.ClickException(moving.why_not(error)) from None
     if as_json:
         click.echo(changed.model_dump_json())
     for words in () if as_json else outcome(changed, asked, brief=brief):
         click.echo(words)
-    if problem := unfinished(changed, asked):
+    if problem := moving.unfinished(changed, asked):
         raise click.ClickException(problem)

@@ -4,7 +4,7 @@ import click
 import orjson
 
 from sidecar.commands import parity_text
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, whoami, with_context
 from sidecar.shadow.parity import ParityReader
 
 
@@ -32,7 +32,8 @@ async def parity(
         raise click.UsageError("--reset needs a vendor")
     settings, reader = context.settings, ParityReader(context.redis())
     if reset and vendor is not None:
-        await reader.forget(vendor)
+        async with context.audit.doing(whoami(), "parity.reset", vendor):
+            await reader.forget(vendor)
         click.echo(f"{vendor}: results deleted; comparison starts over")
         return
     vendors = await reader.vendors() if vendor is None else [vendor]

@@ -4,7 +4,7 @@ import click
 
 from contracts.modes import Capability, Mode
 from sidecar.commands.context import Context, json_option, with_context
-from sidecar.commands.moving import change, cutover_of, move, why, with_reason
+from sidecar.commands.moving import change, move, why, with_reason
 from sidecar.migration.rollout import ROLLBACK_ALL
 
 #: A rollback of everything takes no longer where PHP and the workers answer.
@@ -35,4 +35,4 @@ async def rollback(
     modes = dict.fromkeys(Capability, Mode.PHP)
     reason = why(ROLLBACK_ALL, reason) if everything else reason or "rollback"
     asked = change(list(vendor_uids), modes, reason, ROLLBACK_S)
-    await move(cutover_of(context), asked, brief=everything, as_json=as_json)
+    await move(context, asked, brief=everything, as_json=as_json)

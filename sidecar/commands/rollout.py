@@ -39,8 +39,7 @@ async def rollout(
     move with the others unless --except names them.
     """
     asked = change([], modes, why(f"{ROLLOUT}{percent:g} percent", reason))
-    cutover = cutover_of(context)
-    vendors = (await cutover.read(history=True)).vendors
+    vendors = (await cutover_of(context).read(history=True)).vendors
     known = {vendor.vendor_uid for vendor in vendors}
     if missing := [uid for uid in excepted if uid not in known]:
         raise click.ClickException(f"PHP knows no vendor {missing[0]}; nothing was changed")
@@ -54,7 +53,7 @@ async def rollout(
     uids = [vendor.vendor_uid for vendor in plan.moving]
     if uids and not dry_run:
         moving = asked.model_copy(update={"vendor_uids": uids})
-        await move(cutover, moving, brief=True, as_json=as_json)
+        await move(context, moving, brief=True, as_json=as_json)
     elif as_json:
         click.echo(orjson.dumps({"would_move": uids, "vendors": []}).decode())
 

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, cast
 
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from contracts import sidecar_api as api
 from contracts.jobs import drain
@@ -30,6 +31,8 @@ from sidecar.http.verification import Verification
 from sidecar.http.webhook import WebhookEndpoint, WebhookPolicy
 from sidecar.inbox.store import Inbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
+from sidecar.migration.cutover import Cutover
+from sidecar.ops.audit import Audit
 from sidecar.ops.publisher import Telemetry
 from sidecar.php.client import make_backend
 from sidecar.php.config_feed import ConfigChanges
@@ -73,19 +76,39 @@ def create_app(settings: Settings, redis_url: str) -> Front:
     verifier = Verifier(Audience.SIDECAR, settings.signing_secrets, settings.signing_window_s)
     internal = Internal(verifier, redis)
     control = CampaignControl(redis, backend, vendors, wakeups.send)
-    campaigns = Campaigns(control)
+    audit = Audit(redis, settings.audit_entries)
+    campaigns = Campaigns(control, audit)
     effects = EffectsEndpoint(make_outbox(settings, redis), vendors, wakeups)
     bots = make_bots(settings, backend)
     changes = ConfigChanges(
         redis, {api.InvalidateScope.SETTINGS: vendors, api.InvalidateScope.BOTS: bots}
     )
-    modes = ModesEndpoint(settings, redis, backend, changes)
+    modes = ModesEndpoint(partial(Cutover, settings, redis, backend, changes), audit)
 
     def facts() -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
         return {"php_failures": backend.failures.report(), "wakeups": wakeups.failing}
 
     telemetry = Telemetry(redis, "serve", facts)
+
+    console_routes: list[BaseRoute] = []
+    if settings.console:
+        # Loaded only where it is on: nothing else needs templates or sign-in.
+        from sidecar.console.app import make_console
+        from sidecar.console.console import Console
+
+        console_routes = make_console(
+            Console(
+                settings=settings,
+                redis=redis,
+                redis_url=redis_url,
+                backend=backend,
+                vendors=vendors,
+                control=control,
+                wakeups=wakeups,
+                changes=changes,
+            )
+        )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -139,6 +162,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             Route(
                 api.METRICS, Metrics(redis, telemetry, settings, redis_url).show, methods=["GET"]
             ),
+            *console_routes,
         ],
         lifespan=lifespan,
     )

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import TypeVar
 
 import orjson
@@ -13,11 +12,11 @@ from starlette.responses import Response
 
 from contracts.backend import ErrorCode
 from contracts.effects import read
-from contracts.signing import Refusal, SignatureRefused, VerifiedCall, Verifier
+from contracts.signing import Refusal, SignatureRefused, Verifier
 from sidecar.php.client import BackendError, BackendRefused
 from sidecar.php.expiring_map import ExpiringMap
-from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.redis.nonces import Nonces
 from sidecar.tasks import tick
 
 log = structlog.get_logger()
@@ -44,32 +43,24 @@ class CallRefused(Exception):
 class Internal:
     """Wraps a handler of an internal route: verified calls reach it, others get 401.
 
-    A call signed before this Redis began to remember nonces may be a replay, and is refused.
-    ``_ahead_s`` is how far callers' clocks have been ahead of this one at most.
-
     What stops something is taken also while Redis is away or full. Its nonce is then remembered by
     this process alone, so it may be replayed to another one: that stops what is stopped already.
     """
 
     def __init__(self, verifier: Verifier, redis: Redis) -> None:
         self._verifier = verifier
-        self._redis = redis
-        self._ahead_s = 0.0
-        self._nonces: ExpiringMap[str] = ExpiringMap(verifier.nonce_ttl_s, time.monotonic)
+        self._nonces = Nonces(redis, verifier.clock)
+        self._without_redis: ExpiringMap[str] = ExpiringMap(verifier.nonce_ttl_s, time.monotonic)
 
     async def begin(self) -> None:
         """Record that nonces are remembered from now on, unless they are already."""
-        with suppress(*RedisUnavailable):
-            await self._redis.set(keys.NONCES_SINCE, self._now_ms(), nx=True)
+        await self._nonces.begin()
 
     async def run(self) -> None:
         """Repeat that periodically, in case Redis is wiped."""
         while True:
             await tick(BEGIN_EVERY_S)
             await self.begin()
-
-    def _now_ms(self) -> int:
-        return int((self._verifier.clock() + self._ahead_s) * 1000)
 
     def route(
         self, handler: Handler, *, stops: bool = False
@@ -113,28 +104,15 @@ class Internal:
         path = request.scope["raw_path"].decode("latin-1")
         target = f"{path}?{query}" if query else path
         verified = self._verifier.verify(request.method, target, request.headers, bytes(body))
-        if self._nonces.get(verified.nonce) is not None:
+        if self._without_redis.get(verified.nonce) is not None:
             raise SignatureRefused(Refusal.NONCE_REPEATED)
         try:
-            await self._claim(verified)
+            await self._nonces.claim(verified, self._verifier.nonce_ttl_s)
         except RedisUnavailable:
             if not stops:
                 raise
-            self._nonces.add(verified.nonce, "taken without Redis")
+            self._without_redis.add(verified.nonce, "taken without Redis")
         return bytes(body)
-
-    async def _claim(self, verified: VerifiedCall) -> None:
-        self._ahead_s = max(self._ahead_s, verified.signed_at - self._verifier.clock())
-        pipeline = self._redis.pipeline(transaction=True)
-        # This call itself may be one that was made before.
-        pipeline.set(keys.NONCES_SINCE, self._now_ms() + 1, nx=True)
-        pipeline.get(keys.NONCES_SINCE)
-        pipeline.set(keys.nonce(verified.nonce), 1, nx=True, ex=self._verifier.nonce_ttl_s)
-        _, since, fresh = await pipeline.execute()
-        if not fresh:
-            raise SignatureRefused(Refusal.NONCE_REPEATED)
-        if round(verified.signed_at * 1000) < int(since):
-            raise SignatureRefused(Refusal.NONCES_LOST)
 
 
 def parse(model: type[Model], body: bytes) -> Model:

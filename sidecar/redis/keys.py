@@ -60,6 +60,9 @@
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
+| history:{series} | string | the last hour and day of it (sidecar/ops/history.py) |
+| history:counts | hash | what had been counted when that was last written |
+| audit | stream | who did what, and when (sidecar/ops/audit.py) |
 | config:version | string | the id of the last change of configuration |
 | config:changes | stream | the last changes that PHP announced (sidecar/php/config_feed.py) |
 | shadowed | set | vendors that have something of the following |
@@ -71,6 +74,10 @@
 | parity:{vendor} | hash | when webhooks were recorded and dropped (unix ms); expires |
 | parity:{vendor}:{day} | hash | what was compared that day, by kind and class; expires |
 | parity:{vendor}:{kind}:{class} | list | the last examples, the newest first; expires |
+| console:users | hash | who may sign in with a password (sidecar/console/users.py) |
+| console:session:{session} | string | who is signed in (sidecar/console/sessions.py); expires |
+| console:sessions | sorted set | these, by when they end at the latest (unix ms) |
+| console:tries:{scope}:{id} | string | tries to sign in (sidecar/console/attempts.py); expires |
 
 What bounds each, and about how many bytes of Redis's memory a unit of it takes. Where that is
 ``memory``, no more comes in when inbox_memory_share of Redis's memory is used, or
@@ -136,6 +143,9 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | urgent:{number} | numbers that replies wait for | 130 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
+| history:{series} | SERIES (sidecar/ops/history.py) | 3,700 |
+| history:counts | 2 | 2,000 |
+| audit | audit_entries | 350 |
 | config:version | 1 | 100 |
 | config:changes | KEPT (sidecar/php/config_feed.py) | 200 |
 | shadowed | vendors in shadow | 100 |
@@ -147,6 +157,10 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | parity:{vendor} | vendors in shadow within its days | 300 |
 | parity:{vendor}:{day} | the same, for each day | 600 |
 | parity:{vendor}:{kind}:{class} | shadow_examples for each | 1.2 x example |
+| console:users | users that a person added | 350 |
+| console:session:{session} | sign-ins within console_session_s | 350 |
+| console:sessions | the same | 120 |
+| console:tries:{scope}:{id} | names and addresses within WINDOW_S | 130 |
 
 {number}, {account}, {app}, {portfolio} and {id} are names made by workers/sending/limits.py: they
 belong to one vendor, unless Meta has confirmed the id. That module explains why no vendor reaches
@@ -161,7 +175,9 @@ COUNTERS_PREFIX = "count:"
 #: inbox, updates that wait, and effects in the outbox.
 STORED_BYTES = "stored_bytes"
 DEAD = "dead:vendors"
+HISTORY_COUNTS = "history:counts"
 IGNORED = "ignored"
+AUDIT = "audit"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 CLOCK = "clock"
@@ -177,6 +193,8 @@ NUMBERS = "numbers"
 PAUSES = "pauses"
 PROBE = "probe"
 SHADOWED = "shadowed"
+CONSOLE_SESSIONS = "console:sessions"
+CONSOLE_USERS = "console:users"
 
 
 def inbox(lane: Lane, vendor_uid: str) -> str:
@@ -267,6 +285,10 @@ def dead_effects(vendor_uid: str) -> str:
 
 def counters(vendor_uid: str) -> str:
     return f"{COUNTERS_PREFIX}{vendor_uid}"
+
+
+def history(series: str) -> str:
+    return f"history:{series}"
 
 
 def check(token: str) -> str:
@@ -395,3 +417,11 @@ def parity_day(vendor_uid: str, day: str) -> str:
 
 def parity_examples(vendor_uid: str, kind: str, class_: str) -> str:
     return f"parity:{vendor_uid}:{kind}:{class_}"
+
+
+def console_session(session: str) -> str:
+    return f"console:session:{session}"
+
+
+def console_tries(scope: str, id_: str) -> str:
+    return f"console:tries:{scope}:{id_}"

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import orjson
 
+from contracts.console import Role, make_link
+from contracts.signing import Audience, Signer
 from simulator.backend.database import open_database
 from simulator.backend.stored_modes import MODES
 from simulator.embedded import EmbeddedInstallation
@@ -45,6 +47,10 @@ class EmbeddedBackend(InstalledBackend[EmbeddedInstallation]):
     def leave_to_php(self, vendor: Vendor) -> None:
         left = {"webhooks": "php", "campaigns": "php"}
         self.set_setting(vendor, MODES, orjson.dumps(left).decode())
+
+    def console_link(self, name: str, role: Role) -> str:
+        key_id, secret = next(iter(self.keys.items()))
+        return make_link(Signer(Audience.CONSOLE, key_id, secret), name, role)
 
     def poison(self, text: str) -> None:
         fault = {"endpoint": "process-webhooks", "kind": "update_error", "body_contains": text}

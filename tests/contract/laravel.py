@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from contracts.console import Role
 from simulator.stack.database import Database
 from simulator.stack.host import Host
 from simulator.stack.installation import StackInstallation
@@ -10,6 +13,7 @@ from simulator.stack.packages import MYSQL, database_server
 from tests.contract.installed import InstalledBackend
 from tests.contract.under_test import Row, Vendor
 from tests.stack.checked_package import checked_package
+from tests.stack.php_code import SIDECAR, run_php
 
 
 class LaravelBackend(InstalledBackend[StackInstallation]):
@@ -44,6 +48,18 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
     def leave_to_php(self, vendor: Vendor) -> None:
         with (self.installation.application.storage / "left-to-php").open("a") as left:
             left.write(f"{vendor.uid}\n")
+
+    def console_link(self, name: str, role: Role) -> str:
+        gate = {Role.LOOK: "viewSidecar", Role.OPERATE: "operateSidecar"}[role]
+        code = f"""
+            $app->register(Illuminate\\Auth\\AuthServiceProvider::class);
+            Illuminate\\Support\\Facades\\Gate::define('{gate}', fn ($user) => true);
+            $user = ['id' => 1, 'name' => json_decode(getenv('USER_NAME'))];
+            return {SIDECAR}::consoleUrl(new Illuminate\\Auth\\GenericUser($user));
+        """
+        named = {"USER_NAME": orjson.dumps(name).decode()}
+        link: str = run_php(self.installation.application, code, named)
+        return link
 
     @property
     def _poison(self) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from contracts.console import Role
 from simulator.backend.seed_bots import SeedBot
 
 Row = dict[str, Any]
@@ -93,3 +94,7 @@ class BackendUnderTest(Protocol):
 
     def cure(self) -> None:
         """No update is poisoned any more."""
+
+    def console_link(self, name: str, role: Role) -> str:
+        """Return path and query of the link by which a user of the admin with this name signs in to
+        the console, with this role."""

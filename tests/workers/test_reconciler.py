@@ -14,6 +14,7 @@ from contracts.jobs import Job, Lane, do_effects, drain, send_campaign
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import effects_lease, replies_of
 from sidecar.inbox.partitions import drain_lease
+from sidecar.ops.history import INBOX, History
 from sidecar.php.client import Backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, ResponseError
@@ -243,6 +244,19 @@ async def test_replies_that_are_left_in_a_ledger_are_rung_for(
     await have_claimed(Ledger(redis, replies_of("v-1"), "v-1"), "claim", ["reply-1"])
     await reconciler.wake_unfinished()
     assert wakeups == [do_effects(EffectKind.SEND_MESSAGE, "v-1")]
+
+
+# -- how things were --
+
+
+async def test_it_writes_the_history(
+    reconciler: Reconciler, php: Php, wakeups: FakeWakeups, redis: Redis
+) -> None:
+    say(php)
+    task = asyncio.create_task(reconciler.run())
+    await eventually(lambda: redis.exists(keys.history(INBOX)))
+    await cancel([task])
+    assert (await History(redis).read([INBOX]))[INBOX].hour[-1].value == 0
 
 
 # -- what has fallen due --

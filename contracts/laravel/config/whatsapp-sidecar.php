@@ -224,4 +224,17 @@ return [
 
     // More middleware for both groups of routes.
     'middleware' => [],
+
+    // The sidecar's console: a route that takes users there whom the gate "operateSidecar" or "viewSidecar"
+    // lets through, with its path, name and middleware. "url" is where browsers reach the console; null:
+    // below /sidecar of this application's own address. "user_name" lists the attributes of a user by which
+    // the console names it; the first that is not empty counts.
+    'console' => [
+        'route' => env('WHATSAPP_SIDECAR_CONSOLE_ROUTE', false),
+        'path' => 'whatsapp-sidecar/console',
+        'name' => 'whatsapp-sidecar.console',
+        'middleware' => ['web', 'auth'],
+        'url' => env('WHATSAPP_SIDECAR_CONSOLE_URL'),
+        'user_name' => ['name', 'email'],
+    ],
 ];

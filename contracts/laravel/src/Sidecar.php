@@ -4,6 +4,9 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel;
 
+use Illuminate\Auth\Access\AuthorizationException;
+use Illuminate\Contracts\Auth\Authenticatable;
+use WhatsappSidecar\Laravel\Access\ConsoleLink;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
@@ -259,6 +262,17 @@ class Sidecar
     public function bots(int|string $vendor): array
     {
         return app(CachedBots::class)->of($vendor);
+    }
+
+    /**
+     * Return where to send the browser of a user, at once, who opens the sidecar's console: the link holds for a
+     * minute, and once.
+     *
+     * @throws AuthorizationException for those whom neither the gate operateSidecar nor viewSidecar lets through
+     */
+    public function consoleUrl(?Authenticatable $user): string
+    {
+        return app(ConsoleLink::class)->for($user);
     }
 
     /** Return the sidecar's own health. */

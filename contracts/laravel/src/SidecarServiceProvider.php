@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel;
 
 use DateTimeZone;
 use Illuminate\Cache\DatabaseStore;
+use Illuminate\Contracts\Auth\Access\Gate;
 use Illuminate\Contracts\Cache\Repository;
 use Illuminate\Contracts\Container\Container;
 use Illuminate\Contracts\Foundation\CachesConfiguration;
@@ -15,6 +16,7 @@ use Illuminate\Support\Facades\Route;
 use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
 use Psr\Log\LoggerInterface;
+use WhatsappSidecar\Laravel\Access\ConsoleLink;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Bots\LoopMatcher;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
@@ -118,6 +120,10 @@ final class SidecarServiceProvider extends ServiceProvider
             if (Setting::flag(config('whatsapp-sidecar.fallback_route'), 'WHATSAPP_SIDECAR_FALLBACK_ROUTE')) {
                 Route::middleware($middleware)->group(__DIR__ . '/../routes/webhook.php');
             }
+            if (Setting::flag(config('whatsapp-sidecar.console.route'), 'WHATSAPP_SIDECAR_CONSOLE_ROUTE')) {
+                Route::middleware((array) config('whatsapp-sidecar.console.middleware'))
+                    ->group(__DIR__ . '/../routes/console.php');
+            }
         }
         $this->callAfterResolving(HttpKernel::class, static function (object $kernel): void {
             if ($kernel instanceof FoundationKernel) {
@@ -150,7 +156,7 @@ final class SidecarServiceProvider extends ServiceProvider
         $this->mergeConfigFrom(self::CONFIG, 'whatsapp-sidecar');
         if (! ($this->app instanceof CachesConfiguration && $this->app->configurationIsCached())) {
             $defaults = require self::CONFIG;
-            foreach (['tables', 'settings', 'broadcast'] as $name) {
+            foreach (['tables', 'settings', 'broadcast', 'console'] as $name) {
                 config(["whatsapp-sidecar.{$name}" => config("whatsapp-sidecar.{$name}") + $defaults[$name]]);
             }
         }
@@ -189,6 +195,17 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make(Clock::class),
             Setting::window()
         ));
+        $this->app->bind(ConsoleLink::class, static fn (Container $app): ConsoleLink => new ConsoleLink(
+            $app->make(Gate::class),
+            new Signing\Signer($app->make(Keys::class), $app->make(Clock::class), Signing\Signature::CONSOLE),
+            self::consoleBase(config('whatsapp-sidecar.console.url') ?? ''),
+            (array) config('whatsapp-sidecar.console.user_name')
+        ));
+    }
+
+    private static function consoleBase(string $url): string
+    {
+        return $url === '' ? '' : Setting::url($url, 'WHATSAPP_SIDECAR_CONSOLE_URL');
     }
 
     private function registerStore(): void

@@ -6,12 +6,14 @@ from starlette.requests import Request
 from contracts.campaigns import CampaignAction
 from contracts.sidecar_api import CampaignAnswer, CampaignChange
 from sidecar.http.signed_route import CallRefused, parse
+from sidecar.ops.audit import Audit, Who
 from sidecar.sending.campaign_control import CampaignControl, CampaignRefused
 
 
 class Campaigns:
-    def __init__(self, control: CampaignControl) -> None:
+    def __init__(self, control: CampaignControl, audit: Audit) -> None:
         self._control = control
+        self._audit = audit
 
     async def show(self, request: Request, body: bytes) -> CampaignAnswer:
         """Tell how a campaign stands."""
@@ -39,7 +41,9 @@ class Campaigns:
     async def _act(self, request: Request, body: bytes, action: CampaignAction) -> CampaignAnswer:
         change = parse(CampaignChange, body)
         uid = request.path_params["campaign_uid"]
+        said = {} if change.reason is None else {"reason": change.reason}
         try:
-            return await self._control.act(uid, action, change.reason)
+            async with self._audit.doing(Who("php"), f"campaign.{action}", uid, **said):
+                return await self._control.act(uid, action, change.reason)
         except CampaignRefused as error:
             raise CallRefused(error.status, error.code, str(error)) from error

@@ -1,8 +1,12 @@
 """How a command begins, and the one line in which it says why it cannot go on."""
 
+import os
+import socket
+
 import pytest
 
-from sidecar.commands.context import Context, one_line_errors
+from sidecar.commands.context import Context, one_line_errors, whoami
+from sidecar.ops.audit import Audit, Who
 from sidecar.redis.client import Redis
 from tests.conftest import MakeSettings
 from tests.sidecar.commands.running import run
@@ -102,3 +106,27 @@ def test_what_redis_does_not_understand_is_one_line(redis_url: str) -> None:
     assert result.exit_code == 1
     assert "index" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_who_runs_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = socket.gethostname()
+    monkeypatch.setattr("getpass.getuser", lambda: "root")
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    assert whoami() == Who("command", f"root@{host}")
+    monkeypatch.setenv("SUDO_USER", "ada")
+    assert whoami().name == f"ada as root@{host}"
+
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 10001")
+
+    monkeypatch.delenv("SUDO_USER")
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert whoami().name == f"uid {os.getuid()}@{host}"
+
+
+async def test_actions_are_recorded_in_the_settings_redis(
+    make_settings: MakeSettings, redis: Redis, redis_url: str
+) -> None:
+    async with Context(make_settings(redis_url=redis_url)) as context:
+        await context.audit.record(whoami(), "number.lift")
+    assert len(await Audit(redis, 100).read()) == 1

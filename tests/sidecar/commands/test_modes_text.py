@@ -4,7 +4,7 @@ import pytest
 
 from contracts.modes import Mode, Modes, VendorModes
 from contracts.sidecar_api import ModesChange, ModesChanged, MovedVendor
-from sidecar.commands.modes_text import HEAD, line, outcome, totals, unfinished
+from sidecar.commands.modes_text import HEAD, line, outcome, totals
 
 UID = "7d9c1a52-4b0e-4c57-9a3e-2f6b8c1d0e11"
 ASKED = ModesChange(vendor_uids=[], campaigns=Mode.PHP, by="a test")
@@ -49,14 +49,3 @@ def test_the_outcome_in_brief_names_those_that_wait() -> None:
     assert found[0] == HEAD
     assert found[1].endswith("  campaign c-1")
     assert found[2] == "0 of 1 vendors have the requested modes"
-
-
-def test_what_is_left_to_do() -> None:
-    assert unfinished(changed(Mode.PHP), ASKED) is None
-    assert unfinished(changed(Mode.SIDECAR, Mode.PHP), ASKED) == (
-        "1 vendors do not have the requested modes yet: repeat the command"
-    )
-    said = unfinished(changed(Mode.SIDECAR, Mode.HELD), ASKED)
-    assert said is not None
-    assert "2 vendors" in said
-    assert said.endswith("The campaigns of 1 are held until then, so nobody sends them")

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.sidecar.answering_php import Php, refusal
 from tests.sidecar.commands.conftest import RunBesidePhp
-from tests.sidecar.commands.vendors import modes
+from tests.sidecar.commands.vendors import ME, modes
 from tests.sidecar.service import VENDOR
 
 
@@ -23,7 +24,7 @@ async def test_php_fails_half_way(run_beside_php: RunBesidePhp, php: Php) -> Non
     shown = await run_beside_php("rollback", VENDOR)
     assert shown.exit_code == 1
     assert shown.stderr.startswith("Error: PHP call failed: /internal/modes answered 503")
-    assert "repeat the command" in shown.stderr
+    assert "repeat it" in shown.stderr
     assert modes(php) == ("php", "held", "php")
     php.override = None
     assert (await run_beside_php("rollback", VENDOR)).exit_code == 0
@@ -36,7 +37,7 @@ async def test_redis_is_away(run_beside_php: RunBesidePhp, php: Php) -> None:
     )
     assert shown.exit_code == 1
     assert shown.stderr.startswith("Error: Redis is unavailable: ")
-    assert "repeat the command" in shown.stderr
+    assert "repeat it" in shown.stderr
     assert (await run_beside_php("cutover", VENDOR, "--bots", "shadow")).exit_code == 0
 
 
@@ -61,3 +62,21 @@ async def test_what_makes_no_sense_changes_nothing(
     assert shown.exit_code == code
     assert words in shown.stderr
     assert php.histories == {}
+
+
+async def test_moves_are_recorded(run_beside_php: RunBesidePhp, php: Php) -> None:
+    await run_beside_php("cutover", VENDOR, "--bots", "shadow", "--reason", "to see")
+    await run_beside_php("rollout", "--percent", "100", "--bots", "sidecar", "--dry-run")
+    await run_beside_php("rollout", "--percent", "100", "--bots", "sidecar")
+    await run_beside_php("rollback", "--all")
+    await run_beside_php("rollback", "nobody")
+    shown = await run_beside_php("audit", "--action", "modes", "--json")
+    cut, rolled, back, failed = map(orjson.loads, shown.stdout.splitlines())
+    assert cut["who"] == {"kind": "command", "name": ME, "role": ""}
+    assert (cut["target"], cut["details"]["reason"]) == (VENDOR, "to see")
+    assert (rolled["target"], rolled["details"]["reason"]) == (
+        "2 vendors",
+        "rollout to 100 percent",
+    )
+    assert (back["target"], back["details"]["reason"]) == ("all vendors", "rollback of all")
+    assert (failed["target"], failed["outcome"]) == ("nobody", "failed")

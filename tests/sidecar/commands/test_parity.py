@@ -150,12 +150,16 @@ def test_older_days_are_left_out(run: Callable[..., Result], keep: Callable[...,
     assert run(VENDOR, "--days", "15").exit_code == 2
 
 
-def test_results_can_be_forgotten(run: Callable[..., Result], keep: Callable[..., None]) -> None:
+def test_results_can_be_forgotten(
+    run: Callable[..., Result], keep: Callable[..., None], run_command: RunCommand
+) -> None:
     keep({EXTRA_BOTS: 3}, example(Kind.BOTS, Class.EXTRA, BOTS, None))
     assert run(VENDOR, "--reset").exit_code == 0
     page = orjson.loads(run(VENDOR, "--json").stdout)["vendors"][0]
     assert (page["compared"], page["examples"]) == (0, [])
     assert run("--reset").exit_code == 2
+    [recorded] = run_command("audit", "--json").stdout.splitlines()
+    assert '"action":"parity.reset","target":"vendor-1","outcome":"done"' in recorded
 
 
 def test_what_is_explained(run: Callable[..., Result], keep: Callable[..., None]) -> None:

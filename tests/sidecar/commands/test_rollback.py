@@ -51,6 +51,6 @@ async def test_what_is_not_as_asked_fails(
         "1 of 2 vendors have the requested modes",
     ]
     assert shown.stderr == (
-        "Error: 1 vendors do not have the requested modes yet: repeat the command. The campaigns "
+        "Error: 1 vendors do not have the requested modes yet: repeat it. The campaigns "
         "of 1 are held until then, so nobody sends them\n"
     )

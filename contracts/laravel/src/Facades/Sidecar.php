@@ -34,6 +34,7 @@ use WhatsappSidecar\Laravel\Testing\SidecarFake;
  * @method static array modes()
  * @method static array vendorSettings(int|string $vendor)
  * @method static array bots(int|string $vendor)
+ * @method static string consoleUrl(?\Illuminate\Contracts\Auth\Authenticatable $user)
  * @method static array health()
  * @method static \Illuminate\Support\Collection recorded(string $method, ?\Closure $filter = null)
  * @method static void assertCampaignStarted(string|\Closure|null $campaign = null, ?int $times = null)

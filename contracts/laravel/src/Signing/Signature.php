@@ -19,6 +19,8 @@ final class Signature
 
     public const BACKEND = 'backend';
 
+    public const CONSOLE = 'console';
+
     private const VERSION = 'v2';
 
     /**

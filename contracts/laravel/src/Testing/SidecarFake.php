@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Testing;
 
 use Closure;
 use Illuminate\Container\Container;
+use Illuminate\Contracts\Auth\Authenticatable;
 use Illuminate\Support\Collection;
 use InvalidArgumentException;
 use PHPUnit\Framework\Assert as PHPUnit;
@@ -176,6 +177,11 @@ final class SidecarFake extends Sidecar implements Transport
     public function bots(int|string $vendor): array
     {
         return $this->record(__FUNCTION__, get_defined_vars());
+    }
+
+    public function consoleUrl(?Authenticatable $user): string
+    {
+        return $this->record(__FUNCTION__, get_defined_vars(), '/sidecar/');
     }
 
     public function health(): array

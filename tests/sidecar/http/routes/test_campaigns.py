@@ -10,6 +10,7 @@ from aiohttp import web
 
 from contracts.campaigns import TRANSITIONS, CampaignAction, CampaignState
 from contracts.jobs import Queue
+from sidecar.ops.audit import Audit, Who
 from sidecar.php.client import Backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
@@ -398,3 +399,20 @@ async def test_the_state_is_phps_also_when_redis_was_wiped(service: Service) -> 
     answer = await service.call("GET", PATH)
     assert answer.json()["state"] == "paused"
     assert answer.json()["active"] is False
+
+
+async def test_what_php_has_done_is_recorded(service: Service, redis: Redis) -> None:
+    for action in ("send", "pause", "cancel", "resume"):
+        body = orjson.dumps({"reason": "wrong text"} if action == "pause" else {})
+        await service.call("POST", f"{PATH}/{action}", body)
+    await service.call("GET", PATH)
+    found = await Audit(redis, 100).read()
+    assert [(entry.action, entry.outcome) for entry in found[::-1]] == [
+        ("campaign.send", "done"),
+        ("campaign.pause", "done"),
+        ("campaign.cancel", "done"),
+        ("campaign.resume", "failed"),
+    ]
+    assert {(entry.who, entry.target) for entry in found} == {(Who("php"), UID)}
+    assert found[2].details == {"reason": "wrong text"}
+    assert "cancelled" in found[0].details["reason"]

@@ -7,6 +7,7 @@ import pytest
 from httpx import Response
 
 from contracts import sidecar_api as api
+from sidecar.ops.audit import Audit, Who
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from tests.eventually import eventually
@@ -97,3 +98,18 @@ async def test_php_is_down(service: Service, php: Php) -> None:
     php.override = lambda _call: refusal(503, "down")
     answer = await change(service, bots="shadow")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "backend_unavailable")
+
+
+async def test_it_is_recorded(service: Service, redis: Redis, php: Php) -> None:
+    await change(service, bots="shadow", reason="to see")
+    await change(service, vendor_uids=[], bots="sidecar")
+    await change(service, vendor_uids=["nobody"], bots="php")
+    await change(service, webhooks="held")
+    nobody, everybody, one = await Audit(redis, 100).read()
+    assert (one.who, one.action, one.target) == (Who("php", "Ada"), "modes.change", VENDOR)
+    assert (one.outcome, one.details) == (
+        "done",
+        {"bots": "shadow", "reason": "to see", "vendors": 1},
+    )
+    assert (everybody.target, everybody.outcome) == ("all vendors", "done")
+    assert (nobody.target, nobody.outcome) == ("nobody", "failed")

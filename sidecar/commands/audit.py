@@ -1,0 +1,62 @@
+"""``sidecar audit``: who did what, and when."""
+
+from typing import Any
+
+import click
+import orjson
+
+from sidecar.clock import now_ms, utc_text
+from sidecar.commands.context import Context, with_context
+from sidecar.commands.durations import Duration, DurationType
+from sidecar.ops.audit import Entry, Filter, as_json
+
+
+@click.command()
+@click.option("--who", default="", help="Only of users whose name contains this.")
+@click.option("--kind", type=click.Choice(["console", "command", "php"]), help="Only from there.")
+@click.option("--action", default="", help="Only this: campaign.pause, or campaign for all of it.")
+@click.option("--target", default="", help="Only of targets that contain this.")
+@click.option("--outcome", default="", help="Only with this outcome, such as failed.")
+@click.option("--since", type=DurationType(), help="Only of so long: 90s, 30m, 12h or 7d.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="At most so many.",
+)
+@click.option("--json", "as_lines", is_flag=True, help="One line of JSON for each action.")
+@with_context("audit", log_level="error")
+async def audit(
+    context: Context,
+    /,
+    kind: str | None,
+    since: Duration | None,
+    limit: int,
+    as_lines: bool,
+    **texts: str,
+) -> None:
+    """Show who changed something, and when.
+
+    From the console, the command line and PHP; the newest last. What crons, workers and customers
+    do is not among it.
+    """
+    since_ms = 0 if since is None else now_ms() - 1000 * since.seconds
+    wanted = Filter(kind=kind or "", since_ms=since_ms, **texts)
+    found = await context.audit.read(count=limit, wanted=wanted)
+    for entry in reversed(found):
+        click.echo(orjson.dumps(as_json(entry)).decode() if as_lines else _line(entry))
+    if not found and not as_lines:
+        click.echo("nothing of the kind is recorded")
+
+
+def _line(entry: Entry) -> str:
+    role = f" ({entry.who.role})" if entry.who.role else ""
+    who = f"{entry.who.kind} {entry.who.name}{role}".rstrip()
+    details = ", ".join(f"{name} {_words(value)}" for name, value in entry.details.items())
+    parts = [utc_text(entry.at_ms), who, entry.action, entry.target, entry.outcome, details]
+    return "  ".join(part for part in parts if part)
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

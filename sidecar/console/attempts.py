@@ -1,0 +1,82 @@
+"""How often somebody may try to sign in, and how much of it the audit gets."""
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+
+#: Tries within :data:`WINDOW_S`, by what is counted: the name, and where they come from.
+LIMITS = {"name": 10, "address": 30}
+WINDOW_S = 900
+#: Refusals of people who are not signed in that the audit gets within this time: whoever has no
+#: part in this could else push everything out of it. The log has all of them.
+MAX_RECORDED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TooManyTries(Exception):
+    """``scope`` is what was tried too often; it may be tried again in ``wait_s``."""
+
+    scope: str
+    wait_s: int
+
+
+class Attempts:
+    """Counts tries before they are looked at, so that many at once are counted too. Raises
+    redis-py's errors if Redis is unavailable."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def begin(self, name: str, address: str) -> None:
+        """Count a try, or raise :class:`TooManyTries`."""
+        counted = _keys(name, address)
+        pipeline = self._redis.pipeline(transaction=True)
+        for key in counted.values():
+            pipeline.incr(key)
+            pipeline.expire(key, WINDOW_S, nx=True)
+            pipeline.ttl(key)
+        answers = await pipeline.execute()
+        for scope, count, ttl in zip(counted, answers[::3], answers[2::3], strict=True):
+            if count > LIMITS[scope]:
+                raise TooManyTries(scope, ttl)
+
+    async def succeeded(self, name: str, address: str) -> None:
+        """Forget the tries at this name, and this one of this address."""
+        counted = _keys(name, address)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.delete(counted["name"])
+        pipeline.decr(counted["address"])
+        pipeline.expire(counted["address"], WINDOW_S, nx=True)
+        await pipeline.execute()
+
+    async def forget(self, name: str) -> None:
+        """Let a name be tried again at once."""
+        await self._redis.delete(_keys(name, "")["name"])
+
+    async def is_recorded(self) -> bool:
+        """Tell whether one more refusal is for the audit."""
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.incr(key := keys.console_tries("all", "recorded"))
+        pipeline.expire(key, WINDOW_S, nx=True)
+        count, _ = await pipeline.execute()
+        return bool(count <= MAX_RECORDED)
+
+
+def _keys(name: str, address: str) -> dict[str, str]:
+    texts = {"name": name, "address": _network(address)}
+    return {
+        scope: keys.console_tries(scope, hashlib.sha256(text.encode()).hexdigest()[:32])
+        for scope, text in texts.items()
+    }
+
+
+def _network(address: str) -> str:
+    """Return an IPv4 address, or half of an IPv6 address: whoever has one has all of those."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    return address if found.version == 4 else str(ip_network((found, 64), strict=False))
