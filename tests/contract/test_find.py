@@ -304,8 +304,11 @@ async def test_nothing_of_another_vendors(
     }
     for query in (number, "wamid.both", campaign.uid, campaign.row_uids[0], vendor.uid):
         found = await _find(caller, query, vendor_uid=other.uid)
-        things = [*found.campaigns, *found.contacts, *found.rows, *found.messages]
-        assert {one.vendor_uid for one in things} <= {other.uid}
+        answer = found.model_dump()
+        things = [
+            one for name in ("campaigns", "contacts", "rows", "messages") for one in answer[name]
+        ]
+        assert {one["vendor_uid"] for one in things} <= {other.uid}
         assert found.vendors == []
     assert (await _find(caller, number, vendor_uid="nobody")).contacts == []
 
@@ -329,10 +332,16 @@ async def test_rows_of_the_applications_own_hold_anything(caller: Caller, vendor
     """What stands in ``__data`` may be of any shape."""
     number = _number()
     await caller.process(message(vendor, message_object("wamid.odd", number)))
-    for odd in (None, [], "text", {"statuses": [], "effects": [7, {"kind": 1}], "results": 5}):
-        caller.backend.change(LOGS, {"__data.sidecar": odd}, vendors__id=vendor.id)
+    shapes: list[Any] = [
+        None,
+        [],
+        "text",
+        {"statuses": [], "effects": [7, {"kind": 1}], "results": 5},
+    ]
+    for shape in shapes:
+        caller.backend.change(LOGS, {"__data.sidecar": shape}, vendors__id=vendor.id)
         assert (await _message(caller, vendor, "wamid.odd")).statuses == {}
-    odd = {"statuses": {"sent": "soon", "read": True, "played": 5}, "queue_row_uid": 7}
+    odd: Any = {"statuses": {"sent": "soon", "read": True, "played": 5}, "queue_row_uid": 7}
     caller.backend.change(LOGS, {"__data.sidecar": odd}, vendors__id=vendor.id)
     found = await _message(caller, vendor, "wamid.odd")
     assert (found.statuses, found.queue_row_uid) == ({"played": 5000}, None)
