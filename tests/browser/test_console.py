@@ -66,7 +66,7 @@ def test_every_page(visitors: Visitors, shots: Path, way: str) -> None:
             if page.locator("h1").count() != 1:
                 wrong.append(f"{path}: {page.locator('h1').count()} headings of the first level")
             width = page.evaluate("document.scrollingElement.scrollWidth")
-            if width > page.viewport_size["width"]:
+            if width > WAYS[way]["viewport"]["width"]:
                 wrong.append(f"{path}: {width} pixels wide")
             found = Axe().run(page).response["violations"]
             wrong += [
