@@ -11,6 +11,7 @@ COMMANDS = (
     "worker",
     "status",
     "check",
+    "find",
     "campaigns",
     "numbers",
     "unknown",

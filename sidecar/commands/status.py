@@ -10,9 +10,9 @@ import orjson
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.status_text import render, render_problems
 from sidecar.ops.problems import problems, redis_unavailable
-from sidecar.ops.reach import dramatiq_problem, public_problem
-from sidecar.ops.report import Reached, read_report
+from sidecar.ops.reach import read_reached
 from sidecar.ops.report import as_json as report_json
+from sidecar.ops.report import read_report
 from sidecar.redis.client import RedisUnavailable
 from sidecar.redis.embedded import EmbeddedFailed
 
@@ -36,7 +36,8 @@ async def look(context: Context, *, as_json: bool) -> tuple[str, bool]:
     """Return what is to be printed, and whether anything is wrong."""
     try:
         report, reached = await asyncio.gather(
-            read_report(context.redis(), context.backend()), _reach(context)
+            read_report(context.redis(), context.backend()),
+            read_reached(context.settings, context.redis_url),
         )
     except (EmbeddedFailed, *RedisUnavailable) as error:
         return _without_redis(str(error) or type(error).__name__, as_json), True
@@ -45,19 +46,6 @@ async def look(context: Context, *, as_json: bool) -> tuple[str, bool]:
     if not as_json:
         return render(report, found), bool(found)
     return _dump({"problems": found, **report_json(report)}), bool(found)
-
-
-async def _reach(context: Context) -> Reached:
-    url = context.settings.public_url
-    dramatiq, public = await asyncio.gather(
-        dramatiq_problem(context.settings, context.redis_url), _public(url)
-    )
-    return Reached(dramatiq, public)
-
-
-async def _public(url: str | None) -> str | None:
-    """Return what is wrong with the public address. Without one there is nothing to say."""
-    return None if url is None else await public_problem(url)
 
 
 def _without_redis(reason: str, as_json: bool) -> str:

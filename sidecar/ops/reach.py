@@ -1,9 +1,11 @@
 """What ``sidecar status`` tries to reach by itself: Dramatiq's Redis, and the public address."""
 
+import asyncio
 import ssl
 
 import httpx
 
+from sidecar.ops.report import Reached
 from sidecar.redis.client import AnyRedisError, connect, reason_of
 from sidecar.settings import Settings, dramatiq_url
 
@@ -14,6 +16,18 @@ FULL = "it is full"
 
 #: What anybody may ask, and nobody counts: the route is there, and takes other methods.
 _PATH = "/webhook/status"
+
+
+async def read_reached(settings: Settings, redis_url: str) -> Reached:
+    """Try both. Without a public address there is nothing to say of it."""
+    dramatiq, public = await asyncio.gather(
+        dramatiq_problem(settings, redis_url), _public(settings.public_url)
+    )
+    return Reached(dramatiq, public)
+
+
+async def _public(url: str | None) -> str | None:
+    return None if url is None else await public_problem(url)
 
 
 async def dramatiq_problem(settings: Settings, redis_url: str) -> str | None:
