@@ -10,10 +10,18 @@ from contracts.signing import Refusal
 from sidecar.commands.checks.basic import check_redis
 from sidecar.commands.checks.line import Level, Line, fail, ok, warn
 from sidecar.commands.checks.redis import judge_redis, read_redis
-from sidecar.redis.client import AnyRedisError, connect, reason_of
+from sidecar.redis import keys
+from sidecar.redis.client import AnyRedisError, Redis, connect, reason_of
 from sidecar.url import next_database
 
 _TIMEOUT_S = 3.0
+
+_OF_ITS_OWN = (
+    "take two databases of its own, redis://127.0.0.1:6379/4 say: whatever empties the other's, as "
+    "php artisan cache:clear may, loses webhooks"
+)
+#: What Dramatiq's database holds, and our look at it.
+_DRAMATIQS = (b"dramatiq", keys.PROBE.encode())
 
 #: What of ``sidecar check --deep`` decides whether a Redis can be used at all.
 _DECISIVE = ("redis version", "redis cluster", "redis role")
@@ -59,11 +67,23 @@ async def probe_redis(url: str) -> AsyncIterator[Line]:
             for line in judge_redis(await read_redis(redis), 1.0, []):
                 if line.what in _DECISIVE:
                     yield line
+            yield await _shared(redis, dramatiq)
     except AnyRedisError as error:
         yield fail("redis", reason_of(error), "check that it runs, and that redis_url is right")
     finally:
         await redis.aclose()
         await dramatiq.aclose()
+
+
+async def _shared(redis: Redis, dramatiq: Redis) -> Line:
+    """Look whether another application uses these databases."""
+    others = await redis.dbsize() - await redis.exists(keys.PROBE)
+    if others and not await redis.exists(keys.NONCES_SINCE, keys.PROCESSES, keys.METRICS):
+        return warn("redis database", f"holds {others} keys of something else", _OF_ITS_OWN)
+    async for key in dramatiq.scan_iter(count=100):
+        if not key.startswith(_DRAMATIQS):
+            return warn("redis database", "the next one holds keys of something else", _OF_ITS_OWN)
+    return ok("redis database", "this one and the next are the sidecar's alone")
 
 
 def serves(port: int) -> bool:

@@ -10,6 +10,7 @@ from pytest_httpserver import HTTPServer
 from contracts import backend as contract
 from sidecar.commands.setup import probes
 from sidecar.commands.setup.probes import Php, probe_php, probe_redis, serves
+from sidecar.url import next_database
 from simulator.ports import free_ports
 from simulator.redis_server import RedisServer
 
@@ -77,6 +78,31 @@ async def test_a_redis_that_does_not(tmp_path: Path) -> None:
     failed = {what: text for what, (level, text) in found.items() if level == "FAIL"}
     assert set(failed) == {"redis appendfsync", "redis maxmemory-policy"}
     assert "set it to always" in failed["redis appendfsync"]
+
+
+async def put(url: str, *names: str) -> None:
+    with blocking_redis.Redis.from_url(url) as client:
+        for name in names:
+            client.set(name, 1)
+
+
+@pytest.mark.parametrize(
+    ("inbox", "dramatiq", "level"),
+    [
+        ((), (), "OK"),
+        (("laravel_database_laravel_cache:x",), (), "WARN"),
+        (("nonces:since", "count:v"), ("dramatiq:default",), "OK"),
+        (("processes",), ("laravel_cache:x", "dramatiq:default"), "WARN"),
+    ],
+)
+async def test_a_database_of_its_own(
+    redis_url: str, inbox: tuple[str, ...], dramatiq: tuple[str, ...], level: str
+) -> None:
+    await put(redis_url, *inbox)
+    await put(next_database(redis_url), *dramatiq)
+    found, text = (await lines(redis_url))["redis database"]
+    assert found == level
+    assert ("php artisan cache:clear" in text) is (level == "WARN")
 
 
 async def test_no_redis() -> None:
