@@ -63,7 +63,9 @@ async def test_the_list(viewer: Browser, php: Php, redis: Redis) -> None:
         assert text in shown, text
     assert "Gone" not in shown
     assert "Gone" in await viewer.page("/campaigns?state=cancelled")
-    assert "No campaign is like that" in await viewer.page("/campaigns?find=summer")
+    nothing = await viewer.page("/campaigns?find=summer+a%26b")
+    assert "No campaign is like that" in nothing
+    assert 'href="/sidecar/campaigns/summer%20a%26b"' in nothing
     assert "Spring" in await viewer.page("/campaigns?find=spr&page=9")
 
 
