@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from sidecar.console import sign_in
 from sidecar.console.console import Console
 from sidecar.console.cookies import token_of
-from sidecar.console.page import NO_REDIS, failed, record_refusal, to_sign_in
+from sidecar.console.page import NO_REDIS, failed, path_of, record_refusal, to_sign_in
 from sidecar.console.paths import ROOT, SIGN_IN, STATIC
 from sidecar.console.sessions import User
 from sidecar.console.static import serve_static
@@ -85,14 +85,14 @@ class _Front:
         try:
             await self._answer(request, send_with_headers)
         except Exception:
-            log.exception("console.failed", path=request.url.path)
+            log.exception("console.failed", path=scope["path"])
             if started:
                 raise
             answer = failed(request, 500, "The console itself failed; its log says why.")
             await answer(scope, receive, send_with_headers)
 
     async def _answer(self, request: Request, send: Send) -> None:
-        scope, receive, path = request.scope, request.receive, request.url.path
+        scope, receive, path = request.scope, request.receive, path_of(request)
         if path == ROOT:
             await RedirectResponse(f"{ROOT}/", 308)(scope, receive, send)
             return
