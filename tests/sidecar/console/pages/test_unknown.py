@@ -37,8 +37,8 @@ class Rows:
         return None
 
     def _list(self, asked: dict[str, Any]) -> Answer:
-        start = int(asked["after"] or 0)
-        mine = self.uids if asked["vendor_uid"] in (None, "v") else []
+        start = int(asked.get("after") or 0)
+        mine = self.uids if asked.get("vendor_uid") in (None, "v") else []
         found = mine[start : start + asked["limit"]]
         after = start + asked["limit"]
         rows = [
