@@ -38,7 +38,7 @@ def uids(page: str) -> list[str]:
 
 def fields(page: str) -> dict[str, str]:
     """The fields of the form that a page asks with."""
-    form = page.partition('class="ask"')[2].partition("</form>")[0]
+    form = page.partition('class="ask')[2].partition("</form>")[0]
     return dict(re.findall(r'name="([^"]+)" value="([^"]*)"', form))
 
 
@@ -63,7 +63,7 @@ async def test_the_list(viewer: Browser, php: Php) -> None:
     are(php, OTHER, "sidecar", "held", "shadow")
     page = await viewer.page("/vendors")
     assert uids(page) == [VENDOR, OTHER]
-    assert "The campaigns of 1 vendors are held" in page
+    assert "The campaigns of 1 vendor are held" in page
     rows = re.findall(r"(?s)<tr><th scope=\"row\">(\w+)</th>(.*?)</tr>", page)
     counted = {name: re.findall(r">(\d+)<", cells) for name, cells in rows}
     assert counted["campaigns"] == ["1", "0", "0", "1"]
@@ -148,8 +148,8 @@ async def test_differences_side_by_side(viewer: Browser, redis: Redis) -> None:
     assert "wamid.1 at" in page
     assert "<code>[&#34;b1&#34;,&#34;b2&#34;]</code>" in page
     assert "<code>[&#34;&lt;b1&gt;&#34;]</code>" in page
-    assert "<td>same</td>" in page
-    assert page.count("<td>differs</td>") == 3
+    assert '<td class="nowrap">same</td>' in page
+    assert page.count('<td class="nowrap">differs</td>') == 1
     assert "No example is kept any more." in page
 
 
