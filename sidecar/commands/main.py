@@ -10,6 +10,7 @@ COMMANDS = (
     "worker",
     "status",
     "check",
+    "find",
     "campaigns",
     "numbers",
     "unknown",

@@ -1,6 +1,7 @@
 """Signing in and out."""
 
 import re
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import structlog
@@ -12,6 +13,7 @@ from contracts.console import Role
 from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
+from sidecar.console.links import LinkRefused
 from sidecar.console.page import (
     NO_REDIS,
     address_of,
@@ -42,6 +44,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/sign-in", _show, methods=["GET"]),
         Route("/sign-in", _sign_in, methods=["POST"]),
+        Route("/sign-in/link", _open_link, methods=["GET"]),
         Route("/sign-out", _sign_out, methods=["POST"]),
     ]
 
@@ -110,6 +113,26 @@ async def _sign_in(request: Request) -> Response:
     except AnyRedisError as error:
         log.warning("console.redis_unavailable", reason=reason_of(error))
         return refused(request, 503, NO_REDIS)
+
+
+async def _open_link(request: Request) -> Response:
+    """Sign in whom PHP's admin sends here (``contracts/console.py``)."""
+    if request.method == "HEAD":  # who only looks at a link does not use it up
+        return Response(status_code=405, headers={"Allow": "GET"})
+    try:
+        query = request.scope["query_string"].decode("latin-1")
+        visitor = await console_of(request).links.open(query)
+        return await open_session(request, visitor.name, visitor.role)
+    except LinkRefused as error:
+        return await _refuse_link(request, str(error))
+    except AnyRedisError as error:
+        return await _refuse_link(request, f"Redis does not answer: {reason_of(error)}.")
+
+
+async def _refuse_link(request: Request, why: str) -> Response:
+    with suppress(*AnyRedisError):  # it is logged before
+        await record_refusal(request, "", why)
+    return refused(request, 403, why)
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:

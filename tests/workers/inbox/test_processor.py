@@ -11,6 +11,7 @@ from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.partitions import drain_lease
+from sidecar.metrics import METRICS, STATUSES
 from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages
@@ -198,6 +199,34 @@ async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
 
 
 # -- what can never be applied --
+
+
+async def test_statuses_that_php_has_are_counted_by_what_they_say(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    def counted() -> dict[str, float]:
+        names = ("sent", "delivered", "failed", "other", "of the future")
+        return {name: METRICS.counter(STATUSES, name).value for name in names}
+
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(), Lane.STATUSES)
+        before = counted()
+        statuses = [
+            make_update(
+                UpdateKind.STATUS, vendor_uid=A, wamid=wamid, status_name=name, order_key=wamid
+            )
+            for wamid, name in (
+                ("w1", "sent"),
+                ("w1", "delivered"),
+                ("w2", "of the future"),
+                ("w3", "failed"),
+            )
+        ]
+        desk.says = {statuses[3].id: REFUSED}
+        await desk.process(fresh(*statuses, make_update(vendor_uid=A)))
+    grown = {name: value - before[name] for name, value in counted().items()}
+    assert grown == {"sent": 1, "delivered": 1, "other": 1, "failed": 0, "of the future": 0}
 
 
 async def test_what_php_rejects_is_given_up_at_once_and_holds_nothing_back(desk: Desk) -> None:
