@@ -6,7 +6,9 @@ namespace WhatsappSidecar\Laravel;
 
 use Illuminate\Auth\Access\AuthorizationException;
 use Illuminate\Contracts\Auth\Authenticatable;
+use InvalidArgumentException;
 use WhatsappSidecar\Laravel\Access\ConsoleLink;
+use WhatsappSidecar\Laravel\Access\UserName;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
@@ -29,23 +31,23 @@ class Sidecar
     /** Have a campaign's due rows sent now. */
     public function sendCampaign(string $campaignUid): array
     {
-        return $this->client()->sendCampaign($campaignUid);
+        return $this->client()->sendCampaign($campaignUid, $this->by());
     }
 
     /** @param string|null $reason shown to people */
     public function pause(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->pause($campaignUid, $reason);
+        return $this->client()->pause($campaignUid, $reason, $this->by());
     }
 
     public function resume(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->resume($campaignUid, $reason);
+        return $this->client()->resume($campaignUid, $reason, $this->by());
     }
 
     public function cancel(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->cancel($campaignUid, $reason);
+        return $this->client()->cancel($campaignUid, $reason, $this->by());
     }
 
     /** Return how far a campaign is. */
@@ -279,6 +281,19 @@ class Sidecar
     public function health(): array
     {
         return $this->client()->health();
+    }
+
+    /** Return who is signed in, for the sidecar's audit, if that is known already: no database is asked. */
+    private function by(): ?string
+    {
+        try {
+            $guard = app()->bound('auth') ? app('auth')->guard() : null;
+        } catch (InvalidArgumentException) {
+            return null; // the application has no such guard, and so nobody who is signed in
+        }
+        $known = $guard !== null && method_exists($guard, 'hasUser') && $guard->hasUser();
+
+        return $known ? app(UserName::class)->of($guard->user()) : null;
     }
 
     private function client(): SidecarClient
