@@ -6,9 +6,8 @@ namespace WhatsappSidecar\Laravel;
 
 use Illuminate\Auth\Access\AuthorizationException;
 use Illuminate\Contracts\Auth\Authenticatable;
-use InvalidArgumentException;
+use WhatsappSidecar\Laravel\Access\Caller;
 use WhatsappSidecar\Laravel\Access\ConsoleLink;
-use WhatsappSidecar\Laravel\Access\UserName;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
 use WhatsappSidecar\Laravel\Cache\CachedVendors;
@@ -283,17 +282,9 @@ class Sidecar
         return $this->client()->health();
     }
 
-    /** Return who is signed in, for the sidecar's audit, if that is known already: no database is asked. */
     private function by(): ?string
     {
-        try {
-            $guard = app()->bound('auth') ? app('auth')->guard() : null;
-        } catch (InvalidArgumentException) {
-            return null; // the application has no such guard, and so nobody who is signed in
-        }
-        $known = $guard !== null && method_exists($guard, 'hasUser') && $guard->hasUser();
-
-        return $known ? app(UserName::class)->of($guard->user()) : null;
+        return app(Caller::class)->name();
     }
 
     private function client(): SidecarClient

@@ -4,11 +4,13 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Tests;
 
+use Illuminate\Auth\AuthManager;
 use Illuminate\Auth\GenericUser;
 use Illuminate\Auth\RequestGuard;
+use Illuminate\Config\Repository;
 use Illuminate\Container\Container;
+use Illuminate\Contracts\Debug\ExceptionHandler;
 use Illuminate\Http\Request;
-use InvalidArgumentException;
 use PHPUnit\Framework\TestCase;
 use WhatsappSidecar\Laravel\Access\UserName;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
@@ -18,11 +20,14 @@ use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Signer;
 
 /** Who has a campaign started or stopped is told to the sidecar, where that is known. */
-final class CallersNameTest extends TestCase implements Transport
+final class CallerTest extends TestCase implements Transport
 {
     private string $sent = '';
 
     private int $asked = 0;
+
+    /** @var list<\Throwable> */
+    private array $reported = [];
 
     protected function setUp(): void
     {
@@ -31,6 +36,11 @@ final class CallersNameTest extends TestCase implements Transport
         $signer = new Signer(Keys::parse('k1:a secret of the test'), new StoppedClock(0));
         $app->instance(SidecarClient::class, new SidecarClient($this, $signer, 'http://sidecar', 1.0));
         $app->instance(UserName::class, new UserName(['name']));
+        $handler = $this->createStub(ExceptionHandler::class);
+        $handler->method('report')->willReturnCallback(function (\Throwable $error): void {
+            $this->reported[] = $error;
+        });
+        $app->instance(ExceptionHandler::class, $handler);
     }
 
     protected function tearDown(): void
@@ -61,44 +71,48 @@ final class CallersNameTest extends TestCase implements Transport
         self::assertSame(0, $this->asked);
     }
 
-    public function testAnApplicationWithoutGuards(): void
+    public function testAnApplicationInWhichNobodyIsLookedUp(): void
     {
         (new Sidecar())->pause('c');
         self::assertSame(['reason' => null], json_decode($this->sent, true));
-        $auth = new class () {
-            public function guard(): object
-            {
-                throw new InvalidArgumentException('Auth guard [none] is not defined.');
-            }
-        };
-        Container::getInstance()->instance('auth', $auth);
+        Container::getInstance()->instance('auth', new AuthManager(Container::getInstance()));
+        (new Sidecar())->pause('c');
+        self::assertSame(['reason' => null], json_decode($this->sent, true));
+        Container::getInstance()->instance('auth', new class () {
+        });
         (new Sidecar())->cancel('c');
         self::assertSame(['reason' => null], json_decode($this->sent, true));
     }
 
-    /** Bind a guard of one user, whom it looks for when it is asked; $known: it was. */
+    public function testAnApplicationWhoseAuthFailsStopsCampaignsAllTheSame(): void
+    {
+        $this->guard(true);
+        Container::getInstance()->make('auth')->setDefaultDriver('none');
+        (new Sidecar())->pause('c', 'why');
+        self::assertSame(['reason' => 'why'], json_decode($this->sent, true));
+        self::assertCount(1, $this->reported);
+    }
+
+    /** Have the application's guard be of one user, whom it looks for when it is asked; $known: it was. */
     private function guard(bool $known): void
     {
+        $app = Container::getInstance();
         $find = function (): GenericUser {
             $this->asked++;
 
             return new GenericUser(['id' => 1, 'name' => 'Ada']);
         };
-        $guard = new RequestGuard($find, Request::create('/'));
+        $app->instance('config', new Repository(['auth' => [
+            'defaults' => ['guard' => 'web', 'provider' => null],
+            'guards' => ['web' => ['driver' => 'own']],
+        ]]));
+        $auth = new AuthManager($app);
+        $auth->extend('own', static fn (): RequestGuard => new RequestGuard($find, Request::create('/')));
+        $guard = $auth->guard();
         if ($known) {
             $guard->user();
         }
-        $auth = new class ($guard) {
-            public function __construct(private object $guard)
-            {
-            }
-
-            public function guard(): object
-            {
-                return $this->guard;
-            }
-        };
-        Container::getInstance()->instance('auth', $auth);
+        $app->instance('auth', $auth);
     }
 
     public function send(string $method, string $url, array $headers, string $body, float $timeoutS): array
