@@ -49,6 +49,7 @@ class Audience(StrEnum):
     SIDECAR = "sidecar"
     BACKEND = "backend"
     CONSOLE = "console"
+    NOTIFICATION = "notification"
 
 
 class Refusal(StrEnum):

@@ -9,6 +9,7 @@ COMMANDS = (
     "serve",
     "worker",
     "status",
+    "notify",
     "check",
     "campaigns",
     "numbers",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
@@ -296,6 +297,18 @@ async def test_it_reconciles_while_it_runs(
     await eventually(lambda: send_campaign("v", "c1") in wakeups(runtime))
     await runtime.close()
     assert all(task.done() for task in runtime._background)
+
+
+async def test_it_tells_people_what_is_wrong(
+    php: Php, make_runtime: MakeRuntime, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.notify.notifier.IDLE_S", 0.02)
+    httpserver.expect_request("/hook").respond_with_data("ok")
+    runtime = make_runtime(php, notify_slack_url=httpserver.url_for("/hook"), notify_after_s=0)
+    await runtime.start()
+    await eventually(lambda: httpserver.log)
+    assert "sidecar serve is not running" in httpserver.log[0][0].get_data(as_text=True)
+    await runtime.close()
 
 
 async def test_a_change_of_configuration_is_followed(
