@@ -11,6 +11,7 @@ COMMANDS = (
     "status",
     "notify",
     "check",
+    "find",
     "campaigns",
     "numbers",
     "unknown",

@@ -75,10 +75,6 @@ def change(
     )
 
 
-def why(what: str, reason: str | None) -> str:
-    return f"{what}: {reason}" if reason else what
-
-
 async def move(context: Context, asked: ModesChange, *, brief: bool, as_json: bool) -> None:
     """Make the change and print how vendors stand. Ends the command with 1 if another run is
     needed."""

@@ -4,11 +4,8 @@ import click
 
 from contracts.modes import Capability, Mode
 from sidecar.commands.context import Context, json_option, with_context
-from sidecar.commands.moving import change, move, why, with_reason
-from sidecar.migration.rollout import ROLLBACK_ALL
-
-#: A rollback of everything takes no longer where PHP and the workers answer.
-ROLLBACK_S = 9.0
+from sidecar.commands.moving import change, move, with_reason
+from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason
 
 
 @click.command()
@@ -33,6 +30,6 @@ async def rollback(
     if bool(vendor_uids) == everything:
         raise click.UsageError("name the vendors, or say --all")
     modes = dict.fromkeys(Capability, Mode.PHP)
-    reason = why(ROLLBACK_ALL, reason) if everything else reason or "rollback"
+    reason = rollback_all_reason(reason) if everything else reason or "rollback"
     asked = change(list(vendor_uids), modes, reason, ROLLBACK_S)
     await move(context, asked, brief=everything, as_json=as_json)

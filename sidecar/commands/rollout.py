@@ -8,8 +8,10 @@ from contracts.sidecar_api import ModesChange
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, json_option, with_context
 from sidecar.commands.modes_text import HEAD, line
-from sidecar.commands.moving import change, cutover_of, move, why, with_modes, with_reason
-from sidecar.migration.rollout import ROLLOUT, Plan, changed_by_hand, make_plan
+from sidecar.commands.moving import change, cutover_of, move, with_modes, with_reason
+from sidecar.migration.cutover import VendorUnknown
+from sidecar.migration.moving import why_not
+from sidecar.migration.rollout import Plan, changed_by_hand, plan_rollout, rollout_reason
 
 #: Vendors that are shown and do not change.
 MAX_SHOWN = 20
@@ -38,15 +40,14 @@ async def rollout(
     outside the percentage do not change. Vendors in it that were changed by hand are listed, and
     move with the others unless --except names them.
     """
-    asked = change([], modes, why(f"{ROLLOUT}{percent:g} percent", reason))
-    vendors = (await cutover_of(context).read(history=True)).vendors
-    known = {vendor.vendor_uid for vendor in vendors}
-    if missing := [uid for uid in excepted if uid not in known]:
-        raise click.ClickException(f"PHP knows no vendor {missing[0]}; nothing was changed")
-    plan = make_plan(vendors, asked, percent, excepted)
+    asked = change([], modes, rollout_reason(percent, reason))
+    try:
+        plan = await plan_rollout(cutover_of(context), asked, percent, excepted)
+    except VendorUnknown as error:
+        raise click.ClickException(f"{why_not(error)}; nothing was changed") from None
     if not as_json:
         click.echo(
-            f"{len(plan.chosen):,} of {len(vendors):,} vendors are in {percent:g} percent; "
+            f"{len(plan.chosen):,} of {plan.total:,} vendors are in {percent:g} percent; "
             f"{len(plan.moving):,} of them change"
         )
         _show(plan, asked, everything=dry_run)

@@ -13,11 +13,12 @@ from starlette.types import Message, Receive, Scope, Send
 from sidecar.console import sign_in
 from sidecar.console.console import Console
 from sidecar.console.cookies import token_of
-from sidecar.console.page import failed, record_refusal, to_sign_in
+from sidecar.console.page import NO_REDIS, failed, path_of, record_refusal, to_sign_in
 from sidecar.console.paths import ROOT, SIGN_IN, STATIC
 from sidecar.console.sessions import User
 from sidecar.console.static import serve_static
 from sidecar.console.templates import page_names
+from sidecar.logs import LogOnce
 from sidecar.redis.client import AnyRedisError, reason_of
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class _Front:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._outage = LogOnce("console.redis_unavailable")
         self._router = Router(console_routes(console), redirect_slashes=False)
 
     @property
@@ -83,14 +85,14 @@ class _Front:
         try:
             await self._answer(request, send_with_headers)
         except Exception:
-            log.exception("console.failed", path=request.url.path)
+            log.exception("console.failed", path=scope["path"])
             if started:
                 raise
             answer = failed(request, 500, "The console itself failed; its log says why.")
             await answer(scope, receive, send_with_headers)
 
     async def _answer(self, request: Request, send: Send) -> None:
-        scope, receive, path = request.scope, request.receive, request.url.path
+        scope, receive, path = request.scope, request.receive, path_of(request)
         if path == ROOT:
             await RedirectResponse(f"{ROOT}/", 308)(scope, receive, send)
             return
@@ -98,9 +100,11 @@ class _Front:
         try:
             scope["console_user"] = None if path.startswith(STATIC) else await self._user(request)
         except AnyRedisError as error:
-            why = f"Redis, which knows who is signed in, does not answer: {reason_of(error)}."
-            await failed(request, 503, why)(scope, receive, send)
+            # Why is for the log: nobody knows who asks.
+            self._outage.failed(reason_of(error))
+            await failed(request, 503, NO_REDIS)(scope, receive, send)
             return
+        self._outage.worked()
         if scope["console_user"] is None and not is_open:
             if request.method not in ("GET", "HEAD"):
                 await record_refusal(request, "", "not signed in")

@@ -40,7 +40,7 @@ def make_chart(title: str, lines: Mapping[str, Sequence[Point]], show: Format) -
     some = next(iter(lines.values()))
     return Chart(
         title=title,
-        summary="; ".join(_summary(name, points, show) for name, points in lines.items()),
+        summary=_summary(lines, show),
         top=show(top),
         since=_time(some[0].at_ms),
         until=_time(some[-1].at_ms),
@@ -48,14 +48,18 @@ def make_chart(title: str, lines: Mapping[str, Sequence[Point]], show: Format) -
     )
 
 
-def _summary(name: str, points: Sequence[Point], show: Format) -> str:
+def _summary(lines: Mapping[str, Sequence[Point]], show: Format) -> str:
+    if all(point.value is None for points in lines.values() for point in points):
+        return "nothing is known of this time"
+    return "; ".join(_of_line(name, points, show) for name, points in lines.items())
+
+
+def _of_line(name: str, points: Sequence[Point], show: Format) -> str:
     known = [(point.value, point.at_ms) for point in points if point.value is not None]
-    if not known:
-        return f"{name}: nothing known"
-    highest, at_ms = max(known, key=lambda one: one[0])
-    last = show(points[-1].value) if points[-1].value is not None else "not known"
+    highest, at_ms = max(known, key=lambda one: one[0], default=(0.0, 0))
     if not highest:
-        return f"{name}: none" if points[-1].value is not None else f"{name}: last not known"
+        return f"{name}: none"
+    last = "not known" if points[-1].value is None else show(points[-1].value)
     return f"{name}: last {last}, highest {show(highest)} at {_time(at_ms)}"
 
 

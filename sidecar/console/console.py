@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sidecar.console.attempts import Attempts
+from sidecar.console.links import Links
 from sidecar.console.notices import Notices
 from sidecar.console.sessions import Sessions
 from sidecar.console.users import Users
@@ -33,6 +34,7 @@ class Console:
     users: Users = field(init=False)
     sessions: Sessions = field(init=False)
     attempts: Attempts = field(init=False)
+    links: Links = field(init=False)
     notices: Notices = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,7 @@ class Console:
                 idle_s=self.settings.console_idle_s,
             ),
             "attempts": Attempts(self.redis),
+            "links": Links(self.redis, self.settings.signing_secrets),
             "notices": Notices(self.settings.signing_secrets[self.settings.signing_key_id]),
         }
         for name, value in made.items():

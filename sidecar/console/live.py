@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
+from markupsafe import escape
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
@@ -49,9 +50,9 @@ async def _events(
                 if await sessions.look(user.session) is None:
                     yield ServerSentEvent("", event="ended", sep="\n")
                     return
-            found = {"trouble": "", **await fragments()}
+            found: dict[str, str] = {"trouble": "", **await fragments()}
         except (BackendError, *AnyRedisError) as error:
-            found = {"trouble": f"These figures stand still: {reason_of(error)}"}
+            found = {"trouble": escape(f"These figures stand still: {reason_of(error)}")}
         for name, content in found.items():
             if sent.get(name, "" if name == "trouble" else None) != content:
                 sent[name] = content
@@ -66,13 +67,13 @@ class Shared(Generic[T]):
         self._read = read
         self._for_s = for_s
         self._lock = asyncio.Lock()
-        self._found: T | None = None
+        self._found: list[T] = []
         self._until = 0.0
 
     async def get(self) -> T:
         """Return what was read a moment ago, or read it. Raises what the read raises."""
         async with self._lock:
-            if self._found is None or time.monotonic() >= self._until:
-                self._found = await self._read()
+            if not self._found or time.monotonic() >= self._until:
+                self._found = [await self._read()]
                 self._until = time.monotonic() + self._for_s
-            return self._found
+            return self._found[0]

@@ -29,6 +29,12 @@ log = structlog.get_logger()
 Handler = Callable[[Request, User], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
+#: For who is not signed in: why it does not is in the log.
+NO_REDIS = (
+    "Redis, which knows who may sign in and who is signed in, does not answer. sidecar status, on "
+    "the machine, says why and what to do."
+)
+
 NOTICE_COOKIE = "sidecar_notice"
 
 
@@ -43,6 +49,12 @@ def user_of(request: Request) -> User | None:
     return user
 
 
+def path_of(request: Request) -> str:
+    """Return the path, whatever the client says of the host that it is at."""
+    path: str = request.scope["path"]
+    return path
+
+
 def who(user: User) -> Who:
     """Return a user as the audit has it."""
     return Who("console", user.name, user.role)
@@ -53,7 +65,7 @@ async def record_refusal(request: Request, name: str, why: str) -> None:
     has had enough of them. ``name`` is a user's, or empty: what somebody types may be anything, a
     password for instance."""
     console, address = console_of(request), address_of(request)
-    target = f"{request.method} {request.url.path}"
+    target = f"{request.method} {path_of(request)}"
     log.warning("console.refused", name=name, target=target, reason=why, address=address)
     if await console.attempts.is_recorded():
         await console.audit.record(
@@ -118,7 +130,7 @@ async def _refusal(request: Request, user: User, role: Role) -> str | None:
 
 
 async def _refuse(request: Request, user: User, why: str) -> Response:
-    target = f"{request.method} {request.url.path}"
+    target = f"{request.method} {path_of(request)}"
     await console_of(request).audit.record(
         who(user), "console.refused", target, REFUSED, reason=why, address=address_of(request)
     )
@@ -230,19 +242,19 @@ def confirm(
 
 def to_sign_in(request: Request) -> Response:
     """Lead to the sign-in page, and from there to where somebody wanted to go."""
-    path = request.url.path
+    path, query = path_of(request), request.scope["query_string"].decode("latin-1")
     if request.headers.get("accept") == "text/event-stream" or request.method == "HEAD":
         return Response(status_code=401)  # a page that was open: its script loads it again
     if request.method != "GET" or path == f"{ROOT}/":
         return RedirectResponse(SIGN_IN, 303)
-    target = f"{path}?{request.url.query}" if request.url.query else path
+    target = f"{path}?{query}" if query else path
     return RedirectResponse(f"{SIGN_IN}?{urlencode({'to': target})}", 303)
 
 
 def is_https(request: Request) -> bool:
     """Tell whether the client came by HTTPS, as nginx says."""
-    return request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
+    return request.headers.get("x-forwarded-proto", request.scope["scheme"]) == "https"
 
 
 def _page(request: Request) -> str:
-    return request.url.path.removeprefix(ROOT).strip("/").partition("/")[0]
+    return path_of(request).removeprefix(ROOT).strip("/").partition("/")[0]

@@ -1,7 +1,10 @@
 """Signing in and out."""
 
+import re
+from contextlib import suppress
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -10,7 +13,9 @@ from contracts.console import Role
 from sidecar.console.attempts import TooManyTries
 from sidecar.console.cookies import delete_token, set_token
 from sidecar.console.forms import TooLarge
+from sidecar.console.links import LinkRefused
 from sidecar.console.page import (
+    NO_REDIS,
     address_of,
     console_of,
     form,
@@ -20,12 +25,17 @@ from sidecar.console.page import (
     user_of,
     who,
 )
-from sidecar.console.paths import ROOT, SIGN_IN
+from sidecar.console.paths import ROOT, SIGN_IN, STATIC
 from sidecar.console.sessions import Origin, User
 from sidecar.console.users import LocalUser, TooManyAtOnce
 from sidecar.format import duration
 from sidecar.ops.audit import Who
 from sidecar.redis.client import AnyRedisError, reason_of
+
+#: Printable ASCII, without what some browsers take for a slash.
+_TARGET = re.compile(re.escape(ROOT) + r"/[!-\[\]-~]*")
+
+log = structlog.get_logger()
 
 _WRONG = "The name or the password is wrong."
 
@@ -34,6 +44,7 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/sign-in", _show, methods=["GET"]),
         Route("/sign-in", _sign_in, methods=["POST"]),
+        Route("/sign-in/link", _open_link, methods=["GET"]),
         Route("/sign-out", _sign_out, methods=["POST"]),
     ]
 
@@ -63,11 +74,11 @@ async def open_session(
 
 def refused(request: Request, status: int, why: str) -> Response:
     """Return the sign-in page with the reason for which somebody was not let in."""
-    return render(request, None, "sign_in.html", status, why=why, to=_target(request, ""))
+    return render(request, None, "sign_in.html", status, why=why, to=_target(""))
 
 
 async def _show(request: Request) -> Response:
-    to = _target(request, request.query_params.get("to", ""))
+    to = _target(request.query_params.get("to", ""))
     if user_of(request):
         return RedirectResponse(to, 303)
     return render(request, None, "sign_in.html", why="", to=to)
@@ -88,7 +99,7 @@ async def _sign_in(request: Request) -> Response:
         if user is None:
             return await _refuse(request, name, 403, _WRONG)
         await console.attempts.succeeded(name, address)
-        to = _target(request, sent.get("to"))
+        to = _target(sent.get("to"))
         return await open_session(
             request, user.name, user.role, origin=Origin.PASSWORD, local=user, to=to
         )
@@ -100,8 +111,28 @@ async def _sign_in(request: Request) -> Response:
         why = "Too many people sign in at this moment. Try again in some seconds."
         return await _refuse(request, name, 503, why)
     except AnyRedisError as error:
-        why = f"Redis, which knows the users, does not answer: {reason_of(error)}."
-        return refused(request, 503, why)
+        log.warning("console.redis_unavailable", reason=reason_of(error))
+        return refused(request, 503, NO_REDIS)
+
+
+async def _open_link(request: Request) -> Response:
+    """Sign in whom PHP's admin sends here (``contracts/console.py``)."""
+    if request.method == "HEAD":  # who only looks at a link does not use it up
+        return Response(status_code=405, headers={"Allow": "GET"})
+    try:
+        query = request.scope["query_string"].decode("latin-1")
+        visitor = await console_of(request).links.open(query)
+        return await open_session(request, visitor.name, visitor.role)
+    except LinkRefused as error:
+        return await _refuse_link(request, str(error))
+    except AnyRedisError as error:
+        return await _refuse_link(request, f"Redis does not answer: {reason_of(error)}.")
+
+
+async def _refuse_link(request: Request, why: str) -> Response:
+    with suppress(*AnyRedisError):  # it is logged before
+        await record_refusal(request, "", why)
+    return refused(request, 403, why)
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:
@@ -123,17 +154,21 @@ async def _sign_out(request: Request, user: User) -> Response:
 def _is_foreign(request: Request) -> bool:
     """Tell whether another site posts the form, to sign somebody in as somebody else. Browsers say
     whose it is."""
-    if site := request.headers.get("sec-fetch-site"):
+    headers = request.headers
+    if site := headers.get("sec-fetch-site"):
         return site not in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).hostname != request.url.hostname
+    origin = headers.get("origin")
+    return origin is not None and _host(origin) != _host(f"//{headers.get('host', '')}")
 
 
-def _target(request: Request, to: str) -> str:
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return url
+
+
+def _target(to: str) -> str:
     """Return where to go after the sign-in: a page of the console, and nothing else."""
-    parts = urlsplit(to)
-    is_ours = not parts.scheme and not parts.netloc and parts.path.startswith(f"{ROOT}/")
-    is_plain = to.isascii() and to.isprintable() and "\\" not in to
-    if not (is_ours and is_plain) or parts.path.startswith((SIGN_IN, f"{ROOT}/static/")):
-        return f"{ROOT}/"
-    return to
+    is_closed = to.startswith((SIGN_IN, STATIC)) or not _TARGET.fullmatch(to)
+    return f"{ROOT}/" if is_closed else to

@@ -105,11 +105,13 @@ class Users:
             raise TooManyAtOnce
         self._waiting += 1
         try:
-            async with self._hashing:
-                yield
-                await asyncio.sleep(_PAUSE_S)
+            await self._hashing.acquire()
         finally:
             self._waiting -= 1
+        try:
+            yield
+        finally:
+            asyncio.get_running_loop().call_later(_PAUSE_S, self._hashing.release)
 
 
 def _is_right(password_hash: str, password: str) -> bool:

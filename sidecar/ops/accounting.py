@@ -15,7 +15,7 @@ something was lost or counted twice: a bug, or somebody has changed Redis by han
 and ``skipped`` are PHP's counts of rows that it has ended at a claim; no check includes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,7 +186,12 @@ class Counters:
 
     async def read(self) -> list[Accounting]:
         """Return the accounting of all vendors, by their uid; each vendor's at one moment."""
-        vendors = sorted(member.decode() for member in await self._vendors())
+        return await self.read_some([member.decode() for member in await self._vendors()])
+
+    async def read_some(self, vendor_uids: Iterable[str]) -> list[Accounting]:
+        """Return the accounting of these vendors, by their uid; of one that is not known all is
+        0."""
+        vendors = sorted(vendor_uids)
         accounting: list[Accounting] = []
         for start in range(0, len(vendors), CHUNK):
             accounting += await self._read(vendors[start : start + CHUNK])

@@ -7,9 +7,14 @@ from typing import Any
 from contracts import backend as contract
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState
-from sidecar.ops.backlog import CampaignWork, read_campaigns
+from sidecar.ops.backlog import (
+    CampaignWork,
+    Listed,
+    read_campaign,
+    read_campaigns,
+    read_listed,
+)
 from sidecar.ops.sends import RecentSends, recent_sends
-from sidecar.ops.snapshot import Observer
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import state_of
@@ -22,13 +27,15 @@ _NEVER_S = 10 * 365 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """``php`` is None for one that PHP does not know (any more); ``work`` and ``recent`` are None
-    where Redis knows nothing of it, or was not asked."""
+    """``php`` is None for one that PHP does not know (any more), or if PHP does not answer, and
+    then ``php_away`` says why; ``work`` and ``recent`` are None where Redis knows nothing of it, or
+    was not asked."""
 
     uid: str
     php: contract.DueCampaign | None
     work: CampaignWork | None = None
     recent: RecentSends | None = None
+    php_away: str | None = None
 
     @property
     def vendor_uid(self) -> str | None:
@@ -40,7 +47,7 @@ class Campaign:
     def state(self) -> str:
         """A halt that PHP does not know yet is what counts. ``unknown to PHP``: it was deleted."""
         if self.php is None:
-            return "unknown to PHP"
+            return self.work.state if self.work and self.php_away else "unknown to PHP"
         return state_of(self.php.state, self.work.halt if self.work else None).value
 
     @property
@@ -73,6 +80,15 @@ class Campaign:
         return self.recent.per_s if self.recent else 0.0
 
     @property
+    def left_s(self) -> float | None:
+        """In how many seconds the rest is sent, if it goes on as it goes now; None if it does not,
+        or if nothing is left."""
+        if self.php is None or self.state != CampaignState.RUNNING or not self.per_s:
+            return None
+        left = self.php.counts.queued + self.php.counts.processing
+        return left / self.per_s if left else None
+
+    @property
     def json(self) -> dict[str, Any]:
         return {
             "campaign_uid": self.uid,
@@ -83,6 +99,7 @@ class Campaign:
             "sent": self.sent,
             "total": self.total,
             "per_s": self.per_s,
+            "left_s": self.left_s,
             "php": self.php.model_dump(mode="json") if self.php else None,
             "work": asdict(self.work) | {"in_flight": self.work.in_flight} if self.work else None,
             "recent": asdict(self.recent) if self.recent else None,
@@ -103,11 +120,31 @@ async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
     )
 
 
-async def read_one(redis: Redis | None, backend: Backend, uid: str) -> Campaign:
-    """As :func:`read_all`, of one."""
+async def read_one(
+    redis: Redis | None, backend: Backend, uid: str, *, errors: bool = False
+) -> Campaign:
+    """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
+    are. With ``errors`` PHP names what its messages have failed of, if its package can."""
+    work, recent = None, None
+    if redis is not None:
+        listed = await read_listed(redis)
+        work = await read_campaign(redis, listed, uid)
+        recent = _recent(listed).get(uid)
+    found = await (_find_with_errors if errors else _find)(backend, [uid])
+    return Campaign(uid, found.get(uid), work, recent)
+
+
+async def read_all_of_redis(redis: Redis, php_away: str) -> list[Campaign]:
+    """As :func:`read_all`, as far as Redis knows, while PHP does not answer."""
     works, recent = await _known(redis)
-    found = await _find(backend, [uid])
-    return Campaign(uid, found.get(uid), works.get(uid), recent.get(uid))
+    return [Campaign(uid, None, works[uid], recent.get(uid), php_away) for uid in works]
+
+
+async def read_one_of_redis(redis: Redis, uid: str, php_away: str) -> Campaign:
+    """As :func:`read_one`, as far as Redis knows, while PHP does not answer."""
+    listed = await read_listed(redis)
+    work = await read_campaign(redis, listed, uid)
+    return Campaign(uid, None, work, _recent(listed).get(uid), php_away)
 
 
 async def _known(
@@ -115,9 +152,13 @@ async def _known(
 ) -> tuple[dict[str, CampaignWork], dict[str | None, RecentSends]]:
     if redis is None:
         return {}, {}
-    overview = await Observer(redis).read()
-    works = {one.uid: one for one in await read_campaigns(redis, overview)}
-    return works, {one.campaign_uid: one for one in recent_sends(overview.processes)}
+    listed = await read_listed(redis)
+    works = {one.uid: one for one in await read_campaigns(redis, listed)}
+    return works, _recent(listed)
+
+
+def _recent(listed: Listed) -> dict[str | None, RecentSends]:
+    return {one.campaign_uid: one for one in recent_sends(listed.processes)}
 
 
 async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
@@ -128,6 +169,20 @@ async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.Due
         )
         found += await _ask(backend, request)
     return {one.campaign_uid: one for one in found}
+
+
+async def _find_with_errors(
+    backend: Backend, uids: Sequence[str]
+) -> dict[str, contract.DueCampaign]:
+    request = contract.DueCampaignsRequest(
+        campaign_uids=list(uids), errors=True, stale_after_s=_NEVER_S
+    )
+    try:
+        return {one.campaign_uid: one for one in await _ask(backend, request)}
+    except BackendRefused as error:
+        if error.code != ErrorCode.REQUEST_INVALID:
+            raise
+    return await _find(backend, uids)
 
 
 async def _open(backend: Backend) -> Iterable[contract.DueCampaign]:

@@ -13,21 +13,20 @@ from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_def
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.ignored import IgnoredMessages, read_ignored_messages
 from sidecar.ops.notifications import Notifications, TargetState
+from sidecar.ops.numbers import read_lines
 from sidecar.ops.sends import RecentSends, recent_sends
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.php.client import Backend, BackendError
 from sidecar.php.modes import counts, held
 from sidecar.redis.client import Redis
-from sidecar.sending.numbers import NumberState, number_state, numbers
+from sidecar.sending.numbers import NumberState
 from sidecar.sending.pauses import Paused, Pauses
 
 #: A difference that remains for this long is not just work between two reads.
 LOOK_AGAIN_S = 0.5
 #: How long to wait for PHP's view of the campaigns.
 PHP_TIMEOUT_S = 3.0
-#: Numbers that are read at the same time.
-NUMBERS_AT_ONCE = 16
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
@@ -101,13 +100,8 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
 
 
 async def read_numbers(redis: Redis) -> list[NumberState]:
-    """Return how the numbers stand that were used lately, some at a time."""
-    lines = await numbers(redis)
-    found: list[NumberState | None] = []
-    for start in range(0, len(lines), NUMBERS_AT_ONCE):
-        some = lines[start : start + NUMBERS_AT_ONCE]
-        found += await asyncio.gather(*(number_state(redis, line) for line in some))
-    return [state for state in found if state is not None]
+    """Return how the numbers stand that were used lately."""
+    return [state for _, state in await read_lines(redis) if state is not None]
 
 
 def _asked_about(campaigns: list[CampaignWork], sends: list[RecentSends]) -> list[str]:

@@ -61,6 +61,7 @@
 | effects:{kind}:{vendor} | hash | effects by id (sidecar/effects/outbox.py) |
 | effect:{slice}:{bucket} | set | effects that were taken (sidecar/redis/marks.py); expires |
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
+| chosen:{what}:{token} | list | what somebody is asked about in the console; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
 | history:{series} | string | the last hour and day of it (sidecar/ops/history.py) |
@@ -147,6 +148,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
 | effect:{slice}:{bucket} | effects, and forwarded statuses, of 1.25 x duplicate_window_s | 15 |
 | urgent:{number} | numbers that replies wait for | 130 |
+| chosen:{what}:{token} | questions of 15 minutes, MAX_CHOSEN items each | 100 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
 | history:{series} | SERIES (sidecar/ops/history.py) | 3,700 |
@@ -293,6 +295,10 @@ def dead_effects(vendor_uid: str) -> str:
 
 def counters(vendor_uid: str) -> str:
     return f"{COUNTERS_PREFIX}{vendor_uid}"
+
+
+def chosen(what: str, token: str) -> str:
+    return f"chosen:{what}:{token}"
 
 
 def history(series: str) -> str:

@@ -4,14 +4,16 @@ A number has a *line* for each vendor that sends from it, or one for all those f
 confirmed it: its name in Redis (``workers/sending/limits.py``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import islice
+from typing import Any, cast
 
 import orjson
+from redis.asyncio.client import Pipeline
 
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
-from sidecar.redis.clock import redis_now_us
 from sidecar.sending.pauses import Paused
 
 _DAY_US = 86_400_000_000
@@ -126,12 +128,37 @@ async def numbers(redis: Redis) -> list[str]:
 
 async def number_state(redis: Redis, line: str) -> NumberState | None:
     """Return how a line stands, or None if nobody has asked for slots of it lately."""
-    now_us = await redis_now_us(redis)
-    known = cast(Hash, await redis.hgetall(keys.number(line)))
-    if b"rate" not in known:
-        return None
-    daily, recipients = int(known[b"daily"]), known[b"recipients"]
+    [state] = await number_states(redis, [line])
+    return state
+
+
+async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState | None]:
+    """Return how lines stand, in as many round trips as one takes."""
+    if not lines:
+        return []
     pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    for line in lines:
+        pipeline.hgetall(keys.number(line))
+    (seconds, micros), *hashes = await pipeline.execute()
+    now_us = seconds * 1_000_000 + micros
+    known = {line: found for line, found in zip(lines, hashes, strict=True) if b"rate" in found}
+    pipeline = redis.pipeline(transaction=False)
+    for line, found in known.items():
+        _ask(pipeline, line, found, now_us)
+    answers = iter(await pipeline.execute() if known else [])
+    states = {
+        line: _state(line, found, now_us, *islice(answers, _QUESTIONS))
+        for line, found in known.items()
+    }
+    return [states.get(line) for line in lines]
+
+
+_QUESTIONS = 8
+
+
+def _ask(pipeline: Pipeline, line: str, known: Hash, now_us: int) -> None:
+    daily, recipients = int(known[b"daily"]), known[b"recipients"]
     pipeline.hgetall(known[b"account"])
     pipeline.hgetall(known[b"app"])
     pipeline.zcount(keys.wanting(line), now_us, "+inf")
@@ -143,8 +170,11 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
     )
     pipeline.hmget(keys.PAUSES, orjson.loads(known[b"pauses"]))
     pipeline.hgetall(keys.outage(line))
-    account, app, wanting, asked_us, used, leaving, pauses, outage = await pipeline.execute()
-    rate = float(known[b"rate"])
+
+
+def _state(line: str, known: Hash, now_us: int, *answers: Any) -> NumberState:
+    account, app, wanting, asked_us, used, leaving, pauses, outage = answers
+    rate, daily = float(known[b"rate"]), int(known[b"daily"])
     budget = None
     if daily:
         free_us = leaving[0][1] + _DAY_US if leaving else None

@@ -17,8 +17,8 @@ ADMIN = """
     $guards = ['web' => ['driver' => 'header']];
     config(['auth' => ['defaults' => ['guard' => 'web'], 'guards' => $guards]]);
     $app['auth']->viaRequest('header', static function ($request) {
-        $name = $request->header('X-User');
-        return $name === null ? null : new Illuminate\\Auth\\GenericUser(['id' => 1, 'name' => $name]);
+        $user = ['id' => 1, 'name' => $request->header('X-User')];
+        return $user['name'] === null ? null : new Illuminate\\Auth\\GenericUser($user);
     });
     $app['router']->middlewareGroup('web', []);
     $app['router']->aliasMiddleware('auth', Illuminate\\Auth\\Middleware\\Authenticate::class);

@@ -5,18 +5,41 @@
 (() => {
   const page = document.querySelector("[data-live]");
   if (!page) return;
+  const AGAIN_MS = 5000;
+  const late = new Map();
   let source = null;
 
-  const apply = (element, content) => {
-    // Whoever has the focus, or a selection, inside keeps it; the next change comes soon.
+  const inUse = (element) => {
     const selection = document.getSelection();
     const selected = selection && !selection.isCollapsed && element.contains(selection.anchorNode);
-    if (element.contains(document.activeElement) || selected) {
-      element.dataset.late = "";
-      return;
+    return element.contains(document.activeElement) || selected;
+  };
+
+  // Whoever has the focus, or a selection, inside an element keeps it, and gets the news after.
+  const apply = (element, content) => {
+    if (inUse(element)) {
+      late.set(element, content);
+    } else {
+      late.delete(element);
+      element.innerHTML = content;
     }
-    delete element.dataset.late;
-    element.innerHTML = content;
+  };
+  const catchUp = () => [...late].forEach(([element, content]) => apply(element, content));
+  document.addEventListener("focusout", () => setTimeout(catchUp));
+  document.addEventListener("selectionchange", () => setTimeout(catchUp));
+
+  const stale = (is) => document.documentElement.classList.toggle("stale", is);
+
+  // Refused: by a server that is away for a moment, or because the session has ended.
+  const tryAgain = async () => {
+    source = null;
+    try {
+      const answer = await fetch(page.dataset.live, { method: "HEAD" });
+      if (answer.status === 401) return location.reload();
+    } catch {
+      // Away: the next try tells.
+    }
+    setTimeout(connect, AGAIN_MS);
   };
 
   const connect = () => {
@@ -26,14 +49,10 @@
       source.addEventListener(element.id, (event) => apply(element, event.data));
     }
     source.addEventListener("ended", () => location.reload());
-    source.onopen = () => document.documentElement.classList.remove("stale");
+    source.onopen = () => stale(false);
     source.onerror = () => {
-      document.documentElement.classList.add("stale");
-      // A refusal, not a broken connection: the browser does not try again by itself.
-      if (source.readyState === EventSource.CLOSED) {
-        source = null;
-        setTimeout(connect, 5000);
-      }
+      stale(true);
+      if (source && source.readyState === EventSource.CLOSED) tryAgain();
     };
   };
 

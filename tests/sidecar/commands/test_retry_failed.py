@@ -1,7 +1,10 @@
 """``sidecar campaigns retry-failed``."""
 
+import orjson
 import pytest
+import redis as blocking_redis
 
+from sidecar.redis import keys
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
 from tests.sidecar.commands.campaign_rows import fail, listed, state, statuses
@@ -27,7 +30,7 @@ def test_what_failed_is_sent_again(
 
 
 def test_only_one_error(
-    embedded_php: EmbeddedBackend, campaign: Campaign, run_campaigns: RunCampaigns
+    embedded_php: EmbeddedBackend, campaign: Campaign, run_campaigns: RunCampaigns, redis_url: str
 ) -> None:
     options = ("--code", "132015", "--code", "999")
     counted = run_campaigns("retry-failed", campaign.uid, *options, "--dry-run")
@@ -35,6 +38,11 @@ def test_only_one_error(
     assert statuses(embedded_php, campaign) == [2, 2, 6, 1, 1]
     [done] = listed(run_campaigns("retry-failed", campaign.uid, *options, "--yes", "--json"))
     assert (done["found"], done["done"], done["complete"]) == (1, 1, True)
+    with blocking_redis.Redis.from_url(redis_url) as client:
+        [[_, fields]] = client.xrange(keys.AUDIT)
+    entry = orjson.loads(fields[b"entry"])
+    assert (entry["action"], entry["target"]) == ("campaign.retry_failed", campaign.uid)
+    assert entry["details"] == {"codes": ["132015", "999"], "messages": 1}
     assert statuses(embedded_php, campaign) == [2, 1, 6, 1, 1]
 
 

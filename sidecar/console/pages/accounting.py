@@ -1,0 +1,81 @@
+"""The accounting: everything that came in is accounted for, of all vendors and of each."""
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from sidecar.console.console import Console
+from sidecar.console.live import Shared, live
+from sidecar.console.page import looks, part, render
+from sidecar.console.paths import ROOT
+from sidecar.console.sessions import User
+from sidecar.ops.accounting import Accounting, Counters
+from sidecar.ops.accounting_words import equations, totals
+
+#: Vendors on a page.
+PAGE = 50
+#: Of many vendors all are read at once, which takes a while: looks within this time share it.
+SHARED_S = 5.0
+
+
+def routes(console: Console) -> list[BaseRoute]:
+    page = _AccountingPage(console)
+    return [
+        Route("/accounting", looks(page.show), methods=["GET"]),
+        Route("/accounting/{vendor_uid}", looks(page.show_vendor), methods=["GET"]),
+        Route("/accounting/{vendor_uid}/live", looks(page.live), methods=["GET"]),
+    ]
+
+
+class _AccountingPage:
+    def __init__(self, console: Console) -> None:
+        self._counters = Counters(console.redis)
+        self._shared = Shared(self._counters.read, SHARED_S)
+
+    async def show(self, request: Request, user: User) -> Response:
+        wanted = request.query_params.get("vendor", "").strip()[:200]
+        after = request.query_params.get("after", "")
+        accounts = await self._shared.get()
+        fitting = [one for one in accounts if wanted.lower() in one.vendor_uid.lower()]
+        rest = [one for one in fitting if one.vendor_uid > after]
+        shown = rest[:PAGE]
+        return render(
+            request,
+            user,
+            "accounting.html",
+            vendors=len(accounts),
+            equations=totals(accounts),
+            wrong=[one for one in accounts if not one.balanced][:PAGE],
+            wanted=wanted,
+            shown=shown,
+            first=_address(wanted) if after else "",
+            next=_address(wanted, shown[-1].vendor_uid) if len(rest) > PAGE else "",
+        )
+
+    async def show_vendor(self, request: Request, user: User) -> Response:
+        accounting = await self._vendor(request)
+        return render(
+            request,
+            user,
+            "accounting_vendor.html",
+            accounting=accounting,
+            equations=equations(accounting),
+        )
+
+    async def live(self, request: Request, user: User) -> Response:
+        async def fragments() -> dict[str, str]:
+            found = equations(await self._vendor(request))
+            return {"equations": part("accounting_parts.html", "equations", equations=found)}
+
+        return live(request, user, 2.0, fragments)
+
+    async def _vendor(self, request: Request) -> Accounting:
+        [found] = await self._counters.read_some([request.path_params["vendor_uid"]])
+        return found
+
+
+def _address(wanted: str, after: str = "") -> str:
+    given = {name: value for name, value in (("vendor", wanted), ("after", after)) if value}
+    return f"{ROOT}/accounting?{urlencode(given)}"

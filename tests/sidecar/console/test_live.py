@@ -1,0 +1,132 @@
+"""Streams of what changes, and reads that viewers share."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from sidecar.console.live import Shared, live
+from sidecar.console.page import looks
+from sidecar.console.sessions import User
+from sidecar.http.front import Front
+from sidecar.php.client import BackendUnavailable
+from sidecar.redis.client import Redis
+from tests.eventually import eventually
+from tests.sidecar.console.browser import Browser
+
+#: How often the streams here look.
+EVERY_S = 0.01
+
+
+class Page:
+    """A page whose elements have what a test gives them."""
+
+    def __init__(self) -> None:
+        self.fragments: dict[str, str] = {"one": "<b>1</b>"}
+        self.error: Exception | None = None
+        self.reads = 0
+
+    async def live(self, request: Request, user: User) -> Response:
+        return live(request, user, EVERY_S, self.read)
+
+    async def read(self) -> Mapping[str, str]:
+        self.reads += 1
+        if self.error:
+            raise self.error
+        return self.fragments
+
+
+@pytest.fixture
+def page(app: Front) -> Page:
+    page = Page()
+    [mount] = [route for route in app.routes if isinstance(route, Mount)]
+    mount.routes.append(Route("/page/live", looks(page.live), methods=["GET"]))
+    return page
+
+
+async def test_a_fragment_is_sent_when_it_has_changed(viewer: Browser, page: Page) -> None:
+    page.fragments = {"one": "<b>1</b>\n<i>a</i>", "two": "2"}
+    async with viewer.events("/page/live") as events:
+        assert await events.take(2) == {"one": "<b>1</b>\n<i>a</i>", "two": "2"}
+        await eventually(lambda: page.reads > 3)
+        page.fragments = {"one": "<b>1</b>\n<i>a</i>", "two": ""}
+        assert await events.next() == ("two", "")
+    assert events.status == 200
+    assert events.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_nothing_is_read_while_nobody_looks(viewer: Browser, page: Page) -> None:
+    async with viewer.events("/page/live") as events:
+        await events.next()
+    reads = page.reads
+    await asyncio.sleep(5 * EVERY_S)
+    assert page.reads == reads
+    await viewer.client.head("/sidecar/page/live")
+    assert page.reads == reads
+
+
+async def test_a_read_that_fails_is_said_and_tried_again(viewer: Browser, page: Page) -> None:
+    async with viewer.events("/page/live") as events:
+        await events.next()
+        page.error = BackendUnavailable("no answer")
+        assert await events.next() == ("trouble", "These figures stand still: no answer")
+        page.error = None
+        assert await events.next() == ("trouble", "")
+
+
+async def test_what_goes_wrong_is_escaped(viewer: Browser, page: Page) -> None:
+    page.error = BackendUnavailable("<script>")
+    async with viewer.events("/page/live") as events:
+        assert await events.next() == ("trouble", "These figures stand still: &lt;script&gt;")
+
+
+async def test_it_ends_with_the_session(viewer: Browser, page: Page, redis: Redis) -> None:
+    async with viewer.events("/page/live") as events:
+        await events.next()
+        await redis.delete(*await redis.keys("console:session:*"))
+        assert await events.next() == ("ended", "")
+        assert await events.next() is None
+
+
+async def test_looking_is_no_use_of_the_session(viewer: Browser, page: Page, redis: Redis) -> None:
+    async with viewer.events("/page/live") as events:
+        await events.next()
+        [key] = await redis.keys("console:session:*")
+        await redis.expire(key, 50)
+        reads = page.reads
+        await eventually(lambda: page.reads > reads + 3)
+        assert await redis.ttl(key) <= 50
+
+
+async def test_viewers_share_a_read() -> None:
+    reads = 0
+
+    async def read() -> int:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0)
+        return reads
+
+    shared = Shared(read, for_s=60)
+    assert await asyncio.gather(*(shared.get() for _ in range(10))) == [1] * 10
+    assert await Shared(read, for_s=0).get() == 2
+    other = Shared(read, for_s=0)
+    assert (await other.get(), await other.get()) == (3, 4)
+
+
+async def test_a_read_that_failed_is_not_kept() -> None:
+    found: list[Exception | int] = [ValueError("away"), 1]
+
+    async def read() -> int:
+        value = found.pop(0)
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    shared = Shared(read, for_s=60)
+    with pytest.raises(ValueError, match="away"):
+        await shared.get()
+    assert await shared.get() == 1

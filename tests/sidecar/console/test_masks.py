@@ -1,0 +1,29 @@
+"""What the role look sees of personal data."""
+
+import pytest
+
+from contracts.console import Role
+from sidecar.console.masks import phone, text
+from sidecar.console.sessions import Origin, User
+
+VIEWER, OPERATOR = (
+    User("ada", role, Origin.PASSWORD, "token", "session") for role in (Role.LOOK, Role.OPERATE)
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "masked"),
+    [("+49 170 1234567", "•••• 67"), ("49170", "•••• 70"), ("1234", "••••"), ("", ""), (None, "")],
+)
+def test_phone_numbers(number: str | None, masked: str) -> None:
+    assert phone(number, VIEWER) == masked
+    assert phone(number, OPERATOR) == (number or "")
+
+
+@pytest.mark.parametrize(
+    ("written", "masked"),
+    [("Dear Ada", "(8 characters)"), ("x", "(1 character)"), ("", ""), (None, "")],
+)
+def test_texts(written: str | None, masked: str) -> None:
+    assert text(written, VIEWER) == masked
+    assert text(written, OPERATOR) == (written or "")
