@@ -26,6 +26,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
+from sidecar.trace import tracing
 from workers.effects.ai_reply import AiReplies
 from workers.effects.handlers import make_handlers
 from workers.effects.media import remove_parts
@@ -278,5 +279,5 @@ class Runtime:
 
     async def _run(self, config: VendorConfig, campaign_uid: str, lease: Lease) -> bool:
         run = CampaignRun(self._services, config, lease, campaign_uid)
-        with self._vendors.watch(config.vendor_uid, run.follow):
+        with self._vendors.watch(config.vendor_uid, run.follow), tracing(of=campaign_uid):
             return await run.run()

@@ -70,7 +70,6 @@ class Notifier:
         while True:
             await tick(STAND_BY_S if self._stand_by else IDLE_S)
             try:
-                await self._outage.over(self._stored)
                 await self._hold()
                 self._log_outage.worked()
             except RedisUnavailable as error:
@@ -88,6 +87,7 @@ class Notifier:
 
     async def _hold(self) -> None:
         async with self._leases.hold(LEASE) as lease:
+            await self._outage.over(self._stored)  # Redis has answered
             self._outage.looks_here = lease is not None
             while lease is not None and not lease.lost.is_set():
                 await self.look(lease)

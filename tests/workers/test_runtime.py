@@ -17,6 +17,7 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.campaigns import campaign_lease
+from sidecar.trace import id_of
 from simulator.backend.vendors import CURRENT_PHONE_NUMBER_ID
 from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
@@ -159,6 +160,12 @@ async def test_a_campaign_is_sent_and_nobody_waits_for_it(
     await eventually(stage.all_accepted)
     await eventually(lambda: not runtime._campaigns)
     assert not await stage.listed()
+    of_campaign = [
+        *stage.php.to(contract.CLAIM_MESSAGES),
+        *stage.php.to(contract.UPDATE_MESSAGE_STATUSES),
+    ]
+    traces = {call.headers["traceparent"].split("-")[1] for call in of_campaign}
+    assert traces == {id_of(stage.campaign.uid)}, "its calls are one trace, whoever sends it"
 
 
 async def test_a_campaign_that_another_worker_sends_is_left_alone(

@@ -10,7 +10,6 @@ from contracts.notifications import News
 from sidecar.notify import notifier as notifiers
 from sidecar.notify.delivery import Delivery
 from sidecar.notify.notifier import MAX_ITEMS, Notifier, ids_of, make_notifier
-from sidecar.notify.outage import RedisOutage
 from sidecar.ops.notifications import LEASE, Notifications, TargetState
 from sidecar.ops.problem import Code, Problem
 from sidecar.ops.report import read_report
@@ -64,8 +63,9 @@ Make = Callable[..., Notifier]
 async def make(redis: Redis, redis_url: str, settings: Settings) -> AsyncIterator[Make]:
     backend = make_backend(settings)
 
-    def made(*, stand_by: bool = False, **papers: Paper) -> Notifier:
-        return Notifier(settings, redis, redis_url, backend, dict(papers), stand_by=stand_by)
+    def made(*, stand_by: bool = False, after_s: float = 0, **papers: Paper) -> Notifier:
+        paced = settings.model_copy(update={"notify_after_s": after_s})
+        return Notifier(paced, redis, redis_url, backend, dict(papers), stand_by=stand_by)
 
     yield made
     await backend.close()
@@ -236,15 +236,18 @@ async def test_an_outage_of_redis_is_told_of_by_who_looked_and_its_end_too(
 ) -> None:
     wrong.problems = []
     paper = Paper()
-    running = asyncio.create_task(make(a=paper).run())
+    running = asyncio.create_task(make(a=paper, after_s=0.1).run())
     await eventually(lambda: redis.exists(keys.lease(LEASE)))
     with monkeypatch.context() as patched:
 
         async def refuse(*_: Any, **__: Any) -> Any:
             raise ConnectionError("refused")
 
+        def refuse_at_once(*_: Any) -> Any:
+            raise ConnectionError("refused")
+
         patched.setattr(notifiers, "read_report", refuse)
-        patched.setattr(RedisOutage, "over", refuse)
+        patched.setattr(Leases, "hold", refuse_at_once)
         await eventually(lambda: paper.news == [(News.PROBLEM, "redis-unavailable")])
     await eventually(lambda: (News.OVER, "redis-unavailable") in paper.news)
     await cancel([running])
