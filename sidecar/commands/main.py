@@ -10,6 +10,7 @@ COMMANDS = (
     "serve",
     "worker",
     "status",
+    "notify",
     "check",
     "find",
     "campaigns",
