@@ -134,8 +134,6 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
 
 async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState | None]:
     """Return how lines stand, in as many round trips as one takes."""
-    if not lines:
-        return []
     pipeline = redis.pipeline(transaction=False)
     pipeline.time()
     for line in lines:
