@@ -3,7 +3,6 @@
 import base64
 import time
 from collections import Counter
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sidecar.console.bodies import Body, show_body, show_id, show_value, visible
+from sidecar.console.bodies import Body, show_body, show_id, show_text, show_value, visible
 from sidecar.console.console import Console
 from sidecar.console.forms import Form
 from sidecar.console.live import Shared, live
@@ -91,6 +90,8 @@ class _DeadLetters:
             kinds=KINDS,
             asked={**dict.fromkeys(FILTERS, ""), **_asked(query)},
             filtered=bool(_asked(query)),
+            selected=query.get("select") == "all",
+            select=_link(query, select="all", **({"after": _item(after)} if after else {})),
             rows=[_row(head, user) for head in page.letters],
             looked_at=page.looked_at,
             reasons=[_reason(why, count, query) for why, count in reasons.most_common(MAX_NAMED)],
@@ -288,7 +289,7 @@ def _reason(why: Reason, count: int, query: QueryParams) -> dict[str, Any]:
     return {
         "count": count,
         "kind": kind,
-        "text": visible(why.text),
+        "text": show_text(why.text),
         "advice": advise(why.letter, why.kind, why.text),
         "link": f"{PATH}{_link(query, kind=kind, reason=why.text)}",
     }
@@ -302,7 +303,7 @@ def _row(head: LetterHead, user: User) -> dict[str, Any]:
         "kind": head.kind or "unreadable",
         # Of a long one the end is enough to tell it from others.
         "wamid": show_id(head.wamid, clear=user.operates and len(head.wamid or "") <= MAX_ID),
-        "reason": visible(head.reason),
+        "reason": show_text(head.reason),
     }
 
 
@@ -314,7 +315,7 @@ def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
         "letter": letter,
         "item": _item(letter.ref),
         "kind": str(kind or "unreadable"),
-        "reason": visible(reason),
+        "reason": show_text(reason),
         "advice": advise(letter.kind, kind, reason),
         "wamid": show_id(str(update.get("wamid") or ""), clear=user.operates),
         "received_at": update.get("received_at"),
@@ -325,8 +326,11 @@ def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
 
 def _body(letter: DeadLetter, user: User) -> Body:
     """Return what a letter holds: the webhook, the bytes that could not be read, or the effect."""
-    held: Iterable[Any] = (letter.update.get(name) for name in ("payload", "effect"))
-    value = next((one for one in held if one is not None), None)
-    if value is not None:
-        return show_value(value, clear=user.operates)
-    return show_body(base64.b64decode(letter.update.get("body") or ""), clear=user.operates)
+    update, clear = letter.update, user.operates
+    effect = update.get("effect") or {}
+    if isinstance(effect.get("raw"), str):  # a forward's, which is posted as it is
+        return show_body(effect["raw"].encode(errors="replace"), clear=clear)
+    value = update.get("payload") or effect
+    if value:
+        return show_value(value, clear=clear)
+    return show_body(base64.b64decode(update.get("body") or ""), clear=clear)

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.console.bodies import show_body, show_id, visible
+from sidecar.console.bodies import show_body, show_id, show_text
 from sidecar.console.console import Console
 from sidecar.console.live import Shared, live
 from sidecar.console.page import failed, looks, part, render
@@ -140,7 +140,7 @@ class _Inbox:
         return {
             "kind": last.get("kind"),
             "wamid": show_id(last.get("wamid"), clear=user.operates),
-            "reason": visible(last["reason"]),
+            "reason": show_text(last["reason"]),
             "body": show_body(last["payload"].encode(errors="replace"), clear=user.operates),
         }
 

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import now_ms
-from sidecar.console.bodies import visible
+from sidecar.console.bodies import show_text, visible
 from sidecar.console.console import Console
 from sidecar.console.forms import Form
 from sidecar.console.live import Shared, live
@@ -218,5 +218,5 @@ def _row(message: UnknownMessage) -> dict[str, Any]:
         "message": message,
         "age_s": max(0, now_ms() - message.since) / 1000,
         "to": message.to or message.recipient,
-        "reason": visible(message.reason or ""),
+        "reason": show_text(message.reason or ""),
     }

@@ -88,6 +88,8 @@ async def test_the_list(operator: Browser, redis: Redis) -> None:
         "v/letter-0",
     ]
     assert "Dear Ada" not in page
+    assert " checked" not in page
+    assert (await operator.page(f"{PATH}?select=all")).count(" checked") == 4
     assert faults(page) == []
     async with operator.events(f"{PATH}/live") as events:
         assert "4 dead letters" in (await events.take(1))["summary"]
@@ -152,6 +154,12 @@ async def test_one_letter(operator: Browser, redis: Redis) -> None:
     assert faults(page) == []
     assert (await operator.get(f"{PATH}/letter?vendor=v&id=letter-9")).status_code == 404
     assert (await operator.get(f"{PATH}/letter")).status_code == 404
+    effect = {"kind": "forward", "id": "a", "raw": '{"text":{"body":"hi <b>"},"token":"hidden-1"}'}
+    letter = {"outbox": "forward", "update": {"id": "a", "kind": "forward", "effect": effect}}
+    await redis.hset(keys.dead_letters("w"), "raw", orjson.dumps(letter))
+    page = await operator.page(f"{PATH}/letter?id=raw&vendor=w")
+    assert "hi &lt;b&gt;" in page
+    assert "hidden-1" not in page
     page = await operator.page(f"{PATH}/letter?id=w/forward/99")
     assert "The vendor&#39;s own webhook did not take it" in page
 
