@@ -239,9 +239,14 @@ async def _meant(
 async def _carry_out(
     context: Context, action: LetterAction, refs: list[LetterRef], carried: Carried
 ) -> None:
+    """Do it, and say how far it came if it fails."""
     letters = DeadLetters(context.redis())
-    for some in batched(refs, BATCH):
-        await carry_out(letters, action, some, carried)
+    try:
+        for some in batched(refs, BATCH):
+            await carry_out(letters, action, some, carried)
+    except BaseException:
+        click.echo(f"{carried.done:,} of {len(refs):,} were done before that", err=True)
+        raise
 
 
 @asynccontextmanager
