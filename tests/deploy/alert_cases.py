@@ -116,6 +116,7 @@ CASES: dict[str, Case] = {
         {"sidecar_processes_died": Jump(1)}, {"sidecar_processes_died": Jump(-1)}
     ),
     "SidecarDramatiqDown": _gauge("sidecar_dramatiq_up", 0, 1),
+    "SidecarNotificationsFail": _gauge("sidecar_notification_targets_failing", 1, 0),
     "SidecarMessagesLate": Case(
         {'sidecar_inbox_oldest_age_seconds{lane="messages"}': 10.1},
         {

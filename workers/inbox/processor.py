@@ -18,6 +18,7 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
+from sidecar.trace import tracing
 from workers.inbox.batch import Batch, Handled
 from workers.inbox.coalesce import coalesce
 from workers.inbox.commit import Commit
@@ -117,7 +118,8 @@ class Processor:
         coalesced = coalesce([update for update in waited + fresh if update.id not in settled])
         handled = Handled(batch, coalesced, unreadable=unreadable, ignored=ignored)
         await self._sift(handled)
-        handled.verdicts = await deliver(handled.tried)
+        with tracing():
+            handled.verdicts = await deliver(handled.tried)
         if any(update.attempts for update in handled.tried):
             self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
         return handled

@@ -19,6 +19,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
+from sidecar.trace import traceparent
 from tests.conftest import MakeSettings
 from tests.workers.payloads import make_update
 from workers.inbox.batch import Batch, Handled
@@ -117,6 +118,19 @@ async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
     assert (await desk.count("updates"), await desk.count("done")) == (3, 2)
     assert await desk.count("duplicates") == 1
     assert await desk.redis.get(keys.BACKEND_OK)
+
+
+async def test_the_calls_of_a_batch_are_one_trace(desk: Desk) -> None:
+    traces = []
+
+    async def deliver(updates: list[Update]) -> Verdicts:
+        traces.append([traceparent().split("-")[1] for _ in range(2)])
+        return {update.id: DONE for update in updates}
+
+    for _ in range(2):
+        await desk.processor.handle(fresh(make_update(vendor_uid=A)), deliver)
+    [[one, same], [other, _]] = traces
+    assert one == same != other
 
 
 async def test_those_behind_a_refused_one_wait_in_order_and_are_not_counted_as_tried(
