@@ -11,6 +11,7 @@ COMMANDS = (
     "status",
     "check",
     "find",
+    "top",
     "campaigns",
     "numbers",
     "unknown",
@@ -24,6 +25,7 @@ COMMANDS = (
     "adopt-webhooks",
     "audit",
     "console",
+    "completion",
     "demo",
     "simulate",
 )
