@@ -50,7 +50,7 @@ async def test_a_campaigns_message(
     found = await _find(backend, redis, make_settings, uid)
     kinds = {Step.QUEUED, Step.CLAIMED, Step.REQUEUED}
     assert {event.kind for event in found.events} == kinds
-    assert f"message {uid}: it is claimed, and being sent, after 1 retries" in found.where
+    assert f"message {uid}: it is claimed, and being sent, after 1 retry" in found.where
     await caller.report(accepted(campaign, uid))
     soon = now_ms() // 1000 + 5
     read, first = status_object(wamid, "read", at=soon + 2), status_object(wamid, "sent", at=soon)
