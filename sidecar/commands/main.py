@@ -6,9 +6,11 @@ import click
 
 #: The commands. ``dead-letters`` is ``dead_letters`` in ``sidecar/commands/dead_letters.py``.
 COMMANDS = (
+    "init",
     "serve",
     "worker",
     "status",
+    "notify",
     "check",
     "find",
     "top",

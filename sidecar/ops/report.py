@@ -12,6 +12,7 @@ from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
 from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_deferred
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.ignored import IgnoredMessages, read_ignored_messages
+from sidecar.ops.notifications import Notifications, TargetState
 from sidecar.ops.numbers import read_lines
 from sidecar.ops.sends import RecentSends, recent_sends
 from sidecar.ops.snapshot import Observer, Overview
@@ -67,6 +68,8 @@ class Report:
     #: How the sends of the last ten minutes went, as far as live workers know.
     sends: list[RecentSends] = field(default_factory=list)
     reached: Reached = field(default_factory=Reached)
+    #: Targets of notifications that have failed or dropped something.
+    targets: list[TargetState] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
@@ -92,6 +95,7 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         php=await _ask_php(backend, _asked_about(campaigns, sends)),
         unbalanced=unbalanced,
         sends=sends,
+        targets=await Notifications(redis).targets(),
     )
 
 
@@ -214,6 +218,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
         "sends": [asdict(one) for one in report.sends],
         "reached": asdict(report.reached),
+        "notifications": [asdict(one) for one in report.targets],
         "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
         "accounting": {

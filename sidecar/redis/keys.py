@@ -53,6 +53,9 @@
 | pair:{number}:{recipient} | string | when it may have more (lua/sending/grant.lua); expires |
 | hold:{scope}:{id} | hash | an account or app that is held (lua/sending/hold.lua); expires |
 | recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
+| notify:events | hash | problems that people are told of (sidecar/ops/notifications.py) |
+| notify:targets | hash | targets of notifications that fail, and what was dropped |
+| notify:queue:{target} | list | notifications that a target has not taken yet |
 | outbox:{kind} | set | vendors that have effects of this kind |
 | outbox:{kind}:{vendor} | sorted set | ids of effects, by when they are due (unix ms) |
 | effects:{kind}:{vendor} | hash | effects by id (sidecar/effects/outbox.py) |
@@ -137,6 +140,9 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | pair:{number}:{recipient} | recipients of the last 6 s, or held (burst, 131056: 1,024 s) | 150 |
 | hold:{scope}:{id} | accounts and apps that have been held lately | 300 |
 | recipients:{portfolio} | the portfolio's own limit of recipients in 24 hours | 120 |
+| notify:events | MAX_EVENTS (sidecar/ops/notifications.py) | 600 |
+| notify:targets | 3 | 300 |
+| notify:queue:{target} | MAX_WAITING (sidecar/ops/notifications.py) | 600 an item |
 | outbox:{kind} | vendors with effects | 100 |
 | outbox:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 200 |
 | effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
@@ -192,6 +198,8 @@ PROCESSES = "processes"
 CONFIG_VERSION = "config:version"
 CONFIG_CHANGES = "config:changes"
 NUMBERS = "numbers"
+NOTIFY_EVENTS = "notify:events"
+NOTIFY_TARGETS = "notify:targets"
 PAUSES = "pauses"
 PROBE = "probe"
 SHADOWED = "shadowed"
@@ -375,6 +383,10 @@ def recipients(portfolio: str) -> str:
 
 def urgent(phone_number_id: str) -> str:
     return f"urgent:{phone_number_id}"
+
+
+def notify_queue(target: str) -> str:
+    return f"notify:queue:{target}"
 
 
 def outbox(kind: EffectKind) -> str:
