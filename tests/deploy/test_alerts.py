@@ -96,6 +96,8 @@ def of_alert(rule: Json, case: Case) -> Iterator[Json]:
             }
             looks = [{**look, "eval_time": f"{end_s}s"}, *early]
             yield one_test(f"{name} {what} {how}", given, looks)
+    for other in case.more:
+        yield from of_alert(rule, other)
 
 
 def one_test(name: str, series: dict[str, list[Sample]], looks: list[Json]) -> Json:
