@@ -14,7 +14,7 @@ from sidecar.commands.context import Context, with_context
 from sidecar.commands.moving import me
 from sidecar.commands.retry_failed import RetryFailed
 from sidecar.ops.campaigns import Campaign, read_all, read_one
-from sidecar.ops.numbers import numbers_of, state_text
+from sidecar.ops.numbers import lines_of, state_text
 from sidecar.ops.retrying import failures_of
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
@@ -134,8 +134,8 @@ async def _numbers(
         return []
     request = contract.VendorConfigRequest(vendor_uids=[one.vendor_uid])
     answer = await backend.call(contract.VENDOR_CONFIG, request, contract.VendorConfigAnswer)
-    states = [state for config in answer.vendors for state in await numbers_of(redis, config)]
-    return [(state, state_text(state)) for state in states]
+    lines = [line for config in answer.vendors for line in await lines_of(redis, config)]
+    return [(state, state_text(state)) for _, state in lines if state is not None]
 
 
 # -- stopping and starting --

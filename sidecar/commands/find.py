@@ -50,7 +50,7 @@ def _show(found: Found) -> None:
         click.echo(f"  {clean(where)}")
     if found.events:
         click.echo("\nWHAT HAPPENED")
-    of_one = len({_of(event) for event in found.events}) < 2
+    of_one = len({event.of for event in found.events}) < 2
     names = ("AT", "SAYS", *(() if of_one else ("OF",)), "WHAT")
     print_table(names, _rows(found.events, of_one=of_one))
     for note in found.notes:
@@ -66,14 +66,8 @@ def _thing_text(thing: Named) -> str:
 
 def _rows(events: list[Event], *, of_one: bool) -> Iterator[tuple[str, ...]]:
     for event in events:
-        of = () if of_one else (_of(event),)
+        of = () if of_one else (event.of or "-",)
         yield (time_text(event.at_ms), event.source.value, *of, event.text)
-
-
-def _of(event: Event) -> str:
-    """Return which message, row or effect an event is about."""
-    details = event.details
-    return next((details[name] for name in ("wamid", "row", "effect") if details.get(name)), "-")
 
 
 def time_text(at_ms: int) -> str:

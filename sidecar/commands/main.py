@@ -6,6 +6,7 @@ import click
 
 #: The commands. ``dead-letters`` is ``dead_letters`` in ``sidecar/commands/dead_letters.py``.
 COMMANDS = (
+    "init",
     "serve",
     "worker",
     "status",

@@ -67,9 +67,9 @@ class Body:
     cut: bool
 
 
-def show_body(body: bytes, *, clear: bool) -> Body:
-    """Return a body as HTML; ``clear`` for who may see personal data."""
-    text = body[:MAX_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
+def show_body(body: bytes, *, clear: bool, most: int = MAX_BYTES) -> Body:
+    """Return a body as HTML, or its first bytes; ``clear`` for who may see personal data."""
+    text = body[:most].decode("utf-8", "replace").removeprefix("\ufeff")
     if text.lstrip()[:1] in ("{", "["):
         parts = _Printer(clear=clear).lines(text)
     else:
@@ -80,7 +80,7 @@ def show_body(body: bytes, *, clear: bool) -> Body:
             break
         found.append(part)
         left -= len(part)
-    return Body(Markup("").join(found), len(body), len(body) > MAX_BYTES or left <= 0)
+    return Body(Markup("").join(found), len(body), len(body) > most or left <= 0)
 
 
 def show_value(value: object, *, clear: bool) -> Body:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sidecar.console.console import Console
 from sidecar.console.live import Shared
+from sidecar.console.number_rows import NumberRow, rows_of
 from sidecar.ops.campaigns import (
     Campaign,
     read_all,
@@ -14,9 +15,8 @@ from sidecar.ops.campaigns import (
     read_one_of_redis,
 )
 from sidecar.ops.failures import Failure, failures_in
-from sidecar.ops.numbers import numbers_of, state_text
+from sidecar.ops.numbers import lines_of
 from sidecar.php.client import BackendError
-from sidecar.sending.numbers import NumberState
 
 T = TypeVar("T")
 
@@ -34,12 +34,12 @@ class CampaignView:
     """``numbers``: the lines that the vendor sends from, and how they stand."""
 
     one: Campaign
-    numbers: list[tuple[NumberState, str]] = field(default_factory=list)
+    numbers: list[NumberRow] = field(default_factory=list)
 
     @property
     def limit(self) -> float | None:
         """Messages per second at most, where that is the same whatever number is used."""
-        limits = {state.configured_rate for state, _ in self.numbers}
+        limits = {row.state.configured_rate for row in self.numbers if row.state}
         return limits.pop() if len(limits) == 1 else None
 
 
@@ -84,13 +84,12 @@ class CampaignViews:
             one = await read_one_of_redis(redis, uid, str(error))
         return CampaignView(one, await self._numbers(one.vendor_uid))
 
-    async def _numbers(self, vendor_uid: str | None) -> list[tuple[NumberState, str]]:
+    async def _numbers(self, vendor_uid: str | None) -> list[NumberRow]:
         try:
             config = await self._console.vendors.get(vendor_uid) if vendor_uid else None
         except BackendError:
             return []  # the page says that PHP is away
-        states = await numbers_of(self._console.redis, config) if config else []
-        return [(state, state_text(state)) for state in states]
+        return rows_of(await lines_of(self._console.redis, config)) if config else []
 
     async def _read_errors(self, uid: str) -> list[Failure] | None:
         try:

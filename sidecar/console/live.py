@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Generic, TypeVar
 
+import anyio
 from markupsafe import escape
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
@@ -27,23 +28,31 @@ Fragments = Callable[[], Awaitable[Mapping[str, str]]]
 SESSION_EVERY_S = 10.0
 #: A client that does not take what it is sent for so long is given up.
 SEND_TIMEOUT_S = 20.0
+#: How long a read that is under way may go on when the process ends.
+GRACE_S = 1.0
 
 
 def live(request: Request, user: User, every_s: float, fragments: Fragments) -> Response:
     """Return a stream that sends each fragment when it has changed: the event's name is the
     element's id, its data the element's new content. The stream ends with the session (event
     ``ended``). Where a read fails, event ``trouble`` says why, and the next one is tried."""
-    events = _events(request, user, every_s, fragments)
-    return EventSourceResponse(events, send_timeout=SEND_TIMEOUT_S, sep="\n")
+    closing = anyio.Event()
+    return EventSourceResponse(
+        _events(request, user, every_s, fragments, closing),
+        send_timeout=SEND_TIMEOUT_S,
+        sep="\n",
+        shutdown_event=closing,
+        shutdown_grace_period=GRACE_S,
+    )
 
 
 async def _events(
-    request: Request, user: User, every_s: float, fragments: Fragments
+    request: Request, user: User, every_s: float, fragments: Fragments, closing: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     sessions = console_of(request).sessions
     sent: dict[str, str] = {}
     looked = time.monotonic()
-    while True:
+    while not closing.is_set():
         try:
             if time.monotonic() - looked >= min(SESSION_EVERY_S, every_s):
                 looked = time.monotonic()
@@ -57,7 +66,8 @@ async def _events(
             if sent.get(name, "" if name == "trouble" else None) != content:
                 sent[name] = content
                 yield ServerSentEvent(content, event=name, sep="\n")
-        await asyncio.sleep(every_s)
+        with anyio.move_on_after(every_s):
+            await closing.wait()
 
 
 class Shared(Generic[T]):

@@ -1,7 +1,5 @@
 """Moving vendors by the console: what a form asks for, what it would do, and doing it."""
 
-from collections.abc import Iterator
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,15 +10,18 @@ from sidecar.console.forms import Form
 from sidecar.console.live import Shared
 from sidecar.console.page import back, who
 from sidecar.console.sessions import User
-from sidecar.format import duration
 from sidecar.migration import moving
 from sidecar.migration.cutover import Cutover, VendorUnknown
+from sidecar.migration.preview import Preview
 from sidecar.php.client import BackendError
 from sidecar.php.modes import differs
 from sidecar.redis.client import RedisUnavailable
 
 #: What may be asked for; ``held`` is for the moment of a change.
 CHOICES = (Mode.PHP, Mode.SHADOW, Mode.SIDECAR)
+
+#: A page that is waited for longer than this may be given up, by nginx or by whoever waits.
+PATIENCE_S = 50.0
 
 #: How long a move may wait for what is in flight, besides ``cron_settle_s``: somebody looks at a
 #: page that loads, and nginx waits for 60 s.
@@ -62,41 +63,6 @@ def fields_of(asked: ModesChange) -> dict[str, str]:
     return {name: value for name, value in {**found, "reason": asked.reason}.items() if value}
 
 
-def changes(vendor: VendorModes, asked: ModesChange) -> list[str]:
-    """Return what changes for a vendor, in words."""
-    return [
-        f"{name}: {getattr(vendor.modes, name.value)} → {wanted}"
-        for name in Capability
-        if (wanted := getattr(asked, name.value)) not in (None, getattr(vendor.modes, name.value))
-    ]
-
-
-def consequences(asked: ModesChange, vendors: list[VendorModes], settle_s: float) -> Iterator[str]:
-    """Return what whoever asks for it should know before."""
-    moving_in = asked.campaigns is Mode.SIDECAR and any(
-        one.modes.campaigns is not Mode.SIDECAR for one in vendors
-    )
-    moving_out = asked.campaigns in (Mode.PHP, Mode.SHADOW) and any(
-        one.modes.campaigns in (Mode.SIDECAR, Mode.HELD) for one in vendors
-    )
-    if moving_in:
-        yield (
-            f"Nobody sends the campaigns for about {duration(settle_s)} (cron_settle_s), so that "
-            "PHP's cron ends what it has in hand."
-        )
-    if moving_out:
-        yield (
-            "Nothing more is claimed, what was claimed and not sent goes back to PHP's queue, and "
-            f"sends under way end. This waits for {duration(MOVE_S)} at most."
-        )
-    if asked.webhooks in (Mode.PHP, Mode.SHADOW) and any(
-        one.modes.webhooks is Mode.SIDECAR for one in vendors
-    ):
-        yield "Webhooks that are in the inbox are still handed to PHP."
-    if settle_s + MOVE_S > 50 and (moving_in or moving_out):
-        yield "It may take longer than this page is waited for: then look again after a while."
-
-
 class Moves:
     """``vendors``: all, with their modes and histories; looks share it."""
 
@@ -114,8 +80,16 @@ class Moves:
         return (await self.cutover().read(history=True)).vendors
 
     async def find(self, vendor_uid: str) -> VendorModes | None:
-        """Return a vendor as PHP has it now."""
+        """Return a vendor as PHP has it now. Raises ``BackendError``."""
         return next((one for one in await self.read() if one.vendor_uid == vendor_uid), None)
+
+    async def preview(self, vendors: list[VendorModes], asked: ModesChange) -> list[str]:
+        """Return what whoever asks for a move should know before."""
+        console = self._console
+        notes = await Preview(console.redis, console.settings).read(vendors, asked)
+        if asked.campaigns and console.settings.cron_settle_s + asked.timeout_s > PATIENCE_S:
+            notes.append("It may take longer than this page is waited for: look again after it.")
+        return notes
 
     async def move(self, request: Request, user: User, asked: ModesChange, to: str) -> Response:
         """Make the change, and lead to a page that says what came of it."""

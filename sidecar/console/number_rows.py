@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from sidecar.ops.numbers import Line, state_text
 from sidecar.sending.numbers import NumberState, number_of
 
+#: Nothing goes out, but one message at a time where the Cloud API does not answer.
+_SILENT = ("paused", "no answer", "held")
+
 
 @dataclass(frozen=True, slots=True)
 class NumberRow:
@@ -35,6 +38,13 @@ class NumberRow:
     @property
     def trouble(self) -> bool:
         return self.word not in ("idle", "full rate")
+
+    @property
+    def rate(self) -> float | None:
+        """Messages per second that go out at most now; None if nobody knows."""
+        if self.state is None:
+            return None
+        return 0.0 if self.word in _SILENT else self.state.effective_rate
 
     @property
     def text(self) -> str:

@@ -54,6 +54,12 @@ class Event:
     vendor_uid: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def of(self) -> str:
+        """Return which message, row or effect it is about, or nothing."""
+        names = (self.details.get(name) for name in ("wamid", "row", "effect"))
+        return next((name for name in names if name), "")
+
 
 class Thing(StrEnum):
     """What a query may name."""

@@ -5,7 +5,7 @@ from bisect import insort
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -41,6 +41,19 @@ class LetterHead:
     attempts: int
     reason: str
     size: int
+
+    @property
+    def why(self) -> "Reason":
+        kind = self.kind if self.ref.kind is LetterKind.EFFECTS else None
+        return Reason(self.ref.kind, kind, self.reason)
+
+
+class Reason(NamedTuple):
+    """Why letters are dead. ``kind`` is an effect's, None of updates."""
+
+    letter: LetterKind
+    kind: str | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +135,11 @@ class LetterPages:
             last = some[-1]
         return LetterPage(found, last if await _some(refs, 1) else None, looked_at)
 
-    async def reasons(self, choice: Choice = ALL) -> tuple[Counter[str], int]:
+    async def reasons(self, choice: Choice = ALL) -> tuple[Counter[Reason], int]:
         """Return the reasons of the newest letters of a choice, and how many were looked at."""
         refs = self._walk(choice, None, newest_first=True)
         heads = await self._heads(await _some(refs, MAX_COUNTED))
-        return Counter(h.reason for h in heads if choice.fits(h.kind, h.reason)), len(heads)
+        return Counter(h.why for h in heads if choice.fits(h.kind, h.reason)), len(heads)
 
     async def chosen(self, choice: Choice) -> Chosen:
         """Return where the letters are that a choice means, as many as may be meant at once; reads

@@ -16,7 +16,7 @@ LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
 WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
 
 #: Reasons of ignored messages, in plain words.
-_WORDS = {
+WORDS = {
     "body_not_a_webhook": "they came in a body that is no webhook of Meta's",
     "body_not_json": "they came in a body that is no JSON",
     "contact_without_id": "nothing says who sent them",
@@ -56,7 +56,7 @@ def _times(attempts: int) -> str:
 def ignored_messages(ignored: list[IgnoredMessages]) -> Iterator[Problem]:
     """Return a problem for each vendor and reason for which customers' messages were ignored."""
     for one in ignored[:MAX_NAMED]:
-        reason = f"{one.reason} ({_WORDS[one.reason]})" if one.reason in _WORDS else one.reason
+        reason = f"{one.reason} ({WORDS[one.reason]})" if one.reason in WORDS else one.reason
         yield Problem(
             Code.MESSAGES_IGNORED,
             f"PHP ignored {one.count:,} customers' messages of vendor {one.vendor_uid} within the "

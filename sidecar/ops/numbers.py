@@ -30,8 +30,9 @@ async def read_lines(redis: Redis, lines: Sequence[str] | None = None) -> list[L
     return found
 
 
-async def numbers_of(redis: Redis, config: VendorConfig) -> list[NumberState]:
-    """Return how the lines stand that a vendor sends from, of those that were used lately."""
+async def lines_of(redis: Redis, config: VendorConfig) -> list[Line]:
+    """Return how the lines stand that a vendor sends from, of those that were used within a
+    day."""
     own = {
         config.current_phone_number_id,
         *(number.phone_number_id for number in config.phone_numbers),
@@ -42,7 +43,7 @@ async def numbers_of(redis: Redis, config: VendorConfig) -> list[NumberState]:
         for number, vendor_uid in [number_of(line)]
         if number in own and vendor_uid in (None, config.vendor_uid)
     ]
-    return [state for _, state in await read_lines(redis, lines) if state is not None]
+    return await read_lines(redis, lines)
 
 
 async def resume(redis: Redis, names: Sequence[str]) -> tuple[list[Paused], list[str]]:

@@ -8,7 +8,7 @@ from sidecar.ops.process_problems import CLOCK_S
 from sidecar.ops.processes import Process
 
 #: Leases that are named; of more, how many there are.
-MAX_LEASES = 8
+MAX_LEASES = 5
 #: Troubles of one kind that are named.
 MAX_NAMED = 3
 

@@ -73,13 +73,20 @@ async def settle(
     return left
 
 
-def question(action: ResolveAction, total: int) -> str:
-    """Return what a person is asked before so many are settled."""
+def warning(action: ResolveAction, total: int) -> str:
+    """Return what a person must know before so many are settled."""
     if action is ResolveAction.RESEND:
         return (
             f"Nobody knows whether {counted(total)} reached the customer."
-            " Sending again may deliver it twice. Send again?"
+            " Sending again may deliver it twice."
         )
+    return f"{counted(total)} will count as failed. A status that still comes is applied."
+
+
+def question(action: ResolveAction, total: int) -> str:
+    """Return what a person is asked before so many are settled."""
+    if action is ResolveAction.RESEND:
+        return f"{warning(action, total)} Send again?"
     return f"Count {counted(total)} as failed, and never resend them?"
 
 

@@ -22,28 +22,39 @@ DID = {
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One value of a difference, as JSON: the sidecar's and PHP's; None where a side has none."""
+    """One value of a difference, as JSON: the sidecar's and PHP's; None where a side has none.
+    ``told`` is false where both sides do something, and only one says this of it."""
 
     name: str
     sidecar: str | None
     php: str | None
+    told: bool = True
 
     @property
-    def same(self) -> bool:
-        return self.sidecar == self.php
+    def verdict(self) -> str:
+        """Whether the sides agree, in a word."""
+        if self.sidecar == self.php:
+            return "same"
+        return "differs" if self.told else "one side tells"
 
 
 def sides(example: dict[str, Any]) -> list[Side]:
     """Return a difference value by value; nothing of a side that does nothing."""
-    ours, theirs = (example[side] or {} for side in ("sidecar", "php"))
+    ours, theirs = example["sidecar"], example["php"]
+    both = ours is not None and theirs is not None
     return [
-        Side(name, *(_shown(side, name) for side in (ours, theirs)))
-        for name in dict.fromkeys([*ours, *theirs])
+        Side(
+            name,
+            _shown(ours, name),
+            _shown(theirs, name),
+            told=not both or (name in ours and name in theirs),
+        )
+        for name in dict.fromkeys([*(ours or {}), *(theirs or {})])
     ]
 
 
-def _shown(side: dict[str, Any], name: str) -> str | None:
-    return orjson.dumps(side[name]).decode() if name in side else None
+def _shown(side: dict[str, Any] | None, name: str) -> str | None:
+    return orjson.dumps(side[name]).decode() if side is not None and name in side else None
 
 
 def example_text(example: dict[str, Any]) -> str:

@@ -17,8 +17,8 @@ class Message:
     """One accepted send. There may be hundreds of thousands, so this is kept small.
 
     ``created`` and ``acknowledged`` are bits ``1 << kind``. ``step`` is how far the plan is
-    carried out, and ``times`` when each status was created (unix seconds). ``held`` is a status that waits to be overtaken by the next one. ``policy`` and
-    ``lite`` are as the request has them.
+    carried out, and ``times`` when each status was created (unix seconds). ``held`` is a status
+    that waits to be overtaken by the next one. ``policy`` and ``lite`` are as the request has them.
     """
 
     __slots__ = (

@@ -13,6 +13,10 @@ ELSEWHERE = {
     "sidecar/commands/demo.py": "tests/sidecar/commands/test_program.py",
     "sidecar/commands/simulate.py": "tests/sidecar/commands/test_program.py",
     "sidecar/commands/worker.py": "tests/sidecar/commands/test_program.py",
+    # Fields and names, which the console's tests use.
+    "sidecar/console/console.py": "tests/sidecar/console/test_app.py",
+    "sidecar/console/cookies.py": "tests/sidecar/console/test_sign_in.py",
+    "sidecar/console/paths.py": "tests/sidecar/console/test_app.py",
     # Fields, which the runs use.
     "workers/sending/services.py": "tests/workers/test_runtime.py",
 }

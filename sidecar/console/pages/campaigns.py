@@ -90,7 +90,7 @@ class _Campaigns:
         choice = Choice.of(request)
 
         async def fragments() -> dict[str, str]:
-            return {"rows": part(_PARTS, "rows", **await self._chosen(choice))}
+            return {"rows": part(_PARTS, "rows", find=choice.find, **await self._chosen(choice))}
 
         return live(request, user, LIST_EVERY_S, fragments)
 

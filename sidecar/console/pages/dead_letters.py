@@ -24,7 +24,13 @@ from sidecar.ops.dead_letter import KINDS, Choice, DeadLetter, LetterRef
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
 from sidecar.ops.letter_advice import advise
-from sidecar.ops.letter_pages import MAX_CHOSEN, LetterHead, LetterPages, VendorLetters
+from sidecar.ops.letter_pages import (
+    MAX_CHOSEN,
+    LetterHead,
+    LetterPages,
+    Reason,
+    VendorLetters,
+)
 from sidecar.redis.client import AnyRedisError, reason_of
 from sidecar.redis.letter_bounds import LetterKind
 
@@ -35,6 +41,8 @@ REQUEST_S = 10.0
 #: Vendors and reasons that are named.
 MAX_NAMED = 20
 
+#: Longest message id that a list shows whole.
+MAX_ID = 24
 #: The fields of a filter.
 FILTERS = ("vendor", "kind", "reason", "since", "before")
 
@@ -85,10 +93,7 @@ class _DeadLetters:
             filtered=bool(_asked(query)),
             rows=[_row(head, user) for head in page.letters],
             looked_at=page.looked_at,
-            reasons=[
-                (count, reason, f"{PATH}?{urlencode({**_asked(query), 'reason': reason})}")
-                for reason, count in reasons.most_common(MAX_NAMED)
-            ],
+            reasons=[_reason(why, count, query) for why, count in reasons.most_common(MAX_NAMED)],
             counted=looked_at,
             first=_link(query) if after else None,
             older=_link(query, after=_item(page.after)) if page.after else None,
@@ -278,15 +283,26 @@ def _summary(vendors: list[VendorLetters]) -> dict[str, Any]:
     }
 
 
+def _reason(why: Reason, count: int, query: QueryParams) -> dict[str, Any]:
+    kind = why.kind or why.letter.value
+    return {
+        "count": count,
+        "kind": kind,
+        "text": visible(why.text),
+        "advice": advise(why.letter, why.kind, why.text),
+        "link": f"{PATH}{_link(query, kind=kind, reason=why.text)}",
+    }
+
+
 def _row(head: LetterHead, user: User) -> dict[str, Any]:
     return {
         "head": head,
         "item": _item(head.ref),
         "link": f"{PATH}/letter?{urlencode({'vendor': head.ref.vendor_uid, 'id': head.ref.id})}",
         "kind": head.kind or "unreadable",
-        "wamid": show_id(head.wamid, clear=user.operates),
+        # Of a long one the end is enough to tell it from others.
+        "wamid": show_id(head.wamid, clear=user.operates and len(head.wamid or "") <= MAX_ID),
         "reason": visible(head.reason),
-        "advice": advise(head.ref.kind, head.kind, head.reason),
     }
 
 

@@ -1,5 +1,7 @@
 """Moving a percentage of all vendors: the dry run, and then the move that it has shown."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -8,11 +10,14 @@ from contracts.modes import Capability
 from contracts.sidecar_api import ModesChange
 from sidecar.console.console import Console
 from sidecar.console.forms import Form
-from sidecar.console.moves import CHOICES, Moves, Unclear, asked_of, changes, consequences
+from sidecar.console.moves import CHOICES, Moves, Unclear, asked_of
 from sidecar.console.page import form, looks, operates, render
 from sidecar.console.sessions import User
 from sidecar.migration.cutover import VendorUnknown
+from sidecar.migration.preview import changes
 from sidecar.migration.rollout import Plan, changed_by_hand, plan_rollout, rollout_reason, seen
+
+Planned = tuple[ModesChange, Plan]
 
 #: Vendors of each list that are shown.
 MAX_SHOWN = 100
@@ -28,19 +33,18 @@ def routes(console: Console) -> list[BaseRoute]:
 
 class _RolloutPage:
     def __init__(self, console: Console) -> None:
-        self._settings = console.settings
         self._moves = Moves(console)
 
     async def show(self, request: Request, user: User) -> Response:
         """Show the form, and what it would do if it was filled in."""
         query = Form(request.query_params.multi_items())
         if not query.get("percent"):
-            return self._page(request, user, query)
+            return _page(request, user, query)
         try:
-            asked, plan = await self._plan(query, user)
+            planned = await self._plan(query, user)
         except (Unclear, VendorUnknown) as error:
-            return self._page(request, user, query, wrong=_wrong(error))
-        return self._page(request, user, query, asked=asked, plan=plan)
+            return _page(request, user, query, _wrong(error))
+        return await self._show(request, user, query, planned, meanwhile=False)
 
     async def move(self, request: Request, user: User) -> Response:
         """Move what the dry run has shown; if that is not what would be moved now, show it anew."""
@@ -48,14 +52,14 @@ class _RolloutPage:
         try:
             asked, plan = await self._plan(sent, user)
         except (Unclear, VendorUnknown) as error:
-            return self._page(request, user, sent, wrong=_wrong(error))
+            return _page(request, user, sent, _wrong(error))
         if not plan.moving or sent.get("seen") != seen(plan.moving, asked):
-            return self._page(request, user, sent, asked=asked, plan=plan, meanwhile=True)
+            return await self._show(request, user, sent, (asked, plan), meanwhile=True)
         uids = [vendor.vendor_uid for vendor in plan.moving]
         moving = asked.model_copy(update={"vendor_uids": uids})
         return await self._moves.move(request, user, moving, "/vendors")
 
-    async def _plan(self, fields: Form, user: User) -> tuple[ModesChange, Plan]:
+    async def _plan(self, fields: Form, user: User) -> Planned:
         asked = asked_of(fields, user)
         try:
             percent = float(fields.get("percent"))
@@ -68,39 +72,38 @@ class _RolloutPage:
         asked = asked.model_copy(update={"reason": reason})
         return asked, await plan_rollout(self._moves.cutover(), asked, percent, excepted)
 
-    def _page(
-        self,
-        request: Request,
-        user: User,
-        fields: Form,
-        *,
-        wrong: str = "",
-        asked: ModesChange | None = None,
-        plan: Plan | None = None,
-        meanwhile: bool = False,
+    async def _show(
+        self, request: Request, user: User, fields: Form, planned: Planned, *, meanwhile: bool
     ) -> Response:
-        names = ("percent", "except", "reason", *(name.value for name in Capability))
-        values = {
-            "given": {name: fields.get(name) for name in names},
-            "capabilities": list(Capability),
-            "choices": CHOICES,
-            "wrong": wrong,
-            "meanwhile": meanwhile,
-            "plan": plan,
-            "max_shown": MAX_SHOWN,
-        }
-        if plan is not None and asked is not None:
-            settle_s = self._settings.cron_settle_s
-            values |= {
-                "seen": seen(plan.moving, asked),
-                "consequences": list(consequences(asked, plan.moving, settle_s)),
-                "moving": [
-                    (one, ", ".join(changes(one, asked)), changed_by_hand(one, asked))
-                    for one in plan.moving[:MAX_SHOWN]
-                ],
-                "by_hand": sum(changed_by_hand(one, asked) is not None for one in plan.moving),
-            }
-        return render(request, user, "rollout.html", 400 if wrong else 200, **values)
+        asked, plan = planned
+        by_hand = [(one, changed_by_hand(one, asked)) for one in plan.moving]
+        return _page(
+            request,
+            user,
+            fields,
+            plan=plan,
+            seen=seen(plan.moving, asked),
+            notes=await self._moves.preview(plan.moving, asked),
+            moving=[(one, ", ".join(changes(one, asked)), hand) for one, hand in by_hand][
+                :MAX_SHOWN
+            ],
+            by_hand=sum(hand is not None for _, hand in by_hand),
+            meanwhile=meanwhile,
+        )
+
+
+def _page(request: Request, user: User, fields: Form, wrong: str = "", **values: Any) -> Response:
+    names = ("percent", "except", "reason", *(name.value for name in Capability))
+    known = {
+        "given": {name: fields.get(name) for name in names},
+        "capabilities": list(Capability),
+        "choices": CHOICES,
+        "wrong": wrong,
+        "meanwhile": False,
+        "plan": None,
+        "max_shown": MAX_SHOWN,
+    }
+    return render(request, user, "rollout.html", 400 if wrong else 200, **known | values)
 
 
 def _wrong(error: Exception) -> str:

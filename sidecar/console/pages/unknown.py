@@ -22,7 +22,7 @@ from sidecar.console.sessions import User
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of
 from sidecar.sending import settling
-from sidecar.sending.settling import Found, Settled, counted, find, outcome, question, settle
+from sidecar.sending.settling import Found, Settled, counted, find, outcome, settle, warning
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
 PATH = "/unknown"
@@ -39,11 +39,7 @@ MAX_REASON = 500
 AGES = {"": 0, "10 min": 600, "1 h": 3600, "24 h": 86_400, "3 d": 259_200, "7 d": 604_800}
 FILTERS = ("vendor", "campaign", "older")
 
-_YES = {ResolveAction.RESEND: "Send again", ResolveAction.GIVE_UP: "Give up"}
-_MEANS = {
-    ResolveAction.RESEND: "Whoever has received the message already receives it twice.",
-    ResolveAction.GIVE_UP: "They count as failed. A status that still comes is applied.",
-}
+_DO = {ResolveAction.RESEND: "Send {} again", ResolveAction.GIVE_UP: "Give {} up"}
 
 
 def routes(console: Console) -> list[BaseRoute]:
@@ -107,7 +103,7 @@ class _Unknown:
         if not found.uids:
             return back(request, PATH, "no message is meant by that", failed=True)
         token = await Selections(self._console.redis, action).keep(found.uids)
-        details = [*details, _MEANS[action], "What becomes unknown from now on is left alone."]
+        details.append("What becomes unknown from now on is left alone.")
         return _question(request, user, action, token, len(found.uids), details, reason)
 
     async def _meant(self, fields: Form) -> tuple[Found, list[str]]:
@@ -183,14 +179,15 @@ def _question(
     details: list[str],
     reason: str,
 ) -> Response:
+    what = _DO[action].format(counted(count))
     return confirm(
         request,
         user,
-        question=question(action, count),
-        details=details,
+        question=f"{what}?",
+        details=[warning(action, count), *details],
         action=f"{PATH}/settle",
         fields={"do": action.value, "selection": token, "reason": reason},
-        yes=f"{_YES[action]} {counted(count)}",
+        yes=what,
         cancel=PATH,
     )
 

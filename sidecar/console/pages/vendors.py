@@ -11,20 +11,12 @@ from starlette.routing import BaseRoute, Route
 from contracts.modes import Capability, Mode, VendorModes
 from contracts.sidecar_api import ModesChange
 from sidecar.console.console import Console
-from sidecar.console.moves import (
-    CHOICES,
-    Moves,
-    Unclear,
-    asked_of,
-    changes,
-    consequences,
-    fields_of,
-)
+from sidecar.console.moves import CHOICES, Moves, Unclear, asked_of, fields_of
 from sidecar.console.page import back, confirm, confirmed, failed, form, looks, operates, render
 from sidecar.console.page import who as who_of
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
-from sidecar.migration.in_flight import InFlight
+from sidecar.migration.preview import changes
 from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason, seen
 from sidecar.php.client import BackendError
 from sidecar.php.modes import counts, differs, held
@@ -38,8 +30,6 @@ PAGE = 100
 MAX_CHANGES = 20
 #: Differences of each kind and class that are shown.
 MAX_EXAMPLES = 20
-#: Campaigns in flight that are named before a move.
-MAX_NAMED = 5
 
 CHANGED_MEANWHILE = (
     "Somebody has changed modes since this was shown. Nothing was done: this is how it stands now."
@@ -63,7 +53,6 @@ class _VendorsPage:
         self._audit = console.audit
         self._moves = Moves(console)
         self._parity = ParityReader(console.redis)
-        self._in_flight = InFlight(console.redis)
 
     # -- looking --
 
@@ -150,34 +139,13 @@ class _VendorsPage:
             details=[
                 *([CHANGED_MEANWHILE] if sure else []),
                 *changes(vendor, asked),
-                *consequences(asked, [vendor], self._settings.cron_settle_s),
-                *await self._what_is_in_flight(vendor),
-                *await self._how_ready(vendor, asked),
+                *await self._moves.preview([vendor], asked),
             ],
             action=f"{path}/move",
             fields={**fields_of(asked), "seen": shown},
             yes="Move it",
             cancel=path,
         )
-
-    async def _what_is_in_flight(self, vendor: VendorModes) -> list[str]:
-        campaigns = await self._in_flight.campaigns({vendor.vendor_uid})
-        words = [f"In flight: {campaign}." for campaign in campaigns[:MAX_NAMED]]
-        if len(campaigns) > MAX_NAMED:
-            words.append(f"In flight: {len(campaigns) - MAX_NAMED:,} more campaigns.")
-        inboxes = await self._in_flight.inboxes({vendor.vendor_uid})
-        return [*words, *(f"In the inbox: {waiting}." for waiting in inboxes.values())]
-
-    async def _how_ready(self, vendor: VendorModes, asked: ModesChange) -> list[str]:
-        """Say what shadow has found, of a vendor that comes to the sidecar."""
-        if Mode.SIDECAR not in (asked.webhooks, asked.bots):
-            return []
-        parity = await self._parity.read(vendor.vendor_uid)
-        if not parity.counts:
-            return ["Shadow has compared nothing of this vendor."]
-        obstacles = parity.obstacles(self._settings)
-        verdict = f"not ready: {'; '.join(obstacles)}" if obstacles else "ready"
-        return [f"By what shadow has found the vendor is {verdict}."]
 
     async def rollback_all(self, request: Request, user: User) -> Response:
         """Give all vendors back to PHP."""
@@ -196,7 +164,7 @@ class _VendorsPage:
             request,
             user,
             question=f"Give the work of all vendors back to PHP? {len(vendors):,} change.",
-            details=list(consequences(asked, vendors, 0.0)),
+            details=await self._moves.preview(vendors, asked),
             action="/vendors/rollback",
             fields={"reason": sent.get("reason")},
             yes="Give all back",

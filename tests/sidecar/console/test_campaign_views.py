@@ -8,6 +8,7 @@ import pytest
 
 from sidecar.console.campaign_views import MAX_ONES, CampaignView, CampaignViews
 from sidecar.console.console import Console
+from sidecar.console.number_rows import rows_of
 from sidecar.ops.campaigns import Campaign
 from sidecar.php.client import make_backend
 from sidecar.php.vendors import make_vendors
@@ -58,13 +59,14 @@ async def test_numbers_of_the_vendor(views: CampaignViews, php: Php, redis: Redi
     lease = await held_lease(redis, UID)
     await Limiter(redis).grant(lease, UID, limits(80.0, line=f"{VENDOR}/110"), ["999"])
     view = await views.one(UID)
-    [(state, words)] = view.numbers
-    assert (state.number, words, view.limit) == ("110", "sends at full rate", 80.0)
+    [row] = view.numbers
+    assert (row.number, row.word, view.limit) == ("110", "full rate", 80.0)
 
 
 def test_a_limit_that_depends_on_the_number() -> None:
-    states = [(number_state("110"), ""), (number_state("111", configured_rate=1000.0), "")]
-    assert CampaignView(Campaign(UID, None), states).limit is None
+    lines = [("110", number_state("110")), ("111", number_state("111", configured_rate=1000.0))]
+    assert CampaignView(Campaign(UID, None), rows_of(lines)).limit is None
+    assert CampaignView(Campaign(UID, None), rows_of([("110", None)])).limit is None
     assert CampaignView(Campaign(UID, None)).limit is None
 
 

@@ -3,10 +3,10 @@
 import pytest
 
 from contracts.console import Role
-from contracts.modes import Mode, Modes, VendorModes
+from contracts.modes import Mode
 from contracts.sidecar_api import ModesChange
 from sidecar.console.forms import Form
-from sidecar.console.moves import Unclear, asked_of, changes, consequences, fields_of
+from sidecar.console.moves import Unclear, asked_of, fields_of
 from sidecar.console.sessions import Origin, User
 
 ADA = User("ada", Role.OPERATE, Origin.LINK, "token", "session")
@@ -14,10 +14,6 @@ ADA = User("ada", Role.OPERATE, Origin.LINK, "token", "session")
 
 def asked(**fields: str) -> ModesChange:
     return asked_of(Form(list(fields.items())), ADA, "v")
-
-
-def vendor(**modes: Mode) -> VendorModes:
-    return VendorModes(vendor_uid="v", modes=Modes(**modes))
 
 
 def test_what_a_form_asks_for() -> None:
@@ -42,28 +38,3 @@ def test_what_makes_no_sense(fields: dict[str, str], words: str) -> None:
     with pytest.raises(Unclear, match=words) as caught:
         asked(**fields)
     assert len(str(caught.value)) < 120
-
-
-def test_what_changes() -> None:
-    change = asked(webhooks="sidecar", campaigns="php", bots="php")
-    assert changes(vendor(bots=Mode.SHADOW), change) == [
-        "webhooks: php → sidecar",
-        "bots: shadow → php",
-    ]
-
-
-def said(now: VendorModes, settle_s: float = 10.0, **fields: str) -> str:
-    return " ".join(consequences(asked(**fields), [now], settle_s))
-
-
-def test_what_follows() -> None:
-    php, sidecar = vendor(), vendor(webhooks=Mode.SIDECAR, campaigns=Mode.SIDECAR)
-    assert said(php, webhooks="sidecar", bots="sidecar") == ""
-    assert said(sidecar, campaigns="sidecar") == ""
-    assert said(php, campaigns="php", webhooks="php") == ""
-    assert "Nobody sends the campaigns for about 10 s" in said(php, campaigns="sidecar")
-    assert "goes back to PHP's queue" in said(sidecar, campaigns="php")
-    assert "goes back to PHP's queue" in said(vendor(campaigns=Mode.HELD), campaigns="shadow")
-    assert "still handed to PHP" in said(sidecar, webhooks="shadow")
-    assert "longer than this page" in said(php, 60.0, campaigns="sidecar")
-    assert "longer than this page" not in said(php, 60.0, bots="sidecar")

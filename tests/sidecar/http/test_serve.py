@@ -13,7 +13,9 @@ import pytest
 import redis as blocking_redis
 
 from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
+from contracts.console import Role
 from contracts.jobs import Lane
+from sidecar.console.sessions import Origin, Sessions
 from sidecar.http import serve
 from sidecar.inbox.store import InboxReader
 from sidecar.redis import keys
@@ -109,6 +111,21 @@ async def test_what_is_under_way_is_finished_at_the_end(
     assert await in_flight == (200, b"done")
     assert await asyncio.to_thread(process.stop) == 0
     assert await bodies(redis) == [b"{}"]
+    assert "serve.stopped" in serving.logged()
+
+
+async def test_who_looks_at_the_console_does_not_hold_up_the_end(
+    serving: Serving, http: aiohttp.ClientSession, redis: Redis, redis_url: str, php: Php
+) -> None:
+    process = serving.start(redis_url=redis_url, backend_url=php.url, console=True)
+    sessions = Sessions(redis, longest_s=100, idle_s=100)
+    token = await sessions.open("ada", Role.LOOK, Origin.LINK)
+    cookies = {"sidecar_session": token}
+    async with http.get(f"{process.url}/sidecar/overview/live", cookies=cookies) as events:
+        assert (await events.content.readline()).startswith(b"event: ")
+        stopped = asyncio.create_task(asyncio.to_thread(process.stop))
+        await events.content.read()
+        assert await stopped == 0
     assert "serve.stopped" in serving.logged()
 
 

@@ -1,5 +1,7 @@
 """The accounting in words: each check has its title, its total and its parts."""
 
+from typing import Any
+
 import pytest
 
 from contracts.jobs import Lane
@@ -12,7 +14,7 @@ from sidecar.redis.client import Redis
 async def accounts(redis: Redis, **counters: dict[str, int]) -> list[Accounting]:
     for vendor_uid, values in counters.items():
         await redis.sadd(keys.VENDORS, vendor_uid)
-        await redis.hset(keys.counters(vendor_uid), mapping=values)
+        await redis.hset(keys.counters(vendor_uid), mapping=dict[Any, Any](values))
     return await Counters(redis).read()
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.backend import PhoneNumber, VendorConfig
-from sidecar.ops.numbers import numbers_of, read_lines, resume, resumed_text, state_text
+from sidecar.ops.numbers import lines_of, read_lines, resume, resumed_text, state_text
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import Held, LastOutage, NumberState, Outage
@@ -106,4 +106,4 @@ async def test_lines_and_those_of_a_vendor(redis: Redis) -> None:
         current_phone_number_id="110",
         phone_numbers=[PhoneNumber(phone_number_id=id_) for id_ in ("111", "112")],
     )
-    assert [state.line for state in await numbers_of(redis, config)] == ["110 of vendor v-1", "111"]
+    assert [line for line, _ in await lines_of(redis, config)] == ["v-1/110", "111", "v-1/112"]

@@ -6,7 +6,15 @@ import pytest
 
 from contracts.backend import RESOLVE_MESSAGES, ResolveAction
 from sidecar.php.client import BackendError, make_backend
-from sidecar.sending.settling import Settled, find, outcome, question, settle, steps
+from sidecar.sending.settling import (
+    Settled,
+    find,
+    outcome,
+    question,
+    settle,
+    steps,
+    warning,
+)
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Answer, Call, Php, json_answer, refusal
@@ -77,6 +85,7 @@ async def test_what_is_done_and_what_is_left(messages: UnknownMessages, php: Php
 def test_the_words() -> None:
     assert "twice" in question(ResolveAction.RESEND, 2)
     assert question(ResolveAction.GIVE_UP, 1).startswith("Count 1 message as failed")
+    assert warning(ResolveAction.GIVE_UP, 1).startswith("1 message will count as failed")
     assert outcome(ResolveAction.GIVE_UP, 1200) == "1,200 messages given up"
     assert outcome(ResolveAction.RESEND, 1).startswith("1 message will be resent")
     assert Choice().text == "all"

@@ -80,13 +80,16 @@ def test_side_by_side() -> None:
     found = sides(example(Kind.BOTS, Class.EXTRA, BOTS, {"bots": ["b1"], "more": None}))
     assert found == [
         Side("bots", '["b1","b2"]', '["b1"]'),
-        Side("types", '{"b1":"is","b2":"contains"}', None),
-        Side("text", '[5,"c0ffee"]', None),
-        Side("more", None, "null"),
+        Side("types", '{"b1":"is","b2":"contains"}', None, told=False),
+        Side("text", '[5,"c0ffee"]', None, told=False),
+        Side("more", None, "null", told=False),
     ]
+    assert [one.verdict for one in found] == ["differs", *["one side tells"] * 3]
     [row] = sides(example(Kind.STATUS, Class.EXTRA, {"status": "read"}, None))
-    assert (row.same, row.php) == (False, None)
-    assert Side("a", "1", "1").same
+    assert (row.verdict, row.sidecar, row.php) == ("differs", '"read"', None)
+    [row] = sides(example(Kind.LOG_ROW, Class.EXTRA, None, {"incoming": True}))
+    assert (row.verdict, row.sidecar, row.php) == ("differs", None, "true")
+    assert Side("a", "1", "1").verdict == "same"
     assert sides(example(Kind.LOG_ROW, Class.EQUAL, None, None)) == []
 
 

@@ -77,7 +77,7 @@ async def test_the_list(operator: Browser, redis: Redis) -> None:
         "the contact is locked",
         "PHP refuses it: fix what the reason says, then replay it.",
         "PHP&#39;s database refuses it",
-        "wamid.1",
+        ">wamid.1</code>",
         "1970-01-01 00:00:05Z",
         "Replay all…",
     ):

@@ -39,7 +39,7 @@ async def test_a_dry_run_and_then_the_move(
     page = await operator.page(f"/vendors/rollout?percent={percent}&webhooks=sidecar&reason=w5")
     assert "3 of 10 vendors are in" in page
     assert "2 of them change" in page
-    assert "1 vendors outside it have these modes already" in page
+    assert "1 outside it has these modes already" in page
     assert set(uids(page)) == set(inside[1:])
     assert len(php.histories) == 2, "nothing was moved"
     answer = await operator.post("/vendors/rollout", fields(page))
@@ -56,7 +56,7 @@ async def test_who_was_changed_by_hand_is_shown(
 ) -> None:
     are(php, vendors[0], "shadow", "php", "php", by="Ada", reason="slow <b>")
     page = await operator.page("/vendors/rollout?percent=100&webhooks=sidecar")
-    assert "1 of these were changed by hand before" in page
+    assert "1 of these was changed by hand before" in page
     assert "Ada on" in page
     assert "slow &lt;b&gt;" in page
     page = await operator.page(
@@ -92,7 +92,7 @@ async def test_the_form_alone(viewer: Browser) -> None:
 async def test_nothing_to_do(operator: Browser, php: Php) -> None:
     page = await operator.page("/vendors/rollout?percent=100&webhooks=php")
     assert "0 of them change" in page
-    assert 'class="ask"' not in page
+    assert 'class="ask' not in page
     sent: dict[str, str | list[str]] = {"percent": "100", "webhooks": "php"}
     answer = await operator.post("/vendors/rollout", sent)
     assert "this is not what was shown before" in answer.text
@@ -123,7 +123,7 @@ async def test_who_may_not(make_browser: MakeBrowser, php: Php, redis: Redis) ->
     viewer = await (await make_browser()).sign_in(Role.LOOK)
     page = await viewer.page("/vendors/rollout?percent=100&webhooks=sidecar")
     assert "1 of them change" in page
-    assert 'class="ask"' not in page
+    assert 'class="ask' not in page
     operator = await (await make_browser()).sign_in(Role.OPERATE)
     sent = fields(await operator.page("/vendors/rollout?percent=100&webhooks=sidecar"))
     sent.pop("csrf")
