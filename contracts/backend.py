@@ -409,6 +409,12 @@ class DueCampaignsRequest(StrictModel):
 
     campaign_uids: list[str] | None = None
     open: bool = False
+    errors: bool = Field(
+        default=False,
+        description="With `campaign_uids`: also tell what their messages have failed of. At most "
+        "10,000 rows of the queue and 10,000 of the log are looked at, and of each the 100 most "
+        "frequent errors are told.",
+    )
     limit: int = Field(default=100, ge=1, le=1000)
     stale_after_s: int = Field(default=300, ge=1)
 
@@ -429,6 +435,21 @@ class CampaignCounts(LenientModel):
     failed: int = 0
 
 
+class FailedRows(LenientModel):
+    """So many rows with the same ``error_status``. ``message`` is one row's ``error_message``."""
+
+    error_status: str | None = None
+    message: Reason | None = None
+    count: Count
+
+
+class CampaignErrors(FailedRows):
+    """``later``: the API had accepted these, and a status has told the failure; ``error_status`` is
+    its code. Others are rows of the queue in 2."""
+
+    later: bool = False
+
+
 class DueCampaign(LenientModel):
     campaign_uid: str
     vendor_uid: str
@@ -441,6 +462,9 @@ class DueCampaign(LenientModel):
     due: Count = 0
     next_due_at: int | None = None
     counts: CampaignCounts = CampaignCounts()
+    errors: list[CampaignErrors] | None = Field(
+        default=None, description="Null where they were not asked for."
+    )
 
 
 class DueCampaignsAnswer(LenientModel):
@@ -553,14 +577,6 @@ class LeftOut(StrEnum):
     GIVEN_UP = "given_up"
     EXPIRED = "expired"
     CONTACT = "contact"
-
-
-class FailedRows(LenientModel):
-    """So many rows with the same ``error_status``. ``message`` is one row's ``error_message``."""
-
-    error_status: str | None = None
-    message: Reason | None = None
-    count: Count
 
 
 class LeftRows(FailedRows):
@@ -693,3 +709,4 @@ MEDIA = "/internal/media"
 MODES = "/internal/modes"
 OBSERVE = "/internal/observe"
 DIAGNOSIS = "/internal/diagnosis"
+FIND = "/internal/find"

@@ -55,9 +55,11 @@ class CampaignAnswer(StrictModel):
 
 
 class CampaignChange(LenientModel):
-    """Body of send, pause, resume and cancel. May be empty. ``reason`` is shown to people."""
+    """Body of send, pause, resume and cancel. May be empty. ``reason`` is shown to people; ``by``,
+    who says so, is for the audit."""
 
     reason: str | None = Field(default=None, max_length=500)
+    by: str | None = Field(default=None, max_length=100)
 
 
 class ContactFacts(LenientModel):

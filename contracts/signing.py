@@ -1,8 +1,9 @@
 """How internal calls between the sidecar and PHP are signed, in both directions.
 
 A signature covers whom the call is for (``sidecar``; ``backend``, which is PHP; ``console``, see
-``contracts/console.py``), the method, the request target (path and query, exactly as sent), the
-time, an id that is used once, and the exact bytes of the body::
+``contracts/console.py``; ``notification``, see ``contracts/notifications.py``), the method, the
+request target (path and query, exactly as sent), the time, an id that is used once, and the exact
+bytes of the body::
 
     v2 \n AUDIENCE \n METHOD \n TARGET \n TIMESTAMP \n NONCE \n hex(sha256(BODY))
 
@@ -49,6 +50,7 @@ class Audience(StrEnum):
     SIDECAR = "sidecar"
     BACKEND = "backend"
     CONSOLE = "console"
+    NOTIFICATION = "notification"
 
 
 class Refusal(StrEnum):

@@ -60,6 +60,13 @@ UPDATES_IGNORED = Family(
     "Updates with which nothing was to be done, by reason; other is what only this PHP side says.",
     ("reason",),
 )
+STATUSES = Family(
+    "sidecar_statuses",
+    "Statuses of messages that PHP has, by what they say (sent, delivered, read, failed ...; other "
+    "is what is not known), those included that were coalesced into a higher one. Meta repeats "
+    "some, and they count again.",
+    ("status",),
+)
 BACKEND_REQUESTS = Family(
     "sidecar_backend_requests",
     "Requests to PHP's internal endpoints, by how they ended.",
@@ -151,6 +158,7 @@ FAMILIES = {
         PROXY_SECONDS,
         HANDOVER_SECONDS,
         UPDATES_IGNORED,
+        STATUSES,
         BACKEND_REQUESTS,
         BACKEND_ITEMS,
         BACKEND_SECONDS,

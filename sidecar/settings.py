@@ -11,7 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,7 +28,7 @@ from pydantic_settings import (
 )
 
 from sidecar.addresses import AllowList
-from sidecar.url import HttpUrl, RedisUrl, next_database
+from sidecar.url import HttpUrl, RedisUrl, SecretUrl, next_database
 
 ENV_PREFIX = "SIDECAR_"
 CONFIG_VARIABLE = "SIDECAR_CONFIG"
@@ -59,8 +66,8 @@ def _parse_keys(value: Any) -> Any:
     return keys
 
 
-def _check_keys(keys: dict[str, SecretStr]) -> dict[str, SecretStr]:
-    for key_id, secret in keys.items():
+def _check_keys(keys: dict[str, SecretStr] | None) -> dict[str, SecretStr] | None:
+    for key_id, secret in (keys or {}).items():
         if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", key_id):
             raise ValueError("a key's id is made of letters, digits, dots, - and _")
         if len(secret.get_secret_value()) < 16:
@@ -78,6 +85,13 @@ def _check_secrets(secrets: list[SecretStr]) -> list[SecretStr]:
 def _check_outbound(entries: list[str]) -> list[str]:
     AllowList(entries)
     return entries
+
+
+def _check_mail(addresses: list[str]) -> list[str]:
+    for address in addresses:
+        if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
+            raise ValueError(f"{address!r} is no e-mail address")
+    return addresses
 
 
 def _check_hosts(hosts: list[str]) -> list[str]:
@@ -356,12 +370,68 @@ class Settings(BaseSettings):
     #: Somebody who does nothing in the console for so long is signed out.
     console_idle_s: int = Field(default=3600, ge=60, le=86_400)
 
+    # -- notifications --
+
+    #: Post what is wrong here, as signed JSON (`docs/contract.md`). May be an internal address; a
+    #: secret, because some hold a token.
+    notify_webhook_url: SecretUrl | None = Field(
+        default=None, examples=["https://ops.example.com/hooks/sidecar"]
+    )
+    #: Keys for that, as in `signing_keys`, but of its own: whoever has it signs as the sidecar. The
+    #: first one signs.
+    notify_webhook_keys: Annotated[
+        dict[str, SecretStr] | None,
+        NoDecode,
+        BeforeValidator(_parse_keys),
+        AfterValidator(_check_keys),
+    ] = Field(default=None, examples=["notify:put-another-secret-of-your-own-here"])
+    #: Post what is wrong here, as Slack, Mattermost and others take it (an incoming webhook).
+    notify_slack_url: SecretUrl | None = Field(
+        default=None, examples=["https://hooks.slack.com/services/T0/B0/secret"]
+    )
+    #: Send what is wrong to these addresses by e-mail.
+    notify_email_to: Annotated[
+        list[str], NoDecode, BeforeValidator(_split_commas), AfterValidator(_check_mail)
+    ] = []
+    #: The sender of these e-mails. Not set: `sidecar@` and the machine's name.
+    notify_email_from: str | None = Field(
+        default=None, pattern=r"^[!-?A-~]+@[A-Za-z0-9.-]+$", examples=["sidecar@example.com"]
+    )
+    #: Server that takes these e-mails.
+    notify_smtp_host: str = "127.0.0.1"
+    #: Its port. 587 with `starttls`, 465 with `tls`, 25 without.
+    notify_smtp_port: int = Field(default=587, ge=1, le=65535)
+    #: How the connection to it is encrypted. The certificate must be valid.
+    notify_smtp_security: str = Field(default="starttls", pattern=r"^(starttls|tls|none)$")
+    #: User at that server, if it asks for one.
+    notify_smtp_user: str | None = Field(default=None, examples=["sidecar"])
+    #: The user's password. It is never sent without encryption.
+    notify_smtp_password: SecretStr | None = Field(default=None, examples=["put-it-here"])
+    #: What people are to call this installation.
+    notify_name: str = Field(default="WhatsApp sidecar", min_length=1, max_length=80)
+    #: How long a problem must stand until people are told. What only a person can end is told of at
+    #: once, what a cutover or a deployment brings about after ten times as long.
+    notify_after_s: float = Field(default=30.0, ge=0, le=3600)
+    #: How long it must be gone until people hear that it is over. Twice as long each time that it
+    #: came back within a day, up to an hour.
+    notify_clear_s: float = Field(default=120.0, ge=0, le=3600)
+
     # -- logs --
 
     #: Least severe events that are logged.
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
     #: `json` for machines, `console` for people.
     log_format: str = Field(default="json", pattern=r"^(json|console)$")
+
+    @model_validator(mode="after")
+    def _check_notifications(self) -> Self:
+        if self.notify_webhook_url is not None and not self.notify_webhook_keys:
+            raise ValueError("notify_webhook_url needs notify_webhook_keys")
+        if self.notify_smtp_password is not None and self.notify_smtp_security == "none":
+            raise ValueError(
+                "notify_smtp_password needs notify_smtp_security to be starttls or tls"
+            )
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -431,7 +501,9 @@ def _refuse_unknown_variables(known: set[str]) -> None:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if not first["loc"]:  # of several that do not fit together
+        return f"setting {first['msg'].removeprefix('Value error, ')}"
+    name = str(first["loc"][0])
     where = f"{name} ({ENV_PREFIX}{name.upper()})"
     if first["type"] == "missing":
         return f"setting {where} is missing: set it in the environment or the file"

@@ -7,7 +7,7 @@ import re
 from typing import Annotated
 from urllib.parse import SplitResult, quote, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 from yarl import URL
 
 #: What may stand in a query as it is.
@@ -25,6 +25,17 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _secret_url(value: SecretStr) -> SecretStr:
+    parts = _split(value.get_secret_value())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("it is not an http:// or https:// address")
+    if "@" in parts.netloc or parts.fragment:
+        raise ValueError("it has more than a host, a port, a path and a query")
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("a character in it is not percent-encoded")
+    return value
+
+
 def _redis_url(value: str | None) -> str | None:
     if value is not None:
         parts = _split(value)
@@ -36,6 +47,8 @@ def _redis_url(value: str | None) -> str | None:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+#: May have a query. It is not shown anywhere, because it may hold a token.
+SecretUrl = Annotated[SecretStr, AfterValidator(_secret_url)]
 RedisUrl = Annotated[str | None, AfterValidator(_redis_url)]
 
 

@@ -14,6 +14,7 @@ from sidecar.bots.cache import make_bots
 from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
 from sidecar.logs import LogOnce
+from sidecar.notify.notifier import make_notifier
 from sidecar.ops.publisher import Telemetry
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import BackendError, make_backend
@@ -25,6 +26,7 @@ from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
+from sidecar.trace import tracing
 from workers.effects.ai_reply import AiReplies
 from workers.effects.handlers import make_handlers
 from workers.effects.media import remove_parts
@@ -126,6 +128,7 @@ class Runtime:
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._wakeups.send
         )
+        self._notifier = make_notifier(settings, self._redis, redis_url, self._backend)
         self._shadow = ShadowWork(
             settings, self._redis, self._backend, self._leases, self._vendors, self._bots
         )
@@ -146,6 +149,8 @@ class Runtime:
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
             asyncio.create_task(remove_parts(self._settings), name="media"),
         ]
+        if self._notifier is not None:
+            self._background.append(asyncio.create_task(self._notifier.run(), name="notifier"))
 
     def _facts(self) -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
@@ -197,6 +202,8 @@ class Runtime:
         await cancel(list(self._campaigns.values()))
         await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
         await cancel(self._background)
+        if self._notifier is not None:
+            await self._notifier.close()
         await self._telemetry.close()
         self._wakeups.close()
         await self._bots.close()
@@ -272,5 +279,5 @@ class Runtime:
 
     async def _run(self, config: VendorConfig, campaign_uid: str, lease: Lease) -> bool:
         run = CampaignRun(self._services, config, lease, campaign_uid)
-        with self._vendors.watch(config.vendor_uid, run.follow):
+        with self._vendors.watch(config.vendor_uid, run.follow), tracing(of=campaign_uid):
             return await run.run()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from contracts import backend, bots, diagnosis, effects, modes, observation
+from contracts import backend, bots, diagnosis, effects, find, modes, observation
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -197,6 +197,12 @@ ENDPOINTS = (
         "Tell what PHP has made of messages",
         (observation.ObserveRequest, observation.ObserveAnswer),
         documentation(observation.Observation),
+    ),
+    _call(
+        backend.FIND,
+        "health",
+        "Tell what the tables know of a message, a person, a campaign or a vendor",
+        (find.FindRequest, find.FindAnswer),
     ),
     _call(
         backend.DIAGNOSIS,

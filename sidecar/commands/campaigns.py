@@ -9,20 +9,17 @@ import orjson
 from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
-from sidecar.commands.campaigns_text import described, failed, head, line
+from sidecar.commands.campaigns_text import NAMES, described, failed, failed_later, row
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.moving import me
-from sidecar.commands.numbers_text import state_text
 from sidecar.commands.retry_failed import RetryFailed
+from sidecar.commands.tables import print_table
 from sidecar.ops.campaigns import Campaign, read_all, read_one
-from sidecar.ops.failures import Failures
-from sidecar.php.client import Backend, BackendRefused
+from sidecar.ops.numbers import lines_of, state_text
+from sidecar.ops.retrying import failures_of
+from sidecar.php.client import Backend
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
-from sidecar.sending.failed_messages import FailedMessages, PackageTooOld
-from sidecar.sending.numbers import NumberState, number_state, numbers
-
-#: Pages of failed rows that ``show`` looks at, of a thousand each.
-_MAX_PAGES = 20
+from sidecar.sending.numbers import NumberState
 
 _uids = click.argument("uids", metavar="CAMPAIGN...", nargs=-1, required=True)
 _reason = click.option("--reason", metavar="TEXT", help="Shown to people, also in PHP's admin.")
@@ -65,12 +62,7 @@ async def list_campaigns(
     if as_json:
         for one in found:
             click.echo(orjson.dumps(one.json).decode())
-    elif found:
-        click.echo(head())
-        for one in found:
-            for words in line(one):
-                click.echo(words)
-    else:
+    elif not print_table(NAMES, map(row, found)):
         click.echo("every campaign is over, or was cancelled")
     _fail_without_redis(lost)
 
@@ -87,11 +79,11 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
     """
     redis, lost = await _redis(context)
     backend = context.backend()
-    one = await read_one(redis, backend, uid)
+    one = await read_one(redis, backend, uid, errors=True)
     if one.php is None and one.work is None:
         raise click.ClickException(f"PHP knows no campaign {uid}")
     states = await _numbers(redis, backend, one)
-    failures, trouble = await _failures(backend, one)
+    failures, trouble = await failures_of(backend, one.php)
     if as_json:
         known = {
             "numbers": [number.number for number, _ in states],
@@ -104,7 +96,8 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
             click.echo(words)
         if failures.all:
             click.echo("failed:")
-        for words in failed(failures.all, complete=failures.complete or trouble is not None):
+        now = failed(failures.all, complete=failures.complete or trouble is not None)
+        for words in (*now, *failed_later(one)):
             click.echo(words)
     if trouble:
         click.echo(f"errors by code are not known: {trouble}", err=True)
@@ -136,37 +129,8 @@ async def _numbers(
         return []
     request = contract.VendorConfigRequest(vendor_uids=[one.vendor_uid])
     answer = await backend.call(contract.VENDOR_CONFIG, request, contract.VendorConfigAnswer)
-    own = {
-        id_
-        for config in answer.vendors
-        for id_ in (
-            config.current_phone_number_id,
-            *(number.phone_number_id for number in config.phone_numbers),
-        )
-    }
-    states = [await number_state(redis, name) for name in await numbers(redis)]
-    return [
-        (state, state_text(state))
-        for state in states
-        if state is not None and state.number in own and state.vendor_uid in (None, one.vendor_uid)
-    ]
-
-
-async def _failures(backend: Backend, one: Campaign) -> tuple[Failures, str | None]:
-    """Return what rows have failed of, and why that is not known."""
-    failures, pages = Failures(), 0
-    if one.php is None or not one.php.counts.error:
-        failures.complete = True
-        return failures, None
-    try:
-        async for page in FailedMessages(backend).retry(one.php, dry_run=True):
-            failures.add(page)
-            pages += 1
-            if pages == _MAX_PAGES:
-                break
-    except (BackendRefused, PackageTooOld) as error:  # cancelled, say: then none goes again
-        return failures, str(error)
-    return failures, None
+    lines = [line for config in answer.vendors for line in await lines_of(redis, config)]
+    return [(state, state_text(state)) for _, state in lines if state is not None]
 
 
 # -- stopping and starting --

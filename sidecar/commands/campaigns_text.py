@@ -3,24 +3,23 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
+from contracts.backend import DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.ops.campaigns import Campaign
-from sidecar.ops.failures import Failure, explain, left_out
+from sidecar.ops.failures import Failure, failures_in, left_out
+from sidecar.ops.retrying import left_elsewhere
 from sidecar.sending.numbers import NumberState
 
-_WIDTHS = (36, 36, 14, 22, 8, 8, 8)
+#: The columns of a list.
+NAMES = ("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE", "WHY")
 
 
-def head() -> str:
-    return _row("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE")
-
-
-def line(one: Campaign) -> Iterator[str]:
-    """Return a campaign's line below :func:`head`, and why it does not send."""
+def row(one: Campaign) -> tuple[str, ...]:
+    """Return a campaign's row below :data:`NAMES`; the last says why it does not send."""
     counts = one.php.counts if one.php else None
-    yield _row(
+    return (
         one.uid,
         one.vendor_uid or "-",
         one.state,
@@ -29,15 +28,8 @@ def line(one: Campaign) -> Iterator[str]:
         f"{counts.unknown:,}" if counts else "-",
         f"{one.per_s:.1f}",
         (one.php.title if one.php else None) or "",
+        shorten(one.reason, 200, placeholder="...") if one.reason else "",
     )
-    if one.reason:
-        word = "waits" if one.state == CampaignState.RUNNING else "why"
-        yield f"    {word}: {shorten(one.reason, 200, placeholder='...')}"
-
-
-def _row(*cells: str) -> str:
-    padded = [f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=False)]
-    return "  ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip()
 
 
 def described(one: Campaign, numbers: list[tuple[NumberState, str]]) -> Iterator[str]:
@@ -94,6 +86,8 @@ def _worker(one: Campaign) -> Iterator[str]:
             f"accepted, {recent.failed:,} failed, {recent.requeued:,} again later, "
             f"{recent.unknown:,} unknown"
         )
+        if one.left_s is not None:
+            yield f"left      {duration(one.left_s)} at this speed"
         for outcome in ("failed", "unknown", "requeued"):
             if why := recent.why(outcome):
                 yield f"          {outcome}: {shorten(why, 200, placeholder='...')}"
@@ -102,16 +96,26 @@ def _worker(one: Campaign) -> Iterator[str]:
 def failed(failures: list[Failure], *, complete: bool) -> Iterator[str]:
     """Return what rows have failed of, the most frequent first, and what to do about each."""
     for one in failures:
-        told = explain(one.status, one.message)
+        told = one.told
         code = f"{one.status} " if one.status else ""
-        again = "" if one.again else " (stays failed)"
+        again = " (stays failed)" if one.left else ""
         yield f"{one.count:>10,} x {code}{told.meaning}{again}"
         yield f"             -> {told.do}"
     if not complete:
         yield f"{'':>10}   and more: these are the first of many"
 
 
-def stays(failures: list[Failure]) -> Iterator[str]:
-    """Return how many stay failed, and why."""
-    for why, count in left_out(failures):
+def failed_later(one: Campaign) -> Iterator[str]:
+    """Return what messages have failed of that Meta had accepted, as statuses told."""
+    errors = (one.php.errors if one.php else None) or []
+    if later := failures_in(error for error in errors if error.later):
+        yield "failed after Meta had accepted them:"
+    yield from failed(later, complete=True)
+
+
+def stays(failures: list[Failure], campaign: DueCampaign) -> Iterator[str]:
+    """Return how many are not sent again, and why."""
+    for why, count in (*left_out(failures), *left_elsewhere(campaign.counts)):
         yield f"{count:>10,} left out: {why}"
+    if campaign.counts.unknown:
+        yield f"{'':>10} see sidecar unknown list --campaign {campaign.campaign_uid}"

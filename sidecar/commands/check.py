@@ -42,30 +42,26 @@ def check(deep: bool, public_url: str | None, vendor: str | None, as_json: bool)
 
     Exits 1 if a line says FAIL, and 2 if a setting is wrong.
     """
-    lines: list[Line] = []
-    out = _Printer(as_json)
+    out = Printer(as_json)
     try:
         settings = Settings.load(**({} if public_url is None else {"public_url": public_url}))
     except InvalidSettings as error:
         out.end([out.line(fail("settings", str(error)))])
         raise click.exceptions.Exit(CANNOT_TELL) from None
     logs.configure("error", "console", "check")
-    wanted = _Wanted(deep, settings.public_url, vendor)
-    lines += [out.line(line) for line in check_settings(settings)]
-    with one_line_errors():
-        lines += asyncio.run(_collect(settings, wanted, out))
+    lines = run_checks(settings, Wanted(deep, settings.public_url, vendor), out)
     out.end(lines)
     if any(line.level is Level.FAIL for line in lines):
         raise click.exceptions.Exit(1)
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class Wanted:
     """What to look at, as the options say."""
 
-    deep: bool
-    public_url: str | None
-    vendor_uid: str | None
+    deep: bool = False
+    public_url: str | None = None
+    vendor_uid: str | None = None
 
     @property
     def public(self) -> Public | None:
@@ -74,7 +70,7 @@ class _Wanted:
         return Public(self.public_url, self.vendor_uid)
 
 
-class _Printer:
+class Printer:
     """Prints lines as they come, or all of them as JSON at the end."""
 
     def __init__(self, as_json: bool) -> None:
@@ -92,7 +88,14 @@ class _Printer:
             click.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
 
 
-async def _collect(settings: Settings, wanted: _Wanted, out: _Printer) -> list[Line]:
+def run_checks(settings: Settings, wanted: Wanted, out: Printer) -> list[Line]:
+    """Look at everything, and return the lines. Logging must be set up."""
+    lines = [out.line(line) for line in check_settings(settings)]
+    with one_line_errors():
+        return lines + asyncio.run(_collect(settings, wanted, out))
+
+
+async def _collect(settings: Settings, wanted: Wanted, out: Printer) -> list[Line]:
     async with Context(settings) as context:
         try:
             return [out.line(line) async for line in _look(context, wanted)]
@@ -100,7 +103,7 @@ async def _collect(settings: Settings, wanted: _Wanted, out: _Printer) -> list[L
             return [out.line(fail("redis", str(error)))]
 
 
-async def _look(context: Context, wanted: _Wanted) -> AsyncIterator[Line]:
+async def _look(context: Context, wanted: Wanted) -> AsyncIterator[Line]:
     settings = context.settings
     redis = context.redis(timeout_s=2.0)
     dramatiq = context.redis(dramatiq_url(settings, context.redis_url), timeout_s=2.0)

@@ -20,9 +20,10 @@ import click
 
 from sidecar import logs
 from sidecar.ops.audit import Audit, Who
-from sidecar.php.client import Backend, BackendError, BackendRefused, make_backend
+from sidecar.ops.trouble import TROUBLES, trouble_text
+from sidecar.php.client import Backend, make_backend
 from sidecar.redis import embedded
-from sidecar.redis.client import Redis, RedisUnavailable, ResponseError, connect, reason_of
+from sidecar.redis.client import Redis, connect
 from sidecar.settings import InvalidSettings, Settings
 
 P = ParamSpec("P")
@@ -135,22 +136,10 @@ def one_line_errors() -> Iterator[None]:
         yield
     except embedded.EmbeddedFailed as error:
         raise click.ClickException(str(error)) from None
-    except BackendRefused as error:
-        raise click.ClickException(f"PHP refused the call: {error}") from None
-    except BackendError as error:
-        raise click.ClickException(
-            f"PHP call failed: {error}; sidecar check tries backend_url"
-        ) from None
     except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
         raise  # of a broken pipe: whoever reads has had enough, and click knows what to do
-    except RedisUnavailable as error:
-        raise click.ClickException(
-            f"Redis is unavailable: {reason_of(error)}; sidecar check tries redis_url"
-        ) from None
-    except ResponseError as error:
-        raise click.ClickException(
-            f"Redis refused a command: {reason_of(error)}; sidecar check tries redis_url"
-        ) from None
+    except TROUBLES as error:
+        raise click.ClickException(trouble_text(error)) from None
     except Exception:  # noqa: BLE001 - said in full, and told from what is wrong out there
         traceback.print_exc()
         click.echo("Error: the command itself failed; please report this", err=True)

@@ -4,18 +4,21 @@ that failed."""
 import os
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import wraps
 from typing import Any, BinaryIO
 
 import click
 import msgspec
 
-from sidecar.clock import now_ms
-from sidecar.commands.context import Context, json_option, with_context
+from sidecar.clock import now_ms, utc_text
+from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
-from sidecar.ops.dead_letters import ALL, Choice, DeadLetter, DeadLetters
+from sidecar.commands.tables import TableWriter, progress
+from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef
+from sidecar.ops.dead_letters import DeadLetters, batched
+from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
 from sidecar.redis.letter_bounds import Bounds
 
 #: Letters that are in memory at once.
@@ -32,13 +35,20 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
         vendor: str | None,
         reason: str | None,
         older_than: Duration | None,
+        kind: str | None,
         **options: Any,
     ) -> None:
         before = None if older_than is None else now_ms() - 1000 * older_than.seconds
-        choice = Choice(vendor, reason, before) if vendor or reason or older_than else None
-        command(*args, choice=choice, **options)
+        choice = Choice(vendor, reason, before, kind=kind)
+        command(*args, choice=None if choice == ALL else choice, **options)
 
     for option in (
+        click.option(
+            "--kind",
+            metavar="KIND",
+            type=click.Choice(KINDS),
+            help="updates, effects, or one of these: message, status, forward, fetch_media ...",
+        ),
         click.option(
             "--older-than", metavar="AGE", type=DurationType(), help="Given up so long ago: 7d."
         ),
@@ -62,14 +72,39 @@ def dead_letters() -> None:
 
 @dead_letters.command(name="list")
 @choosing
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("dead-letters")
-async def list_dead_letters(context: Context, choice: Choice | None) -> None:
-    """List them, a line of JSON each, the oldest first.
+async def list_dead_letters(context: Context, choice: Choice | None, as_json: bool) -> None:
+    """List them, the oldest first.
 
     Without what they hold; show and export have that.
     """
+    table = TableWriter("GIVEN UP", "ID", "KIND", "VENDOR", "WAMID", "TRIES", "REASON")
+    rows: list[tuple[str, ...]] = []
     async for letter in DeadLetters(context.redis()).all(choice or ALL):
-        click.echo(msgspec.json.encode(letter.summary).decode())
+        if as_json:
+            click.echo(msgspec.json.encode(letter.summary).decode())
+            continue
+        rows.append(_row(letter))
+        if len(rows) == BATCH:
+            table.write(rows)
+            rows = []
+    table.write(rows)
+    if not as_json and not table.count:
+        click.echo("no dead letters")
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    known = letter.summary
+    return (
+        utc_text(letter.given_up_at),
+        letter.id,
+        known["kind"] or known["lane"],
+        letter.vendor_uid,
+        known["wamid"] or "-",
+        str(known["attempts"] or 0),
+        known["reason"] or "-",
+    )
 
 
 @dead_letters.command(name="show")
@@ -127,9 +162,10 @@ async def import_dead_letters(context: Context, file: BinaryIO, as_json: bool) -
     """
     found = list(_read(file))
     letters, imported = DeadLetters(context.redis()), 0
-    for start in range(0, len(found), BATCH):
-        some = found[start : start + BATCH]
-        imported += await letters.put_back(some, Bounds.of(context.settings))
+    async with context.audit.doing(whoami(), "dead_letters.import", file.name) as doing:
+        for some in batched(found, BATCH):
+            imported += await letters.put_back(some, Bounds.of(context.settings))
+            doing.details = {"imported": imported}
     there = len(found) - imported
     _tell(
         as_json,
@@ -171,14 +207,13 @@ async def replay_dead_letters(
     """Process them again, as if for the first time. With --all, the other options say which."""
     if bool(letter_ids) == everything or (letter_ids and choice):
         raise click.UsageError("name the letters, or say --all")
-    letters = DeadLetters(context.redis())
-
-    async def replay(some: list[DeadLetter]) -> int:
-        return sum([await letters.replay(letter) for letter in some])
-
-    replayed = await _in_batches(letters, letter_ids, choice, replay)
-    words = f"{replayed:,} replayed; workers pick them up within a second"
-    _tell(as_json, words, replayed=replayed)
+    refs, carried = await _meant(context, letter_ids, choice), Carried()
+    async with _audited(context, LetterAction.REPLAY, letter_ids, choice, carried):
+        await _carry_out(context, LetterAction.REPLAY, refs, carried)
+    words = f"{carried.done:,} replayed; workers pick them up within a second"
+    _tell(as_json, words, replayed=carried.done)
+    if carried.text:
+        click.echo(carried.text, err=True)
 
 
 @dead_letters.command(name="discard")
@@ -205,37 +240,58 @@ async def discard_dead_letters(
         raise click.UsageError(
             "name the letters, or say which: --vendor, --reason, --older-than, --all"
         )
-    letters, counts = DeadLetters(context.redis()), Counter[str]()
-
-    async def discard(some: list[DeadLetter]) -> int:
-        counts.update(letter.vendor_uid for letter in some)
-        return await letters.discard(some) if yes else 0
-
-    discarded = await _in_batches(letters, letter_ids, choice, discard)
+    refs, carried = await _meant(context, letter_ids, choice), Carried()
+    counts = Counter(ref.vendor_uid for ref in refs)
     for vendor_uid, count in () if as_json else sorted(counts.items()):
         click.echo(f"{count:,} of vendor {vendor_uid}")
-    words = f"{discarded:,} discarded"
-    if not yes:
-        words = f"{counts.total():,} would be discarded; nothing was done: say --yes"
-    _tell(as_json, words, found=counts.total(), discarded=discarded, vendors=dict(counts))
+    words = f"{counts.total():,} would be discarded; nothing was done: say --yes"
+    if yes:
+        async with _audited(context, LetterAction.DISCARD, letter_ids, choice, carried):
+            await _carry_out(context, LetterAction.DISCARD, refs, carried)
+        words = f"{carried.done:,} discarded"
+    _tell(as_json, words, found=counts.total(), discarded=carried.done, vendors=dict(counts))
 
 
-async def _in_batches(
-    letters: DeadLetters,
+async def _meant(
+    context: Context, letter_ids: tuple[str, ...], choice: Choice | None
+) -> list[LetterRef]:
+    """Return the letters that are named, or else those chosen."""
+    letters = DeadLetters(context.redis())
+    if letter_ids:
+        return [letter.ref for letter in await _named(letters, letter_ids)]
+    return await letters.meant(choice or ALL)
+
+
+async def _carry_out(
+    context: Context, action: LetterAction, refs: list[LetterRef], carried: Carried
+) -> None:
+    """Do it, and say how far it came if it fails."""
+    letters = DeadLetters(context.redis())
+    try:
+        with progress(f"{action} dead letters", len(refs)) as done:
+            for some in batched(refs, BATCH):
+                await carry_out(letters, action, some, carried)
+                done(len(some))
+    except BaseException:
+        click.echo(f"{carried.done:,} of {len(refs):,} were done before that", err=True)
+        raise
+
+
+@asynccontextmanager
+async def _audited(
+    context: Context,
+    action: LetterAction,
     letter_ids: tuple[str, ...],
     choice: Choice | None,
-    do: Callable[[list[DeadLetter]], Awaitable[int]],
-) -> int:
-    """Do it with the letters that are named, or else with those chosen. Return the sum of what it
-    returns."""
-    if letter_ids:
-        return await do(await _named(letters, letter_ids))
-    done, some = 0, []
-    async for letter in letters.all(choice or ALL):
-        some.append(letter)
-        if len(some) == BATCH:
-            done, some = done + await do(some), []
-    return done + await do(some)
+    carried: Carried,
+) -> AsyncIterator[None]:
+    """Record the action, with how far it came."""
+    which = ", ".join(letter_ids) or (choice or ALL).text
+    async with context.audit.doing(whoami(), f"dead_letters.{action}", which) as doing:
+        try:
+            yield
+        finally:
+            doing.details |= carried.counts
 
 
 async def _named(letters: DeadLetters, letter_ids: tuple[str, ...]) -> list[DeadLetter]:

@@ -6,10 +6,14 @@ import click
 
 #: The commands. ``dead-letters`` is ``dead_letters`` in ``sidecar/commands/dead_letters.py``.
 COMMANDS = (
+    "init",
     "serve",
     "worker",
     "status",
+    "notify",
     "check",
+    "find",
+    "top",
     "campaigns",
     "numbers",
     "unknown",
@@ -23,6 +27,7 @@ COMMANDS = (
     "adopt-webhooks",
     "audit",
     "console",
+    "completion",
     "demo",
     "simulate",
 )

@@ -8,16 +8,15 @@ import click
 import orjson
 
 from sidecar.clock import utc_text
-from sidecar.commands.context import Context, with_context
-from sidecar.commands.lifting import Lifting
-from sidecar.commands.numbers_text import state_text
+from sidecar.commands.context import Context, whoami, with_context
+from sidecar.commands.tables import print_table
 from sidecar.format import duration
-from sidecar.redis.client import Redis
-from sidecar.sending.numbers import NumberState, number_of, number_state
-from sidecar.sending.numbers import numbers as known_numbers
+from sidecar.ops.audit import DONE
+from sidecar.ops.lifting import Lifting
+from sidecar.ops.numbers import NOTHING, Line, read_lines, resumed_text, state_text
+from sidecar.ops.numbers import resume as resume_named
+from sidecar.sending.numbers import number_of
 from sidecar.sending.pauses import Paused, Pauses
-
-_States = list[tuple[str, NumberState | None]]
 
 
 @click.group()
@@ -43,14 +42,14 @@ async def list_numbers(context: Context, as_json: bool) -> None:
     """
     redis = context.redis()
     paused = await Pauses(redis).all()
-    states = await known_states(redis)
+    states = await read_lines(redis)
     if as_json:
         _print_json(paused, states)
     else:
         _print(paused, states)
 
 
-def _print_json(paused: list[Paused], states: _States) -> None:
+def _print_json(paused: list[Paused], states: list[Line]) -> None:
     for one in paused:
         click.echo(orjson.dumps({"paused": asdict(one)}).decode())
     for name, state in states:
@@ -59,7 +58,7 @@ def _print_json(paused: list[Paused], states: _States) -> None:
         click.echo(orjson.dumps(known or {"number": number, "vendor_uid": vendor_uid}).decode())
 
 
-def _print(paused: list[Paused], states: _States) -> None:
+def _print(paused: list[Paused], states: list[Line]) -> None:
     for one in paused:
         by = f", for all its vendors, by a message of {one.vendor_uid}" if one.shared else ""
         click.echo(f"PAUSED since {utc_text(one.at)}: {one.what}{by}")
@@ -68,20 +67,18 @@ def _print(paused: list[Paused], states: _States) -> None:
     if not states:
         click.echo("no number was used within 24 hours")
         return
-    click.echo(_line("NUMBER", "VENDOR", "PER SECOND", "LAST USED", "STATE"))
-    for name, state in states:
-        number, vendor_uid = number_of(name)
-        vendor = vendor_uid or "(shared)"
-        if state is None:
-            click.echo(_line(number, vendor, "-", "not lately", "idle"))
-            continue
-        rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
-        asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
-        click.echo(_line(number, vendor, rate, asked, state_text(state)))
+    print_table(("NUMBER", "VENDOR", "PER SECOND", "LAST USED", "STATE"), map(_row, states))
 
 
-def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:
-    return f"{number:<20}  {vendor:<36}  {rate:<16}  {asked:<12}  {state}"
+def _row(line: Line) -> tuple[str, ...]:
+    name, state = line
+    number, vendor_uid = number_of(name)
+    vendor = vendor_uid or "(shared)"
+    if state is None:
+        return (number, vendor, "-", "not lately", "idle")
+    rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
+    asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
+    return (number, vendor, rate, asked, state_text(state))
 
 
 @numbers.command()
@@ -95,15 +92,14 @@ async def resume(context: Context, ids: tuple[str, ...], as_json: bool) -> None:
     persists, the first message pauses them again. Campaigns that were paused with them stay paused
     until they are resumed themselves.
     """
-    pauses = Pauses(context.redis())
-    standing = await pauses.all()
-    named = {one: {one.id} if one.shared else {one.id, one.vendor_uid} for one in standing}
-    lifted = [one for one, names in named.items() if names & {*ids}]
-    await pauses.lift(lifted)
-    for one in lifted:
-        words = f"resumed {one.what}, which was paused for: {one.reason}"
-        click.echo(orjson.dumps({"resumed": asdict(one)}).decode() if as_json else words)
-    if missing := [id_ for id_ in ids if not any(id_ in named[one] for one in lifted)]:
+    async with context.audit.doing(whoami(), "number.resume", ", ".join(ids)) as doing:
+        resumed, missing = await resume_named(context.redis(), ids)
+        doing.outcome = DONE if resumed else NOTHING
+        doing.details["resumed"] = [one.name for one in resumed]
+    for one in resumed:
+        told = orjson.dumps({"resumed": asdict(one)}).decode() if as_json else resumed_text(one)
+        click.echo(told)
+    if missing:
         raise click.ClickException(f"not paused: {', '.join(missing)}")
 
 
@@ -134,14 +130,14 @@ async def lift(
     if bool(names) == everything:
         raise click.UsageError("name what to lift (sidecar numbers list shows it), or say --all")
     redis = context.redis()
-    lifted = await Lifting(redis, await known_states(redis)).lift(names, recipient)
+    target = ", ".join(names) or "all"
+    async with context.audit.doing(whoami(), "number.lift", target) as doing:
+        lifted = await Lifting(redis, await read_lines(redis)).lift(names, recipient)
+        doing.outcome = DONE if lifted else NOTHING
+        doing.details["lifted"] = [f"{one.scope} {one.name}" for one in lifted]
     for one in lifted:
         click.echo(orjson.dumps(asdict(one)).decode() if as_json else f"lifted: {one}")
     if missing := [name for name in names if not any(name in one.names for one in lifted)]:
         raise click.ClickException(f"nothing was held: {', '.join(missing)}")
     if everything and not lifted and not as_json:
         click.echo("nothing was held")
-
-
-async def known_states(redis: Redis) -> _States:
-    return [(name, await number_state(redis, name)) for name in await known_numbers(redis)]

@@ -4,17 +4,16 @@ import click
 
 from contracts.modes import Capability, Mode
 from sidecar.commands.context import Context, json_option, with_context
-from sidecar.commands.moving import change, move, why, with_reason
-from sidecar.migration.rollout import ROLLBACK_ALL
-
-#: A rollback of everything takes no longer where PHP and the workers answer.
-ROLLBACK_S = 9.0
+from sidecar.commands.dry_run import show, with_dry_run
+from sidecar.commands.moving import change, move, with_reason
+from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason
 
 
 @click.command()
 @click.argument("vendor_uids", metavar="VENDOR...", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="All vendors.")
 @with_reason
+@with_dry_run
 @json_option
 @with_context("modes", log_level="error")
 async def rollback(
@@ -22,6 +21,7 @@ async def rollback(
     vendor_uids: tuple[str, ...],
     everything: bool,
     reason: str | None,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Give vendors' work back to PHP.
@@ -33,6 +33,9 @@ async def rollback(
     if bool(vendor_uids) == everything:
         raise click.UsageError("name the vendors, or say --all")
     modes = dict.fromkeys(Capability, Mode.PHP)
-    reason = why(ROLLBACK_ALL, reason) if everything else reason or "rollback"
+    reason = rollback_all_reason(reason) if everything else reason or "rollback"
     asked = change(list(vendor_uids), modes, reason, ROLLBACK_S)
+    if dry_run:
+        await show(context, asked, as_json=as_json)
+        return
     await move(context, asked, brief=everything, as_json=as_json)

@@ -7,11 +7,11 @@ from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
 from sidecar.commands.modes_text import totals
-from sidecar.commands.numbers_text import last_outage_text
 from sidecar.format import duration
 from sidecar.ops.accounting import FIRST, BalanceCheck
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.message_problems import waiting_unit
+from sidecar.ops.numbers import last_outage_text
 from sidecar.ops.problem import Problem
 from sidecar.ops.report import Report, total
 from sidecar.sending.numbers import NumberState

@@ -1,24 +1,30 @@
 """``sidecar unknown``: what a person does about messages whose outcome is unknown."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import click
 import orjson
 
-from contracts.backend import MAX_CLAIM, ResolveAction, UnknownMessage
+from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import utc_text
-from sidecar.commands.context import Context, with_context
+from sidecar.commands.context import Context, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
+from sidecar.commands.tables import TableWriter, progress
+from sidecar.sending.settling import (
+    Found,
+    Settled,
+    counted,
+    find,
+    outcome,
+    question,
+    settle,
+    steps,
+)
 from sidecar.sending.unknown_messages import Choice, UnknownMessages
 
-_REASONS = {
-    "row_unknown": "no such message; if it existed, a status has settled it since",
-    "row_not_in_unknown": "its outcome is known by now",
-}
 NONE = "no message of unknown outcome was found"
 #: Campaigns that a question names.
 _MAX_NAMED = 10
@@ -68,40 +74,33 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 @with_context("unknown")
 async def list_unknown(context: Context, choice: Choice, as_json: bool) -> None:
     """Print one line for each, the oldest first."""
-    count = 0
-    async for message in UnknownMessages(context.backend()).all(choice):
+    table = TableWriter("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY")
+    async for page in UnknownMessages(context.backend()).pages(choice):
         if as_json:
-            click.echo(message.model_dump_json())
-            continue
-        if not count:
-            click.echo(_line("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY"))
-        click.echo(_described(message))
-        count += 1
+            for message in page:
+                click.echo(message.model_dump_json())
+        else:
+            table.write(map(_row, page))
     if not as_json:
-        click.echo(_summary(count))
+        click.echo(_summary(table.count))
 
 
-def _described(message: UnknownMessage) -> str:
-    campaign = message.campaign_uid or "-"
-    return _line(
+def _row(message: UnknownMessage) -> tuple[str, ...]:
+    return (
         utc_text(message.since),
         message.uid,
         message.vendor_uid,
-        campaign,
+        message.campaign_uid or "-",
         message.to or message.recipient or "-",
         message.reason or "-",
     )
-
-
-def _line(since: str, uid: str, vendor: str, campaign: str, to: str, why: str) -> str:
-    return f"{since:<20}  {uid:<36}  {vendor:<36}  {campaign:<36}  {to:<15}  {why}"
 
 
 def _summary(count: int) -> str:
     if not count:
         return NONE
     return (
-        f"\n{_messages(count)} with an unknown outcome: delivered or not, nobody knows.\n"
+        f"\n{counted(count)} with an unknown outcome: delivered or not, nobody knows.\n"
         "To resend some, which may deliver them twice:     sidecar unknown resend MESSAGE...\n"
         "To leave them as they are, and count as failed:   sidecar unknown give-up MESSAGE...\n"
         "Instead of MESSAGE...: --campaign UID, --vendor UID or --all, and --older-than DURATION."
@@ -171,93 +170,67 @@ class _Wanted:
             )
 
 
-@dataclass(slots=True)
-class _Done:
-    """How far it has come. ``skipped`` counts reasons why others were left."""
-
-    count: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
-    complete: bool = False
-
-
 async def _decide(context: Context, action: ResolveAction, wanted: _Wanted) -> None:
-    messages, done = UnknownMessages(context.backend()), _Done()
-    pages = await _confirmed(messages, action, wanted)
-    if pages is None:
+    messages, settled = UnknownMessages(context.backend()), Settled()
+    uids = await _confirmed(messages, action, wanted)
+    if not uids:
         return
+    which = ", ".join(wanted.uids) or wanted.choice.text
+    complete = False
     try:
-        async for uids in pages:
-            for result in await messages.resolve(uids, action, wanted.reason):
-                if result.result == "done":
-                    done.count += 1
-                    continue
-                why = _REASONS.get(result.reason or "", result.reason or result.result)
-                done.skipped[why] += 1
-                if wanted.uids:
-                    click.echo(f"{result.id}: skipped: {why}", err=True)
-        done.complete = True
+        async with context.audit.doing(whoami(), f"unknown.{action}", which) as doing:
+            try:
+                await _settle(messages, uids, action, wanted, settled)
+                complete = True
+            finally:
+                doing.details |= {"done": settled.count, "skipped": settled.skipped.total()}
     finally:  # also when PHP fails half way, or somebody has had enough
-        _tell(action, wanted, done)
-    if not done.count and wanted.uids:
+        _tell(action, wanted, settled, complete=complete)
+    if not settled.count and wanted.uids:
         raise click.exceptions.Exit(1)
+
+
+async def _settle(
+    messages: UnknownMessages,
+    uids: list[str],
+    action: ResolveAction,
+    wanted: _Wanted,
+    settled: Settled,
+) -> None:
+    with progress(f"{action} messages", len(uids)) as done:
+        for some in steps(uids):
+            for uid, why in await settle(messages, some, action, wanted.reason, settled):
+                if wanted.uids:
+                    click.echo(f"{uid}: skipped: {why}", err=True)
+            done(len(some))
 
 
 async def _confirmed(
     messages: UnknownMessages, action: ResolveAction, wanted: _Wanted
-) -> AsyncIterator[list[str]] | None:
-    """Return the messages, some at a time; None where there is nothing to do. Ends the command
-    where the person does not want it."""
+) -> list[str]:
+    """Return the messages; none where there is nothing to do. Ends the command where the person
+    does not want it. What becomes unknown after the question is not among them."""
     uids = list(dict.fromkeys(wanted.uids))
-    if uids:
-        total, until = len(uids), 0
-    else:
-        total, until = await _count(messages, wanted.choice)
-    if not total or wanted.dry_run:
-        _tell_count(total, wanted)
-        return None
-    if not wanted.yes and (action is ResolveAction.RESEND or not uids):
-        click.confirm(_question(action, total), abort=True, err=True)
-    return _named(uids) if uids else _chosen(messages, wanted.choice, until)
+    if not uids:
+        found = await find(messages, wanted.choice)
+        _tell_campaigns(found)
+        uids = found.uids
+    if not uids or wanted.dry_run:
+        _tell_count(len(uids), wanted)
+        return []
+    if not wanted.yes and (action is ResolveAction.RESEND or not wanted.uids):
+        click.confirm(question(action, len(uids)), abort=True, err=True)
+    return uids
 
 
-async def _count(messages: UnknownMessages, choice: Choice) -> tuple[int, int]:
-    """Return how many are chosen, and since when the last of them is unknown. Says how many each
-    campaign has."""
-    counts, until = Counter[tuple[str, str]](), 0
-    async for message in messages.all(choice):
-        counts[message.vendor_uid, message.campaign_uid or "-"] += 1
-        until = max(until, message.since)
+def _tell_campaigns(found: Found) -> None:
+    """Say how many each campaign has."""
+    counts = found.campaigns
     for (vendor_uid, campaign_uid), count in counts.most_common(_MAX_NAMED):
         click.echo(f"{count:>10,} of vendor {vendor_uid}, campaign {campaign_uid}", err=True)
     if len(counts) > _MAX_NAMED:
         left = counts.total() - sum(count for _, count in counts.most_common(_MAX_NAMED))
         click.echo(f"{left:>10,} of {len(counts) - _MAX_NAMED:,} other campaigns", err=True)
-    return counts.total(), until
-
-
-def _question(action: ResolveAction, total: int) -> str:
-    if action is ResolveAction.RESEND:
-        return (
-            f"Nobody knows whether {_messages(total)} reached the customer."
-            " Sending again may deliver it twice. Send again?"
-        )
-    return f"Count {_messages(total)} as failed, and never resend them?"
-
-
-async def _named(uids: list[str]) -> AsyncIterator[list[str]]:
-    for start in range(0, len(uids), MAX_CLAIM):
-        yield uids[start : start + MAX_CLAIM]
-
-
-async def _chosen(
-    messages: UnknownMessages, choice: Choice, until: int
-) -> AsyncIterator[list[str]]:
-    """Yield those that were counted, and none that has become unknown since."""
-    async for page in messages.pages(choice):
-        uids = [message.uid for message in page if message.since <= until]
-        if not uids:
-            return
-        yield uids
 
 
 def _tell_count(total: int, wanted: _Wanted) -> None:
@@ -266,28 +239,19 @@ def _tell_count(total: int, wanted: _Wanted) -> None:
     elif not total:
         click.echo(f"{NONE}; nothing to do")
     else:
-        click.echo(f"{_messages(total)} with an unknown outcome; nothing was done")
+        click.echo(f"{counted(total)} with an unknown outcome; nothing was done")
 
 
-def _tell(action: ResolveAction, wanted: _Wanted, done: _Done) -> None:
+def _tell(action: ResolveAction, wanted: _Wanted, settled: Settled, *, complete: bool) -> None:
     if wanted.as_json:
-        found = {"done": done.count, "skipped": dict(done.skipped), "complete": done.complete}
+        found = {"done": settled.count, "skipped": dict(settled.skipped), "complete": complete}
         click.echo(orjson.dumps({"action": action, **found}).decode())
         return
-    if not done.complete and not done.count:
+    if not complete and not settled.count:
         return  # the error says why
-    what = (
-        "will be resent when the campaign runs, unless it has expired"
-        if action is ResolveAction.RESEND
-        else "given up"
-    )
-    click.echo(f"{_messages(done.count)} {what}")
+    click.echo(outcome(action, settled.count))
     if not wanted.uids:
-        for why, count in done.skipped.most_common():
-            click.echo(f"{_messages(count)} skipped: {why}", err=True)
-    if not done.complete:
+        for why, count in settled.skipped.most_common():
+            click.echo(f"{counted(count)} skipped: {why}", err=True)
+    if not complete:
         click.echo("This is not all: repeat the command to go on.", err=True)
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count:,} messages"

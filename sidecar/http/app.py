@@ -32,6 +32,7 @@ from sidecar.http.webhook import WebhookEndpoint, WebhookPolicy
 from sidecar.inbox.store import Inbox
 from sidecar.inbox.wakeups import WakeUpBroker, Wakeups
 from sidecar.migration.cutover import Cutover
+from sidecar.notify.notifier import make_notifier
 from sidecar.ops.audit import Audit
 from sidecar.ops.publisher import Telemetry
 from sidecar.php.client import make_backend
@@ -90,6 +91,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
         return {"php_failures": backend.failures.report(), "wakeups": wakeups.failing}
 
     telemetry = Telemetry(redis, "serve", facts)
+    notifier = make_notifier(settings, redis, redis_url, backend, stand_by=True)
 
     # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
     console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
@@ -124,10 +126,14 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             asyncio.create_task(internal.run(), name="nonces"),
             asyncio.create_task(telemetry.run(), name="telemetry"),
         ]
+        if notifier is not None:
+            background.append(asyncio.create_task(notifier.run(), name="notifier"))
         try:
             yield
         finally:
             await cancel(background)
+            if notifier is not None:
+                await notifier.close()
             await control.close()
             await proxy.close()
             await inbox.close()

@@ -18,6 +18,7 @@ from sidecar.php.expiring_map import ExpiringMap
 from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.nonces import Nonces
 from sidecar.tasks import tick
+from sidecar.trace import HEADER, tracing
 
 log = structlog.get_logger()
 
@@ -71,7 +72,8 @@ class Internal:
         async def endpoint(request: Request) -> Response:
             try:
                 body = await self._verified(request, stops=stops)
-                answer = await handler(request, body)
+                with tracing(request.headers.get(HEADER)):
+                    answer = await handler(request, body)
             except SignatureRefused as error:
                 log.warning("internal_call.refused", path=request.scope["path"], reason=error.code)
                 return refusal(401, error.code, str(error))

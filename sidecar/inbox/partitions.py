@@ -55,6 +55,13 @@ class Partition:
         return place_of(vendor_uid, self.count, self.salt) == self.index
 
 
+def division(kept: bytes | None) -> tuple[int, int]:
+    """Return how many partitions there are, and how vendors are spread over them, as
+    ``partitions:{lane}`` says it."""
+    count, salt = (kept or b"1 0").split(b" ")[:2]
+    return int(count), int(salt)
+
+
 def place_of(vendor_uid: str, count: int, salt: int) -> int:
     """Return in which of so many parts a vendor is."""
     digest = hashlib.sha1(f"{salt} {vendor_uid}".encode(), usedforsecurity=False).hexdigest()

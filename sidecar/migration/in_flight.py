@@ -93,7 +93,6 @@ class InFlight:
                 webhooks=sum(accounting.waiting.values()),
                 updates=accounting.updates.parts["waiting"],
             )
-            for accounting in await self._counters.read()
-            if accounting.vendor_uid in vendor_uids
+            for accounting in await self._counters.read_some(vendor_uids)
         }
         return {vendor_uid: waiting for vendor_uid, waiting in found.items() if waiting}

@@ -6,7 +6,7 @@ from typing import Any
 from contracts.modes import Capability, Mode
 from contracts.sidecar_api import ModesChange, ModesChanged
 from sidecar.migration.cutover import Cutover, VendorUnknown
-from sidecar.ops.audit import Audit, Who
+from sidecar.ops.audit import DONE, Audit, Who
 from sidecar.php.client import BackendError
 from sidecar.php.modes import differs
 from sidecar.redis.client import reason_of
@@ -19,10 +19,9 @@ async def move(cutover: Cutover, asked: ModesChange, audit: Audit, who: Who) -> 
     """Make the change, and record it. Raises what :meth:`Cutover.move` raises."""
     async with audit.doing(who, "modes.change", _target(asked), **_details(asked)) as doing:
         changed = await cutover.move(asked)
-        doing.details["vendors"] = len(changed.vendors)
-        if left := [one.vendor_uid for one in changed.vendors if differs(one.modes, asked)]:
-            doing.outcome = UNFINISHED
-            doing.details["left"] = left
+        left = [one.vendor_uid for one in changed.vendors if differs(one.modes, asked)]
+        doing.details |= {"vendors": len(changed.vendors), **({"left": left} if left else {})}
+        doing.outcome = UNFINISHED if left else DONE
     return changed
 
 

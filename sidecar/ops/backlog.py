@@ -11,6 +11,7 @@ from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.effects.outbox import vendor_of_replies
 from sidecar.inbox.partitions import MAX_PARTITIONS
+from sidecar.ops.processes import Process, holder_of, read_processes
 from sidecar.ops.snapshot import Overview
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -57,14 +58,47 @@ class CampaignWork:
         return self.claimed + self.sending + self.known
 
 
-async def read_campaigns(redis: Redis, overview: Overview) -> list[CampaignWork]:
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Of :class:`sidecar.ops.snapshot.Overview` what campaigns need; read at a fraction of the
+    cost."""
+
+    now: int
+    campaigns: dict[str, str]
+    ledgers: dict[str, str]
+    processes: list[Process]
+
+
+async def read_listed(redis: Redis) -> Listed:
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    for name in (keys.CAMPAIGNS, keys.LEDGERS):
+        pipeline.hgetall(name)
+    time, *hashes = await pipeline.execute()
+    campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes)
+    now = time[0] * 1000 + time[1] // 1000
+    return Listed(now, campaigns, ledgers, await read_processes(redis))
+
+
+async def read_campaigns(redis: Redis, listed: Overview | Listed) -> list[CampaignWork]:
     """Return the campaigns that are listed, halted, or have something in their ledger."""
     halted = [
         key.decode().removeprefix(keys.halt(""))
         async for key in redis.scan_iter(match=keys.halt("*"), count=5000)
     ]
-    found = {*overview.campaigns, *overview.ledgers, *halted}
+    found = {*listed.campaigns, *listed.ledgers, *halted}
     uids = sorted(uid for uid in found if vendor_of_replies(uid) is None)
+    return await _read(redis, listed, uids)
+
+
+async def read_campaign(redis: Redis, listed: Listed, uid: str) -> CampaignWork | None:
+    """Return what Redis knows about one campaign, None if nothing; without looking for others."""
+    [one] = await _read(redis, listed, [uid])
+    known = one.listed or one.halt or uid in listed.ledgers
+    return one if known else None
+
+
+async def _read(redis: Redis, listed: Overview | Listed, uids: list[str]) -> list[CampaignWork]:
     pipeline = redis.pipeline(transaction=False)
     for uid in uids:
         pipeline.get(keys.halt(uid))
@@ -74,13 +108,13 @@ async def read_campaigns(redis: Redis, overview: Overview) -> list[CampaignWork]
         pipeline.hvals(keys.ledger(uid))
     answers = await pipeline.execute() if uids else []
     return [
-        _campaign(overview, uid, *answers[5 * number : 5 * number + 5])
+        _campaign(listed, uid, *answers[5 * number : 5 * number + 5])
         for number, uid in enumerate(uids)
     ]
 
 
 def _campaign(
-    overview: Overview,
+    listed: Overview | Listed,
     uid: str,
     halt: bytes | None,
     reasons: list[bytes | None],
@@ -92,13 +126,13 @@ def _campaign(
     waits = next((reason for reason in reasons if reason is not None), None)
     return CampaignWork(
         uid=uid,
-        vendor_uid=overview.campaigns.get(uid) or overview.ledgers.get(uid),
-        listed=uid in overview.campaigns,
+        vendor_uid=listed.campaigns.get(uid) or listed.ledgers.get(uid),
+        listed=uid in listed.campaigns,
         halt=None if halt is None else Halt.load(halt),
         waits=None if waits is None else waits.decode(errors="replace"),
         waits_s=max(0, waits_ms) / 1000,
-        held_s=None if token is None else max(0, overview.now - int(token)) / 1000,
-        holder=overview.holder(campaign_lease(uid)),
+        held_s=None if token is None else max(0, listed.now - int(token)) / 1000,
+        holder=holder_of(listed.processes, campaign_lease(uid)),
         claimed=states[RowState.CLAIMED.letter],
         sending=states[RowState.SENDING.letter],
         known=states[RowState.KNOWN.letter],

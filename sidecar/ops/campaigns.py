@@ -1,15 +1,20 @@
 """Campaigns as a person wants to see them: what PHP keeps, beside what Redis and workers know."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from contracts import backend as contract
 from contracts.backend import ErrorCode
 from contracts.campaigns import CampaignState
-from sidecar.ops.backlog import CampaignWork, read_campaigns
+from sidecar.ops.backlog import (
+    CampaignWork,
+    Listed,
+    read_campaign,
+    read_campaigns,
+    read_listed,
+)
 from sidecar.ops.sends import RecentSends, recent_sends
-from sidecar.ops.snapshot import Observer
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import state_of
@@ -22,13 +27,15 @@ _NEVER_S = 10 * 365 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """``php`` is None for one that PHP does not know (any more); ``work`` and ``recent`` are None
-    where Redis knows nothing of it, or was not asked."""
+    """``php`` is None for one that PHP does not know (any more), or if PHP does not answer, and
+    then ``php_away`` says why; ``work`` and ``recent`` are None where Redis knows nothing of it, or
+    was not asked."""
 
     uid: str
     php: contract.DueCampaign | None
     work: CampaignWork | None = None
     recent: RecentSends | None = None
+    php_away: str | None = None
 
     @property
     def vendor_uid(self) -> str | None:
@@ -40,7 +47,7 @@ class Campaign:
     def state(self) -> str:
         """A halt that PHP does not know yet is what counts. ``unknown to PHP``: it was deleted."""
         if self.php is None:
-            return "unknown to PHP"
+            return self.work.state if self.work and self.php_away else "unknown to PHP"
         return state_of(self.php.state, self.work.halt if self.work else None).value
 
     @property
@@ -73,6 +80,15 @@ class Campaign:
         return self.recent.per_s if self.recent else 0.0
 
     @property
+    def left_s(self) -> float | None:
+        """In how many seconds the rest is sent, if it goes on as it goes now; None if it does not,
+        or if nothing is left."""
+        if self.php is None or self.state != CampaignState.RUNNING or not self.per_s:
+            return None
+        left = self.php.counts.queued + self.php.counts.processing
+        return left / self.per_s if left else None
+
+    @property
     def json(self) -> dict[str, Any]:
         return {
             "campaign_uid": self.uid,
@@ -83,19 +99,23 @@ class Campaign:
             "sent": self.sent,
             "total": self.total,
             "per_s": self.per_s,
+            "left_s": self.left_s,
             "php": self.php.model_dump(mode="json") if self.php else None,
             "work": asdict(self.work) | {"in_flight": self.work.in_flight} if self.work else None,
             "recent": asdict(self.recent) if self.recent else None,
         }
 
 
-async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
+async def read_all(
+    redis: Redis | None, backend: Backend, timeout_s: float | None = None
+) -> list[Campaign]:
     """Return campaigns that have rows to send or of unknown outcome, or that Redis knows: being
-    sent, halted. ``redis`` None: as far as PHP knows. Raises ``BackendError`` and redis-py's
-    errors."""
+    sent, halted. ``redis`` None: as far as PHP knows. ``timeout_s``: for each call to PHP, if not
+    the usual. Raises ``BackendError`` and redis-py's errors."""
     works, recent = await _known(redis)
-    found = {one.campaign_uid: one for one in await _open(backend)}
-    found |= await _find(backend, [uid for uid in works if uid not in found])
+    php = _Php(backend, timeout_s)
+    found = {one.campaign_uid: one for one in await php.open()}
+    found |= await php.find([uid for uid in works if uid not in found])
     uids = dict.fromkeys([*works, *found])
     campaigns = [Campaign(uid, found.get(uid), works.get(uid), recent.get(uid)) for uid in uids]
     return sorted(
@@ -103,11 +123,37 @@ async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
     )
 
 
-async def read_one(redis: Redis | None, backend: Backend, uid: str) -> Campaign:
-    """As :func:`read_all`, of one."""
+async def read_one(
+    redis: Redis | None,
+    backend: Backend,
+    uid: str,
+    timeout_s: float | None = None,
+    *,
+    errors: bool = False,
+) -> Campaign:
+    """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
+    are. With ``errors`` PHP names what its messages have failed of, if its package can."""
+    work, recent = None, None
+    if redis is not None:
+        listed = await read_listed(redis)
+        work = await read_campaign(redis, listed, uid)
+        recent = _recent(listed).get(uid)
+    php = _Php(backend, timeout_s)
+    found = await (php.find_with_errors if errors else php.find)([uid])
+    return Campaign(uid, found.get(uid), work, recent)
+
+
+async def read_all_of_redis(redis: Redis, php_away: str) -> list[Campaign]:
+    """As :func:`read_all`, as far as Redis knows, while PHP does not answer."""
     works, recent = await _known(redis)
-    found = await _find(backend, [uid])
-    return Campaign(uid, found.get(uid), works.get(uid), recent.get(uid))
+    return [Campaign(uid, None, works[uid], recent.get(uid), php_away) for uid in works]
+
+
+async def read_one_of_redis(redis: Redis, uid: str, php_away: str) -> Campaign:
+    """As :func:`read_one`, as far as Redis knows, while PHP does not answer."""
+    listed = await read_listed(redis)
+    work = await read_campaign(redis, listed, uid)
+    return Campaign(uid, None, work, _recent(listed).get(uid), php_away)
 
 
 async def _known(
@@ -115,34 +161,49 @@ async def _known(
 ) -> tuple[dict[str, CampaignWork], dict[str | None, RecentSends]]:
     if redis is None:
         return {}, {}
-    overview = await Observer(redis).read()
-    works = {one.uid: one for one in await read_campaigns(redis, overview)}
-    return works, {one.campaign_uid: one for one in recent_sends(overview.processes)}
+    listed = await read_listed(redis)
+    works = {one.uid: one for one in await read_campaigns(redis, listed)}
+    return works, _recent(listed)
 
 
-async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
-    found: list[contract.DueCampaign] = []
-    for start in range(0, len(uids), _BATCH):
-        request = contract.DueCampaignsRequest(
-            campaign_uids=list(uids[start : start + _BATCH]), limit=_BATCH, stale_after_s=_NEVER_S
+def _recent(listed: Listed) -> dict[str | None, RecentSends]:
+    return {one.campaign_uid: one for one in recent_sends(listed.processes)}
+
+
+class _Php:
+    def __init__(self, backend: Backend, timeout_s: float | None) -> None:
+        self._backend = backend
+        self._timeout_s = timeout_s
+
+    async def find(self, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
+        found: list[contract.DueCampaign] = []
+        for start in range(0, len(uids), _BATCH):
+            some = list(uids[start : start + _BATCH])
+            found += await self._ask(campaign_uids=some, limit=_BATCH)
+        return {one.campaign_uid: one for one in found}
+
+    async def find_with_errors(self, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
+        """As :meth:`find`; without errors of a package that cannot tell them."""
+        try:
+            found = await self._ask(campaign_uids=list(uids), errors=True)
+        except BackendRefused as error:
+            if error.code != ErrorCode.REQUEST_INVALID:
+                raise
+            return await self.find(uids)
+        return {one.campaign_uid: one for one in found}
+
+    async def open(self) -> list[contract.DueCampaign]:
+        """Return those that are not over; of a package that cannot tell, those with rows due."""
+        try:
+            return await self._ask(open=True, limit=_BATCH)
+        except BackendRefused as error:
+            if error.code != ErrorCode.REQUEST_INVALID:
+                raise
+        return await self._ask(limit=_BATCH)
+
+    async def _ask(self, **wanted: Any) -> list[contract.DueCampaign]:
+        request = contract.DueCampaignsRequest(stale_after_s=_NEVER_S, **wanted)
+        answer = await self._backend.call(
+            contract.DUE_CAMPAIGNS, request, contract.DueCampaignsAnswer, timeout_s=self._timeout_s
         )
-        found += await _ask(backend, request)
-    return {one.campaign_uid: one for one in found}
-
-
-async def _open(backend: Backend) -> Iterable[contract.DueCampaign]:
-    """Return those that are not over; of a package that cannot tell, those with rows due."""
-    request = contract.DueCampaignsRequest(open=True, limit=_BATCH, stale_after_s=_NEVER_S)
-    try:
-        return await _ask(backend, request)
-    except BackendRefused as error:
-        if error.code != ErrorCode.REQUEST_INVALID:
-            raise
-    return await _ask(backend, contract.DueCampaignsRequest(limit=_BATCH, stale_after_s=_NEVER_S))
-
-
-async def _ask(
-    backend: Backend, request: contract.DueCampaignsRequest
-) -> Iterable[contract.DueCampaign]:
-    answer = await backend.call(contract.DUE_CAMPAIGNS, request, contract.DueCampaignsAnswer)
-    return answer.campaigns
+        return answer.campaigns

@@ -2,100 +2,30 @@
 until a person looks, within each vendor's bounds (sidecar/redis/letter_bounds.py)."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Self, TypeVar, cast
+from dataclasses import replace
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import EffectReplay, Queued
-from sidecar.php.reasons import scrub
+from sidecar.ops.dead_letter import ALL, Choice, DeadLetter, LetterRef
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
 from sidecar.redis.letter_bounds import Bounds, LetterKind, letter_keys
 
+__all__ = ["ALL", "Choice", "DeadLetter", "DeadLetters", "LetterRef", "index_of"]
+
 T = TypeVar("T")
 
-#: Letters that are read, or discarded, in one call.
+#: Letters that are read, or discarded, in one call; bytes that are read in one, but for a single
+#: letter that is larger.
 PAGE = 100
+MAX_READ_BYTES = 4 * 1024 * 1024
 #: Where earlier versions kept the letters of all vendors.
 EARLIER, EARLIER_INDEX = "dead", "dead:index"
 #: Vendors whose letters are listed in one call.
 CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """``update`` is the undelivered update, with its raw payload; or the effect, which has no
-    ``lane``. Its reason is without personal data, also where an earlier version has kept more.
-    Times are unix ms."""
-
-    id: str
-    vendor_uid: str
-    lane: Lane | None
-    update: dict[str, Any]
-    given_up_at: int
-
-    @property
-    def kind(self) -> LetterKind:
-        return LetterKind.UPDATES if self.lane else LetterKind.EFFECTS
-
-    @classmethod
-    def read(cls, line: bytes) -> Self:
-        """Parse a line of :meth:`export`. Raises ValueError, KeyError or TypeError."""
-        found = msgspec.json.decode(line)
-        lane = None if found["lane"] is None else Lane(found["lane"])
-        letter = cls(
-            str(found["id"]),
-            str(found["vendor_uid"]),
-            lane,
-            _scrubbed(found["update"]),
-            found["given_up_at"],
-        )
-        if lane is None:
-            Queued.load(letter.update["id"], letter.vendor_uid, letter.update)
-        elif not isinstance(letter.update["order_key"], str):
-            raise TypeError("order_key is no text")
-        return letter
-
-    @property
-    def kept(self) -> bytes:
-        """Return it as it is stored."""
-        where = {"lane": self.lane.value} if self.lane else {"outbox": self.update["kind"]}
-        return msgspec.json.encode({**where, "update": self.update})
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """Return what may be shown in a list or a log: no payload."""
-        names = ("vendor_uid", "kind", "wamid", "received_at", "attempts", "reason")
-        shown = {name: self.update.get(name) for name in names}
-        where = self.lane.value if self.lane else "outbox"
-        return {"id": self.id, "lane": where, "given_up_at": self.given_up_at, **shown}
-
-    def export(self) -> bytes:
-        """Return all of it as one line of JSON."""
-        where = {"lane": self.lane.value if self.lane else None, "vendor_uid": self.vendor_uid}
-        return msgspec.json.encode(
-            {"id": self.id, **where, "given_up_at": self.given_up_at, "update": self.update}
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A filter: of this vendor, with this text in the reason, given up before (unix ms). None
-    matches all."""
-
-    vendor_uid: str | None = None
-    reason: str | None = None
-    before: int | None = None
-
-    def fits(self, letter: DeadLetter) -> bool:
-        wanted = (self.reason or "").casefold()
-        return wanted in (letter.update.get("reason") or "").casefold()
-
-
-ALL = Choice()
 
 
 class DeadLetters:
@@ -123,49 +53,57 @@ class DeadLetters:
         return sum(await pipeline.execute())
 
     async def all(self, choice: Choice = ALL) -> AsyncIterator[DeadLetter]:
-        """Yield the chosen ones, the oldest first."""
-        one = choice.vendor_uid
-        listed = await self._listed(await self.vendors() if one is None else [one], choice.before)
-        for page in _batched(sorted(listed), PAGE):
-            pipeline = self._redis.pipeline(transaction=False)
-            for _, vendor_uid, letter_id in page:
-                pipeline.hget(keys.dead_letters(vendor_uid), letter_id)
-            for (at, vendor_uid, letter_id), data in zip(
-                page, await pipeline.execute(), strict=True
-            ):
-                if data is not None:
-                    letter = _load(letter_id, vendor_uid, data, at)
-                    if choice.fits(letter):
-                        yield letter
+        """Yield the chosen ones, the oldest first: those that are there now."""
+        async for letter in self.read(await self.refs(choice)):
+            if choice.fits(letter.update.get("kind"), letter.update.get("reason")):
+                yield letter
 
-    async def _listed(
-        self, vendor_uids: Sequence[str], before: int | None
-    ) -> list[tuple[int, str, str]]:
-        """Return when letters were given up, whose they are, and their ids."""
-        listed = []
-        until = "+inf" if before is None else f"({before}"
-        for chunk in _batched(vendor_uids, CHUNK):
-            pipeline = self._redis.pipeline(transaction=False)
-            for vendor_uid in chunk:
-                for index in (keys.dead_updates(vendor_uid), keys.dead_effects(vendor_uid)):
-                    pipeline.zrangebyscore(index, "-inf", until, withscores=True)
-            answers = await pipeline.execute()
-            for number, found in enumerate(answers):
-                listed += [(int(at), chunk[number // 2], id_.decode()) for id_, at in found]
-        return listed
+    async def meant(self, choice: Choice = ALL) -> list[LetterRef]:
+        """Return where the chosen ones are, the oldest first; reads them only where it must."""
+        if choice.reads:
+            return [letter.ref async for letter in self.all(choice)]
+        return await self.refs(choice)
 
-    async def get(self, letter_id: str) -> DeadLetter | None:
-        """Return the one with this id, or None."""
-        vendor_uids = await self.vendors()
-        pipeline = self._redis.pipeline(transaction=False)
-        for vendor_uid in vendor_uids:
-            pipeline.hget(keys.dead_letters(vendor_uid), letter_id)
-        for vendor_uid, data in zip(vendor_uids, await pipeline.execute(), strict=True):
-            if data is not None:
-                letter = _load(letter_id, vendor_uid, data, 0)
-                index = keys.dead_updates if letter.lane else keys.dead_effects
-                at = int(await self._redis.zscore(index(vendor_uid), letter_id) or 0)
-                return DeadLetter(letter_id, vendor_uid, letter.lane, letter.update, at)
+    async def refs(self, choice: Choice = ALL) -> list[LetterRef]:
+        """Return where letters are that may be meant, the oldest first."""
+        one, found = choice.vendor_uid, []
+        for chunk in batched(await self.vendors() if one is None else [one], CHUNK):
+            indexes = [(vendor_uid, kind) for vendor_uid in chunk for kind in choice.kinds]
+            pipeline = self._redis.pipeline(transaction=False)
+            for vendor_uid, kind in indexes:
+                low, high = choice.scores
+                pipeline.zrangebyscore(index_of(vendor_uid, kind), low, high, withscores=True)
+            for (vendor_uid, kind), listed in zip(indexes, await pipeline.execute(), strict=True):
+                found += [LetterRef(int(at), vendor_uid, id_.decode(), kind) for id_, at in listed]
+        return sorted(found)
+
+    async def read(self, refs: Sequence[LetterRef]) -> AsyncIterator[DeadLetter]:
+        """Yield these letters, without those that are not there any more."""
+        async for ref, data in self.stored(refs):
+            yield DeadLetter.load(ref, data)
+
+    async def stored(self, refs: Sequence[LetterRef]) -> AsyncIterator[tuple[LetterRef, bytes]]:
+        """Yield these letters as they are stored, some at a time."""
+        for page in batched(refs, PAGE):
+            sizes = self._redis.pipeline(transaction=False)
+            for ref in page:
+                sizes.hstrlen(keys.dead_letters(ref.vendor_uid), ref.id)
+            for some in _portions(page, await sizes.execute()):
+                pipeline = self._redis.pipeline(transaction=False)
+                for ref in some:
+                    pipeline.hget(keys.dead_letters(ref.vendor_uid), ref.id)
+                for ref, data in zip(some, await pipeline.execute(), strict=True):
+                    if data is not None:
+                        yield ref, data
+
+    async def get(self, letter_id: str, vendor_uid: str | None = None) -> DeadLetter | None:
+        """Return the one with this id, of this vendor or of any, or None."""
+        for chunk in batched(await self.vendors() if vendor_uid is None else [vendor_uid], CHUNK):
+            refs = [LetterRef(0, one, letter_id, LetterKind.UPDATES) for one in chunk]
+            async for letter in self.read(refs):
+                index = index_of(letter.vendor_uid, letter.kind)
+                at = int(await self._redis.zscore(index, letter_id) or 0)
+                return replace(letter, given_up_at=at)
         return None
 
     async def replay(self, letter: DeadLetter) -> bool:
@@ -192,7 +130,7 @@ class DeadLetters:
         )
         return bool(answer)
 
-    async def discard(self, letters: Iterable[DeadLetter]) -> int:
+    async def discard(self, letters: Iterable[DeadLetter | LetterRef]) -> int:
         """Delete them for good. Return how many were still there."""
         ids: dict[tuple[str, LetterKind], list[str]] = {}
         for letter in letters:
@@ -200,7 +138,7 @@ class DeadLetters:
         discarded = 0
         for (vendor_uid, kind), mine in ids.items():
             *names, _ = letter_keys(vendor_uid)
-            for some in _batched(mine, PAGE):
+            for some in batched(mine, PAGE):
                 discarded += int(await self._discard(keys=names, args=[vendor_uid, kind, *some]))
         return discarded
 
@@ -233,7 +171,8 @@ class DeadLetters:
         _, found = await cast(Any, self._redis).hscan(EARLIER, 0, count=PAGE)
         ids: dict[tuple[str, LetterKind], list[str]] = {}
         for letter_id, data in found.items():
-            letter = _load(letter_id.decode(), "", data, 0)
+            ref = LetterRef(0, "", letter_id.decode(), LetterKind.UPDATES)
+            letter = DeadLetter.load(ref, data)
             vendor = letter.update["vendor_uid"]
             ids.setdefault((vendor, letter.kind), []).append(letter.id)
         adopted = 0
@@ -244,18 +183,25 @@ class DeadLetters:
         return adopted
 
 
-def _batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+def index_of(vendor_uid: str, kind: LetterKind) -> str:
+    """Return the key of the index that lists a vendor's letters of a kind."""
+    name = keys.dead_updates if kind is LetterKind.UPDATES else keys.dead_effects
+    return name(vendor_uid)
+
+
+def batched(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Return these values, so many at a time."""
     return (values[start : start + size] for start in range(0, len(values), size))
 
 
-def _load(letter_id: str, vendor_uid: str, data: bytes, given_up_at: int) -> DeadLetter:
-    letter = msgspec.json.decode(data)
-    lane = Lane(letter["lane"]) if "lane" in letter else None
-    return DeadLetter(letter_id, vendor_uid, lane, _scrubbed(letter["update"]), given_up_at)
-
-
-def _scrubbed(update: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(update, dict):
-        raise TypeError("a dead letter's update is no object")
-    reason = update.get("reason")
-    return {**update, "reason": scrub(reason)} if isinstance(reason, str) else update
+def _portions(refs: Sequence[LetterRef], sizes: list[int]) -> Iterator[list[LetterRef]]:
+    """Return what is there, in portions of no more than MAX_READ_BYTES, or a single letter."""
+    some: list[LetterRef] = []
+    total = 0
+    for ref, size in zip(refs, sizes, strict=True):
+        if some and total + size > MAX_READ_BYTES:
+            yield some
+            some, total = [], 0
+        some.append(ref)
+        total += size
+    yield some

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contracts.backend import FailedRows, LeftOut, RetryMessagesAnswer
+from contracts.backend import CampaignErrors, FailedRows, LeftOut, RetryMessagesAnswer
 from contracts.cloud_api.errors import RULES, ErrorClass, rule_for
 
 _AGAIN = "send them again: sidecar campaigns retry-failed"
+_ANEW = "send them a new campaign"
 _FIX_AT_META = f"settle it in WhatsApp Manager, then {_AGAIN}"
 
 _ADVICE = {
@@ -68,20 +69,27 @@ def explain(status: str | None, message: str | None = None) -> Explained:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """``again``: these can be sent again; otherwise ``left`` says why not."""
+    """``again``: these can be sent again; otherwise ``left`` says why not. ``later``: Meta had
+    accepted them, and a status has told the failure."""
 
     status: str | None
     count: int
     message: str | None
     left: str | None = None
+    later: bool = False
 
     @property
     def again(self) -> bool:
-        return self.left is None
+        return self.left is None and not self.later
+
+    @property
+    def told(self) -> Explained:
+        told = explain(self.status, self.message)
+        return replace(told, do=told.do.replace(_AGAIN, _ANEW)) if self.later else told
 
     @property
     def json(self) -> dict[str, Any]:
-        told = explain(self.status, self.message)
+        told = self.told
         return {
             "error_status": self.status,
             "count": self.count,
@@ -121,6 +129,12 @@ class Failures:
             Failure(status, count, self._messages[status, left], left)
             for (status, left), count in self._counts.most_common()
         ]
+
+
+def failures_in(errors: Iterable[CampaignErrors]) -> list[Failure]:
+    """Return what PHP says that a campaign's messages have failed of. Which of them can be sent
+    again it does not say."""
+    return [Failure(one.error_status, one.count, one.message, later=one.later) for one in errors]
 
 
 def left_out(failures: Iterable[Failure]) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ LATE_S = {Lane.MESSAGES: 5.0, Lane.STATUSES: 30.0}
 WHAT = {Lane.MESSAGES: "customers' messages", Lane.STATUSES: "statuses"}
 
 #: Reasons of ignored messages, in plain words.
-_WORDS = {
+WORDS = {
     "body_not_a_webhook": "they came in a body that is no webhook of Meta's",
     "body_not_json": "they came in a body that is no JSON",
     "contact_without_id": "nothing says who sent them",
@@ -42,6 +42,7 @@ def waiting_messages(waiting: list[WaitingMessage]) -> Iterator[Problem]:
             f"{duration(one.waited_s)}{tried}{others if one.contacts > 1 else ''}: {one.reason}",
             "It is safe, and is retried. Fix what the reason says. What PHP keeps refusing holds "
             "those behind it up for a few attempts only, and becomes a dead letter.",
+            subject=one.vendor_uid,
         )
     yield from unnamed(
         Code.MESSAGE_WAITS, len(oldest), "Customers' messages of {} more vendors wait for long"
@@ -55,12 +56,13 @@ def _times(attempts: int) -> str:
 def ignored_messages(ignored: list[IgnoredMessages]) -> Iterator[Problem]:
     """Return a problem for each vendor and reason for which customers' messages were ignored."""
     for one in ignored[:MAX_NAMED]:
-        reason = f"{one.reason} ({_WORDS[one.reason]})" if one.reason in _WORDS else one.reason
+        reason = f"{one.reason} ({WORDS[one.reason]})" if one.reason in WORDS else one.reason
         yield Problem(
             Code.MESSAGES_IGNORED,
             f"PHP ignored {one.count:,} customers' messages of vendor {one.vendor_uid} within the "
             f"last hour: {reason}",
             f"sidecar ignored --reason {one.reason} shows the last one.",
+            subject=f"{one.vendor_uid}:{one.reason}",
         )
     yield from unnamed(
         Code.MESSAGES_IGNORED, len(ignored), "PHP ignored messages for {} more vendors and reasons"
@@ -82,6 +84,7 @@ def lanes(report: Report) -> Iterator[Problem]:
                 if lane.value in missing_queues(report)
                 else "If PHP is slow, give it more processes; if a worker's core is busy, give the "
                 f"lane a worker of its own: sidecar worker {lane}.",
+                subject=lane.value,
             )
         if state.next_due_in_s is not None and state.next_due_in_s < -OVERDUE_S:
             yield Problem(
@@ -89,12 +92,14 @@ def lanes(report: Report) -> Iterator[Problem]:
                 f"{state.due:,} of {state.deferred:,} waiting {waiting_unit(lane)} are due, the "
                 f"first for {duration(-state.next_due_in_s)}",
                 f"Check that a worker runs for {lane} and that PHP answers.",
+                subject=lane.value,
             )
         for vendor_uid, reason in list(deferred.refused.items())[:MAX_NAMED]:
             yield Problem(
                 Code.UPDATES_REFUSED,
                 f"PHP refuses {WHAT[lane]} of vendor {vendor_uid}: {reason}",
                 "They are retried, and become dead letters in the end. Check PHP's log.",
+                subject=f"{lane.value}:{vendor_uid}",
             )
         yield from unnamed(
             Code.UPDATES_REFUSED,
@@ -107,6 +112,7 @@ def lanes(report: Report) -> Iterator[Problem]:
                 f"A worker died {deferred.deaths} times on {WHAT[lane]}; "
                 f"{deferred.one_by_one:,} of them are processed one by one to find the cause",
                 "It becomes a dead letter. Check the worker's log for what killed it.",
+                subject=lane.value,
             )
 
 

@@ -9,6 +9,8 @@ MAX_NAMED = 5
 #: A retry that has been due for longer is overdue.
 OVERDUE_S = 30.0
 
+#: The subject of those that are not named.
+MORE = "more"
 _ALL_NAMES = "sidecar status --json names them all."
 
 
@@ -54,21 +56,26 @@ class Code(StrEnum):
     NUMBER_HELD = "number-held"
     CAMPAIGN_WAITS = "campaign-waits"
     CAMPAIGN_STUCK = "campaign-stuck"
+    NOTIFICATIONS_FAILING = "notifications-failing"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """``do``: what a person may do about it."""
+    """``do``: what a person may do about it. ``subject``: what of several it is about, by a name
+    that stays the same while it lasts (a vendor, a campaign, a number, a lane); ``size``: how many,
+    where it may grow."""
 
     code: Code
     what: str
     do: str
+    subject: str = ""
+    size: int = 0
 
 
 def unnamed(code: Code, count: int, what: str) -> Iterator[Problem]:
     """Tell of those that :data:`MAX_NAMED` leaves out; ``what`` has a place for their number."""
     if (more := count - MAX_NAMED) > 0:
-        yield Problem(code, what.format(f"{more:,}"), _ALL_NAMES)
+        yield Problem(code, what.format(f"{more:,}"), _ALL_NAMES, MORE)
 
 
 def named(names: list[str]) -> str:

@@ -12,6 +12,7 @@ from sidecar.ops.message_problems import (
     lanes,
     waiting_messages,
 )
+from sidecar.ops.notification_problems import notifications
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.process_problems import clocks, processes, ways_in
 from sidecar.ops.report import Report
@@ -93,6 +94,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *(one for one in sending if one not in first),
         *waiting_campaigns(report, told),
         *stuck_campaigns(report, parts),
+        *notifications(report, settings),
     ]
 
 
@@ -141,6 +143,7 @@ def _unbalanced(report: Report) -> Iterator[Problem]:
             f"{_difference(accounting)}",
             "The sidecar changes nothing about it. Keep Redis's append-only file and the logs, and "
             "report it: unless somebody edited Redis by hand, this is a bug.",
+            subject=accounting.vendor_uid,
         )
 
 
@@ -168,6 +171,7 @@ def _php(report: Report) -> Iterator[Problem]:
             f"PHP does not accept {WHAT[Lane(lane)]}: {reason}",
             "Check PHP's log; sidecar check tries a call. What waits is safe, and is delivered "
             "once PHP works.",
+            subject=lane,
         )
     isolated = report.overview.isolated
     for (lane, vendor_uid), reason in list(isolated.items())[:MAX_NAMED]:
@@ -176,6 +180,7 @@ def _php(report: Report) -> Iterator[Problem]:
             f"PHP does not accept {WHAT[Lane(lane)]} of vendor {vendor_uid}: {reason}",
             "Other vendors are not delayed. Check PHP's log; what PHP keeps refusing becomes a "
             "dead letter.",
+            subject=f"{lane}:{vendor_uid}",
         )
     yield from unnamed(
         Code.VENDOR_ISOLATED, len(isolated), "PHP does not accept updates of {} more vendors"
@@ -223,6 +228,7 @@ def _effects(report: Report) -> Iterator[Problem]:
                 f"{duration(one.overdue_s)}",
                 "Check that a worker runs for effects and that PHP answers. EFFECTS below says "
                 "why they are retried.",
+                subject=one.kind.value,
             )
         failing = dict(one.failing)
         if one.kind is EffectKind.AI_REPLY:
@@ -232,6 +238,7 @@ def _effects(report: Report) -> Iterator[Problem]:
                 Code.EFFECTS_FAILING,
                 f"{_EFFECTS[one.kind]} of vendor {vendor_uid} fail, and are tried again: {reason}",
                 f"{_MEND[one.kind]} What fails too often becomes a dead letter.",
+                subject=f"{one.kind.value}:{vendor_uid}",
             )
         yield from unnamed(
             Code.EFFECTS_FAILING,
@@ -255,6 +262,7 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             f"Save them: sidecar dead-letters export FILE --vendor {one.vendor_uid}. Then replay "
             "or discard them, or raise dead_letters_limit, dead_letters_limit_bytes or "
             "dead_letters_limit_days.",
+            subject=one.vendor_uid,
         )
     yield from unnamed(
         Code.DEAD_LETTERS_NEARLY_FULL,
@@ -271,6 +279,7 @@ def _dead_letters(report: Report, settings: Settings) -> Iterator[Problem]:
             f"{duration(_age_s(one, now, dropped=True))} ago: {_dropped(one)}",
             "Updates among them never reached PHP. Replay or discard what is left, or raise "
             "dead_letters_limit, dead_letters_limit_bytes or dead_letters_limit_days.",
+            subject=one.vendor_uid,
         )
     yield from unnamed(
         Code.DEAD_LETTERS_DELETED, len(dropped), "Dead letters of {} more vendors were deleted"
@@ -304,6 +313,7 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             f"that PHP refused, or effects that failed; the oldest was given up "
             f"{duration(overview.oldest_dead_letter_s)} ago",
             "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
+            size=overview.dead_letters,
         )
     if report.php.unknown_for_long:
         yield Problem(

@@ -41,6 +41,7 @@ def processes(report: Report) -> Iterator[Problem]:
             f"The {process.role} {process.name} has been silent for "
             f"{duration(process.heartbeat_age_s)}: it was killed, or hangs",
             "The others take over its work. Check its log, and the kernel's for the OOM killer.",
+            subject=process.name,
         )
     for (role, host), times in Counter((one.role, one.host) for one in replaced).items():
         if times >= KEEPS_DYING:
@@ -49,6 +50,7 @@ def processes(report: Report) -> Iterator[Problem]:
                 f"{times} {role} processes on {host} have died within "
                 f"{duration(RECENT_S)}, and were started again",
                 "Check their log, and the kernel's for the OOM killer.",
+                subject=f"{role}@{host}",
             )
 
 

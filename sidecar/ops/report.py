@@ -12,21 +12,21 @@ from sidecar.ops.accounting import FIRST, Accounting, BalanceCheck
 from sidecar.ops.backlog import CampaignWork, Deferred, read_campaigns, read_deferred
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.ignored import IgnoredMessages, read_ignored_messages
+from sidecar.ops.notifications import Notifications, TargetState
+from sidecar.ops.numbers import read_lines
 from sidecar.ops.sends import RecentSends, recent_sends
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.ops.waits import WaitingMessage, read_waiting_messages
 from sidecar.php.client import Backend, BackendError
 from sidecar.php.modes import counts, held
 from sidecar.redis.client import Redis
-from sidecar.sending.numbers import NumberState, number_state, numbers
+from sidecar.sending.numbers import NumberState
 from sidecar.sending.pauses import Paused, Pauses
 
 #: A difference that remains for this long is not just work between two reads.
 LOOK_AGAIN_S = 0.5
 #: How long to wait for PHP's view of the campaigns.
 PHP_TIMEOUT_S = 3.0
-#: Numbers that are read at the same time.
-NUMBERS_AT_ONCE = 16
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
@@ -68,6 +68,8 @@ class Report:
     #: How the sends of the last ten minutes went, as far as live workers know.
     sends: list[RecentSends] = field(default_factory=list)
     reached: Reached = field(default_factory=Reached)
+    #: Targets of notifications that have failed or dropped something.
+    targets: list[TargetState] = field(default_factory=list)
 
     @property
     def balanced(self) -> bool:
@@ -93,17 +95,13 @@ async def read_report(redis: Redis, backend: Backend) -> Report:
         php=await _ask_php(backend, _asked_about(campaigns, sends)),
         unbalanced=unbalanced,
         sends=sends,
+        targets=await Notifications(redis).targets(),
     )
 
 
 async def read_numbers(redis: Redis) -> list[NumberState]:
-    """Return how the numbers stand that were used lately, some at a time."""
-    lines = await numbers(redis)
-    found: list[NumberState | None] = []
-    for start in range(0, len(lines), NUMBERS_AT_ONCE):
-        some = lines[start : start + NUMBERS_AT_ONCE]
-        found += await asyncio.gather(*(number_state(redis, line) for line in some))
-    return [state for state in found if state is not None]
+    """Return how the numbers stand that were used lately."""
+    return [state for _, state in await read_lines(redis) if state is not None]
 
 
 def _asked_about(campaigns: list[CampaignWork], sends: list[RecentSends]) -> list[str]:
@@ -220,6 +218,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "campaigns": [_campaign_json(one, php.campaigns.get(one.uid)) for one in report.campaigns],
         "sends": [asdict(one) for one in report.sends],
         "reached": asdict(report.reached),
+        "notifications": [asdict(one) for one in report.targets],
         "paused": [asdict(one) for one in report.paused],
         "numbers": [{**asdict(one), "reason": one.reason} for one in report.numbers],
         "accounting": {

@@ -95,16 +95,20 @@ def _held(scope: str, name: str, held: Held, now: float) -> Problem:
         f"{utc_text(int(held.until * 1000))}, for {duration(held.until - now)} yet: {held.reason}",
         "It goes on by itself then. If the reason is gone already: sidecar numbers lift "
         f"{id_ or vendor_uid}.",
+        subject=f"{scope}:{name}",
     )
 
 
 def paused(report: Report) -> Iterator[Problem]:
-    """Return what is paused until a person acts. Campaigns that are paused with their number,
-    account or token are named with it."""
+    """Return what is paused until a person acts, but for what a person has paused. Campaigns that
+    are paused with their number, account or token are named with it."""
     left = {
         one.uid: one.halt.reason
         for one in report.campaigns
-        if one.state == CampaignState.PAUSED and one.halt and one.halt.reason
+        if one.state == CampaignState.PAUSED
+        and one.halt
+        and one.halt.reason
+        and not one.halt.by_person
     }
     for pause in report.paused:
         with_it = [uid for uid in left if _paused_with(report, uid, left[uid], pause)]
@@ -116,12 +120,14 @@ def paused(report: Report) -> Iterator[Problem]:
             Code.SENDING_PAUSED,
             f"Nothing is sent: {str(pause).rstrip('. ')}{also}",
             f"Once fixed: {campaigns if with_it else number}.",
+            subject=f"{pause.scope}:{pause.id or pause.vendor_uid}",
         )
     for uid, reason in left.items():
         yield Problem(
             Code.CAMPAIGN_PAUSED,
             f"Campaign {uid} is paused: {reason}",
             f"Once the reason is fixed: sidecar campaigns resume {uid}.",
+            subject=uid,
         )
 
 
@@ -149,6 +155,7 @@ def waiting_campaigns(report: Report, told: str) -> Iterator[Problem]:
             f"in {duration(one.waits_s)}: {one.waits}",
             "It goes on by itself once it can. If the reason is gone already: sidecar campaigns "
             f"resume {one.uid}.",
+            subject=one.uid,
         )
     yield from unnamed(Code.CAMPAIGN_WAITS, len(waiting), "{} more campaigns wait")
 
@@ -209,6 +216,8 @@ def _failing(report: Report, one: RecentSends, told: str) -> Problem:
         f"{count:,} of the {one.tried:,} {one.what} that were tried within ten minutes have "
         f"failed{why}",
         do,
+        subject=one.campaign_uid or one.vendor_uid,
+        size=count,
     )
 
 
@@ -225,6 +234,8 @@ def _unknown(report: Report, one: RecentSends) -> Problem:
         f"ten minutes were sent: {one.why('unknown')}",
         "They are not sent again by themselves. A status settles those that were sent, within "
         f"minutes. What stays: sidecar unknown list {which}, then resend or give-up.",
+        subject=one.campaign_uid or one.vendor_uid,
+        size=count,
     )
 
 

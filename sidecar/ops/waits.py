@@ -77,7 +77,7 @@ async def read_waiting_messages(redis: Redis, overview: Overview) -> list[Waitin
             Where.INBOX,
             _seconds(overview, at),
             0,
-            _not_asked(overview, vendor),
+            not_asked(overview, _LANE, vendor),
         )
         for name, at in zip(inbox[::2], inbox[1::2], strict=True)
     ]
@@ -97,7 +97,7 @@ def _deferred(
     first: bytes,
 ) -> WaitingMessage:
     front = msgspec.json.decode(first, type=_Update)
-    reason = _asked(front) if front.attempts else _not_asked(overview, vendor_uid)
+    reason = _asked(front) if front.attempts else not_asked(overview, _LANE, vendor_uid)
     if place:
         what = "a message" if front.kind == "message" else "an update"
         refused = "that PHP refuses" if front.attempts else "that waits"
@@ -120,19 +120,19 @@ def _asked(update: _Update) -> str:
     return f"PHP fails on it: {reason}" if reason.startswith("/") else f"PHP answers: {reason}"
 
 
-def _not_asked(overview: Overview, vendor_uid: str) -> str:
-    """Return why PHP was not asked about a vendor's messages, or has not answered yet."""
-    if not any(_LANE in process.queues for process in overview.alive):
-        return f"no worker is running for {_LANE}"
-    if reason := overview.isolated.get((_LANE, vendor_uid)):
-        since = overview.isolated_since(_LANE, vendor_uid)
+def not_asked(overview: Overview, lane: Lane, vendor_uid: str) -> str:
+    """Return why PHP was not asked about a vendor's updates, or has not answered yet."""
+    if not any(lane in process.queues for process in overview.alive):
+        return f"no worker is running for {lane}"
+    if reason := overview.isolated.get((lane, vendor_uid)):
+        since = overview.isolated_since(lane, vendor_uid)
         when = "" if since is None else f" since {utc_text(since)}"
         return f"the vendor is isolated{when}, because PHP fails or hangs on its updates: {reason}"
-    if reason := overview.breakers.get(_LANE):
+    if reason := overview.breakers.get(lane):
         ok_s = overview.backend_ok_s
         since_ok = "yet" if ok_s is None else f"since {utc_text(_before(overview, ok_s))}"
         return f"PHP has not been reached {since_ok}: {reason}"
-    if not any(map(overview.holder, drain_leases(_LANE))):
+    if not any(map(overview.holder, drain_leases(lane))):
         return "no worker has begun with it"
     return "the worker is busy with what came before it, or PHP is slow to answer"
 

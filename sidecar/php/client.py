@@ -18,6 +18,7 @@ from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, ME
 from sidecar.php.failures import Failures
 from sidecar.php.reasons import scrub
 from sidecar.settings import Settings
+from sidecar.trace import HEADER, traceparent
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -163,7 +164,12 @@ class Backend:
             async with self.session.post(
                 URL(self._url + path, encoded=True),  # as it was signed
                 data=body,
-                headers={"Content-Type": CONTENT_TYPE, **signed, **(headers or {})},
+                headers={
+                    "Content-Type": CONTENT_TYPE,
+                    HEADER: traceparent(),
+                    **signed,
+                    **(headers or {}),
+                },
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:

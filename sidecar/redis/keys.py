@@ -53,11 +53,15 @@
 | pair:{number}:{recipient} | string | when it may have more (lua/sending/grant.lua); expires |
 | hold:{scope}:{id} | hash | an account or app that is held (lua/sending/hold.lua); expires |
 | recipients:{portfolio} | sorted set | recipients of 24 hours, by their last slot; expires |
+| notify:events | hash | problems that people are told of (sidecar/ops/notifications.py) |
+| notify:targets | hash | targets of notifications that fail, and what was dropped |
+| notify:queue:{target} | list | notifications that a target has not taken yet |
 | outbox:{kind} | set | vendors that have effects of this kind |
 | outbox:{kind}:{vendor} | sorted set | ids of effects, by when they are due (unix ms) |
 | effects:{kind}:{vendor} | hash | effects by id (sidecar/effects/outbox.py) |
 | effect:{slice}:{bucket} | set | effects that were taken (sidecar/redis/marks.py); expires |
 | urgent:{number} | string | replies that want slots of it, before any campaign; expires |
+| chosen:{what}:{token} | list | what somebody is asked about in the console; expires |
 | probe | string | a write that only tells whether writes are taken; expires |
 | check:{token} | string | a sidecar check --deep that runs (sidecar/http/routes/ping.py); expires |
 | history:{series} | string | the last hour and day of it (sidecar/ops/history.py) |
@@ -136,11 +140,15 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | pair:{number}:{recipient} | recipients of the last 6 s, or held (burst, 131056: 1,024 s) | 150 |
 | hold:{scope}:{id} | accounts and apps that have been held lately | 300 |
 | recipients:{portfolio} | the portfolio's own limit of recipients in 24 hours | 120 |
+| notify:events | MAX_EVENTS (sidecar/ops/notifications.py) | 600 |
+| notify:targets | 3 | 300 |
+| notify:queue:{target} | MAX_WAITING (sidecar/ops/notifications.py) | 600 an item |
 | outbox:{kind} | vendors with effects | 100 |
 | outbox:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 200 |
 | effects:{kind}:{vendor} | memory; of forwards and broadcasts effects_limit | 1.25 x effect + 100 |
 | effect:{slice}:{bucket} | effects, and forwarded statuses, of 1.25 x duplicate_window_s | 15 |
 | urgent:{number} | numbers that replies wait for | 130 |
+| chosen:{what}:{token} | questions of 15 minutes, MAX_CHOSEN items each | 100 |
 | probe | 1 | 100 |
 | check:{token} | checks that run | 130 |
 | history:{series} | SERIES (sidecar/ops/history.py) | 3,700 |
@@ -190,6 +198,8 @@ PROCESSES = "processes"
 CONFIG_VERSION = "config:version"
 CONFIG_CHANGES = "config:changes"
 NUMBERS = "numbers"
+NOTIFY_EVENTS = "notify:events"
+NOTIFY_TARGETS = "notify:targets"
 PAUSES = "pauses"
 PROBE = "probe"
 SHADOWED = "shadowed"
@@ -287,6 +297,10 @@ def counters(vendor_uid: str) -> str:
     return f"{COUNTERS_PREFIX}{vendor_uid}"
 
 
+def chosen(what: str, token: str) -> str:
+    return f"chosen:{what}:{token}"
+
+
 def history(series: str) -> str:
     return f"history:{series}"
 
@@ -369,6 +383,10 @@ def recipients(portfolio: str) -> str:
 
 def urgent(phone_number_id: str) -> str:
     return f"urgent:{phone_number_id}"
+
+
+def notify_queue(target: str) -> str:
+    return f"notify:queue:{target}"
 
 
 def outbox(kind: EffectKind) -> str:

@@ -10,6 +10,9 @@ from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.sending.numbers import Outage
 
+#: What may be held.
+SCOPES = ("number", "account", "app")
+
 
 async def lift(redis: Redis, scope: str, name: str) -> list[str]:
     """Lift the hold of a ``number``, an ``account`` or an ``app``, and of a number its outage of
@@ -17,7 +20,7 @@ async def lift(redis: Redis, scope: str, name: str) -> list[str]:
     account or app of :class:`sidecar.sending.numbers.NumberState`. Campaigns that wait for it look
     again at once. Return what was lifted, in words; nothing if nothing held. If the cause stands,
     the next message holds it again. Raises :class:`ValueError` for another scope."""
-    if scope not in ("number", "account", "app"):
+    if scope not in SCOPES:
         raise ValueError(f"nothing of the scope {scope} is held")
     of_number = [keys.number(name), keys.outage(name)]
     found = await script(redis, "sending/lift")(

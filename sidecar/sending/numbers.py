@@ -4,14 +4,16 @@ A number has a *line* for each vendor that sends from it, or one for all those f
 confirmed it: its name in Redis (``workers/sending/limits.py``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from itertools import islice
+from typing import Any, cast
 
 import orjson
+from redis.asyncio.client import Pipeline
 
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
-from sidecar.redis.clock import redis_now_us
 from sidecar.sending.pauses import Paused
 
 _DAY_US = 86_400_000_000
@@ -92,15 +94,26 @@ class NumberState:
         return line_text(self.number, self.vendor_uid)
 
     @property
+    def holds(self) -> list[Held]:
+        """What holds it now, for itself, its account or its app."""
+        return [held for held in (self.held, self.account_held, self.app_held) if held]
+
+    @property
+    def present_rate(self) -> float:
+        """Messages per second that go out at most now; while the Cloud API does not answer, one
+        at a time is tried."""
+        silent = self.paused or self.outage or self.holds
+        return 0.0 if silent else self.effective_rate
+
+    @property
     def reason(self) -> str | None:
         """Why the number is slower than configured, or None."""
         if self.paused is not None:
             return str(self.paused)
         if self.outage is not None:
             return str(self.outage)
-        holds = [held for held in (self.held, self.account_held, self.app_held) if held]
-        if holds:
-            return max(holds, key=lambda held: held.until).reason
+        if self.holds:
+            return max(self.holds, key=lambda held: held.until).reason
         if self.budget is not None and self.budget.free_at is not None:
             return f"{self.budget.limit} recipients of the portfolio in 24 hours are used up"
         if self.effective_rate < self.configured_rate:
@@ -126,12 +139,35 @@ async def numbers(redis: Redis) -> list[str]:
 
 async def number_state(redis: Redis, line: str) -> NumberState | None:
     """Return how a line stands, or None if nobody has asked for slots of it lately."""
-    now_us = await redis_now_us(redis)
-    known = cast(Hash, await redis.hgetall(keys.number(line)))
-    if b"rate" not in known:
-        return None
-    daily, recipients = int(known[b"daily"]), known[b"recipients"]
+    [state] = await number_states(redis, [line])
+    return state
+
+
+async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState | None]:
+    """Return how lines stand, in as many round trips as one takes."""
     pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    for line in lines:
+        pipeline.hgetall(keys.number(line))
+    (seconds, micros), *hashes = await pipeline.execute()
+    now_us = seconds * 1_000_000 + micros
+    known = {line: found for line, found in zip(lines, hashes, strict=True) if b"rate" in found}
+    pipeline = redis.pipeline(transaction=False)
+    for line, found in known.items():
+        _ask(pipeline, line, found, now_us)
+    answers = iter(await pipeline.execute() if known else [])
+    states = {
+        line: _state(line, found, now_us, *islice(answers, _QUESTIONS))
+        for line, found in known.items()
+    }
+    return [states.get(line) for line in lines]
+
+
+_QUESTIONS = 8
+
+
+def _ask(pipeline: Pipeline, line: str, known: Hash, now_us: int) -> None:
+    daily, recipients = int(known[b"daily"]), known[b"recipients"]
     pipeline.hgetall(known[b"account"])
     pipeline.hgetall(known[b"app"])
     pipeline.zcount(keys.wanting(line), now_us, "+inf")
@@ -143,8 +179,11 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
     )
     pipeline.hmget(keys.PAUSES, orjson.loads(known[b"pauses"]))
     pipeline.hgetall(keys.outage(line))
-    account, app, wanting, asked_us, used, leaving, pauses, outage = await pipeline.execute()
-    rate = float(known[b"rate"])
+
+
+def _state(line: str, known: Hash, now_us: int, *answers: Any) -> NumberState:
+    account, app, wanting, asked_us, used, leaving, pauses, outage = answers
+    rate, daily = float(known[b"rate"]), int(known[b"daily"])
     budget = None
     if daily:
         free_us = leaving[0][1] + _DAY_US if leaving else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts import backend as contract
 from contracts.backend import MAX_CLAIM, ResolveAction, UnknownMessage, UpdateResult
+from sidecar.format import duration
 from sidecar.php.client import Backend
 
 _PAGE = 500
@@ -19,6 +20,16 @@ class Choice:
     vendor_uid: str | None = None
     campaign_uid: str | None = None
     older_than_s: int = 0
+
+    @property
+    def text(self) -> str:
+        """Return it in words."""
+        parts = [
+            f"of vendor {self.vendor_uid}" if self.vendor_uid else "",
+            f"of campaign {self.campaign_uid}" if self.campaign_uid else "",
+            f"unknown for {duration(self.older_than_s)}" if self.older_than_s else "",
+        ]
+        return ", ".join(part for part in parts if part) or "all"
 
 
 class UnknownMessages:
@@ -38,20 +49,26 @@ class UnknownMessages:
         one is asked for."""
         after: str | None = None
         while True:
-            request = contract.UnknownMessagesRequest(
-                vendor_uid=choice.vendor_uid,
-                campaign_uid=choice.campaign_uid,
-                older_than_s=choice.older_than_s,
-                limit=_PAGE,
-                after=after,
-            )
-            page = await self._backend.call(
-                contract.UNKNOWN_MESSAGES, request, contract.UnknownMessagesAnswer
-            )
-            yield page.messages
-            after = page.next
+            found, after = await self.page(choice, after, _PAGE)
+            yield found
             if after is None:
                 return
+
+    async def page(
+        self, choice: Choice, after: str | None, limit: int
+    ) -> tuple[list[UnknownMessage], str | None]:
+        """Return some of them, and where the next page begins; None at the end."""
+        request = contract.UnknownMessagesRequest(
+            vendor_uid=choice.vendor_uid,
+            campaign_uid=choice.campaign_uid,
+            older_than_s=choice.older_than_s,
+            limit=limit,
+            after=after,
+        )
+        page = await self._backend.call(
+            contract.UNKNOWN_MESSAGES, request, contract.UnknownMessagesAnswer
+        )
+        return page.messages, page.next
 
     async def resolve(
         self, uids: Sequence[str], action: ResolveAction, reason: str | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from contracts.backend import CampaignState, DueCampaignsRequest, QueueStatus
 from contracts.modes import Capability
+from simulator.backend.campaign_errors import campaign_errors
 from simulator.backend.campaigns import read_reason, read_state
 from simulator.backend.database import Row
 from simulator.backend.jsontext import OBJECT, dump, load, section
@@ -54,8 +55,9 @@ def due_campaigns(work: Work, request: DueCampaignsRequest) -> dict[str, Any]:
             " ORDER BY campaigns._id LIMIT ?",
             (dump(request.campaign_uids), request.limit),
         )
+    named = request.errors and request.campaign_uids is not None
     return {
-        "campaigns": _described(work, rows),
+        "campaigns": _described(work, rows, errors=named),
         "made_unknown": made_unknown,
         "pending_webhooks": pending,
     }
@@ -104,9 +106,10 @@ def _with_open_rows(work: Work, limit: int) -> list[Row]:
     )
 
 
-def _described(work: Work, rows: list[Row]) -> list[dict[str, Any]]:
+def _described(work: Work, rows: list[Row], *, errors: bool) -> list[dict[str, Any]]:
     ids = dump([row["_id"] for row in rows])
     counts = _counts(work, ids)
+    failed = campaign_errors(work, ids) if errors else None
     waiting = {
         row["campaigns__id"]: row
         for row in work.db.rows(
@@ -118,7 +121,11 @@ def _described(work: Work, rows: list[Row]) -> list[dict[str, Any]]:
             (work.now, ids),
         )
     }
-    return [_campaign(row, waiting.get(row["_id"]), counts[row["_id"]]) for row in rows]
+    return [
+        _campaign(row, waiting.get(row["_id"]), counts[row["_id"]])
+        | ({} if failed is None else {"errors": failed[row["_id"]]})
+        for row in rows
+    ]
 
 
 def _counts(work: Work, ids: str) -> defaultdict[int, Counter[str]]:

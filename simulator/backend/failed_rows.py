@@ -21,7 +21,7 @@ from simulator.backend.work import Work
 
 _GIVEN_UP = "unknown_given_up_error"
 
-_MAX_MESSAGE = 500
+MAX_MESSAGE = 500
 
 #: ``_id`` of the row that a page ended with.
 _PLACE = re.compile("[0-9]{1,18}")
@@ -40,21 +40,21 @@ def retry_messages(work: Work, request: RetryMessagesRequest) -> dict[str, Any]:
     for row in page:
         data = load(row["__data"])
         response = section(data, "process_response")
-        error = _text(response.get("error_status"))
+        error = text_of(response.get("error_status"))
         if request.codes is not None and error not in request.codes:
             continue
         reason = _why_not(row, section(data, "sidecar"), error, request.codes)
         if reason is None:
             retriable.append(row["_id"])
         groups[reason, error] += 1
-        messages.setdefault((reason, error), _text(response.get("error_message")))
+        messages.setdefault((reason, error), text_of(response.get("error_message")))
     if not request.dry_run:
         _retry(work, retriable)
     counted = [
         {
             **({} if reason is None else {"reason": reason.value}),
             "error_status": error,
-            "message": (messages[reason, error] or "")[:_MAX_MESSAGE] or None,
+            "message": (messages[reason, error] or "")[:MAX_MESSAGE] or None,
             "count": count,
         }
         for (reason, error), count in groups.items()
@@ -117,7 +117,7 @@ def _retry(work: Work, ids: list[int]) -> None:
     )
 
 
-def _text(value: object) -> str | None:
+def text_of(value: object) -> str | None:
     """Return a text. The application's own code may have written the error as a number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if is_number or isinstance(value, str) else None

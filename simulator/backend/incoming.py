@@ -102,7 +102,7 @@ def _store(
     if contact_id is None:
         return None
     sent_at = sent_ms(element, received)
-    row = _row(work, vendor, part, sent_at) | {
+    row = _row(work, vendor, part, sent_at, received) | {
         "contacts__id": contact_id,
         "wamid": wamids.stored(wamid),
         "contact_wa_id": who.wa_id or number_of(work, contact_id),
@@ -119,13 +119,17 @@ def _store(
     return Said(row_id, uid, wamid, contact_id, number, element, sent_at + WINDOW_MS)
 
 
-def _row(work: Work, vendor: Vendor, part: Part, sent_at: int) -> dict[str, Any]:
+def _row(work: Work, vendor: Vendor, part: Part, sent_at: int, received: int) -> dict[str, Any]:
     """Return what the message itself says, by column."""
     element, incoming = part.element, part.kind == "message"
     context = element.get("context")
     context = context if isinstance(context, dict) else {}
     forwarded = context.get("forwarded") is True or context.get("frequently_forwarded") is True
-    kept = {"message": shallow(element), "contact": shallow(part.contact)}
+    kept = {
+        "message": shallow(element),
+        "contact": shallow(part.contact),
+        "sidecar": {"received_at": received},
+    }
     return {
         "updated_at": work.now,
         "vendors__id": vendor.id,

@@ -15,6 +15,7 @@ from contracts import backend as contract
 from contracts.bots import BotsRequest
 from contracts.diagnosis import DiagnosisRequest
 from contracts.effects import AiAnswersRequest, MediaRequest
+from contracts.find import FindRequest
 from contracts.modes import ModesRequest
 from contracts.observation import ObserveRequest
 from contracts.signing import SignatureRefused
@@ -34,6 +35,7 @@ from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
 from simulator.backend.failed_rows import retry_messages
 from simulator.backend.faults import Fault, FaultKind
+from simulator.backend.find import find
 from simulator.backend.jsontext import has_long_numbers, read
 from simulator.backend.media import record_media
 from simulator.backend.modes import modes
@@ -114,6 +116,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.MEDIA: _json(MediaRequest, record_media),
     contract.MODES: _json(ModesRequest, modes),
     contract.OBSERVE: _json(ObserveRequest, observe),
+    contract.FIND: _json(FindRequest, find),
 }
 
 

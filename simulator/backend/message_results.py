@@ -9,7 +9,7 @@ from simulator.backend import wamids
 from simulator.backend.columns import fit
 from simulator.backend.jsontext import dump, load, section, shallow
 from simulator.backend.learnt_ids import LearntIds
-from simulator.backend.sends import RESULTS
+from simulator.backend.sends import ACCEPTED_AT, RESULTS
 from simulator.backend.work import Work
 
 _LOGS = "whatsapp_message_logs"
@@ -77,6 +77,7 @@ class MessageResults:
             row.data.pop("error", None)
         if "initial_response" not in row.data:
             row.data["initial_response"] = shallow(result.response or {})
+            row.data["sidecar"] = {**section(row.data, "sidecar"), ACCEPTED_AT: result.at}
             row.number = result.phone_number_id
             self._learnt.note(row.contact_id, row.wa_id, result)
             row.wa_id = phone_digits(result.wa_id or "") or row.wa_id

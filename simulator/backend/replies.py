@@ -77,9 +77,8 @@ def reply(work: Work, vendor: Vendor, said: Said, update: Update | None) -> list
         kept |= {"effects": effects, "answer_until": said.until}
     if kept:
         work.db.execute(
-            "UPDATE whatsapp_message_logs SET __data = json_set(__data, '$.sidecar', json(?))"
-            " WHERE _id = ?",
-            (dump(kept), said.id),
+            "UPDATE whatsapp_message_logs SET __data = json_patch(__data, ?) WHERE _id = ?",
+            (dump({"sidecar": kept}), said.id),
         )
     return effects
 

@@ -19,6 +19,7 @@ from simulator.backend.jsontext import OBJECT, dump, shallow
 from simulator.backend.learnt_ids import LearntIds
 from simulator.backend.message_results import MessageResults
 from simulator.backend.sends import (
+    ACCEPTED_AT,
     NOT_SENT,
     QUEUE_COLUMNS,
     RESULTS,
@@ -115,6 +116,7 @@ class _Batch:
                 result.wa_id,
                 result.phone_number_id,
                 result.response or {},
+                result.at,
             )
             self._log_rows.append(log_row(row, sent, self._work.now))
             self._learnt.note(row.contact_id, row.phone, result)
@@ -131,6 +133,7 @@ class _Batch:
                 "id": logged["_id"],
                 "response": shallow(result.response or {}),
                 "wa_id": phone_digits(result.wa_id or ""),
+                "at": result.at,
             }
         )
         self._learnt.note(logged["contacts__id"], logged["contact_wa_id"], result)
@@ -215,7 +218,8 @@ class _Batch:
             db.execute(
                 "UPDATE whatsapp_message_logs SET updated_at = ?,"
                 " contact_wa_id = coalesce(done.value ->> '$.wa_id', contact_wa_id),"
-                " __data = json_set(__data, '$.initial_response', done.value -> '$.response')"
+                " __data = json_set(__data, '$.initial_response', done.value -> '$.response',"
+                f" '$.sidecar.{ACCEPTED_AT}', done.value -> '$.at')"
                 " FROM json_each(?) AS done"
                 " WHERE whatsapp_message_logs._id = done.value ->> '$.id'",
                 (now, dump(self._completed)),

@@ -78,6 +78,11 @@ class QueueRow:
 SUPERSEDED = "superseded_wamids"
 #: List in a queue row's ``__data.sidecar``: results that were applied, as ``outcome:at``.
 RESULTS = "results"
+#: In a log row's ``__data.sidecar``: when the API accepted the message, unix ms.
+ACCEPTED_AT = "accepted_at"
+#: In a log row's ``__data.sidecar``: when each status was set, by its name, as Meta says, in unix
+#: seconds. Of a message that is ``delivered`` and nothing more, ``messaged_at`` says it.
+STATUSES = "statuses"
 #: In a queue row's ``__data.sidecar``: when it failed without having been sent, as its
 #: ``updated_at`` says too. If that says something else, somebody has had the row since.
 NOT_SENT = "not_sent_at"
@@ -109,6 +114,19 @@ class Sent:
     wa_id: str | None = None
     phone_number_id: str | None = None
     response: dict[str, Any] | None = None
+    #: When the API accepted it, unix ms; None where only a status says so.
+    accepted_at: int | None = None
+
+
+def _history(row: QueueRow, sent: Sent) -> dict[str, Any]:
+    """Return what a log row keeps of its queue row, which goes: for whoever asks later."""
+    known = {
+        "queue_row_uid": row.uid,
+        "claimed_at": section(row.sidecar, "claim").get("at"),
+        ACCEPTED_AT: sent.accepted_at,
+        RESULTS: row.sidecar.get(RESULTS),
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
@@ -135,7 +153,7 @@ def log_row(row: QueueRow, sent: Sent, now: str) -> dict[str, Any]:
                 "template_proforma": campaign_data.get("templateProforma"),
                 "template_components": campaign_data.get("templateComponents"),
                 "template_component_values": campaign_data.get("messageComponents"),
-                "sidecar": {"queue_row_uid": row.uid},
+                "sidecar": _history(row, sent),
                 **wamids.data(sent.wamid),
             }
         ),

@@ -17,8 +17,15 @@ from simulator.backend.envelope import Part, identifier, objects, phone_number_i
 from simulator.backend.jsontext import OBJECT, dump, load, section, shallow
 from simulator.backend.outcome import DONE, Outcome, ignored
 from simulator.backend.send_results import MAX_RETRIES
-from simulator.backend.sends import QUEUE_COLUMNS, SUPERSEDED, QueueRow, Sent, log_row
-from simulator.backend.times import to_text, to_text_up, unix_seconds_ms
+from simulator.backend.sends import (
+    QUEUE_COLUMNS,
+    STATUSES,
+    SUPERSEDED,
+    QueueRow,
+    Sent,
+    log_row,
+)
+from simulator.backend.times import to_ms, to_text, to_text_up, unix_seconds_ms
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
@@ -158,11 +165,22 @@ class _Change:
         self._status: str | None = log["status"]
         self._messaged_at: str | None = log["messaged_at"]
         self._error: dict[str, Any] | None = None
+        self._data = load(log["__data"])
+        self._known = section(section(self._data, "sidecar"), STATUSES)
+        #: When statuses were set that the row does not say, in unix seconds.
+        self._times: dict[str, int] = {}
+        if log["status"] == "delivered" and log["messaged_at"] is not None:
+            self._times["delivered"] = to_ms(log["messaged_at"]) // 1000
         for status in statuses:
             self._take(status)
+        if self._status == "delivered" and set(self._times) <= {"delivered"}:
+            self._times = {}  # messaged_at says it
 
     def _take(self, status: dict[str, Any]) -> None:
         name = _full_name(status["status"])
+        ms = unix_seconds_ms(status.get("timestamp"))
+        if name in STATUS_RANK and name not in self._known and ms is not None:
+            self._times.setdefault(name, ms // 1000)
         if name == "delivered":
             self._messaged_at = self._time_of(status)
         if self._status is None or higher_status(_full_name(self._status), name):
@@ -177,22 +195,26 @@ class _Change:
 
     def apply(self) -> bool:
         """Write it, and tell whether the message's status is another one now."""
-        data = load(self._log["__data"])
+        data = self._data
         moved: bool = self._status != self._log["status"]
         if self._error is not None and self._send_again(data):
             return moved
-        if moved or self._messaged_at != self._log["messaged_at"]:
+        if moved or self._times or self._messaged_at != self._log["messaged_at"]:
             self._store(data, moved)
         if self._log["campaigns__id"] is not None:
             self._delete_queue_row(data)
         return moved
 
     def _store(self, data: dict[str, Any], moved: bool) -> None:
-        changed = ""
+        kept = OBJECT
         parameters: list[Any] = [self._status, self._messaged_at, self._work.now]
+        if self._times:
+            kept = f"json_patch({OBJECT}, ?)"
+            parameters.append(dump({"sidecar": {STATUSES: self._times}}))
         if moved and (self._error is not None or "error" in data):
-            changed = f", __data = json_set({OBJECT}, '$.error', json(?))"
+            kept = f"json_set({kept}, '$.error', json(?))"
             parameters.append(dump(self._error))
+        changed = "" if kept is OBJECT else f", __data = {kept}"
         self._work.db.execute(
             f"UPDATE {_LOGS}"
             f" SET status = ?, messaged_at = ?, updated_at = ?{changed} WHERE _id = ?",

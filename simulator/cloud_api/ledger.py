@@ -50,6 +50,7 @@ class Ledger:
 
     def create_status(self, message: Message, kind: int, now: float) -> StatusUpdate:
         message.created |= 1 << kind
+        message.times = (*message.times, (kind, int(now)))
         self.statuses_created[kind] += 1
         return StatusUpdate(message, kind, int(now))
 

@@ -17,8 +17,8 @@ class Message:
     """One accepted send. There may be hundreds of thousands, so this is kept small.
 
     ``created`` and ``acknowledged`` are bits ``1 << kind``. ``step`` is how far the plan is
-    carried out. ``held`` is a status that waits to be overtaken by the next one. ``policy`` and
-    ``lite`` are as the request has them.
+    carried out, and ``times`` when each status was created (unix seconds). ``held`` is a status
+    that waits to be overtaken by the next one. ``policy`` and ``lite`` are as the request has them.
     """
 
     __slots__ = (
@@ -33,6 +33,7 @@ class Message:
         "plan",
         "policy",
         "step",
+        "times",
         "to",
         "type",
         "user_id",
@@ -55,6 +56,7 @@ class Message:
         self.acknowledged = 0
         self.plan: Plan = ()
         self.step = 0
+        self.times: tuple[tuple[int, int], ...] = ()
         self.failed_code: int | None = None
         self.held: StatusUpdate | None = None
 

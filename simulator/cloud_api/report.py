@@ -114,6 +114,7 @@ def _message(ledger: Ledger, message: Message) -> dict[str, Any]:
             for kind, name in enumerate(STATUS_NAMES)
             if message.created >> kind & 1
         },
+        "status_times": {STATUS_NAMES[kind]: at for kind, at in message.times},
         "failed_code": message.failed_code,
         "accepts": ledger.accepts[message.accept_key],
     }

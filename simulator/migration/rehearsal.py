@@ -36,8 +36,8 @@ BACK = "All the way back"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a step has come to. ``commands_s`` is how long its commands took, and ``unfinished`` what
-    had not come to its end a minute later."""
+    """What a step has come to. ``commands_s`` is how long its commands took; ``unfinished`` had not
+    come to its end a minute later."""
 
     step: str
     commands: list[Done]

@@ -151,6 +151,52 @@ async def test_a_campaign_is_described(caller: Caller, vendor: Vendor) -> None:
     }
 
 
+async def test_what_messages_have_failed_of(caller: Caller, vendor: Vendor) -> None:
+    """Of the queue and of the log, the most frequent first; the newest campaign's are its own."""
+    campaign, other = (caller.backend.seed_campaign(vendor, 8) for _ in range(2))
+    uids = campaign.row_uids
+    await caller.claim(campaign)
+    await caller.claim(other, 1)
+    await caller.report(
+        *(accepted(campaign, uid) for uid in uids[:4]),
+        *(failed(campaign, uid, 132015) for uid in uids[4:6]),
+        failed(campaign, uids[6], 131047),
+        failed(campaign, uids[7]),
+        failed(other, other.row_uids[0]),
+    )
+    for uid, code in zip(uids, (131026, 131026, None, "131053"), strict=False):
+        errors = [{"code": code, "title": "undeliverable"}] if code else []
+        told = {**status_object(wamid_of(uid), "failed"), "errors": errors}
+        await caller.process(status(vendor, told))
+    # What the application itself has written, and what cannot be a code.
+    change = caller.backend.change
+    for uid, error in ((uids[6], 131047), (uids[7], True)):
+        data = {"process_response": {"error_status": error, "error_message": None}}
+        change("whatsapp_message_queue", {f"__data.{name}": data[name] for name in data}, _uid=uid)
+    [described] = (await caller.due(campaign, errors=True)).campaigns
+    assert described.errors is not None
+    found = [(one.error_status, one.count, one.later) for one in described.errors]
+    assert found[0] == ("132015", 2, False)
+    assert set(found[1:3]) == {("131047", 1, False), (None, 1, False)}
+    assert found[3] == ("131026", 2, True)
+    assert set(found[4:]) == {(None, 1, True), ("131053", 1, True)}
+    assert described.errors[0].message
+    assert [one.message for one in described.errors[1:3]] == [None, None]
+    assert described.errors[3].message == "undeliverable"
+    answer = await caller.due(campaign, other, errors=True)
+    both = {one.campaign_uid: one for one in answer.campaigns}
+    assert [one.count for one in both[other.uid].errors or []] == [1]
+    assert both[campaign.uid].errors == described.errors
+
+
+async def test_errors_are_told_only_if_they_are_asked_for(
+    caller: Caller, campaign: Campaign
+) -> None:
+    assert (await caller.due(campaign)).campaigns[0].errors is None
+    assert (await caller.due(campaign, errors=True)).campaigns[0].errors == []
+    assert all(one.errors is None for one in (await caller.due(open=True, errors=True)).campaigns)
+
+
 async def test_named_campaigns_are_described_whatever_their_state(
     caller: Caller, vendor: Vendor
 ) -> None:

@@ -38,7 +38,7 @@ BOTS = (
 )
 
 #: Differ from vendor to vendor, or by the moment.
-_MOMENTS = {"created_at", "updated_at", "expires_at", "answer_until"}
+_MOMENTS = {"created_at", "updated_at", "expires_at", "answer_until", "received_at"}
 
 
 class Talk:
@@ -155,6 +155,11 @@ async def _talk(caller: Caller, seed: int) -> Talk:
     return Talk(vendor, bots, seed)
 
 
+def _json(value: Any) -> str:
+    """Return it with sorted keys: MySQL keeps JSON in an order of its own."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
 class Plain:
     """Makes what is said of two vendors comparable."""
 
@@ -166,10 +171,10 @@ class Plain:
 
     def all(self, results: list[UpdateResult]) -> list[Any]:
         people = {row["_id"]: self._row(row) for row in self.contacts}
-        names = {id_: self._text(orjson.dumps(row).decode()) for id_, row in people.items()}
+        names = {id_: self._text(_json(row)) for id_, row in people.items()}
         logs = [{**self._row(row), "contacts__id": names[row["contacts__id"]]} for row in self.logs]
         answers = [one.model_dump(exclude={"id"}) for one in results]
-        said = [self._text(orjson.dumps(self._timeless(one)).decode()) for one in (*answers, *logs)]
+        said = [self._text(_json(self._timeless(one))) for one in (*answers, *logs)]
         return [*said, *sorted(names.values())]
 
     def _row(self, row: Row) -> Row:

@@ -15,7 +15,10 @@ PROMETHEUS = DEPLOY / "prometheus"
 GRAFANA = DEPLOY / "grafana"
 
 _STRING = re.compile(r'"[^"]*"')
-_SELECTOR = re.compile(r"\b([a-z]+_[a-z0-9_]+)\b\s*(\{[^}]*\})?")
+#: Names with a colon are recorded, and those of others are not cut out of them.
+_SELECTOR = re.compile(r"(?<![\w:])([a-z]+_[a-z0-9_]+)(?![\w:])\s*(\{[^}]*\})?")
+_RECORDED = re.compile(r"\b\w+:\w+:\w+\b")
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 _LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 
 
@@ -36,8 +39,9 @@ def panels() -> list[Json]:
 
 
 def expressions() -> dict[str, str]:
-    """Return every expression of the dashboard and the alert rules, by what it is for."""
+    """Return every expression of the dashboard and the rules, by what it is for."""
     found = {f"alert {rule['alert']}": rule["expr"] for rule in rules()}
+    found |= {f"record {rule['record']}": rule["expr"] for rule in rules("recording-rules.yml")}
     for panel in panels():
         for target in panel["targets"]:
             found[f"panel {panel['title']} {target['refId']}"] = target["expr"].replace(
@@ -46,8 +50,25 @@ def expressions() -> dict[str, str]:
     return found
 
 
+def recorded(expression: str) -> set[str]:
+    """Return the names in an expression that are those of recording rules."""
+    return set(_RECORDED.findall(_STRING.sub("", expression)))
+
+
 def selectors(expression: str) -> Iterator[tuple[str, set[str]]]:
     """Yield the names of our metrics in an expression, and the labels that each is chosen by."""
     for name, labels in _SELECTOR.findall(expression):
         if name.startswith("sidecar_"):
             yield name, set(_LABEL.findall(_STRING.sub("", labels)))
+
+
+def series_of(expression: str) -> Iterator[str]:
+    """Yield a series, as text, for each name and value that an expression asks for. What is matched
+    by a pattern has the first value that it names."""
+    for name, matchers in _SELECTOR.findall(expression):
+        if not name.startswith("sidecar_"):
+            continue
+        labels = {"instance": "a", **({"le": "+Inf"} if name.endswith("_bucket") else {})}
+        for label, sign, value in _MATCHER.findall(matchers):
+            labels[label] = "x" if sign.startswith("!") else value.partition("|")[0]
+        yield name + "{" + ", ".join(f'{one}="{value}"' for one, value in labels.items()) + "}"

@@ -1,8 +1,6 @@
 """Prometheus and Grafana ask for what there is, and are put together as they must be."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -15,27 +13,12 @@ from sidecar.metrics import FAMILIES
 from tests.conftest import MakeSettings
 from tests.deploy import compose, monitoring
 from tests.deploy.monitoring import GRAFANA, PROMETHEUS
+from tests.deploy.promtool import promtool
 from tests.eventually import eventually
-from tests.nginx.packages import require
 from tests.sidecar.payloads import message_webhook
 from tests.sidecar.service import running
 
 EXPRESSIONS = monitoring.expressions()
-
-
-def promtool(*arguments: str | Path, content: str | None = None) -> None:
-    """Have Prometheus's own tool look at something."""
-    program = require("promtool", shutil.which("promtool"), "prometheus")
-    done = subprocess.run(
-        [program, *map(str, arguments)],
-        input=content,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "lint" not in done.stderr, done.stderr
 
 
 @pytest.fixture
@@ -73,6 +56,11 @@ async def test_every_metric_that_is_named_is_there(exposition: str) -> None:
             if name != "sidecar_backend_ok_age_seconds":
                 assert name in named, f"{what}: there is no {name}"
                 assert chosen_by <= labels[name], what
+        of_all = {"instance", "job"}.union(
+            *(labels.get(name, ()) for name, _ in monitoring.selectors(expression))
+        )
+        for grouped_by in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression):
+            assert set(re.split(r"\s*,\s*", grouped_by)) <= of_all, what
     assert asked > 60
 
 
@@ -83,13 +71,11 @@ async def test_every_metric_is_shown(exposition: str) -> None:
     assert {family.name for family in text_string_to_metric_families(exposition)} <= used
 
 
-def test_labels_of_an_aggregation_are_there() -> None:
-    known = {label for family in FAMILIES.values() for label in family.labels}
-    known |= {"le", "lane", "role", "scope", "process", "check", "outcome", "result", "instance"}
-    known |= {"reason"}
-    for what, expression in EXPRESSIONS.items():
-        for labels in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression):
-            assert set(re.split(r"\s*,\s*", labels)) <= known, what
+def test_recorded_series_are_shown_and_what_is_shown_is_recorded() -> None:
+    names = [rule["record"] for rule in monitoring.rules("recording-rules.yml")]
+    assert len(names) == len(set(names))
+    shown = {name for e in EXPRESSIONS.values() for name in monitoring.recorded(e)}
+    assert shown == set(names)
 
 
 async def test_prometheus_likes_the_exposition(exposition: str) -> None:
@@ -106,13 +92,13 @@ def test_every_rule_tells_what_to_do(name: str) -> None:
     for rule in monitoring.rules(name):
         assert rule["labels"].keys() == {"severity"}
         assert rule["labels"]["severity"] in ("critical", "warning")
+        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
         assert rule["annotations"]["summary"].endswith(".")
-        if name == "alerts.yml":
-            assert rule["alert"].startswith("Sidecar")
-            assert rule["annotations"]["description"].endswith(".")
+        assert rule["annotations"]["description"].endswith(".")
+        assert rule["alert"].startswith("Sidecar") == (name == "alerts.yml")
 
 
-@pytest.mark.parametrize("name", ["alerts.yml", "machine-alerts.yml"])
+@pytest.mark.parametrize("name", ["alerts.yml", "machine-alerts.yml", "recording-rules.yml"])
 def test_prometheus_takes_the_rules(name: str) -> None:
     promtool("check", "rules", PROMETHEUS / name)
 
@@ -129,6 +115,30 @@ def test_prometheus_takes_every_expression(tmp_path: Path) -> None:
     file = tmp_path / "expressions.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": records}]}))
     promtool("check", "rules", file)
+
+
+def test_every_panel_shows_what_there_is_to_show(tmp_path: Path) -> None:
+    """With every series that it asks for, whatever else it is grouped by and divided by."""
+    rules = PROMETHEUS / "recording-rules.yml"
+    (tmp_path / "rules.yml").write_text(rules.read_text())
+    panels = {name: e for name, e in EXPRESSIONS.items() if name.startswith("panel ")}
+    series = sorted({one for e in EXPRESSIONS.values() for one in monitoring.series_of(e)})
+    asked = [
+        {
+            "expr": f"count({expression}) > bool 0",
+            "eval_time": "20m",
+            "exp_samples": [{"labels": "{}", "value": 1}],
+        }
+        for expression in panels.values()
+    ]
+    busy = {
+        "interval": "15s",
+        "input_series": [{"series": one, "values": "1+7x90"} for one in series],
+        "promql_expr_test": asked,
+    }
+    file = tmp_path / "busy.yml"
+    file.write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": [busy]}, width=10_000))
+    promtool("test", "rules", file)
 
 
 def test_an_outage_is_an_alert_within_seconds() -> None:
@@ -202,12 +212,11 @@ def test_every_file_is_mounted_where_it_is_looked_for() -> None:
     }
     assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
     config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
-    assert [f"/etc/prometheus/{file}" for file in config["rule_files"]] == [
-        "/etc/prometheus/alerts.yml"
-    ]
+    rules = [f"/etc/prometheus/{file}" for file in config["rule_files"]]
+    assert rules == [f"/etc/prometheus/{name}.yml" for name in ("recording-rules", "alerts")]
     [provider] = yaml.safe_load((GRAFANA / "dashboards.yml").read_text())["providers"]
     assert f"{provider['options']['path']}/sidecar.json" in mounted
     for folder in ("datasources/datasource.yml", "dashboards/dashboards.yml"):
         assert f"/etc/grafana/provisioning/{folder}" in mounted
-    assert "/etc/prometheus/prometheus.yml" in mounted
-    assert "/etc/prometheus/alerts.yml" in mounted
+    for file in ("/etc/prometheus/prometheus.yml", *rules):
+        assert mounted[file] == f"./deploy{file.removeprefix('/etc')}"

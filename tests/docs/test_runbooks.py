@@ -29,7 +29,7 @@ def test_every_alert_and_problem_has_its_paragraph() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_an_alert_names_its_paragraph(rule: monitoring.Json) -> None:
-    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert page == "docs/runbooks.md"
     assert anchor == rule["alert"].lower()
     assert anchor in anchors(RUNBOOKS)

@@ -161,7 +161,7 @@ class Php:
                 named = [b for b in found if b["vendor_uid"] in uids or b["vendor_id"] in ids]
                 return {"vendors": named}
             case "due-campaigns":
-                uids = call.json["campaign_uids"]
+                uids = call.json.get("campaign_uids", list(self.campaigns))
                 return {"campaigns": [self.campaigns[u] for u in uids if u in self.campaigns]}
             case "release-messages":
                 campaign = self.campaigns[call.json["campaign_uid"]]

@@ -137,6 +137,13 @@ def test_an_unknown_name_in_the_file() -> None:
         ("status_batch_size", "1001", "less than or equal to 1000"),
         ("media_hosts", "https://fbcdn.net", "is no host name"),
         ("media_hosts", "com", "is no host name"),
+        ("notify_webhook_url", "ftp://ops", "http:// or https:// address"),
+        ("notify_slack_url", f"https://me:{SECRET}@ops/x", "more than a host"),
+        ("notify_slack_url", "https://ops/é", "percent-encoded"),
+        ("notify_webhook_keys", "n:short", "shorter than 16"),
+        ("notify_email_to", "ops@example.com, everybody", "'everybody' is no e-mail address"),
+        ("notify_email_from", "a@b\nBcc: c@d", "pattern"),
+        ("notify_smtp_security", "ssl", "pattern"),
         ("log_level", "loud", "pattern"),
         ("log_format", "xml", "pattern"),
     ],
@@ -147,6 +154,21 @@ def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str,
     text = explanation()
     assert text.startswith(f"setting {name} (SIDECAR_{name.upper()}) is wrong: ")
     assert says in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ('notify_webhook_url = "https://ops/x"', "notify_webhook_url needs notify_webhook_keys"),
+        (
+            'notify_smtp_password = "hush"\nnotify_smtp_security = "none"',
+            "notify_smtp_password needs notify_smtp_security to be starttls or tls",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_together(lines: str, says: str) -> None:
+    in_file(f"{lines}\n{FILE}")
+    assert explanation() == f"setting {says}"
 
 
 @pytest.mark.parametrize(

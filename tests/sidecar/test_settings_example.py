@@ -13,7 +13,11 @@ EXAMPLE = Path(__file__).parents[2] / "sidecar.example.toml"
 #: Set in the file, and not behind a #.
 SET = {"backend_url", "signing_keys", "app_secrets"}
 #: Without a default: an example stands behind the #, and the text says so.
-UNSET = {"redis_url", "dramatiq_redis_url", "public_url", "media_dir"}
+UNSET = {
+    *("redis_url", "dramatiq_redis_url", "public_url", "media_dir"),
+    *("notify_webhook_url", "notify_webhook_keys", "notify_slack_url", "notify_email_from"),
+    *("notify_smtp_user", "notify_smtp_password"),
+}
 
 
 def uncommented() -> dict[str, object]:

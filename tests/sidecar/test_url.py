@@ -6,7 +6,7 @@ from dramatiq.brokers.redis import RedisBroker
 from pydantic import TypeAdapter, ValidationError
 
 from sidecar.inbox.wakeups import WakeUpBroker
-from sidecar.url import HttpUrl, RedisUrl, next_database
+from sidecar.url import HttpUrl, RedisUrl, SecretUrl, next_database
 
 HTTP = TypeAdapter(HttpUrl)
 REDIS = TypeAdapter(RedisUrl)
@@ -111,3 +111,18 @@ def test_the_next_database(given: str, follows: str) -> None:
     assert there.get("path") == here.get("path")
     assert there.get("host") == here.get("host")
     assert isinstance(WakeUpBroker(follows), RedisBroker)
+
+
+def test_a_secret_address_is_kept_as_it_is_and_never_shown() -> None:
+    url = "https://ops.example.com/T0/x?token=hunter2%2F"
+    kept = TypeAdapter(SecretUrl).validate_python(url)
+    assert kept.get_secret_value() == url
+    assert "hunter2" not in repr(kept)
+
+
+@pytest.mark.parametrize(
+    "given", ["ops.example.com", "ftp://ops/x", "http://", "http://me@ops/x", "http://ops/#x"]
+)
+def test_what_is_no_secret_address(given: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(SecretUrl).validate_python(given)

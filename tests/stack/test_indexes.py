@@ -8,6 +8,7 @@ from contracts.backend import (
     AI_ANSWERS,
     BOTS,
     DIAGNOSIS,
+    FIND,
     MODES,
     OBSERVE,
     PENDING_WEBHOOKS,
@@ -126,7 +127,7 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await caller.retry(campaign, dry_run=True)
     await caller.retry(campaign, codes=["131026"], limit=1, after="1")
     await caller.due(limit=1000)
-    await caller.due(campaign)
+    await caller.due(campaign, errors=True)
     await _resolve_unknown(caller, campaign)
     await _take_over(caller)
     await _talk(caller, campaign)
@@ -134,6 +135,15 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await _observe(caller, campaign)
     await caller.call(MODES, {"history": True})
     await caller.call(DIAGNOSIS, {})
+    await _find(caller, campaign)
+
+
+async def _find(caller: Caller, campaign: Campaign) -> None:
+    vendor_uid, uid = campaign.vendor.uid, campaign.row_uids[0]
+    names = ("Ada", campaign.recipients[0], campaign.uid, uid, wamid_of(uid), "w.0")
+    for query in names:
+        await caller.call(FIND, {"query": query, "limit": 5})
+        await caller.call(FIND, {"query": query, "limit": 5, "vendor_uid": vendor_uid})
 
 
 async def _observe(caller: Caller, campaign: Campaign) -> None:

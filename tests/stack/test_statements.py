@@ -7,6 +7,7 @@ from typing import Any
 from contracts.backend import (
     AI_ANSWERS,
     BOTS,
+    FIND,
     OBSERVE,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
@@ -347,3 +348,16 @@ async def test_looking_at_messages(caller: Caller, backend: LaravelBackend, vend
         call = partial(caller.call, OBSERVE, {"messages": asked})
         counts.append(await _statements(backend, call))
     assert counts == [CONNECT + 2] * 2
+
+
+async def test_a_search(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    """Of a person with many messages, and of a name that many have."""
+    counts = []
+    for messages in (2, 250):
+        campaign = await _claimed(caller, vendor, messages)
+        await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
+        for query in (campaign.recipients[0], "Ada", wamid_of(campaign.row_uids[0])):
+            call = partial(caller.call, FIND, {"query": query, "vendor_uid": vendor.uid})
+            counts.append(await _statements(backend, call))
+    assert counts[:3] == counts[3:]
+    assert counts[:3] == [CONNECT + 6, CONNECT + 9, CONNECT + 6]

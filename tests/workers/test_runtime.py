@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpserver import HTTPServer
 from structlog.testing import capture_logs
 
 from contracts import backend as contract
@@ -16,6 +17,7 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.campaigns import campaign_lease
+from sidecar.trace import id_of
 from simulator.backend.vendors import CURRENT_PHONE_NUMBER_ID
 from simulator.cloud_api.fault import FaultKind
 from tests.conftest import MakeSettings
@@ -158,6 +160,12 @@ async def test_a_campaign_is_sent_and_nobody_waits_for_it(
     await eventually(stage.all_accepted)
     await eventually(lambda: not runtime._campaigns)
     assert not await stage.listed()
+    of_campaign = [
+        *stage.php.to(contract.CLAIM_MESSAGES),
+        *stage.php.to(contract.UPDATE_MESSAGE_STATUSES),
+    ]
+    traces = {call.headers["traceparent"].split("-")[1] for call in of_campaign}
+    assert traces == {id_of(stage.campaign.uid)}, "its calls are one trace, whoever sends it"
 
 
 async def test_a_campaign_that_another_worker_sends_is_left_alone(
@@ -296,6 +304,18 @@ async def test_it_reconciles_while_it_runs(
     await eventually(lambda: send_campaign("v", "c1") in wakeups(runtime))
     await runtime.close()
     assert all(task.done() for task in runtime._background)
+
+
+async def test_it_tells_people_what_is_wrong(
+    php: Php, make_runtime: MakeRuntime, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.notify.notifier.IDLE_S", 0.02)
+    httpserver.expect_request("/hook").respond_with_data("ok")
+    runtime = make_runtime(php, notify_slack_url=httpserver.url_for("/hook"), notify_after_s=0)
+    await runtime.start()
+    await eventually(lambda: httpserver.log)
+    assert "sidecar serve is not running" in httpserver.log[0][0].get_data(as_text=True)
+    await runtime.close()
 
 
 async def test_a_change_of_configuration_is_followed(

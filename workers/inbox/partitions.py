@@ -13,7 +13,13 @@ from typing import Any, cast
 import structlog
 
 from contracts.jobs import Lane, drain
-from sidecar.inbox.partitions import MAX_PARTITIONS, Partition, best_salt, drain_lease
+from sidecar.inbox.partitions import (
+    MAX_PARTITIONS,
+    Partition,
+    best_salt,
+    division,
+    drain_lease,
+)
 from sidecar.ops.processes import read_processes
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -76,9 +82,8 @@ class Partitions:
 
     async def _division(self) -> tuple[int, int]:
         """Return how many partitions there are, and how vendors are spread over them."""
-        found = cast("bytes | None", await self._redis.get(keys.partitions(self._lane)))
-        count, salt = (found or b"1 0").split(b" ")[:2]
-        return int(count), int(salt)
+        found = await self._redis.get(keys.partitions(self._lane))
+        return division(cast("bytes | None", found))
 
     async def _keep(self, mine: Partition, lease: Lease) -> None:
         """Keep the division, with the token of the first one's drain: while anybody else holds the

@@ -5,18 +5,20 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from contracts.backend import UpdateKind
+from contracts.cloud_api.webhook import STATUS_RANK
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.inbox.ignored import HARMLESS, label_of, name_of
 from sidecar.inbox.lanes import may_hold_messages
 from sidecar.inbox.update_states import UpdateState
-from sidecar.metrics import HANDOVER_SECONDS, METRICS, UPDATES_IGNORED
+from sidecar.metrics import HANDOVER_SECONDS, METRICS, STATUSES, UPDATES_IGNORED
 from sidecar.php.backoff import Backoff
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
+from sidecar.trace import tracing
 from workers.inbox.batch import Batch, Handled
 from workers.inbox.coalesce import coalesce
 from workers.inbox.commit import Commit
@@ -116,7 +118,8 @@ class Processor:
         coalesced = coalesce([update for update in waited + fresh if update.id not in settled])
         handled = Handled(batch, coalesced, unreadable=unreadable, ignored=ignored)
         await self._sift(handled)
-        handled.verdicts = await deliver(handled.tried)
+        with tracing():
+            handled.verdicts = await deliver(handled.tried)
         if any(update.attempts for update in handled.tried):
             self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
         return handled
@@ -166,6 +169,7 @@ class Processor:
         ):
             for update in updates:
                 commit.count(update.vendor_uid, what)
+        _count_statuses(handled.coalesced.lower)
         for update in handled.unreadable:
             self._give_up(update, commit, now)
         for update in handled.ignored:
@@ -189,6 +193,7 @@ class Processor:
         if verdict.fate in (Fate.DONE, Fate.IGNORED):
             if verdict.fate is Fate.DONE:
                 commit.count(update.vendor_uid, UpdateState.DONE)
+                _count_statuses([update])
             else:
                 self._ignore(update, verdict.reason, commit, now)
             self._handover_seconds.observe((now - update.received_at) / 1000)
@@ -263,6 +268,13 @@ class Processor:
         backoff = Backoff(self._settings.update_retry_first_ms, longest_ms)
         doubled_ms = int(backoff.pause(update.attempts))
         return min(max(doubled_ms, verdict.retry_after_ms or 0), longest_ms)
+
+
+def _count_statuses(updates: list[Update]) -> None:
+    for update in updates:
+        if update.status is not None:
+            known = update.status if update.status in STATUS_RANK else "other"
+            METRICS.counter(STATUSES, known).add()
 
 
 class _Waits:

@@ -35,6 +35,10 @@ ISOLATED_READ_BYTES = 1024 * 1024
 #: How many vendors' streams are read in the first round trip.
 VENDORS_AT_A_TIME = 8
 
+#: A vendor's share of a batch of statuses is no smaller: each vendor in a batch costs as much as
+#: several statuses. Where not all have room, the others have their turn in the next batches.
+MIN_STATUSES = 8
+
 #: If more updates of a vendor, or bytes of them, wait for a retry, no fresh ones are read: its
 #: webhooks wait in the inbox, where they take no more room than they came with.
 MAX_DEFERRED = 5000
@@ -67,6 +71,11 @@ class LanePolicy:
         """Return the maximum updates of one batch."""
         return self.batch_size * self.concurrency
 
+    @property
+    def min_share(self) -> int:
+        """Return how many updates a vendor may have in a batch, at least."""
+        return MIN_STATUSES if self.lane is Lane.STATUSES else 1
+
     def pause_ms(self, waiting: int, age_ms: float) -> float:
         """Return how long to wait for more webhooks if so many wait, the oldest for ``age_ms``: no
         longer than until there are enough of them, if they go on coming as they have."""
@@ -92,9 +101,9 @@ class Taken:
 
 
 class FairReader:
-    """Reads a lane fairly: each vendor has an equal share of a batch's updates and bytes, and the
-    least recently served come first. It deletes nothing: what was read and not committed is read
-    again, from the cursor of the last commit on.
+    """Reads a lane fairly: each vendor has an equal share of a batch's updates and bytes, the least
+    recently served come first, and of very many only those have a turn. It deletes nothing: what
+    was read and not committed is read again, from the cursor of the last commit on.
 
     ``room`` tells whether Redis has room for updates that will have to wait. Only the vendors of
     ``partition`` are read.
@@ -250,11 +259,14 @@ class FairReader:
         ``behind`` the entry with this id, if a vendor has one there."""
         self.empty = []
         budget = _Budget(self._policy.most, BATCH_BYTES, read_bytes)
-        shares = {v: budget.share(len(cursors)) for v in self._fair_order(cursors)}
+        served = min(len(cursors), max(1, budget.updates // self._policy.min_share))
+        shares = {v: budget.share(served) for v in self._fair_order(cursors)}
         taken: dict[str, Taken] = {}
         after = {vendor_uid: behind.get(vendor_uid, "0") for vendor_uid in shares}
         at_a_time = VENDORS_AT_A_TIME
         count = 2 if len(shares) == 1 else 1  # two: if there is one, nothing comes after it
+        if served < len(shares):
+            at_a_time, count = 1, self._policy.min_share
         pause = _Pause()
         while after and budget.left:
             some = {v: after.pop(v) for v in list(after)[:at_a_time]}
@@ -274,7 +286,10 @@ class FairReader:
             # More than before, and not many times what may still be read.
             entry_bytes = 1 + budget.read // max(1, sum(map(len, found.values())))
             room = max(1, budget.read_bytes // entry_bytes)
-            at_a_time = min(4 * at_a_time, 512, room)
+            count = min(count, room)
+            at_a_time = min(4 * at_a_time, 512, max(1, room // count))
+            if served < len(shares):
+                at_a_time = min(at_a_time, budget.turns(served))
             if "0" not in after.values():
                 count = min(4 * count, 64, max(1, room // max(1, len(after))))
         return [one for one in taken.values() if one.updates]
@@ -355,16 +370,22 @@ class _Budget:
     bytes: int
     read_bytes: int
     read: int = 0
+    used: int = 0
     left: bool = True
 
     def share(self, vendors: int) -> _Share:
         vendors = max(1, vendors)
         return _Share(max(1, self.updates // vendors), max(1, self.bytes // vendors))
 
+    def turns(self, vendors: int) -> int:
+        """Return how many more shares of so many there is room for, at least one."""
+        return max(1, (self.updates - self.used) // self.share(vendors).updates)
+
     def use(self, taken: Iterable[Taken], read: int) -> None:
         """``taken`` is all that was taken, ``read`` the bytes that were read last."""
         self.read, self.read_bytes = read, self.read_bytes - read
-        self.left = self.read_bytes > 0 and sum(len(t.updates) for t in taken) < self.updates
+        self.used = sum(len(t.updates) for t in taken)
+        self.left = self.read_bytes > 0 and self.used < self.updates
 
 
 def _start(entry: InboxEntry, cursor: bytes | None) -> tuple[int, int]:

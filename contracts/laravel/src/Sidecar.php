@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel;
 
 use Illuminate\Auth\Access\AuthorizationException;
 use Illuminate\Contracts\Auth\Authenticatable;
+use WhatsappSidecar\Laravel\Access\Caller;
 use WhatsappSidecar\Laravel\Access\ConsoleLink;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
@@ -29,23 +30,23 @@ class Sidecar
     /** Have a campaign's due rows sent now. */
     public function sendCampaign(string $campaignUid): array
     {
-        return $this->client()->sendCampaign($campaignUid);
+        return $this->client()->sendCampaign($campaignUid, $this->by());
     }
 
     /** @param string|null $reason shown to people */
     public function pause(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->pause($campaignUid, $reason);
+        return $this->client()->pause($campaignUid, $reason, $this->by());
     }
 
     public function resume(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->resume($campaignUid, $reason);
+        return $this->client()->resume($campaignUid, $reason, $this->by());
     }
 
     public function cancel(string $campaignUid, ?string $reason = null): array
     {
-        return $this->client()->cancel($campaignUid, $reason);
+        return $this->client()->cancel($campaignUid, $reason, $this->by());
     }
 
     /** Return how far a campaign is. */
@@ -279,6 +280,11 @@ class Sidecar
     public function health(): array
     {
         return $this->client()->health();
+    }
+
+    private function by(): ?string
+    {
+        return app(Caller::class)->name();
     }
 
     private function client(): SidecarClient

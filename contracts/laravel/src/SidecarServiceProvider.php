@@ -17,6 +17,7 @@ use Illuminate\Support\ServiceProvider;
 use InvalidArgumentException;
 use Psr\Log\LoggerInterface;
 use WhatsappSidecar\Laravel\Access\ConsoleLink;
+use WhatsappSidecar\Laravel\Access\UserName;
 use WhatsappSidecar\Laravel\Bots\BotMatching;
 use WhatsappSidecar\Laravel\Bots\LoopMatcher;
 use WhatsappSidecar\Laravel\Cache\CachedBots;
@@ -199,6 +200,9 @@ final class SidecarServiceProvider extends ServiceProvider
             $app->make(Gate::class),
             new Signing\Signer($app->make(Keys::class), $app->make(Clock::class), Signing\Signature::CONSOLE),
             self::consoleBase(config('whatsapp-sidecar.console.url') ?? ''),
+            $app->make(UserName::class)
+        ));
+        $this->app->bind(UserName::class, static fn (): UserName => new UserName(
             (array) config('whatsapp-sidecar.console.user_name')
         ));
     }

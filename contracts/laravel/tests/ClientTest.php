@@ -52,6 +52,8 @@ final class ClientTest extends TestCase implements Transport
         return [
             ['sendCampaign', ['c/1'], 'POST', '/internal/campaigns/c%2F1/send', '{}'],
             ['pause', ['c', 'why'], 'POST', '/internal/campaigns/c/pause', '{"reason": "why"}'],
+            ['sendCampaign', ['c', 'Ada'], 'POST', '/internal/campaigns/c/send', '{"by": "Ada"}'],
+            ['cancel', ['c', null, 'Ada'], 'POST', '/internal/campaigns/c/cancel', '{"reason": null, "by": "Ada"}'],
             ['resume', ['c'], 'POST', '/internal/campaigns/c/resume', $null],
             ['cancel', ['c'], 'POST', '/internal/campaigns/c/cancel', $null],
             ['progress', ['c'], 'GET', '/internal/campaigns/c', ''],

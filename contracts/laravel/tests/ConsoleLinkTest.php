@@ -11,6 +11,7 @@ use Illuminate\Container\Container;
 use Illuminate\Http\Request;
 use PHPUnit\Framework\TestCase;
 use WhatsappSidecar\Laravel\Access\ConsoleLink;
+use WhatsappSidecar\Laravel\Access\UserName;
 use WhatsappSidecar\Laravel\Http\Controllers\ConsoleController;
 use WhatsappSidecar\Laravel\Signing\Keys;
 use WhatsappSidecar\Laravel\Signing\Signature;
@@ -164,6 +165,6 @@ final class ConsoleLinkTest extends TestCase
         $keys = Keys::parse('k1:' . self::SECRET);
         $signer = new Signer($keys, new StoppedClock(self::NOW_MS), Signature::CONSOLE);
 
-        return new ConsoleLink($gate, $signer, $base, ['name', 'email']);
+        return new ConsoleLink($gate, $signer, $base, new UserName(['name', 'email']));
     }
 }

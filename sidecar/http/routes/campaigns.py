@@ -42,8 +42,9 @@ class Campaigns:
         change = parse(CampaignChange, body)
         uid = request.path_params["campaign_uid"]
         said = {} if change.reason is None else {"reason": change.reason}
+        who = Who("php", change.by or "")
         try:
-            async with self._audit.doing(Who("php"), f"campaign.{action}", uid, **said):
+            async with self._audit.doing(who, f"campaign.{action}", uid, **said):
                 return await self._control.act(uid, action, change.reason)
         except CampaignRefused as error:
             raise CallRefused(error.status, error.code, str(error)) from error

@@ -24,6 +24,7 @@ from sidecar.logs import LogOnce
 from sidecar.metrics import FAMILIES, INF, SUM, Family, Series
 from sidecar.ops.backlog import read_waits
 from sidecar.ops.effects_backlog import WaitingEffects, read_effects
+from sidecar.ops.notifications import Notifications
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.reach import dramatiq_problem
 from sidecar.ops.report import read_numbers
@@ -101,7 +102,13 @@ class Metrics:
     async def _waits(self, overview: Overview) -> list[Metric]:
         dramatiq = await dramatiq_problem(self._settings, self._redis_url)
         waits_s = await read_waits(self._redis, overview)
+        targets = await Notifications(self._redis).targets()
         return [
+            gauge(
+                "sidecar_notification_targets_failing",
+                "Targets of notifications that have not taken the last one that they were sent.",
+                [((), sum(target.failures > 0 for target in targets))],
+            ),
             gauge(
                 "sidecar_dramatiq_up",
                 "Whether the Redis database of the wake-ups (Dramatiq) can be used.",

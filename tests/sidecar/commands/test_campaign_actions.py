@@ -52,7 +52,7 @@ def test_a_stop_while_redis_is_away(
     result = run_campaigns(action, campaign.uid, *(["--yes"] if action == "cancel" else []), **AWAY)
     assert result.exit_code == 1
     assert state(embedded_php, campaign)[0] == {"pause": "paused", "cancel": "cancelled"}[action]
-    assert "Repeat the command when Redis is back" in result.stderr
+    assert "Do it again when Redis is back" in result.stderr
 
 
 def test_a_start_while_redis_is_away(
@@ -61,7 +61,7 @@ def test_a_start_while_redis_is_away(
     run_campaigns("pause", campaign.uid)
     result = run_campaigns("resume", campaign.uid, **AWAY)
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: Redis is unavailable: ")
+    assert f"campaign {campaign.uid}: Redis is unavailable: " in result.stderr
 
 
 def test_a_stop_while_php_is_away(

@@ -1,8 +1,15 @@
 """Campaigns in words."""
 
-from contracts.backend import CampaignCounts, DueCampaign
+from contracts.backend import CampaignCounts, CampaignErrors, DueCampaign
 from contracts.campaigns import CampaignState
-from sidecar.commands.campaigns_text import described, failed, head, line, stays
+from sidecar.commands.campaigns_text import (
+    NAMES,
+    described,
+    failed,
+    failed_later,
+    row,
+    stays,
+)
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.campaigns import Campaign
 from sidecar.ops.failures import Failure
@@ -28,16 +35,16 @@ def campaign(state: CampaignState = CampaignState.RUNNING, waits: str | None = N
     return Campaign("c-1", php, work, recent)
 
 
-def test_columns_stand_below_their_heads() -> None:
-    names, [row] = head(), list(line(campaign()))
+def test_a_row_stands_below_its_names() -> None:
+    found = dict(zip(NAMES, row(campaign()), strict=True))
     for name, value in (("STATE", "running"), ("SENT", "4,005 of 5,010"), ("PER S", "78.4")):
-        assert row.index(value) == names.index(name)
-    assert row.endswith("Spring")
+        assert found[name] == value
+    assert (found["TITLE"], found["WHY"]) == ("Spring", "")
 
 
 def test_why_it_does_not_send() -> None:
-    assert list(line(campaign(waits="131057")))[1] == "    waits: 131057"
-    assert list(line(campaign(CampaignState.PAUSED)))[1] == "    why: the price"
+    assert row(campaign(waits="131057"))[-1] == "131057"
+    assert row(campaign(CampaignState.PAUSED))[-1] == "the price"
 
 
 def test_everything_about_one() -> None:
@@ -48,15 +55,24 @@ def test_everything_about_one() -> None:
         "1,000 queued (900 due, more at 2025-06-15 15:06:40Z), 0 claimed, 3 failed",
         "5 failed later",
         "worker    host:1 has it, for 61 s; in its ledger 10 claimed, 2 sending, 1 to be reported",
+        "left      13 s at this speed",
         "speed     78.4 per second; in ten minutes 4,000 accepted, 3 failed",
         "unknown: 2 x no answer in time",
     ):
         assert words in text, words
 
 
+def test_one_that_does_not_send() -> None:
+    php = DueCampaign(campaign_uid="c-1", vendor_uid="v-1", state=CampaignState.PAUSED)
+    text = "\n".join(described(Campaign("c-1", php, None, RecentSends("v-1", "c-1")), []))
+    assert "speed     0.0 per second" in text
+    assert "left  " not in text
+    assert "unknown list" not in text
+
+
 def test_one_that_php_does_not_know() -> None:
     gone = Campaign("c-1", None)
-    assert next(line(gone)).split()[:5] == ["c-1", "-", "unknown", "to", "PHP"]
+    assert row(gone)[:3] == ("c-1", "-", "unknown to PHP")
     assert "\n".join(described(gone, [])).endswith("state     unknown to PHP")
 
 
@@ -66,5 +82,19 @@ def test_errors_and_what_to_do() -> None:
     assert first.split() == ["1,200", "x", "132015", "template", "paused"]
     assert "-> correct the template" in do
     assert second.endswith("(stays failed)")
-    assert list(stays(failures)) == ["         3 left out: it may have been sent"]
+    assert list(stays(failures, DueCampaign(campaign_uid="c", vendor_uid="v"))) == [
+        "         3 left out: it may have been sent"
+    ]
     assert "the first of many" in list(failed(failures, complete=False))[-1]
+
+
+def test_errors_that_statuses_have_told() -> None:
+    errors = [
+        CampaignErrors(error_status="132015", count=2),
+        CampaignErrors(error_status="131026", count=3, later=True),
+    ]
+    php = DueCampaign(campaign_uid="c-1", vendor_uid="v-1", errors=errors)
+    head_, first, _ = failed_later(Campaign("c-1", php))
+    assert head_ == "failed after Meta had accepted them:"
+    assert first.split()[:3] == ["3", "x", "131026"]
+    assert list(failed_later(Campaign("c-1", None))) == []

@@ -15,7 +15,8 @@ from sidecar.clock import now_ms
 from sidecar.effects.effect_states import EffectState
 from sidecar.effects.outbox import Ended, Outbox, effects_lease
 from sidecar.ops.accounting import Counters
-from sidecar.ops.dead_letters import Choice, DeadLetters
+from sidecar.ops.audit import Audit
+from sidecar.ops.dead_letters import Choice, DeadLetter, DeadLetters
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Leases
@@ -59,14 +60,26 @@ async def assert_balanced(redis: Redis) -> None:
 
 
 async def test_listing(run: Run, letters: DeadLetters) -> None:
-    result = await run("dead-letters", "list")
+    result = await run("dead-letters", "list", "--json")
     assert result.exit_code == 0
     lines = [orjson.loads(line) for line in result.stdout.splitlines()]
     assert [line["id"] for line in lines] == ["letter-0", "letter-1", "letter-2"]
     assert lines[0]["reason"] == "the routine failed"
     assert "Ada" not in result.stdout
-    result = await run("dead-letters", "list", "--vendor", "w")
+    result = await run("dead-letters", "list", "--vendor", "w", "--json")
     assert orjson.loads(result.stdout)["id"] == "letter-1"
+
+
+async def test_listing_for_people(
+    run: Run, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.commands.dead_letters.BATCH", 2)
+    head, *lines = (await run("dead-letters", "list")).stdout.splitlines()
+    assert head.split() == ["GIVEN", "UP", "ID", "KIND", "VENDOR", "WAMID", "TRIES", "REASON"]
+    assert [line.split()[2] for line in lines] == ["letter-0", "letter-1", "letter-2"]
+    assert lines[0].endswith("10  the routine failed")
+    result = await run("dead-letters", "list", "--vendor", "nobody")
+    assert result.stdout == "no dead letters\n"
 
 
 async def test_showing_one(run: Run, letters: DeadLetters) -> None:
@@ -217,6 +230,9 @@ async def test_a_line_that_is_no_letter(
         (("--older-than", "2d"), [0]),
         (("--vendor", "v", "--older-than", "30m"), [0]),
         (("--vendor", "x"), []),
+        (("--kind", "message"), [0, 1, 2]),
+        (("--kind", "updates", "--vendor", "w"), [1]),
+        (("--kind", "effects"), []),
     ],
 )
 async def test_choosing(
@@ -226,7 +242,7 @@ async def test_choosing(
     options: tuple[str, ...],
     ids: list[int],
 ) -> None:
-    result = await run("dead-letters", "list", *options)
+    result = await run("dead-letters", "list", "--json", *options)
     found = [orjson.loads(line)["id"] for line in result.stdout.splitlines()]
     assert found == [f"letter-{number}" for number in ids]
     result = await run("dead-letters", "discard", *options, "--yes")
@@ -300,3 +316,57 @@ async def test_what_was_done_in_numbers(run: Run, tmp_path: Path) -> None:
         result = await run("dead-letters", *arguments, "--json")
         assert result.exit_code == 0, result.output
         assert orjson.loads(result.stdout) == counts
+
+
+# -- the audit --
+
+
+async def test_what_was_done_is_recorded(
+    run: Run, letters: DeadLetters, redis: Redis, tmp_path: Path
+) -> None:
+    file = tmp_path / "letters.jsonl"
+    await run("dead-letters", "export", str(file))
+    await run("dead-letters", "discard", "--vendor", "v")
+    assert await Audit(redis, 100).read() == []
+    await run("dead-letters", "discard", "--vendor", "v", "--yes")
+    await run("dead-letters", "import", str(file))
+    await run("dead-letters", "replay", "letter-0", "letter-1")
+    replayed, imported, discarded = await Audit(redis, 100).read()
+    assert {entry.who.kind for entry in (replayed, imported, discarded)} == {"command"}
+    assert (replayed.action, replayed.target) == ("dead_letters.replay", "letter-0, letter-1")
+    assert replayed.details == {"done": 2}
+    assert (imported.action, imported.details) == ("dead_letters.import", {"imported": 2})
+    assert (discarded.action, discarded.target) == ("dead_letters.discard", "of vendor v")
+    assert (discarded.outcome, discarded.details) == ("done", {"done": 2})
+
+
+async def test_how_far_it_came_is_recorded(
+    run: Run, letters: DeadLetters, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replay = DeadLetters.replay
+
+    async def failing(self: DeadLetters, letter: DeadLetter) -> bool:
+        if letter.id == "letter-2":
+            raise ConnectionError("away")
+        return await replay(self, letter)
+
+    monkeypatch.setattr(DeadLetters, "replay", failing)
+    result = await run("dead-letters", "replay", "--all")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "2 of 3 were done before that\n"
+        "Error: Redis is unavailable: away; sidecar check tries redis_url\n",
+    )
+    [entry] = await Audit(redis, 100).read()
+    assert (entry.target, entry.outcome) == ("all", "failed")
+    assert entry.details == {"done": 2, "reason": "away"}
+
+
+async def test_what_cannot_be_replayed_is_told(
+    run: Run, letters: DeadLetters, redis: Redis
+) -> None:
+    await redis.hset(keys.dead_letters("w"), "letter-1", b'{"lane":"messages","update":{}}')
+    result = await run("dead-letters", "replay", "--all")
+    assert result.stdout.startswith("2 replayed")
+    assert result.stderr == "1 cannot be replayed: KeyError in what is stored\n"
+    assert await left(letters) == ["letter-1"]

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sidecar.commands.main import main
+from sidecar.ops.audit import Audit
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
 from sidecar.sending.pauses import Paused, Pauses
@@ -162,6 +163,9 @@ def test_resuming(run: Callable[..., Result], redis_url: str) -> None:
         with_redis(redis_url, ask)
     resumed = run("resume", "110")
     assert resumed.exit_code == 0
+    [entry] = with_redis(redis_url, lambda redis: Audit(redis, 100).read())
+    assert (entry.action, entry.target, entry.outcome) == ("number.resume", "110", "done")
+    assert entry.details == {"resumed": [SPAM.name]}
     assert resumed.stdout == (
         "resumed number 110 of vendor vendor-1, which was paused for: 131048 spam limit\n"
     )

@@ -1,7 +1,15 @@
 """``sidecar campaigns retry-failed``."""
 
-import pytest
+from collections.abc import AsyncIterator
+from typing import Any
 
+import orjson
+import pytest
+import redis as blocking_redis
+
+from contracts.backend import RetryMessagesAnswer
+from sidecar.php.client import BackendUnavailable
+from sidecar.redis import keys
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
 from tests.sidecar.commands.campaign_rows import fail, listed, state, statuses
@@ -27,7 +35,7 @@ def test_what_failed_is_sent_again(
 
 
 def test_only_one_error(
-    embedded_php: EmbeddedBackend, campaign: Campaign, run_campaigns: RunCampaigns
+    embedded_php: EmbeddedBackend, campaign: Campaign, run_campaigns: RunCampaigns, redis_url: str
 ) -> None:
     options = ("--code", "132015", "--code", "999")
     counted = run_campaigns("retry-failed", campaign.uid, *options, "--dry-run")
@@ -35,6 +43,11 @@ def test_only_one_error(
     assert statuses(embedded_php, campaign) == [2, 2, 6, 1, 1]
     [done] = listed(run_campaigns("retry-failed", campaign.uid, *options, "--yes", "--json"))
     assert (done["found"], done["done"], done["complete"]) == (1, 1, True)
+    with blocking_redis.Redis.from_url(redis_url) as client:
+        [[_, fields]] = client.xrange(keys.AUDIT)
+    entry = orjson.loads(fields[b"entry"])
+    assert (entry["action"], entry["target"]) == ("campaign.retry_failed", campaign.uid)
+    assert entry["details"] == {"codes": ["132015", "999"], "messages": 1}
     assert statuses(embedded_php, campaign) == [2, 1, 6, 1, 1]
 
 
@@ -106,3 +119,24 @@ def test_retry_of_a_campaign_that_does_not_exist(
 ) -> None:
     result = run_campaigns("retry-failed", "nothing", "--yes")
     assert result.stderr == "Error: PHP knows no campaign nothing\n"
+
+
+def test_php_fails_half_way(
+    embedded_php: EmbeddedBackend,
+    campaign: Campaign,
+    run_campaigns: RunCampaigns,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was done is said, and that it is not all."""
+
+    async def pages(*_: Any, dry_run: bool) -> AsyncIterator[RetryMessagesAnswer]:
+        yield RetryMessagesAnswer(retried=2, next="7")
+        if not dry_run:
+            raise BackendUnavailable("gone")
+        yield RetryMessagesAnswer(retried=1)
+
+    monkeypatch.setattr("sidecar.commands.retry_failed.retry_failed", pages)
+    result = run_campaigns("retry-failed", campaign.uid, "--yes")
+    assert (result.exit_code, result.stdout) == (1, "2 messages in the queue again\n")
+    assert "This is not all: repeat the command to go on." in result.stderr
+    assert "PHP call failed: gone" in result.stderr

@@ -1,5 +1,6 @@
 """``sidecar unknown``: listed, sent again, given up, with the embedded backend as PHP's side."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from click.testing import CliRunner, Result
 from contracts.backend import QueueStatus, UnknownMessage
 from sidecar import logs
 from sidecar.commands.main import main
+from sidecar.ops.audit import Audit
 from sidecar.php.client import BackendFailed
+from sidecar.redis.client import Redis
+from sidecar.sending import settling
 from sidecar.sending.unknown_messages import UnknownMessages
 from tests import trust
 from tests.contract.embedded import EmbeddedBackend
@@ -53,6 +57,12 @@ def campaign(php: EmbeddedBackend) -> Campaign:
             (f"-{hours} hours", uid),
         )
     return campaign
+
+
+@pytest.fixture(autouse=True)
+def redis_address(redis_url: str, monkeypatch: pytest.MonkeyPatch, own_environment: None) -> None:
+    """Where the audit is."""
+    monkeypatch.setenv("SIDECAR_REDIS_URL", redis_url)
 
 
 def run(php: EmbeddedBackend, *arguments: str, answer: str | None = None) -> Result:
@@ -257,14 +267,15 @@ def test_in_pages_and_none_that_is_new(
 ) -> None:
     """What becomes unknown after the question was not confirmed."""
     monkeypatch.setattr("sidecar.sending.unknown_messages._PAGE", 1)
+    monkeypatch.setattr(settling, "STEP", 1)
 
     *_, youngest, new = campaign.row_uids
     since = f"UPDATE {TABLE} SET updated_at = datetime('now', ?) WHERE _uid = ?"
-    php.run(since, ("-1 hours", youngest))
+    php.run(since, ("-1 hours", youngest))  # and the new one is older, by a clock that was set back
 
     def confirm(*_: Any, **__: Any) -> None:
         php.change(TABLE, {"status": 6}, _uid=new)
-        php.run(since, ("-1 minutes", new))
+        php.run(since, ("-2 hours", new))
 
     monkeypatch.setattr("click.confirm", confirm)
     assert "3 messages" in run(php, "resend", "--all").stdout
@@ -274,7 +285,7 @@ def test_in_pages_and_none_that_is_new(
 def test_how_far_it_came_is_told(
     php: EmbeddedBackend, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sidecar.sending.unknown_messages._PAGE", 1)
+    monkeypatch.setattr(settling, "STEP", 1)
     resolve, calls = UnknownMessages.resolve, iter(range(9))
 
     async def failing(self: UnknownMessages, *arguments: Any) -> Any:
@@ -331,3 +342,25 @@ def test_php_is_away(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: PHP call failed: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+# -- the audit --
+
+
+async def test_what_was_done_is_recorded(
+    php: EmbeddedBackend, campaign: Campaign, redis: Redis
+) -> None:
+    def command(*arguments: str) -> Result:
+        return run(php, *arguments)
+
+    first, *_ = campaign.row_uids
+    await asyncio.to_thread(command, "list")
+    await asyncio.to_thread(command, "resend", "--all", "--dry-run")
+    assert await Audit(redis, 100).read() == []
+    await asyncio.to_thread(command, "resend", "--yes", first)
+    await asyncio.to_thread(command, "give-up", "--yes", "--older-than", "1d", "--all")
+    given_up, resent = await Audit(redis, 100).read()
+    assert (resent.who.kind, resent.action, resent.target) == ("command", "unknown.resend", first)
+    assert resent.details == {"done": 1, "skipped": 0}
+    assert (given_up.action, given_up.target) == ("unknown.give_up", "unknown for 24 h")
+    assert given_up.details == {"done": 1, "skipped": 0}

@@ -1,14 +1,13 @@
 """Two vendors and their modes."""
 
-import getpass
-import socket
 from typing import Any
 
+from sidecar.commands.context import whoami
 from tests.sidecar.answering_php import Php
 from tests.sidecar.service import VENDOR
 
 #: Who runs the commands.
-ME = f"{getpass.getuser()}@{socket.gethostname()}"
+ME = whoami().name
 OTHER = "11111111-2222-3333-4444-555555555555"
 
 

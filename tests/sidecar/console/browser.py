@@ -65,8 +65,10 @@ class Browser:
     async def post(
         self, path: str, fields: Mapping[str, str | list[str]] | None = None, *, token: bool = True
     ) -> httpx.Response:
-        """Post a form, with the session's token."""
-        form = {**(fields or {}), **({"csrf": await self.token()} if token else {})}
+        """Post a form, with the session's token, which a page's own form has already."""
+        form = dict(fields or {})
+        if token and "csrf" not in form:
+            form["csrf"] = await self.token()
         return await self.client.post(f"/sidecar{path}", data=form)
 
     async def notice(self, answer: httpx.Response) -> str:

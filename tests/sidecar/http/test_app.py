@@ -4,6 +4,8 @@ import asyncio
 from contextlib import aclosing
 
 import orjson
+import pytest
+from pytest_httpserver import HTTPServer
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
@@ -125,6 +127,16 @@ async def test_no_secret_is_logged(make_service: MakeService, redis_url: str) ->
     }
     for hidden in (trust.APP_SECRET, trust.SIGNING_SECRET, "Ada"):
         assert hidden not in str(logs)
+
+
+async def test_without_a_worker_it_tells_people(
+    make_service: MakeService, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.notify.notifier.STAND_BY_S", 0.02)
+    httpserver.expect_request("/hook").respond_with_data("ok")
+    await make_service(notify_slack_url=httpserver.url_for("/hook"), notify_after_s=0)
+    await eventually(lambda: httpserver.log)
+    assert "No worker is running" in httpserver.log[0][0].get_data(as_text=True)
 
 
 async def test_a_slash_too_many_is_no_redirect(service: Service) -> None:

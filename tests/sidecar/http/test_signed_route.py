@@ -55,6 +55,16 @@ async def test_an_unsigned_call(service: Service, php: Php, method: str, target:
     await refused(service, php, answer, "signature_missing")
 
 
+async def test_what_php_asks_for_goes_on_with_phps_trace(service: Service, php: Php) -> None:
+    headers = service.signed("POST", PAUSE, BODY)
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    headers["traceparent"] = parent
+    answer = await service.request("POST", PAUSE, content=BODY, headers=headers)
+    assert answer.status_code == 200
+    traces = {call.headers["traceparent"].split("-")[1] for call in php.calls}
+    assert traces == {"4bf92f3577b34da6a3ce929d0e0e4736"}
+
+
 @pytest.mark.parametrize(
     "header", list(Signer(Audience.SIDECAR, "k", b"s").headers("GET", "/", b""))
 )

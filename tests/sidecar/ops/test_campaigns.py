@@ -8,7 +8,14 @@ import pytest
 from contracts.backend import CampaignCounts, DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.ops.backlog import CampaignWork
-from sidecar.ops.campaigns import Campaign, read_all, read_one
+from sidecar.ops.campaigns import (
+    Campaign,
+    read_all,
+    read_all_of_redis,
+    read_one,
+    read_one_of_redis,
+)
+from sidecar.ops.sends import RecentSends
 from sidecar.php.client import Backend, BackendRefused, make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -58,6 +65,25 @@ def test_rows_that_await_their_status_are_counted_once() -> None:
     assert (one.sent, one.total) == (150, 165)
     assert (Campaign("c-1", None).sent, Campaign("c-1", None).total) == (0, 0)
     assert Campaign("c-1", None).vendor_uid is None
+
+
+@pytest.mark.parametrize(
+    ("state", "per_s", "queued", "left_s"),
+    [
+        (RUNNING, 20.0, 990, 50.0),
+        (RUNNING, 20.0, -10, None),
+        (RUNNING, 0.0, 990, None),
+        (PAUSED, 20.0, 990, None),
+    ],
+)
+def test_time_that_is_left(
+    state: CampaignState, per_s: float, queued: int, left_s: float | None
+) -> None:
+    counts = CampaignCounts(queued=max(queued, 0), processing=max(0, min(queued, 10)))
+    one = Campaign("c-1", kept(state, counts=counts), None, RecentSends(VENDOR, "c-1", per_s=per_s))
+    assert one.left_s == left_s
+    assert one.json["left_s"] == left_s
+    assert Campaign("c-1", None).left_s is None
 
 
 @pytest.fixture
@@ -112,4 +138,44 @@ async def test_one(redis: Redis, backend: Backend, php: Php) -> None:
     php.add_campaign("c-1", VENDOR, state="paused", reason="by PHP")
     one = await read_one(redis, backend, "c-1")
     assert (one.state, one.work) == ("paused", None)
+    await redis.hset(keys.CAMPAIGNS, "c-1", VENDOR)
+    await redis.set(keys.wait("c-1"), "131057")
+    one = await read_one(redis, backend, "c-1")
+    assert one.work is not None
+    assert (one.work.waits, one.work.vendor_uid, one.recent) == ("131057", VENDOR, None)
+    await redis.delete(keys.CAMPAIGNS)
+    await Halts(redis).put_if_none("c-1", Halt(PAUSED, "132015"))
+    assert (await read_one(redis, backend, "c-1")).reason == "132015"
+    await redis.delete(keys.halt("c-1"))
+    await redis.hset(keys.LEDGERS, "c-1", VENDOR)
+    assert (await read_one(redis, backend, "c-1")).work is not None
     assert (await read_one(None, backend, "c-2")).php is None
+
+
+async def test_what_messages_have_failed_of(backend: Backend, php: Php) -> None:
+    """A package that knows no errors is asked without them."""
+    error = {"error_status": "131026", "count": 3, "later": True}
+    php.add_campaign("c-1", VENDOR, errors=[error])
+    [told] = getattr((await read_one(None, backend, "c-1", errors=True)).php, "errors", [])
+    assert (told.error_status, told.count, told.later) == ("131026", 3, True)
+    php.campaigns.clear()
+    php.add_campaign("c-1", VENDOR)
+    php.override = lambda call: refusal(422, "request_invalid") if "errors" in call.json else None
+    one = await read_one(None, backend, "c-1", errors=True)
+    assert one.php is not None
+    assert one.php.errors is None
+    php.override = lambda call: refusal(401, "signature_mismatch")
+    with pytest.raises(BackendRefused):
+        await read_one(None, backend, "c-1", errors=True)
+
+
+async def test_while_php_does_not_answer(redis: Redis) -> None:
+    await redis.hset(keys.CAMPAIGNS, "c-1", VENDOR)
+    await Halts(redis).put_if_none("c-2", Halt(PAUSED, "132015"))
+    found = await read_all_of_redis(redis, "gone")
+    assert [(one.uid, one.state, one.reason, one.php_away) for one in found] == [
+        ("c-1", "running", None, "gone"),
+        ("c-2", "paused", "132015", "gone"),
+    ]
+    assert [await read_one_of_redis(redis, uid, "gone") for uid in ("c-1", "c-2")] == found
+    assert (await read_one_of_redis(redis, "c-3", "gone")).state == "unknown to PHP"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from contracts.backend import LeftOut, RetryMessagesAnswer
+from contracts.backend import CampaignErrors, LeftOut, RetryMessagesAnswer
 from contracts.cloud_api.errors import RULES, rule_for
-from sidecar.ops.failures import Failures, explain, left_out
+from sidecar.ops.failures import Failures, explain, failures_in, left_out
 
 
 @pytest.mark.parametrize("code", RULES)
@@ -67,3 +67,12 @@ def test_pages_are_added_up() -> None:
     words = dict(left_out(failures.all))
     assert words["it may have been sent"] == words["it has expired"] == words["a_new_one"] == 4
     assert len(words) == 5
+
+
+def test_what_failed_later_is_not_sent_again() -> None:
+    errors = [CampaignErrors(error_status="132015", count=2, later=one) for one in (False, True)]
+    now, later = failures_in(errors)
+    assert "retry-failed" in now.told.do
+    assert later.told.do == "correct the template or the campaign, then send them a new campaign"
+    assert (now.again, later.again) == (True, False)
+    assert later.json["do"] == later.told.do

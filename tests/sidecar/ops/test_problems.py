@@ -10,7 +10,8 @@ from contracts.modes import Mode, Modes, VendorModes
 from sidecar.clock import now_ms
 from sidecar.ops import report as reports
 from sidecar.ops.ignored import IgnoredMessages
-from sidecar.ops.problem import MAX_NAMED, Code
+from sidecar.ops.notifications import TargetState
+from sidecar.ops.problem import MAX_NAMED, MORE, Code
 from sidecar.ops.problems import problems, redis_unavailable
 from sidecar.ops.processes import Process
 from sidecar.ops.report import PhpReport, Reached, Report, read_report
@@ -33,7 +34,11 @@ VENDORS = [f"v{number}" for number in range(MAX_NAMED + 2)]
 
 @pytest.fixture
 def settings(make_settings: MakeSettings) -> Settings:
-    return make_settings(backend_url="http://127.0.0.1:9", dead_letters_limit=1)
+    return make_settings(
+        backend_url="http://127.0.0.1:9",
+        dead_letters_limit=1,
+        notify_slack_url="http://127.0.0.1:9/hook",
+    )
 
 
 @pytest.fixture
@@ -98,6 +103,9 @@ def worse(report: Report) -> Report:
             *(RecentSends(uid, None, unknown=10) for uid in VENDORS),
         ],
         reached=Reached("refused", "it answers 502"),
+        targets=[
+            TargetState("slack", 1, "it answers 500", failures=9, dropped=1, dropped_at=2**43)
+        ],
         php=PhpReport(
             error="timed out",
             unknown_for_long=True,
@@ -124,6 +132,17 @@ async def test_every_code_has_a_problem(report: Report, settings: Settings) -> N
     for problem in found:
         assert problem.what.rstrip(". "), problem
         assert problem.do.endswith("."), problem
+
+
+async def test_problems_are_told_apart_by_their_subjects(
+    report: Report, settings: Settings
+) -> None:
+    """But for those that are not named."""
+    bad = worse(report)
+    bad = replace(bad, sends=[RecentSends(uid, f"c-{uid}", failed=10) for uid in VENDORS])
+    for found in (problems(bad, settings), problems(less(report), settings)):
+        named = [(p.code, p.subject) for p in found if p.subject != MORE]
+        assert len(named) == len(set(named)) > 5
 
 
 async def test_few_vendors_are_named_and_the_others_counted(

@@ -21,6 +21,7 @@ from sidecar.php.client import (
     BackendUnavailable,
     encode,
 )
+from sidecar.trace import id_of, tracing
 from tests import trust
 
 SECRET = trust.SIGNING_SECRET
@@ -323,6 +324,20 @@ async def test_a_webhook_that_came_without_a_signature(
     await backend.process_webhook("v", b"{}", "")
     [(request, _)] = httpserver.log
     assert "X-Hub-Signature-256" not in request.headers
+
+
+async def test_a_call_names_the_trace_that_it_belongs_to(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    backend = make_backend(httpserver.url_for(""))
+    with tracing(of="campaign"):
+        await asyncio.gather(*(ask(backend) for _ in range(3)))
+    await ask(backend)
+    *of_campaign, alone = [request.headers["traceparent"] for request, _ in httpserver.log]
+    assert {one.split("-")[1] for one in of_campaign} == {id_of("campaign")}
+    assert len(set(of_campaign)) == 3
+    assert alone.split("-")[1] != id_of("campaign")
 
 
 async def test_every_attempt_has_a_nonce_of_its_own(

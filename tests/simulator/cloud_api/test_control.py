@@ -37,6 +37,9 @@ async def test_messages(receiver: Receiver) -> None:
         await api.idle()
         (line,) = await api.lines("messages")
         assert before - 1 <= line.pop("accepted_at") <= time.time() * 1000 + 1
+        times = line.pop("status_times")
+        assert list(times) == ["sent", "delivered", "read"]
+        assert before // 1000 <= times["sent"] <= times["read"] <= time.time()
         assert line == {
             "wamid": answer.wamid,
             "callback_data": "row-é",

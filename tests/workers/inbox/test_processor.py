@@ -11,6 +11,7 @@ from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.partitions import drain_lease
+from sidecar.metrics import METRICS, STATUSES
 from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.ignored import last_ignored, read_ignored, read_ignored_messages
@@ -18,6 +19,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease, Leases
 from sidecar.settings import Settings
+from sidecar.trace import traceparent
 from tests.conftest import MakeSettings
 from tests.workers.payloads import make_update
 from workers.inbox.batch import Batch, Handled
@@ -118,6 +120,19 @@ async def test_what_php_takes_is_counted_and_remembered(desk: Desk) -> None:
     assert await desk.redis.get(keys.BACKEND_OK)
 
 
+async def test_the_calls_of_a_batch_are_one_trace(desk: Desk) -> None:
+    traces = []
+
+    async def deliver(updates: list[Update]) -> Verdicts:
+        traces.append([traceparent().split("-")[1] for _ in range(2)])
+        return {update.id: DONE for update in updates}
+
+    for _ in range(2):
+        await desk.processor.handle(fresh(make_update(vendor_uid=A)), deliver)
+    [[one, same], [other, _]] = traces
+    assert one == same != other
+
+
 async def test_those_behind_a_refused_one_wait_in_order_and_are_not_counted_as_tried(
     desk: Desk,
 ) -> None:
@@ -198,6 +213,34 @@ async def test_a_status_is_coalesced_with_those_of_its_message_that_wait(
 
 
 # -- what can never be applied --
+
+
+async def test_statuses_that_php_has_are_counted_by_what_they_say(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    def counted() -> dict[str, float]:
+        names = ("sent", "delivered", "failed", "other", "of the future")
+        return {name: METRICS.counter(STATUSES, name).value for name in names}
+
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(), Lane.STATUSES)
+        before = counted()
+        statuses = [
+            make_update(
+                UpdateKind.STATUS, vendor_uid=A, wamid=wamid, status_name=name, order_key=wamid
+            )
+            for wamid, name in (
+                ("w1", "sent"),
+                ("w1", "delivered"),
+                ("w2", "of the future"),
+                ("w3", "failed"),
+            )
+        ]
+        desk.says = {statuses[3].id: REFUSED}
+        await desk.process(fresh(*statuses, make_update(vendor_uid=A)))
+    grown = {name: value - before[name] for name, value in counted().items()}
+    assert grown == {"sent": 1, "delivered": 1, "other": 1, "failed": 0, "of the future": 0}
 
 
 async def test_what_php_rejects_is_given_up_at_once_and_holds_nothing_back(desk: Desk) -> None:

@@ -150,20 +150,36 @@ async def test_what_floods_in_one_webhook_has_no_larger_share(redis: Redis) -> N
     assert counts == {"flood": 10, **{f"quiet-{n}": 3 for n in range(9)}}
 
 
-async def test_everybody_gets_something_when_there_are_more_than_fit(
-    redis: Redis, drain_lease_held: Lease
+@pytest.mark.parametrize("min_share", [1, 3])
+async def test_all_have_their_turn_when_there_are_more_than_fit(
+    redis: Redis, drain_lease_held: Lease, monkeypatch: pytest.MonkeyPatch, min_share: int
 ) -> None:
-    """Who had its share last is asked last, so that all come to their turn."""
+    """Who had its share last is asked last, and shares do not get smaller than they may."""
+    monkeypatch.setattr(reader_module, "MIN_STATUSES", min_share)
     for number in range(50):
-        await put(redis, f"v{number}", 2)
-    reader = a_reader(redis, batch_size=10)
+        await put(redis, f"v{number}", 2 * min_share)
+    reader = a_reader(redis, batch_size=10 * min_share)
     seen: Counter[str] = Counter()
     while taken := await reader.take():
-        assert set(updates(taken).values()) == {1}
+        assert set(updates(taken).values()) == {min_share}
+        assert len(taken) == 10
         seen += updates(taken)
         await commit_taken(redis, drain_lease_held, taken)
-        assert len(seen) == 50 or max(seen.values()) == 1
-    assert seen == {f"v{number}": 2 for number in range(50)}
+        assert len(seen) == 50 or max(seen.values()) == min_share
+    assert seen == {f"v{number}": 2 * min_share for number in range(50)}
+
+
+async def test_a_batch_of_many_vendors_is_full_when_each_has_little(redis: Redis) -> None:
+    for number in range(50):
+        await put(redis, f"v{number}", 1)
+    assert updates(await a_reader(redis, batch_size=40).take()).total() == 40
+    assert updates(await a_reader(redis, batch_size=100).take()).total() == 50
+
+
+def test_shares_of_customers_messages_may_be_small(make_settings: MakeSettings) -> None:
+    """Each costs PHP more than a vendor costs the drain."""
+    found = {lane: LanePolicy.of(lane, make_settings()).min_share for lane in Lane}
+    assert found == {Lane.MESSAGES: 1, Lane.STATUSES: reader_module.MIN_STATUSES}
 
 
 async def test_a_batch_has_no_more_updates_than_it_may(redis: Redis) -> None:
@@ -211,7 +227,7 @@ async def test_no_more_is_read_than_may_be(redis: Redis, monkeypatch: pytest.Mon
     """The rest of a batch may be what many vendors have, and what one has is large."""
     monkeypatch.setattr(reader_module, "READ_BYTES", 100_000)
     for number in range(40):
-        await put(redis, f"v{number}", 3, size=30_000)
+        await put(redis, f"v{number}", 8, size=30_000)
     reader = a_reader(redis)
     sizes = []
     read = reader._inbox.read

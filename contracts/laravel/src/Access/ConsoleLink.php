@@ -22,8 +22,6 @@ final class ConsoleLink
 
     private const PATH = '/sidecar/sign-in/link';
 
-    private const NAME_LENGTH = 100;
-
     private const PARAMETERS = [
         'key' => Signature::KEY_HEADER,
         'at' => Signature::TIMESTAMP_HEADER,
@@ -34,13 +32,12 @@ final class ConsoleLink
     /**
      * @param Signer $signer one for the console
      * @param string $base where browsers reach it: an address, or nothing for the application's own
-     * @param list<string> $names attributes of a user; the first that is not empty names it
      */
     public function __construct(
         private Gate $gate,
         private Signer $signer,
         private string $base,
-        private array $names
+        private UserName $name
     ) {
     }
 
@@ -53,7 +50,7 @@ final class ConsoleLink
                 'Neither the gate ' . self::OPERATE . ' nor ' . self::LOOK . ' lets this user through.'
             );
         }
-        $claims = ['name' => $this->name($user), 'role' => $role];
+        $claims = ['name' => $this->name->of($user), 'role' => $role];
         $target = self::PATH . '?' . http_build_query($claims, '', '&', PHP_QUERY_RFC3986);
         $headers = $this->signer->headers('GET', $target, '');
         $signed = array_map(static fn (string $header): string => $headers[$header], self::PARAMETERS);
@@ -70,26 +67,5 @@ final class ConsoleLink
             $gate->allows(self::LOOK) => 'look',
             default => null,
         };
-    }
-
-    /** What the console shows and its audit keeps: one line of text, and never nothing. */
-    private function name(Authenticatable $user): string
-    {
-        foreach ($this->names as $attribute) {
-            $name = isset($user->{$attribute}) ? self::line($user->{$attribute}) : '';
-            if ($name !== '') {
-                return $name;
-            }
-        }
-
-        return self::line('user ' . $user->getAuthIdentifier());
-    }
-
-    private static function line(mixed $value): string
-    {
-        $text = is_scalar($value) ? mb_scrub((string) $value, 'UTF-8') : '';
-        $line = trim(preg_replace('/[\p{C}\p{Z}]+/u', ' ', $text));
-
-        return mb_substr($line, 0, self::NAME_LENGTH, 'UTF-8');
     }
 }

@@ -6,6 +6,7 @@ namespace WhatsappSidecar\Laravel\Actions;
 
 use stdClass;
 use WhatsappSidecar\Laravel\Http\Input;
+use WhatsappSidecar\Laravel\Results\CampaignErrors;
 use WhatsappSidecar\Laravel\Store\Campaign;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
@@ -18,7 +19,7 @@ use WhatsappSidecar\Laravel\Support\Time;
 /** Lists campaigns with rows to send, and how far they are. */
 final class ListDueCampaigns
 {
-    private const FIELDS = ['campaign_uids', 'open', 'limit', 'stale_after_s'];
+    private const FIELDS = ['campaign_uids', 'open', 'errors', 'limit', 'stale_after_s'];
 
     private const QUEUE_COUNTS = [
         QueueStatus::QUEUED => 'queued',
@@ -93,7 +94,8 @@ final class ListDueCampaigns
         private Database $db,
         private Clock $clock,
         private WebhookBacklog $backlog,
-        private Modes $modes
+        private Modes $modes,
+        private CampaignErrors $errors
     ) {
     }
 
@@ -103,6 +105,7 @@ final class ListDueCampaigns
         $input = Input::ofBody($body, self::FIELDS);
         $uids = $input->texts('campaign_uids', PHP_INT_MAX);
         $open = $input->flag('open');
+        $errors = $input->flag('errors') && $uids !== null;
         $limit = $input->integer('limit', 1, 1000, 100);
         $staleAfterS = $input->integer('stale_after_s', 1, PHP_INT_MAX, 300);
         $nowMs = $this->clock->nowMs();
@@ -113,7 +116,7 @@ final class ListDueCampaigns
                 $uids !== null => $this->named($uids, $limit),
                 $open => $this->withOpenRows($limit),
                 default => $this->withDueRows($limit, Time::text($nowMs)),
-            }, $nowMs),
+            }, $nowMs, $errors),
             'pending_webhooks' => $uids === null && ! $open ? $this->backlog->count() : 0,
         ];
     }
@@ -181,7 +184,7 @@ final class ListDueCampaigns
      *
      * @return list<array<string, mixed>>
      */
-    private function described(array $rows, int $nowMs): array
+    private function described(array $rows, int $nowMs, bool $errors): array
     {
         if ($rows === []) {
             return [];
@@ -196,6 +199,7 @@ final class ListDueCampaigns
             [$now, $now, ...$ids]
         ), null, 'campaigns__id');
         $counts = $this->counts($ids, $marks);
+        $failed = $errors ? $this->errors->of($ids) : [];
 
         return array_map(static fn (stdClass $row): array => [
             'campaign_uid' => $row->_uid,
@@ -207,6 +211,7 @@ final class ListDueCampaigns
             'due' => (int) ($waiting[$row->_id]->due ?? 0),
             'next_due_at' => Time::ms($waiting[$row->_id]->next_due_at ?? null, $nowMs),
             'counts' => ($counts[$row->_id] ?? []) + self::ZEROS,
+            'errors' => $failed[$row->_id] ?? null,
         ], $rows);
     }
 

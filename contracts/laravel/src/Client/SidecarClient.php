@@ -20,26 +20,33 @@ final class SidecarClient
     ) {
     }
 
-    /** Have a campaign's due rows sent now. */
-    public function sendCampaign(string $campaignUid): array
+    /**
+     * Have a campaign's due rows sent now.
+     *
+     * @param string|null $by who says so, for the sidecar's audit
+     */
+    public function sendCampaign(string $campaignUid, ?string $by = null): array
     {
-        return $this->post($this->campaign($campaignUid, 'send'), []);
+        return $this->post($this->campaign($campaignUid, 'send'), self::by($by));
     }
 
-    /** @param string|null $reason shown to people */
-    public function pause(string $campaignUid, ?string $reason = null): array
+    /**
+     * @param string|null $reason shown to people
+     * @param string|null $by who says so, for the sidecar's audit
+     */
+    public function pause(string $campaignUid, ?string $reason = null, ?string $by = null): array
     {
-        return $this->post($this->campaign($campaignUid, 'pause'), ['reason' => $reason]);
+        return $this->post($this->campaign($campaignUid, 'pause'), ['reason' => $reason] + self::by($by));
     }
 
-    public function resume(string $campaignUid, ?string $reason = null): array
+    public function resume(string $campaignUid, ?string $reason = null, ?string $by = null): array
     {
-        return $this->post($this->campaign($campaignUid, 'resume'), ['reason' => $reason]);
+        return $this->post($this->campaign($campaignUid, 'resume'), ['reason' => $reason] + self::by($by));
     }
 
-    public function cancel(string $campaignUid, ?string $reason = null): array
+    public function cancel(string $campaignUid, ?string $reason = null, ?string $by = null): array
     {
-        return $this->post($this->campaign($campaignUid, 'cancel'), ['reason' => $reason]);
+        return $this->post($this->campaign($campaignUid, 'cancel'), ['reason' => $reason] + self::by($by));
     }
 
     /** Return how far a campaign is. */
@@ -141,6 +148,12 @@ final class SidecarClient
     public function health(): array
     {
         return $this->call('GET', '/healthz', '');
+    }
+
+    /** @return array<string, string> */
+    private static function by(?string $by): array
+    {
+        return $by === null ? [] : ['by' => $by];
     }
 
     private function campaign(string $uid, ?string $what = null): string

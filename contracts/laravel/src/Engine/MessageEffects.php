@@ -40,6 +40,7 @@ final class MessageEffects
         [$fetch, $media] = $this->media->of($vendor, $update);
         $effects = [...$effects, ...$fetch, ...$this->announced($vendor, $update)];
         $sidecar += $effects === [] ? [] : ['effects' => KeptEffects::kept($effects)];
+        $sidecar += $update->receivedAt === null ? [] : ['received_at' => $update->receivedAt];
 
         return [$effects, $rows, $media + ($sidecar === [] ? [] : ['sidecar' => $sidecar])];
     }

@@ -106,7 +106,7 @@ final class FailedRows
     }
 
     /** The application's own code may have written the error as a number. */
-    private static function text(mixed $value): ?string
+    public static function text(mixed $value): ?string
     {
         return is_string($value) || is_int($value) || $value instanceof Number ? (string) $value : null;
     }

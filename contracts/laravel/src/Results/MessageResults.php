@@ -7,6 +7,7 @@ namespace WhatsappSidecar\Laravel\Results;
 use stdClass;
 use WhatsappSidecar\Laravel\Store\Columns;
 use WhatsappSidecar\Laravel\Store\Database;
+use WhatsappSidecar\Laravel\Store\LogRow;
 use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
 use WhatsappSidecar\Laravel\Support\Time;
@@ -101,7 +102,10 @@ final class MessageResults
         if (isset($row->data->initial_response)) {
             return null;
         }
-        $patch = ['initial_response' => Json::shallow($result->response)];
+        $patch = [
+            'initial_response' => Json::shallow($result->response),
+            'sidecar' => [LogRow::ACCEPTED_AT => $result->at],
+        ];
         if ($row->wamid === null) {
             $row->wamid = $result->storedWamid;
             $row->status = $result->messageStatus ?: 'accepted';

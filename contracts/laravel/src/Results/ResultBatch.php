@@ -179,7 +179,10 @@ final class ResultBatch
                 $result->waId,
                 $result->phoneNumberId,
                 $result->response,
-                $this->now
+                $this->now,
+                null,
+                [],
+                [LogRow::ACCEPTED_AT => $result->at]
             );
             $this->learnt->note($row->contactId, $row->phone, $result);
         } elseif ($logged !== null && $logged->early) {
@@ -199,6 +202,7 @@ final class ResultBatch
             'id' => $logged->_id,
             'response' => Json::dump(Json::shallow($result->response)),
             'wa_id' => $result->waId,
+            'at' => $result->at,
         ];
         $contactId = $logged->contacts__id === null ? null : (int) $logged->contacts__id;
         $this->learnt->note($contactId, $logged->contact_wa_id, $result);
@@ -241,9 +245,10 @@ final class ResultBatch
         $this->db->insertMissing('logs', array_values($this->logRows));
         $this->db->changeEach(
             'logs',
-            ['response' => 'LONGTEXT', 'wa_id' => 'VARCHAR(45)'],
+            ['response' => 'LONGTEXT', 'wa_id' => 'VARCHAR(45)', 'at' => 'BIGINT'],
             'old.updated_at = ?, old.contact_wa_id = COALESCE(new.wa_id, old.contact_wa_id),'
-                . " old.__data = JSON_SET(old.__data, '$.initial_response', JSON_EXTRACT(new.response, '$'))",
+                . " old.__data = JSON_SET(old.__data, '$.initial_response', JSON_EXTRACT(new.response, '$'),"
+                . " '$.sidecar." . LogRow::ACCEPTED_AT . "', new.at)",
             [$this->now],
             $this->completed
         );

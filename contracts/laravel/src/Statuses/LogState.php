@@ -5,6 +5,7 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Statuses;
 
 use stdClass;
+use WhatsappSidecar\Laravel\Store\LogRow;
 use WhatsappSidecar\Laravel\Store\QueueRow;
 use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
@@ -38,9 +39,16 @@ final class LogState
 
     private bool $hasError = false;
 
+    /** When statuses were set, by their names, in unix seconds: what the row says, and what it does not. */
+    private stdClass $knownTimes;
+
+    /** @var array<string, int> */
+    private array $newTimes = [];
+
     /** @param int|null $id null for a row that is still to be stored */
     private function __construct(public ?int $id, public ?string $status)
     {
+        $this->knownTimes = new stdClass();
     }
 
     public static function ofRow(stdClass $row): self
@@ -49,7 +57,9 @@ final class LogState
         $state->campaignId = $row->campaigns__id === null ? null : (int) $row->campaigns__id;
         $state->contactId = $row->contacts__id === null ? null : (int) $row->contacts__id;
         $state->messagedAt = $row->messaged_at;
-        $state->queueRowUid = in_array($row->queue_row_uid, [null, 'null', ''], true) ? null : $row->queue_row_uid;
+        $sidecar = Json::object($row->sidecar);
+        $state->queueRowUid = Envelope::text($sidecar->queue_row_uid ?? null);
+        $state->knownTimes = Json::section($sidecar, LogRow::STATUSES);
         $state->hasError = (bool) $row->has_error;
 
         return $state;
@@ -90,6 +100,7 @@ final class LogState
     {
         $before = [$this->status, $this->messagedAt];
         $error = null;
+        $this->noteTimes($statuses);
         foreach ($statuses as $status) {
             $name = $status->status;
             if ($name === 'delivered') {
@@ -108,15 +119,45 @@ final class LogState
             $this->errorChanged = true;
             $this->hasError = $error !== null;
         }
-        $this->changed = $this->changed || $before !== [$this->status, $this->messagedAt];
+        if ($this->status === 'delivered' && array_keys($this->newTimes) === ['delivered']) {
+            $this->newTimes = [];
+        }
+        $this->changed = $this->changed || $this->newTimes !== [] || $before !== [$this->status, $this->messagedAt];
 
         return $error;
+    }
+
+    /**
+     * Note when statuses were set that the row does not say. Of one that is delivered alone messaged_at says it:
+     * to write the JSON is the dearest part of a status.
+     *
+     * @param list<stdClass> $statuses
+     */
+    private function noteTimes(array $statuses): void
+    {
+        $delivered = $this->status === 'delivered' ? Time::ms($this->messagedAt) : null;
+        if ($delivered !== null && ! isset($this->knownTimes->delivered)) {
+            $this->newTimes += ['delivered' => intdiv($delivered, 1000)];
+        }
+        foreach ($statuses as $status) {
+            $ms = Time::metaMs($status->timestamp ?? null);
+            if ($ms !== null && StatusRank::of($status->status) > 0 && ! isset($this->knownTimes->{$status->status})) {
+                $this->newTimes += [$status->status => intdiv($ms, 1000)];
+            }
+        }
+    }
+
+    /** @return array<string, mixed> what a row that is still to be stored keeps in `__data.sidecar` */
+    public function times(): array
+    {
+        return $this->newTimes === [] ? [] : [LogRow::STATUSES => $this->newTimes];
     }
 
     /** Return the merge patch of `__data`; null if nothing changes there. */
     public function patch(): ?string
     {
         $patch = $this->data + ($this->errorChanged ? ['error' => $this->error] : []);
+        $patch += $this->newTimes === [] ? [] : ['sidecar' => $this->times()];
 
         return $patch === [] ? null : Json::dump($patch);
     }

@@ -215,7 +215,8 @@ final class StatusBatch
                 null,
                 $this->now,
                 $log->messagedAt,
-                $log->error === null ? [] : ['error' => $log->error]
+                $log->error === null ? [] : ['error' => $log->error],
+                $log->times()
             );
         }
         $this->db->insertMissing('logs', $rows);

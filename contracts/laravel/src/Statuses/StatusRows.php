@@ -19,7 +19,7 @@ use WhatsappSidecar\Laravel\Webhook\Update;
 final class StatusRows
 {
     private const LOGS = 'SELECT _id, vendors__id, campaigns__id, contacts__id, status, wamid, messaged_at,'
-        . " JSON_UNQUOTE(JSON_EXTRACT(__data, '$.sidecar.queue_row_uid')) AS queue_row_uid,"
+        . " JSON_EXTRACT(__data, '$.sidecar') AS sidecar,"
         . " JSON_CONTAINS_PATH(COALESCE(__data, '{}'), 'one', '$.error') AS has_error"
         . ' FROM {logs} %s WHERE vendors__id IN (%s) AND wamid IN (%s) ORDER BY _id FOR UPDATE';
 

@@ -11,10 +11,20 @@ use WhatsappSidecar\Laravel\Support\Uuid;
 /** The columns of a log row for a send that the API accepted. */
 final class LogRow
 {
+    /** In `__data.sidecar`: when the API accepted the message, unix ms. */
+    public const ACCEPTED_AT = 'accepted_at';
+
+    /**
+     * In `__data.sidecar`: when each status was set, by its name, as Meta says, in unix seconds. Of a message that
+     * is `delivered` and nothing more, `messaged_at` says it.
+     */
+    public const STATUSES = 'statuses';
+
     /**
      * @param string $wamid whole
      * @param stdClass|null $response the API's answer; null while only a status is known
      * @param array<string, mixed> $data further keys of `__data`
+     * @param array<string, mixed> $sidecar further keys of `__data.sidecar`
      *
      * @return array<string, mixed>
      */
@@ -27,7 +37,8 @@ final class LogRow
         ?stdClass $response,
         string $now,
         ?string $messagedAt = null,
-        array $data = []
+        array $data = [],
+        array $sidecar = []
     ): array {
         $campaign = Json::section($row->data(), 'campaign_data');
         $number = $phoneNumberId ?: ($campaign->fromPhoneNumberId ?? null);
@@ -53,7 +64,7 @@ final class LogRow
                 'template_proforma' => $campaign->templateProforma ?? null,
                 'template_components' => $campaign->templateComponents ?? null,
                 'template_component_values' => $campaign->messageComponents ?? null,
-                'sidecar' => ['queue_row_uid' => $row->uid],
+                'sidecar' => ['queue_row_uid' => $row->uid] + $row->history() + $sidecar,
             ] + $data + Wamid::data($wamid)),
         ]);
     }

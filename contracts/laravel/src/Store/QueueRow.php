@@ -93,6 +93,19 @@ final class QueueRow
         return is_string($uid) ? $uid : null;
     }
 
+    /**
+     * Return what its log row keeps of the row, which goes: for whoever asks later.
+     *
+     * @return array<string, mixed>
+     */
+    public function history(): array
+    {
+        return array_filter([
+            'claimed_at' => Json::section($this->sidecar(), 'claim')->at ?? null,
+            self::RESULTS => $this->sidecar()->{self::RESULTS} ?? null,
+        ]);
+    }
+
     /** How many of the row's retries are the sidecar's. */
     public static function ownRetries(stdClass $sidecar): int
     {

@@ -414,5 +414,7 @@ async def test_what_php_has_done_is_recorded(service: Service, redis: Redis) -> 
         ("campaign.resume", "failed"),
     ]
     assert {(entry.who, entry.target) for entry in found} == {(Who("php"), UID)}
+    await service.call("POST", f"{PATH}/pause", b'{"by": "Ada"}')
+    assert (await Audit(redis, 100).read(count=1))[0].who == Who("php", "Ada")
     assert found[2].details == {"reason": "wrong text"}
     assert "cancelled" in found[0].details["reason"]

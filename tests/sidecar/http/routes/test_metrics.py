@@ -20,10 +20,12 @@ from sidecar.metrics import (
     MetricsRegistry,
     Series,
 )
+from sidecar.ops.notifications import LEASE, Notifications, TargetState
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.snapshot import Observer, Overview
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable
+from sidecar.redis.lease import Leases
 from tests.conftest import MakeSettings
 from tests.sidecar.conftest import MakeService
 from tests.sidecar.ops.test_dead_letters import add_dead_letter
@@ -298,3 +300,11 @@ async def test_how_long_a_customers_message_has_waited(
     await defer(redis, "v/1", 15_000, attempts=1, reason="locked")
     await defer(redis, "w/1", 25_000, attempts=1, reason="locked")
     assert 25 <= (await scrape(service))[name] < 85
+
+
+async def test_targets_of_notifications_that_take_nothing(service: Service, redis: Redis) -> None:
+    assert (await scrape(service))["sidecar_notification_targets_failing", ()] == 0
+    async with Leases(redis, 10_000).hold(LEASE) as lease:
+        assert lease is not None
+        await Notifications(redis).failed(lease, TargetState("slack"), "down", 1, 2)
+    assert (await scrape(service))["sidecar_notification_targets_failing", ()] == 1

@@ -11,6 +11,7 @@ use Throwable;
 use WhatsappSidecar\Laravel\Actions\ChangeModes;
 use WhatsappSidecar\Laravel\Actions\ClaimMessages;
 use WhatsappSidecar\Laravel\Actions\Diagnose;
+use WhatsappSidecar\Laravel\Actions\Find;
 use WhatsappSidecar\Laravel\Actions\ListBots;
 use WhatsappSidecar\Laravel\Actions\ListDueCampaigns;
 use WhatsappSidecar\Laravel\Actions\ListPendingWebhooks;
@@ -113,6 +114,11 @@ final class InternalController
     }
 
     public function diagnosis(Request $request, Diagnose $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function find(Request $request, Find $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }

@@ -6,6 +6,8 @@ import orjson
 import pytest
 from click.testing import Result
 
+from sidecar.ops.audit import Audit
+from sidecar.ops.lifting import Lifting
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.numbers import number_state
@@ -82,6 +84,10 @@ async def test_what_a_name_means(
     assert await standing(held) == {OWN.line: own, SHARED.line: shared}
     assert len(result.stdout.splitlines()) == 6 - len(own) - len(shared)
     assert all(line.startswith("lifted: ") for line in result.stdout.splitlines())
+    [entry] = await Audit(held, 100).read()
+    assert (entry.action, entry.outcome) == ("number.lift", "done")
+    assert entry.target == ("all" if names == ["--all"] else ", ".join(names))
+    assert len(entry.details["lifted"]) == 6 - len(own) - len(shared)
 
 
 async def test_it_says_what_it_was(held: Redis, run_command: RunCommand) -> None:
@@ -89,6 +95,18 @@ async def test_it_says_what_it_was(held: Redis, run_command: RunCommand) -> None
     assert result.stdout == "lifted: number 110 of vendor vendor-1: the hold: 131057 maintenance\n"
     [line] = (await run(run_command, "account-1", "--json")).stdout.splitlines()
     assert orjson.loads(line)["scope"] == "account"
+
+
+async def test_exactly_one(held: Redis) -> None:
+    """The shared line has the name that the vendor's is also called."""
+    [lifted] = await Lifting(held, []).lift_exactly("account", OWN.account)
+    assert str(lifted) == "account waba of vendor vendor-1: the hold: 80007 calls of the account"
+    assert await standing(held) == {OWN.line: {"number", "app"}, SHARED.line: ALL}
+    assert await Lifting(held, []).lift_exactly("account", OWN.account) == []
+    idle = Lifting(held, [("vendor-1/119", None)])
+    assert await idle.lift(["119"], None) == []
+    with pytest.raises(ValueError, match="recipient"):
+        await Lifting(held, []).lift_exactly("recipient", "1")
 
 
 async def test_a_slowed_rate(redis: Redis, run_command: RunCommand) -> None:
@@ -107,6 +125,8 @@ async def test_nothing_was_held(redis: Redis, run_command: RunCommand) -> None:
     result = await run(run_command, "110", "119")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "nothing was held: 110, 119" in result.stderr
+    [entry] = await Audit(redis, 100).read()
+    assert (entry.target, entry.outcome) == ("110, 119", "nothing to do")
     everything = await run(run_command, "--all")
     assert (everything.exit_code, everything.stdout) == (0, "nothing was held\n")
 

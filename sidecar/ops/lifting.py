@@ -1,13 +1,15 @@
-"""``sidecar numbers lift``: which holds are meant by a name, and lifting them."""
+"""Which holds are meant by a name, and lifting them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from contracts.cloud_api.people import main_form, phone_digits
+from sidecar.ops.numbers import Line
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from sidecar.sending.lifting import lift
-from sidecar.sending.numbers import NumberState, line_text, number_of
+from sidecar.sending.lifting import SCOPES, lift
+from sidecar.sending.numbers import line_text, number_of
 
 #: The state of a recipient who is held begins so (``lua/sending/pair.lua``), the second as an older
 #: version wrote it; any other counts a burst, which is over in seconds.
@@ -32,11 +34,11 @@ class Lifted:
 class Lifting:
     """``states``: the lines that have sent lately."""
 
-    def __init__(self, redis: Redis, states: list[tuple[str, NumberState | None]]) -> None:
+    def __init__(self, redis: Redis, states: Sequence[Line]) -> None:
         self._redis = redis
         self._states = states
 
-    async def lift(self, names: tuple[str, ...], recipient: str | None) -> list[Lifted]:
+    async def lift(self, names: Sequence[str], recipient: str | None) -> list[Lifted]:
         """Lift what is meant; without names, all. With a recipient, what holds only that one."""
         wanted = [
             (scope, name, called)
@@ -52,11 +54,16 @@ class Lifting:
             lifted += [Lifted(scope, name, tuple(sorted(called)), what) for what in found]
         return lifted
 
-    def _known(self, names: tuple[str, ...]) -> dict[tuple[str, str], set[str]]:
+    async def lift_exactly(self, scope: str, name: str) -> list[Lifted]:
+        """Lift this one, and no other that is called the same. Raises :class:`ValueError` for a
+        scope that there is not."""
+        return [Lifted(scope, name, (name,), what) for what in await lift(self._redis, scope, name)]
+
+    def _known(self, names: Sequence[str]) -> dict[tuple[str, str], set[str]]:
         """Return all that may be held, and what each is called. What is named and not known may
         still be held: an account of which no number has sent lately."""
         known: dict[tuple[str, str], set[str]] = {
-            (scope, name): {name} for name in names for scope in ("number", "account", "app")
+            (scope, name): {name} for name in names for scope in SCOPES
         }
         for line, state in self._states:
             scopes = [("number", line)]

@@ -1,0 +1,1 @@
+"""What ``sidecar init`` asks, tries, fills in and writes."""

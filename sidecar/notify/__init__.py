@@ -1,0 +1,1 @@
+"""Telling people what is wrong: by a signed webhook, by e-mail, or in Slack."""

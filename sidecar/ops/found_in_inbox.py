@@ -1,0 +1,230 @@
+"""What has come in of whatever a query names, and PHP does not have: webhooks in the inbox, updates
+that wait, dead letters, and what was ignored.
+
+Nothing here blocks Redis: it is read in pages, from the newest, and each search ends after so much.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, cast
+
+import msgspec
+import orjson
+
+from contracts.jobs import Lane
+from sidecar.clock import utc_text
+from sidecar.inbox.store import UID_FIELD
+from sidecar.ops.event import Event, Part, Source, Step
+from sidecar.ops.wanted import (
+    MAX_LOOKED_AT,
+    MAX_VENDORS,
+    PAGE,
+    Budget,
+    Wanted,
+    describe,
+    words,
+)
+from sidecar.php.reasons import scrub
+from sidecar.redis import keys
+from sidecar.redis.client import Members, Redis
+
+#: Updates that are looked at of each order key.
+MAX_OF_KEY = 20
+
+
+class InboxSearch:
+    """One search, which adds to ``part`` what it finds."""
+
+    def __init__(self, redis: Redis, wanted: Wanted, part: Part) -> None:
+        self._redis = redis
+        # On the same connections. redis-py makes a dictionary of an entry's fields; ours are pairs,
+        # and one may come twice.
+        self._raw = Redis(connection_pool=redis.connection_pool)
+        cast(Any, self._raw).set_response_callback("XREVRANGE", lambda answer, **_: answer)
+        self._wanted = wanted
+        self._marks = wanted.marks
+        self.part = part
+
+    async def run(self) -> None:
+        """Look everywhere. Raises redis-py's errors."""
+        if not self._marks:
+            return
+        for lane in Lane:
+            await self._inbox(lane)
+            await self._deferred(lane)
+        await self._dead_letters()
+        await self._ignored()
+
+    def _about(self, data: bytes) -> bool:
+        return any(mark in data for mark in self._marks)
+
+    def _event(self, at: int, step: Step, text: str, vendor: str, **details: Any) -> None:
+        self.part.events.append(Event(at, step, text, Source.SIDECAR, vendor, details))
+
+    def _limited(self, budget: Budget, what: str) -> None:
+        if budget.used_up:
+            self.part.notes.append(f"looked at {MAX_LOOKED_AT:,} {what} only")
+
+    # -- webhooks --
+
+    async def _inbox(self, lane: Lane) -> None:
+        budget = Budget()
+        for vendor in await self._vendors(keys.ready(lane)):
+            async for at, webhooks in self._newest(lane, vendor, budget):
+                for body in webhooks:
+                    if self._about(body):
+                        self._waits(lane, vendor, at, body)
+            if budget.used_up:
+                break
+        self._limited(budget, f"webhooks of the inbox ({lane}), the newest,")
+
+    async def _vendors(self, index: str) -> list[str]:
+        if self._wanted.vendor_uid is not None:
+            return [self._wanted.vendor_uid]
+        members = cast(Members, await self._redis.smembers(index))
+        vendors = sorted(member.decode() for member in members)
+        if len(vendors) > MAX_VENDORS:
+            self.part.notes.append(
+                f"looked at {MAX_VENDORS:,} of {len(vendors):,} vendors whose webhooks wait; "
+                "--vendor looks at one"
+            )
+        return vendors[:MAX_VENDORS]
+
+    async def _newest(
+        self, lane: Lane, vendor: str, budget: Budget
+    ) -> AsyncIterator[tuple[int, list[bytes]]]:
+        """Yield when webhooks came, and their bodies, the newest first."""
+        before = "+"
+        while True:
+            page = await cast(Any, self._raw).execute_command(
+                "XREVRANGE", keys.inbox(lane, vendor), before, "-", "COUNT", PAGE
+            )
+            for entry_id, fields in page:
+                bodies = fields[3 if fields[0] == UID_FIELD else 1 :: 2]
+                yield int(entry_id.partition(b"-")[0]), bodies
+                if not budget.take(len(bodies), sum(map(len, bodies))):
+                    return
+            if len(page) < PAGE:
+                return
+            before = f"({page[-1][0].decode()}"
+
+    def _waits(self, lane: Lane, vendor: str, at: int, body: bytes) -> None:
+        what = describe(body, self._marks)
+        self._event(at, Step.RECEIVED, f"a webhook was received{what}", vendor, lane=lane.value)
+        self.part.where.append(f"a webhook of {utc_text(at)}{what} waits in the inbox ({lane})")
+
+    # -- updates that wait --
+
+    async def _deferred(self, lane: Lane) -> None:
+        budget, start = Budget(), 0
+        while not budget.used_up:
+            found = cast(
+                "list[tuple[bytes, float]]",
+                await self._redis.zrange(
+                    keys.deferred(lane), start, start + PAGE - 1, withscores=True
+                ),
+            )
+            await self._of_order_keys(lane, found, budget)
+            start += PAGE
+            if len(found) < PAGE:
+                break
+        self._limited(budget, f"contacts and messages whose updates wait for a retry ({lane})")
+
+    async def _of_order_keys(
+        self, lane: Lane, found: Sequence[tuple[bytes, float]], budget: Budget
+    ) -> None:
+        mine = [(name.decode(), due) for name, due in found if self._is_wanted(name)]
+        pipeline = self._redis.pipeline(transaction=False)
+        for order_key, _ in mine:
+            pipeline.lrange(keys.deferred_updates(lane, order_key), 0, MAX_OF_KEY - 1)
+        answers = await pipeline.execute() if mine else []
+        for (_, due), updates in zip(mine, answers, strict=True):
+            for place, update in enumerate(updates):
+                if self._about(update):
+                    self._is_deferred(msgspec.json.decode(update), int(due), place)
+        budget.take(len(found), sum(len(update) for updates in answers for update in updates))
+
+    def _is_wanted(self, order_key: bytes) -> bool:
+        vendor = self._wanted.vendor_uid
+        return vendor is None or order_key.startswith(vendor.encode() + b"/")
+
+    def _is_deferred(self, update: dict[str, Any], due: int, place: int) -> None:
+        vendor, what = update["vendor_uid"], words(update)
+        details = {"wamid": update.get("wamid"), "update": update["id"]}
+        self._event(
+            update["received_at"],
+            Step.RECEIVED,
+            f"a webhook was received: {what}",
+            vendor,
+            **details,
+        )
+        reason = scrub(update.get("reason") or "no reason given")
+        if place:
+            self.part.where.append(f"{what} waits behind an earlier one of the same contact")
+            return
+        if (failed_at := update.get("first_failed_at")) is not None:
+            self._event(
+                failed_at, Step.REFUSED, f"PHP did not take it: {reason}", vendor, **details
+            )
+        tries = update.get("attempts", 0)
+        self.part.where.append(
+            f"{what} waits to be tried again at {utc_text(due)}, after {tries} tries: {reason}"
+        )
+
+    # -- what was given up, or ignored --
+
+    async def _dead_letters(self) -> None:
+        budget = Budget()
+        for vendor in await self._letter_vendors():
+            for index in (keys.dead_updates(vendor), keys.dead_effects(vendor)):
+                await self._letters_of(vendor, index, budget)
+            if budget.used_up:
+                break
+        self._limited(budget, "dead letters, the newest of each vendor,")
+
+    async def _letter_vendors(self) -> list[str]:
+        if self._wanted.vendor_uid is not None:
+            return [self._wanted.vendor_uid]
+        found = cast("list[bytes]", await self._redis.zrange(keys.DEAD, 0, MAX_VENDORS - 1))
+        return [vendor.decode() for vendor in found]
+
+    async def _letters_of(self, vendor: str, index: str, budget: Budget) -> None:
+        start = 0
+        while not budget.used_up:
+            found = cast(
+                "list[tuple[bytes, float]]",
+                await self._redis.zrevrange(index, start, start + PAGE - 1, withscores=True),
+            )
+            if not found:
+                return
+            ids = [letter_id for letter_id, _ in found]
+            letters = await cast(Any, self._redis).hmget(keys.dead_letters(vendor), ids)
+            for (letter_id, at), letter in zip(found, letters, strict=True):
+                if letter is not None and self._about(letter):
+                    self._is_dead(vendor, letter_id.decode(), int(at), letter)
+            budget.take(len(found), sum(len(letter or b"") for letter in letters))
+            start += PAGE
+
+    def _is_dead(self, vendor: str, letter_id: str, at: int, letter: bytes) -> None:
+        kept = msgspec.json.decode(letter)
+        update = kept["update"]
+        is_update = "lane" in kept
+        what = words(update) if is_update else f"the effect {update['kind']}"
+        details = {"letter": letter_id, "wamid": update.get("wamid")}
+        if is_update:
+            text = f"a webhook was received: {what}"
+            self._event(update["received_at"], Step.RECEIVED, text, vendor, **details)
+        do = f"sidecar dead-letters replay {letter_id}"
+        reason = scrub(update.get("reason") or "no reason given")
+        step = Step.DEAD if is_update else Step.EFFECT_DEAD
+        text = f"{what} was given up: {reason}; once the cause is gone: {do}"
+        self._event(at, step, text, vendor, **details)
+        self.part.where.append(f"{what} is a dead letter: {letter_id}")
+
+    async def _ignored(self) -> None:
+        """The last one of each reason is kept."""
+        for vendor in self._wanted.vendors[:MAX_VENDORS]:
+            kept = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.ignored_last(vendor)))
+            for last in map(orjson.loads, kept.values()):
+                if last["wamid"] in self._wanted.wamids:
+                    text = f"a {last['kind']} was ignored: {last['reason']}"
+                    self._event(last["at"], Step.IGNORED, text, vendor, wamid=last["wamid"])

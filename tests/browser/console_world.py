@@ -1,0 +1,68 @@
+"""An installation with a console, a campaign in flight, and something on every page."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from sidecar.commands.main import main
+from simulator.backend.faults import FaultKind as PhpFault
+from tests.system.running import wait_for
+from tests.system.status_world import World
+
+PASSWORD = "correct horse battery"
+OPERATOR, VIEWER = "olga", "victor"
+
+#: What happens to campaigns: nothing; its number's account is locked; its template is paused; sends
+#: have no answer.
+IN_FLIGHT, PAUSED, STOPPED, UNKNOWN = "in flight", "paused", "stopped", "unknown"
+#: And to vendors whose customers write: nothing; PHP fails on what they write.
+QUIET, REFUSED = "quiet", "refused"
+
+
+class ConsoleWorld(World):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.installation.configure(console=True, update_max_attempts=1, lease_ttl_ms=3000)
+
+    @property
+    def url(self) -> str:
+        """Where the console is, without a slash at the end."""
+        return f"{self.installation.processes['sidecar'].url}/sidecar"
+
+    def begin(self) -> None:
+        """Start it all, and wait until there is something on every page."""
+        self.start([IN_FLIGHT, PAUSED, STOPPED, UNKNOWN], [QUIET, REFUSED])
+        self._add_user(OPERATOR, "operate")
+        self._add_user(VIEWER, "look")
+        self._campaign_fault(PAUSED, kind="error", code=131031)
+        self._campaign_fault(STOPPED, kind="error", code=132015)
+        self._campaign_fault(UNKNOWN, kind="timeout_after_accept", times=3)
+        number = self.victims[REFUSED].number
+        self.order("backend", "faults", kind=PhpFault.UPDATE_ERROR.value, body_contains=number)
+        self.write(REFUSED, "<b>Where is my parcel?</b> مرحبا", count=3)
+        self.write(QUIET, "Hello", count=5)
+        wait_for(self._is_ready, "something on every page")
+
+    def run(self, *arguments: str, **settings: str) -> Result:
+        """Run a command in a thread of its own: Playwright has an event loop in this one."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(super().run, *arguments, **settings).result()
+
+    def _add_user(self, name: str, role: str) -> None:
+        done = CliRunner().invoke(
+            main,
+            ["console", "add-user", name, "--role", role],
+            env=self.installation.environment,
+            input=PASSWORD,
+        )
+        assert done.exit_code == 0, done.output
+
+    def _campaign_fault(self, name: str, **fields: object) -> None:
+        number = self.victims[name].number
+        self.order("cloud-api", "faults", **fields, phone_number_id=number)
+
+    def _is_ready(self) -> bool:
+        found = set(self.status().codes)
+        unknown = self.run("unknown", "list", "--json").stdout.strip()
+        return bool(unknown) and {"sending-paused", "campaign-paused", "dead-letters"} <= found

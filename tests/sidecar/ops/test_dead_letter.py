@@ -1,0 +1,45 @@
+"""A dead letter as it is stored, and filters in words."""
+
+import pytest
+
+from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef
+from sidecar.redis.letter_bounds import LetterKind
+
+REF = LetterRef(5, "v", "a", LetterKind.UPDATES)
+
+
+def test_a_number_that_no_float_holds_hides_no_letter() -> None:
+    letter = DeadLetter.load(REF, b'{"lane":"messages","update":{"id":"a","payload":{"x":1e999}}}')
+    assert letter.update["payload"]["x"] == float("inf")
+    assert b'"x":null' in letter.kept
+    assert letter.ref == REF
+
+
+def test_its_kind_is_what_it_is() -> None:
+    letter = DeadLetter.load(REF, b'{"outbox":"forward","update":{"id":"a","kind":"forward"}}')
+    assert letter.ref == REF._replace(kind=LetterKind.EFFECTS)
+
+
+@pytest.mark.parametrize(
+    ("choice", "text"),
+    [
+        (ALL, "all"),
+        (Choice("v", "no", kind="status"), "of vendor v, of kind status, with 'no' in the reason"),
+        (
+            Choice(since=0, before=1000),
+            "given up since 1970-01-01 00:00:00Z, given up before 1970-01-01 00:00:01Z",
+        ),
+    ],
+)
+def test_in_words(choice: Choice, text: str) -> None:
+    assert choice.text == text
+
+
+def test_kinds() -> None:
+    assert {"updates", "effects", "message", "status", "forward", "fetch_media"} <= set(KINDS)
+    assert Choice(kind="effects").kinds == (LetterKind.EFFECTS,)
+    assert not Choice(kind="effects").reads
+    assert Choice(kind="status").reads
+    assert Choice(kind="status").fits("status", None)
+    assert not Choice(kind="status").fits("message", None)
+    assert Choice(kind="updates").fits("message", "why")
