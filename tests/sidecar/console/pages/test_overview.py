@@ -149,7 +149,7 @@ async def test_receipt_to_php(
     ("reached", "numbers", "said"),
     [
         ({}, [number_state("1")], "for the number that has sent within a day"),
-        ({}, [number_state("1"), number_state("2")], "for all 2 numbers that have sent"),
+        ({}, [number_state("1"), number_state("2")], "for any of the 2 numbers that have sent"),
         (
             {},
             [number_state("1"), number_state("2", outage=Outage("HTTP 503", 0.0))],
@@ -205,7 +205,7 @@ def test_problems_lead_to_the_page_that_helps() -> None:
     assert len(codes) == len(set(codes))
     rest = set(Code) - set(codes)
     assert {code.value.split("-")[0] for code in rest} <= {
-        *("redis", "dramatiq", "public", "php", "effects", "notification")
+        *("redis", "dramatiq", "public", "php", "effects", "notifications")
     }
 
 
