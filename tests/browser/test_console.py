@@ -12,7 +12,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visitor, Visitors
-from tests.browser.console_world import IN_FLIGHT, OPERATOR, VIEWER, ConsoleWorld
+from tests.browser.console_world import (
+    IN_FLIGHT,
+    OPERATOR,
+    UNKNOWN,
+    VIEWER,
+    ConsoleWorld,
+)
 from tests.system.running import wait_for
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
@@ -140,6 +146,17 @@ def test_one_letter_is_discarded_and_the_others_are_replayed(
     assert "dead_letters.discard" in told
     assert "dead_letters.replay" in told
     assert OPERATOR in told
+
+
+def test_messages_of_unknown_outcome_are_given_up(operator: Visitor, world: ConsoleWorld) -> None:
+    uid = uid_of(world, UNKNOWN)
+    operator.open("/unknown")
+    operator.page.get_by_label("Campaign", exact=True).fill(uid)
+    operator.page.get_by_role("main").get_by_role("button", name="Find").click()
+    operator.click("Give all that the filter names up")
+    operator.expect_done("given up")
+    listed = world.run("unknown", "list", "--campaign", uid, "--json").stdout
+    assert listed == ""
 
 
 def uid_of(world: ConsoleWorld, name: str) -> str:
