@@ -27,7 +27,8 @@ OF_A_KIND = 2
 
 def pages(visitor: Visitor) -> Iterator[str]:
     """Open every page that links lead to, a few of each kind, and yield its path."""
-    waiting, seen, kinds = ["/"], {"/"}, dict[str, int]()
+    waiting, kinds = ["/", "/search?q=Ada"], dict[str, int]()  # no link leads to a search
+    seen = {*waiting}
     while waiting:
         path = waiting.pop(0)
         kind = kind_of(path)
