@@ -14,7 +14,7 @@ from sidecar.console import app
 
 SCRIPT = (Path(app.__file__).parent / "static/console.js").read_bytes()
 PAGE = b"""<!doctype html><html><head><script src="/console.js" defer></script></head><body>
-<main data-live="/live"><div id="one" data-fragment>at first</div>
+<main data-live="/live"><p id="trouble" data-fragment></p><div id="one" data-fragment>at first</div>
 <div id="two" data-fragment>two</div></main></body></html>"""
 
 
@@ -174,6 +174,7 @@ def test_a_server_that_is_away_is_tried_again(stand: Stand, page: Page) -> None:
     stand.break_off()
     assert stand.refused.wait(20)
     expect(page.locator("html.stale")).to_have_count(1)
+    expect(page.locator("#trouble")).to_contain_text("Not live")
     stand.status = 200
     stand.send("one", "after")
     for _ in range(20):
@@ -181,6 +182,7 @@ def test_a_server_that_is_away_is_tried_again(stand: Stand, page: Page) -> None:
         if page.locator("#one").inner_text() == "after":
             break
     expect(page.locator("#one")).to_have_text("after")
+    expect(page.locator("#trouble")).to_be_empty()
     assert stand.loads == 1
 
 
