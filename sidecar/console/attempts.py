@@ -11,9 +11,10 @@ from sidecar.redis.client import Redis, script
 #: Tries within :data:`WINDOW_S`, by what is counted: the name, and where they come from.
 LIMITS = {"name": 10, "address": 30}
 WINDOW_S = 900
-#: Refusals of people who are not signed in that the audit gets within this time: whoever has no
-#: part in this could else push everything out of it. The log has all of them.
-MAX_RECORDED = 20
+#: Refusals that the audit gets within this time: of all who are not signed in together, and of
+#: each who is. They could else push everything out of it. The log has all of them.
+MAX_STRANGERS = 20
+MAX_OF_USER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,10 @@ class Attempts:
         """Let a name be tried again at once."""
         await self._redis.delete(_keys(name, "")["name"])
 
-    async def is_recorded(self) -> bool:
-        """Tell whether one more refusal is for the audit."""
-        count, _ = await self._count([keys.console_tries("all", "recorded")])
-        return count <= MAX_RECORDED
+    async def is_recorded(self, session: str = "") -> bool:
+        """Tell whether one more refusal is for the audit: of this session, or of a stranger."""
+        count, _ = await self._count([keys.console_tries("recorded", session or "strangers")])
+        return count <= (MAX_OF_USER if session else MAX_STRANGERS)
 
     async def _count(self, counted: list[str], by: int = 1) -> list[int]:
         return cast("list[int]", await self._script(keys=counted, args=[WINDOW_S, by]))
