@@ -9,6 +9,8 @@ from sidecar.ops.history import Point
 #: The drawing's size; it is stretched to the room that there is.
 WIDTH, HEIGHT = 600, 120
 
+_HALF_A_DAY_MS = 12 * 3_600_000
+
 Format = Callable[[float | None], str]
 
 
@@ -23,7 +25,7 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Chart:
     """``summary`` says in words what is seen, ``top`` what the upper edge is. ``since`` and
-    ``until`` are times of the day, UTC."""
+    ``until`` are times of the day, UTC, of a longer one with the date."""
 
     title: str
     summary: str
@@ -38,12 +40,14 @@ def make_chart(title: str, lines: Mapping[str, Sequence[Point]], show: Format) -
     writes them."""
     top = _round_up(max((p.value or 0.0 for points in lines.values() for p in points), default=0.0))
     some = next(iter(lines.values()))
+    is_long = some[-1].at_ms - some[0].at_ms > _HALF_A_DAY_MS
+    edge = "%d %b %H:%M" if is_long else "%H:%M"
     return Chart(
         title=title,
         summary=_summary(lines, show),
         top=show(top),
-        since=_time(some[0].at_ms),
-        until=_time(some[-1].at_ms),
+        since=_time(some[0].at_ms, edge),
+        until=_time(some[-1].at_ms, edge),
         lines=[Line(name, _path(points, top)) for name, points in lines.items()],
     )
 
@@ -90,5 +94,5 @@ def _round_up(value: float) -> float:
         power *= 10
 
 
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%H:%M")
+def _time(at_ms: int, how: str = "%H:%M") -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(how)

@@ -26,6 +26,12 @@ def test_a_line() -> None:
     assert made.summary == "taken: last 10/s, highest 10/s at 10:02"
 
 
+def test_of_a_day_the_edges_have_dates() -> None:
+    day = [Point((36_000 + 600 * n) * 1000, 1.0) for n in range(144)]
+    made = make_chart("Webhooks", {"taken": day}, rate)
+    assert (made.since, made.until) == ("01 Jan 10:00", "02 Jan 09:50")
+
+
 def test_a_gap_is_no_zero() -> None:
     made = chart(4, None, 4, None)
     assert made.lines[0].path == "M-2.0 24.6h2M398.0 24.6h2"
