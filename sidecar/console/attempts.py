@@ -3,16 +3,18 @@
 import hashlib
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import cast
 
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, script
 
 #: Tries within :data:`WINDOW_S`, by what is counted: the name, and where they come from.
 LIMITS = {"name": 10, "address": 30}
 WINDOW_S = 900
-#: Refusals of people who are not signed in that the audit gets within this time: whoever has no
-#: part in this could else push everything out of it. The log has all of them.
-MAX_RECORDED = 20
+#: Refusals that the audit gets within this time: of all who are not signed in together, and of
+#: each who is. They could else push everything out of it. The log has all of them.
+MAX_STRANGERS = 20
+MAX_OF_USER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,40 +31,33 @@ class Attempts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._script = script(redis, "console/count_tries")
 
     async def begin(self, name: str, address: str) -> None:
         """Count a try, or raise :class:`TooManyTries`."""
         counted = _keys(name, address)
-        pipeline = self._redis.pipeline(transaction=True)
-        for key in counted.values():
-            pipeline.incr(key)
-            pipeline.expire(key, WINDOW_S, nx=True)
-            pipeline.ttl(key)
-        answers = await pipeline.execute()
-        for scope, count, ttl in zip(counted, answers[::3], answers[2::3], strict=True):
+        answers = await self._count(list(counted.values()))
+        for scope, count, ttl in zip(counted, answers[::2], answers[1::2], strict=True):
             if count > LIMITS[scope]:
                 raise TooManyTries(scope, ttl)
 
     async def succeeded(self, name: str, address: str) -> None:
         """Forget the tries at this name, and this one of this address."""
         counted = _keys(name, address)
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.delete(counted["name"])
-        pipeline.decr(counted["address"])
-        pipeline.expire(counted["address"], WINDOW_S, nx=True)
-        await pipeline.execute()
+        await self._redis.delete(counted["name"])
+        await self._count([counted["address"]], -1)
 
     async def forget(self, name: str) -> None:
         """Let a name be tried again at once."""
         await self._redis.delete(_keys(name, "")["name"])
 
-    async def is_recorded(self) -> bool:
-        """Tell whether one more refusal is for the audit."""
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.incr(key := keys.console_tries("all", "recorded"))
-        pipeline.expire(key, WINDOW_S, nx=True)
-        count, _ = await pipeline.execute()
-        return bool(count <= MAX_RECORDED)
+    async def is_recorded(self, session: str = "") -> bool:
+        """Tell whether one more refusal is for the audit: of this session, or of a stranger."""
+        count, _ = await self._count([keys.console_tries("recorded", session or "strangers")])
+        return count <= (MAX_OF_USER if session else MAX_STRANGERS)
+
+    async def _count(self, counted: list[str], by: int = 1) -> list[int]:
+        return cast("list[int]", await self._script(keys=counted, args=[WINDOW_S, by]))
 
 
 def _keys(name: str, address: str) -> dict[str, str]:

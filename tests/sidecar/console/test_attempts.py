@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 
-from sidecar.console.attempts import LIMITS, MAX_RECORDED, WINDOW_S, Attempts, TooManyTries
+from sidecar.console.attempts import (
+    LIMITS,
+    MAX_OF_USER,
+    MAX_STRANGERS,
+    WINDOW_S,
+    Attempts,
+    TooManyTries,
+)
 from sidecar.redis.client import Redis
 
 
@@ -103,5 +110,8 @@ async def test_all_counts_expire_and_hold_no_name(redis: Redis) -> None:
 
 async def test_so_much_is_recorded(redis: Redis) -> None:
     attempts = Attempts(redis)
-    found = [await attempts.is_recorded() for _ in range(MAX_RECORDED + 5)]
-    assert found == [True] * MAX_RECORDED + [False] * 5
+    found = [await attempts.is_recorded() for _ in range(MAX_STRANGERS + 5)]
+    assert found == [True] * MAX_STRANGERS + [False] * 5
+    found = [await attempts.is_recorded("session") for _ in range(MAX_OF_USER + 5)]
+    assert found == [True] * MAX_OF_USER + [False] * 5
+    assert await attempts.is_recorded("another")
