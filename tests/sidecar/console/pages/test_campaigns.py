@@ -234,10 +234,12 @@ async def test_buttons_change_with_the_state(operator: Browser, php: Php) -> Non
 
 async def test_pause_resume_and_cancel(operator: Browser, php: Php, redis: Redis) -> None:
     add_campaign(php)
+    assert f"{PATH}/resume" not in await operator.page(PATH)
     said = await operator.notice(await operator.post(f"{PATH}/pause", {"reason": " the price "}))
     assert said == ("Done: campaign c-1 is paused: the price; 1,000 queued, 20 claimed, 5 unknown")
     assert state_of(php) == ("paused", "the price")
-    assert "paused" in await operator.page(PATH), "the page is of after the action"
+    page = await operator.page(PATH)
+    assert f"{PATH}/resume" in page, "it is of after the action, whatever was read before"
     asked = await operator.post(f"{PATH}/resume")
     assert "Resume Spring?" in asked.text
     assert "1,020 messages of 4,069 would go out." in asked.text
