@@ -4,6 +4,8 @@ import html
 import re
 from typing import Any
 
+import pytest
+
 from contracts.backend import DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.console.campaign_choice import STATES
@@ -41,7 +43,9 @@ def words(page: str) -> str:
 
 
 async def test_nothing_to_list(viewer: Browser, php: Php) -> None:
-    assert "No campaign is like that." in await viewer.page("/campaigns")
+    page = await viewer.page("/campaigns")
+    assert "No campaign is like that." in page
+    assert "PHP tells of the newest" not in page
 
 
 async def test_the_list(viewer: Browser, php: Php, redis: Redis) -> None:
@@ -67,7 +71,10 @@ async def test_the_list(viewer: Browser, php: Php, redis: Redis) -> None:
     assert "Spring" in await viewer.page("/campaigns?find=spr&page=9")
 
 
-async def test_pages_of_the_list(viewer: Browser, php: Php) -> None:
+async def test_pages_of_the_list(
+    viewer: Browser, php: Php, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.console.pages.campaigns.MAX_OPEN", PER_PAGE + 1)
     for number in range(PER_PAGE + 1):
         add_campaign(php, f"c-{number:03}", title=f"number {number:03}")
     first, second = [await viewer.page(f"/campaigns?find=c&page={page}") for page in (1, 2)]
@@ -75,6 +82,7 @@ async def test_pages_of_the_list(viewer: Browser, php: Php) -> None:
     assert ("number 000" in second, "number 050" in second) == (False, True)
     assert 'href="/sidecar/campaigns?find=c&amp;page=2" rel="next"' in first
     assert 'href="/sidecar/campaigns?find=c" rel="prev"' in second
+    assert "PHP tells of the newest 51 that are not over" in words(first)
 
 
 async def test_the_list_while_php_is_away(viewer: Browser, php: Php, redis: Redis) -> None:
