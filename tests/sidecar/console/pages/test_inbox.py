@@ -188,9 +188,7 @@ async def test_what_was_ignored(
     assert "odd_reason" in await operator.page(f"{PATH}/vendor?vendor=v")
     monkeypatch.setattr(inbox, "MAX_VENDORS", 1)
     monkeypatch.setattr(inbox, "MAX_REASONS", 1)
-    assert "and 1 more vendor" in await operator.page(
-        f"{PATH}/ignored?reason=phone_number_unknown"
-    )
+    assert "and 1 more vendor" in await operator.page(f"{PATH}/ignored?reason=phone_number_unknown")
     assert "and 1 more reason." in await operator.page(PATH)
     await redis.hset(keys.ignored("v"), "@odd_reason", 1)
     page = await operator.page(f"{PATH}/ignored?reason=odd_reason&vendor=v")
