@@ -96,9 +96,8 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
             click.echo(words)
         if failures.all:
             click.echo("failed:")
-        for words in failed(failures.all, complete=failures.complete or trouble is not None):
-            click.echo(words)
-        for words in failed_later(one):
+        now = failed(failures.all, complete=failures.complete or trouble is not None)
+        for words in (*now, *failed_later(one)):
             click.echo(words)
     if trouble:
         click.echo(f"errors by code are not known: {trouble}", err=True)

@@ -265,11 +265,16 @@ async def _meant(
 async def _carry_out(
     context: Context, action: LetterAction, refs: list[LetterRef], carried: Carried
 ) -> None:
+    """Do it, and say how far it came if it fails."""
     letters = DeadLetters(context.redis())
-    with progress(f"{action} dead letters", len(refs)) as done:
-        for some in batched(refs, BATCH):
-            await carry_out(letters, action, some, carried)
-            done(len(some))
+    try:
+        with progress(f"{action} dead letters", len(refs)) as done:
+            for some in batched(refs, BATCH):
+                await carry_out(letters, action, some, carried)
+                done(len(some))
+    except BaseException:
+        click.echo(f"{carried.done:,} of {len(refs):,} were done before that", err=True)
+        raise
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from sidecar.commands.moving import change, cutover_of, move, with_modes, with_r
 from sidecar.commands.tables import print_table
 from sidecar.migration.cutover import VendorUnknown
 from sidecar.migration.moving import why_not
-from sidecar.migration.rollout import Plan, changed_by_hand, plan_rollout, rollout_reason
+from sidecar.migration.rollout import Plan, changed_by_hand, make_plan, rollout_reason
 
 #: Vendors that are shown and do not change.
 MAX_SHOWN = 20
@@ -42,8 +42,9 @@ async def rollout(
     move with the others unless --except names them.
     """
     asked = change([], modes, rollout_reason(percent, reason))
+    vendors = (await cutover_of(context).read(history=True)).vendors
     try:
-        plan = await plan_rollout(cutover_of(context), asked, percent, excepted)
+        plan = make_plan(vendors, asked, percent, excepted)
     except VendorUnknown as error:
         raise click.ClickException(f"{why_not(error)}; nothing was changed") from None
     if not as_json:

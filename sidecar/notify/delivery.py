@@ -3,6 +3,7 @@
 import asyncio
 
 import structlog
+from pydantic import ValidationError
 
 from contracts.notifications import Notification
 from sidecar.notify.target import NotTaken, Target
@@ -46,18 +47,15 @@ class Delivery:
             raw = await self._stored.next(state.name)
             if raw is None or lease.lost.is_set() or now < state.again_at:
                 return
-            notification = Notification.model_validate_json(raw)
-            try:
-                # If the process dies from here on, it is sent once more.
-                await target.send(notification)
-            except NotTaken as error:
-                if now - notification.at < GIVE_UP_MS:
-                    await self._failed(lease, state, str(error), now)
-                    return
-                state = await self._stored.give_up(lease, state, raw, now)
-            else:
+            reason = await _send(target, raw)
+            if not reason:
                 state = await self._stored.taken(lease, state, raw)
-                log.info("notification.sent", target=state.name, notification=notification.id)
+                log.info("notification.sent", target=state.name)
+            elif now - _made_at(raw) < GIVE_UP_MS:
+                await self._failed(lease, state, reason, now)
+                return
+            else:
+                state = await self._stored.give_up(lease, state, raw, now)
 
     async def _failed(self, lease: Lease, state: TargetState, reason: str, now: int) -> None:
         again_at = now + int(PAUSES.pause(state.failures + 1) * 1000)
@@ -65,3 +63,25 @@ class Delivery:
         log.warning(
             "notification.not_sent", target=state.name, reason=reason, failures=state.failures
         )
+
+
+async def _send(target: Target, raw: bytes) -> str:
+    """Send what is stored, and return why it was not taken; nothing if it was. If the process dies
+    meanwhile, it is sent once more."""
+    try:
+        await target.send(Notification.model_validate_json(raw))
+    except NotTaken as error:
+        return str(error)
+    except Exception as error:
+        # A fault of ours with this one must not keep the others from people for ever.
+        log.exception("notification.failed")
+        return f"a fault of the sidecar's own ({type(error).__name__}); its log says more"
+    return ""
+
+
+def _made_at(raw: bytes) -> int:
+    """Return when a notification was made (unix ms); what cannot be read is as old as can be."""
+    try:
+        return Notification.model_validate_json(raw).at
+    except ValidationError:
+        return 0

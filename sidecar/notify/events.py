@@ -18,6 +18,8 @@ from sidecar.ops.problem import MORE, Code, Problem
 
 #: Problems of one kind that are events of their own; the rest are one.
 MAX_OF_A_KIND = 20
+#: Longest text of what is wrong, and of what to do, in characters.
+MAX_TEXT = 1000
 #: An event that is over counts as known for so long: if it comes back, it has flapped.
 REMEMBERED_MS = 86_400_000
 #: The longest that an event must be gone until it is over, however often it has come back.
@@ -86,13 +88,17 @@ def look(
                 continue  # it becomes an event when others are forgotten
         event, news = _stands(_event(before, problem, now), problem.size, now, pace)
         if news is not None or before is None:
-            what, do = mask(problem.what, keep).rstrip(". "), mask(problem.do, keep)
-            event = replace(event, what=what, do=do)
+            what, do = (_cut(mask(text, keep)) for text in (problem.what, problem.do))
+            event = replace(event, what=what.rstrip(". "), do=do)
         _note(changes, id_, before, event, news)
     for id_, before in known.items():
         if id_ not in standing:
             _note(changes, id_, before, *_is_gone(_not_later(before, now), now, pace))
     return changes
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]} ..."
 
 
 def item(id_: str, event: Event, news: News) -> Item:

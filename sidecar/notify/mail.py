@@ -4,6 +4,9 @@ import asyncio
 import smtplib
 import socket
 import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -17,6 +20,8 @@ from sidecar.notify.text import body, title
 log = structlog.get_logger()
 
 _MAX_SUBJECT = 150
+#: Longest that all of it may take; each step may take :data:`TIMEOUT_S`.
+_LONGEST_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,12 @@ class MailTarget:
         self._recipients = recipients
 
     async def send(self, notification: Notification) -> None:
+        message = self._message(notification)
         try:
-            await asyncio.to_thread(self._send, self._message(notification))
+            async with asyncio.timeout(_LONGEST_S):
+                await _in_thread(lambda: self._send(message))
+        except TimeoutError:
+            raise NotTaken(f"{self._server.host} did not take it in time") from None
         except (OSError, smtplib.SMTPException, ValueError) as error:
             raise NotTaken(f"{self._server.host}: {_reason(error)}") from None
 
@@ -75,6 +84,33 @@ class MailTarget:
             refused = client.send_message(message)
         if refused:
             log.warning("notification.recipients_refused", recipients=len(refused))
+
+
+async def _in_thread(work: Callable[[], object]) -> None:
+    """Do it in a thread that keeps no process from its end, as those of the loop's executor do: a
+    server may take long over each step."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def end(error: BaseException | None) -> None:
+        if done.done():
+            return  # nobody waits any more
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is waited for
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(end, error)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+    await done
 
 
 def _reason(error: Exception) -> str:

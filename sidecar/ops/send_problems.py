@@ -100,12 +100,15 @@ def _held(scope: str, name: str, held: Held, now: float) -> Problem:
 
 
 def paused(report: Report) -> Iterator[Problem]:
-    """Return what is paused until a person acts. Campaigns that are paused with their number,
-    account or token are named with it."""
+    """Return what is paused until a person acts, but for what a person has paused. Campaigns that
+    are paused with their number, account or token are named with it."""
     left = {
         one.uid: one.halt.reason
         for one in report.campaigns
-        if one.state == CampaignState.PAUSED and one.halt and one.halt.reason
+        if one.state == CampaignState.PAUSED
+        and one.halt
+        and one.halt.reason
+        and not one.halt.by_person
     }
     for pause in report.paused:
         with_it = [uid for uid in left if _paused_with(report, uid, left[uid], pause)]

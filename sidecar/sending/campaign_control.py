@@ -99,7 +99,7 @@ class CampaignControl:
         except BackendUnavailable as error:
             await self._stop_without_php(uid, action, reason, error)
             raise PhpNotTold(str(error)) from error
-        halt = Halt(_after(campaign, standing, action), reason)
+        halt = Halt(_after(campaign, standing, action), reason, by_person=True)
         lost = await self._put(campaign, halt)
         campaign = await self._tell_php(campaign, halt, halted=lost is None)
         if lost is None:
@@ -128,7 +128,8 @@ class CampaignControl:
             vendor_uid = cast("bytes | None", await self._redis.hget(keys.CAMPAIGNS, uid))
             if vendor_uid is None:
                 raise why
-            if not await self._halts.put(uid, vendor_uid.decode(), Halt(state, reason)):
+            halt = Halt(state, reason, by_person=True)
+            if not await self._halts.put(uid, vendor_uid.decode(), halt):
                 raise _cancelled()
         except RedisUnavailable:
             raise why from None

@@ -8,7 +8,7 @@ those that a worker looks after until PHP knows it, so a call to PHP that failed
 Until then the halt is what counts (:func:`state_of`), and no pause replaces a cancellation.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import orjson
@@ -23,19 +23,29 @@ KEEP_S = {CampaignState.PAUSED: 30 * 86_400, CampaignState.CANCELLED: 86_400}
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """``state`` is paused or cancelled; ``acknowledged_at`` when PHP was told, unix ms."""
+    """``state`` is paused or cancelled; ``acknowledged_at`` when PHP was told, unix ms.
+    ``by_person``: somebody wanted it, and knows; otherwise errors have stopped the campaign."""
 
     state: CampaignState
     reason: str | None = None
     acknowledged_at: int | None = None
+    by_person: bool = field(default=False, compare=False)
 
     def dump(self) -> bytes:
-        return orjson.dumps(asdict(self))
+        fields = asdict(self)
+        if not self.by_person:
+            del fields["by_person"]  # the bytes are compared with those of an earlier version
+        return orjson.dumps(fields)
 
     @classmethod
     def load(cls, value: bytes) -> "Halt":
         fields: dict[str, Any] = orjson.loads(value)
-        return cls(CampaignState(fields["state"]), fields["reason"], fields["acknowledged_at"])
+        return cls(
+            CampaignState(fields["state"]),
+            fields["reason"],
+            fields["acknowledged_at"],
+            by_person=fields.get("by_person", False),
+        )
 
 
 def state_of(kept: CampaignState, halt: Halt | None) -> CampaignState:

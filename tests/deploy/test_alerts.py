@@ -20,12 +20,13 @@ RULES = [rule for file in FILES for rule in monitoring.rules(file)]
 Json = dict[str, Any]
 
 
-def groups() -> Iterator[tuple[Json, Json]]:
-    """Yield each rule with its group."""
+def groups() -> dict[str, list[Json]]:
+    """Return the rules by the names of their groups."""
+    found = {}
     for file in FILES:
         for group in yaml.safe_load((monitoring.PROMETHEUS / file).read_text())["groups"]:
-            for rule in group["rules"]:
-                yield group, rule
+            found[group["name"]] = group["rules"]
+    return found
 
 
 def test_each_alert_has_its_case() -> None:
@@ -47,23 +48,32 @@ def test_what_is_said_names_labels_that_the_alert_has() -> None:
         assert named <= CASES[rule["alert"]].labels.keys(), rule["alert"]
 
 
-def test_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize("group", groups())
+def test_alerts_fire_when_they_should_and_only_then(group: str, tmp_path: Path) -> None:
     """Also with scrapes that fail, and counters that begin anew."""
-    files = []
-    for number, (group, rule) in enumerate(groups()):
-        rules = tmp_path / f"rules-{number}.yml"
-        interval = {"interval": group["interval"]} if "interval" in group else {}
-        only = {"name": group["name"], "rules": [rule], **interval}
-        rules.write_text(yaml.safe_dump({"groups": [only]}))
-        tests = tmp_path / f"tests-{number}.yml"
-        content = {
-            "rule_files": [rules.name],
-            "evaluation_interval": f"{STEP_S}s",
-            "tests": list(of_alert(rule, CASES[rule["alert"]])),
-        }
-        tests.write_text(yaml.safe_dump(content, width=100_000))
-        files.append(tests)
-    promtool("test", "rules", *files)
+    promtool(
+        "test",
+        "rules",
+        *(
+            write(tmp_path / rule["alert"], rule, rule["expr"], CASES[rule["alert"]])
+            for rule in groups()[group]
+        ),
+    )
+
+
+def write(folder: Path, rule: Json, expression: str, case: Case) -> Path:
+    """Write promtool's tests of a rule with this expression, and return the file."""
+    folder.mkdir()
+    only = {"name": "one", "rules": [{**rule, "expr": expression}]}
+    (folder / "rules.yml").write_text(yaml.safe_dump({"groups": [only]}))
+    content = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": f"{STEP_S}s",
+        "tests": list(of_alert(rule, case)),
+    }
+    file = folder / "tests.yml"
+    file.write_text(yaml.safe_dump(content, width=100_000))
+    return file
 
 
 def of_alert(rule: Json, case: Case) -> Iterator[Json]:
@@ -86,6 +96,8 @@ def of_alert(rule: Json, case: Case) -> Iterator[Json]:
             }
             looks = [{**look, "eval_time": f"{end_s}s"}, *early]
             yield one_test(f"{name} {what} {how}", given, looks)
+    for other in case.more:
+        yield from of_alert(rule, other)
 
 
 def one_test(name: str, series: dict[str, list[Sample]], looks: list[Json]) -> Json:
@@ -134,14 +146,7 @@ async def test_without_any_vendor_nothing_fires_but_that_no_worker_runs(
 def test_a_broken_rule_is_found(tmp_path: Path) -> None:
     """What the rest of this file relies on."""
     [rule] = [rule for rule in RULES if rule["alert"] == "SidecarInboxLong"]
-    for expression in ("max by (lane) (sidecar_inbox_webhooks) > 9999", "vector(0) > 1"):
-        group = {"name": "one", "rules": [{**rule, "expr": expression}]}
-        (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [group]}))
-        content = {
-            "rule_files": ["rules.yml"],
-            "evaluation_interval": f"{STEP_S}s",
-            "tests": list(of_alert(rule, CASES["SidecarInboxLong"])),
-        }
-        (tmp_path / "tests.yml").write_text(yaml.safe_dump(content))
+    for number, wrong in enumerate((rule["expr"].replace("10000", "9999"), "vector(0) > 1")):
+        file = write(tmp_path / str(number), rule, wrong, CASES["SidecarInboxLong"])
         with pytest.raises(AssertionError, match="SidecarInboxLong"):
-            promtool("test", "rules", tmp_path / "tests.yml")
+            promtool("test", "rules", file)

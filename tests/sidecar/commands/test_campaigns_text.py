@@ -62,6 +62,14 @@ def test_everything_about_one() -> None:
         assert words in text, words
 
 
+def test_one_that_does_not_send() -> None:
+    php = DueCampaign(campaign_uid="c-1", vendor_uid="v-1", state=CampaignState.PAUSED)
+    text = "\n".join(described(Campaign("c-1", php, None, RecentSends("v-1", "c-1")), []))
+    assert "speed     0.0 per second" in text
+    assert "left  " not in text
+    assert "unknown list" not in text
+
+
 def test_one_that_php_does_not_know() -> None:
     gone = Campaign("c-1", None)
     assert row(gone)[:3] == ("c-1", "-", "unknown to PHP")

@@ -58,7 +58,9 @@ class Browser:
 
     async def token(self) -> str:
         """Return the token that forms of this session carry."""
-        found = re.search(r'name="csrf" value="([^"]+)"', await self.page("/"))
+        # The cheapest page there is.
+        answer = await self.get("/no-such-page")
+        found = re.search(r'name="csrf" value="([^"]+)"', answer.text)
         assert found
         return found[1]
 
@@ -111,6 +113,8 @@ class Events:
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.status = 0
+        #: The application has said that nothing more comes.
+        self.is_complete = False
         self.headers: dict[str, str] = {}
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._text = ""
@@ -128,6 +132,7 @@ class Events:
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             return
+        self.is_complete = not message["more_body"]
         self._parts.put_nowait(message["body"])
 
     async def next(self) -> tuple[str, str] | None:

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from sidecar.clock import now_ms
 from sidecar.notify.delivery import GIVE_UP_MS, Delivery
@@ -149,3 +151,31 @@ async def test_targets_that_are_not_there_any_more_are_forgotten(desk: Desk) -> 
     await desk.stored.failed(desk.lease, TargetState("old"), "down", 1, 2)
     await desk.run()
     assert [one.name for one in await desk.stored.targets()] == []
+
+
+async def test_a_fault_with_one_is_logged_and_passes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.queue("1")
+
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr(desk.papers["a"], "send", fail)
+        await desk.run()
+    assert "notification.failed" in [one["event"] for one in logged]
+    assert "ZeroDivisionError" in (await desk.state()).reason
+    assert desk.sent("b") == ["1"]
+    await desk.let_pauses_end()
+    await desk.run()
+    assert desk.sent() == ["1"]
+
+
+async def test_what_cannot_be_read_is_given_up_at_once(desk: Desk) -> None:
+    """It was stored by another version, say."""
+    await cast(Any, desk.redis).rpush(keys.notify_queue("a"), b'{"id": ""}')
+    await desk.queue("1")
+    await desk.run()
+    assert desk.sent() == ["1"]
+    assert (await desk.state()).dropped == 1

@@ -8,6 +8,7 @@ from contracts.notifications import News
 from sidecar.notify.events import (
     LONGEST_GONE_MS,
     MAX_OF_A_KIND,
+    MAX_TEXT,
     REMEMBERED_MS,
     WORSE_MS,
     Pace,
@@ -220,3 +221,9 @@ def test_nothing_is_stored_that_has_not_changed(observer: Observer) -> None:
     observer.look(PAUSED, FULL)
     changes = look(observer.known, [PAUSED, FULL], observer.now + 5, PACE)
     assert (changes.events, changes.forgotten) == ({}, [])
+
+
+def test_a_long_text_is_cut() -> None:
+    changes = look({}, [Problem(Code.SENDING_PAUSED, "x" * 5000, "y")], 1, PACE)
+    [item] = changes.items
+    assert item.what == "x" * MAX_TEXT

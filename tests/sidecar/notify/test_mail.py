@@ -1,14 +1,18 @@
 """E-mail: encrypted if it is to be, and what does not work is said without a secret."""
 
+import asyncio
 import email
 import email.policy
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from contracts.notifications import Notification
+from sidecar.notify import mail
 from sidecar.notify.mail import MailTarget, Server
 from sidecar.notify.target import NotTaken
 from tests.nginx.certificates import Authority
@@ -130,3 +134,35 @@ async def test_a_server_that_is_not_there() -> None:
     target = MailTarget(Server("127.0.0.1", 9, "none"), None, ["a@example.com"])
     with pytest.raises(NotTaken, match=r"127\.0\.0\.1: .*refused"):
         await target.send(make_notification())
+
+
+async def test_a_server_that_hangs_keeps_nobody(
+    plain: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither whoever waits for it, nor the end of the process."""
+    going = threading.Event()
+    monkeypatch.setattr(mail, "_LONGEST_S", 0.05)
+    monkeypatch.setattr(MailTarget, "_send", lambda *_: going.wait(5))
+    try:
+        with pytest.raises(NotTaken, match="localhost did not take it in time"):
+            await send(plain)
+        [thread] = [one for one in threading.enumerate() if one.name == "mail"]
+        assert thread.daemon
+    finally:
+        going.set()
+    await asyncio.to_thread(thread.join)
+    await asyncio.sleep(0)  # what it says now is heard by nobody
+
+
+def test_a_thread_that_ends_after_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    going = threading.Event()
+
+    async def give_up() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await mail._in_thread(lambda: going.wait(5))
+
+    asyncio.run(give_up())
+    [thread] = [one for one in threading.enumerate() if one.name == "mail"]
+    going.set()
+    thread.join()

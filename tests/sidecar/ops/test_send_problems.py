@@ -221,6 +221,14 @@ async def test_rows_of_unknown_outcome(quiet: Report) -> None:
 # -- pauses --
 
 
+async def test_what_a_person_has_paused_is_no_problem(quiet: Report) -> None:
+    halt = Halt(CampaignState.PAUSED, "as the customer wants", by_person=True)
+    report = replace(quiet, campaigns=[replace(campaign("c"), halt=halt)])
+    assert list(send_problems.paused(report)) == []
+    report = replace(quiet, campaigns=[replace(campaign("c"), halt=Halt(halt.state, "132015"))])
+    assert [one.subject for one in send_problems.paused(report)] == ["c"]
+
+
 async def test_a_pause_and_its_campaigns_are_said_once(quiet: Report) -> None:
     def halted(uid: str, reason: str) -> CampaignWork:
         return replace(campaign(uid), halt=Halt(CampaignState.PAUSED, reason), vendor_uid=None)

@@ -112,6 +112,7 @@ async def test_redis_is_full(
     halt = await Halts(redis).find(UID)
     assert halt is not None
     assert (halt.state, halt.acknowledged_at is not None) == (STATES[stop], True)
+    assert halt.by_person
 
 
 @STOPS
@@ -122,7 +123,9 @@ async def test_php_is_away(
     await php.stop()
     with pytest.raises(PhpNotTold):
         await control.act(UID, stop, "lunch")
-    assert await Halts(redis).find(UID) == Halt(STATES[stop], "lunch")
+    halt = await Halts(redis).find(UID)
+    assert halt == Halt(STATES[stop], "lunch")
+    assert halt.by_person
 
 
 async def test_php_is_away_and_nobody_sends_the_campaign(

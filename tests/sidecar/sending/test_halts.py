@@ -21,6 +21,27 @@ async def test_a_halt_goes_some_time_after_php_has_it(redis: Redis, state: Campa
     assert await redis.ttl(keys.halt("c")) == -1
 
 
+@pytest.mark.parametrize("by_person", [False, True])
+async def test_it_is_kept_whether_a_person_wanted_it(redis: Redis, by_person: bool) -> None:
+    halts, halt = Halts(redis), Halt(CampaignState.PAUSED, "lunch", by_person=by_person)
+    await halts.put("c", "v", halt)
+    await halts.acknowledge("c", halt, 5)
+    found = await halts.find("c")
+    assert found is not None
+    assert (found.by_person, found.acknowledged_at) == (by_person, 5)
+    assert await halts.lift("c", found)
+
+
+async def test_one_that_an_earlier_version_has_stored_can_be_lifted(redis: Redis) -> None:
+    stored = b'{"state":"paused","reason":"132015","acknowledged_at":5}'
+    await redis.set(keys.halt("c"), stored)
+    halts = Halts(redis)
+    halt = await halts.find("c")
+    assert halt == Halt(CampaignState.PAUSED, "132015", 5)
+    assert halt.dump() == stored
+    assert await halts.lift("c", halt)
+
+
 async def test_a_pause_does_not_replace_a_cancellation_that_php_does_not_know(
     redis: Redis,
 ) -> None:
