@@ -50,7 +50,7 @@ async def test_what_is_found(operator: Browser, php: Php, redis: Redis) -> None:
     knows(php, rows=[ROW], contacts=[CONTACT], campaigns=[CAMPAIGN], more=["rows"])
     php.add_campaign("c-1", VENDOR, state="paused", reason="by hand")
     await receive(redis, 1_700_000_009_000, webhook(PHONE, "read"))
-    letter = await add_dead_letter(redis, 1, payload={"row": "row-1"})
+    letter = await add_dead_letter(redis, 1, payload={"from": PHONE})
     page = await operator.page(f"/search?q={PHONE}")
     shown = words(page)
     for text in (
