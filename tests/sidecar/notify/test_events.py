@@ -57,11 +57,14 @@ def test_what_may_pass_is_told_of_when_it_has_lasted(observer: Observer) -> None
     assert observer.look(FULL, later=1) == [(News.PROBLEM, "redis-full")]
 
 
-def test_what_a_cutover_brings_about_is_told_of_much_later(observer: Observer) -> None:
-    held = Problem(Code.CAMPAIGNS_HELD, "held", "Repeat it.")
-    observer.look(held)
-    assert observer.look(held, later=10 * AFTER - 1) == []
-    assert observer.look(held, later=1) == [(News.PROBLEM, "campaigns-held")]
+@pytest.mark.parametrize("code", [Code.CAMPAIGNS_HELD, Code.PHP_IN_MAINTENANCE])
+def test_what_somebody_does_for_a_moment_is_told_of_much_later(
+    observer: Observer, code: Code
+) -> None:
+    one = Problem(code, "x", "y")
+    observer.look(one)
+    assert observer.look(one, later=10 * AFTER - 1) == []
+    assert observer.look(one, later=1) == [(News.PROBLEM, code.value)]
 
 
 @pytest.mark.parametrize("code", [Code.NUMBER_HELD, Code.CAMPAIGN_WAITS, Code.CLOUD_API_SLOW])
