@@ -48,6 +48,7 @@ SERVERS = (
     "tests/nginx/",
     "tests/parity/",
     "tests/sidecar/commands/test_check.py::test_as_a_process",
+    "tests/sidecar/commands/test_init.py::test_at_a_terminal_it_asks_and_shows_no_secret",
     "tests/sidecar/http/test_serve.py",
     "tests/simulator/",
     "tests/stack/",

@@ -8,6 +8,7 @@ import orjson
 
 from contracts import backend as contract
 from sidecar.commands.context import Context, json_option, with_context
+from sidecar.commands.tables import progress
 from sidecar.php.client import Backend
 
 POLL_S = 0.2
@@ -27,9 +28,12 @@ async def adopt_webhooks(context: Context, timeout_s: float, as_json: bool) -> N
     backend = context.backend()
     before = left = await _pending(backend)
     end = time.monotonic() + timeout_s
-    while left and time.monotonic() < end:
-        await asyncio.sleep(POLL_S)
-        left = await _pending(backend)
+    with progress("webhooks taken over", before) as done:
+        while left and time.monotonic() < end:
+            await asyncio.sleep(POLL_S)
+            now = await _pending(backend)
+            done(max(0, left - now))
+            left = now
     if as_json:
         click.echo(orjson.dumps({"were": before, "left": left}).decode())
     if left:

@@ -8,7 +8,10 @@ import orjson
 from sidecar.clock import now_ms, utc_text
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.durations import Duration, DurationType
+from sidecar.commands.tables import print_table
 from sidecar.ops.audit import Entry, Filter, as_json
+
+NAMES = ("AT", "WHO", "ACTION", "TARGET", "OUTCOME", "DETAILS")
 
 
 @click.command()
@@ -44,18 +47,18 @@ async def audit(
     since_ms = 0 if since is None else now_ms() - 1000 * since.seconds
     wanted = Filter(kind=kind or "", since_ms=since_ms, **texts)
     found = await context.audit.read(count=limit, wanted=wanted)
-    for entry in reversed(found):
-        click.echo(orjson.dumps(as_json(entry)).decode() if as_lines else _line(entry))
-    if not found and not as_lines:
+    if as_lines:
+        for entry in reversed(found):
+            click.echo(orjson.dumps(as_json(entry)).decode())
+    elif not print_table(NAMES, map(_row, reversed(found))):
         click.echo("nothing of the kind is recorded")
 
 
-def _line(entry: Entry) -> str:
+def _row(entry: Entry) -> tuple[str, ...]:
     role = f" ({entry.who.role})" if entry.who.role else ""
     who = f"{entry.who.kind} {entry.who.name}{role}".rstrip()
     details = ", ".join(f"{name} {_words(value)}" for name, value in entry.details.items())
-    parts = [utc_text(entry.at_ms), who, entry.action, entry.target, entry.outcome, details]
-    return "  ".join(part for part in parts if part)
+    return (utc_text(entry.at_ms), who, entry.action, entry.target, entry.outcome, details)
 
 
 def _words(value: Any) -> str:

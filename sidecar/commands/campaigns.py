@@ -9,10 +9,11 @@ import orjson
 from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
-from sidecar.commands.campaigns_text import described, failed, failed_later, head, line
+from sidecar.commands.campaigns_text import NAMES, described, failed, failed_later, row
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.moving import me
 from sidecar.commands.retry_failed import RetryFailed
+from sidecar.commands.tables import print_table
 from sidecar.ops.campaigns import Campaign, read_all, read_one
 from sidecar.ops.numbers import lines_of, state_text
 from sidecar.ops.retrying import failures_of
@@ -61,12 +62,7 @@ async def list_campaigns(
     if as_json:
         for one in found:
             click.echo(orjson.dumps(one.json).decode())
-    elif found:
-        click.echo(head())
-        for one in found:
-            for words in line(one):
-                click.echo(words)
-    else:
+    elif not print_table(NAMES, map(row, found)):
         click.echo("every campaign is over, or was cancelled")
     _fail_without_redis(lost)
 
@@ -100,9 +96,8 @@ async def show(context: Context, uid: str, as_json: bool) -> None:
             click.echo(words)
         if failures.all:
             click.echo("failed:")
-        for words in failed(failures.all, complete=failures.complete or trouble is not None):
-            click.echo(words)
-        for words in failed_later(one):
+        now = failed(failures.all, complete=failures.complete or trouble is not None)
+        for words in (*now, *failed_later(one)):
             click.echo(words)
     if trouble:
         click.echo(f"errors by code are not known: {trouble}", err=True)

@@ -12,17 +12,14 @@ from sidecar.ops.failures import Failure, failures_in, left_out
 from sidecar.ops.retrying import left_elsewhere
 from sidecar.sending.numbers import NumberState
 
-_WIDTHS = (36, 36, 14, 22, 8, 8, 8)
+#: The columns of a list.
+NAMES = ("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE", "WHY")
 
 
-def head() -> str:
-    return _row("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE")
-
-
-def line(one: Campaign) -> Iterator[str]:
-    """Return a campaign's line below :func:`head`, and why it does not send."""
+def row(one: Campaign) -> tuple[str, ...]:
+    """Return a campaign's row below :data:`NAMES`; the last says why it does not send."""
     counts = one.php.counts if one.php else None
-    yield _row(
+    return (
         one.uid,
         one.vendor_uid or "-",
         one.state,
@@ -31,15 +28,8 @@ def line(one: Campaign) -> Iterator[str]:
         f"{counts.unknown:,}" if counts else "-",
         f"{one.per_s:.1f}",
         (one.php.title if one.php else None) or "",
+        shorten(one.reason, 200, placeholder="...") if one.reason else "",
     )
-    if one.reason:
-        word = "waits" if one.state == CampaignState.RUNNING else "why"
-        yield f"    {word}: {shorten(one.reason, 200, placeholder='...')}"
-
-
-def _row(*cells: str) -> str:
-    padded = [f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=False)]
-    return "  ".join([*padded, *cells[len(_WIDTHS) :]]).rstrip()
 
 
 def described(one: Campaign, numbers: list[tuple[NumberState, str]]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.console.attempts import Attempts
 from sidecar.console.sessions import Sessions
 from sidecar.console.users import Users, wrong_name, wrong_password
+from sidecar.ops.audit import DONE
 
 
 @click.group()
@@ -56,9 +57,8 @@ async def remove_user(context: Context, /, name: str, as_json: bool) -> None:
     """Remove a user, who is signed out at once."""
     redis = context.redis()
     async with context.audit.doing(whoami(), "console.remove_user", name) as doing:
-        if not await Users(redis).remove(name):
-            doing.outcome = "nothing to do"
-    was_there = doing.outcome != "nothing to do"
+        was_there = await Users(redis).remove(name)
+        doing.outcome = DONE if was_there else "nothing to do"
     text = f"user {name} removed" if was_there else f"there is no user {name}"
     _say({"name": name, "removed": was_there}, text, as_json)
     if not was_there:

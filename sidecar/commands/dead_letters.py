@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 import click
 import msgspec
 
-from sidecar.clock import now_ms
+from sidecar.clock import now_ms, utc_text
 from sidecar.commands.context import Context, json_option, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
+from sidecar.commands.tables import TableWriter, progress
 from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef
 from sidecar.ops.dead_letters import DeadLetters, batched
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
@@ -71,14 +72,39 @@ def dead_letters() -> None:
 
 @dead_letters.command(name="list")
 @choosing
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each.")
 @with_context("dead-letters")
-async def list_dead_letters(context: Context, choice: Choice | None) -> None:
-    """List them, a line of JSON each, the oldest first.
+async def list_dead_letters(context: Context, choice: Choice | None, as_json: bool) -> None:
+    """List them, the oldest first.
 
     Without what they hold; show and export have that.
     """
+    table = TableWriter("GIVEN UP", "ID", "KIND", "VENDOR", "WAMID", "TRIES", "REASON")
+    rows: list[tuple[str, ...]] = []
     async for letter in DeadLetters(context.redis()).all(choice or ALL):
-        click.echo(msgspec.json.encode(letter.summary).decode())
+        if as_json:
+            click.echo(msgspec.json.encode(letter.summary).decode())
+            continue
+        rows.append(_row(letter))
+        if len(rows) == BATCH:
+            table.write(rows)
+            rows = []
+    table.write(rows)
+    if not as_json and not table.count:
+        click.echo("no dead letters")
+
+
+def _row(letter: DeadLetter) -> tuple[str, ...]:
+    known = letter.summary
+    return (
+        utc_text(letter.given_up_at),
+        letter.id,
+        known["kind"] or known["lane"],
+        letter.vendor_uid,
+        known["wamid"] or "-",
+        str(known["attempts"] or 0),
+        known["reason"] or "-",
+    )
 
 
 @dead_letters.command(name="show")
@@ -239,9 +265,16 @@ async def _meant(
 async def _carry_out(
     context: Context, action: LetterAction, refs: list[LetterRef], carried: Carried
 ) -> None:
+    """Do it, and say how far it came if it fails."""
     letters = DeadLetters(context.redis())
-    for some in batched(refs, BATCH):
-        await carry_out(letters, action, some, carried)
+    try:
+        with progress(f"{action} dead letters", len(refs)) as done:
+            for some in batched(refs, BATCH):
+                await carry_out(letters, action, some, carried)
+                done(len(some))
+    except BaseException:
+        click.echo(f"{carried.done:,} of {len(refs):,} were done before that", err=True)
+        raise
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import msgspec
 
 from sidecar.clock import now_ms, utc_text
 from sidecar.commands.context import Context, with_context
+from sidecar.commands.tables import print_table
 from sidecar.inbox.ignored import name_of
 from sidecar.ops.ignored import IgnoredCount, last_ignored, read_ignored
 from sidecar.redis.client import Redis
@@ -35,22 +36,14 @@ async def ignored(context: Context, vendor: str | None, reason: str | None, as_j
         return
     if not found:
         click.echo("nothing was ignored" + (f" for the reason {reason}" if reason else ""))
-    for line in _table(found):
-        click.echo(line)
+    print_table(("VENDOR", "REASON", "COUNT", "LAST AT"), map(_row, found))
     if reason is not None:
         for one in found:
             click.echo(await _last(redis, one))
 
 
-def _table(found: list[IgnoredCount]) -> list[str]:
-    if not found:
-        return []
-    widths = [max(len(one.vendor_uid) for one in found), max(len(one.reason) for one in found)]
-    return [
-        f"{one.vendor_uid:<{widths[0]}}  {one.reason:<{widths[1]}}  {one.count:>10,}  "
-        f"last at {utc_text(one.last_at)}"
-        for one in found
-    ]
+def _row(one: IgnoredCount) -> tuple[str, ...]:
+    return (one.vendor_uid, one.reason, f"{one.count:,}", utc_text(one.last_at))
 
 
 async def _last(redis: Redis, count: IgnoredCount) -> str:

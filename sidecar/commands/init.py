@@ -13,7 +13,7 @@ import click
 
 from sidecar import logs
 from sidecar.commands.check import Printer, Wanted, run_checks
-from sidecar.commands.checks.line import Level
+from sidecar.commands.checks.line import Level, Line
 from sidecar.commands.context import WrongSettings
 from sidecar.commands.setup import answers as reading
 from sidecar.commands.setup import files
@@ -121,10 +121,14 @@ def _run(options: Options) -> None:
     settings = _write(installation, options.force)
     if not options.as_json:
         installation.show()
-    lines = run_checks(settings, Wanted(), Printer(options.as_json))
+    _end(options, told, installation, run_checks(settings, Wanted(), Printer(options.as_json)))
+
+
+def _end(options: Options, told: Told, installation: Installation, lines: list[Line]) -> None:
+    """Say what is left, given what was found."""
     signed = "signature" in {line.what for line in lines if line.level is Level.OK}
     found = Found(told.php, signed, told.redis_failed, serves(options.port))
-    steps = list(missing(told.answers, told.place, out, found))
+    steps = list(missing(told.answers, told.place, installation.out, found))
     if options.as_json:
         print_json(installation, lines, steps)
     else:

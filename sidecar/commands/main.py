@@ -13,6 +13,7 @@ COMMANDS = (
     "notify",
     "check",
     "find",
+    "top",
     "campaigns",
     "numbers",
     "unknown",
@@ -26,6 +27,7 @@ COMMANDS = (
     "adopt-webhooks",
     "audit",
     "console",
+    "completion",
     "demo",
     "simulate",
 )

@@ -5,8 +5,9 @@ import click
 from contracts.modes import Capability, PastChange
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, with_context
-from sidecar.commands.modes_text import HEAD, line, totals
+from sidecar.commands.modes_text import NAMES, row, totals
 from sidecar.commands.moving import cutover_of
+from sidecar.commands.tables import print_table
 from sidecar.php.modes import held
 
 
@@ -32,9 +33,7 @@ async def list_modes(context: Context, as_json: bool) -> None:
             f"The campaigns of {len(waiting):,} vendors are held, so nobody sends them. If no "
             "cutover or rollback is under way, repeat it, or run sidecar rollback VENDOR"
         )
-    click.echo(HEAD)
-    for vendor in vendors:
-        click.echo(line(vendor.vendor_uid, vendor.modes, vendor.title))
+    print_table(NAMES, (row(one.vendor_uid, one.modes, one.title) for one in vendors))
 
 
 @modes.command()
@@ -50,18 +49,18 @@ async def history(context: Context, vendor_uid: str, as_json: bool) -> None:
     found = [vendor for vendor in answer.vendors if vendor.vendor_uid == vendor_uid]
     if not found:
         raise click.ClickException(f"PHP knows no vendor {vendor_uid}")
-    for change in found[0].history:
-        click.echo(change.model_dump_json() if as_json else _change(change))
-    if not found[0].history and not as_json:
+    if as_json:
+        for change in found[0].history:
+            click.echo(change.model_dump_json())
+    elif not print_table(("AT", "WHAT", "BY", "WHY"), map(_change, found[0].history)):
         click.echo("never changed: its modes come from PHP's configuration")
 
 
-def _change(change: PastChange) -> str:
+def _change(change: PastChange) -> tuple[str, ...]:
     moved = [
         f"{name} {getattr(change.before, name)} -> {getattr(change.after, name)}"
         for name in Capability
         if getattr(change.before, name) is not getattr(change.after, name)
     ]
     what = ", ".join(moved) or "kept as PHP's configuration had them"
-    why = f" ({change.reason})" if change.reason else ""
-    return f"{utc_text(change.at)}  {what}  by {change.by or '?'}{why}"
+    return (utc_text(change.at), what, change.by or "?", change.reason or "")

@@ -1,25 +1,19 @@
 """Vendors' modes, in words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from contracts.modes import Capability, Mode, Modes, VendorModes
 from contracts.sidecar_api import ModesChange, ModesChanged
+from sidecar.commands.tables import print_table
 from sidecar.php.modes import counts, differs
 
-
-def _columns(first: str, values: Iterable[str], more: str = "") -> str:
-    widths = [max(len(name) for name in (capability, *Mode)) for capability in Capability]
-    cells = (f"{value:<{width}}" for value, width in zip(values, widths, strict=True))
-    return "  ".join([f"{first:<36}", *cells, more]).rstrip()
+#: The columns of a list; what the last one says has no name.
+NAMES = ("VENDOR", *(capability.upper() for capability in Capability), "")
 
 
-HEAD = _columns("VENDOR", (capability.upper() for capability in Capability))
-
-
-def line(vendor_uid: str, modes: Modes, more: str | None = None) -> str:
-    """Return one vendor's line, which stands below :data:`HEAD`."""
-    values = (getattr(modes, capability) for capability in Capability)
-    return _columns(vendor_uid, values, more or "")
+def row(vendor_uid: str, modes: Modes, more: str | None = None) -> tuple[str, ...]:
+    """Return one vendor's row, which stands below :data:`NAMES`."""
+    return (vendor_uid, *(getattr(modes, capability) for capability in Capability), more or "")
 
 
 def totals(vendors: Sequence[VendorModes]) -> Iterator[str]:
@@ -29,12 +23,10 @@ def totals(vendors: Sequence[VendorModes]) -> Iterator[str]:
         yield f"{capability.value:<9} {words or 'no vendors'}"
 
 
-def outcome(changed: ModesChanged, asked: ModesChange, *, brief: bool) -> Iterator[str]:
-    """Return how vendors stand after a move; with ``brief`` only those that wait for something."""
+def outcome(changed: ModesChanged, asked: ModesChange, *, brief: bool) -> str:
+    """Print how vendors stand after a move, with ``brief`` only those that wait for something; and
+    return how many have got there, in words."""
     shown = [vendor for vendor in changed.vendors if vendor.waits_for or not brief]
-    if shown:
-        yield HEAD
-    for vendor in shown:
-        yield line(vendor.vendor_uid, vendor.modes, vendor.waits_for)
+    print_table(NAMES, (row(one.vendor_uid, one.modes, one.waits_for) for one in shown))
     moved = sum(not differs(vendor.modes, asked) for vendor in changed.vendors)
-    yield f"{moved:,} of {len(changed.vendors):,} vendors have the requested modes"
+    return f"{moved:,} of {len(changed.vendors):,} vendors have the requested modes"

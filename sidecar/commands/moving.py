@@ -10,6 +10,7 @@ from contracts.modes import Capability, Mode
 from contracts.sidecar_api import ModesChange
 from sidecar.commands.context import Context, whoami
 from sidecar.commands.modes_text import outcome
+from sidecar.commands.tables import progress
 from sidecar.migration import moving
 from sidecar.migration.cutover import Cutover, VendorUnknown
 from sidecar.php.client import BackendError
@@ -79,12 +80,13 @@ async def move(context: Context, asked: ModesChange, *, brief: bool, as_json: bo
     """Make the change and print how vendors stand. Ends the command with 1 if another run is
     needed."""
     try:
-        changed = await moving.move(cutover_of(context), asked, context.audit, whoami())
+        with progress(f"moving {len(asked.vendor_uids) or 'all'} vendors"):
+            changed = await moving.move(cutover_of(context), asked, context.audit, whoami())
     except (VendorUnknown, BackendError, *RedisUnavailable) as error:
         raise click.ClickException(moving.why_not(error)) from None
     if as_json:
         click.echo(changed.model_dump_json())
-    for words in () if as_json else outcome(changed, asked, brief=brief):
-        click.echo(words)
+    else:
+        click.echo(outcome(changed, asked, brief=brief))
     if problem := moving.unfinished(changed, asked):
         raise click.ClickException(problem)

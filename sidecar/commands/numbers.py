@@ -9,6 +9,7 @@ import orjson
 
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, whoami, with_context
+from sidecar.commands.tables import print_table
 from sidecar.format import duration
 from sidecar.ops.audit import DONE
 from sidecar.ops.lifting import Lifting
@@ -66,20 +67,18 @@ def _print(paused: list[Paused], states: list[Line]) -> None:
     if not states:
         click.echo("no number was used within 24 hours")
         return
-    click.echo(_line("NUMBER", "VENDOR", "PER SECOND", "LAST USED", "STATE"))
-    for name, state in states:
-        number, vendor_uid = number_of(name)
-        vendor = vendor_uid or "(shared)"
-        if state is None:
-            click.echo(_line(number, vendor, "-", "not lately", "idle"))
-            continue
-        rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
-        asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
-        click.echo(_line(number, vendor, rate, asked, state_text(state)))
+    print_table(("NUMBER", "VENDOR", "PER SECOND", "LAST USED", "STATE"), map(_row, states))
 
 
-def _line(number: str, vendor: str, rate: str, asked: str, state: str) -> str:
-    return f"{number:<20}  {vendor:<36}  {rate:<16}  {asked:<12}  {state}"
+def _row(line: Line) -> tuple[str, ...]:
+    name, state = line
+    number, vendor_uid = number_of(name)
+    vendor = vendor_uid or "(shared)"
+    if state is None:
+        return (number, vendor, "-", "not lately", "idle")
+    rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
+    asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
+    return (number, vendor, rate, asked, state_text(state))
 
 
 @numbers.command()

@@ -5,6 +5,7 @@ import orjson
 
 from sidecar.commands import parity_text
 from sidecar.commands.context import Context, whoami, with_context
+from sidecar.commands.tables import print_table
 from sidecar.shadow.parity import ParityReader
 
 
@@ -43,6 +44,9 @@ async def parity(
         page = {"ready": ready, "vendors": [parity_text.as_json(p, settings) for p in found]}
         click.echo(orjson.dumps(page, option=orjson.OPT_INDENT_2).decode())
     elif found:
+        if len(found) > 1:
+            print_table(parity_text.NAMES, (parity_text.row(one, settings) for one in found))
+            click.echo()
         click.echo("\n\n".join(parity_text.render(one, settings) for one in found))
     else:
         click.echo("no vendor has results from shadow")

@@ -42,6 +42,17 @@ def as_json(parity: VendorParity, settings: Settings) -> dict[str, Any]:
     }
 
 
+#: The columns of a list of vendors.
+NAMES = ("VENDOR", "READY", *(class_.upper() for class_ in Class), "WHY NOT")
+
+
+def row(parity: VendorParity, settings: Settings) -> tuple[str, ...]:
+    """Return one vendor's row below :data:`NAMES`."""
+    obstacles = parity.obstacles(settings)
+    counts = (f"{parity.total(class_=class_):,}" for class_ in Class)
+    return (parity.vendor_uid, "no" if obstacles else "yes", *counts, "; ".join(obstacles))
+
+
 def render(parity: VendorParity, settings: Settings) -> str:
     """Return one vendor's results for a person."""
     obstacles = parity.obstacles(settings)

@@ -10,6 +10,7 @@ from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
 from sidecar.commands.campaigns_text import failed, stays
 from sidecar.commands.context import Context, whoami
+from sidecar.commands.tables import progress
 from sidecar.ops.failures import Failures
 from sidecar.ops.retrying import RetryRefused, messages, retry_failed
 from sidecar.php.client import Backend
@@ -28,11 +29,14 @@ class RetryFailed:
         self._start: bool = wanted["start"]
         self._dry_run: bool = wanted["dry_run"]
         self._ask: bool = not wanted["yes"]
+        #: How many there are, once they are counted.
+        self._total: int | None = None
         self._as_json: bool = wanted["as_json"]
 
     async def run(self) -> None:
         counted = Failures()
         await self._pages(counted, dry_run=True)
+        self._total = counted.retried
         if not self._as_json:
             self._show(counted)
         if self._dry_run or not counted.retried:
@@ -58,10 +62,12 @@ class RetryFailed:
 
     async def _pages(self, into: Failures, *, dry_run: bool) -> None:
         try:
-            async for page in retry_failed(
-                self._backend, self._campaign, self._codes, dry_run=dry_run
-            ):
-                into.add(page)
+            pages = retry_failed(self._backend, self._campaign, self._codes, dry_run=dry_run)
+            what = "counting failed messages" if dry_run else "failed messages back to the queue"
+            with progress(what, self._total) as done:
+                async for page in pages:
+                    into.add(page)
+                    done(page.retried)
         except RetryRefused as error:
             raise click.ClickException(str(error)) from None
 

@@ -3,15 +3,16 @@
 import click
 import orjson
 
-from contracts.modes import Capability, Mode, VendorModes
+from contracts.modes import Capability, Mode, PastChange, VendorModes
 from contracts.sidecar_api import ModesChange
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, json_option, with_context
-from sidecar.commands.modes_text import HEAD, line
+from sidecar.commands.modes_text import NAMES, row
 from sidecar.commands.moving import change, cutover_of, move, with_modes, with_reason
+from sidecar.commands.tables import print_table
 from sidecar.migration.cutover import VendorUnknown
 from sidecar.migration.moving import why_not
-from sidecar.migration.rollout import Plan, changed_by_hand, plan_rollout, rollout_reason
+from sidecar.migration.rollout import Plan, changed_by_hand, make_plan, rollout_reason
 
 #: Vendors that are shown and do not change.
 MAX_SHOWN = 20
@@ -41,8 +42,9 @@ async def rollout(
     move with the others unless --except names them.
     """
     asked = change([], modes, rollout_reason(percent, reason))
+    vendors = (await cutover_of(context).read(history=True)).vendors
     try:
-        plan = await plan_rollout(cutover_of(context), asked, percent, excepted)
+        plan = make_plan(vendors, asked, percent, excepted)
     except VendorUnknown as error:
         raise click.ClickException(f"{why_not(error)}; nothing was changed") from None
     if not as_json:
@@ -61,26 +63,25 @@ async def rollout(
 
 def _show(plan: Plan, asked: ModesChange, *, everything: bool) -> None:
     hands = [(vendor, changed_by_hand(vendor, asked)) for vendor in plan.moving]
-    if everything and plan.moving:
-        click.echo(HEAD)
-        for vendor in plan.moving:
-            click.echo(line(vendor.vendor_uid, vendor.modes, vendor.title))
+    if everything:
+        print_table(NAMES, map(_row, plan.moving))
     if any(hand for _, hand in hands):
         click.echo("Changed by hand before; --except leaves one out:")
-    for vendor, hand in hands:
-        if hand:
-            reason = f": {hand.reason}" if hand.reason else ""
-            words = f"{hand.by or 'somebody'} on {utc_text(hand.at)}{reason}"
-            click.echo(line(vendor.vendor_uid, vendor.modes, words))
+        print_table(NAMES, (_by_hand(vendor, hand) for vendor, hand in hands if hand))
     if plan.ahead:
         click.echo(
             f"{len(plan.ahead):,} vendors outside it have these modes already and keep them:"
         )
-    _list(plan.ahead)
+    print_table(NAMES, map(_row, plan.ahead[:MAX_SHOWN]))
+    if len(plan.ahead) > MAX_SHOWN:
+        click.echo(f"and {len(plan.ahead) - MAX_SHOWN:,} more; see sidecar modes list")
 
 
-def _list(vendors: list[VendorModes]) -> None:
-    for vendor in vendors[:MAX_SHOWN]:
-        click.echo(line(vendor.vendor_uid, vendor.modes, vendor.title))
-    if len(vendors) > MAX_SHOWN:
-        click.echo(f"and {len(vendors) - MAX_SHOWN:,} more; see sidecar modes list")
+def _row(vendor: VendorModes) -> tuple[str, ...]:
+    return row(vendor.vendor_uid, vendor.modes, vendor.title)
+
+
+def _by_hand(vendor: VendorModes, hand: PastChange) -> tuple[str, ...]:
+    reason = f": {hand.reason}" if hand.reason else ""
+    words = f"{hand.by or 'somebody'} on {utc_text(hand.at)}{reason}"
+    return row(vendor.vendor_uid, vendor.modes, words)

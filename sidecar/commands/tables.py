@@ -14,7 +14,12 @@ from rich.text import Text
 #: Rows that are laid out together, so that a list of any length begins at once.
 CHUNK = 1000
 #: Columns of these names hold figures.
-_FIGURES = frozenset({"SENT", "FAILED", "UNKNOWN", "PER S", "PER SECOND", "COUNT", "TRIES"})
+_FIGURES = frozenset(
+    (
+        *("SENT", "FAILED", "UNKNOWN", "PER S", "PER SECOND", "COUNT", "TRIES"),
+        *("EQUAL", "EXPLAINED", "MISSING", "EXTRA", "DIFFERENT"),
+    )
+)
 #: First words of a cell that call for attention, and how they look in colour.
 _STYLES = {"paused": "yellow", "held": "yellow", "cancelled": "red", "PAUSED": "yellow"}
 
@@ -25,19 +30,54 @@ def make_console(*, err: bool = False) -> Console:
     return Console(stderr=err, highlight=False)
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
-    """Print rows below the names of their columns, and return how many there were; nothing for
-    none. On a terminal they are folded to its width; in a pipe each is one line."""
-    console, left, count = make_console(), iter(rows), 0
-    while chunk := [[clean(cell) for cell in row] for row in itertools.islice(left, CHUNK)]:
-        shown = names if not count else None
-        if console.is_terminal:
-            console.print(_folded(names, chunk, header=shown is not None))
+class TableWriter:
+    """A table of which rows come bit by bit. On a terminal they are folded to its width; in a pipe
+    each is one line. The names of the columns stand above the first row: nothing is printed for
+    none. ``count``: how many rows there were."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._console = make_console()
+        self._widths = [cell_len(name) for name in names]
+        self.count = 0
+
+    def write(self, rows: Iterable[Sequence[str]]) -> None:
+        cleaned = [[clean(cell) for cell in row] for row in rows]
+        if not cleaned:
+            return
+        if self._console.is_terminal:
+            self._console.print(self._folded(cleaned))
         else:
-            for line in _plain(names, chunk, header=shown is not None):
+            for line in self._plain(cleaned):
                 click.echo(line)
-        count += len(chunk)
-    return count
+        self.count += len(cleaned)
+
+    def _folded(self, rows: Sequence[Sequence[str]]) -> Table:
+        head = self.count == 0
+        table = Table(box=None, pad_edge=False, header_style="bold", show_header=head)
+        for name in self._names:
+            right = name in _FIGURES
+            table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*map(_styled, row))
+        return table
+
+    def _plain(self, rows: Sequence[Sequence[str]]) -> Iterator[str]:
+        for place, column in enumerate(zip(*rows, strict=True)):
+            self._widths[place] = max(self._widths[place], *map(cell_len, column))
+        for row in rows if self.count else (self._names, *rows):
+            cells = zip(row, self._widths, self._names, strict=True)
+            yield "  ".join(
+                _padded(cell, width, right=name in _FIGURES) for cell, width, name in cells
+            ).rstrip()
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+    """Print rows below the names of their columns, and return how many there were."""
+    table, left = TableWriter(*names), iter(rows)
+    while chunk := list(itertools.islice(left, CHUNK)):
+        table.write(chunk)
+    return table.count
 
 
 def clean(text: str) -> str:
@@ -45,27 +85,8 @@ def clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-def _folded(names: Sequence[str], rows: Sequence[Sequence[str]], *, header: bool) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
-    for name in names:
-        right = name in _FIGURES
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_styled, row))
-    return table
-
-
 def _styled(cell: str) -> Text:
     return Text(cell, style=_STYLES.get(cell.partition(" ")[0].rstrip(":,"), ""))
-
-
-def _plain(names: Sequence[str], rows: Sequence[Sequence[str]], *, header: bool) -> Iterator[str]:
-    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
-    for row in (names, *rows) if header else rows:
-        yield "  ".join(
-            _padded(cell, width, right=name in _FIGURES)
-            for cell, width, name in zip(row, widths, names, strict=True)
-        ).rstrip()
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:

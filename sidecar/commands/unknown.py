@@ -12,6 +12,7 @@ from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import utc_text
 from sidecar.commands.context import Context, whoami, with_context
 from sidecar.commands.durations import Duration, DurationType
+from sidecar.commands.tables import TableWriter, progress
 from sidecar.sending.settling import (
     Found,
     Settled,
@@ -73,33 +74,26 @@ def choosing(command: Callable[..., None]) -> Callable[..., None]:
 @with_context("unknown")
 async def list_unknown(context: Context, choice: Choice, as_json: bool) -> None:
     """Print one line for each, the oldest first."""
-    count = 0
-    async for message in UnknownMessages(context.backend()).all(choice):
+    table = TableWriter("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY")
+    async for page in UnknownMessages(context.backend()).pages(choice):
         if as_json:
-            click.echo(message.model_dump_json())
-            continue
-        if not count:
-            click.echo(_line("UNKNOWN SINCE", "MESSAGE", "VENDOR", "CAMPAIGN", "TO", "WHY"))
-        click.echo(_described(message))
-        count += 1
+            for message in page:
+                click.echo(message.model_dump_json())
+        else:
+            table.write(map(_row, page))
     if not as_json:
-        click.echo(_summary(count))
+        click.echo(_summary(table.count))
 
 
-def _described(message: UnknownMessage) -> str:
-    campaign = message.campaign_uid or "-"
-    return _line(
+def _row(message: UnknownMessage) -> tuple[str, ...]:
+    return (
         utc_text(message.since),
         message.uid,
         message.vendor_uid,
-        campaign,
+        message.campaign_uid or "-",
         message.to or message.recipient or "-",
         message.reason or "-",
     )
-
-
-def _line(since: str, uid: str, vendor: str, campaign: str, to: str, why: str) -> str:
-    return f"{since:<20}  {uid:<36}  {vendor:<36}  {campaign:<36}  {to:<15}  {why}"
 
 
 def _summary(count: int) -> str:
@@ -186,10 +180,7 @@ async def _decide(context: Context, action: ResolveAction, wanted: _Wanted) -> N
     try:
         async with context.audit.doing(whoami(), f"unknown.{action}", which) as doing:
             try:
-                for some in steps(uids):
-                    for uid, why in await settle(messages, some, action, wanted.reason, settled):
-                        if wanted.uids:
-                            click.echo(f"{uid}: skipped: {why}", err=True)
+                await _settle(messages, uids, action, wanted, settled)
                 complete = True
             finally:
                 doing.details |= {"done": settled.count, "skipped": settled.skipped.total()}
@@ -197,6 +188,21 @@ async def _decide(context: Context, action: ResolveAction, wanted: _Wanted) -> N
         _tell(action, wanted, settled, complete=complete)
     if not settled.count and wanted.uids:
         raise click.exceptions.Exit(1)
+
+
+async def _settle(
+    messages: UnknownMessages,
+    uids: list[str],
+    action: ResolveAction,
+    wanted: _Wanted,
+    settled: Settled,
+) -> None:
+    with progress(f"{action} messages", len(uids)) as done:
+        for some in steps(uids):
+            for uid, why in await settle(messages, some, action, wanted.reason, settled):
+                if wanted.uids:
+                    click.echo(f"{uid}: skipped: {why}", err=True)
+            done(len(some))
 
 
 async def _confirmed(

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 from markupsafe import Markup, escape
 
 #: Bytes that are read, characters that are shown, and of a single text.
@@ -85,7 +86,16 @@ def show_body(body: bytes, *, clear: bool, most: int = MAX_BYTES) -> Body:
 
 def show_value(value: object, *, clear: bool) -> Body:
     """Return values of JSON the same way."""
-    return show_body(json.dumps(value, ensure_ascii=False).encode(errors="replace"), clear=clear)
+    try:
+        body = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half a character
+        body = json.dumps(value).encode()
+    return show_body(body, clear=clear)
+
+
+def show_text(text: str) -> str:
+    """Return a reason, or what else is said in a line."""
+    return visible(without_secrets(text))
 
 
 def visible(text: str) -> str:
@@ -212,7 +222,7 @@ def _quoted(text: str, kind: str) -> Markup:
 
 def _plain(text: str) -> Markup:
     more = f"… ({len(text) - MAX_TEXT:,} more characters)" if len(text) > MAX_TEXT else ""
-    return escape(visible(without_secrets(text[:MAX_TEXT])) + more)
+    return escape(show_text(text[:MAX_TEXT]) + more)
 
 
 def _hidden(text: str) -> Markup:

@@ -34,42 +34,27 @@ class RetryFailed:
         self._forget = forget
 
     async def post(self, request: Request, user: User) -> Response:
+        """Ask, or do it if it is still as many as were asked about."""
         uid = request.path_params["uid"]
-        codes = [code for code in (await form(request)).all("code") if code]
+        sent = await form(request)
+        codes = [code for code in sent.all("code") if code]
         if len(codes) > MAX_CODES:
             return failed(request, 400, f"At most {MAX_CODES} errors can be named.")
         try:
             found = (await read_one(None, self._console.backend, uid)).php
             if found is None:
                 return failed(request, 404, f"PHP knows no campaign {uid}.")
-            if await confirmed(request):
+            counted = Failures()
+            pages = retry_failed(self._console.backend, found, codes, dry_run=True)
+            await add_pages(counted, pages)
+            if not counted.retried:
+                return _nothing(request, uid, counted)
+            if await confirmed(request) and sent.get("count") == str(counted.retried):
                 return await self._retry(request, user, found, codes)
-            return await self._ask(request, user, found, codes)
+            return _ask(request, user, found, codes, counted)
         except (RetryRefused, *TROUBLES) as error:
             why = str(error) if isinstance(error, RetryRefused) else trouble_text(error)
             return back(request, campaign_path(uid), why, failed=True)
-
-    async def _ask(
-        self, request: Request, user: User, campaign: DueCampaign, codes: list[str]
-    ) -> Response:
-        counted = Failures()
-        pages = retry_failed(self._console.backend, campaign, codes, dry_run=True)
-        await add_pages(counted, pages)
-        path = campaign_path(campaign.campaign_uid)
-        if not counted.retried:
-            why = "no failed message of it can be sent again"
-            left = [f"{count:,} because {words}" for words, count in left_out(counted.all)]
-            return back(request, path, "; ".join([why, *left]), failed=True)
-        return confirm(
-            request,
-            user,
-            question=f"Send {_messages(counted)} again?",
-            details=_details(campaign, counted),
-            action=f"{path}/retry-failed",
-            fields={"code": codes},
-            yes=f"Send {_messages(counted)} again",
-            cancel=path,
-        )
 
     async def _retry(
         self, request: Request, user: User, campaign: DueCampaign, codes: list[str]
@@ -93,6 +78,28 @@ class RetryFailed:
         elif not done.complete:
             words.append("this is not all: do it again to go on")
         return back(request, campaign_path(uid), "; ".join(words), failed=trouble is not None)
+
+
+def _nothing(request: Request, uid: str, counted: Failures) -> Response:
+    why = "no failed message of it can be sent again"
+    left = [f"{count:,} because {words}" for words, count in left_out(counted.all)]
+    return back(request, campaign_path(uid), "; ".join([why, *left]), failed=True)
+
+
+def _ask(
+    request: Request, user: User, campaign: DueCampaign, codes: list[str], counted: Failures
+) -> Response:
+    path = campaign_path(campaign.campaign_uid)
+    return confirm(
+        request,
+        user,
+        question=f"Send {_messages(counted)} again?",
+        details=_details(campaign, counted),
+        action=f"{path}/retry-failed",
+        fields={"code": codes, "count": str(counted.retried)},
+        yes=f"Send {_messages(counted)} again",
+        cancel=path,
+    )
 
 
 def _messages(counted: Failures) -> str:

@@ -25,6 +25,9 @@ T = TypeVar("T")
 LIST_S = 5.0
 ONE_S = 1.5
 ERRORS_S = 15.0
+#: How long PHP is waited for.
+LIST_TIMEOUT_S = 10.0
+ONE_TIMEOUT_S = 4.0
 #: Campaigns that are looked at at the same time.
 MAX_ONES = 100
 
@@ -72,30 +75,34 @@ class CampaignViews:
     async def _read_list(self) -> list[Campaign]:
         redis = self._console.redis
         try:
-            return await read_all(redis, self._console.backend)
+            return await read_all(redis, self._console.backend, LIST_TIMEOUT_S)
         except BackendError as error:
             return await read_all_of_redis(redis, str(error))
 
     async def _read_one(self, uid: str) -> CampaignView:
         redis = self._console.redis
         try:
-            one = await read_one(redis, self._console.backend, uid)
+            one = await read_one(redis, self._console.backend, uid, ONE_TIMEOUT_S)
         except BackendError as error:
             one = await read_one_of_redis(redis, uid, str(error))
-        return CampaignView(one, await self._numbers(one.vendor_uid))
+        return CampaignView(one, await self._numbers(one))
 
-    async def _numbers(self, vendor_uid: str | None) -> list[NumberRow]:
-        try:
-            config = await self._console.vendors.get(vendor_uid) if vendor_uid else None
-        except BackendError:
-            return []  # the page says that PHP is away
+    async def _numbers(self, one: Campaign) -> list[NumberRow]:
+        """While PHP is away, of a vendor that is known."""
+        vendors = self._console.vendors
+        config = vendors.peek(one.vendor_uid or "")[1]
+        if config is None and one.php is not None:
+            try:
+                config = await vendors.get(one.php.vendor_uid)
+            except BackendError:
+                return []  # the next look at the campaign finds that PHP is away
         return rows_of(await lines_of(self._console.redis, config)) if config else []
 
     async def _read_errors(self, uid: str) -> list[Failure] | None:
         try:
-            one = await read_one(None, self._console.backend, uid, errors=True)
+            one = await read_one(None, self._console.backend, uid, LIST_TIMEOUT_S, errors=True)
         except BackendError:
-            return None
+            return None  # the page says that they are not known
         errors = one.php.errors if one.php else None
         return None if errors is None else failures_in(errors)
 

@@ -72,8 +72,8 @@ def _path(points: Sequence[Point], top: float) -> str:
             goes_on = False
             continue
         x, y = index * step, 1 + (HEIGHT - 2) * (1 - point.value / top)
-        # A point alone is a line of no length, which its round ends make visible.
-        parts.append(f"{'L' if goes_on else 'M'}{x:.1f} {y:.1f}" + ("" if goes_on else "h0"))
+        # A point alone is a short line.
+        parts.append(f"L{x:.1f} {y:.1f}" if goes_on else f"M{x - 2:.1f} {y:.1f}h2")
         goes_on = True
     return "".join(parts)
 

@@ -24,10 +24,10 @@ T = TypeVar("T")
 #: Returns what the page's elements hold now, as HTML, by their ids.
 Fragments = Callable[[], Awaitable[Mapping[str, str]]]
 
-#: How often a page's session is looked at while nothing else is asked of the console.
-SESSION_EVERY_S = 10.0
 #: A client that does not take what it is sent for so long is given up.
 SEND_TIMEOUT_S = 20.0
+#: How long a stream waits for a read that others of its fragments do not need.
+PATIENCE_S = 0.2
 #: How long a read that is under way may go on when the process ends.
 GRACE_S = 1.0
 
@@ -50,20 +50,17 @@ async def _events(
     request: Request, user: User, every_s: float, fragments: Fragments, closing: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
     sessions = console_of(request).sessions
-    sent: dict[str, str] = {}
-    looked = time.monotonic()
+    sent = {"trouble": ""}
     while not closing.is_set():
         try:
-            if time.monotonic() - looked >= min(SESSION_EVERY_S, every_s):
-                looked = time.monotonic()
-                if await sessions.look(user.session) is None:
-                    yield ServerSentEvent("", event="ended", sep="\n")
-                    return
+            if await sessions.look(user.session) is None:
+                yield ServerSentEvent("", event="ended", sep="\n")
+                return
             found: dict[str, str] = {"trouble": "", **await fragments()}
         except (BackendError, *AnyRedisError) as error:
             found = {"trouble": escape(f"These figures stand still: {reason_of(error)}")}
         for name, content in found.items():
-            if sent.get(name, "" if name == "trouble" else None) != content:
+            if sent.get(name) != content:
                 sent[name] = content
                 yield ServerSentEvent(content, event=name, sep="\n")
         with anyio.move_on_after(every_s):
@@ -76,14 +73,37 @@ class Shared(Generic[T]):
     def __init__(self, read: Callable[[], Awaitable[T]], for_s: float = 1.0) -> None:
         self._read = read
         self._for_s = for_s
-        self._lock = asyncio.Lock()
         self._found: list[T] = []
         self._until = 0.0
+        self._reading: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
         """Return what was read a moment ago, or read it. Raises what the read raises."""
-        async with self._lock:
-            if not self._found or time.monotonic() >= self._until:
-                self._found = [await self._read()]
-                self._until = time.monotonic() + self._for_s
+        if self._found and time.monotonic() < self._until:
             return self._found[0]
+        # Whoever goes away while it is read does not end it for the others.
+        return await asyncio.shield(self._task())
+
+    async def latest(self) -> T:
+        """The same, but for a read that takes longer: then what was read before, if anything was.
+        For streams, in which other things go on meanwhile."""
+        if not self._found or time.monotonic() < self._until:
+            return await self.get()
+        task = self._task()
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
+        return task.result() if done else self._found[0]
+
+    def _task(self) -> asyncio.Task[T]:
+        if self._reading is None:
+            self._reading = asyncio.create_task(self._refresh(), name="console")
+            # Also where nobody waits for it any more.
+            self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return self._reading
+
+    async def _refresh(self) -> T:
+        try:
+            found = await self._read()
+            self._found, self._until = [found], time.monotonic() + self._for_s
+            return found
+        finally:
+            self._reading = None

@@ -64,7 +64,7 @@ def fields_of(asked: ModesChange) -> dict[str, str]:
 
 
 class Moves:
-    """``vendors``: all, with their modes and histories; looks share it."""
+    """``vendors``: all, with their modes; looks share it."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -77,7 +77,7 @@ class Moves:
 
     async def read(self) -> list[VendorModes]:
         """Return all vendors as PHP has them now. Raises ``BackendError``."""
-        return (await self.cutover().read(history=True)).vendors
+        return (await self.cutover().read()).vendors
 
     async def find(self, vendor_uid: str) -> VendorModes | None:
         """Return a vendor as PHP has it now. Raises ``BackendError``."""

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from sidecar.ops.numbers import Line, state_text
 from sidecar.sending.numbers import NumberState, number_of
 
-#: Nothing goes out, but one message at a time where the Cloud API does not answer.
-_SILENT = ("paused", "no answer", "held")
-
 
 @dataclass(frozen=True, slots=True)
 class NumberRow:
@@ -31,20 +28,13 @@ class NumberRow:
             return "paused"
         if state.outage is not None:
             return "no answer"
-        if any((state.held, state.account_held, state.app_held)):
+        if state.holds:
             return "held"
         return "slow" if state.reason else "full rate"
 
     @property
     def trouble(self) -> bool:
         return self.word not in ("idle", "full rate")
-
-    @property
-    def rate(self) -> float | None:
-        """Messages per second that go out at most now; None if nobody knows."""
-        if self.state is None:
-            return None
-        return 0.0 if self.word in _SILENT else self.state.effective_rate
 
     @property
     def text(self) -> str:

@@ -170,5 +170,6 @@ def _host(url: str) -> str | None:
 
 def _target(to: str) -> str:
     """Return where to go after the sign-in: a page of the console, and nothing else."""
-    is_closed = to.startswith((SIGN_IN, STATIC)) or not _TARGET.fullmatch(to)
+    path = to.partition("?")[0].lower().replace("%2e", ".")
+    is_closed = path.startswith((SIGN_IN, STATIC)) or "/." in path or not _TARGET.fullmatch(to)
     return f"{ROOT}/" if is_closed else to

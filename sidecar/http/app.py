@@ -93,6 +93,8 @@ def create_app(settings: Settings, redis_url: str) -> Front:
     telemetry = Telemetry(redis, "serve", facts)
     notifier = make_notifier(settings, redis, redis_url, backend, stand_by=True)
 
+    # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
+    console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
     console_routes: list[BaseRoute] = []
     if settings.console:
         # Loaded only where it is on: nothing else needs templates or sign-in.
@@ -102,7 +104,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
         console_routes = make_console(
             Console(
                 settings=settings,
-                redis=redis,
+                redis=console_redis,
                 redis_url=redis_url,
                 backend=backend,
                 vendors=vendors,
@@ -142,6 +144,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             await vendors.close()
             await backend.close()
             await redis.aclose()
+            await console_redis.aclose()
             log.info("serve.stopped")
 
     app = Front(

@@ -7,7 +7,7 @@ import orjson
 
 from contracts.modes import Capability, PastChange, VendorModes
 from contracts.sidecar_api import ModesChange
-from sidecar.migration.cutover import Cutover, VendorUnknown
+from sidecar.migration.cutover import VendorUnknown
 from sidecar.php.modes import differs
 
 _BUCKETS = 10_000
@@ -65,18 +65,6 @@ class Plan:
     ahead: list[VendorModes]
 
 
-async def plan_rollout(
-    cutover: Cutover, asked: ModesChange, percent: float, excepted: tuple[str, ...]
-) -> Plan:
-    """Ask PHP what a rollout to ``percent`` would do. Raises ``VendorUnknown`` for one of the
-    ``excepted``, and ``BackendError``."""
-    vendors = (await cutover.read(history=True)).vendors
-    known = {vendor.vendor_uid for vendor in vendors}
-    if missing := [uid for uid in excepted if uid not in known]:
-        raise VendorUnknown(missing[0])
-    return make_plan(vendors, asked, percent, excepted)
-
-
 def seen(vendors: list[VendorModes], asked: ModesChange) -> str:
     """Return a digest of what a person has been shown: these vendors are to be moved, have these
     modes now, and get those that are asked for. Another one: it is not what was shown."""
@@ -88,7 +76,11 @@ def seen(vendors: list[VendorModes], asked: ModesChange) -> str:
 def make_plan(
     vendors: list[VendorModes], asked: ModesChange, percent: float, excepted: tuple[str, ...]
 ) -> Plan:
-    """Return what a rollout to ``percent`` does. ``excepted`` vendors are in no list."""
+    """Return what a rollout to ``percent`` does. ``excepted`` vendors are in no list. Raises
+    ``VendorUnknown`` for one of these that is not among the vendors."""
+    known = {vendor.vendor_uid for vendor in vendors}
+    if missing := [uid for uid in excepted if uid not in known]:
+        raise VendorUnknown(missing[0])
     others = [vendor for vendor in vendors if vendor.vendor_uid not in excepted]
     chosen = [vendor for vendor in others if percentile(vendor.vendor_uid) < percent]
     outside = [vendor for vendor in others if percentile(vendor.vendor_uid) >= percent]

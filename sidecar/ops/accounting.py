@@ -15,7 +15,7 @@ something was lost or counted twice: a bug, or somebody has changed Redis by han
 and ``skipped`` are PHP's counts of rows that it has ended at a claim; no check includes them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,19 +186,25 @@ class Counters:
 
     async def read(self) -> list[Accounting]:
         """Return the accounting of all vendors, by their uid; each vendor's at one moment."""
-        return await self.read_some([member.decode() for member in await self._vendors()])
+        return [one async for some in self.chunks(await self.vendors()) for one in some]
 
     async def read_some(self, vendor_uids: Iterable[str]) -> list[Accounting]:
         """Return the accounting of these vendors, by their uid; of one that is not known all is
         0."""
+        return [one async for some in self.chunks(vendor_uids) for one in some]
+
+    async def chunks(self, vendor_uids: Iterable[str]) -> AsyncIterator[list[Accounting]]:
+        """Yield the same, some at a time: of many vendors all take a second."""
         vendors = sorted(vendor_uids)
-        accounting: list[Accounting] = []
         for start in range(0, len(vendors), CHUNK):
-            accounting += await self._read(vendors[start : start + CHUNK])
-        return accounting
+            yield await self._read(vendors[start : start + CHUNK])
+
+    async def vendors(self) -> list[str]:
+        """Return the uids of vendors that have counters, or something that should have been
+        counted."""
+        return sorted(member.decode() for member in await self._vendors())
 
     async def _vendors(self) -> Members:
-        """Return the vendors that have counters, or something that should have been counted."""
         pipeline = self._redis.pipeline(transaction=False)
         for name in (keys.VENDORS, *map(keys.ready, Lane), *map(keys.outbox, EffectKind)):
             pipeline.smembers(name)

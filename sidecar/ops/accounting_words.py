@@ -111,19 +111,28 @@ def equations(accounting: Accounting) -> list[Equation]:
     return [_equation(check) for check in accounting.checks]
 
 
-def totals(accounts: Iterable[Accounting]) -> list[Equation]:
-    """Return those of all vendors together."""
-    found = list(accounts)
-    return [_equation(_sum(name, [one.check(name) for one in found])) for name in FIRST]
+class Totals:
+    """All vendors together, added up some at a time."""
 
+    def __init__(self) -> None:
+        self._totals = dict.fromkeys(FIRST, 0)
+        self._parts: dict[str, dict[str, int | None]] = {
+            name: dict.fromkeys(_WORDS[name][2], 0) for name in FIRST
+        }
 
-def _sum(name: str, checks: list[BalanceCheck]) -> BalanceCheck:
-    parts: dict[str, int | None] = dict.fromkeys(_WORDS[name][2], 0)
-    for check in checks:
-        for part, count in check.parts.items():
-            so_far = parts[part]
-            parts[part] = None if so_far is None or count is None else so_far + count
-    return BalanceCheck(name, sum(check.total for check in checks), parts)
+    def add(self, accounts: Iterable[Accounting]) -> None:
+        for check in (check for account in accounts for check in account.checks):
+            self._totals[check.name] += check.total
+            parts = self._parts[check.name]
+            for part, count in check.parts.items():
+                so_far = parts[part]
+                parts[part] = None if so_far is None or count is None else so_far + count
+
+    def equations(self) -> list[Equation]:
+        return [
+            _equation(BalanceCheck(name, total, self._parts[name]))
+            for name, total in self._totals.items()
+        ]
 
 
 def _equation(check: BalanceCheck) -> Equation:

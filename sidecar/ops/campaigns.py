@@ -1,6 +1,6 @@
 """Campaigns as a person wants to see them: what PHP keeps, beside what Redis and workers know."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -106,13 +106,16 @@ class Campaign:
         }
 
 
-async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
+async def read_all(
+    redis: Redis | None, backend: Backend, timeout_s: float | None = None
+) -> list[Campaign]:
     """Return campaigns that have rows to send or of unknown outcome, or that Redis knows: being
-    sent, halted. ``redis`` None: as far as PHP knows. Raises ``BackendError`` and redis-py's
-    errors."""
+    sent, halted. ``redis`` None: as far as PHP knows. ``timeout_s``: for each call to PHP, if not
+    the usual. Raises ``BackendError`` and redis-py's errors."""
     works, recent = await _known(redis)
-    found = {one.campaign_uid: one for one in await _open(backend)}
-    found |= await _find(backend, [uid for uid in works if uid not in found])
+    php = _Php(backend, timeout_s)
+    found = {one.campaign_uid: one for one in await php.open()}
+    found |= await php.find([uid for uid in works if uid not in found])
     uids = dict.fromkeys([*works, *found])
     campaigns = [Campaign(uid, found.get(uid), works.get(uid), recent.get(uid)) for uid in uids]
     return sorted(
@@ -121,7 +124,12 @@ async def read_all(redis: Redis | None, backend: Backend) -> list[Campaign]:
 
 
 async def read_one(
-    redis: Redis | None, backend: Backend, uid: str, *, errors: bool = False
+    redis: Redis | None,
+    backend: Backend,
+    uid: str,
+    timeout_s: float | None = None,
+    *,
+    errors: bool = False,
 ) -> Campaign:
     """As :func:`read_all`, of one, whatever its rows; costs the same however many others there
     are. With ``errors`` PHP names what its messages have failed of, if its package can."""
@@ -130,7 +138,8 @@ async def read_one(
         listed = await read_listed(redis)
         work = await read_campaign(redis, listed, uid)
         recent = _recent(listed).get(uid)
-    found = await (_find_with_errors if errors else _find)(backend, [uid])
+    php = _Php(backend, timeout_s)
+    found = await (php.find_with_errors if errors else php.find)([uid])
     return Campaign(uid, found.get(uid), work, recent)
 
 
@@ -161,43 +170,40 @@ def _recent(listed: Listed) -> dict[str | None, RecentSends]:
     return {one.campaign_uid: one for one in recent_sends(listed.processes)}
 
 
-async def _find(backend: Backend, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
-    found: list[contract.DueCampaign] = []
-    for start in range(0, len(uids), _BATCH):
-        request = contract.DueCampaignsRequest(
-            campaign_uids=list(uids[start : start + _BATCH]), limit=_BATCH, stale_after_s=_NEVER_S
+class _Php:
+    def __init__(self, backend: Backend, timeout_s: float | None) -> None:
+        self._backend = backend
+        self._timeout_s = timeout_s
+
+    async def find(self, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
+        found: list[contract.DueCampaign] = []
+        for start in range(0, len(uids), _BATCH):
+            some = list(uids[start : start + _BATCH])
+            found += await self._ask(campaign_uids=some, limit=_BATCH)
+        return {one.campaign_uid: one for one in found}
+
+    async def find_with_errors(self, uids: Sequence[str]) -> dict[str, contract.DueCampaign]:
+        """As :meth:`find`; without errors of a package that cannot tell them."""
+        try:
+            found = await self._ask(campaign_uids=list(uids), errors=True)
+        except BackendRefused as error:
+            if error.code != ErrorCode.REQUEST_INVALID:
+                raise
+            return await self.find(uids)
+        return {one.campaign_uid: one for one in found}
+
+    async def open(self) -> list[contract.DueCampaign]:
+        """Return those that are not over; of a package that cannot tell, those with rows due."""
+        try:
+            return await self._ask(open=True, limit=_BATCH)
+        except BackendRefused as error:
+            if error.code != ErrorCode.REQUEST_INVALID:
+                raise
+        return await self._ask(limit=_BATCH)
+
+    async def _ask(self, **wanted: Any) -> list[contract.DueCampaign]:
+        request = contract.DueCampaignsRequest(stale_after_s=_NEVER_S, **wanted)
+        answer = await self._backend.call(
+            contract.DUE_CAMPAIGNS, request, contract.DueCampaignsAnswer, timeout_s=self._timeout_s
         )
-        found += await _ask(backend, request)
-    return {one.campaign_uid: one for one in found}
-
-
-async def _find_with_errors(
-    backend: Backend, uids: Sequence[str]
-) -> dict[str, contract.DueCampaign]:
-    request = contract.DueCampaignsRequest(
-        campaign_uids=list(uids), errors=True, stale_after_s=_NEVER_S
-    )
-    try:
-        return {one.campaign_uid: one for one in await _ask(backend, request)}
-    except BackendRefused as error:
-        if error.code != ErrorCode.REQUEST_INVALID:
-            raise
-    return await _find(backend, uids)
-
-
-async def _open(backend: Backend) -> Iterable[contract.DueCampaign]:
-    """Return those that are not over; of a package that cannot tell, those with rows due."""
-    request = contract.DueCampaignsRequest(open=True, limit=_BATCH, stale_after_s=_NEVER_S)
-    try:
-        return await _ask(backend, request)
-    except BackendRefused as error:
-        if error.code != ErrorCode.REQUEST_INVALID:
-            raise
-    return await _ask(backend, contract.DueCampaignsRequest(limit=_BATCH, stale_after_s=_NEVER_S))
-
-
-async def _ask(
-    backend: Backend, request: contract.DueCampaignsRequest
-) -> Iterable[contract.DueCampaign]:
-    answer = await backend.call(contract.DUE_CAMPAIGNS, request, contract.DueCampaignsAnswer)
-    return answer.campaigns
+        return answer.campaigns

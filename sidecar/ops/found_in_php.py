@@ -130,7 +130,7 @@ def _row_text(row: FoundRow) -> str:
     if row.status == QueueStatus.QUEUED and row.scheduled_at is not None:
         text += f", due at {utc_text(row.scheduled_at)}"
     if row.retries:
-        text += f", after {row.retries} retries"
+        text += f", after {row.retries} {'retry' if row.retries == 1 else 'retries'}"
     if row.superseded:
         text += "; an earlier send was refused by a status, and is made again"
     return text

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from sidecar.ops.dead_letter import ALL, Choice, LetterRef
-from sidecar.ops.dead_letters import CHUNK, DeadLetters, batched, index_of
+from sidecar.ops.dead_letters import DeadLetters, batched, index_of
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -25,7 +25,9 @@ MAX_LOOKED_AT = 2000
 MAX_COUNTED = 500
 #: Maximum letters that are meant at once.
 MAX_CHOSEN = 50_000
-#: Ids that are read from one index at a time.
+#: Indexes that are read in one call, and ids of one at most: while answers are parsed, the process
+#: does nothing else.
+CHUNK = 100
 _IDS = 50
 
 
@@ -166,40 +168,38 @@ class LetterPages:
     ) -> AsyncIterator[LetterRef]:
         """Yield where letters are that may be meant, in order, behind ``after``. Of each index no
         more is read than is needed."""
+        if after is not None and choice.before is not None and after.given_up_at >= choice.before:
+            after = None  # an address that somebody has made up
         vendors = [choice.vendor_uid] if choice.vendor_uid else await self._letters.vendors()
         names = [(vendor_uid, kind) for vendor_uid in vendors for kind in choice.kinds]
         indexes = {name: _Index(*name, choice, newest_first, after) for name in names}
         for chunk in batched(names, CHUNK):
-            await self._fill([indexes[name] for name in chunk], 1)
+            await self._fill([indexes[name] for name in chunk])
         heads = sorted(index.ids.popleft() for index in indexes.values() if index.ids)
         while heads:
             ref = heads.pop() if newest_first else heads.pop(0)
             yield ref
             index = indexes[ref.vendor_uid, ref.kind]
             if not index.ids:
-                await self._fill([index], _IDS)
+                await self._fill([index])
             if index.ids:
                 insort(heads, index.ids.popleft())
 
-    async def _fill(self, indexes: list["_Index"], count: int) -> None:
+    async def _fill(self, indexes: list["_Index"]) -> None:
         """Read the next ids of these, where there are more."""
-        while indexes:
+        while indexes := [index for index in indexes if not index.ids and not index.ended]:
             pipeline = self._redis.pipeline(transaction=False)
             for index in indexes:
-                index.ask(pipeline, count)
-            answers = await pipeline.execute()
-            indexes = [
-                index
-                for index, found in zip(indexes, answers, strict=True)
-                if not index.take(found) and found  # all of them stand before where it begins
-            ]
-            count = max(count, _IDS)
+                index.ask(pipeline)
+            for index, found in zip(indexes, await pipeline.execute(), strict=True):
+                index.take(found)
 
 
 @dataclass(slots=True)
 class _Index:
     """How far one index has been read. ``last`` is where; those given up at the same time as it,
-    ``skip`` of them, were seen."""
+    ``skip`` of them, were seen. Each time twice as many are read: of most indexes few are
+    needed."""
 
     vendor_uid: str
     kind: LetterKind
@@ -207,39 +207,35 @@ class _Index:
     newest_first: bool
     last: LetterRef | None
     skip: int = 0
+    count: int = 1
+    ended: bool = False
     ids: deque[LetterRef] = field(default_factory=deque)
 
-    def ask(self, pipeline: Any, count: int) -> None:
-        low, high = self.choice.scores
-        if self.last is not None:
-            low, high = (
-                (low, self.last.given_up_at)
-                if self.newest_first
-                else (
-                    self.last.given_up_at,
-                    high,
-                )
-            )
-        start, end = (high, low) if self.newest_first else (low, high)
+    def ask(self, pipeline: Any) -> None:
+        start, end = self.choice.scores
+        if self.newest_first:
+            start, end = end, start
         pipeline.zrange(
-            *(index_of(self.vendor_uid, self.kind), start, end),
+            index_of(self.vendor_uid, self.kind),
+            start if self.last is None else self.last.given_up_at,
+            end,
             byscore=True,
             desc=self.newest_first,
             offset=self.skip,
-            num=count,
+            num=self.count,
             withscores=True,
         )
 
-    def take(self, found: Listed) -> bool:
-        """Take what was read. Return whether there is any behind where it begins."""
+    def take(self, found: Listed) -> None:
+        """Take what was read, but for what stands before where this begins."""
         refs = [LetterRef(int(at), self.vendor_uid, id_.decode(), self.kind) for id_, at in found]
         self.ids.extend(ref for ref in refs if self.last is None or self._is_behind(ref, self.last))
+        self.ended, self.count = len(refs) < self.count, min(2 * self.count, _IDS)
         if refs:
             same = sum(1 for ref in refs if ref.given_up_at == refs[-1].given_up_at)
             again = self.last is not None and self.last.given_up_at == refs[-1].given_up_at
             self.skip = self.skip + len(refs) if again else same
             self.last = self._later(refs[-1])
-        return bool(self.ids)
 
     def _is_behind(self, ref: LetterRef, last: LetterRef) -> bool:
         return ref < last if self.newest_first else ref > last

@@ -72,9 +72,8 @@ def state_text(state: NumberState) -> str:
     if state.outage is not None:
         age = duration(max(0.0, now - state.outage.since))
         return f"{state.outage}, for {age}; one message at a time is tried until it answers"
-    held = [held for held in (state.held, state.account_held, state.app_held) if held]
-    if held:
-        longest = max(held, key=lambda one: one.until)
+    if state.holds:
+        longest = max(state.holds, key=lambda one: one.until)
         left = duration(max(0.0, longest.until - now))
         return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
     return (state.reason or "sends at full rate") + last_outage_text(state)

@@ -94,15 +94,26 @@ class NumberState:
         return line_text(self.number, self.vendor_uid)
 
     @property
+    def holds(self) -> list[Held]:
+        """What holds it now, for itself, its account or its app."""
+        return [held for held in (self.held, self.account_held, self.app_held) if held]
+
+    @property
+    def present_rate(self) -> float:
+        """Messages per second that go out at most now; while the Cloud API does not answer, one
+        at a time is tried."""
+        silent = self.paused or self.outage or self.holds
+        return 0.0 if silent else self.effective_rate
+
+    @property
     def reason(self) -> str | None:
         """Why the number is slower than configured, or None."""
         if self.paused is not None:
             return str(self.paused)
         if self.outage is not None:
             return str(self.outage)
-        holds = [held for held in (self.held, self.account_held, self.app_held) if held]
-        if holds:
-            return max(holds, key=lambda held: held.until).reason
+        if self.holds:
+            return max(self.holds, key=lambda held: held.until).reason
         if self.budget is not None and self.budget.free_at is not None:
             return f"{self.budget.limit} recipients of the portfolio in 24 hours are used up"
         if self.effective_rate < self.configured_rate:
@@ -134,8 +145,6 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
 
 async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState | None]:
     """Return how lines stand, in as many round trips as one takes."""
-    if not lines:
-        return []
     pipeline = redis.pipeline(transaction=False)
     pipeline.time()
     for line in lines:

@@ -44,6 +44,7 @@ MAIN = {
         "test_a_requeued_row_is_found_when_it_falls_due",
         "test_rows_that_stand_in_3_become_6",
         "test_old_rows_in_another_status_stay",
+        "test_what_messages_have_failed_of",
     ),
     "observe": ("test_the_first_message_in_24_hours",),
     "unknown_messages": ("unknown", "test_only_those_that_have_stood_for_long_enough"),

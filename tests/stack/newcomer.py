@@ -98,6 +98,17 @@ class Newcomer:
             self._systemctl(*request)
         return done.stdout
 
+    def switch_console_on(self) -> None:
+        """Serve the console on this side and nginx's, as docs/operations.md says."""
+        with (self._folder / "checkout" / "sidecar.toml").open("a") as settings:
+            settings.write("console = true\n")
+        self.run(
+            "sed -i 's/#include sidecar.console/include sidecar\\/console/' /etc/nginx/conf.d/*"
+        )
+        self.run("nginx -t && systemctl reload nginx")
+        self._installation.processes["sidecar"].stop()
+        self._installation.start("sidecar")
+
     def _here(self, line: str) -> str:
         for there, here in (
             ("/var/www/whatsapp", "app"),

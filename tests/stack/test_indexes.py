@@ -127,7 +127,7 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await caller.retry(campaign, dry_run=True)
     await caller.retry(campaign, codes=["131026"], limit=1, after="1")
     await caller.due(limit=1000)
-    await caller.due(campaign)
+    await caller.due(campaign, errors=True)
     await _resolve_unknown(caller, campaign)
     await _take_over(caller)
     await _talk(caller, campaign)

@@ -1,10 +1,12 @@
 """README's section "Install", line by line, on nginx, Laravel, MariaDB and Redis: at its end a
-customer's message is in the tables, and a campaign is sent."""
+customer's message is in the tables, a campaign is sent, and a user of the admin sees the
+console."""
 
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from simulator.backend.seed import SeededVendor
@@ -14,6 +16,13 @@ from tests.eventually import eventually
 from tests.stack.newcomer import Newcomer, install_commands
 from tests.stack.packages import require_stack
 from tests.stack.php_code import SIDECAR, run_php
+
+CONSOLE_URL = f"""
+    $app->register(Illuminate\\Auth\\AuthServiceProvider::class);
+    Illuminate\\Support\\Facades\\Gate::define('viewSidecar', static fn ($user) => true);
+    $user = new Illuminate\\Auth\\GenericUser(['id' => 1, 'name' => 'Ada & Eva']);
+    return {SIDECAR}::consoleUrl($user);
+"""
 
 
 @pytest.fixture
@@ -56,3 +65,11 @@ async def test_from_a_clone_to_a_webhook_and_a_campaign(
     await eventually(lambda: not installation.tables.counts().queue)  # by their statuses
     assert installation.tables.counts().sent_messages == 3
     assert read(cloud_api, "report")["accepted"] == 3
+
+    newcomer.switch_console_on()
+    opened = run_php(newcomer.php, CONSOLE_URL)
+    with httpx.Client(base_url=newcomer.nginx.url, trust_env=False) as browser:
+        answer = browser.get(opened, follow_redirects=True)
+        assert (answer.status_code, answer.url.path) == (200, "/sidecar/")
+        assert "Ada &amp; Eva" in answer.text
+        assert "has been used" in browser.get(opened).text

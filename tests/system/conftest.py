@@ -22,6 +22,7 @@ def demo(tmp_path: Path) -> Iterator[Demo]:
         reconcile_interval_s=0.2,
         backend_timeout_s=5,
         due_campaigns_interval_s=1,
+        console=True,
     )
     with installation:
         demo.start()

@@ -1,5 +1,6 @@
 """What a busy run leaves in Redis: every key is one of the table, and goes when it says so."""
 
+import asyncio
 import re
 from contextlib import closing
 
@@ -9,6 +10,7 @@ from contracts import sidecar_api as api
 from sidecar.redis import keys
 from simulator.control import call_sidecar
 from simulator.demo import Demo
+from tests.system.overview import assert_overview_is_true
 from tests.system.running import assert_complete, wait_for_accepted
 
 
@@ -37,6 +39,7 @@ def test_every_key_is_in_the_table_and_goes_when_it_says_so(demo: Demo) -> None:
     call(demo, api.CAMPAIGN_PAUSE)
     call(demo, api.CAMPAIGN_RESUME)
     assert_complete(demo)
+    asyncio.run(assert_overview_is_true(demo))
     call(demo, api.CAMPAIGN_CANCEL)
     described = table()
     classes = set()
@@ -49,4 +52,5 @@ def test_every_key_is_in_the_table_and_goes_when_it_says_so(demo: Demo) -> None:
             if "expires" in described[pattern]:
                 assert client.pttl(key) != -1, f"{key} does not expire"
     assert {"fence:(.+)", "halt:(.+)", "dedup:(.+):(.+)", "number:(.+)", "nonce:(.+)"} <= classes
+    assert {"console:session:(.+)", "console:sessions", "history:(.+)"} <= classes
     assert len(classes) > 15

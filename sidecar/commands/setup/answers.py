@@ -26,7 +26,8 @@ _SECRET = re.compile(r"[A-Za-z0-9._~+/=-]{8,256}")
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """``redis_url`` is None for the embedded Valkey, which keeps its data in ``data_dir``."""
+    """``redis_url`` is None for the embedded Valkey, which keeps its data in ``data_dir``.
+    ``app_secret``: several are separated by commas."""
 
     backend_url: str
     port: int
@@ -52,7 +53,7 @@ class Answers:
             values["data_dir"] = str(self.data_dir)
         values["signing_keys"] = self.signing_keys
         if self.app_secret is not None:
-            values["app_secrets"] = [self.app_secret]
+            values["app_secrets"] = self.app_secret
         return values
 
 
@@ -125,9 +126,10 @@ def has_password(redis_url: str) -> bool:
 
 
 def read_secret(text: str) -> str:
-    if not _SECRET.fullmatch(text):
+    secrets_ = [secret.strip() for secret in text.split(",")]
+    if not all(_SECRET.fullmatch(secret) for secret in secrets_):
         raise ValueError("that is no app secret: copy it from App settings, Basic, at Meta")
-    return text
+    return ",".join(secrets_)
 
 
 def read_path(text: str) -> Path:

@@ -23,14 +23,14 @@ def php_env(answers: Answers) -> str:
 def php_env_command(answers: Answers, place: Place) -> str:
     """Return a command that adds the same lines. It takes the secrets from the settings file, so
     that they are neither shown nor in the shell's history."""
-    keys = _cut(r'signing_keys = "\(.*\)"', place)
-    secret = answers.app_secret and _cut(r'app_secrets = \["\(.*\)"\]', place)
+    keys = _cut("signing_keys", place)
+    secret = None if answers.app_secret is None else _cut("app_secrets", place)
     lines = _env(answers, keys, secret)
     return f"cat >> {place.application}/.env <<END\n{lines}END\n"
 
 
-def _cut(line: str, place: Place) -> str:
-    return f"$(sed -n 's/^{line}$/\\1/p' {place.config})"
+def _cut(name: str, place: Place) -> str:
+    return f"""$(sed -n 's/^{name} = "\\(.*\\)"$/\\1/p' {place.config})"""
 
 
 def _env(answers: Answers, keys: str, secret: str | None) -> str:

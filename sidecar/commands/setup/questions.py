@@ -120,7 +120,7 @@ def read_file(path: Path | None) -> str | None:
     if path is None:
         return None
     if str(path) == "-":
-        return sys.stdin.readline().strip()
+        return _hidden("The app secret") if sys.stdin.isatty() else sys.stdin.readline().strip()
     try:
         mode, text = path.stat().st_mode, path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:

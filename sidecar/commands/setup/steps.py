@@ -84,7 +84,7 @@ def _services(answers: Answers, place: Place, out: Path | None) -> Step:
     commands = [
         f"id {user} || useradd --system --home-dir {STATE} --shell /usr/sbin/nologin {user}",
     ]
-    if answers.redis_url is None:
+    if answers.redis_url is None and answers.data_dir != STATE:  # whose owner systemd sets
         owner = f"-o {user} -g {place.group}"
         commands.append(f"install -d {owner} -m 700 {answers.data_dir}")
         commands.append(f"chown -R {user}: {answers.data_dir}")

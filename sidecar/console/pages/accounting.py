@@ -1,5 +1,6 @@
 """The accounting: everything that came in is accounted for, of all vendors and of each."""
 
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from sidecar.console.page import looks, part, render
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
 from sidecar.ops.accounting import Accounting, Counters
-from sidecar.ops.accounting_words import equations, totals
+from sidecar.ops.accounting_words import Equation, Totals, equations
 
 #: Vendors on a page.
 PAGE = 50
@@ -29,29 +30,45 @@ def routes(console: Console) -> list[BaseRoute]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Everything:
+    """What the page says of all vendors. ``wrong`` are some of those that do not balance."""
+
+    vendors: list[str]
+    equations: list[Equation]
+    wrong: list[Accounting]
+
+
 class _AccountingPage:
     def __init__(self, console: Console) -> None:
         self._counters = Counters(console.redis)
-        self._shared = Shared(self._counters.read, SHARED_S)
+        self._shared = Shared(self._read, SHARED_S)
+
+    async def _read(self) -> Everything:
+        vendors, totals = await self._counters.vendors(), Totals()
+        wrong: list[Accounting] = []
+        async for some in self._counters.chunks(vendors):
+            totals.add(some)
+            wrong += [one for one in some if not one.balanced][: PAGE - len(wrong)]
+        return Everything(vendors, totals.equations(), wrong)
 
     async def show(self, request: Request, user: User) -> Response:
         wanted = request.query_params.get("vendor", "").strip()[:200]
         after = request.query_params.get("after", "")
-        accounts = await self._shared.get()
-        fitting = [one for one in accounts if wanted.lower() in one.vendor_uid.lower()]
-        rest = [one for one in fitting if one.vendor_uid > after]
-        shown = rest[:PAGE]
+        everything = await self._shared.get()
+        fitting = [
+            uid for uid in everything.vendors if wanted.lower() in uid.lower() and uid > after
+        ]
+        shown = await self._counters.read_some(fitting[:PAGE])
         return render(
             request,
             user,
             "accounting.html",
-            vendors=len(accounts),
-            equations=totals(accounts),
-            wrong=[one for one in accounts if not one.balanced][:PAGE],
+            everything=everything,
             wanted=wanted,
             shown=shown,
             first=_address(wanted) if after else "",
-            next=_address(wanted, shown[-1].vendor_uid) if len(rest) > PAGE else "",
+            next=_address(wanted, shown[-1].vendor_uid) if len(fitting) > PAGE else "",
         )
 
     async def show_vendor(self, request: Request, user: User) -> Response:

@@ -1,5 +1,6 @@
 """Campaigns: how far each is, how fast, and why it does not send; stopping and starting them."""
 
+import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -95,8 +96,7 @@ class _Campaigns:
         return live(request, user, LIST_EVERY_S, fragments)
 
     async def _chosen(self, choice: Choice) -> dict[str, Any]:
-        titles = await self._titles.get()
-        everything = await self._views.all()
+        everything, titles = await asyncio.gather(self._views.all(), self._titles.get())
         found = [one for one in everything if choice.fits(one, titles)]
         page = Paged.of(found, choice.page, PER_PAGE)
         return {
@@ -111,7 +111,7 @@ class _Campaigns:
 
     async def show(self, request: Request, user: User) -> Response:
         uid = request.path_params["uid"]
-        view = await self._views.one(uid)
+        view, titles = await asyncio.gather(self._views.one(uid), self._titles.get())
         if view.one.php is None and view.one.work is None:
             away = view.one.php_away
             why = f"PHP does not answer: {away}" if away else f"PHP knows no campaign {uid}."
@@ -121,9 +121,9 @@ class _Campaigns:
             user,
             "campaign.html",
             view=view,
-            errors=await self._views.errors(uid),
+            errors=None if view.one.php_away else await self._views.errors(uid),
             title=(view.one.php.title if view.one.php else None) or uid,
-            vendor=(await self._titles.get()).get(view.one.vendor_uid or "", ""),
+            vendor=titles.get(view.one.vendor_uid or "", ""),
             allowed=allowed(view.one),
             max_reason=MAX_REASON,
         )

@@ -3,8 +3,6 @@
 import base64
 import time
 from collections import Counter
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,14 +11,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from sidecar.console.bodies import Body, show_body, show_id, show_value, visible
+from sidecar.console.bodies import Body, show_body, show_id, show_text, show_value, visible
 from sidecar.console.console import Console
 from sidecar.console.forms import Form
+from sidecar.console.letter_choice import (
+    FILTERS,
+    asked_of,
+    choice_of,
+    item_of,
+    link_to,
+    ref_of,
+)
 from sidecar.console.live import Shared, live
 from sidecar.console.page import back, confirm, failed, form, looks, operates, part, render, who
 from sidecar.console.selection import Selections
 from sidecar.console.sessions import User
-from sidecar.ops.dead_letter import KINDS, Choice, DeadLetter, LetterRef
+from sidecar.console.vendor_titles import VendorTitles
+from sidecar.ops.dead_letter import KINDS, DeadLetter, LetterRef
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
 from sidecar.ops.letter_advice import advise
@@ -32,7 +39,6 @@ from sidecar.ops.letter_pages import (
     VendorLetters,
 )
 from sidecar.redis.client import AnyRedisError, reason_of
-from sidecar.redis.letter_bounds import LetterKind
 
 PATH = "/dead-letters"
 #: Letters that are done in one step, and for how long one request goes on.
@@ -43,8 +49,6 @@ MAX_NAMED = 20
 
 #: Longest message id that a list shows whole.
 MAX_ID = 24
-#: The fields of a filter.
-FILTERS = ("vendor", "kind", "reason", "since", "before")
 
 _DONE = {LetterAction.REPLAY: "replayed", LetterAction.DISCARD: "discarded"}
 _MEANS = {
@@ -73,11 +77,12 @@ class _DeadLetters:
         self._letters = DeadLetters(console.redis)
         self._pages = LetterPages(console.redis)
         self._vendors = Shared(self._pages.vendors)
+        self._titles = VendorTitles(console.backend)
 
     async def show(self, request: Request, user: User) -> Response:
         query = request.query_params
         try:
-            choice, after = _choice(query), _ref(query["after"]) if "after" in query else None
+            choice, after = choice_of(query), ref_of(query["after"]) if "after" in query else None
         except ValueError as error:
             return failed(request, 400, str(error))
         vendors = await self._vendors.get()
@@ -88,21 +93,27 @@ class _DeadLetters:
             user,
             "dead_letters.html",
             summary=_summary(vendors),
+            titles=await self._titles.get(),
             kinds=KINDS,
-            asked={**dict.fromkeys(FILTERS, ""), **_asked(query)},
-            filtered=bool(_asked(query)),
+            asked={**dict.fromkeys(FILTERS, ""), **asked_of(query)},
+            filtered=bool(asked_of(query)),
+            selected=query.get("select") == "all",
+            select=link_to(query, select="all", **({"after": item_of(after)} if after else {})),
             rows=[_row(head, user) for head in page.letters],
             looked_at=page.looked_at,
             reasons=[_reason(why, count, query) for why, count in reasons.most_common(MAX_NAMED)],
             counted=looked_at,
-            first=_link(query) if after else None,
-            older=_link(query, after=_item(page.after)) if page.after else None,
+            first=link_to(query) if after else None,
+            older=link_to(query, after=item_of(page.after)) if page.after else None,
         )
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            summary = _summary(await self._vendors.get())
-            return {"summary": part("dead_letters_parts.html", "summary", summary=summary)}
+            shown = {
+                "summary": _summary(await self._vendors.get()),
+                "titles": await self._titles.get(),
+            }
+            return {"summary": part("dead_letters_parts.html", "summary", **shown)}
 
         return live(request, user, 3.0, fragments)
 
@@ -117,7 +128,8 @@ class _DeadLetters:
         if shown is None:
             why = "There is no such dead letter any more: it was replayed, discarded or deleted."
             return failed(request, 404, why)
-        return render(request, user, "dead_letter.html", **shown)
+        titles = await self._titles.get()
+        return render(request, user, "dead_letter.html", titles=titles, **shown)
 
     async def ask(self, request: Request, user: User) -> Response:
         """Count what is meant, and ask before it is done."""
@@ -129,7 +141,7 @@ class _DeadLetters:
             return failed(request, 400, str(error))
         if not refs:
             return back(request, PATH, "no dead letter is meant by that", failed=True)
-        token = await Selections(self._console.redis, action).keep([_item(ref) for ref in refs])
+        token = await Selections(self._console.redis, action).keep([item_of(ref) for ref in refs])
         return _question(
             request, user, action, token, len(refs), [*details, _MEANS[action], _LATER]
         )
@@ -137,9 +149,9 @@ class _DeadLetters:
     async def _meant(self, fields: Form) -> tuple[list[LetterRef], list[str]]:
         """Return the letters that are meant, the oldest first, and what to say of them."""
         if not fields.get("all"):
-            refs = sorted({_ref(item) for item in fields.all("letter")})
+            refs = sorted({ref_of(item) for item in fields.all("letter")})
             return refs, _counts(Counter(ref.vendor_uid for ref in refs), "of vendor ")
-        choice = _choice(dict(fields.fields))
+        choice = choice_of(dict(fields.fields))
         chosen = await self._pages.chosen(choice)
         details = [f"All that the filter names: {choice.text}."]
         details += _counts(chosen.vendors, "of vendor ") + _counts(chosen.reasons, "because: ")
@@ -183,7 +195,7 @@ class _DeadLetters:
         async with self._console.audit.doing(who(user), f"dead_letters.{action}") as doing:
             try:
                 while items := await selections.take(token, STEP):
-                    refs = [_ref(item) for item in items]
+                    refs = [ref_of(item) for item in items]
                     vendors.update(ref.vendor_uid for ref in refs)
                     await carry_out(self._letters, action, refs, carried)
                     if time.monotonic() >= end:
@@ -224,56 +236,6 @@ def _counts(counts: Counter[str], before: str) -> list[str]:
     return found
 
 
-# -- addresses --
-
-
-def _item(ref: LetterRef) -> str:
-    """Return where a letter is as a text. No vendor's uid holds a slash."""
-    return f"{ref.given_up_at}/{ref.kind}/{ref.vendor_uid}/{ref.id}"
-
-
-def _ref(item: str) -> LetterRef:
-    parts = item.split("/", 3)
-    if len(parts) != 4:
-        raise ValueError("this names no dead letter")
-    return LetterRef(int(parts[0]), parts[2], parts[3], LetterKind(parts[1]))
-
-
-def _choice(query: QueryParams | dict[str, str]) -> Choice:
-    """Return what a filter means. Raises ValueError, in words."""
-    kind = query.get("kind") or None
-    if kind is not None and kind not in KINDS:
-        raise ValueError("There is no such kind of dead letter.")
-    return Choice(
-        vendor_uid=query.get("vendor", "").strip() or None,
-        reason=query.get("reason", "").strip() or None,
-        before=_time(query.get("before", "")),
-        since=_time(query.get("since", "")),
-        kind=kind,
-    )
-
-
-def _time(text: str) -> int | None:
-    """Return a time as browsers write it, in UTC, as unix ms."""
-    if not text:
-        return None
-    try:
-        return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
-    except ValueError:
-        raise ValueError("That is no time; write it as 2026-01-31T14:05.") from None
-
-
-def _asked(query: QueryParams) -> dict[str, str]:
-    return {name: query[name] for name in FILTERS if query.get(name)}
-
-
-def _link(query: QueryParams, **more: str) -> str:
-    return f"?{urlencode({**_asked(query), **more})}"
-
-
-# -- what is shown --
-
-
 def _summary(vendors: list[VendorLetters]) -> dict[str, Any]:
     return {
         "number": sum(one.number for one in vendors),
@@ -288,21 +250,21 @@ def _reason(why: Reason, count: int, query: QueryParams) -> dict[str, Any]:
     return {
         "count": count,
         "kind": kind,
-        "text": visible(why.text),
+        "text": show_text(why.text),
         "advice": advise(why.letter, why.kind, why.text),
-        "link": f"{PATH}{_link(query, kind=kind, reason=why.text)}",
+        "link": f"{PATH}{link_to(query, kind=kind, reason=why.text)}",
     }
 
 
 def _row(head: LetterHead, user: User) -> dict[str, Any]:
     return {
         "head": head,
-        "item": _item(head.ref),
+        "item": item_of(head.ref),
         "link": f"{PATH}/letter?{urlencode({'vendor': head.ref.vendor_uid, 'id': head.ref.id})}",
         "kind": head.kind or "unreadable",
         # Of a long one the end is enough to tell it from others.
         "wamid": show_id(head.wamid, clear=user.operates and len(head.wamid or "") <= MAX_ID),
-        "reason": visible(head.reason),
+        "reason": show_text(head.reason),
     }
 
 
@@ -312,9 +274,9 @@ def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
     reason, kind = str(update.get("reason") or "no reason is known"), update.get("kind")
     return {
         "letter": letter,
-        "item": _item(letter.ref),
+        "item": item_of(letter.ref),
         "kind": str(kind or "unreadable"),
-        "reason": visible(reason),
+        "reason": show_text(reason),
         "advice": advise(letter.kind, kind, reason),
         "wamid": show_id(str(update.get("wamid") or ""), clear=user.operates),
         "received_at": update.get("received_at"),
@@ -325,8 +287,11 @@ def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
 
 def _body(letter: DeadLetter, user: User) -> Body:
     """Return what a letter holds: the webhook, the bytes that could not be read, or the effect."""
-    held: Iterable[Any] = (letter.update.get(name) for name in ("payload", "effect"))
-    value = next((one for one in held if one is not None), None)
-    if value is not None:
-        return show_value(value, clear=user.operates)
-    return show_body(base64.b64decode(letter.update.get("body") or ""), clear=user.operates)
+    update, clear = letter.update, user.operates
+    effect = update.get("effect") or {}
+    if isinstance(effect.get("raw"), str):  # a forward's, which is posted as it is
+        return show_body(effect["raw"].encode(errors="replace"), clear=clear)
+    value = update.get("payload") or effect
+    if value:
+        return show_value(value, clear=clear)
+    return show_body(base64.b64decode(update.get("body") or ""), clear=clear)

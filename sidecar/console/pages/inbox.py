@@ -10,11 +10,12 @@ from starlette.routing import BaseRoute, Route
 
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
-from sidecar.console.bodies import show_body, show_id, visible
+from sidecar.console.bodies import show_body, show_id, show_text
 from sidecar.console.console import Console
 from sidecar.console.live import Shared, live
 from sidecar.console.page import failed, looks, part, render
 from sidecar.console.sessions import User
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.inbox.lanes import lane_of, may_hold_messages
 from sidecar.ops.ignored import IgnoredCount, last_ignored, read_ignored
 from sidecar.ops.inbox import (
@@ -51,6 +52,7 @@ class _Inbox:
         self._redis = console.redis
         self._reader = WaitingReader(console.redis)
         self._waiting = Shared(self._reader.read)
+        self._titles = VendorTitles(console.backend)
         self._ignored = Shared(self._read_ignored, for_s=5.0)
 
     async def show(self, request: Request, user: User) -> Response:
@@ -60,14 +62,15 @@ class _Inbox:
             user,
             "inbox.html",
             lanes=_lanes(await self._waiting.get()),
+            titles=await self._titles.get(),
             ignored=_ignored(reasons),
             more=max(0, len(reasons) - MAX_REASONS),
         )
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            lanes = _lanes(await self._waiting.get())
-            return {"lanes": part("inbox_parts.html", "lanes", lanes=lanes)}
+            lanes, titles = _lanes(await self._waiting.get()), await self._titles.get()
+            return {"lanes": part("inbox_parts.html", "lanes", lanes=lanes, titles=titles)}
 
         return live(request, user, 2.0, fragments)
 
@@ -89,6 +92,7 @@ class _Inbox:
             user,
             "inbox_vendor.html",
             vendor_uid=vendor_uid,
+            titles=await self._titles.get(),
             lane=lane,
             waiting=await self._reader.vendor(vendor_uid),
             webhooks=[_webhook(one, asked, user, SHORT_BYTES) for one in page.webhooks],
@@ -113,6 +117,7 @@ class _Inbox:
             user,
             "inbox_webhook.html",
             vendor_uid=vendor_uid,
+            titles=await self._titles.get(),
             lane=lane,
             asked=urlencode(asked),
             one=_webhook(found, asked, user),
@@ -128,6 +133,7 @@ class _Inbox:
             user,
             "inbox_ignored.html",
             reason=reason,
+            titles=await self._titles.get(),
             words=WORDS.get(reason),
             counts=[(one, await self._last(one, user)) for one in mine[:MAX_VENDORS]],
             more=max(0, len(mine) - MAX_VENDORS),
@@ -140,7 +146,7 @@ class _Inbox:
         return {
             "kind": last.get("kind"),
             "wamid": show_id(last.get("wamid"), clear=user.operates),
-            "reason": visible(last["reason"]),
+            "reason": show_text(last["reason"]),
             "body": show_body(last["payload"].encode(errors="replace"), clear=user.operates),
         }
 

@@ -113,7 +113,7 @@ class _Overview:
         span = _span(request)
 
         async def fragments() -> dict[str, str]:
-            report, found = await self._wrong.get()
+            report, found = await self._wrong.latest()
             figures = await self._figures.get()
             drawn = charts(await self._history.get(), span)
             make = partial(part, "overview_parts.html")

@@ -15,7 +15,8 @@ from sidecar.console.page import form, looks, operates, render
 from sidecar.console.sessions import User
 from sidecar.migration.cutover import VendorUnknown
 from sidecar.migration.preview import changes
-from sidecar.migration.rollout import Plan, changed_by_hand, plan_rollout, rollout_reason, seen
+from sidecar.migration.rollout import Plan, changed_by_hand, make_plan, rollout_reason, seen
+from sidecar.php.modes import read_vendors
 
 Planned = tuple[ModesChange, Plan]
 
@@ -33,6 +34,7 @@ def routes(console: Console) -> list[BaseRoute]:
 
 class _RolloutPage:
     def __init__(self, console: Console) -> None:
+        self._backend = console.backend
         self._moves = Moves(console)
 
     async def show(self, request: Request, user: User) -> Response:
@@ -70,7 +72,7 @@ class _RolloutPage:
         excepted = tuple(fields.get("except").replace(",", " ").split())
         reason = rollout_reason(percent, asked.reason)[:500]
         asked = asked.model_copy(update={"reason": reason})
-        return asked, await plan_rollout(self._moves.cutover(), asked, percent, excepted)
+        return asked, make_plan(await read_vendors(self._backend), asked, percent, excepted)
 
     async def _show(
         self, request: Request, user: User, fields: Form, planned: Planned, *, meanwhile: bool

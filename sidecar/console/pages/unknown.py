@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Route
 
 from contracts.backend import ResolveAction, UnknownMessage
 from sidecar.clock import now_ms
-from sidecar.console.bodies import visible
+from sidecar.console.bodies import show_text, visible
 from sidecar.console.console import Console
 from sidecar.console.forms import Form
 from sidecar.console.live import Shared, live
 from sidecar.console.page import back, confirm, failed, form, looks, operates, part, render, who
 from sidecar.console.selection import Selections
 from sidecar.console.sessions import User
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of
 from sidecar.sending import settling
@@ -56,6 +57,7 @@ class _Unknown:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._messages = UnknownMessages(console.backend)
+        self._titles = VendorTitles(console.backend)
         self._oldest = Shared(self._read_oldest, for_s=5.0)
 
     async def show(self, request: Request, user: User) -> Response:
@@ -74,6 +76,7 @@ class _Unknown:
             asked={name: query.get(name, "") for name in FILTERS},
             filtered=bool(_asked(query)),
             rows=[_row(message) for message in found],
+            titles=await self._titles.get(),
             max_reason=MAX_REASON,
             first=_link(query) if "after" in query else None,
             later=_link(query, after=after) if after else None,
@@ -218,5 +221,5 @@ def _row(message: UnknownMessage) -> dict[str, Any]:
         "message": message,
         "age_s": max(0, now_ms() - message.since) / 1000,
         "to": message.to or message.recipient,
-        "reason": visible(message.reason or ""),
+        "reason": show_text(message.reason or ""),
     }

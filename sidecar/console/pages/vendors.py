@@ -19,7 +19,7 @@ from sidecar.console.sessions import User
 from sidecar.migration.preview import changes
 from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason, seen
 from sidecar.php.client import BackendError
-from sidecar.php.modes import counts, differs, held
+from sidecar.php.modes import counts, differs, held, read_vendor
 from sidecar.shadow.differences import CAMPAIGNS, DID, by_rule, example_text, sides
 from sidecar.shadow.parity import ParityReader, VendorParity
 from sidecar.shadow.rules import SENTENCES, UNEXPLAINED, Class, Kind
@@ -51,6 +51,7 @@ class _VendorsPage:
     def __init__(self, console: Console) -> None:
         self._settings = console.settings
         self._audit = console.audit
+        self._backend = console.backend
         self._moves = Moves(console)
         self._parity = ParityReader(console.redis)
 
@@ -85,9 +86,7 @@ class _VendorsPage:
         parity = await self._parity.read(vendor_uid)
         vendor, trouble = None, ""
         try:
-            vendors = await self._moves.vendors.get()
-            vendor = next((one for one in vendors if one.vendor_uid == vendor_uid), None)
-            vendor = vendor or await self._moves.find(vendor_uid)  # a new one
+            vendor = await read_vendor(self._backend, vendor_uid)
             if vendor is None and not parity.counts:
                 return failed(request, 404, f"PHP knows no vendor {vendor_uid}.")
         except BackendError as error:

@@ -26,10 +26,11 @@ async def test_nothing(run_command: RunCommand) -> None:
 async def test_lines_the_newest_last(run_command: RunCommand, redis: Redis) -> None:
     await record(redis)
     lines = (await asyncio.to_thread(run_command, "audit")).stdout.splitlines()
-    assert [line.partition("Z  ")[2] for line in lines] == [
-        "console ada (operate)  campaign.pause  c-1  done  reason late",
-        'php  modes.change  v  done  vendors ["v","w"]',
-        "command ben@host  number.lift  nothing to do",
+    assert lines[0].split() == ["AT", "WHO", "ACTION", "TARGET", "OUTCOME", "DETAILS"]
+    assert [" ".join(line.partition("Z  ")[2].split()) for line in lines[1:]] == [
+        "console ada (operate) campaign.pause c-1 done reason late",
+        'php modes.change v done vendors ["v","w"]',
+        "command ben@host number.lift nothing to do",
     ]
 
 

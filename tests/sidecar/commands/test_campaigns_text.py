@@ -3,11 +3,11 @@
 from contracts.backend import CampaignCounts, CampaignErrors, DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.commands.campaigns_text import (
+    NAMES,
     described,
     failed,
     failed_later,
-    head,
-    line,
+    row,
     stays,
 )
 from sidecar.ops.backlog import CampaignWork
@@ -35,16 +35,16 @@ def campaign(state: CampaignState = CampaignState.RUNNING, waits: str | None = N
     return Campaign("c-1", php, work, recent)
 
 
-def test_columns_stand_below_their_heads() -> None:
-    names, [row] = head(), list(line(campaign()))
+def test_a_row_stands_below_its_names() -> None:
+    found = dict(zip(NAMES, row(campaign()), strict=True))
     for name, value in (("STATE", "running"), ("SENT", "4,005 of 5,010"), ("PER S", "78.4")):
-        assert row.index(value) == names.index(name)
-    assert row.endswith("Spring")
+        assert found[name] == value
+    assert (found["TITLE"], found["WHY"]) == ("Spring", "")
 
 
 def test_why_it_does_not_send() -> None:
-    assert list(line(campaign(waits="131057")))[1] == "    waits: 131057"
-    assert list(line(campaign(CampaignState.PAUSED)))[1] == "    why: the price"
+    assert row(campaign(waits="131057"))[-1] == "131057"
+    assert row(campaign(CampaignState.PAUSED))[-1] == "the price"
 
 
 def test_everything_about_one() -> None:
@@ -62,9 +62,17 @@ def test_everything_about_one() -> None:
         assert words in text, words
 
 
+def test_one_that_does_not_send() -> None:
+    php = DueCampaign(campaign_uid="c-1", vendor_uid="v-1", state=CampaignState.PAUSED)
+    text = "\n".join(described(Campaign("c-1", php, None, RecentSends("v-1", "c-1")), []))
+    assert "speed     0.0 per second" in text
+    assert "left  " not in text
+    assert "unknown list" not in text
+
+
 def test_one_that_php_does_not_know() -> None:
     gone = Campaign("c-1", None)
-    assert next(line(gone)).split()[:5] == ["c-1", "-", "unknown", "to", "PHP"]
+    assert row(gone)[:3] == ("c-1", "-", "unknown to PHP")
     assert "\n".join(described(gone, [])).endswith("state     unknown to PHP")
 
 

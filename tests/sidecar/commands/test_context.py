@@ -67,7 +67,7 @@ def test_logging_is_set_up_as_the_settings_say(configured: list[tuple[str, ...]]
 
 def test_the_embedded_valkey() -> None:
     result = run("dead-letters", "list")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "no dead letters\n", "")
 
 
 async def test_what_was_opened_is_closed(make_settings: MakeSettings, redis: Redis) -> None:

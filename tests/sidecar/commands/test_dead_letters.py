@@ -60,14 +60,26 @@ async def assert_balanced(redis: Redis) -> None:
 
 
 async def test_listing(run: Run, letters: DeadLetters) -> None:
-    result = await run("dead-letters", "list")
+    result = await run("dead-letters", "list", "--json")
     assert result.exit_code == 0
     lines = [orjson.loads(line) for line in result.stdout.splitlines()]
     assert [line["id"] for line in lines] == ["letter-0", "letter-1", "letter-2"]
     assert lines[0]["reason"] == "the routine failed"
     assert "Ada" not in result.stdout
-    result = await run("dead-letters", "list", "--vendor", "w")
+    result = await run("dead-letters", "list", "--vendor", "w", "--json")
     assert orjson.loads(result.stdout)["id"] == "letter-1"
+
+
+async def test_listing_for_people(
+    run: Run, letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.commands.dead_letters.BATCH", 2)
+    head, *lines = (await run("dead-letters", "list")).stdout.splitlines()
+    assert head.split() == ["GIVEN", "UP", "ID", "KIND", "VENDOR", "WAMID", "TRIES", "REASON"]
+    assert [line.split()[2] for line in lines] == ["letter-0", "letter-1", "letter-2"]
+    assert lines[0].endswith("10  the routine failed")
+    result = await run("dead-letters", "list", "--vendor", "nobody")
+    assert result.stdout == "no dead letters\n"
 
 
 async def test_showing_one(run: Run, letters: DeadLetters) -> None:
@@ -230,7 +242,7 @@ async def test_choosing(
     options: tuple[str, ...],
     ids: list[int],
 ) -> None:
-    result = await run("dead-letters", "list", *options)
+    result = await run("dead-letters", "list", "--json", *options)
     found = [orjson.loads(line)["id"] for line in result.stdout.splitlines()]
     assert found == [f"letter-{number}" for number in ids]
     result = await run("dead-letters", "discard", *options, "--yes")
@@ -342,6 +354,7 @@ async def test_how_far_it_came_is_recorded(
     result = await run("dead-letters", "replay", "--all")
     assert (result.exit_code, result.stderr) == (
         1,
+        "2 of 3 were done before that\n"
         "Error: Redis is unavailable: away; sidecar check tries redis_url\n",
     )
     [entry] = await Audit(redis, 100).read()

@@ -30,20 +30,20 @@ async def test_nothing(run_command: RunCommand) -> None:
 @pytest.mark.usefixtures("ignored")
 async def test_a_table_of_all(run_command: RunCommand) -> None:
     result = await asyncio.to_thread(run_command, "ignored")
-    lines = [line.split() for line in result.output.splitlines()]
+    head, *lines = [line.split() for line in result.output.splitlines()]
+    assert head == ["VENDOR", "REASON", "COUNT", "LAST", "AT"]
     assert [line[:3] for line in lines] == [
         ["v", "own_number", "1,200"],
         ["vendor-w", "message_unknown", "2"],
         ["v", "old", "1"],
     ]
-    assert all(line[3:5] == ["last", "at"] for line in lines)
 
 
 @pytest.mark.usefixtures("ignored")
 async def test_of_one_vendor(run_command: RunCommand) -> None:
     result = await asyncio.to_thread(run_command, "ignored", "--vendor", "vendor-w")
-    assert result.output.count("\n") == 1
-    assert "message_unknown" in result.output
+    [_, line] = result.output.splitlines()
+    assert "message_unknown" in line
 
 
 @pytest.mark.usefixtures("ignored")

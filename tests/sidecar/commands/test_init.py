@@ -26,10 +26,14 @@ NOWHERE = "http://127.0.0.1:9"
 Init = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "configure", lambda *arguments: None)
+
+
 @pytest.fixture
 def init(own_environment: None, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Init:
     """Run it without a terminal, in a folder of its own, with a Redis that does."""
-    monkeypatch.setattr(logs, "configure", lambda *arguments: None)
     monkeypatch.setenv("SIDECAR_CLOUD_API_URL", NOWHERE)
     Path("secret").write_text(SECRET)
     Path("secret").chmod(0o600)

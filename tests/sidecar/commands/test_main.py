@@ -94,7 +94,7 @@ def leaves() -> dict[str, click.Command]:
 LEAVES = leaves()
 #: What prints lines of JSON anyway, and what runs something of its own.
 WITHOUT_JSON = {
-    *("dead-letters list", "dead-letters show", "dead-letters export"),
+    *("dead-letters show", "dead-letters export", "completion"),
     *("serve", "worker", "demo", "simulate"),
 }
 

@@ -203,3 +203,16 @@ def test_a_few_examples_are_shown_and_all_are_in_the_json(
     keep({EXTRA_BOTS: 5}, *many)
     assert run(VENDOR).stdout.count("wamid.1 at ") == 3
     assert len(orjson.loads(run(VENDOR, "--json").stdout)["vendors"][0]["examples"]) == 5
+
+
+def test_of_several_vendors_a_table_stands_first(
+    run: Callable[..., Result], keep: Callable[..., None]
+) -> None:
+    enough(keep)
+    keep({"updates": 1, EQUAL_LOGS: 1}, vendor="vendor-2")
+    head, *lines = run().stdout.splitlines()
+    assert head.split()[:3] == ["VENDOR", "READY", "EQUAL"]
+    rows = [line.split()[:2] for line in lines[:2]]
+    assert rows == [["vendor-1", "yes"], ["vendor-2", "no"]]
+    assert lines[2] == ""
+    assert "VENDOR" not in run(VENDOR).stdout

@@ -1,9 +1,14 @@
 """``sidecar campaigns retry-failed``."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import orjson
 import pytest
 import redis as blocking_redis
 
+from contracts.backend import RetryMessagesAnswer
+from sidecar.php.client import BackendUnavailable
 from sidecar.redis import keys
 from tests.contract.embedded import EmbeddedBackend
 from tests.contract.under_test import Campaign
@@ -114,3 +119,24 @@ def test_retry_of_a_campaign_that_does_not_exist(
 ) -> None:
     result = run_campaigns("retry-failed", "nothing", "--yes")
     assert result.stderr == "Error: PHP knows no campaign nothing\n"
+
+
+def test_php_fails_half_way(
+    embedded_php: EmbeddedBackend,
+    campaign: Campaign,
+    run_campaigns: RunCampaigns,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was done is said, and that it is not all."""
+
+    async def pages(*_: Any, dry_run: bool) -> AsyncIterator[RetryMessagesAnswer]:
+        yield RetryMessagesAnswer(retried=2, next="7")
+        if not dry_run:
+            raise BackendUnavailable("gone")
+        yield RetryMessagesAnswer(retried=1)
+
+    monkeypatch.setattr("sidecar.commands.retry_failed.retry_failed", pages)
+    result = run_campaigns("retry-failed", campaign.uid, "--yes")
+    assert (result.exit_code, result.stdout) == (1, "2 messages in the queue again\n")
+    assert "This is not all: repeat the command to go on." in result.stderr
+    assert "PHP call failed: gone" in result.stderr

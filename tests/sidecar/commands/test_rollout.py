@@ -56,7 +56,7 @@ async def test_who_was_changed_by_hand_is_shown(
         assert shown.exit_code == 0
         text = shown.stdout
         assert "Changed by hand before; --except leaves one out:" in text
-        assert text.count(f"shadow    php        php      {ME} on ") == 1
+        assert text.count(f"shadow    php        php   {ME} on ") == 1
         assert "Z: slow" in text
         assert "of no matter" not in text
         assert "1 vendors outside it have these modes already and keep them:" in text

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from sidecar.commands import tables
-from sidecar.commands.tables import clean, print_table, progress
+from sidecar.commands.tables import TableWriter, clean, print_table, progress
 
 NAMES = ("CAMPAIGN", "SENT", "TITLE")
 ROWS = [("c-1", "5 of 10", "Spring"), ("campaign-22", "1,000", "Ünï 日本 " + "long " * 20)]
@@ -49,6 +49,7 @@ def test_no_color(
 
 def test_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert print_table(NAMES, []) == 0
+    TableWriter(*NAMES).write([])
     assert capsys.readouterr().out == ""
 
 

@@ -111,6 +111,8 @@ class Events:
     def __init__(self) -> None:
         self.closed = asyncio.Event()
         self.status = 0
+        #: The application has said that nothing more comes.
+        self.is_complete = False
         self.headers: dict[str, str] = {}
         self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._text = ""
@@ -128,6 +130,7 @@ class Events:
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             return
+        self.is_complete = not message["more_body"]
         self._parts.put_nowait(message["body"])
 
     async def next(self) -> tuple[str, str] | None:

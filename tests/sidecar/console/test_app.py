@@ -3,11 +3,13 @@ routes are walked over, whichever pages there are."""
 
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from starlette.routing import Mount
 from structlog.testing import capture_logs
 
+from contracts.cloud_api.webhook import SIGNATURE_HEADER, sign
 from contracts.console import Role
 from contracts.jobs import Lane
 from sidecar.console import page as console_page
@@ -16,7 +18,9 @@ from sidecar.http.app import create_app
 from sidecar.http.front import Front
 from sidecar.ops.audit import Audit, Filter
 from sidecar.redis.client import Redis
+from tests import trust
 from tests.conftest import MakeSettings
+from tests.sidecar.answering_php import Php
 from tests.sidecar.console.browser import PASSWORDS, USERS, Browser
 from tests.sidecar.console.conftest import MakeBrowser
 from tests.sidecar.console.walk import faults, steps
@@ -265,3 +269,16 @@ async def test_webhooks_do_not_come_near_it(browser: Browser, app: Front) -> Non
     app.middleware_stack = take  # type: ignore[assignment]
     answer = await browser.client.post(f"/webhook/{VENDOR}", content=b"{}")
     assert answer.status_code == 401
+
+
+async def test_pages_take_no_connection_from_webhooks(browser: Browser, php: Php) -> None:
+    """However many the console holds, and for however long."""
+    [mount] = [route for route in browser.app.routes if isinstance(route, Mount)]
+    pool = cast(Any, mount.app)._console.redis.connection_pool
+    held = [await pool.get_connection() for _ in range(pool.max_connections)]
+    body = message_webhook()
+    headers = {SIGNATURE_HEADER: sign(trust.APP_SECRET.encode(), body)}
+    answer = await browser.client.post(f"/webhook/{VENDOR}", content=body, headers=headers)
+    assert answer.status_code == 200
+    for connection in held:
+        await pool.release(connection)

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sidecar.console.bodies import MAX_BYTES, MAX_CHARS, show_body, show_value, visible
+from sidecar.console.bodies import (
+    MAX_BYTES,
+    MAX_CHARS,
+    show_body,
+    show_text,
+    show_value,
+    visible,
+)
 from tests.sidecar.payloads import message_webhook, status_webhook
 
 
@@ -157,6 +164,15 @@ def test_half_an_emoji_and_what_is_invisible() -> None:
     assert '"a": "\\ud83d"' in text
     assert '"b": "x\\u202eabc\\u0000\\u000a"' in text
     assert '"c": "\\u202eabc"' in text
+
+
+def test_half_a_character_in_values() -> None:
+    assert '"\\ud83d"' in text_of(str(show_value({"a": "\ud83d"}, clear=True).html))
+
+
+def test_a_line_without_secrets() -> None:
+    told = show_text("\u202eno answer of https://x/?access_token=hidden&a=1")
+    assert told == "\\u202eno answer of https://x/?access_token=[secret]&a=1"
 
 
 def test_right_to_left_text_stands_by_itself() -> None:

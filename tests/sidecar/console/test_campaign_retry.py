@@ -31,7 +31,7 @@ async def test_it_says_how_many_before_it_is_done(
     ):
         assert words in asked.text, words
     assert failed.done == 0
-    done = await operator.post(PATH, {"code": "132015", **YES})
+    done = await operator.post(PATH, {"code": "132015", "count": "3", **YES})
     assert await operator.notice(done) == (
         "Done: 3 messages of the campaign in the queue again; it is paused, and sends them once it "
         "is resumed"
@@ -48,10 +48,19 @@ async def test_more_than_one_request_can_do(operator: Browser, php: Php) -> None
     asked = await operator.post(PATH)
     assert "Send the first 20 again?" in asked.text
     assert "These are the first of many" in asked.text
-    done = await operator.post(PATH, YES)
+    done = await operator.post(PATH, {"count": "20", **YES})
     assert "20 messages of the campaign in the queue again; this is not all" in (
         await operator.notice(done)
     )
+
+
+async def test_more_have_failed_since_it_was_asked(operator: Browser, php: Php) -> None:
+    """It asks again."""
+    add_campaign(php)
+    php.override = failed = Failed(5)
+    again = await operator.post(PATH, {"count": "3", **YES})
+    assert "Send 5 messages again?" in again.text
+    assert failed.done == 0
 
 
 async def test_nothing_can_be_sent_again(operator: Browser, php: Php) -> None:
@@ -75,9 +84,15 @@ async def test_php_refuses(
     """When it is counted, and when it is done: somebody has cancelled it meanwhile."""
     add_campaign(php)
     failed = Failed(1)
-    php.override = lambda call: failed(call) and refusal(status, code)
-    for fields in ({}, YES):
-        assert says in await operator.notice(await operator.post(PATH, dict(fields)))
+
+    def refuse(call: Call) -> Answer | None:
+        told = failed(call)
+        return refusal(status, code) if told and failed.done >= allowed else told
+
+    php.override = refuse
+    for allowed in (0, 1):  # noqa: B007 - what refuse looks at
+        answer = await operator.post(PATH, {"count": "1", **YES})
+        assert says in await operator.notice(answer)
     entry = (await Audit(redis, 100).read())[0]
     assert (entry.action, entry.outcome) == ("campaign.retry_failed", "failed")
 
@@ -92,7 +107,7 @@ async def test_php_fails_half_way(operator: Browser, php: Php, redis: Redis) -> 
         return refusal(503, "maintenance") if failed.done == 3 else told
 
     php.override = answer
-    said = await operator.notice(await operator.post(PATH, YES))
+    said = await operator.notice(await operator.post(PATH, {"count": "5", **YES}))
     assert said.startswith(
         "Not done: 2 messages of the campaign in the queue again; then it failed"
     )

@@ -81,6 +81,29 @@ async def test_while_php_is_away_redis_tells(views: CampaignViews, php: Php, red
     assert await views.errors(UID) is None
 
 
+async def test_php_tells_no_configuration(views: CampaignViews, php: Php) -> None:
+    add_campaign(php)
+    php.override = lambda call: (
+        refusal(503, "maintenance") if call.target.endswith("vendor-config") else None
+    )
+    assert (await views.one(UID)).numbers == []
+
+
+async def test_php_that_hangs_is_not_waited_for(
+    views: CampaignViews, php: Php, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.console.campaign_views.ONE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("sidecar.console.campaign_views.LIST_TIMEOUT_S", 0.05)
+    await redis.hset(keys.CAMPAIGNS, UID, VENDOR)
+    php.open.clear()
+    for one in ((await views.one(UID)).one, *await views.all()):
+        assert (one.state, one.php_away) == (
+            "running",
+            "/internal/due-campaigns: no answer in time",
+        )
+    assert await views.errors(UID) is None
+
+
 async def test_a_package_that_cannot_tell_errors(views: CampaignViews, php: Php) -> None:
     add_campaign(php, errors=None)
     assert await views.errors(UID) is None

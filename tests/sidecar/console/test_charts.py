@@ -22,13 +22,13 @@ def test_a_line() -> None:
     made = chart(0, 5, 10)
     assert made.title == "Webhooks"
     assert (made.since, made.until, made.top) == ("10:00", "10:02", "10/s")
-    assert made.lines[0].path == "M0.0 119.0h0L300.0 60.0L600.0 1.0"
+    assert made.lines[0].path == "M-2.0 119.0h2L300.0 60.0L600.0 1.0"
     assert made.summary == "taken: last 10/s, highest 10/s at 10:02"
 
 
 def test_a_gap_is_no_zero() -> None:
     made = chart(4, None, 4, None)
-    assert made.lines[0].path == "M0.0 24.6h0M400.0 24.6h0"
+    assert made.lines[0].path == "M-2.0 24.6h2M398.0 24.6h2"
     assert made.summary == "taken: last not known, highest 4/s at 10:00"
 
 
@@ -51,6 +51,6 @@ def test_the_edge_is_a_round_number(highest: float, top: str) -> None:
 
 @pytest.mark.parametrize("values", [(1e-9, 3e9), (0.0,), (5.0,), (1.0,) * 144])
 def test_all_of_a_line_is_inside(values: tuple[float, ...]) -> None:
-    found = re.findall(r"[ML]([\d.]+) ([\d.]+)", chart(*values).lines[0].path)
+    found = re.findall(r"[ML](-?[\d.]+) ([\d.]+)", chart(*values).lines[0].path)
     assert len(found) == len(values)
-    assert all(0 <= float(x) <= WIDTH and 0 <= float(y) <= HEIGHT for x, y in found)
+    assert all(-2 <= float(x) <= WIDTH and 0 <= float(y) <= HEIGHT for x, y in found)

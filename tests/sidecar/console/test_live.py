@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 import pytest
+from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -91,6 +92,16 @@ async def test_it_ends_with_the_session(viewer: Browser, page: Page, redis: Redi
         assert await events.next() is None
 
 
+async def test_it_ends_when_the_process_does(
+    viewer: Browser, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AppStatus, "should_exit", True)
+    async with viewer.events("/page/live") as events:
+        while await events.next() is not None:
+            pass
+    assert events.is_complete
+
+
 async def test_looking_is_no_use_of_the_session(viewer: Browser, page: Page, redis: Redis) -> None:
     async with viewer.events("/page/live") as events:
         await events.next()
@@ -130,3 +141,67 @@ async def test_a_read_that_failed_is_not_kept() -> None:
     with pytest.raises(ValueError, match="away"):
         await shared.get()
     assert await shared.get() == 1
+
+
+class Slow:
+    """A read that ends when a test lets it."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self.error: Exception | None = None
+
+    async def __call__(self) -> int:
+        self.reads += 1
+        await self.open.wait()
+        if self.error:
+            raise self.error
+        return self.reads
+
+
+async def test_who_goes_away_does_not_end_a_read_for_others() -> None:
+    read = Slow()
+    read.open.clear()
+    shared = Shared(read, for_s=60)
+    gone, stays = (asyncio.create_task(shared.get()) for _ in range(2))
+    await eventually(lambda: read.reads == 1)
+    gone.cancel()
+    read.open.set()
+    assert await stays == 1
+
+
+async def test_a_stream_does_not_wait_for_a_slow_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.console.live.PATIENCE_S", 0.01)
+    read = Slow()
+    shared = Shared(read, for_s=0)
+    assert await shared.latest() == 1
+    read.open.clear()
+    assert await shared.latest() == 1
+    assert await shared.latest() == 1
+    assert read.reads == 2, "one at a time"
+    read.open.set()
+    assert await shared.get() == 2
+    assert await shared.latest() == 3
+
+
+async def test_a_slow_read_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sidecar.console.live.PATIENCE_S", 0.01)
+    read = Slow()
+    shared = Shared(read, for_s=0)
+    await shared.get()
+    read.error = ValueError("away")
+    with pytest.raises(ValueError, match="away"):
+        await shared.latest()
+    read.open.clear()
+    assert await shared.latest() == 1
+    read.open.set()
+    await eventually(lambda: not [t for t in asyncio.all_tasks() if t.get_name() == "console"])
+    read.error = None
+    assert await shared.latest() == 4
+
+
+async def test_what_holds_is_not_read_again() -> None:
+    read = Slow()
+    shared = Shared(read, for_s=60)
+    assert [await shared.get(), await shared.latest(), await shared.get()] == [1, 1, 1]

@@ -31,13 +31,14 @@ def test_how_one_stands(
     [row] = rows_of([("v/110", number_state("110", **NAMES, **facts))])
     assert (row.word, row.holds, row.trouble) == (word, holds, word != "full rate")
     assert says in row.text
+    assert row.state is not None
     rates = {"full rate": 80.0, "slow": 40.0}
-    assert row.rate == rates.get(word, 0.0), "what is held sends nothing now"
+    assert row.state.present_rate == rates.get(word, 0.0), "what is held sends nothing now"
 
 
 def test_one_that_was_not_used_lately() -> None:
     [row] = rows_of([("110", None)])
-    assert (row.word, row.text, row.rate, row.holds) == ("idle", "", None, ())
+    assert (row.word, row.text, row.state, row.holds) == ("idle", "", None, ())
     assert not row.trouble
 
 

@@ -6,16 +6,23 @@ import pytest
 
 from contracts.jobs import Lane
 from sidecar.ops.accounting import FIRST, Accounting, Counters
-from sidecar.ops.accounting_words import Equation, Term, equations, totals
+from sidecar.ops.accounting_words import Equation, Term, Totals, equations
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 
 
-async def accounts(redis: Redis, **counters: dict[str, int]) -> list[Accounting]:
+async def accounts(redis: Redis, **counters: dict[Any, Any]) -> list[Accounting]:
     for vendor_uid, values in counters.items():
         await redis.sadd(keys.VENDORS, vendor_uid)
         await redis.hset(keys.counters(vendor_uid), mapping=dict[Any, Any](values))
     return await Counters(redis).read()
+
+
+def totals(found: list[Accounting]) -> list[Equation]:
+    together = Totals()
+    for one in found:
+        together.add([one])
+    return together.equations()
 
 
 def named(found: list[Equation], title: str) -> Equation:

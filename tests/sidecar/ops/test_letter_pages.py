@@ -101,6 +101,12 @@ async def test_filters_say_the_same_as_the_command_line(
     assert chosen.vendors == Counter(ref.vendor_uid for ref in expected)
 
 
+async def test_a_page_behind_what_the_filter_leaves_out(pages: LetterPages, redis: Redis) -> None:
+    await add_many(redis, 130)
+    choice, newest = Choice(before=5004), (await pages.page()).letters[0].ref
+    assert await pages.page(choice, newest) == await pages.page(choice)
+
+
 async def test_what_comes_and_goes_moves_no_other_to_another_page(
     pages: LetterPages, redis: Redis
 ) -> None:

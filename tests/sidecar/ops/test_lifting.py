@@ -103,6 +103,8 @@ async def test_exactly_one(held: Redis) -> None:
     assert str(lifted) == "account waba of vendor vendor-1: the hold: 80007 calls of the account"
     assert await standing(held) == {OWN.line: {"number", "app"}, SHARED.line: ALL}
     assert await Lifting(held, []).lift_exactly("account", OWN.account) == []
+    idle = Lifting(held, [("vendor-1/119", None)])
+    assert await idle.lift(["119"], None) == []
     with pytest.raises(ValueError, match="recipient"):
         await Lifting(held, []).lift_exactly("recipient", "1")
 

@@ -36,6 +36,7 @@ from tests.sidecar.commands.setup.made import SECRET, answers, place
         (read_redis_url, "unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2"),
         (read_redis_url, "rediss://r.example.com:6380/3", "rediss://r.example.com:6380/3"),
         (read_secret, SECRET, SECRET),
+        (read_secret, f"{SECRET}, another-secret", f"{SECRET},another-secret"),
         (read_path, "/srv/wa-1/a.b_c+d@e", Path("/srv/wa-1/a.b_c+d@e")),
         (read_path, "~", Path.home()),
         (read_path, "x", Path.cwd() / "x"),
@@ -60,7 +61,7 @@ def test_an_answer(read: Callable[[str], object], text: str, expected: object) -
         *((read_redis_url, text) for text in ("", "localhost:6379", "redis://x/one", "http://x")),
         *(
             (read_secret, text)
-            for text in ("", "short", "a secret with blanks", "a,bcdefgh", "'" * 9)
+            for text in ("", "short", "a secret with blanks", "a,bcdefgh", "abcdefgh,", "'" * 9)
         ),
         *((read_path, text) for text in ("/srv/my app", "/srv/ü", "/a;b", "/a\nb", "/a%b", "/$x")),
         *((read_fpm, text) for text in ("", "/run/php.sock", "unix:x", "9000", "a:b", "x:1;")),

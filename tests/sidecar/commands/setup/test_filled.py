@@ -24,7 +24,7 @@ def test_phps_lines() -> None:
     assert "APP_SECRETS" not in filled.php_env(answers(app_secret=None))
 
 
-@pytest.mark.parametrize("secret", [SECRET, None, "aB1._~+/=-"])
+@pytest.mark.parametrize("secret", [SECRET, None, "aB1._~+/=-,another-one"])
 def test_the_command_adds_the_same_lines_and_shows_no_secret(
     tmp_path: Path, secret: str | None
 ) -> None:

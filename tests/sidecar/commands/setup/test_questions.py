@@ -3,6 +3,7 @@ asked."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -198,6 +199,16 @@ def test_a_secret_in_a_file(tmp_path: Path) -> None:
     assert "can be read by others" in Talk("", read_file, path).said
     assert Talk("", read_file, None).answer is None
     assert Talk(f"{SECRET}\nmore\n", read_file, Path("-")).answer == SECRET
+
+
+def test_a_secret_that_is_typed_as_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "sidecar.commands.setup.questions.sys",
+        SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)),
+    )
+    talk = Talk(f"{SECRET}\n", read_file, Path("-"))
+    assert talk.answer == SECRET
+    assert SECRET not in talk.said
 
 
 @pytest.mark.parametrize("content", [None, b"\xff"])

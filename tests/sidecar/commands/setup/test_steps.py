@@ -58,7 +58,9 @@ def test_commands_name_the_files() -> None:
     assert "cp /root/install/*.service /etc/systemd/system/" in said
     assert "/root/install" not in commands(out=None)
     assert "chown" not in said
-    assert "chown -R whatsapp-sidecar: /var/lib/whatsapp-sidecar" in commands(redis_url=None)
+    assert "chown" not in commands(redis_url=None), "systemd does that"
+    said = commands(redis_url=None, data_dir=Path("/srv/data"))
+    assert "chown -R whatsapp-sidecar: /srv/data" in said
 
 
 def test_tls_is_named_where_it_is_needed() -> None:

@@ -286,6 +286,9 @@ async def test_redis_takes_nothing_more(operator: Browser, php: Php, redis: Redi
 async def test_php_is_away(operator: Browser, php: Php) -> None:
     add_campaign(php)
     php.override = lambda call: refusal(503, "maintenance")
+    asked = await operator.post(f"{PATH}/cancel")
+    assert "Cancel c-1?" in asked.text
+    assert "would not be sent" not in asked.text, "nobody knows how many"
     for action in ("pause", "resume", "cancel"):
         answer = await operator.post(f"{PATH}/{action}", dict(YES))
         assert answer.status_code == 303, action

@@ -11,6 +11,7 @@ import pytest
 from contracts.console import Role
 from contracts.jobs import Lane
 from sidecar.console.pages import dead_letters
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.ops.audit import Audit
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.redis import keys
@@ -59,6 +60,16 @@ async def answered(browser: Browser, asked: Any) -> str:
     return await browser.notice(await browser.post(f"{PATH}/carry-out", fields))
 
 
+@pytest.fixture
+def titled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PHP calls vendor v."""
+
+    async def get(self: VendorTitles) -> dict[str, str]:
+        return {"v": "Ada & <Sons>"}
+
+    monkeypatch.setattr(VendorTitles, "get", get)
+
+
 # -- looking --
 
 
@@ -69,6 +80,7 @@ async def test_none(operator: Browser) -> None:
     assert "None that the filter names" in await operator.page(f"{PATH}?vendor=x")
 
 
+@pytest.mark.usefixtures("titled")
 async def test_the_list(operator: Browser, redis: Redis) -> None:
     await fill(redis)
     page = await operator.page(PATH)
@@ -87,7 +99,10 @@ async def test_the_list(operator: Browser, redis: Redis) -> None:
         "w/letter-1",
         "v/letter-0",
     ]
+    assert page.count("Ada &amp; &lt;Sons&gt;") == 3
     assert "Dear Ada" not in page
+    assert " checked" not in page
+    assert (await operator.page(f"{PATH}?select=all")).count(" checked") == 4
     assert faults(page) == []
     async with operator.events(f"{PATH}/live") as events:
         assert "4 dead letters" in (await events.take(1))["summary"]
@@ -143,15 +158,23 @@ async def test_vendors_beyond_those_that_are_named(
     assert "2 of vendor 1 others" in asked.text
 
 
+@pytest.mark.usefixtures("titled")
 async def test_one_letter(operator: Browser, redis: Redis) -> None:
     await fill(redis)
     page = await operator.page(f"{PATH}/letter?vendor=v&id=letter-0")
     for text in ("the contact is locked", "PHP refuses it", "Dear Ada", "4915112345678", "wamid.0"):
         assert text in page
+    assert "Ada &amp; &lt;Sons&gt;</a>" in page
     assert "hidden" not in page.replace('type="hidden"', "").replace('class="hidden"', "")
     assert faults(page) == []
     assert (await operator.get(f"{PATH}/letter?vendor=v&id=letter-9")).status_code == 404
     assert (await operator.get(f"{PATH}/letter")).status_code == 404
+    effect = {"kind": "forward", "id": "a", "raw": '{"text":{"body":"hi <b>"},"token":"hidden-1"}'}
+    letter = {"outbox": "forward", "update": {"id": "a", "kind": "forward", "effect": effect}}
+    await redis.hset(keys.dead_letters("w"), "raw", orjson.dumps(letter))
+    page = await operator.page(f"{PATH}/letter?id=raw&vendor=w")
+    assert "hi &lt;b&gt;" in page
+    assert "hidden-1" not in page
     page = await operator.page(f"{PATH}/letter?id=w/forward/99")
     assert "The vendor&#39;s own webhook did not take it" in page
 

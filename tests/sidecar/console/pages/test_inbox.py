@@ -11,6 +11,7 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.console.pages import inbox
+from sidecar.console.vendor_titles import VendorTitles
 from sidecar.inbox.ignored import Ignored
 from sidecar.inbox.partitions import drain_lease
 from sidecar.ops import inbox as ops_inbox
@@ -40,7 +41,13 @@ async def test_nothing_waits(operator: Browser) -> None:
     assert faults(page) == []
 
 
-async def test_what_waits_and_why(operator: Browser, redis: Redis) -> None:
+async def test_what_waits_and_why(
+    operator: Browser, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def titles(self: VendorTitles) -> dict[str, str]:
+        return {"v": "Ada & <Sons>"}
+
+    monkeypatch.setattr(VendorTitles, "get", titles)
     await put(redis, "v", message_webhook(1), message_webhook(2))
     await put_old(redis, "w")
     await put(redis, "v", status_webhook(), lane=Lane.STATUSES)
@@ -55,7 +62,7 @@ async def test_what_waits_and_why(operator: Browser, redis: Redis) -> None:
     for text in (
         ">nobody<",
         "PHP &lt;500&gt;",
-        "Vendor v is isolated",
+        "Vendor Ada &amp; &lt;Sons&gt; is isolated",
         "locked",
         "Workers died 2 times in a row",
         "PHP has not been reached yet: PHP &lt;500&gt;",
@@ -63,8 +70,9 @@ async def test_what_waits_and_why(operator: Browser, redis: Redis) -> None:
     ):
         assert text in page, text
     assert faults(page) == []
+    assert "Inbox of Ada &amp;" in await operator.page(f"{PATH}/vendor?vendor=v")
     async with operator.events(f"{PATH}/live") as events:
-        assert "Vendor v is isolated" in (await events.take(1))["lanes"]
+        assert "&lt;Sons&gt; is isolated" in (await events.take(1))["lanes"]
 
 
 async def test_who_drains(operator: Browser, redis: Redis) -> None:

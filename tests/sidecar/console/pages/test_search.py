@@ -54,12 +54,12 @@ async def test_what_is_found(operator: Browser, php: Php, redis: Redis) -> None:
     page = await operator.page(f"/search?q={PHONE}")
     shown = words(page)
     for text in (
-        f"contact p-1 Ada <b>Stone</b> {PHONE}",
-        "campaign c-1 Spring & more",
+        f"contact p-1 of vendor {VENDOR} Ada <b>Stone</b> {PHONE}",
+        f"campaign c-1 of vendor {VENDOR} Spring & more",
         "campaign c-1 is paused: by hand",
         "2023-11-14 22:13:20Z php queued for campaign c-1 row-1",
         "a customer's message was given up: the routine failed",
-        "there are more rows in PHP than are shown; the newest are",
+        "There are more rows in PHP than are shown; the newest are",
     ):
         assert text in shown, text
     for link in (f"/dead-letters/letter?id={letter}", "/campaigns/c-1", f"/vendors/{VENDOR}"):
