@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.notifications import News
 from sidecar.notify.events import (
@@ -230,3 +232,34 @@ def test_a_long_text_is_cut() -> None:
     changes = look({}, [Problem(Code.SENDING_PAUSED, "x" * 5000, "y")], 1, PACE)
     [item] = changes.items
     assert item.what == "x" * MAX_TEXT
+
+
+#: What is wrong at each look, and how long after the one before.
+LOOKS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1_000, AFTER, CLEAR, 4 * CLEAR, REMEMBERED_MS]),
+        st.lists(st.sampled_from([PAUSED, FULL, letters(1), letters(7)]), max_size=3),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60)
+@given(LOOKS, st.booleans())
+def test_whatever_comes_and_goes_each_beginning_has_one_end(
+    looks: list[tuple[int, list[Problem]]], set_back: bool
+) -> None:
+    """And nothing is over that has not begun, or begins again before it was over."""
+    observer = Observer()
+    told: list[tuple[News, str]] = []
+    for later, wrong in looks:
+        told += observer.look(*wrong, later=later)
+    if set_back:
+        observer.now -= REMEMBERED_MS
+    for _ in range(3):
+        told += observer.look(later=LONGEST_GONE_MS)
+    for id_ in {event for _, event in told}:
+        mine = [news for news, event in told if event == id_ and news is not News.WORSE]
+        assert mine == [News.PROBLEM, News.OVER] * (len(mine) // 2)
+    observer.look(later=REMEMBERED_MS)
+    assert observer.known == {}, "nothing is kept for ever"
