@@ -359,7 +359,7 @@ class Settings(BaseSettings):
 
     #: Actions of people that are kept: who did what from the console, the command line and PHP
     #: (`sidecar audit`). Older ones are forgotten.
-    audit_entries: int = Field(default=10_000, ge=100, le=1_000_000)
+    audit_entries: int = Field(default=10_000, ge=100, le=100_000)
 
     # -- console --
 

@@ -169,7 +169,7 @@ def test_a_capability_is_in_every_model_of_modes() -> None:
 
 def test_a_capability_has_an_option_and_a_column() -> None:
     assert set(moving._HELP) == set(Capability)
-    assert modes_text.NAMES == ("VENDOR", *(one.upper() for one in Capability), "")
+    assert ("VENDOR", *(one.upper() for one in Capability), "") == modes_text.NAMES
     shown = modes_text.row("v", Modes(webhooks=Mode.SHADOW))
     assert shown == ("v", "shadow", *["php"] * (len(Capability) - 1), "")
 

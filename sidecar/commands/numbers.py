@@ -54,7 +54,11 @@ def _print_json(paused: list[Paused], states: list[Line]) -> None:
         click.echo(orjson.dumps({"paused": asdict(one)}).decode())
     for name, state in states:
         number, vendor_uid = number_of(name)
-        known = None if state is None else {**asdict(state), "reason": state.reason}
+        known = state and {
+            **asdict(state),
+            "present_rate": state.present_rate,
+            "reason": state.reason,
+        }
         click.echo(orjson.dumps(known or {"number": number, "vendor_uid": vendor_uid}).decode())
 
 
@@ -76,7 +80,7 @@ def _row(line: Line) -> tuple[str, ...]:
     vendor = vendor_uid or "(shared)"
     if state is None:
         return (number, vendor, "-", "not lately", "idle")
-    rate = f"{state.effective_rate:.1f} of {state.configured_rate:.1f}"
+    rate = f"{state.present_rate:.1f} of {state.configured_rate:.1f}"
     asked = f"{duration(max(0.0, time.time() - state.asked_at))} ago"
     return (number, vendor, rate, asked, state_text(state))
 

@@ -158,7 +158,7 @@ def _numbers(found: Sequence[NumberState]) -> Iterable[RenderableType]:
     for state in found[:MAX_NUMBERS]:
         table.add_row(
             _cell(state.line),
-            f"{state.effective_rate:.1f}/s",
+            f"{state.present_rate:.1f}/s",
             f"{state.configured_rate:.1f}/s",
             _cell(state_text(state)),
         )

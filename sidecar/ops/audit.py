@@ -105,21 +105,24 @@ class Audit:
     ) -> None:
         """Record an action that is over, in one Redis command. Never raises. ``details`` must hold
         neither secrets nor the texts of messages."""
+        await self._record(who, action, target, Doing(outcome, details))
+
+    async def _record(self, who: Who, action: str, target: str, done: Doing) -> None:
         entry = {
             "kind": who.kind,
             "name": _short(who.name),
             "role": _short(who.role),
             "action": action,
             "target": _short(target),
-            "outcome": _short(outcome),
-            "details": _plain(details),
+            "outcome": _short(done.outcome),
+            "details": _plain(done.details),
         }
         try:
             await self._redis.xadd(
                 keys.AUDIT, {"entry": orjson.dumps(entry)}, maxlen=self._keep, approximate=True
             )
         except AnyRedisError as error:
-            tell = log.warning if outcome == FAILED else log.error
+            tell = log.warning if done.outcome == FAILED else log.error
             tell("audit.not_recorded", reason=reason_of(error), **entry)
 
     @asynccontextmanager
@@ -133,11 +136,11 @@ class Audit:
             yield doing
         except BaseException as error:
             reason = reason_of(error) if isinstance(error, Exception) else "interrupted"
-            failed = {**doing.details, "reason": reason}
             outcome = FAILED if doing.outcome == DONE else doing.outcome
-            await self.record(who, action, target, outcome, **failed)
+            failed = Doing(outcome, {**doing.details, "reason": reason})
+            await self._record(who, action, target, failed)
             raise
-        await self.record(who, action, target, doing.outcome, **doing.details)
+        await self._record(who, action, target, doing)
 
     async def read(
         self, before: str | None = None, count: int = 50, wanted: Filter = EVERYTHING
@@ -167,16 +170,25 @@ def as_json(entry: Entry) -> dict[str, Any]:
 
 
 def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
-    said = orjson.loads(fields[b"entry"])
+    said = _said(fields)
     return Entry(
         id=id_.decode(),
         at_ms=int(id_.partition(b"-")[0]),
-        who=Who(said["kind"], said["name"], said["role"]),
-        action=said["action"],
-        target=said["target"],
-        outcome=said["outcome"],
-        details=said["details"],
+        who=Who(said.get("kind", ""), said.get("name", ""), said.get("role", "")),
+        action=said.get("action", "(cannot be read)"),
+        target=said.get("target", ""),
+        outcome=said.get("outcome", ""),
+        details=said.get("details", {}),
     )
+
+
+def _said(fields: dict[bytes, bytes]) -> dict[str, Any]:
+    """Return what an entry says; nothing, if it is another version's, or by somebody's hand."""
+    try:
+        said = orjson.loads(fields.get(b"entry", b""))
+    except orjson.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _short(text: str) -> str:

@@ -146,11 +146,11 @@ async def number_state(redis: Redis, line: str) -> NumberState | None:
 async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState | None]:
     """Return how lines stand, in as many round trips as one takes."""
     pipeline = redis.pipeline(transaction=False)
-    pipeline.time()
+    _ask_for_time(pipeline)
     for line in lines:
         pipeline.hgetall(keys.number(line))
     (seconds, micros), *hashes = await pipeline.execute()
-    now_us = seconds * 1_000_000 + micros
+    now_us = int(seconds) * 1_000_000 + int(micros)
     known = {line: found for line, found in zip(lines, hashes, strict=True) if b"rate" in found}
     pipeline = redis.pipeline(transaction=False)
     for line, found in known.items():
@@ -161,6 +161,10 @@ async def number_states(redis: Redis, lines: Sequence[str]) -> list[NumberState 
         for line, found in known.items()
     }
     return [states.get(line) for line in lines]
+
+
+def _ask_for_time(pipeline: Pipeline) -> None:
+    pipeline.time()
 
 
 _QUESTIONS = 8

@@ -58,14 +58,12 @@ def simulated_limiter(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Limiter:
         made: AsyncScript = client.register_script(real.script.replace(_TIME, _SIMULATED))
         return made
 
-    async def now_us(client: Redis) -> int:
-        found: Any = await client.mget("simulated:s", "simulated:us")
-        seconds, micros = found
-        return int(seconds) * 1_000_000 + int(micros)
+    def ask_for_time(pipeline: Any) -> None:
+        pipeline.mget("simulated:s", "simulated:us")
 
     for module in (limiter, outages):
         monkeypatch.setattr(module, "script", on_clock)
-    monkeypatch.setattr(numbers, "redis_now_us", now_us)
+    monkeypatch.setattr(numbers, "_ask_for_time", ask_for_time)
     return Limiter(redis, jitter=lambda: 0.0)
 
 

@@ -370,3 +370,16 @@ async def test_what_cannot_be_replayed_is_told(
     assert result.stdout.startswith("2 replayed")
     assert result.stderr == "1 cannot be replayed: KeyError in what is stored\n"
     assert await left(letters) == ["letter-1"]
+
+
+async def test_a_bar_for_what_takes_long(
+    run: Run, letters: DeadLetters, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal only, and not where scripts read."""
+    monkeypatch.setattr("sidecar.commands.dead_letters.BATCH", 2)
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}.items():
+        monkeypatch.setenv(name, value)
+    result = await run("dead-letters", "replay", "--all", "--json")
+    assert orjson.loads(result.stdout) == {"replayed": 3}
+    assert "replay dead letters" in result.stderr
+    assert "3/3" in result.stderr

@@ -82,6 +82,8 @@ def test_a_number_that_is_held(run: Callable[..., Result], redis_url: str) -> No
     with_redis(redis_url, hold)
     shown = run("list").stdout
     assert "held for " in shown
+    assert "0.0 of 80.0" in shown
+    assert orjson.loads(run("list", "--json").stdout)["present_rate"] == 0.0
     assert "Z: 131057 maintenance" in shown
 
 

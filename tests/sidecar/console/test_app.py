@@ -104,11 +104,11 @@ async def test_nothing_is_done_without_the_sessions_token(
     assert await operator.page("/")
 
 
-@pytest.mark.parametrize("host", ["[", "", "a b", "x" * 3000, "evil.example/\\"])
-async def test_whatever_host_the_client_names(browser: Browser, host: str) -> None:
-    answer = await browser.get("/numbers", headers={"host": host})
-    assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/sidecar/sign-in?")
+async def test_whatever_host_the_client_names(browser: Browser) -> None:
+    for host in ("[", "", "a b", "x" * 3000, "evil.example/\\"):
+        answer = await browser.get("/numbers", headers={"host": host})
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith("/sidecar/sign-in?")
 
 
 async def test_an_old_cookie(operator: Browser, redis: Redis) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -122,6 +123,26 @@ async def test_what_is_done_in_a_block(audit: Audit) -> None:
     assert (nothing.outcome, nothing.details) == ("nothing to do", {})
     assert (failed.outcome, failed.details) == (FAILED, {"rows": 2, "reason": "'why'"})
     assert refused.outcome == REFUSED
+
+
+async def test_details_may_have_any_name(audit: Audit) -> None:
+    async with audit.doing(ADA, "number.lift", "n") as doing:
+        doing.details |= {"who": 1, "action": 2, "target": 3, "outcome": 4, "self": 5}
+    [entry] = await audit.read()
+    assert (entry.target, entry.outcome, entry.details["target"]) == ("n", "done", 3)
+
+
+async def test_an_entry_of_another_hand_hides_no_other(audit: Audit, redis: Redis) -> None:
+    await audit.record(ADA, "number.lift")
+    odd: list[dict[Any, Any]] = [
+        {"x": "y"},
+        *({"entry": text} for text in ("{", "[]", '{"name": "ada"}')),
+    ]
+    for fields in odd:
+        await redis.xadd(keys.AUDIT, fields)
+    found = await audit.read()
+    assert [entry.action for entry in found] == ["(cannot be read)"] * 4 + ["number.lift"]
+    assert len(await audit.read(wanted=Filter(who="ada"))) == 2
 
 
 async def _refuse(audit: Audit) -> None:

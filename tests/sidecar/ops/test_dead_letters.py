@@ -43,10 +43,12 @@ async def add_dead_letter(
     }
     letter = orjson.dumps({"lane": "messages", "update": update})
     at = 5000 + number if given_up_at is None else given_up_at
-    await redis.hset(keys.dead_letters(vendor_uid), letter_id, letter)
-    await redis.zadd(keys.dead_updates(vendor_uid), {letter_id: at})
-    await redis.zincrby(keys.DEAD, len(letter_id) + len(letter), vendor_uid)
-    await redis.hincrby(keys.counters(vendor_uid), "dead", 1)
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.hset(keys.dead_letters(vendor_uid), letter_id, letter)
+    pipeline.zadd(keys.dead_updates(vendor_uid), {letter_id: at})
+    pipeline.zincrby(keys.DEAD, len(letter_id) + len(letter), vendor_uid)
+    pipeline.hincrby(keys.counters(vendor_uid), "dead", 1)
+    await pipeline.execute()
     return letter_id
 
 

@@ -1,5 +1,6 @@
 """Pages of dead letters: in order, stable, and none that costs more because there are more."""
 
+import asyncio
 from collections import Counter
 
 import msgspec
@@ -27,23 +28,27 @@ async def add_effect(redis: Redis, number: int, vendor_uid: str, at: int, kind: 
     effect = {"kind": kind, "id": str(number)}
     update = {"id": str(number), "kind": kind, "reason": "gone", "effect": effect, "attempts": 3}
     letter = orjson.dumps({"outbox": kind, "update": update})
-    await redis.hset(keys.dead_letters(vendor_uid), letter_id, letter)
-    await redis.zadd(keys.dead_effects(vendor_uid), {letter_id: at})
-    await redis.zincrby(keys.DEAD, len(letter), vendor_uid)
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.hset(keys.dead_letters(vendor_uid), letter_id, letter)
+    pipeline.zadd(keys.dead_effects(vendor_uid), {letter_id: at})
+    pipeline.zincrby(keys.DEAD, len(letter), vendor_uid)
     for counter in ("effects", "effects_dead"):
-        await redis.hincrby(keys.counters(vendor_uid), counter, 1)
+        pipeline.hincrby(keys.counters(vendor_uid), counter, 1)
+    await pipeline.execute()
 
 
 async def add_many(redis: Redis, count: int) -> None:
     """Three vendors', of both kinds; many were given up in the same millisecond."""
-    for number in range(count):
-        vendor_uid = "uvw"[number % 3]
+
+    async def add(number: int) -> None:
+        vendor_uid, at = "uvw"[number % 3], 5000 + number // 20
         if number % 5 == 0:
-            await add_effect(redis, number, vendor_uid, 5000 + number // 20, "forward")
+            await add_effect(redis, number, vendor_uid, at, "forward")
         else:
-            at = 5000 + number // 20
             reason = "PHP: Locked" if number % 7 == 0 else "the routine failed"
             await add_dead_letter(redis, number, vendor_uid, at, reason=reason)
+
+    await asyncio.gather(*map(add, range(count)))
 
 
 async def walked(pages: LetterPages, choice: Choice = ALL, limit: int = 9) -> list[LetterRef]:
@@ -123,8 +128,8 @@ async def test_what_comes_and_goes_moves_no_other_to_another_page(
 
 
 async def test_many_in_the_same_millisecond(pages: LetterPages, redis: Redis) -> None:
-    for number in range(160):
-        await add_dead_letter(redis, number, "vw"[number % 2], 7000)
+    adds = (add_dead_letter(redis, number, "vw"[number % 2], 7000) for number in range(160))
+    await asyncio.gather(*adds)
     refs = (await DeadLetters(redis).refs())[::-1]
     assert await walked(pages, limit=40) == refs
 

@@ -152,7 +152,7 @@ async def test_vendors_beyond_those_that_are_named(
     monkeypatch.setattr(dead_letters, "MAX_NAMED", 1)
     await fill(redis)
     page = await operator.page(PATH)
-    assert "and 1 more vendors" in page
+    assert "and 1 more vendor:" in page
     asked = await operator.post(f"{PATH}/ask", {"do": "discard", "all": "yes"})
     assert "2 of vendor v" in asked.text
     assert "2 of vendor 1 others" in asked.text

@@ -90,7 +90,7 @@ async def test_more_vendors_than_are_shown(
     monkeypatch.setattr(ops_inbox, "MAX_VENDORS", 1)
     await put(redis, "v", b"{}", b"{}")
     await put(redis, "w", b"{}")
-    assert "and 1 more vendors" in await operator.page(PATH)
+    assert "and 1 more vendor" in await operator.page(PATH)
 
 
 async def test_a_vendors_webhooks(
@@ -188,10 +188,8 @@ async def test_what_was_ignored(
     assert "odd_reason" in await operator.page(f"{PATH}/vendor?vendor=v")
     monkeypatch.setattr(inbox, "MAX_VENDORS", 1)
     monkeypatch.setattr(inbox, "MAX_REASONS", 1)
-    assert "and 1 more vendors" in await operator.page(
-        f"{PATH}/ignored?reason=phone_number_unknown"
-    )
-    assert "and 1 more reasons" in await operator.page(PATH)
+    assert "and 1 more vendor" in await operator.page(f"{PATH}/ignored?reason=phone_number_unknown")
+    assert "and 1 more reason." in await operator.page(PATH)
     await redis.hset(keys.ignored("v"), "@odd_reason", 1)
     page = await operator.page(f"{PATH}/ignored?reason=odd_reason&vendor=v")
     assert "1970-01-01" in page
