@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from markupsafe import Markup, escape
@@ -115,12 +116,27 @@ def without_secrets(text: str) -> str:
     return text
 
 
+class _Name(NamedTuple):
+    """What a value is called. Many values may have one long name, so it is looked at once."""
+
+    text: str = ""
+    is_secret: bool = False
+
+    @classmethod
+    def of(cls, token: str) -> "_Name":
+        text = _text_of(token)
+        return cls(text, _SECRET_NAME.search(text) is not None)
+
+
+_NO_NAME = _Name()
+
+
 class _Printer:
     """Prints tokens of JSON, or of what resembles it, a value on a line."""
 
     def __init__(self, *, clear: bool) -> None:
         self._clear = clear
-        self._names: list[str] = [""]
+        self._names = [_NO_NAME]
         self._secret: int | None = None
         self._empty = False
 
@@ -136,9 +152,9 @@ class _Printer:
         if self._secret is not None:
             yield from self._skip(token)
         elif token in "{[":
-            if _SECRET_NAME.search(self._names[-1]):
+            if self._names[-1].is_secret:
                 self._secret = len(self._names)
-            self._names.append(self._names[-1] if token == "[" else "")
+            self._names.append(self._names[-1] if token == "[" else _NO_NAME)
             self._empty = after in ("}", "]")
             yield Markup(token)
             if not self._empty and self._secret is None:
@@ -152,15 +168,15 @@ class _Printer:
         elif token == ":":
             yield Markup(": ")
         elif after == ":":
-            self._names[-1] = _text_of(token)
-            yield _quoted(self._name(self._names[-1]), "name")
+            self._names[-1] = _Name.of(token)
+            yield _quoted(self._name(self._names[-1].text), "name")
         else:
             yield self._value(token)
 
     def _skip(self, token: str) -> Iterator[Markup]:
         """Leave out what stands under a secret's name."""
         if token in "{[":
-            self._names.append("")
+            self._names.append(_NO_NAME)
         elif token in "}]":
             self._close()
             if len(self._names) == self._secret:
@@ -179,8 +195,8 @@ class _Printer:
         return name if plain else _characters(name)
 
     def _value(self, token: str) -> Markup:
-        name = self._names[-1]
-        if _SECRET_NAME.search(name):
+        name, is_secret = self._names[-1]
+        if is_secret:
             return Markup("[secret]")
         if not token.startswith('"'):
             if not _LITERAL.fullmatch(token):
