@@ -15,6 +15,8 @@ from typing import NamedTuple
 import msgspec
 from markupsafe import Markup, escape
 
+from sidecar.console import masks
+
 #: Bytes that are read, characters that are shown, and of a single text.
 MAX_BYTES = 64 * 1024
 MAX_CHARS = 128 * 1024
@@ -53,7 +55,6 @@ _PLAIN_NAMES = {
 }
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+-]{1,40}", re.ASCII)
 _PLAIN_NAME = re.compile(r"(?!.*\d{5})[A-Za-z0-9_.-]{1,40}", re.ASCII)
-_WAMID = re.compile(r"wamid\.[A-Za-z0-9+/=_-]{16,}")
 _LONG_NUMBER = 6
 
 #: What turns the direction of a text, joins or hides it.
@@ -219,8 +220,8 @@ def _text_of(token: str) -> str:
 def _masked(name: str, text: str) -> str:
     if not text or (name in _PLAIN_NAMES and _PLAIN_VALUE.fullmatch(text)):
         return text
-    if _WAMID.fullmatch(text):
-        return f"wamid…{text[-8:]}"  # it holds the phone number
+    if found := masks.WAMID.fullmatch(text):
+        return masks.wamid(found)
     digits = text.removeprefix("+")
     if digits.isascii() and digits.isdigit() and len(digits) > _LONG_NUMBER:
         return f"•••• {digits[-2:]}"
