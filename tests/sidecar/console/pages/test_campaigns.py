@@ -176,7 +176,7 @@ async def test_one_while_php_is_away(operator: Browser, php: Php, redis: Redis) 
     php.override = lambda call: refusal(503, "maintenance")
     shown = words(await operator.page(PATH))
     assert "this is only what Redis knows" in shown
-    assert "What messages have failed of is not known: PHP does not answer." in shown
+    assert "Why messages failed is not known: PHP does not answer." in shown
     notice = await operator.notice(await operator.post(f"{PATH}/pause"))
     assert notice.startswith("Done: stopped; PHP does not know it yet, and a worker tells it")
     halt = await Halts(redis).find(UID)
