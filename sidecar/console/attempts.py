@@ -11,6 +11,9 @@ from sidecar.redis.client import Redis, script
 #: Tries within :data:`WINDOW_S`, by what is counted: the name, and where they come from.
 LIMITS = {"name": 10, "address": 30}
 WINDOW_S = 900
+#: For how long somebody's tries from where they signed in count by themselves: else whoever knows
+#: a name could keep its owner out.
+KNOWN_S = 30 * 86_400
 #: Refusals that the audit gets within this time: of all who are not signed in together, and of
 #: each who is. They could else push everything out of it. The log has all of them.
 MAX_STRANGERS = 20
@@ -35,21 +38,36 @@ class Attempts:
 
     async def begin(self, name: str, address: str) -> None:
         """Count a try, or raise :class:`TooManyTries`."""
-        counted = _keys(name, address)
+        counted = await self._counted(name, address)
         answers = await self._count(list(counted.values()))
         for scope, count, ttl in zip(counted, answers[::2], answers[1::2], strict=True):
             if count > LIMITS[scope]:
                 raise TooManyTries(scope, ttl)
 
     async def succeeded(self, name: str, address: str) -> None:
-        """Forget the tries at this name, and this one of this address."""
-        counted = _keys(name, address)
-        await self._redis.delete(counted["name"])
+        """Forget the tries at this name, and this one of this address, from which the name is
+        known."""
+        counted = await self._counted(name, address)
+        pipeline = self._redis.pipeline(transaction=True)
+        pipeline.sadd(_known(name), _digest(_network(address)))
+        pipeline.expire(_known(name), KNOWN_S)
+        pipeline.delete(counted["name"])
+        await pipeline.execute()
         await self._count([counted["address"]], -1)
+
+    async def _counted(self, name: str, address: str) -> dict[str, str]:
+        """Return the keys of what is counted: of a name that is known from there, the tries from
+        there alone."""
+        network = _digest(_network(address))
+        is_known = await self._redis.sismember(_known(name), network)
+        counted = _keys(name, address)
+        return counted | {"name": _from_there(name, network)} if is_known else counted
 
     async def forget(self, name: str) -> None:
         """Let a name be tried again at once."""
-        await self._redis.delete(_keys(name, "")["name"])
+        known = cast("set[bytes]", await self._redis.smembers(_known(name)))
+        from_there = (_from_there(name, network.decode()) for network in known)
+        await self._redis.delete(_key("name", name), *from_there)
 
     async def is_recorded(self, session: str = "") -> bool:
         """Tell whether one more refusal is for the audit: of this session, or of a stranger."""
@@ -62,10 +80,23 @@ class Attempts:
 
 def _keys(name: str, address: str) -> dict[str, str]:
     texts = {"name": name, "address": _network(address)}
-    return {
-        scope: keys.console_tries(scope, hashlib.sha256(text.encode()).hexdigest()[:32])
-        for scope, text in texts.items()
-    }
+    return {scope: _key(scope, text) for scope, text in texts.items()}
+
+
+def _known(name: str) -> str:
+    return keys.console_known(_digest(name))
+
+
+def _from_there(name: str, network: str) -> str:
+    return _key("known-name", f"{name}\n{network}")
+
+
+def _key(scope: str, text: str) -> str:
+    return keys.console_tries(scope, _digest(text))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _network(address: str) -> str:

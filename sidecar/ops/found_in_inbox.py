@@ -4,7 +4,7 @@ that wait, dead letters, and what was ignored.
 Nothing here blocks Redis: it is read in pages, from the newest, and each search ends after so much.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import msgspec
@@ -12,10 +12,15 @@ import orjson
 
 from contracts.jobs import Lane
 from sidecar.clock import utc_text
+from sidecar.format import size
+from sidecar.inbox.partitions import Partition
 from sidecar.inbox.store import UID_FIELD
 from sidecar.ops.event import Event, Part, Source, Step
 from sidecar.ops.wanted import (
+    MAX_BYTES,
     MAX_LOOKED_AT,
+    MAX_OF_KEY,
+    MAX_ORDER_KEYS,
     MAX_VENDORS,
     PAGE,
     Budget,
@@ -25,10 +30,10 @@ from sidecar.ops.wanted import (
 )
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
-from sidecar.redis.client import Members, Redis
+from sidecar.redis.client import Members, Redis, script
 
-#: Updates that are looked at of each order key.
-MAX_OF_KEY = 20
+#: Whatever is due, until then (unix ms).
+_FOREVER_MS = 10**15
 
 
 class InboxSearch:
@@ -40,6 +45,7 @@ class InboxSearch:
         # and one may come twice.
         self._raw = Redis(connection_pool=redis.connection_pool)
         cast(Any, self._raw).set_response_callback("XREVRANGE", lambda answer, **_: answer)
+        self._due = script(redis, "inbox/due")
         self._wanted = wanted
         self._marks = wanted.marks
         self.part = part
@@ -62,7 +68,9 @@ class InboxSearch:
 
     def _limited(self, budget: Budget, what: str) -> None:
         if budget.used_up:
-            self.part.notes.append(f"looked at {MAX_LOOKED_AT:,} {what} only")
+            self.part.notes.append(
+                f"looked at {MAX_LOOKED_AT:,} {what} or {size(MAX_BYTES)} of them only"
+            )
 
     # -- webhooks --
 
@@ -115,33 +123,22 @@ class InboxSearch:
     # -- updates that wait --
 
     async def _deferred(self, lane: Lane) -> None:
-        budget, start = Budget(), 0
-        while not budget.used_up:
-            found = cast(
-                "list[tuple[bytes, float]]",
-                await self._redis.zrange(
-                    keys.deferred(lane), start, start + PAGE - 1, withscores=True
-                ),
+        found = await self._due(
+            keys=[keys.deferred(lane)],
+            args=[_FOREVER_MS, MAX_ORDER_KEYS, MAX_OF_KEY, MAX_BYTES, *Partition().words],
+        )
+        for name, updates in zip(found[::2], found[1::2], strict=True):
+            places = [at for at, update in enumerate(updates) if self._about(update)]
+            if places and self._is_wanted(name):
+                due = int(await self._redis.zscore(keys.deferred(lane), name) or 0)
+                for place in places:
+                    self._is_deferred(msgspec.json.decode(updates[place]), due, place)
+        waiting = await self._redis.zcard(keys.deferred(lane))
+        if waiting > len(found) // 2:
+            self.part.notes.append(
+                f"looked at {len(found) // 2:,} of {waiting:,} contacts and messages whose updates "
+                f"wait for a retry ({lane})"
             )
-            await self._of_order_keys(lane, found, budget)
-            start += PAGE
-            if len(found) < PAGE:
-                break
-        self._limited(budget, f"contacts and messages whose updates wait for a retry ({lane})")
-
-    async def _of_order_keys(
-        self, lane: Lane, found: Sequence[tuple[bytes, float]], budget: Budget
-    ) -> None:
-        mine = [(name.decode(), due) for name, due in found if self._is_wanted(name)]
-        pipeline = self._redis.pipeline(transaction=False)
-        for order_key, _ in mine:
-            pipeline.lrange(keys.deferred_updates(lane, order_key), 0, MAX_OF_KEY - 1)
-        answers = await pipeline.execute() if mine else []
-        for (_, due), updates in zip(mine, answers, strict=True):
-            for place, update in enumerate(updates):
-                if self._about(update):
-                    self._is_deferred(msgspec.json.decode(update), int(due), place)
-        budget.take(len(found), sum(len(update) for updates in answers for update in updates))
 
     def _is_wanted(self, order_key: bytes) -> bool:
         vendor = self._wanted.vendor_uid

@@ -6,13 +6,18 @@ from typing import Any
 
 import orjson
 
-#: What one search looks at: webhooks in the inbox, order keys of updates that wait, and dead
-#: letters; and how many bytes of each, and vendors.
+#: What one search looks at: webhooks of a lane's inbox, and dead letters; how many bytes of either;
+#: vendors; and order keys of updates that wait, with the first few updates of each.
 MAX_LOOKED_AT = 10_000
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 MAX_VENDORS = 1000
-#: Entries, lists or letters that are read in one call.
-PAGE = 50
+MAX_ORDER_KEYS = 1000
+MAX_OF_KEY = 5
+#: Entries or letters that are read in one call. One may have megabytes, and the process that looks
+#: has other things to do.
+PAGE = 8
+#: By how many names things are looked for.
+MAX_MARKS = 40
 #: Messages and statuses of one webhook that are named.
 MAX_NAMED = 20
 
@@ -33,9 +38,10 @@ class Wanted:
 
     @property
     def marks(self) -> tuple[bytes, ...]:
-        """Return the bytes by which a webhook or a letter is known to be about it."""
-        names = (*self.wamids, *self.rows, *self.effects, *self.numbers)
-        return tuple(b'"%s"' % name.encode() for name in dict.fromkeys(names))
+        """Return the bytes by which a webhook or a letter is known to be about it. What is about a
+        person's messages names the number as well."""
+        names = self.numbers or (*self.wamids, *self.rows, *self.effects)
+        return tuple(b'"%s"' % name.encode() for name in dict.fromkeys(names))[:MAX_MARKS]
 
 
 @dataclass(slots=True)

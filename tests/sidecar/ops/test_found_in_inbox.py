@@ -81,6 +81,7 @@ async def test_no_more_is_looked_at_than_is_said(
 ) -> None:
     monkeypatch.setattr(found_in_inbox, "Budget", lambda: Budget(count=3))
     monkeypatch.setattr(found_in_inbox, "PAGE", 3)
+    monkeypatch.setattr(found_in_inbox, "MAX_ORDER_KEYS", 3)
     for at in range(1, 10):
         await receive(redis, at, webhook("w.1"))
     await receive(redis, 1, webhook("w.1"), v="w")
@@ -90,9 +91,9 @@ async def test_no_more_is_looked_at_than_is_said(
     part = await search(redis, "w.1")
     assert [one.at_ms for one in part.events if one.details.get("lane")] == [9, 8, 7]
     assert part.notes == [
-        "looked at 10,000 contacts and messages whose updates wait for a retry (messages) only",
-        "looked at 10,000 webhooks of the inbox (statuses), the newest, only",
-        "looked at 10,000 dead letters, the newest of each vendor, only",
+        "looked at 3 of 5 contacts and messages whose updates wait for a retry (messages)",
+        "looked at 10,000 webhooks of the inbox (statuses), the newest, or 16.0 MB of them only",
+        "looked at 10,000 dead letters, the newest of each vendor, or 16.0 MB of them only",
     ]
 
 

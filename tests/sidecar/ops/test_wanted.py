@@ -51,8 +51,11 @@ def test_updates_in_words(update: dict[str, str], said: str) -> None:
 
 
 def test_marks_are_whole_texts() -> None:
-    wanted = Wanted(wamids=("w.1",), rows=("r",), effects=("r",), numbers=("999",))
-    assert wanted.marks == (b'"w.1"', b'"r"', b'"999"')
+    wanted = Wanted(wamids=("w.1",), rows=("r",), effects=("r",))
+    assert wanted.marks == (b'"w.1"', b'"r"')
+    wanted = Wanted(wamids=("w.1",), numbers=("999", "998"))
+    assert wanted.marks == (b'"999"', b'"998"'), "what is about them names the number"
+    assert len(Wanted(wamids=tuple(map(str, range(100)))).marks) == 40
     assert Wanted(recipients=("999",)).marks == ()
 
 
