@@ -60,7 +60,7 @@ def configure(level: str, log_format: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("dramatiq", "asyncio", "aiohttp.access"):
+    for noisy in ("dramatiq", "asyncio", "aiohttp.access", "httpx"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.contextvars.bind_contextvars(process=process)
 

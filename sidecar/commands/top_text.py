@@ -113,12 +113,12 @@ def _lanes(frame: Frame) -> Table:
     table = _table("lane", *figures, "drained by")
     for lane, state in frame.report.overview.lanes.items():
         table.add_row(
-            lane.value,
+            _cell(lane.value),
             f"{state.webhooks:,}",
             duration(state.oldest_s) if state.webhooks else "-",
             f"{state.deferred:,}",
             *(_handover(frame, lane, share) for share in (0.5, 0.95, 0.99)),
-            "-" if state.held_s is None else state.holder or "somebody",
+            _cell("-" if state.held_s is None else state.holder or "somebody"),
         )
     return table
 
@@ -169,20 +169,20 @@ def _numbers(found: Sequence[NumberState]) -> Iterable[RenderableType]:
 
 
 def _table(*names: str) -> Table:
-    """Return a table; columns whose name ends with ``>`` hold figures."""
+    """Return a table; columns whose name ends with ``>`` hold figures, which are cut last."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
         table.add_column(
-            Text(name.removesuffix(">")),
+            _cell(name.removesuffix(">")),
             justify="right" if name.endswith(">") else "left",
-            no_wrap=True,
+            no_wrap=name.endswith(">"),
             overflow="ellipsis",
         )
     return table
 
 
 def _cell(text: str) -> Text:
-    return Text(clean(text))
+    return Text(clean(text), no_wrap=True, overflow="ellipsis")
 
 
 def _state(state: str) -> Text:

@@ -19,6 +19,7 @@ from sidecar.console.sessions import User
 from sidecar.console.static import serve_static
 from sidecar.console.templates import page_names
 from sidecar.logs import LogOnce
+from sidecar.ops.audit import Who
 from sidecar.redis.client import AnyRedisError, reason_of
 
 log = structlog.get_logger()
@@ -107,7 +108,7 @@ class _Front:
         self._outage.worked()
         if scope["console_user"] is None and not is_open:
             if request.method not in ("GET", "HEAD"):
-                await record_refusal(request, "", "not signed in")
+                await record_refusal(request, Who("console"), "not signed in")
             await to_sign_in(request)(scope, receive, send)
             return
         try:

@@ -10,9 +10,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from markupsafe import Markup, escape
+
+from sidecar.console import masks
 
 #: Bytes that are read, characters that are shown, and of a single text.
 MAX_BYTES = 64 * 1024
@@ -52,7 +55,6 @@ _PLAIN_NAMES = {
 }
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+-]{1,40}", re.ASCII)
 _PLAIN_NAME = re.compile(r"(?!.*\d{5})[A-Za-z0-9_.-]{1,40}", re.ASCII)
-_WAMID = re.compile(r"wamid\.[A-Za-z0-9+/=_-]{16,}")
 _LONG_NUMBER = 6
 
 #: What turns the direction of a text, joins or hides it.
@@ -115,12 +117,27 @@ def without_secrets(text: str) -> str:
     return text
 
 
+class _Name(NamedTuple):
+    """What a value is called. Many values may have one long name, so it is looked at once."""
+
+    text: str = ""
+    is_secret: bool = False
+
+    @classmethod
+    def of(cls, token: str) -> "_Name":
+        text = _text_of(token)
+        return cls(text, _SECRET_NAME.search(text) is not None)
+
+
+_NO_NAME = _Name()
+
+
 class _Printer:
     """Prints tokens of JSON, or of what resembles it, a value on a line."""
 
     def __init__(self, *, clear: bool) -> None:
         self._clear = clear
-        self._names: list[str] = [""]
+        self._names = [_NO_NAME]
         self._secret: int | None = None
         self._empty = False
 
@@ -136,9 +153,9 @@ class _Printer:
         if self._secret is not None:
             yield from self._skip(token)
         elif token in "{[":
-            if _SECRET_NAME.search(self._names[-1]):
+            if self._names[-1].is_secret:
                 self._secret = len(self._names)
-            self._names.append(self._names[-1] if token == "[" else "")
+            self._names.append(self._names[-1] if token == "[" else _NO_NAME)
             self._empty = after in ("}", "]")
             yield Markup(token)
             if not self._empty and self._secret is None:
@@ -152,15 +169,15 @@ class _Printer:
         elif token == ":":
             yield Markup(": ")
         elif after == ":":
-            self._names[-1] = _text_of(token)
-            yield _quoted(self._name(self._names[-1]), "name")
+            self._names[-1] = _Name.of(token)
+            yield _quoted(self._name(self._names[-1].text), "name")
         else:
             yield self._value(token)
 
     def _skip(self, token: str) -> Iterator[Markup]:
         """Leave out what stands under a secret's name."""
         if token in "{[":
-            self._names.append("")
+            self._names.append(_NO_NAME)
         elif token in "}]":
             self._close()
             if len(self._names) == self._secret:
@@ -179,8 +196,8 @@ class _Printer:
         return name if plain else _characters(name)
 
     def _value(self, token: str) -> Markup:
-        name = self._names[-1]
-        if _SECRET_NAME.search(name):
+        name, is_secret = self._names[-1]
+        if is_secret:
             return Markup("[secret]")
         if not token.startswith('"'):
             if not _LITERAL.fullmatch(token):
@@ -203,8 +220,8 @@ def _text_of(token: str) -> str:
 def _masked(name: str, text: str) -> str:
     if not text or (name in _PLAIN_NAMES and _PLAIN_VALUE.fullmatch(text)):
         return text
-    if _WAMID.fullmatch(text):
-        return f"wamid…{text[-8:]}"  # it holds the phone number
+    if found := masks.WAMID.fullmatch(text):
+        return masks.wamid(found)
     digits = text.removeprefix("+")
     if digits.isascii() and digits.isdigit() and len(digits) > _LONG_NUMBER:
         return f"•••• {digits[-2:]}"

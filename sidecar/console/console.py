@@ -1,6 +1,7 @@
 """What the console's pages read, and act with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 from sidecar.console.attempts import Attempts
 from sidecar.console.links import Links
@@ -30,25 +31,30 @@ class Console:
     control: CampaignControl
     wakeups: Wakeups
     changes: ConfigChanges
-    audit: Audit = field(init=False)
-    users: Users = field(init=False)
-    sessions: Sessions = field(init=False)
-    attempts: Attempts = field(init=False)
-    links: Links = field(init=False)
-    notices: Notices = field(init=False)
 
-    def __post_init__(self) -> None:
-        made = {
-            "audit": Audit(self.redis, self.settings.audit_entries),
-            "users": Users(self.redis),
-            "sessions": Sessions(
-                self.redis,
-                longest_s=self.settings.console_session_s,
-                idle_s=self.settings.console_idle_s,
-            ),
-            "attempts": Attempts(self.redis),
-            "links": Links(self.redis, self.settings.signing_secrets),
-            "notices": Notices(self.settings.signing_secrets[self.settings.signing_key_id]),
-        }
-        for name, value in made.items():
-            object.__setattr__(self, name, value)
+    @cached_property
+    def audit(self) -> Audit:
+        return Audit(self.redis, self.settings.audit_entries)
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self.redis)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        settings = self.settings
+        return Sessions(
+            self.redis, longest_s=settings.console_session_s, idle_s=settings.console_idle_s
+        )
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        return Attempts(self.redis)
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.redis, self.settings.signing_secrets)
+
+    @cached_property
+    def notices(self) -> Notices:
+        return Notices(self.settings.signing_secrets[self.settings.signing_key_id])

@@ -5,6 +5,7 @@ changes something is a POST, whose form carries the session's token.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
@@ -60,17 +61,18 @@ def who(user: User) -> Who:
     return Who("console", user.name, user.role)
 
 
-async def record_refusal(request: Request, name: str, why: str) -> None:
-    """Log that somebody who is not signed in was refused, and record it in the audit unless that
-    has had enough of them. ``name`` is a user's, or empty: what somebody types may be anything, a
-    password for instance."""
+async def record_refusal(request: Request, user: Who, why: str, session: str = "") -> None:
+    """Log that somebody was refused, and record it in the audit unless that has had enough of
+    them. Of who is not signed in the name is a user's, or empty: what somebody types may be
+    anything, a password for instance."""
     console, address = console_of(request), address_of(request)
     target = f"{request.method} {path_of(request)}"
-    log.warning("console.refused", name=name, target=target, reason=why, address=address)
-    if await console.attempts.is_recorded():
-        await console.audit.record(
-            Who("console", name), "console.refused", target, REFUSED, reason=why, address=address
-        )
+    log.warning("console.refused", name=user.name, target=target, reason=why, address=address)
+    with suppress(*AnyRedisError):  # it is logged, and refused in any case
+        if await console.attempts.is_recorded(session):
+            await console.audit.record(
+                user, "console.refused", target, REFUSED, reason=why, address=address
+            )
 
 
 def address_of(request: Request) -> str:
@@ -100,7 +102,8 @@ def _guarded(handler: Handler, role: Role) -> Endpoint:
         assert user is not None, "the console lets nobody through who is not signed in"
         try:
             if why := await _refusal(request, user, role):
-                return await _refuse(request, user, why)
+                await record_refusal(request, who(user), why, user.session)
+                return failed(request, 403, why)
             return await handler(request, user)
         except BackendError as error:
             return failed(request, 503, f"PHP did not do what was asked: {error}")
@@ -127,14 +130,6 @@ async def _refusal(request: Request, user: User, role: Role) -> str | None:
             "Go back, reload the page, and try again."
         )
     return None
-
-
-async def _refuse(request: Request, user: User, why: str) -> Response:
-    target = f"{request.method} {path_of(request)}"
-    await console_of(request).audit.record(
-        who(user), "console.refused", target, REFUSED, reason=why, address=address_of(request)
-    )
-    return failed(request, 403, why)
 
 
 async def form(request: Request) -> Form:

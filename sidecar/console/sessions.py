@@ -17,7 +17,7 @@ from contracts.console import Role
 from sidecar.clock import now_ms
 from sidecar.console.users import LocalUser
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, script
 
 
 class Origin(StrEnum):
@@ -60,6 +60,7 @@ class Sessions:
 
     def __init__(self, redis: Redis, *, longest_s: int, idle_s: int) -> None:
         self._redis = redis
+        self._open = script(redis, "console/open_session")
         self.longest_s = longest_s
         self._idle_s = idle_s
 
@@ -79,11 +80,10 @@ class Sessions:
             stamp=local.stamp if local else None,
             ends_at=now + self.longest_s * 1000,
         )
-        pipeline = self._redis.pipeline(transaction=True)
-        pipeline.zremrangebyscore(keys.CONSOLE_SESSIONS, 0, now)
-        pipeline.zadd(keys.CONSOLE_SESSIONS, {session: stored.ends_at})
-        pipeline.set(keys.console_session(session), stored.model_dump_json(), ex=self._idle_s)
-        await pipeline.execute()
+        await self._open(
+            keys=[keys.console_session(session), keys.CONSOLE_SESSIONS],
+            args=[session, stored.model_dump_json(), stored.ends_at, self._idle_s, now],
+        )
         return token
 
     async def find(self, token: str) -> User | None:

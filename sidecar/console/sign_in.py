@@ -1,7 +1,6 @@
 """Signing in and out."""
 
 import re
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import structlog
@@ -130,14 +129,13 @@ async def _open_link(request: Request) -> Response:
 
 
 async def _refuse_link(request: Request, why: str) -> Response:
-    with suppress(*AnyRedisError):  # it is logged before
-        await record_refusal(request, "", why)
+    await record_refusal(request, Who("console"), why)
     return refused(request, 403, why)
 
 
 async def _refuse(request: Request, name: str, status: int, why: str) -> Response:
     known = await console_of(request).users.find(name)
-    await record_refusal(request, known.name if known else "", why)
+    await record_refusal(request, Who("console", known.name if known else ""), why)
     return refused(request, status, why)
 
 

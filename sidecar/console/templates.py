@@ -51,6 +51,7 @@ def environment() -> Environment:
         "static_url": static_url,
         "phone": masks.phone,
         "text": masks.text,
+        "ids": masks.ids,
         "has_search": "search" in names,
         "navigation": [
             (path, title)

@@ -29,7 +29,8 @@ WORSE_MS = 600_000
 
 
 #: How many times as long as usual a problem must stand until people are told. Not at all where only
-#: a person can end it; for long where a cutover, a restart or a deployment brings it about.
+#: a person can end it; for long where somebody brings it about for a moment: a cutover, a
+#: deployment.
 _WAITS = {
     Code.CAMPAIGN_PAUSED: 0,
     Code.SENDING_PAUSED: 0,
@@ -39,6 +40,7 @@ _WAITS = {
     Code.ACCOUNTING_UNBALANCED: 0,
     Code.REDIS_NOT_DURABLE: 0,
     Code.CAMPAIGNS_HELD: 10,
+    Code.PHP_IN_MAINTENANCE: 10,
 }
 #: What ends by itself, and nobody has to do anything about.
 _NOT_TOLD = {Code.CLOUD_API_SLOW, Code.NUMBER_HELD, Code.CAMPAIGN_WAITS}

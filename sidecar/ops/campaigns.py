@@ -19,8 +19,8 @@ from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.client import Redis
 from sidecar.sending.halts import state_of
 
-#: Most campaigns in one request.
-_BATCH = 1000
+#: Most campaigns in one request, and so the most that are open of which PHP tells: the newest.
+MAX_OPEN = _BATCH = 1000
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 

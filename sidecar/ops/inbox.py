@@ -80,21 +80,24 @@ class WaitingReader:
     async def read(self) -> dict[Lane, LaneWaiting]:
         """Return what waits in each lane."""
         overview = await self._observer.read()
-        return {lane: await self._lane(overview, lane) for lane in Lane}
+        return {lane: await self._lane(overview, lane, overview.accounting) for lane in Lane}
 
     async def vendor(self, vendor_uid: str) -> dict[Lane, VendorWaiting]:
         """Return what waits of one vendor."""
         overview = await self._observer.read()
         mine = [one for one in overview.accounting if one.vendor_uid == vendor_uid]
         none = VendorWaiting(vendor_uid, 0, 0, None, "")
-        found = {lane: (await self._vendors(overview, lane, mine))[0] for lane in Lane}
+        found = {lane: (await self._lane(overview, lane, mine)).vendors for lane in Lane}
         return {lane: next(iter(found[lane]), none) for lane in Lane}
 
-    async def _lane(self, overview: Overview, lane: Lane) -> LaneWaiting:
-        vendors, more = await self._vendors(overview, lane, overview.accounting)
+    async def _lane(
+        self, overview: Overview, lane: Lane, accounting: Sequence[Accounting]
+    ) -> LaneWaiting:
+        deferred = await read_deferred(self._redis, overview, lane)
+        vendors, more = await self._vendors(overview, lane, accounting, deferred.refused)
         return LaneWaiting(
             state=overview.lanes[lane],
-            deferred=await read_deferred(self._redis, overview, lane),
+            deferred=deferred,
             partitions=await self._partitions(overview, lane),
             breaker=overview.breakers.get(lane),
             isolated={v: why for (where, v), why in overview.isolated.items() if where == lane},
@@ -103,9 +106,14 @@ class WaitingReader:
         )
 
     async def _vendors(
-        self, overview: Overview, lane: Lane, accounting: Sequence[Accounting]
+        self,
+        overview: Overview,
+        lane: Lane,
+        accounting: Sequence[Accounting],
+        refused: Mapping[str, str],
     ) -> tuple[list[VendorWaiting], int]:
-        """Return those of whom most waits, and how many others there are."""
+        """Return those of whom most waits, and how many others there are. ``refused`` says why PHP
+        refuses updates of vendors."""
         some = [one for one in accounting if one.waiting[lane] or one.check("deferred").total]
         pipeline = self._redis.pipeline(transaction=False)
         for one in some:
@@ -123,9 +131,11 @@ class WaitingReader:
             oldest_s = None
             if entry_id:
                 oldest_s = max(0, overview.now - int(entry_id.partition(b"-")[0])) / 1000
-            late = oldest_s is not None and oldest_s > LATE_S[lane]
-            why = not_asked(overview, lane, vendor_uid) if late else ""
-            found.append(VendorWaiting(vendor_uid, -webhooks, -deferred, oldest_s, why))
+            why = [f"PHP refuses updates: {refused[vendor_uid]}"] if vendor_uid in refused else []
+            if oldest_s is not None and oldest_s > LATE_S[lane]:
+                why.insert(0, not_asked(overview, lane, vendor_uid))
+            waiting = (-webhooks, -deferred, oldest_s, "; ".join(why))
+            found.append(VendorWaiting(vendor_uid, *waiting))
         return found, len(busy) - len(shown)
 
     async def _partitions(self, overview: Overview, lane: Lane) -> list[PartitionState]:

@@ -15,7 +15,7 @@ from sidecar.ops.message_problems import (
 from sidecar.ops.notification_problems import notifications
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.process_problems import clocks, processes, ways_in
-from sidecar.ops.report import Report
+from sidecar.ops.report import MAX_UNKNOWN, Report
 from sidecar.ops.send_problems import (
     bad_ends,
     cloud_api,
@@ -315,11 +315,14 @@ def _left_for_a_person(report: Report) -> Iterator[Problem]:
             "sidecar dead-letters list says why; once fixed: sidecar dead-letters replay --all.",
             size=overview.dead_letters,
         )
-    if report.php.unknown_for_long:
+    if count := report.php.unknown_for_long:
+        many = f"{count:,} messages" if count > 1 else "a message"
         yield Problem(
             Code.UNKNOWN_MESSAGES,
-            "The outcome of some messages has been unknown for more than a day",
+            f"The outcome of {many}{' and more' if count >= MAX_UNKNOWN else ''} has been unknown "
+            "for more than a day",
             "List them: sidecar unknown list. Then resend them or give them up.",
+            size=count,
         )
 
 

@@ -27,6 +27,8 @@ from sidecar.sending.pauses import Paused, Pauses
 LOOK_AGAIN_S = 0.5
 #: How long to wait for PHP's view of the campaigns.
 PHP_TIMEOUT_S = 3.0
+#: Messages of unknown outcome that are counted.
+MAX_UNKNOWN = 100
 #: Looking makes no row unknown.
 _NEVER_S = 10 * 365 * 86_400
 
@@ -34,12 +36,13 @@ _NEVER_S = 10 * 365 * 86_400
 @dataclass(frozen=True, slots=True)
 class PhpReport:
     """PHP's view. ``error`` says why it did not answer. ``vendors`` are all, with their modes;
-    ``campaigns`` are PHP's own counts."""
+    ``campaigns`` are PHP's own counts. ``unknown_for_long``: how many messages' outcomes have been
+    unknown for a day, as far as :data:`MAX_UNKNOWN`."""
 
     error: str | None = None
     vendors: list[VendorModes] = field(default_factory=list)
     campaigns: dict[str, contract.DueCampaign] = field(default_factory=dict)
-    unknown_for_long: bool = False
+    unknown_for_long: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
             campaigns = found.campaigns
         unknown = await backend.call(
             contract.UNKNOWN_MESSAGES,
-            contract.UnknownMessagesRequest(limit=1),
+            contract.UnknownMessagesRequest(limit=MAX_UNKNOWN),
             contract.UnknownMessagesAnswer,
             timeout_s=PHP_TIMEOUT_S,
         )
@@ -157,7 +160,7 @@ async def _ask_php(backend: Backend, campaign_uids: list[str]) -> PhpReport:
     return PhpReport(
         vendors=modes.vendors,
         campaigns={one.campaign_uid: one for one in campaigns},
-        unknown_for_long=bool(unknown.messages),
+        unknown_for_long=len(unknown.messages),
     )
 
 

@@ -82,6 +82,7 @@
 | console:session:{session} | string | who is signed in (sidecar/console/sessions.py); expires |
 | console:sessions | sorted set | these, by when they end at the latest (unix ms) |
 | console:tries:{scope}:{id} | string | tries to sign in (sidecar/console/attempts.py); expires |
+| console:known:{id} | set | networks that somebody has signed in from; expires |
 
 What bounds each, and about how many bytes of Redis's memory a unit of it takes. Where that is
 ``memory``, no more comes in when inbox_memory_share of Redis's memory is used, or
@@ -169,6 +170,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | console:session:{session} | sign-ins within console_session_s | 350 |
 | console:sessions | the same | 120 |
 | console:tries:{scope}:{id} | names and addresses within WINDOW_S | 130 |
+| console:known:{id} | users, and networks of each within KNOWN_S | 130 |
 
 {number}, {account}, {app}, {portfolio} and {id} are names made by workers/sending/limits.py: they
 belong to one vendor, unless Meta has confirmed the id. That module explains why no vendor reaches
@@ -443,3 +445,7 @@ def console_session(session: str) -> str:
 
 def console_tries(scope: str, id_: str) -> str:
     return f"console:tries:{scope}:{id_}"
+
+
+def console_known(id_: str) -> str:
+    return f"console:known:{id_}"

@@ -92,6 +92,7 @@ def test_what_is_noisy_is_kept_down() -> None:
     body = (
         "logging.getLogger('dramatiq.broker').info('enqueued')\n"
         "logging.getLogger('asyncio').info('using selector')\n"
+        "logging.getLogger('httpx').info('HTTP Request: OPTIONS')\n"
         "logging.getLogger('dramatiq.broker').warning('lost')"
     )
     assert [line["event"] for line in parsed(body, level="debug")] == ["lost"]

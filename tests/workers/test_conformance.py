@@ -36,6 +36,7 @@ NOT_CALLED = {
     contract.AI_ANSWERS,
     contract.MEDIA,
     contract.MODES,
+    contract.FIND,
     contract.OBSERVE,
     contract.DIAGNOSIS,
     contract.UNKNOWN_MESSAGES,

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from sidecar.clock import now_ms
 from sidecar.console.console import Console
-from sidecar.console.masks import phone
+from sidecar.console.masks import ids, phone
 from sidecar.console.page import looks, render
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
@@ -90,4 +90,4 @@ def _words(value: Any) -> str:
 
 
 def _masked(text: str, user: User) -> str:
-    return _PHONE.sub(lambda found: phone(found[0], user), text)
+    return _PHONE.sub(lambda found: phone(found[0], user), ids(text, user))

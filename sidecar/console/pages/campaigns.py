@@ -29,7 +29,7 @@ from sidecar.console.paged import Paged
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
 from sidecar.ops.campaign_actions import MAX_REASON, act
-from sidecar.ops.campaigns import Campaign
+from sidecar.ops.campaigns import MAX_OPEN, Campaign
 from sidecar.ops.retrying import messages
 
 _PARTS = "campaigns_parts.html"
@@ -105,6 +105,7 @@ class _Campaigns:
             "titles": titles,
             "links": [None if one is None else choice.query(one) for one in page.neighbours],
             "php_away": next((one.php_away for one in everything if one.php_away), None),
+            "only": MAX_OPEN if len(everything) >= MAX_OPEN else None,
         }
 
     # -- one --

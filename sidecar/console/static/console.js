@@ -28,7 +28,13 @@
   document.addEventListener("focusout", () => setTimeout(catchUp));
   document.addEventListener("selectionchange", () => setTimeout(catchUp));
 
-  const stale = (is) => document.documentElement.classList.toggle("stale", is);
+  const LOST = "Not live: the connection is lost, and tried again.";
+  const stale = (is) => {
+    document.documentElement.classList.toggle("stale", is);
+    const trouble = document.getElementById("trouble");
+    if (is) trouble.textContent = LOST;
+    else if (trouble.textContent === LOST) trouble.textContent = "";
+  };
 
   // Refused: by a server that is away for a moment, or because the session has ended.
   const tryAgain = async () => {

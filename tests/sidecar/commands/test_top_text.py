@@ -25,10 +25,10 @@ GROWN = {
 }
 
 
-def shown(report: Report = NOTHING, **facts: Any) -> list[str]:
+def shown(report: Report = NOTHING, width: int = 150, **facts: Any) -> list[str]:
     base: dict[str, Any] = {"problems": [], "campaigns": [], "grown": None, "seconds": 0.0}
     frame = Frame(report, **{**base, **facts})
-    console = Console(file=io.StringIO(), width=150)
+    console = Console(file=io.StringIO(), width=width)
     console.print(page(frame))
     assert isinstance(console.file, io.StringIO)
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
@@ -113,6 +113,14 @@ def test_numbers_with_rate_and_limit() -> None:
     assert line_of(lines, "110")[:3] == ["110", "40.0/s", "80.0/s"]
     lines = shown(replace(NOTHING, numbers=[NUMBER] * (MAX_NUMBERS + 1)))
     assert "and 1 more: sidecar numbers list" in lines
+
+
+def test_in_a_narrow_terminal_figures_stay_and_names_are_cut() -> None:
+    number = replace(NUMBER, number="200000000000001", vendor_uid="a" * 36)
+    lines = shown(replace(NOTHING, numbers=[number]), width=80, campaigns=[_campaign("c" * 60)])
+    assert "80.0/s" in next(line for line in lines if line.startswith("2000"))
+    assert "78.4/s" in next(line for line in lines if line.startswith("Spring"))
+    assert all(len(line) <= 80 for line in lines)
 
 
 def test_redis_is_away() -> None:

@@ -254,6 +254,15 @@ def test_of_a_campaign_or_a_vendor_or_all(
     )
 
 
+def test_a_question_names_some_campaigns(
+    php: EmbeddedBackend, campaign: Campaign, other: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.commands.unknown._MAX_NAMED", 1)
+    asked = run(php, "give-up", "--all", "--dry-run")
+    assert f"3 of vendor {campaign.vendor.uid}, campaign {campaign.uid}" in asked.stderr
+    assert "2 of 1 other campaigns" in asked.stderr
+
+
 def test_counted_and_nothing_done(php: EmbeddedBackend, campaign: Campaign) -> None:
     result = run(php, "resend", "--all", "--dry-run")
     assert result.exit_code == 0

@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from sidecar.console.attempts import LIMITS, MAX_RECORDED, WINDOW_S, Attempts, TooManyTries
+from sidecar.console.attempts import (
+    KNOWN_S,
+    LIMITS,
+    MAX_OF_USER,
+    MAX_STRANGERS,
+    WINDOW_S,
+    Attempts,
+    TooManyTries,
+)
 from sidecar.redis.client import Redis
 
 
@@ -71,6 +79,15 @@ async def test_who_succeeds_begins_anew(redis: Redis) -> None:
     assert await tries(attempts, "ada", "10.0.0.1") == LIMITS["name"]
 
 
+async def test_nobody_elsewhere_keeps_somebody_out(redis: Redis) -> None:
+    attempts = Attempts(redis)
+    await attempts.begin("ada", "10.0.0.1")
+    await attempts.succeeded("ada", "10.0.0.1")
+    assert await tries(attempts, "ada", "10.6.6.6") == LIMITS["name"]
+    assert await tries(attempts, "ada", "10.0.0.1") == LIMITS["name"]
+    assert await tries(attempts, "ada", "10.0.0.2") == 0
+
+
 async def test_a_success_does_not_forget_the_addresses_other_tries(redis: Redis) -> None:
     attempts = Attempts(redis)
     for number in range(LIMITS["address"] - 1):
@@ -84,6 +101,10 @@ async def test_a_name_can_be_freed(redis: Redis) -> None:
     attempts = Attempts(redis)
     assert await tries(attempts, "ada", "10.0.0.1") == LIMITS["name"]
     await attempts.forget("ada")
+    await attempts.succeeded("ada", "10.0.0.9")
+    assert await tries(attempts, "ada", "10.0.0.9") == LIMITS["name"]
+    await attempts.forget("ada")
+    assert await tries(attempts, "ada", "10.0.0.9") == LIMITS["name"]
     assert await tries(attempts, "ada", "10.0.0.2") == LIMITS["name"]
 
 
@@ -93,15 +114,19 @@ async def test_all_counts_expire_and_hold_no_name(redis: Redis) -> None:
     await attempts.succeeded("ada", "10.0.0.1")
     await attempts.succeeded("ada", "10.0.0.9")  # its count has expired meanwhile
     await attempts.is_recorded()
-    found = await redis.keys("console:tries:*")
+    found = await redis.keys("console:*")
     assert found
     for key in found:
-        assert 0 < await redis.ttl(key) <= WINDOW_S
+        longest_s = KNOWN_S if b":known:" in key else WINDOW_S
+        assert 0 < await redis.ttl(key) <= longest_s
         assert b"ada" not in key
         assert b"10.0" not in key
 
 
 async def test_so_much_is_recorded(redis: Redis) -> None:
     attempts = Attempts(redis)
-    found = [await attempts.is_recorded() for _ in range(MAX_RECORDED + 5)]
-    assert found == [True] * MAX_RECORDED + [False] * 5
+    found = [await attempts.is_recorded() for _ in range(MAX_STRANGERS + 5)]
+    assert found == [True] * MAX_STRANGERS + [False] * 5
+    found = [await attempts.is_recorded("session") for _ in range(MAX_OF_USER + 5)]
+    assert found == [True] * MAX_OF_USER + [False] * 5
+    assert await attempts.is_recorded("another")

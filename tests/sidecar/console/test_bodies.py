@@ -1,6 +1,7 @@
 """Bodies as they are shown: of any kind, safe to look at, without secrets, masked for lookers."""
 
 import json
+import re
 from typing import Any
 
 import hypothesis
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sidecar.console import bodies
 from sidecar.console.bodies import (
     MAX_BYTES,
     MAX_CHARS,
@@ -198,6 +200,30 @@ def test_a_million_levels(bracket: bytes) -> None:
     found = show_body(bracket * 1_000_000, clear=True)
     assert found.cut
     assert len(found.html) < MAX_CHARS + 1000
+
+
+class Counting:
+    """A pattern that counts the characters that it reads."""
+
+    def __init__(self, pattern: re.Pattern[str]) -> None:
+        self._pattern = pattern
+        self.read = 0
+
+    def search(self, text: str) -> re.Match[str] | None:
+        self.read += len(text)
+        return self._pattern.search(text)
+
+
+@pytest.mark.parametrize("value", [b"1", b'"1"', b"[]"])
+def test_a_long_name_of_many_values_is_looked_at_once(
+    value: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else 64 kB hold up the process for minutes, and all webhooks with it."""
+    counting = Counting(bodies._SECRET_NAME)
+    monkeypatch.setattr(bodies, "_SECRET_NAME", counting)
+    body = b'{"' + b"x" * 5000 + b'":[' + b",".join([value] * 1000) + b"]}"
+    assert "x" * 1000 in clear(body)
+    assert 0 < counting.read <= len(body)
 
 
 def test_a_whole_body_is_not_cut() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.console import Role
-from sidecar.console.masks import phone, text
+from sidecar.console.masks import ids, phone, text
 from sidecar.console.sessions import Origin, User
 
 VIEWER, OPERATOR = (
@@ -27,3 +27,17 @@ def test_phone_numbers(number: str | None, masked: str) -> None:
 def test_texts(written: str | None, masked: str) -> None:
     assert text(written, VIEWER) == masked
     assert text(written, OPERATOR) == (written or "")
+
+
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        ("sent as wamid.HBgMOTk5NzAwMDAwMDAxFQIAERgSQTM3: read", "sent as wamid…ERgSQTM3: read"),
+        ("message wamid.1", "message wamid.1"),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_ids_of_messages(said: str | None, masked: str) -> None:
+    assert ids(said, VIEWER) == masked
+    assert ids(said, OPERATOR) == (said or "")

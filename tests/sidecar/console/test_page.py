@@ -5,6 +5,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from structlog.testing import capture_logs
 
 from contracts.console import Role
 from sidecar.console.forms import MAX_BYTES
@@ -101,6 +102,23 @@ async def test_a_refused_try_is_in_the_audit(viewer: Browser, page: Page, redis:
         "refused",
     )
     assert entry.who == Who("console", "look-user", Role.LOOK)
+
+
+async def test_a_refusal_stands_also_where_it_cannot_be_recorded(
+    viewer: Browser, browser: Browser, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*arguments: object) -> bool:
+        raise RedisUnavailable[0]("away")
+
+    monkeypatch.setattr("sidecar.console.attempts.Attempts.is_recorded", fail)
+    with capture_logs() as logs:
+        assert (await viewer.post("/page", {"confirmed": "yes"})).status_code == 403
+        assert (await browser.post("/page", token=False)).status_code == 303
+    assert [line["name"] for line in logs if line["event"] == "console.refused"] == [
+        "look-user",
+        "",
+    ]
+    assert page.done == []
 
 
 async def test_a_form_that_is_too_large(operator: Browser, page: Page) -> None:

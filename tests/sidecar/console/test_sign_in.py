@@ -1,5 +1,8 @@
 """Signing in and out, by form."""
 
+from contextlib import aclosing
+from pathlib import Path
+
 import pytest
 
 from contracts.console import Role
@@ -7,7 +10,8 @@ from sidecar.console import users as module
 from sidecar.console.attempts import LIMITS
 from sidecar.ops.audit import Audit, Entry
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, RedisUnavailable, connect
+from simulator.redis_server import RedisServer
 from tests.sidecar.console.browser import HASHER, PASSWORDS, USERS, Browser
 from tests.sidecar.console.conftest import MakeBrowser
 
@@ -216,3 +220,19 @@ async def test_settings_say_how_long(make_browser: MakeBrowser, redis: Redis) ->
     assert "Max-Age=600" in answer.headers["set-cookie"]
     [key] = await redis.keys("console:session:*")
     assert await redis.ttl(key) <= 60
+
+
+async def test_while_redis_is_full(make_browser: MakeBrowser, tmp_path: Path) -> None:
+    """Somebody will want to see why."""
+    with RedisServer(tmp_path / "full") as server:
+        async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
+            await redis.hset(keys.CONSOLE_USERS, NAME, USERS[Role.OPERATE].model_dump_json())
+            browser = await make_browser(redis_url=server.url)
+            await redis.config_set("maxmemory", 1)
+            with pytest.raises(RedisUnavailable):
+                await redis.set("a", "b")
+            assert (await browser.try_to_sign_in(NAME, "wrong")).status_code == 403
+            await browser.sign_in(Role.OPERATE)
+            assert "redis-full" in await browser.page("/")
+            assert (await browser.post("/sign-out")).status_code == 303
+            assert (await browser.get("/")).status_code == 303

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contracts.notifications import News
 from sidecar.notify.events import (
@@ -57,11 +59,14 @@ def test_what_may_pass_is_told_of_when_it_has_lasted(observer: Observer) -> None
     assert observer.look(FULL, later=1) == [(News.PROBLEM, "redis-full")]
 
 
-def test_what_a_cutover_brings_about_is_told_of_much_later(observer: Observer) -> None:
-    held = Problem(Code.CAMPAIGNS_HELD, "held", "Repeat it.")
-    observer.look(held)
-    assert observer.look(held, later=10 * AFTER - 1) == []
-    assert observer.look(held, later=1) == [(News.PROBLEM, "campaigns-held")]
+@pytest.mark.parametrize("code", [Code.CAMPAIGNS_HELD, Code.PHP_IN_MAINTENANCE])
+def test_what_somebody_does_for_a_moment_is_told_of_much_later(
+    observer: Observer, code: Code
+) -> None:
+    one = Problem(code, "x", "y")
+    observer.look(one)
+    assert observer.look(one, later=10 * AFTER - 1) == []
+    assert observer.look(one, later=1) == [(News.PROBLEM, code.value)]
 
 
 @pytest.mark.parametrize("code", [Code.NUMBER_HELD, Code.CAMPAIGN_WAITS, Code.CLOUD_API_SLOW])
@@ -227,3 +232,34 @@ def test_a_long_text_is_cut() -> None:
     changes = look({}, [Problem(Code.SENDING_PAUSED, "x" * 5000, "y")], 1, PACE)
     [item] = changes.items
     assert item.what == "x" * MAX_TEXT
+
+
+#: What is wrong at each look, and how long after the one before.
+LOOKS = st.lists(
+    st.tuples(
+        st.sampled_from([0, 1_000, AFTER, CLEAR, 4 * CLEAR, REMEMBERED_MS]),
+        st.lists(st.sampled_from([PAUSED, FULL, letters(1), letters(7)]), max_size=3),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=60)
+@given(LOOKS, st.booleans())
+def test_whatever_comes_and_goes_each_beginning_has_one_end(
+    looks: list[tuple[int, list[Problem]]], set_back: bool
+) -> None:
+    """And nothing is over that has not begun, or begins again before it was over."""
+    observer = Observer()
+    told: list[tuple[News, str]] = []
+    for later, wrong in looks:
+        told += observer.look(*wrong, later=later)
+    if set_back:
+        observer.now -= REMEMBERED_MS
+    for _ in range(3):
+        told += observer.look(later=LONGEST_GONE_MS)
+    for id_ in {event for _, event in told}:
+        mine = [news for news, event in told if event == id_ and news is not News.WORSE]
+        assert mine == [News.PROBLEM, News.OVER] * (len(mine) // 2)
+    observer.look(later=REMEMBERED_MS)
+    assert observer.known == {}, "nothing is kept for ever"

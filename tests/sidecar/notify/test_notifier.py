@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.notifications import News
 from sidecar.notify import notifier as notifiers
@@ -273,3 +274,29 @@ async def test_without_targets_there_is_none(
     made = make_notifier(settings, redis, redis_url, backend)
     assert made is not None
     await made.close()
+
+
+@pytest.mark.usefixtures("wrong")
+async def test_no_secret_is_logged_or_stored_when_nobody_takes_anything(
+    redis: Redis, redis_url: str, backend: Backend, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(
+        backend_url="http://127.0.0.1:9",
+        notify_webhook_url="http://127.0.0.1:9/hook?token=hunter2-a",
+        notify_webhook_keys="ops:hunter2-b-hunter2",
+        notify_slack_url="http://127.0.0.1:9/T0/hunter2-c",
+        notify_email_to="ops@example.com",
+        notify_smtp_port=9,
+        notify_smtp_user="ops",
+        notify_smtp_password="hunter2-d",
+    )
+    notifier = make_notifier(settings, redis, redis_url, backend)
+    assert notifier is not None
+    with capture_logs() as logged:
+        await look(notifier, redis)
+    await notifier.close()
+    states = await Notifications(redis).targets()
+    assert [one.failures for one in states] == [1, 1, 1]
+    stored = [await redis.dump(key) for key in await redis.keys("notify:*")]
+    assert "hunter2" not in f"{logged}{states}{stored}"
+    assert len([one for one in logged if one["event"] == "notification.not_sent"]) == 3

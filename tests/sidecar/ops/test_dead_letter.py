@@ -15,6 +15,12 @@ def test_a_number_that_no_float_holds_hides_no_letter() -> None:
     assert letter.ref == REF
 
 
+def test_an_update_is_replayed_in_an_order() -> None:
+    line = b'{"id":"a","vendor_uid":"v","lane":"messages","given_up_at":1,"update":{"order_key":1}}'
+    with pytest.raises(TypeError, match="order_key"):
+        DeadLetter.read(line)
+
+
 def test_its_kind_is_what_it_is() -> None:
     letter = DeadLetter.load(REF, b'{"outbox":"forward","update":{"id":"a","kind":"forward"}}')
     assert letter.ref == REF._replace(kind=LetterKind.EFFECTS)

@@ -15,6 +15,7 @@ from sidecar.ops.inbox import WaitingReader, by_reason, read_webhook, read_webho
 from sidecar.ops.publisher import Telemetry
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
+from tests.sidecar.ops.test_waits import defer
 
 MESSAGES = Lane.MESSAGES
 OLD_MS = 60_000
@@ -96,6 +97,20 @@ async def test_why(redis: Redis, facts: dict[str, Any] | None, why: str) -> None
     assert 50 < one.oldest_s < 120
     assert found.breaker == (facts or {}).get("breakers", {}).get("messages")
     assert found.isolated == (facts or {}).get("isolated", {}).get("messages", {})
+
+
+async def test_what_waits_for_a_retry(redis: Redis) -> None:
+    await put_old(redis, "v")
+    await defer(redis, "v/1", attempts=3, reason="the contact is locked")
+    await defer(redis, "w/1", attempts=3, reason="the contact is gone")
+    for vendor_uid in ("v", "w"):
+        await redis.hset(keys.counters(vendor_uid), keys.deferred_count(MESSAGES), 1)
+        await redis.sadd(keys.VENDORS, vendor_uid)
+    first, second = (await WaitingReader(redis).read())[MESSAGES].vendors
+    refused = "PHP refuses updates: the contact is"
+    assert first.why == f"no worker is running for messages; {refused} locked"
+    assert second.why == f"{refused} gone"
+    assert (await WaitingReader(redis).vendor("w"))[MESSAGES].why == second.why
 
 
 async def test_who_drains_which_part(redis: Redis) -> None:

@@ -108,7 +108,7 @@ def worse(report: Report) -> Report:
         ],
         php=PhpReport(
             error="timed out",
-            unknown_for_long=True,
+            unknown_for_long=2,
             vendors=[VendorModes(vendor_uid=uid, modes=modes, version=1) for uid in VENDORS],
         ),
     )
@@ -157,6 +157,19 @@ async def test_few_vendors_are_named_and_the_others_counted(
         assert len(mine) == MAX_NAMED + 1
         assert "2 more vendors" in mine[-1].what
         assert mine[-1].do == "sidecar status --json names them all."
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(1, "of a message has"), (7, "of 7 messages has"), (100, "100 messages and")],
+)
+async def test_unknown_outcomes_are_counted(
+    report: Report, settings: Settings, count: int, said: str
+) -> None:
+    report = replace(report, php=PhpReport(unknown_for_long=count))
+    [one] = [p for p in problems(report, settings) if p.code is Code.UNKNOWN_MESSAGES]
+    assert said in one.what
+    assert one.size == count
 
 
 async def test_maintenance_is_said_and_nothing_else_of_php(

@@ -42,7 +42,7 @@ async def test_what_php_knows(redis: Redis, backend: Backend, php: Php) -> None:
     report = await read_report(redis, backend)
     assert report.php.error is None
     assert list(report.php.campaigns) == ["c-1"]
-    assert report.php.unknown_for_long
+    assert report.php.unknown_for_long == 1
 
 
 async def test_php_that_fails_spoils_nothing_else(redis: Redis, backend: Backend, php: Php) -> None:

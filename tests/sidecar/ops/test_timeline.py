@@ -67,6 +67,24 @@ async def test_both_sides_together(redis: Redis, backend: Backend, php: Php) -> 
     assert call.json == {"query": "wamid.1", "vendor_uid": None, "limit": 20}
 
 
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ({"read": 2, "error": 1}, "has nothing left to send; 2 of 3"),
+        ({"read": 2, "queued": 1}, "is running; 2 of 3"),
+        ({"read": 2, "processing": 1}, "is running; 2 of 3"),
+        ({"read": 2, "unknown": 1}, "is running; 2 of 3"),
+    ],
+)
+async def test_a_campaign_that_is_sent_is_not_called_running(
+    redis: Redis, backend: Backend, php: Php, counts: dict[str, int], told: str
+) -> None:
+    knows(php, campaigns=[{"uid": "c-1", "vendor_uid": VENDOR, "title": "Spring"}])
+    php.add_campaign("c-1", VENDOR, counts=counts)
+    found = await find(redis, backend, "Spring")
+    assert found.where == [f"campaign c-1 {told} messages were sent"]
+
+
 async def test_what_php_does_not_know(redis: Redis, backend: Backend, php: Php) -> None:
     knows(php)
     await receive(redis, 5000, webhook("an-id-without-prefix"))

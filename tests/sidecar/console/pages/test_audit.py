@@ -74,10 +74,13 @@ async def test_pages_follow_one_another(operator: Browser, audit: Audit) -> None
 async def test_a_viewer_sees_no_phone_number(make_browser: MakeBrowser, audit: Audit) -> None:
     uid = "7d9c1a52-4b0e-4c57-9a3e-2f6b8c1d0e11"
     await audit.record(ADA, "number.lift", "+4915123456789", recipient="4915123456789", uid=uid)
+    await audit.record(ADA, "dead_letters.replay", "wamid.HBgNNDkxNTEyMzQ1Njc4ORUCABEYEk")
     viewer = await (await make_browser()).sign_in(Role.LOOK)
     page = await viewer.page("/audit")
     assert "4915123456" not in page
     assert "•••• 89" in page
+    assert "NDkxNTEyMzQ1Njc4O" not in page
+    assert "wamid…UCABEYEk" in page
     assert uid in page
     operator = await (await make_browser()).sign_in(Role.OPERATE)
     assert (await operator.page("/audit")).count("4915123456789") == 2

@@ -149,7 +149,7 @@ async def test_receipt_to_php(
     ("reached", "numbers", "said"),
     [
         ({}, [number_state("1")], "for the number that has sent within a day"),
-        ({}, [number_state("1"), number_state("2")], "for all 2 numbers that have sent"),
+        ({}, [number_state("1"), number_state("2")], "for any of the 2 numbers that have sent"),
         (
             {},
             [number_state("1"), number_state("2", outage=Outage("HTTP 503", 0.0))],

@@ -1,6 +1,7 @@
 """The page of the search: the same as ``sidecar find``, masked for those who may only look."""
 
 import asyncio
+import base64
 from typing import Any
 
 import pytest
@@ -71,9 +72,20 @@ async def test_what_is_found(operator: Browser, php: Php, redis: Redis) -> None:
 async def test_who_may_only_look_sees_neither_names_nor_numbers(
     viewer: Browser, php: Php, redis: Redis
 ) -> None:
-    message = {"uid": "m", "vendor_uid": VENDOR, "incoming": True, "wa_id": PHONE, "wamid": "w.1"}
-    knows(php, rows=[ROW], contacts=[CONTACT], messages=[message])
+    encoded = base64.b64encode(PHONE.encode()).decode()
+    sent = {
+        "uid": "m",
+        "vendor_uid": VENDOR,
+        "incoming": False,
+        "status": "accepted",
+        "accepted_at": 1_700_000_000_000,
+        "wa_id": PHONE,
+        "wamid": f"wamid.HBgM{encoded}FQIAERgSQTM3",
+    }
+    knows(php, rows=[ROW], contacts=[CONTACT], messages=[sent])
     page = await viewer.page("/search?q=Ada")
+    assert encoded not in page
+    assert "accepted it as wamid…ERgSQTM3" in page
     assert PHONE not in page
     assert "Stone" not in page
     assert "•••• 01" in page
