@@ -1,6 +1,6 @@
 """What PHP's tables say of whatever a query names, as events and in words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from contracts.backend import QueueStatus
 from contracts.effects import EffectKind
@@ -34,6 +34,11 @@ _EFFECTS: dict[str, str] = {
     EffectKind.BROADCAST: "to broadcast it to browsers",
     EffectKind.FETCH_MEDIA: "to fetch its media",
 }
+#: Statuses of a message that has none from Meta yet, and of one that has been delivered.
+_BEFORE_STATUSES = ("pending", "unknown", "accepted", "held_for_quality_assessment")
+_DELIVERED = ("delivered", "read", "played")
+#: Makes an event of a message at a time, if that is known.
+_MakeEvent = Callable[[int | None, Step, str, Source], Iterator[Event]]
 _UNANSWERED = {
     "type": "nobody answers messages of its type",
     "group": "nobody answers messages in groups",
@@ -165,22 +170,25 @@ def _of_outgoing(message: FoundMessage) -> Iterator[Event]:
     if message.campaign_uid is not None:
         recorded = "PHP recorded it in its log"
         yield from event(message.created_at, Step.RECORDED, recorded, _PHP)
-    for name, at in _statuses(message):
+    for name, at in message.statuses.items():
         why = _failure(message) if name == "failed" else ""
         yield from event(at, Step.STATUS, f"{name}{why}", _META)
+    yield from _last_status(message, event)
 
 
-def _statuses(message: FoundMessage) -> Iterator[tuple[str, int]]:
-    """Return the statuses with their times. What PHP's row says in its own columns, it says nowhere
-    else: ``messaged_at`` is when it was delivered, while nothing is higher."""
-    yield from message.statuses.items()
+def _last_status(message: FoundMessage, event: _MakeEvent) -> Iterator[Event]:
+    """Return the status that the row has, where its time is not kept: ``messaged_at`` is when the
+    message was delivered, and ``updated_at`` when PHP stored the last status."""
+    name = message.status
     told = {*message.statuses, *(result.partition(":")[0] for result in message.results)}
-    if not message.status or message.status in told:
+    if not name or name in told or name in _BEFORE_STATUSES:
         return
-    at = message.messaged_at if message.status in ("delivered", "read", "played") else None
-    at = message.updated_at if at is None else at
-    if message.status not in ("pending", "accepted", "held_for_quality_assessment") and at:
-        yield message.status, at
+    if name in _DELIVERED:
+        yield from event(message.messaged_at, Step.STATUS, "delivered", _META)
+    if name != "delivered" or message.messaged_at is None:
+        why = _failure(message) if name == "failed" else ""
+        at = message.updated_at
+        yield from event(at, Step.STATUS, f"{name}, as PHP stored it{why}", _PHP)
 
 
 def _failure(message: FoundMessage) -> str:

@@ -26,7 +26,10 @@ class LaravelBackend(InstalledBackend[StackInstallation]):
         super().__init__(folder)
 
     def install(self, folder: Path) -> StackInstallation:
-        php = {"WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors"}
+        php = {
+            "WHATSAPP_SIDECAR_VENDORS": "App\\OwnedVendors",
+            "WHATSAPP_SIDECAR_STATUS_TIMES": "true",
+        }
         if self._host is None:
             php |= checked_package(folder / "package")
         installation = StackInstallation(folder, dict(self.keys), php=php, host=self._host)

@@ -1,5 +1,11 @@
 """The timeline of messages, with real PHP and MariaDB."""
 
+import copy
+from pathlib import Path
+
+import aiohttp
+
+from contracts import backend as contract
 from sidecar.ops.timeline import Found, Step, find
 from sidecar.php.client import make_backend
 from sidecar.redis.client import Redis
@@ -9,6 +15,7 @@ from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import (
     RATE_ERROR,
+    T0,
     accepted,
     now_ms,
     result,
@@ -19,6 +26,7 @@ from tests.contract.payloads import (
 from tests.contract.talk import says, sends, sent
 from tests.contract.under_test import Campaign, Vendor
 from tests.sidecar.ops.test_found_in_inbox import receive, webhook
+from tests.stack.hosts import another_application
 
 
 async def _find(
@@ -90,3 +98,35 @@ async def test_a_customers_message_and_its_reply(
         Step.ACCEPTED,
     }
     assert found.events[-1].kind is Step.ACCEPTED
+
+
+async def test_without_the_setting_only_what_is_written_anyway_keeps_times(
+    backend: LaravelBackend, vendor: Vendor, tmp_path: Path
+) -> None:
+    """A status of its own costs no more than its columns; an early one and a failure say when."""
+    variables = {"WHATSAPP_SIDECAR_STATUS_TIMES": "false"}
+    campaign = backend.seed_campaign(vendor, 3)
+    read, early, failed = campaign.row_uids
+    with another_application(backend, tmp_path, variables) as nginx:
+        behind_it = copy.copy(backend)
+        behind_it.base_url = nginx.internal_url
+        async with aiohttp.ClientSession() as session:
+            caller = Caller(behind_it, session)
+            await caller.claim(campaign)
+            await caller.report(accepted(campaign, read), accepted(campaign, failed))
+            await caller.process(
+                status(vendor, status_object(wamid_of(read), "read")),
+                status(vendor, status_object(wamid_of(early), "sent", row_uid=early)),
+                status(vendor, status_object(wamid_of(failed), "failed", code=131026)),
+            )
+            answer = await caller.call(contract.FIND, {"query": campaign.recipients[0]})
+    kept = {
+        row["wamid"]: row["__data"]["sidecar"].get("statuses")
+        for row in backend.rows("whatsapp_message_logs", campaigns__id=campaign.id)
+    }
+    assert kept == {
+        wamid_of(read): None,
+        wamid_of(early): {"sent": T0},
+        wamid_of(failed): {"failed": T0},
+    }
+    assert answer["messages"][0]["messaged_at"] == 1000 * T0

@@ -157,8 +157,17 @@ def test_a_campaigns_message() -> None:
             {"status": "delivered", "statuses": {"sent": 1, "delivered": 2}},
             [(1, "sent"), (2, "delivered")],
         ),
-        ({"status": "sent", "updated_at": 7000}, [(7000, "sent")]),
-        ({"status": "read", "updated_at": 7000}, [(7000, "read")]),
+        ({"status": "sent", "updated_at": 7000}, [(7000, "sent, as PHP stored it")]),
+        ({"status": "read", "updated_at": 7000}, [(7000, "read, as PHP stored it")]),
+        (
+            {"status": "read", "messaged_at": 5000, "updated_at": 7000},
+            [(5000, "delivered"), (7000, "read, as PHP stored it")],
+        ),
+        (
+            {"status": "delivered", "statuses": {"sent": 1}, "messaged_at": 5000},
+            [(1, "sent"), (5000, "delivered")],
+        ),
+        ({"status": "delivered", "updated_at": 7000}, [(7000, "delivered, as PHP stored it")]),
         ({"status": "sent"}, []),
         ({"status": "accepted", "updated_at": 7000}, []),
         ({"status": None, "updated_at": 7000}, []),
@@ -173,14 +182,17 @@ def test_a_failure_says_what_to_do() -> None:
     facts = {"status": "failed", "campaign_uid": "c", "updated_at": 5, "error_code": 131026}
     [(_, step, text)] = of_message(**facts)
     assert step is Step.STATUS
-    assert text.startswith("failed: ")
+    assert text.startswith("failed, as PHP stored it: ")
     assert "(131026); what to do: " in text
     [(_, _, text)] = of_message(status="failed", campaign_uid="c", updated_at=5)
-    assert text == "failed"
+    assert text == "failed, as PHP stored it"
     [(_, _, text)] = of_message(
         status="failed", campaign_uid="c", updated_at=5, error_message="Meta's text"
     )
-    assert text.startswith("failed: Meta's text; what to do: ")
+    assert text.startswith("failed, as PHP stored it: Meta's text; what to do: ")
+    facts = {"status": "failed", "statuses": {"failed": 5}, "error_code": 131026}
+    [(_, _, text)] = of_message(campaign_uid="c", **facts)
+    assert text.startswith("failed: ")
 
 
 def test_a_reply() -> None:

@@ -9,6 +9,7 @@ use WhatsappSidecar\Laravel\Store\LogRow;
 use WhatsappSidecar\Laravel\Store\QueueRow;
 use WhatsappSidecar\Laravel\Store\Wamid;
 use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Setting;
 use WhatsappSidecar\Laravel\Support\Time;
 use WhatsappSidecar\Laravel\Webhook\Envelope;
 use WhatsappSidecar\Laravel\Webhook\StatusRank;
@@ -119,7 +120,7 @@ final class LogState
             $this->errorChanged = true;
             $this->hasError = $error !== null;
         }
-        if ($this->status === 'delivered' && array_keys($this->newTimes) === ['delivered']) {
+        if (! $this->keepsTimes()) {
             $this->newTimes = [];
         }
         $this->changed = $this->changed || $this->newTimes !== [] || $before !== [$this->status, $this->messagedAt];
@@ -127,9 +128,21 @@ final class LogState
         return $error;
     }
 
+    /** Tell whether the times are written: always with what is written anyway, and else if they are wanted. */
+    private function keepsTimes(): bool
+    {
+        if ($this->id === null || $this->data !== [] || $this->errorChanged) {
+            return true;
+        }
+        // Of one that is delivered alone messaged_at says it.
+        $isSaid = $this->status === 'delivered' && array_keys($this->newTimes) === ['delivered'];
+
+        return $this->newTimes !== [] && ! $isSaid
+            && Setting::flag(config('whatsapp-sidecar.status_times'), 'WHATSAPP_SIDECAR_STATUS_TIMES');
+    }
+
     /**
-     * Note when statuses were set that the row does not say. Of one that is delivered alone messaged_at says it:
-     * to write the JSON is the dearest part of a status.
+     * Note when statuses were set that the row does not say: to write the JSON is the dearest part of a status.
      *
      * @param list<stdClass> $statuses
      */
