@@ -29,6 +29,9 @@ from sidecar.redis.client import Members, Redis
 
 #: Updates that are looked at of each order key.
 MAX_OF_KEY = 20
+#: Bytes of webhooks in one answer after which the next one has a single entry: while an answer is
+#: parsed and searched, the process does nothing else.
+MAX_PAGE_BYTES = 1024 * 1024
 
 
 class InboxSearch:
@@ -42,6 +45,7 @@ class InboxSearch:
         cast(Any, self._raw).set_response_callback("XREVRANGE", lambda answer, **_: answer)
         self._wanted = wanted
         self._marks = wanted.marks
+        self._entries = 1
         self.part = part
 
     async def run(self) -> None:
@@ -95,15 +99,18 @@ class InboxSearch:
         """Yield when webhooks came, and their bodies, the newest first."""
         before = "+"
         while True:
+            count, size = self._entries, 0
             page = await cast(Any, self._raw).execute_command(
-                "XREVRANGE", keys.inbox(lane, vendor), before, "-", "COUNT", PAGE
+                "XREVRANGE", keys.inbox(lane, vendor), before, "-", "COUNT", count
             )
             for entry_id, fields in page:
                 bodies = fields[3 if fields[0] == UID_FIELD else 1 :: 2]
                 yield int(entry_id.partition(b"-")[0]), bodies
-                if not budget.take(len(bodies), sum(map(len, bodies))):
+                size += (more := sum(map(len, bodies)))
+                if not budget.take(len(bodies), more):
                     return
-            if len(page) < PAGE:
+            self._entries = min(2 * count, PAGE) if size <= MAX_PAGE_BYTES else 1
+            if len(page) < count:
                 return
             before = f"({page[-1][0].decode()}"
 
