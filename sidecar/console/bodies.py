@@ -56,6 +56,8 @@ _PLAIN_NAMES = {
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+-]{1,40}", re.ASCII)
 _PLAIN_NAME = re.compile(r"(?!.*\d{5})[A-Za-z0-9_.-]{1,40}", re.ASCII)
 _LONG_NUMBER = 6
+#: No fraction: where somebody is takes few digits.
+_SHORT = re.compile(rf"true|false|null|-?\d{{1,{_LONG_NUMBER}}}", re.ASCII)
 
 #: What turns the direction of a text, joins or hides it.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -202,9 +204,10 @@ class _Printer:
         if not token.startswith('"'):
             if not _LITERAL.fullmatch(token):
                 return _plain(token) if self._clear else _hidden(token)
-            digits = sum(char.isdigit() for char in token)
-            plain = self._clear or digits <= _LONG_NUMBER or name in _PLAIN_NAMES
-            return escape(token) if plain else Markup("•••• ") + escape(token[-2:])
+            if self._clear or name in _PLAIN_NAMES or _SHORT.fullmatch(token):
+                return escape(token)
+            is_whole = token.removeprefix("-").isdigit()
+            return Markup("•••• ") + escape(token[-2:]) if is_whole else _hidden(token)
         text = _text_of(token)
         return _quoted(text if self._clear else _masked(name, text), "text")
 

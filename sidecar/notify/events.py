@@ -29,9 +29,8 @@ WORSE_MS = 600_000
 
 
 #: How many times as long as usual a problem must stand until people are told. Not at all where only
-#: a person can end it; for long where somebody brings it about for a moment: a cutover, a
-#: deployment.
-_WAITS = {
+#: a person can end it; for long where a cutover, a restart or a deployment brings it about.
+_WAITS: dict[str, int] = {
     Code.CAMPAIGN_PAUSED: 0,
     Code.SENDING_PAUSED: 0,
     Code.DEAD_LETTERS: 0,
@@ -55,7 +54,8 @@ class Pace:
     clear_ms: int
 
     def wait_ms(self, code: str) -> int:
-        return _WAITS.get(Code(code), 1) * self.after_ms
+        # Another version may have left codes that this one does not know.
+        return _WAITS.get(code, 1) * self.after_ms
 
     def gone_ms(self, returns: int) -> int:
         return min(self.clear_ms << min(returns, 10), max(LONGEST_GONE_MS, self.clear_ms))

@@ -34,6 +34,9 @@ from sidecar.redis.client import Members, Redis, script
 
 #: Whatever is due, until then (unix ms).
 _FOREVER_MS = 10**15
+#: Bytes of webhooks in one answer after which the next one has a single entry: while an answer is
+#: parsed and searched, the process does nothing else.
+MAX_PAGE_BYTES = 1024 * 1024
 
 
 class InboxSearch:
@@ -48,6 +51,7 @@ class InboxSearch:
         self._due = script(redis, "inbox/due")
         self._wanted = wanted
         self._marks = wanted.marks
+        self._entries = 1
         self.part = part
 
     async def run(self) -> None:
@@ -103,15 +107,18 @@ class InboxSearch:
         """Yield when webhooks came, and their bodies, the newest first."""
         before = "+"
         while True:
+            count, size = self._entries, 0
             page = await cast(Any, self._raw).execute_command(
-                "XREVRANGE", keys.inbox(lane, vendor), before, "-", "COUNT", PAGE
+                "XREVRANGE", keys.inbox(lane, vendor), before, "-", "COUNT", count
             )
             for entry_id, fields in page:
                 bodies = fields[3 if fields[0] == UID_FIELD else 1 :: 2]
                 yield int(entry_id.partition(b"-")[0]), bodies
-                if not budget.take(len(bodies), sum(map(len, bodies))):
+                size += (more := sum(map(len, bodies)))
+                if not budget.take(len(bodies), more):
                     return
-            if len(page) < PAGE:
+            self._entries = min(2 * count, PAGE) if size <= MAX_PAGE_BYTES else 1
+            if len(page) < count:
                 return
             before = f"({page[-1][0].decode()}"
 

@@ -29,6 +29,9 @@ FIGURES_S = 2.0
 PROBLEMS_S = 5.0
 #: How often what is reached from here is tried.
 REACHED_S = 30.0
+#: Problems that are shown. There may be one of each vendor, and making a page of them all holds up
+#: webhooks.
+MAX_PROBLEMS = 100
 #: The history gets a point a minute.
 HISTORY_S = 10.0
 
@@ -104,7 +107,8 @@ class _Overview:
             "overview.html",
             span=span,
             report=report,
-            problems=found,
+            problems=found[:MAX_PROBLEMS],
+            total=len(found),
             figures=await self._figures.get(),
             charts=charts(await self._history.get(), span),
         )
@@ -118,7 +122,7 @@ class _Overview:
             drawn = charts(await self._history.get(), span)
             make = partial(part, "overview_parts.html")
             return {
-                "problems": make("problems", problems=found),
+                "problems": make("problems", problems=found[:MAX_PROBLEMS], total=len(found)),
                 "figures": make("figures", figures=figures, report=report),
                 "effects": make("effects", effects=report.effects),
                 "charts": make("charts", charts=drawn),

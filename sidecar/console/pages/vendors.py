@@ -14,6 +14,7 @@ from sidecar.console.console import Console
 from sidecar.console.moves import CHOICES, Moves, Unclear, asked_of, fields_of
 from sidecar.console.page import back, confirm, confirmed, failed, form, looks, operates, render
 from sidecar.console.page import who as who_of
+from sidecar.console.paged import page_number
 from sidecar.console.paths import ROOT
 from sidecar.console.sessions import User
 from sidecar.migration.preview import changes
@@ -60,10 +61,10 @@ class _VendorsPage:
     async def show(self, request: Request, user: User) -> Response:
         query = request.query_params
         wanted, mode = query.get("vendor", "").strip()[:200], query.get("mode", "")
-        number = int(query["page"]) if query.get("page", "").isdecimal() else 1
+        number = page_number(query.get("page", ""))
         vendors = await self._moves.vendors.get()
         fitting = [one for one in vendors if _fits(one, wanted.lower(), mode)]
-        number = min(max(1, number), max(1, -(-len(fitting) // PAGE)))
+        number = min(number, max(1, -(-len(fitting) // PAGE)))
         asked = {"vendor": wanted, "mode": mode}
         return render(
             request,

@@ -73,6 +73,7 @@ def test_a_looker_sees_the_shape_and_no_person() -> None:
                                     "timestamp": "1700000000",
                                     "type": "text",
                                     "text": {"body": "Meet me at 4915187654321"},
+                                    "location": {"latitude": 1.29027, "longitude": -3.5},
                                 }
                             ],
                             "4915112345678": {"note": 4915112345678, "code": 131026},
@@ -85,11 +86,12 @@ def test_a_looker_sees_the_shape_and_no_person() -> None:
     }
     found = show_value(value, clear=False)
     text = text_of(found.html)
-    for personal in ("Ada", "49151", "12345678", "Meet", "poses", "HBgN", "4930"):
+    for personal in ("Ada", "49151", "12345678", "Meet", "poses", "HBgN", "4930", "1.29", "3.5"):
         assert personal not in text
     for plain in (
         *('"object": "whatsapp_business_account"', '"timestamp": "1700000000"', '"type": "text"'),
         *('"phone_number_id": "106540352242922"', '"from": "•••• 78"', "•••• 78", "131026"),
+        *('"latitude": (7 characters)', '"longitude": (4 characters)'),
         *('"body": "(24 characters)"', '"id": "wamid…BRkZDQzg"'),
     ):
         assert plain in text

@@ -84,6 +84,13 @@ def test_a_moment_of_trouble_is_not_told_of_and_is_forgotten(observer: Observer)
     assert observer.look(FULL) == []
 
 
+def test_an_event_that_another_version_has_left(observer: Observer) -> None:
+    observer.known["later:v"] = Event("a-code-of-later", "what", "do", since=observer.now)
+    assert observer.look(PAUSED, later=1000) == [(News.PROBLEM, "campaign-paused:c")]
+    observer.look(later=AFTER)
+    assert "later:v" not in observer.known
+
+
 def test_what_comes_and_goes_quickly_has_stood_all_the_while(observer: Observer) -> None:
     told = []
     for _ in range(4):

@@ -76,6 +76,29 @@ async def test_all_pages_are_read_the_newest_first(
     assert [at for at, _ in told(await search(redis, "w.1"))] == list(range(9, 0, -1))
 
 
+async def test_large_webhooks_are_read_one_by_one(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else 50 MB are parsed and searched at once, and webhooks wait meanwhile."""
+    small, large = webhook("w.1"), webhook("w.1", "x" * 1000)
+    monkeypatch.setattr(found_in_inbox, "MAX_PAGE_BYTES", 10 * len(small))
+    for at in range(1, 20):
+        await receive(redis, at, large if at < 8 else small)
+    part = Part()
+    searching = InboxSearch(redis, Wanted(wamids=("w.1",)), part)
+    raw, counts = cast(Any, searching._raw), list[int]()
+    execute = raw.execute_command
+
+    async def count(*words: Any) -> Any:
+        counts.append(words[-1])
+        return await execute(*words)
+
+    monkeypatch.setattr(raw, "execute_command", count)
+    await searching.run()
+    assert len(part.events) == 19
+    assert counts == [1, 2, 4, 8, 1, 1, 1, 1, 1]
+
+
 async def test_no_more_is_looked_at_than_is_said(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

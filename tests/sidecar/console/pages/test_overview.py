@@ -65,6 +65,21 @@ async def test_what_is_wrong_stands_first_with_what_to_do(operator: Browser) -> 
     assert ('href="/sidecar/processes"' in problem) is is_there
 
 
+async def test_of_many_problems_some_are_shown(
+    operator: Browser, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "MAX_PROBLEMS", 2)
+    for vendor in ("v", "w", "x"):
+        await redis.sadd(keys.VENDORS, vendor)
+        await redis.hset(keys.counters(vendor), mapping={"webhooks_received": 5})
+    page = await operator.page("/")
+    assert "4 problems</h2>" in page
+    assert page.count("accounting-unbalanced") + page.count("worker-not-running") == 2
+    assert "and 2 more:" in page
+    async with operator.events("/overview/live") as events:
+        assert "and 2 more:" in (await events.take(4))["problems"]
+
+
 async def count(redis: Redis) -> None:
     """Have another process count something of everything."""
     metrics = MetricsRegistry()
