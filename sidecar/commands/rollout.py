@@ -50,7 +50,7 @@ async def rollout(
     if not as_json:
         click.echo(
             f"{len(plan.chosen):,} of {plan.total:,} vendors are in {percent:g} percent; "
-            f"{len(plan.moving):,} of them change"
+            f"{len(plan.moving):,} of them change{'s' if len(plan.moving) == 1 else ''}"
         )
         _show(plan, asked, everything=dry_run)
     uids = [vendor.vendor_uid for vendor in plan.moving]

@@ -65,7 +65,8 @@ def read_answer(answer: FindAnswer) -> Part:
     for message in answer.messages:
         part.events += _of_incoming(message) if message.incoming else _of_outgoing(message)
         if not message.incoming:
-            part.where.append(f"message {name_of(message)}: {_status_text(message)}")
+            of = f", of campaign {message.campaign_uid}" if message.campaign_uid else ""
+            part.where.append(f"message {name_of(message)}{of}: {_status_text(message)}")
     return part
 
 

@@ -92,7 +92,8 @@ def _held(scope: str, name: str, held: Held, now: float) -> Problem:
     return Problem(
         Code.NUMBER_HELD,
         f"Nothing is sent from {scope} {line_text(id_, vendor_uid)} until "
-        f"{utc_text(int(held.until * 1000))}, for {duration(held.until - now)} yet: {held.reason}",
+        f"{utc_text(int(held.until * 1000))}, for another {duration(held.until - now)}: "
+        f"{held.reason}",
         "It goes on by itself then. If the reason is gone already: sidecar numbers lift "
         f"{id_ or vendor_uid}.",
         subject=f"{scope}:{name}",

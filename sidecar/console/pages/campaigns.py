@@ -177,7 +177,8 @@ class _Campaigns:
             counts = one.php.counts
             waiting = counts.queued + counts.processing
             becomes = "would go out" if action is CampaignAction.RESUME else "would not be sent"
-            details = [f"{messages(waiting)} of {one.total:,} {becomes}.", *details]
+            what = f"{messages(waiting)} of {one.total:,} {becomes}."
+            details = [what if waiting else "No message is left to send.", *details]
         return confirm(
             request,
             user,

@@ -163,7 +163,8 @@ class _VendorsPage:
         return confirm(
             request,
             user,
-            question=f"Give the work of all vendors back to PHP? {len(vendors):,} change.",
+            question=f"Give the work of all vendors back to PHP? {len(vendors):,} "
+            f"change{'s' if len(vendors) == 1 else ''}.",
             details=await self._moves.preview(vendors, asked),
             action="/vendors/rollback",
             fields={"reason": sent.get("reason")},

@@ -45,6 +45,11 @@ def where(answer: FindAnswer) -> str:
     return only
 
 
+def test_the_campaign_that_a_message_is_of() -> None:
+    found = where(FindAnswer(messages=[message(campaign_uid="c", status="read")]))
+    assert found == "message w.1, of campaign c: read"
+
+
 def test_things_that_are_named() -> None:
     answer = FindAnswer(
         vendors=[FoundVendor(uid="v", title="Shop")],

@@ -121,7 +121,7 @@ async def test_what_is_held(quiet: Report) -> None:
         "Nothing is sent from number 112 of vendor v",
         "Nothing is sent from app 400",
     ]
-    assert "for 60 min yet: 80007 too many calls" in found[0].what
+    assert "for another 60 min: 80007 too many calls" in found[0].what
     assert [problem.do.rpartition(": ")[2] for problem in found] == [
         "sidecar numbers lift 300.",
         "sidecar numbers lift 112.",

@@ -240,6 +240,13 @@ async def test_buttons_change_with_the_state(operator: Browser, php: Php) -> Non
 # -- actions --
 
 
+async def test_one_of_unknown_outcome_and_nothing_left(operator: Browser, php: Php) -> None:
+    add_campaign(php, counts={"read": 1, "unknown": 1})
+    assert "Nobody knows whether 1 was sent" in await operator.page(PATH)
+    asked = await operator.post(f"{PATH}/cancel")
+    assert "No message is left to send." in asked.text
+
+
 async def test_pause_resume_and_cancel(operator: Browser, php: Php, redis: Redis) -> None:
     add_campaign(php)
     assert f"{PATH}/resume" not in await operator.page(PATH)

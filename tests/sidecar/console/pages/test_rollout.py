@@ -122,7 +122,7 @@ async def test_many(operator: Browser, vendors: list[str], monkeypatch: pytest.M
 async def test_who_may_not(make_browser: MakeBrowser, php: Php, redis: Redis) -> None:
     viewer = await (await make_browser()).sign_in(Role.LOOK)
     page = await viewer.page("/vendors/rollout?percent=100&webhooks=sidecar")
-    assert "1 of them change" in page
+    assert "1 of them changes" in page
     assert 'class="ask' not in page
     operator = await (await make_browser()).sign_in(Role.OPERATE)
     sent = fields(await operator.page("/vendors/rollout?percent=100&webhooks=sidecar"))

@@ -297,7 +297,7 @@ async def test_all_back_to_php(operator: Browser, php: Php, redis: Redis) -> Non
     assert "PHP does the work of all vendors already" in await operator.notice(answer)
     are(php, OTHER, "sidecar", "shadow", "sidecar")
     asked = await operator.post("/vendors/rollback", {"reason": "night"})
-    assert "1 change." in asked.text
+    assert "1 changes." in asked.text
     assert modes(php, OTHER)[0] == "sidecar"
     answer = await operator.post("/vendors/rollback", fields(asked.text))
     assert "2 of 2 vendors" in await operator.notice(answer)
