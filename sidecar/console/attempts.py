@@ -1,9 +1,12 @@
 """How often somebody may try to sign in, and how much of it the audit gets."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import cast
+
+from redis.exceptions import OutOfMemoryError
 
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
@@ -48,12 +51,14 @@ class Attempts:
         """Forget the tries at this name, and this one of this address, from which the name is
         known."""
         counted = await self._counted(name, address)
+        await self._redis.delete(counted["name"])
+        await self._count([counted["address"]], -1)
+        # While Redis is full this waits for another sign-in: somebody wants to see why it is.
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.sadd(_known(name), _digest(_network(address)))
         pipeline.expire(_known(name), KNOWN_S)
-        pipeline.delete(counted["name"])
-        await pipeline.execute()
-        await self._count([counted["address"]], -1)
+        with suppress(OutOfMemoryError):
+            await pipeline.execute()
 
     async def _counted(self, name: str, address: str) -> dict[str, str]:
         """Return the keys of what is counted: of a name that is known from there, the tries from
