@@ -165,6 +165,12 @@ def _php(report: Report) -> Iterator[Problem]:
             "Nothing is lost meanwhile: webhooks are kept, and campaigns claim nothing.",
         )
         return
+    if report.php.error is not None:
+        yield Problem(
+            Code.PHP_UNAVAILABLE,
+            f"PHP is unavailable: {report.php.error}",
+            "Check that it runs and that backend_url is right; sidecar check says more.",
+        )
     for lane, reason in report.overview.breakers.items():
         yield Problem(
             Code.PHP_BREAKER_OPEN,
@@ -186,11 +192,6 @@ def _php(report: Report) -> Iterator[Problem]:
         Code.VENDOR_ISOLATED, len(isolated), "PHP does not accept updates of {} more vendors"
     )
     if report.php.error is not None:
-        yield Problem(
-            Code.PHP_UNAVAILABLE,
-            f"PHP is unavailable: {report.php.error}",
-            "Check that it runs and that backend_url is right; sidecar check says more.",
-        )
         return
     failures = {
         endpoint: reason

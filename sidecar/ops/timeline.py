@@ -49,7 +49,9 @@ async def find(
     if redis is not None:
         wanted = _wanted(query, vendor_uid, answer)
         vendor_uids = [one.uid for one in answer.vendors]
-        parts.append(await _look_into_redis(redis, wanted, vendor_uids))
+        found = await _look_into_redis(redis, wanted, vendor_uids)
+        parts.append(found)
+        redis = None if found.lost else redis
     parts.append(await _campaigns(redis, backend, answer))
     return Found.of(query, parts)
 
@@ -116,11 +118,15 @@ async def _look_into_redis(redis: Redis, wanted: Wanted, vendor_uids: Iterable[s
         await SendSearch(redis, wanted, part).run()
         await _vendors(redis, vendor_uids, part)
     except (*RedisUnavailable, ResponseError) as error:
-        part.lost.append(
-            f"this is only what PHP knows: Redis is unavailable: {reason_of(error)}; "
-            "sidecar check tries it"
-        )
+        part.lost.append(_redis_away(error))
     return part
+
+
+def _redis_away(error: Exception) -> str:
+    return (
+        f"this is only what PHP knows: Redis is unavailable: {reason_of(error)}; "
+        "sidecar check tries it"
+    )
 
 
 async def _vendors(redis: Redis, vendor_uids: Iterable[str], part: Part) -> None:
@@ -157,8 +163,12 @@ async def _campaigns(redis: Redis | None, backend: Backend, answer: FindAnswer) 
     for uid in uids[:MAX_CAMPAIGNS]:
         try:
             one = await read_one(redis, backend, uid)
-        except (BackendError, *RedisUnavailable, ResponseError):
-            break  # the search has said that this side is away
+        except BackendError as error:
+            part.lost.append(f"PHP call failed: {error}; sidecar check tries it")
+            break
+        except (*RedisUnavailable, ResponseError) as error:
+            part.lost.append(_redis_away(error))
+            break
         why = f": {one.reason}" if one.reason else ""
         sent = f"; {one.sent:,} of {one.total:,} messages were sent" if one.php else ""
         state = "has nothing left to send" if _is_over(one) else f"is {one.state}"

@@ -20,7 +20,7 @@ async def assert_overview_is_true(demo: Demo) -> None:
         "Webhooks taken": report["webhooks"]["acknowledged"],
         "Webhooks refused": 0,
         "Messages sent": report["accepted"],
-        "Sends that failed": 0,
+        "Sends not accepted": 0,
         "Inbox, messages": 0,
         "Inbox, statuses": 0,
         "Dead letters": 0,

@@ -195,3 +195,12 @@ async def test_redis_first(report: Report, settings: Settings) -> None:
 def test_codes_are_anchors() -> None:
     """They can stand in a link to their section."""
     assert all(code.value == code.name.lower().replace("_", "-") for code in Code)
+
+
+async def test_php_is_away_stands_before_what_it_refuses(
+    report: Report, settings: Settings
+) -> None:
+    order = (Code.PHP_UNAVAILABLE, Code.PHP_BREAKER_OPEN, Code.VENDOR_ISOLATED)
+    bad = replace(worse(report), php=PhpReport(error="answered 502"))
+    codes = [one.code for one in problems(bad, settings)]
+    assert [code for code in dict.fromkeys(codes) if code in order] == [*order]

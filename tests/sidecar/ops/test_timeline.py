@@ -167,6 +167,28 @@ async def test_redis_is_away(backend: Backend, php: Php) -> None:
     assert len((await find(None, backend, "wamid.1")).things) == 1
 
 
+async def test_redis_is_away_and_a_title_leads_to_nothing_in_it(backend: Backend, php: Php) -> None:
+    knows(php, campaigns=[{"uid": "c-1", "vendor_uid": VENDOR, "title": "wamid.1"}])
+    php.add_campaign("c-1", VENDOR, counts={"queued": 1})
+    away = connect("redis://127.0.0.1:9/0", timeout_s=1)
+    found = await _lost(away, backend)
+    await away.aclose()
+    assert found.lost[0].startswith("this is only what PHP knows: Redis is unavailable: ")
+    assert len(found.things) == 1
+
+
+async def test_php_fails_once_it_has_found_a_campaign(
+    redis: Redis, backend: Backend, php: Php
+) -> None:
+    found_one = json_answer(
+        {"campaigns": [{"uid": "c-1", "vendor_uid": VENDOR, "title": "wamid.1"}]}
+    )
+    php.override = lambda call: found_one if call.target == contract.FIND else Answer(status=500)
+    found = await _lost(redis, backend)
+    assert found.lost[0].startswith("PHP call failed: ")
+    assert len(found.things) == 1
+
+
 @pytest.mark.parametrize("query", ["", " x ", "y" * 301])
 async def test_a_search_that_cannot_be_made(redis: Redis, backend: Backend, query: str) -> None:
     with pytest.raises(ValueError, match="2 to 300 characters"):

@@ -104,7 +104,7 @@ async def test_figures_are_what_was_counted(operator: Browser, redis: Redis) -> 
     assert found["Webhooks taken"] == ("–", "1,234 in all")
     assert found["Webhooks refused"] == ("–", "5 in all")
     assert found["Messages sent"] == ("–", "77 in all")
-    assert found["Sends that failed"] == ("–", "2 in all")
+    assert found["Sends not accepted"] == ("–", "2 in all")
     assert found["PHP&#39;s failures"] == ("–", "3 in all")
     assert found["Inbox, messages"][0] == "3"
     assert found["Inbox, messages"][1].startswith("oldest for ")
@@ -137,7 +137,7 @@ async def test_figures_are_those_of_the_metrics(operator: Browser, redis: Redis)
         "Webhooks taken": metric("sidecar_webhooks_total", *taken),
         "Webhooks refused": metric("sidecar_webhooks_total", without=taken),
         "Messages sent": metric("sidecar_send_calls_total", "accepted"),
-        "Sends that failed": metric("sidecar_send_calls_total", without=("accepted",)),
+        "Sends not accepted": metric("sidecar_send_calls_total", without=("accepted",)),
         "PHP&#39;s failures": metric("sidecar_backend_requests_total", without=("ok", "refused")),
         "Inbox, messages": metric("sidecar_inbox_webhooks", "messages"),
         "Inbox, statuses": metric("sidecar_inbox_webhooks", "statuses"),
@@ -196,7 +196,7 @@ async def test_phps_breaker(operator: Browser, redis: Redis) -> None:
     )
     page = " ".join((await operator.page("/")).split())
     assert "breaker open</span> messages: timed out &lt;twice&gt;;" in page
-    assert "1 vendors isolated" in page
+    assert "1 vendor isolated" in page
 
 
 async def test_php_is_away(make_browser: MakeBrowser, redis: Redis) -> None:
