@@ -30,6 +30,11 @@ SEND_TIMEOUT_S = 20.0
 PATIENCE_S = 0.2
 #: How long a read that is under way may go on when the process ends.
 GRACE_S = 1.0
+#: A read that takes more processor time than this is dear: with ten thousand vendors some take a
+#: second. It is made so seldom that it takes this share of a core, but once a minute at least.
+DEAR_S = 0.05
+DEAR_SHARE = 0.02
+MAX_HOLD_S = 60.0
 
 
 def live(request: Request, user: User, every_s: float, fragments: Fragments) -> Response:
@@ -68,13 +73,14 @@ async def _events(
 
 
 class Shared(Generic[T]):
-    """A read that all who look share: one at a time, whose result holds for ``for_s``."""
+    """A read that all who look share: one at a time, whose result holds for ``for_s``; that of a
+    dear one for longer, when streams ask (:meth:`latest`)."""
 
     def __init__(self, read: Callable[[], Awaitable[T]], for_s: float = 1.0) -> None:
         self._read = read
         self._for_s = for_s
         self._found: list[T] = []
-        self._until = 0.0
+        self._until = self._live_until = 0.0
         self._reading: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
@@ -87,7 +93,9 @@ class Shared(Generic[T]):
     async def latest(self) -> T:
         """The same, but for a read that takes longer: then what was read before, if anything was.
         For streams, in which other things go on meanwhile."""
-        if not self._found or time.monotonic() < self._until:
+        if self._found and time.monotonic() < self._live_until:
+            return self._found[0]
+        if not self._found:
             return await self.get()
         task = self._task()
         done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
@@ -101,9 +109,13 @@ class Shared(Generic[T]):
         return self._reading
 
     async def _refresh(self) -> T:
+        began = time.thread_time()
         try:
             found = await self._read()
-            self._found, self._until = [found], time.monotonic() + self._for_s
+            now, cpu_s = time.monotonic(), time.thread_time() - began
+            self._found, self._until = [found], now + self._for_s
+            hold_s = min(cpu_s / DEAR_SHARE, MAX_HOLD_S) if cpu_s > DEAR_S else 0.0
+            self._live_until = now + max(self._for_s, hold_s)
             return found
         finally:
             self._reading = None

@@ -110,7 +110,7 @@ class _DeadLetters:
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
             shown = {
-                "summary": _summary(await self._vendors.get()),
+                "summary": _summary(await self._vendors.latest()),
                 "titles": await self._titles.get(),
             }
             return {"summary": part("dead_letters_parts.html", "summary", **shown)}

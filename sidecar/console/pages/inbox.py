@@ -69,7 +69,7 @@ class _Inbox:
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            lanes, titles = _lanes(await self._waiting.get()), await self._titles.get()
+            lanes, titles = _lanes(await self._waiting.latest()), await self._titles.get()
             return {"lanes": part("inbox_parts.html", "lanes", lanes=lanes, titles=titles)}
 
         return live(request, user, 2.0, fragments)

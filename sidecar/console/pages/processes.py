@@ -54,7 +54,7 @@ class _ProcessesPage:
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            found = await self._shared.get()
+            found = await self._shared.latest()
             return {"processes": part("processes_parts.html", "processes", found=found)}
 
         return live(request, user, 2.0, fragments)

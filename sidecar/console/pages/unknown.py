@@ -84,7 +84,7 @@ class _Unknown:
 
     async def live(self, request: Request, user: User) -> Response:
         async def fragments() -> dict[str, str]:
-            oldest = await self._oldest.get()
+            oldest = await self._oldest.latest()
             return {"summary": part("unknown_parts.html", "summary", summary=oldest)}
 
         return live(request, user, 10.0, fragments)

@@ -205,3 +205,14 @@ async def test_what_holds_is_not_read_again() -> None:
     read = Slow()
     shared = Shared(read, for_s=60)
     assert [await shared.get(), await shared.latest(), await shared.get()] == [1, 1, 1]
+
+
+async def test_a_dear_read_is_made_seldom_for_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever loads the page has it anew."""
+    monkeypatch.setattr("sidecar.console.live.DEAR_S", -1.0)
+    monkeypatch.setattr("sidecar.console.live.DEAR_SHARE", 1e-9)
+    read = Slow()
+    shared = Shared(read, for_s=0)
+    assert [await shared.latest(), await shared.latest(), await shared.get()] == [1, 1, 2]
+    monkeypatch.setattr("sidecar.console.live.MAX_HOLD_S", 0.0)
+    assert [await shared.get(), await shared.latest()] == [3, 4]
