@@ -81,9 +81,12 @@ async def top(context: Context, every_s: float, once: bool, as_json: bool) -> No
 async def live(reader: Reader, console: Console, every_s: float) -> None:
     """Show frame after frame until the task is cancelled, as Ctrl-C does. Then, and after an error,
     the terminal is as it was."""
+    task = asyncio.current_task()
+    assert task is not None
     with Live(console=console, screen=True, auto_refresh=False) as screen:
         try:
-            while True:
+            # What is under way when it is cancelled may end all the same.
+            while not task.cancelling():
                 screen.update(await _look(reader), refresh=True)
                 await asyncio.sleep(every_s)
         except asyncio.CancelledError:

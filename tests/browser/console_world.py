@@ -3,9 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from sidecar.commands.main import main
 from simulator.backend.faults import FaultKind as PhpFault
 from tests.system.running import wait_for
 from tests.system.status_world import World
@@ -23,7 +22,9 @@ QUIET, REFUSED = "quiet", "refused"
 class ConsoleWorld(World):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.installation.configure(console=True, update_max_attempts=1, lease_ttl_ms=3000)
+        self.installation.configure(
+            console=True, update_max_attempts=1, lease_ttl_ms=3000, cron_settle_s=1
+        )
 
     @property
     def url(self) -> str:
@@ -50,12 +51,8 @@ class ConsoleWorld(World):
             return thread.submit(super().run, *arguments, **settings).result()
 
     def _add_user(self, name: str, role: str) -> None:
-        done = CliRunner().invoke(
-            main,
-            ["console", "add-user", name, "--role", role],
-            env=self.installation.environment,
-            input=PASSWORD,
-        )
+        arguments = ["console", "add-user", name, "--role", role]
+        done = self.invoke(arguments, self.installation.environment, PASSWORD)
         assert done.exit_code == 0, done.output
 
     def _campaign_fault(self, name: str, **fields: object) -> None:

@@ -16,6 +16,8 @@ from tests.browser.conftest import Visitor, Visitors
 from tests.browser.console_world import (
     IN_FLIGHT,
     OPERATOR,
+    QUIET,
+    STOPPED,
     UNKNOWN,
     VIEWER,
     ConsoleWorld,
@@ -160,12 +162,53 @@ def test_messages_of_unknown_outcome_are_given_up(operator: Visitor, world: Cons
     assert listed == ""
 
 
+def test_a_campaign_is_cancelled(operator: Visitor, world: ConsoleWorld) -> None:
+    uid = uid_of(world, STOPPED)
+    operator.open(f"/campaigns/{uid}")
+    operator.page.get_by_label("Reason").fill("the wrong template")
+    operator.click("Cancel")
+    operator.expect_done("cancelled")
+    assert state_of(world, uid) == "cancelled"
+
+
+def test_a_vendor_is_moved_to_php_and_back(operator: Visitor, world: ConsoleWorld) -> None:
+    uid = world.victims[QUIET].vendor.uid
+    operator.open(f"/vendors/{uid}")
+    operator.click("Give it back to PHP")
+    operator.expect_done("")
+    assert modes_of(world, uid)["webhooks"] == "php"
+    operator.open(f"/vendors/{uid}")
+    operator.page.get_by_label("Webhooks").select_option("sidecar")
+    operator.click("Show what would be done")
+    operator.expect_done("")
+    assert modes_of(world, uid)["webhooks"] == "sidecar"
+
+
+def test_who_has_signed_out_sees_nothing(operator: Visitor, world: ConsoleWorld) -> None:
+    operator.page.get_by_role("button", name="Sign out").click()
+    expect(operator.page.get_by_label("Password")).to_be_visible()
+    operator.open("/campaigns")
+    expect(operator.page.get_by_label("Password")).to_be_visible()
+
+
 def uid_of(world: ConsoleWorld, name: str) -> str:
     campaign = world.victims[name].campaign
     assert campaign is not None
     return campaign.uid
 
 
+def shown(world: ConsoleWorld, uid: str) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(world.run("campaigns", "show", uid, "--json").stdout)
+    return found
+
+
 def state_of(world: ConsoleWorld, uid: str) -> str:
-    state: str = orjson.loads(world.run("campaigns", "show", uid, "--json").stdout)["state"]
+    state: str = shown(world, uid)["state"]
     return state
+
+
+def modes_of(world: ConsoleWorld, vendor_uid: str) -> dict[str, str]:
+    listed = map(orjson.loads, world.run("modes", "list", "--json").stdout.splitlines())
+    [found] = [one for one in listed if one["vendor_uid"] == vendor_uid]
+    modes: dict[str, str] = found["modes"]
+    return modes

@@ -1,15 +1,19 @@
 """One embedded installation in which everything can be made to go wrong, and what ``sidecar
 status`` says of it."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import orjson
+import structlog
 from click.testing import CliRunner, Result
 
 from contracts.effects import AiProvider, ForwardTarget
+from sidecar import logs
 from sidecar.commands.main import main
 from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.chaos.clocks import Clocks
@@ -178,7 +182,19 @@ class World:
     def run(self, *arguments: str, **settings: str) -> Result:
         """Run a command of ``sidecar``."""
         environment = self.installation.environment | settings
-        return CliRunner().invoke(main, list(arguments), env=environment)
+        return self.invoke(list(arguments), environment)
+
+    @staticmethod
+    def invoke(arguments: list[str], environment: dict[str, str], typed: str = "") -> Result:
+        """Run a command in this process, whose logging it does not set up: that would be for good,
+        and later tests would find no logs."""
+        errors = structlog.make_filtering_bound_logger(logging.CRITICAL)
+        structlog.configure(wrapper_class=errors)
+        try:
+            with patch.object(logs, "configure"):
+                return CliRunner().invoke(main, arguments, env=environment, input=typed)
+        finally:
+            structlog.reset_defaults()
 
     def status(self, **settings: str) -> Said:
         done = self.run("status", "--json", **settings)

@@ -105,9 +105,9 @@ def test_how_long_statuses_wait_for_others(waiting: int, age_ms: int, pause_ms: 
 
 async def test_enough_wait_before_the_time_is_over(redis: Redis) -> None:
     """Thirty of a hundred do, and come while it waits."""
-    taking = asyncio.create_task(a_reader(redis, wait_ms=60_000).take())
     await put(redis, "a", 10)
     await redis.hset(keys.waiting(LANE), "a", 10)
+    taking = asyncio.create_task(a_reader(redis, wait_ms=60_000).take())
     await asyncio.sleep(0.01)
     await put(redis, "b", 30)
     await redis.hset(keys.waiting(LANE), "b", 30)

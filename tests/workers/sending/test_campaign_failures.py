@@ -238,7 +238,7 @@ async def test_a_bug_ends_the_run_and_the_next_one_finds_everything(
 async def test_a_status_settles_a_send_of_unknown_outcome(
     make_stage: MakeStage, make_lane: MakeLane, real_backend: Backend, name: str
 ) -> None:
-    stage = await make_stage(6, send_timeout_s=0.3)
+    stage = await make_stage(6, send_timeout_s=1)
     stage.fault(FaultKind.TIMEOUT_AFTER_ACCEPT, times=2)
     await stage.run()
     assert stage.statuses() == {4: 4, 6: 2}
