@@ -69,6 +69,8 @@ async def test_from_a_clone_to_a_webhook_and_a_campaign(
     newcomer.switch_console_on()
     opened = run_php(newcomer.php, CONSOLE_URL)
     with httpx.Client(base_url=newcomer.nginx.url, trust_env=False) as browser:
+        # nginx asks a sidecar that was restarted again after two seconds.
+        await eventually(lambda: browser.get("/sidecar/sign-in").status_code == 200)
         answer = browser.get(opened, follow_redirects=True)
         assert (answer.status_code, answer.url.path) == (200, "/sidecar/")
         assert "Ada &amp; Eva" in answer.text

@@ -115,6 +115,8 @@ class Terminal:
             stderr=child,
             env={**os.environ, **environment, **_SCREEN},
             start_new_session=True,
+            # Whoever runs the tests in the background has it ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(child)
         self.text = ""
