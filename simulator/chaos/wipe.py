@@ -84,8 +84,7 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
         _wait_for(stage, wipe_after)
         with stage.redis() as client:
             client.flushall()
-        if kill_workers:
-            _kill_workers(stage)
+        in_progress = _kill_workers(stage, vendor) if kill_workers else 0
         _wait_for_end(stage, vendor)
         sent = stage.lines("messages")
         outgoing, _ = log_rows(stage, [vendor.uid])
@@ -103,6 +102,7 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
         "messages": messages,
         "wiped_after": wipe_after,
         "workers_killed": kill_workers,
+        "in_progress_when_killed": in_progress,
         "sent": len(sent),
         "average_per_s": average and round(average),
         **{promise: len(rows) for promise, rows in violations.items()},
@@ -126,14 +126,18 @@ def _begin(stage: Stage, messages: int, rate: float) -> tuple[SeededVendor, Seed
     return vendor, campaign
 
 
-def _kill_workers(stage: Stage) -> None:
+def _kill_workers(stage: Stage, vendor: SeededVendor) -> int:
     """Kill them all before one is started again, so that nobody goes on with the campaign. What
-    they had is as old as it has to be for PHP to say so, or everybody would wait until it is."""
+    they had is as old as it has to be for PHP to say so, or everybody would wait until it is.
+    Return how many rows they had."""
     for name in WORKERS:
         stage.installation.crash(name)
+    rows = queue_rows(stage, [vendor.uid]).values()
+    in_progress = sum(row.status == QueueStatus.PROCESSING for row in rows)
     stage.installation.database.rows(_AGE, [STALE_CLAIM_S, QueueStatus.PROCESSING])
     for name in WORKERS:
         stage.installation.start(name)
+    return in_progress
 
 
 def _wait_for(stage: Stage, accepted: int) -> None:
