@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import charts, results
-from bench.budgets import BUDGETS, Budget, Metric
+from bench.budgets import BUDGETS, FLOOR, FLOOR_PER_S, Budget, Metric
 from bench.figures import Series, series
 from bench.parts import PARTS
 
@@ -144,6 +144,13 @@ def _machine(found: Mapping[str, Any]) -> str:
         f" ({machine['cpu']}), {machine['memory_gb']} GB, Linux {machine['kernel']}, at commit"
         f" {', '.join(commits)}. {versions}."
     )
+    if floor := FLOOR.read(found):
+        slower = FLOOR_PER_S / floor.median
+        text += (
+            f"\n\nBare uvicorn answers {floor.median:,.0f} requests a second here, and did"
+            f" {FLOOR_PER_S:,} where the budgets were set: a budget in seconds, or per second, is"
+            f" {slower:.1f} times as strict here. Ratios are not."
+        )
     if any(part["quick"] for part in parts):
         text += (
             "\n\n**Some of it was measured once, in the quick form: it shows that the benchmark"

@@ -14,7 +14,7 @@ from sidecar.bots.literals import LiteralSearch
 from sidecar.bots.php_numbers import PhpNumber
 from sidecar.bots.prefixes import Prefixes
 from sidecar.bots.wildcards import Wildcard, Wildcards
-from sidecar.bots.words import WordMarks
+from sidecar.bots.words import WordMarks, WordSearch
 
 #: What PHP's ``trim`` removes.
 _BLANKS = b" \t\n\r\0\x0b"
@@ -34,7 +34,6 @@ class Matcher:
 
     def __init__(self, vendor: VendorBots) -> None:
         self._hours = OpeningHours(vendor.hours, vendor.vendor_uid)
-        self._marks = WordMarks(vendor.rules.marks_are_letters)
         self._matches: list[tuple[str, str, str | None]] = []
         #: Which bot each slot belongs to, by its place.
         self._bots: list[int] = []
@@ -63,8 +62,7 @@ class Matcher:
                     case TriggerType.CONTAINS:
                         self._contained.setdefault(trigger, []).append(slot)
                     case TriggerType.CONTAINS_WORD:
-                        word = self._marks.trigger(trigger)
-                        self._words.setdefault(word, []).append(slot)
+                        self._words.setdefault(trigger, []).append(slot)
                     case (
                         TriggerType.IS
                         | TriggerType.START_PROMOTIONAL
@@ -81,8 +79,11 @@ class Matcher:
         self._prefixes = Prefixes(self._starts)
         self._suffixes = Prefixes(self._ends)
         self._wildcards = Wildcards(wildcards, vendor.rules.wildcard_spans_lines)
-        self._contained_search = LiteralSearch(self._contained.keys() | self._wildcards.middles)
-        self._word_search = LiteralSearch(self._words)
+        self._contained_search = LiteralSearch(
+            self._contained.keys() | self._words.keys() | self._wildcards.middles
+        )
+        marks = WordMarks(vendor.rules.marks_are_letters)
+        self._word_search = WordSearch(self._words, marks)
 
     def match(self, text: str | bytes, at: datetime) -> list[BotMatch]:
         """Return every bot that matches a message, by priority, each with its first matching
@@ -120,9 +121,8 @@ class Matcher:
             yield from self._contained[literal]
         if _is_utf8(text):
             yield from self._wildcards.find(text, contained)
-            if self._words:
-                for word in self._word_search.find(self._marks.text(text)):
-                    yield from self._words[word]
+            for word in self._word_search.find(text, self._words.keys() & contained):
+                yield from self._words[word]
 
     def _equal_numbers(self, text: bytes) -> Iterator[int]:
         number = PhpNumber.parse(text)

@@ -6,14 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.bots.words import WordMarks
+from sidecar.bots import words
+from sidecar.bots.words import WordMarks, WordSearch
 
 PLAIN = WordMarks(marks_are_letters=False)
 MARKED = WordMarks(marks_are_letters=True)
 
 
 def stands_in(marks: WordMarks, trigger: str, text: str) -> bool:
-    return marks.trigger(trigger.encode()) in marks.text(text.encode())
+    """Tell whether it is found at its places, and in the marked text: the same."""
+    found = bool(search(marks, [trigger], text))
+    assert (marks.trigger(trigger.encode()) in marks.text(text.encode())) is found
+    return found
+
+
+def search(marks: WordMarks, triggers: list[str], text: str) -> set[bytes]:
+    contained = {trigger.encode() for trigger in triggers if trigger in text}
+    return WordSearch([trigger.encode() for trigger in triggers], marks).find(
+        text.encode(), contained
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,3 +60,18 @@ TEXTS = st.text(st.sampled_from("ab_ -é1"), max_size=10)
 def test_as_the_pattern_says(trigger: str, text: str) -> None:
     pattern = re.compile(rf"\b{re.escape(trigger)}\b")
     assert stands_in(PLAIN, trigger, text) == bool(pattern.search(text))
+
+
+@given(
+    triggers=st.lists(TEXTS.filter(lambda text: text.strip(" -")), max_size=4),
+    text=TEXTS.map(lambda text: text * 5),
+    few=st.integers(0, 40),
+)
+def test_few_places_and_many(triggers: list[str], text: str, few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(words, "_FEW", few)
+        assert search(PLAIN, triggers, text) == {
+            trigger.encode()
+            for trigger in triggers
+            if re.search(rf"\b{re.escape(trigger)}\b", text)
+        }
