@@ -116,8 +116,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8600, ge=0, le=65535)
     #: Root of the PHP application; `/internal/*` and `/whatsapp-webhook/*` are below it.
     backend_url: HttpUrl = Field(examples=["http://127.0.0.1:8000"])
-    #: Redis or Valkey for the inbox and the ledger: `redis://`, `rediss://` (TLS) or `unix://`. It
-    #: needs `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`. Not set: an
+    #: Redis or Valkey for the inbox and the ledger: `redis://`, `rediss://` (TLS), `unix://`, or
+    #: Sentinels, `sentinel://host1,host2,host3/mymaster/0` (`sentinels://` for TLS). It needs
+    #: `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`. Not set: an
     #: embedded Valkey in `data_dir`.
     redis_url: RedisUrl = Field(default=None, repr=False, examples=["redis://127.0.0.1:6379/0"])
     #: Redis for Dramatiq, which needs a database of its own. Not set: the next database number of

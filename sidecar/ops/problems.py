@@ -133,6 +133,12 @@ def _redis(report: Report, settings: Settings) -> Iterator[Problem]:
             "answered with 503",
             _FULL,
         )
+    if (reason := report.reached.failover) is not None:
+        yield Problem(
+            Code.REDIS_NO_FAILOVER,
+            f"If Redis's primary dies, no other takes its place: {reason}",
+            "Start the Sentinels and replicas that do not run; sidecar check names them.",
+        )
 
 
 def _unbalanced(report: Report) -> Iterator[Problem]:
