@@ -53,7 +53,7 @@ RedisUnavailable = (
 AnyRedisError = (*RedisUnavailable, ResponseError)
 
 #: Errors of these codes are a ResponseError like any other to redis-py.
-_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS")
+_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNBLOCKED")
 
 
 class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
