@@ -29,7 +29,7 @@ from sidecar.tasks import cancel
 log = structlog.get_logger()
 
 #: How often it is tried whether replicas are back.
-TRY_S = 0.5
+TRY_S = 0.2
 #: For how long a Redis is not asked for WAITAOF that has none, or no append-only file.
 NO_DISK_S = 60.0
 

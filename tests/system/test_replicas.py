@@ -63,7 +63,10 @@ async def problems(installation: EmbeddedInstallation) -> dict[str, str]:
 async def post(url: str, number: int) -> int:
     body = message_webhook(number)
     headers = {SIGNATURE_HEADER: sign(EmbeddedInstallation.APP_SECRET.encode(), body)}
-    async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=body, headers=headers) as answer,
+    ):
         return answer.status
 
 
