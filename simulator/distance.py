@@ -1,7 +1,7 @@
 """A way to a server that is further away than it is: TCP, in both directions so much later.
 
-``python -m simulator.distance PORT MS`` leads to this port of the loopback address. Threads, because
-an event loop's timers are no finer than a millisecond.
+``python -m simulator.distance PORT MS`` leads to this port of the loopback address. It has threads,
+because an event loop's timers are no finer than a millisecond.
 """
 
 import queue
@@ -11,6 +11,8 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
+
+import click
 
 from simulator.processes import Process, python
 
@@ -28,7 +30,7 @@ class Distance(Process):
 def main() -> None:
     to, delay_s = int(sys.argv[1]), float(sys.argv[2]) / 1000
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        print(f"listening on http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
+        click.echo(f"listening on http://127.0.0.1:{listening.getsockname()[1]}")
         while True:
             near, _ = listening.accept()
             try:

@@ -1,8 +1,8 @@
 """What it costs that a replica must have each webhook before its 200, and each row before it is
 sent: without one, with one beside Redis, and with one that is a millisecond away in each direction.
 
-One process each, the embedded backend, and Valkey, which has WAITAOF: whatever waits does so for the
-replica's disk. All share the machine's processors, the replica with them.
+One process each, the embedded backend, and Valkey, which has WAITAOF: whatever waits does so for
+the replica's disk. All share the machine's processors, the replica with them.
 """
 
 import time

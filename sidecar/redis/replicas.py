@@ -203,7 +203,7 @@ class InSync:
         self._script = script(client, name)
         self._replicas = _REPLICAS.get(client)
 
-    async def __call__(self, keys: Sequence[Word], args: Sequence[Word]) -> Any:
+    async def __call__(self, keys: Sequence[str], args: Sequence[Word]) -> Any:
         """Return its answer. Raises :class:`ReplicasMissing`."""
         answer, replicating = await self.begin(keys, args)
         if replicating is not None:
@@ -211,7 +211,7 @@ class InSync:
         return answer
 
     async def begin(
-        self, keys: Sequence[Word], args: Sequence[Word]
+        self, keys: Sequence[str], args: Sequence[Word]
     ) -> tuple[Any, asyncio.Task[None] | None]:
         """Return its answer as soon as the primary gives it, and what ends when replicas have it;
         None: nobody waits for them."""

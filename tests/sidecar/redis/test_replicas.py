@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,10 @@ def make_inbox(redis: Redis) -> Inbox:
 
 def put(inbox: Inbox, body: bytes) -> asyncio.Future[None]:
     return inbox.put(Lane.MESSAGES, "v", SIGNATURE, body)
+
+
+def has_written(inbox: Inbox, groups: int) -> bool:
+    return inbox.writes == groups
 
 
 async def stored(server: RedisServer) -> list[bytes]:
@@ -153,11 +158,13 @@ async def test_a_row_that_is_being_sent_is_marked_on_the_replica(
 async def test_a_claim_is_noted_on_the_replica_before_php_is_asked(
     pair: RedisPair, make_writer: MakeWriter
 ) -> None:
-    async with make_writer(pair.primary) as (redis, _, _):
-        async with Leases(redis, 10_000).hold(campaign_lease(CAMPAIGN)) as lease:
-            assert lease is not None
-            await Ledger(redis, CAMPAIGN, "v").about_to_claim(lease, "claim-7", 1)
-            pair.lose_primary()
+    async with (
+        make_writer(pair.primary) as (redis, _, _),
+        Leases(redis, 10_000).hold(campaign_lease(CAMPAIGN)) as lease,
+    ):
+        assert lease is not None
+        await Ledger(redis, CAMPAIGN, "v").about_to_claim(lease, "claim-7", 1)
+        pair.lose_primary()
     pair.promote()
     with client(pair.replica) as replica:
         assert replica.hkeys(keys.claims(CAMPAIGN)) == [b"claim-7"]
@@ -219,7 +226,7 @@ async def test_the_next_group_is_written_while_one_waits(
         waiting = []
         for number in range(MAX_REPLICATING):
             waiting.append(put(inbox, b"%d" % number))
-            await eventually(lambda number=number: inbox.writes == number + 2)
+            await eventually(partial(has_written, inbox, number + 2))
         too_many = put(inbox, b"too many")
         assert await redis.get("anything") is None
         await asyncio.sleep(0.05)
