@@ -246,8 +246,21 @@ class RedisGroup:
         finally:
             server.resume()
 
-    @staticmethod
-    def _eventually(holds: Callable[[], bool]) -> None:
+    def describe(self) -> dict[str, Any]:
+        """Return what everybody says of everybody."""
+        said: dict[str, Any] = {}
+        for name, process in self._up.items():
+            try:
+                if isinstance(process, RedisServer):
+                    with self.client(process) as client:
+                        said[name] = client.info("replication")
+                elif isinstance(process, _Sentinel):
+                    said[name] = process.ask("SENTINEL", "REPLICAS", SERVICE)
+            except redis.RedisError as error:
+                said[name] = str(error)
+        return said
+
+    def _eventually(self, holds: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -256,7 +269,9 @@ class RedisGroup:
             except redis.RedisError:
                 pass  # it has not started, or loads
             if time.monotonic() > end:
-                raise ProcessFailed(f"the group has not come to rest in {PATIENCE_S:.0f} s")
+                raise ProcessFailed(
+                    f"the group has not come to rest in {PATIENCE_S:.0f} s: {self.describe()}"
+                )
             time.sleep(_POLL_S)
 
 

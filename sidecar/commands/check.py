@@ -13,6 +13,7 @@ from sidecar.commands.checks.cloud_api import check_cloud_api
 from sidecar.commands.checks.deep import Public, check_deep
 from sidecar.commands.checks.line import Level, Line, fail
 from sidecar.commands.checks.sentinels import check_sentinels
+from sidecar.commands.checks.replicas import check_replicas
 from sidecar.commands.context import CANNOT_TELL, Context, one_line_errors
 from sidecar.redis.embedded import EmbeddedFailed
 from sidecar.settings import InvalidSettings, Settings, dramatiq_url
@@ -114,8 +115,12 @@ async def _look(context: Context, wanted: Wanted) -> AsyncIterator[Line]:
         yield line
         redis_answers = redis_answers and not (line.what == "redis" and line.level is Level.FAIL)
     redis_urls = (context.redis_url, dramatiq_url(settings, context.redis_url))
-    async for line in check_sentinels(redis_urls, deep=wanted.deep):
+    in_sync = settings.redis_replicas_in_sync > 0
+    async for line in check_sentinels(redis_urls, deep=wanted.deep, in_sync=in_sync):
         yield line
+    if redis_answers:
+        async for line in check_replicas(redis, settings):
+            yield line
     async for line in check_backend(backend, settings):
         yield line
         php_answers = php_answers and line.level is not Level.FAIL

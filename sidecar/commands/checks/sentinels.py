@@ -20,9 +20,11 @@ _MIN_REPLICAS = ("min-replicas-to-write", "min-replicas-max-lag")
 _MAX_LAG_S = 10
 
 
-async def check_sentinels(urls: Sequence[str], *, deep: bool = False) -> AsyncIterator[Line]:
+async def check_sentinels(
+    urls: Sequence[str], *, deep: bool = False, in_sync: bool = False
+) -> AsyncIterator[Line]:
     """Look at the groups that these addresses name; at none where they name servers. ``deep``: at
-    their settings too."""
+    their settings too. ``in_sync``: nothing counts that no replica has."""
     named = [found for url in urls if (found := read_sentinel_url(url)) is not None]
     for url in {primary_of(url): url for url in named}.values():
         seen, silent = await asyncio.to_thread(primary_of(url).sightings)
@@ -30,8 +32,8 @@ async def check_sentinels(urls: Sequence[str], *, deep: bool = False) -> AsyncIt
         if deep and seen:
             for line in judge_quorum(seen):
                 yield line
-            async for line in _servers(url, max(seen, key=lambda one: one.epoch)):
-                yield line
+            async for server in _servers(url, max(seen, key=lambda one: one.epoch)):
+                yield judge_server(server, in_sync)
 
 
 def judge_sentinels(seen: Sequence[Sighting], silent: Mapping[str, str]) -> Line:
@@ -72,23 +74,22 @@ class Server:
     error: str | None = None
 
 
-async def _servers(url: SentinelUrl, seen: Sighting) -> AsyncIterator[Line]:
+async def _servers(url: SentinelUrl, seen: Sighting) -> AsyncIterator[Server]:
     for address in (seen.primary, *seen.replicas):
         client = connect(url.server(address), timeout_s=_TIMEOUT_S)
         try:
-            server = Server(address, await _read(client))
+            yield Server(address, await _read(client))
         except AnyRedisError as error:
-            server = Server(address, {}, reason_of(error))
+            yield Server(address, {}, reason_of(error))
         finally:
             await client.aclose()
-        yield judge_server(server)
 
 
 async def _read(client: Redis) -> dict[str, str | None]:
     return {name: await read_config(client, name) for name in (*DURABLE, *_MIN_REPLICAS)}
 
 
-def judge_server(server: Server) -> Line:
+def judge_server(server: Server, in_sync: bool) -> Line:
     """Tell whether what it has acknowledged outlives it. Any of them may be the primary one day."""
     what, settings = f"redis {server.address}", server.settings
     if server.error is not None:
@@ -97,10 +98,11 @@ def judge_server(server: Server) -> Line:
         if settings[name] != value:
             return fail(what, f"{name} is {settings[name]}: {harm}", f"set it to {value}")
     enough, lag_s = (int(settings[name] or 0) for name in _MIN_REPLICAS)
-    if not enough or not 0 < lag_s <= _MAX_LAG_S:
+    if not in_sync and not (enough and 0 < lag_s <= _MAX_LAG_S):
         return warn(
             what,
             "as a primary that is cut off it goes on taking writes, which are lost",
-            f"set min-replicas-to-write 1 and min-replicas-max-lag {_MAX_LAG_S}",
+            "set redis_replicas_in_sync, or at least min-replicas-to-write 1 and "
+            f"min-replicas-max-lag {_MAX_LAG_S}",
         )
-    return ok(what, f"durable; takes writes with {enough} replicas, {lag_s} s behind at most")
+    return ok(what, "durable, and takes no writes for long that no replica has")

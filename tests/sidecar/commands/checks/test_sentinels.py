@@ -87,8 +87,11 @@ def test_the_quorum(sentinels: int, quorum: int, level: Level) -> None:
     ],
 )
 def test_a_server(settings: dict[str, str | None], level: Level, what: str) -> None:
-    line = judge_server(Server("10.0.0.2:6379", GOOD | settings))
+    server = Server("10.0.0.2:6379", GOOD | settings)
+    line = judge_server(server, in_sync=False)
     assert line.level is level
+    in_sync = judge_server(server, in_sync=True)
+    assert in_sync.level is (Level.OK if level is Level.WARN else level), "it refuses by itself"
     assert line.what == "redis 10.0.0.2:6379"
     assert line.detail.startswith(what)
 
