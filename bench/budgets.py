@@ -124,6 +124,16 @@ BUDGETS = (
         over=_ingest("p99_ms", _AFTER),
         why="The floor is 9 ms: 128 connections wait for one process.",
     ),
+    *(
+        Budget(
+            f"{what} if a replica {where} must have each, over without",
+            Metric("replicas", f"sidecar, a replica{place}", name),
+            least=0.6,
+            over=Metric("replicas", "sidecar", name),
+        )
+        for what, name in (("acknowledged", "per_s"), ("messages sent", "sent_per_s"))
+        for where, place in (("beside it", ""), ("1 ms away", " 1 ms away"))
+    ),
     Budget(
         "acknowledged with 1,000,000 waiting, over none",
         Metric("growth", "sidecar", "per_s_1000000_waiting"),

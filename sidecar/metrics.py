@@ -141,6 +141,12 @@ ROWS_REFUSED = Family(
     "twice_in_answer, in_hand under an earlier claim, in_another_ledger, or accepted just now.",
     ("reason",),
 )
+REDIS_NOT_IN_SYNC = Family(
+    "sidecar_redis_not_in_sync",
+    "Writes to Redis that too few replicas had in time (redis_replicas_in_sync): refused, or "
+    "went_on without them.",
+    ("result",),
+)
 SLOTS = Family("sidecar_limiter_slots", "Sending slots that the limiter has given out.")
 LIMITER_WAITS = Family(
     "sidecar_limiter_waits", "How often the limiter had no slot and made the caller wait."
@@ -173,6 +179,7 @@ FAMILIES = {
         SHADOW_EFFECTS,
         STATUSES_MISFIT,
         ROWS_REFUSED,
+        REDIS_NOT_IN_SYNC,
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,

@@ -44,6 +44,11 @@ class SignatureMode(StrEnum):
     REPORT = "report"
 
 
+class MissingReplicas(StrEnum):
+    REFUSE = "refuse"
+    GO_ON = "go_on"
+
+
 def _split_commas(value: Any) -> Any:
     if isinstance(value, str):
         # Not every blank that Unicode knows: PHP trims the same.
@@ -116,8 +121,9 @@ class Settings(BaseSettings):
     port: int = Field(default=8600, ge=0, le=65535)
     #: Root of the PHP application; `/internal/*` and `/whatsapp-webhook/*` are below it.
     backend_url: HttpUrl = Field(examples=["http://127.0.0.1:8000"])
-    #: Redis or Valkey for the inbox and the ledger: `redis://`, `rediss://` (TLS) or `unix://`. It
-    #: needs `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`. Not set: an
+    #: Redis or Valkey for the inbox and the ledger: `redis://`, `rediss://` (TLS), `unix://`, or
+    #: Sentinels, `sentinel://host1,host2,host3/mymaster/0` (`sentinels://` for TLS). It needs
+    #: `appendonly yes`, `appendfsync always` and `maxmemory-policy noeviction`. Not set: an
     #: embedded Valkey in `data_dir`.
     redis_url: RedisUrl = Field(default=None, repr=False, examples=["redis://127.0.0.1:6379/0"])
     #: Redis for Dramatiq, which needs a database of its own. Not set: the next database number of
@@ -125,6 +131,16 @@ class Settings(BaseSettings):
     dramatiq_redis_url: RedisUrl = Field(
         default=None, repr=False, examples=["redis://127.0.0.1:6379/1"]
     )
+    #: Replicas of it that must have a webhook before it is acknowledged, and a row before it is
+    #: sent, so that neither is lost with the primary. Each waits for one round trip between the
+    #: two, or two if they keep append-only files. 0: the primary alone must have it.
+    redis_replicas_in_sync: int = Field(default=0, ge=0, le=5)
+    #: What to do while too few have it in time. `refuse`: webhooks get 503, so that nginx hands
+    #: them to PHP, and nothing is sent. `go_on`: as with 0, and `sidecar status` says so.
+    redis_replicas_missing: MissingReplicas = MissingReplicas.REFUSE
+    #: Longest that they may take to have a write in memory, and then to have it on disk. Must be
+    #: less than half of `inbox_write_timeout_ms`.
+    redis_replicas_timeout_ms: int = Field(default=300, ge=10, le=2000)
     #: Folder of the embedded Valkey: its append-only file and its socket, whose full path may have
     #: 107 characters.
     data_dir: Path = Path("var")
@@ -430,6 +446,18 @@ class Settings(BaseSettings):
         if self.notify_smtp_password is not None and self.notify_smtp_security == "none":
             raise ValueError(
                 "notify_smtp_password needs notify_smtp_security to be starttls or tls"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> Self:
+        if not self.redis_replicas_in_sync:
+            return self
+        if self.redis_url is None:
+            raise ValueError("redis_replicas_in_sync needs redis_url: the embedded Valkey has none")
+        if 2 * self.redis_replicas_timeout_ms >= self.inbox_write_timeout_ms:
+            raise ValueError(
+                "redis_replicas_timeout_ms must be less than half of inbox_write_timeout_ms"
             )
         return self
 

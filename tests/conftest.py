@@ -13,6 +13,7 @@ import redis as blocking_redis
 
 from sidecar.redis.client import Redis, connect
 from sidecar.settings import ENV_PREFIX, Settings
+from simulator.redis_group import RedisGroup
 from simulator.redis_server import RedisServer
 from tests import trust
 from tests.eventually import eventually as _eventually
@@ -55,10 +56,11 @@ SERVERS = (
     "tests/system/",
     "tests/workers/inbox/test_deaths.py",
     "tests/workers/sending/test_limiter.py::test_processes_share_a_number",
+    "tests/workers/sending/test_limiter_failover.py",
     "tests/workers/test_cutover_processes.py",
     "tests/workers/test_main.py",
 )
-OTHER_SERVERS = {"embedded_process", "embedded_php"}
+OTHER_SERVERS = {"embedded_process", "embedded_php", "redis_group"}
 
 #: What takes seconds for its size, which is the point of it.
 SLOW = (
@@ -98,6 +100,14 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     configuration, pauses or kills it starts one of their own."""
     with RedisServer(tmp_path_factory.mktemp("valkey")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def redis_group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisGroup]:
+    """A primary and a replica, watched by Sentinels, that all tests share. Who takes the primary
+    away leaves another one with a replica."""
+    with RedisGroup(tmp_path_factory.mktemp("group")) as group:
+        yield group
 
 
 @pytest.fixture

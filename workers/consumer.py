@@ -23,7 +23,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sidecar.inbox.wakeups import WakeUpBroker
-from sidecar.redis.client import RedisUnavailable, reason_of
+from sidecar.redis.client import RedisUnavailable, blocking_pool, reason_of
 
 #: Longest that a consumer waits at a time. Well below the time after which Dramatiq takes a worker
 #: for dead that it has not heard of.
@@ -42,7 +42,7 @@ class WorkerBroker(WakeUpBroker):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._waiting = redis.ConnectionPool.from_url(
+        self._waiting = blocking_pool(
             url, socket_connect_timeout=ANSWER_S, retry=Retry(NoBackoff(), 0)
         )
         # Whatever the URL says: that is for commands that are answered at once.

@@ -23,6 +23,7 @@ from sidecar.php.vendors import make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import RedisUnavailable, connect, reason_of
 from sidecar.redis.lease import Lease, Leases
+from sidecar.redis.replicas import with_replicas
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
@@ -64,6 +65,7 @@ class Runtime:
         self._settings = settings
         self._queues = queues
         self._redis = connect(redis_url, timeout_s=REDIS_TIMEOUT_S, max_connections=64)
+        self._replicas = with_replicas(self._redis, settings)
         self._wakeups = Wakeups(
             WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=REDIS_TIMEOUT_S)
         )
@@ -171,6 +173,7 @@ class Runtime:
             },
             "php_failures": self._backend.failures.report(),
             "wakeups": self._wakeups.failing,
+            "replicas": self._replicas and self._replicas.missing,
             "ai_failures": self._ai_failures(),
             "in_vain": self._reconciler.in_vain(),
             "sends": self._services.recent.report(),
@@ -210,6 +213,8 @@ class Runtime:
         await self._vendors.close()
         await self._backend.close()
         await self._services.cloud_api.close()
+        if self._replicas is not None:
+            await self._replicas.close()
         await self._redis.aclose()
 
     async def drain(self, lane: Lane) -> None:

@@ -10,11 +10,11 @@ from bench.figures import Figures
 #: In the order in which they run.
 PARTS = (
     *("ingest", "sizes", "growth", "lost", "drain", "latency", "campaign", "sustained", "limits"),
-    *("idle", "console", "bots", "proxy", "replies", "media"),
+    *("idle", "console", "bots", "proxy", "replies", "media", "replicas"),
 )
 
 #: Those that need no nginx, PHP and MariaDB.
-WITHOUT_STACK = frozenset({"console", "growth", "limits", "lost", "proxy", "sizes"})
+WITHOUT_STACK = frozenset({"console", "growth", "limits", "lost", "proxy", "replicas", "sizes"})
 
 
 def load(name: str) -> Callable[[Context], Figures]:

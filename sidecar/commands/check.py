@@ -12,6 +12,8 @@ from sidecar.commands.checks.basic import check_backend, check_redis, check_sett
 from sidecar.commands.checks.cloud_api import check_cloud_api
 from sidecar.commands.checks.deep import Public, check_deep
 from sidecar.commands.checks.line import Level, Line, fail
+from sidecar.commands.checks.sentinels import check_sentinels
+from sidecar.commands.checks.replicas import check_replicas
 from sidecar.commands.context import CANNOT_TELL, Context, one_line_errors
 from sidecar.redis.embedded import EmbeddedFailed
 from sidecar.settings import InvalidSettings, Settings, dramatiq_url
@@ -112,6 +114,13 @@ async def _look(context: Context, wanted: Wanted) -> AsyncIterator[Line]:
     async for line in check_redis(redis, dramatiq):
         yield line
         redis_answers = redis_answers and not (line.what == "redis" and line.level is Level.FAIL)
+    redis_urls = (context.redis_url, dramatiq_url(settings, context.redis_url))
+    in_sync = settings.redis_replicas_in_sync > 0
+    async for line in check_sentinels(redis_urls, deep=wanted.deep, in_sync=in_sync):
+        yield line
+    if redis_answers:
+        async for line in check_replicas(redis, settings):
+            yield line
     async for line in check_backend(backend, settings):
         yield line
         php_answers = php_answers and line.level is not Level.FAIL

@@ -73,7 +73,8 @@ def _redis(report: Report) -> Iterator[str]:
         else ", no limit set"
     )
     disk = "every write is on disk" if redis.durable and redis.writes_ok else "NOT ON DISK"
-    yield f"{redis.version}  {redis.used_bytes / 1e6:.1f} MB used{limit}  {disk}"
+    replicas = f"  replicas that keep up: {redis.replicas}" if redis.replicas else ""
+    yield f"{redis.version}  {redis.used_bytes / 1e6:.1f} MB used{limit}  {disk}{replicas}"
 
 
 def _php(report: Report) -> Iterator[str]:

@@ -24,6 +24,7 @@ from sidecar.redis.client import Redis, script
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.redis.letter_bounds import DEFAULT_BOUNDS, Bounds, letter_keys
 from sidecar.redis.marks import Marks, bucket_and_mark
+from sidecar.redis.replicas import InSync
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings
 
@@ -136,6 +137,7 @@ class Outbox:
         self._limit = limit
         self._bounds = bounds
         self._put = script(redis, "effects/put_effects")
+        self._put_in_sync = InSync(redis, "effects/put_effects")
         self._end = script(redis, "effects/end_effects")
 
     async def known(self, vendor_uid: str, facts: Sequence[str]) -> set[str]:
@@ -149,9 +151,12 @@ class Outbox:
         vendor_uid: str,
         effects: Sequence[Effect],
         facts: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        *,
+        in_sync: bool = False,
     ) -> Put:
         """Write effects to disk, each id once. ``facts`` are what an effect tells, by its id: if
-        all of them have been told, it is known."""
+        all of them have been told, it is known. ``in_sync``: replicas are to have them, too; for
+        nobody asks for them again."""
         if not effects:
             return Put()
         kinds = list(dict.fromkeys(effect.kind for effect in effects))
@@ -175,7 +180,8 @@ class Outbox:
             droppable = "1" if effect.kind in REPEATABLE else ""
             arguments += [kinds.index(effect.kind), effect_id, body, droppable, len(marks)]
             arguments += [word for mark in marks for word in bucket_and_mark(mark)]
-        put = Put(*await self._put(keys=names, args=arguments))
+        write = self._put_in_sync if in_sync else self._put
+        put = Put(*await write(keys=names, args=arguments))
         if put.dropped:
             log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
         return put

@@ -40,6 +40,7 @@ from sidecar.php.config_feed import ConfigChanges
 from sidecar.php.vendors import Vendors, make_vendors
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
+from sidecar.redis.replicas import Replicas, with_replicas
 from sidecar.sending.campaign_control import CampaignControl
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
@@ -52,6 +53,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
     """Return the application. ``redis_url`` is where the inbox is."""
     timeout_s = settings.inbox_write_timeout_ms / 1000
     redis = connect(redis_url, timeout_s=timeout_s)
+    replicas = with_replicas(redis, settings)
     wakeups = Wakeups(WakeUpBroker(dramatiq_url(settings, redis_url), timeout_s=timeout_s))
     backend = make_backend(settings)
     vendors = make_vendors(settings, backend)
@@ -88,7 +90,11 @@ def create_app(settings: Settings, redis_url: str) -> Front:
 
     def facts() -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
-        return {"php_failures": backend.failures.report(), "wakeups": wakeups.failing}
+        return {
+            "php_failures": backend.failures.report(),
+            "wakeups": wakeups.failing,
+            "replicas": replicas and replicas.missing,
+        }
 
     telemetry = Telemetry(redis, "serve", facts)
     notifier = make_notifier(settings, redis, redis_url, backend, stand_by=True)
@@ -143,6 +149,8 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             await bots.close()
             await vendors.close()
             await backend.close()
+            if replicas is not None:
+                await replicas.close()
             await redis.aclose()
             await console_redis.aclose()
             log.info("serve.stopped")
@@ -167,7 +175,7 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             Route(api.MODES, internal.route(modes.change), methods=["POST"]),
             Route(api.PING, internal.route(Ping(redis).answer), methods=["POST"]),
             Route(api.HEALTHZ, _healthz, methods=["GET"]),
-            Route(api.READYZ, _Readiness(redis).show, methods=["GET"]),
+            Route(api.READYZ, _Readiness(redis, replicas).show, methods=["GET"]),
             Route(
                 api.METRICS, Metrics(redis, telemetry, settings, redis_url).show, methods=["GET"]
             ),
@@ -205,14 +213,19 @@ async def _healthz(request: Request) -> Response:
 
 
 class _Readiness:
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, replicas: Replicas | None) -> None:
         self._redis = redis
+        self._replicas = replicas
 
     async def show(self, request: Request) -> Response:
-        """Answer 200 if webhooks can be accepted: Redis answers and takes writes."""
+        """Answer 200 if webhooks can be accepted: Redis answers and takes writes, and replicas
+        have them if they must."""
+        reason = self._replicas and self._replicas.refusal
         try:
             await self._redis.set(keys.PROBE, 1, ex=60)
         except RedisUnavailable as error:
-            checks = {"redis": str(error) or type(error).__name__}
+            reason = str(error) or type(error).__name__
+        if reason:
+            checks = {"redis": reason}
             return JSONResponse({"status": "unavailable", "checks": checks}, 503)
         return JSONResponse({"status": "ok", "checks": {"redis": "ok"}})

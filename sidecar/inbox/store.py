@@ -7,7 +7,8 @@ signature header and the raw body. Its id says when it arrived; its uid identifi
 because stream ids repeat: in the other lane, in another Redis, and when a clock is set back.
 
 With the append-only file on and ``fsync`` always, the script is answered after the bytes are on
-disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash.
+disk. So a webhook that is acknowledged after :meth:`Inbox.put` returns survives any crash. Where
+replicas must have it too (``sidecar/redis/replicas.py``), the next group is written meanwhile.
 
 The drain of a lane holds its lease and reads from the head; entries are deleted when their updates
 are committed, not before. A crash in between repeats work and loses none.
@@ -19,6 +20,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, cast
 
 from contracts.jobs import Lane
@@ -34,8 +36,9 @@ from sidecar.inbox.group import (
 )
 from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
-from sidecar.redis.client import AnyRedisError, Members, Redis, reason_of, script
+from sidecar.redis.client import AnyRedisError, Members, Redis, reason_of
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
+from sidecar.redis.replicas import InSync
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -50,6 +53,9 @@ __all__ = [
     "RawWebhook",
     "uids",
 ]
+
+#: Groups that may wait for replicas at once; each has a connection of its own.
+MAX_REPLICATING = 8
 
 
 class Inbox:
@@ -78,7 +84,8 @@ class Inbox:
         self._pending_limit_bytes = pending_limit_bytes
         self._wake_up = wake
         self._delay = CommitDelay()
-        self._put = script(redis, "inbox/put")
+        self._put = InSync(redis, "inbox/put")
+        self._replicating: set[asyncio.Task[None]] = set()
         self._pending: deque[Group] = deque()
         self._pending_bytes = 0
         self._writer: asyncio.Task[None] | None = None
@@ -127,6 +134,8 @@ class Inbox:
                 self._pending_bytes -= group.size
                 if not group.written.done():
                     await self._write(group)
+                while len(self._replicating) >= MAX_REPLICATING:
+                    await asyncio.wait(self._replicating, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._writer = None
             # An unexpected error must not stop the webhooks that arrived meanwhile.
@@ -142,21 +151,28 @@ class Inbox:
         self._delay.committed(now, group.webhooks)
 
     async def _write(self, group: Group) -> None:
+        replicating = None
         try:
             if refusal := await self._room.refusal(group.size):
                 group.resolve(refusal)
                 return
-            await self._commit(group)
+            replicating = await self._commit(group)
         except AnyRedisError as error:
             group.resolve(reason_of(error))
         finally:
-            group.resolve("the write was broken off")
+            if replicating is None:
+                group.resolve("the write was broken off")
 
-    async def _commit(self, group: Group) -> None:
-        """Write the group in one round trip, and wake whoever is to drain it."""
+    async def _commit(self, group: Group) -> asyncio.Task[None] | None:
+        """Write the group in one round trip, and wake whoever is to drain it. Return what it still
+        waits for: replicas."""
         names, words = group.command(drain_lease)
-        answers: list[int] = await self._put(keys=names, args=words)
-        group.resolve()
+        answers, replicating = await self._put.begin(names, words)
+        if replicating is None:
+            group.resolve()
+        else:
+            self._replicating.add(replicating)
+            replicating.add_done_callback(partial(self._replicated, group))
         self._room.taken(group.size)
         self.writes += 1
         self.webhooks += group.webhooks
@@ -165,11 +181,22 @@ class Inbox:
         for lane, newly_ready, drained in zip(lanes, answers, answers[len(lanes) :], strict=False):
             if newly_ready and not drained:
                 self._wake_up(lane)
+        return replicating
+
+    def _replicated(self, group: Group, replicating: asyncio.Task[None]) -> None:
+        self._replicating.discard(replicating)
+        if replicating.cancelled():
+            group.resolve("the write was broken off")
+        else:
+            error = replicating.exception()
+            group.resolve(str(error) if error else None)
 
     async def close(self) -> None:
         """Wait until every webhook is written or has failed."""
         while writer := self._start_writer():
             await writer
+        if self._replicating:
+            await asyncio.wait(self._replicating)
 
 
 def uids() -> Callable[[], bytes]:

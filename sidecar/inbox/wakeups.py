@@ -18,7 +18,7 @@ from redis.retry import Retry
 
 from contracts.jobs import Job
 from sidecar.logs import LogOnce
-from sidecar.redis.client import RedisUnavailable, reason_of
+from sidecar.redis.client import RedisUnavailable, blocking_pool, reason_of
 
 #: How many of a million commands also clean up after dead workers: all, for a worker that waits
 #: makes one every few seconds. With Dramatiq's default (0.1 %) it would take an idle one hours.
@@ -42,17 +42,15 @@ class WakeUpBroker(RedisBroker):
     def __init__(
         self, url: str, *, heartbeat_timeout_ms: int = 30_000, timeout_s: float | None = None
     ) -> None:
-        client: redis.Redis | None = None
+        options: dict[str, Any] = {}
         if timeout_s is not None:
-            client = redis.Redis.from_url(
-                url,
-                socket_timeout=timeout_s,
-                socket_connect_timeout=timeout_s,
-                retry=Retry(NoBackoff(), 0),
-            )
+            options = {
+                "socket_timeout": timeout_s,
+                "socket_connect_timeout": timeout_s,
+                "retry": Retry(NoBackoff(), 0),
+            }
         super().__init__(  # type: ignore[no-untyped-call]
-            url=None if client else url,
-            client=client,
+            client=redis.Redis(connection_pool=blocking_pool(url, **options)),
             middleware=[],
             maintenance_chance=MAINTENANCE_CHANCE,
             heartbeat_timeout=heartbeat_timeout_ms,

@@ -23,6 +23,8 @@ class Code(StrEnum):
     REDIS_EVICTS = "redis-evicts"
     REDIS_FULL = "redis-full"
     REDIS_NEARLY_FULL = "redis-nearly-full"
+    REDIS_NO_FAILOVER = "redis-no-failover"
+    REDIS_REPLICAS_MISSING = "redis-replicas-missing"
     DRAMATIQ_UNAVAILABLE = "dramatiq-unavailable"
     PUBLIC_URL_UNAVAILABLE = "public-url-unavailable"
     SERVE_NOT_RUNNING = "serve-not-running"

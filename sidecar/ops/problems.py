@@ -15,6 +15,7 @@ from sidecar.ops.message_problems import (
 from sidecar.ops.notification_problems import notifications
 from sidecar.ops.problem import MAX_NAMED, OVERDUE_S, Code, Problem, named, unnamed
 from sidecar.ops.process_problems import clocks, processes, ways_in
+from sidecar.ops.replicas import replicas
 from sidecar.ops.report import MAX_UNKNOWN, Report
 from sidecar.ops.send_problems import (
     bad_ends,
@@ -133,6 +134,13 @@ def _redis(report: Report, settings: Settings) -> Iterator[Problem]:
             "answered with 503",
             _FULL,
         )
+    if (reason := report.reached.failover) is not None:
+        yield Problem(
+            Code.REDIS_NO_FAILOVER,
+            f"If Redis's primary dies, no other takes its place: {reason}",
+            "Start the Sentinels and replicas that do not run; sidecar check names them.",
+        )
+    yield from replicas(report.overview, settings)
 
 
 def _unbalanced(report: Report) -> Iterator[Problem]:

@@ -23,11 +23,12 @@ class Process:
     ``breakers`` says why PHP did not take the last updates, by lane, ``isolated`` why PHP fails or
     hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
     ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
-    can be woken; ``ai_failures`` says why AIs fail on all questions, by vendor. ``in_vain`` are the
-    campaigns for which workers are woken and which nobody sends, with seconds. ``sends`` is how the
-    sends of the last minutes went (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many
-    seconds the Cloud API takes to answer for a number, where that is long. ``clock`` is what its
-    clock said with its last heartbeat; 0: it said nothing. Times are unix ms."""
+    can be woken; ``replicas`` says why too few have what it writes, and ``ai_failures`` why AIs
+    fail on all questions, by vendor. ``in_vain`` are the campaigns for which workers are woken and
+    which nobody sends, with seconds. ``sends`` is how the sends of the last minutes went
+    (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
+    answer for a number, where that is long. ``clock`` is what its clock said with its last
+    heartbeat; 0: it said nothing. Times are unix ms."""
 
     id: str
     role: str
@@ -45,6 +46,7 @@ class Process:
     isolated_since: dict[str, dict[str, int]] = field(default_factory=dict)
     php_failures: dict[str, str] = field(default_factory=dict)
     wakeups: str | None = None
+    replicas: str | None = None
     ai_failures: dict[str, str] = field(default_factory=dict)
     in_vain: dict[str, float] = field(default_factory=dict)
     sends: list[dict[str, Any]] = field(default_factory=list)

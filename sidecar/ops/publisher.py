@@ -32,7 +32,7 @@ INTERVAL_S = 1.0
 #: How often a process sends a heartbeat at least, even if it has counted nothing.
 BEAT_S = 2.0
 #: Facts that an operator must not wait for: when they change, a heartbeat is sent at once.
-URGENT = ("breakers", "isolated", "php_failures", "slow", "wakeups")
+URGENT = ("breakers", "isolated", "php_failures", "replicas", "slow", "wakeups")
 #: A dead process is forgotten this long after its last heartbeat. The remaining time to live says
 #: when that was, on Redis's own clock.
 KEEP_MS = 24 * 3_600_000

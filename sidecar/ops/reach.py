@@ -1,4 +1,5 @@
-"""What ``sidecar status`` tries to reach by itself: Dramatiq's Redis, and the public address."""
+"""What ``sidecar status`` tries to reach by itself: Dramatiq's Redis, the public address, and the
+Sentinels."""
 
 import asyncio
 import ssl
@@ -7,7 +8,9 @@ import httpx
 
 from sidecar.ops.report import Reached
 from sidecar.redis.client import AnyRedisError, connect, reason_of
+from sidecar.redis.sentinel import no_failover, primary_of
 from sidecar.settings import Settings, dramatiq_url
+from sidecar.url import read_sentinel_url
 
 TIMEOUT_S = 1.5
 
@@ -19,11 +22,21 @@ _PATH = "/webhook/status"
 
 
 async def read_reached(settings: Settings, redis_url: str) -> Reached:
-    """Try both. Without a public address there is nothing to say of it."""
-    dramatiq, public = await asyncio.gather(
-        dramatiq_problem(settings, redis_url), _public(settings.public_url)
+    """Try all. Without a public address, or Sentinels, there is nothing to say of them."""
+    dramatiq, public, failover = await asyncio.gather(
+        dramatiq_problem(settings, redis_url),
+        _public(settings.public_url),
+        failover_problem(redis_url),
     )
-    return Reached(dramatiq, public)
+    return Reached(dramatiq, public, failover)
+
+
+async def failover_problem(redis_url: str) -> str | None:
+    """Return why nothing would take the place of Redis's primary if it died, or None."""
+    if (named := read_sentinel_url(redis_url)) is None:
+        return None
+    seen, silent = await asyncio.to_thread(primary_of(named).sightings)
+    return no_failover(seen, len(seen) + len(silent))
 
 
 async def _public(url: str | None) -> str | None:

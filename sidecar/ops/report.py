@@ -47,10 +47,12 @@ class PhpReport:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Why what was tried beside Redis and PHP cannot be used (``sidecar/ops/reach.py``)."""
+    """Why what was tried beside Redis and PHP cannot be used (``sidecar/ops/reach.py``);
+    ``failover``: why there would be none."""
 
     dramatiq: str | None = None
     public: str | None = None
+    failover: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

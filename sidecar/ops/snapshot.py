@@ -15,11 +15,14 @@ from sidecar.redis.client import Redis, script
 #: Vendors of a lane that are inspected to find the oldest webhook.
 MAX_HEADS = 200
 
+#: A replica says every second how far it is. One that has not for longer does not keep up.
+REPLICA_LAG_S = 2
+
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
     """``limit_bytes`` is 0 for no limit. ``durable``: the append-only file is on; ``writes_ok``:
-    the last write to it succeeded."""
+    the last write to it succeeded. ``replicas``: how many keep up."""
 
     version: str
     used_bytes: int
@@ -27,6 +30,7 @@ class RedisState:
     evicts: bool
     durable: bool
     writes_ok: bool
+    replicas: int = 0
 
     @property
     def used_share(self) -> float:
@@ -110,24 +114,14 @@ class Observer:
     async def read(self) -> Overview:
         """Return the current state. Raises redis-py's errors if Redis is unavailable."""
         pipeline = self._redis.pipeline(transaction=False)
-        for section in ("server", "memory", "persistence"):
-            pipeline.info(section)
+        pipeline.info("server", "memory", "persistence", "replication")
         pipeline.time()
         pipeline.get(keys.BACKEND_OK)
         pipeline.exists(keys.lease("reconciler"))
         pipeline.hkeys(keys.PAUSES)
         for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS):
             pipeline.hgetall(name)
-        (
-            server,
-            memory,
-            persistence,
-            time,
-            ok,
-            reconciler,
-            pauses,
-            *hashes,
-        ) = await pipeline.execute()
+        info, time, ok, reconciler, pauses, *hashes = await pipeline.execute()
         campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
         now = time[0] * 1000 + time[1] // 1000
         processes = await read_processes(self._redis)
@@ -135,7 +129,7 @@ class Observer:
         given_up = [one.letters.given_up_at for one in accounting if one.letters.given_up_at]
         return Overview(
             now=now,
-            redis=_redis_state(server, memory, persistence),
+            redis=_redis_state(info),
             lanes={lane: await self._lane(lane, now, accounting, processes) for lane in Lane},
             dead_letters=sum(one.letters.number for one in accounting),
             oldest_dead_letter_s=max(0, now - min(given_up)) / 1000 if given_up else 0.0,
@@ -181,14 +175,17 @@ class Observer:
         )
 
 
-def _redis_state(
-    server: dict[str, Any], memory: dict[str, Any], persistence: dict[str, Any]
-) -> RedisState:
+def _redis_state(info: dict[str, Any]) -> RedisState:
     return RedisState(
-        version=str(server.get("valkey_version") or server.get("redis_version")),
-        used_bytes=memory["used_memory"],
-        limit_bytes=memory.get("maxmemory", 0),
-        evicts=memory.get("maxmemory_policy") != "noeviction",
-        durable=bool(persistence.get("aof_enabled")),
-        writes_ok=persistence.get("aof_last_write_status", "ok") == "ok",
+        version=str(info.get("valkey_version") or info.get("redis_version")),
+        used_bytes=info["used_memory"],
+        limit_bytes=info.get("maxmemory", 0),
+        evicts=info.get("maxmemory_policy") != "noeviction",
+        durable=bool(info.get("aof_enabled")),
+        writes_ok=info.get("aof_last_write_status", "ok") == "ok",
+        replicas=sum(
+            isinstance(one, dict) and one["state"] == "online" and one["lag"] <= REPLICA_LAG_S
+            for name, one in info.items()
+            if name.startswith("slave")
+        ),
     )

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import hiredis
 import redis.asyncio
-from redis.asyncio.connection import DefaultParser
+from redis.asyncio.connection import DefaultParser as AsyncParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
+from redis.connection import DefaultParser as BlockingParser
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
     InvalidResponse,
@@ -22,6 +23,9 @@ from redis.exceptions import (
     ResponseError,
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from sidecar.redis.sentinel import following, following_blocking, primary_of
+from sidecar.url import read_sentinel_url
 
 
 class RedisRefuses(ResponseError):
@@ -53,15 +57,32 @@ RedisUnavailable = (
 AnyRedisError = (*RedisUnavailable, ResponseError)
 
 #: Errors of these codes are a ResponseError like any other to redis-py.
-_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS")
+_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+
+#: What a primary answers when it has become a replica. UNBLOCKED ends commands that wait.
+_DEMOTED = ("READONLY", "MASTERDOWN", "UNBLOCKED")
 
 
-class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
-    EXCEPTION_CLASSES = {
-        **DefaultParser.EXCEPTION_CLASSES,
-        **dict.fromkeys(_REFUSALS, RedisRefuses),
-    }
+def _parser(base: Any) -> Any:
+    """Return a parser that knows all refusals, and whether one of them says that this is no primary
+    any more: alone, or within the answers to a transaction."""
 
+    class Parser(base):  # type: ignore[misc]
+        EXCEPTION_CLASSES = {**base.EXCEPTION_CLASSES, **dict.fromkeys(_REFUSALS, RedisRefuses)}
+        demoted = False
+
+        def on_connect(self, connection: Any, **options: Any) -> None:
+            self.demoted = False
+            super().on_connect(connection, **options)
+
+        def parse_error(self, response: str) -> Any:
+            self.demoted = self.demoted or response.startswith(_DEMOTED)
+            return super().parse_error(response)
+
+    return Parser
+
+
+_AsyncParser, _BlockingParser = _parser(AsyncParser), _parser(BlockingParser)
 
 Redis = redis.asyncio.Redis
 
@@ -73,6 +94,7 @@ __all__ = [
     "Redis",
     "RedisUnavailable",
     "ResponseError",
+    "blocking_pool",
     "connect",
     "reason_of",
     "script",
@@ -83,6 +105,9 @@ __all__ = [
 Members = set[bytes]
 Hash = dict[bytes, bytes]
 
+#: The address of a primary that is still to be found.
+_LATER = "primary:0"
+
 _SCRIPTS = Path(__file__).parent / "lua"
 #: A line of a script in the place of which another file stands.
 _INCLUDE = re.compile(r"(?m)^-- include ([\w/]+)\.lua$")
@@ -91,23 +116,41 @@ _INCLUDE = re.compile(r"(?m)^-- include ([\w/]+)\.lua$")
 def connect(url: str, *, timeout_s: float, max_connections: int = 32) -> Redis:
     """Return a client that retries nothing by itself: a write whose answer was lost may have
     happened, and only the caller knows whether it may happen twice.
+
+    ``url`` names a Redis, or the Sentinels that know where the primary is.
     """
     _scripts()  # one that cannot be read is to stop the start, and not the work
+    named = read_sentinel_url(url)
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url,
+        named.server(_LATER) if named else url,
         max_connections=max_connections,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
-        parser_class=_Parser,
+        parser_class=_AsyncParser,
     )
-    pool.connection_class = _connection_class(pool.connection_class)
+    pool.connection_class = _connection_class(_dropping(pool.connection_class))
+    if named:
+        pool.connection_class = following(pool.connection_class, primary_of(named))
     client = redis.asyncio.Redis.from_pool(pool)
     # redis-py makes a dictionary of an entry's fields; ours are pairs, and one may come twice.
     cast(Any, client).set_response_callback("XRANGE", _as_it_came)
     return client
+
+
+def blocking_pool(url: str, **options: Any) -> redis.ConnectionPool:
+    """Return connections for redis-py's blocking client, to the same kinds of addresses.
+    ``options`` are those of its connections."""
+    named = read_sentinel_url(url)
+    pool = redis.ConnectionPool.from_url(
+        named.server(_LATER) if named else url, parser_class=_BlockingParser, **options
+    )
+    pool.connection_class = _dropping(pool.connection_class)
+    if named:
+        pool.connection_class = following_blocking(pool.connection_class, primary_of(named))
+    return pool
 
 
 def with_patience(client: Redis, wait_s: float) -> Redis:
@@ -123,6 +166,17 @@ def with_patience(client: Redis, wait_s: float) -> Redis:
             **{**options, "socket_timeout": options["socket_timeout"] + wait_s},
         )
     )
+
+
+def _dropping(base: Any) -> Any:
+    """Return a kind of connection that the pool closes after Redis has said that it is no primary
+    any more. The next one finds the primary: by its Sentinels, or by a name that has moved."""
+
+    class Connection(base):  # type: ignore[misc]
+        def should_reconnect(self) -> bool:
+            return bool(self._parser.demoted or super().should_reconnect())
+
+    return Connection
 
 
 def _connection_class(base: Any) -> Any:

@@ -8,6 +8,7 @@ import structlog
 
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Redis, script
+from sidecar.redis.replicas import InSync
 from sidecar.tasks import cancel
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ class Lease:
 
 
 class Fenced:
-    """Runs commands of Redis for the holder of a lease: all or none (``redis/fenced.lua``)."""
+    """Runs commands of Redis for the holder of a lease: all or none (``redis/fenced.lua``).
+    ``in_sync``: replicas are to have what they write, too."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._script = script(redis, "redis/fenced")
+    def __init__(self, redis: Redis, *, in_sync: bool = False) -> None:
+        self._script = (InSync if in_sync else script)(redis, "redis/fenced")
 
     async def run(self, lease: Lease, *commands: "Sequence[str | bytes | int]") -> None:
         """Run commands, each given as its words. Raises :class:`LeaseLost`."""

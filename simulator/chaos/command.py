@@ -3,7 +3,9 @@
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -63,10 +65,7 @@ def command(
     Prints a line of JSON for each round. Exits 1 if a round lost, doubled or left anything; repeat
     that round with --rounds 1 and its seed.
     """
-    if lacking := missing():
-        raise click.ClickException(
-            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
-        )
+    require_stack()
     if wipe:
         _wipe(seed, messages, rate)
     else:
@@ -74,7 +73,18 @@ def command(
             tempfile.TemporaryDirectory(prefix="chaos-") as folder,
             Stage(Path(folder), host_routine=host_routine) as stage,
         ):
-            _rounds(stage, range(seed, seed + rounds), longest, histories)
+            if "redis" not in stage.clocks.names:
+                click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
+            seeds = range(seed, seed + rounds)
+            run_rounds(stage, seeds, lambda seed: run_round(stage, seed, histories, longest))
+
+
+def require_stack() -> None:
+    """Raise what says what there is no real stack without."""
+    if lacking := missing():
+        raise click.ClickException(
+            f"no real stack without {', '.join(lacking)}: run scripts/install-stack as root"
+        )
 
 
 def _wipe(seed: int, messages: int, rate: float) -> None:
@@ -85,14 +95,15 @@ def _wipe(seed: int, messages: int, rate: float) -> None:
         raise click.ClickException("a message was lost, sent twice or left")
 
 
-def _rounds(stage: Stage, seeds: range, longest_s: float, histories: Path) -> None:
+def run_rounds(
+    stage: Stage, seeds: range, run: Callable[[int], tuple[dict[str, Any], bool]]
+) -> None:
+    """Run the round of each seed, and print its line. Raises if one broke a promise."""
     click.echo(f"on {stage.installation.description()}", err=True)
-    if "redis" not in stage.clocks.names:
-        click.echo("the clock of Redis stays right: there is no libfaketime", err=True)
     failed = []
     began = time.monotonic()
     for seed in seeds:
-        line, kept = run_round(stage, seed, histories, longest_s)
+        line, kept = run(seed)
         click.echo(orjson.dumps(line))
         sys.stdout.flush()
         if not kept:

@@ -39,6 +39,8 @@ class Kind(StrEnum):
     OPT_OUT = "opt out"
     #: The clock of a worker or of Redis jumps by minutes, and is put right later.
     CLOCK = "clock"
+    #: Redis's primary is lost or cut off (simulator/chaos/failover.py). Other rounds have none.
+    FAILOVER = "failover"
 
 
 #: What can be killed and suspended.

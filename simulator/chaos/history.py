@@ -18,6 +18,7 @@ _LOGS = (
     "php/*.err",
     "nginx/*.log",
     "redis/*.log",
+    "group/*/*.log",
     "mariadb/*.log",
 )
 #: Subjects whose lines are searched for.

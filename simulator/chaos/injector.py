@@ -14,6 +14,7 @@ from simulator.chaos.clocks import NOTICED_S
 from simulator.chaos.fault import API_FAULTS, Fault, Kind
 from simulator.chaos.load import Work
 from simulator.chaos.outages import Outages
+from simulator.chaos.redis_failover import Failovers
 from simulator.chaos.stage import WORKERS, Stage, persist
 
 #: Where Dramatiq keeps its wake-ups: the next database of the same Redis.
@@ -31,7 +32,8 @@ class Injected:
     calls to the Cloud API it has cut off or held up on the way, or an outage has hit;
     ``exit_code`` that of a part that was told to end. ``rows`` are those whose contacts have opted
     out. ``named``: whether `sidecar status` has told of an outage; None if it need not.
-    ``number`` may send ``per_s`` messages from then on."""
+    ``number`` may send ``per_s`` messages from then on. After a failover there was another primary
+    ``switched_at``, and the sidecar took a webhook ``webhook_at``."""
 
     fault: Fault
     began_at: float
@@ -42,6 +44,8 @@ class Injected:
     named: bool | None = None
     number: str = ""
     per_s: float = 0.0
+    switched_at: float | None = None
+    webhook_at: float | None = None
 
 
 class Injector:
@@ -67,6 +71,7 @@ class Injector:
             Kind.NUMBER: changes.number,
             Kind.OPT_OUT: changes.opt_out,
             Kind.CLOCK: self._clock,
+            Kind.FAILOVER: self._failover,
         }
 
     def run(self, faults: list[Fault]) -> list[Injected]:
@@ -108,6 +113,9 @@ class Injector:
         with self._stage.clocks.off(fault.target, fault.jump_s):
             time.sleep(fault.for_s)
         time.sleep(NOTICED_S)
+
+    def _failover(self, fault: Fault) -> Outcome:
+        return Failovers(self._stage, self._work.vendor_uids[0]).bring(fault)
 
     # -- the way to the Cloud API, and the Cloud API --
 
@@ -160,4 +168,6 @@ def worker_faults(injected: list[Injected]) -> list[Injected]:
 def _concerns_workers(fault: Fault) -> bool:
     if fault.kind is Kind.CLOCK:
         return fault.target == "redis"
+    if fault.kind is Kind.FAILOVER:
+        return True
     return fault.kind in (Kind.CRASH, Kind.SUSPEND) and fault.target in (*WORKERS, "redis")

@@ -73,14 +73,15 @@ class PlannedCampaign:
 class Load:
     """``rates`` are the vendors' messages per second, and ``marketing`` tells which of them send
     marketing templates by their own endpoint, because the other one takes none of them;
-    ``customers_per_s`` write to each, and ``odd_per_s`` are the odd payloads among their
-    messages."""
+    ``customers_per_s`` write to each for ``customers_s``, and ``odd_per_s`` are the odd payloads
+    among their messages."""
 
     rates: tuple[float, ...]
     marketing: tuple[bool, ...]
     campaigns: tuple[PlannedCampaign, ...]
     customers_per_s: float
     odd_per_s: float
+    customers_s: float = CUSTOMERS_S
 
 
 def draw_load(seed: int) -> Load:
@@ -146,7 +147,7 @@ class Work:
         per_s = self._load.customers_per_s
         for vendor in self.vendors:
             for number in vendor.phone_number_ids:
-                order = {"phone_number_id": number, "count": int(per_s * CUSTOMERS_S)}
+                order = {"phone_number_id": number, "count": int(per_s * self._load.customers_s)}
                 self._stage.order("inbound", {**order, "per_s": per_s})
                 self._order_odd(number)
 
@@ -161,7 +162,7 @@ class Work:
             if kind.random and len(kind.posts) == 1 and kind.name not in beyond
         ]
         drawn = Random(f"odd {self._seed} {number}").choices(
-            names, k=max(1, int(per_s * CUSTOMERS_S))
+            names, k=max(1, int(per_s * self._load.customers_s))
         )
         self._stage.order("odd", {"phone_number_id": number, "kinds": drawn, "per_s": per_s})
 

@@ -17,6 +17,9 @@ _SPARED = ("the contact has opted out", "the recipient had this error")
 _IN_FORCE_S = 1.0
 _LATE_S = 1.0
 
+#: After the primary has gone, webhooks are taken and messages sent again within so many seconds.
+RECOVERY_S = 15.0
+
 
 class Broken(NamedTuple):
     """As :class:`simulator.chaos.verdict.Violation`."""
@@ -33,6 +36,7 @@ def broken_by_faults(evidence: Evidence) -> Iterator[Broken]:
     yield from _untold(evidence)
     yield from _forwarded(evidence)
     yield from _too_fast(evidence)
+    yield from _too_slow(evidence)
     for wamid in evidence.fetching:
         yield Broken("stuck", wamid, "its media was neither fetched nor given up")
 
@@ -83,6 +87,28 @@ def _too_fast(evidence: Evidence) -> Iterator[Broken]:
         if len(sent) > one.per_s * seconds + held:
             what = f"sent {len(sent)} in {seconds:.1f} s at {one.per_s}/s"
             yield Broken("too_fast", one.number, what)
+
+
+def recovery(evidence: Evidence) -> dict[str, float | None]:
+    """Return how many seconds after the primary had gone there was another one, the sidecar took a
+    webhook, and a message was sent, None if never; nothing in a round without a failover."""
+    found: dict[str, float | None] = {}
+    for one in evidence.injected:
+        if (switched_at := one.switched_at) is not None:
+            sent = [m["accepted_at"] / 1000 for m in evidence.messages]
+            send_at = min((at for at in sent if at > switched_at), default=None)
+            times = {"failover": switched_at, "webhook": one.webhook_at, "send": send_at}
+            found = {
+                f"{name}_after_s": None if at is None else round(at - one.began_at, 1)
+                for name, at in times.items()
+            }
+    return found
+
+
+def _too_slow(evidence: Evidence) -> Iterator[Broken]:
+    for name, seconds in recovery(evidence).items():
+        if seconds is None or seconds > RECOVERY_S:
+            yield Broken("too_slow", name, f"was {seconds} s")
 
 
 def _is_from(message: dict[str, Any], number: str) -> bool:

@@ -13,7 +13,7 @@ from contracts.cloud_api.people import number_forms
 from simulator.chaos.evidence import Evidence, QueueRow, Update
 from simulator.chaos.fault import Kind
 from simulator.chaos.injector import worker_faults
-from simulator.chaos.promises import broken_by_faults
+from simulator.chaos.promises import broken_by_faults, recovery
 from simulator.cloud_api.outage import OutageShape
 from simulator.comparison import is_applied
 from simulator.odd_outcome import OddOutcome
@@ -90,6 +90,8 @@ class Verdict:
             "untold": by_promise["untold"],
             "too_fast": by_promise["too_fast"],
             "forwarded_wrongly": by_promise["forwarded_wrongly"],
+            "too_slow": by_promise["too_slow"],
+            **recovery(self.evidence),
         }
 
     @cached_property

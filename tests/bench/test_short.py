@@ -6,8 +6,9 @@ for what it does change.
 
 import uvloop
 
+from bench.context import Context
 from bench.load import connected
-from bench.parts import growth
+from bench.parts import growth, replicas
 from bench.receivers import FLOOR, SIDECAR, Receiver, receiver
 from bench.webhooks import as_request, webhook_body
 
@@ -15,6 +16,7 @@ _WARM, _COUNT = 1_000, 5_000
 #: It was 2.7 to 3.1 when this was written, and the hybrid's receiver 4.3 to 5.3.
 MAX_OF_FLOOR = 3.8
 MAX_MEMORY = 1.5
+MIN_OF_ALONE = 0.6
 
 
 async def post(one: Receiver, count: int) -> None:
@@ -48,6 +50,18 @@ def test_a_webhook_costs_little_more_than_at_a_bare_server() -> None:
         if ratios[-1] <= MAX_OF_FLOOR:
             return
     raise AssertionError(f"{ratios} times the floor")
+
+
+def test_a_replica_a_millisecond_away_costs_no_more_than_a_share() -> None:
+    """The best of three, as other work can only make it worse."""
+    ratios: list[float] = []
+    while len(ratios) < 3:
+        found = replicas.run(Context(quick=True))
+        assert all(one["refused"] == 0 for one in found.values())
+        ratios.append(found[replicas.AWAY]["per_s"] / found[replicas.ALONE]["per_s"])
+        if ratios[-1] >= MIN_OF_ALONE:
+            return
+    raise AssertionError(f"{ratios} of the rate without")
 
 
 def test_a_webhook_that_waits_takes_little_memory() -> None:

@@ -54,6 +54,7 @@ def test_each_fault_can_be_undone_by_itself() -> None:
 def test_every_fault_comes() -> None:
     faults = [fault for seed in MANY for fault in drawn(seed)]
     by_kind = {kind: [fault for fault in faults if fault.kind is kind] for kind in Kind}
+    assert by_kind.pop(Kind.FAILOVER) == [], "its rounds have nothing else"
     assert all(by_kind.values())
     assert {fault.target for fault in by_kind[Kind.OUTAGE]} == set(OutageShape)
     assert {fault.for_s for fault in by_kind[Kind.OUTAGE]} == set(OUTAGE_S)

@@ -73,7 +73,7 @@ def broken(evidence: Evidence) -> dict[str, int]:
         *("lost", "sent_twice", "stuck", "unknown_unexplained", "ended"),
         *("odd_lost", "odd_otherwise", "wrongly_answered"),
         *("failed_unexplained", "sent_to_opted_out", "untold", "forwarded_wrongly"),
-        "too_fast",
+        *("too_fast", "too_slow"),
     )
     found = {name: line[name] for name in counts if line[name]}
     return found | ({} if line["accounting"] else {"accounting": 1})
@@ -227,6 +227,7 @@ def test_unknown_though_its_status_was_acknowledged() -> None:
         injected(Kind.CRASH, "redis"),
         injected(Kind.SUSPEND, "redis"),
         injected(Kind.CLOCK, "redis"),
+        injected(Kind.FAILOVER, "killed"),
         injected(Kind.REFUSE),
         injected(Kind.CUT, calls=1),
         injected(Kind.STALL, calls=1),
@@ -490,3 +491,39 @@ def test_nobody_has_asked(types: tuple[str, ...]) -> None:
 def test_an_answer_that_is_too_late() -> None:
     late = {"at": 1, "callback_data": "reply", "what": "131047", "to": "4915112345678"}
     assert broken(replace(CLEAN, mishaps=[late])) == {"wrongly_answered": 1}
+
+
+def failover(*, switched_s: float, webhook_s: float | None, sent_s: float) -> Evidence:
+    """Return a round in which the primary went, and what came so many seconds later."""
+    fault = replace(
+        injected(Kind.FAILOVER),
+        switched_at=BEGAN_AT + switched_s,
+        webhook_at=None if webhook_s is None else BEGAN_AT + webhook_s,
+    )
+    evidence = with_row(QueueStatus.AWAITING_STATUS, accepted=True)
+    sent = {**evidence.messages[0], "accepted_at": 1000 * (BEGAN_AT + sent_s)}
+    return replace(evidence, injected=[fault], messages=[sent])
+
+
+@pytest.mark.parametrize(
+    ("times", "slow"),
+    [
+        ((2.0, 3.0, 4.0), 0),
+        ((2.0, 15.2, 4.0), 1),
+        ((2.0, None, 4.0), 1),
+        # What was sent before there was another primary does not count.
+        ((2.0, 3.0, 1.0), 1),
+        ((16.0, 17.0, 18.0), 3),
+    ],
+)
+def test_how_long_a_failover_may_take(times: tuple[float, float | None, float], slow: int) -> None:
+    evidence = failover(switched_s=times[0], webhook_s=times[1], sent_s=times[2])
+    line = Verdict(evidence).line()
+    assert line["too_slow"] == slow
+    assert line["failover_after_s"] == times[0]
+    assert line["webhook_after_s"] == times[1]
+    assert line["send_after_s"] == (times[2] if times[2] > times[0] else None)
+
+
+def test_a_round_without_a_failover_says_nothing_of_one() -> None:
+    assert "failover_after_s" not in Verdict(CLEAN).line()

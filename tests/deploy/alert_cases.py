@@ -99,6 +99,7 @@ CASES: dict[str, Case] = {
     ),
     "SidecarRedisDown": _gauge("sidecar_redis_up", 0, 1),
     "SidecarRedisNotDurable": _gauge("sidecar_redis_writes_durable", 0, 1),
+    "SidecarRedisReplicasMissing": _gauge("sidecar_redis_replicas_missing", 1, 0),
     "SidecarRedisFilling": Case(
         {"sidecar_redis_memory_bytes": 66e6, "sidecar_redis_memory_limit_bytes": 100e6},
         {

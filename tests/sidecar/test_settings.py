@@ -164,6 +164,14 @@ def test_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, name: str, value: str,
             'notify_smtp_password = "hush"\nnotify_smtp_security = "none"',
             "notify_smtp_password needs notify_smtp_security to be starttls or tls",
         ),
+        (
+            "redis_replicas_in_sync = 1",
+            "redis_replicas_in_sync needs redis_url: the embedded Valkey has none",
+        ),
+        (
+            'redis_replicas_in_sync = 1\nredis_url = "redis://r"\nredis_replicas_timeout_ms = 400',
+            "redis_replicas_timeout_ms must be less than half of inbox_write_timeout_ms",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together(lines: str, says: str) -> None:

@@ -25,6 +25,7 @@ from contracts.backend import SendOutcome, SendResult
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.redis.lease import Fenced, Lease, LeaseLost
+from sidecar.redis.replicas import InSync
 from sidecar.sending.row_states import RowEnd, RowState, dump, load
 from workers.sending.send_queue import ClaimedSend
 
@@ -88,10 +89,10 @@ class Ledger:
         self._campaign_uid = campaign_uid
         self._vendor_uid = vendor_uid
         self._scripts = {
-            name: script(redis, f"sending/{name}")
-            for name in ("claimed", "begin", "set_state", "settled")
+            name: script(redis, f"sending/{name}") for name in ("claimed", "set_state", "settled")
         }
-        self._fenced = Fenced(redis)
+        self._begin = InSync(redis, "sending/begin")
+        self._fenced = Fenced(redis, in_sync=True)
         self._ledger = keys.ledger(campaign_uid)
         self._claims = keys.claims(campaign_uid)
         #: What the scripts are given that move rows into the ledger or out of it.
@@ -159,7 +160,7 @@ class Ledger:
         for row, number in sends:
             states += [row.uid, sending(number, row.claim_uid)]
         lines = {line or number for _, number in sends}
-        answer = await self._scripts["begin"](
+        answer = await self._begin(
             keys=[
                 *(lease.key, keys.halt(self._campaign_uid), *self._accounting),
                 *(key for of in lines for key in (keys.number(of), keys.outage(of))),

@@ -21,7 +21,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 DRAMATIQ = "dramatiq's database"
 
 #: What Redis must be set to, and what happens otherwise.
-_DURABLE = {
+DURABLE = {
     "appendonly": ("yes", "an acknowledged webhook is lost if Redis dies"),
     "appendfsync": ("always", "the last second is lost if the machine dies"),
     "maxmemory-policy": ("noeviction", "Redis may evict webhooks when full"),
@@ -40,7 +40,7 @@ async def check_redis(redis: Redis, dramatiq: Redis) -> AsyncIterator[Line]:
     try:
         yield ok("redis", await _write(redis))
         yield judge_access(await read_access(redis))
-        for name, (value, harm) in _DURABLE.items():
+        for name, (value, harm) in DURABLE.items():
             yield await _durable(redis, name, value, harm)
     except AnyRedisError as error:
         yield fail("redis", *_why(error, "redis_url"))

@@ -122,7 +122,8 @@ def with_password(redis_url: str, password: str) -> str:
 
 
 def has_password(redis_url: str) -> bool:
-    return urlsplit(redis_url).password is not None
+    parts = urlsplit(redis_url)
+    return parts.password is not None or "password=" in parts.query
 
 
 def read_secret(text: str) -> str:

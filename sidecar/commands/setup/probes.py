@@ -10,6 +10,7 @@ from contracts.signing import Refusal
 from sidecar.commands.checks.basic import check_redis
 from sidecar.commands.checks.line import Level, Line, fail, ok, warn
 from sidecar.commands.checks.redis import judge_redis, read_redis
+from sidecar.commands.checks.sentinels import check_sentinels
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Redis, connect, reason_of
 from sidecar.url import next_database
@@ -62,6 +63,8 @@ async def probe_redis(url: str) -> AsyncIterator[Line]:
         answers = True
         async for line in check_redis(redis, dramatiq):
             answers &= line.what != "redis" or line.level != Level.FAIL
+            yield line
+        async for line in check_sentinels([url]):
             yield line
         if answers:
             for line in judge_redis(await read_redis(redis), 1.0, []):

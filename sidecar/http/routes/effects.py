@@ -32,7 +32,7 @@ class EffectsEndpoint:
                 reason = "; ".join(str(error).splitlines()[:3])
                 message = f"effects.{place}: {reason}"
                 raise CallRefused(400, ErrorCode.REQUEST_INVALID, message) from None
-        put = await self._outbox.put(asked.vendor_uid, effects)
+        put = await self._outbox.put(asked.vendor_uid, effects, in_sync=True)
         for kind in dict.fromkeys(effect.kind for effect in effects):
             self._wakeups.send(do_effects(kind, asked.vendor_uid))
         return EffectsAnswer(taken=put.taken, known=put.known, left_out=put.dropped)

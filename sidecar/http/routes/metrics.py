@@ -27,6 +27,7 @@ from sidecar.ops.effects_backlog import WaitingEffects, read_effects
 from sidecar.ops.notifications import Notifications
 from sidecar.ops.publisher import Telemetry
 from sidecar.ops.reach import dramatiq_problem
+from sidecar.ops.replicas import lacking
 from sidecar.ops.report import read_numbers
 from sidecar.ops.send_problems import MOMENT_S
 from sidecar.ops.snapshot import Observer, Overview
@@ -104,6 +105,11 @@ class Metrics:
         waits_s = await read_waits(self._redis, overview)
         targets = await Notifications(self._redis).targets()
         return [
+            gauge(
+                "sidecar_redis_replicas_missing",
+                "Whether too few replicas have what is written (redis_replicas_in_sync).",
+                [((), lacking(overview, self._settings) is not None)],
+            ),
             gauge(
                 "sidecar_notification_targets_failing",
                 "Targets of notifications that have not taken the last one that they were sent.",
@@ -185,6 +191,8 @@ def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
         "Whether all that is written to Redis gets into its append-only file.",
         [((), redis.durable and redis.writes_ok)],
     )
+    yield gauge("sidecar_redis_replicas", "Replicas that keep up.", [((), redis.replicas)])
+
     yield from _lanes(overview)
     yield gauge(
         "sidecar_dead_letters",

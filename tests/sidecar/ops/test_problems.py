@@ -102,7 +102,7 @@ def worse(report: Report) -> Report:
             *(RecentSends(uid, "c", failed=10) for uid in VENDORS),
             *(RecentSends(uid, None, unknown=10) for uid in VENDORS),
         ],
-        reached=Reached("refused", "it answers 502"),
+        reached=Reached("refused", "it answers 502", "no replica"),
         targets=[
             TargetState("slack", 1, "it answers 500", failures=9, dropped=1, dropped_at=2**43)
         ],

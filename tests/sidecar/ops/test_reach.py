@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 from pytest_httpserver import HTTPServer
 
-from sidecar.ops.reach import dramatiq_problem, public_problem
+from sidecar.ops.reach import dramatiq_problem, failover_problem, public_problem
 from sidecar.redis.client import connect
 from simulator.ports import free_ports
+from simulator.redis_group import RedisGroup
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
+from tests.eventually import eventually
 
 
 async def test_the_redis_of_the_wakeups(
@@ -44,3 +46,23 @@ async def test_the_public_address(httpserver: HTTPServer, status: int, what: str
 async def test_nobody_listens_there() -> None:
     [port] = free_ports(1)
     assert await public_problem(f"http://127.0.0.1:{port}") is not None
+
+
+async def test_whether_a_failover_is_possible(redis_url: str, redis_group: RedisGroup) -> None:
+    assert await failover_problem(redis_url) is None
+    assert await failover_problem(redis_group.url) is None
+    primary = redis_group.primary
+    [replica] = [s for s in redis_group.servers.values() if s.running and s is not primary]
+    redis_group.lose(replica)
+    await eventually(lambda: failover_problem(redis_group.url))
+    assert await failover_problem(redis_group.url) == (
+        f"the primary 127.0.0.1:{primary.port} has no replica"
+    )
+    redis_group.add_replica()
+    await eventually(lambda: _is_possible(redis_group.url))
+    two_away = redis_group.url.replace("@", "@127.0.0.1:9,[::1]:9,127.0.0.1:10,")
+    assert await failover_problem(two_away) == "3 of 6 Sentinels answer, which is no majority"
+
+
+async def _is_possible(url: str) -> bool:
+    return await failover_problem(url) is None

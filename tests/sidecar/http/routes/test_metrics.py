@@ -154,6 +154,7 @@ async def test_how_things_stand(service: Service, redis: Redis) -> None:
     assert found["sidecar_inbox_drained", ("messages",)] == 0
     assert found["sidecar_redis_up", ()] == found["sidecar_redis_writes_durable", ()] == 1
     assert found["sidecar_redis_memory_bytes", ()] > 100_000
+    assert found["sidecar_redis_replicas", ()] == found["sidecar_redis_replicas_missing", ()] == 0
 
 
 async def test_the_accounting_of_all_vendors_together(service: Service, redis: Redis) -> None:
