@@ -93,10 +93,11 @@ def create_app(settings: Settings, redis_url: str) -> Front:
     telemetry = Telemetry(redis, "serve", facts)
     notifier = make_notifier(settings, redis, redis_url, backend, stand_by=True)
 
-    # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
-    console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
+    console_redis: Redis | None = None
     console_routes: list[BaseRoute] = []
     if settings.console:
+        # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
+        console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
         # Loaded only where it is on: nothing else needs templates or sign-in.
         from sidecar.console.app import make_console
         from sidecar.console.console import Console
@@ -144,7 +145,8 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             await vendors.close()
             await backend.close()
             await redis.aclose()
-            await console_redis.aclose()
+            if console_redis is not None:
+                await console_redis.aclose()
             log.info("serve.stopped")
 
     app = Front(
