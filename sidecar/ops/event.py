@@ -109,7 +109,9 @@ class Found:
     def of(cls, query: str, parts: Iterable[Part]) -> Self:
         """Put together what the sides know."""
         parts = list(parts)
-        events = [event for part in parts for event in part.events]
+        # The first side that tells of an outcome does: PHP may have it while the ledger still has.
+        told = {_identity(event): event for part in reversed(parts) for event in part.events[::-1]}
+        events = [event for part in parts for event in part.events if told[_identity(event)] is event]
         return cls(
             query=query,
             things=[thing for part in parts for thing in part.things],
@@ -126,6 +128,12 @@ class Found:
     @property
     def json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _identity(event: Event) -> tuple[Any, ...]:
+    """Return what two events have in common that are one."""
+    row = event.details.get("row") or event.details.get("message")
+    return (event.kind, event.at_ms, row) if row and event.source is Source.SIDECAR else (id(event),)
 
 
 def _place(event: Event) -> tuple[int, int, int]:

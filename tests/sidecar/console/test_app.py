@@ -17,7 +17,7 @@ from sidecar.console.app import HEADERS
 from sidecar.http.app import create_app
 from sidecar.http.front import Front
 from sidecar.ops.audit import Audit, Filter
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, connect
 from tests import trust
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php
