@@ -8,11 +8,13 @@ from typing import Any
 
 import orjson
 
+from sidecar.spans import SPANS, Spans
+
 Span = dict[str, Any]
 
 
 class Collector:
-    """Keeps what is posted, and answers ``status``; while ``closed``, nothing."""
+    """Keeps what is posted, and answers ``status``; nothing while it is not ``open``."""
 
     def __init__(self) -> None:
         self.status = 200
@@ -64,6 +66,16 @@ class Collector:
                 """Nothing: the test says what is wrong."""
 
         return Handler
+
+
+@contextmanager
+def recording() -> Iterator[Spans]:
+    """Have this process record every span inside the block."""
+    SPANS.record(1.0)
+    try:
+        yield SPANS
+    finally:
+        SPANS.record(0)
 
 
 @contextmanager
