@@ -96,8 +96,8 @@ def _problems(found: Sequence[Problem]) -> Iterable[Text]:
     shown = folded(found)
     for problem, following in shown[:MAX_PROBLEMS]:
         text = Text(f"[{problem.code}] ", style="bold red", no_wrap=True, overflow="ellipsis")
-        text.append(clean(problem.what), style="not bold default")
-        yield text.append(f"; so: {named([one.code for one in following])}" if following else "")
+        so = f"; so: {named([one.code for one in following])}" if following else ""
+        yield text.append(clean(problem.what) + so, style="not bold default")
     if len(shown) > MAX_PROBLEMS:
         yield Text(f"and {len(shown) - MAX_PROBLEMS} more: sidecar status")
 

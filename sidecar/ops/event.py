@@ -109,14 +109,15 @@ class Found:
     def of(cls, query: str, parts: Iterable[Part]) -> Self:
         """Put together what the sides know."""
         parts = list(parts)
-        # The first side that tells of an outcome does: PHP may have it while the ledger still has.
-        told = {_identity(event): event for part in reversed(parts) for event in part.events[::-1]}
-        events = [event for part in parts for event in part.events if told[_identity(event)] is event]
+        events: dict[tuple[Any, ...], Event] = {}
+        for event in (event for part in parts for event in part.events):
+            # PHP may have an outcome that stands in the ledger as well.
+            events.setdefault(_identity(event), event)
         return cls(
             query=query,
             things=[thing for part in parts for thing in part.things],
             where=list(dict.fromkeys(where for part in parts for where in part.where)),
-            events=sorted(events, key=_place),
+            events=sorted(events.values(), key=_place),
             notes=[note for part in parts for note in part.notes],
             lost=[lost for part in parts for lost in part.lost],
         )
