@@ -25,6 +25,9 @@ from tests.stack.packages import wanted
 #: Where it is not installed, tests/stack/test_packages.py says how to install it.
 collect_ignore_glob = [] if wanted() else ["test_*.py"]
 
+#: How long is waited for a page, in milliseconds. A move of vendors takes some seconds.
+WAIT_MS = 20_000
+
 Test = TypeVar("Test", bound=Callable[..., None])
 #: Sessions of users that tests share, by name.
 Sessions = dict[str, StorageState]
@@ -58,6 +61,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("no Chromium: run scripts/install-stack as root", pytrace=False)
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         # No sandbox: tests run as root, and open nothing but our own pages.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -133,7 +137,7 @@ class Visitors:
         """Open a browser, with a session of this user's; ``anew``: one of its own."""
         state = None if anew else self._sessions.get(name)
         context = self._chromium.new_context(storage_state=state, **options)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(WAIT_MS)
         visitor = Visitor(self._world, context.new_page())
         try:
             if state is None:

@@ -22,11 +22,12 @@ QUIET, REFUSED, SHADOWED = "quiet", "refused", "shadowed"
 
 
 class ConsoleWorld(World):
+    WORKERS = ("worker-1",)
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.installation.configure(
-            console=True, update_max_attempts=1, lease_ttl_ms=3000, cron_settle_s=1
-        )
+        self.installation.configure(console=True, update_max_attempts=1, cron_settle_s=0.5)
+        self.installation.configure(lease_ttl_ms=3000, send_timeout_s=2)
 
     @property
     def url(self) -> str:
