@@ -90,9 +90,7 @@ class FigureReader:
             of=f"the last {passed:.0f} s",
         )
 
-    async def _lane(
-        self, lane: Lane, numbers: list[bytes], retries: int, now_s: float
-    ) -> Waiting:
+    async def _lane(self, lane: Lane, numbers: list[bytes], retries: int, now_s: float) -> Waiting:
         webhooks = sum(map(int, numbers))
         if not webhooks:
             return Waiting(0, 0.0, retries)

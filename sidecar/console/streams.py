@@ -1,4 +1,4 @@
-"""How many pages of this process are live: each has a stream, which takes a connection and reads."""
+"""How many pages of this process are live: each has a stream, and takes a connection and reads."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -134,7 +134,9 @@ class Found:
 def _identity(event: Event) -> tuple[Any, ...]:
     """Return what two events have in common that are one."""
     row = event.details.get("row") or event.details.get("message")
-    return (event.kind, event.at_ms, row) if row and event.source is Source.SIDECAR else (id(event),)
+    return (
+        (event.kind, event.at_ms, row) if row and event.source is Source.SIDECAR else (id(event),)
+    )
 
 
 def _place(event: Event) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from tests.system.running import assert_complete, wait_for
 
 MESSAGES = 20
 
+
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
     with collecting() as collector:
@@ -32,12 +33,18 @@ def demo(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iter
         acknowledged = read(demo.cloud_api, "report")["webhooks"]["acknowledged"]
         wait_for(lambda: len(named(collector, "webhook")) == acknowledged, "webhooks")
         sent = {truth["callback_data"] for truth in lines(demo.cloud_api, "messages")}
-        wait_for(lambda: len({s["traceId"] for s in named(collector, "status")}) == len(sent), "all")
+        wait_for(
+            lambda: len({s["traceId"] for s in named(collector, "status")}) == len(sent), "all"
+        )
         yield demo
 
 
 def named(collector: Collector, beginning: str) -> list[Span]:
     return [span for span in collector.spans if span["name"].startswith(beginning)]
+
+
+def traces(collector: Collector, beginning: str) -> set[str]:
+    return {span["traceId"] for span in named(collector, beginning)}
 
 
 def ids(span: Span) -> tuple[str, str]:
