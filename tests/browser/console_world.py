@@ -14,7 +14,7 @@ PASSWORD = "correct horse battery"
 OPERATOR, VIEWER = "olga", "victor"
 
 #: What happens to campaigns: two messages of it fail; its number's account is locked; its template
-#: is paused; sends have no answer; its number is in maintenance, ever longer.
+#: is paused; sends have no answer; the limit of its number's account is cut, for an hour.
 IN_FLIGHT, PAUSED, STOPPED, UNKNOWN, HELD = "in flight", "paused", "stopped", "unknown", "held"
 FAILED = 2
 #: And to vendors whose customers write: nothing; PHP fails on what they write; they are in shadow.
@@ -40,11 +40,11 @@ class ConsoleWorld(World):
         self._add_user(OPERATOR, "operate")
         self._add_user(VIEWER, "look")
         self._campaign_fault(IN_FLIGHT, kind="error", code=132005, times=FAILED)
-        # Once: whoever resumes it need not end the faults of the others.
+        # Once: whoever resumes or lifts it need not end the faults of the others.
         self._campaign_fault(PAUSED, kind="error", code=131031, times=1)
         self._campaign_fault(STOPPED, kind="error", code=132015)
         self._campaign_fault(UNKNOWN, kind="timeout_after_accept", times=3)
-        self._campaign_fault(HELD, kind="error", code=131057)
+        self._campaign_fault(HELD, kind="error", code=131064, times=1)
         number = self.victims[REFUSED].number
         self.order("backend", "faults", kind=PhpFault.UPDATE_ERROR.value, body_contains=number)
         self.write(REFUSED, "<b>Where is my parcel?</b> مرحبا", count=3)

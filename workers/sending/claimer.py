@@ -79,7 +79,7 @@ class Claimer:
     def _record_span(self, claim_uid: str, began_at: float, rows: list[ClaimedSend]) -> None:
         if SPANS.on:
             span = named(claim_uid)._replace(trace=named(self._campaign_uid).trace)
-            facts = {"campaign": self._campaign_uid, "rows": len(rows)}
+            facts: dict[str, str | int] = {"campaign": self._campaign_uid, "rows": len(rows)}
             sends = SPANS.ids_of_all([row.uid for row in rows])
             times = since(time.monotonic() - began_at)
             SPANS.add(Span("claim", span, *times, attributes=facts, links=sends))

@@ -54,7 +54,7 @@ async def test_a_row_in_the_ledger(redis: Redis, state: RowState, words: str) ->
             "failed",
             {"error": {"code": None, "message": "to +49 151 23456789: no"}},
             Step.FAILED,
-            "the send failed: to [number]: no",
+            "the send failed: to +[number]: no",
         ),
         ("unknown", {}, Step.UNKNOWN, "the outcome of the send is unknown: it may have been sent"),
     ],
