@@ -39,6 +39,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Members, Redis, reason_of
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
 from sidecar.redis.replicas import InSync
+from sidecar.spans import SPANS, Span, SpanKind, since
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -173,6 +174,8 @@ class Inbox:
         else:
             self._replicating.add(replicating)
             replicating.add_done_callback(partial(self._replicated, group))
+        if SPANS.on:
+            _record_spans(group)
         self._room.taken(group.size)
         self.writes += 1
         self.webhooks += group.webhooks
@@ -197,6 +200,15 @@ class Inbox:
             await writer
         if self._replicating:
             await asyncio.wait(self._replicating)
+
+
+def _record_spans(group: Group) -> None:
+    """Record webhooks that are on disk: from when the first of them came."""
+    began, ended = since(asyncio.get_running_loop().time() - group.since)
+    for lane, vendor_uid, name, size in group.places():
+        if ids := SPANS.ids_of(name):
+            facts = {"vendor": vendor_uid, "lane": lane.value, "bytes": size}
+            SPANS.add(Span("webhook", ids, began, ended, SpanKind.SERVER, attributes=facts))
 
 
 def uids() -> Callable[[], bytes]:
