@@ -24,10 +24,12 @@ class Process:
     hangs on single vendors' updates, by lane and vendor, ``isolated_since`` since when.
     ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
     can be woken; ``ai_failures`` says why AIs fail on all questions, by vendor. ``in_vain`` are the
-    campaigns for which workers are woken and which nobody sends, with seconds. ``sends`` is how the
-    sends of the last minutes went (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many
-    seconds the Cloud API takes to answer for a number, where that is long. ``clock`` is what its
-    clock said with its last heartbeat; 0: it said nothing. Times are unix ms."""
+    campaigns for which workers are woken and which nobody sends, with seconds. ``unasked`` says how
+    many ``messages`` stand pending in PHP's log and are sent by nobody, and since when
+    (``oldest_at``; 0: it is not known). ``sends`` is how the sends of the last minutes went
+    (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
+    answer for a number, where that is long. ``clock`` is what its clock said with its last
+    heartbeat; 0: it said nothing. Times are unix ms."""
 
     id: str
     role: str
@@ -47,6 +49,7 @@ class Process:
     wakeups: str | None = None
     ai_failures: dict[str, str] = field(default_factory=dict)
     in_vain: dict[str, float] = field(default_factory=dict)
+    unasked: dict[str, int] = field(default_factory=dict)
     sends: list[dict[str, Any]] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
     clock: int = 0

@@ -10,7 +10,7 @@ from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import message, message_object
-from tests.contract.talk import CUSTOMER, contact, question, says, sends, texts
+from tests.contract.talk import CUSTOMER, contact, effects_of, question, says, sends, texts
 from tests.contract.under_test import Vendor
 from tests.stack.php_code import run_php, vendor_config
 
@@ -113,7 +113,7 @@ async def test_a_long_reply_is_several_messages(
     said = texts(sends(first[0]))
     assert (len(said), max(map(len, said)) <= 4096) == (3, True)
     assert " ".join(said) == ("clause " * 1500).strip()
-    assert first[0].effects == again[0].effects
+    assert effects_of(first[0]) == effects_of(again[0])
 
 
 def _answer(vendor: Vendor, id_: str, text: str) -> dict[str, Any]:
