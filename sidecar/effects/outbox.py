@@ -192,8 +192,8 @@ class Outbox:
             arguments += [kinds.index(effect.kind), effect_id, body, droppable]
             arguments += [self._asked_at(effect, now), len(marks)]
             arguments += [word for mark in marks for word in bucket_and_mark(mark)]
-        *counts, forgotten = await self._put(keys=names, args=arguments)
-        put = Put(*counts, forgotten=tuple(one.decode() for one in forgotten))
+        taken, known, dropped, forgotten = await self._put(keys=names, args=arguments)
+        put = Put(taken, known, dropped, tuple(one.decode() for one in forgotten))
         if put.dropped:
             log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
         if put.forgotten:

@@ -121,6 +121,14 @@ def _answer(vendor: Vendor, id_: str, text: str) -> dict[str, Any]:
     return {"answers": [answer]}
 
 
+def _first(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that came again as it was the first time."""
+    for result in answer["results"]:
+        for effect in result["effects"]:
+            assert effect.pop("asked_at") > 0
+    return answer
+
+
 @pytest.fixture
 def talkative(backend: LaravelBackend, vendor: Vendor) -> Vendor:
     backend.seed_effects(
@@ -137,7 +145,7 @@ async def test_a_long_answer_is_several_messages(caller: Caller, talkative: Vend
     first, again = [await caller.call(AI_ANSWERS, request) for _ in range(2)]
     effects = first["results"][0]["effects"]
     assert [len(one["message"]["text"]["body"]) for one in effects] == [4096, 4096, 808]
-    assert again == first
+    assert _first(again) == first
 
 
 async def test_an_answer_that_says_nothing_is_a_failure(caller: Caller, talkative: Vendor) -> None:
@@ -162,7 +170,7 @@ async def test_what_was_decided_about_an_answer_holds(caller: Caller, talkative:
     request = _answer(talkative, question(result).id, "Yes.")
     first = await caller.call(AI_ANSWERS, request)
     await caller.process(says(talkative, "Are you there?"))
-    assert await caller.call(AI_ANSWERS, request) == first
+    assert _first(await caller.call(AI_ANSWERS, request)) == first
 
 
 async def test_a_question_that_is_answered_is_not_named_again(

@@ -1,13 +1,14 @@
 """Since when Redis remembers effects, whatever happens to it meanwhile."""
 
+from typing import cast
+
 from sidecar.effects.memory import CLOCKS_MS, Memory, is_known
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 
 
 async def since(redis: Redis) -> bytes | None:
-    found: bytes | None = await redis.get(keys.MEMORY_SINCE)
-    return found
+    return cast("bytes | None", await redis.get(keys.MEMORY_SINCE))
 
 
 async def test_it_begins_when_php_says_and_a_little_later(redis: Redis) -> None:

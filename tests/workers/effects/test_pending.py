@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -11,6 +11,7 @@ from contracts.effects import AiProvider, EffectKind
 from contracts.jobs import Job, do_effects
 from sidecar.clock import now_ms
 from sidecar.effects.memory import is_known
+from sidecar.effects.outbox import parse_effects
 from sidecar.metrics import METRICS, PENDING_EFFECTS
 from sidecar.php.client import encode
 from sidecar.redis import keys
@@ -86,7 +87,10 @@ class Lost:
 
     async def waiting(self, kind: EffectKind = REPLY) -> list[str]:
         name = keys.effects(kind, self.stage.vendor.uid)
-        return [uid.decode() for uid in await self.stage.redis.hkeys(name)]
+        return [uid.decode() for uid in cast("list[bytes]", await self.stage.redis.hkeys(name))]
+
+    async def since(self) -> bytes | None:
+        return cast("bytes | None", await self.stage.redis.get(keys.MEMORY_SINCE))
 
     def row(self, effect: dict[str, Any]) -> Row:
         [row] = self.stage.embedded.rows(LOGS, _uid=effect["id"])
@@ -165,7 +169,7 @@ async def test_one_that_may_have_been_sent_before_redis_was_wiped_is_unknown(los
 async def test_one_that_was_sent_and_then_redis_was_wiped_is_not_sent_again(lost: Lost) -> None:
     """The worker dies before PHP is told, and nothing but the Cloud API knows of it."""
     effect = await lost.reply()
-    await lost.replies.outbox.put(lost.stage.vendor.uid, [module.parse_effects("v", [effect])[0]])
+    await lost.replies.outbox.put(lost.stage.vendor.uid, parse_effects("v", [effect]))
 
     def fail(call: Call) -> Answer | None:
         return HTML_500 if call.path.startswith(contract.UPDATE_MESSAGE_STATUS) else None
@@ -190,7 +194,7 @@ async def test_what_waits_or_is_being_sent_is_left_alone(lost: Lost) -> None:
     effects = [await lost.reply() for _ in range(2)]
     for for_s in (60, 3600):
         await lost.remembers(for_s)
-        await lost.replies.outbox.put(lost.stage.vendor.uid, module.parse_effects("v", effects))
+        await lost.replies.outbox.put(lost.stage.vendor.uid, parse_effects("v", effects))
         await finish(lost.make())
         assert set(await lost.waiting()) == {one["id"] for one in effects}
         assert not lost.replies.told
@@ -306,7 +310,7 @@ async def test_questions_are_asked_again_once_after_a_wipe(lost: Lost) -> None:
     await finish(lost.make())
     assert await lost.waiting(QUESTION) == [question["id"]]
     assert lost.woken == [do_effects(QUESTION, lost.stage.vendor.uid)]
-    assert is_known(await lost.stage.redis.get(keys.MEMORY_SINCE))
+    assert is_known(await lost.since())
     await finish(lost.make())
     assert [call["kind"] for call in lost.calls()] == [QUESTION, REPLY, REPLY]
 
@@ -319,7 +323,7 @@ async def test_while_php_is_away_nothing_is_remembered(
     lost.stage.php.once(PATH, HTML_500)
     pending = lost.make()
     await pending.look()
-    assert not is_known(await lost.stage.redis.get(keys.MEMORY_SINCE))
+    assert not is_known(await lost.since())
     await finish(pending)
     assert await lost.waiting(QUESTION) == [question["id"]]
 
@@ -398,7 +402,7 @@ async def test_it_dies(lost: Lost, at: int, done: bool) -> None:
     await process.drop()
     await finish(lost.make())
     # The message from since is not old enough yet; now it is, and Redis remembers for as long.
-    since_ms = int(await lost.stage.redis.get(keys.MEMORY_SINCE))
+    since_ms = int(await lost.since() or 0)
     lost.stage.embedded.change(LOGS, {"created_at": to_text(now_ms() - 100_000)}, _uid=since["id"])
     await lost.stage.redis.set(keys.MEMORY_SINCE, min(since_ms, now_ms() - 150_000))
     await finish(lost.make())

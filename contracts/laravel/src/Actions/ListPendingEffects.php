@@ -144,9 +144,12 @@ final class ListPendingEffects
             }
         }
         $found = [];
-        foreach ($asked === [] ? [] : $this->questions->rows(array_map('strval', array_keys($asked))) as $question) {
-            if (Questions::lateness($question, $nowMs) === null) {
-                $found[(int) $question->vendors__id][] = $asked[$question->_uid];
+        $uids = array_map('strval', array_keys($asked));
+        $questions = array_column($uids === [] ? [] : $this->questions->rows($uids), null, '_uid');
+        foreach ($asked as $uid => $effect) {
+            $question = $questions[$uid] ?? null;
+            if ($question !== null && Questions::lateness($question, $nowMs) === null) {
+                $found[(int) $question->vendors__id][] = $effect;
             }
         }
 
