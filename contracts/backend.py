@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from contracts.bots import MatchedBots
 from contracts.campaigns import CampaignState as CampaignState
-from contracts.effects import AiProvider, Broadcaster, ForwardTarget
+from contracts.effects import AiProvider, Broadcaster, EffectKind, ForwardTarget
 from contracts.lenient import LenientModel, StrictModel
 from contracts.modes import Mode, Modes
 
@@ -37,6 +37,9 @@ MAX_CLAIM = 1000
 #: Most webhooks that one ``pending-webhooks`` call may ask for or name, and how far those that are
 #: left are counted.
 MAX_PENDING = 1000
+
+#: Most rows that one ``pending-effects`` call looks at.
+MAX_PENDING_EFFECTS = 1000
 
 
 class QueueStatus:
@@ -470,11 +473,12 @@ class DueCampaign(LenientModel):
 class DueCampaignsAnswer(LenientModel):
     """``pending_webhooks``: how many stored webhooks wait to be taken over
     (:class:`PendingWebhooksRequest`), counted up to 1,000; 0 where ``campaign_uids`` or ``open``
-    were given."""
+    were given. ``lists_pending_effects``: whether this PHP side has ``pending-effects``."""
 
     campaigns: list[DueCampaign]
     made_unknown: Count = 0
     pending_webhooks: Count = 0
+    lists_pending_effects: bool = False
 
 
 class UnknownMessagesRequest(StrictModel):
@@ -597,6 +601,47 @@ class RetryMessagesAnswer(LenientModel):
     next: str | None = None
 
 
+# -- effects -------------------------------------------------------------------------------------
+
+
+class PendingEffectsRequest(StrictModel):
+    """List effects that PHP has asked for and of which it does not know what became. Nothing is
+    done to them: whoever calls knows which of them wait to be done, and by ``asked_at`` which may
+    have been done before its memory begins.
+
+    - ``send_message``: messages that stand ``pending`` in the log for longer than ``older_than_s``,
+      in the order of ``_id``, each as it was asked for, with ``asked_at``.
+    - ``ai_reply``: questions for an AI without an answer, of messages that were stored within
+      ``newer_than_s``, the newest first. None that has expired, or whose answer would be dropped as
+      stale or too late (:class:`contracts.effects.AiAnswersRequest`).
+
+    ``limit`` rows are looked at in one call, which may hold no effect at all. ``after`` is ``next``
+    of the page before.
+    """
+
+    kind: Literal[EffectKind.SEND_MESSAGE, EffectKind.AI_REPLY]
+    older_than_s: int = Field(default=60, ge=0)
+    newer_than_s: int = Field(default=600, ge=0)
+    limit: int = Field(default=MAX_PENDING_EFFECTS, ge=1, le=MAX_PENDING_EFFECTS)
+    after: str | None = Field(default=None, max_length=100)
+
+
+class VendorEffects(LenientModel):
+    """Effects (:mod:`contracts.effects`) of one vendor."""
+
+    vendor_uid: str
+    effects: list[dict[str, Any]]
+
+
+class PendingEffectsAnswer(LenientModel):
+    """``now`` is PHP's clock, unix ms. ``next`` is where the next page begins; null where this is
+    the last one."""
+
+    now: int
+    results: list[VendorEffects]
+    next: str | None = None
+
+
 # -- configuration -------------------------------------------------------------------------------
 
 
@@ -705,6 +750,7 @@ RETRY_MESSAGES = "/internal/retry-messages"
 VENDOR_CONFIG = "/internal/vendor-config"
 BOTS = "/internal/bots"
 AI_ANSWERS = "/internal/ai-answers"
+PENDING_EFFECTS = "/internal/pending-effects"
 MEDIA = "/internal/media"
 MODES = "/internal/modes"
 OBSERVE = "/internal/observe"

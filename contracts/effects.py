@@ -42,6 +42,10 @@ class SendMessage(LenientModel):
     type that the Cloud API knows. ``to`` is digits with the country code, ``recipient`` the user id
     of a person whose number is not known; there is one of the two, or ``to`` is used. After
     ``expires_at`` (unix ms) it is not sent any more, and reported as failed.
+
+    PHP sets ``asked_at`` where it names a message again, to when its row was stored. Such a message
+    is taken only if the sidecar would know whether it was taken before: with a Redis that was wiped
+    since, it may have been sent (``docs/decisions/0010-pending-messages.md``).
     """
 
     kind: Literal[EffectKind.SEND_MESSAGE] = EffectKind.SEND_MESSAGE
@@ -53,6 +57,7 @@ class SendMessage(LenientModel):
         default=None, description="Null: the vendor's current number."
     )
     expires_at: int | None = None
+    asked_at: int | None = Field(default=None, description="Unix ms, by PHP's clock.")
 
     @model_validator(mode="after")
     def _is_addressed(self) -> Self:
@@ -300,8 +305,10 @@ class EffectsRequest(StrictModel):
 
 class EffectsAnswer(StrictModel):
     """``taken``: on disk now. ``known``: ids that were taken before. ``left_out``: forwards or
-    broadcasts of a vendor of whom too many wait already."""
+    broadcasts of a vendor of whom too many wait already. ``forgotten``: messages that may have been
+    taken, and sent, before Redis was wiped; PHP is told that their outcome is unknown."""
 
     taken: int
     known: int
     left_out: int = 0
+    forgotten: int = 0

@@ -113,6 +113,12 @@ EFFECTS_REFUSED = Family(
     "cannot be passed on; the log says why.",
     ("kind",),
 )
+PENDING_EFFECTS = Family(
+    "sidecar_effects_pending_in_php",
+    "Effects that PHP had asked for and that nobody had: taken, or unknown, because they may have "
+    "been done before Redis was wiped.",
+    ("kind", "result"),
+)
 EFFECT_SECONDS = Family(
     "sidecar_effect_call_seconds",
     "Time of calls that effects have led to, whatever their end.",
@@ -180,6 +186,7 @@ FAMILIES = {
         CLOUD_API_PROBES,
         EFFECT_CALLS,
         EFFECTS_REFUSED,
+        PENDING_EFFECTS,
         EFFECT_SECONDS,
         SHADOW_WEBHOOKS,
         SHADOW_EFFECTS,

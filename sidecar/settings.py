@@ -200,7 +200,8 @@ class Settings(BaseSettings):
     #: Most requests with customers' messages that may be at PHP at once.
     message_concurrency: int = Field(default=4, ge=1, le=64)
     #: How long the sidecar recognises a customer's message as a duplicate by itself, and what it
-    #: has forwarded or sent for PHP. PHP recognises older messages.
+    #: has forwarded or sent for PHP. PHP recognises older messages. What PHP has asked for longer
+    #: ago than three quarters of it, and nobody has, is not sent: its outcome is unknown.
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
     #: Of how many statuses it is kept when each was set, for `sidecar find` and the console's
     #: search: of the last half of so many at least, in 13 to 26 bytes each. 0: of none.
@@ -286,6 +287,9 @@ class Settings(BaseSettings):
 
     #: A reply that could not be sent for so long is reported as failed.
     reply_expiry_s: int = Field(default=3600, ge=10, le=86_400)
+    #: How often PHP is asked for messages that stand pending in its log for at least as long and
+    #: that nobody sends.
+    pending_effects_interval_s: int = Field(default=60, ge=1, le=3600)
     #: A broadcast that could not be made for so long is dropped.
     broadcast_expiry_s: int = Field(default=60, ge=1, le=3600)
     #: Attempts at a forward or a broadcast, before it becomes a dead letter. A question to an AI

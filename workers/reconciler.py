@@ -4,7 +4,8 @@ A wake-up can be lost: with Dramatiq's keys, in a crash between a write and its 
 stalled worker (``docs/decisions/0001-wake-ups.md``). This costs only a delay: one process of all
 looks every second for work that nobody holds. It also asks PHP for campaigns that are due, which
 replaces the campaign cron; the same answer says whether PHP has stored webhooks to take over
-(``workers/inbox/php_backlog.py``).
+(``workers/inbox/php_backlog.py``). What PHP has asked for and nobody has, after Redis was wiped
+say, is found by ``workers/effects/pending.py``.
 """
 
 import time
@@ -32,6 +33,7 @@ from sidecar.sending.halts import Halts
 from sidecar.settings import Settings
 from sidecar.tasks import tick
 from workers.due_times import DueTimes
+from workers.effects.pending import PendingEffects
 from workers.inbox.php_backlog import Backlog
 from workers.stale_claims import StaleClaims
 
@@ -81,6 +83,8 @@ class Reconciler:
         self._due_times = DueTimes(redis)
         self._follow_clock = script(redis, "sending/waits")
         self._webhooks_wait = False
+        self._pending = PendingEffects(settings, redis, backend, wake)
+        self._lists_pending = False
         #: Since when workers have been woken in vain for a campaign (``time.monotonic``).
         self._woken: dict[str, float] = {}
 
@@ -98,6 +102,7 @@ class Reconciler:
                 # Whatever it was: without the reconciler a lost wake-up would be lost for good.
                 log.exception("reconciler.failed")
             self._woken = {}
+            self._pending.unasked = {}
             await tick(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
@@ -110,6 +115,8 @@ class Reconciler:
             await self._housekeeping.run(vendors)
             if self._webhooks_wait:
                 self._webhooks_wait = await self._backlog.take_over(lease)
+            if self._lists_pending:
+                await self._pending.look()
             await self._history.run()
             await tick(self._settings.reconcile_interval_s)
 
@@ -126,10 +133,12 @@ class Reconciler:
         pipeline.hgetall(keys.CAMPAIGNS)
         pipeline.exists(*map(keys.outbox, EffectKind))
         pipeline.scard(keys.VENDORS)
+        pipeline.get(keys.MEMORY_SINCE)
         answers = await pipeline.execute(raise_on_error=False)
-        *of_lanes, unsettled, listed, effects, vendors = answers
+        *of_lanes, unsettled, listed, effects, vendors, since = answers
         self._wake_waiting_lanes(_sound(of_lanes))
         _sound(answers)  # what is wrong elsewhere has stopped no lane
+        self._pending.noticed(since)
         await self._wake_listed_campaigns(unsettled, listed)
         if effects or unsettled:
             await self._wake_effects(unsettled)
@@ -179,6 +188,11 @@ class Reconciler:
         found = {uid: now - since for uid, since in self._woken.items() if now - since > IN_VAIN_S}
         return dict(sorted(found.items(), key=lambda one: -one[1])[:MAX_IN_VAIN])
 
+    def unasked(self) -> dict[str, int]:
+        """Return how many messages stand pending in PHP's log and are sent by nobody, and since
+        when the oldest of them does (unix ms)."""
+        return self._pending.unasked
+
     async def _wake_effects(self, ledgers: Iterable[bytes]) -> None:
         """Wake a worker for vendors' effects that are due and that nobody runs, and for replies in
         the ledger."""
@@ -224,6 +238,7 @@ class Reconciler:
         self._stale.worked()
         self._php_outage.worked()
         self._webhooks_wait = answer.pending_webhooks > 0
+        self._lists_pending = answer.lists_pending_effects
         if answer.made_unknown:
             log.warning("rows.outcome_unknown", rows=answer.made_unknown)
         for campaign in answer.campaigns:

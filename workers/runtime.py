@@ -180,6 +180,7 @@ class Runtime:
             "replicas": self._replicas and self._replicas.missing,
             "ai_failures": self._ai_failures(),
             "in_vain": self._reconciler.in_vain(),
+            "unasked": self._reconciler.unasked(),
             "sends": self._services.recent.report(),
             "slow": self._services.cloud_api.calls.slow(),
         }

@@ -217,6 +217,12 @@ ENDPOINTS = (
         (effects.AiAnswersRequest, backend.UpdateMessageStatusesAnswer),
     ),
     _call(
+        backend.PENDING_EFFECTS,
+        "effects",
+        "List effects of which PHP does not know what became",
+        (backend.PendingEffectsRequest, backend.PendingEffectsAnswer),
+    ),
+    _call(
         backend.MEDIA,
         "effects",
         "Report media that was fetched",

@@ -46,7 +46,7 @@ EXECUTE sidecar;
 DEALLOCATE PREPARE sidecar;
 
 -- sidecar_logs_wamid: a status finds its message (phase 1).
--- sidecar_logs_campaign: how far a campaign is.
+-- sidecar_logs_campaign: how far a campaign is. Messages of no campaign that stand pending.
 SET @add = (SELECT CONCAT_WS(', ',
     IF(SUM(index_name = 'sidecar_logs_wamid'), NULL,
         'ADD INDEX sidecar_logs_wamid (vendors__id, wamid)'),

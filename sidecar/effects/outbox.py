@@ -15,7 +15,14 @@ from typing import Any, cast
 import orjson
 import structlog
 
-from contracts.effects import Broadcast, Effect, EffectKind, Forward, parse_effect
+from contracts.effects import (
+    Broadcast,
+    Effect,
+    EffectKind,
+    Forward,
+    SendMessage,
+    parse_effect,
+)
 from sidecar.clock import now_ms
 from sidecar.effects.effect_states import EffectState
 from sidecar.metrics import EFFECTS_REFUSED, METRICS
@@ -29,6 +36,10 @@ from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings
 
 log = structlog.get_logger()
+
+#: Marks of effects are relied on for this share of their time: this machine's clock and PHP's may
+#: differ.
+REACH_SHARE = 0.75
 
 #: Kinds whose effects may happen twice after a crash, and may be dropped when too many wait.
 REPEATABLE = (EffectKind.FORWARD, EffectKind.BROADCAST)
@@ -108,11 +119,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """How many effects were added, were known already, and were dropped because too many wait."""
+    """How many effects were added, were known already, and were dropped because too many wait.
+    ``forgotten`` are the ids of messages that PHP has asked for before, and that may have been sent
+    before Redis was wiped: they were left out."""
 
     taken: int = 0
     known: int = 0
     dropped: int = 0
+    forgotten: tuple[str, ...] = ()
 
 
 def make_outbox(settings: Settings, redis: Redis) -> "Outbox":
@@ -134,6 +148,7 @@ class Outbox:
     ) -> None:
         self._redis = redis
         self._marks = Marks(redis, remember_s, keys.effect)
+        self._reach_ms = round(remember_s * 1000 * REACH_SHARE)
         self._limit = limit
         self._bounds = bounds
         self._put = script(redis, "effects/put_effects")
@@ -155,12 +170,13 @@ class Outbox:
         in_sync: bool = False,
     ) -> Put:
         """Write effects to disk, each id once. ``facts`` are what an effect tells, by its id: if
-        all of them have been told, it is known. ``in_sync``: replicas are to have them, too; for
+        all of them have been told, it is known. What PHP asks for again is left out where nobody
+        remembers whether it was taken before. ``in_sync``: replicas are to have them, too; for
         nobody asks for them again."""
         if not effects:
             return Put()
         kinds = list(dict.fromkeys(effect.kind for effect in effects))
-        names = [keys.counters(vendor_uid), keys.VENDORS]
+        names = [keys.counters(vendor_uid), keys.VENDORS, keys.MEMORY_SINCE]
         for kind in kinds:
             names += _keys(kind, vendor_uid)
         now = now_ms()
@@ -178,13 +194,24 @@ class Outbox:
             told = facts.get(effect_id, _remembered(effect.kind, effect_id))
             marks = [_name(vendor_uid, one) for one in told]
             droppable = "1" if effect.kind in REPEATABLE else ""
-            arguments += [kinds.index(effect.kind), effect_id, body, droppable, len(marks)]
+            arguments += [kinds.index(effect.kind), effect_id, body, droppable]
+            arguments += [self._asked_at(effect, now), len(marks)]
             arguments += [word for mark in marks for word in bucket_and_mark(mark)]
         write = self._put_in_sync if in_sync else self._put
-        put = Put(*await write(keys=names, args=arguments))
+        taken, known, dropped, forgotten = await write(keys=names, args=arguments)
+        put = Put(taken, known, dropped, tuple(one.decode() for one in forgotten))
         if put.dropped:
             log.error("effects.dropped", vendor=vendor_uid, dropped=put.dropped, limit=self._limit)
+        if put.forgotten:
+            log.warning("effects.forgotten", vendor=vendor_uid, forgotten=len(put.forgotten))
         return put
+
+    def _asked_at(self, effect: Effect, now: int) -> int | str:
+        """Return when PHP asked for an effect that it asks for again: 0 if its mark may be gone by
+        now."""
+        if not isinstance(effect, SendMessage) or effect.asked_at is None:
+            return ""
+        return effect.asked_at if effect.asked_at > now - self._reach_ms else 0
 
     async def due(
         self,

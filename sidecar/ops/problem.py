@@ -58,6 +58,7 @@ class Code(StrEnum):
     NUMBER_HELD = "number-held"
     CAMPAIGN_WAITS = "campaign-waits"
     CAMPAIGN_STUCK = "campaign-stuck"
+    MESSAGES_UNASKED = "messages-unasked"
     NOTIFICATIONS_FAILING = "notifications-failing"
 
 

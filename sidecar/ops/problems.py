@@ -24,6 +24,7 @@ from sidecar.ops.send_problems import (
     held_numbers,
     paused,
     stuck_campaigns,
+    unasked_messages,
     waiting_campaigns,
 )
 from sidecar.php.client import IN_MAINTENANCE
@@ -107,6 +108,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *(one for one in sending if one not in first),
         *waiting_campaigns(report, told),
         *stuck_campaigns(report, parts),
+        *unasked_messages(report),
         *notifications(report, settings),
     ]
     return _by_cause(found, report)

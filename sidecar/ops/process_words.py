@@ -36,6 +36,11 @@ def troubles(process: Process, now: int) -> list[str]:
             for uid, seconds in process.in_vain.items()
         ],
         [
+            f"nobody sends {messages:,} messages that stand pending in PHP's log"
+            for messages in [process.unasked.get("messages", 0)]
+            if messages
+        ],
+        [
             f"the Cloud API takes {duration(seconds)} to answer for {number}"
             for number, seconds in process.slow.items()
         ],

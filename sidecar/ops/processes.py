@@ -25,7 +25,9 @@ class Process:
     ``php_failures`` says why PHP fails on all calls of an endpoint, and ``wakeups`` why no worker
     can be woken; ``replicas`` says why too few have what it writes, and ``ai_failures`` why AIs
     fail on all questions, by vendor. ``in_vain`` are the campaigns for which workers are woken and
-    which nobody sends, with seconds. ``sends`` is how the sends of the last minutes went
+    which nobody sends, with seconds. ``unasked`` says how many ``messages`` stand pending in PHP's
+    log and are sent by nobody, and since when (``oldest_at``; 0: it is not known). ``sends`` is how
+    the sends of the last minutes went
     (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
     answer for a number, where that is long. ``clock`` is what its clock said with its last
     heartbeat; 0: it said nothing. Times are unix ms."""
@@ -49,6 +51,7 @@ class Process:
     replicas: str | None = None
     ai_failures: dict[str, str] = field(default_factory=dict)
     in_vain: dict[str, float] = field(default_factory=dict)
+    unasked: dict[str, int] = field(default_factory=dict)
     sends: list[dict[str, Any]] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
     clock: int = 0

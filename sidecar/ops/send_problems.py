@@ -184,6 +184,22 @@ def stuck_campaigns(report: Report, others: Iterable[Problem]) -> Iterator[Probl
         )
 
 
+def unasked_messages(report: Report) -> Iterator[Problem]:
+    """Return a problem for the replies that PHP waits for, that nobody sends, and whose outcome it
+    does not take."""
+    for process in report.overview.alive:
+        if messages := process.unasked.get("messages", 0):
+            oldest_at = process.unasked.get("oldest_at", 0)
+            since = f", the oldest since {utc_text(oldest_at)}" if oldest_at else ""
+            yield Problem(
+                Code.MESSAGES_UNASKED,
+                f"{messages:,} messages stand pending in PHP's log{since}, and nobody sends them",
+                "Look at this worker's log for effect.refused, and at PHP's: "
+                f"{process.name} asks for them and settles them.",
+                size=messages,
+            )
+
+
 def bad_ends(report: Report, told: str) -> Iterator[Problem]:
     """Return a problem for each campaign, and each vendor's replies, of which rows have failed or
     turned unknown lately in numbers that matter. What PHP knows better counts: somebody may have

@@ -28,6 +28,7 @@
 | vendors | set | vendors that have counters |
 | nonces:since | string | since when the following are there (unix ms) |
 | nonce:{nonce} | string | an internal call that was accepted; expires |
+| memory:since | string | since when effects are remembered (sidecar/effects/memory.py) |
 | backend:ok | string | when PHP last took a batch (unix ms) |
 | campaigns | hash | campaigns that are to be sent: uid -> vendor uid |
 | ledger:{campaign} | hash | rows that were claimed and whose outcome PHP does not have yet |
@@ -117,6 +118,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | vendors | MAX_VENDORS | 100 |
 | nonces:since | one | 80 |
 | nonce:{nonce} | signed calls within twice signing_window_s | 130 |
+| memory:since | 1 | 100 |
 | backend:ok | 1 | 100 |
 | campaigns | campaigns that PHP has running, or whose stop PHP has not acknowledged | 150 |
 | ledger:{campaign} | rows of some claims: claim_s x the number's rate, and result_wait_ms | 200 |
@@ -194,6 +196,7 @@ BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 CLOCK = "clock"
 LEDGERS = "ledgers"
+MEMORY_SINCE = "memory:since"
 NONCES_SINCE = "nonces:since"
 ROWS = "rows"
 VENDORS = "vendors"

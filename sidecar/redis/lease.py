@@ -25,12 +25,14 @@ class Lease:
     """Held by the caller of :meth:`Leases.hold`. ``token`` grows with every holder.
 
     ``lost`` is set as soon as somebody else may hold the lease. It is a hint to stop early; safety
-    comes from the token, which every write checks.
+    comes from the token, which every write checks. ``kept_until`` is until when nobody else can,
+    by the event loop's clock: a lease that is lost before was wiped with Redis.
     """
 
-    def __init__(self, name: str, token: int) -> None:
+    def __init__(self, name: str, token: int, kept_until: float = 0.0) -> None:
         self.name = name
         self.token = token
+        self.kept_until = kept_until
         self.lost = asyncio.Event()
 
     @property
@@ -67,11 +69,12 @@ class Leases:
     @asynccontextmanager
     async def hold(self, name: str) -> "AsyncIterator[Lease | None]":
         """Hold the lease inside the block, or yield None if somebody else holds it."""
+        kept_until = asyncio.get_running_loop().time() + self._ttl_ms / 1000
         answer = await self._acquire(keys=[keys.lease(name), keys.fence(name)], args=[self._ttl_ms])
         if int(answer) == 0:
             yield None
             return
-        lease = Lease(name, int(answer))
+        lease = Lease(name, int(answer), kept_until)
         keeper = asyncio.create_task(self._keep(lease), name=f"lease {name}")
         self.held.add(name)
         try:
@@ -84,14 +87,13 @@ class Leases:
     async def _keep(self, lease: Lease) -> None:
         pause_s = self._ttl_ms / 3000
         loop = asyncio.get_running_loop()
-        kept_until = loop.time() + self._ttl_ms / 1000
         while True:
             await asyncio.sleep(pause_s)
             asked_at = loop.time()
             try:
                 held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])
             except AnyRedisError:
-                if loop.time() >= kept_until:
+                if loop.time() >= lease.kept_until:
                     lease.lost.set()
                     return
                 continue
@@ -99,7 +101,7 @@ class Leases:
                 log.warning("lease.lost", lease=lease.name)
                 lease.lost.set()
                 return
-            kept_until = asked_at + self._ttl_ms / 1000
+            lease.kept_until = asked_at + self._ttl_ms / 1000
 
     async def _give_back(self, lease: Lease) -> None:
         try:

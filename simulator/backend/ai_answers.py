@@ -58,7 +58,7 @@ def _take(work: Work, answer: AiAnswer) -> Outcome:
     sidecar = section(load(question["__data"]), "sidecar")
     if sidecar.get("answered"):
         return _again(work, answer, sidecar)
-    reason = _lateness(work, question, sidecar)
+    reason = lateness(work, question, sidecar)
     outcome = ignored(reason) if reason is not None else _send(work, vendor, question, answer)
     decided = {"answered": answer.outcome.value}
     if outcome.reason is not None:
@@ -82,7 +82,7 @@ def _question(work: Work, vendor: Vendor, id_: str) -> Row | None:
     return row if asked else None
 
 
-def _lateness(work: Work, question: Row, sidecar: dict[str, Any]) -> str | None:
+def lateness(work: Work, question: Row, sidecar: dict[str, Any]) -> str | None:
     """Return why an answer comes too late; None if it does not."""
     if "revoked_at" in sidecar or _is_stale(work, question) or not _wants_ai(work, question):
         return "stale"
@@ -133,9 +133,5 @@ def _again(work: Work, answer: AiAnswer, sidecar: dict[str, Any]) -> Outcome:
     """Return what was decided before, with the message as long as it waits to be sent."""
     if "answer_ignored" in sidecar:
         return ignored(sidecar["answer_ignored"])
-    uid = id_of(answer.id, "answer")
-    if not pending(work, [uid]):
-        return DONE
-    row = work.db.row("SELECT __data FROM whatsapp_message_logs WHERE _uid = ?", (uid,))
-    assert row is not None
-    return Outcome("done", effects=[load(row["__data"])["sidecar"]["effect"]])
+    waiting = pending(work, [id_of(answer.id, "answer")])
+    return Outcome("done", effects=list(waiting.values()))

@@ -60,6 +60,7 @@ def due_campaigns(work: Work, request: DueCampaignsRequest) -> dict[str, Any]:
         "campaigns": _described(work, rows, errors=named),
         "made_unknown": made_unknown,
         "pending_webhooks": pending,
+        "lists_pending_effects": True,
     }
 
 

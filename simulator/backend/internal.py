@@ -40,6 +40,7 @@ from simulator.backend.jsontext import has_long_numbers, read
 from simulator.backend.media import record_media
 from simulator.backend.modes import modes
 from simulator.backend.observe import observe
+from simulator.backend.pending_effects import pending_effects
 from simulator.backend.pending_webhooks import pending_webhooks
 from simulator.backend.refusal import Refused
 from simulator.backend.send_results import update_message_status, update_message_statuses
@@ -113,6 +114,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.BOTS: _json(BotsRequest, bots),
     contract.DIAGNOSIS: _json(DiagnosisRequest, diagnosis),
     contract.AI_ANSWERS: _json(AiAnswersRequest, ai_answers),
+    contract.PENDING_EFFECTS: _json(contract.PendingEffectsRequest, pending_effects),
     contract.MEDIA: _json(MediaRequest, record_media),
     contract.MODES: _json(ModesRequest, modes),
     contract.OBSERVE: _json(ObserveRequest, observe),

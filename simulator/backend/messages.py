@@ -7,7 +7,8 @@ from typing import Any
 from contracts.effects import EffectKind
 from simulator.backend.contacts import address_of
 from simulator.backend.database import Row
-from simulator.backend.jsontext import dump
+from simulator.backend.jsontext import dump, load, section
+from simulator.backend.times import to_ms
 from simulator.backend.vendors import Vendor
 from simulator.backend.work import Work
 
@@ -68,11 +69,18 @@ def to_send(work: Work, vendor: Vendor, contact: Row, text: Text) -> dict[str, A
     return effect
 
 
-def pending(work: Work, uids: list[str]) -> set[str]:
-    """Return those of these messages of which it is not known what became of them."""
+def pending(work: Work, uids: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the effects of those messages of which it is not known what became of them, as they
+    are asked for again, by their uids."""
     rows = work.db.rows(
-        "SELECT _uid FROM whatsapp_message_logs WHERE _uid IN (SELECT value FROM json_each(?))"
-        " AND status = ? AND wamid IS NULL",
+        "SELECT _uid, created_at, __data FROM whatsapp_message_logs"
+        " WHERE _uid IN (SELECT value FROM json_each(?)) AND status = ? AND wamid IS NULL",
         (dump(uids), PENDING),
     )
-    return {row["_uid"] for row in rows}
+    return {row["_uid"]: again(row) for row in rows}
+
+
+def again(row: Row) -> dict[str, Any]:
+    """Return the effect of a message as it is asked for again: with ``asked_at``."""
+    effect = section(section(load(row["__data"]), "sidecar"), "effect")
+    return {**effect, "asked_at": to_ms(row["created_at"])}

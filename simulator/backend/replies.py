@@ -133,7 +133,7 @@ def replied(work: Work, row: Row) -> list[Any]:
         return []
     waiting = pending(work, [effect["id"] for effect in effects])
     return [
-        effect
+        waiting.get(effect["id"], effect)
         for effect in effects
         if (
             effect["id"] in waiting

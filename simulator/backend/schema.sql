@@ -144,6 +144,9 @@ CREATE INDEX IF NOT EXISTS logs_wamid ON whatsapp_message_logs (vendors__id, wam
 CREATE INDEX IF NOT EXISTS logs_campaign
     ON whatsapp_message_logs (campaigns__id, is_incoming_message, status)
     WHERE campaigns__id IS NOT NULL;
+-- Messages of which it is not known what became of them.
+CREATE INDEX IF NOT EXISTS logs_pending
+    ON whatsapp_message_logs (_id) WHERE status = 'pending' AND wamid IS NULL;
 CREATE INDEX IF NOT EXISTS logs_contact ON whatsapp_message_logs (contacts__id, _id);
 
 CREATE TABLE IF NOT EXISTS whatsapp_webhook_queue (

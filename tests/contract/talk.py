@@ -43,8 +43,13 @@ def says(
 
 
 def effects_of(result: UpdateResult) -> list[Effect]:
+    """Return the effects as they were asked for first."""
     assert result.result == "done", result.reason
-    return [parse_effect(effect) for effect in result.effects]
+    effects = [parse_effect(effect) for effect in result.effects]
+    return [
+        one.model_copy(update={"asked_at": None}) if isinstance(one, SendMessage) else one
+        for one in effects
+    ]
 
 
 def sends(result: UpdateResult) -> list[SendMessage]:

@@ -180,6 +180,7 @@ CASES: dict[str, Case] = {
         'sidecar_deferred_overdue_seconds{lane="messages"}', 61, 60, lane="messages"
     ),
     "SidecarDeadLetters": _gauge("sidecar_dead_letters", 1, 0),
+    "SidecarMessagesUnasked": _gauge("sidecar_messages_unasked", 1, 0),
     "SidecarDeadLettersFilling": _gauge("sidecar_dead_letters_fullness", 0.81, 0.8),
     "SidecarDeadLettersDeleted": Case(
         {'sidecar_dead_letters_deleted_total{kind="updates", reason="too_many"}': Jump(2)},

@@ -10,7 +10,7 @@ from simulator.backend.seed_bots import SeedBot
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
 from tests.contract.payloads import message, message_object
-from tests.contract.talk import CUSTOMER, contact, question, says, sends, texts
+from tests.contract.talk import CUSTOMER, contact, effects_of, question, says, sends, texts
 from tests.contract.under_test import Vendor
 from tests.stack.php_code import run_php, vendor_config
 
@@ -113,12 +113,20 @@ async def test_a_long_reply_is_several_messages(
     said = texts(sends(first[0]))
     assert (len(said), max(map(len, said)) <= 4096) == (3, True)
     assert " ".join(said) == ("clause " * 1500).strip()
-    assert first[0].effects == again[0].effects
+    assert effects_of(first[0]) == effects_of(again[0])
 
 
 def _answer(vendor: Vendor, id_: str, text: str) -> dict[str, Any]:
     answer = {"id": id_, "vendor_uid": vendor.uid, "outcome": "answered", "text": text, "at": 1}
     return {"answers": [answer]}
+
+
+def _first(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer that came again as it was the first time."""
+    for result in answer["results"]:
+        for effect in result["effects"]:
+            assert effect.pop("asked_at") > 0
+    return answer
 
 
 @pytest.fixture
@@ -137,7 +145,7 @@ async def test_a_long_answer_is_several_messages(caller: Caller, talkative: Vend
     first, again = [await caller.call(AI_ANSWERS, request) for _ in range(2)]
     effects = first["results"][0]["effects"]
     assert [len(one["message"]["text"]["body"]) for one in effects] == [4096, 4096, 808]
-    assert again == first
+    assert _first(again) == first
 
 
 async def test_an_answer_that_says_nothing_is_a_failure(caller: Caller, talkative: Vendor) -> None:
@@ -162,7 +170,7 @@ async def test_what_was_decided_about_an_answer_holds(caller: Caller, talkative:
     request = _answer(talkative, question(result).id, "Yes.")
     first = await caller.call(AI_ANSWERS, request)
     await caller.process(says(talkative, "Are you there?"))
-    assert await caller.call(AI_ANSWERS, request) == first
+    assert _first(await caller.call(AI_ANSWERS, request)) == first
 
 
 async def test_a_question_that_is_answered_is_not_named_again(

@@ -26,7 +26,14 @@ from simulator.stack.application import APPLICATION, Application
 from simulator.stack.nginx import NO_SIDECAR, Nginx
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
-from tests.contract.payloads import change, message, message_object, status, status_object
+from tests.contract.payloads import (
+    change,
+    message,
+    message_object,
+    status,
+    status_object,
+    to_ms,
+)
 from tests.contract.talk import CUSTOMER, effects_of, log, says, sends, sent, texts
 from tests.contract.under_test import Row, Vendor
 from tests.stack.called_sidecar import CalledSidecar
@@ -345,8 +352,10 @@ async def test_a_key_makes_it_one_message(
     code = "return " + _message(vendor, ", key: 'order 7'") + ";"
     first, second = (run_php(application, code, sidecar.variables) for _ in range(2))
     assert first == second
-    assert [body["effects"][0]["id"] for body in sidecar.called(EFFECTS)] == [first] * 2
-    assert len(_outgoing(backend, vendor)) == 1
+    asked, again = (body["effects"][0] for body in sidecar.called(EFFECTS))
+    assert asked["id"] == again["id"] == first
+    (row,) = _outgoing(backend, vendor)
+    assert again == {**asked, "asked_at": to_ms(row["created_at"])}, "it was asked for before"
     await caller.report(sent(vendor, first))
     assert run_php(application, code, sidecar.variables) == first
     assert len(sidecar.called(EFFECTS)) == 2

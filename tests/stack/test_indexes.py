@@ -11,6 +11,7 @@ from contracts.backend import (
     FIND,
     MODES,
     OBSERVE,
+    PENDING_EFFECTS,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
     UNKNOWN_MESSAGES,
@@ -136,6 +137,8 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await caller.call(MODES, {"history": True})
     await caller.call(DIAGNOSIS, {})
     await _find(caller, campaign)
+    for kind in ("send_message", "ai_reply"):
+        await caller.call(PENDING_EFFECTS, {"kind": kind, "older_than_s": 0, "limit": 100})
 
 
 async def _find(caller: Caller, campaign: Campaign) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from contracts.backend import PENDING_EFFECTS
+from simulator.backend.seed_bots import SeedBot
 from simulator.stack.database import Database
 from tests.contract.caller import Caller
 from tests.contract.laravel import LaravelBackend
+from tests.contract.talk import says, sends
 from tests.contract.under_test import Campaign
 from tests.stack.explained import recorded
 from tests.stack.test_indexes import everything
@@ -20,6 +23,9 @@ LARGE = (
 
 #: Rows of each of them.
 MANY = 12_000
+
+#: Of the newest rows of the log, so many are read where the index is missing.
+NEWEST = 10_000
 
 #: How many rows a statement may read. The largest page has 1,000, which some join with two tables.
 FEW = 4_000
@@ -120,6 +126,38 @@ async def test_no_statement_reads_what_it_has_no_use_for(
     (oldest,) = [one for one in statements if ") AS oldest " in one]
     assert "FORCE INDEX (sidecar_webhooks_order)" in oldest
     assert [(n, one[:400]) for n, one in reads if n > FEW and not THROUGH.search(one)] == []
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+async def test_messages_that_stand_pending_among_many(
+    caller: Caller, backend: LaravelBackend, indexed: bool
+) -> None:
+    """Of no campaign, as customers' messages and their answers are. Without the index only the
+    newest rows are looked at."""
+    vendor = backend.seed_vendor()
+    chat = LOGS.replace("'read'", "IF(n % 4 = 0, 'delivered', 'read')").replace("skewed", "chat")
+    backend.database.rows(chat, (vendor.id, None, MANY, None, 0))
+    (bot,) = backend.seed_bots(vendor, SeedBot("is", "open", "At nine."))
+    (result,) = await caller.process(says(vendor, "open", [(bot, "is")]))
+    backend.database.rows("ANALYZE TABLE whatsapp_message_logs")
+    request = {"kind": "send_message", "older_than_s": 0}
+    if not indexed:
+        backend.database.rows("ALTER TABLE whatsapp_message_logs DROP INDEX sidecar_logs_campaign")
+    try:
+        with recorded(backend.database) as statements:
+            answer = await caller.call(PENDING_EFFECTS, request)
+        (found,) = [one for one in statements if "status = 'pending'" in one]
+        reads = reads_of(backend.database, found)
+    finally:
+        if not indexed:
+            backend.database.rows(
+                "ALTER TABLE whatsapp_message_logs ADD INDEX sidecar_logs_campaign"
+                " (campaigns__id, is_incoming_message, status)"
+            )
+        backend.database.rows("DELETE FROM whatsapp_message_logs WHERE _uid LIKE 'chat-%'")
+    ids = [effect["id"] for one in answer["results"] for effect in one["effects"]]
+    assert sends(result)[0].id in ids
+    assert reads <= (100 if indexed else NEWEST + 10)
 
 
 def reads_of(database: Database, statement: str) -> int:

@@ -9,6 +9,7 @@ from contracts.backend import (
     BOTS,
     FIND,
     OBSERVE,
+    PENDING_EFFECTS,
     PENDING_WEBHOOKS,
     RESOLVE_MESSAGES,
     RETRY_MESSAGES,
@@ -320,6 +321,32 @@ async def test_answers_of_ais(caller: Caller, backend: LaravelBackend, vendor: V
         counts.append((first, again))
     assert counts[0] == counts[1]
     assert max(counts[1]) <= CONNECT + 8
+
+
+async def test_effects_of_which_nothing_is_known(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    backend.seed_effects(vendor, ai=AiProvider(name="main", url="http://127.0.0.1:1"))
+    (bot,) = backend.seed_bots(vendor, SeedBot("is", "open", "At nine."))
+    counts = []
+    for messages in (2, 100):
+        await caller.process(
+            *(
+                says(vendor, "open", [[(bot, "is")], []][n % 2], sender=f"9991{messages:03}{n:04}")
+                for n in range(2 * messages)
+            )
+        )
+        requests = [
+            {"kind": kind, "older_than_s": 0, "limit": 4 * messages}
+            for kind in ("send_message", "ai_reply")
+        ]
+        counts.append(
+            [
+                await _statements(backend, partial(caller.call, PENDING_EFFECTS, request))
+                for request in requests
+            ]
+        )
+    assert counts[0] == counts[1] == [CONNECT + 2, CONNECT + 3]
 
 
 async def test_messages_that_come_again(

@@ -493,3 +493,33 @@ async def test_it_gives_way_when_its_lease_is_lost(
         await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
         await asyncio.sleep(0.2)
         assert wakeups == []
+
+
+# -- what PHP has asked for and nobody has --
+
+
+async def test_php_is_asked_for_what_nobody_has_if_it_can_tell(
+    reconciler: Reconciler, php: Php
+) -> None:
+    """A package from before has no such endpoint."""
+    page = {"now": 1_700_000_000_000, "results": []}
+    php.always(contract.PENDING_EFFECTS, answer(page))
+    async with running(reconciler):
+        await eventually(lambda: len(php.to(DUE)) >= 2)
+        assert php.to(contract.PENDING_EFFECTS) == []
+        php.always(DUE, answer({"campaigns": [], "lists_pending_effects": True}))
+        await eventually(lambda: len(php.to(contract.PENDING_EFFECTS)) >= 2)
+    assert reconciler.unasked() == {"messages": 0, "oldest_at": 0}
+
+
+async def test_a_wiped_redis_is_noticed_at_once(
+    reconciler: Reconciler, php: Php, redis: Redis
+) -> None:
+    php.always(contract.PENDING_EFFECTS, answer({"now": 1_700_000_000_000, "results": []}))
+    php.always(DUE, answer({"campaigns": [], "lists_pending_effects": True}))
+    async with running(reconciler):
+        await eventually(lambda: len(php.to(contract.PENDING_EFFECTS)) == 2)
+        await redis.delete(keys.MEMORY_SINCE)
+        await eventually(lambda: len(php.to(contract.PENDING_EFFECTS)) == 4)
+    kinds = [call.json["kind"] for call in php.to(contract.PENDING_EFFECTS)]
+    assert kinds == ["ai_reply", "send_message"] * 2

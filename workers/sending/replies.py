@@ -5,6 +5,7 @@ are: at the number's slots, through the ledger, each at most once. A reply stays
 PHP knows how it ended; while its ledger says more than that, it is not sent again.
 """
 
+import asyncio
 import uuid
 from dataclasses import replace
 
@@ -176,10 +177,21 @@ class ReplyRun:
             await self._pipeline.close()
 
     async def _release(self) -> None:
-        """Leave what was not sent to the next run, which finds it in the outbox."""
+        """Leave what was not sent to the next run, which finds it in the outbox. If that was wiped,
+        put it there again: nobody else can have begun with it until then."""
         unsent = [row.uid for row in await self._pipeline.take_unstarted()]
         if unsent and self._pipeline.holds_lease:
             await self._ledger.released(self._claim_uid, unsent)
+        elif unsent and self._lease.kept_until > asyncio.get_running_loop().time():
+            waiting = [queued for uid in unsent if (queued := self._in_hand[uid]) is not None]
+            put = await self._outbox.put(self._vendor_uid, [*map(self._as_new, waiting)])
+            log.warning("replies.kept", vendor=self._vendor_uid, taken=put.taken, known=put.known)
+
+    def _as_new(self, queued: Queued) -> SendMessage:
+        """Return a reply as PHP asked for it first; it expires as it would have."""
+        assert isinstance(queued.effect, SendMessage)
+        expires_at = self._expires_at(queued, queued.effect)
+        return queued.effect.model_copy(update={"asked_at": None, "expires_at": expires_at})
 
 
 def _row(queued: Queued, effect: SendMessage) -> ReplyRow:

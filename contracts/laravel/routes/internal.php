@@ -20,6 +20,7 @@ Route::post('retry-messages', [InternalController::class, 'retryMessages']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
 Route::post('ai-answers', [InternalController::class, 'aiAnswers']);
+Route::post('pending-effects', [InternalController::class, 'pendingEffects']);
 Route::post('media', [InternalController::class, 'media']);
 Route::post('modes', [InternalController::class, 'modes']);
 Route::post('observe', [InternalController::class, 'observe']);

@@ -35,4 +35,9 @@ class EffectsEndpoint:
         put = await self._outbox.put(asked.vendor_uid, effects, in_sync=True)
         for kind in dict.fromkeys(effect.kind for effect in effects):
             self._wakeups.send(do_effects(kind, asked.vendor_uid))
-        return EffectsAnswer(taken=put.taken, known=put.known, left_out=put.dropped)
+        return EffectsAnswer(
+            taken=put.taken,
+            known=put.known,
+            left_out=put.dropped,
+            forgotten=len(put.forgotten),
+        )

@@ -225,6 +225,13 @@ def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
         [((scope,), overview.paused.get(scope, 0)) for scope in ("number", "account", "token")],
         ("scope",),
     )
+    unasked = [process.unasked.get("messages", 0) for process in overview.alive]
+    yield gauge(
+        "sidecar_messages_unasked",
+        "Messages that stand pending in PHP's log, that nobody sends, and whose outcome PHP does "
+        "not take.",
+        [((), max(unasked, default=0))],
+    )
     yield from _processes(overview)
 
 

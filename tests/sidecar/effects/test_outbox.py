@@ -344,3 +344,61 @@ async def test_ids_are_remembered_in_few_bytes_and_for_a_while(
     for key in marks:
         assert await redis.object("encoding", key) == b"intset"
         assert 0 < await redis.ttl(key) <= 60 + 15 + 1
+
+
+# -- what PHP asks for again --
+
+
+def message(asked_at: int | None = None, uid: str = "m") -> SendMessage:
+    return SendMessage(id=uid, to="49151", message={"type": "text"}, asked_at=asked_at)
+
+
+async def test_a_message_that_was_never_taken_is_taken(outbox: Outbox, redis: Redis) -> None:
+    now = now_ms()
+    await redis.set(keys.MEMORY_SINCE, now - 10_000)
+    put = await outbox.put("v", [message(now - 9_999)])
+    assert (put.taken, put.forgotten) == (1, ())
+    again = await outbox.put("v", [message(now - 9_999)])
+    assert (again.known, again.forgotten) == (1, ()), "once"
+    await accounting(redis)
+
+
+async def test_one_that_may_have_been_sent_before_redis_was_wiped_is_not(
+    outbox: Outbox, redis: Redis
+) -> None:
+    now = now_ms()
+    await redis.set(keys.MEMORY_SINCE, now - 10_000)
+    put = await outbox.put("v", [message(now - 10_000), message(None, "new"), *forwards("f")])
+    assert (put.taken, put.forgotten) == (2, ("m",))
+    assert await due(outbox, EffectKind.SEND_MESSAGE) == ["new"]
+    await accounting(redis)
+
+
+async def test_one_that_is_known_is_known_however_old(outbox: Outbox, redis: Redis) -> None:
+    await outbox.put("v", [message()])
+    put = await outbox.put("v", [message(1)])
+    assert (put.known, put.forgotten) == (1, ())
+
+
+@pytest.mark.parametrize("since", [None, "?0x1", "?", ""])
+async def test_while_nobody_knows_since_when_none_is_taken(
+    outbox: Outbox, redis: Redis, since: str | None
+) -> None:
+    if since is not None:
+        await redis.set(keys.MEMORY_SINCE, since)
+    put = await outbox.put("v", [message(now_ms())])
+    assert (put.taken, put.forgotten) == (0, ("m",))
+    assert (await outbox.put("v", [message()])).taken == 1, "PHP asks for it for the first time"
+
+
+async def test_one_whose_mark_may_have_expired_is_not_taken(redis: Redis) -> None:
+    """It may have been sent and be gone since. While it waits it is known."""
+    outbox = Outbox(redis, remember_s=60, limit=5)
+    await redis.set(keys.MEMORY_SINCE, 1)
+    now = now_ms()
+    put = await outbox.put("v", [message(now - 46_000), message(now - 44_000, "young")])
+    assert (put.taken, put.forgotten) == (1, ("m",))
+    for name in [name async for name in redis.scan_iter("effect:*")]:
+        await redis.delete(name)
+    put = await outbox.put("v", [message(now - 46_000, "young")])
+    assert (put.known, put.forgotten) == (1, ())

@@ -117,7 +117,12 @@ def worse(report: Report) -> Report:
 def less(report: Report) -> Report:
     """Redis, as it is between the extremes."""
     redis = replace(report.overview.redis, writes_ok=False, used_bytes=75, limit_bytes=100)
-    workers = Process("w", "worker", "host", 7, 0, 0.0, queues=QUEUES, in_vain={"c": 60.0})
+    workers = Process(
+        *("w", "worker", "host", 7, 0, 0.0),
+        queues=QUEUES,
+        in_vain={"c": 60.0},
+        unasked={"messages": 3, "oldest_at": 0},
+    )
     overview = replace(report.overview, redis=redis, processes=[workers])
     return replace(report, overview=overview, php=PhpReport())
 

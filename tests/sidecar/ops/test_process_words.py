@@ -37,6 +37,10 @@ def test_what_it_holds() -> None:
             {"in_vain": {"c": 90.0}},
             ["nobody sends campaign c: workers have been woken for 90 s"],
         ),
+        (
+            {"unasked": {"messages": 2, "oldest_at": 0}},
+            ["nobody sends 2 messages that stand pending in PHP's log"],
+        ),
         ({"slow": {"n": 4.0}}, ["the Cloud API takes 4.0 s to answer for n"]),
         ({"wakeups": "refused"}, ["it can wake no worker: refused"]),
         ({"clock": NOW + 20_000}, ["its clock is 20 s ahead of Redis's"]),

@@ -158,6 +158,21 @@ async def test_campaigns_that_nobody_sends(quiet: Report) -> None:
     assert list(send_problems.stuck_campaigns(report, known)) == [], "that says why"
 
 
+async def test_messages_that_nobody_sends(quiet: Report) -> None:
+    unasked = {"messages": 3, "oldest_at": 1_700_000_000_000}
+    worker = Process("p", "worker", "h", 7, 0, 0.0, unasked=unasked)
+    dead = replace(worker, heartbeat_age_s=3600.0)
+    well = replace(worker, unasked={"messages": 0, "oldest_at": 0})
+    report = replace(quiet, overview=replace(quiet.overview, processes=[worker, dead, well]))
+    [problem] = send_problems.unasked_messages(report)
+    assert (problem.code, problem.size) == (Code.MESSAGES_UNASKED, 3)
+    assert problem.what == (
+        "3 messages stand pending in PHP's log, the oldest since 2023-11-14 22:13:20Z, and nobody "
+        "sends them"
+    )
+    assert "h:7" in problem.do
+
+
 # -- how rows end --
 
 

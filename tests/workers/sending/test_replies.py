@@ -395,3 +395,71 @@ async def test_there_is_no_such_vendor_any_more(replies: Replies) -> None:
     assert not replies.sent
     assert await replies.waiting() == 3
     await replies.run_to_the_end()
+
+
+# -- Redis is wiped --
+
+
+async def _wiped(replies: Replies, ttl_ms: int = 10_000, *, after: int = 3) -> None:
+    """Run with replies that wait for their slots; wipe Redis when so many have gone out."""
+    redis = replies.stage.redis
+    async with Leases(redis, ttl_ms).hold(effects_lease(KIND, replies.vendor_uid)) as lease:
+        assert lease is not None
+        running = asyncio.create_task(replies.make_run(lease).run())
+        await eventually(lambda: len(replies.sent) >= after)
+        await redis.flushall()
+        if ttl_ms > 10_000:
+            lease.kept_until = 0.0  # it stood still, and somebody else may have had it
+            lease.lost.set()
+        await running
+
+
+async def test_those_that_wait_for_slots_are_kept(make_stage: MakeStage) -> None:
+    """The process has them in hand, and knows which of them it has begun with."""
+    stage = await make_stage(3, rate=20)
+    replies = Replies(stage)
+    await replies.ask(20)
+    await _wiped(replies)
+    assert await replies.waiting() >= 10
+    await replies.run_to_the_end()
+    assert set(replies.sent) == set(replies.ids)
+    assert max(replies.sent.values()) == 1
+    assert set(replies.told) == set(replies.ids)
+
+
+async def test_they_are_kept_once(make_stage: MakeStage) -> None:
+    """PHP names one of them again meanwhile, for an update that came again."""
+    stage = await make_stage(3, rate=20)
+    replies = Replies(stage)
+    await replies.ask(20)
+    last = (await replies.outbox.due(KIND, replies.vendor_uid, now_ms(), 20))[-1].effect
+    await _wiped(replies)
+    put = await replies.outbox.put(replies.vendor_uid, [last])
+    assert (put.taken, put.known) == (0, 1)
+    await replies.run_to_the_end()
+    assert replies.sent[str(last.id)] == 1
+
+
+async def test_a_run_that_may_have_had_a_successor_keeps_none(make_stage: MakeStage) -> None:
+    """The successor may have begun with them before Redis was wiped."""
+    stage = await make_stage(3, rate=20)
+    replies = Replies(stage)
+    await replies.ask(20)
+    await _wiped(replies, 60_000)
+    assert await replies.waiting() == 0
+
+
+async def test_what_was_kept_expires_as_it_would_have(make_stage: MakeStage) -> None:
+    stage = await make_stage(3, rate=20)
+    replies = Replies(stage)
+    await replies.ask(20)
+    due = await replies.outbox.due(KIND, replies.vendor_uid, now_ms(), 20)
+    put_at = min(queued.put_at for queued in due)
+    await _wiped(replies)
+    again = await replies.outbox.due(KIND, replies.vendor_uid, now_ms(), 20)
+    expiry_ms = stage.settings.reply_expiry_s * 1000
+    assert {getattr(queued.effect, "expires_at", 0) - expiry_ms for queued in again} <= {
+        put_at,
+        put_at + 1,
+    }
+    await replies.run_to_the_end()

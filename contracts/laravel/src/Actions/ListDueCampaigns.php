@@ -118,6 +118,7 @@ final class ListDueCampaigns
                 default => $this->withDueRows($limit, Time::text($nowMs)),
             }, $nowMs, $errors),
             'pending_webhooks' => $uids === null && ! $open ? $this->backlog->count() : 0,
+            'lists_pending_effects' => true,
         ];
     }
 

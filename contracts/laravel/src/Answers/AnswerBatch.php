@@ -4,7 +4,6 @@ declare(strict_types=1);
 
 namespace WhatsappSidecar\Laravel\Answers;
 
-use Illuminate\Database\QueryException;
 use stdClass;
 use WhatsappSidecar\Laravel\Effects\PendingMessages;
 use WhatsappSidecar\Laravel\Engine\Answering;
@@ -24,30 +23,6 @@ use WhatsappSidecar\Laravel\Webhook\Outcome;
  */
 final class AnswerBatch
 {
-    /**
-     * The contact has written since; or a person has, here or on the business's phone. What bots, AIs
-     * and campaigns have sent makes no answer stale; nor does what nobody answers, a reaction say.
-     */
-    private const STALE = 'EXISTS (SELECT 1 FROM {logs} AS later WHERE later.contacts__id = logs.contacts__id'
-        . ' AND later._id > logs._id AND (later.is_incoming_message = 1 OR later.messaged_by_users__id IS NOT NULL'
-        . ' OR (later.campaigns__id IS NULL AND ' . self::NOT_SYSTEM
-        . " AND JSON_EXTRACT(later.__data, '$.sidecar.source') IS NULL))"
-        . " AND JSON_EXTRACT(later.__data, '$.sidecar.unanswered') IS NULL"
-        . " AND COALESCE(JSON_UNQUOTE(JSON_EXTRACT(later.__data, '$.message.type')), '') <> 'reaction')";
-
-    /** Not every installation has the column. */
-    private const NOT_SYSTEM = 'COALESCE(later.is_system_message, 0) = 0';
-
-    /** ER_BAD_FIELD_ERROR */
-    private const NO_SUCH_COLUMN = 1054;
-
-    private const QUESTIONS = 'SELECT logs._id, logs._uid, logs.vendors__id, logs.contacts__id,'
-        . ' logs.wab_phone_number_id, logs.created_at, logs.messaged_at,'
-        . " JSON_EXTRACT(logs.__data, '$.sidecar') AS sidecar,"
-        . ' contacts.wa_id, contacts.__data AS contact_data, contacts.disable_ai_bot, ' . self::STALE . ' AS stale'
-        . ' FROM {logs} AS logs LEFT JOIN {contacts} AS contacts ON contacts._id = logs.contacts__id'
-        . ' WHERE logs._uid IN (%s) AND logs.is_incoming_message = 1';
-
     /** Two calls about one question take turns, and the second reads what the first has decided. */
     private const LOCK = 'SELECT _id FROM {logs} WHERE _uid IN (%s) ORDER BY _uid FOR UPDATE';
 
@@ -102,31 +77,11 @@ final class AnswerBatch
         $uids = array_values(array_unique(array_column($this->answers, 'id')));
         $sent = [];
         $this->db->rows(sprintf(self::LOCK, Database::marks($uids)), $uids);
-        foreach ($this->questions($uids) as $row) {
-            $row->sidecar = Json::object($row->sidecar);
+        foreach ((new Questions($this->db))->rows($uids) as $row) {
             $this->questions["{$row->vendors__id} {$row->_uid}"] = $row;
             array_push($sent, ...(Json::section($row->sidecar, 'answer')->messages ?? []));
         }
         $this->pending = $this->messages->effects($sent);
-    }
-
-    /**
-     * @param list<string> $uids
-     *
-     * @return list<stdClass>
-     */
-    private function questions(array $uids): array
-    {
-        $sql = sprintf(self::QUESTIONS, Database::marks($uids));
-        try {
-            return $this->db->rows($sql, $uids);
-        } catch (QueryException $error) {
-            if ((int) ($error->errorInfo[1] ?? 0) !== self::NO_SUCH_COLUMN) {
-                throw $error;
-            }
-        }
-
-        return $this->db->rows(str_replace(self::NOT_SYSTEM, 'TRUE', $sql), $uids);
     }
 
     private function decide(AiAnswer $answer): Outcome
@@ -142,7 +97,7 @@ final class AnswerBatch
         if (isset($question->sidecar->answer)) {
             return $this->again($question->sidecar->answer);
         }
-        $reason = $this->lateness($question);
+        $reason = Questions::lateness($question, $this->nowMs);
         if ($reason !== null) {
             $this->keep($question, $answer, [], $reason);
 
@@ -152,25 +107,6 @@ final class AnswerBatch
         $this->keep($question, $answer, array_column($effects, 'id'));
 
         return Outcome::done($effects);
-    }
-
-    /** Return why an answer comes too late; null if it does not. */
-    private function lateness(stdClass $question): ?string
-    {
-        if ($question->stale || $question->disable_ai_bot || isset($question->sidecar->revoked_at)) {
-            return 'stale';
-        }
-
-        return $this->until($question) <= $this->nowMs ? Answering::WINDOW_CLOSED : null;
-    }
-
-    /** Return until when the question may be answered. One that another engine has stored does not say. */
-    private function until(stdClass $question): int
-    {
-        $createdAt = (int) Time::ms($question->created_at);
-
-        return $question->sidecar->answer_until
-            ?? Answering::until(min(Time::ms($question->messaged_at) ?? $createdAt, $createdAt));
     }
 
     /** Return what was decided before, with the messages that still wait to be sent. */
@@ -198,7 +134,7 @@ final class AnswerBatch
             ] + $address + [
                 'message' => ['type' => 'text', 'text' => ['body' => $piece]],
                 'phone_number_id' => $question->wab_phone_number_id,
-                'expires_at' => $this->answering->expiresAt($this->nowMs, $this->until($question)),
+                'expires_at' => $this->answering->expiresAt($this->nowMs, Questions::until($question)),
             ];
             $this->rows[] = PendingMessages::row($vendor, $effect, (int) $question->contacts__id, 'ai', $this->now);
         }

@@ -119,7 +119,7 @@ final class Effects
      * @return string the `_uid` of its log row
      *
      * @throws SidecarError if it was refused (the row has failed then), or if the sidecar does not answer
-     *     (the row stays pending: it may have been taken; call again with the same key)
+     *     (the row stays pending: the sidecar has taken it, or asks for it within minutes)
      */
     public function sendMessage(
         int|string $vendor,
@@ -145,14 +145,13 @@ final class Effects
         $contactId ??= $this->messages->contactId($vendor, $effect);
         $now = Time::text($this->clock->nowMs());
         $row = PendingMessages::row($vendor, $effect, $contactId, 'application', $now, $columns);
-        $added = $this->db->transaction(function () use ($vendor, $effect, $row): bool {
-            $this->messages->store([$row]);
-
-            return $this->add($vendor, $effect);
-        });
-        $waits = $key === null || $this->messages->isPending($effect['id']);
-        if (! $added && $waits) {
-            $this->posts->postMessage($vendor, $effect);
+        [$isNew, $added] = $this->db->transaction(fn (): array => [
+            $this->messages->store([$row]),
+            $this->add($vendor, $effect),
+        ]);
+        $asked = $isNew || $key === null ? $effect : $this->messages->waiting($effect['id']);
+        if (! $added && $asked !== null) {
+            $this->posts->postMessage($vendor, (array) $asked);
         }
 
         return $effect['id'];

@@ -11,6 +11,7 @@ use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\MessageRow;
 use WhatsappSidecar\Laravel\Store\Vendor;
 use WhatsappSidecar\Laravel\Support\Json;
+use WhatsappSidecar\Laravel\Support\Time;
 
 /**
  * Messages that the sidecar is asked to send: rows of the log whose `_uid` is the effect's id. The
@@ -20,7 +21,7 @@ final class PendingMessages
 {
     public const STATUS = 'pending';
 
-    private const PENDING = "SELECT _uid, JSON_EXTRACT(__data, '$.effect') AS effect FROM {logs}"
+    private const PENDING = "SELECT _uid, created_at, JSON_EXTRACT(__data, '$.effect') AS effect FROM {logs}"
         . " WHERE _uid IN (%s) AND status = 'pending' AND wamid IS NULL";
 
     public function __construct(private Database $db, private ContactRows $contacts)
@@ -70,14 +71,19 @@ final class PendingMessages
         ]);
     }
 
-    /** @param list<array<string, mixed>> $rows those that are not there yet are stored */
-    public function store(array $rows): void
+    /**
+     * @param list<array<string, mixed>> $rows those that are not there yet are stored
+     *
+     * @return bool whether certainly none of them was there
+     */
+    public function store(array $rows): bool
     {
-        $this->db->insertMissing('logs', $rows);
+        return $this->db->insertMissing('logs', $rows);
     }
 
     /**
-     * Return the effects of those messages of which it is not known what became of them.
+     * Return the effects of those messages of which it is not known what became of them, as they are asked for
+     * again.
      *
      * @param list<string> $uids
      *
@@ -90,7 +96,7 @@ final class PendingMessages
         }
         $effects = [];
         foreach ($this->db->rows(sprintf(self::PENDING, Database::marks($uids)), $uids) as $row) {
-            $effects[$row->_uid] = Json::object($row->effect);
+            $effects[$row->_uid] = self::again($row);
         }
 
         return $effects;
@@ -114,11 +120,30 @@ final class PendingMessages
         ));
     }
 
-    /** Tell whether it is not known what became of a message, whichever transaction has stored it. */
-    public function isPending(string $uid): bool
+    /**
+     * Return the effect of a message of which it is not known what became of it, as it is asked for again,
+     * whichever transaction has stored it; null if it is known.
+     */
+    public function waiting(string $uid): ?stdClass
     {
         // A row that another call has stored since the application's transaction began is seen by a locking read.
-        return $this->db->rows(sprintf(self::PENDING, '?') . ' FOR UPDATE', [$uid]) !== [];
+        $rows = $this->db->rows(sprintf(self::PENDING, '?') . ' FOR UPDATE', [$uid]);
+
+        return $rows === [] ? null : self::again($rows[0]);
+    }
+
+    /**
+     * Return the effect of a row as it is asked for again. With `asked_at` the sidecar tells whether it may have
+     * taken it before it lost its memory. Where that hour comes twice, it is the first.
+     *
+     * @param stdClass $row created_at, and the effect as text
+     */
+    public static function again(stdClass $row): stdClass
+    {
+        $effect = Json::object($row->effect);
+        $effect->asked_at = (int) Time::ms($row->created_at);
+
+        return $effect;
     }
 
     /** The sidecar does not take the message: it will not be sent. */

@@ -76,6 +76,18 @@ final class Database
      */
     public function rowsByIndex(string $sql, string $index, array $bindings): array
     {
+        return $this->rowsIfIndexed($sql, $index, $bindings) ?? $this->rows(sprintf($sql, ''), $bindings);
+    }
+
+    /**
+     * Return rows that are found by an index of contracts/sql/indexes.sql; null if it is not there.
+     *
+     * @param list<mixed> $bindings
+     *
+     * @return ?list<stdClass>
+     */
+    public function rowsIfIndexed(string $sql, string $index, array $bindings): ?array
+    {
         try {
             return $this->rows(sprintf($sql, "FORCE INDEX ({$index})"), $bindings);
         } catch (QueryException $error) {
@@ -84,7 +96,7 @@ final class Database
             }
         }
 
-        return $this->rows(sprintf($sql, ''), $bindings);
+        return null;
     }
 
     /** @param list<mixed> $bindings */

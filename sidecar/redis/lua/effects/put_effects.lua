@@ -6,6 +6,7 @@
 --
 -- KEYS[1]  count:{vendor}  hash: counters, stored_bytes among them
 -- KEYS[2]  vendors         set: vendors with counters
+-- KEYS[3]  memory:since    string: since when it is remembered what was put here (sidecar/effects/memory.py)
 -- then for each kind  outbox:{kind}           set: vendors with something in it
 --                     outbox:{kind}:{vendor}  sorted set: ids by when they are due (unix ms)
 --                     effects:{kind}:{vendor} hash: id -> effect (sidecar/effects/outbox.py)
@@ -15,13 +16,16 @@
 -- ARGV[4]  until when new ids are remembered, unix s
 -- ARGV[5]  the number of time slices whose ids are remembered (sidecar/redis/marks.py)
 -- ARGV[6..] the key prefixes of their buckets, the newest first: effect:{slice}:
--- then for each effect: which kind (from 0), its id, the effect, "1" if it may be dropped or "", how
---          many marks it has, and of each mark the bucket and the mark itself
+-- then for each effect: which kind (from 0), its id, the effect, "1" if it may be dropped or "", when
+--          PHP asked for it first (unix ms) if it asks again, or "", how many marks it has, and of
+--          each mark the bucket and the mark itself
 --
 -- An effect is known if all of its marks are; one without marks only while it waits. One that is
--- dropped is not remembered.
+-- dropped is not remembered. One that PHP asks for again is not added if it may have been put here,
+-- and have happened, before the memory begins, or if nobody can tell when that was.
 --
--- Returns how many were added, how many were known, and how many were dropped.
+-- Returns how many were added, how many were known, and how many were dropped, and the ids of those
+-- that may have happened.
 
 local last_slice = 5 + ARGV[5]
 
@@ -52,14 +56,29 @@ local function remember(first, marks)
   end
 end
 
+local since
+
+-- Return whether it would be remembered if an effect had been put here since PHP asked for it.
+local function is_remembered(asked_at)
+  if asked_at == "" then
+    return true
+  end
+  -- While it is not known since when, it is no number.
+  since = since or tonumber(redis.call("GET", KEYS[3]) or "") or math.huge
+  return tonumber(asked_at) > since
+end
+
 local taken, known, dropped, bytes = 0, 0, 0, 0
+local forgotten = {}
 local index = last_slice + 1
 while index < #ARGV do
-  local at = 3 + 3 * tonumber(ARGV[index])
+  local at = 4 + 3 * tonumber(ARGV[index])
   local id, effect, droppable = ARGV[index + 1], ARGV[index + 2], ARGV[index + 3] ~= ""
-  local first, marks = index + 5, tonumber(ARGV[index + 4])
+  local first, marks = index + 6, tonumber(ARGV[index + 5])
   if are_known(first, marks) or redis.call("HEXISTS", KEYS[at + 2], id) == 1 then
     known = known + 1
+  elseif not is_remembered(ARGV[index + 4]) then
+    forgotten[#forgotten + 1] = id
   elseif droppable and redis.call("ZCARD", KEYS[at + 1]) >= tonumber(ARGV[3]) then
     dropped = dropped + 1
   else
@@ -78,4 +97,4 @@ if taken + dropped > 0 then
   redis.call("HINCRBY", KEYS[1], "stored_bytes", bytes)
   redis.call("SADD", KEYS[2], ARGV[1])
 end
-return {taken, known, dropped}
+return {taken, known, dropped, forgotten}

@@ -14,6 +14,7 @@ use WhatsappSidecar\Laravel\Actions\Diagnose;
 use WhatsappSidecar\Laravel\Actions\Find;
 use WhatsappSidecar\Laravel\Actions\ListBots;
 use WhatsappSidecar\Laravel\Actions\ListDueCampaigns;
+use WhatsappSidecar\Laravel\Actions\ListPendingEffects;
 use WhatsappSidecar\Laravel\Actions\ListPendingWebhooks;
 use WhatsappSidecar\Laravel\Actions\ListUnknownMessages;
 use WhatsappSidecar\Laravel\Actions\ObserveMessages;
@@ -104,6 +105,11 @@ final class InternalController
     }
 
     public function aiAnswers(Request $request, RecordAiAnswers $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function pendingEffects(Request $request, ListPendingEffects $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }
