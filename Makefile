@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack compose-test chaos chaos-wipe adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack compose-test chaos chaos-wipe chaos-snapshot adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -25,6 +25,10 @@ chaos: install   ## Kill and cut off parts of the real stack under load; ROUNDS=
 chaos-wipe: install ## Wipe Redis in the middle of a campaign; SEED=3 kills the workers with it
 	@scripts/install-stack
 	@.venv/bin/python -m simulator chaos --wipe --seed $(or $(SEED),1) $(ARGS)
+
+chaos-snapshot: install ## Put Redis back to how it was some seconds ago, in the middle of a campaign; ROUNDS=20 SEED=1
+	@scripts/install-stack
+	@.venv/bin/python -m simulator chaos --snapshot --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1) $(ARGS)
 
 adversary: install ## Attack the real stack as hostile vendors may; ROUNDS=50 SEED=1 ARGS="--shape php_500"
 	@scripts/install-stack

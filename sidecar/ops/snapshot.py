@@ -11,6 +11,7 @@ from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.processes import Process, holder_of, read_processes
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
+from sidecar.sending.epoch import NEW, Epoch
 
 #: Vendors of a lane that are inspected to find the oldest webhook.
 MAX_HEADS = 200
@@ -69,6 +70,7 @@ class Overview:
     accounting: list[Accounting]
     processes: list[Process]
     metrics: dict[Series, float]
+    epoch: Epoch = NEW
 
     @property
     def alive(self) -> list[Process]:
@@ -110,18 +112,19 @@ class Observer:
     async def read(self) -> Overview:
         """Return the current state. Raises redis-py's errors if Redis is unavailable."""
         pipeline = self._redis.pipeline(transaction=False)
-        for section in ("server", "memory", "persistence"):
+        for section in ("server", "memory", "persistence", "replication"):
             pipeline.info(section)
         pipeline.time()
         pipeline.get(keys.BACKEND_OK)
         pipeline.exists(keys.lease("reconciler"))
         pipeline.hkeys(keys.PAUSES)
-        for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS):
+        for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS, keys.EPOCH):
             pipeline.hgetall(name)
         (
             server,
             memory,
             persistence,
+            replication,
             time,
             ok,
             reconciler,
@@ -147,6 +150,7 @@ class Observer:
             accounting=accounting,
             processes=processes,
             metrics={Series.load(name): float(value) for name, value in hashes[2].items()},
+            epoch=Epoch.load(replication, hashes[3]),
         )
 
     async def _lane(

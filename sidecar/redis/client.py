@@ -53,7 +53,8 @@ RedisUnavailable = (
 AnyRedisError = (*RedisUnavailable, ResponseError)
 
 #: Errors of these codes are a ResponseError like any other to redis-py.
-_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS")
+#: The last is of our own scripts (``lua/redis/epoch.lua``).
+_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNCHECKED")
 
 
 class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
