@@ -16,7 +16,6 @@ from sidecar.clock import now_ms
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
 
-
 #: A Redis that has gone back in time is named for so long.
 NAMED_MS = 86_400_000
 

@@ -21,8 +21,8 @@ from simulator.chaos.evidence import left_in_redis, log_rows, queue_rows
 from simulator.chaos.stage import WORKERS, Stage
 from simulator.chaos.wipe import AGE, STALE_CLAIM_S, STALLED_S, Remains, begin, wait_for
 
-#: When the files are copied, as shares of the campaign, and for how long it goes on. The shortest is
-#: what is promised where nobody lives who remembers (docs/reliability.md).
+#: When the files are copied, as shares of the campaign, and for how long it goes on: longer than
+#: what PHP may not have been told where nobody lives who remembers (docs/reliability.md).
 _COPIED_AT = (0.1, 0.5)
 _GOES_ON_S = (2.0, 5.0)
 #: How long after Redis is back the workers are killed again, if they are.
@@ -35,8 +35,8 @@ _NAMED = "redis-went-back"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``killed`` die with Redis; with ``killed_again_after_s`` the workers die again, while Redis is
-    being compared, most likely."""
+    """``killed`` die with Redis; with ``killed_again_after_s`` the workers die again, most likely
+    while Redis is being compared."""
 
     copied_after: int
     goes_on_s: float

@@ -17,26 +17,22 @@ from simulator.embedded import EmbeddedInstallation
 from tests.system.running import QUICK_CUSTOMERS, wait_for, wait_for_accepted
 from tests.system.test_status import WORKERS, look
 
-MESSAGES = 1200
-RATE = 120.0
-REPLIES = 100
+MESSAGES = 400
+RATE = 40.0
+REPLIES = 40
 
 pytestmark = pytest.mark.timeout(240)
 
 
 class Answering(Demo):
     def prepare(self) -> None:
-        self.installation.seed_bots(
-            self.vendor.uid, [SeedBot(TriggerType.IS, "*", "Thank you!")]
-        )
+        self.installation.seed_bots(self.vendor.uid, [SeedBot(TriggerType.IS, "*", "Thank you!")])
 
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
     installation = EmbeddedInstallation(tmp_path)
-    demo = Answering(
-        installation, messages=MESSAGES, rate=RATE, cloud_api_options=QUICK_CUSTOMERS
-    )
+    demo = Answering(installation, messages=MESSAGES, rate=RATE, cloud_api_options=QUICK_CUSTOMERS)
     installation.configure(
         lease_ttl_ms=1500,
         reconcile_interval_s=0.2,
@@ -84,7 +80,7 @@ def nothing_left(demo: Demo) -> bool:
     ids=["redis alone", "workers too", "everybody", "workers, and again while it is compared"],
 )
 def test_redis_goes_back(demo: Demo, killed: tuple[str, ...], again: bool) -> None:
-    wait_for_accepted(demo, 200)
+    wait_for_accepted(demo, 80)
     go_back(demo, killed)
     if again:
         for pause_s in (1.0, 2.6, 3.4):

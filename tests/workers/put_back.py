@@ -22,7 +22,7 @@ class Copy:
         for key in cast("list[bytes]", await redis.keys("*")):
             value, ttl_ms = await redis.dump(key), await redis.pttl(key)
             if value is not None:
-                values[key] = (cast(bytes, value), max(0, ttl_ms))
+                values[key] = (value, max(0, ttl_ms))
         return cls(values)
 
     async def put_back(self, redis: Redis) -> None:

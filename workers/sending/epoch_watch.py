@@ -32,8 +32,8 @@ TELL_S = 1.0
 #: How long a new run of Redis waits to be compared: longer than any worker that lives takes to tell
 #: PHP what it has seen of the one before.
 HEAR_S = 2.5
-#: Between PHP's settling of what is pending and Redis's of what waits: longer than it takes to put what
-#: PHP had named just before into the outbox.
+#: Between PHP's settling of what is pending and Redis's of what waits: longer than it takes to put
+#: into the outbox what PHP had named just before.
 PUT_S = 1.0
 #: How far fencing tokens may be ahead of the last write that is known of, by a host's clock.
 AHEAD_MS = 10_000
@@ -97,7 +97,7 @@ class EpochWatch:
             await asyncio.sleep(PUT_S)
         done, rows, replies = await self._let_send(epoch, known, why)
         if done:
-            await self._record(why, rows=rows, replies=replies, messages=known.made_unknown)
+            await self._record(why, rows, replies, known.made_unknown)
 
     def _why(self, epoch: Epoch, known: contract.EpochAnswer) -> Why | None:
         if known.epoch > epoch.begun:
@@ -136,13 +136,14 @@ class EpochWatch:
         rows, replies = counts or (0, 0)
         return done == 1, rows, replies
 
-    async def _record(self, why: Why | None, **found: int) -> None:
+    async def _record(self, why: Why | None, rows: int, replies: int, messages: int) -> None:
         if why is None:
             log.info("redis.compared")
             return
+        found = {"rows": rows, "replies": replies, "messages": messages}
         log.error("redis.went_back", why=why, **found)
         who = Who("worker", gethostname())
-        await self._audit.record(who, "redis.went_back", outcome=why, **found)
+        await self._audit.record(who, "redis.went_back", "", why, **found)
 
 
 def _in_sync(settings: Settings) -> bool:

@@ -259,10 +259,10 @@ async def test_a_wiped_redis_gives_them_out_as_ever(redis: Redis, leases: Leases
 
 async def test_another_run_is_another_id(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
-        redis = connect(server.url, timeout_s=5.0)
-        await token_of(Leases(redis, TTL_MS), TO_SEND)
+        async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
+            await token_of(Leases(redis, TTL_MS), TO_SEND)
         server.kill()
         server.start()
-        with pytest.raises(RedisUnavailable, match="compared with PHP"):
-            await token_of(Leases(redis, TTL_MS), TO_SEND)
-        await redis.aclose()
+        async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
+            with pytest.raises(RedisUnavailable, match="compared with PHP"):
+                await token_of(Leases(redis, TTL_MS), TO_SEND)

@@ -24,7 +24,7 @@ final class PendingMessages
         . " WHERE _uid IN (%s) AND status = 'pending' AND wamid IS NULL";
 
     /** In the index, those of a vendor that no wamid is known of stand together. */
-    private const ALL_PENDING = "SELECT logs._id FROM {logs} AS logs %s WHERE logs.vendors__id IN (%s)"
+    private const ALL_PENDING = 'SELECT logs._id FROM {logs} AS logs %s WHERE logs.vendors__id IN (%s)'
         . " AND logs.wamid IS NULL AND logs.status = 'pending'"
         . " AND JSON_TYPE(JSON_EXTRACT(logs.__data, '$.effect')) = 'OBJECT'";
 
