@@ -54,6 +54,6 @@ def _settle_pending(work: Work) -> int:
         "UPDATE whatsapp_message_logs SET status = 'unknown', updated_at = ?,"
         " __data = json_set(__data, '$.error', json(?))"
         " WHERE vendors__id IN (SELECT _id FROM vendors) AND wamid IS NULL"
-        " AND status = 'pending' AND json_type(__data, '$.effect') = 'object'",
+        " AND status = 'pending' AND json_type(__data, '$.sidecar.effect') = 'object'",
         (work.now, dump(error)),
     ).rowcount
