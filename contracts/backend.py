@@ -642,6 +642,33 @@ class PendingEffectsAnswer(LenientModel):
     next: str | None = None
 
 
+# -- the epoch of Redis ---------------------------------------------------------------------------
+
+
+class EpochRequest(StrictModel):
+    """Keep how far Redis has come, and tell how far it was when it had come farthest: an ``epoch``
+    only goes up, so a Redis that is behind the answer has gone back in time (a replica that lagged
+    was promoted, or an old snapshot restored). PHP keeps the highest, with its ``at``; the call may
+    be repeated.
+
+    With ``settle_pending`` it has: then every message of the log that is ``pending`` may have been
+    sent, and becomes ``unknown``. It brings no effect again, and its status settles it.
+    """
+
+    epoch: int = Field(ge=0, le=2**53)
+    at: int = Field(ge=0, le=2**53)
+    settle_pending: bool = False
+
+
+class EpochAnswer(LenientModel):
+    """``epoch`` is 0, and ``at`` null, where none was kept so far. ``made_unknown``: so many
+    messages were pending."""
+
+    epoch: int
+    at: int | None = None
+    made_unknown: Count = 0
+
+
 # -- configuration -------------------------------------------------------------------------------
 
 
@@ -747,6 +774,7 @@ DUE_CAMPAIGNS = "/internal/due-campaigns"
 UNKNOWN_MESSAGES = "/internal/unknown-messages"
 RESOLVE_MESSAGES = "/internal/resolve-messages"
 RETRY_MESSAGES = "/internal/retry-messages"
+EPOCH = "/internal/epoch"
 VENDOR_CONFIG = "/internal/vendor-config"
 BOTS = "/internal/bots"
 AI_ANSWERS = "/internal/ai-answers"

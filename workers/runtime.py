@@ -43,6 +43,7 @@ from workers.inbox.status_errors import StatusErrors
 from workers.reconciler import Reconciler
 from workers.sending.campaign import CampaignRun
 from workers.sending.cloud_api import CloudApi
+from workers.sending.epoch_watch import EpochWatch
 from workers.sending.ledger import Ledger
 from workers.sending.limiter import Limiter
 from workers.sending.services import Services
@@ -131,6 +132,7 @@ class Runtime:
         self._reconciler = Reconciler(
             settings, self._redis, self._backend, self._leases, self._wakeups.send
         )
+        self._epoch = EpochWatch(settings, self._redis, self._backend, self._services.begun)
         self._notifier = make_notifier(settings, self._redis, redis_url, self._backend)
         self._shadow = ShadowWork(
             settings, self._redis, self._backend, self._leases, self._vendors, self._bots
@@ -148,6 +150,7 @@ class Runtime:
         await self._changes.look()  # before anything is asked for
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
+            asyncio.create_task(self._epoch.run(), name="epoch"),
             asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),

@@ -152,6 +152,12 @@ ENDPOINTS = (
         (backend.ResolveMessagesRequest, backend.ResolveMessagesAnswer),
     ),
     _call(
+        backend.EPOCH,
+        "campaigns",
+        "Keep how far Redis has come, and tell whether it has gone back",
+        (backend.EpochRequest, backend.EpochAnswer),
+    ),
+    _call(
         backend.RETRY_MESSAGES,
         "campaigns",
         "Put failed rows that were certainly not sent back into the queue",

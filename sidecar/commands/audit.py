@@ -16,7 +16,11 @@ NAMES = ("AT", "WHO", "ACTION", "TARGET", "OUTCOME", "DETAILS")
 
 @click.command()
 @click.option("--who", default="", help="Only of users whose name contains this.")
-@click.option("--kind", type=click.Choice(["console", "command", "php"]), help="Only from there.")
+@click.option(
+    "--kind",
+    type=click.Choice(["console", "command", "php", "worker"]),
+    help="Only from there.",
+)
 @click.option("--action", default="", help="Only this: campaign.pause, or campaign for all of it.")
 @click.option("--target", default="", help="Only of targets that contain this.")
 @click.option("--outcome", default="", help="Only with this outcome, such as failed.")

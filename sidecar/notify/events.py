@@ -38,6 +38,7 @@ _WAITS: dict[str, int] = {
     Code.UNKNOWN_MESSAGES: 0,
     Code.ACCOUNTING_UNBALANCED: 0,
     Code.REDIS_NOT_DURABLE: 0,
+    Code.REDIS_WENT_BACK: 0,
     Code.CAMPAIGNS_HELD: 10,
     Code.PHP_IN_MAINTENANCE: 10,
 }

@@ -35,10 +35,11 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who acts. ``name``: a user of the console, of the machine (``ada@host``), or whom PHP named.
+    """Who acts. ``name``: a user of the console, of the machine (``ada@host``), whom PHP named, or
+    a worker's host: where the sidecar itself decides what a person has to know.
     ``role`` is one of the console's, and empty elsewhere."""
 
-    kind: Literal["console", "command", "php"]
+    kind: Literal["console", "command", "php", "worker"]
     name: str = ""
     role: str = ""
 

@@ -18,6 +18,8 @@ class Code(StrEnum):
     """The kinds of problems. Each has a section of this name in ``docs/runbooks.md``."""
 
     REDIS_UNAVAILABLE = "redis-unavailable"
+    REDIS_UNCHECKED = "redis-unchecked"
+    REDIS_WENT_BACK = "redis-went-back"
     REDIS_NOT_DURABLE = "redis-not-durable"
     REDIS_WRITE_FAILED = "redis-write-failed"
     REDIS_EVICTS = "redis-evicts"

@@ -30,6 +30,7 @@ from sidecar.ops.send_problems import (
 from sidecar.php.client import IN_MAINTENANCE
 from sidecar.php.modes import held
 from sidecar.redis.letter_bounds import Bounds
+from sidecar.sending.epoch import WentBack, Why
 from sidecar.settings import Settings
 
 #: Dead letters that fill this share of their bound are reported; deleted ones, for so long.
@@ -89,6 +90,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
     first = [one for one in sending if one.code is Code.CLOUD_API_DOWN]
     parts = [
         *redis,
+        *_epoch(report),
         *processes(report),
         *clocks(report),
         *ways_in(report, redis_full=any(one.code is Code.REDIS_FULL for one in redis)),
@@ -123,6 +125,35 @@ def _by_cause(found: list[Problem], report: Report) -> list[Problem]:
     others = [one for one in found if one.code not in _OF_PHP_AWAY]
     place = others.index(cause) + 1
     return [*others[:place], *following, *others[place:]]
+
+
+def _epoch(report: Report) -> Iterator[Problem]:
+    epoch, now = report.overview.epoch, report.overview.now
+    if epoch.unchecked:
+        yield Problem(
+            Code.REDIS_UNCHECKED,
+            "Redis was restarted or has failed over, and nothing is sent until a worker has "
+            "compared it with PHP",
+            "This takes some seconds. If it lasts, check that a worker runs and that PHP answers.",
+        )
+    if back := epoch.went_back_lately(now):
+        ago_s = max(0, now - back.at) / 1000
+        yield Problem(
+            Code.REDIS_WENT_BACK,
+            f"{_went_back(back)}, which was found {duration(ago_s)} ago: {back.rows:,} rows of "
+            f"campaigns and {back.replies:,} replies may have been sent since, and none of them is "
+            "sent again",
+            "Their statuses settle them; for rows that are left: sidecar unknown list. Webhooks, "
+            "and pauses that PHP did not hear of, may be lost: look at sidecar campaigns list. "
+            "This is named for a day.",
+            subject=str(back.at),
+        )
+
+
+def _went_back(back: WentBack) -> str:
+    if back.why is Why.FAILOVER:
+        return "Redis has failed over to a replica that may lack the last moments"
+    return f"Redis has gone back in time by about {duration(back.by_s)}"
 
 
 def _redis(report: Report, settings: Settings) -> Iterator[Problem]:

@@ -187,6 +187,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "at": overview.now,
         "redis": {"up": True, **asdict(overview.redis)},
+        "epoch": {**asdict(overview.epoch), "unchecked": overview.epoch.unchecked},
         "processes": [{**asdict(p), "alive": p.alive} for p in overview.processes],
         "reconciler": overview.reconciler,
         "php": {

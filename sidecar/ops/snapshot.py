@@ -11,6 +11,7 @@ from sidecar.ops.accounting import Accounting, Counters
 from sidecar.ops.processes import Process, holder_of, read_processes
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, script
+from sidecar.sending.epoch import NEW, Epoch
 
 #: Vendors of a lane that are inspected to find the oldest webhook.
 MAX_HEADS = 200
@@ -73,6 +74,7 @@ class Overview:
     accounting: list[Accounting]
     processes: list[Process]
     metrics: dict[Series, float]
+    epoch: Epoch = NEW
 
     @property
     def alive(self) -> list[Process]:
@@ -119,7 +121,7 @@ class Observer:
         pipeline.get(keys.BACKEND_OK)
         pipeline.exists(keys.lease("reconciler"))
         pipeline.hkeys(keys.PAUSES)
-        for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS):
+        for name in (keys.CAMPAIGNS, keys.LEDGERS, keys.METRICS, keys.EPOCH):
             pipeline.hgetall(name)
         info, time, ok, reconciler, pauses, *hashes = await pipeline.execute()
         campaigns, ledgers = ({k.decode(): v.decode() for k, v in h.items()} for h in hashes[:2])
@@ -141,6 +143,7 @@ class Observer:
             accounting=accounting,
             processes=processes,
             metrics={Series.load(name): float(value) for name, value in hashes[2].items()},
+            epoch=Epoch.load(info, hashes[3]),
         )
 
     async def _lane(

@@ -49,6 +49,10 @@ class BackendFailed(BackendError):
     then). It may or may not have acted, and it may be this very request that it fails on."""
 
 
+class BackendMissing(BackendFailed):
+    """PHP has no such endpoint: its package is of an earlier version."""
+
+
 class BackendTimedOut(BackendFailed):
     """No answer in time, here or at what stands in front of PHP (504)."""
 
@@ -219,7 +223,8 @@ def _refusal(path: str, status: int, content: bytes) -> BackendError:
     if status == 429:
         return BackendUnavailable(f"{path} answered {status}")
     # Not what it answered: an error page may repeat the request, which is a customer's.
-    return BackendFailed(f"{path} answered {status}; PHP's log says why")
+    failed = BackendMissing if status == 404 else BackendFailed
+    return failed(f"{path} answered {status}; PHP's log says why")
 
 
 def _endpoint(path: str) -> str:

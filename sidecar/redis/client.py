@@ -57,7 +57,8 @@ RedisUnavailable = (
 AnyRedisError = (*RedisUnavailable, ResponseError)
 
 #: Errors of these codes are a ResponseError like any other to redis-py.
-_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNBLOCKED")
+#: UNCHECKED is of our own scripts (``lua/redis/epoch.lua``).
+_REFUSALS = ("BUSY", "DENIED", "MISCONF", "NOREPLICAS", "UNBLOCKED", "UNCHECKED")
 
 #: What a primary answers when it has become a replica. UNBLOCKED ends commands that wait.
 _DEMOTED = ("READONLY", "MASTERDOWN", "UNBLOCKED")

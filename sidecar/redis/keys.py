@@ -12,6 +12,7 @@
 | partitions:{lane} | string | how many there are, if not one (sidecar/inbox/partitions.py) |
 | lease:{name} | string | the fencing token of whoever holds it |
 | fence:{name} | string | the last fencing token that was given out; expires |
+| epoch | hash | how far Redis has come, and whether it went back (lua/sending/compared.lua) |
 | deferred:{lane} | sorted set | order keys, by when their first update is due (unix ms) |
 | deferred:{lane}:{order key} | list | updates that wait, the first one alone |
 | dead:vendors | sorted set | vendors that have dead letters, by the bytes of these |
@@ -102,6 +103,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | bell:{lane} | 2 | 80 |
 | lease:{name} | lanes, campaigns and vendors at work; for lease_ttl_ms | 130 |
 | fence:{name} | lanes, campaigns and vendors that were at work within a week | 140 |
+| epoch | one | 400 |
 | deferred:{lane} | memory | 150 |
 | deferred:{lane}:{order key} | memory | 1.2 x update + 100 |
 | dead:vendors | vendors with dead letters | 120 |
@@ -195,6 +197,7 @@ AUDIT = "audit"
 BACKEND_OK = "backend:ok"
 CAMPAIGNS = "campaigns"
 CLOCK = "clock"
+EPOCH = "epoch"
 LEDGERS = "ledgers"
 MEMORY_SINCE = "memory:since"
 NONCES_SINCE = "nonces:since"

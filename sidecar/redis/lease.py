@@ -68,9 +68,13 @@ class Leases:
 
     @asynccontextmanager
     async def hold(self, name: str) -> "AsyncIterator[Lease | None]":
-        """Hold the lease inside the block, or yield None if somebody else holds it."""
+        """Hold the lease inside the block, or yield None if somebody else holds it. Raises that
+        Redis refuses, for a campaign's or a vendor's replies, while it may have gone back in time
+        (``sidecar/sending/epoch.py``)."""
         kept_until = asyncio.get_running_loop().time() + self._ttl_ms / 1000
-        answer = await self._acquire(keys=[keys.lease(name), keys.fence(name)], args=[self._ttl_ms])
+        answer = await self._acquire(
+            keys=[keys.lease(name), keys.fence(name), keys.EPOCH], args=[self._ttl_ms]
+        )
         if int(answer) == 0:
             yield None
             return

@@ -48,6 +48,9 @@ TRANSITIONS = Transitions(
     (_SENDING, _SENDING, "begin.lua"),
     # A reply that was not sent is in the outbox again; Redis was away when it was to be dropped.
     (_KNOWN, _SENDING, "begin.lua"),
+    # Redis has gone back in time: it may have been sent since.
+    (None, _SENDING, "compared.lua"),
+    (_CLAIMED, _SENDING, "compared.lua"),
     (_CLAIMED, _CLAIMED, "set_state.lua"),
     (_SENDING, _CLAIMED, "set_state.lua"),
     # It fails without a call, or is left to PHP's queue.

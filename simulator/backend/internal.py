@@ -33,6 +33,7 @@ from simulator.backend.connection import drop_connection, wait_for_disconnect
 from simulator.backend.diagnosis import diagnosis
 from simulator.backend.due_campaigns import due_campaigns
 from simulator.backend.engine import Engine
+from simulator.backend.epoch import keep_epoch
 from simulator.backend.failed_rows import retry_messages
 from simulator.backend.faults import Fault, FaultKind
 from simulator.backend.find import find
@@ -110,6 +111,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.UNKNOWN_MESSAGES: _json(contract.UnknownMessagesRequest, unknown_messages),
     contract.RESOLVE_MESSAGES: _json(contract.ResolveMessagesRequest, resolve_messages),
     contract.RETRY_MESSAGES: _json(contract.RetryMessagesRequest, retry_messages),
+    contract.EPOCH: _json(contract.EpochRequest, keep_epoch),
     contract.VENDOR_CONFIG: _json(contract.VendorConfigRequest, vendor_config),
     contract.BOTS: _json(BotsRequest, bots),
     contract.DIAGNOSIS: _json(DiagnosisRequest, diagnosis),

@@ -59,6 +59,8 @@ class MessageResults:
         sidecar = section(row.data, "sidecar")
         known, mark = sidecar.get(RESULTS) or [], f"{result.outcome}:{result.at}"
         if mark not in known:
+            if result.outcome is SendOutcome.UNKNOWN and row.status == "failed":
+                return "row_has_failed"
             row.status = result.outcome.value
             row.data["error"] = _error(result)
             row.data["sidecar"] = {**sidecar, RESULTS: [*known, mark]}

@@ -3,18 +3,28 @@
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 import orjson
 
 from simulator.chaos.fault import LONGEST_OUTAGE_S
 from simulator.chaos.round import run_round
+from simulator.chaos.snapshot import run_snapshot
 from simulator.chaos.stage import Stage
 from simulator.chaos.wipe import run_wipe
 from simulator.stack.packages import missing
+
+
+class RunCampaign(Protocol):
+    """Sends one campaign, and does something to Redis meanwhile. Returns what became of it, and
+    whether the promises were kept."""
+
+    def __call__(
+        self, folder: Path, *, seed: int, messages: int, rate: float
+    ) -> tuple[dict[str, Any], bool]: ...
 
 
 @click.command("chaos")
@@ -40,7 +50,15 @@ from simulator.stack.packages import missing
     help="Send one campaign and wipe Redis in the middle of it, instead of rounds.",
 )
 @click.option(
-    "--messages", default=10_000, show_default=True, help="Messages of the campaign with --wipe."
+    "--snapshot",
+    is_flag=True,
+    help="The same, but Redis goes back to how it was some seconds ago. A campaign for each round.",
+)
+@click.option(
+    "--messages",
+    default=10_000,
+    show_default=True,
+    help="Messages of the campaign with --wipe or --snapshot.",
 )
 @click.option("--rate", default=1000.0, show_default=True, help="Its rate, in messages per second.")
 @click.option(
@@ -56,6 +74,7 @@ def command(
     longest: float,
     host_routine: bool,
     wipe: bool,
+    snapshot: bool,
     messages: int,
     rate: float,
     histories: Path,
@@ -67,7 +86,9 @@ def command(
     """
     require_stack()
     if wipe:
-        _wipe(seed, messages, rate)
+        _campaigns(run_wipe, [seed], messages, rate)
+    elif snapshot:
+        _campaigns(run_snapshot, range(seed, seed + rounds), messages, rate)
     else:
         with (
             tempfile.TemporaryDirectory(prefix="chaos-") as folder,
@@ -87,12 +108,17 @@ def require_stack() -> None:
         )
 
 
-def _wipe(seed: int, messages: int, rate: float) -> None:
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        line, kept = run_wipe(Path(folder), seed=seed, messages=messages, rate=rate)
-    click.echo(orjson.dumps(line))
-    if not kept:
-        raise click.ClickException("a message was lost, sent twice or left")
+def _campaigns(run: RunCampaign, seeds: Sequence[int], messages: int, rate: float) -> None:
+    failed = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+            line, kept = run(Path(folder), seed=seed, messages=messages, rate=rate)
+        click.echo(orjson.dumps(line))
+        sys.stdout.flush()
+        if not kept:
+            failed.append(seed)
+    if failed:
+        raise click.ClickException(f"a message was lost, sent twice or left: seeds {failed}")
 
 
 def run_rounds(

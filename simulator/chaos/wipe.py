@@ -14,18 +14,20 @@ from typing import Any
 from contracts import sidecar_api as api
 from contracts.backend import QueueStatus
 from simulator.backend.seed import SeededCampaign, SeededVendor
+from simulator.backend.seed_bots import SeedBot
 from simulator.chaos.evidence import QueueRow, log_rows, queue_rows
 from simulator.chaos.stage import WORKERS, Stage
 from simulator.processes import ProcessFailed
 
 #: The least that the setting takes. Rows that were being sent stand in 3 for so long.
 STALE_CLAIM_S = 30
-_AGE = """
+#: Makes rows in a status as old as PHP waits for.
+AGE = """
 UPDATE whatsapp_message_queue SET updated_at = updated_at - INTERVAL ? SECOND WHERE status = ?"""
 #: When the wipe comes, as shares of the campaign.
 _WIPED_AT = (0.2, 0.8)
 #: Without any progress for so long, nothing more is to come.
-_STALLED_S = 60.0
+STALLED_S = 60.0
 _POLL_S = 0.02
 _SLOW_POLL_S = 0.25
 
@@ -80,8 +82,8 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
     wipe_after = int(messages * rng.uniform(*_WIPED_AT))
     kill_workers = rng.random() < 0.5
     with Stage(folder, {"stale_claim_s": STALE_CLAIM_S}, direct=True) as stage:
-        vendor, campaign = _begin(stage, messages, rate)
-        _wait_for(stage, wipe_after)
+        vendor, campaign = begin(stage, messages, rate)
+        wait_for(stage, wipe_after)
         with stage.redis() as client:
             client.flushall()
         in_progress = _kill_workers(stage, vendor) if kill_workers else 0
@@ -113,8 +115,12 @@ def run_wipe(folder: Path, *, seed: int, messages: int, rate: float) -> tuple[di
     return line, not any(violations.values())
 
 
-def _begin(stage: Stage, messages: int, rate: float) -> tuple[SeededVendor, SeededCampaign]:
+def begin(
+    stage: Stage, messages: int, rate: float, bots: Sequence[SeedBot] = ()
+) -> tuple[SeededVendor, SeededCampaign]:
+    """Have a vendor start a campaign, and its customers answered by these bots."""
     [vendor] = stage.installation.seed_vendors(messages_per_second=rate)
+    stage.installation.seed_bots(vendor.uid, bots)
     number = {
         "phone_number_id": vendor.phone_number_ids[0],
         "messages_per_s": rate,
@@ -134,19 +140,20 @@ def _kill_workers(stage: Stage, vendor: SeededVendor) -> int:
         stage.installation.crash(name)
     rows = queue_rows(stage, [vendor.uid]).values()
     in_progress = sum(row.status == QueueStatus.PROCESSING for row in rows)
-    stage.installation.database.rows(_AGE, [STALE_CLAIM_S, QueueStatus.PROCESSING])
+    stage.installation.database.rows(AGE, [STALE_CLAIM_S, QueueStatus.PROCESSING])
     for name in WORKERS:
         stage.installation.start(name)
     return in_progress
 
 
-def _wait_for(stage: Stage, accepted: int) -> None:
+def wait_for(stage: Stage, accepted: int) -> None:
+    """Wait until the Cloud API has accepted so many messages."""
     last, changed_at = -1, time.monotonic()
     while (now := stage.ask("report")["accepted"]) < accepted:
         if now != last:
             last, changed_at = now, time.monotonic()
-        if time.monotonic() - changed_at > _STALLED_S:
-            raise ProcessFailed(f"{now} messages were sent, and no more in {_STALLED_S:.0f} s")
+        if time.monotonic() - changed_at > STALLED_S:
+            raise ProcessFailed(f"{now} messages were sent, and no more in {STALLED_S:.0f} s")
         time.sleep(_POLL_S)
 
 
@@ -155,7 +162,7 @@ def _wait_for_end(stage: Stage, vendor: SeededVendor) -> None:
     has changed for so long that nothing will."""
     last: object = None
     changed_at = time.monotonic()
-    while time.monotonic() - changed_at < _STALLED_S:
+    while time.monotonic() - changed_at < STALLED_S:
         queue = Counter(row.status for row in queue_rows(stage, [vendor.uid]).values())
         report = stage.ask("report")
         if not (queue[QueueStatus.QUEUED] or queue[QueueStatus.PROCESSING]) and report["idle"]:

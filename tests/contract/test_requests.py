@@ -19,6 +19,7 @@ JSON_ENDPOINTS = [
     contract.PENDING_WEBHOOKS,
     contract.UNKNOWN_MESSAGES,
     contract.RESOLVE_MESSAGES,
+    contract.EPOCH,
     contract.VENDOR_CONFIG,
 ]
 

@@ -110,6 +110,8 @@ CASES: dict[str, Case] = {
             'sidecar_redis_memory_limit_bytes{instance="b"}': 0,
         },
     ),
+    "SidecarRedisUnchecked": _gauge("sidecar_redis_unchecked", 1, 0),
+    "SidecarRedisWentBack": _gauge("sidecar_redis_went_back", 1, 0),
     "SidecarNotEverythingAccountedFor": _gauge(
         'sidecar_accounting_difference{accounting="sends"}', 1, 0, accounting="sends"
     ),

@@ -48,6 +48,7 @@ MAIN = {
     ),
     "observe": ("test_the_first_message_in_24_hours",),
     "unknown_messages": ("unknown", "test_only_those_that_have_stood_for_long_enough"),
+    "epoch": ("test_the_highest_is_kept", "test_pending_messages_become_unknown"),
     "pending_webhooks": ("test_a_stored_webhook_is_returned_as_it_came",),
     "store_webhooks": ("test_an_id_is_stored_once",),
     "public_webhook": ("test_a_signed_webhook_is_stored",),

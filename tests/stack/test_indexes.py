@@ -8,6 +8,7 @@ from contracts.backend import (
     AI_ANSWERS,
     BOTS,
     DIAGNOSIS,
+    EPOCH,
     FIND,
     MODES,
     OBSERVE,
@@ -136,6 +137,7 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await _observe(caller, campaign)
     await caller.call(MODES, {"history": True})
     await caller.call(DIAGNOSIS, {})
+    await caller.call(EPOCH, {"epoch": now_ms(), "at": 1, "settle_pending": True})
     await _find(caller, campaign)
     for kind in ("send_message", "ai_reply"):
         await caller.call(PENDING_EFFECTS, {"kind": kind, "older_than_s": 0, "limit": 100})

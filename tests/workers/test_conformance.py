@@ -42,6 +42,7 @@ NOT_CALLED = {
     contract.UNKNOWN_MESSAGES,
     contract.RESOLVE_MESSAGES,
     contract.RETRY_MESSAGES,
+    contract.EPOCH,
 }
 
 ENDPOINTS = {

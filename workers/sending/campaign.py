@@ -79,7 +79,7 @@ class CampaignRun:
         self._lease = lease
         self._campaign_uid = campaign_uid
         self._log = log.bind(vendor=vendor_uid, campaign=campaign_uid)
-        self._ledger = Ledger(services.redis, campaign_uid, vendor_uid)
+        self._ledger = Ledger(services.redis, campaign_uid, vendor_uid, services.begun)
         self._claimer = Claimer(services.backend, self._ledger, lease, **uids)
         self._results = _Results(
             self._claimer, services, self._ledger, wait_s=self._config.result_wait_s

@@ -26,6 +26,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis, script
 from sidecar.redis.lease import Fenced, Lease, LeaseLost
 from sidecar.redis.replicas import InSync
+from sidecar.sending.epoch import Begun
 from sidecar.sending.row_states import RowEnd, RowState, dump, load
 from workers.sending.send_queue import ClaimedSend
 
@@ -82,10 +83,14 @@ def refuse(answer: int, campaign_uid: str) -> None:
 
 
 class Ledger:
-    """The ledger of one campaign of a vendor."""
+    """The ledger of one campaign of a vendor. ``begun`` is told of each write of rows about to be
+    sent."""
 
-    def __init__(self, redis: Redis, campaign_uid: str, vendor_uid: str) -> None:
+    def __init__(
+        self, redis: Redis, campaign_uid: str, vendor_uid: str, begun: Begun | None = None
+    ) -> None:
         self._redis = redis
+        self._begun = begun or Begun()
         self._campaign_uid = campaign_uid
         self._vendor_uid = vendor_uid
         self._scripts = {
@@ -162,7 +167,7 @@ class Ledger:
         lines = {line or number for _, number in sends}
         answer = await self._begin(
             keys=[
-                *(lease.key, keys.halt(self._campaign_uid), *self._accounting),
+                *(lease.key, keys.halt(self._campaign_uid), *self._accounting, keys.EPOCH),
                 *(key for of in lines for key in (keys.number(of), keys.outage(of))),
             ],
             args=[
@@ -172,7 +177,9 @@ class Ledger:
             ],
         )
         refuse(0 if isinstance(answer, list) else answer, self._campaign_uid)
-        return [sends[place][0] for place in answer]
+        number, *places = answer
+        self._begun.note(number)
+        return [sends[place][0] for place in places]
 
     async def not_sent(self, rows: list[ClaimedSend]) -> None:
         """Note that rows that were (perhaps) about to be sent certainly were not."""

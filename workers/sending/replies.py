@@ -51,7 +51,7 @@ class ReplyRun:
         self._vendor_uid = config.vendor_uid
         self._lease = lease
         self._claim_uid = str(uuid.uuid4())
-        self._ledger = Ledger(services.redis, self._config.name, config.vendor_uid)
+        self._ledger = Ledger(services.redis, self._config.name, config.vendor_uid, services.begun)
         self._tell_php = tell_php(services.backend)
         self._results = Reporter(self._tell, self._ledger, wait_s=self._config.result_wait_s)
         self._pipeline = Pipeline(

@@ -7,6 +7,7 @@ from typing import Protocol
 from contracts.backend import VendorConfig
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis
+from sidecar.sending.epoch import Begun
 from sidecar.settings import Settings
 from workers.sending.cloud_api import CloudApi
 from workers.sending.limiter import Limiter
@@ -34,3 +35,4 @@ class Services:
     stopping: asyncio.Event
     vendors: VendorConfigs
     recent: Recent = field(default_factory=Recent)
+    begun: Begun = field(default_factory=Begun)

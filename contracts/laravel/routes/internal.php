@@ -17,6 +17,7 @@ Route::post('due-campaigns', [InternalController::class, 'dueCampaigns']);
 Route::post('unknown-messages', [InternalController::class, 'unknownMessages']);
 Route::post('resolve-messages', [InternalController::class, 'resolveMessages']);
 Route::post('retry-messages', [InternalController::class, 'retryMessages']);
+Route::post('epoch', [InternalController::class, 'epoch']);
 Route::post('vendor-config', [InternalController::class, 'vendorConfig']);
 Route::post('bots', [InternalController::class, 'bots']);
 Route::post('ai-answers', [InternalController::class, 'aiAnswers']);

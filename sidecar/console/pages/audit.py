@@ -23,7 +23,7 @@ PAGE = 50
 
 #: How far back to look, in seconds.
 SINCE = {"": 0, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
-KINDS = ("", "console", "command", "php")
+KINDS = ("", "console", "command", "php", "worker")
 
 _ID = re.compile(r"\d{1,18}-\d{1,18}")
 #: A phone number, and not a part of a uid or of a longer number.

@@ -193,6 +193,18 @@ def _state(overview: Overview, bounds: Bounds) -> Iterator[Metric]:
     )
     yield gauge("sidecar_redis_replicas", "Replicas that keep up.", [((), redis.replicas)])
 
+    epoch = overview.epoch
+    yield gauge(
+        "sidecar_redis_unchecked",
+        "Whether nothing is sent until Redis, which was restarted or has failed over, is compared "
+        "with PHP.",
+        [((), epoch.unchecked)],
+    )
+    yield gauge(
+        "sidecar_redis_went_back",
+        "Whether Redis was found within a day to have gone back in time.",
+        [((), epoch.went_back_lately(overview.now) is not None)],
+    )
     yield from _lanes(overview)
     yield gauge(
         "sidecar_dead_letters",

@@ -20,6 +20,7 @@ from sidecar.ops.waits import WaitingMessage, Where
 from sidecar.php.client import IN_MAINTENANCE, make_backend
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
+from sidecar.sending.epoch import NAMED_MS, Epoch, WentBack, Why
 from sidecar.sending.halts import Halt, Halts
 from sidecar.sending.numbers import Held, Outage
 from sidecar.sending.pauses import Paused, Pauses
@@ -78,6 +79,7 @@ def worse(report: Report) -> Report:
         overview=replace(
             overview,
             redis=replace(overview.redis, evicts=True, durable=False, limit_bytes=1),
+            epoch=Epoch("b", "a", "a", 1, WentBack(overview.now, 1, 2, Why.BEHIND, 3, 4)),
             lanes={
                 lane: replace(state, webhooks=3, oldest_s=99.0, next_due_in_s=-99.0)
                 for lane, state in overview.lanes.items()
@@ -222,3 +224,20 @@ async def test_while_php_answers_nothing_follows_from_it(
 ) -> None:
     fine = replace(worse(report), php=PhpReport())
     assert not [one for one in problems(fine, settings) if one.cause is not None]
+
+
+def test_how_far_redis_went_back_is_said_for_a_day(report: Report, settings: Settings) -> None:
+    now = report.overview.now
+    found = {}
+    for why in Why:
+        back = WentBack(now - 60_000, now - 400_000, now - 100_000, why, 1200, 3)
+        epoch = Epoch("b", "a", "b", 1, back)
+        at = replace(report, overview=replace(report.overview, epoch=epoch))
+        [found[why]] = [p for p in problems(at, settings) if p.code is Code.REDIS_WENT_BACK]
+        later = replace(at.overview, now=back.at + NAMED_MS)
+        after = problems(replace(report, overview=later), settings)
+        assert Code.REDIS_WENT_BACK not in {problem.code for problem in after}
+    assert found[Why.BEHIND].what.startswith("Redis has gone back in time by about 5 min")
+    assert "1,200 rows of campaigns and 3 replies" in found[Why.BEHIND].what
+    assert "failed over" in found[Why.FAILOVER].what
+    assert found[Why.BEHIND].subject == str(now - 60_000), "each time is an event of its own"

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, connect
+from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.redis.lease import Lease, Leases
 from simulator.redis_server import RedisServer
 from tests.eventually import eventually
@@ -220,3 +221,48 @@ async def test_a_lease_of_before_the_clock_was_set_back(leases: Leases, redis: R
 async def token_of_free(leases: Leases) -> int:
     async with leases.hold("a") as lease:
         return 0 if lease is None else lease.token
+
+
+# -- a Redis that may have gone back in time --
+
+TO_SEND = "campaign:c1"
+
+
+async def test_no_lease_to_send_until_redis_is_compared(redis: Redis, leases: Leases) -> None:
+    """Whoever settles what an earlier holder has left might release what was sent."""
+    await token_of(leases, TO_SEND)
+    run = await redis.hget(keys.EPOCH, "run")
+    await redis.hset(keys.EPOCH, "run", "another")
+    with pytest.raises(RedisUnavailable, match="compared with PHP"):
+        await token_of(leases, TO_SEND)
+    assert await token_of(leases, "drain:messages"), "webhooks are delivered"
+    await redis.hset(keys.EPOCH, "run", run)
+    assert await token_of(leases, TO_SEND)
+
+
+async def test_tokens_are_above_those_of_before_it_was_compared(
+    redis: Redis, leases: Leases
+) -> None:
+    """The clock of the host that has taken over may be behind."""
+    floor = await token_of(leases, TO_SEND) + 60_000
+    await redis.hset(keys.EPOCH, "floor", floor)
+    assert await token_of(leases, TO_SEND) > floor
+
+
+async def test_a_wiped_redis_gives_them_out_as_ever(redis: Redis, leases: Leases) -> None:
+    await token_of(leases, TO_SEND)
+    begun = int(await redis.hget(keys.EPOCH, "begun") or 0)
+    await redis.flushdb()
+    assert await token_of(leases, TO_SEND)
+    assert int(await redis.hget(keys.EPOCH, "begun") or 0) > begun, "it is not behind"
+
+
+async def test_another_run_is_another_id(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
+            await token_of(Leases(redis, TTL_MS), TO_SEND)
+        server.kill()
+        server.start()
+        async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
+            with pytest.raises(RedisUnavailable, match="compared with PHP"):
+                await token_of(Leases(redis, TTL_MS), TO_SEND)

@@ -6,10 +6,12 @@ from typing import Any, cast
 import pytest
 
 from contracts.backend import SendError, SendOutcome
+from sidecar.clock import now_ms
 from sidecar.redis import keys
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, RedisUnavailable
 from sidecar.redis.lease import Lease, LeaseLost
 from sidecar.sending import row_states
+from sidecar.sending.epoch import Begun
 from tests.workers.payloads import VENDOR
 from tests.workers.rows import (
     CAMPAIGN,
@@ -190,6 +192,37 @@ async def test_what_is_sent_when_the_hold_is_over_may_begin_before(
     await redis.hset(keys.number(NUMBER), "until", (seconds + 50) * 1_000_000)
     await ledger.begin(lease, [(queued("row-1"), NUMBER)])
     assert set((await state_of(ledger)).sending) == {"row-1"}
+
+
+async def test_nothing_begins_until_redis_is_compared(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    await redis.hset(keys.EPOCH, "run", "another")
+    with pytest.raises(RedisUnavailable, match="compared with PHP"):
+        await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert await redis.hlen(keys.ledger(CAMPAIGN)) == 0
+
+
+async def test_nothing_begins_under_a_lease_from_before_that(
+    ledger: Ledger, lease: Lease, redis: Redis
+) -> None:
+    """A process that stood still may hold it again, in a Redis that has gone back."""
+    await redis.hset(keys.EPOCH, "floor", lease.token)
+    with pytest.raises(LeaseLost):
+        await ledger.begin(lease, [(queued("row-1"), NUMBER)])
+    assert await redis.hlen(keys.ledger(CAMPAIGN)) == 0
+
+
+async def test_each_write_has_a_higher_number(redis: Redis, lease: Lease) -> None:
+    begun = Begun()
+    ledger = Ledger(redis, CAMPAIGN, VENDOR, begun)
+    numbers = []
+    for name in ("row-1", "row-2"):
+        await ledger.begin(lease, [(queued(name), NUMBER)])
+        numbers.append(begun.number)
+        assert int(await redis.hget(keys.EPOCH, "begun") or 0) == begun.number
+    assert 0 < numbers[0] < numbers[1]
+    assert begun.at == pytest.approx(now_ms(), abs=60_000)
 
 
 async def test_many_begin_at_once(ledger: Ledger, lease: Lease) -> None:

@@ -24,6 +24,15 @@ final class PendingMessages
     private const PENDING = "SELECT _uid, created_at, JSON_EXTRACT(__data, '$.effect') AS effect FROM {logs}"
         . " WHERE _uid IN (%s) AND status = 'pending' AND wamid IS NULL";
 
+    /** In the index, those of a vendor that no wamid is known of stand together. */
+    private const ALL_PENDING = 'SELECT logs._id FROM {logs} AS logs %s WHERE logs.vendors__id IN (%s)'
+        . " AND logs.wamid IS NULL AND logs.status = 'pending'"
+        . " AND JSON_TYPE(JSON_EXTRACT(logs.__data, '$.effect')) = 'OBJECT'";
+
+    private const MOST = 1000;
+
+    private const MAYBE_SENT = 'Redis has gone back in time: the message may have been sent.';
+
     public function __construct(private Database $db, private ContactRows $contacts)
     {
     }
@@ -146,10 +155,41 @@ final class PendingMessages
         return $effect;
     }
 
+    /**
+     * All that are pending may have been sent: none is sent again.
+     *
+     * @return int how many
+     */
+    public function settleAll(string $now): int
+    {
+        $vendors = array_column($this->db->rows('SELECT _id FROM {vendors}'), '_id');
+        $rows = $this->db->rowsByIndex(
+            sprintf(self::ALL_PENDING, '%s', Database::marks($vendors)),
+            'sidecar_logs_wamid',
+            $vendors
+        );
+        $changed = 0;
+        foreach (array_chunk(array_column($rows, '_id'), self::MOST) as $ids) {
+            $changed += $this->db->change(
+                "UPDATE {logs} SET status = 'unknown', updated_at = ?, __data = JSON_MERGE_PATCH(__data, ?)"
+                    . ' WHERE _id IN (' . Database::marks($ids) . ") AND status = 'pending' AND wamid IS NULL",
+                [$now, Json::dump(['error' => self::error(self::MAYBE_SENT)]), ...$ids]
+            );
+        }
+
+        return $changed;
+    }
+
+    /** @return array<string, ?string> as a failed status leaves it in the row */
+    private static function error(string $message): array
+    {
+        return ['code' => null, 'title' => null, 'message' => $message, 'details' => null];
+    }
+
     /** The sidecar does not take the message: it will not be sent. */
     public function fail(string $uid, string $reason, string $now): void
     {
-        $error = ['code' => null, 'title' => null, 'message' => $reason, 'details' => null];
+        $error = self::error($reason);
         $this->db->change(
             "UPDATE {logs} SET status = 'failed', updated_at = ?, __data = JSON_MERGE_PATCH(__data, ?)"
                 . " WHERE _uid = ? AND status = 'pending' AND wamid IS NULL",

@@ -79,6 +79,9 @@ final class MessageResults
         if ($row->wamid !== null) {
             return 'row_has_wamid';
         }
+        if ($result->outcome === 'unknown' && $row->status === 'failed') {
+            return 'row_has_failed';
+        }
         $row->status = $result->outcome;
         $row->data->sidecar = Json::section($row->data, 'sidecar');
         $row->data->sidecar->results = [...$known, $result->mark()];

@@ -11,7 +11,8 @@
 -- KEYS[5]  count:{vendor}     hash: counters
 -- KEYS[6]  vendors            set: vendors with counters
 -- KEYS[7]  rows               hash: the ledger in which a row stands: row -> campaign
--- KEYS[8..] for each number that sends, which may be held by now (hold.lua):
+-- KEYS[8]  epoch              hash (epoch.lua)
+-- KEYS[9..] for each number that sends, which may be held by now (hold.lua):
 --          number:{number}    hash
 --          outage:{number}    hash: the Cloud API does not work (outage.lua)
 -- ARGV[1]  the holder's fencing token
@@ -23,16 +24,21 @@
 -- ARGV[7]  how long the probe may take
 -- ARGV[8..] for each row its uid, and its state from now on
 --
--- Returns the places (from 0) of rows that must not be sent: the ledger has them under another
--- claim, or knows what became of them (but for a reply that was not sent, and waits in the outbox
--- again), or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
+-- Returns the number of this write, which only grows, and the places (from 0) of rows that must not be
+-- sent: the ledger has them under another claim, or knows what became of them (but for a reply that was
+-- not sent, and waits in the outbox again), or another ledger has them. -1 if the lease is lost, -2 if the campaign is halted, -3 if a
 -- number is held then, or its Cloud API is down and the rows are no probe; and nothing is written. A row
--- that is in no ledger counts as claimed.
+-- that is in no ledger counts as claimed. The error UNCHECKED: Redis may have gone back in time.
 
+-- include redis/epoch.lua
 -- include sending/held.lua
 -- include sending/ledger_rows.lua
 
-if redis.call("GET", KEYS[1]) ~= ARGV[1] then
+local unchecked, floor, begun = look_at_epoch(KEYS[8])
+if unchecked then
+  return unchecked
+end
+if redis.call("GET", KEYS[1]) ~= ARGV[1] or tonumber(ARGV[1]) <= floor then
   return -1
 end
 if redis.call("EXISTS", KEYS[2]) == 1 then
@@ -41,7 +47,7 @@ end
 local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
 local probes
-for index = 8, #KEYS, 2 do
+for index = 9, #KEYS, 2 do
   local hold = look(KEYS[index], now, "until", "pause")
   local over = tonumber(hold[1] or 0)
   -- One that lies further ahead is of before the clock was set back, as in grant.lua.
@@ -55,8 +61,11 @@ for index = 8, #KEYS, 2 do
   probes = outage[1] and KEYS[index + 1] or probes
 end
 
+begun = begun + 1
+local at = math.floor(now / 1000)
+redis.call("HSET", KEYS[8], "begun", string.format("%.0f", begun), "at", string.format("%.0f", at))
 local new = 0
-local refused = {}
+local refused = {begun}
 for index = 8, #ARGV, 2 do
   local row, state = ARGV[index], ARGV[index + 1]
   local known = redis.call("HGET", KEYS[3], row)
@@ -72,7 +81,7 @@ for index = 8, #ARGV, 2 do
     end
   end
 end
-if probes and #refused == 0 then
+if probes and #refused == 1 then
   redis.call("HSET", probes, "probe_until", now + ARGV[7])
 end
 count_claimed(KEYS[4], KEYS[5], KEYS[6], ARGV[2], ARGV[3], new)

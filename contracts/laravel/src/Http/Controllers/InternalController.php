@@ -12,6 +12,7 @@ use WhatsappSidecar\Laravel\Actions\ChangeModes;
 use WhatsappSidecar\Laravel\Actions\ClaimMessages;
 use WhatsappSidecar\Laravel\Actions\Diagnose;
 use WhatsappSidecar\Laravel\Actions\Find;
+use WhatsappSidecar\Laravel\Actions\KeepEpoch;
 use WhatsappSidecar\Laravel\Actions\ListBots;
 use WhatsappSidecar\Laravel\Actions\ListDueCampaigns;
 use WhatsappSidecar\Laravel\Actions\ListPendingEffects;
@@ -90,6 +91,11 @@ final class InternalController
     }
 
     public function resolveMessages(Request $request, ResolveMessages $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function epoch(Request $request, KeepEpoch $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }

@@ -1,0 +1,125 @@
+"""The epoch: how far Redis has come, so that a Redis that has gone back in time is noticed.
+
+A replica that lagged is promoted, or an old snapshot restored: Redis then calls rows *claimed* that
+were sent since, and has replies in its outbox that customers have got. So each write of rows that
+are about to be sent has a number that only grows, and PHP is told of it once a second. After each
+restart and each failover nothing is sent (``lua/redis/epoch.lua``) until a worker has compared the
+two (``workers/sending/epoch_watch.py``).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, cast
+
+from sidecar.clock import now_ms
+from sidecar.redis import keys
+from sidecar.redis.client import Hash, Redis
+
+#: A Redis that has gone back in time is named for so long.
+NAMED_MS = 86_400_000
+
+
+class Why(StrEnum):
+    """Why Redis is said to have gone back in time.
+
+    - ``behind``: PHP, or a worker, knows of sends that it knows nothing of;
+    - ``failover``: a replica took over, and nothing says that it had everything.
+    """
+
+    BEHIND = "behind"
+    FAILOVER = "failover"
+
+
+@dataclass(frozen=True, slots=True)
+class WentBack:
+    """Redis has gone back in time, which was found ``at`` (times are unix ms): from the last write
+    that is known of (``known_at``) to the last that it has (``kept_at``; 0: it has none). ``rows``
+    of campaigns and ``replies`` count as being sent since then."""
+
+    at: int
+    kept_at: int
+    known_at: int
+    why: Why
+    rows: int
+    replies: int
+
+    @property
+    def by_s(self) -> float:
+        """How far, as far as is known."""
+        return max(0, self.known_at - self.kept_at) / 1000 if self.kept_at else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """``run``: the id of this run of Redis; ``earlier``: that of the primary before it, if it was a
+    replica. ``compared``: the run that was compared last; None: nothing was ever sent. ``begun`` is
+    the number of the last write of rows about to be sent."""
+
+    run: str
+    earlier: str
+    compared: str | None
+    begun: int
+    went_back: WentBack | None
+
+    @property
+    def unchecked(self) -> bool:
+        """Whether nothing is sent until it is compared."""
+        return self.compared is not None and self.compared != self.run
+
+    def went_back_lately(self, now: int) -> WentBack | None:
+        """Return what people are to know. ``now``: unix ms."""
+        back = self.went_back
+        return back if back is not None and now - back.at < NAMED_MS else None
+
+    @property
+    def failed_over(self) -> bool:
+        return self.compared == self.earlier
+
+    @classmethod
+    def load(cls, replication: Mapping[str, Any], kept: Hash) -> "Epoch":
+        """Return what ``INFO replication`` and the hash say."""
+        number = {name.decode(): int(value) for name, value in kept.items() if value.isdigit()}
+        went_back = None
+        if b"back_why" in kept:
+            went_back = WentBack(
+                at=number["back_at"],
+                kept_at=number["back_from"],
+                known_at=number["back_to"],
+                why=Why(kept[b"back_why"].decode()),
+                rows=number["back_rows"],
+                replies=number["back_replies"],
+            )
+        compared = kept.get(b"run")
+        return cls(
+            run=str(replication["master_replid"]),
+            earlier=str(replication.get("master_replid2", "")),
+            compared=None if compared is None else compared.decode(),
+            begun=number.get("begun", 0),
+            went_back=went_back,
+        )
+
+
+@dataclass(slots=True)
+class Begun:
+    """The last write of rows about to be sent that this process knows of, and when it was (unix
+    ms)."""
+
+    number: int = 0
+    at: int = 0
+
+    def note(self, number: int) -> None:
+        if number > self.number:
+            self.number, self.at = number, now_ms()
+
+
+#: A Redis that has never sent.
+NEW = Epoch(run="", earlier="", compared=None, begun=0, went_back=None)
+
+
+async def read_epoch(redis: Redis) -> Epoch:
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.info("replication")
+    pipeline.hgetall(keys.EPOCH)
+    replication, kept = await pipeline.execute()
+    return Epoch.load(replication, cast(Hash, kept))

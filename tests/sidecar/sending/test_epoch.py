@@ -1,0 +1,64 @@
+"""How far Redis has come, as it is read."""
+
+import pytest
+
+from sidecar.clock import now_ms
+from sidecar.redis import keys
+from sidecar.redis.client import Redis
+from sidecar.redis.lease import Leases
+from sidecar.sending.epoch import NAMED_MS, Begun, Epoch, WentBack, Why, read_epoch
+
+RUN = {"master_replid": "b" * 40, "master_replid2": "a" * 40}
+BACK = {
+    b"back_at": b"9000000",
+    b"back_from": b"1000000",
+    b"back_to": b"1061500",
+    b"back_why": b"behind",
+    b"back_rows": b"7",
+    b"back_replies": b"2",
+}
+
+
+async def test_a_redis_that_has_never_sent_has_nothing_to_compare(redis: Redis) -> None:
+    epoch = await read_epoch(redis)
+    assert (epoch.compared, epoch.begun, epoch.went_back) == (None, 0, None)
+    assert not epoch.unchecked
+    assert not epoch.failed_over
+
+
+async def test_the_first_lease_to_send_begins_it(redis: Redis) -> None:
+    async with Leases(redis, 1000).hold("campaign:c1"):
+        epoch = await read_epoch(redis)
+    assert epoch.compared == epoch.run
+    assert epoch.begun == pytest.approx(now_ms() * 1000, abs=60_000_000), "by the clock"
+    assert not epoch.unchecked
+    await redis.hset(keys.EPOCH, "run", "another")
+    assert (await read_epoch(redis)).unchecked
+
+
+def test_who_was_the_primary() -> None:
+    assert Epoch.load(RUN, {b"run": b"a" * 40}).failed_over
+    assert not Epoch.load(RUN, {b"run": b"b" * 40}).failed_over
+    assert not Epoch.load(RUN, {b"run": b"c" * 40}).failed_over, "restarted"
+    assert not Epoch.load(RUN, {}).failed_over
+
+
+def test_going_back_is_told_for_a_day() -> None:
+    epoch = Epoch.load(RUN, {b"run": b"b" * 40, b"begun": b"5", **BACK})
+    back = WentBack(9_000_000, 1_000_000, 1_061_500, Why.BEHIND, rows=7, replies=2)
+    assert epoch.went_back == back
+    assert back.by_s == 61.5
+    assert epoch.went_back_lately(9_000_000 + NAMED_MS - 1) == back
+    assert epoch.went_back_lately(9_000_000 + NAMED_MS) is None
+
+
+def test_how_far_is_not_known_of_one_that_had_sent_nothing() -> None:
+    assert WentBack(9, 0, 5_000, Why.BEHIND, 0, 0).by_s == 0.0
+
+
+def test_the_highest_number_is_remembered() -> None:
+    begun = Begun()
+    for number in (5, 3, 5):
+        begun.note(number)
+    assert begun.number == 5
+    assert begun.at == pytest.approx(now_ms(), abs=60_000)

@@ -1,0 +1,374 @@
+"""A Redis that has gone back in time sends nothing that may have been sent, whoever dies where."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from contracts import backend as contract
+from contracts.backend import QueueStatus
+from sidecar.ops.audit import Audit
+from sidecar.php.client import BackendUnavailable
+from sidecar.redis import keys
+from sidecar.redis.client import Redis, RedisUnavailable, connect
+from sidecar.sending.epoch import Begun, Why, read_epoch
+from tests.eventually import eventually
+from tests.workers.conftest import MakeStage
+from tests.workers.crashing import Process
+from tests.workers.php import DROP, Answer
+from tests.workers.put_back import Copy, restart
+from tests.workers.replying import Replies
+from tests.workers.stage import Stage
+from workers.sending import epoch_watch
+from workers.sending.epoch_watch import EpochWatch
+from workers.sending.ledger import Ledger
+
+MESSAGES = 12
+
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(epoch_watch, "HEAR_S", 0.0)
+    monkeypatch.setattr(epoch_watch, "PUT_S", 0.0)
+    monkeypatch.setattr(epoch_watch, "TELL_S", 0.01)
+
+
+@pytest.fixture
+async def stage(make_stage: MakeStage) -> Stage:
+    return await make_stage(MESSAGES, rate=300, claim_s=0.1)
+
+
+def watch_of(stage: Stage, begun: Begun | None = None) -> EpochWatch:
+    return EpochWatch(stage.settings, stage.redis, stage.backend, begun or Begun())
+
+
+async def begun_in(redis: Redis) -> Begun:
+    """Return what a worker remembers that was there all the time."""
+    known = await redis.hmget(keys.EPOCH, "begun", "at")
+    return Begun(*(int(one or 0) for one in known))
+
+
+async def send_and_die(stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Copy:
+    """Send the campaign, and die before PHP knows of it. Return Redis as it was when the first rows
+    were claimed."""
+    copies: list[Copy] = []
+    claimed = Ledger.claimed
+
+    async def and_copy(self: Ledger, *arguments: Any, **more: Any) -> list[str]:
+        reasons = await claimed(self, *arguments, **more)
+        if not copies:
+            copies.append(await Copy.of(stage.redis))
+        return reasons
+
+    monkeypatch.setattr(Ledger, "claimed", and_copy)
+    deaf = stage.php.always(contract.UPDATE_MESSAGE_STATUSES, Answer(503))
+    process = Process(stage, redis_url, done=False)
+    await process.start()
+    await eventually(lambda: len(stage.accepts()) == MESSAGES, 20)
+    process.fail()
+    await process.drop()
+    stage.php.forget(deaf)
+    monkeypatch.setattr(Ledger, "claimed", claimed)
+    return copies[0]
+
+
+async def is_unchecked(redis: Redis) -> bool:
+    return (await read_epoch(redis)).unchecked
+
+
+# -- telling --
+
+
+async def test_php_is_told_what_is_new_and_no_more(stage: Stage) -> None:
+    begun = Begun()
+    watch = watch_of(stage, begun)
+    await watch.tell()
+    assert stage.php.to(contract.EPOCH) == []
+    for number in (5, 7):
+        begun.note(number)
+        await watch.tell()
+        await watch.tell()
+    assert [call.json["epoch"] for call in stage.php.to(contract.EPOCH)] == [5, 7]
+
+
+async def test_it_is_told_again_until_php_has_it(stage: Stage) -> None:
+    begun = Begun(5, 1)
+    watch = watch_of(stage, begun)
+    stage.php.once(contract.EPOCH, DROP)
+    running = asyncio.create_task(watch.run())
+    await eventually(lambda: len(stage.php.to(contract.EPOCH)) == 2, 20)
+    running.cancel()
+
+
+async def test_a_redis_that_hangs_keeps_nobody_from_telling(stage: Stage) -> None:
+    """Else its memory would come too late: the others compare when Redis is back."""
+    listener = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    hanging = connect(f"redis://127.0.0.1:{port}/0", timeout_s=30.0)
+    watch = EpochWatch(stage.settings, hanging, stage.backend, Begun(9, 1))
+    running = asyncio.create_task(watch.run())
+    await eventually(lambda: len(stage.php.to(contract.EPOCH)) == 1, 20)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await hanging.aclose()
+    listener.close()
+
+
+# -- a Redis that has all it had --
+
+
+async def test_a_restart_that_loses_nothing(stage: Stage) -> None:
+    await stage.run()
+    await watch_of(stage, await begun_in(stage.redis)).tell()
+    await restart(stage.redis)
+    with pytest.raises(RedisUnavailable, match="compared with PHP"):
+        await stage.run()
+    await watch_of(stage).compare()
+    epoch = await read_epoch(stage.redis)
+    assert not epoch.unchecked
+    assert epoch.went_back is None
+    assert not any(call.json.get("settle_pending") for call in stage.php.to(contract.EPOCH))
+    await stage.run_to_the_end()
+    assert stage.all_accepted()
+
+
+async def test_what_a_dead_worker_had_claimed_is_sent_as_ever(stage: Stage, redis_url: str) -> None:
+    process = Process(stage, redis_url, 9, done=True)
+    await process.start()
+    await process.ended_or_failed()
+    await process.drop()
+    await stage.drop_lease()
+    await watch_of(stage, await begun_in(stage.redis)).tell()
+    await restart(stage.redis)
+    await watch_of(stage).compare()
+    await stage.run_to_the_end()
+    stage.assert_settled()
+    assert (await read_epoch(stage.redis)).went_back is None
+
+
+async def test_a_wiped_redis_has_nothing_to_compare(stage: Stage) -> None:
+    await watch_of(stage, Begun(10**9, 1)).tell()
+    await stage.redis.flushdb()
+    await stage.run_to_the_end()
+    assert stage.all_accepted()
+    await watch_of(stage, await begun_in(stage.redis)).tell()
+    await restart(stage.redis)
+    await watch_of(stage).compare()
+    assert (await read_epoch(stage.redis)).went_back is None, "its number is of the clock"
+
+
+async def test_one_that_lives_gives_back_and_begins_anew(make_stage: MakeStage) -> None:
+    """It knows what it did not send, so nothing of it becomes unknown."""
+    stage = await make_stage(60, rate=60, claim_s=0.3)
+    running = asyncio.create_task(stage.run())
+    await eventually(lambda: len(stage.accepts()) > 10, 20)
+    await watch_of(stage, await begun_in(stage.redis)).tell()
+    await restart(stage.redis)
+    sent = len(stage.accepts())
+    await asyncio.sleep(0.3)
+    assert len(stage.accepts()) <= sent + 5, "only what was begun by then"
+    await watch_of(stage).compare()
+    assert await running is False
+    await stage.run_to_the_end()
+    assert stage.all_accepted()
+
+
+# -- one that has gone back --
+
+
+@pytest.mark.parametrize("memory", ["php", "the one who compares"])
+async def test_what_was_claimed_then_is_not_sent_again(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch, memory: str
+) -> None:
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    if memory == "php":
+        await watch_of(stage, begun).tell()
+        begun = Begun()
+    await copy.put_back(stage.redis)
+    await watch_of(stage, begun).compare()
+    await stage.run_to_the_end()
+    stage.assert_settled()
+    assert stage.statuses() == {QueueStatus.UNKNOWN: MESSAGES}
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert (back.why, back.replies) == (Why.BEHIND, 0)
+    assert back.rows == MESSAGES
+    [entry] = await Audit(stage.redis, 100).read()
+    assert (entry.who.kind, entry.action, entry.outcome) == ("worker", "redis.went_back", "behind")
+
+
+async def test_a_claim_that_nobody_has_noted_is_not_released(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows may have been sent; PHP calls them unknown after a while."""
+    copies: list[Copy] = []
+    about = Ledger.about_to_claim
+
+    async def and_copy(self: Ledger, *arguments: Any) -> None:
+        await about(self, *arguments)
+        copies.append(await Copy.of(stage.redis))
+
+    monkeypatch.setattr(Ledger, "about_to_claim", and_copy)
+    await send_and_die(stage, redis_url, monkeypatch)
+    monkeypatch.setattr(Ledger, "about_to_claim", about)
+    begun = await begun_in(stage.redis)
+    await copies[0].put_back(stage.redis)
+    await watch_of(stage, begun).compare()
+    await stage.run_to_the_end()
+    assert stage.statuses() == {QueueStatus.PROCESSING: MESSAGES}
+    stage.assert_nothing_sent_twice()
+
+
+async def test_replies_of_then_are_not_sent_again(stage: Stage) -> None:
+    replies = Replies(stage)
+    await replies.ask(5)
+    copy = await Copy.of(stage.redis)
+    await replies.run()
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    # There was no epoch yet in this copy: it is of before anything was ever sent.
+    await stage.redis.hset(keys.EPOCH, mapping={"run": "another", "begun": 1})
+    await watch_of(stage, begun).compare()
+    await replies.run_to_the_end()
+    assert set(replies.sent.values()) == {1}
+    assert set(map(tuple, replies.told.values())) == {("accepted", "unknown")}
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert (back.rows, back.replies) == (0, 5)
+
+
+async def test_php_settles_what_is_pending_first(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update that comes again would bring it again."""
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    unchecked: list[bool] = []
+
+    async def look(call: Any) -> None:
+        if call.json.get("settle_pending"):
+            unchecked.append(await is_unchecked(stage.redis))
+
+    stage.php.when(contract.EPOCH, look)
+    await watch_of(stage, begun).compare()
+    assert unchecked == [True]
+    assert not await is_unchecked(stage.redis)
+
+
+async def test_a_failover_counts_as_going_back(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was with the primary may have sent what nobody else knows of."""
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    await copy.put_back(stage.redis)
+    info = await stage.redis.info("replication")
+    await stage.redis.hset(keys.EPOCH, "run", info["master_replid2"])
+    await watch_of(stage).compare()
+    await stage.run_to_the_end()
+    stage.assert_settled()
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert back.why is Why.FAILOVER
+
+
+async def test_php_is_asked_until_it_answers(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    away = stage.php.always(contract.EPOCH, Answer(503))
+    with pytest.raises(BackendUnavailable):
+        await watch_of(stage, begun).compare()
+    assert await is_unchecked(stage.redis)
+    with pytest.raises(RedisUnavailable, match="compared with PHP"):
+        await stage.run()
+    stage.php.forget(away)
+    await watch_of(stage, begun).compare()
+    await stage.run_to_the_end()
+    stage.assert_settled()
+
+
+async def test_an_older_package_of_php_stops_nobody(stage: Stage) -> None:
+    """It knows of no epoch; what this process remembers is compared all the same."""
+    await stage.run()
+    begun = await begun_in(stage.redis)
+    await restart(stage.redis)
+    stage.php.always(contract.EPOCH, Answer(404, b"<!DOCTYPE html><title>Not Found</title>"))
+    await watch_of(stage, begun).compare()
+    assert not await is_unchecked(stage.redis)
+    await restart(stage.redis)
+    await watch_of(stage, Begun(begun.number + 10**9, 1)).compare()
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+
+
+# -- several, and those who die --
+
+
+async def test_many_compare_and_one_says_so(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    await asyncio.gather(*(watch_of(stage, begun).compare() for _ in range(5)))
+    assert len(await Audit(stage.redis, 100).read()) == 1
+    await stage.run_to_the_end()
+    stage.assert_settled()
+
+
+async def test_another_restart_while_it_compares(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was compared is not what is there now."""
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    begun = await begun_in(stage.redis)
+    await restart(stage.redis)
+
+    copies = [copy]
+
+    async def and_go_back(call: Any) -> None:
+        if copies:
+            await copies.pop().put_back(stage.redis)
+
+    stage.php.when(contract.EPOCH, and_go_back)
+    await watch_of(stage, begun).compare()
+    assert await is_unchecked(stage.redis)
+    await watch_of(stage, begun).compare()
+    await stage.run_to_the_end()
+    stage.assert_settled()
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["before it is done", "after it is done"])
+@pytest.mark.parametrize("at", range(1, 8))
+async def test_it_dies_while_it_compares(
+    stage: Stage, redis_url: str, monkeypatch: pytest.MonkeyPatch, at: int, done: bool
+) -> None:
+    replies = Replies(stage)
+    await replies.ask(2)
+    copy = await send_and_die(stage, redis_url, monkeypatch)
+    await replies.run()
+    begun = await begun_in(stage.redis)
+    await copy.put_back(stage.redis)
+    process = Process(stage, redis_url, at, done=done)
+    dying = EpochWatch(stage.settings, process.redis, process.backend, begun)
+    comparing = asyncio.create_task(dying.compare())
+    failed = asyncio.create_task(process.failed.wait())
+    await asyncio.wait([comparing, failed], return_when=asyncio.FIRST_COMPLETED)
+    for task in (comparing, failed):
+        task.cancel()
+    await asyncio.gather(comparing, failed, return_exceptions=True)
+    await process.drop()
+    await watch_of(stage, begun).compare()
+    assert not await is_unchecked(stage.redis)
+    await stage.run_to_the_end()
+    await replies.run_to_the_end()
+    assert set(replies.sent.values()) == {1}
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert (back.rows > 0, back.replies) == (True, 2)
