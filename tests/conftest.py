@@ -35,6 +35,7 @@ LONG = (
     "tests/adversary/test_adversary.py",
     "tests/migration/test_rehearsal.py",
     "tests/system/",
+    "tests/upgrade/",
 )
 
 #: What starts servers other than Valkey, as any test does that asks for OTHER_SERVERS.
@@ -53,6 +54,7 @@ SERVERS = (
     "tests/simulator/",
     "tests/stack/",
     "tests/system/",
+    "tests/upgrade/",
     "tests/workers/inbox/test_deaths.py",
     "tests/workers/sending/test_limiter.py::test_processes_share_a_number",
     "tests/workers/test_cutover_processes.py",

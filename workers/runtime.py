@@ -27,6 +27,7 @@ from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.tasks import cancel
 from sidecar.trace import tracing
+from workers.aside import Aside
 from workers.effects.ai_reply import AiReplies
 from workers.effects.handlers import make_handlers
 from workers.effects.media import remove_parts
@@ -51,6 +52,9 @@ log = structlog.get_logger()
 #: Longest pause of a lane whose updates PHP does not take. It is short, because some vendors may be
 #: the cause, and the next attempt serves the others.
 LANE_PAUSE_S = 2.0
+
+#: Sends that are under way when PHP is left to others have so long to end.
+LEAVE_S = 3.0
 
 #: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.
 REDIS_TIMEOUT_S = 5.0
@@ -101,7 +105,7 @@ class Runtime:
         self._drain_outages = {lane: LogOnce("lane.not_drained", lane=lane.value) for lane in Lane}
         self._host = Host(
             self._leases,
-            lambda: self.stopping,
+            lambda: self._ending,
             lambda lane: self._wakeups.send(drain(lane)),
             LINGER_S,
         )
@@ -126,7 +130,11 @@ class Runtime:
             for lane, of_statuses in ((Lane.MESSAGES, None), (Lane.STATUSES, status_errors))
         }
         self._reconciler = Reconciler(
-            settings, self._redis, self._backend, self._leases, self._wakeups.send
+            *(settings, self._redis, self._backend, self._leases, self._wakeups.send),
+            self._services.aside,
+        )
+        self._aside = Aside(
+            self._redis, self._backend, queues, self._services.aside, self._leave_campaigns
         )
         self._notifier = make_notifier(settings, self._redis, redis_url, self._backend)
         self._shadow = ShadowWork(
@@ -135,6 +143,7 @@ class Runtime:
         self._telemetry = Telemetry(self._redis, "worker", self._facts)
         self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_outages: dict[str, LogOnce] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
         self._leave_at: float | None = None
@@ -144,6 +153,7 @@ class Runtime:
         await self._changes.look()  # before anything is asked for
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
+            asyncio.create_task(self._aside.run(), name="aside"),
             asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
@@ -175,11 +185,28 @@ class Runtime:
             "in_vain": self._reconciler.in_vain(),
             "sends": self._services.recent.report(),
             "slow": self._services.cloud_api.calls.slow(),
+            "php_away": self._aside.php_away,
         }
 
     def _ai_failures(self) -> dict[str, str]:
         ai = self._ai_replies
         return ai.failures.report() if isinstance(ai, AiReplies) else {}
+
+    @property
+    def _ending(self) -> bool:
+        """Whether nothing more is begun here."""
+        return self.stopping or self._services.aside.is_set()
+
+    def _leave_campaigns(self) -> None:
+        """Give the campaigns up that do not end by themselves because they wait for PHP."""
+        for campaign_uid in self._campaigns:
+            task = asyncio.create_task(self._leave(campaign_uid), name=f"leave {campaign_uid}")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, campaign_uid: str) -> None:
+        await asyncio.sleep(LEAVE_S)
+        await self._leases.give_up(campaign_lease(campaign_uid))
 
     def stop(self) -> None:
         """Start nothing more, and begin to shut campaigns down."""
@@ -201,7 +228,7 @@ class Runtime:
             log.warning("campaign.shutdown_timeout", campaign=campaign_uid)
         await cancel(list(self._campaigns.values()))
         await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
-        await cancel(self._background)
+        await cancel([*self._background, *self._leaving])
         if self._notifier is not None:
             await self._notifier.close()
         await self._telemetry.close()
@@ -240,7 +267,7 @@ class Runtime:
         """Start to send a campaign, unless this process has enough to do. Returns at once: a
         campaign takes minutes, and needs the event loop, not a thread of Dramatiq's."""
         full = len(self._campaigns) >= self._settings.campaign_concurrency
-        if self.stopping or full or campaign_uid in self._campaigns:
+        if self._ending or full or campaign_uid in self._campaigns:
             return  # the reconciler wakes a worker for what nobody holds
         task = asyncio.create_task(
             self._send_campaign(vendor_uid, campaign_uid), name=f"campaign {campaign_uid}"

@@ -26,8 +26,9 @@ class Process:
     can be woken; ``ai_failures`` says why AIs fail on all questions, by vendor. ``in_vain`` are the
     campaigns for which workers are woken and which nobody sends, with seconds. ``sends`` is how the
     sends of the last minutes went (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many
-    seconds the Cloud API takes to answer for a number, where that is long. ``clock`` is what its
-    clock said with its last heartbeat; 0: it said nothing. Times are unix ms."""
+    seconds the Cloud API takes to answer for a number, where that is long. ``php_away``:
+    nothing of PHP's works for it. ``clock`` is what its clock said with its last heartbeat; 0: it
+    said nothing. Times are unix ms."""
 
     id: str
     role: str
@@ -49,6 +50,7 @@ class Process:
     in_vain: dict[str, float] = field(default_factory=dict)
     sends: list[dict[str, Any]] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
+    php_away: bool = False
     clock: int = 0
     version: str = ""
 

@@ -24,7 +24,8 @@ class VendorConfigs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``stopping`` is set when the process is to end."""
+    """``stopping`` is set when the process is to end, and ``aside`` while it leaves PHP's work to
+    others (``workers/aside.py``)."""
 
     settings: Settings
     redis: Redis
@@ -34,3 +35,4 @@ class Services:
     stopping: asyncio.Event
     vendors: VendorConfigs
     recent: Recent = field(default_factory=Recent)
+    aside: asyncio.Event = field(default_factory=asyncio.Event)

@@ -204,3 +204,15 @@ async def test_php_is_away_stands_before_what_it_refuses(
     bad = replace(worse(report), php=PhpReport(error="answered 502"))
     codes = [one.code for one in problems(bad, settings)]
     assert [code for code in dict.fromkeys(codes) if code in order] == [*order]
+
+
+async def test_a_host_that_php_does_not_answer_is_named(report: Report, settings: Settings) -> None:
+    why = {"modes": "cannot connect"}
+    away = Process("a", "worker", "host-a", 7, 0, 0.0, php_failures=why, php_away=True)
+    well = Process("b", "worker", "host-b", 8, 0, 0.0)
+    report = replace(
+        report, overview=replace(report.overview, processes=[away, well]), php=PhpReport()
+    )
+    [one] = [p for p in problems(report, settings) if p.code is Code.PHP_UNAVAILABLE]
+    assert "the worker host-a:7, which leaves its work to the others" in one.what
+    assert one.subject == "host-a"

@@ -220,3 +220,18 @@ async def test_a_lease_of_before_the_clock_was_set_back(leases: Leases, redis: R
 async def token_of_free(leases: Leases) -> int:
     async with leases.hold("a") as lease:
         return 0 if lease is None else lease.token
+
+
+async def test_it_is_given_up_before_the_holder_has_ended(redis: Redis) -> None:
+    mine, theirs = Leases(redis, 300), Leases(redis, 10_000)
+    async with mine.hold("a") as lease:
+        assert lease is not None
+        await mine.give_up("a")
+        await mine.give_up("b")  # which nobody holds
+        assert lease.lost.is_set()
+        assert mine.held == set()
+        async with theirs.hold("a") as other:
+            assert other is not None
+            await asyncio.sleep(0.4)  # who had it renews nothing
+            assert await redis.get(other.key) == str(other.token).encode()
+    assert not await redis.exists("lease:a")
