@@ -114,9 +114,7 @@ async def test_a_host_that_is_off(
     assert php.asked == []
 
 
-async def test_one_that_breaks_off(
-    hosts: Hosts, php: Stub, client: aiohttp.ClientSession
-) -> None:
+async def test_one_that_breaks_off(hosts: Hosts, php: Stub, client: aiohttp.ClientSession) -> None:
     """A webhook is repeated elsewhere. A call of PHP's may have been done: PHP is told so."""
     hosts.first.answer = drop
     assert await post(client, webhook(hosts)) == [200] * CALLS

@@ -92,9 +92,7 @@ async def test_it_stays_where_php_answers_a_probe(redis: Redis, php: Php, worker
     assert not worker.stepped.is_set()
 
 
-async def test_it_takes_part_again_when_php_answers(
-    redis: Redis, php: Php, worker: Worker
-) -> None:
+async def test_it_takes_part_again_when_php_answers(redis: Redis, php: Php, worker: Worker) -> None:
     await announce(redis, "host-b")
     await worker.aside.look()
     php.reached = True

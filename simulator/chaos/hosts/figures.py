@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def rates(sent_at: Sequence[float], trouble_at: float) -> Rates:
     """Return them, given when messages were accepted and since when there was trouble, in unix
     seconds."""
     times = sorted(sent_at)
-    pairs = [(b - a, a, b) for a, b in zip(times, times[1:], strict=False) if b >= trouble_at]
+    pairs = [(b - a, a, b) for a, b in pairwise(times) if b >= trouble_at]
     gap_s, until, since = max(pairs, default=(0.0, trouble_at, trouble_at))
     return Rates(
         _rate([at for at in times if at <= until]),

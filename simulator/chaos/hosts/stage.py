@@ -128,9 +128,7 @@ class HostsStage(Stage):
 
     def call(self, path: str, campaign_uid: str = "") -> None:
         where = path.format(campaign_uid=campaign_uid)
-        persist(
-            lambda: control.call_sidecar(self.door, where, self.key), httpx.HTTPError, CALL_S
-        )
+        persist(lambda: control.call_sidecar(self.door, where, self.key), httpx.HTTPError, CALL_S)
 
     def parts_of(self, host: Host) -> list[str]:
         """Return the names of what runs on a host."""

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 #: The machine on which everything runs that hosts share, and how it is called from there.
 SHARED = "10.77.0.1"
@@ -99,9 +100,10 @@ def _carry(ends: list[int], orders: socket.socket, delay_s: float) -> None:
     """Carry packets until the process is ended. An order is the ports that are cut from now on."""
     on_the_way: deque[tuple[float, int, bytes]] = deque()
     cut: set[int] = set()
+    sources: list[Any] = [*ends, orders]
     while True:
         wait_s = max(0.0, on_the_way[0][0] - time.monotonic()) if on_the_way else None
-        ready = select.select([*ends, orders], [], [], wait_s)[0]
+        ready = select.select(sources, [], [], wait_s)[0]
         if orders in ready:
             cut = set(map(int, orders.recv(1000).split()))
         for end, other in (ends, reversed(ends)):
