@@ -121,11 +121,11 @@ def run_trouble(
         "named": named,
         "seconds": round(time.monotonic() - started, 1),
     }
-    broken = _broken(line, measured, least_rate)
-    if verdict.violations or broken:
+    found = broken(line, measured, least_rate)
+    if verdict.violations or found:
         folder = histories / f"{trouble.value}-{seed}"
-        line |= {"broken": broken, "history": str(write_history(folder, line, verdict, logs))}
-    return line, not (verdict.violations or broken)
+        line |= {"broken": found, "history": str(write_history(folder, line, verdict, logs))}
+    return line, not (verdict.violations or found)
 
 
 def _sender(stage: HostsStage, sent: int) -> Host:
@@ -183,7 +183,7 @@ def _figures(stage: HostsStage, measured: Rates, number: str) -> dict[str, Any]:
     }
 
 
-def _broken(line: dict[str, Any], measured: Rates, least_rate: float) -> list[str]:
+def broken(line: dict[str, Any], measured: Rates, least_rate: float) -> list[str]:
     """Return what of the hosts' own promises was not kept, in words."""
     found = [
         f"{rate:.2f} messages a second"
