@@ -1,4 +1,4 @@
-.PHONY: help install demo demo-stack compose-test chaos chaos-wipe chaos-failover chaos-snapshot adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench parity-bots openapi settings-page lock clean
+.PHONY: help install demo demo-stack compose-test chaos chaos-wipe chaos-failover chaos-snapshot chaos-hosts adversary outages migration test test-fast test-matrix test-fresh test-php-versions lint-mysql branches lint bench parity-bots openapi settings-page lock clean
 
 help:            ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -33,6 +33,10 @@ chaos-failover: install ## Take Redis's primary away under load, watched by Sent
 chaos-snapshot: install ## Put Redis back to how it was some seconds ago, in the middle of a campaign; ROUNDS=20 SEED=1
 	@scripts/install-stack
 	@.venv/bin/python -m simulator chaos --snapshot --rounds $(or $(ROUNDS),20) --seed $(or $(SEED),1) $(ARGS)
+
+chaos-hosts: install ## Kill one of two hosts, or cut it off, while it sends a campaign; ARGS="--rtt-ms 5 --trouble killed"
+	@scripts/install-stack
+	@.venv/bin/python -m simulator chaos-hosts $(ARGS)
 
 adversary: install ## Attack the real stack as hostile vendors may; ROUNDS=50 SEED=1 ARGS="--shape php_500"
 	@scripts/install-stack

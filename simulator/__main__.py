@@ -17,6 +17,7 @@ _COMMANDS = {
 _IN_CHECKOUT = {
     "chaos": "simulator.chaos.command",
     "chaos-failover": "simulator.chaos.failover_command",
+    "chaos-hosts": "simulator.chaos.hosts.command",
     "adversary": "simulator.adversary.command",
     "containers": "simulator.containers.command",
     "migration": "simulator.migration.command",

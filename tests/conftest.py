@@ -36,6 +36,7 @@ LONG = (
     "tests/adversary/test_adversary.py",
     "tests/migration/test_rehearsal.py",
     "tests/system/",
+    "tests/upgrade/",
 )
 
 #: What starts servers other than Valkey, as any test does that asks for OTHER_SERVERS.
@@ -54,6 +55,7 @@ SERVERS = (
     "tests/simulator/",
     "tests/stack/",
     "tests/system/",
+    "tests/upgrade/",
     "tests/workers/inbox/test_deaths.py",
     "tests/workers/sending/test_limiter.py::test_processes_share_a_number",
     "tests/workers/sending/test_limiter_failover.py",

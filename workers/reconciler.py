@@ -8,6 +8,7 @@ replaces the campaign cron; the same answer says whether PHP has stored webhooks
 say, is found by ``workers/effects/pending.py``.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -51,7 +52,7 @@ MAX_IN_VAIN = 100
 
 
 class Reconciler:
-    """``wake`` wakes a worker for a job."""
+    """``wake`` wakes a worker for a job. While ``aside`` is set, others may reconcile."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class Reconciler:
         backend: Backend,
         leases: Leases,
         wake: Callable[[Job], None],
+        aside: asyncio.Event | None = None,
     ) -> None:
         self._settings = settings
         self._redis = redis
@@ -67,6 +69,7 @@ class Reconciler:
         self._backend = backend
         self._leases = leases
         self._wake_up = wake
+        self._aside = aside or asyncio.Event()
         self._redis_outage = LogOnce("reconciler.redis_unavailable")
         self._php_outage = LogOnce("php.due_campaigns.unavailable")
         self._ask_php_at = 0.0
@@ -92,9 +95,10 @@ class Reconciler:
         """Reconcile until cancelled, while no other process does."""
         while True:
             try:
-                async with self._leases.hold(LEASE) as lease:
-                    if lease is not None:
-                        await self._reconcile(lease)
+                if not self._aside.is_set():
+                    async with self._leases.hold(LEASE) as lease:
+                        if lease is not None:
+                            await self._reconcile(lease)
                 self._redis_outage.worked()
             except RedisUnavailable as error:
                 self._redis_outage.failed(str(error))
@@ -106,7 +110,7 @@ class Reconciler:
             await tick(self._settings.reconcile_interval_s)
 
     async def _reconcile(self, lease: Lease) -> None:
-        while not lease.lost.is_set():
+        while not (lease.lost.is_set() or self._aside.is_set()):
             await self._due_times.look()
             vendors = await self.wake_unfinished()
             if time.monotonic() >= self._ask_php_at:

@@ -29,6 +29,7 @@ from sidecar.settings import Settings, dramatiq_url
 from sidecar.spans import make_exporter
 from sidecar.tasks import cancel
 from sidecar.trace import tracing
+from workers.aside import Aside
 from workers.effects.ai_reply import AiReplies
 from workers.effects.handlers import make_handlers
 from workers.effects.media import remove_parts
@@ -54,6 +55,9 @@ log = structlog.get_logger()
 #: Longest pause of a lane whose updates PHP does not take. It is short, because some vendors may be
 #: the cause, and the next attempt serves the others.
 LANE_PAUSE_S = 2.0
+
+#: Sends that are under way when PHP is left to others have so long to end.
+LEAVE_S = 3.0
 
 #: A worker waits longer for Redis than the HTTP side: nobody waits for its answer.
 REDIS_TIMEOUT_S = 5.0
@@ -105,7 +109,7 @@ class Runtime:
         self._drain_outages = {lane: LogOnce("lane.not_drained", lane=lane.value) for lane in Lane}
         self._host = Host(
             self._leases,
-            lambda: self.stopping,
+            lambda: self._ending,
             lambda lane: self._wakeups.send(drain(lane)),
             LINGER_S,
         )
@@ -130,7 +134,11 @@ class Runtime:
             for lane, of_statuses in ((Lane.MESSAGES, None), (Lane.STATUSES, status_errors))
         }
         self._reconciler = Reconciler(
-            settings, self._redis, self._backend, self._leases, self._wakeups.send
+            *(settings, self._redis, self._backend, self._leases, self._wakeups.send),
+            self._services.aside,
+        )
+        self._aside = Aside(
+            self._redis, self._backend, queues, self._services.aside, self._leave_campaigns
         )
         self._epoch = EpochWatch(settings, self._redis, self._backend, self._services.begun)
         self._notifier = make_notifier(settings, self._redis, redis_url, self._backend)
@@ -141,6 +149,7 @@ class Runtime:
         self._exporter = make_exporter(settings.otlp_url, settings.otlp_share, "worker")
         self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_outages: dict[str, LogOnce] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._background: list[asyncio.Task[None]] = []
         self.stopping = False
         self._leave_at: float | None = None
@@ -151,6 +160,7 @@ class Runtime:
         self._background = [
             asyncio.create_task(self._reconciler.run(), name="reconciler"),
             asyncio.create_task(self._epoch.run(), name="epoch"),
+            asyncio.create_task(self._aside.run(), name="aside"),
             asyncio.create_task(self._shadow.run(), name="shadow"),
             asyncio.create_task(self._changes.run(), name="configuration"),
             asyncio.create_task(self._telemetry.run(), name="telemetry"),
@@ -186,11 +196,28 @@ class Runtime:
             "unasked": self._reconciler.unasked(),
             "sends": self._services.recent.report(),
             "slow": self._services.cloud_api.calls.slow(),
+            "php_away": self._aside.php_away,
         }
 
     def _ai_failures(self) -> dict[str, str]:
         ai = self._ai_replies
         return ai.failures.report() if isinstance(ai, AiReplies) else {}
+
+    @property
+    def _ending(self) -> bool:
+        """Whether nothing more is begun here."""
+        return self.stopping or self._services.aside.is_set()
+
+    def _leave_campaigns(self) -> None:
+        """Give the campaigns up that do not end by themselves because they wait for PHP."""
+        for campaign_uid in self._campaigns:
+            task = asyncio.create_task(self._leave(campaign_uid), name=f"leave {campaign_uid}")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _leave(self, campaign_uid: str) -> None:
+        await asyncio.sleep(LEAVE_S)
+        await self._leases.give_up(campaign_lease(campaign_uid))
 
     def stop(self) -> None:
         """Start nothing more, and begin to shut campaigns down."""
@@ -212,7 +239,7 @@ class Runtime:
             log.warning("campaign.shutdown_timeout", campaign=campaign_uid)
         await cancel(list(self._campaigns.values()))
         await self._effects.close(max(0.0, self._leave_at - time.monotonic()))
-        await cancel(self._background)
+        await cancel([*self._background, *self._leaving])
         if self._notifier is not None:
             await self._notifier.close()
         if self._exporter is not None:
@@ -255,7 +282,7 @@ class Runtime:
         """Start to send a campaign, unless this process has enough to do. Returns at once: a
         campaign takes minutes, and needs the event loop, not a thread of Dramatiq's."""
         full = len(self._campaigns) >= self._settings.campaign_concurrency
-        if self.stopping or full or campaign_uid in self._campaigns:
+        if self._ending or full or campaign_uid in self._campaigns:
             return  # the reconciler wakes a worker for what nobody holds
         task = asyncio.create_task(
             self._send_campaign(vendor_uid, campaign_uid), name=f"campaign {campaign_uid}"

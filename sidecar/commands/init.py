@@ -44,6 +44,7 @@ class Options:
     app_elsewhere: bool
     php_fpm: str | None
     user: str | None
+    hosts: str | None
     port: int
     config: str
     out: str | None
@@ -77,6 +78,7 @@ class Told:
 @click.option("--app-elsewhere", is_flag=True, help="It is on another machine.")
 @_option("--php-fpm", metavar="ADDRESS", help="Where PHP-FPM listens.")
 @_option("--user", metavar="NAME", help="Whom the services run as; never root.")
+@_option("--hosts", metavar="ADDRESS,...", help="All hosts' private addresses, this one's first.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
@@ -138,8 +140,10 @@ class _Early(Printer):
 def _end(options: Options, told: Told, installation: Installation, lines: list[Line]) -> None:
     """Say what is left, given what was found."""
     signed = "signature" in {line.what for line in lines if line.level is Level.OK}
-    found = Found(told.php, signed, told.redis_failed, serves(options.port))
-    steps = list(missing(told.answers, told.place, installation.out, found))
+    answers = told.answers
+    runs = serves(answers.port, *answers.hosts[:1])
+    found = Found(told.php, signed, told.redis_failed, runs)
+    steps = list(missing(answers, told.place, installation.out, found))
     if options.as_json:
         print_json(installation, lines, steps)
     else:
@@ -176,6 +180,7 @@ def _ask(options: Options, config: Path) -> Told:
         read_file(options.app_secret_file) or _variable("APP_SECRETS"),
         reading.read_secret,
     )
+    hosts = _hosts(options, redis_url)
     data_dir = options.data_dir or str(STATE if os.geteuid() == 0 else config.parent / "var")
     answers = Answers(
         backend_url=backend_url,
@@ -184,6 +189,7 @@ def _ask(options: Options, config: Path) -> Told:
         redis_url=redis_url,
         app_secret=secret,
         data_dir=_plain_path("--data-dir", data_dir),
+        hosts=hosts,
     )
     return Told(answers, _ask_place(ask, options, config, program), php, redis_failed)
 
@@ -205,6 +211,15 @@ def _ask_redis(ask: Questions, options: Options) -> tuple[str | None, tuple[str,
         )
 
     return ask.redis(which(options.redis_url or _variable("REDIS_URL")), which)
+
+
+def _hosts(options: Options, redis_url: str | None) -> tuple[str, ...]:
+    """Return the addresses of all hosts; none if there is one."""
+    if options.hosts is None:
+        return ()
+    if redis_url is None:
+        raise WrongAnswer("--hosts: they share one Redis, and the embedded one is a host's own")
+    return Questions(asks=False).ask("", "--hosts", options.hosts, "", reading.read_hosts)
 
 
 def _ask_place(ask: Questions, options: Options, config: Path, program: Path) -> Place:

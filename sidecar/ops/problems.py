@@ -258,9 +258,20 @@ def _php(report: Report) -> Iterator[Problem]:
     )
     if report.php.error is not None:
         return
+    away = [process for process in report.overview.alive if process.php_away]
+    if away:
+        yield Problem(
+            Code.PHP_UNAVAILABLE,
+            f"PHP does not answer {named([f'the {one.role} {one.name}' for one in away])}, which "
+            "leaves its work to the others",
+            "Check the network between that machine and PHP, and backend_url and signing_keys "
+            "there.",
+            subject=away[0].host,
+        )
     failures = {
         endpoint: reason
         for process in report.overview.alive
+        if not process.php_away
         for endpoint, reason in process.php_failures.items()
         if endpoint not in _OF_LANES
     }

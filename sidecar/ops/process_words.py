@@ -46,6 +46,8 @@ def troubles(process: Process, now: int) -> list[str]:
         ],
     )
     found = [words for kind in kinds for words in _first(kind)]
+    if process.php_away:
+        found.append("PHP does not answer it: others do its work, if there are any")
     if process.wakeups:
         found.append(f"it can wake no worker: {process.wakeups}")
     ahead_s = process.ahead_s(now)

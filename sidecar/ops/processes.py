@@ -27,10 +27,10 @@ class Process:
     fail on all questions, by vendor. ``in_vain`` are the campaigns for which workers are woken and
     which nobody sends, with seconds. ``unasked`` says how many ``messages`` stand pending in PHP's
     log and are sent by nobody, and since when (``oldest_at``; 0: it is not known). ``sends`` is how
-    the sends of the last minutes went
-    (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many seconds the Cloud API takes to
-    answer for a number, where that is long. ``clock`` is what its clock said with its last
-    heartbeat; 0: it said nothing. Times are unix ms."""
+    the sends of the last minutes went (:class:`sidecar.ops.sends.RecentSends`), ``slow`` how many
+    seconds the Cloud API takes to answer for a number, where that is long. ``php_away``: nothing of
+    PHP's works for it. ``clock`` is what its clock said with its last heartbeat; 0: it said
+    nothing. Times are unix ms."""
 
     id: str
     role: str
@@ -54,6 +54,7 @@ class Process:
     unasked: dict[str, int] = field(default_factory=dict)
     sends: list[dict[str, Any]] = field(default_factory=list)
     slow: dict[str, float] = field(default_factory=dict)
+    php_away: bool = False
     clock: int = 0
     version: str = ""
 

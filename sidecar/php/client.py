@@ -103,6 +103,15 @@ class Backend:
             await self._session.close()
             self._session = None
 
+    async def answers(self, timeout_s: float = 2.0) -> bool:
+        """Tell whether PHP answers anything, by a call that it refuses and that counts as none."""
+        url = URL(self._url + contract.VENDOR_CONFIG, encoded=True)
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        with suppress(TimeoutError, aiohttp.ClientError):
+            async with self.session.post(url, timeout=timeout, allow_redirects=False) as response:
+                return response.status < 500
+        return False
+
     async def call(
         self, path: str, request: BaseModel, answer: type[Answer], *, timeout_s: float | None = None
     ) -> Answer:
@@ -128,7 +137,8 @@ class Backend:
             _count(path, started_at, type(error).__name__.removeprefix("Backend").lower())
             _trace(path, started_at, parent, str(error))
             if not isinstance(error, BackendRefused) or error.status in (401, 403):
-                self.failures.failed(_endpoint(path), str(error))
+                took_s = time.perf_counter() - started_at
+                self.failures.failed(_endpoint(path), str(error), took_s)
             raise
         _count(path, started_at, "ok", found)
         _trace(path, started_at, parent)

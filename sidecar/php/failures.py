@@ -27,14 +27,27 @@ class Failures:
         self._clock = clock
         self._fresh_s = fresh_s
         self._rows: dict[str, _Row] = {}
+        #: Since when calls have failed and none has worked, and when the last one did.
+        self._away: tuple[float, float] | None = None
 
-    def failed(self, endpoint: str, reason: str) -> None:
+    def failed(self, endpoint: str, reason: str, took_s: float = 0.0) -> None:
         row = self._rows.get(endpoint)
         times = row.times + 1 if row else 1
-        self._rows[endpoint] = _Row(times, reason, self._clock())
+        now = self._clock()
+        self._rows[endpoint] = _Row(times, reason, now)
+        began, last = self._away or (now - took_s, now)
+        goes_on = now - took_s - last <= self._fresh_s
+        self._away = (began if goes_on else now - took_s, now)
 
     def worked(self, endpoint: str) -> None:
         self._rows.pop(endpoint, None)
+        self._away = None
+
+    def away_s(self) -> float:
+        """Return for how long calls have failed and none has worked; 0 if the last is long ago."""
+        first, last = self._away or (0.0, 0.0)
+        fresh = self._clock() - last <= self._fresh_s
+        return last - first if self._away and fresh else 0.0
 
     def report(self) -> dict[str, str]:
         """Return why PHP fails on an endpoint, of those whose last calls have all failed."""

@@ -63,6 +63,7 @@ class Leases:
         self._acquire = script(redis, "redis/acquire")
         self._renew = script(redis, "redis/renew")
         self._ttl_ms = ttl_ms
+        self._leases: dict[str, Lease] = {}
         #: Names of the leases that are held from here.
         self.held: set[str] = set()
 
@@ -81,11 +82,20 @@ class Leases:
         lease = Lease(name, int(answer), kept_until)
         keeper = asyncio.create_task(self._keep(lease), name=f"lease {name}")
         self.held.add(name)
+        self._leases[name] = lease
         try:
             yield lease
         finally:
             self.held.discard(name)
+            self._leases.pop(name, None)
             await cancel([keeper])
+            await self._give_back(lease)
+
+    async def give_up(self, name: str) -> None:
+        """Let somebody else hold a lease that is held here, if it is."""
+        if lease := self._leases.get(name):
+            self.held.discard(name)
+            lease.lost.set()
             await self._give_back(lease)
 
     async def _keep(self, lease: Lease) -> None:
@@ -93,6 +103,8 @@ class Leases:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(pause_s)
+            if lease.lost.is_set():
+                return
             asked_at = loop.time()
             try:
                 held = await self._renew(keys=[lease.key], args=[lease.token, self._ttl_ms])

@@ -55,6 +55,8 @@ class Stage:
     way that can be cut, and nobody fetches media. Customers' messages go to the application's own
     routine, or to the package's engine (``host_routine``)."""
 
+    installation_class: type[StackInstallation] = StackInstallation
+
     def __init__(
         self,
         folder: Path,
@@ -65,7 +67,7 @@ class Stage:
     ) -> None:
         self.host_routine = host_routine
         engine = HOST_ROUTINE if host_routine else {}
-        self.installation = StackInstallation(
+        self.installation = self.installation_class(
             folder, durable=True, php={**engine, "WHATSAPP_SIDECAR_BOTS": "all"}
         )
         self.installation.configure(**SETTINGS | (settings or {}))

@@ -5,8 +5,9 @@ nothing changed but its addresses and paths.
 """
 
 import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +56,16 @@ def substitute(text: str, replacements: Mapping[str, str]) -> str:
             raise AssertionError(f"there is no {old!r} in what is shipped")
         text = text.replace(old, new)
     return text
+
+
+def several_hosts(addresses: Sequence[str], for_php: int) -> dict[str, str]:
+    """Return what else is replaced in ``site.conf`` where there are several hosts, the first of
+    which is the ``sidecar`` of :class:`Nginx`. PHP calls them at the port ``for_php``."""
+    text = (SHIPPED / "site.conf").read_text().replace("127.0.0.1:8600", addresses[0])
+    off = text[text.index("#upstream sidecar_for_php") :]
+    on = re.sub("(?m)^#", "", off).replace("127.0.0.1:8602", f"127.0.0.1:{for_php}")
+    servers = [f"    server {address} max_fails=3 fail_timeout=2s;" for address in addresses]
+    return {off: on, servers[0]: "\n".join(servers)}
 
 
 class Nginx(Process):

@@ -523,3 +523,21 @@ async def test_a_wiped_redis_is_noticed_at_once(
         await eventually(lambda: len(php.to(contract.PENDING_EFFECTS)) == 4)
     kinds = [call.json["kind"] for call in php.to(contract.PENDING_EFFECTS)]
     assert kinds == ["ai_reply", "send_message"] * 2
+
+
+async def test_it_gives_way_while_php_answers_others_only(
+    reconciler: Reconciler, redis: Redis, wakeups: FakeWakeups
+) -> None:
+    async with running(reconciler):
+        await eventually(lambda: redis.exists(keys.lease(LEASE)))
+        reconciler._aside.set()
+        await eventually(lambda: _is_free(redis))
+        await redis.sadd(keys.ready(Lane.MESSAGES), "vendor-1")
+        await asyncio.sleep(0.2)
+        assert wakeups == []
+        reconciler._aside.clear()
+        await eventually(lambda: wakeups)
+
+
+async def _is_free(redis: Redis) -> bool:
+    return not await redis.exists(keys.lease(LEASE))

@@ -374,3 +374,44 @@ async def test_what_does_not_end_in_time_is_left_in_the_ledger(
     assert {result.outcome for result in left.known} <= {contract.SendOutcome.UNKNOWN}
     assert await stage.listed()
     assert not await stage.redis.exists(keys.lease(campaign_lease(stage.campaign.uid)))
+
+
+async def test_a_process_that_steps_aside_begins_nothing(
+    php: Php, make_runtime: MakeRuntime, redis: Redis
+) -> None:
+    runtime = make_runtime(php)
+    await put(redis, Lane.MESSAGES, webhook(messages=[message()]))
+    runtime._services.aside.set()
+    await runtime.drain(Lane.MESSAGES)
+    await runtime.send_campaign("v", "c1")
+    assert (php.batches, runtime._campaigns, wakeups(runtime)) == ([], {}, [])
+    runtime._services.aside.clear()
+    await runtime.drain(Lane.MESSAGES)
+    assert len(php.batches) == 1
+
+
+async def test_a_campaign_that_waits_for_php_is_given_up_by_who_steps_aside(
+    php: Php, make_runtime: MakeRuntime, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def run(self: CampaignRun) -> bool:
+        await released.wait()
+        return False
+
+    monkeypatch.setattr(CampaignRun, "run", run)
+    monkeypatch.setattr(module, "LEAVE_S", 0.05)
+    php.always(contract.VENDOR_CONFIG, answer({"vendors": [{"vendor_uid": "v"}]}))
+    runtime = make_runtime(php)
+    await runtime.send_campaign("v", "c1")
+    lease = keys.lease(campaign_lease("c1"))
+    await eventually(lambda: redis.exists(lease))
+    runtime._leave_campaigns()
+
+    async def free() -> bool:
+        return not await redis.exists(lease)
+
+    await eventually(free)
+    assert runtime._campaigns, "it has not ended, and another one can begin"
+    released.set()
+    await eventually(lambda: not runtime._campaigns)

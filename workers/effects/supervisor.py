@@ -90,8 +90,8 @@ class EffectRuns:
 
     @property
     def stopping(self) -> bool:
-        """Whether the process is to end."""
-        return self._services.stopping.is_set()
+        """Whether the process is to end, or leaves its work to others."""
+        return self._services.stopping.is_set() or self._services.aside.is_set()
 
     def begin(self, kind: EffectKind, vendor_uid: str) -> None:
         """Run a vendor's effects of a kind, unless another process does. Returns at once."""

@@ -116,7 +116,7 @@ class Partitions:
         workers are replaced by those of another version."""
         queue = drain(self._lane).queue
         alive = [one for one in await read_processes(self._redis) if one.alive]
-        workers = [one for one in alive if queue in one.queues]
+        workers = [one for one in alive if queue in one.queues and not one.php_away]
         return len(workers) if all(one.partitioned for one in workers) else 0
 
     @property

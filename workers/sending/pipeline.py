@@ -156,6 +156,7 @@ class Pipeline:
         self._results.start()
         ends = [
             self._spawn(self._end_when(self._services.stopping, End.STOPPING)),
+            self._spawn(self._end_when(self._services.aside, End.STOPPING)),
             self._spawn(self._end_when(self._lease.lost, End.LEASE_LOST)),
         ]
         self._feeding = self._spawn(self._source.feed())

@@ -25,7 +25,8 @@ class VendorConfigs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``stopping`` is set when the process is to end."""
+    """``stopping`` is set when the process is to end, and ``aside`` while it leaves PHP's work to
+    others (``workers/aside.py``)."""
 
     settings: Settings
     redis: Redis
@@ -36,3 +37,4 @@ class Services:
     vendors: VendorConfigs
     recent: Recent = field(default_factory=Recent)
     begun: Begun = field(default_factory=Begun)
+    aside: asyncio.Event = field(default_factory=asyncio.Event)

@@ -5,7 +5,8 @@ declare(strict_types=1);
 use WhatsappSidecar\Laravel\Engine\HostRoutineEngine;
 
 return [
-    // The sidecar's address, as this application reaches it.
+    // The sidecar's address, as this application reaches it. Where several hosts have one: nginx in front of
+    // them (docs/operations.md, "Two hosts").
     'url' => env('WHATSAPP_SIDECAR_URL', 'http://127.0.0.1:8600'),
 
     // How long to wait for the sidecar, in seconds; and for the bots of one message, after which they

@@ -35,6 +35,8 @@ class Answers:
     redis_url: str | None = field(repr=False)
     app_secret: str | None = field(repr=False)
     data_dir: Path
+    #: Private addresses of all hosts with a `serve`, this one's first; none: it is the only one.
+    hosts: tuple[str, ...] = ()
     #: Of a fresh key, for calls between PHP and the sidecar.
     signing_secret: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
@@ -45,6 +47,8 @@ class Answers:
     def settings(self) -> dict[str, Any]:
         """Return the settings that they come to. What is not named has its default."""
         values: dict[str, Any] = {"backend_url": self.backend_url, "port": self.port}
+        if self.hosts:
+            values["host"] = self.hosts[0]
         if self.public_url is not None:
             values["public_url"] = self.public_url
         if self.redis_url is not None:
@@ -131,6 +135,13 @@ def read_secret(text: str) -> str:
     if not all(_SECRET.fullmatch(secret) for secret in secrets_):
         raise ValueError("that is no app secret: copy it from App settings, Basic, at Meta")
     return ",".join(secrets_)
+
+
+def read_hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(text.split(","))
+    if not all(_HOST.fullmatch(host) for host in hosts) or len(set(hosts)) < max(2, len(hosts)):
+        raise ValueError("write the private addresses of all hosts: 10.0.0.1,10.0.0.2")
+    return hosts
 
 
 def read_path(text: str) -> Path:

@@ -1,5 +1,6 @@
 """The lines for PHP's ``.env``, nginx and systemd: the shipped files, filled in."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,6 +11,10 @@ CHECKOUT = Path(__file__).parents[3]
 
 UNITS = ("sidecar.service", "sidecar-worker.service", "sidecar-worker@.service")
 STATE = Path("/var/lib/whatsapp-sidecar")
+
+#: A line for each host, and where PHP finds them all if there are several.
+_SERVER = "    server 127.0.0.1:8600 max_fails=3 fail_timeout=2s;"
+_FOR_PHP = 8602
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _HOMES = ("/home/", "/root/", "/run/user/")
@@ -37,7 +42,7 @@ def _env(answers: Answers, keys: str, secret: str | None) -> str:
     lines = [
         "",  # what is there may end without a line break
         "# The WhatsApp sidecar",
-        f"WHATSAPP_SIDECAR_URL=http://127.0.0.1:{answers.port}",
+        f"WHATSAPP_SIDECAR_URL=http://127.0.0.1:{_FOR_PHP if answers.hosts else answers.port}",
         f"WHATSAPP_SIDECAR_KEYS={keys}",
     ]
     if secret is not None:
@@ -55,10 +60,15 @@ def nginx_site(answers: Answers, place: Place) -> str:
     backend = urlsplit(answers.backend_url)
     listen = public.port if public.scheme == "http" and public.port else 80
     internal = backend.port or 80 if backend.hostname in _LOOPBACK else 8601
+    template = CHECKOUT / "nginx" / "site.conf"
     return _filled(
-        CHECKOUT / "nginx" / "site.conf",
+        template,
         {
-            "server 127.0.0.1:8600 ": f"server 127.0.0.1:{answers.port} ",
+            **(_for_php(template) if answers.hosts else {}),
+            _SERVER: "\n".join(
+                _SERVER.replace("127.0.0.1:8600", f"{host}:{answers.port}")
+                for host in answers.hosts or ("127.0.0.1",)
+            ),
             "server unix:/run/php/php8.2-fpm.sock;": f"server {place.fpm};",
             "listen 80;": f"listen {listen};",
             "server_name whatsapp.example.com;": f"server_name {public.hostname or '_'};",
@@ -66,6 +76,13 @@ def nginx_site(answers: Answers, place: Place) -> str:
             "listen 127.0.0.1:8601;": f"listen 127.0.0.1:{internal};",
         },
     )
+
+
+def _for_php(template: Path) -> dict[str, str]:
+    """Return how what PHP calls is turned on, which is the end of the file."""
+    text = template.read_text()
+    off = text[text.index("#upstream sidecar_for_php") :]
+    return {off: re.sub("(?m)^#", "", off)}
 
 
 def unit(name: str, answers: Answers, place: Place) -> str:

@@ -89,10 +89,10 @@ async def _shared(redis: Redis, dramatiq: Redis) -> Line:
     return ok("redis database", "this one and the next are the sidecar's alone")
 
 
-def serves(port: int) -> bool:
+def serves(port: int, host: str = "127.0.0.1") -> bool:
     """Tell whether a sidecar answers there."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False, timeout=_TIMEOUT_S)
+        answer = httpx.get(f"http://{host}:{port}/healthz", trust_env=False, timeout=_TIMEOUT_S)
     except httpx.HTTPError:
         return False
     return answer.status_code == 200 and '"status"' in answer.text

@@ -157,6 +157,12 @@ def test_what_is_in_the_environment(own_environment: None, redis_url: str) -> No
         (("--redis-url", "redis://:hush@h"), "--redis-url: a password in a command"),
         (("--app", "/srv/my app"), "--app: nginx and systemd want a path"),
         (("--app", "/srv/none"), "--app: there is no Laravel application in /srv/none"),
+        (("--hosts", "10.0.0.1"), "--hosts: write the private addresses of all hosts"),
+        (("--hosts", "10.0.0.1,10.0.0.1"), "--hosts: write the private addresses"),
+        (
+            ("--hosts", "10.0.0.1,10.0.0.2", "--redis-url", "embedded"),
+            "--hosts: they share one Redis",
+        ),
         (("--config", "my config.toml"), "--config: nginx and systemd want a path"),
         (("--out", "my folder"), "--out: nginx and systemd want a path"),
         (("--data-dir", "my data"), "--data-dir: nginx and systemd want a path"),

@@ -241,3 +241,15 @@ def test_how_far_redis_went_back_is_said_for_a_day(report: Report, settings: Set
     assert "1,200 rows of campaigns and 3 replies" in found[Why.BEHIND].what
     assert "failed over" in found[Why.FAILOVER].what
     assert found[Why.BEHIND].subject == str(now - 60_000), "each time is an event of its own"
+
+
+async def test_a_host_that_php_does_not_answer_is_named(report: Report, settings: Settings) -> None:
+    why = {"modes": "cannot connect"}
+    away = Process("a", "worker", "host-a", 7, 0, 0.0, php_failures=why, php_away=True)
+    well = Process("b", "worker", "host-b", 8, 0, 0.0)
+    report = replace(
+        report, overview=replace(report.overview, processes=[away, well]), php=PhpReport()
+    )
+    [one] = [p for p in problems(report, settings) if p.code is Code.PHP_UNAVAILABLE]
+    assert "the worker host-a:7, which leaves its work to the others" in one.what
+    assert one.subject == "host-a"

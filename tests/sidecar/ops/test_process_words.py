@@ -42,6 +42,7 @@ def test_what_it_holds() -> None:
             ["nobody sends 2 messages that stand pending in PHP's log"],
         ),
         ({"slow": {"n": 4.0}}, ["the Cloud API takes 4.0 s to answer for n"]),
+        ({"php_away": True}, ["PHP does not answer it: others do its work, if there are any"]),
         ({"wakeups": "refused"}, ["it can wake no worker: refused"]),
         ({"clock": NOW + 20_000}, ["its clock is 20 s ahead of Redis's"]),
         ({"clock": NOW - 20_000}, ["its clock is 20 s behind Redis's"]),

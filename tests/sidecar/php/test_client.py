@@ -23,6 +23,7 @@ from sidecar.php.client import (
 )
 from sidecar.spans import linked, named
 from sidecar.trace import id_of, tracing
+from simulator.ports import free_ports
 from tests import trust
 from tests.collector import recording
 
@@ -426,3 +427,21 @@ async def test_so_are_answers_that_are_no_http(make_backend: MakeBackend) -> Non
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         await failure(make_backend(f"http://127.0.0.1:{port}"), BackendFailed)
+
+
+@pytest.mark.parametrize(("status", "answers"), [(200, True), (401, True), (502, False)])
+async def test_whether_php_answers_at_all(
+    httpserver: HTTPServer, make_backend: MakeBackend, status: int, answers: bool
+) -> None:
+    httpserver.expect_request(PATH).respond_with_data("", status=status)
+    backend = make_backend(httpserver.url_for(""))
+    assert await backend.answers() is answers
+    assert backend.failures.away_s() == 0, "it counts as no call"
+
+
+async def test_nobody_answers(make_backend: MakeBackend) -> None:
+    [port] = free_ports(1)
+    assert not await make_backend(f"http://127.0.0.1:{port}").answers()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        backend = make_backend(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert not await backend.answers(timeout_s=0.1)

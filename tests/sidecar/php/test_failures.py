@@ -30,3 +30,24 @@ def test_some_in_a_row() -> None:
     assert longer.report() == {"vendor": "answered 401"}
     clock.now += 2
     assert longer.report() == {}
+
+
+def test_for_how_long_nothing_has_worked() -> None:
+    failures = Failures(clock := Clock())
+    assert failures.away_s() == 0
+    failures.failed("modes", "no answer in time", took_s=3.0)
+    assert failures.away_s() == 3.0
+    clock.now += 4
+    failures.failed("bots", "cannot connect")
+    assert failures.away_s() == 7.0
+    clock.now += FRESH_S + 1
+    assert failures.away_s() == 0, "nobody has asked since"
+    failures.failed("bots", "cannot connect")
+    assert failures.away_s() == 0, "that was another time"
+    clock.now += 1
+    failures.failed("bots", "cannot connect")
+    assert failures.away_s() == 1.0
+    failures.worked("modes")
+    assert failures.away_s() == 0
+    failures.failed("bots", "cannot connect")
+    assert failures.away_s() == 0

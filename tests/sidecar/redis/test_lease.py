@@ -266,3 +266,18 @@ async def test_another_run_is_another_id(tmp_path: Path) -> None:
         async with aclosing(connect(server.url, timeout_s=5.0)) as redis:
             with pytest.raises(RedisUnavailable, match="compared with PHP"):
                 await token_of(Leases(redis, TTL_MS), TO_SEND)
+
+
+async def test_it_is_given_up_before_the_holder_has_ended(redis: Redis) -> None:
+    mine, theirs = Leases(redis, 300), Leases(redis, 10_000)
+    async with mine.hold("a") as lease:
+        assert lease is not None
+        await mine.give_up("a")
+        await mine.give_up("b")  # which nobody holds
+        assert lease.lost.is_set()
+        assert mine.held == set()
+        async with theirs.hold("a") as other:
+            assert other is not None
+            await asyncio.sleep(0.4)  # who had it renews nothing
+            assert await redis.get(other.key) == str(other.token).encode()
+    assert not await redis.exists("lease:a")

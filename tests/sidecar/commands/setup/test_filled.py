@@ -132,3 +132,17 @@ def test_what_was_installed_from_the_wheel_has_no_files(
     assert filled.has_templates()
     monkeypatch.setattr(filled, "CHECKOUT", tmp_path)
     assert not filled.has_templates()
+
+
+def test_several_hosts() -> None:
+    told = answers(hosts=("10.0.0.1", "10.0.0.2"), port=8700)
+    site = filled.nginx_site(told, place())
+    one, two = (f"    server 10.0.0.{n}:8700 max_fails=3 fail_timeout=2s;" for n in (1, 2))
+    assert site.count(f"\n{one}\n{two}\n") == 2, "for Meta, and for PHP"
+    assert "\n    include sidecar/from-php.conf;\n" in site
+    assert "127.0.0.1:8600" not in site
+    assert "WHATSAPP_SIDECAR_URL=http://127.0.0.1:8602" in filled.php_env(told)
+    assert told.settings()["host"] == "10.0.0.1"
+    alone = filled.nginx_site(answers(), place())
+    assert "\n#    include sidecar/from-php.conf;\n" in alone
+    assert "host" not in answers().settings()
