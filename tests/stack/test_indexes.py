@@ -12,6 +12,7 @@ from contracts.backend import (
     MODES,
     OBSERVE,
     PENDING_WEBHOOKS,
+    PREVIEW_MESSAGES,
     RESOLVE_MESSAGES,
     UNKNOWN_MESSAGES,
 )
@@ -135,6 +136,8 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await _observe(caller, campaign)
     await caller.call(MODES, {"history": True})
     await caller.call(DIAGNOSIS, {})
+    await caller.call(PREVIEW_MESSAGES, {"campaign_uid": campaign.uid})
+    await caller.call(PREVIEW_MESSAGES, {"ended_since": now_ms() - 10_000})
     await _find(caller, campaign)
 
 

@@ -9,6 +9,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.redis.client import AnyRedisError
 from sidecar.sending.campaigns import ErrorPath
+from sidecar.sending.requests import Unsendable
 from workers.sending.cloud_api import (
     Accepted,
     Attempt,
@@ -16,7 +17,6 @@ from workers.sending.cloud_api import (
     ErrorAnswer,
     NotSent,
     Prepared,
-    Unsendable,
     message_body,
 )
 from workers.sending.endpoint import Endpoints, concluded_at

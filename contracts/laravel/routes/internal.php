@@ -23,5 +23,6 @@ Route::post('ai-answers', [InternalController::class, 'aiAnswers']);
 Route::post('media', [InternalController::class, 'media']);
 Route::post('modes', [InternalController::class, 'modes']);
 Route::post('observe', [InternalController::class, 'observe']);
+Route::post('preview-messages', [InternalController::class, 'previewMessages']);
 Route::post('find', [InternalController::class, 'find']);
 Route::post('diagnosis', [InternalController::class, 'diagnosis']);
