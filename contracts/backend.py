@@ -406,9 +406,9 @@ class UpdateMessageStatusesAnswer(LenientModel):
 class DueCampaignsRequest(StrictModel):
     """Without ``campaign_uids``: running campaigns with rows that are due, of vendors on the
     sidecar; with ``open`` those that have rows in 1, 3 or 6, due or not and whatever their state,
-    the newest first. With: those, whatever their rows, state and vendor (a campaign that does not
-    exist is left out). Rows of vendors on the sidecar that stand in 3 for more than
-    ``stale_after_s`` become 6 in the same call."""
+    and those of other vendors that are paused, the newest first. With: those, whatever their rows,
+    state and vendor (a campaign that does not exist is left out). Rows of vendors on the sidecar
+    that stand in 3 for more than ``stale_after_s`` become 6 in the same call."""
 
     campaign_uids: list[str] | None = None
     open: bool = False
@@ -784,3 +784,4 @@ MODES = "/internal/modes"
 OBSERVE = "/internal/observe"
 DIAGNOSIS = "/internal/diagnosis"
 FIND = "/internal/find"
+PREVIEW_MESSAGES = "/internal/preview-messages"

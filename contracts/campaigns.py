@@ -14,7 +14,8 @@ from contracts.transitions import Transitions
 
 
 class CampaignState(StrEnum):
-    """Kept by PHP beside the campaign, so that it survives a wiped Redis."""
+    """Kept by PHP beside the campaign, so that it survives a wiped Redis, and a rollback: PHP's own
+    cron leaves the queued rows of a campaign alone that is paused or cancelled."""
 
     RUNNING = "running"
     PAUSED = "paused"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from contracts import backend, bots, diagnosis, effects, find, modes, observation
+from contracts import backend, bots, diagnosis, effects, find, modes, observation, preview
 from contracts.cloud_api import webhook
 from contracts.openapi.document import Document, build
 from contracts.openapi.endpoint import (
@@ -203,6 +203,13 @@ ENDPOINTS = (
         "Tell what PHP has made of messages",
         (observation.ObserveRequest, observation.ObserveAnswer),
         documentation(observation.Observation),
+    ),
+    _call(
+        backend.PREVIEW_MESSAGES,
+        "campaigns",
+        "Tell what a claim would make of rows",
+        (preview.PreviewMessagesRequest, preview.PreviewMessagesAnswer),
+        refusals={404: refusal("`campaign_unknown`: there is no such campaign.")},
     ),
     _call(
         backend.FIND,

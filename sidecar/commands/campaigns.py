@@ -9,17 +9,26 @@ import orjson
 from contracts import backend as contract
 from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.commands.campaign_actions import act
-from sidecar.commands.campaigns_text import NAMES, described, failed, failed_later, row
+from sidecar.commands.campaigns_text import (
+    NAMES,
+    described,
+    failed,
+    failed_later,
+    planned,
+    row,
+)
 from sidecar.commands.context import Context, with_context
 from sidecar.commands.moving import me
 from sidecar.commands.retry_failed import RetryFailed
 from sidecar.commands.tables import print_table
 from sidecar.ops.campaigns import Campaign, read_all, read_one
+from sidecar.ops.dry_run import dry_run as look
 from sidecar.ops.numbers import lines_of, state_text
 from sidecar.ops.retrying import failures_of
 from sidecar.php.client import Backend
 from sidecar.redis.client import Redis, RedisUnavailable, reason_of
 from sidecar.sending.numbers import NumberState
+from sidecar.sending.suppression import Suppressed
 
 _uids = click.argument("uids", metavar="CAMPAIGN...", nargs=-1, required=True)
 _reason = click.option("--reason", metavar="TEXT", help="Shown to people, also in PHP's admin.")
@@ -131,6 +140,48 @@ async def _numbers(
     answer = await backend.call(contract.VENDOR_CONFIG, request, contract.VendorConfigAnswer)
     lines = [line for config in answer.vendors for line in await lines_of(redis, config)]
     return [(state, state_text(state)) for _, state in lines if state is not None]
+
+
+@campaigns.command(name="dry-run")
+@click.argument("uid", metavar="CAMPAIGN")
+@click.option(
+    "--show",
+    "shown",
+    type=click.IntRange(0, 1000),
+    default=3,
+    show_default=True,
+    help="Requests that are printed, the first ones.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=10_000,
+    show_default=True,
+    help="Queued messages that are looked at, the first ones.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@with_context("campaigns", log_level="error")
+async def dry_run(context: Context, uid: str, shown: int, most: int, as_json: bool) -> None:
+    """Show what a campaign would send.
+
+    The first requests to the Cloud API, how many messages go from which number and how long that
+    takes, and what is skipped and why. Claims and sends nothing, and works for vendors whose
+    campaigns PHP sends, too.
+    """
+    redis, lost = await _redis(context)
+    backend = context.backend()
+    one = await read_one(redis, backend, uid)
+    if one.php is None:
+        raise click.ClickException(f"PHP knows no campaign {uid}")
+    suppressed = Suppressed(redis, context.settings.suppress_s) if redis else None
+    found = await look(backend, suppressed, context.settings, one.php, shown=shown, most=most)
+    if as_json:
+        known = {"campaign_uid": uid, "vendor_uid": one.vendor_uid, "state": one.state}
+        click.echo(orjson.dumps(known | found.json, option=orjson.OPT_INDENT_2).decode())
+    else:
+        for words in planned(one, found):
+            click.echo(words)
+    _fail_without_redis(lost)
 
 
 # -- stopping and starting --

@@ -3,14 +3,29 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
+import orjson
+
 from contracts.backend import DueCampaign
 from contracts.campaigns import CampaignState
 from sidecar.clock import utc_text
 from sidecar.format import duration
 from sidecar.ops.campaigns import Campaign
+from sidecar.ops.dry_run import NO_NUMBER, SUPPRESSED, UNSENDABLE, DryRun
 from sidecar.ops.failures import Failure, failures_in, left_out
 from sidecar.ops.retrying import left_elsewhere
 from sidecar.sending.numbers import NumberState
+
+#: Why messages are skipped, in words.
+SKIPPED = {
+    "campaign_expired_error": "expired",
+    "contact_opted_out_error": "the contact has opted out",
+    "contact_blocked_error": "the contact is blocked",
+    "contact_deleted_error": "the contact has been deleted",
+    "campaign_data_invalid_error": "no recipient, or no template",
+    NO_NUMBER: "the vendor has no number to send from",
+    SUPPRESSED: "suppressed: an earlier message was refused, and this one would be too",
+    UNSENDABLE: "no recipient",
+}
 
 #: The columns of a list.
 NAMES = ("CAMPAIGN", "VENDOR", "STATE", "SENT", "FAILED", "UNKNOWN", "PER S", "TITLE", "WHY")
@@ -45,6 +60,29 @@ def described(one: Campaign, numbers: list[tuple[NumberState, str]]) -> Iterator
     yield from _worker(one)
     for state, words in numbers:
         yield f"number    {state.line}: {words}"
+
+
+def planned(one: Campaign, found: DryRun) -> Iterator[str]:
+    """Return what a campaign would send."""
+    title = f'  "{one.php.title}"' if one.php and one.php.title else ""
+    yield f"campaign  {one.uid}{title}, {one.state}"
+    if one.php is not None and not one.php.on_sidecar:
+        yield f"vendor    {one.vendor_uid}, whose campaigns PHP's cron sends"
+    only = "" if found.complete else " of the first ones; --most N looks at more"
+    yield f"messages  {found.messages:,} to be sent{only}"
+    for share in found.shares:
+        took = duration(share.seconds)
+        yield f"number    {share.number}: {share.messages:,} at {share.per_s:g} per second, {took}"
+    if found.messages:
+        yield f"takes     {duration(found.seconds)}, where nothing slows or holds the numbers"
+    if found.last_due_at is not None:
+        last = utc_text(found.last_due_at)
+        yield f"later     {found.later:,} are not due yet, the last at {last}"
+    for why, count in found.skipped.most_common():
+        yield f"skipped   {count:,}: {SKIPPED.get(why, why)}"
+    for request in found.requests:
+        body = orjson.dumps(request.body).decode()
+        yield f"request   POST /{request.number}/{request.path} {body}"
 
 
 def _rows(one: Campaign) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sidecar.clock import utc_text
 from sidecar.settings import Settings
-from sidecar.shadow.differences import CAMPAIGNS, DID, by_rule, example_text
+from sidecar.shadow.differences import DID, by_rule, example_text
 from sidecar.shadow.parity import VendorParity
 from sidecar.shadow.rules import SENTENCES, UNEXPLAINED, Class, Kind, Rule
 
@@ -38,7 +38,6 @@ def as_json(parity: VendorParity, settings: Settings) -> dict[str, Any]:
         "webhooks": {"recorded": parity.recorded, "dropped": parity.dropped},
         "not_compared": parity.not_compared,
         "waiting": parity.waiting,
-        "campaigns": CAMPAIGNS,
     }
 
 
@@ -75,7 +74,6 @@ def _totals(parity: VendorParity) -> Iterator[str]:
         )
     yield f"webhooks: {parity.recorded} recorded, {parity.dropped} dropped for lack of room"
     yield f"waiting: {parity.waiting}; not compared for lack of a key: {parity.not_compared}"
-    yield f"campaigns: {CAMPAIGNS}"
 
 
 def _kinds(parity: VendorParity) -> Iterator[str]:

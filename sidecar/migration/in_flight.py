@@ -9,28 +9,33 @@ from sidecar.ops.accounting import Counters
 from sidecar.redis import keys
 from sidecar.redis.client import Hash, Redis
 from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.halts import is_untold
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignInFlight:
     """``rows`` are claimed, being sent, or their outcome is not with PHP yet; ``claims`` have no
-    answer yet. ``held``: a worker holds the campaign's lease."""
+    answer yet. ``held``: a worker holds the campaign's lease. ``untold``: it was paused or
+    cancelled, and PHP does not know that yet."""
 
     campaign_uid: str
     vendor_uid: str
     rows: int
     claims: int
     held: bool
+    untold: bool = False
 
     @property
     def unsettled(self) -> bool:
-        """Return whether a row may still be sent, or its outcome is not with PHP. A worker alone
-        does no harm: it has no rows, and PHP gives it none."""
-        return bool(self.rows or self.claims)
+        """Return whether a row may still be sent, or its outcome is not with PHP, or PHP's cron
+        would send what is paused. A worker alone does no harm: it has no rows, and PHP gives it
+        none."""
+        return bool(self.rows or self.claims or self.untold)
 
     def __str__(self) -> str:
         what = [f"{self.rows:,} rows to be settled"] if self.rows else []
         what += [f"{self.claims:,} claims without an answer"] if self.claims else []
+        what += ["PHP does not know yet that it was stopped"] if self.untold else []
         who = "a worker ends it" if self.held else "no worker has it"
         return f"campaign {self.campaign_uid}: {', '.join(what) or 'no rows'}; {who}"
 
@@ -77,11 +82,12 @@ class InFlight:
             pipeline.hlen(keys.ledger(campaign_uid))
             pipeline.hlen(keys.claims(campaign_uid))
             pipeline.exists(keys.lease(campaign_lease(campaign_uid)))
-        answers = await pipeline.execute() if campaigns else []
+            pipeline.get(keys.halt(campaign_uid))
+        answers = iter(await pipeline.execute() if campaigns else [])
         found = [
-            CampaignInFlight(uid, vendor, rows, claims, bool(held))
-            for (uid, vendor), rows, claims, held in zip(
-                campaigns, answers[::3], answers[1::3], answers[2::3], strict=True
+            CampaignInFlight(uid, vendor, rows, claims, bool(held), untold=is_untold(halt))
+            for (uid, vendor), rows, claims, held, halt in zip(
+                campaigns, answers, answers, answers, answers, strict=True
             )
         ]
         return [one for one in found if one.unsettled or one.held]

@@ -9,6 +9,7 @@ from sidecar.migration.in_flight import InFlight
 from sidecar.redis.client import Redis
 from sidecar.settings import Settings
 from sidecar.shadow.parity import ParityReader
+from sidecar.shadow.rules import Kind
 
 #: Campaigns in flight, inboxes and vendors in shadow that are named.
 MAX_NAMED = 5
@@ -38,7 +39,8 @@ def consequences(
     if given_back and any(m.campaigns in (Mode.SIDECAR, Mode.HELD) for m in now):
         yield (
             "Nothing more is claimed, what was claimed and not sent goes back to PHP's queue, and "
-            f"sends under way end. This waits for {duration(asked.timeout_s)} at most."
+            f"sends under way end. This waits for {duration(asked.timeout_s)} at most. Campaigns "
+            "that are paused stay so until somebody resumes them: the cron goes on with the others."
         )
     handed_back = asked.webhooks in (Mode.PHP, Mode.SHADOW)
     if handed_back and any(m.webhooks is Mode.SIDECAR for m in now):
@@ -76,14 +78,14 @@ class Preview:
         ]
 
     async def _how_ready(self, vendors: Sequence[VendorModes], asked: ModesChange) -> list[str]:
-        """Say what shadow has found of vendors whose webhooks or bots come to the sidecar."""
+        """Say what shadow has found of vendors whose work comes to the sidecar."""
         ready: list[str] = []
         coming = [
             vendor.vendor_uid
             for vendor in vendors
             if any(
-                getattr(asked, name) is Mode.SIDECAR is not getattr(vendor.modes, name)
-                for name in ("webhooks", "bots")
+                getattr(asked, name.value) is Mode.SIDECAR is not getattr(vendor.modes, name.value)
+                for name in Capability
             )
         ]
         for vendor_uid in coming[:MAX_NAMED]:
@@ -95,6 +97,9 @@ class Preview:
                 ready.append(f"Shadow: {vendor_uid} is not ready: {'; '.join(obstacles)}.")
             else:
                 ready.append(f"Shadow: {vendor_uid} is ready.")
+            no_campaign = parity.counts and not parity.total(kind=Kind.CAMPAIGN)
+            if asked.campaigns is Mode.SIDECAR and no_campaign:
+                ready.append(f"Shadow has compared no message of a campaign of {vendor_uid}.")
         if len(coming) > MAX_NAMED:
             ready.append(f"sidecar parity tells of the other {len(coming) - MAX_NAMED:,}.")
         return ready

@@ -6,7 +6,8 @@ from contracts import backend as contract
 from contracts.backend import ErrorCode
 from sidecar.ops.failures import Failures
 from sidecar.php.client import Backend, BackendRefused
-from sidecar.sending.failed_messages import FailedMessages, PackageTooOld
+from sidecar.php.package import PackageTooOld
+from sidecar.sending.failed_messages import FailedMessages
 
 #: Pages that are looked at where a person waits for it, of a thousand rows each.
 MAX_PAGES = 20

@@ -75,6 +75,7 @@
 | shadowed | set | vendors that have something of the following |
 | shadow:{vendor} | stream | webhooks of PHP, to be compared (sidecar/shadow/recorder.py) |
 | shadow:{vendor}:bytes | string | how many bytes of webhooks are in it |
+| shadow:{vendor}:sends | sorted set | compared rows of campaigns: {uid}/{retries} by unix ms |
 | planned:{vendor} | hash | what the sidecar would make of messages, by wamid |
 | planned:{vendor}:due | sorted set | wamids, by when PHP is asked for them (unix ms) |
 | planned:{vendor}:known | sorted set | wamids that are compared, by when (unix ms) |
@@ -166,6 +167,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | shadowed | vendors in shadow | 100 |
 | shadow:{vendor} | STREAM_WEBHOOKS, STREAM_BYTES (sidecar/shadow/recorder.py) | 1.2 x body + 60 |
 | shadow:{vendor}:bytes | vendors in shadow | 100 |
+| shadow:{vendor}:sends | MAX_SENDS (workers/shadow/store.py) | 130 |
 | planned:{vendor} | MAX_PLANNED and MAX_KNOWN (workers/shadow/store.py) | 1.25 x plan + 150 |
 | planned:{vendor}:due | MAX_PLANNED | 200 |
 | planned:{vendor}:known | MAX_KNOWN | 200 |
@@ -437,6 +439,10 @@ def planned_due(vendor_uid: str) -> str:
 
 def planned_known(vendor_uid: str) -> str:
     return f"planned:{vendor_uid}:known"
+
+
+def compared_sends(vendor_uid: str) -> str:
+    return f"shadow:{vendor_uid}:sends"
 
 
 def parity(vendor_uid: str) -> str:

@@ -7,6 +7,9 @@ of not sending; a start that died half way is found by the reconciler. What stop
 and either is enough: while Redis is away or full nothing is sent, and PHP gives out no more rows; a
 stop that PHP could not be told of is told by the campaign's worker (``halts.py``).
 
+A campaign that is paused or cancelled stays so when its vendor goes back to PHP: the cron leaves it
+alone until it goes on here (or by ``whatsapp-sidecar:resume``).
+
 What may follow what is in :mod:`contracts.campaigns`. A stop that comes while another call is under
 way wins: PHP refuses what is against the table by then, and a halt that came later is not lifted.
 """
@@ -197,7 +200,8 @@ class CampaignControl:
         # In this order: PHP knows of any halt that is taken away later.
         halt = await self._halts.find(uid)
         campaign = await self._find(uid)
-        if not campaign.on_sidecar:
+        runs = campaign.state is CampaignState.RUNNING and halt is None
+        if runs and not campaign.on_sidecar:
             raise CampaignRefused(
                 409,
                 ErrorCode.VENDOR_NOT_ON_SIDECAR,
@@ -212,22 +216,24 @@ class CampaignControl:
         return await self._start(campaign, halt)
 
     async def _start(self, campaign: contract.DueCampaign, halt: Halt | None) -> CampaignAnswer:
-        """Have it sent. A person wants it, so what stands in the way is tried again: the halt that
-        was seen, pauses of the vendor's numbers, accounts and token, and errors of the campaign
-        that were counted."""
+        """Have it sent, by PHP's cron if the vendor is PHP's. A person wants it, so what stands in
+        the way is tried again: the halt that was seen, pauses of the vendor's numbers, accounts and
+        token, and errors of the campaign that were counted."""
         uid = campaign.campaign_uid
         await self._lift_pauses(campaign.vendor_uid)
         now = await redis_now_us(self._redis) // 1000
         pipeline = self._redis.pipeline(transaction=True)
         pipeline.delete(keys.wait(uid), *(keys.errors(uid, path) for path in ErrorPath))
         pipeline.set(keys.lifted("campaign", uid), now, ex=LIFTED_S)
-        pipeline.hset(keys.CAMPAIGNS, uid, campaign.vendor_uid)
+        if campaign.on_sidecar:
+            pipeline.hset(keys.CAMPAIGNS, uid, campaign.vendor_uid)
         await pipeline.execute()
         # Not before: no error of earlier puts up another.
         if later := await self._halts.lift_seen(uid, halt):
             stopped = {"state": later.state, "reason": later.reason}
             return await self._answer(campaign.model_copy(update=stopped))
-        self._wake(send_campaign(campaign.vendor_uid, uid))
+        if campaign.on_sidecar:
+            self._wake(send_campaign(campaign.vendor_uid, uid))
         return await self._answer(campaign)
 
     async def _lift_pauses(self, vendor_uid: str) -> None:

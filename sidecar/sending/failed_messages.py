@@ -4,11 +4,8 @@ into the queue that were certainly not sent."""
 from collections.abc import AsyncIterator, Sequence
 
 from contracts import backend as contract
-from sidecar.php.client import Backend, BackendError, BackendFailed
-
-
-class PackageTooOld(BackendError):
-    """PHP has no such endpoint."""
+from sidecar.php.client import Backend
+from sidecar.php.package import call_if_there
 
 
 class FailedMessages:
@@ -36,19 +33,10 @@ class FailedMessages:
                 after=after,
                 dry_run=dry_run,
             )
-            page = await self._page(request)
+            page = await call_if_there(
+                self._backend, contract.RETRY_MESSAGES, request, contract.RetryMessagesAnswer
+            )
             yield page
             after = page.next
             if after is None:
                 return
-
-    async def _page(self, request: contract.RetryMessagesRequest) -> contract.RetryMessagesAnswer:
-        path = contract.RETRY_MESSAGES
-        try:
-            return await self._backend.call(path, request, contract.RetryMessagesAnswer)
-        except BackendFailed as error:
-            if str(error).startswith(f"{path} answered 404"):
-                raise PackageTooOld(
-                    f"PHP has no {path}: update the Laravel package to the sidecar's version"
-                ) from None
-            raise

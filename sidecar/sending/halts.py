@@ -55,6 +55,11 @@ def state_of(kept: CampaignState, halt: Halt | None) -> CampaignState:
     return halt.state
 
 
+def is_untold(value: bytes | None) -> bool:
+    """Return whether this is a halt, as it stands in Redis, that PHP does not know."""
+    return value is not None and Halt.load(value).acknowledged_at is None
+
+
 class Halts:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

@@ -9,9 +9,6 @@ from sidecar.clock import utc_text
 from sidecar.shadow.parity import VendorParity
 from sidecar.shadow.rules import Class, Kind, Rule
 
-#: What this report leaves out.
-CAMPAIGNS = "not compared: PHP sends them, and shadow does not plan what the sidecar would send"
-
 #: What a class means.
 DID = {
     Class.MISSING: "PHP did it, and the sidecar would not",
@@ -59,7 +56,12 @@ def _shown(side: dict[str, Any] | None, name: str) -> str | None:
 
 def example_text(example: dict[str, Any]) -> str:
     """Return a difference in words."""
-    does = {Kind.LOG_ROW: _log_row, Kind.STATUS: _status, Kind.BOTS: _bots}
+    does = {
+        Kind.LOG_ROW: _log_row,
+        Kind.STATUS: _status,
+        Kind.BOTS: _bots,
+        Kind.CAMPAIGN: _campaign,
+    }
     words = does.get(example["kind"], _queue_row)
     return (
         f"{example['wamid']} at {utc_text(example['at'])}: "
@@ -97,6 +99,17 @@ def _queue_row(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> st
         "the sidecar removes the campaign's row from the queue, PHP left it there "
         f"with status {status}"
     )
+
+
+def _campaign(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> str:
+    def words(side: dict[str, Any] | None) -> str:
+        if side is None:
+            return "does not send it"
+        told = ", ".join(f"{name} {value}" for name, value in side.items() if name != "campaign")
+        return f"sends it{f' with {told}' if told else ''}"
+
+    campaign = (sidecar or php or {}).get("campaign")
+    return f"of campaign {campaign}: the sidecar {words(sidecar)}, PHP {words(php)}"
 
 
 def _bots(sidecar: dict[str, Any] | None, php: dict[str, Any] | None) -> str:

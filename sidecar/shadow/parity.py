@@ -57,9 +57,10 @@ class VendorParity:
 
     @property
     def updates(self) -> int:
-        """Return how many messages and statuses were compared; if only bots are, how many."""
+        """Return how many messages and statuses were compared; if only bots are, or campaigns, how
+        many of these."""
         updates = self.total(kind=Kind.LOG_ROW) + self.total(kind=Kind.STATUS)
-        return max(updates, self.total(kind=Kind.BOTS))
+        return max(updates, self.total(kind=Kind.BOTS), self.total(kind=Kind.CAMPAIGN))
 
     @property
     def unexplained(self) -> int:

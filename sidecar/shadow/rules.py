@@ -13,13 +13,16 @@ class Kind(StrEnum):
     - ``log_row``: the message gets its row in ``whatsapp_message_logs``;
     - ``status``: the row's status, the highest that came;
     - ``queue_row``: the campaign's row for the contact waits in the queue for a status no more;
-    - ``bots``: which bots answer a customer's message, in order.
+    - ``bots``: which bots answer a customer's message, in order;
+    - ``campaign``: what a row of a campaign is sent with, or that it is not sent. Its key is the
+      row.
     """
 
     LOG_ROW = "log_row"
     STATUS = "status"
     QUEUE_ROW = "queue_row"
     BOTS = "bots"
+    CAMPAIGN = "campaign"
 
 
 class Class(StrEnum):
@@ -60,6 +63,9 @@ class Rule(StrEnum):
     PHP_CANNOT_TELL_BOTS = "php_cannot_tell_bots"
     WELCOME_NEEDS_FIRST_MESSAGE = "welcome_needs_first_message"
     CONTACT_HAS_BOTS_OFF = "contact_has_bots_off"
+    CONTACT_GETS_NOTHING = "contact_gets_nothing"
+    RECIPIENT_SUPPRESSED = "recipient_suppressed"
+    PHP_KEEPS_NO_REQUEST = "php_keeps_no_request"
 
 
 SENTENCES = {
@@ -91,6 +97,12 @@ SENTENCES = {
     Rule.WELCOME_NEEDS_FIRST_MESSAGE: "A welcome bot answers a contact's first message in 24 hours "
     "only; the sidecar leaves that to PHP.",
     Rule.CONTACT_HAS_BOTS_OFF: "The contact has switched bots off; the sidecar leaves that to PHP.",
+    Rule.CONTACT_GETS_NOTHING: "The contact has opted out, or is blocked or deleted. With the "
+    "sidecar it gets nothing any more, though the message was queued before; PHP's cron sends it.",
+    Rule.RECIPIENT_SUPPRESSED: "An earlier message to the recipient was refused, so the sidecar "
+    "spares the call; PHP's cron makes it.",
+    Rule.PHP_KEEPS_NO_REQUEST: "PHP does not keep what its cron has asked the Cloud API for: of a "
+    "message that failed the error only, or nothing of its components.",
 }
 
 #: Reasons why only the sidecar does not keep a message.

@@ -14,9 +14,10 @@ from simulator.backend.campaigns import (
     set_state,
 )
 from simulator.backend.database import Row
-from simulator.backend.jsontext import OBJECT, dump, load, section
-from simulator.backend.opt_outs import MESSAGES, end_unsent, why_not
-from simulator.backend.recipients import recipient_of
+from simulator.backend.frozen_rows import COLUMNS as FROZEN_COLUMNS
+from simulator.backend.frozen_rows import frozen_rows
+from simulator.backend.jsontext import OBJECT, dump
+from simulator.backend.opt_outs import MESSAGES, end_unsent
 from simulator.backend.times import to_ms
 from simulator.backend.work import Work
 
@@ -30,20 +31,6 @@ EXPIRES = (
     f"CASE WHEN {_GIVEN} GLOB '*:*[+-][0-9][0-9]:[0-9][0-9]' THEN datetime({_GIVEN})"
     f" ELSE {EXPIRY} END"
 )
-
-_RETURNED = """
-    _id, _uid, phone_with_country_code, retries, contacts__id, __data,
-    (SELECT whatsapp_opt_out FROM contacts WHERE contacts._id = contacts__id) AS whatsapp_opt_out,
-    (SELECT wa_blocked_at FROM contacts WHERE contacts._id = contacts__id) AS wa_blocked_at,
-    (SELECT _uid FROM contacts WHERE contacts._id = contacts__id) AS contact_uid,
-    (SELECT json_extract(contacts.__data, '$.user_id') FROM contacts
-     WHERE contacts._id = contacts__id) AS user_id
-"""
-
-#: Why a row is never sent.
-_NOBODY = "The row has no phone number, and its contact no user id."
-_NO_TEMPLATE = "The row has no template, or no language."
-_INVALID = "campaign_data_invalid_error"
 
 
 def claim_messages(work: Work, request: ClaimMessagesRequest) -> dict[str, Any]:
@@ -89,7 +76,7 @@ def _claim(work: Work, campaign: Campaign, request: ClaimMessagesRequest) -> lis
         f" __data = json_set({OBJECT}, '$.sidecar.claim', json(?))"
         " WHERE _id IN (SELECT _id FROM whatsapp_message_queue INDEXED BY queue_claim"
         "   WHERE campaigns__id = ? AND status = 1 AND scheduled_at <= ? ORDER BY _id LIMIT ?)"
-        f" RETURNING {_RETURNED}",
+        f" RETURNING {FROZEN_COLUMNS}",
         (
             QueueStatus.PROCESSING,
             work.now,
@@ -103,7 +90,7 @@ def _claim(work: Work, campaign: Campaign, request: ClaimMessagesRequest) -> lis
 
 def _claimed(work: Work, campaign: Campaign, claim_uid: str) -> list[Row]:
     return work.db.rows(
-        f"SELECT {_RETURNED} FROM whatsapp_message_queue"
+        f"SELECT {FROZEN_COLUMNS} FROM whatsapp_message_queue"
         " WHERE campaigns__id = ? AND status = ?"
         " AND json_extract(__data, '$.sidecar.claim.uid') = ?",
         (campaign.id, QueueStatus.PROCESSING, claim_uid),
@@ -113,69 +100,16 @@ def _claimed(work: Work, campaign: Campaign, claim_uid: str) -> list[Row]:
 def _frozen(work: Work, campaign: Campaign, rows: list[Row]) -> tuple[list[dict[str, Any]], int]:
     """Return the rows' parameters, and how many rows are not sent because of their contact. Those,
     and rows that lack what a send needs, become 2."""
-    parameters = [_parameters(row, campaign) for row in rows]
-    categories = _categories(work, campaign, parameters)
-    frozen: list[dict[str, Any]] = []
+    sendable: list[dict[str, Any]] = []
     ended: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, one in zip(rows, parameters, strict=True):
-        category = categories.get((one["template_name"], one["template_language"]))
-        if (why := why_not(work.config.campaign_opt_outs, row, category)) is not None:
-            ended[why, MESSAGES[why]].append(row["_id"])
-        elif (fault := _fault(one)) is not None:
-            ended[_INVALID, fault].append(row["_id"])
+    for row, one in zip(rows, frozen_rows(work, campaign, rows), strict=True):
+        if one.error is None:
+            sendable.append(one.parameters)
         else:
-            frozen.append({**one, "template_category": category})
+            ended[one.error, one.message].append(row["_id"])
     for (error_status, message), ids in ended.items():
         end_unsent(work, ids, error_status, message)
-    return frozen, sum(len(ids) for (why, _), ids in ended.items() if why in MESSAGES)
-
-
-def _fault(parameters: dict[str, Any]) -> str | None:
-    if not (parameters["to"] or parameters["recipient"]):
-        return _NOBODY
-    if not (parameters["template_name"] and parameters["template_language"]):
-        return _NO_TEMPLATE
-    return None
-
-
-def _categories(
-    work: Work, campaign: Campaign, parameters: list[dict[str, Any]]
-) -> dict[tuple[str, str], str]:
-    """Return Meta's words by name and language, of templates that are known."""
-    names = {one["template_name"] for one in parameters if one["template_name"]}
-    rows = work.db.rows(
-        "SELECT template_name, language, upper(trim(category)) AS category FROM whatsapp_templates"
-        " WHERE vendors__id = (SELECT vendors__id FROM campaigns WHERE _id = ?)"
-        " AND template_name IN (SELECT value FROM json_each(?)) ORDER BY _id",
-        (campaign.id, dump(list(names))),
-    )
-    return {
-        (row["template_name"], row["language"]): row["category"] for row in rows if row["category"]
-    }
-
-
-def _parameters(row: Row, campaign: Campaign) -> dict[str, Any]:
-    kept = load(row["__data"])
-    data = section(kept, "campaign_data")
-    components = data.get("messageComponents")
-    number = data.get("fromPhoneNumberId")
-    return {
-        "uid": row["_uid"],
-        "contact_uid": row["contact_uid"],
-        **recipient_of(row["phone_with_country_code"], row["user_id"], kept),
-        "retries": row["retries"] or 0,
-        "from_phone_number_id": str(number) if number else None,
-        "template_name": _text(data.get("whatsAppTemplateName")) or campaign.template_name,
-        "template_language": _text(data.get("whatsAppTemplateLanguage"))
-        or campaign.template_language,
-        "components": components if isinstance(components, list) else [],
-    }
-
-
-def _text(value: object) -> str | None:
-    """Return a text. A template's name of digits alone may stand there as a number."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if is_number or isinstance(value, str) else None
+    return sendable, sum(len(ids) for (why, _), ids in ended.items() if why in MESSAGES)
 
 
 def _waiting(work: Work, campaign: Campaign) -> dict[str, Any]:

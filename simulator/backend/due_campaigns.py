@@ -98,12 +98,15 @@ def _with_due_rows(work: Work, limit: int) -> list[Row]:
 
 
 def _with_open_rows(work: Work, limit: int) -> list[Row]:
-    """Return campaigns that are not over, the newest first."""
+    """Return campaigns that are not over, the newest first: of vendors on the sidecar, and those
+    of others that are paused."""
+    open_ = (QueueStatus.QUEUED, QueueStatus.PROCESSING, QueueStatus.UNKNOWN)
     return work.db.rows(
         f"SELECT {_COLUMNS} WHERE campaigns._id IN"
         " (SELECT campaigns__id FROM whatsapp_message_queue WHERE status IN (?, ?, ?))"
-        f" AND {_OURS} ORDER BY campaigns._id DESC LIMIT ?",
-        (QueueStatus.QUEUED, QueueStatus.PROCESSING, QueueStatus.UNKNOWN, limit),
+        f" AND ({_OURS} OR json_extract(campaigns.__data, '$.sidecar.state') = ?)"
+        " ORDER BY campaigns._id DESC LIMIT ?",
+        (*open_, CampaignState.PAUSED.value, limit),
     )
 
 

@@ -18,6 +18,7 @@ from contracts.effects import AiAnswersRequest, MediaRequest
 from contracts.find import FindRequest
 from contracts.modes import ModesRequest
 from contracts.observation import ObserveRequest
+from contracts.preview import PreviewMessagesRequest
 from contracts.signing import SignatureRefused
 from simulator.backend.ai_answers import ai_answers
 from simulator.backend.body import (
@@ -43,6 +44,7 @@ from simulator.backend.modes import modes
 from simulator.backend.observe import observe
 from simulator.backend.pending_effects import pending_effects
 from simulator.backend.pending_webhooks import pending_webhooks
+from simulator.backend.preview import preview_messages
 from simulator.backend.refusal import Refused
 from simulator.backend.send_results import update_message_status, update_message_statuses
 from simulator.backend.unknown_messages import resolve_messages, unknown_messages
@@ -121,6 +123,7 @@ OPERATIONS: Mapping[str, Operation] = {
     contract.MODES: _json(ModesRequest, modes),
     contract.OBSERVE: _json(ObserveRequest, observe),
     contract.FIND: _json(FindRequest, find),
+    contract.PREVIEW_MESSAGES: _json(PreviewMessagesRequest, preview_messages),
 }
 
 

@@ -33,9 +33,14 @@ def _mode(kept: dict[str, Any], capability: Capability) -> Mode:
         return Mode.PHP
 
 
-def on_sidecar(capability: Capability) -> str:
-    """Return SQL: the vendor of ``vendors._id`` has this done by the sidecar."""
+def mode_of(capability: Capability) -> str:
+    """Return SQL: the mode of the vendor of ``vendors._id``."""
     return f"""coalesce((SELECT json_extract(setting.value, '$.{capability}')
         FROM vendor_settings AS setting
         WHERE setting.vendors__id = vendors._id AND setting.name = '{MODES}'),
-        '{getattr(DEFAULT, capability)}') = '{Mode.SIDECAR}'"""
+        '{getattr(DEFAULT, capability)}')"""
+
+
+def on_sidecar(capability: Capability) -> str:
+    """Return SQL: the vendor of ``vendors._id`` has this done by the sidecar."""
+    return f"{mode_of(capability)} = '{Mode.SIDECAR}'"

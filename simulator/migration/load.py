@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from simulator.backend.seed import SeededVendor
+from contracts.backend import QueueStatus
+from simulator.backend.seed import SeededCampaign, SeededVendor
 from simulator.control import lines, order, read
 from simulator.processes import Process
 from simulator.stack.installation import StackInstallation
@@ -33,6 +34,10 @@ _CLOUD_API: dict[str, Any] = {
 
 #: How long the sidecar takes for a vendor's campaign, so that commands meet it under way.
 CAMPAIGN_S = 2.0
+#: How much more a campaign has that is to be paused before it is over, and the first of its
+#: recipients, who get nothing else.
+LONGER = 5
+OTHERS = 100_000
 #: How long customers write.
 CUSTOMERS_S = 1.5
 
@@ -61,6 +66,7 @@ class Load:
         self._customers = customers
         self._waves = 0
         self._wanted: Counter[str] = Counter()
+        self._paused: SeededCampaign | None = None
         self.vendors: list[SeededVendor] = installation.seed_vendors(
             vendors=vendors, messages_per_second=max(0.5, messages / CAMPAIGN_S)
         )
@@ -100,17 +106,39 @@ class Load:
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1
 
+    def long_campaign(self) -> SeededCampaign:
+        """Begin a campaign of the first vendor that takes so long that it can be paused."""
+        vendor, messages = self.vendors[0], LONGER * self._messages
+        campaign = self._installation.seed_campaign(vendor.uid, messages, first_contact=OTHERS)
+        self._wanted.update(f"{vendor.uid} {to}" for to in campaign.recipients)
+        self._paused = campaign
+        return campaign
+
+    def kept_back(self) -> Counter[str]:
+        """Return who gets nothing as long as that campaign is paused."""
+        if self._paused is None:
+            return Counter()
+        vendor_uid = self._paused.vendor_uid
+        queued = set(self._installation.tables.queued_uids(vendor_uid))
+        rows = zip(self._paused.row_uids, self._paused.recipients, strict=True)
+        return Counter(f"{vendor_uid} {to}" for uid, to in rows if uid in queued)
+
+    def resumed(self) -> None:
+        """Have all of it wanted: somebody has resumed that campaign."""
+        self._paused = None
+
     def unfinished(self) -> dict[str, Any]:
         """Return what has not come to its end yet, by name; nothing when all has."""
         report = read(self.cloud_api, "report")
         found = self._installation.tables.counts()
         accepted, created = report["accepted"], report["inbound"]["created"]
+        kept = self.kept_back().total()
         waits = {
             "webhooks of the Cloud API": 0 if report["idle"] else 1,
-            "rows of the queue": found.queue,
+            "rows of the queue": Counter(found.queue) - Counter({QueueStatus.QUEUED: kept}),
             "webhooks in PHP's table": found.pending_webhooks,
             "messages not read": {k: n for k, n in found.outgoing.items() if k != "read"},
-            "messages to be sent": self._wanted.total() - accepted,
+            "messages to be sent": self._wanted.total() - kept - accepted,
             "messages to be logged": accepted - found.sent_messages,
             "customers' messages to be stored": created - found.incoming,
         }
@@ -127,7 +155,7 @@ class Load:
         inbound = Counter(line["wamid"] for line in lines(self.cloud_api, "inbound"))
         applied = Counter(self._installation.tables.incoming_wamids())
         wamids = Counter(one["wamid"] for one in messages)
-        lost = [*(self._wanted - sent), *(wamids - logged), *(inbound - applied)]
+        lost = [*(self._wanted - self.kept_back() - sent), *(wamids - logged), *(inbound - applied)]
         once = [*logged.items(), *applied.items()]
         twice = [*(sent - self._wanted), *(wamid for wamid, times in once if times > 1)]
         return Count(

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
+
 from simulator.migration.crons import Crons
 from simulator.migration.load import Load
 from simulator.migration.page import Step, read_page
@@ -17,6 +19,8 @@ from simulator.stack.installation import StackInstallation
 REST_S = 60.0
 #: How long a wave is under way when the commands are executed.
 UNDER_WAY_S = 0.5
+#: How long a campaign that is paused is watched: some runs of the cron.
+PAUSED_S = 4.0
 #: How often it is looked whether it has.
 _POLL_S = 0.1
 
@@ -28,6 +32,11 @@ SETTINGS = {
     "parity_min_updates": 1,
     "parity_min_hours": 0,
 }
+
+#: The step in which PHP's work is compared, and the value that its cron fills in otherwise for a
+#: while (simulator/stack/laravel_app/app/CampaignSends.php).
+SHADOW = ": shadow"
+DIFFERENT = "components.0.parameters.0.text"
 
 #: A step after which the crons' lines are commented out, and one before which they are put in.
 CRONS_OFF = "crons off"
@@ -120,15 +129,59 @@ class Rehearsal:
         if step.title == BACK:
             self.crons = Crons(self.installation.application)
             self.crons.start()
-            yield self._make(step.title, step.back)
+            yield from self._go_back(step)
             return
         yield self._make(step.title, step.commands)
+        if SHADOW in step.title:
+            yield from self._compare_campaigns(step)
         if CRONS_OFF in step.title:
             self.crons.stop()
             yield self._make(f"{step.title}: without crons", [])
         elif step.back:
             yield self._make(f"{step.title}: back", step.back)
             yield self._make(f"{step.title}: again", step.commands, wave=False)
+
+    def _compare_campaigns(self, step: Step) -> Iterator[Report]:
+        """Have the cron fill in a parameter in another way: that must be found and named; and
+        nothing of a cron that sends what its rows say."""
+        mark = self.installation.application.storage / "fills_otherwise"
+        mark.touch()
+        report = self._make(f"{step.title}: a parameter is filled in otherwise", [])
+        mark.unlink()
+        _, differences = self._parity()
+        if not any(DIFFERENT in words for words in differences):
+            report.unfinished["a difference that is not found"] = DIFFERENT
+        yield report
+        for vendor in self.load.vendors:
+            self.terminal.run(f"sidecar parity {vendor.uid} --reset")
+        report = self._make(f"{step.title}: as the rows say", [])
+        equal, differences = self._parity()
+        if differences or not equal:
+            report.unfinished["differences in campaigns, and equal ones"] = differences, equal
+        yield report
+
+    def _parity(self) -> tuple[int, list[str]]:
+        """Return how many messages of campaigns are equal, and examples of differences in words."""
+        page = orjson.loads(self.terminal.run("sidecar parity --json").output)
+        examples = [example for vendor in page["vendors"] for example in vendor["examples"]]
+        return (
+            sum(vendor["kinds"]["campaign"]["equal"] for vendor in page["vendors"]),
+            [one["words"] for one in examples if one["kind"] == "campaign" and not one["rule"]],
+        )
+
+    def _go_back(self, step: Step) -> Iterator[Report]:
+        """Go all the way back while a campaign is paused, of which the crons must send nothing
+        until it is resumed."""
+        paused = self.load.long_campaign()
+        report = self._make(step.title, [f"sidecar campaigns pause {paused.uid}", *step.back])
+        kept = self.load.kept_back().total()
+        time.sleep(PAUSED_S)
+        if not kept or self.load.kept_back().total() != kept:
+            report.unfinished["rows of a paused campaign that were sent"] = paused.uid
+        yield report
+        self.load.resumed()
+        commands = [f"sidecar campaigns resume {paused.uid}"]
+        yield self._make(f"{step.title}: what was paused goes on", commands, wave=False)
 
     def _make(self, title: str, commands: list[str], *, wave: bool = True) -> Report:
         began = time.monotonic()

@@ -84,6 +84,24 @@ async def test_rows_that_stand_in_3_are_the_crons(
     assert _statuses(caller, campaign) == [QueueStatus.UNKNOWN, 1, 1]
 
 
+@not_ours
+async def test_a_pause_outlives_a_change_of_sides(
+    caller: Caller, vendor: Vendor, campaign: Campaign, mode: str
+) -> None:
+    """There and back, and whoever sends can be told to stop and to go on."""
+    await caller.release(campaign, campaign_state="paused", reason="wrong prices")
+    await switch(caller, vendor, campaigns=mode)
+    [found] = (await caller.due(campaign)).campaigns
+    assert (found.state, found.reason, found.on_sidecar) == ("paused", "wrong prices", False)
+    await switch(caller, vendor, campaigns="sidecar")
+    paused = (409, contract.ErrorCode.CAMPAIGN_PAUSED)
+    assert await caller.refusal(contract.CLAIM_MESSAGES, claim_request(campaign)) == paused
+    await switch(caller, vendor, campaigns=mode)
+    await caller.release(campaign, campaign_state="running")
+    await switch(caller, vendor, campaigns="sidecar")
+    assert len((await caller.claim(campaign)).rows) == 3
+
+
 async def _post(caller: Caller, vendor: Vendor) -> None:
     body = b"{}"
     signed = {SIGNATURE_HEADER: sign(vendor.app_secret.encode(), body)}

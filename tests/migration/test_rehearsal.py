@@ -26,4 +26,7 @@ def test_there_and_back(tmp_path: Path) -> None:
     off = next(report for report in reports if report.step.endswith("without crons"))
     earlier = reports[reports.index(off) - 1]
     assert off.by_sidecar - earlier.by_sidecar == off.messages - earlier.messages == 12
-    assert last.commands_s < 10
+    back = by_title["All the way back"]
+    assert back.commands_s < 10
+    assert 0 < last.messages - back.messages < 20, "what was paused, by the crons"
+    assert last.by_sidecar == back.by_sidecar

@@ -57,6 +57,27 @@ def test_status_says_who_owns_what(
     assert [cell.strip() for cell in lines[other.uid].split("|")][3:6] == ["php"] * 3
 
 
+def test_paused_campaigns_are_shown_and_go_on_without_the_sidecar(
+    backend: LaravelBackend, vendor: Vendor
+) -> None:
+    paused, cancelled = (backend.seed_campaign(vendor, 2) for _ in range(2))
+    for campaign, state in ((paused, "paused"), (cancelled, "cancelled")):
+        kept = {"state": state, "reason": "wrong prices"}
+        backend.change("campaigns", {"__data.sidecar": kept}, _uid=campaign.uid)
+    run = backend.installation.application.artisan
+    line = f"campaign {paused.uid} is paused: wrong prices; 2 queued"
+    assert line in run("whatsapp-sidecar:status").stdout
+    done = run("whatsapp-sidecar:resume", paused.uid)
+    assert (done.returncode, done.stdout.strip()) == (0, f"{paused.uid} goes on"), done.stderr
+    [row] = backend.rows("campaigns", _uid=paused.uid)
+    assert row["__data"]["sidecar"]["state"] == "running"
+    assert paused.uid not in run("whatsapp-sidecar:status").stdout
+    done = run("whatsapp-sidecar:resume", cancelled.uid, "nothing")
+    assert done.returncode == 1
+    assert f"campaign '{cancelled.uid}' is cancelled: wrong prices" in done.stdout
+    assert "no campaign 'nothing'" in done.stdout or "there is no vendor" in done.stdout
+
+
 def test_check_makes_the_signed_round_trip(backend: LaravelBackend, sidecar: HTTPServer) -> None:
     done = backend.installation.application.artisan(
         "whatsapp-sidecar:check", WHATSAPP_SIDECAR_URL=sidecar.url_for("").rstrip("/")

@@ -14,6 +14,7 @@ from contracts.backend import (
     OBSERVE,
     PENDING_EFFECTS,
     PENDING_WEBHOOKS,
+    PREVIEW_MESSAGES,
     RESOLVE_MESSAGES,
     UNKNOWN_MESSAGES,
 )
@@ -138,6 +139,8 @@ async def everything(caller: Caller, campaign: Campaign) -> None:
     await caller.call(MODES, {"history": True})
     await caller.call(DIAGNOSIS, {})
     await caller.call(EPOCH, {"epoch": now_ms(), "at": 1, "settle_pending": True})
+    await caller.call(PREVIEW_MESSAGES, {"campaign_uid": campaign.uid})
+    await caller.call(PREVIEW_MESSAGES, {"ended_since": now_ms() - 10_000})
     await _find(caller, campaign)
     for kind in ("send_message", "ai_reply"):
         await caller.call(PENDING_EFFECTS, {"kind": kind, "older_than_s": 0, "limit": 100})

@@ -123,6 +123,42 @@ async def test_the_campaign_cron_takes_rows_by_the_mode(
     assert (campaign.row_uids[0] in _process(backend, WHATSAPP_SIDECAR_VENDORS=told)) is taken
 
 
+@pytest.mark.parametrize("state", ["paused", "cancelled"])
+async def test_the_campaign_cron_leaves_alone_what_is_stopped(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor, state: str
+) -> None:
+    """Until it runs again; then it goes on by the cron. Others of the vendor are not held up."""
+    stopped, other = backend.seed_campaign(vendor, 2), backend.seed_campaign(vendor, 1)
+    await caller.release(stopped, campaign_state=state)
+    await switch(caller, vendor, campaigns="php")
+    taken = _process(backend).split()
+    assert set(taken) & {*stopped.row_uids, *other.row_uids} == set(other.row_uids)
+    await caller.release(stopped, campaign_state="running", restart=True)
+    assert set(stopped.row_uids) <= set(_process(backend).split())
+
+
+async def test_what_a_stopped_campaign_has_in_hand_is_seen_by_the_cron(
+    caller: Caller, backend: LaravelBackend, vendor: Vendor
+) -> None:
+    """It makes unknown what a dead process has left in 3; by a query of its own, too."""
+    campaign = backend.seed_campaign(vendor, 2)
+    await switch(caller, vendor, campaigns="php")
+    await caller.release(campaign, campaign_state="paused")
+    backend.change("whatsapp_message_queue", {"status": 3}, _uid=campaign.row_uids[0])
+    code = f"""
+        $modes = $app->make(WhatsappSidecar\\Laravel\\Store\\Modes::class);
+        $models = App\\Models\\QueuedMessage::where('campaigns__id', {campaign.id})->pluck('_uid');
+        $table = fn ($as) => Illuminate\\Support\\Facades\\DB::table("whatsapp_message_queue$as");
+        $queries = array_map(fn ($of) => $table($of[0])
+            ->whereRaw(...$modes->ofCrons('campaigns', $of[1]))
+            ->where('campaigns__id', {campaign.id})->pluck('_uid')->all(),
+            [['', 'vendors__id'], [' as q', 'q.vendors__id'],
+                ['', 'whatsapp_message_queue.vendors__id']]);
+        return [$models->all(), ...$queries];"""
+    found = run_php(backend.installation.application, code, web=False)
+    assert found == [[campaign.row_uids[0]]] * 4
+
+
 async def test_a_process_that_runs_for_long_goes_by_the_modes_of_now(
     caller: Caller, backend: LaravelBackend, vendor: Vendor
 ) -> None:

@@ -11,6 +11,7 @@ from contracts.backend import (
     OBSERVE,
     PENDING_EFFECTS,
     PENDING_WEBHOOKS,
+    PREVIEW_MESSAGES,
     RESOLVE_MESSAGES,
     RETRY_MESSAGES,
     STORE_WEBHOOKS,
@@ -26,11 +27,13 @@ from tests.contract.payloads import (
     failed,
     message,
     message_object,
+    now_ms,
     result,
     status,
     status_object,
     wamid_of,
 )
+from tests.contract.switching import switch
 from tests.contract.talk import outcome, question, says, sends, sent
 from tests.contract.test_corrections import edit
 from tests.contract.under_test import Campaign, Vendor
@@ -375,6 +378,25 @@ async def test_looking_at_messages(caller: Caller, backend: LaravelBackend, vend
         call = partial(caller.call, OBSERVE, {"messages": asked})
         counts.append(await _statements(backend, call))
     assert counts == [CONNECT + 2] * 2
+
+
+async def test_a_preview(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:
+    """Of what is queued, and of what the crons of a vendor in shadow have ended."""
+    counts: list[list[int]] = []
+    for messages in (2, 200):
+        queued = backend.seed_campaign(vendor, messages)
+        request = {"campaign_uid": queued.uid, "limit": 1000}
+        counts.append([await _statements(backend, partial(caller.call, PREVIEW_MESSAGES, request))])
+        shadowed = backend.seed_vendor()
+        campaign = await _claimed(caller, shadowed, messages)
+        await caller.report(*(accepted(campaign, uid) for uid in campaign.row_uids))
+        ended = {"ended_since": now_ms() - 60_000, "limit": 1000}
+        call = partial(caller.call, PREVIEW_MESSAGES, ended)
+        counts[-1].append(await _statements(backend, call))
+        await switch(caller, shadowed, campaigns="shadow")
+        counts[-1].append(await _statements(backend, call))
+        await switch(caller, shadowed, campaigns="sidecar")
+    assert counts == [[CONNECT + 4, CONNECT + 1, CONNECT + 5]] * 2
 
 
 async def test_a_search(caller: Caller, backend: LaravelBackend, vendor: Vendor) -> None:

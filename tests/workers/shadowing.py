@@ -77,7 +77,12 @@ def tell(php: Php, tables: Tables, vendor_uid: str = VENDOR) -> None:
             {"messages": [{**one, **tables.log.get(one["wamid"], nothing)} for one in asked(call)]}
         )
 
+    def modes(call: Call) -> Answer:
+        mine = {"vendor_uid": vendor_uid, "modes": tables.modes}
+        return answer({"version": 1, "vendors": [mine]})
+
     php.when(contract.VENDOR_CONFIG, config)
+    php.when(contract.MODES, modes)
     php.when(contract.BOTS, bots)
     php.when(contract.OBSERVE, observe)
 

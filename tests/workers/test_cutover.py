@@ -6,12 +6,14 @@ import pytest
 
 from contracts import backend as contract
 from contracts.backend import QueueStatus
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from contracts.modes import Mode
 from sidecar.inbox.store import Inbox
 from sidecar.migration.cutover import SOMEBODY_ELSE, VendorUnknown
 from sidecar.php.client import BackendRefused
 from sidecar.redis import keys
+from sidecar.sending.halts import Halt, Halts
 from sidecar.tasks import cancel
 from tests.eventually import eventually
 from tests.workers.moving import Moving
@@ -64,6 +66,23 @@ async def test_what_nobody_settles_keeps_the_vendor_held(moving: Moving) -> None
     await moving.run()  # a worker is back
     modes, waits_for = await moving.move(campaigns=Mode.PHP)
     assert (modes.campaigns, waits_for) == (Mode.PHP, None)
+
+
+async def test_a_pause_is_with_php_before_its_crons_send(moving: Moving) -> None:
+    """PHP was away when a person paused it, and comes back with a rollback at its heels."""
+    stage = moving.stage
+    halt = Halt(CampaignState.PAUSED, "wrong prices", by_person=True)
+    assert await Halts(stage.redis).put(stage.campaign.uid, stage.vendor.uid, halt)
+    modes, waits_for = await moving.move(campaigns=Mode.PHP, timeout_s=0.3)
+    assert modes.campaigns is Mode.HELD
+    assert waits_for is not None
+    assert "PHP does not know yet that it was stopped" in waits_for
+    await moving.run()  # a worker tells it
+    modes, waits_for = await moving.move(campaigns=Mode.PHP)
+    assert (modes.campaigns, waits_for) == (Mode.PHP, None)
+    [row] = stage.embedded.rows("campaigns", _uid=stage.campaign.uid)
+    assert row["__data"]["sidecar"]["state"] == "paused"
+    assert set(stage.statuses()) == {QueueStatus.QUEUED}
 
 
 async def test_the_crons_have_time_to_end(moving: Moving) -> None:

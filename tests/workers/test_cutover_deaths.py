@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from contracts.backend import QueueStatus
+from contracts.backend import (
+    RELEASE_MESSAGES,
+    CampaignState,
+    QueueStatus,
+    ReleaseMessagesAnswer,
+    ReleaseMessagesRequest,
+)
 from contracts.modes import Mode, ModesAnswer, ModesRequest
 from contracts.sidecar_api import InvalidateRequest
 from sidecar.migration.cutover import Cutover
@@ -108,6 +114,24 @@ async def test_on_the_way_to_the_sidecar(moving: Moving, step: int, before: bool
     assert (modes.campaigns, waits_for) == (Mode.SIDECAR, None)
     await eventually(moving.ours)
     assert (await moving.path())[-3:] == [Mode.PHP, Mode.HELD, Mode.SIDECAR], "held once"
+
+
+@pytest.mark.parametrize("step", range(1, STEPS + 1))
+async def test_a_pause_is_there_whoever_dies(moving: Moving, step: int) -> None:
+    """On the way to PHP and back."""
+    stage = moving.stage
+    release = {"vendor_uid": stage.vendor.uid, "campaign_uid": stage.campaign.uid}
+    request = ReleaseMessagesRequest(**release, campaign_state=CampaignState.PAUSED)
+    await stage.backend.call(RELEASE_MESSAGES, request, ReleaseMessagesAnswer)
+    for mode in (Mode.PHP, Mode.SIDECAR):
+        await die(moving, step, before=False, campaigns=mode)
+        assert (await moving.move(campaigns=mode))[0].campaigns is mode
+        [row] = stage.embedded.rows("campaigns", _uid=stage.campaign.uid)
+        assert row["__data"]["sidecar"]["state"] == "paused"
+    await eventually(moving.ours)
+    await stage.redis.hset(keys.CAMPAIGNS, stage.campaign.uid, stage.vendor.uid)
+    await moving.run()
+    assert set(stage.statuses()) == {QueueStatus.QUEUED}
 
 
 @pytest.mark.parametrize("mode", [Mode.PHP, Mode.SIDECAR])

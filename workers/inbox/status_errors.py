@@ -28,12 +28,14 @@ from contracts.backend import SendError, VendorConfig
 from contracts.cloud_api.errors import rule_for
 from contracts.cloud_api.people import identifier, person
 from contracts.cloud_api.webhook import Status, WebhookError
+from contracts.modes import Mode
 from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Redis
 from sidecar.sending.campaigns import ErrorPath
 from sidecar.sending.pauses import own_name
+from sidecar.sending.recipients import name_of
 from sidecar.settings import Settings
 from workers.inbox.commit import Commit
 from workers.inbox.delivery import Fate, Verdicts
@@ -43,7 +45,6 @@ from workers.sending.error_policy import Decision, decide_error
 from workers.sending.holds import Scope
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
-from workers.sending.recipients import name_of
 
 log = structlog.get_logger()
 
@@ -157,7 +158,7 @@ class StatusErrors:
 
     async def _count(self, row: _Row) -> None:
         failure, times = (row.stop, 1) if row.stop else (row.last, row.times)
-        if failure is None:
+        if failure is None or not await self._is_ours(failure.vendor_uid):
             return
         streak = await self._error_actions.count(failure, ErrorPath.STATUS, times)
         if streak.reason is not None:
@@ -167,6 +168,11 @@ class StatusErrors:
                 campaign=failure.campaign_uid,
                 reason=streak.reason,
             )
+
+    async def _is_ours(self, vendor_uid: str) -> bool:
+        """Return whether campaigns are not PHP's own: its cron would heed a pause."""
+        config = await self._config(vendor_uid)
+        return config is None or config.modes.campaigns in (Mode.SIDECAR, Mode.HELD)
 
     async def _config(self, vendor_uid: str) -> VendorConfig | None:
         try:

@@ -20,6 +20,7 @@ from sidecar.php.client import BackendError
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError
 from sidecar.redis.lease import Fenced, Lease, LeaseLost
+from sidecar.sending.suppression import Suppressed
 from sidecar.tasks import cancel
 from workers.sending.claimer import CampaignStopped, Claimer
 from workers.sending.halt import CampaignHalt
@@ -31,7 +32,6 @@ from workers.sending.results import Reporter, tell_php
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ClaimedSend
 from workers.sending.services import Services
-from workers.sending.suppression import Suppressed
 
 log = structlog.get_logger()
 

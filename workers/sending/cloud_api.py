@@ -18,6 +18,7 @@ from contracts.backend import SendError
 from contracts.cloud_api.errors import RULES, ErrorRule, rule_for
 from contracts.portable import flaw
 from sidecar.metrics import METRICS, SEND_CALLS, SEND_SECONDS
+from sidecar.sending.requests import dump, request_of, template_of
 from workers.sending.call_times import CallTimes
 from workers.sending.send_queue import ReplyRow, Row
 
@@ -76,10 +77,6 @@ class Prepared:
     body: bytes
 
 
-class Unsendable(Exception):
-    """A row that no call can be made of. The text says why."""
-
-
 Attempt = Accepted | ErrorAnswer | NotSent | OutcomeUnknown
 
 
@@ -87,37 +84,9 @@ def message_body(row: Row, policy: str | None = None) -> bytes:
     """Return the body of the messages call for a row: for a campaign's, as
     :class:`contracts.cloud_api.messages.TemplateMessage` describes it; with the ``policy`` of a
     :class:`~contracts.cloud_api.messages.MarketingMessage`, as that does. Raises
-    :class:`Unsendable`."""
-    if isinstance(row, ReplyRow):
-        message = row.message
-    else:
-        template = {
-            "name": row.template_name,
-            "language": {"code": row.template_language},
-            "components": row.components,
-        }
-        message = {"type": "template", "template": template}
-    body = {
-        **{name: value for name, value in message.items() if name not in ("to", "recipient")},
-        "messaging_product": "whatsapp",
-        "recipient_type": "individual",
-        **_address(row),
-        "biz_opaque_callback_data": row.uid,
-    }
-    if policy is not None:
-        body["product_policy"] = policy
-    try:
-        return orjson.dumps(body)
-    except orjson.JSONEncodeError as error:
-        raise Unsendable(f"the row's components cannot be sent as JSON: {error}") from None
-
-
-def _address(row: Row) -> dict[str, str]:
-    if row.to:
-        return {"to": f"+{row.to.lstrip('+')}"}
-    if row.recipient:
-        return {"recipient": row.recipient}
-    raise Unsendable("the row has neither a phone number nor a user id to send to")
+    :class:`~sidecar.sending.requests.Unsendable`."""
+    message = row.message if isinstance(row, ReplyRow) else template_of(row)
+    return dump(request_of(row, message, policy))
 
 
 class CloudApi:

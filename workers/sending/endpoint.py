@@ -7,38 +7,18 @@ since: where the one endpoint refuses a template for that, the other one is trie
 ("Route template messages by category"). A refusal is certain, so nothing is sent twice.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import structlog
 
 from contracts.backend import ClaimedRow, SendError
 from contracts.cloud_api.errors import ErrorClass
+from sidecar.sending.requests import FOR_MARKETING, MESSAGES, Endpoint, endpoint_of
 from workers.sending.cloud_api import Attempt, ErrorAnswer
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import Row
 
 log = structlog.get_logger()
-
-MARKETING = "MARKETING"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """``policy`` stands in the message as ``product_policy``: what Meta does if the account is not
-    onboarded to the Marketing Messages API."""
-
-    path: Literal["messages", "marketing_messages"]
-    policy: str | None = None
-
-
-MESSAGES = Endpoint("messages")
-
-#: By the vendor's ``marketing_messages``.
-_FOR_MARKETING = {
-    "fallback": Endpoint("marketing_messages", "CLOUD_API_FALLBACK"),
-    "strict": Endpoint("marketing_messages", "STRICT"),
-}
 
 #: ``/marketing_messages`` says of a template that it is of another category.
 _NOT_MARKETING = frozenset({131055, 134100})
@@ -80,15 +60,14 @@ class Endpoints:
 
     def of(self, row: Row) -> Endpoint:
         """Return where a row is to go, as the configuration is now."""
-        marketing = _FOR_MARKETING.get(self._config.vendor.marketing_messages)
+        marketing = FOR_MARKETING.get(self._config.vendor.marketing_messages)
         template = _template(row)
         if marketing is None or template is None:
             return MESSAGES
         refused = self._refused.get(template, set())
         if len(refused) == 1:
             return MESSAGES if marketing.path in refused else marketing
-        is_marketing = isinstance(row, ClaimedRow) and row.template_category == MARKETING
-        return marketing if is_marketing else MESSAGES
+        return endpoint_of(row, self._config.vendor) if isinstance(row, ClaimedRow) else MESSAGES
 
     def other_than(self, row: Row, used: Endpoint, attempt: Attempt) -> Endpoint | None:
         """Return where a row goes that was refused because ``used`` does not take templates of its

@@ -14,12 +14,12 @@ from sidecar.redis.client import Redis, script
 from sidecar.sending.campaigns import ErrorPath
 from sidecar.sending.halts import Halt
 from sidecar.sending.pauses import Paused, Pauses, own_name
+from sidecar.sending.suppression import Suppressed
 from sidecar.settings import Settings
 from workers.sending.error_policy import Decision, reason_of
 from workers.sending.holds import Hold, Scope
 from workers.sending.limiter import Limiter
 from workers.sending.limits import Limits
-from workers.sending.suppression import Suppressed
 
 log = structlog.get_logger()
 

@@ -32,26 +32,14 @@ Why no vendor reaches another's by them, and by the keys beside them:
   (``/internal/invalidate``): calls that are signed with a key that no vendor has.
 """
 
-import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 
-import structlog
-
-from contracts.backend import PhoneNumber, VendorConfig, Verified
+from contracts.backend import VendorConfig, Verified
 from sidecar.sending.pauses import own_name, pause_name
+from sidecar.sending.rates import rate_of, say_once
 from sidecar.settings import Settings
 from workers.sending.holds import Scope
-
-log = structlog.get_logger()
-
-#: Meta's limit of a number that is also used in the WhatsApp Business app, messages per second.
-COEXISTENCE_RATE = 20.0
-#: What a configured rate may be; anything else is taken for a mistake.
-LEAST_RATE = 0.1
-HIGHEST_RATE = 10_000.0
-
 
 #: What Meta's ids look like.
 _ID = re.compile("[0-9A-Za-z_-]{1,64}")
@@ -103,11 +91,11 @@ class Limits:
         )
         daily = config.daily_recipients
         if daily is not None and daily < 1:
-            _say_once("daily_recipients_wrong_and_ignored", config.vendor_uid, daily)
+            say_once("daily_recipients_wrong_and_ignored", config.vendor_uid, daily)
             daily = None
         return cls(
             number=number,
-            rate=_rate(config, number, settings) * settings.rate_share,
+            rate=rate_of(config, number, settings),
             vendor_uid=uid,
             line=number if told.account_id else own_name(uid, number),
             account=account,
@@ -115,18 +103,6 @@ class Limits:
             portfolio=portfolio,
             daily_recipients=daily,
         )
-
-
-def _rate(config: VendorConfig, number: str, settings: Settings) -> float:
-    known = {one.phone_number_id: one for one in config.phone_numbers}
-    one = known.get(number, PhoneNumber(phone_number_id=number))
-    rate = one.messages_per_second
-    if rate is not None and not (math.isfinite(rate) and LEAST_RATE <= rate <= HIGHEST_RATE):
-        _say_once("rate_wrong_and_ignored", number, rate)
-        rate = None
-    if one.coexistence:
-        return min(rate or COEXISTENCE_RATE, COEXISTENCE_RATE)
-    return rate or settings.messages_per_second
 
 
 def _told_by_meta(config: VendorConfig, number: str) -> Verified:
@@ -140,9 +116,3 @@ def _told_by_meta(config: VendorConfig, number: str) -> Verified:
         account_id=told.account_id,
         **{name: id_ for name, id_ in ids.items() if id_ and _ID.fullmatch(id_)},
     )
-
-
-@lru_cache(maxsize=1024)
-def _say_once(event: str, of: str, value: object) -> None:
-    # NaN is not equal to itself, but this one is kept as text.
-    log.warning(event, of=of, value=str(value), using="the default")

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from contracts.backend import ClaimedRow
-from workers.sending.recipients import name_of
+from sidecar.sending.recipients import name_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.redis.client import AnyRedisError
 from sidecar.sending.campaigns import ErrorPath
+from sidecar.sending.requests import Unsendable
 from sidecar.spans import SPANS, Span, SpanKind, named, new_span, since
 from workers.sending.cloud_api import (
     Accepted,
@@ -17,7 +18,6 @@ from workers.sending.cloud_api import (
     ErrorAnswer,
     NotSent,
     Prepared,
-    Unsendable,
     message_body,
 )
 from workers.sending.endpoint import Endpoints, concluded_at

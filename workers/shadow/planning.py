@@ -24,7 +24,7 @@ def kinds_of(config: VendorConfig | None) -> frozenset[Kind]:
     if config is None:
         return frozenset()
     if config.modes.webhooks is Mode.SHADOW:
-        return frozenset(Kind)
+        return frozenset(Kind) - {Kind.CAMPAIGN}
     return frozenset([Kind.BOTS] if config.modes.bots is Mode.SHADOW else [])
 
 

@@ -28,6 +28,11 @@ MAX_PLANNED = 20_000
 MAX_KNOWN = 20_000
 KNOWN_MS = 24 * 3_600_000
 
+#: Rows of a vendor's campaigns that are remembered as compared, and for how long: much longer than
+#: PHP names a row that has ended.
+MAX_SENDS = 20_000
+SENDS_S = 3600
+
 #: Bytes of webhooks that are taken on at a time: each update makes some words for one script.
 MAX_BYTES = 512 * 1024
 
@@ -109,6 +114,17 @@ class Changes:
         self._commands.append(("LPUSH", name, orjson.dumps(example)))
         self._commands.append(("LTRIM", name, 0, self._most_examples - 1))
         self._commands.append(("EXPIRE", name, KEEP_S))
+
+    def compared(self, sends: list[str]) -> None:
+        """Remember rows of campaigns as compared, and the vendor as one with results."""
+        name, parity = keys.compared_sends(self._vendor_uid), keys.parity(self._vendor_uid)
+        self._commands += [("ZADD", name, self._now, one) for one in sends]
+        self._commands.append(("ZREMRANGEBYRANK", name, 0, -MAX_SENDS - 1))
+        self._commands.append(("EXPIRE", name, SENDS_S))
+        self._commands.append(("SADD", keys.SHADOWED, self._vendor_uid))
+        self._commands.append(("HSETNX", parity, FIRST, self._now))
+        self._commands.append(("HSET", parity, LAST, self._now))
+        self._commands.append(("EXPIRE", parity, KEEP_S))
 
     async def commit(self, lease: Lease) -> None:
         """Write it all, or raise :class:`~sidecar.redis.lease.LeaseLost`."""
@@ -200,6 +216,12 @@ class ShadowStore:
         found = await command("ZRANGE", name, 0, most - 1) if most > 0 else []
         found = found or await command("ZRANGEBYSCORE", name, 0, now - KNOWN_MS, "LIMIT", 0, _CHUNK)
         return [wamid.decode() for wamid in found]
+
+    async def not_compared(self, vendor_uid: str, sends: list[str]) -> set[str]:
+        """Return which of these rows of campaigns were not compared yet."""
+        command = cast(Any, self._redis).execute_command
+        scores = await command("ZMSCORE", keys.compared_sends(vendor_uid), *sends)
+        return {one for one, score in zip(sends, scores, strict=True) if score is None}
 
     async def dropped_at(self, vendor_uid: str) -> int:
         """Return when a webhook of the vendor was last dropped (unix ms), 0 if never."""

@@ -28,6 +28,7 @@ from sidecar.redis.lease import Lease, LeaseLost, Leases
 from sidecar.settings import Settings
 from sidecar.shadow.rules import Class, Kind
 from sidecar.tasks import tick
+from workers.shadow.campaigns import CampaignShadow
 from workers.shadow.comparison import Finding, compare
 from workers.shadow.planned import PlannedMessage
 from workers.shadow.planning import by_wamid, kinds_of, plan, split_recorded
@@ -71,6 +72,7 @@ class ShadowWork:
         self._vendors = vendors
         self._bots = bots
         self._store = ShadowStore(redis, settings.shadow_examples)
+        self._campaigns = CampaignShadow(settings, redis, backend, vendors, self._store)
         self._window_ms = int(settings.shadow_window_s * 1000)
         self._patience_ms = max(self._window_ms, int(settings.shadow_patience_s * 1000))
         self._redis_outage = LogOnce("shadow.redis_unavailable")
@@ -97,19 +99,18 @@ class ShadowWork:
     async def _compare(self, lease: Lease) -> None:
         self._php_well_since = None
         while not lease.lost.is_set():
-            if not await self._store.vendors():
-                await tick(IDLE_PAUSE_S)
-                continue
-            more = await self.take_on(lease)
+            busy = bool(await self._store.vendors())
+            more = busy and await self.take_on(lease)
             try:
-                more |= await self.look(lease)
+                more |= busy and await self.look(lease)
+                await self._campaigns.look(lease)
                 self._php_outage.worked()
             except BackendError as error:
                 self._php_well_since = None
                 self._php_outage.failed(str(error))
                 await asyncio.sleep(ILL_PAUSE_S)
             if not more:
-                await tick(PAUSE_S)
+                await tick(PAUSE_S if busy or self._campaigns.active else IDLE_PAUSE_S)
 
     # -- planning --
 

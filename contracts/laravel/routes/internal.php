@@ -25,5 +25,6 @@ Route::post('pending-effects', [InternalController::class, 'pendingEffects']);
 Route::post('media', [InternalController::class, 'media']);
 Route::post('modes', [InternalController::class, 'modes']);
 Route::post('observe', [InternalController::class, 'observe']);
+Route::post('preview-messages', [InternalController::class, 'previewMessages']);
 Route::post('find', [InternalController::class, 'find']);
 Route::post('diagnosis', [InternalController::class, 'diagnosis']);

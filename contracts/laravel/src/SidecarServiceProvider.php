@@ -30,6 +30,7 @@ use WhatsappSidecar\Laravel\Client\CurlTransport;
 use WhatsappSidecar\Laravel\Client\SidecarClient;
 use WhatsappSidecar\Laravel\Client\Transport;
 use WhatsappSidecar\Laravel\Console\CheckCommand;
+use WhatsappSidecar\Laravel\Console\ResumeCommand;
 use WhatsappSidecar\Laravel\Console\StatusCommand;
 use WhatsappSidecar\Laravel\Effects\Announcements;
 use WhatsappSidecar\Laravel\Effects\Effects;
@@ -134,7 +135,7 @@ final class SidecarServiceProvider extends ServiceProvider
         Hooks::register($this->app);
         if ($this->app->runningInConsole()) {
             $this->publishes([self::CONFIG => config_path('whatsapp-sidecar.php')], 'whatsapp-sidecar-config');
-            $this->commands([StatusCommand::class, CheckCommand::class]);
+            $this->commands([StatusCommand::class, CheckCommand::class, ResumeCommand::class]);
         }
     }
 

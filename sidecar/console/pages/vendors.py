@@ -21,7 +21,7 @@ from sidecar.migration.preview import changes
 from sidecar.migration.rollout import ROLLBACK_S, rollback_all_reason, seen
 from sidecar.php.client import BackendError
 from sidecar.php.modes import counts, differs, held, read_vendor
-from sidecar.shadow.differences import CAMPAIGNS, DID, by_rule, example_text, sides
+from sidecar.shadow.differences import DID, by_rule, example_text, sides
 from sidecar.shadow.parity import ParityReader, VendorParity
 from sidecar.shadow.rules import SENTENCES, UNEXPLAINED, Class, Kind
 
@@ -106,7 +106,6 @@ class _VendorsPage:
             ],
             parity=parity,
             obstacles=parity.obstacles(self._settings),
-            campaigns=CAMPAIGNS,
             kinds=list(Kind),
             classes=list(Class),
             rules=[(rule, count, SENTENCES[rule]) for rule, count in by_rule(parity).items()],

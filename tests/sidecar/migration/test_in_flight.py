@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from contracts.campaigns import CampaignState
 from contracts.jobs import Lane
 from sidecar.inbox.store import Inbox
 from sidecar.migration.in_flight import CampaignInFlight, InFlight, WebhooksInFlight
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.halts import Halt, Halts
 
 VENDORS = {"v-1", "v-2"}
 
@@ -37,6 +39,16 @@ async def test_rows_and_claims_and_who_has_them(in_flight: InFlight, redis: Redi
     assert first == CampaignInFlight("c-1", "v-1", rows=2, claims=1, held=False)
     assert second == CampaignInFlight("c-2", "v-2", rows=0, claims=0, held=True)
     assert (first.unsettled, second.unsettled) == (True, False)
+
+
+async def test_a_stop_that_php_does_not_know(in_flight: InFlight, redis: Redis) -> None:
+    """Its cron would send the campaign."""
+    halts, halt = Halts(redis), Halt(CampaignState.PAUSED)
+    await halts.put("c-1", "v-1", halt)
+    [found] = await in_flight.campaigns(VENDORS)
+    assert (found.untold, found.unsettled) == (True, True)
+    await halts.acknowledge("c-1", halt, 1)
+    assert await in_flight.campaigns(VENDORS) == []
 
 
 async def test_of_other_vendors_and_of_replies_nothing_is_said(
@@ -78,6 +90,10 @@ async def test_updates_that_wait_to_be_tried_again(in_flight: InFlight, redis: R
         (
             CampaignInFlight("c", "v", rows=0, claims=0, held=True),
             "campaign c: no rows; a worker ends it",
+        ),
+        (
+            CampaignInFlight("c", "v", rows=0, claims=0, held=False, untold=True),
+            "campaign c: PHP does not know yet that it was stopped; no worker has it",
         ),
         (WebhooksInFlight(3, 0), "3 webhooks"),
         (WebhooksInFlight(0, 2), "2 updates that wait to be tried again"),

@@ -93,6 +93,12 @@ async def test_how_ready_they_are(preview: Preview, redis: Redis) -> None:
     assert await preview.read(vendors, asked(webhooks=Mode.SHADOW)) == [
         "Webhooks that are in the inbox are still handed to PHP."
     ]
+    assert await preview.read([vendor("a")], asked(campaigns=Mode.SIDECAR)) == [
+        "Nobody sends the campaigns for about 10 s (cron_settle_s), so that PHP's cron ends what "
+        "it has in hand.",
+        "Shadow: a is ready.",
+        "Shadow has compared no message of a campaign of a.",
+    ]
     many = [vendor(str(number)) for number in range(MAX_NAMED + 3)]
     assert (await preview.read(many, asked(bots=Mode.SIDECAR)))[-1] == (
         "sidecar parity tells of the other 3."

@@ -10,14 +10,14 @@ from contracts.campaigns import CampaignAction, CampaignState
 from sidecar.php.client import Backend, BackendUnavailable, make_backend
 from sidecar.php.vendors import make_vendors
 from sidecar.redis import keys
-from sidecar.redis.client import Redis, connect
+from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.sending.campaign_control import CampaignControl, CampaignRefused, PhpNotTold
 from sidecar.sending.halts import Halt, Halts
 from sidecar.settings import Settings
 from simulator.redis_server import RedisServer
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
-from tests.sidecar.answering_php import Php, refusal
+from tests.sidecar.answering_php import Call, Php, refusal
 
 VENDOR = "7d9c1a52-4b0e-4c57-9a3e-2f6b8c1d0e11"
 UID = "5b1f0c1e-8d4c-4c39-9a55-0a1b2c3d4e5f"
@@ -183,3 +183,26 @@ async def test_what_was_to_be_stopped_and_is_sent_again_is_not_stopped_later(
     assert answer.state is CampaignState.RUNNING
     await eventually(lambda: not control._late)
     assert await Halts(redis).find(UID) is None
+
+
+async def test_the_crons_go_on_and_redis_is_gone_before_the_halt_is_lifted(
+    server: RedisServer, redis: Redis, php: Php, control: CampaignControl
+) -> None:
+    """Once it is back, the same again takes the halt away. Until then it stops nobody: PHP sends,
+    and if the vendor comes to the sidecar, the reconciler lifts it."""
+    await control.act(UID, PAUSE)
+    php.campaigns[UID]["on_sidecar"] = False
+
+    def kill(call: Call) -> None:
+        if "release" in call.target:
+            server.kill()
+
+    php.override = kill
+    with pytest.raises(RedisUnavailable):
+        await control.act(UID, CampaignAction.RESUME)
+    assert php.campaigns[UID]["state"] == "running"
+    php.override = None
+    server.start()
+    assert await Halts(redis).find(UID) is not None
+    answer = await control.act(UID, CampaignAction.RESUME)
+    assert (answer.state, await Halts(redis).find(UID)) == (CampaignState.RUNNING, None)

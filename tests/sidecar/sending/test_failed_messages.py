@@ -7,7 +7,8 @@ import pytest
 
 from contracts.backend import RETRY_MESSAGES, DueCampaign
 from sidecar.php.client import BackendFailed, BackendRefused, make_backend
-from sidecar.sending.failed_messages import FailedMessages, PackageTooOld
+from sidecar.php.package import PackageTooOld
+from sidecar.sending.failed_messages import FailedMessages
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Answer, Call, Php, json_answer, refusal
 

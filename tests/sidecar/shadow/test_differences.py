@@ -38,6 +38,22 @@ def example(kind: Kind, class_: Class, sidecar: Any, php: Any) -> dict[str, Any]
         (Kind.BOTS, Class.EXTRA, BOTS, None, "PHP did not log the message"),
         (Kind.BOTS, Class.MISSING, {**BOTS, "bots": []}, {"bots": ["b1"]}, "with no bot, PHP"),
         (
+            Kind.CAMPAIGN,
+            Class.DIFFERENT,
+            {"campaign": "c-1", "components.0.parameters.0.text": "3 characters (c0ffee)"},
+            {"campaign": "c-1", "components.0.parameters.0.text": "9 characters (decade)"},
+            "of campaign c-1: the sidecar sends it with components.0.parameters.0.text 3 "
+            "characters (c0ffee), PHP sends it with components.0.parameters.0.text 9 "
+            "characters (decade)",
+        ),
+        (
+            Kind.CAMPAIGN,
+            Class.MISSING,
+            None,
+            {"campaign": "c-1"},
+            "of campaign c-1: the sidecar does not send it, PHP sends it",
+        ),
+        (
             Kind.LOG_ROW,
             Class.EXTRA,
             {"incoming": True},

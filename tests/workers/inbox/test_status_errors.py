@@ -12,6 +12,7 @@ from contracts import backend as contract
 from contracts.backend import PhoneNumber, SendError, VendorConfig, Verified
 from contracts.cloud_api.errors import RULES
 from contracts.jobs import Lane
+from contracts.modes import Mode, Modes
 from sidecar.metrics import METRICS, STATUSES_MISFIT
 from sidecar.php.client import BackendUnavailable
 from sidecar.redis import keys
@@ -439,8 +440,22 @@ async def test_the_vendor_is_asked_for_only_where_it_matters(
         raise AssertionError(vendor_uid)
 
     monkeypatch.setattr(lane.status_errors, "_find_config", never)
-    await receive(lane, failed("wamid.1", 131026), failed("wamid.2", 131009))
-    assert await seen(lane) == {"recipient suppressed", "counted"}
+    await receive(lane, failed("wamid.1", 131026))
+    assert await seen(lane) == {"recipient suppressed"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "stops"),
+    [(Mode.PHP, False), (Mode.SHADOW, False), (Mode.HELD, True), (Mode.SIDECAR, True)],
+)
+async def test_a_campaign_that_the_crons_send_is_not_stopped(
+    lane: LaneUnderTest, mode: Mode, stops: bool
+) -> None:
+    """Its cron would heed that, and nobody has asked the sidecar to decide for PHP."""
+    modes = Modes(webhooks=Mode.SIDECAR, campaigns=mode)
+    lane.configs[VENDOR] = vendor_of().model_copy(update={"modes": modes})
+    await receive(lane, failed("wamid.1", 132015))
+    assert ("campaign stopped" in await seen(lane)) is stops
 
 
 async def test_a_crash_between_php_and_the_record_loses_a_failure_and_counts_none_twice(

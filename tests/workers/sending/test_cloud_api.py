@@ -7,6 +7,7 @@ import pytest
 
 from contracts.cloud_api.errors import ErrorClass
 from contracts.cloud_api.messages import TemplateMessage
+from sidecar.sending.requests import Unsendable
 from tests.workers.conftest import MakeApi
 from tests.workers.rows import claimed_row
 from tests.workers.sockets import ACCEPTED, Connection, misbehaving, send
@@ -15,7 +16,6 @@ from workers.sending.cloud_api import (
     Accepted,
     ErrorAnswer,
     OutcomeUnknown,
-    Unsendable,
     conclude,
     message_body,
 )

@@ -8,10 +8,11 @@ from structlog.testing import capture_logs
 
 from contracts.backend import SendError, VendorConfig
 from contracts.cloud_api.errors import RULES, ErrorClass, rule_for
+from sidecar.sending.requests import MESSAGES, Endpoint
 from tests.conftest import MakeSettings
 from tests.workers.rows import CAMPAIGN, claimed_row
 from workers.sending.cloud_api import Accepted, Attempt, ErrorAnswer, NotSent, OutcomeUnknown
-from workers.sending.endpoint import ADVICE, MESSAGES, Endpoint, Endpoints, concluded_at
+from workers.sending.endpoint import ADVICE, Endpoints, concluded_at
 from workers.sending.send_config import SendConfig
 from workers.sending.send_queue import ReplyRow, Row
 

@@ -10,18 +10,18 @@ from structlog.testing import capture_logs
 
 from contracts.backend import PhoneNumber, VendorConfig, Verified
 from sidecar.redis import keys
+from sidecar.sending.rates import say_once
 from sidecar.settings import Settings
 from tests.conftest import MakeSettings
-from workers.sending import limits as module
 from workers.sending.holds import Scope
 from workers.sending.limits import Limits
 
 
 @pytest.fixture(autouse=True)
 def nothing_said_yet() -> Iterator[None]:
-    module._say_once.cache_clear()
+    say_once.cache_clear()
     yield
-    module._say_once.cache_clear()
+    say_once.cache_clear()
 
 
 def of(make_settings: MakeSettings, rate: float | None = None, **config: Any) -> Limits:

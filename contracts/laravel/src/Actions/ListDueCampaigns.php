@@ -78,12 +78,14 @@ final class ListDueCampaigns
         . " 'running') NOT IN ('paused', 'cancelled') AND" . self::OURS
         . ' ORDER BY waiting.due_at, campaigns._id LIMIT ?';
 
+    /** Of other vendors, those that are paused: their cron does not send them, and a person has to. */
     private const OPEN = 'SELECT ' . self::COLUMNS . ' FROM'
         . ' (SELECT DISTINCT campaigns__id FROM (SELECT DISTINCT status, campaigns__id FROM {queue} %s'
         . ' WHERE status IN (1, 3, 6)) AS statuses) AS waiting'
         . ' JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
         . ' JOIN {vendors} AS vendors ON vendors._id = campaigns.vendors__id'
-        . ' WHERE' . self::OURS . ' ORDER BY campaigns._id DESC LIMIT ?';
+        . ' WHERE (' . self::OURS . " OR JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')) = 'paused')"
+        . ' ORDER BY campaigns._id DESC LIMIT ?';
 
     private const STALE = 'UPDATE {queue} AS queue SET queue.status = 6, queue.updated_at = ?,'
         . " queue.__data = JSON_MERGE_PATCH(COALESCE(queue.__data, '{}'), ?)"

@@ -5,16 +5,23 @@ declare(strict_types=1);
 namespace WhatsappSidecar\Laravel\Console;
 
 use Illuminate\Console\Command;
+use WhatsappSidecar\Laravel\Store\Campaign;
 use WhatsappSidecar\Laravel\Store\Database;
 use WhatsappSidecar\Laravel\Store\Modes;
 use WhatsappSidecar\Laravel\Store\ModesTable;
+use WhatsappSidecar\Laravel\Support\Json;
 
-/** Prints who does which vendor's work, and what waits for each. */
+/** Prints who does which vendor's work, what waits for each, and which campaigns are paused. */
 final class StatusCommand extends Command
 {
     protected $signature = 'whatsapp-sidecar:status';
 
     protected $description = 'Show who does each vendor\'s work, and what waits';
+
+    private const PAUSED = 'SELECT campaigns._uid, campaigns.__data, waiting.found FROM'
+        . ' (SELECT campaigns__id, COUNT(*) AS found FROM {queue} WHERE status = 1 GROUP BY campaigns__id) AS waiting'
+        . ' JOIN {campaigns} AS campaigns ON campaigns._id = waiting.campaigns__id'
+        . " WHERE JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')) = 'paused' ORDER BY campaigns._id";
 
     public function handle(Database $db, ModesTable $modes): int
     {
@@ -43,6 +50,11 @@ final class StatusCommand extends Command
             ['vendor', 'title', ...Modes::CAPABILITIES, 'queued', 'processing', 'pending webhooks'],
             $rows
         );
+        foreach ($db->rows(self::PAUSED) as $campaign) {
+            $reason = Campaign::reasonOf(Json::section(Json::object($campaign->__data), 'sidecar'));
+            $this->line("campaign {$campaign->_uid} is paused" . ($reason === null ? '' : ": {$reason}")
+                . "; {$campaign->found} queued");
+        }
 
         return 0;
     }

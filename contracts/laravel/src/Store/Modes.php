@@ -34,6 +34,14 @@ final class Modes
     private const CRONS = 'NOT EXISTS (SELECT 1 FROM {vendors} AS vendors WHERE vendors._id = %s'
         . " AND %s IN ('sidecar', 'held'))";
 
+    /**
+     * Queued rows of campaigns that are paused or cancelled are sent by nobody. Others of theirs stay the crons': what
+     * was left in 3 ends as unknown. The row's table stands for %1$s, with a dot.
+     */
+    private const NOT_STOPPED = 'NOT (%1$sstatus = 1 AND EXISTS (SELECT 1 FROM {campaigns} AS campaigns'
+        . ' WHERE campaigns._id = %1$scampaigns__id'
+        . " AND JSON_UNQUOTE(JSON_EXTRACT(campaigns.__data, '$.sidecar.state')) IN ('paused', 'cancelled')))";
+
     /** The row that calls which change modes wait for: it exists before any modes are kept. */
     private const LOCK = 'SELECT _id FROM {vendors} ORDER BY _id LIMIT 1 ';
 
@@ -96,7 +104,8 @@ final class Modes
     }
 
     /**
-     * Return SQL that is true for rows that the crons work on, for whereRaw().
+     * Return SQL that is true for rows that the crons work on, for whereRaw(). Of campaigns that are paused or
+     * cancelled the cron sends nothing, also where the sidecar has paused them and PHP sends again.
      *
      * @param string $column the row's vendors__id, with its table
      *
@@ -105,8 +114,12 @@ final class Modes
     public function ofCrons(string $capability, string $column): array
     {
         [$mode, $bindings] = $this->sql($capability);
+        $sql = sprintf(self::CRONS, $column, $mode);
+        if ($capability === 'campaigns') {
+            $sql .= ' AND ' . sprintf(self::NOT_STOPPED, preg_replace('/`?vendors__id`?$/D', '', $column));
+        }
 
-        return [$this->db->sql(sprintf(self::CRONS, $column, $mode)), $bindings];
+        return [$this->db->sql($sql), $bindings];
     }
 
     /**

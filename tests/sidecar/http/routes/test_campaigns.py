@@ -196,6 +196,29 @@ async def test_a_campaign_that_the_crons_send_is_left_to_them(
     assert (await service.call("POST", f"{PATH}/pause")).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("state", "verb", "status"),
+    [
+        ("paused", "send", 200),
+        ("paused", "resume", 200),
+        ("cancelled", "send", 200),
+        ("cancelled", "resume", 409),
+    ],
+)
+async def test_a_campaign_that_stayed_stopped_after_a_rollback_goes_on_by_the_crons(
+    service: Service, php: Php, state: str, verb: str, status: int
+) -> None:
+    php.campaigns[UID] |= {"on_sidecar": False, "state": state}
+    await Halts(service.redis).put(UID, VENDOR, Halt(CampaignState(state), acknowledged_at=1))
+    await service.redis.delete(keys.CAMPAIGNS)
+    answer = await service.call("POST", f"{PATH}/{verb}")
+    assert answer.status_code == status
+    runs = status == 200
+    assert php.campaigns[UID]["state"] == ("running" if runs else state)
+    assert (await Halts(service.redis).find(UID) is None) is runs
+    assert await service.redis.keys(keys.CAMPAIGNS) == [], "workers are not asked for it"
+
+
 async def test_stopping_takes_effect_before_php_knows(service: Service, php: Php) -> None:
     """And a worker is to see to it that PHP is told."""
     php.override = overloaded

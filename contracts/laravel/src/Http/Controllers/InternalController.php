@@ -19,6 +19,7 @@ use WhatsappSidecar\Laravel\Actions\ListPendingEffects;
 use WhatsappSidecar\Laravel\Actions\ListPendingWebhooks;
 use WhatsappSidecar\Laravel\Actions\ListUnknownMessages;
 use WhatsappSidecar\Laravel\Actions\ObserveMessages;
+use WhatsappSidecar\Laravel\Actions\PreviewMessages;
 use WhatsappSidecar\Laravel\Actions\ProcessRawWebhook;
 use WhatsappSidecar\Laravel\Actions\ProcessUpdates;
 use WhatsappSidecar\Laravel\Actions\ReadVendorConfig;
@@ -141,6 +142,11 @@ final class InternalController
     }
 
     public function observe(Request $request, ObserveMessages $action): Response
+    {
+        return $this->answer(fn (): array => $action->handle($request->getContent()));
+    }
+
+    public function previewMessages(Request $request, PreviewMessages $action): Response
     {
         return $this->answer(fn (): array => $action->handle($request->getContent()));
     }

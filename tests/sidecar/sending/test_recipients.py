@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.sending.recipients import MAX_NAME, name_of
+from sidecar.sending.recipients import MAX_NAME, name_of
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 from contracts.backend import SendError
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
-from workers.sending import suppression
-from workers.sending.suppression import Suppressed
+from sidecar.sending import suppression
+from sidecar.sending.suppression import Suppressed
 
 BLOCKED = SendError(code=130403, message="the user has blocked this business")
 DAY_S = 86_400
