@@ -17,6 +17,7 @@ from simulator.chaos.stage import Stage
 from simulator.redis_group import PATIENCE_S, RedisGroup
 from simulator.redis_server import RedisServer
 
+RECOVERY_S = 15.0
 _POLL_S = 0.05
 #: What a webhook says that is about nothing.
 _NOTHING = b'{"object":"whatsapp_business_account","entry":[]}'
@@ -34,10 +35,18 @@ class How(StrEnum):
 
 
 class FailoverStage(Stage):
-    """The stage, on a group of Redis servers that Sentinels watch."""
+    """The stage, on a group of Redis servers that Sentinels watch. After the primary has gone
+    webhooks are to be taken, and messages sent, within ``recovery_s``."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any] | None = None,
+        *,
+        recovery_s: float = RECOVERY_S,
+    ) -> None:
         super().__init__(folder, settings)
+        self.recovery_s = recovery_s
         self.group = RedisGroup(folder / "group")
 
     def __exit__(self, *error: object) -> None:
@@ -63,6 +72,7 @@ class Failovers:
     def __init__(self, stage: Stage, vendor_uid: str) -> None:
         assert isinstance(stage, FailoverStage), "there is one Redis only"
         self._group = stage.group
+        self._recovery_s = stage.recovery_s
         self._installation = stage.installation
         self._vendor_uid = vendor_uid
 
@@ -83,7 +93,11 @@ class Failovers:
         if old.running:
             self._group.wait_for_replica(old)
             self._group.lose(old)
-        return {"switched_at": switched_at, "webhook_at": webhook_at.result()}
+        return {
+            "switched_at": switched_at,
+            "webhook_at": webhook_at.result(),
+            "recovery_s": self._recovery_s,
+        }
 
     def _cut_off(self, how: How, old: RedisServer) -> Iterator[AbstractContextManager[None]]:
         if how is How.KILLED:
