@@ -32,7 +32,7 @@ WAIT_S = 10.0
 #: How long Redis may take beyond that to answer.
 ANSWER_S = 3.0
 
-#: After Redis was away a consumer begins anew so much later. Dramatiq's own 3 s are twice as long as
+#: After Redis was away a consumer begins anew so much later. Dramatiq's own 3 s are longer than
 #: another primary takes to be there, and come twice where it is not yet.
 RESTART_S = 1.0
 dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RESTART_S

@@ -12,8 +12,8 @@ from sidecar.commands.checks.basic import check_backend, check_redis, check_sett
 from sidecar.commands.checks.cloud_api import check_cloud_api
 from sidecar.commands.checks.deep import Public, check_deep
 from sidecar.commands.checks.line import Level, Line, fail
-from sidecar.commands.checks.sentinels import check_sentinels
 from sidecar.commands.checks.replicas import check_replicas
+from sidecar.commands.checks.sentinels import check_sentinels
 from sidecar.commands.context import CANNOT_TELL, Context, one_line_errors
 from sidecar.redis.embedded import EmbeddedFailed
 from sidecar.settings import InvalidSettings, Settings, dramatiq_url

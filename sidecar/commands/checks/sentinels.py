@@ -43,7 +43,8 @@ def judge_sentinels(seen: Sequence[Sighting], silent: Mapping[str, str]) -> Line
         return fail(WHAT, why + quiet, "start Sentinels and replicas that do not run")
     primaries = Counter(one.primary for one in seen)
     replicas = max(len(one.replicas) for one in seen)
-    text = f"{len(seen)} of {every} answer; {' or '.join(primaries)} is the primary, replicas: {replicas}"
+    primary = " or ".join(primaries)
+    text = f"{len(seen)} of {every} answer; {primary} is the primary, replicas: {replicas}"
     if silent:
         return warn(WHAT, text + quiet, "start the Sentinels that do not run")
     if len(primaries) > 1:
