@@ -141,7 +141,7 @@ async def test_a_primary_that_is_cut_off_and_answers(group: RedisGroup, client: 
 async def wait_and_look(waiting: "asyncio.Task[Any]", client: Redis) -> None:
     """Wait for somebody, while others work, as they do each second."""
     while not waiting.done():
-        with suppress(RedisUnavailable):
+        with suppress(*RedisUnavailable):
             await client.ping()
         await asyncio.sleep(0.1)
     await waiting
