@@ -32,6 +32,11 @@ WAIT_S = 10.0
 #: How long Redis may take beyond that to answer.
 ANSWER_S = 3.0
 
+#: After Redis was away a consumer begins anew so much later. Dramatiq's own 3 s are longer than
+#: another primary takes to be there, and come twice where it is not yet.
+RESTART_S = 1.0
+dramatiq.worker.CONSUMER_RESTART_DELAY_SECS = RESTART_S
+
 #: How often threads look where they have nobody to wake them: a consumer that has as much as it may
 #: take, and all of them while the worker stops.
 POLL_S = 0.02

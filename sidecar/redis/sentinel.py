@@ -200,6 +200,12 @@ def _place(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _retrieved(search: "asyncio.Future[str]") -> None:
+    """Nobody has to be there any more when it fails."""
+    if not search.cancelled():
+        search.exception()
+
+
 def following(base: Any, primary: Primary) -> Any:
     """Return a kind of connection that leads to the primary, given one of redis-py's
     :mod:`redis.asyncio`."""
@@ -219,6 +225,7 @@ def following(base: Any, primary: Primary) -> Any:
             async with asyncio.timeout(self.socket_connect_timeout):
                 # Others wait for the same answer: it is not cancelled with one of them.
                 search = asyncio.wrap_future(primary.known_or_search())
+                search.add_done_callback(_retrieved)
                 address = await asyncio.shield(search)
             self.host, self.port = _place(address)
             try:

@@ -11,11 +11,11 @@ from simulator.chaos.redis_failover import FailoverStage, How
 from simulator.chaos.round import play
 
 #: The primary goes in this time of a round, in seconds. One that is cut off is back so much later.
-BEGIN_S = (0.5, 2.5)
-CUT_OFF_S = (4.0, 9.0)
+BEGIN_S = (0.5, 2.0)
+CUT_OFF_S = (3.0, 8.0)
 #: Campaigns have so many times the messages of other rounds, and customers write for so long.
-_LONGER = 4
-_CUSTOMERS_S = 12.0
+_LONGER = 2
+_CUSTOMERS_S = 8.0
 
 
 def run_failover(stage: FailoverStage, seed: int, histories: Path) -> tuple[dict[str, Any], bool]:

@@ -33,7 +33,8 @@ class Injected:
     ``exit_code`` that of a part that was told to end. ``rows`` are those whose contacts have opted
     out. ``named``: whether `sidecar status` has told of an outage; None if it need not.
     ``number`` may send ``per_s`` messages from then on. After a failover there was another primary
-    ``switched_at``, and the sidecar took a webhook ``webhook_at``."""
+    ``switched_at``, and the sidecar took a webhook ``webhook_at``; ``recovery_s`` may pass until
+    then."""
 
     fault: Fault
     began_at: float
@@ -46,6 +47,7 @@ class Injected:
     per_s: float = 0.0
     switched_at: float | None = None
     webhook_at: float | None = None
+    recovery_s: float = 0.0
 
 
 class Injector:

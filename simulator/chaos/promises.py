@@ -17,9 +17,6 @@ _SPARED = ("the contact has opted out", "the recipient had this error")
 _IN_FORCE_S = 1.0
 _LATE_S = 1.0
 
-#: After the primary has gone, webhooks are taken and messages sent again within so many seconds.
-RECOVERY_S = 15.0
-
 
 class Broken(NamedTuple):
     """As :class:`simulator.chaos.verdict.Violation`."""
@@ -106,8 +103,9 @@ def recovery(evidence: Evidence) -> dict[str, float | None]:
 
 
 def _too_slow(evidence: Evidence) -> Iterator[Broken]:
+    allowed_s = max((one.recovery_s for one in evidence.injected), default=0.0)
     for name, seconds in recovery(evidence).items():
-        if seconds is None or seconds > RECOVERY_S:
+        if seconds is None or seconds > allowed_s:
             yield Broken("too_slow", name, f"was {seconds} s")
 
 

@@ -17,6 +17,7 @@ from simulator.chaos.stage import Stage
 from simulator.redis_group import PATIENCE_S, RedisGroup
 from simulator.redis_server import RedisServer
 
+RECOVERY_S = 15.0
 _POLL_S = 0.05
 #: What a webhook says that is about nothing.
 _NOTHING = b'{"object":"whatsapp_business_account","entry":[]}'
@@ -34,10 +35,18 @@ class How(StrEnum):
 
 
 class FailoverStage(Stage):
-    """The stage, on a group of Redis servers that Sentinels watch."""
+    """The stage, on a group of Redis servers that Sentinels watch. After the primary has gone
+    webhooks are to be taken, and messages sent, within ``recovery_s``."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: dict[str, Any] | None = None,
+        *,
+        recovery_s: float = RECOVERY_S,
+    ) -> None:
         super().__init__(folder, settings)
+        self.recovery_s = recovery_s
         self.group = RedisGroup(folder / "group")
 
     def __exit__(self, *error: object) -> None:
@@ -63,16 +72,17 @@ class Failovers:
     def __init__(self, stage: Stage, vendor_uid: str) -> None:
         assert isinstance(stage, FailoverStage), "there is one Redis only"
         self._group = stage.group
+        self._recovery_s = stage.recovery_s
         self._installation = stage.installation
         self._vendor_uid = vendor_uid
 
     def bring(self, fault: Fault) -> dict[str, Any]:
         """Take the primary away, give the one that takes its place a new replica, and have the old
         one back. Return when there was another one, and when the sidecar took a webhook."""
-        old = self._group.primary
+        old, how = self._group.primary, How(fault.target)
         began = time.monotonic()
         with ThreadPoolExecutor(1) as threads, ExitStack() as cut_off:
-            for context in self._cut_off(How(fault.target), old):
+            for context in self._cut_off(how, old):
                 cut_off.enter_context(context)
             self._group.wait_for_failover(old)
             switched_at = time.time()
@@ -80,10 +90,14 @@ class Failovers:
             self._group.add_replica()
             webhook_at.result()
             time.sleep(max(0.0, began + fault.for_s - time.monotonic()))
-        if old.running:
+        if how is not How.KILLED:  # else that may be the new replica, at the same address
             self._group.wait_for_replica(old)
             self._group.lose(old)
-        return {"switched_at": switched_at, "webhook_at": webhook_at.result()}
+        return {
+            "switched_at": switched_at,
+            "webhook_at": webhook_at.result(),
+            "recovery_s": self._recovery_s,
+        }
 
     def _cut_off(self, how: How, old: RedisServer) -> Iterator[AbstractContextManager[None]]:
         if how is How.KILLED:

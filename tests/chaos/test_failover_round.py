@@ -2,6 +2,7 @@
 themselves are few here; make chaos-failover has more."""
 
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,6 @@ import pytest
 from simulator.chaos.failover_command import IN_SYNC
 from simulator.chaos.failover_round import BEGIN_S, CUT_OFF_S, draw_failover, run_failover
 from simulator.chaos.fault import Kind
-from simulator.chaos.promises import RECOVERY_S
 from simulator.chaos.redis_failover import FailoverStage, How
 from tests.stack.packages import require_stack
 
@@ -24,7 +24,9 @@ pytestmark = pytest.mark.timeout(240)
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FailoverStage]:
     require_stack()
-    with FailoverStage(tmp_path_factory.mktemp("stage"), dict(IN_SYNC)) as stage:
+    folder = tmp_path_factory.mktemp("stage")
+    # How long it takes tells here how busy the machine is; that it ends, the verdict says.
+    with FailoverStage(folder, dict(IN_SYNC), recovery_s=inf) as stage:
         yield stage
 
 
@@ -39,8 +41,8 @@ def test_round(stage: FailoverStage, histories: Path, seed: int) -> None:
     assert kept, line
     assert line["sent"] > 0
     assert line["acknowledged"] == line["applied"] + line["dead_lettered"] > 0
-    assert 0 < line["failover_after_s"] <= line["webhook_after_s"] <= RECOVERY_S
-    assert line["failover_after_s"] <= line["send_after_s"] <= RECOVERY_S
+    assert 0 < line["failover_after_s"] <= line["webhook_after_s"]
+    assert line["failover_after_s"] <= line["send_after_s"]
 
 
 def test_a_seed_stands_for_one_failover() -> None:

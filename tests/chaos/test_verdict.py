@@ -499,6 +499,7 @@ def failover(*, switched_s: float, webhook_s: float | None, sent_s: float) -> Ev
         injected(Kind.FAILOVER),
         switched_at=BEGAN_AT + switched_s,
         webhook_at=None if webhook_s is None else BEGAN_AT + webhook_s,
+        recovery_s=15.0,
     )
     evidence = with_row(QueueStatus.AWAITING_STATUS, accepted=True)
     sent = {**evidence.messages[0], "accepted_at": 1000 * (BEGAN_AT + sent_s)}
