@@ -164,7 +164,7 @@ def _default(field: FieldInfo) -> str:
     value = str(field.default)
     if isinstance(field.default, bool):
         value = value.lower()
-    elif isinstance(field.default, int) and field.default % MIB == 0:
+    elif isinstance(field.default, int) and field.default and field.default % MIB == 0:
         return f"`{value}` ({field.default // MIB} MiB)"
     return f"`{value}`"
 

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from contracts.jobs import Lane
-from sidecar.inbox.store import MAX_REPLICATING, Inbox, InboxReader, InboxUnavailable
+from sidecar.inbox.store import Inbox, InboxReader, InboxUnavailable
 from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.redis.lease import Leases
@@ -224,13 +224,13 @@ async def test_the_next_group_is_written_while_one_waits(
         await put(inbox, b"loads the script")
         pair.replica.suspend()
         waiting = []
-        for number in range(MAX_REPLICATING):
+        for number in range(8):
             waiting.append(put(inbox, b"%d" % number))
             await eventually(partial(has_written, inbox, number + 2))
         too_many = put(inbox, b"too many")
         assert await redis.get("anything") is None
         await asyncio.sleep(0.05)
-        assert inbox.writes == MAX_REPLICATING + 1
+        assert inbox.writes == 9
         assert not any(one.done() for one in [*waiting, too_many])
         pair.replica.resume()
         await asyncio.gather(*waiting, too_many)
@@ -352,16 +352,22 @@ async def test_two_must_have_it_and_there_is_one(pair: RedisPair, make_writer: M
 
 
 @pytest.mark.parametrize("missing", ["refuse", "go_on"])
+@pytest.mark.parametrize("waits_for", ["memory", "disk"])
 async def test_a_primary_is_demoted_while_somebody_waits(
-    pair: RedisPair, make_writer: MakeWriter, missing: str
+    pair: RedisPair, make_writer: MakeWriter, missing: str, waits_for: str
 ) -> None:
     """What it has taken is thrown away, so it never counts."""
     settings = {"redis_replicas_missing": missing}
     async with make_writer(pair.primary, **settings) as (_, replicas, inbox):
         await put(inbox, b"loads the script")
-        pair.replica.suspend()
+        if waits_for == "memory":
+            pair.replica.suspend()
+        else:
+            with client(pair.replica) as replica:
+                replica.config_set("appendonly", "no")
         waiting = put(inbox, b"a")
         await eventually(lambda: inbox.writes == 2)
+        await asyncio.sleep(0.2)
         with client(pair.primary) as primary:
             primary.replicaof("127.0.0.1", pair.replica.port)
         with pytest.raises(InboxUnavailable, match="force unblock"):

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.redis import keys
 from sidecar.redis.client import Redis, connect
-from sidecar.redis.replicas import with_replicas
+from sidecar.redis.replicas import Replicas, with_replicas
 from simulator.redis_pair import RedisPair
 from tests.conftest import MakeSettings
 from tests.eventually import eventually
@@ -26,15 +25,27 @@ def pair(tmp_path: Path) -> Iterator[RedisPair]:
 
 
 @pytest.fixture
-async def redis(pair: RedisPair, make_settings: MakeSettings) -> AsyncIterator[Redis]:
+async def writer(
+    pair: RedisPair, make_settings: MakeSettings
+) -> AsyncIterator[tuple[Redis, Replicas]]:
     settings = make_settings(
-        redis_url=pair.primary.url, redis_replicas_in_sync=1, redis_replicas_timeout_ms=50
+        redis_url=pair.primary.url, redis_replicas_in_sync=1, redis_replicas_timeout_ms=200
     )
     async with aclosing(connect(pair.primary.url, timeout_s=5.0)) as redis:
         replicas = with_replicas(redis, settings)
         assert replicas is not None
-        yield redis
+        yield redis, replicas
         await replicas.close()
+
+
+@pytest.fixture
+def redis(writer: tuple[Redis, Replicas]) -> Redis:
+    return writer[0]
+
+
+@pytest.fixture
+def replicas(writer: tuple[Redis, Replicas]) -> Replicas:
+    return writer[1]
 
 
 async def test_a_campaign_with_a_replica(stage: Stage) -> None:
@@ -43,11 +54,12 @@ async def test_a_campaign_with_a_replica(stage: Stage) -> None:
     stage.assert_settled()
 
 
-async def test_nothing_is_claimed_without_it(stage: Stage, pair: RedisPair) -> None:
+async def test_nothing_is_claimed_without_it(
+    stage: Stage, pair: RedisPair, replicas: Replicas
+) -> None:
     pair.replica.suspend()
     sending = asyncio.create_task(stage.run_to_the_end())
-    await eventually(lambda: stage.redis.exists(keys.lease(f"campaign:{stage.campaign.uid}")))
-    await asyncio.sleep(0.5)
+    await eventually(lambda: replicas.missing)
     assert stage.accepts() == {}
     assert stage.statuses() == {1: len(stage.campaign.row_uids)}
     pair.replica.resume()
@@ -56,11 +68,14 @@ async def test_nothing_is_claimed_without_it(stage: Stage, pair: RedisPair) -> N
     stage.assert_settled()
 
 
-async def test_nothing_more_is_sent_when_it_goes(make_stage: MakeStage, pair: RedisPair) -> None:
+async def test_nothing_more_is_sent_when_it_goes(
+    make_stage: MakeStage, pair: RedisPair, replicas: Replicas
+) -> None:
     stage = await make_stage(60, rate=60.0)
     sending = asyncio.create_task(stage.run_to_the_end())
     await eventually(lambda: len(stage.accepts()) >= 10)
     pair.replica.suspend()
+    await eventually(lambda: replicas.missing)
     await asyncio.sleep(0.3)  # what was marked before has its slot
     sent = len(stage.accepts())
     await asyncio.sleep(0.7)

@@ -1,5 +1,6 @@
 """``POST /internal/effects``: all effects of a call are taken or none."""
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -7,9 +8,12 @@ import pytest
 
 from contracts.effects import EffectKind
 from sidecar.redis import keys
+from simulator.redis_pair import RedisPair
+from tests.conftest import MakeSettings
 from tests.contracts.odd_json import ODD
+from tests.eventually import eventually
 from tests.sidecar.answering_php import Php
-from tests.sidecar.service import VENDOR, Service
+from tests.sidecar.service import VENDOR, Service, running
 
 PATH = "/internal/effects"
 GOOD = '{"kind": "forward", "id": "good", "body": {"n": 1}}'
@@ -35,6 +39,30 @@ async def test_each_id_is_taken_once(service: Service) -> None:
     assert await post(service, GOOD) == (200, {"taken": 1, "known": 0, "left_out": 0})
     assert await post(service, GOOD) == (200, {"taken": 0, "known": 1, "left_out": 0})
     assert await waiting(service) == 1
+
+
+async def test_they_are_taken_when_a_replica_has_them(
+    make_settings: MakeSettings, php: Php, tmp_path: Path
+) -> None:
+    with RedisPair(tmp_path) as pair:
+        url = pair.primary.url
+        settings = make_settings(
+            backend_url=php.url,
+            redis_url=url,
+            redis_replicas_in_sync=1,
+            redis_replicas_timeout_ms=100,
+        )
+        async with running(settings, url) as service:
+            pair.replica.suspend()
+            status, answer = await post(service, GOOD)
+            assert (status, answer["error"]["code"]) == (503, "redis_unavailable")
+            pair.replica.resume()
+
+            async def taken() -> bool:
+                return (await post(service, GOOD))[0] == 200
+
+            await eventually(taken)
+            assert await waiting(service) == 1
 
 
 async def test_a_vendor_that_php_does_not_know(service: Service) -> None:
