@@ -100,11 +100,17 @@ async def test_it_is_told_again_until_php_has_it(stage: Stage) -> None:
     running = asyncio.create_task(watch.run())
     await eventually(lambda: len(stage.php.to(contract.EPOCH)) == 2, 20)
     running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_redis_that_hangs_keeps_nobody_from_telling(stage: Stage) -> None:
     """Else its memory would come too late: the others compare when Redis is back."""
-    listener = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     hanging = connect(f"redis://127.0.0.1:{port}/0", timeout_s=30.0)
     watch = EpochWatch(stage.settings, hanging, stage.backend, Begun(9, 1))
