@@ -182,7 +182,6 @@ CASES: dict[str, Case] = {
         'sidecar_deferred_overdue_seconds{lane="messages"}', 61, 60, lane="messages"
     ),
     "SidecarDeadLetters": _gauge("sidecar_dead_letters", 1, 0),
-    "SidecarMessagesUnasked": _gauge("sidecar_messages_unasked", 1, 0),
     "SidecarDeadLettersFilling": _gauge("sidecar_dead_letters_fullness", 0.81, 0.8),
     "SidecarDeadLettersDeleted": Case(
         {'sidecar_dead_letters_deleted_total{kind="updates", reason="too_many"}': Jump(2)},
@@ -322,6 +321,7 @@ CASES: dict[str, Case] = {
         'sidecar_effects_overdue_seconds{kind="ai_reply"}', 61, 60, kind="ai_reply"
     ),
     "SidecarEffectsLong": _gauge("sidecar_effects_waiting", 10_001, 10_000),
+    "SidecarMessagesUnasked": _gauge("sidecar_messages_unasked", 1, 0),
     "SidecarEffectsFail": Case(
         {
             'sidecar_effect_calls_total{kind="forward", result="server_error"}': Grows(51),

@@ -36,8 +36,9 @@ async def waiting(service: Service) -> int:
 
 
 async def test_each_id_is_taken_once(service: Service) -> None:
-    assert await post(service, GOOD) == (200, {"taken": 1, "known": 0, "left_out": 0})
-    assert await post(service, GOOD) == (200, {"taken": 0, "known": 1, "left_out": 0})
+    none = {"taken": 0, "known": 0, "left_out": 0, "forgotten": 0}
+    assert await post(service, GOOD) == (200, {**none, "taken": 1})
+    assert await post(service, GOOD) == (200, {**none, "known": 1})
     assert await waiting(service) == 1
 
 
@@ -63,6 +64,13 @@ async def test_they_are_taken_when_a_replica_has_them(
 
             await eventually(taken)
             assert await waiting(service) == 1
+
+
+async def test_one_that_may_have_been_sent_before_redis_was_wiped(service: Service) -> None:
+    again = '{"kind": "send_message", "id": "x", "to": "49", "message": {}, "asked_at": 1}'
+    none = {"taken": 0, "known": 0, "left_out": 0, "forgotten": 0}
+    assert await post(service, again) == (200, {**none, "forgotten": 1})
+    assert await waiting(service) == 0
 
 
 async def test_a_vendor_that_php_does_not_know(service: Service) -> None:
