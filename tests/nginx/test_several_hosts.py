@@ -137,6 +137,21 @@ async def test_what_a_host_cannot_take_is_phps(
     assert len(php.asked) == CALLS
 
 
+async def test_a_call_that_a_host_refuses_for_now_is_made_at_another(
+    hosts: Hosts, client: aiohttp.ClientSession
+) -> None:
+    """It does not reach Redis, say. A refusal of the call itself is PHP's to know."""
+    hosts.first.answer = status(503)
+    assert await post(client, call(hosts)) == [200] * CALLS
+    assert len(hosts.second.asked) == CALLS
+    hosts.second.answer = status(503)
+    assert await post(client, call(hosts), times=1) == [503]
+    hosts.first.answer = hosts.second.answer = status(409)
+    before = sum(hosts.asked())
+    assert await post(client, call(hosts), times=1) == [409]
+    assert sum(hosts.asked()) == before + 1
+
+
 async def test_no_host_is_left(hosts: Hosts, php: Stub, client: aiohttp.ClientSession) -> None:
     for stub in hosts.stubs:
         await stub.stop()

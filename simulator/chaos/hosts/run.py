@@ -29,7 +29,8 @@ from simulator.processes import ProcessFailed
 LEAST_RATE, MOST_RATE = 78.4, 80.0
 #: A host is in trouble when so much of the campaign is sent.
 _SENT_BEFORE = 0.3
-_STARTED_S = 30.0
+#: Without any progress for so long, nothing more is to come.
+_STALLED_S = 60.0
 _REST_S = 60.0
 _POLL_S = 0.05
 #: Between two of PHP's calls.
@@ -130,10 +131,13 @@ def run_trouble(
 
 def _sender(stage: HostsStage, sent: int) -> Host:
     """Wait until so many messages are sent, and return the host that sends them."""
-    end = time.monotonic() + _STARTED_S + sent / RATE
-    while time.monotonic() < end:
-        if stage.ask("report")["accepted"] >= sent and (host := stage.sender()):
+    last, changed_at = -1, time.monotonic()
+    while time.monotonic() - changed_at < _STALLED_S:
+        now = stage.ask("report")["accepted"]
+        if now >= sent and (host := stage.sender()):
             return host
+        if now != last:
+            last, changed_at = now, time.monotonic()
         time.sleep(_POLL_S)
     raise ProcessFailed(f"{sent} messages are not sent, or nobody says who sends them")
 
