@@ -34,8 +34,8 @@ _CLOUD_API: dict[str, Any] = {
 
 #: How long the sidecar takes for a vendor's campaign, so that commands meet it under way.
 CAMPAIGN_S = 2.0
-#: How much more a campaign has that is to be paused before it is over, and the first of its
-#: recipients, who get nothing else.
+#: How much more a campaign has that is to be paused before it is over; and the first of those who
+#: get nothing of the waves.
 LONGER = 5
 OTHERS = 100_000
 #: How long customers write.
@@ -67,6 +67,7 @@ class Load:
         self._waves = 0
         self._wanted: Counter[str] = Counter()
         self._paused: SeededCampaign | None = None
+        self._others = 0
         self.vendors: list[SeededVendor] = installation.seed_vendors(
             vendors=vendors, messages_per_second=max(0.5, messages / CAMPAIGN_S)
         )
@@ -106,13 +107,18 @@ class Load:
                 order(self.cloud_api, "inbound", asked)
         self._waves += 1
 
-    def long_campaign(self) -> SeededCampaign:
-        """Begin a campaign of the first vendor that takes so long that it can be paused."""
-        vendor, messages = self.vendors[0], LONGER * self._messages
-        campaign = self._installation.seed_campaign(vendor.uid, messages, first_contact=OTHERS)
+    def large_campaign(self, messages: int) -> SeededCampaign:
+        """Begin another campaign of the first vendor, to people who get nothing else."""
+        vendor, first = self.vendors[0], OTHERS + self._others
+        self._others += messages
+        campaign = self._installation.seed_campaign(vendor.uid, messages, first_contact=first)
         self._wanted.update(f"{vendor.uid} {to}" for to in campaign.recipients)
-        self._paused = campaign
         return campaign
+
+    def long_campaign(self) -> SeededCampaign:
+        """Begin a campaign that takes so long that it can be paused."""
+        self._paused = self.large_campaign(LONGER * self._messages)
+        return self._paused
 
     def kept_back(self) -> Counter[str]:
         """Return who gets nothing as long as that campaign is paused."""

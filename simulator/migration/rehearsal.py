@@ -36,6 +36,9 @@ SETTINGS = {
 #: The step in which PHP's work is compared, and the value that its cron fills in otherwise for a
 #: while (simulator/stack/laravel_app/app/CampaignSends.php).
 SHADOW = ": shadow"
+#: So many messages are sent in one run of the cron, and their statuses take the other one some
+#: runs: meanwhile they can be looked at.
+COMPARED = 60
 DIFFERENT = "components.0.parameters.0.text"
 
 #: A step after which the crons' lines are commented out, and one before which they are put in.
@@ -146,6 +149,7 @@ class Rehearsal:
         nothing of a cron that sends what its rows say."""
         mark = self.installation.application.storage / "fills_otherwise"
         mark.touch()
+        self.load.large_campaign(COMPARED)
         report = self._make(f"{step.title}: a parameter is filled in otherwise", [])
         mark.unlink()
         _, differences = self._parity()
@@ -154,6 +158,7 @@ class Rehearsal:
         yield report
         for vendor in self.load.vendors:
             self.terminal.run(f"sidecar parity {vendor.uid} --reset")
+        self.load.large_campaign(COMPARED)
         report = self._make(f"{step.title}: as the rows say", [])
         equal, differences = self._parity()
         if differences or not equal:

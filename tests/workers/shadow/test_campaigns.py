@@ -151,7 +151,7 @@ async def test_a_vendor_that_left_shadow_meanwhile(looking: Looking) -> None:
     assert (await looking.parity()).counts == {}
 
 
-async def test_not_more_often_than_once_a_second(looking: Looking) -> None:
+async def test_not_more_often_than_twice_a_second(looking: Looking) -> None:
     await looking.look()
     lease = Lease("shadow", 1)
     await looking.work.look(lease)
