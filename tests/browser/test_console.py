@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from sidecar.http.app import create_app
 from sidecar.migration.rollout import percentile
@@ -34,7 +34,8 @@ from tests.system.running import wait_for
 
 #: Pages of one kind that are opened.
 OF_A_KIND = 2
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 #: What axe is asked: everything; and what colours alone decide, of a page that it has seen.
 ALL: dict[str, Any] = {"resultTypes": ["violations"]}
 COLOURS = ALL | {"runOnly": ["color-contrast", "link-in-text-block"]}
