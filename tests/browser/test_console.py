@@ -34,8 +34,8 @@ from tests.system.running import wait_for
 
 #: Pages of one kind that are opened.
 OF_A_KIND = 2
-WIDE = ViewportSize(width=1280, height=900)
-PHONE = ViewportSize(width=360, height=740)
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 #: What axe is asked: everything; and what colours alone decide, of a page that it has seen.
 ALL: dict[str, Any] = {"resultTypes": ["violations"]}
 COLOURS = ALL | {"runOnly": ["color-contrast", "link-in-text-block"]}
