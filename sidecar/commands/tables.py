@@ -14,8 +14,8 @@ from rich.text import Text
 
 #: Rows that are laid out together, so that a list of any length begins at once.
 CHUNK = 1000
-#: Between two columns.
-_GAP = 2
+#: Between two columns, and how narrow one may become.
+_GAP, _NARROW = 2, 12
 #: Columns of these names hold figures.
 _FIGURES = frozenset(
     (
@@ -63,7 +63,7 @@ class TableWriter:
         wide = [max(map(cell_len, cells)) for cells in columns]
         # Figures are not folded.
         least = [
-            most if cells[0] in _FIGURES else max(map(_longest_word, cells))
+            most if cells[0] in _FIGURES else min(most, max(_NARROW, *map(_longest_word, cells)))
             for most, cells in zip(wide, columns, strict=True)
         ]
         excess = max(0, sum(wide) + _GAP * (len(wide) - 1) - self._console.width)

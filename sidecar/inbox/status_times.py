@@ -4,12 +4,12 @@ PHP keeps a message's highest status. That it also writes when each was set doub
 costs its database; here it costs one command for all that a batch has for a bucket.
 
 A record is 13 bytes: 64 bits of the digest of vendor and wamid, the status, and the unix second.
-Other bits of the digest select one of 128 buckets, strings that records are appended to. A bucket
+Other bits of the digest select one of 16 buckets, strings that records are appended to. A bucket
 that is full loses its older half, and one that gets nothing for a week expires. So between half and
 all of ``status_times_limit`` statuses are known, for 13 to 26 bytes each.
 
-The probability that a search takes another message's record for its own is 10^-15: a bucket has
-some thousands of them, and each is one of 2^64.
+The probability that a search takes another message's record for its own is 10^-14: a bucket has
+tens of thousands of them, and each is one of 2^64.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from typing import Any, cast
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 
-BUCKETS = 128
+BUCKETS = 16
 #: How long a bucket is kept that gets nothing.
 KEEP_S = 7 * 86_400
 
