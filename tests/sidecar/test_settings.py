@@ -119,7 +119,7 @@ def test_an_unknown_name_in_the_file() -> None:
         ("port", "70000", "less than or equal to 65535"),
         ("backend_url", "php.example.com", "http:// or https:// address"),
         ("backend_url", f"http://me:{SECRET}@php", "more than a host, a port and a path"),
-        ("redis_url", f"http://:{SECRET}@redis", "redis://, rediss:// or unix://"),
+        ("redis_url", f"http://:{SECRET}@redis", "redis://, rediss://, sentinel:// or unix://"),
         ("redis_url", f"redis://:{SECRET}/x@redis", "percent-encoded"),
         ("dramatiq_redis_url", "redis://host/second", "not a number"),
         ("cloud_api_version", "26", "pattern"),

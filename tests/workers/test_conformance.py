@@ -38,6 +38,7 @@ NOT_CALLED = {
     contract.MODES,
     contract.FIND,
     contract.OBSERVE,
+    contract.PENDING_EFFECTS,
     contract.PREVIEW_MESSAGES,
     contract.DIAGNOSIS,
     contract.UNKNOWN_MESSAGES,

@@ -134,6 +134,7 @@ async def test_every_code_has_a_problem(report: Report, settings: Settings) -> N
         redis_unavailable("refused"),
         *problems(worse(report), settings),
         *problems(less(report), settings),
+        *problems(report, settings.model_copy(update={"redis_replicas_in_sync": 1})),
     ]
     assert {problem.code for problem in found} == set(Code) - {Code.PHP_IN_MAINTENANCE}
     for problem in found:

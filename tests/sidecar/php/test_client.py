@@ -16,6 +16,7 @@ from sidecar.php.client import (
     Backend,
     BackendError,
     BackendFailed,
+    BackendMissing,
     BackendRefused,
     BackendTimedOut,
     BackendUnavailable,
@@ -157,7 +158,8 @@ async def test_an_error_page(
     httpserver.expect_request(PATH).respond_with_data(
         page, status=status, content_type=content_type, headers=headers
     )
-    error = await failure(make_backend(httpserver.url_for("")), BackendFailed)
+    kind = BackendMissing if status == 404 else BackendFailed
+    error = await failure(make_backend(httpserver.url_for("")), kind)
     assert str(error) == f"{PATH} answered {status}; PHP's log says why"
     assert [request.path for request, _ in httpserver.log] == [PATH]
 
@@ -199,7 +201,7 @@ async def test_a_refusal_without_a_reason_code_is_none(
 ) -> None:
     """A proxy's 401 or 404 says nothing about what PHP thinks."""
     httpserver.expect_request(PATH).respond_with_data(body, status=404)
-    await failure(make_backend(httpserver.url_for("")), BackendFailed)
+    await failure(make_backend(httpserver.url_for("")), BackendMissing)
 
 
 # -- connections ---------------------------------------------------------------------------------

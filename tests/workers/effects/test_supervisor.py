@@ -44,7 +44,9 @@ class Stand:
     watching: list[Callable[[VendorConfig | None], None]] = field(default_factory=list)
 
     def make(self, *, here: bool = True) -> EffectRuns:
-        services = SimpleNamespace(settings=self.settings, stopping=self.stopping)
+        services = SimpleNamespace(
+            settings=self.settings, stopping=self.stopping, aside=asyncio.Event()
+        )
         return EffectRuns(
             cast(Services, services),
             self.outbox,

@@ -243,7 +243,7 @@ def test_problems_lead_to_the_page_that_helps() -> None:
     assert len(codes) == len(set(codes))
     rest = set(Code) - set(codes)
     assert {code.value.split("-")[0] for code in rest} <= {
-        *("redis", "dramatiq", "public", "php", "effects", "notifications")
+        *("redis", "dramatiq", "public", "php", "effects", "messages", "notifications")
     }
 
 
