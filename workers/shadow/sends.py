@@ -86,9 +86,8 @@ def _theirs(sent: SentByPhp) -> Values:
         "template": sent.template_name,
         "language": sent.template_language,
     }
-    return {name: value for name, value in known.items() if value is not None} | dict(
-        _flat("components", sent.components or [])
-    )
+    components = () if sent.components is None else _flat("components", sent.components)
+    return {name: value for name, value in known.items() if value is not None} | dict(components)
 
 
 def _differing(ours: Values, theirs: Values, *, whole: bool) -> list[str]:

@@ -17,13 +17,18 @@ async def test_a_cutover(run_beside_php: RunBesidePhp, php: Php) -> None:
     are(php, OTHER, "php", "sidecar", "php")
     shown = await run_beside_php(*arguments)
     assert (shown.exit_code, shown.stderr) == (0, "")
-    changes, line, note = shown.stdout.splitlines()
+    changes, line, note, compared = shown.stdout.splitlines()
     assert changes == "1 of 2 vendors change"
     assert line == f"{VENDOR}  campaigns: php → sidecar"
     assert note.startswith("Nobody sends the campaigns for about")
+    assert compared == f"Shadow has compared nothing of {VENDOR}."
     assert modes(php) == ("php", "php", "php")
     shown = await run_beside_php(*arguments, "--json")
-    assert orjson.loads(shown.stdout) == {"would_move": [VENDOR], "notes": [note], "vendors": []}
+    assert orjson.loads(shown.stdout) == {
+        "would_move": [VENDOR],
+        "notes": [note, compared],
+        "vendors": [],
+    }
 
 
 async def test_a_rollback(run_beside_php: RunBesidePhp, php: Php, redis: Redis) -> None:

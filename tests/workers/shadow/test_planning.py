@@ -97,13 +97,15 @@ def test_nothing_is_planned_of_no_updates() -> None:
 
 # -- modes --
 
+OF_WEBHOOKS = set(Kind) - {Kind.CAMPAIGN}
+
 
 @pytest.mark.parametrize(
     ("webhooks", "bots", "kinds"),
     [
-        ("shadow", "php", set(Kind)),
-        ("shadow", "shadow", set(Kind)),
-        ("shadow", "sidecar", set(Kind)),
+        ("shadow", "php", OF_WEBHOOKS),
+        ("shadow", "shadow", OF_WEBHOOKS),
+        ("shadow", "sidecar", OF_WEBHOOKS),
         ("sidecar", "shadow", {Kind.BOTS}),
         ("php", "shadow", {Kind.BOTS}),
         ("php", "php", set()),
