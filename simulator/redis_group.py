@@ -180,15 +180,30 @@ class RedisGroup:
         """Return the primary that has taken this one's place."""
         return self._agreed(lambda port: port != old.port)
 
-    def wait_for_replica(self, server: RedisServer) -> None:
-        """Wait until a server is a replica of the primary, has all that it has, and every Sentinel
-        reaches it."""
-        self._eventually(lambda: self._is_replica(server))
+    def wait_until_whole(self) -> None:
+        """Wait until all servers that are up are the primary or have all that it has, and every
+        Sentinel reaches them."""
+        self._eventually(lambda: all(map(self._takes_part, self._servers_up())))
 
-    def _is_replica(self, server: RedisServer) -> bool:
+    def settle(self) -> None:
+        """Wait for the same, and leave the primary one replica."""
+        self.wait_until_whole()
+        primary = self.primary
+        for server in [one for one in self._servers_up() if one is not primary][1:]:
+            self.lose(server)
+
+    def _servers_up(self) -> list[RedisServer]:
+        return [one for one in self._up.values() if isinstance(one, RedisServer)]
+
+    def _takes_part(self, server: RedisServer) -> bool:
+        # On a busy machine it may have become the primary meanwhile.
+        primary = self.primary
+        return server is primary or self._follows(server, primary)
+
+    def _follows(self, server: RedisServer, primary: RedisServer) -> bool:
         with self.client(server) as client:
             info: Any = client.info("replication")
-        follows = (info["role"], info.get("master_port")) == ("slave", self.primary.port)
+        follows = (info["role"], info.get("master_port")) == ("slave", primary.port)
         return (
             follows
             and info["master_link_status"] == "up"
@@ -221,7 +236,7 @@ class RedisGroup:
         follow = ("--replicaof", "127.0.0.1", str(self.primary.port))
         server.command = [*self._commands[name], *follow]
         self._start(server, self._stack)
-        self.wait_for_replica(server)
+        self._eventually(lambda: self._takes_part(server))
         return server
 
     @contextmanager

@@ -79,10 +79,10 @@ class Failovers:
     def bring(self, fault: Fault) -> dict[str, Any]:
         """Take the primary away, give the one that takes its place a new replica, and have the old
         one back. Return when there was another one, and when the sidecar took a webhook."""
-        old, how = self._group.primary, How(fault.target)
+        old = self._group.primary
         began = time.monotonic()
         with ThreadPoolExecutor(1) as threads, ExitStack() as cut_off:
-            for context in self._cut_off(how, old):
+            for context in self._cut_off(How(fault.target), old):
                 cut_off.enter_context(context)
             self._group.wait_for_failover(old)
             switched_at = time.time()
@@ -90,9 +90,7 @@ class Failovers:
             self._group.add_replica()
             webhook_at.result()
             time.sleep(max(0.0, began + fault.for_s - time.monotonic()))
-        if how is not How.KILLED:  # else that may be the new replica, at the same address
-            self._group.wait_for_replica(old)
-            self._group.lose(old)
+        self._group.settle()
         return {
             "switched_at": switched_at,
             "webhook_at": webhook_at.result(),

@@ -110,7 +110,7 @@ async def test_a_primary_that_stands_still(group: RedisGroup, client: Redis) -> 
             await asyncio.to_thread(group.add_replica)
             await works(lambda: patient.rpush("bell", 1))
             assert await patient.blpop(["bell"], timeout=1) == (b"bell", b"1")
-    await back_as_replica(group, old)
+    await asyncio.to_thread(group.settle)
 
 
 async def test_a_primary_that_is_cut_off_and_answers(group: RedisGroup, client: Redis) -> None:
@@ -135,7 +135,7 @@ async def test_a_primary_that_is_cut_off_and_answers(group: RedisGroup, client: 
                 assert there.get("during") == b"1"
                 assert there.get("after") is None
             await asyncio.to_thread(group.add_replica)
-    await back_as_replica(group, old)
+    await asyncio.to_thread(group.settle)
 
 
 async def wait_and_look(waiting: "asyncio.Task[Any]", client: Redis) -> None:
@@ -145,11 +145,6 @@ async def wait_and_look(waiting: "asyncio.Task[Any]", client: Redis) -> None:
             await client.ping()
         await asyncio.sleep(0.1)
     await waiting
-
-
-async def back_as_replica(group: RedisGroup, server: RedisServer) -> None:
-    await asyncio.to_thread(group.wait_for_replica, server)
-    group.lose(server)
 
 
 def blocked(group: RedisGroup, server: RedisServer) -> int:
@@ -190,7 +185,7 @@ async def test_wake_ups(group: RedisGroup, client: Redis) -> None:
     broker.close()
     waiting.disconnect()
     thread.join(PATIENCE_S)
-    await back_as_replica(group, old)
+    await asyncio.to_thread(group.settle)
 
 
 def primary(group: RedisGroup) -> Primary:
