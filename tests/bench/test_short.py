@@ -6,7 +6,6 @@ for what it does change.
 
 import uvloop
 
-
 from bench.load import connected
 from bench.parts import growth, replicas
 from bench.receivers import FLOOR, SIDECAR, Receiver, receiver
