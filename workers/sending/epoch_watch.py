@@ -32,8 +32,7 @@ TELL_S = 1.0
 #: How long a new run of Redis waits to be compared: longer than any worker that lives takes to tell
 #: PHP what it has seen of the one before.
 HEAR_S = 2.5
-#: Between PHP's settling of what is pending and Redis's of what waits: longer than it takes to put
-#: into the outbox what PHP had named just before.
+#: How long it takes at most to put into the outbox what PHP has answered.
 PUT_S = 1.0
 #: How far fencing tokens may be ahead of the last write that is known of, by a host's clock.
 AHEAD_MS = 10_000
@@ -47,7 +46,7 @@ class EpochWatch:
         self._backend = backend
         self._begun = begun
         self._audit = Audit(redis, settings.audit_entries)
-        self._in_sync = _in_sync(settings)
+        self._settings = settings
         self._compared = script(redis, "sending/compared")
         self._told = 0
         self._run = ""
@@ -94,15 +93,21 @@ class EpochWatch:
         why = self._why(epoch, known)
         if why is not None:
             known = await self._ask(settle_pending=True)
-            await asyncio.sleep(PUT_S)
+            await asyncio.sleep(self._put_s)
         done, rows, replies = await self._let_send(epoch, known, why)
         if done:
             await self._record(why, rows, replies, known.made_unknown)
 
+    @property
+    def _put_s(self) -> float:
+        """How long after PHP has settled what is pending Redis must not be let send: what PHP names
+        in a call that began before may still come into the outbox, and have been sent."""
+        return self._settings.backend_timeout_s + PUT_S
+
     def _why(self, epoch: Epoch, known: contract.EpochAnswer) -> Why | None:
         if known.epoch > epoch.begun:
             return Why.BEHIND
-        return Why.FAILOVER if epoch.failed_over and not self._in_sync else None
+        return Why.FAILOVER if epoch.failed_over and not _in_sync(self._settings) else None
 
     async def _ask(self, *, settle_pending: bool = False) -> contract.EpochAnswer:
         """Tell PHP what this process knows, and return what PHP knows."""
