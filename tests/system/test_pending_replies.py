@@ -1,5 +1,5 @@
-"""Redis is wiped while bots and an AI answer: every reply is sent once, or its outcome is unknown, and
-none stays pending."""
+"""Redis is wiped while bots and an AI answer: every reply is sent once, or its outcome is unknown,
+and none stays pending."""
 
 from collections import Counter
 from collections.abc import Iterator
