@@ -1,7 +1,6 @@
-"""Redis is wiped while bots and an AI answer, or nobody is there whom PHP could ask: every reply is
-sent once, or its outcome is unknown, and none stays pending."""
+"""Redis is wiped while bots and an AI answer: every reply is sent once, or its outcome is unknown,
+and none stays pending."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,6 @@ from simulator.conversation import KEYWORD, OTHER, Conversation
 from simulator.installation import Installation
 from simulator.stack.installation import StackInstallation
 from tests.stack.packages import require_stack
-from tests.stack.php_code import SIDECAR, run_php
 from tests.system.running import QUICK_CUSTOMERS
 from tests.system.test_conversation import KINDS, QUICK, WORKERS, answers, statuses
 
@@ -87,30 +85,8 @@ def test_redis_is_wiped_and_the_worker_dies_with_it(installation: Installation) 
     conversation = talk(installation)
     [worker] = [name for name in installation.processes if name.startswith("worker")]
     installation.crash(worker)
+    pending = statuses(conversation)["pending"]
     wipe(installation)
     installation.start(worker)
     found = assert_settled(conversation)
-    assert found["unknown"] >= 10
-
-
-@pytest.mark.parametrize("installation", KINDS[1:], indirect=True, ids=["StackInstallation"])
-def test_the_application_finds_no_sidecar(installation: Installation) -> None:
-    assert isinstance(installation, StackInstallation)
-    conversation = Conversation(installation)
-    conversation.start(WORKERS, QUICK_CUSTOMERS)
-    with redis.Redis.from_url(installation.redis_url) as client:
-        assert conversation.wait(lambda: (client.get("memory:since") or b"?")[:1] != b"?", WAIT_S)
-        # As if it had run for an hour.
-        client.set("memory:since", int((time.time() - 3600) * 1000))
-    installation.crash("sidecar")
-    text = "['type' => 'text', 'text' => ['body' => 'Your order is on its way.']]"
-    send = f"{SIDECAR}::sendMessage('{conversation.vendor.uid}', '+{CUSTOMERS[0]}', {text})"
-    code = f"""
-        try {{ Illuminate\\Support\\Facades\\DB::transaction(fn () => {send}); }}
-        catch (WhatsappSidecar\\Laravel\\Client\\SidecarError $error) {{ return 'no sidecar'; }}
-    """
-    assert run_php(installation.application, code) == "no sidecar"
-    assert statuses(conversation) == {"pending": 1}
-    installation.start("sidecar")
-    assert conversation.wait(lambda: statuses(conversation) == {"read": 1}, WAIT_S)
-    assert answers(conversation) == {CUSTOMERS[0]: 1}
+    assert found["unknown"] <= pending, "a status has settled the others"
