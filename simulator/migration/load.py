@@ -141,7 +141,7 @@ class Load:
         kept = self.kept_back().total()
         waits = {
             "webhooks of the Cloud API": 0 if report["idle"] else 1,
-            "rows of the queue": Counter(found.queue) - Counter({QueueStatus.QUEUED: kept}),
+            "rows of the queue": dict(Counter(found.queue) - Counter({QueueStatus.QUEUED: kept})),
             "webhooks in PHP's table": found.pending_webhooks,
             "messages not read": {k: n for k, n in found.outgoing.items() if k != "read"},
             "messages to be sent": self._wanted.total() - kept - accepted,

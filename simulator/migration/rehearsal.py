@@ -38,7 +38,7 @@ SETTINGS = {
 SHADOW = ": shadow"
 #: So many messages are sent in one run of the cron, and their statuses take the other one some
 #: runs: meanwhile they can be looked at.
-COMPARED = 60
+COMPARED = 30
 DIFFERENT = "components.0.parameters.0.text"
 
 #: A step after which the crons' lines are commented out, and one before which they are put in.
