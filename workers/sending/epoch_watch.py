@@ -93,16 +93,15 @@ class EpochWatch:
         why = self._why(epoch, known)
         if why is not None:
             known = await self._ask(settle_pending=True)
-            await asyncio.sleep(self._put_s)
+            await self._let_calls_end()
         done, rows, replies = await self._let_send(epoch, known, why)
         if done:
             await self._record(why, rows, replies, known.made_unknown)
 
-    @property
-    def _put_s(self) -> float:
-        """How long after PHP has settled what is pending Redis must not be let send: what PHP names
-        in a call that began before may still come into the outbox, and have been sent."""
-        return self._settings.backend_timeout_s + PUT_S
+    async def _let_calls_end(self) -> None:
+        """Wait until what PHP named before it settled what is pending is in the outbox: it may have
+        been sent."""
+        await asyncio.sleep(self._settings.backend_timeout_s + PUT_S)
 
     def _why(self, epoch: Epoch, known: contract.EpochAnswer) -> Why | None:
         if known.epoch > epoch.begun:
