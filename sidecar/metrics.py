@@ -148,6 +148,12 @@ LIMITER_WAITS = Family(
 LIMITER_WAIT_SECONDS = Family(
     "sidecar_limiter_wait_seconds", "How long the limiter has made callers wait."
 )
+SPANS_EXPORTED = Family(
+    "sidecar_spans",
+    "Spans (otlp_url): exported, failed (the collector did not take them), or dropped (too many "
+    "waited).",
+    ("result",),
+)
 
 FAMILIES = {
     family.name: family
@@ -176,6 +182,7 @@ FAMILIES = {
         SLOTS,
         LIMITER_WAITS,
         LIMITER_WAIT_SECONDS,
+        SPANS_EXPORTED,
     )
 }
 

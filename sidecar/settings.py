@@ -423,6 +423,14 @@ class Settings(BaseSettings):
     #: `json` for machines, `console` for people.
     log_format: str = Field(default="json", pattern=r"^(json|console)$")
 
+    # -- traces --
+
+    #: Post spans here: OTLP over HTTP in JSON, as an OpenTelemetry collector takes it. Not set: no
+    #: spans.
+    otlp_url: HttpUrl | None = Field(default=None, examples=["http://127.0.0.1:4318/v1/traces"])
+    #: Share of the webhooks and messages that get spans. Calls to PHP are few, and all get one.
+    otlp_share: float = Field(default=0.01, gt=0, le=1)
+
     @model_validator(mode="after")
     def _check_notifications(self) -> Self:
         if self.notify_webhook_url is not None and not self.notify_webhook_keys:

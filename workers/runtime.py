@@ -25,6 +25,7 @@ from sidecar.redis.client import RedisUnavailable, connect, reason_of
 from sidecar.redis.lease import Lease, Leases
 from sidecar.sending.campaigns import campaign_lease
 from sidecar.settings import Settings, dramatiq_url
+from sidecar.spans import make_exporter
 from sidecar.tasks import cancel
 from sidecar.trace import tracing
 from workers.effects.ai_reply import AiReplies
@@ -133,6 +134,7 @@ class Runtime:
             settings, self._redis, self._backend, self._leases, self._vendors, self._bots
         )
         self._telemetry = Telemetry(self._redis, "worker", self._facts)
+        self._exporter = make_exporter(settings.otlp_url, settings.otlp_share, "worker")
         self._campaigns: dict[str, asyncio.Task[None]] = {}
         self._campaign_outages: dict[str, LogOnce] = {}
         self._background: list[asyncio.Task[None]] = []
@@ -151,6 +153,8 @@ class Runtime:
         ]
         if self._notifier is not None:
             self._background.append(asyncio.create_task(self._notifier.run(), name="notifier"))
+        if self._exporter is not None:
+            self._background.append(asyncio.create_task(self._exporter.run(), name="spans"))
 
     def _facts(self) -> dict[str, Any]:
         """Return what operators want to know about this process (sidecar/ops/processes.py)."""
@@ -204,6 +208,8 @@ class Runtime:
         await cancel(self._background)
         if self._notifier is not None:
             await self._notifier.close()
+        if self._exporter is not None:
+            await self._exporter.close()
         await self._telemetry.close()
         self._wakeups.close()
         await self._bots.close()

@@ -22,7 +22,7 @@ def row(one: Campaign) -> tuple[str, ...]:
     return (
         one.uid,
         one.vendor_uid or "-",
-        one.state,
+        one.standing,
         f"{one.sent:,} of {one.total:,}" if counts else "-",
         f"{counts.error + counts.failed:,}" if counts else "-",
         f"{counts.unknown:,}" if counts else "-",
@@ -38,7 +38,7 @@ def described(one: Campaign, numbers: list[tuple[NumberState, str]]) -> Iterator
     yield f"campaign  {one.uid}{title}"
     aside = "" if one.php is None or one.php.on_sidecar else ", whose campaigns PHP's cron sends"
     yield f"vendor    {one.vendor_uid or '-'}{aside}"
-    yield f"state     {one.state}"
+    yield f"state     {one.standing}"
     if one.reason:
         yield f"{'waits' if one.state == CampaignState.RUNNING else 'why':<10}{one.reason}"
     yield from _rows(one)

@@ -99,7 +99,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
     return (
         utc_text(letter.given_up_at),
         letter.id,
-        known["kind"] or known["lane"],
+        known["kind"],
         letter.vendor_uid,
         known["wamid"] or "-",
         str(known["attempts"] or 0),

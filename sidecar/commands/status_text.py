@@ -12,7 +12,7 @@ from sidecar.ops.accounting import FIRST, BalanceCheck
 from sidecar.ops.backlog import CampaignWork
 from sidecar.ops.message_problems import waiting_unit
 from sidecar.ops.numbers import last_outage_text
-from sidecar.ops.problem import Problem
+from sidecar.ops.problem import Problem, folded
 from sidecar.ops.report import Report, total
 from sidecar.sending.numbers import NumberState
 
@@ -43,11 +43,16 @@ def render_problems(problems: list[Problem]) -> list[str]:
     """Return the lines for what is wrong."""
     if not problems:
         return ["All is well."]
-    lines = [f"{len(problems)} PROBLEM{'S' if len(problems) > 1 else ''}"]
-    for number, problem in enumerate(problems, 1):
-        what = problem.what.rstrip(". ")
-        lines += [f"  {number}. [{problem.code}] {what}.", f"     -> {problem.do}"]
+    found = folded(problems)
+    lines = [f"{len(found)} PROBLEM{'S' if len(found) > 1 else ''}"]
+    for number, (problem, following) in enumerate(found, 1):
+        lines += [f"  {number}. {_problem(problem)}", f"     -> {problem.do}"]
+        lines += [f"     so: {_problem(one)}" for one in following]
     return [*lines, "  docs/runbooks.md explains each code."]
+
+
+def _problem(problem: Problem) -> str:
+    return f"[{problem.code}] {problem.what.rstrip('. ')}."
 
 
 def _processes(report: Report) -> Iterator[str]:
@@ -168,7 +173,7 @@ def _numbers(report: Report) -> Iterator[str]:
 
 
 def _number(number: NumberState, now: float) -> str:
-    rate = f"{number.effective_rate:g}/s"
+    rate = f"{'idle, at most ' if number.idle else ''}{number.effective_rate:g}/s"
     if number.effective_rate != number.configured_rate:
         rate += f" of {number.configured_rate:g}/s"
     untils = [h.until for h in (number.held, number.account_held, number.app_held) if h]

@@ -15,7 +15,7 @@ from sidecar.commands.tables import clean
 from sidecar.format import duration, size
 from sidecar.ops.campaigns import Campaign
 from sidecar.ops.numbers import state_text
-from sidecar.ops.problem import Problem
+from sidecar.ops.problem import Problem, folded, named
 from sidecar.ops.rates import Counts, Rate, handover_s, rates
 from sidecar.ops.report import Report
 from sidecar.sending.numbers import NumberState
@@ -93,11 +93,13 @@ def _head(frame: Frame) -> Text:
 def _problems(found: Sequence[Problem]) -> Iterable[Text]:
     if not found:
         yield Text("All is well.", style="green")
-    for problem in found[:MAX_PROBLEMS]:
+    shown = folded(found)
+    for problem, following in shown[:MAX_PROBLEMS]:
         text = Text(f"[{problem.code}] ", style="bold red", no_wrap=True, overflow="ellipsis")
-        yield text.append(clean(problem.what), style="not bold default")
-    if len(found) > MAX_PROBLEMS:
-        yield Text(f"and {len(found) - MAX_PROBLEMS} more: sidecar status")
+        so = f"; so: {named([one.code for one in following])}" if following else ""
+        yield text.append(clean(problem.what) + so, style="not bold default")
+    if len(shown) > MAX_PROBLEMS:
+        yield Text(f"and {len(shown) - MAX_PROBLEMS} more: sidecar status")
 
 
 def _figures(frame: Frame) -> Table:
@@ -139,7 +141,7 @@ def _campaigns(found: Sequence[Campaign]) -> Iterable[RenderableType]:
         title = one.php.title if one.php and one.php.title else one.uid
         table.add_row(
             _cell(title),
-            _state(one.state),
+            _state(one.standing),
             ProgressBar(max(one.total, 1), one.sent, width=20),
             f"{one.sent:,} of {one.total:,}",
             f"{one.per_s:.1f}/s",

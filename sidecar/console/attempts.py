@@ -18,7 +18,8 @@ WINDOW_S = 900
 #: a name could keep its owner out.
 KNOWN_S = 30 * 86_400
 #: Refusals that the audit gets within this time: of all who are not signed in together, and of
-#: each who is. They could else push everything out of it. The log has all of them.
+#: each user who is, however often. They could else push everything out of it. The log has all of
+#: them.
 MAX_STRANGERS = 20
 MAX_OF_USER = 200
 
@@ -74,10 +75,12 @@ class Attempts:
         from_there = (_from_there(name, network.decode()) for network in known)
         await self._redis.delete(_key("name", name), *from_there)
 
-    async def is_recorded(self, session: str = "") -> bool:
-        """Tell whether one more refusal is for the audit: of this session, or of a stranger."""
-        count, _ = await self._count([keys.console_tries("recorded", session or "strangers")])
-        return count <= (MAX_OF_USER if session else MAX_STRANGERS)
+    async def is_recorded(self, user: str = "") -> bool:
+        """Tell whether one more refusal is for the audit: of this user, who is signed in, or of a
+        stranger."""
+        counted = _key("recorded", user) if user else keys.console_tries("recorded", "strangers")
+        count, _ = await self._count([counted])
+        return count <= (MAX_OF_USER if user else MAX_STRANGERS)
 
     async def _count(self, counted: list[str], by: int = 1) -> list[int]:
         return cast("list[int]", await self._script(keys=counted, args=[WINDOW_S, by]))

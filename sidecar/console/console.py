@@ -7,6 +7,7 @@ from sidecar.console.attempts import Attempts
 from sidecar.console.links import Links
 from sidecar.console.notices import Notices
 from sidecar.console.sessions import Sessions
+from sidecar.console.streams import Streams
 from sidecar.console.users import Users
 from sidecar.inbox.wakeups import Wakeups
 from sidecar.ops.audit import Audit
@@ -54,6 +55,10 @@ class Console:
     @cached_property
     def links(self) -> Links:
         return Links(self.redis, self.settings.signing_secrets)
+
+    @cached_property
+    def streams(self) -> Streams:
+        return Streams()
 
     @cached_property
     def notices(self) -> Notices:

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from contracts.jobs import Lane
 from sidecar.inbox.partitions import Partition
@@ -28,10 +27,12 @@ _MIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """``webhooks`` wait in the inbox, the oldest for ``oldest_s``."""
+    """``webhooks`` wait in the inbox, the oldest for ``oldest_s``; updates wait for a retry of
+    ``retries`` contacts, or messages for statuses."""
 
     webhooks: int
     oldest_s: float
+    retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,13 @@ class FigureReader:
         pipeline.hgetall(keys.METRICS)
         for lane in Lane:
             pipeline.hvals(keys.waiting(lane))
+            pipeline.zcard(keys.deferred(lane))
         (seconds, micros), metrics, *waiting = await pipeline.execute()
+        lanes = zip(Lane, waiting[::2], waiting[1::2], strict=True)
         counts = count({Series.load(name): float(value) for name, value in metrics.items()})
         inbox = {
-            lane: await self._lane(lane, numbers, seconds + micros / 1e6)
-            for lane, numbers in zip(Lane, waiting, strict=True)
+            lane: await self._lane(lane, webhooks, retries, seconds + micros / 1e6)
+            for lane, webhooks, retries in lanes
         }
         now = time.monotonic()
         before = self._before(now)
@@ -87,16 +90,16 @@ class FigureReader:
             of=f"the last {passed:.0f} s",
         )
 
-    async def _lane(self, lane: Lane, numbers: list[Any], now_s: float) -> Waiting:
+    async def _lane(self, lane: Lane, numbers: list[bytes], retries: int, now_s: float) -> Waiting:
         webhooks = sum(map(int, numbers))
         if not webhooks:
-            return Waiting(0, 0.0)
+            return Waiting(0, 0.0, retries)
         _, head, _ = await self._heads(
             keys=[keys.ready(lane), keys.waiting(lane)],
             args=[keys.inbox(lane, ""), MAX_HEADS, *Partition().words],
         )
         since_s = int(head.partition(b"-")[0]) / 1000 if head else now_s
-        return Waiting(webhooks, max(0.0, now_s - since_s))
+        return Waiting(webhooks, max(0.0, now_s - since_s), retries)
 
     def _before(self, now: float) -> tuple[float, Counts] | None:
         """Return what was counted some seconds ago."""

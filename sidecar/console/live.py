@@ -6,16 +6,18 @@ Nothing is read while nobody is connected.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 from markupsafe import escape
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from sidecar.console.page import console_of
 from sidecar.console.sessions import User
+from sidecar.console.streams import Streams
 from sidecar.php.client import BackendError
 from sidecar.redis.client import AnyRedisError, reason_of
 
@@ -40,15 +42,34 @@ MAX_HOLD_S = 60.0
 def live(request: Request, user: User, every_s: float, fragments: Fragments) -> Response:
     """Return a stream that sends each fragment when it has changed: the event's name is the
     element's id, its data the element's new content. The stream ends with the session (event
-    ``ended``). Where a read fails, event ``trouble`` says why, and the next one is tried."""
+    ``ended``). Where a read fails, event ``trouble`` says why, and the next one is tried. If too
+    many are open, 429."""
+    streams = console_of(request).streams
+    if streams.full(user.session):
+        return PlainTextResponse("too many live pages are open", 429)
     closing = anyio.Event()
-    return EventSourceResponse(
+    return _Stream(
+        streams,
+        user.session,
         _events(request, user, every_s, fragments, closing),
         send_timeout=SEND_TIMEOUT_S,
         sep="\n",
         shutdown_event=closing,
         shutdown_grace_period=GRACE_S,
     )
+
+
+class _Stream(EventSourceResponse):
+    """Counts as open until it has ended, however that was."""
+
+    def __init__(self, streams: Streams, session: str, *content: Any, **options: Any) -> None:
+        super().__init__(*content, **options)
+        self._streams = streams
+        self._session = session
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._streams.counted(self._session):
+            await super().__call__(scope, receive, send)
 
 
 async def _events(

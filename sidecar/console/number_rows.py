@@ -30,7 +30,9 @@ class NumberRow:
             return "no answer"
         if state.holds:
             return "held"
-        return "slow" if state.reason else "full rate"
+        if state.reason:
+            return "slow"
+        return "idle" if state.idle else "full rate"
 
     @property
     def trouble(self) -> bool:

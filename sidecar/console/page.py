@@ -61,15 +61,15 @@ def who(user: User) -> Who:
     return Who("console", user.name, user.role)
 
 
-async def record_refusal(request: Request, user: Who, why: str, session: str = "") -> None:
+async def record_refusal(request: Request, user: Who, why: str) -> None:
     """Log that somebody was refused, and record it in the audit unless that has had enough of
-    them. Of who is not signed in the name is a user's, or empty: what somebody types may be
-    anything, a password for instance."""
+    them. Of who is not signed in, and has no role, the name is a user's, or empty: what somebody
+    types may be anything, a password for instance."""
     console, address = console_of(request), address_of(request)
     target = f"{request.method} {path_of(request)}"
     log.warning("console.refused", name=user.name, target=target, reason=why, address=address)
     with suppress(*AnyRedisError):  # it is logged, and refused in any case
-        if await console.attempts.is_recorded(session):
+        if await console.attempts.is_recorded(user.name if user.role else ""):
             await console.audit.record(
                 user, "console.refused", target, REFUSED, reason=why, address=address
             )
@@ -102,7 +102,7 @@ def _guarded(handler: Handler, role: Role) -> Endpoint:
         assert user is not None, "the console lets nobody through who is not signed in"
         try:
             if why := await _refusal(request, user, role):
-                await record_refusal(request, who(user), why, user.session)
+                await record_refusal(request, who(user), why)
                 return failed(request, 403, why)
             return await handler(request, user)
         except BackendError as error:

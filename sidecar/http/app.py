@@ -43,6 +43,7 @@ from sidecar.redis.client import Members, Redis, RedisUnavailable, connect
 from sidecar.sending.campaign_control import CampaignControl
 from sidecar.settings import Settings, dramatiq_url
 from sidecar.shadow.recorder import ShadowRecorder
+from sidecar.spans import make_exporter
 from sidecar.tasks import cancel
 
 log = structlog.get_logger()
@@ -92,11 +93,13 @@ def create_app(settings: Settings, redis_url: str) -> Front:
 
     telemetry = Telemetry(redis, "serve", facts)
     notifier = make_notifier(settings, redis, redis_url, backend, stand_by=True)
+    exporter = make_exporter(settings.otlp_url, settings.otlp_share, "serve")
 
-    # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
-    console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
+    console_redis: Redis | None = None
     console_routes: list[BaseRoute] = []
     if settings.console:
+        # Of its own: webhooks never wait for a connection that a page has, nor a page as little.
+        console_redis = connect(redis_url, timeout_s=5.0, max_connections=16)
         # Loaded only where it is on: nothing else needs templates or sign-in.
         from sidecar.console.app import make_console
         from sidecar.console.console import Console
@@ -128,12 +131,16 @@ def create_app(settings: Settings, redis_url: str) -> Front:
         ]
         if notifier is not None:
             background.append(asyncio.create_task(notifier.run(), name="notifier"))
+        if exporter is not None:
+            background.append(asyncio.create_task(exporter.run(), name="spans"))
         try:
             yield
         finally:
             await cancel(background)
             if notifier is not None:
                 await notifier.close()
+            if exporter is not None:
+                await exporter.close()
             await control.close()
             await proxy.close()
             await inbox.close()
@@ -144,7 +151,8 @@ def create_app(settings: Settings, redis_url: str) -> Front:
             await vendors.close()
             await backend.close()
             await redis.aclose()
-            await console_redis.aclose()
+            if console_redis is not None:
+                await console_redis.aclose()
             log.info("serve.stopped")
 
     app = Front(

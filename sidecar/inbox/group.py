@@ -1,7 +1,7 @@
 """Webhooks that share a write to the inbox."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from contracts.jobs import Lane
@@ -118,6 +118,13 @@ class Group:
                 entries.append(len(fields))
                 entries += fields
         return names, heads + entries
+
+    def places(self) -> Iterator[tuple[Lane, str, str, int]]:
+        """Yield each webhook's lane, vendor, the name that readers know it by, and its bytes."""
+        for (lane, vendor_uid), stream in self._streams.items():
+            for _, uid, *pairs in stream.entries:
+                for index, body in enumerate(pairs[1::2]):
+                    yield lane, vendor_uid, f"{vendor_uid}/{uid.decode()}/{index}", len(body)
 
     def resolve(self, reason: str | None = None) -> None:
         """As :meth:`Written.resolve`."""

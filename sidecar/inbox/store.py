@@ -36,6 +36,7 @@ from sidecar.inbox.partitions import drain_lease
 from sidecar.redis import keys
 from sidecar.redis.client import AnyRedisError, Members, Redis, reason_of, script
 from sidecar.redis.memory_guard import MemoryGuard, VendorShare
+from sidecar.spans import SPANS, Span, SpanKind, since
 
 __all__ = [
     "MAX_ENTRY_BYTES",
@@ -157,6 +158,8 @@ class Inbox:
         names, words = group.command(drain_lease)
         answers: list[int] = await self._put(keys=names, args=words)
         group.resolve()
+        if SPANS.on:
+            _record_spans(group)
         self._room.taken(group.size)
         self.writes += 1
         self.webhooks += group.webhooks
@@ -170,6 +173,15 @@ class Inbox:
         """Wait until every webhook is written or has failed."""
         while writer := self._start_writer():
             await writer
+
+
+def _record_spans(group: Group) -> None:
+    """Record webhooks that are on disk: from when the first of them came."""
+    began, ended = since(asyncio.get_running_loop().time() - group.since)
+    for lane, vendor_uid, name, size in group.places():
+        if ids := SPANS.ids_of(name):
+            facts = {"vendor": vendor_uid, "lane": lane.value, "bytes": size}
+            SPANS.add(Span("webhook", ids, began, ended, SpanKind.SERVER, attributes=facts))
 
 
 def uids() -> Callable[[], bytes]:

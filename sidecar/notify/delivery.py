@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 #: Pauses of a target that does not take what it is sent, seconds.
 PAUSES = Backoff(5.0, 600.0)
+LONGEST_MS = int(PAUSES.longest * 1000)
 #: What no target has taken for so long is given up.
 GIVE_UP_MS = 86_400_000
 
@@ -45,7 +46,9 @@ class Delivery:
         for _ in range(state.waiting):
             now = await redis_now_us(self._redis) // 1000
             raw = await self._stored.next(state.name)
-            if raw is None or lease.lost.is_set() or now < state.again_at:
+            # A longer wait than there is: the clock was set back since.
+            waits = 0 < state.again_at - now <= LONGEST_MS
+            if raw is None or lease.lost.is_set() or waits:
                 return
             reason = await _send(target, raw)
             if not reason:

@@ -84,6 +84,8 @@ def look(
     room = MAX_EVENTS - len(known)
     for id_, problem in standing.items():
         before = known.get(id_)
+        if problem.cause is not None and (before is None or not before.told_at):
+            continue  # people are told of the cause
         if before is None:
             room -= 1
             if room < 0:

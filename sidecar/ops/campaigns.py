@@ -51,6 +51,20 @@ class Campaign:
         return state_of(self.php.state, self.work.halt if self.work else None).value
 
     @property
+    def finished(self) -> bool:
+        """Whether it runs, and nothing is left of it: neither rows to send nor unknown outcomes. It
+        may get some again (``contracts/campaigns.py``)."""
+        if self.php is None or self.state != CampaignState.RUNNING or not self.total:
+            return False
+        counts = self.php.counts
+        return not counts.queued + counts.processing + counts.unknown
+
+    @property
+    def standing(self) -> str:
+        """How it stands, for people: its state, but for one that is finished."""
+        return "finished" if self.finished else self.state
+
+    @property
     def reason(self) -> str | None:
         """Why it does not send: of a halt, or why it waits."""
         halt = self.work.halt if self.work else None
@@ -95,6 +109,7 @@ class Campaign:
             "vendor_uid": self.vendor_uid,
             "title": self.php.title if self.php else None,
             "state": self.state,
+            "finished": self.finished,
             "reason": self.reason,
             "sent": self.sent,
             "total": self.total,

@@ -14,8 +14,10 @@ from sidecar.effects.outbox import Queued
 from sidecar.php.reasons import scrub
 from sidecar.redis.letter_bounds import LetterKind
 
+#: What an update is called that could not be read.
+UNREADABLE = "unreadable"
 #: What a person may ask for: letters of a kind, or what an update or an effect says of itself.
-KINDS = [one.value for one in (*LetterKind, *UpdateKind, *EffectKind)]
+KINDS = [*(one.value for one in (*LetterKind, *UpdateKind, *EffectKind)), UNREADABLE]
 
 
 class LetterRef(NamedTuple):
@@ -84,8 +86,9 @@ class DeadLetter:
     @property
     def summary(self) -> dict[str, Any]:
         """Return what may be shown in a list or a log: no payload."""
-        names = ("vendor_uid", "kind", "wamid", "received_at", "attempts", "reason")
+        names = ("vendor_uid", "wamid", "received_at", "attempts", "reason")
         shown = {name: self.update.get(name) for name in names}
+        shown["kind"] = kind_of(self.update.get("kind"))
         where = self.lane.value if self.lane else "outbox"
         return {"id": self.id, "lane": where, "given_up_at": self.given_up_at, **shown}
 
@@ -141,12 +144,18 @@ class Choice:
 
     def fits(self, kind: Any, reason: Any) -> bool:
         """Return whether a letter with this kind and reason is meant, as far as these tell."""
-        if self.kind is not None and self.kind not in set(LetterKind) and kind != self.kind:
+        of_letter = self.kind is None or self.kind in set(LetterKind)
+        if not of_letter and kind_of(kind) != self.kind:
             return False
         return (self.reason or "").casefold() in str(reason or "").casefold()
 
 
 ALL = Choice()
+
+
+def kind_of(said: Any) -> str:
+    """Return what a letter is called everywhere, by what its update or effect says of itself."""
+    return said if isinstance(said, str) and said else UNREADABLE
 
 
 def _scrubbed(update: dict[str, Any]) -> dict[str, Any]:

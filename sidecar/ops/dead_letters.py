@@ -19,9 +19,9 @@ __all__ = ["ALL", "Choice", "DeadLetter", "DeadLetters", "LetterRef", "index_of"
 T = TypeVar("T")
 
 #: Letters that are read, or discarded, in one call; bytes that are read in one, but for a single
-#: letter that is larger.
+#: letter that is larger: while they are parsed, the process does nothing else.
 PAGE = 100
-MAX_READ_BYTES = 4 * 1024 * 1024
+MAX_READ_BYTES = 1024 * 1024
 #: Where earlier versions kept the letters of all vendors.
 EARLIER, EARLIER_INDEX = "dead", "dead:index"
 #: Vendors whose letters are listed in one call.

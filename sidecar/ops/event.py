@@ -109,12 +109,15 @@ class Found:
     def of(cls, query: str, parts: Iterable[Part]) -> Self:
         """Put together what the sides know."""
         parts = list(parts)
-        events = [event for part in parts for event in part.events]
+        events: dict[tuple[Any, ...], Event] = {}
+        for event in (event for part in parts for event in part.events):
+            # PHP may have an outcome that stands in the ledger as well.
+            events.setdefault(_identity(event), event)
         return cls(
             query=query,
             things=[thing for part in parts for thing in part.things],
             where=list(dict.fromkeys(where for part in parts for where in part.where)),
-            events=sorted(events, key=_place),
+            events=sorted(events.values(), key=_place),
             notes=[note for part in parts for note in part.notes],
             lost=[lost for part in parts for lost in part.lost],
         )
@@ -126,6 +129,14 @@ class Found:
     @property
     def json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _identity(event: Event) -> tuple[Any, ...]:
+    """Return what two events have in common that are one."""
+    row = event.details.get("row") or event.details.get("message")
+    return (
+        (event.kind, event.at_ms, row) if row and event.source is Source.SIDECAR else (id(event),)
+    )
 
 
 def _place(event: Event) -> tuple[int, int, int]:

@@ -15,6 +15,9 @@ from sidecar.clock import utc_text
 from sidecar.format import size
 from sidecar.inbox.partitions import Partition
 from sidecar.inbox.store import UID_FIELD
+from sidecar.ops.dead_letter import LetterRef
+from sidecar.ops.dead_letters import PAGE as LETTERS
+from sidecar.ops.dead_letters import DeadLetters, index_of
 from sidecar.ops.event import Event, Part, Source, Step
 from sidecar.ops.wanted import (
     MAX_BYTES,
@@ -31,6 +34,7 @@ from sidecar.ops.wanted import (
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
 from sidecar.redis.client import Members, Redis, script
+from sidecar.redis.letter_bounds import LetterKind
 
 #: Whatever is due, until then (unix ms).
 _FOREVER_MS = 10**15
@@ -48,6 +52,7 @@ class InboxSearch:
         # and one may come twice.
         self._raw = Redis(connection_pool=redis.connection_pool)
         cast(Any, self._raw).set_response_callback("XREVRANGE", lambda answer, **_: answer)
+        self._letters = DeadLetters(redis)
         self._due = script(redis, "inbox/due")
         self._wanted = wanted
         self._marks = wanted.marks
@@ -179,8 +184,8 @@ class InboxSearch:
     async def _dead_letters(self) -> None:
         budget = Budget()
         for vendor in await self._letter_vendors():
-            for index in (keys.dead_updates(vendor), keys.dead_effects(vendor)):
-                await self._letters_of(vendor, index, budget)
+            for kind in LetterKind:
+                await self._letters_of(vendor, kind, budget)
             if budget.used_up:
                 break
         self._limited(budget, "dead letters, the newest of each vendor,")
@@ -191,24 +196,25 @@ class InboxSearch:
         found = cast("list[bytes]", await self._redis.zrange(keys.DEAD, 0, MAX_VENDORS - 1))
         return [vendor.decode() for vendor in found]
 
-    async def _letters_of(self, vendor: str, index: str, budget: Budget) -> None:
-        start = 0
+    async def _letters_of(self, vendor: str, kind: LetterKind, budget: Budget) -> None:
+        index, start = index_of(vendor, kind), 0
         while not budget.used_up:
             found = cast(
                 "list[tuple[bytes, float]]",
-                await self._redis.zrevrange(index, start, start + PAGE - 1, withscores=True),
+                await self._redis.zrevrange(index, start, start + LETTERS - 1, withscores=True),
             )
             if not found:
                 return
-            ids = [letter_id for letter_id, _ in found]
-            letters = await cast(Any, self._redis).hmget(keys.dead_letters(vendor), ids)
-            for (letter_id, at), letter in zip(found, letters, strict=True):
-                if letter is not None and self._about(letter):
-                    self._is_dead(vendor, letter_id.decode(), int(at), letter)
-            budget.take(len(found), sum(len(letter or b"") for letter in letters))
-            start += PAGE
+            refs = [LetterRef(int(at), vendor, id_.decode(), kind) for id_, at in found]
+            async for ref, letter in self._letters.stored(refs):
+                if self._about(letter):
+                    self._is_dead(ref, letter)
+                if not budget.take(1, len(letter)):
+                    return
+            start += LETTERS
 
-    def _is_dead(self, vendor: str, letter_id: str, at: int, letter: bytes) -> None:
+    def _is_dead(self, ref: LetterRef, letter: bytes) -> None:
+        vendor, letter_id = ref.vendor_uid, ref.id
         kept = msgspec.json.decode(letter)
         update = kept["update"]
         is_update = "lane" in kept
@@ -221,7 +227,7 @@ class InboxSearch:
         reason = scrub(update.get("reason") or "no reason given")
         step = Step.DEAD if is_update else Step.EFFECT_DEAD
         text = f"{what} was given up: {reason}; once the cause is gone: {do}"
-        self._event(at, step, text, vendor, **details)
+        self._event(ref.given_up_at, step, text, vendor, **details)
         self.part.where.append(f"{what} is a dead letter: {letter_id}")
 
     async def _ignored(self) -> None:

@@ -12,12 +12,13 @@ from sidecar.php.reasons import scrub
 
 _PHP, _META, _SIDECAR = Source.PHP, Source.META, Source.SIDECAR
 
-#: What PHP has been answered by an attempt that is not the last one.
-_RESULTS = {
+#: What an attempt has ended in, as PHP and the ledger keep it.
+RESULTS = {
     "requeue": (Step.REQUEUED, "the send did not happen; PHP's queue sends it again later"),
     "failed": (Step.FAILED, "the send failed"),
     "unknown": (Step.UNKNOWN, "the outcome of the send is unknown: it may have been sent"),
 }
+ACCEPTED = "the Cloud API accepted it as {}"
 _ROWS = {
     QueueStatus.QUEUED: "it is in PHP's queue",
     QueueStatus.ERROR: "it has failed, and stays in PHP's queue",
@@ -116,7 +117,7 @@ def _by_result(row: FoundRow) -> bool:
 def _result(result: str) -> tuple[Step, str, int]:
     """Return a result that was applied, ``outcome:at``."""
     outcome, _, at = result.partition(":")
-    step, text = _RESULTS.get(outcome, (Step.FAILED, f"a result {outcome}"))
+    step, text = RESULTS.get(outcome, (Step.FAILED, f"a result {outcome}"))
     return step, text, int(at) if at.isascii() and at.isdigit() else 0
 
 
@@ -166,7 +167,7 @@ def _of_outgoing(message: FoundMessage) -> Iterator[Event]:
         step, text, at = _result(result)
         why = _failure(message) if result.startswith(f"{message.status}:") else ""
         yield from event(at, step, f"{text}{why}", _SIDECAR)
-    accepted = f"the Cloud API accepted it as {message.wamid}"
+    accepted = ACCEPTED.format(message.wamid)
     yield from event(message.accepted_at, Step.ACCEPTED, accepted, _SIDECAR)
     if message.campaign_uid is not None:
         recorded = "PHP recorded it in its log"

@@ -1,13 +1,18 @@
 """What is on its way out of whatever a query names: rows in a ledger, effects in an outbox; and who
 gets nothing for a while."""
 
+from contextlib import suppress
 from typing import Any, cast
 
 import orjson
+from pydantic import ValidationError
 
+from contracts.backend import SendOutcome, SendResult
 from contracts.effects import EffectKind
 from sidecar.clock import utc_text
 from sidecar.ops.event import Event, Part, Source, Step
+from sidecar.ops.failures import explain
+from sidecar.ops.found_in_php import ACCEPTED, RESULTS
 from sidecar.ops.wanted import Wanted
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
@@ -49,13 +54,28 @@ class SendSearch:
                 await self._is_in_hand(row, campaign.decode(), cast(bytes, value))
 
     async def _is_in_hand(self, row: str, campaign: str, value: bytes) -> None:
-        state, _, _ = load(value)
-        self.part.where.append(f"message {row}: {_ROW_TEXTS[state]}")
+        state, _, more = load(value)
+        number = f", from number {more}" if state is RowState.SENDING and more else ""
+        self.part.where.append(f"message {row}: {_ROW_TEXTS[state]}{number}")
+        if state is RowState.KNOWN:
+            with suppress(ValidationError):  # another version wrote it
+                self._is_known(SendResult.model_validate_json(more.partition(":")[2]))
         waits = await self._redis.mget(keys.wait(campaign), keys.blocked(campaign))
         for reason in waits:
             if reason is not None:
                 text = cast(bytes, reason).decode(errors="replace")
                 self.part.where.append(f"what it belongs to waits: {text}")
+
+    def _is_known(self, result: SendResult) -> None:
+        if result.outcome is SendOutcome.ACCEPTED:
+            step, text = Step.ACCEPTED, ACCEPTED.format(result.wamid)
+        else:
+            step, text = RESULTS[result.outcome]
+            if error := result.error:
+                code = None if error.code is None else str(error.code)
+                text += f": {explain(code, scrub(error.message)).meaning}"
+        details = {"row": result.uid, "wamid": result.wamid, "campaign_uid": result.campaign_uid}
+        self._event(result.at, step, text, result.vendor_uid, **details)
 
     async def _outbox(self) -> None:
         """Effects that wait, by their ids. A reply is one too."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import msgspec
 
-from sidecar.ops.dead_letter import ALL, Choice, LetterRef
+from sidecar.ops.dead_letter import ALL, Choice, LetterRef, kind_of
 from sidecar.ops.dead_letters import DeadLetters, batched, index_of
 from sidecar.php.reasons import scrub
 from sidecar.redis import keys
@@ -33,11 +33,11 @@ _IDS = 50
 
 @dataclass(frozen=True, slots=True)
 class LetterHead:
-    """What a list shows of a letter. ``kind`` is what the update or the effect says of itself, None
-    of a webhook that could not be read. ``size`` is bytes, times are unix ms."""
+    """What a list shows of a letter. ``kind`` is what the update or the effect says of itself.
+    ``size`` is bytes, times are unix ms."""
 
     ref: LetterRef
-    kind: str | None
+    kind: str
     wamid: str | None
     received_at: int | None
     attempts: int
@@ -264,7 +264,7 @@ def _head(ref: LetterRef, data: bytes) -> LetterHead:
     said = msgspec.json.decode(data, type=_Stored).update
     return LetterHead(
         ref,
-        said.kind if isinstance(said.kind, str) else None,
+        kind_of(said.kind),
         said.wamid if isinstance(said.wamid, str) else None,
         said.received_at if isinstance(said.received_at, int) else None,
         said.attempts if isinstance(said.attempts, int) else 0,

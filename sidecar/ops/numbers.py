@@ -76,7 +76,8 @@ def state_text(state: NumberState) -> str:
         longest = max(state.holds, key=lambda one: one.until)
         left = duration(max(0.0, longest.until - now))
         return f"held for {left}, until {utc_text(round(1000 * longest.until))}: {longest.reason}"
-    return (state.reason or "sends at full rate") + last_outage_text(state)
+    doing = "idle" if state.idle else "sends at full rate"
+    return (state.reason or doing) + last_outage_text(state)
 
 
 def last_outage_text(state: NumberState) -> str:

@@ -1,6 +1,6 @@
 """What a problem is: its code, what is wrong, and what to do about it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,13 +63,23 @@ class Code(StrEnum):
 class Problem:
     """``do``: what a person may do about it. ``subject``: what of several it is about, by a name
     that stays the same while it lasts (a vendor, a campaign, a number, a lane); ``size``: how many,
-    where it may grow."""
+    where it may grow; ``cause``: from which other problem it follows, and ends with it."""
 
     code: Code
     what: str
     do: str
     subject: str = ""
     size: int = 0
+    cause: Code | None = None
+
+
+def folded(problems: Sequence[Problem]) -> list[tuple[Problem, list[Problem]]]:
+    """Return the problems that follow from no other, each with those that follow from it."""
+    return [
+        (one, [other for other in problems if other.cause is one.code])
+        for one in problems
+        if one.cause is None
+    ]
 
 
 def unnamed(code: Code, count: int, what: str) -> Iterator[Problem]:

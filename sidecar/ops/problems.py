@@ -1,6 +1,7 @@
 """What is wrong, in the order in which a person should look at it, and what to do about each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from contracts.effects import EffectKind
 from contracts.jobs import Lane
@@ -34,6 +35,17 @@ NEARLY_FULL = 0.8
 DROPPED_S = 86_400.0
 #: Endpoints of which the lanes' own problems tell.
 _OF_LANES = {"process-webhooks", "process-webhook"}
+
+#: What says that PHP is away, and what follows from it.
+_PHP_AWAY = {Code.PHP_UNAVAILABLE, Code.PHP_IN_MAINTENANCE}
+_OF_PHP_AWAY = {
+    Code.PHP_BREAKER_OPEN,
+    Code.VENDOR_ISOLATED,
+    Code.MESSAGE_WAITS,
+    Code.WEBHOOKS_LATE,
+    Code.RETRIES_OVERDUE,
+    Code.UPDATES_REFUSED,
+}
 
 _EFFECTS = {
     EffectKind.SEND_MESSAGE: "Replies",
@@ -80,7 +92,7 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *ways_in(report, redis_full=any(one.code is Code.REDIS_FULL for one in redis)),
         *_php(report),
     ]
-    return [
+    found = [
         *parts,
         *first,
         *_held(report),
@@ -96,6 +108,18 @@ def problems(report: Report, settings: Settings) -> list[Problem]:
         *stuck_campaigns(report, parts),
         *notifications(report, settings),
     ]
+    return _by_cause(found, report)
+
+
+def _by_cause(found: list[Problem], report: Report) -> list[Problem]:
+    """While PHP is away, have what follows from that stand right behind it."""
+    if report.php.error is None:
+        return found
+    cause = next(one for one in found if one.code in _PHP_AWAY)
+    following = [replace(one, cause=cause.code) for one in found if one.code in _OF_PHP_AWAY]
+    others = [one for one in found if one.code not in _OF_PHP_AWAY]
+    place = others.index(cause) + 1
+    return [*others[:place], *following, *others[place:]]
 
 
 def _redis(report: Report, settings: Settings) -> Iterator[Problem]:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable
 
 from contracts import backend as contract
-from contracts.campaigns import CampaignState
 from contracts.cloud_api.people import number_forms
 from contracts.find import FindAnswer, FindRequest
 from contracts.jobs import Lane
-from sidecar.ops.campaigns import Campaign, read_one
+from sidecar.ops.campaigns import read_one
 from sidecar.ops.event import Event, Found, Named, Part, Source, Step, Thing
 from sidecar.ops.found_in_inbox import InboxSearch
 from sidecar.ops.found_in_php import read_answer
@@ -143,14 +142,6 @@ async def _vendors(redis: Redis, vendor_uids: Iterable[str], part: Part) -> None
         )
 
 
-def _is_over(campaign: Campaign) -> bool:
-    """Tell whether it is running, as all that were sent remain, and nothing is left of it."""
-    if campaign.php is None or campaign.state != CampaignState.RUNNING:
-        return False
-    counts = campaign.php.counts
-    return not counts.queued + counts.processing + counts.unknown
-
-
 async def _campaigns(redis: Redis | None, backend: Backend, answer: FindAnswer) -> Part:
     """Return how the campaigns stand that were found, or whose rows are not sent yet."""
     part = Part()
@@ -171,8 +162,7 @@ async def _campaigns(redis: Redis | None, backend: Backend, answer: FindAnswer) 
             break
         why = f": {one.reason}" if one.reason else ""
         sent = f"; {one.sent:,} of {one.total:,} messages were sent" if one.php else ""
-        state = "has nothing left to send" if _is_over(one) else f"is {one.state}"
-        part.where.append(f"campaign {uid} {state}{why}{sent}")
+        part.where.append(f"campaign {uid} is {one.standing}{why}{sent}")
     if len(uids) > MAX_CAMPAIGNS:
         part.notes.append(f"{len(uids) - MAX_CAMPAIGNS} more campaigns: sidecar campaigns show UID")
     return part

@@ -13,8 +13,8 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_VENDORS = 1000
 MAX_ORDER_KEYS = 1000
 MAX_OF_KEY = 5
-#: Entries or letters that are read in one call. One may have megabytes, and the process that looks
-#: has other things to do.
+#: Entries that are read in one call. One may have megabytes, and the process that looks has other
+#: things to do.
 PAGE = 8
 #: By how many names things are looked for.
 MAX_MARKS = 40

@@ -18,6 +18,7 @@ from sidecar.metrics import BACKEND_ITEMS, BACKEND_REQUESTS, BACKEND_SECONDS, ME
 from sidecar.php.failures import Failures
 from sidecar.php.reasons import scrub
 from sidecar.settings import Settings
+from sidecar.spans import SPANS, Ids, Span, SpanKind, links, since
 from sidecar.trace import HEADER, traceparent
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -115,15 +116,18 @@ class Backend:
         timeout_s: float | None = None,
     ) -> Answer:
         """Like :meth:`call`, for a body that is made already."""
-        started_at = time.perf_counter()
+        started_at, parent = time.perf_counter(), traceparent()
         try:
-            found = await self._post(path, body, answer, headers, timeout_s)
+            traced = {HEADER: parent, **(headers or {})}
+            found = await self._post(path, body, answer, traced, timeout_s)
         except BackendError as error:
             _count(path, started_at, type(error).__name__.removeprefix("Backend").lower())
+            _trace(path, started_at, parent, str(error))
             if not isinstance(error, BackendRefused) or error.status in (401, 403):
                 self.failures.failed(_endpoint(path), str(error))
             raise
         _count(path, started_at, "ok", found)
+        _trace(path, started_at, parent)
         self.failures.worked(_endpoint(path))
         return found
 
@@ -164,12 +168,7 @@ class Backend:
             async with self.session.post(
                 URL(self._url + path, encoded=True),  # as it was signed
                 data=body,
-                headers={
-                    "Content-Type": CONTENT_TYPE,
-                    HEADER: traceparent(),
-                    **signed,
-                    **(headers or {}),
-                },
+                headers={"Content-Type": CONTENT_TYPE, **signed, **(headers or {})},
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
@@ -234,6 +233,25 @@ def _count(path: str, started_at: float, result: str, answer: BaseModel | None =
     if answer is not None:
         lists = [len(value) for _, value in answer if isinstance(value, list)]
         METRICS.counter(BACKEND_ITEMS, endpoint).add(lists[0] if lists else 1)
+
+
+def _trace(path: str, started_at: float, parent: str, error: str = "") -> None:
+    """Record a call as the span that PHP was told of."""
+    if not SPANS.on:
+        return
+    _, trace, span, _ = parent.split("-")
+    began, ended = since(time.perf_counter() - started_at)
+    SPANS.add(
+        Span(
+            f"php {_endpoint(path)}",
+            Ids(trace, span),
+            began,
+            ended,
+            SpanKind.CLIENT,
+            links=links(),
+            error=error,
+        )
+    )
 
 
 def encode(value: object) -> bytes:

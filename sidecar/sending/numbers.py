@@ -17,6 +17,8 @@ from sidecar.redis.client import Hash, Redis
 from sidecar.sending.pauses import Paused
 
 _DAY_US = 86_400_000_000
+#: Who has something to send asks for slots every second; after this nobody has.
+_IDLE_US = 60_000_000
 #: A probe that has been due for so long is made by nobody: who has something to send asks every
 #: second.
 _UNTRIED_US = 5_000_000
@@ -68,7 +70,8 @@ class NumberState:
     given when slots were asked for last, at ``asked_at`` (unix seconds). ``held``,
     ``account_held`` and ``app_held`` are None where nothing is held; ``paused`` is what a person
     has to resume, the number, its account or the access token. ``campaigns_wanting`` counts the
-    campaigns that would send faster if they could. ``last_outage`` is told for an hour. ``account``
+    campaigns that would send faster if they could. ``idle``: nobody has asked for slots for a
+    minute. ``last_outage`` is told for an hour. ``account``
     and ``app`` are names (``workers/sending/limits.py``). What was is never in the future, whatever
     Redis's clock did."""
 
@@ -87,6 +90,7 @@ class NumberState:
     last_outage: LastOutage | None = None
     account: str = ""
     app: str = ""
+    idle: bool = False
 
     @property
     def line(self) -> str:
@@ -100,9 +104,9 @@ class NumberState:
 
     @property
     def present_rate(self) -> float:
-        """Messages per second that go out at most now; while the Cloud API does not answer, one
-        at a time is tried."""
-        silent = self.paused or self.outage or self.holds
+        """Messages per second that go out at most now: none of an idle one; while the Cloud API
+        does not answer, one at a time is tried."""
+        silent = self.idle or self.paused or self.outage or self.holds
         return 0.0 if silent else self.effective_rate
 
     @property
@@ -209,6 +213,7 @@ def _state(line: str, known: Hash, now_us: int, *answers: Any) -> NumberState:
         last_outage=_last_outage(outage, now_us),
         account=known[b"account"].decode().removeprefix(keys.hold("account", "")),
         app=known[b"app"].decode().removeprefix(keys.hold("app", "")),
+        idle=now_us - (asked_us or 0) > _IDLE_US,
     )
 
 

@@ -1,19 +1,48 @@
 """One world for all tests of the console in a browser, and Chromium."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Response,
+    StorageState,
+    expect,
+    sync_playwright,
+)
+from starlette.routing import compile_path
 
 from tests.browser.console_world import OPERATOR, PASSWORD, ConsoleWorld
 from tests.stack.packages import wanted
 
 #: Where it is not installed, tests/stack/test_packages.py says how to install it.
 collect_ignore_glob = [] if wanted() else ["test_*.py"]
+
+#: How long is waited for a page, in milliseconds. A move of vendors takes some seconds.
+WAIT_MS = 20_000
+
+Test = TypeVar("Test", bound=Callable[..., None])
+#: Sessions of users that tests share, by name.
+Sessions = dict[str, StorageState]
+#: What tests say that they press: the paths of routes.
+PRESSED: set[str] = set()
+
+
+def presses(*paths: str) -> Callable[[Test], Test]:
+    """Say which actions a test presses, by the paths of their routes; that it has is checked."""
+
+    def mark(test: Test) -> Test:
+        PRESSED.update(paths)
+        test.presses = paths  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +60,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("no Chromium: run scripts/install-stack as root", pytrace=False)
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as playwright:
         # No sandbox: tests run as root, and open nothing but our own pages.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -38,19 +68,31 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def sessions() -> Sessions:
+    return {}
+
+
 class Visitor:
     """A user with a browser of their own. ``complaints`` are what the browser has said of a page:
-    errors of scripts, and what the content security policy has forbidden."""
+    errors of scripts, and what the content security policy has forbidden; ``posted`` the paths of
+    forms that were taken."""
 
     def __init__(self, world: ConsoleWorld, page: Page) -> None:
         self.world, self.page = world, page
         self.complaints: list[str] = []
+        self.posted: list[str] = []
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("response", self._note_post)
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(message.text)
+
+    def _note_post(self, response: Response) -> None:
+        if response.request.method == "POST" and response.status in (200, 303):
+            self.posted.append(urlsplit(response.url).path.removeprefix("/sidecar"))
 
     def sign_in(self, name: str) -> None:
         self.open("/")
@@ -63,16 +105,13 @@ class Visitor:
         """Open a page; ``path`` is below ``/sidecar``."""
         self.page.goto(self.world.url + path, wait_until="load")
 
-    def click(self, name: str) -> None:
-        """Press a button of the page, and agree if that is asked for."""
+    def press(self, name: str) -> None:
+        """Press a button of the page."""
         self.page.get_by_role("main").get_by_role("button", name=name).first.click()
-        self.agree()
 
     def agree(self) -> None:
-        """Say yes on a page that asks before something is done, if this is one."""
-        yes = self.page.locator("form.ask button")
-        if yes.count():
-            yes.click()
+        """Say yes on the page that asks before something is done."""
+        self.page.locator("form.ask button").click()
 
     def expect_done(self, text: str) -> None:
         """The page says that something was done, with this in its words."""
@@ -86,35 +125,42 @@ class Visitor:
 
 
 class Visitors:
-    def __init__(self, world: ConsoleWorld, chromium: Browser) -> None:
-        self._world, self._chromium = world, chromium
+    def __init__(self, world: ConsoleWorld, chromium: Browser, sessions: Sessions) -> None:
+        self._world, self._chromium, self._sessions = world, chromium, sessions
+        self.posted: list[str] = []
 
     @contextmanager
-    def visitor(self, name: str | None = OPERATOR, **options: Any) -> Iterator[Visitor]:
-        """Open a browser, with a session of this user's."""
-        context = self._chromium.new_context(**options)
-        context.set_default_timeout(20_000)
+    def visitor(
+        self, name: str = OPERATOR, *, anew: bool = False, **options: Any
+    ) -> Iterator[Visitor]:
+        """Open a browser, with a session of this user's; ``anew``: one of its own."""
+        state = None if anew else self._sessions.get(name)
+        context = self._chromium.new_context(storage_state=state, **options)
+        context.set_default_timeout(WAIT_MS)
+        visitor = Visitor(self._world, context.new_page())
         try:
-            visitor = Visitor(self._world, context.new_page())
-            if name is not None:
+            if state is None:
                 visitor.sign_in(name)
+                if not anew:
+                    self._sessions[name] = context.storage_state()
             yield visitor
         finally:
+            self.posted += visitor.posted
             context.close()
 
 
 @pytest.fixture
-def visitors(world: ConsoleWorld, chromium: Browser) -> Visitors:
-    return Visitors(world, chromium)
+def visitors(
+    request: pytest.FixtureRequest, world: ConsoleWorld, chromium: Browser, sessions: Sessions
+) -> Iterator[Visitors]:
+    visitors = Visitors(world, chromium, sessions)
+    yield visitors
+    for path in getattr(request.function, "presses", ()):
+        pattern = compile_path(path)[0]
+        assert any(map(pattern.match, visitors.posted)), f"{path} was not pressed"
 
 
 @pytest.fixture
 def operator(visitors: Visitors) -> Iterator[Visitor]:
     with visitors.visitor() as visitor:
         yield visitor
-
-
-@pytest.fixture(scope="session")
-def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return where screenshots go."""
-    return tmp_path_factory.mktemp("shots")

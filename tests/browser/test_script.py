@@ -1,6 +1,7 @@
 """The console's script, on a page of a server that does what the test says."""
 
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -167,14 +168,19 @@ def test_a_stream_that_breaks_is_opened_again(stand: Stand, page: Page) -> None:
     assert stand.loads == 1
 
 
-def test_a_server_that_is_away_is_tried_again(stand: Stand, page: Page) -> None:
+@pytest.mark.parametrize(
+    ("status", "why"), [(503, "the connection is lost"), (429, "too many pages are open")]
+)
+def test_a_server_that_is_away_or_full_is_tried_again(
+    stand: Stand, page: Page, status: int, why: str
+) -> None:
     stand.send("one", "before")
     expect(page.locator("#one")).to_have_text("before")
-    stand.status = 503
+    stand.status = status
     stand.break_off()
     assert stand.refused.wait(20)
     expect(page.locator("html.stale")).to_have_count(1)
-    expect(page.locator("#trouble")).to_contain_text("Not live")
+    expect(page.locator("#trouble")).to_have_text(re.compile(f"Not live: {why}"))
     stand.status = 200
     stand.send("one", "after")
     for _ in range(20):

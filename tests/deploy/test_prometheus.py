@@ -41,6 +41,7 @@ RARE = {
     "not taken from PHP or Meta",
     "probes",
     "calls to PHP that fail",
+    "spans",
 }
 
 

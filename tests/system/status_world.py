@@ -85,6 +85,8 @@ class Said:
 class World:
     """``victims`` are by the names of what happens to them."""
 
+    WORKERS: tuple[str, ...] = ("worker-1", "worker-2")
+
     def __init__(self, folder: Path) -> None:
         self.installation = EmbeddedInstallation(folder)
         self.installation.configure(**SETTINGS)
@@ -114,7 +116,7 @@ class World:
         self._seed_effects(of_customers)
         installation.start_sidecar()
         self._start_cloud_api(of_customers)
-        for name in ("worker-1", "worker-2"):
+        for name in self.WORKERS:
             command = self.clocks.python(name, "workers")
             log = installation.folder / f"{name}.log"
             installation.add(Process(name, command, log, environment=installation.environment))

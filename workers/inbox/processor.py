@@ -1,5 +1,6 @@
 """Processes a batch: coalesce, deliver, commit."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -18,6 +19,7 @@ from sidecar.redis.client import Redis
 from sidecar.redis.lease import Lease
 from sidecar.redis.letter_bounds import Bounds
 from sidecar.settings import Settings
+from sidecar.spans import SPANS, Ids, Span, linked, new_span
 from sidecar.trace import tracing
 from workers.inbox.batch import Batch, Handled
 from workers.inbox.coalesce import coalesce
@@ -118,7 +120,7 @@ class Processor:
         coalesced = coalesce([update for update in waited + fresh if update.id not in settled])
         handled = Handled(batch, coalesced, unreadable=unreadable, ignored=ignored)
         await self._sift(handled)
-        with tracing():
+        with tracing(), linked(_webhooks_of(handled.tried)):
             handled.verdicts = await deliver(handled.tried)
         if any(update.attempts for update in handled.tried):
             self._backend_ok_at = int(await self._redis.get(keys.BACKEND_OK) or 0)
@@ -194,6 +196,7 @@ class Processor:
             if verdict.fate is Fate.DONE:
                 commit.count(update.vendor_uid, UpdateState.DONE)
                 _count_statuses([update])
+                _record_span(update)
             else:
                 self._ignore(update, verdict.reason, commit, now)
             self._handover_seconds.observe((now - update.received_at) / 1000)
@@ -275,6 +278,30 @@ def _count_statuses(updates: list[Update]) -> None:
         if update.status is not None:
             known = update.status if update.status in STATUS_RANK else "other"
             METRICS.counter(STATUSES, known).add()
+
+
+def _webhooks_of(updates: list[Update]) -> list[Ids]:
+    """Return the spans of the webhooks that updates came in."""
+    return SPANS.ids_of_all([name for one in updates for name in one.webhooks] if SPANS.on else [])
+
+
+def _record_span(update: Update) -> None:
+    """Record a status of a message whose send was recorded: from when it came to when PHP has
+    it."""
+    send = SPANS.ids_of(update.callback_data) if update.callback_data else None
+    if send is None or update.status is None:
+        return
+    SPANS.add(
+        Span(
+            f"status {update.status if update.status in STATUS_RANK else 'other'}",
+            Ids(send.trace, new_span()),
+            update.received_at * 1_000_000,
+            time.time_ns(),
+            parent=send.span,
+            attributes={"vendor": update.vendor_uid},
+            links=_webhooks_of([update]),
+        )
+    )
 
 
 class _Waits:

@@ -1,5 +1,6 @@
 """Claiming a campaign's rows, one claim ahead of what is being sent."""
 
+import time
 import uuid
 
 import structlog
@@ -9,6 +10,7 @@ from contracts.backend import ClaimedRow, ErrorCode
 from sidecar.metrics import METRICS, ROWS_REFUSED
 from sidecar.php.client import Backend, BackendRefused
 from sidecar.redis.lease import Lease
+from sidecar.spans import SPANS, Span, named, since
 from workers.sending.ledger import Ledger
 from workers.sending.send_queue import ClaimedSend
 
@@ -64,14 +66,23 @@ class Claimer:
             answer = await self._ask(claim_uid, limit, recover=True)
             if rows := await self._take(claim_uid, answer):
                 return rows
-        claim_uid = str(uuid.uuid4())
+        claim_uid, began_at = str(uuid.uuid4()), time.monotonic()
         await self._ledger.about_to_claim(self._lease, claim_uid, now)
         self._unanswered = claim_uid
         answer = await self._ask(claim_uid, limit, recover=False)
         rows = await self._take(claim_uid, answer)
+        self._record_span(claim_uid, began_at, rows)
         # Not before the rows are there: whoever sees neither takes the campaign for finished.
         self.exhausted = answer.due == 0
         return rows
+
+    def _record_span(self, claim_uid: str, began_at: float, rows: list[ClaimedSend]) -> None:
+        if SPANS.on:
+            span = named(claim_uid)._replace(trace=named(self._campaign_uid).trace)
+            facts: dict[str, str | int] = {"campaign": self._campaign_uid, "rows": len(rows)}
+            sends = SPANS.ids_of_all([row.uid for row in rows])
+            times = since(time.monotonic() - began_at)
+            SPANS.add(Span("claim", span, *times, attributes=facts, links=sends))
 
     async def recover(self, claim_uid: str) -> None:
         """Write down the rows that an earlier holder's claim has brought. Raises

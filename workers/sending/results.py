@@ -12,6 +12,7 @@ from sidecar.php.bisect import Bisection
 from sidecar.php.breaker import Breaker
 from sidecar.php.client import Backend
 from sidecar.redis.client import AnyRedisError
+from sidecar.spans import SPANS, linked
 from sidecar.tasks import cancel
 from workers.sending.ledger import Ledger
 
@@ -32,18 +33,25 @@ def tell_php(backend: Backend) -> Tell:
     """Return what tells PHP of outcomes; one that it has failed on, in a call of its own."""
 
     async def tell(part: list[SendResult], halved: bool) -> list[contract.UpdateResult]:
-        if halved and len(part) == 1:
-            path = contract.UPDATE_MESSAGE_STATUS
-            answer = await backend.call(path, part[0], contract.UpdateResult)
-            return [answer.model_copy(update={"id": part[0].uid})]
-        answers = await backend.call(
-            contract.UPDATE_MESSAGE_STATUSES,
-            contract.UpdateMessageStatusesRequest(results=part),
-            contract.UpdateMessageStatusesAnswer,
-        )
-        return answers.results
+        with linked(SPANS.ids_of_all([result.uid for result in part])):
+            return await _told(backend, part, alone=halved and len(part) == 1)
 
     return tell
+
+
+async def _told(
+    backend: Backend, part: list[SendResult], *, alone: bool
+) -> list[contract.UpdateResult]:
+    if alone:
+        path = contract.UPDATE_MESSAGE_STATUS
+        answer = await backend.call(path, part[0], contract.UpdateResult)
+        return [answer.model_copy(update={"id": part[0].uid})]
+    answers = await backend.call(
+        contract.UPDATE_MESSAGE_STATUSES,
+        contract.UpdateMessageStatusesRequest(results=part),
+        contract.UpdateMessageStatusesAnswer,
+    )
+    return answers.results
 
 
 class Reporter:

@@ -9,6 +9,7 @@ from sidecar.clock import now_ms
 from sidecar.logs import LogOnce
 from sidecar.redis.client import AnyRedisError
 from sidecar.sending.campaigns import ErrorPath
+from sidecar.spans import SPANS, Span, SpanKind, named, new_span, since
 from workers.sending.cloud_api import (
     Accepted,
     Attempt,
@@ -125,6 +126,7 @@ class Sender:
             attempt = await self._cloud_api.send(way.number, way.access_token, body, endpoint.path)
         finally:
             self._outages.over(call)
+        self._record_span(row, began_at, attempt)
         if await self._outages.ended(call, attempt) and await self._is_spared(row, call, attempt):
             return
         if self._endpoints.other_than(row.row, endpoint, attempt):
@@ -138,6 +140,25 @@ class Sender:
                 await self._return(row, limits.number)
                 return
         await self._conclude(row, attempt, decision, way.number, sent_at)
+
+    def _record_span(self, row: ClaimedSend, began_at: float, attempt: Attempt) -> None:
+        """Record a call. Statuses refer to the one that has sent the message, or may have."""
+        ids = SPANS.ids_of(row.uid)
+        if ids is None:
+            return
+        failed = isinstance(attempt, NotSent | ErrorAnswer)
+        claim = named(row.claim_uid)._replace(trace=named(self._config.name).trace)
+        SPANS.add(
+            Span(
+                "send",
+                ids._replace(span=new_span()) if failed else ids,
+                *since(time.monotonic() - began_at),
+                SpanKind.CLIENT,
+                attributes={"vendor": self._config.vendor_uid, "row": row.uid},
+                links=[claim] if row.claim_uid else (),
+                error="" if isinstance(attempt, Accepted) else type(attempt).__name__,
+            )
+        )
 
     async def _is_spared(self, row: ClaimedSend, call: Call, attempt: Attempt) -> bool:
         """Have a row that was refused because of an outage come again later, without an attempt

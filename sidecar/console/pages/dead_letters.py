@@ -27,7 +27,7 @@ from sidecar.console.page import back, confirm, failed, form, looks, operates, p
 from sidecar.console.selection import Selections
 from sidecar.console.sessions import User
 from sidecar.console.vendor_titles import VendorTitles
-from sidecar.ops.dead_letter import KINDS, DeadLetter, LetterRef
+from sidecar.ops.dead_letter import KINDS, DeadLetter, LetterRef, kind_of
 from sidecar.ops.dead_letters import DeadLetters
 from sidecar.ops.letter_actions import Carried, LetterAction, carry_out
 from sidecar.ops.letter_advice import advise
@@ -261,7 +261,7 @@ def _row(head: LetterHead, user: User) -> dict[str, Any]:
         "head": head,
         "item": item_of(head.ref),
         "link": f"{PATH}/letter?{urlencode({'vendor': head.ref.vendor_uid, 'id': head.ref.id})}",
-        "kind": head.kind or "unreadable",
+        "kind": head.kind,
         # Of a long one the end is enough to tell it from others.
         "wamid": show_id(head.wamid, clear=user.operates and len(head.wamid or "") <= MAX_ID),
         "reason": show_text(head.reason),
@@ -275,7 +275,7 @@ def _shown(letter: DeadLetter, user: User) -> dict[str, Any]:
     return {
         "letter": letter,
         "item": item_of(letter.ref),
-        "kind": str(kind or "unreadable"),
+        "kind": kind_of(kind),
         "reason": show_text(reason),
         "advice": advise(letter.kind, kind, reason),
         "wamid": show_id(str(update.get("wamid") or ""), clear=user.operates),

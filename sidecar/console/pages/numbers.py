@@ -107,7 +107,7 @@ class _Numbers:
             return failed(request, 400, "The form does not name what is to be lifted.")
         names = [f"{scope} {line_text(*number_of(name))}" for scope, _, name in holds]
         if not await confirmed(request):
-            return self._ask_lift(request, user, names, [":".join(hold) for hold in holds])
+            return self._ask_lift(request, user, names, ["".join(hold) for hold in holds])
         doing = self._console.audit.doing(who(user), "number.lift", ", ".join(names))
         async with doing as record:
             lifting = Lifting(self._console.redis, [])

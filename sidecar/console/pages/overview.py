@@ -18,7 +18,7 @@ from sidecar.console.page import looks, part, render
 from sidecar.console.sessions import User
 from sidecar.console.templates import page_names
 from sidecar.ops.history import INBOX, INBOX_AGE, History, Past, Point, handover
-from sidecar.ops.problem import Code, Problem
+from sidecar.ops.problem import Code, Problem, folded
 from sidecar.ops.problems import problems
 from sidecar.ops.rates import Rate
 from sidecar.ops.reach import read_reached
@@ -74,6 +74,9 @@ HELP = {
     ),
     "accounting": (Code.ACCOUNTING_UNBALANCED,),
 }
+#: A problem, the page that helps, and what follows from it.
+Shown = tuple[Problem, str, list[Problem]]
+
 _PAGE_OF = {code: page for page, codes in HELP.items() for code in codes}
 
 #: Parts of what ``sidecar status`` prints, to which problems refer.
@@ -130,12 +133,12 @@ class _Overview:
 
         return live(request, user, FIGURES_S, fragments)
 
-    async def _read_wrong(self) -> tuple[Report, list[tuple[Problem, str]]]:
+    async def _read_wrong(self) -> tuple[Report, list[Shown]]:
         report = await read_report(self._console.redis, self._console.backend)
         report = replace(report, reached=await self._reached.get())
         return report, [
-            (_on_pages(problem), _page_of(problem))
-            for problem in problems(report, self._console.settings)
+            (_on_pages(problem), _page_of(problem), following)
+            for problem, following in folded(problems(report, self._console.settings))
         ]
 
 

@@ -29,11 +29,11 @@
   document.addEventListener("selectionchange", () => setTimeout(catchUp));
 
   const LOST = "Not live: the connection is lost, and tried again.";
-  const stale = (is) => {
-    document.documentElement.classList.toggle("stale", is);
+  const MANY = "Not live: too many pages are open. Close some of them.";
+  const stale = (why) => {
+    document.documentElement.classList.toggle("stale", why !== "");
     const trouble = document.getElementById("trouble");
-    if (is) trouble.textContent = LOST;
-    else if (trouble.textContent === LOST) trouble.textContent = "";
+    if (why || [LOST, MANY].includes(trouble.textContent)) trouble.textContent = why;
   };
 
   // Refused: by a server that is away for a moment, or because the session has ended.
@@ -42,6 +42,7 @@
     try {
       const answer = await fetch(page.dataset.live, { method: "HEAD" });
       if (answer.status === 401) return location.reload();
+      stale(answer.status === 429 ? MANY : LOST);
     } catch {
       // Away: the next try tells.
     }
@@ -55,9 +56,9 @@
       source.addEventListener(element.id, (event) => apply(element, event.data));
     }
     source.addEventListener("ended", () => location.reload());
-    source.onopen = () => stale(false);
+    source.onopen = () => stale("");
     source.onerror = () => {
-      stale(true);
+      if (!document.documentElement.classList.contains("stale")) stale(LOST);
       if (source && source.readyState === EventSource.CLOSED) tryAgain();
     };
   };

@@ -80,6 +80,12 @@ def test_problems_stand_first_each_with_what_to_do() -> None:
         "     -> Empty it.",
     ]
     assert render_problems([one, one])[0] == "2 PROBLEMS"
+    assert render_problems([one, replace(one, cause=one.code)])[:4] == [
+        "1 PROBLEM",
+        "  1. [redis-full] It is full.",
+        "     -> Empty it.",
+        "     so: [redis-full] It is full.",
+    ]
     assert render(NOTHING, [one]).index("PROBLEM") < render(NOTHING, [one]).index("PROCESSES")
 
 

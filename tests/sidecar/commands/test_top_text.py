@@ -73,6 +73,11 @@ def test_what_is_wrong_stands_first() -> None:
     assert "Redis 1.9 MB of 3.8 MB  PHP UNAVAILABLE" in lines[0]
     assert lines[1] == "[redis-full] It  is full 0."
     assert lines[1 + MAX_PROBLEMS] == "and 2 more: sidecar status"
+    late = Problem(Code.WEBHOOKS_LATE, "They are late.", "Wait.", cause=Code.REDIS_FULL)
+    assert shown(report, problems=[many[0], late])[1:3] == [
+        "[redis-full] It  is full 0.; so: webhooks-late",
+        "",
+    ]
 
 
 def _campaign(uid: str, *, state: str = "running", title: str | None = "Spring") -> Campaign:

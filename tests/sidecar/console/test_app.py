@@ -17,7 +17,7 @@ from sidecar.console.app import HEADERS
 from sidecar.http.app import create_app
 from sidecar.http.front import Front
 from sidecar.ops.audit import Audit, Filter
-from sidecar.redis.client import Redis
+from sidecar.redis.client import Redis, connect
 from tests import trust
 from tests.conftest import MakeSettings
 from tests.sidecar.answering_php import Php
@@ -40,8 +40,18 @@ async def refusals(redis: Redis) -> list[str]:
 # -- who gets in --
 
 
-def test_it_is_off_by_default(make_settings: MakeSettings, redis_url: str) -> None:
+def test_it_is_off_by_default(
+    make_settings: MakeSettings, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = list[str]()
+
+    def count(url: str, **options: Any) -> Redis:
+        made.append(url)
+        return connect(url, **options)
+
+    monkeypatch.setattr("sidecar.http.app.connect", count)
     app = create_app(make_settings(), redis_url)
+    assert len(made) == 1, "no connections that nothing needs"
     assert not [path for route in app.routes if (path := route.path).startswith("/sidecar")]  # type: ignore[attr-defined]
 
 

@@ -114,6 +114,7 @@ async def test_all_counts_expire_and_hold_no_name(redis: Redis) -> None:
     await attempts.succeeded("ada", "10.0.0.1")
     await attempts.succeeded("ada", "10.0.0.9")  # its count has expired meanwhile
     await attempts.is_recorded()
+    await attempts.is_recorded("ada")
     found = await redis.keys("console:*")
     assert found
     for key in found:
@@ -127,6 +128,6 @@ async def test_so_much_is_recorded(redis: Redis) -> None:
     attempts = Attempts(redis)
     found = [await attempts.is_recorded() for _ in range(MAX_STRANGERS + 5)]
     assert found == [True] * MAX_STRANGERS + [False] * 5
-    found = [await attempts.is_recorded("session") for _ in range(MAX_OF_USER + 5)]
+    found = [await attempts.is_recorded("ada") for _ in range(MAX_OF_USER + 5)]
     assert found == [True] * MAX_OF_USER + [False] * 5
-    assert await attempts.is_recorded("another")
+    assert await attempts.is_recorded("grace")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
+from sidecar.console import streams
 from sidecar.console.live import Shared, live
 from sidecar.console.page import looks
 from sidecar.console.sessions import User
@@ -67,6 +68,24 @@ async def test_nothing_is_read_while_nobody_looks(viewer: Browser, page: Page) -
     assert page.reads == reads
     await viewer.client.head("/sidecar/page/live")
     assert page.reads == reads
+
+
+async def test_no_more_streams_than_the_process_has_room_for(
+    viewer: Browser, operator: Browser, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "MAX_OF_SESSION", 2)
+    monkeypatch.setattr(streams, "MAX_OF_ALL", 3)
+    async with viewer.events("/page/live") as first, viewer.events("/page/live") as second:
+        await first.next()
+        await second.next()
+        refused = await viewer.get("/page/live")
+        assert (refused.status_code, refused.text) == (429, "too many live pages are open")
+        async with operator.events("/page/live") as third:
+            await third.next()
+            assert (await operator.client.head("/sidecar/page/live")).status_code == 429
+            assert (await viewer.get("/page")).status_code == 404, "pages themselves are served"
+    async with viewer.events("/page/live") as again:
+        assert await again.next() == ("one", "<b>1</b>")
 
 
 async def test_a_read_that_fails_is_said_and_tried_again(viewer: Browser, page: Page) -> None:

@@ -18,6 +18,7 @@ NAMES = {"account": "v/waba", "app": "v/app"}
     ("facts", "word", "holds", "says"),
     [
         ({}, "full rate", (), "sends at full rate"),
+        ({"idle": True}, "idle", (), "idle"),
         ({"effective_rate": 40.0}, "slow", ("number:v/110",), "climbing"),
         ({"held": HELD}, "held", ("number:v/110",), "131057 maintenance"),
         ({"outage": Outage("502", 0.0)}, "no answer", ("number:v/110",), "502"),
@@ -29,7 +30,7 @@ def test_how_one_stands(
     facts: dict[str, Any], word: str, holds: tuple[str, ...], says: str
 ) -> None:
     [row] = rows_of([("v/110", number_state("110", **NAMES, **facts))])
-    assert (row.word, row.holds, row.trouble) == (word, holds, word != "full rate")
+    assert (row.word, row.holds, row.trouble) == (word, holds, word not in ("full rate", "idle"))
     assert says in row.text
     assert row.state is not None
     rates = {"full rate": 80.0, "slow": 40.0}

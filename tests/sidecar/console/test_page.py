@@ -104,6 +104,17 @@ async def test_a_refused_try_is_in_the_audit(viewer: Browser, page: Page, redis:
     assert entry.who == Who("console", "look-user", Role.LOOK)
 
 
+async def test_whoever_signs_in_again_gets_no_more_of_the_audit(
+    viewer: Browser, page: Page, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.console.attempts.MAX_OF_USER", 2)
+    for _ in range(3):
+        assert (await viewer.post("/page", {"id": "1"})).status_code == 403
+        await viewer.sign_in(Role.LOOK)
+    recorded = [one.action for one in await Audit(redis, 100).read()]
+    assert recorded.count("console.refused") == 2
+
+
 async def test_a_refusal_stands_also_where_it_cannot_be_recorded(
     viewer: Browser, browser: Browser, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,16 @@ def steps(app: Front) -> list[Step]:
     return list(_steps(mount))
 
 
+def actions(app: Front) -> set[str]:
+    """Return the paths of what may be pressed in the console, as its routes have them."""
+    [mount] = [route for route in app.routes if isinstance(route, Mount)]
+    return {
+        route.path
+        for route in mount.routes
+        if isinstance(route, Route) and "POST" in (route.methods or ())
+    }
+
+
 def _steps(mount: Mount) -> Iterator[Step]:
     for route in mount.routes:
         assert isinstance(route, Route)

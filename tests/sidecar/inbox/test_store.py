@@ -22,6 +22,8 @@ from sidecar.inbox.store import (
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.redis.lease import Leases
+from sidecar.spans import named
+from tests.collector import recording
 from tests.sidecar.payloads import message_webhook, status_webhook
 
 SIGNATURE = b"sha256=" + b"0" * 64
@@ -318,6 +320,22 @@ async def test_no_two_entries_have_one_name(
 
 
 # -- reading -------------------------------------------------------------------------------------
+
+
+async def test_a_webhook_has_a_span_by_the_name_that_readers_know(
+    inbox: Inbox, redis: Redis
+) -> None:
+    lanes = [Lane.MESSAGES, Lane.STATUSES, Lane.MESSAGES]
+    with recording() as spans:
+        await asyncio.gather(*(inbox.put(lane, "v", b"", b"{}") for lane in lanes))
+        found = {span.ids: span.attributes for span in spans.take(9)}
+    assert found == {
+        named(f"v/{entry.uid}/{index}"): {"vendor": "v", "lane": lane.value, "bytes": 2}
+        for lane in Lane
+        for entry in await entries(redis, "v", lane)
+        for index in range(len(entry.webhooks))
+    }
+    assert len(found) == 3
 
 
 async def test_reading_goes_on_behind_what_was_read(inbox: Inbox, redis: Redis) -> None:

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sidecar.clock import now_ms
-from sidecar.notify.delivery import GIVE_UP_MS, Delivery
+from sidecar.notify.delivery import GIVE_UP_MS, LONGEST_MS, Delivery
 from sidecar.ops.notifications import LEASE, Notifications, TargetState
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
@@ -84,6 +84,19 @@ async def test_its_pauses_grow_and_end_with_what_it_takes(desk: Desk) -> None:
     await desk.run()
     assert desk.sent() == ["1"]
     assert await desk.state() == TargetState("a")
+
+
+async def test_no_pause_is_longer_than_there_are_where_the_clock_was_set_back(desk: Desk) -> None:
+    desk.papers["a"].trouble = "down"
+    await desk.queue("1")
+    await desk.run()
+    state, longest = await desk.state(), now_ms() + LONGEST_MS
+    await desk.stored.failed(desk.lease, state, state.reason, state.since, longest - 1000)
+    await desk.run()
+    assert desk.papers["a"].tried == 1
+    await desk.stored.failed(desk.lease, state, state.reason, state.since, longest + 60_000)
+    await desk.run()
+    assert desk.papers["a"].tried == 2
 
 
 async def test_what_was_not_taken_for_a_day_is_given_up(desk: Desk) -> None:

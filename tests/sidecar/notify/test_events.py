@@ -1,6 +1,6 @@
 """What is news: each event once, its end once, and what flaps is one event."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -57,6 +57,18 @@ def test_what_may_pass_is_told_of_when_it_has_lasted(observer: Observer) -> None
     assert observer.look(FULL) == []
     assert observer.look(FULL, later=AFTER - 1) == []
     assert observer.look(FULL, later=1) == [(News.PROBLEM, "redis-full")]
+
+
+def test_what_follows_from_another_is_not_told_of_besides(observer: Observer) -> None:
+    away = Problem(Code.PHP_UNAVAILABLE, "It is away", "Start it.")
+    waits = replace(FULL, cause=away.code)
+    observer.look(away, waits)
+    assert observer.look(away, waits, later=AFTER) == [(News.PROBLEM, "php-unavailable")]
+    assert observer.look(FULL, later=CLEAR) == []
+    assert observer.look(FULL, later=AFTER) == [(News.PROBLEM, "redis-full")]
+    assert observer.look(away, waits, later=10 * CLEAR) == [], "it is not over"
+    observer.look(later=1)
+    assert (News.OVER, "redis-full") in observer.look(later=10 * CLEAR)
 
 
 @pytest.mark.parametrize("code", [Code.CAMPAIGNS_HELD, Code.PHP_IN_MAINTENANCE])

@@ -68,6 +68,26 @@ def test_rows_that_await_their_status_are_counted_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("counts", "state", "standing"),
+    [
+        ({"read": 2, "error": 1, "expired": 1}, RUNNING, "finished"),
+        ({"read": 2}, PAUSED, "paused"),
+        ({"read": 2, "queued": 1}, RUNNING, "running"),
+        ({"read": 2, "processing": 1}, RUNNING, "running"),
+        ({"read": 2, "unknown": 1}, RUNNING, "running"),
+        ({}, RUNNING, "running"),
+    ],
+)
+def test_one_that_is_finished_is_not_called_running(
+    counts: dict[str, int], state: CampaignState, standing: str
+) -> None:
+    one = Campaign("c-1", kept(state, counts=CampaignCounts(**counts)))
+    assert (one.standing, one.json["finished"]) == (standing, standing == "finished")
+    assert one.json["state"] == state, "what may be done to it is the same"
+    assert Campaign("c-1", None).standing == "unknown to PHP"
+
+
+@pytest.mark.parametrize(
     ("state", "per_s", "queued", "left_s"),
     [
         (RUNNING, 20.0, 990, 50.0),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef
+from contracts.jobs import Lane
+from sidecar.ops.dead_letter import ALL, KINDS, Choice, DeadLetter, LetterRef, kind_of
 from sidecar.redis.letter_bounds import LetterKind
 
 REF = LetterRef(5, "v", "a", LetterKind.UPDATES)
@@ -49,3 +50,12 @@ def test_kinds() -> None:
     assert Choice(kind="status").fits("status", None)
     assert not Choice(kind="status").fits("message", None)
     assert Choice(kind="updates").fits("message", "why")
+
+
+@pytest.mark.parametrize("said", [None, "", 5])
+def test_what_could_not_be_read_has_one_name(said: object) -> None:
+    letter = DeadLetter("a", "v", Lane.MESSAGES, {"kind": said}, 5)
+    assert letter.summary["kind"] == kind_of(said) == "unreadable"
+    assert Choice(kind="unreadable").fits(said, "why")
+    assert not Choice(kind="unreadable").fits("message", "why")
+    assert "unreadable" in KINDS

@@ -35,6 +35,16 @@ def test_what_two_sides_say_alike_is_said_once() -> None:
     assert found.json["where"] == ["a", "b"]
 
 
+def test_an_outcome_that_php_and_the_ledger_have_is_told_once() -> None:
+    row = {"row": "r", "wamid": "w"}
+    php = Event(5, Step.ACCEPTED, "accepted", Source.SIDECAR, details={**row, "message": "m"})
+    later = Event(6, Step.FAILED, "failed", Source.SIDECAR, details=row)
+    ledger = Event(5, Step.ACCEPTED, "accepted", Source.SIDECAR, details=row)
+    statuses = [Event(5, Step.STATUS, name, Source.META, details=row) for name in ("sent", "read")]
+    found = Found.of("q", [Part(events=[php, *statuses]), Part(events=[ledger, later])])
+    assert found.events == [later, php, *statuses]
+
+
 def test_nothing() -> None:
     assert Found.of("q", []).nothing
     assert Found.of("q", [Part(notes=["n"], lost=["l"])]).nothing

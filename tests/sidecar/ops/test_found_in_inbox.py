@@ -9,7 +9,7 @@ from contracts.backend import UpdateKind
 from contracts.jobs import Lane
 from sidecar.inbox.ignored import Ignored
 from sidecar.inbox.store import UID_FIELD
-from sidecar.ops import found_in_inbox
+from sidecar.ops import dead_letters, found_in_inbox
 from sidecar.ops.event import Part, Step
 from sidecar.ops.found_in_inbox import InboxSearch
 from sidecar.ops.wanted import Budget, Wanted
@@ -99,11 +99,32 @@ async def test_large_webhooks_are_read_one_by_one(
     assert counts == [1, 2, 4, 8, 1, 1, 1, 1, 1]
 
 
+async def test_large_letters_are_read_one_by_one(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "MAX_READ_BYTES", 3000)
+    for number in range(9):
+        payload = {"text": "x" * (5000 if number < 3 else 10)}
+        await add_dead_letter(redis, number, payload=payload, wamid="w.1")
+    reads, portions = list[int](), dead_letters._portions
+
+    def count(*words: Any) -> Any:
+        for some in portions(*words):
+            reads.append(len(some))
+            yield some
+
+    monkeypatch.setattr(dead_letters, "_portions", count)
+    part = await search(redis, "w.1")
+    assert [event.kind for event in part.events].count(Step.DEAD) == 9
+    assert reads == [6, 1, 1, 1]
+
+
 async def test_no_more_is_looked_at_than_is_said(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(found_in_inbox, "Budget", lambda: Budget(count=3))
     monkeypatch.setattr(found_in_inbox, "PAGE", 3)
+    monkeypatch.setattr(found_in_inbox, "LETTERS", 3)
     monkeypatch.setattr(found_in_inbox, "MAX_ORDER_KEYS", 3)
     for at in range(1, 10):
         await receive(redis, at, webhook("w.1"))

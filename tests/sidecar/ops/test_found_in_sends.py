@@ -3,6 +3,7 @@
 import orjson
 import pytest
 
+from contracts.backend import SendResult
 from contracts.effects import EffectKind, Forward
 from sidecar.effects.outbox import Outbox
 from sidecar.ops.event import Part, Step
@@ -11,6 +12,7 @@ from sidecar.ops.wanted import Wanted
 from sidecar.redis import keys
 from sidecar.redis.client import Redis
 from sidecar.sending.row_states import RowState, dump
+from workers.sending.ledger import ENDS
 
 
 async def search(redis: Redis, **wanted: tuple[str, ...]) -> Part:
@@ -30,7 +32,7 @@ async def test_nothing(redis: Redis) -> None:
     ("state", "words"),
     [
         (RowState.CLAIMED, "claimed, and certainly not sent yet"),
-        (RowState.SENDING, "being sent right now"),
+        (RowState.SENDING, "being sent right now, from number more"),
         (RowState.KNOWN, "sent or refused; PHP is about to be told"),
     ],
 )
@@ -42,6 +44,35 @@ async def test_a_row_in_the_ledger(redis: Redis, state: RowState, words: str) ->
     await redis.set(keys.blocked("c-1"), "held until later")
     part = await search(redis, rows=("row",))
     assert part.where[1:] == ["what it belongs to waits: held until later"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "more", "step", "text"),
+    [
+        ("accepted", {"wamid": "w.1"}, Step.ACCEPTED, "the Cloud API accepted it as w.1"),
+        (
+            "failed",
+            {"error": {"code": None, "message": "to +49 151 23456789: no"}},
+            Step.FAILED,
+            "the send failed: to +[number]: no",
+        ),
+        ("unknown", {}, Step.UNKNOWN, "the outcome of the send is unknown: it may have been sent"),
+    ],
+)
+async def test_an_outcome_that_php_does_not_have(
+    redis: Redis, outcome: str, more: dict[str, object], step: Step, text: str
+) -> None:
+    result = SendResult.model_validate(
+        {"uid": "row", "vendor_uid": "v", "outcome": outcome, "at": 5, "phone_number_id": "1"}
+        | {"campaign_uid": "c-1", **more}
+    )
+    kept = result.model_dump_json(exclude_defaults=True)
+    await redis.hset(keys.ROWS, "row", "c-1")
+    state = dump(RowState.KNOWN, "claim", ENDS[result.outcome], kept)
+    await redis.hset(keys.ledger("c-1"), "row", state)
+    [event] = (await search(redis, rows=("row",))).events
+    assert (event.at_ms, event.kind, event.text, event.vendor_uid) == (5, step, text, "v")
+    assert event.of == more.get("wamid", "row")
 
 
 async def test_an_effect_that_waits(redis: Redis) -> None:

@@ -217,7 +217,7 @@ async def test_what_a_later_version_may_have_kept(pages: LetterPages, redis: Red
     await redis.zadd(keys.dead_updates("v"), {"a": 5})
     await redis.zadd(keys.DEAD, {"v": 1})
     [head] = (await pages.page()).letters
-    assert (head.kind, head.wamid, head.received_at, head.attempts) == (None, None, None, 0)
+    assert (head.kind, head.wamid, head.received_at, head.attempts) == ("unreadable", None, None, 0)
     assert head.reason == "no reason is known"
 
 

@@ -38,6 +38,7 @@ def number(**known: Any) -> NumberState:
     ("known", "says"),
     [
         ({}, "sends at full rate"),
+        ({"idle": True}, "idle"),
         ({"effective_rate": 40.0}, "the rate is climbing"),
         (
             {"held": Held(NOW + 600, "131057")},

@@ -202,5 +202,18 @@ async def test_php_is_away_stands_before_what_it_refuses(
 ) -> None:
     order = (Code.PHP_UNAVAILABLE, Code.PHP_BREAKER_OPEN, Code.VENDOR_ISOLATED)
     bad = replace(worse(report), php=PhpReport(error="answered 502"))
-    codes = [one.code for one in problems(bad, settings)]
+    found = problems(bad, settings)
+    codes = [one.code for one in found]
     assert [code for code in dict.fromkeys(codes) if code in order] == [*order]
+    rest = found[1 + codes.index(Code.PHP_UNAVAILABLE) :]
+    following = [one for one in found if one.cause is not None]
+    assert {one.cause for one in following} == {Code.PHP_UNAVAILABLE}
+    assert rest[: len(following)] == following, "right behind it"
+    assert {Code.MESSAGE_WAITS, *order[1:]} <= {one.code for one in following}
+
+
+async def test_while_php_answers_nothing_follows_from_it(
+    report: Report, settings: Settings
+) -> None:
+    fine = replace(worse(report), php=PhpReport())
+    assert not [one for one in problems(fine, settings) if one.cause is not None]

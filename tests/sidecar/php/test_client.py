@@ -21,8 +21,10 @@ from sidecar.php.client import (
     BackendUnavailable,
     encode,
 )
+from sidecar.spans import linked, named
 from sidecar.trace import id_of, tracing
 from tests import trust
+from tests.collector import recording
 
 SECRET = trust.SIGNING_SECRET
 TEXT = "Dear Ada, your code is 471100"
@@ -338,6 +340,25 @@ async def test_a_call_names_the_trace_that_it_belongs_to(
     assert {one.split("-")[1] for one in of_campaign} == {id_of("campaign")}
     assert len(set(of_campaign)) == 3
     assert alone.split("-")[1] != id_of("campaign")
+
+
+async def test_a_call_is_the_span_that_php_was_told_of(
+    httpserver: HTTPServer, make_backend: MakeBackend
+) -> None:
+    httpserver.expect_request(PATH).respond_with_json({"vendors": []})
+    backend, webhook = make_backend(httpserver.url_for("")), named("v/1-a/0")
+    with recording() as spans, linked([webhook]):
+        await ask(backend)
+        httpserver.clear()
+        httpserver.expect_request(PATH).respond_with_data(status=500)
+        with pytest.raises(BackendFailed):
+            await ask(backend)
+        worked, failed = spans.take(9)
+    [(request, _)] = httpserver.log
+    assert request.headers["traceparent"] == "00-{}-{}-01".format(*failed.ids)
+    assert (worked.name, worked.links, worked.error) == ("php vendor-config", [webhook], "")
+    assert worked.ids != failed.ids
+    assert failed.error.endswith("answered 500; PHP's log says why")
 
 
 async def test_every_attempt_has_a_nonce_of_its_own(

@@ -1,5 +1,6 @@
 """The page of numbers."""
 
+import re
 from typing import Any
 
 from sidecar.console.pages.numbers import PER_PAGE
@@ -137,6 +138,7 @@ async def test_lifting(operator: Browser, redis: Redis) -> None:
     asked = await operator.post("/numbers/lift", fields)
     assert "Lift what holds number 110 of vendor v-1 and app app of vendor v-1?" in asked.text
     assert all(await held_scopes(redis, OWN))
+    fields = {"hold": re.findall(r'name="hold" value="([^"]+)"', asked.text)}
     said = await operator.notice(await operator.post("/numbers/lift", {**fields, **YES}))
     assert said.startswith("Done: lifted number 110 of vendor v-1: the hold: 131057 maintenance; ")
     assert [bool(one) for one in await held_scopes(redis, OWN)] == [False, True, False]

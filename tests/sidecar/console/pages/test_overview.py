@@ -52,7 +52,7 @@ async def test_all_is_well(operator: Browser, redis: Redis, php: Php) -> None:
     assert "All is well." in page
     assert ">available</span>" in page
     assert ">balanced</span>" in page
-    assert "no number has sent within a day" in page
+    assert "no number was used in the last 24 hours" in page
     assert "Effects" not in page
 
 
@@ -112,6 +112,29 @@ async def test_figures_are_what_was_counted(operator: Browser, redis: Redis) -> 
     assert found["Dead letters"] == ("0", "none")
 
 
+async def test_what_waits_for_a_retry_is_said_also_of_an_empty_inbox(
+    operator: Browser, redis: Redis
+) -> None:
+    await redis.zadd(keys.deferred(Lane.MESSAGES), {"v/1": 5})
+    await redis.zadd(keys.deferred(Lane.STATUSES), {"v/1": 5, "v/2": 6})
+    await operator.app.state.inbox.put(Lane.STATUSES, VENDOR, b"", status_webhook())
+    found = tiles(await operator.page("/"))
+    assert found["Inbox, messages"] == ("0", "1 contact waits for a retry")
+    assert re.fullmatch(r"oldest for .*; 2 messages wait for a retry", found["Inbox, statuses"][1])
+
+
+async def test_what_follows_from_one_cause_stands_below_it(
+    make_browser: MakeBrowser, redis: Redis
+) -> None:
+    await live(redis, "worker", *Queue, breakers={"messages": "no answer", "statuses": "none"})
+    operator = await (await make_browser(backend_url="http://127.0.0.1:9")).sign_in(Role.OPERATE)
+    page = await operator.page("/")
+    assert "1 problem</h2>" in page
+    [first, *following] = re.findall(r'badge \w+">([a-z-]+)</span>', page)[:3]
+    assert (first, following) == ("php-unavailable", ["php-breaker-open"] * 2)
+    assert "PHP does not accept statuses: none" in page
+
+
 async def test_figures_are_those_of_the_metrics(operator: Browser, redis: Redis) -> None:
     await count(redis)
     inbox = operator.app.state.inbox
@@ -163,8 +186,8 @@ async def test_receipt_to_php(
 @pytest.mark.parametrize(
     ("reached", "numbers", "said"),
     [
-        ({}, [number_state("1")], "for the number that has sent within a day"),
-        ({}, [number_state("1"), number_state("2")], "for any of the 2 numbers that have sent"),
+        ({}, [number_state("1")], "no outage</span> 1 number was used in the last 24 hours"),
+        ({}, [number_state("1"), number_state("2")], "no outage</span> 2 numbers were used"),
         (
             {},
             [number_state("1"), number_state("2", outage=Outage("HTTP 503", 0.0))],
