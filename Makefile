@@ -40,8 +40,7 @@ migration: install ## Walk through MIGRATION.md and back, on the real stack; as 
 test:            ## Install what the tests need, and run all checks and tests; ARGS="-k inbox"
 	@scripts/install dev
 	@scripts/install-stack || [ -z "$$CI" ]
-	@scripts/lint
-	@scripts/branches
+	@$(MAKE) --no-print-directory -j 2 -O lint branches
 	@.venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-matrix:     ## Package, contract, stack and nginx tests and a demo on other Debians too, as root; SUITES="trixie sid" ARGS="-k modes"

@@ -186,6 +186,9 @@ class Settings(BaseSettings):
     #: How long the sidecar recognises a customer's message as a duplicate by itself, and what it
     #: has forwarded or sent for PHP. PHP recognises older messages.
     duplicate_window_s: int = Field(default=86_400, ge=0, le=7 * 86_400)
+    #: Of how many statuses it is kept when each was set, for `sidecar find` and the console's
+    #: search: of the last half of so many at least, in 13 to 26 bytes each. 0: of none.
+    status_times_limit: int = Field(default=1_000_000, ge=0, le=100_000_000)
     #: Attempts at an update that PHP refuses, before it becomes a dead letter.
     update_max_attempts: int = Field(default=12, ge=1, le=100)
     #: After so many deaths of workers on a lane's work, it is processed one by one; after so many

@@ -45,8 +45,9 @@ class Demo:
         self.marketing_messages = marketing_messages
         self.vendor: SeededVendor
         self.campaigns: list[SeededCampaign] = []
-        #: What there was in the log before the last campaign.
-        self._earlier_messages = self._earlier_statuses = self._earlier_replies = 0
+        #: What there was before the last campaign: messages that the Cloud API had accepted, and
+        #: rows of the log.
+        self.earlier_messages = self._earlier_statuses = self._earlier_replies = 0
         self.memory: list[tuple[float, dict[str, int]]] = []
 
     def start(self) -> None:
@@ -85,7 +86,7 @@ class Demo:
         """Add a campaign and start it as the PHP admin would, and have customers write so many
         messages while it is sent. Return what the sidecar says of the campaign."""
         found = self.installation.tables.counts()
-        self._earlier_messages = found.sent_messages
+        self.earlier_messages = read(self.cloud_api, "report")["accepted"]
         self._earlier_statuses = statuses_applied(found.outgoing)
         self._earlier_replies = found.incoming
         campaign = self.installation.seed_campaign(self.vendor.uid, self.messages, paused=True)
@@ -124,7 +125,7 @@ class Demo:
         counters = client.hmget(f"count:{self.vendor.uid}", "webhooks_received", "webhooks_done")
         received, done = (int(counter or 0) for counter in counters)
         line = (
-            f"sent {report['accepted'] - self._earlier_messages:>6} of {self.messages}   "
+            f"sent {report['accepted'] - self.earlier_messages:>6} of {self.messages}   "
             f"statuses applied {applied - self._earlier_statuses:>6}   "
             f"customers' messages {found.incoming - self._earlier_replies:>5}   "
             f"inbox {received - done:>5}"

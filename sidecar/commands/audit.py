@@ -62,4 +62,10 @@ def _row(entry: Entry) -> tuple[str, ...]:
 
 
 def _words(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    if isinstance(value, list):
+        return " ".join(map(_words, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(one)}" for name, one in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Options:
     data_dir: str | None
     app_secret_file: Path | None
     app: str | None
+    app_elsewhere: bool
     php_fpm: str | None
     user: str | None
     port: int
@@ -73,6 +74,7 @@ class Told:
     help="Holds the secret of the Meta app; - is standard input.",
 )
 @_option("--app", metavar="FOLDER", help="The Laravel application.")
+@click.option("--app-elsewhere", is_flag=True, help="It is on another machine.")
 @_option("--php-fpm", metavar="ADDRESS", help="Where PHP-FPM listens.")
 @_option("--user", metavar="NAME", help="Whom the services run as; never root.")
 @click.option(
@@ -121,7 +123,16 @@ def _run(options: Options) -> None:
     settings = _write(installation, options.force)
     if not options.as_json:
         installation.show()
-    _end(options, told, installation, run_checks(settings, Wanted(), Printer(options.as_json)))
+    _end(options, told, installation, run_checks(settings, Wanted(), _Early(options.as_json)))
+
+
+class _Early(Printer):
+    """PHP may take no call yet: its keys, and mostly its nginx, come with what is left to do."""
+
+    def line(self, line: Line) -> Line:
+        if line.level is Level.FAIL and line.what in ("backend", "signature"):
+            line = replace(line, level=Level.WARN, do="the steps below make it work")
+        return super().line(line)
 
 
 def _end(options: Options, told: Told, installation: Installation, lines: list[Line]) -> None:
@@ -197,13 +208,7 @@ def _ask_redis(ask: Questions, options: Options) -> tuple[str | None, tuple[str,
 
 
 def _ask_place(ask: Questions, options: Options, config: Path, program: Path) -> Place:
-    application = ask.ask(
-        "The folder of the Laravel application",
-        "--app",
-        options.app,
-        "/var/www/whatsapp",
-        reading.read_path,
-    )
+    application = ask.application(options.app, elsewhere=options.app_elsewhere)
     # Nobody is asked for what is right for almost all.
     known = Questions(asks=False)
     fpm, user = reading.found_fpm(), reading.service_user()

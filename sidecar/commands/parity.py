@@ -26,8 +26,8 @@ async def parity(
 ) -> None:
     """Compare what shadow found with what PHP did.
 
-    For VENDOR, or for all vendors that are or were in shadow. Exits 0 if all of them are ready for
-    the sidecar, and 1 if not.
+    For VENDOR, or for all vendors that are or were in shadow. Exits 1 if one of them is not ready
+    for the sidecar.
     """
     if reset and vendor is None:
         raise click.UsageError("--reset needs a vendor")
@@ -49,6 +49,8 @@ async def parity(
             click.echo()
         click.echo("\n\n".join(parity_text.render(one, settings) for one in found))
     else:
-        click.echo("no vendor has results from shadow")
-    if not ready:
+        click.echo(
+            "no vendor has results from shadow; sidecar cutover VENDOR --webhooks shadow begins it"
+        )
+    if found and not ready:
         raise click.exceptions.Exit(1)

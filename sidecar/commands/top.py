@@ -21,8 +21,8 @@ from sidecar.php.client import Backend, BackendError
 from sidecar.redis.client import AnyRedisError, Redis, reason_of
 from sidecar.settings import Settings
 
-#: How wide one frame is that goes into a pipe or a file.
-_PLAIN_WIDTH = 160
+#: How wide one frame may be that goes into a pipe or a file: nothing is cut.
+_PLAIN_WIDTH = 100_000
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from contracts.backend import QueueStatus
+from contracts.cloud_api.webhook import STATUS_RANK
 from contracts.effects import EffectKind
 from contracts.find import FindAnswer, FoundMessage, FoundRow
 from sidecar.clock import utc_text
@@ -172,10 +173,16 @@ def _of_outgoing(message: FoundMessage) -> Iterator[Event]:
     if message.campaign_uid is not None:
         recorded = "PHP recorded it in its log"
         yield from event(message.created_at, Step.RECORDED, recorded, _PHP)
-    for name, at in message.statuses.items():
+    for name, at in sorted(message.statuses.items(), key=_by_time):
         why = _failure(message) if name == "failed" else ""
         yield from event(at, Step.STATUS, f"{name}{why}", _META)
     yield from _last_status(message, event)
+
+
+def _by_time(status: tuple[str, int]) -> tuple[int, int]:
+    """Return a status's place: Meta tells whole seconds, in which several may come."""
+    name, at = status
+    return at, STATUS_RANK.get(name, 0)
 
 
 def _last_status(message: FoundMessage, event: _MakeEvent) -> Iterator[Event]:

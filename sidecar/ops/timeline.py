@@ -7,6 +7,7 @@ from contracts import backend as contract
 from contracts.cloud_api.people import number_forms
 from contracts.find import FindAnswer, FindRequest
 from contracts.jobs import Lane
+from sidecar.inbox.status_times import read_status_times
 from sidecar.ops.campaigns import read_one
 from sidecar.ops.event import Event, Found, Named, Part, Source, Step, Thing
 from sidecar.ops.found_in_inbox import InboxSearch
@@ -43,25 +44,24 @@ async def find(
     query = query.strip()
     if not 2 <= len(query) <= 300:
         raise ValueError("a search needs 2 to 300 characters")
-    answer, php = await _ask_php(backend, query, vendor_uid)
-    parts = [php]
+    answer, lost = await _ask_php(backend, query, vendor_uid)
+    in_redis = Part()
     if redis is not None:
         wanted = _wanted(query, vendor_uid, answer)
-        vendor_uids = [one.uid for one in answer.vendors]
-        found = await _look_into_redis(redis, wanted, vendor_uids)
-        parts.append(found)
-        redis = None if found.lost else redis
-    parts.append(await _campaigns(redis, backend, answer))
-    return Found.of(query, parts)
+        answer = await _look_into_redis(redis, wanted, answer, in_redis)
+        redis = None if in_redis.lost else redis
+    parts = [Part(lost=lost), read_answer(answer), in_redis]
+    return Found.of(query, [*parts, await _campaigns(redis, backend, answer)])
 
 
-async def _ask_php(backend: Backend, query: str, vendor_uid: str | None) -> tuple[FindAnswer, Part]:
+async def _ask_php(
+    backend: Backend, query: str, vendor_uid: str | None
+) -> tuple[FindAnswer, list[str]]:
     request = FindRequest(query=query, vendor_uid=vendor_uid, limit=LIMIT)
     try:
-        answer = await backend.call(contract.FIND, request, FindAnswer)
+        return await backend.call(contract.FIND, request, FindAnswer), []
     except BackendError as error:
-        return FindAnswer(), Part(lost=[_why_not(error)])
-    return answer, read_answer(answer)
+        return FindAnswer(), [_why_not(error)]
 
 
 def _why_not(error: BackendError) -> str:
@@ -110,15 +110,28 @@ def _known(names: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-async def _look_into_redis(redis: Redis, wanted: Wanted, vendor_uids: Iterable[str]) -> Part:
-    part = Part()
+async def _look_into_redis(
+    redis: Redis, wanted: Wanted, answer: FindAnswer, part: Part
+) -> FindAnswer:
+    """Add to ``part`` what is found. Return PHP's answer with the times that Redis knows."""
     try:
         await InboxSearch(redis, wanted, part).run()
         await SendSearch(redis, wanted, part).run()
-        await _vendors(redis, vendor_uids, part)
+        await _vendors(redis, [one.uid for one in answer.vendors], part)
+        return await _with_status_times(redis, answer)
     except (*RedisUnavailable, ResponseError) as error:
         part.lost.append(_redis_away(error))
-    return part
+        return answer
+
+
+async def _with_status_times(redis: Redis, answer: FindAnswer) -> FindAnswer:
+    """Add when statuses were set, where PHP has not kept it."""
+    names = [(one.vendor_uid, one.wamid or "") for one in answer.messages]
+    messages = [
+        one.model_copy(update={"statuses": {**times, **one.statuses}})
+        for one, times in zip(answer.messages, await read_status_times(redis, names), strict=True)
+    ]
+    return answer.model_copy(update={"messages": messages})
 
 
 def _redis_away(error: Exception) -> str:

@@ -23,6 +23,7 @@
 | ignored:{vendor}:last | hash | the last one of each reason; expires |
 | ignored:at:{slice} | hash | customers' messages of some minutes, by vendor and reason; expires |
 | dedup:{slice}:{bucket} | set | marks of messages that PHP has (sidecar/redis/marks.py); expires |
+| status:times:{bucket} | string | when statuses were set (sidecar/inbox/status_times.py); expires |
 | count:{vendor} | hash | the counters of the accounting (sidecar/ops/accounting.py) |
 | vendors | set | vendors that have counters |
 | nonces:since | string | since when the following are there (unix ms) |
@@ -111,6 +112,7 @@ vendor_memory_share of that by one vendor (sidecar/redis/memory_guard.py).
 | ignored:{vendor}:last | the same, MAX_PAYLOAD_BYTES of each | 60,000 |
 | ignored:at:{slice} | 7 slices of MAX_SLICE vendors and reasons | 200 |
 | dedup:{slice}:{bucket} | messages of 1.25 x duplicate_window_s | 15 |
+| status:times:{bucket} | status_times_limit | 13 to 26 a status |
 | count:{vendor} | MAX_VENDORS (sidecar/ops/housekeeping.py) | 800 |
 | vendors | MAX_VENDORS | 100 |
 | nonces:since | one | 80 |
@@ -281,6 +283,10 @@ def ignored_slice(slice_: int) -> str:
 
 def dedup(slice_: int, bucket: str) -> str:
     return f"dedup:{slice_}:{bucket}"
+
+
+def status_times(bucket: int) -> str:
+    return f"status:times:{bucket}"
 
 
 def dead_letters(vendor_uid: str) -> str:

@@ -7,28 +7,28 @@ from simulator.demo import Demo
 from tests.system.running import MESSAGES, assert_complete, wait_for, wait_for_accepted
 
 
-def test_sidecar_killed(demo: Demo) -> None:
+def test_sidecar_killed(shared_demo: Demo) -> None:
     """Meta gets no answer, or none but 200, and comes again."""
     for at in (100, 300):
-        wait_for_accepted(demo, at)
-        demo.installation.crash("sidecar")
-        demo.installation.restart("sidecar")
-    assert_complete(demo)
-    assert read(demo.cloud_api, "report")["webhooks"]["abandoned"] == 0
+        wait_for_accepted(shared_demo, at)
+        shared_demo.installation.crash("sidecar")
+        shared_demo.installation.restart("sidecar")
+    assert_complete(shared_demo)
+    assert read(shared_demo.cloud_api, "report")["webhooks"]["abandoned"] == 0
 
 
-def test_redis_killed_with_its_append_only_file_kept(demo: Demo) -> None:
-    wait_for_accepted(demo, 200)
-    demo.installation.crash("redis")
-    demo.installation.restart("redis")
-    assert_complete(demo)
+def test_redis_killed_with_its_append_only_file_kept(shared_demo: Demo) -> None:
+    wait_for_accepted(shared_demo, 200)
+    shared_demo.installation.crash("redis")
+    shared_demo.installation.restart("redis")
+    assert_complete(shared_demo)
 
 
-def test_backend_killed(demo: Demo) -> None:
-    wait_for_accepted(demo, 200)
-    demo.installation.crash("backend")
-    demo.installation.restart("backend")
-    assert_complete(demo)
+def test_backend_killed(shared_demo: Demo) -> None:
+    wait_for_accepted(shared_demo, 200)
+    shared_demo.installation.crash("backend")
+    shared_demo.installation.restart("backend")
+    assert_complete(shared_demo)
 
 
 def test_redis_wiped(demo: Demo) -> None:

@@ -2,20 +2,27 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from contracts.cloud_api.webhook import STATUS_RANK
 from sidecar import logs
 from sidecar.commands.main import main
+from sidecar.inbox.status_times import read_status_times
 from sidecar.ops.timeline import Found, Step, find
 from sidecar.php.client import make_backend
-from sidecar.redis.client import connect
+from sidecar.redis.client import Redis, connect
 from simulator.control import lines
 from simulator.demo import Demo
 from simulator.embedded import EmbeddedInstallation
+from simulator.installation import Installation
+from simulator.stack.installation import StackInstallation
 from tests.conftest import MakeSettings
+from tests.stack.packages import wanted
 from tests.system.running import assert_complete
 
 MESSAGES = 40
@@ -26,12 +33,19 @@ CLOUD_API = (
     *("--read-delay-ms", "5", "400"),
     *("--reorder-share", "0.3", "--read-share", "0.7"),
 )
+#: On the real stack PHP keeps no times of statuses, unless somebody wants it to.
+INSTALLATIONS: list[type[Installation]] = [
+    EmbeddedInstallation,
+    *([StackInstallation] if wanted() else []),
+]
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+@pytest.fixture(scope="module", params=INSTALLATIONS, ids=lambda one: one.__name__)
+def demo(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Demo]:
     """A campaign that was sent, and customers who wrote meanwhile; all parts still run."""
-    installation = EmbeddedInstallation(tmp_path_factory.mktemp("demo"))
+    installation = request.param(tmp_path_factory.mktemp("demo"))
     demo = Demo(installation, messages=MESSAGES, rate=200.0, cloud_api_options=CLOUD_API)
     with pytest.MonkeyPatch.context() as patch, installation:
         patch.setattr("simulator.demo.WORKERS", ((),))  # one for all queues
@@ -41,22 +55,41 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield demo
 
 
+@asynccontextmanager
+async def _redis(demo: Demo) -> AsyncIterator[Redis]:
+    redis = connect(demo.installation.redis_url, timeout_s=5)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
 async def _find(demo: Demo, make_settings: MakeSettings, query: str) -> Found:
     installation = demo.installation
     settings = make_settings(
         backend_url=installation.environment["SIDECAR_BACKEND_URL"],
         signing_keys=installation.signing_keys,
     )
-    redis, backend = connect(installation.redis_url, timeout_s=5), make_backend(settings)
-    try:
-        return await find(redis, backend, query)
-    finally:
-        await redis.aclose()
-        await backend.close()
+    backend = make_backend(settings)
+    async with _redis(demo) as redis:
+        try:
+            return await find(redis, backend, query)
+        finally:
+            await backend.close()
 
 
-def _statuses(found: Found) -> dict[str, int]:
-    return {event.text: event.at_ms for event in found.events if event.kind is Step.STATUS}
+def _statuses(found: Found) -> list[tuple[str, int]]:
+    return [
+        (event.text.partition(":")[0], event.at_ms)
+        for event in found.events
+        if event.kind is Step.STATUS
+    ]
+
+
+def _truth(message: dict[str, Any]) -> list[tuple[str, int]]:
+    """Return a message's statuses as the Cloud API has set them, in order."""
+    times = [(name, 1000 * at) for name, at in message["status_times"].items()]
+    return sorted(times, key=lambda one: (one[1], STATUS_RANK[one[0]]))
 
 
 async def test_messages_of_a_campaign(demo: Demo, make_settings: MakeSettings) -> None:
@@ -65,7 +98,7 @@ async def test_messages_of_a_campaign(demo: Demo, make_settings: MakeSettings) -
     for truth in random.Random(5).sample(sent, 12):
         found = await _find(demo, make_settings, truth["wamid"])
         assert (found.lost, found.notes) == ([], [])
-        assert _statuses(found) == {name: 1000 * at for name, at in truth["status_times"].items()}
+        assert _statuses(found) == _truth(truth)
         kinds = [event.kind for event in found.events]
         first = [Step.CLAIMED, Step.ACCEPTED, Step.RECORDED]
         assert sorted(kinds, key=list(Step).index) == [*first, *[Step.STATUS] * (len(kinds) - 3)]
@@ -76,7 +109,16 @@ async def test_messages_of_a_campaign(demo: Demo, make_settings: MakeSettings) -
         seconds = [event.at_ms // 1000 for event in found.events]
         assert seconds == sorted(seconds)
     by_number = await _find(demo, make_settings, truth["wa_id"])
-    assert _statuses(by_number).items() >= _statuses(found).items()
+    assert set(_statuses(by_number)) >= set(_statuses(found))
+
+
+async def test_redis_alone_knows_every_status(demo: Demo) -> None:
+    """Also those that were coalesced, or that PHP had no use for any more."""
+    sent = lines(demo.cloud_api, "messages")
+    async with _redis(demo) as redis:
+        names = [(demo.vendor.uid, truth["wamid"]) for truth in sent]
+        found = await read_status_times(redis, names)
+    assert [sorted(times.items()) for times in found] == [sorted(_truth(one)) for one in sent]
 
 
 async def test_what_customers_wrote(demo: Demo, make_settings: MakeSettings) -> None:

@@ -29,6 +29,7 @@ from workers.inbox.delivery import Fate, Verdict, Verdicts
 from workers.inbox.effects import UpdateEffects
 from workers.inbox.retries import Retries
 from workers.inbox.status_errors import StatusErrors
+from workers.inbox.status_times import StatusTimes
 from workers.inbox.update import Update
 from workers.sending.ledger import LedgerView
 
@@ -77,6 +78,7 @@ class Processor:
         self._status_errors = status_errors
         self._retries = Retries(redis, lane)
         self._dedup = Dedup(redis, settings.duplicate_window_s)
+        self._status_times = StatusTimes(settings.status_times_limit)
         self._ledger = LedgerView(redis)
         self._bounds = Bounds.of(settings)
         self._backend_ok_at = 0
@@ -163,6 +165,8 @@ class Processor:
             commit.delete_entries(taken.vendor_uid, taken.done)
             if taken.position is not None:
                 commit.move_cursor(taken.vendor_uid, taken.position)
+        fresh = (update for taken in handled.batch.fresh for update in taken.updates)
+        self._status_times.record(fresh, commit)
         for updates in handled.batch.waited.values():
             commit.take_deferred(updates, next_due_at=now)
         for what, updates in (

@@ -20,6 +20,7 @@ from typing import Any
 from contracts.backend import UpdateKind
 from contracts.cloud_api.fields import kind_of
 from contracts.cloud_api.people import identifier
+from sidecar.inbox.status_times import second_of
 from sidecar.inbox.store import InboxEntry, RawWebhook
 from workers.inbox.clean import clean
 from workers.inbox.contacts import Contact, Links, who
@@ -164,6 +165,7 @@ class Parsed:
         if kind is _STATUS:
             update = self._new(place, kind, wamid, (before, raw, after))
             update.status = _text(values, "status")
+            update.status_at = second_of(values.get("timestamp"))
             update.callback_data = _text(values, "biz_opaque_callback_data")
         else:
             update = self._new(place, kind, self._who(values, kind, contact), (before, raw, after))

@@ -47,6 +47,7 @@ class Update:
     it, ``reason`` says why. ``ignored_reason``: nothing is to be done with it, and why. ``bots``
     are matched anew for each attempt, and not stored. ``stored_bytes`` is what it takes in Redis,
     if it was read from there. ``provisional``: the message itself may come under the same id later.
+    ``status_at`` is when a status that comes from the inbox was set (unix s), and not stored.
     ``webhooks`` are those that it came in, by name, and how many bytes each has. Times are unix ms.
     """
 
@@ -72,6 +73,7 @@ class Update:
     bots: MatchedBots | None = None
     stored_bytes: int = 0
     provisional: bool = False
+    status_at: int | None = None
     webhooks: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod

@@ -58,10 +58,11 @@ return [
     // has them in full.
     'log_status_length' => 10,
 
-    // Whether the log keeps when each status of a message was set, for `sidecar find` and the console's
+    // Whether the log keeps for good when each status of a message was set, for `sidecar find` and the console's
     // search. What is written anyway keeps it always; for the rest, each status then writes the row's
-    // __data, which about doubles what it costs the database. Without: messaged_at says when a message
-    // was delivered, and of its last status updated_at about when.
+    // __data, which about doubles what it costs the database. Without, Redis knows it of the last ones
+    // (status_times_limit of the sidecar); of older ones messaged_at says when a message
+    // was delivered, and updated_at about when its last status came.
     'status_times' => env('WHATSAPP_SIDECAR_STATUS_TIMES', false),
 
     // vendors.status of a vendor with an active plan.

@@ -142,6 +142,14 @@ def read_path(text: str) -> Path:
     return path
 
 
+def has_application(folder: Path) -> bool:
+    """Tell whether a Laravel application is there, as far as we may look."""
+    try:
+        return (folder / "public" / "index.php").is_file()
+    except PermissionError:
+        return True
+
+
 def read_user(text: str) -> str:
     if not _USER.fullmatch(text) or text == "root":
         raise ValueError("the services need a user of their own, who is not root")

@@ -12,7 +12,12 @@ import click
 from sidecar.commands.checks.line import Level, Line
 from sidecar.commands.context import CANNOT_TELL
 from sidecar.commands.setup import probes
-from sidecar.commands.setup.answers import has_password, with_password
+from sidecar.commands.setup.answers import (
+    has_application,
+    has_password,
+    read_path,
+    with_password,
+)
 from sidecar.commands.setup.probes import Php
 
 Answer = TypeVar("Answer")
@@ -70,6 +75,24 @@ class Questions:
     def php(self, url: str) -> Php:
         """Try PHP's address."""
         return asyncio.run(_php(url))
+
+    def application(self, given: str | None, *, elsewhere: bool) -> Path:
+        """Return the folder of the Laravel application, which must be there unless it is
+        ``elsewhere``, on another machine."""
+        while True:
+            text, default = "The folder of the Laravel application", "/var/www/whatsapp"
+            path = self.ask(text, "--app", given, default, read_path)
+            if elsewhere or has_application(path):
+                return path
+            missing = f"there is no Laravel application in {path}, no public/index.php"
+            if given is not None:
+                raise WrongAnswer(
+                    f"--app: {missing}; name its folder, or add --app-elsewhere if it is on "
+                    "another machine"
+                )
+            click.echo(f"  {missing}{'' if self._asks else '; --app names its folder'}", err=True)
+            if not self._asks or click.confirm("Is it on another machine?", err=True):
+                return path
 
     def redis(
         self, url: str | None, another: Callable[[], str | None]

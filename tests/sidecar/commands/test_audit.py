@@ -12,7 +12,7 @@ from tests.sidecar.conftest import RunCommand
 async def record(redis: Redis) -> None:
     audit = Audit(redis, 1000)
     await audit.record(Who("console", "ada", "operate"), "campaign.pause", "c-1", reason="late")
-    await audit.record(Who("php"), "modes.change", "v", vendors=["v", "w"])
+    await audit.record(Who("php"), "modes.change", "v", vendors=["v", "w"], force=False, moved=1)
     await audit.record(Who("command", "ben@host"), "number.lift", outcome="nothing to do")
 
 
@@ -29,7 +29,7 @@ async def test_lines_the_newest_last(run_command: RunCommand, redis: Redis) -> N
     assert lines[0].split() == ["AT", "WHO", "ACTION", "TARGET", "OUTCOME", "DETAILS"]
     assert [" ".join(line.partition("Z  ")[2].split()) for line in lines[1:]] == [
         "console ada (operate) campaign.pause c-1 done reason late",
-        'php modes.change v done vendors ["v","w"]',
+        "php modes.change v done vendors v w, force no, moved 1",
         "command ben@host number.lift nothing to do",
     ]
 

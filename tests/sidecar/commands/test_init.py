@@ -68,7 +68,10 @@ def test_it_checks_and_says_what_is_left(init: Init) -> None:
     done = init()
     lines = done.stdout.splitlines()
     assert "OK    redis appendfsync: always" in lines
-    assert any(line.startswith("FAIL  backend: ") for line in lines)
+    [backend] = [line for line in lines if "  backend: " in line]
+    assert backend.startswith("WARN  ")
+    assert backend.endswith("; the steps below make it work")
+    assert "there is no Laravel application in /var/www/whatsapp" in done.stderr
     left = lines[lines.index("What is left, in this order:") :]
     steps = [line.partition(":")[0] for line in left if line[:1].isdigit()]
     assert steps[:4] == ["1. PHP", "2. PHP", "3. nginx", "4. Services"]
@@ -77,7 +80,10 @@ def test_it_checks_and_says_what_is_left(init: Init) -> None:
 
 
 def test_files_for_the_others(init: Init) -> None:
-    done = init("--out", "install", "--app", "/srv/wa", "--php-fpm", "127.0.0.1:9000")
+    app = Path("wa").absolute()
+    (app / "public").mkdir(parents=True)
+    (app / "public" / "index.php").touch()
+    done = init("--out", "install", "--app", "wa", "--php-fpm", "127.0.0.1:9000")
     assert done.exit_code == 0, done.output
     assert "ExecStart=" not in done.stdout
     secret = load().signing_secrets["first"].decode()
@@ -85,7 +91,14 @@ def test_files_for_the_others(init: Init) -> None:
     assert "server 127.0.0.1:9000;" in Path("install/whatsapp.conf").read_text()
     unit = Path("install/sidecar.service").read_text()
     assert f"LoadCredential=sidecar.toml:{Path.cwd()}/sidecar.toml" in unit
-    assert f"cat {Path.cwd()}/install/php.env >> /srv/wa/.env" in done.stdout
+    assert f"cat {Path.cwd()}/install/php.env >> {app}/.env" in done.stdout
+
+
+def test_an_application_on_another_machine(init: Init) -> None:
+    done = init("--out", "install", "--app", "/srv/none", "--app-elsewhere")
+    assert done.exit_code == 0, done.output
+    assert "no Laravel application" not in done.output
+    assert "/srv/none/public" in Path("install/whatsapp.conf").read_text()
 
 
 @pytest.mark.parametrize("there", ["sidecar.toml", "install/php.env", "install/sidecar.service"])
@@ -143,6 +156,7 @@ def test_what_is_in_the_environment(own_environment: None, redis_url: str) -> No
         (("--redis-url", "localhost"), "--redis-url: it does not start with redis://"),
         (("--redis-url", "redis://:hush@h"), "--redis-url: a password in a command"),
         (("--app", "/srv/my app"), "--app: nginx and systemd want a path"),
+        (("--app", "/srv/none"), "--app: there is no Laravel application in /srv/none"),
         (("--config", "my config.toml"), "--config: nginx and systemd want a path"),
         (("--out", "my folder"), "--out: nginx and systemd want a path"),
         (("--data-dir", "my data"), "--data-dir: nginx and systemd want a path"),
@@ -232,7 +246,8 @@ def test_at_a_terminal_it_asks_and_shows_no_secret(own_environment: None, redis_
         talk.answer("Meta posts webhooks", "")
         talk.answer("Redis, without its password", redis_url)
         talk.answer("The secret of your Meta app", SECRET)
-        talk.answer("The folder of the Laravel application", "")
+        talk.answer("The folder of the Laravel application", "/srv/none")
+        talk.answer("Is it on another machine?", "y")
         said = talk.rest()
         assert process.wait(PATIENCE_S) == 0, said
     os.close(ours)

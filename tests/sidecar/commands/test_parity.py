@@ -129,9 +129,10 @@ def test_all_vendors_must_be_ready(run: Callable[..., Result], keep: Callable[..
 def test_no_vendor_at_all(run: Callable[..., Result]) -> None:
     result = run()
     assert (result.exit_code, result.stdout) == (
-        1,
-        "no vendor has results from shadow\n",
+        0,
+        "no vendor has results from shadow; sidecar cutover VENDOR --webhooks shadow begins it\n",
     )
+    assert orjson.loads(run("--json").stdout) == {"ready": False, "vendors": []}
     unknown = run("nobody")
     assert unknown.exit_code == 1
     assert "nothing was compared" in unknown.stdout

@@ -39,6 +39,32 @@ def test_on_a_terminal_nothing_is_wider_than_it_and_nothing_is_lost(
     assert "\x1b[33m" in out, "what is paused has a colour"
 
 
+UID = "0123abcd-89ab-4def-8123-456789abcdef"
+
+
+@pytest.mark.parametrize("columns", [48, 60, 80, 100, 200])
+def test_an_id_stays_whole(
+    terminal: None,
+    columns: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    why = "the Cloud API has refused it for the reason that " * 3
+    print_table(
+        ("MESSAGE", "CAMPAIGN", "TRIES", "WHY"), [(UID, UID, "12", why), (UID, "", "1", "")]
+    )
+    lines = _without_colours(capsys.readouterr().out).splitlines()
+    assert sum(line.count(UID) for line in lines) == 3
+    assert " ".join(lines).count("refused") == 3
+    if columns >= 100:
+        assert max(map(cell_len, lines)) <= columns
+        assert lines[0].split() == ["MESSAGE", "CAMPAIGN", "TRIES", "WHY"]
+    if columns == 48:
+        assert lines[:3] == [f"MESSAGE   {UID}", f"CAMPAIGN  {UID}", "TRIES     12"]
+        assert lines[4:] == ["", f"MESSAGE   {UID}", "CAMPAIGN", "TRIES     1", "WHY"]
+
+
 def test_no_color(
     terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,16 @@ async def test_one_frame(run_beside_php: RunBesidePhp, php: Php, redis: Redis) -
     assert any(line.split()[:2] == ["0.0/s", "0.0/s"] for line in lines), "rates are known"
     assert any(line.startswith("Spring") for line in lines)
     assert "\x1b" not in result.stdout
-    assert max(map(len, lines)) <= 160
+
+
+async def test_in_a_pipe_nothing_is_cut(run_beside_php: RunBesidePhp, php: Php) -> None:
+    title = "A title that is long " * 12
+    php.add_campaign("c-1", VENDOR, title=title, reason="by hand " * 20, state="paused")
+    result = await run_beside_php(*ONCE)
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("A title")]
+    assert title.strip() in line
+    assert ("by hand " * 20).strip() in line
+    assert "…" not in result.stdout
 
 
 async def test_in_a_pipe_it_is_printed_once(

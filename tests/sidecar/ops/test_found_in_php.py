@@ -172,6 +172,10 @@ def test_a_campaigns_message() -> None:
             {"status": "delivered", "statuses": {"sent": 1}, "messaged_at": 5000},
             [(1, "sent"), (5000, "delivered")],
         ),
+        (
+            {"status": "read", "statuses": {"read": 5000, "delivered": 5000, "sent": 4000}},
+            [(4000, "sent"), (5000, "delivered"), (5000, "read")],
+        ),
         ({"status": "delivered", "updated_at": 7000}, [(7000, "delivered, as PHP stored it")]),
         ({"status": "sent"}, []),
         ({"status": "accepted", "updated_at": 7000}, []),

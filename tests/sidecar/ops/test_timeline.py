@@ -7,6 +7,7 @@ import pytest
 
 from contracts import backend as contract
 from contracts.jobs import Lane
+from sidecar.inbox.status_times import record_of
 from sidecar.ops import timeline
 from sidecar.ops.event import Step, Thing
 from sidecar.ops.timeline import Found, find
@@ -83,6 +84,25 @@ async def test_a_campaign_that_is_sent_is_not_called_running(
     php.add_campaign("c-1", VENDOR, counts=counts)
     found = await find(redis, backend, "Spring")
     assert found.where == [f"campaign c-1 {told} messages were sent"]
+
+
+async def test_redis_tells_when_statuses_were_set_that_php_does_not(
+    redis: Redis, backend: Backend, php: Php
+) -> None:
+    for status, at in (("read", 9), ("sent", 7), ("delivered", 8)):
+        for vendor in (VENDOR, "another"):
+            found = record_of((vendor, "wamid.1"), status, at if vendor == VENDOR else 1)
+            assert found is not None
+            await redis.append(keys.status_times(found[0]), found[1])
+    told = {"status": "read", "messaged_at": 8000, "updated_at": 9500}
+    knows(php, messages=[{**MESSAGE, **told}])
+    events = (await find(redis, backend, "wamid.1")).events
+    assert [(event.at_ms, event.text) for event in events] == [
+        *((7000, "sent"), (8000, "delivered"), (9000, "read"))
+    ]
+    knows(php, messages=[{**MESSAGE, **told, "statuses": {"read": 9100}}])
+    events = (await find(redis, backend, "wamid.1")).events
+    assert [event.at_ms for event in events] == [7000, 8000, 9100], "what PHP has kept counts"
 
 
 async def test_what_php_does_not_know(redis: Redis, backend: Backend, php: Php) -> None:

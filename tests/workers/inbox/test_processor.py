@@ -11,6 +11,7 @@ from contracts.jobs import Lane
 from sidecar.clock import now_ms
 from sidecar.effects.outbox import make_outbox
 from sidecar.inbox.partitions import drain_lease
+from sidecar.inbox.status_times import read_status_times
 from sidecar.metrics import METRICS, STATUSES
 from sidecar.ops.accounting import Counters
 from sidecar.ops.dead_letters import DeadLetters
@@ -380,3 +381,32 @@ async def test_a_status_is_never_set_aside(
         for _ in range(SET_ASIDE_REFUSED + 2):
             await desk.process(await desk.again())
         assert list((await desk.again()).waited) == [f"{A}/w"]
+
+
+async def test_when_a_status_was_set_is_recorded_once_whatever_becomes_of_it(
+    redis: Redis, leases: Leases, make_settings: MakeSettings
+) -> None:
+    async with leases.hold(drain_lease(Lane.STATUSES)) as lease:
+        assert lease is not None
+        desk = Desk(redis, lease, make_settings(), Lane.STATUSES)
+        [sent, read, failed] = [
+            make_update(
+                UpdateKind.STATUS,
+                vendor_uid=A,
+                wamid=wamid,
+                status_name=name,
+                status_at=at,
+                order_key=f"{A}/{wamid}",
+            )
+            for wamid, name, at in (("w", "sent", 7), ("w", "read", 9), ("v", "failed", 8))
+        ]
+        desk.says = {read.id: REFUSED, failed.id: REJECTED}
+        await desk.process(fresh(sent, read, failed))
+        assert desk.given == [read.id, failed.id]
+        expected = [{"sent": 7000, "read": 9000}, {"failed": 8000}]
+        assert await read_status_times(redis, [(A, "w"), (A, "v")]) == expected
+        stored = {key: await redis.get(key) for key in await redis.keys("status:times:*")}
+        await desk.process(await desk.again())
+        assert desk.given[2:] == [read.id]
+        again = {key: await redis.get(key) for key in await redis.keys("status:times:*")}
+        assert again == stored

@@ -376,3 +376,15 @@ def test_an_update_knows_its_webhook_and_how_long_that_is() -> None:
         [(name, size)] = one.webhooks.items()
         assert one.id.startswith(name)
         assert size == (len(body) if one.kind else 5)
+
+
+# -- when a status was set --
+
+
+def test_a_status_says_when_it_was_set() -> None:
+    said = [status(), status(timestamp=1_750_000_001), status(timestamp="soon"), message()]
+    updates = split(webhook(statuses=said[:3], messages=said[3:]))
+    assert sorted(str(one.status_at) for one in updates) == [
+        *("1750000000", "1750000001", "None", "None")
+    ]
+    assert {one.status_at for one in updates if one.kind is UpdateKind.MESSAGE} == {None}

@@ -17,10 +17,11 @@
 -- KEYS[6]  lease:drain:{lane}  string: that token. It is another one's if the lane is drained by a
 --          version that knows of no partitions
 -- ARGV[1]  the holder's token
--- then commands, each as the number of its words followed by the words; a 0 ends them. Two are not
+-- then commands, each as the number of its words followed by the words; a 0 ends them. Three are not
 --          Redis's: DEADLETTER, the names of dead_letters.lua, updates or effects, an id, a letter, now,
---          and the vendor's bounds: how many letters, how many bytes, and given up since when; and
---          IGNORED, the words of count_ignored.lua
+--          and the vendor's bounds: how many letters, how many bytes, and given up since when;
+--          IGNORED, the words of count_ignored.lua; and STATUSTIMES, the words of
+--          append_status_times.lua
 -- then the streams that entries were taken from, as pairs of key and vendor, led by their count
 -- then the lists that updates were taken from, as pairs of key and order key, led by their count
 --
@@ -29,6 +30,7 @@
 
 -- include dead_letters/dead_letters.lua
 -- include inbox/count_ignored.lua
+-- include inbox/append_status_times.lua
 
 if redis.call("GET", KEYS[1]) ~= ARGV[1] then
   return 0
@@ -50,6 +52,8 @@ while ARGV[at] ~= "0" do
     keep_to_bounds(of, tonumber(ARGV[rest + 4]), tonumber(ARGV[rest + 5]), tonumber(ARGV[rest + 6]), now)
   elseif ARGV[at + 1] == "IGNORED" then
     count_ignored(ARGV, at + 2)
+  elseif ARGV[at + 1] == "STATUSTIMES" then
+    append_status_times(ARGV, at + 2)
   else
     redis.call(unpack(ARGV, at + 1, at + words))
   end

@@ -68,6 +68,51 @@ def test_a_wrong_option_ends_it(asks: bool) -> None:
     assert talk.said == "Error: --many: write a number\n"
 
 
+def application(
+    asks: bool, typed: str = "", given: str | None = None, elsewhere: bool = False
+) -> Talk:
+    def ask() -> Path:
+        return Questions(asks=asks).application(given, elsewhere=elsewhere)
+
+    return Talk(typed, ask)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> str:
+    (tmp_path / "app" / "public").mkdir(parents=True)
+    (tmp_path / "app" / "public" / "index.php").touch()
+    return str(tmp_path / "app")
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_application_that_is_there(app: str, asks: bool) -> None:
+    talk = application(asks, given=app)
+    assert (talk.answer, talk.said) == (Path(app), "")
+
+
+def test_an_application_that_is_not_there_is_asked_for_again(app: str) -> None:
+    talk = application(True, f"{app}/public\nn\n{app}\n")
+    assert talk.answer == Path(app)
+    assert f"there is no Laravel application in {app}/public" in talk.said
+    assert talk.said.count("Is it on another machine?") == 1
+    assert application(True, "/srv/none\ny\n").answer == Path("/srv/none")
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_an_application_that_is_named_and_not_there_ends_it(asks: bool) -> None:
+    talk = application(asks, given="/srv/none")
+    assert (talk.answer, talk.code) == (None, 2)
+    assert "; name its folder, or add --app-elsewhere if it is on another machine" in talk.said
+    talk = application(asks, given="/srv/none", elsewhere=True)
+    assert (talk.answer, talk.said) == (Path("/srv/none"), "")
+
+
+def test_an_application_that_nobody_has_named() -> None:
+    talk = application(False)
+    assert talk.answer == Path("/var/www/whatsapp")
+    assert talk.said.endswith("; --app names its folder\n")
+
+
 def secret(asks: bool, typed: str, given: str | None = None) -> Talk:
     ask = Questions(asks=asks).ask_secret
     return Talk(typed, ask, "The secret", "the app secret", given, read_secret)
