@@ -14,6 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / "sidecar.example.toml"
 SET = {"backend_url", "signing_keys", "app_secrets"}
 #: Without a default: an example stands behind the #, and the text says so.
 UNSET = {
+    *("otlp_url",),
     *("redis_url", "dramatiq_redis_url", "public_url", "media_dir"),
     *("notify_webhook_url", "notify_webhook_keys", "notify_slack_url", "notify_email_from"),
     *("notify_smtp_user", "notify_smtp_password"),
