@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import orjson
 
 from sidecar.spans import SPANS, Spans
+from tests.threaded_server import ThreadedServer
 
 Span = dict[str, Any]
 
@@ -22,14 +23,11 @@ class Collector:
         self.open.set()
         self.requests: list[dict[str, Any]] = []
         self.types: set[str | None] = set()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
+        self._server = ThreadedServer(self._handler())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/v1/traces"
+        return f"{self._server.url}/v1/traces"
 
     @property
     def spans(self) -> list[Span]:
@@ -44,9 +42,7 @@ class Collector:
 
     def close(self) -> None:
         self.open.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         collector = self

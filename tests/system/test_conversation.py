@@ -28,7 +28,7 @@ WORKERS = (("messages", "statuses", "effects"),)
 QUICK = {"lease_ttl_ms": 1500, "reconcile_interval_s": 0.2, "backend_timeout_s": 10}
 WAIT_S = 30.0
 
-KINDS = [EmbeddedInstallation, *([StackInstallation] if wanted() else [])]
+KINDS = [StackInstallation if wanted() else EmbeddedInstallation]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)

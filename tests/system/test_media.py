@@ -16,7 +16,7 @@ MB = 1024 * 1024
 QUICK = {"lease_ttl_ms": 1500, "reconcile_interval_s": 0.2, "update_retry_first_ms": 100}
 WAIT_S = 120.0
 
-KINDS = [EmbeddedInstallation, *([StackInstallation] if wanted() else [])]
+KINDS = [StackInstallation if wanted() else EmbeddedInstallation]
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)

@@ -37,10 +37,7 @@ CLOUD_API = (
     *("--reorder-share", "0.3", "--read-share", "0.7"),
 )
 #: On the real stack PHP keeps no times of statuses, unless somebody wants it to.
-INSTALLATIONS: list[type[Installation]] = [
-    EmbeddedInstallation,
-    *([StackInstallation] if wanted() else []),
-]
+INSTALLATIONS: list[type[Installation]] = [StackInstallation if wanted() else EmbeddedInstallation]
 
 
 @pytest.fixture(scope="module", params=INSTALLATIONS, ids=lambda one: one.__name__)
