@@ -244,14 +244,16 @@ class RedisGroup:
         """Have neither Sentinels nor replicas reach a server for a block. Clients do."""
         with self.client(server) as client:
             for peer in _PEERS:
-                client.execute_command("ACL", "SETUSER", peer, "off")
-                client.execute_command("CLIENT", "KILL", "USER", peer)
+                # Not "off": a Sentinel whose AUTH was refused stays connected, and never tries again.
+                client.execute_command("ACL", "SETUSER", peer, "-@all")
+            # What is sent on by itself asks for nothing.
+            client.execute_command("CLIENT", "KILL", "USER", "replica")
         try:
             yield
         finally:
             with self.client(server) as client:
                 for peer in _PEERS:
-                    client.execute_command("ACL", "SETUSER", peer, "on")
+                    client.execute_command("ACL", "SETUSER", peer, "+@all")
 
     @contextmanager
     def hung(self, server: RedisServer) -> Iterator[None]:

@@ -39,6 +39,7 @@ RARE = {
     "passed on to PHP",
     "PHP's answer",
     "not taken from PHP or Meta",
+    "asked for again",
     "probes",
     "calls to PHP that fail",
     "spans",

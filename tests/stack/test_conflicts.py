@@ -181,7 +181,7 @@ def test_a_message_that_another_call_has_stored_since_the_host_began(
             $db->select('SELECT COUNT(*) FROM whatsapp_message_logs');
             $other->exec("INSERT INTO whatsapp_message_logs (_uid, created_at, vendors__id, status)
                 VALUES ('waits-__id__', NOW(), __id__, 'pending')");
-            return $messages->isPending('waits-__id__');
+            return $messages->waiting('waits-__id__') !== null;
         });
     """
     assert lose(backend, vendor, code) is True
