@@ -13,8 +13,8 @@ from simulator.chaos.fault import Kind
 from simulator.chaos.redis_failover import FailoverStage, How
 from tests.stack.packages import require_stack
 
-#: One of each, by test_the_rounds_of_the_suite.
-SEEDS = (1, 2, 4)
+#: Of both in which the primary has what nobody else has, by test_the_rounds_of_the_suite.
+SEEDS = (1, 2)
 MANY = range(200)
 
 #: A round that fails waits for a minute before it says so.
@@ -58,5 +58,6 @@ def test_a_seed_stands_for_one_failover() -> None:
 
 
 def test_the_rounds_of_the_suite() -> None:
-    assert {draw_failover(seed).target for seed in SEEDS} == set(How)
+    assert [draw_failover(seed).target for seed in SEEDS] == [How.KILLED, How.ISOLATED]
+    assert {draw_failover(seed).target for seed in MANY} == set(How)
     assert str(draw_failover(SEEDS[0])).startswith(f"{draw_failover(SEEDS[0]).at_s:.2f}s failover ")
