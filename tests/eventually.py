@@ -7,6 +7,9 @@ from typing import Any
 
 #: Only what never happens takes so long; a busy machine may take a good part of it.
 PATIENCE_S = 30.0
+#: It is looked again after a longer and longer pause, but not after a longer one than this: on two
+#: cores who looks all the time holds up what is waited for.
+_LONGEST_S = 0.2
 
 
 async def eventually(
@@ -16,9 +19,10 @@ async def eventually(
     every_s: float = 0.01,
 ) -> Any:
     """Call ``predicate`` (a function, or one that returns an awaitable) until what it gives is
-    true, and return that; fail when ``timeout_s`` have passed."""
+    true, and return that; fail when ``timeout_s`` have passed. The first pause is ``every_s``."""
     loop = asyncio.get_running_loop()
     end = loop.time() + timeout_s
+    pause_s = every_s
     while True:
         outcome = predicate()
         if inspect.isawaitable(outcome):
@@ -27,7 +31,8 @@ async def eventually(
             return outcome
         if loop.time() >= end:
             raise AssertionError(f"not true within {timeout_s} s: {_words(predicate)}: {outcome!r}")
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(pause_s)
+        pause_s = max(every_s, min(1.3 * pause_s, _LONGEST_S))
 
 
 def _words(predicate: Callable[[], Any]) -> str:

@@ -7,7 +7,7 @@ from simulator.stack.installation import StackInstallation
 from tests.cases.world import World
 from tests.stack.packages import require_stack, wanted
 
-KINDS = [EmbeddedInstallation, *([StackInstallation] if wanted() else [])]
+KINDS = [StackInstallation if wanted() else EmbeddedInstallation]
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)

@@ -140,7 +140,7 @@ class World:
             if time.monotonic() > end:
                 self._stuck = waiting
                 raise AssertionError(f"{waiting} still wait: {self.accounting()}")
-            time.sleep(0.05)
+            time.sleep(0.1)
 
     def accounting(self) -> Accounting:
         """Return the vendor's accounting, which balances."""

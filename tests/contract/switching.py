@@ -31,8 +31,11 @@ async def request_for(
 async def switch(caller: Caller, vendor: Vendor, **change: str) -> ModesAnswer:
     """Change a vendor's modes, which nobody else does meanwhile; campaigns in two steps where one
     is forbidden."""
-    now = (await modes_of(caller, vendor)).modes.campaigns
+    answer = await read(caller)
+    (found,) = [one for one in answer.vendors if one.vendor_uid == vendor.uid]
+    now = found.modes.campaigns
     if not may_become(Capability.CAMPAIGNS, now, Mode(change.get("campaigns", now))):
-        held = {vendor.uid: {"campaigns": Mode.HELD.value}}
-        await read(caller, **await request_for(caller, held))
-    return await read(caller, **await request_for(caller, {vendor.uid: change}))
+        held = {"vendor_uid": vendor.uid, "campaigns": Mode.HELD.value}
+        answer = await read(caller, version=answer.version, changes=[held])
+    change = {"vendor_uid": vendor.uid, **change}
+    return await read(caller, version=answer.version, changes=[change])

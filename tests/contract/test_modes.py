@@ -86,11 +86,10 @@ async def test_modes_change_as_the_table_says(
         mode for mode in Mode if mode is not Mode.HELD or capability is Capability.CAMPAIGNS
     ]
     for now, wanted in itertools.product(possible, possible):
-        await switch(caller, vendor, **{capability.value: now.value})
-        changes = {vendor.uid: {capability.value: wanted.value}}
-        answer = await caller.signed(
-            contract.MODES, orjson.dumps(await request_for(caller, changes))
-        )
+        version = (await switch(caller, vendor, **{capability.value: now.value})).version
+        change = {"vendor_uid": vendor.uid, capability.value: wanted.value}
+        request = {"version": version, "changes": [change]}
+        answer = await caller.signed(contract.MODES, orjson.dumps(request))
         if may_become(capability, now, wanted):
             assert answer.status == 200, (now, wanted)
         else:

@@ -40,23 +40,26 @@ name = "project"
 version = "1"
 """
 
+#: What an environment has from the start.
+ITS_OWN = ("pip", "setuptools", "pkg_resources", "_distutils", "distutils")
+
 
 class Release:
     """A package index in a folder, and a project that pins what is in it."""
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
-        self._index = folder / "index"
+        self.index = folder / "index"
         (self.project / "scripts").mkdir(parents=True)
         (self.project / "requirements").mkdir()
-        self._index.mkdir()
+        self.index.mkdir()
         shutil.copy(ROOT / "scripts" / "install", self.project / "scripts" / "install")
         (self.project / "pyproject.toml").write_text(PYPROJECT)
         (self.project / "backend.py").write_text(BACKEND)
 
     def wheel(self, name: str, version: str, *wants: str, extra: str = "") -> str:
         """Release a package. Return the line that pins it."""
-        path = self._index / f"{name}-{version}-py3-none-any.whl"
+        path = self.index / f"{name}-{version}-py3-none-any.whl"
         info = f"{name}-{version}.dist-info"
         told = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
         told += [f"Provides-Extra: {extra}"] if extra else []
@@ -80,7 +83,7 @@ class Release:
                 "PYTHON": sys.executable,
                 "PIP_CONFIG_FILE": os.devnull,
                 "PIP_NO_INDEX": "1",
-                "PIP_FIND_LINKS": str(self._index),
+                "PIP_FIND_LINKS": str(self.index),
             },
             capture_output=True,
             text=True,
@@ -99,16 +102,30 @@ class Release:
         pairs = (line.partition("==") for line in listed.stdout.splitlines())
         return {name: version for name, _, version in pairs}
 
+    def clear(self) -> None:
+        """Take back what was released, pinned and installed; the environment itself stays, which
+        takes the longest to make."""
+        own = [*self.index.iterdir(), *(self.project / "requirements").iterdir(), *self.done]
+        for packages in (self.project / ".venv").glob("lib/python*/site-packages"):
+            own += [path for path in packages.iterdir() if not path.name.startswith(ITS_OWN)]
+        for path in own:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     @property
     def done(self) -> list[Path]:
         return list((self.project / ".venv").glob(".installed-*"))
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    return Release(tmp_path_factory.mktemp("release"))
+
+
 @pytest.fixture
-def release(tmp_path: Path) -> Release:
-    release = Release(tmp_path)
-    release.pin("build", release.wheel("tool", "1.0"))
-    return release
+def release(project: Release) -> Release:
+    project.clear()
+    project.pin("build", project.wheel("tool", "1.0"))
+    return project
 
 
 @pytest.mark.parametrize(("what", "as_"), [("runtime", "measure[toml]"), ("dev", "measure")])
@@ -173,7 +190,7 @@ def test_a_file_that_was_exchanged_is_refused(release: Release) -> None:
 
 def test_what_would_have_to_be_built_is_refused(release: Release) -> None:
     """To build it, pip would fetch whatever it names, in any version."""
-    source = release.project.parent / "index" / "plugin-1.0.zip"
+    source = release.index / "plugin-1.0.zip"
     with zipfile.ZipFile(source, "w") as archive:
         archive.writestr("plugin-1.0/setup.py", "raise SystemExit('it was run')")
         archive.writestr(

@@ -11,6 +11,9 @@ from simulator.demo import Demo
 
 MESSAGES = 500
 RATE = 200.0
+#: Rows of one kill that may be unknown: a tenth of a second's worth. Slots are given out a quarter
+#: of a second ahead, so writing rows down with their slots would exceed it.
+MAX_UNKNOWN = int(RATE / 10)
 QUICK_CUSTOMERS = (
     *("--sent-delay-ms", "20", "200"),
     *("--delivered-delay-ms", "20", "300"),
@@ -29,7 +32,7 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + WAIT_S
     while not condition():
         assert time.monotonic() < end, f"waited {WAIT_S} s for {what}"
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def wait_for_accepted(demo: Demo, count: int) -> None:

@@ -12,6 +12,7 @@ from dramatiq.worker import Worker
 from contracts.jobs import Job, Lane, drain, send_campaign
 from sidecar.inbox.wakeups import message
 from sidecar.url import next_database
+from workers import consumer
 from workers.actors import make_worker_broker
 
 JOBS = [drain(Lane.MESSAGES), drain(Lane.STATUSES), send_campaign("vendor-1", "c1")]
@@ -55,7 +56,11 @@ def recorder() -> Recorder:
 
 
 @pytest.fixture
-def broker(redis_url: str, recorder: Recorder) -> Iterator[dramatiq.Broker]:
+def broker(
+    redis_url: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dramatiq.Broker]:
+    # For so long Dramatiq's own worker waits at its end; ours breaks the wait off.
+    monkeypatch.setattr(consumer, "WAIT_S", 0.5)
     make: Any = lambda: recorder  # noqa: E731
     broker = make_worker_broker(next_database(redis_url), make)
     yield broker

@@ -47,8 +47,9 @@ async def test_a_lane_that_is_behind_is_divided_and_put_together_again(
     php: Php, messages: LaneUnderTest, redis: Redis
 ) -> None:
     await announce(redis, queue=LANE)
-    lane = replace(messages, settings=messages.settings.model_copy(update=SMALL))
-    other = replace(lane, leases=Leases(redis, 10_000))
+    settings = messages.settings.model_copy(update=SMALL)
+    lane = replace(messages, settings=settings, leases=Leases(redis, 60_000))
+    other = replace(lane, leases=Leases(redis, 60_000))
     woken: list[asyncio.Task[bool]] = []
 
     def wake(_: Lane) -> None:

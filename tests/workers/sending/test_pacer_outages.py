@@ -150,7 +150,8 @@ async def test_a_probe_that_fails_is_followed_by_another(track: Calls) -> None:
             await eventually(lambda: bool(track.calls))
             assert len(track.calls) == 1
             await track.answer(OutcomeUnknown("502"))
-    await eventually(lambda: track.api_asks >= 3)
+        # The first of them may have had its slot before the outage was noted.
+        await eventually(lambda: track.api_asks >= 3)
     assert len(set(track.uids)) == len(track.uids)
 
 
