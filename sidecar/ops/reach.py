@@ -2,9 +2,9 @@
 Sentinels."""
 
 import asyncio
-import ssl
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from sidecar.ops.report import Reached
 from sidecar.redis.client import AnyRedisError, connect, reason_of
@@ -65,11 +65,15 @@ async def dramatiq_problem(settings: Settings, redis_url: str) -> str | None:
 async def public_problem(url: str) -> str | None:
     """Return why Meta's webhooks cannot come in at this address, as far as can be told from here.
     The answer to a method that nobody takes shows that nginx and what it leads to run."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    asked = URL(url.rstrip("/") + _PATH, encoded=True)
     try:
-        async with httpx.AsyncClient(
-            verify=ssl.create_default_context(), trust_env=False, timeout=TIMEOUT_S
-        ) as client:
-            answer = await client.request("OPTIONS", url.rstrip("/") + _PATH)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as client,
+            client.request("OPTIONS", asked, allow_redirects=False) as answer,
+        ):
+            return f"it answers {answer.status}" if answer.status >= 500 else None
+    except TimeoutError:
+        return f"no answer within {TIMEOUT_S:g} s"
+    except (aiohttp.ClientError, ValueError) as error:
         return str(error) or type(error).__name__
-    return f"it answers {answer.status_code}" if answer.status_code >= 500 else None
