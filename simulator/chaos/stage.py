@@ -11,6 +11,8 @@ import httpx
 import orjson
 import redis
 
+from sidecar.effects.memory import CLOCKS_MS, is_known
+from sidecar.redis import keys
 from simulator import control
 from simulator.chaos.clocks import Clocks
 from simulator.chaos.fault_proxy import FaultProxy
@@ -35,6 +37,7 @@ SETTINGS = {
     "update_retry_first_ms": 100,
     "update_retry_longest_ms": 1000,
     "claim_s": 0.5,
+    "pending_effects_interval_s": 2,
     "shutdown_timeout_s": 5,
     # Vendors' own webhooks are on this machine.
     "outbound_allow": "127.0.0.1",
@@ -94,6 +97,7 @@ class Stage:
             installation.configure(cloud_api_url=self._cloud_api_url)
             for name in WORKERS:
                 self._start_worker(name)
+            self._remember_for_long()
             installation.add(self.vendor_webhook)
         except BaseException:
             self.__exit__(None, None, None)
@@ -118,6 +122,19 @@ class Stage:
         installation = self.installation
         command, log = self.clocks.python(name, "workers"), installation.folder / f"{name}.log"
         installation.add(Process(name, command, log, environment=installation.environment))
+
+    def _remember_for_long(self) -> None:
+        """Make this an installation that has run for longer than its machines' clocks may differ:
+        in its first minute what PHP asks for again is not sent."""
+        with self.redis() as client:
+
+            def moved() -> None:
+                since: Any = client.get(keys.MEMORY_SINCE)
+                if not is_known(since):
+                    raise ProcessFailed("no worker has asked PHP what is pending")
+                client.set(keys.MEMORY_SINCE, int(since) - 2 * CLOCKS_MS)
+
+            persist(moved, ProcessFailed, SUPERVISED_S)
 
     def new_cloud_api(self, config: dict[str, Any]) -> None:
         """Put a new Cloud API in the place of the last one, with these settings

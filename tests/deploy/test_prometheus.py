@@ -33,6 +33,7 @@ RARE = {
     "calls",
     "time of such a call",
     "memory of Redis",
+    "replicas of Redis",
     "webhooks recorded beside PHP",
     "compared with PHP",
     "differences that no rule explains",

@@ -6,19 +6,24 @@ import itertools
 import time
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from sidecar.php.client import Backend, BackendMissing
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.redis.clock import redis_now_us
 from sidecar.redis.lease import Leases
 from sidecar.sending.campaigns import campaign_lease
+from sidecar.sending.epoch import Begun
 from simulator.chaos.clocks import Clocks, library
 from simulator.redis_group import RedisGroup
 from simulator.stack.packages import find
+from tests.conftest import MakeSettings
 from tests.eventually import PATIENCE_S
 from tests.workers.rows import CAMPAIGN
 from tests.workers.slots import limits, recipients
+from workers.sending.epoch_watch import EpochWatch
 from workers.sending.limiter import Limiter
 
 RATE = 40.0
@@ -27,6 +32,13 @@ LEASE_TTL_MS = 3000
 WAY_S = 0.1
 
 pytestmark = pytest.mark.timeout(180)
+
+
+class OldPhp:
+    """Keeps no epoch."""
+
+    async def call(self, endpoint: str, *_: Any) -> Any:
+        raise BackendMissing(endpoint)
 
 
 class Taker:
@@ -62,7 +74,9 @@ def most_within(slots: list[float], seconds: float) -> int:
 
 
 @pytest.mark.parametrize("off_s", [-600, 600])
-async def test_a_new_primary_by_another_clock(tmp_path: Path, off_s: int) -> None:
+async def test_a_new_primary_by_another_clock(
+    make_settings: MakeSettings, tmp_path: Path, off_s: int
+) -> None:
     program = find("redis-server")
     if program is None or library() is None:
         pytest.skip("there is no redis-server, or no libfaketime: run scripts/install-stack")
@@ -76,6 +90,9 @@ async def test_a_new_primary_by_another_clock(tmp_path: Path, off_s: int) -> Non
     ):
         async with aclosing(connect(group.url, timeout_s=2.0)) as client:
             taker = Taker(client)
+            settings = make_settings(redis_url=group.url, redis_replicas_in_sync=1)
+            watch = EpochWatch(settings, client, cast(Backend, OldPhp()), Begun())
+            watching = asyncio.create_task(watch.run())
             await taker.take(60)
             old, before = group.primary, len(taker.slots)
             clock_before = await redis_now_us(client) / 1e6 - time.time()
@@ -83,6 +100,7 @@ async def test_a_new_primary_by_another_clock(tmp_path: Path, off_s: int) -> Non
             await asyncio.to_thread(group.lose, old)
             lost_at = time.monotonic()
             await taking
+            watching.cancel()
             clock_after = await redis_now_us(client) / 1e6 - time.time()
     assert clock_after - clock_before == pytest.approx(off_s, abs=5)
     later = [slot for slot in taker.slots[before:] if slot > lost_at + 1.0]
