@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contracts import backend as contract
-from contracts.backend import QueueStatus
+from contracts.backend import QueueStatus, SendResult
 from sidecar.clock import now_ms
 from sidecar.ops.audit import Audit
 from sidecar.php.client import BackendUnavailable
@@ -16,6 +16,7 @@ from sidecar.redis import keys
 from sidecar.redis.client import Redis, RedisUnavailable, connect
 from sidecar.sending.epoch import CARRIED_EVERY_S, Begun, Why, read_epoch
 from sidecar.tasks import cancel
+from simulator.cloud_api.fault import FaultKind
 from tests.eventually import eventually
 from tests.workers.conftest import MakeStage
 from tests.workers.crashing import Process
@@ -263,6 +264,34 @@ async def test_replies_of_then_are_not_sent_again(stage: Stage) -> None:
     back = (await read_epoch(stage.redis)).went_back
     assert back is not None
     assert (back.rows, back.replies) == (0, 5)
+
+
+async def test_a_reply_that_was_to_wait_then_is_not_sent_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been refused, and was sent at its next attempt."""
+    copies: list[Copy] = []
+    known = Ledger.known
+
+    async def and_copy(self: Ledger, results: list[SendResult]) -> None:
+        await known(self, results)
+        if not copies:
+            copies.append(await Copy.of(stage.redis))
+
+    monkeypatch.setattr(Ledger, "known", and_copy)
+    stage.fault(FaultKind.ERROR, code=131016, times=1)
+    replies = Replies(stage)
+    await replies.ask(1)
+    await replies.run_to_the_end()
+    assert list(replies.sent.values()) == [1]
+    begun = await begun_in(stage.redis)
+    await copies[0].put_back(stage.redis)
+    await watch_of(stage, begun).compare()
+    await replies.run_to_the_end()
+    assert list(replies.sent.values()) == [1]
+    back = (await read_epoch(stage.redis)).went_back
+    assert back is not None
+    assert back.replies == 1
 
 
 async def test_php_settles_what_is_pending_first(
